@@ -1,0 +1,215 @@
+const kib = 1024
+const mib = 1024 * kib
+const gib = 1024 * mib
+const secondMs = 1000
+const hourMs = 3600 * secondMs
+const dayMs = 24 * hourMs
+
+/**
+ * Every bound of a server, flat, units last in names (`Bytes`, `Ms`; a bare `Max` counts things).
+ * Nothing in the server may grow, wait or be accepted without one of these.
+ */
+export interface Limits {
+  /** The address to listen on. Another than loopback needs users and TLS, or an explicit override. */
+  readonly listenHost: string
+
+  /** Largest frame of either protocol before its connection is authenticated. */
+  readonly preAuthFrameBytesMax: number
+  /** From accept to a complete CONNECT. */
+  readonly connectTimeoutMs: number
+  /** From accept to a completed SASL exchange. */
+  readonly saslTimeoutMs: number
+  /** Connections that are not authenticated yet, over all addresses. */
+  readonly preAuthConnectionsMax: number
+
+  /** The longest that a begun frame may stand without being completed. */
+  readonly frameStallMs: number
+
+  /** Connections of both protocols. */
+  readonly connectionsMax: number
+  /** Connections from one address. */
+  readonly connectionsPerAddressMax: number
+  /** New connections accepted per second. */
+  readonly newConnectionsPerSecondMax: number
+
+  /** One MQTT packet, fixed header included. */
+  readonly mqttPacketBytesMax: number
+  /** An MQTT client id, in UTF-8. */
+  readonly clientIdBytesMax: number
+  /** A topic or a topic filter, in UTF-8. */
+  readonly topicBytesMax: number
+  /** Levels of a topic or a topic filter. */
+  readonly topicLevelsMax: number
+
+  /** Subscriptions of one session. */
+  readonly subscriptionsPerSessionMax: number
+  /** Topic filters in one SUBSCRIBE or UNSUBSCRIBE. */
+  readonly subscriptionsPerPacketMax: number
+
+  /** Receive Maximum that the server announces: QoS 1 and 2 publishes of a client that are not answered yet. */
+  readonly receiveMaximum: number
+  /** Unacknowledged deliveries to a client; its own Receive Maximum when that is lower. */
+  readonly inflightPerSessionMax: number
+  /** QoS 2 packet ids of a client that wait for PUBREL; one more is answered with 0x93. */
+  readonly unreleasedQos2Max: number
+
+  /** Messages queued for a session that is not connected. */
+  readonly offlineQueueMessagesMax: number
+  /** Payload and topic bytes queued for a session that is not connected. */
+  readonly offlineQueueBytesMax: number
+
+  /** Session Expiry Interval granted at most. */
+  readonly sessionExpiryMsMax: number
+  /** Sessions, connected or not. */
+  readonly sessionsMax: number
+
+  /** Retained messages. */
+  readonly retainedMessagesMax: number
+  /** Payload and topic bytes of all retained messages. */
+  readonly retainedBytesMax: number
+
+  /** Will Delay Interval granted at most. */
+  readonly willDelayMsMax: number
+  /** User properties in one packet. */
+  readonly userPropertiesMax: number
+  /** Names and values of one packet's user properties. */
+  readonly userPropertiesBytesMax: number
+  /** Topic Alias Maximum that the server announces. */
+  readonly topicAliasesMax: number
+
+  /** One Kafka request without its size prefix. */
+  readonly kafkaRequestBytesMax: number
+  /** Kafka requests read and not answered, over all connections. */
+  readonly kafkaInFlightBytesMax: number
+  /** Kafka requests of one connection that are not answered; then its socket is paused. */
+  readonly kafkaPipelinedRequestsMax: number
+
+  /** One record batch as it came, header included. */
+  readonly recordBatchBytesMax: number
+  /** The records of one batch after decompression. */
+  readonly decompressedBytesMax: number
+  /** Decompressed bytes per compressed byte, for batches that decompress to more than `recordBatchBytesMax`. */
+  readonly decompressionRatioMax: number
+  /** Elements of one array in a request; never more than bytes remain either. */
+  readonly arrayElementsMax: number
+
+  /** Record bytes in one Fetch response, the first batch excepted (KIP-74). */
+  readonly fetchBytesMax: number
+  /** The longest that a Fetch waits for its minimum of bytes. */
+  readonly fetchWaitMsMax: number
+
+  /** Members of one group. */
+  readonly groupMembersMax: number
+  /** Metadata, assignment, or offset metadata of one member. */
+  readonly groupMetadataBytesMax: number
+  /** The shortest session timeout that a group member may ask for. */
+  readonly groupSessionTimeoutMsMin: number
+  /** The longest session timeout that a group member may ask for. */
+  readonly groupSessionTimeoutMsMax: number
+
+  /** Streams of the catalog. */
+  readonly streamsMax: number
+  /** Partitions of one stream. */
+  readonly partitionsPerStreamMax: number
+  /** Whether Metadata or a publish may create a stream. */
+  readonly streamAutoCreation: boolean
+
+  /** Bytes written to a connection that its peer has not read, at which it counts as slow. */
+  readonly slowConsumerUnsentBytesMax: number
+  /** How long a connection may be slow before it is closed. */
+  readonly slowConsumerStallMs: number
+
+  /** Writes stop when fewer bytes of the disk are free; reads and deletes go on. */
+  readonly diskReserveBytesMin: number
+  /** Writes stop when a smaller share of the disk is free, 0 to 1. */
+  readonly diskReserveRatioMin: number
+
+  /** Bytes of the commits that are not durable yet. */
+  readonly commitInFlightBytesMax: number
+  /** Commits that are not durable yet. */
+  readonly commitsInFlightMax: number
+  /** How long a commit may wait for more when the last one began less than this ago; 0 commits at once. */
+  readonly commitPacingMs: number
+  /** Bytes that are waiting at which a commit no longer waits. */
+  readonly commitPacingBytesMax: number
+  /** Commands in a shard's inbox; full means back-pressure on the sockets. */
+  readonly inboxCommandsMax: number
+  /** Newest records kept in memory per shard. */
+  readonly tailBytesMax: number
+  /** Size at which a segment is rolled, unless ten snapshots need more. */
+  readonly segmentBytesMax: number
+  /** Index entries of a segment at which it is rolled. */
+  readonly segmentIndexEntriesMax: number
+  /** One page of a snapshot. */
+  readonly snapshotPageBytesMax: number
+  /** A partition's records in one commit that lie in the frame itself; larger ones become batches of their own. */
+  readonly frameRecordsBytesMax: number
+  /** Frame bytes in the timeline; a larger frame's records go to chunks. */
+  readonly frameBytesMax: number
+  /** One batch synthesised from frames for a reader. */
+  readonly synthesisedBatchBytesMax: number
+}
+
+/** What a server ships with. */
+export const defaultLimits: Limits = {
+  listenHost: "127.0.0.1",
+  preAuthFrameBytesMax: 64 * kib,
+  connectTimeoutMs: 5 * secondMs,
+  saslTimeoutMs: 10 * secondMs,
+  preAuthConnectionsMax: 1000,
+  frameStallMs: 30 * secondMs,
+  connectionsMax: 10_000,
+  connectionsPerAddressMax: 256,
+  newConnectionsPerSecondMax: 200,
+  mqttPacketBytesMax: mib,
+  clientIdBytesMax: 256,
+  topicBytesMax: 1024,
+  topicLevelsMax: 32,
+  subscriptionsPerSessionMax: 100,
+  subscriptionsPerPacketMax: 64,
+  receiveMaximum: 1024,
+  inflightPerSessionMax: 32,
+  unreleasedQos2Max: 100,
+  offlineQueueMessagesMax: 1000,
+  offlineQueueBytesMax: 16 * mib,
+  sessionExpiryMsMax: 7 * dayMs,
+  sessionsMax: 100_000,
+  retainedMessagesMax: 100_000,
+  retainedBytesMax: 256 * mib,
+  willDelayMsMax: hourMs,
+  userPropertiesMax: 64,
+  userPropertiesBytesMax: 8 * kib,
+  topicAliasesMax: 32,
+  kafkaRequestBytesMax: 16 * mib,
+  kafkaInFlightBytesMax: 64 * mib,
+  kafkaPipelinedRequestsMax: 5,
+  recordBatchBytesMax: mib,
+  decompressedBytesMax: 16 * mib,
+  decompressionRatioMax: 200,
+  arrayElementsMax: 100_000,
+  fetchBytesMax: 16 * mib,
+  fetchWaitMsMax: 30 * secondMs,
+  groupMembersMax: 1000,
+  groupMetadataBytesMax: 64 * kib,
+  groupSessionTimeoutMsMin: 6 * secondMs,
+  groupSessionTimeoutMsMax: 300 * secondMs,
+  streamsMax: 10_000,
+  partitionsPerStreamMax: 64,
+  streamAutoCreation: false,
+  slowConsumerUnsentBytesMax: mib,
+  slowConsumerStallMs: 30 * secondMs,
+  diskReserveBytesMin: gib,
+  diskReserveRatioMin: 0.05,
+  commitInFlightBytesMax: 16 * mib,
+  commitsInFlightMax: 4,
+  commitPacingMs: 5,
+  commitPacingBytesMax: 64 * kib,
+  inboxCommandsMax: 65_536,
+  tailBytesMax: 32 * mib,
+  segmentBytesMax: 512 * 1_000_000,
+  segmentIndexEntriesMax: 4_000_000,
+  snapshotPageBytesMax: 256 * kib,
+  frameRecordsBytesMax: 4 * kib,
+  frameBytesMax: 32 * kib,
+  synthesisedBatchBytesMax: 64 * kib
+}
