@@ -1,0 +1,398 @@
+import * as Data from "effect/Data"
+
+/**
+ * What the classic consumer group coordinator is asked, answers and remembers: Kafka's JoinGroup protocol
+ * (KIP-62, KIP-134, KIP-345, KIP-394, KIP-814) and its offsets, without any wire type.
+ * The actor keeps the byte arrays of commands: the shell hands over bytes that nobody writes to again.
+ */
+
+/** One way to assign partitions that a member knows. `metadata` is opaque (Connect and kafkajs differ). */
+export interface MemberProtocol {
+  readonly name: string
+  readonly metadata: Uint8Array
+}
+
+/** A partition of a stream. Offsets hang on the topic id, so that a stream re-created under a name begins anew. */
+export interface TopicPartition {
+  readonly topicId: string
+  readonly partition: number
+}
+
+export interface OffsetToCommit extends TopicPartition {
+  /** The stream's name at the time of the commit, for answers and for people who read the journal. */
+  readonly stream: string
+  readonly offset: number
+  /** -1: not known to the client. */
+  readonly leaderEpoch: number
+  readonly metadata: string
+}
+
+export interface JoinMember {
+  readonly _tag: "JoinMember"
+  /** Empty for a client that has none yet. */
+  readonly memberId: string
+  /** The id to give if the group needs a new one: never used before, such as `<clientId>-<uuid>`. */
+  readonly proposedMemberId: string
+  readonly groupInstanceId: string | null
+  readonly clientId: string
+  readonly clientHost: string
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly protocolType: string
+  readonly protocols: ReadonlyArray<MemberProtocol>
+  /** JoinGroup v4 and up (KIP-394): a first join is answered by `MemberIdRequired`. */
+  readonly requireKnownMemberId: boolean
+  /** JoinGroup v9 and up (KIP-814). */
+  readonly skipAssignmentSupported: boolean
+  readonly reason: string | null
+}
+
+export interface SyncMember {
+  readonly _tag: "SyncMember"
+  readonly generation: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  /** SyncGroup v5 and up; null before. */
+  readonly protocolType: string | null
+  readonly protocolName: string | null
+  /** Of the leader; empty from the others. */
+  readonly assignments: ReadonlyArray<MemberAssignment>
+}
+
+export interface MemberAssignment {
+  readonly memberId: string
+  readonly assignment: Uint8Array
+}
+
+export interface Heartbeat {
+  readonly _tag: "Heartbeat"
+  readonly generation: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+}
+
+export interface LeavingMember {
+  /** May be empty if `groupInstanceId` is given: an operator removes a static member. */
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly reason: string | null
+}
+
+export interface LeaveMembers {
+  readonly _tag: "LeaveMembers"
+  readonly members: ReadonlyArray<LeavingMember>
+}
+
+export interface CommitOffsets {
+  readonly _tag: "CommitOffsets"
+  /** -1 with an empty member id: a simple consumer or an admin tool, accepted while the group is Empty. */
+  readonly generation: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly offsets: ReadonlyArray<OffsetToCommit>
+}
+
+export interface FetchOffsets {
+  readonly _tag: "FetchOffsets"
+  /** null: all that were ever committed. */
+  readonly partitions: ReadonlyArray<TopicPartition> | null
+}
+
+/** The streams are deleted; their offsets go. Told by the catalog. */
+export interface ForgetStreams {
+  readonly _tag: "ForgetStreams"
+  readonly topicIds: ReadonlyArray<string>
+}
+
+export interface DeleteGroup {
+  readonly _tag: "DeleteGroup"
+}
+
+export interface Describe {
+  readonly _tag: "Describe"
+}
+
+/** The commands that clients and operators cause. */
+export type Request =
+  | JoinMember
+  | SyncMember
+  | Heartbeat
+  | LeaveMembers
+  | CommitOffsets
+  | FetchOffsets
+  | ForgetStreams
+  | DeleteGroup
+  | Describe
+
+/** The commands that only the actor's own deadlines send. */
+export type Deadline =
+  | { readonly _tag: "ExpireMember"; readonly memberId: string }
+  | { readonly _tag: "ExpirePendingMember"; readonly memberId: string }
+  /**
+   * The join phase of the rebalance that follows `generation` is over; the initial rebalance is extended
+   * up to `remainingMs` for as long as members join (`ticketsSeen` have until now).
+   */
+  | {
+      readonly _tag: "CompleteJoin"
+      readonly generation: number
+      readonly ticketsSeen: number
+      readonly remainingMs: number
+    }
+  | { readonly _tag: "ExpireSync"; readonly generation: number }
+  /** After a restart: replies parked under tickets up to `ticketsUpTo` have lost their connections. */
+  | { readonly _tag: "ForgetParkedReplies"; readonly ticketsUpTo: number }
+
+export type Command = Request | Deadline
+
+export interface JoinedMember {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly metadata: Uint8Array
+}
+
+export interface Joined {
+  readonly _tag: "Joined"
+  readonly generation: number
+  readonly protocolType: string
+  readonly protocolName: string
+  readonly leader: string
+  readonly memberId: string
+  /** The leader must not compute an assignment: the one of its predecessor holds (KIP-814). */
+  readonly skipAssignment: boolean
+  /** Of the whole group for the leader, empty for the others. */
+  readonly members: ReadonlyArray<JoinedMember>
+}
+
+export interface Synced {
+  readonly _tag: "Synced"
+  readonly protocolType: string
+  readonly protocolName: string
+  readonly assignment: Uint8Array
+}
+
+export interface HeartbeatAccepted {
+  readonly _tag: "HeartbeatAccepted"
+}
+
+export interface MembersLeft {
+  readonly _tag: "MembersLeft"
+  /** In the order asked; `refused` null: gone. */
+  readonly members: ReadonlyArray<{
+    readonly memberId: string
+    readonly groupInstanceId: string | null
+    readonly refused: "UnknownMemberId" | "FencedInstanceId" | null
+  }>
+}
+
+export interface OffsetsStored {
+  readonly _tag: "OffsetsStored"
+  /** In the order asked; `refused` null: durable. */
+  readonly partitions: ReadonlyArray<
+    TopicPartition & { readonly refused: "OffsetMetadataTooLarge" | "OffsetOutOfRange" | null }
+  >
+}
+
+export interface CommittedOffset extends TopicPartition {
+  /** Empty if nothing was committed. */
+  readonly stream: string
+  /** -1: nothing was committed (no error). */
+  readonly offset: number
+  readonly leaderEpoch: number
+  readonly metadata: string
+  /** Unix ms; -1: nothing was committed. */
+  readonly committedAtMs: number
+}
+
+export interface OffsetsFetched {
+  readonly _tag: "OffsetsFetched"
+  /** In the order asked; for all, in the order of the first commits. */
+  readonly offsets: ReadonlyArray<CommittedOffset>
+}
+
+export interface StreamsForgotten {
+  readonly _tag: "StreamsForgotten"
+}
+
+export interface GroupGone {
+  readonly _tag: "GroupGone"
+}
+
+/** Kafka's names: what DescribeGroups and ListGroups show. */
+export type GroupStateName = "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable" | "Dead"
+
+export interface MemberDescription {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly clientId: string
+  readonly clientHost: string
+  /** Of the chosen protocol; empty unless the group is Stable. */
+  readonly metadata: Uint8Array
+  /** Empty unless the group is Stable. */
+  readonly assignment: Uint8Array
+}
+
+export interface GroupDescription {
+  readonly _tag: "GroupDescription"
+  readonly groupId: string
+  readonly state: GroupStateName
+  readonly generation: number
+  /** Empty for simple consumers. */
+  readonly protocolType: string
+  /** Empty unless the group is Stable. */
+  readonly protocolName: string
+  readonly leader: string | null
+  readonly members: ReadonlyArray<MemberDescription>
+  readonly pendingMembers: number
+  readonly committedOffsets: number
+}
+
+/** The reply to each request. Deadlines have no caller; they are answered by `Done`. */
+export interface Replies {
+  readonly JoinMember: Joined
+  readonly SyncMember: Synced
+  readonly Heartbeat: HeartbeatAccepted
+  readonly LeaveMembers: MembersLeft
+  readonly CommitOffsets: OffsetsStored
+  readonly FetchOffsets: OffsetsFetched
+  readonly ForgetStreams: StreamsForgotten
+  readonly DeleteGroup: GroupGone
+  readonly Describe: GroupDescription
+}
+
+export type ReplyTo<R extends Request> = Replies[R["_tag"]]
+
+export type Reply = Replies[keyof Replies] | { readonly _tag: "Done" }
+
+/** Named after Kafka's error codes, which the shell's table maps them to. */
+export type GroupRefusal =
+  | "UnknownMemberId"
+  | "IllegalGeneration"
+  | "RebalanceInProgress"
+  | "FencedInstanceId"
+  | "InconsistentGroupProtocol"
+  | "MemberIdRequired"
+  | "InvalidSessionTimeout"
+  | "GroupMaxSizeReached"
+  | "NonEmptyGroup"
+  | "GroupIdNotFound"
+  | "InvalidGroupId"
+  | "InvalidCommitOffsetSize"
+  | "InvalidRequest"
+
+export class GroupRefused extends Data.TaggedError("GroupRefused")<{
+  readonly reason: GroupRefusal
+  /** For `MemberIdRequired` the id to join again with; else the id in question, if there is one. */
+  readonly memberId: string
+  readonly message: string
+}> {}
+
+/** What a journal holds of a group. Everything in it is absolute (generations, tickets), so that it folds the same from any past. */
+export type GroupEvent =
+  | {
+      readonly _tag: "MemberIdAssigned"
+      readonly memberId: string
+      readonly clientId: string
+      readonly clientHost: string
+      readonly sessionTimeoutMs: number
+    }
+  | { readonly _tag: "PendingMemberLeft"; readonly memberId: string; readonly reason: "left" | "session expired" }
+  | ({
+      readonly _tag: "MemberJoined"
+      readonly groupInstanceId: string | null
+      readonly protocolType: string
+    } & MemberDetails)
+  | ({ readonly _tag: "MemberUpdated" } & MemberDetails)
+  /** A static member came back under a new id (KIP-345). */
+  | ({
+      readonly _tag: "MemberReplaced"
+      readonly groupInstanceId: string
+      readonly fencedMemberId: string
+    } & MemberDetails)
+  | {
+      readonly _tag: "MemberLeft"
+      readonly memberId: string
+      readonly groupInstanceId: string | null
+      readonly reason: "left" | "session expired" | "rebalance timeout" | "sync timeout"
+      /** The client's own words. */
+      readonly detail: string | null
+    }
+  /** `memberId`: who caused it. `initial`: the group was Empty, so members are given time to arrive together. */
+  | {
+      readonly _tag: "RebalanceStarted"
+      readonly memberId: string
+      readonly reason: string
+      readonly initial: boolean
+    }
+  /** `protocolName` and `leader` are null when nobody is left. */
+  | {
+      readonly _tag: "RebalanceCompleted"
+      readonly generation: number
+      readonly protocolName: string | null
+      readonly leader: string | null
+    }
+  | { readonly _tag: "MemberSynced"; readonly memberId: string; readonly ticket: number }
+  | {
+      readonly _tag: "AssignmentStored"
+      readonly generation: number
+      readonly assignments: ReadonlyArray<MemberAssignment>
+    }
+  | { readonly _tag: "ParkedRepliesForgotten"; readonly ticketsUpTo: number }
+  | {
+      readonly _tag: "OffsetsCommitted"
+      readonly memberId: string
+      readonly generation: number
+      readonly atMs: number
+      readonly offsets: ReadonlyArray<OffsetToCommit>
+    }
+  | { readonly _tag: "OffsetsForgotten"; readonly topicIds: ReadonlyArray<string> }
+  | { readonly _tag: "GroupDeleted" }
+
+/** What a join tells of a member. */
+export interface MemberDetails {
+  readonly memberId: string
+  readonly clientId: string
+  readonly clientHost: string
+  readonly sessionTimeoutMs: number
+  readonly rebalanceTimeoutMs: number
+  readonly protocols: ReadonlyArray<MemberProtocol>
+  /** Under which the reply is parked; 0: answered at once. */
+  readonly ticket: number
+  /** The client's own words. */
+  readonly reason: string | null
+}
+
+export interface GroupSettings {
+  /** Kafka's `group.initial.rebalance.delay.ms`: how long an Empty group waits for more members, again for each that comes. */
+  readonly initialRebalanceDelayMs: number
+  readonly sessionTimeoutMsMin: number
+  readonly sessionTimeoutMsMax: number
+  /** A longer rebalance timeout is cut to this. */
+  readonly rebalanceTimeoutMsMax: number
+  /** Kafka's `group.new.member.join.timeout.ms`: how long a new member's parked join keeps it in the group. */
+  readonly newMemberJoinTimeoutMs: number
+  /** Members, and those that were given an id and have not joined yet. */
+  readonly membersMax: number
+  /** Of one member's protocols in all, and of one member's assignment. */
+  readonly memberMetadataBytesMax: number
+  readonly memberProtocolsMax: number
+  /** Of group ids, member ids, instance ids, client ids, hosts and protocol names, in UTF-16 units. */
+  readonly nameLengthMax: number
+  /** Kafka's `offset.metadata.max.bytes`, in UTF-16 units. */
+  readonly offsetMetadataLengthMax: number
+  /** Committed offsets of one group. */
+  readonly offsetsMax: number
+}
+
+export const defaultGroupSettings: GroupSettings = {
+  initialRebalanceDelayMs: 500,
+  sessionTimeoutMsMin: 6_000,
+  sessionTimeoutMsMax: 300_000,
+  rebalanceTimeoutMsMax: 3_600_000,
+  newMemberJoinTimeoutMs: 300_000,
+  membersMax: 1_000,
+  memberMetadataBytesMax: 65_536,
+  memberProtocolsMax: 64,
+  nameLengthMax: 512,
+  offsetMetadataLengthMax: 4_096,
+  offsetsMax: 100_000
+}
