@@ -1,0 +1,146 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { constants, zstdCompressSync } from "node:zlib"
+import { type Codec, compress, decompress, InvalidCompression } from "../src/Compression.ts"
+
+const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
+const text = new TextEncoder().encode("the quick brown fox jumps over the lazy dog, ".repeat(50))
+
+const reasonOf = (codec: Codec, bytes: Uint8Array, limitBytes = 1 << 20): string | undefined => {
+  try {
+    decompress(codec, bytes, limitBytes)
+    return undefined
+  } catch (error) {
+    if (error instanceof InvalidCompression) return error.reason
+    throw error
+  }
+}
+
+const concat = (...pieces: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(pieces))
+
+const int32 = (value: number): Uint8Array => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
+const xerialOf = (blocks: ReadonlyArray<Uint8Array>): Uint8Array =>
+  concat(
+    Uint8Array.of(0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00),
+    int32(1),
+    int32(1),
+    ...blocks.flatMap((block) => [int32(block.length), block])
+  )
+
+describe.each(codecs)("%s", (codec) => {
+  it("gives back what it was given", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3000 }), fc.integer({ min: 1, max: 40 }), (piece, times) => {
+        const bytes = concat(...Array.from({ length: times }, () => piece))
+        expect(Buffer.from(decompress(codec, compress(codec, bytes), bytes.length)).equals(bytes)).toBe(true)
+      }),
+      { numRuns: 60 }
+    )
+  })
+
+  it("takes exactly the limit and not one byte more", () => {
+    const packed = compress(codec, text)
+    expect(decompress(codec, packed, text.length).length).toBe(text.length)
+    expect(reasonOf(codec, packed, text.length - 1)).toBe("TooLarge")
+  })
+
+  it("refuses a bomb without growing by its size", () => {
+    const bomb = compress(codec, new Uint8Array(256 << 20))
+    global.gc?.()
+    const before = process.memoryUsage()
+    expect(reasonOf(codec, bomb, 1 << 20)).toBe("TooLarge")
+    const after = process.memoryUsage()
+    expect(after.external + after.arrayBuffers - before.external - before.arrayBuffers).toBeLessThan(8 << 20)
+  }, 20_000)
+
+  it("refuses every cut, trailing bytes and random bytes with a typed error", () => {
+    const packed = compress(codec, text)
+    for (let length = 0; length < packed.length; length++) {
+      expect(reasonOf(codec, packed.subarray(0, length)), `cut at ${length}`).toBe("Corrupt")
+    }
+    expect(reasonOf(codec, concat(packed, Uint8Array.of(1, 2, 3, 4, 5)))).toBe("Corrupt")
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect([undefined, "Corrupt", "TooLarge"]).toContain(reasonOf(codec, bytes))
+      })
+    )
+  })
+
+  it("never throws anything else when one byte of good input is changed", () => {
+    const packed = compress(codec, text)
+    fc.assert(
+      fc.property(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        const bent = packed.slice()
+        bent[at] = bent[at]! ^ flip
+        expect([undefined, "Corrupt", "TooLarge"]).toContain(reasonOf(codec, bent))
+      })
+    )
+  })
+})
+
+describe("snappy-java's framing", () => {
+  it("is one block after the other", () => {
+    const framed = xerialOf([compress("snappy", text), compress("snappy", text)])
+    expect(Buffer.from(decompress("snappy", framed, 1 << 20)).equals(concat(text, text))).toBe(true)
+    expect(reasonOf("snappy", framed, 2 * text.length - 1)).toBe("TooLarge")
+    expect(decompress("snappy", xerialOf([]), 0).length).toBe(0)
+  })
+
+  it("refuses lying block lengths", () => {
+    const block = compress("snappy", text)
+    const framed = xerialOf([block])
+    expect(reasonOf("snappy", framed.subarray(0, framed.length - 1))).toBe("Corrupt")
+    expect(reasonOf("snappy", concat(xerialOf([]), int32(-1)))).toBe("Corrupt")
+    expect(reasonOf("snappy", concat(xerialOf([]), int32(0)))).toBe("Corrupt")
+    expect(reasonOf("snappy", concat(framed, Uint8Array.of(0, 0)))).toBe("Corrupt")
+  })
+
+  it("does not allocate what a raw block declares", () => {
+    expect(reasonOf("snappy", Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x0f, 0))).toBe("TooLarge")
+  })
+})
+
+describe("lz4 frames of real clients", () => {
+  // Written by hand as the clients write them: "hello hello hello hello " as one literal run or as a match.
+  const content = new TextEncoder().encode("hello hello hello hello!")
+  const block = concat(
+    Uint8Array.of(0x6d),
+    new TextEncoder().encode("hello "),
+    Uint8Array.of(0x06, 0x00),
+    Uint8Array.of(0x10),
+    new TextEncoder().encode("!")
+  )
+
+  it("with independent 64 KB blocks, no content size and no checksum, as Java and librdkafka send them", () => {
+    // The header checksum of FLG 0x60, BD 0x40 is 0x82.
+    const stored = concat(
+      Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82),
+      Uint8Array.of(content.length, 0, 0, 0x80),
+      content,
+      new Uint8Array(4)
+    )
+    expect(Buffer.from(decompress("lz4", stored, 24)).equals(content)).toBe(true)
+    const packed = concat(
+      Uint8Array.of(0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82),
+      Uint8Array.of(block.length, 0, 0, 0),
+      block,
+      new Uint8Array(4)
+    )
+    expect(new TextDecoder().decode(decompress("lz4", packed, 24))).toBe("hello hello hello hello!")
+    expect(reasonOf("lz4", packed, 23)).toBe("TooLarge")
+  })
+})
+
+describe("zstd", () => {
+  it("takes a frame whose window is wide, as high levels declare it", () => {
+    const wide = zstdCompressSync(text, {
+      params: { [constants.ZSTD_c_compressionLevel]: 19, [constants.ZSTD_c_windowLog]: 27 }
+    })
+    expect(decompress("zstd", wide, text.length).length).toBe(text.length)
+  })
+})
