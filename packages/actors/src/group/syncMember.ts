@@ -1,0 +1,98 @@
+import * as Exit from "effect/Exit"
+import { hasAllMembersSynced, type Member } from "./groupContext.ts"
+import {
+  type Answer,
+  apply,
+  cancelDeadline,
+  contextOf,
+  type Draft,
+  findMember,
+  illegalGeneration,
+  memberRefusal,
+  nextTicket,
+  park,
+  rebalanceInProgress,
+  refused,
+  releaseSync,
+  sessionKey,
+  stateNameOf,
+  syncKey,
+  touchSession
+} from "./groupDraft.ts"
+import type { Synced, SyncMember } from "./GroupProtocol.ts"
+
+/** SyncGroup. Followers are parked until the leader's assignment is durable. */
+export const syncMember = (draft: Draft, command: SyncMember): Answer | undefined => {
+  const { memberId, generation, groupInstanceId } = command
+  const context = contextOf(draft)
+  const member = findMember(context, memberId, groupInstanceId)
+  if (typeof member === "string") return memberRefusal(member, memberId)
+  if (generation !== context.generation) return illegalGeneration(context, generation, memberId)
+  if (
+    (command.protocolType !== null && command.protocolType !== context.protocolType) ||
+    (command.protocolName !== null && command.protocolName !== context.protocolName)
+  ) {
+    return refused("InconsistentGroupProtocol", "The group has chosen another protocol.", memberId)
+  }
+  switch (stateNameOf(draft)) {
+    case "CompletingRebalance":
+      return context.leader === memberId ? storeAssignment(draft, command, member) : awaitAssignment(draft, member)
+    case "Stable":
+      return answerStable(draft, member)
+    default:
+      return rebalanceInProgress(memberId)
+  }
+}
+
+const syncedReply = (draft: Draft, memberId: string): Answer => {
+  const { protocolType, protocolName, members } = contextOf(draft)
+  const reply: Synced = {
+    _tag: "Synced",
+    protocolType: protocolType ?? "",
+    protocolName: protocolName ?? "",
+    assignment: members.get(memberId)?.assignment ?? new Uint8Array(0)
+  }
+  return Exit.succeed(reply)
+}
+
+const markSynced = (draft: Draft, { memberId }: Member): number => {
+  const ticket = nextTicket(draft)
+  apply(draft, { _tag: "MemberSynced", memberId, ticket })
+  return ticket
+}
+
+const awaitAssignment = (draft: Draft, member: Member): undefined => {
+  releaseSync(draft, member, rebalanceInProgress(member.memberId))
+  park(draft, syncKey(member.memberId, markSynced(draft, member)))
+  cancelDeadline(draft, sessionKey(member.memberId))
+}
+
+const storeAssignment = (draft: Draft, command: SyncMember, leader: Member): Answer => {
+  const { members, generation } = contextOf(draft)
+  const { memberMetadataBytesMax } = draft.settings
+  // Of members that are not in this generation nothing is kept; of doubles the last.
+  const known = new Map(
+    command.assignments.filter(({ memberId }) => members.has(memberId)).map((each) => [each.memberId, each])
+  )
+  for (const { memberId, assignment } of known.values()) {
+    if (assignment.length <= memberMetadataBytesMax) continue
+    return refused("InvalidRequest", `An assignment is longer than ${memberMetadataBytesMax} bytes.`, memberId)
+  }
+  markSynced(draft, leader)
+  apply(draft, { _tag: "AssignmentStored", generation, assignments: [...known.values()] })
+  const context = contextOf(draft)
+  for (const member of context.members.values()) {
+    if (member.syncTicket === 0) continue
+    touchSession(draft, member)
+    if (member.memberId !== leader.memberId) releaseSync(draft, member, syncedReply(draft, member.memberId))
+  }
+  if (hasAllMembersSynced(context)) cancelDeadline(draft, "sync")
+  return syncedReply(draft, leader.memberId)
+}
+
+const answerStable = (draft: Draft, member: Member): Answer => {
+  if (member.syncTicket === 0) markSynced(draft, member)
+  if (hasAllMembersSynced(contextOf(draft))) cancelDeadline(draft, "sync")
+  touchSession(draft, member)
+  return syncedReply(draft, member.memberId)
+}
