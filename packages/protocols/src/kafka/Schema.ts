@@ -185,7 +185,9 @@ function direction<Out, In>(
   const reads: Array<Read | undefined> = []
   const writes: Array<Write | undefined> = []
   const indexOf = (version: number): number => {
-    if (!(version >= min && version <= max)) throw new WireError("version", `${name} has no version ${version}`)
+    if (!Number.isInteger(version) || version < min || version > max) {
+      throw new WireError("version", `${name} has no version ${version}`)
+    }
     return version - min
   }
   const at = (version: number) => ({ version, flexible: isFlexible(flexible, version) })

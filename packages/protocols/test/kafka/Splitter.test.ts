@@ -1,0 +1,113 @@
+import { setImmediate } from "node:timers/promises"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { frameBytesMaxUnauthenticated, Splitter } from "../../src/kafka/Splitter.ts"
+import { WireError } from "../../src/kafka/Wire.ts"
+
+function stream(frames: ReadonlyArray<Uint8Array>): Buffer {
+  const parts = frames.flatMap((frame) => {
+    const prefix = Buffer.alloc(4)
+    prefix.writeInt32BE(frame.length)
+    return [prefix, frame]
+  })
+  return Buffer.concat(parts)
+}
+
+/** Pushes each chunk in one buffer that is overwritten afterwards, as a shared read buffer is. */
+function split(chunks: Iterable<Uint8Array>, sizeMax = frameBytesMaxUnauthenticated): Array<Uint8Array> {
+  const splitter = new Splitter(sizeMax)
+  const out: Array<Uint8Array> = []
+  for (const chunk of chunks) {
+    const reused = Uint8Array.from(chunk)
+    splitter.push(reused, (frame) => out.push(frame))
+    reused.fill(0xee)
+  }
+  return out
+}
+
+const frames = fc.array(fc.uint8Array({ minLength: 1, maxLength: 5000 }), { minLength: 1, maxLength: 6 })
+
+describe("Splitter", () => {
+  it("gives the same frames whole, byte by byte and in random chunks", () => {
+    fc.assert(
+      fc.property(frames, fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1 }), (given, sizes) => {
+        const bytes = stream(given)
+        const random: Array<Uint8Array> = []
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const end = at + (sizes[i % sizes.length] as number)
+          random.push(bytes.subarray(at, end))
+          at = end
+        }
+        const expected = given.map((frame) => Buffer.from(frame).toString("hex"))
+        const single = Array.from(bytes, (byte) => Uint8Array.of(byte))
+        for (const chunks of [[bytes], single, random]) {
+          expect(split(chunks).map((frame) => Buffer.from(frame).toString("hex"))).toEqual(expected)
+        }
+      }),
+      { numRuns: 30 }
+    )
+  })
+
+  it.each([
+    ["ffffffff", "length"],
+    ["80000000", "length"],
+    ["00000000", "length"],
+    ["00010001", "too-large"],
+    ["7fffffff", "too-large"]
+  ])("refuses a frame of size %s as soon as its prefix is there: %s", (prefix, reason) => {
+    const bytes = Buffer.from(prefix, "hex")
+    for (const chunks of [[bytes], Array.from(bytes, (byte) => Uint8Array.of(byte))]) {
+      expect(() => split(chunks)).toThrow(WireError)
+      expect(() => split(chunks)).toThrow(expect.objectContaining({ reason }))
+    }
+  })
+
+  it("takes a frame of exactly its limit, and a new limit from the next frame on", () => {
+    const splitter = new Splitter(10)
+    const sizes: Array<number> = []
+    const onFrame = (frame: Uint8Array) => {
+      sizes.push(frame.length)
+      splitter.sizeMax = 20
+    }
+    splitter.push(stream([new Uint8Array(10), new Uint8Array(20)]), onFrame)
+    expect(sizes).toEqual([10, 20])
+    expect(() => splitter.push(stream([new Uint8Array(21)]), onFrame)).toThrow(WireError)
+  })
+
+  it("allocates by what has arrived, not by what is announced", () => {
+    const size = 16 * 1024 * 1024
+    const splitters = Array.from({ length: 100 }, () => new Splitter(size))
+    const before = process.memoryUsage()
+    const start = Buffer.alloc(14)
+    start.writeInt32BE(size)
+    for (const splitter of splitters) splitter.push(start, () => expect.unreachable())
+    const after = process.memoryUsage()
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(1024 * 1024)
+  })
+
+  it("holds nothing of a large frame between frames", async () => {
+    const splitter = new Splitter(1024 * 1024)
+    let frame: WeakRef<Uint8Array> | undefined
+    const bytes = stream([new Uint8Array(1024 * 1024)])
+    for (let at = 0; at < bytes.length; at += 65536) {
+      splitter.push(bytes.subarray(at, at + 65536), (given) => {
+        frame = new WeakRef(given)
+      })
+    }
+    expect(frame?.deref()?.length).toBe(1024 * 1024)
+    // A weak reference holds its target until the end of the turn in which it was read.
+    await setImmediate()
+    setFlagsFromString("--expose-gc")
+    runInNewContext("gc")()
+    expect(frame?.deref()).toBeUndefined()
+    expect(splitter.sizeMax).toBe(1024 * 1024)
+  })
+
+  it("gives each frame a view of exactly its own bytes", () => {
+    const [first, second] = split([stream([Uint8Array.of(1, 2), Uint8Array.of(3)])])
+    first?.fill(9)
+    expect([...(second as Uint8Array)]).toEqual([3])
+  })
+})
