@@ -45,6 +45,7 @@ export class PacketWriter {
     target.set(this.#bytes.subarray(0, this.#length), at)
   }
 
+  /** Replaces `#bytes` when it grows: `this.#bytes` must be evaluated after the call. Returns where to write. */
   #reserve(length: number): number {
     const at = this.#length
     const needed = at + length
@@ -58,15 +59,18 @@ export class PacketWriter {
   }
 
   uint8(value: number): void {
-    this.#bytes.writeUInt8(value, this.#reserve(1))
+    const at = this.#reserve(1)
+    this.#bytes.writeUInt8(value, at)
   }
 
   uint16(value: number): void {
-    this.#bytes.writeUInt16BE(value, this.#reserve(2))
+    const at = this.#reserve(2)
+    this.#bytes.writeUInt16BE(value, at)
   }
 
   uint32(value: number): void {
-    this.#bytes.writeUInt32BE(value, this.#reserve(4))
+    const at = this.#reserve(4)
+    this.#bytes.writeUInt32BE(value, at)
   }
 
   variable(value: number): void {
@@ -79,7 +83,8 @@ export class PacketWriter {
     const length = Buffer.byteLength(text)
     if (length > 0xffff || text.includes("\0")) throw new RangeError("a string does not fit MQTT")
     this.uint16(length)
-    this.#bytes.write(text, this.#reserve(length), "utf8")
+    const at = this.#reserve(length)
+    this.#bytes.write(text, at, "utf8")
   }
 
   /** Throws `RangeError` over 65,535 bytes. */

@@ -18,6 +18,7 @@ export const decodeConnect = (packet: Uint8Array, limits: CodecLimits = defaultC
   const reader = new PacketReader(packet, bodyStart(packet, 4), packet.length)
   const version = readVersion(reader)
   try {
+    // Once more, because only now is it known whether the shortest remaining length is asked for.
     bodyStart(packet, version)
     return readConnect(reader, version, limits)
   } catch (error) {
