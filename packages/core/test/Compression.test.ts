@@ -134,6 +134,18 @@ describe("lz4 frames of real clients", () => {
     expect(new TextDecoder().decode(decompress("lz4", packed, 24))).toBe("hello hello hello hello!")
     expect(reasonOf("lz4", packed, 23)).toBe("TooLarge")
   })
+
+  it.each([
+    ["independent 64 KB blocks, no checksum", "04224d18604082130000009f6c6f6762726f6f6b2009009350726f6f6b2000000000"],
+    [
+      "linked blocks, block and content checksums",
+      "04224d187440bd130000009f6c6f6762726f6f6b2009009350726f6f6b20783ab107000000008994edbb"
+    ]
+  ])("with %s, as liblz4 1.9.4 writes them", (_what, hex) => {
+    const packed = Buffer.from(hex, "hex")
+    expect(new TextDecoder().decode(decompress("lz4", packed, 180))).toBe("logbrook ".repeat(20))
+    expect(reasonOf("lz4", packed, 179)).toBe("TooLarge")
+  })
 })
 
 describe("zstd", () => {

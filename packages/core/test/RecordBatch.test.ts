@@ -1,9 +1,10 @@
 import * as fc from "fast-check"
+import { createRequire } from "node:module"
 import { describe, expect, it } from "vitest"
 import { compress } from "../src/Compression.ts"
 import { crc32c } from "../src/Crc32c.ts"
 import { defaultLimits } from "../src/Limits.ts"
-import { noHeaders, RecordsBuilder } from "../src/Record.ts"
+import { encodeHeaders, iterate, noHeaders, RecordsBuilder } from "../src/Record.ts"
 import * as Batch from "../src/RecordBatch.ts"
 
 const codecs = ["none", "gzip", "snappy", "lz4", "zstd"] as const
@@ -318,5 +319,46 @@ describe.each(codecs)("offsetForTimestamp, %s", (codec) => {
     Batch.stampLogAppendTime(batch, 5000)
     expect(Batch.offsetForTimestamp(batch, 4000)).toEqual({ offset: 100, timestampMs: 5000 })
     expect(Batch.offsetForTimestamp(batch, 5001)).toBeUndefined()
+  })
+})
+
+describe("kafkajs", () => {
+  // kafkajs has no types for its encoders; they are the oracle for every byte of an uncompressed batch.
+  const load = createRequire(import.meta.url)
+  const encodeRecord = load("kafkajs/src/protocol/recordBatch/record/v0/index.js")
+  const { RecordBatch } = load("kafkajs/src/protocol/recordBatch/v0/index.js")
+
+  it("writes the same bytes, and its gzip is taken", async () => {
+    const headers = { a: Buffer.from("1"), "mqtt.topic": Buffer.from("x/y") }
+    const block = encodeHeaders(Object.entries(headers).map(([name, value]) => [Buffer.from(name), value] as const))
+    const builder = new RecordsBuilder(1 << 20)
+    const records = three.map((timestampMs, offsetDelta) => {
+      const value = offsetDelta === 1 ? null : Buffer.from("v".repeat(100 * offsetDelta))
+      builder.append(Buffer.from(`key ${offsetDelta}`), value, block, timestampMs)
+      return encodeRecord({
+        offsetDelta,
+        timestampDelta: timestampMs - 1000,
+        key: `key ${offsetDelta}`,
+        value,
+        headers
+      })
+    })
+    const given = {
+      firstTimestamp: 1000,
+      maxTimestamp: 1005,
+      lastOffsetDelta: 2,
+      producerId: 4,
+      producerEpoch: 1,
+      records
+    }
+    const fields = { baseOffset: 0, partitionLeaderEpoch: 0, count: 3, baseTimestampMs: 1000, maxTimestampMs: 1005 }
+    const ours = Batch.buildBatch({ ...fields, producerId: 4, producerEpoch: 1, baseSequence: 0 }, builder.bytes)
+    const theirs = (await RecordBatch(given)).buffer as Uint8Array
+    expect(Buffer.from(ours).equals(theirs)).toBe(true)
+    const packed = (await RecordBatch({ ...given, compression: 1 })).buffer as Uint8Array
+    expect(Batch.validateProduced(packed)).toMatchObject({ codec: "gzip", count: 3, maxTimestampMs: 1005 })
+    const keys: Array<string> = []
+    iterate(Batch.recordsOf(packed), 3, (record) => void keys.push(Buffer.from(record.key()!).toString()))
+    expect(keys).toEqual(["key 0", "key 1", "key 2"])
   })
 })
