@@ -1,0 +1,74 @@
+import type * as Exit from "effect/Exit"
+
+/** `kind/name`, such as `group/orders`; a partition's name is its log id, which is never used again. */
+export type ActorId = string
+
+export const actorId = (kind: string, name: string | number): ActorId => `${kind}/${name}`
+
+export const kindOf = (id: ActorId): string => id.slice(0, id.indexOf("/"))
+
+export const nameOf = (id: ActorId): string => id.slice(id.indexOf("/") + 1)
+
+/**
+ * What the runtime does for an actor once the decision's events are durable.
+ * Deadlines and parked replies are soft state: a restart forgets them and `resume` arms the deadlines anew.
+ */
+export type Signal<Command> =
+  /** Sends `command` to this actor at `atMs`. A deadline set before under the same key is replaced. */
+  | { readonly _tag: "SetDeadline"; readonly key: string; readonly atMs: number; readonly command: Command }
+  | { readonly _tag: "CancelDeadline"; readonly key: string }
+  /** Settles the reply that was parked under `key`; nothing if there is none. */
+  | { readonly _tag: "Release"; readonly key: string; readonly exit: Exit.Exit<unknown, unknown> }
+  /** A command to another actor, whose cause is this decision's last event. */
+  | { readonly _tag: "Tell"; readonly to: ActorId; readonly command: unknown }
+  /** For the shell outside the actors, such as "close that connection". */
+  | { readonly _tag: "Notify"; readonly notice: Notice }
+
+export interface Notice {
+  readonly _tag: string
+}
+
+/** The bytes that a partition's event refers to. They travel beside the event and never enter a state. */
+export interface RecordBytes {
+  readonly bytes: Uint8Array
+  /** Whole Kafka RecordBatches as a producer sent them; otherwise a run of records without the batch header. */
+  readonly verbatim: boolean
+}
+
+export interface Decision<Command, Event, Reply, Failure> {
+  /** What happened, to be made durable in one commit. */
+  readonly events: ReadonlyArray<Event>
+  /** Sent to the caller after the commit; `undefined` parks it under `parkAs`. */
+  readonly reply: Exit.Exit<Reply, Failure> | undefined
+  /** The key under which a `Release` finds the parked reply. A reply parked there before must be released first. */
+  readonly parkAs?: string
+  readonly signals: ReadonlyArray<Signal<Command>>
+  /** Of the first event; only a partition has any. */
+  readonly records?: RecordBytes
+}
+
+/**
+ * An event-sourced actor as pure functions: no Effect, clock, random or I/O inside,
+ * so that replay, tests and simulation need no runtime.
+ * What is not deterministic (ids, times) comes in by the command and is kept in the event.
+ */
+export interface Definition<State, Command, Event extends { readonly _tag: string }, Reply, Failure> {
+  readonly kind: string
+  /** Of the event and state shapes; journaled with every event, so that `evolve` and `load` can read older ones. */
+  readonly version: number
+  readonly initial: (id: ActorId) => State
+  /** What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. */
+  readonly decide: (state: State, command: Command, nowMs: number) => Decision<Command, Event, Reply, Failure>
+  /** The next state. Throwing is a defect that stops this actor until its replay succeeds. */
+  readonly evolve: (state: State, event: Event) => State
+  /** The deadlines to arm for a state that a replay has rebuilt. */
+  readonly resume: (state: State, nowMs: number) => ReadonlyArray<Signal<Command>>
+  /** Plain data (objects, arrays, numbers, strings, booleans, null, Uint8Array) with a deterministic order. */
+  readonly save: (state: State) => unknown
+  readonly load: (id: ActorId, saved: unknown) => State
+  /** Nothing to remember: the actor need not be kept in memory or in a snapshot. */
+  readonly isEmpty: (state: State) => boolean
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- the one place where definitions of all kinds meet
+export type AnyDefinition = Definition<any, any, any, any, any>

@@ -1,0 +1,55 @@
+import type { BatchRef, Producer } from "../journal/Frame.ts"
+
+/**
+ * The events of a partition that storage itself understands. `RecordsAppended` is journaled as a reference
+ * in the frame, never as an encoded event; `epoch` is the frame's.
+ */
+export interface RecordsAppended {
+  readonly _tag: "RecordsAppended"
+  readonly baseOffset: number
+  readonly count: number
+  readonly firstTimestampMs: number
+  readonly maxTimestampMs: number
+  readonly epoch: number
+  readonly verbatim: boolean
+  readonly producer: Producer | undefined
+}
+
+/** Records below `offset` are gone for every reader, at once. */
+export interface LogStartMoved {
+  readonly _tag: "LogStartMoved"
+  readonly offset: number
+  readonly reason: string
+}
+
+/** The partition's stream was deleted; its log id is never used again. */
+export interface LogDeleted {
+  readonly _tag: "LogDeleted"
+}
+
+export type LogEvent = RecordsAppended | LogStartMoved | LogDeleted
+
+/** What storage must know of every partition's state: the actor's own state has at least this. */
+export interface LogState {
+  readonly logStartOffset: number
+  /** The offset of the next record. */
+  readonly nextOffset: number
+  readonly isDeleted: boolean
+}
+
+export const partitionKind = "partition"
+
+export const partitionId = (logId: number): string => `${partitionKind}/${logId}`
+
+export const logIdOf = (partition: string): number => Number(partition.slice(partitionKind.length + 1))
+
+export const recordsAppended = (ref: BatchRef, epoch: number): RecordsAppended => ({
+  _tag: "RecordsAppended",
+  baseOffset: ref.baseOffset,
+  count: ref.count,
+  firstTimestampMs: ref.firstTimestampMs,
+  maxTimestampMs: ref.maxTimestampMs,
+  epoch,
+  verbatim: ref.verbatim,
+  producer: ref.producer
+})

@@ -1,0 +1,14 @@
+import { createHash } from "node:crypto"
+import { Packr } from "msgpackr"
+import { hashBytes } from "../journal/Frame.ts"
+
+/** Plain MessagePack, without msgpackr's record extension: any reader of the format can read a journal's events. */
+const packr = new Packr({ useRecords: false, moreTypes: false, mapsAsObjects: true, variableMapSize: true })
+
+export const pack = (value: unknown): Buffer => packr.pack(value)
+
+export const unpack = (bytes: Uint8Array): unknown => packr.unpack(bytes)
+
+/** Eight bytes that differ when what is saved of two states differs. */
+export const stateHash = (saved: unknown): Buffer =>
+  createHash("sha256").update(pack(saved)).digest().subarray(0, hashBytes)

@@ -1,0 +1,101 @@
+import type { StoredBatch } from "./Frame.ts"
+
+/** Position in the journal: every event has one, dense from 1 on. A whole number below 2^53. */
+export type Seq = number
+
+/** One group commit, fully encoded before its first byte is written. */
+export interface Commit {
+  readonly firstSeq: Seq
+  /** One after the commit's last event. */
+  readonly nextSeq: Seq
+  readonly frame: Buffer
+  /** What was too long to lie in the frame, under (firstSeq, index). */
+  readonly chunks: ReadonlyArray<Buffer>
+  readonly batches: ReadonlyArray<StoredBatch>
+  /** References to record batches in the frame. */
+  readonly refCount: number
+  readonly byteLength: number
+}
+
+export type AppendFailureReason =
+  /** Another owner has taken the shard over: its epoch is higher. */
+  | "Fenced"
+  /** Refused before anything was written; may be tried again. */
+  | "Busy"
+  /** Nothing can be written now (disk, network); nothing of the commit is there. */
+  | "Unavailable"
+  /** Nobody knows whether the commit is there: the owner must stop and replay. */
+  | "Indeterminate"
+  /** The commit is above what the journal can take. */
+  | "TooLarge"
+
+export interface AppendFailure {
+  readonly reason: AppendFailureReason
+  readonly detail: string
+}
+
+export interface SegmentInfo {
+  readonly name: string
+  readonly firstSeq: Seq
+  /** One after the segment's last event. */
+  readonly nextSeq: Seq
+  readonly bytes: number
+}
+
+/** A piece of a fuzzy snapshot: states as they were just before `seq`. */
+export interface SnapshotPage {
+  readonly seq: Seq
+  readonly bytes: Buffer
+}
+
+export interface Snapshot {
+  /** Replay begins here: the seq at which the first page was taken. */
+  readonly fromSeq: Seq
+  readonly pages: ReadonlyArray<SnapshotPage>
+}
+
+/**
+ * The totally ordered events of one shard, durable, and the storage of its streams.
+ * Implementations: `LmdbJournal`, `MemoryJournal`, and `FaultyJournal` around either for tests; one suite runs over all.
+ */
+export interface Journal {
+  /** The oldest event kept. */
+  readonly firstSeq: Seq
+  /** One after the last durable event. */
+  readonly nextSeq: Seq
+  /**
+   * Makes one commit durable, all or nothing. `settle` runs once, never before the call returns, in the order of the appends.
+   * After a failure other than `Busy` and `TooLarge` the journal is poisoned: every later append fails with `Unavailable`.
+   */
+  readonly append: (commit: Commit, settle: (failure: AppendFailure | undefined) => void) => void
+  /** Visits the durable frames from the one that holds `fromSeq`, ascending, until `visit` says false. The view is valid during the visit only. */
+  readonly scan: (fromSeq: Seq, visit: (frame: Buffer) => boolean) => void
+  /** The frame that begins at `firstSeq`: a copy. */
+  readonly frame: (firstSeq: Seq) => Buffer | undefined
+  /** A copy of a chunk of the commit at `firstSeq`. */
+  readonly chunk: (firstSeq: Seq, index: number) => Buffer | undefined
+  /** A copy of the batches whose last record is at `lastOffset`, written by the commit at `firstSeq`. */
+  readonly batch: (firstSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
+  /** Page `index` of the snapshot that began at `fromSeq`. */
+  readonly writePage: (fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void) => void
+  /** Seals the snapshot that began at `fromSeq`: from now on a replay may begin there. */
+  readonly completeSnapshot: (fromSeq: Seq, pages: number, settle: (ok: boolean) => void) => void
+  /** The newest complete one that knows nothing from `atSeq` on. */
+  readonly snapshot: (atSeq: Seq) => Snapshot | undefined
+  readonly segments: () => ReadonlyArray<SegmentInfo>
+  /** Gives up the oldest segment; never the one that is written. */
+  readonly dropOldest: () => Promise<void>
+  /** Waits for what is in flight, then lets go of every handle. */
+  readonly close: () => Promise<void>
+}
+
+/** The journal on disk cannot be opened, or is not what this version writes. */
+export class JournalError extends Error {
+  readonly _tag = "JournalError"
+  readonly reason: "UnknownFormat" | "Gap" | "Corrupt" | "Locked" | "Io"
+  constructor(reason: JournalError["reason"], message: string) {
+    super(message)
+    this.name = "JournalError"
+    this.reason = reason
+  }
+}

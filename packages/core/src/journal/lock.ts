@@ -1,0 +1,49 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { JournalError } from "./Journal.ts"
+
+const lockFile = (directory: string): string => path.join(directory, "lock")
+
+/** A process id is used again after a crash: with the start time from /proc the same number is another process. */
+const identity = (pid: number): string | undefined => {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`
+  } catch {
+    return fs.existsSync("/proc/self") ? undefined : aliveWithoutProc(pid)
+  }
+}
+
+const aliveWithoutProc = (pid: number): string | undefined => {
+  try {
+    process.kill(pid, 0)
+    return `${pid} 0`
+  } catch {
+    return undefined
+  }
+}
+
+/** One writer per directory. Throws `JournalError` "Locked" while its process lives. */
+export const acquireLock = (directory: string): void => {
+  const file = lockFile(directory)
+  const own = identity(process.pid) ?? String(process.pid)
+  for (let attempt = 0; attempt < 2; attempt++) {
+    try {
+      fs.writeFileSync(file, own, { flag: "wx" })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+        throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)
+      }
+    }
+    const holder = fs.readFileSync(file, "utf8")
+    const pid = Number(holder.split(" ")[0])
+    if (pid > 0 && identity(pid) === holder) {
+      throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
+    }
+    fs.rmSync(file, { force: true })
+  }
+  throw new JournalError("Locked", `${directory} is being taken by another process`)
+}
+
+export const releaseLock = (directory: string): void => fs.rmSync(lockFile(directory), { force: true })

@@ -1,0 +1,93 @@
+import type { Exit } from "effect/Exit"
+import type { ActorId } from "../actor/Definition.ts"
+import type { Cause } from "../journal/Frame.ts"
+import { RecordsBuilder } from "../Record.ts"
+
+/** A command on its way to an actor. */
+export interface Ask {
+  readonly to: ActorId
+  readonly command: unknown
+  readonly cause: Cause
+  /** Called once, after what was decided is durable. */
+  readonly reply?: (exit: Exit<unknown, unknown>) => void
+}
+
+/** Someone whose message is acknowledged once it is durable, such as an MQTT connection. */
+export interface AckReceiver {
+  /** `index`: of the message's record in `run`; `run.refusal` tells why there is none. */
+  readonly acked: (token: number, run: Run, index: number) => void
+}
+
+/** The records that one turn appends to one partition: encoded as they come, decided once. */
+export class Run {
+  readonly logId: number
+  readonly records: RecordsBuilder
+  /** Of its first record; the others tell theirs in their headers. */
+  readonly origin: string
+  /** Known after the decision. */
+  baseOffset = -1
+  refusal: unknown
+
+  constructor(logId: number, records: RecordsBuilder, origin: string) {
+    this.logId = logId
+    this.records = records
+    this.origin = origin
+  }
+}
+
+/** Of one run, so that the batch it becomes stays within `recordBatchBytesMax` with room for the longest record. */
+const runBytesMax = 1024 * 1024 + 512 * 1024
+const runBytesFull = 512 * 1024
+const buildersKept = 256
+
+/** What waits for the next turn. */
+export class Intake {
+  readonly asks: Array<Ask> = []
+  readonly runs: Array<Run> = []
+  readonly ackReceivers: Array<AckReceiver> = []
+  readonly ackTokens: Array<number> = []
+  readonly ackRuns: Array<Run> = []
+  readonly ackIndexes: Array<number> = []
+  readonly #open = new Map<number, Run>()
+  bytes = 0
+
+  get isEmpty(): boolean {
+    return this.asks.length === 0 && this.runs.length === 0
+  }
+
+  get commands(): number {
+    return this.asks.length + this.ackTokens.length
+  }
+
+  /** The run of this partition that is still open, or a new one begun by `origin`. */
+  run(logId: number, origin: string, builders: BuilderPool): Run {
+    const open = this.#open.get(logId)
+    if (open !== undefined && open.records.byteLength < runBytesFull) return open
+    const run = new Run(logId, builders.take(), origin)
+    this.#open.set(logId, run)
+    this.runs.push(run)
+    return run
+  }
+
+  ack(receiver: AckReceiver, token: number, run: Run, index: number): void {
+    this.ackReceivers.push(receiver)
+    this.ackTokens.push(token)
+    this.ackRuns.push(run)
+    this.ackIndexes.push(index)
+  }
+}
+
+/** Record buffers that go round, so that a turn allocates none. */
+export class BuilderPool {
+  readonly #free: Array<RecordsBuilder> = []
+
+  take(): RecordsBuilder {
+    return this.#free.pop() ?? new RecordsBuilder(runBytesMax)
+  }
+
+  give(builder: RecordsBuilder): void {
+    if (this.#free.length >= buildersKept) return
+    builder.reset()
+    this.#free.push(builder)
+  }
+}

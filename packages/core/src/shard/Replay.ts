@@ -1,0 +1,157 @@
+import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
+import { partitionId, recordsAppended } from "../actor/LogEvents.ts"
+import { pack, stateHash, unpack } from "../actor/pack.ts"
+import { readFrame, readFrameHead, type BatchRef, type Cause, type FrameHead } from "../journal/Frame.ts"
+import type { Journal, Seq, SnapshotPage } from "../journal/Journal.ts"
+
+/** A page of a snapshot: what `ActorTable.saved` gave; null for an initial state. */
+export type SavedActors = ReadonlyArray<readonly [id: ActorId, saved: Uint8Array | null]>
+
+export const encodePage = (seq: Seq, actors: SavedActors): SnapshotPage => ({ seq, bytes: pack(actors) })
+
+/** A replayed state differs from the one that was live. */
+export interface Mismatch {
+  readonly seq: Seq
+  readonly actor: ActorId
+  readonly journaled: string
+  readonly replayed: string
+}
+
+export interface JournaledEvent {
+  readonly seq: Seq
+  readonly actor: ActorId
+  readonly timeMs: number
+  readonly epoch: number
+  readonly version: number
+  readonly cause: Cause
+  readonly event: { readonly _tag: string }
+}
+
+export interface ReplayOptions {
+  /** Events from here on are not folded. */
+  readonly endSeq?: Seq
+  /** Only these actors. */
+  readonly only?: (id: ActorId) => boolean
+  readonly onEvent?: (event: JournaledEvent) => void
+  readonly onRecords?: (head: FrameHead, ref: BatchRef) => void
+  readonly onMismatch?: (mismatch: Mismatch) => void
+  /** Without snapshots: from the oldest event. Only right for a journal that is whole, or to check one. */
+  readonly fromStart?: boolean
+}
+
+export interface Replayed {
+  readonly states: Map<ActorId, unknown>
+  readonly events: number
+  readonly hashes: number
+  /** The epoch of the last frame; 0 in an empty journal. */
+  readonly epoch: number
+  readonly lastTimeMs: number
+}
+
+/** Folds the journal into actor states: the newest snapshot before the end, then every event behind it. */
+export class Replay {
+  readonly #definitions: ReadonlyMap<string, AnyDefinition>
+  readonly #options: ReplayOptions
+  readonly #states = new Map<ActorId, unknown>()
+  /** Of each actor in the snapshot: events before this are in its state already. */
+  readonly #knownUpTo = new Map<ActorId, Seq>()
+  #events = 0
+  #hashes = 0
+  #head: FrameHead | undefined
+
+  constructor(definitions: Iterable<AnyDefinition>, options: ReplayOptions = {}) {
+    this.#definitions = new Map(Array.from(definitions, (definition) => [definition.kind, definition]))
+    this.#options = options
+  }
+
+  run(journal: Journal): Replayed {
+    const endSeq = this.#options.endSeq ?? journal.nextSeq
+    const snapshot = this.#options.fromStart && journal.firstSeq === 1 ? undefined : journal.snapshot(endSeq)
+    for (const page of snapshot?.pages ?? []) this.#load(page)
+    // References are wanted from all frames, states only behind the snapshot.
+    const fromSeq = this.#options.onRecords === undefined ? (snapshot?.fromSeq ?? journal.firstSeq) : journal.firstSeq
+    const foldFrom = snapshot?.fromSeq ?? journal.firstSeq
+    journal.scan(fromSeq, (frame) => {
+      if (readFrameHead(frame).firstSeq >= endSeq) return false
+      this.#frame(frame, foldFrom, endSeq)
+      return true
+    })
+    return {
+      states: this.#states,
+      events: this.#events,
+      hashes: this.#hashes,
+      epoch: this.#head?.epoch ?? 0,
+      lastTimeMs: this.#head?.timeMs ?? 0
+    }
+  }
+
+  #load(page: SnapshotPage): void {
+    for (const [id, saved] of unpack(page.bytes) as SavedActors) {
+      this.#knownUpTo.set(id, page.seq)
+      const definition = this.#definition(id)
+      if (definition === undefined) continue
+      this.#states.set(id, saved === null ? definition.initial(id) : definition.load(id, unpack(saved)))
+    }
+  }
+
+  #definition(id: ActorId): AnyDefinition | undefined {
+    if (this.#options.only !== undefined && !this.#options.only(id)) return undefined
+    return this.#definitions.get(kindOf(id))
+  }
+
+  #frame(frame: Buffer, foldFrom: Seq, endSeq: Seq): void {
+    const head = readFrameHead(frame)
+    this.#head = head
+    const visitRecords = this.#options.onRecords
+    readFrame(frame, {
+      records: (seq, ref, cause) => {
+        if (seq >= endSeq) return
+        visitRecords?.(head, ref)
+        if (seq < foldFrom) return
+        const id = partitionId(ref.logId)
+        const definition = this.#definition(id)
+        if (definition === undefined) return
+        this.#apply(seq, id, definition, head, 0, cause, recordsAppended(ref, head.epoch))
+      },
+      event: (seq, id, version, payload, cause) => {
+        if (seq >= endSeq || seq < foldFrom) return
+        const definition = this.#definition(id)
+        if (definition === undefined) return
+        this.#apply(seq, id, definition, head, version, cause, unpack(payload) as { _tag: string })
+      },
+      hash: (seq, id, hash) => {
+        if (seq < endSeq && seq >= foldFrom) this.#compare(seq, id, hash)
+      }
+    })
+  }
+
+  #apply(
+    seq: Seq,
+    actor: ActorId,
+    definition: AnyDefinition,
+    head: FrameHead,
+    version: number,
+    cause: Cause,
+    event: { readonly _tag: string }
+  ): void {
+    this.#events++
+    this.#options.onEvent?.({ seq, actor, timeMs: head.timeMs, epoch: head.epoch, version, cause, event })
+    if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
+    this.#states.set(actor, definition.evolve(this.#states.get(actor) ?? definition.initial(actor), event))
+  }
+
+  #compare(seq: Seq, actor: ActorId, journaled: Buffer): void {
+    const definition = this.#definition(actor)
+    if (definition === undefined || this.#options.onMismatch === undefined) return
+    if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
+    this.#hashes++
+    const replayed = stateHash(definition.save(this.#states.get(actor) ?? definition.initial(actor)))
+    if (replayed.equals(journaled)) return
+    this.#options.onMismatch({
+      seq,
+      actor,
+      journaled: journaled.toString("hex"),
+      replayed: replayed.toString("hex")
+    })
+  }
+}

@@ -1,0 +1,382 @@
+import * as Exit from "effect/Exit"
+import type { Clock } from "../Clock.ts"
+import type { ActorId, AnyDefinition, Notice } from "../actor/Definition.ts"
+import { partitionId } from "../actor/LogEvents.ts"
+import type { AppendFailure, Journal, Seq } from "../journal/Journal.ts"
+import type { Limits } from "../Limits.ts"
+import { LogStore } from "../storage/LogStore.ts"
+import { ActorTable, type Live } from "./ActorTable.ts"
+import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
+import { recoverShard, type Recovery } from "./recover.ts"
+import { Restarts } from "./Restarts.ts"
+import { Snapshots } from "./Snapshots.ts"
+import { Timers } from "./Timers.ts"
+import { Turn, type Settling } from "./Turn.ts"
+
+export interface ShardOptions {
+  readonly journal: Journal
+  readonly clock: Clock
+  readonly limits: Limits
+  readonly definitions: ReadonlyArray<AnyDefinition>
+  /** `shard/<number>`: the actor in which the shard's own starts are journaled. */
+  readonly number: number
+  readonly version: string
+  readonly onNotice: (notice: Notice) => void
+  /** The journal is poisoned: nothing more is acknowledged, the process must say why and stop. */
+  readonly onPoison: (failure: AppendFailure) => void
+  readonly onDefect: (where: string, defect: unknown) => void
+}
+
+export type Observer = (actor: ActorId, event: { readonly _tag: string }, seq: Seq) => void
+
+interface InFlight {
+  readonly settling: Settling
+  readonly startedMs: number
+  done: boolean
+}
+
+/** An actor cannot answer now: it is being replayed, or was given up. Retriable. */
+export class ActorUnavailable extends Error {
+  readonly _tag = "ActorUnavailable"
+}
+
+const passivateAfterMs = 60_000
+const lookedAtPerTurn = 16
+
+/**
+ * The unit of ownership, journaling and scheduling: drains its intake once per turn, lets each actor decide,
+ * and makes one commit of what they decided. Replies, signals and deliveries follow the commit, in order.
+ *
+ *     offer / run+ack -> Intake -> turn -> Journal.append -> settle -> replies, signals, observers, log readers
+ *
+ * 1. A state moves on only by events that are in the turn's commit.
+ * 2. Nobody outside learns of an event before its commit is durable.
+ * 3. Turns settle in the order in which they were decided, those without events too.
+ */
+export class Shard {
+  readonly actors: ActorTable
+  readonly logs: LogStore
+  readonly #options: ShardOptions
+  readonly #builders = new BuilderPool()
+  readonly #timers: Timers<Ask>
+  readonly #snapshots: Snapshots
+  readonly #restarts: Restarts
+  readonly #observers = new Map<string, Array<Observer>>()
+  readonly #inFlight: Array<InFlight> = []
+  #intake = new Intake()
+  #inFlightBytes = 0
+  #commitsInFlight = 0
+  #nextSeq: Seq = 1
+  #epoch = 0
+  #lastCommitMs = -Infinity
+  #armed = false
+  #disarmPacing: (() => void) | undefined
+  #running = false
+  #onFault: ((defect: unknown) => void) | undefined
+  #poisoned = false
+  readonly #whenSettled: Array<() => void> = []
+  readonly #waitingForRoom: Array<() => void> = []
+  #hand: IterableIterator<Live>
+  /** Told of each durable commit: milliseconds from append to acknowledgement, bytes, events. */
+  onCommit: ((durationMs: number, bytes: number, events: number) => void) | undefined
+
+  constructor(options: ShardOptions) {
+    this.#options = options
+    const { journal, limits, clock } = options
+    this.actors = new ActorTable(options.definitions)
+    this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
+    this.#hand = this.actors.live()
+    this.#timers = new Timers(clock, (ask) => this.offer(ask))
+    this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors)
+    this.#restarts = new Restarts(options, (id) => this.#resume(id))
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** One after the last event decided. */
+  get nextSeq(): Seq {
+    return this.#nextSeq
+  }
+
+  get isPoisoned(): boolean {
+    return this.#poisoned
+  }
+
+  get failedActors(): ReadonlyArray<ActorId> {
+    return this.#restarts.failed
+  }
+
+  /** Commands waiting for the next turn. */
+  get waiting(): number {
+    return this.#intake.commands
+  }
+
+  /** Events of this kind's actors, once they are durable, before the replies. */
+  observe(kind: string, observer: Observer): void {
+    const known = this.#observers.get(kind)
+    if (known === undefined) this.#observers.set(kind, [observer])
+    else known.push(observer)
+  }
+
+  /** Rebuilds every state from the journal and begins a new epoch. Throws `JournalError`. */
+  recover(): Recovery {
+    const recovered = recoverShard(this.#options, this.logs)
+    this.#epoch = recovered.epoch + 1
+    this.#nextSeq = this.#options.journal.nextSeq
+    this.#reset(recovered)
+    this.offer({
+      to: `shard/${this.#options.number}`,
+      command: { _tag: "Start", epoch: this.#epoch, version: this.#options.version },
+      cause: { origin: "start" }
+    })
+    return recovered
+  }
+
+  /** After a fault of a turn: states anew from what is durable, in the same epoch. */
+  rebuild(): void {
+    this.#nextSeq = this.#options.journal.nextSeq
+    this.#reset(recoverShard(this.#options, undefined))
+  }
+
+  #reset(recovered: Recovery): void {
+    const nowMs = this.#options.clock.nowMs()
+    this.actors.replaceAll(recovered.states, nowMs)
+    this.#snapshots.recovered(recovered)
+    this.#timers.clear()
+    for (const live of this.actors.live()) this.#resume(live.id)
+  }
+
+  #resume(id: ActorId): void {
+    const live = this.actors.get(id)
+    if (live === undefined) return
+    const signals = live.definition.resume(live.state, this.#options.clock.nowMs())
+    this.#signal(live, signals, {})
+  }
+
+  /** Drains until `stop`; `onFault` hears of a turn that threw, after which nothing is drained until the next `start`. */
+  start(onFault: (defect: unknown) => void): void {
+    this.#running = true
+    this.#onFault = onFault
+    this.#schedule()
+  }
+
+  stop(): void {
+    this.#running = false
+  }
+
+  /** False: full from now on. What was given is accepted all the same; wait with `whenRoom` before giving more. */
+  offer(ask: Ask): boolean {
+    this.#intake.asks.push(ask)
+    this.#schedule()
+    return this.hasRoom
+  }
+
+  get hasRoom(): boolean {
+    const { inboxCommandsMax, commitInFlightBytesMax } = this.#options.limits
+    return this.#intake.commands < inboxCommandsMax && this.#intake.bytes < commitInFlightBytesMax
+  }
+
+  whenRoom(resume: () => void): void {
+    if (this.hasRoom) resume()
+    else this.#waitingForRoom.push(resume)
+  }
+
+  /** The run that the next turn appends to this log, begun for `origin` if there is none yet; the caller adds records, then tells of them by `ran`. */
+  run(logId: number, origin: string): Run {
+    return this.#intake.run(logId, origin, this.#builders)
+  }
+
+  /** Counts the bytes that the caller has put into a run since the last call. */
+  ran(bytes: number): boolean {
+    this.#intake.bytes += bytes
+    this.#schedule()
+    return this.hasRoom
+  }
+
+  /** Tells `receiver` when record `index` of the run is durable, or refused. In the order of the calls. */
+  ack(receiver: AckReceiver, token: number, run: Run, index: number): void {
+    this.#intake.ack(receiver, token, run, index)
+  }
+
+  /** A turn begins at once if the last commit is a while ago or much waits; else it waits for company. */
+  #schedule(): void {
+    if (this.#armed || !this.#running || this.#intake.isEmpty || this.#poisoned) return
+    const { commitsInFlightMax, commitInFlightBytesMax, commitPacingBytesMax, commitPacingMs } = this.#options.limits
+    if (this.#commitsInFlight >= commitsInFlightMax || this.#inFlightBytes >= commitInFlightBytesMax) return
+    const waitMs = this.#lastCommitMs + commitPacingMs - this.#options.clock.nowMs()
+    if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {
+      this.#disarmPacing ??= this.#options.clock.after(waitMs, () => {
+        this.#disarmPacing = undefined
+        this.#arm()
+      })
+      return
+    }
+    this.#disarmPacing?.()
+    this.#disarmPacing = undefined
+    this.#arm()
+  }
+
+  #arm(): void {
+    if (this.#armed) return
+    this.#armed = true
+    this.#options.clock.nextTurn(() => {
+      this.#armed = false
+      if (this.#running && !this.#intake.isEmpty && !this.#poisoned) this.#turn()
+    })
+  }
+
+  #turn(): void {
+    const intake = this.#intake
+    this.#intake = new Intake()
+    const evolveFailed = (live: Live, defect: unknown): void => this.#restarts.begin(live, defect)
+    const turn = new Turn(this.#nextSeq, this.#epoch, this.#options.clock.nowMs(), this.actors, this.#options.onDefect)
+    try {
+      for (const ask of intake.asks) turn.decide(ask, evolveFailed)
+      for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
+      this.#commit(turn.settling(intake))
+      for (const run of intake.runs) this.#builders.give(run.records)
+      this.#snapshots.turn(this.#nextSeq)
+      this.#passivate()
+    } catch (defect) {
+      this.#fault(intake, defect)
+    }
+    for (const resume of this.#waitingForRoom.splice(0)) resume()
+    this.#schedule()
+  }
+
+  #commit(settling: Settling): void {
+    const entry: InFlight = { settling, startedMs: this.#options.clock.nowMs(), done: settling.built === undefined }
+    this.#inFlight.push(entry)
+    if (settling.built === undefined) {
+      this.#settleDone()
+      return
+    }
+    const { commit } = settling.built
+    this.#nextSeq = commit.nextSeq
+    this.#lastCommitMs = entry.startedMs
+    this.#commitsInFlight++
+    this.#inFlightBytes += commit.byteLength
+    this.#options.journal.append(commit, (failure) => this.#appended(entry, commit.byteLength, failure))
+  }
+
+  #appended(entry: InFlight, bytes: number, failure: AppendFailure | undefined): void {
+    this.#commitsInFlight--
+    this.#inFlightBytes -= bytes
+    if (failure !== undefined) {
+      if (!this.#poisoned) this.#options.onPoison(failure)
+      this.#poisoned = true
+      return
+    }
+    entry.done = true
+    const { commit } = entry.settling.built!
+    this.onCommit?.(this.#options.clock.nowMs() - entry.startedMs, bytes, commit.nextSeq - commit.firstSeq)
+    this.#settleDone()
+    this.#schedule()
+  }
+
+  #settleDone(): void {
+    while (this.#inFlight.length > 0 && this.#inFlight[0]!.done && !this.#poisoned) {
+      this.#settle(this.#inFlight.shift()!.settling)
+    }
+    if (this.#inFlight.length > 0) return
+    this.#restarts.drained(this.#options.journal.nextSeq)
+    for (const resolve of this.#whenSettled.splice(0)) resolve()
+  }
+
+  #settle({ built, events, outcomes, intake }: Settling): void {
+    for (const { actor, event, seq, kind } of events) {
+      this.logs.observe(actor, event)
+      for (const observer of this.#observers.get(kind) ?? []) this.#guarded(actor, () => observer(actor, event, seq))
+    }
+    if (built !== undefined) this.logs.apply(built.commit, this.#epoch, built.refs)
+    for (const { live, reply, exit, signals, cause } of outcomes) {
+      if (reply !== undefined && exit !== undefined) this.#guarded("reply", () => reply(exit))
+      this.#signal(live, signals, cause)
+    }
+    const { ackReceivers, ackTokens, ackRuns, ackIndexes } = intake
+    for (let i = 0; i < ackReceivers.length; i++) {
+      ackReceivers[i]!.acked(ackTokens[i]!, ackRuns[i]!, ackIndexes[i]!)
+    }
+  }
+
+  #guarded(where: string, run: () => void): void {
+    try {
+      run()
+    } catch (defect) {
+      this.#options.onDefect(where, defect)
+    }
+  }
+
+  #signal(live: Live | undefined, signals: ReadonlyArray<Signalled>, cause: Ask["cause"]): void {
+    for (const signal of signals) {
+      if (signal._tag === "Notify") this.#guarded("notice", () => this.#options.onNotice(signal.notice))
+      else if (signal._tag === "Tell") this.offer({ to: signal.to, command: signal.command, cause })
+      else if (live !== undefined) this.#softSignal(live, signal, cause)
+    }
+  }
+
+  #softSignal(live: Live, signal: Exclude<Signalled, { _tag: "Notify" | "Tell" }>, cause: Ask["cause"]): void {
+    const key = `${live.id} ${signal.key}`
+    if (signal._tag === "CancelDeadline") this.#timers.cancel(key)
+    else if (signal._tag === "SetDeadline") {
+      const origin = `deadline ${signal.key}`
+      this.#timers.set(key, signal.atMs, { to: live.id, command: signal.command, cause: { seq: cause.seq, origin } })
+    } else {
+      const reply = live.parked?.get(signal.key)
+      live.parked?.delete(signal.key)
+      if (reply !== undefined) this.#guarded("reply", () => reply(signal.exit))
+    }
+  }
+
+  /** The turn is lost as a whole: nothing of it was committed. */
+  #fault(intake: Intake, defect: unknown): void {
+    this.#running = false
+    const exit = Exit.die(new ActorUnavailable("the shard restarts", { cause: defect }))
+    for (const ask of intake.asks) if (ask.reply !== undefined) this.#guarded("reply", () => ask.reply!(exit))
+    for (const run of intake.runs) run.refusal ??= new ActorUnavailable("the shard restarts")
+    const { ackReceivers, ackTokens, ackRuns, ackIndexes } = intake
+    for (let i = 0; i < ackReceivers.length; i++) {
+      ackReceivers[i]!.acked(ackTokens[i]!, ackRuns[i]!, ackIndexes[i]!)
+    }
+    this.#onFault?.(defect)
+  }
+
+  /** Looks at some actors each turn, round and round. */
+  #passivate(): void {
+    if (this.#snapshots.isTaking) return
+    const beforeMs = this.#options.clock.nowMs() - passivateAfterMs
+    for (let looked = 0; looked < lookedAtPerTurn; looked++) {
+      const next = this.#hand.next()
+      if (next.done === true) {
+        this.#hand = this.actors.live()
+        return
+      }
+      const live = next.value
+      if (live.lastUsedMs < beforeMs && live.health === "running" && !live.parked?.size) this.actors.passivate(live)
+    }
+  }
+
+  /** Resolves once nothing is in flight. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#inFlight.length === 0) resolve()
+      else this.#whenSettled.push(resolve)
+    })
+  }
+
+  /** Resolves once everything offered so far is durable or refused. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.offer({
+        to: `shard/${this.#options.number}`,
+        command: { _tag: "Stop" },
+        cause: { origin: "shutdown" },
+        reply: () => resolve()
+      })
+    })
+  }
+}
+
+type Signalled = Settling["outcomes"][number]["signals"][number]

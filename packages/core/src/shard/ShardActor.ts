@@ -1,0 +1,42 @@
+import * as Exit from "effect/Exit"
+import type { Decision, Definition } from "../actor/Definition.ts"
+
+/** The shard's own history: when it was taken over, by which version, and whether it ended in order. */
+export interface ShardState {
+  readonly epoch: number
+  readonly version: string
+  readonly isStopped: boolean
+  readonly starts: number
+}
+
+export type ShardCommand =
+  | { readonly _tag: "Start"; readonly epoch: number; readonly version: string }
+  | { readonly _tag: "Stop" }
+
+export type ShardEvent =
+  /** `wasStopped` is false after a crash. */
+  | { readonly _tag: "Started"; readonly epoch: number; readonly version: string; readonly wasStopped: boolean }
+  | { readonly _tag: "Stopped" }
+
+type ShardDecision = Decision<ShardCommand, ShardEvent, void, never>
+
+export const ShardActor: Definition<ShardState, ShardCommand, ShardEvent, void, never> = {
+  kind: "shard",
+  version: 1,
+  initial: () => ({ epoch: 0, version: "", isStopped: true, starts: 0 }),
+  decide: (state, command): ShardDecision => {
+    const event: ShardEvent =
+      command._tag === "Start"
+        ? { _tag: "Started", epoch: command.epoch, version: command.version, wasStopped: state.isStopped }
+        : { _tag: "Stopped" }
+    return { events: [event], reply: Exit.void, signals: [] }
+  },
+  evolve: (state, event) =>
+    event._tag === "Started"
+      ? { epoch: event.epoch, version: event.version, isStopped: false, starts: state.starts + 1 }
+      : { ...state, isStopped: true },
+  resume: () => [],
+  save: (state) => state,
+  load: (_id, saved) => saved as ShardState,
+  isEmpty: (state) => state.starts === 0
+}

@@ -1,0 +1,87 @@
+import type { ActorId } from "../actor/Definition.ts"
+import type { Journal, Seq } from "../journal/Journal.ts"
+import type { ActorTable } from "./ActorTable.ts"
+import { encodePage } from "./Replay.ts"
+import type { Recovery } from "./recover.ts"
+
+/** A new snapshot begins after this many events, so that a start folds no more than these. */
+const eventsPerSnapshot = 200_000
+
+interface Taking {
+  readonly fromSeq: Seq
+  readonly ids: ReadonlyArray<ActorId>
+  at: number
+  pages: number
+}
+
+/**
+ * Fuzzy snapshots: one page per turn, each with the states as they are before its seq, a seal at the end.
+ * The list of actors is fixed at the beginning, and one that has become empty meanwhile is written as such:
+ * a replay then folds no event twice, and none into a state that lacks those before it.
+ */
+export class Snapshots {
+  readonly #journal: Journal
+  readonly #pageBytesMax: number
+  readonly #actors: ActorTable
+  #taking: Taking | undefined
+  #lastFromSeq: Seq = 0
+  /** Of the newest sealed snapshot: a replay needs nothing before this. */
+  sealedFromSeq: Seq = 0
+  #segmentCount = 1
+
+  constructor(journal: Journal, pageBytesMax: number, actors: ActorTable) {
+    this.#journal = journal
+    this.#pageBytesMax = pageBytesMax
+    this.#actors = actors
+  }
+
+  get isTaking(): boolean {
+    return this.#taking !== undefined
+  }
+
+  recovered(recovery: Recovery): void {
+    this.#taking = undefined
+    this.#lastFromSeq = this.sealedFromSeq = recovery.snapshotFromSeq ?? 0
+    this.#segmentCount = this.#journal.segments().length
+  }
+
+  /** After a turn was appended: begins a snapshot when one is due, else writes the next page of the one under way. */
+  turn(nextSeq: Seq): void {
+    if (this.#taking !== undefined) this.#page(this.#taking, nextSeq)
+    else if (this.#isDue(nextSeq)) this.#begin(nextSeq)
+  }
+
+  #isDue(nextSeq: Seq): boolean {
+    if (nextSeq - this.#lastFromSeq >= eventsPerSnapshot) return true
+    const segments = this.#journal.segments().length
+    if (segments <= this.#segmentCount) return false
+    this.#segmentCount = segments
+    return true
+  }
+
+  #begin(fromSeq: Seq): void {
+    this.#lastFromSeq = fromSeq
+    this.#taking = { fromSeq, ids: this.#actors.ids(), at: 0, pages: 0 }
+  }
+
+  #page(taking: Taking, seq: Seq): void {
+    const page: Array<readonly [ActorId, Uint8Array | null]> = []
+    let bytes = 0
+    while (taking.at < taking.ids.length && bytes < this.#pageBytesMax) {
+      const id = taking.ids[taking.at++]!
+      const saved = this.#actors.saved(id) ?? null
+      page.push([id, saved])
+      bytes += id.length + (saved?.length ?? 0)
+    }
+    const { fromSeq } = taking
+    const abandon = (ok: boolean): void => {
+      if (!ok && this.#taking === taking) this.#taking = undefined
+    }
+    if (page.length > 0) this.#journal.writePage(fromSeq, taking.pages++, encodePage(seq, page), abandon)
+    if (taking.at < taking.ids.length) return
+    this.#taking = undefined
+    this.#journal.completeSnapshot(fromSeq, taking.pages, (ok) => {
+      if (ok) this.sealedFromSeq = Math.max(this.sealedFromSeq, fromSeq)
+    })
+  }
+}

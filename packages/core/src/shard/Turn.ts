@@ -1,0 +1,192 @@
+import * as Exit from "effect/Exit"
+import { type ActorId, type Decision, type RecordBytes, type Signal } from "../actor/Definition.ts"
+import { logIdOf, type RecordsAppended } from "../actor/LogEvents.ts"
+import { pack, stateHash } from "../actor/pack.ts"
+import { FrameBuilder, ownValueBytesMin, type BuiltCommit, type Cause } from "../journal/Frame.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { batchHeaderBytes, buildBatch } from "../RecordBatch.ts"
+import type { ActorTable, Live } from "./ActorTable.ts"
+import type { Ask, Intake, Run } from "./Intake.ts"
+import { ActorUnavailable } from "./Shard.ts"
+
+type AnyEvent = { readonly _tag: string }
+
+export interface Outcome {
+  readonly live: Live | undefined
+  readonly reply: Ask["reply"] | undefined
+  /** Undefined: the reply was parked. */
+  readonly exit: Exit.Exit<unknown, unknown> | undefined
+  readonly signals: ReadonlyArray<Signal<unknown>>
+  /** Of what the signals lead to. */
+  readonly cause: Cause
+}
+
+export interface Decided {
+  readonly actor: ActorId
+  readonly kind: string
+  readonly event: AnyEvent
+  readonly seq: Seq
+}
+
+/** What follows once the turn's commit is durable. */
+export interface Settling {
+  /** Undefined for a turn without events. */
+  readonly built: BuiltCommit | undefined
+  readonly events: ReadonlyArray<Decided>
+  readonly outcomes: ReadonlyArray<Outcome>
+  readonly intake: Intake
+}
+
+/** A partition has many small events, the other kinds few that weigh more. */
+const eventsPerHash = (kind: string): number => (kind === "partition" ? 1024 : 32)
+
+const noSignals: ReadonlyArray<Signal<unknown>> = []
+
+type EvolveFailed = (live: Live, defect: unknown) => void
+
+/** One turn of a shard: folds decisions into states and collects their events for one commit. */
+export class Turn {
+  readonly #frame: FrameBuilder
+  readonly #epoch: number
+  readonly #nowMs: number
+  readonly #actors: ActorTable
+  readonly #onDefect: (where: string, defect: unknown) => void
+  readonly #events: Array<Decided> = []
+  readonly #outcomes: Array<Outcome> = []
+
+  constructor(
+    firstSeq: Seq,
+    epoch: number,
+    nowMs: number,
+    actors: ActorTable,
+    onDefect: (where: string, defect: unknown) => void
+  ) {
+    this.#frame = new FrameBuilder(firstSeq, epoch, nowMs)
+    this.#epoch = epoch
+    this.#nowMs = nowMs
+    this.#actors = actors
+    this.#onDefect = onDefect
+  }
+
+  settling(intake: Intake): Settling {
+    const built = this.#frame.isEmpty ? undefined : this.#frame.build()
+    return { built, events: this.#events, outcomes: this.#outcomes, intake }
+  }
+
+  decide(ask: Ask, evolveFailed: EvolveFailed): void {
+    let live: Live
+    let decision: Decision<unknown, AnyEvent, unknown, unknown>
+    try {
+      live = this.#actors.getOrMake(ask.to, this.#nowMs)
+      live.lastUsedMs = this.#nowMs
+      if (live.health !== "running") {
+        this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
+        return
+      }
+      decision = live.definition.decide(live.state, ask.command, this.#nowMs)
+    } catch (defect) {
+      this.#onDefect(ask.to, defect)
+      this.#refuse(ask, defect)
+      return
+    }
+    if (!this.#evolve(live, decision.events, evolveFailed)) {
+      this.#refuse(ask, new ActorUnavailable(`${ask.to} restarts`))
+      return
+    }
+    const cause = this.#stage(live, decision.events, decision.records, ask.cause)
+    if (decision.reply === undefined && ask.reply !== undefined && decision.parkAs !== undefined) {
+      live.parked ??= new Map()
+      live.parked.set(decision.parkAs, ask.reply)
+    }
+    this.#outcomes.push({ live, reply: ask.reply, exit: decision.reply, signals: decision.signals, cause })
+  }
+
+  #refuse(ask: Ask, defect: unknown): void {
+    const cause = ask.cause
+    this.#outcomes.push({ live: undefined, reply: ask.reply, exit: Exit.die(defect), signals: noSignals, cause })
+  }
+
+  /** All events of a decision or none: an actor whose `evolve` throws is replayed from what is durable. */
+  #evolve(live: Live, events: ReadonlyArray<AnyEvent>, evolveFailed: EvolveFailed): boolean {
+    try {
+      let state = live.state
+      for (const event of events) state = live.definition.evolve(state, event)
+      live.state = state
+      return true
+    } catch (defect) {
+      evolveFailed(live, defect)
+      return false
+    }
+  }
+
+  /** The cause of what follows from the decision: its last event, or what caused it if it has none. */
+  #stage(live: Live, events: ReadonlyArray<AnyEvent>, records: RecordBytes | undefined, asked: Cause): Cause {
+    let cause = asked
+    const kind = live.definition.kind
+    let first: Seq | undefined
+    for (const event of events) {
+      const seq =
+        event._tag === "RecordsAppended" && records !== undefined
+          ? this.#stageRecords(logIdOf(live.id), event as RecordsAppended, records, cause)
+          : this.#frame.event(live.id, live.definition.version, pack(event), cause)
+      first ??= seq
+      cause = { seq: first }
+      this.#events.push({ actor: live.id, kind, event, seq })
+      live.unhashed++
+    }
+    if (first === undefined) return asked
+    const last = this.#frame.nextSeq - 1
+    if (live.unhashed >= eventsPerHash(kind)) this.#hash(live)
+    return { seq: last }
+  }
+
+  #stageRecords(logId: number, event: RecordsAppended, records: RecordBytes, cause: Cause): Seq {
+    const isOwnBatch = !records.verbatim && records.bytes.length + batchHeaderBytes >= ownValueBytesMin
+    const bytes = isOwnBatch
+      ? buildBatch(
+          {
+            baseOffset: event.baseOffset,
+            partitionLeaderEpoch: this.#epoch,
+            count: event.count,
+            baseTimestampMs: event.firstTimestampMs,
+            maxTimestampMs: event.maxTimestampMs
+          },
+          records.bytes
+        )
+      : records.bytes
+    const { baseOffset, count, firstTimestampMs, maxTimestampMs, verbatim, producer } = event
+    return this.#frame.records(
+      { logId, baseOffset, count, firstTimestampMs, maxTimestampMs, bytes, verbatim, producer },
+      cause
+    )
+  }
+
+  #hash(live: Live): void {
+    live.unhashed = 0
+    this.#frame.hash(live.id, stateHash(live.definition.save(live.state)))
+  }
+
+  /** A run is one command to its partition, whose reply tells the base offset. */
+  appendRun(run: Run, to: ActorId, evolveFailed: EvolveFailed): void {
+    const { records } = run
+    if (records.count === 0) return
+    const command = {
+      _tag: "AppendRun",
+      count: records.count,
+      firstTimestampMs: records.firstTimestampMs,
+      maxTimestampMs: records.maxTimestampMs,
+      bytes: records.bytes
+    }
+    const before = this.#outcomes.length
+    this.decide({ to, command, cause: { origin: run.origin } }, evolveFailed)
+    const exit = this.#outcomes[before]?.exit
+    if (exit !== undefined && Exit.isSuccess(exit)) run.baseOffset = (exit.value as { baseOffset: number }).baseOffset
+    else run.refusal = exit === undefined ? new ActorUnavailable(to) : exit.cause
+  }
+
+  /** Hashes every live actor that has events since its last hash. */
+  hashAll(): void {
+    for (const live of this.#actors.live()) if (live.unhashed > 0) this.#hash(live)
+  }
+}
+

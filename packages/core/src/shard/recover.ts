@@ -1,0 +1,44 @@
+import type { ActorId } from "../actor/Definition.ts"
+import { partitionId, type LogState } from "../actor/LogEvents.ts"
+import type { Seq } from "../journal/Journal.ts"
+import type { LogStore } from "../storage/LogStore.ts"
+import { Replay } from "./Replay.ts"
+import type { ShardOptions } from "./Shard.ts"
+
+export interface Recovery {
+  readonly states: ReadonlyMap<ActorId, unknown>
+  readonly events: number
+  /** Of the last frame; 0 in an empty journal. */
+  readonly epoch: number
+  readonly durationMs: number
+  readonly snapshotFromSeq: Seq | undefined
+}
+
+/** States from the newest snapshot and what came after it; `logs`, if given, is filled from every frame kept. */
+export const recoverShard = (
+  { journal, definitions, clock }: Pick<ShardOptions, "journal" | "definitions" | "clock">,
+  logs: LogStore | undefined
+): Recovery => {
+  const startedMs = clock.nowMs()
+  const replay = new Replay(
+    definitions,
+    logs && { onRecords: (head, ref) => logs.recover(head.firstSeq, head.epoch, ref) }
+  )
+  const { states, events, epoch } = replay.run(journal)
+  if (logs !== undefined) restoreLogs(logs, states)
+  return {
+    states,
+    events,
+    epoch,
+    durationMs: clock.nowMs() - startedMs,
+    snapshotFromSeq: journal.snapshot(journal.nextSeq)?.fromSeq
+  }
+}
+
+/** What the references cannot tell: log start offsets, ends of logs whose segments are gone, and deleted logs. */
+const restoreLogs = (logs: LogStore, states: ReadonlyMap<ActorId, unknown>): void => {
+  for (const log of Array.from(logs.logs())) {
+    if (!states.has(partitionId(log.id))) logs.forget(log.id)
+  }
+  for (const [id, state] of states) logs.restore(id, state as LogState)
+}

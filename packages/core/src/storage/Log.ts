@@ -1,0 +1,50 @@
+import type { BatchRef } from "../journal/Frame.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { LogIndex } from "./LogIndex.ts"
+
+/** A partition as readers see it: durable records only. */
+export class Log {
+  readonly id: number
+  readonly index = new LogIndex()
+  /** The first offset that may be read. */
+  startOffset = 0
+  /** One after the last durable record. */
+  highWatermark = 0
+  readonly #waiting = new Set<() => void>()
+
+  constructor(id: number) {
+    this.id = id
+  }
+
+  append(frameSeq: Seq, epoch: number, ref: BatchRef): void {
+    this.index.add(frameSeq, epoch, ref)
+    this.highWatermark = ref.baseOffset + ref.count
+  }
+
+  moveStart(offset: number): void {
+    this.startOffset = Math.max(this.startOffset, offset)
+    // A log whose last segment was dropped is empty, and goes on where it was.
+    this.highWatermark = Math.max(this.highWatermark, offset)
+  }
+
+  /** Where a log whose segments may be gone begins and goes on. */
+  restore(startOffset: number, nextOffset: number): void {
+    this.moveStart(startOffset)
+    this.highWatermark = Math.max(this.highWatermark, nextOffset)
+  }
+
+  /** Runs `wake` after every append until the returned function is called. */
+  onAppend(wake: () => void): () => void {
+    this.#waiting.add(wake)
+    return () => this.#waiting.delete(wake)
+  }
+
+  wake(): void {
+    for (const wake of this.#waiting) wake()
+  }
+
+  /** Bytes that readers can still reach. */
+  get byteLength(): number {
+    return this.index.byteLength
+  }
+}

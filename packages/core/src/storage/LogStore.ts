@@ -1,0 +1,98 @@
+import { partitionKind, logIdOf, type LogEvent, type LogState } from "../actor/LogEvents.ts"
+import { kindOf, type ActorId } from "../actor/Definition.ts"
+import type { BatchRef } from "../journal/Frame.ts"
+import type { Commit, Journal, Seq } from "../journal/Journal.ts"
+import { Log } from "./Log.ts"
+import { LogReader } from "./LogReader.ts"
+import { Tail } from "./Tail.ts"
+
+/** All partitions of a shard as readers see them: what is durable and not expired. */
+export class LogStore {
+  readonly #logs = new Map<number, Log>()
+  readonly #tail: Tail
+  readonly #reader: LogReader
+
+  constructor(journal: Journal, tailBytesMax: number, synthesisedBatchBytesMax: number) {
+    this.#tail = new Tail(tailBytesMax)
+    this.#reader = new LogReader(journal, this.#tail, synthesisedBatchBytesMax)
+  }
+
+  /** The log with this id; an empty one if it never had a record. */
+  log(id: number): Log {
+    let log = this.#logs.get(id)
+    if (log === undefined) {
+      log = new Log(id)
+      this.#logs.set(id, log)
+    }
+    return log
+  }
+
+  logs(): IterableIterator<Log> {
+    return this.#logs.values()
+  }
+
+  /** A durable commit's references; readers of the touched logs wake when all are in. */
+  apply(commit: Commit, epoch: number, refs: ReadonlyArray<BatchRef>): void {
+    this.#tail.add(commit)
+    for (const ref of refs) this.log(ref.logId).append(commit.firstSeq, epoch, ref)
+    for (const ref of refs) this.log(ref.logId).wake()
+  }
+
+  recover(frameSeq: Seq, epoch: number, ref: BatchRef): void {
+    this.log(ref.logId).append(frameSeq, epoch, ref)
+  }
+
+  /** What a replay knows of a partition that its references do not tell. */
+  restore(actor: ActorId, state: unknown): void {
+    if (kindOf(actor) !== partitionKind) return
+    const { logStartOffset, nextOffset, isDeleted } = state as LogState
+    const id = logIdOf(actor)
+    if (isDeleted) this.#logs.delete(id)
+    else this.log(id).restore(logStartOffset, nextOffset)
+  }
+
+  forget(id: number): void {
+    this.#logs.delete(id)
+  }
+
+  /** A durable event of a partition. */
+  observe(actor: ActorId, event: { readonly _tag: string }): void {
+    if (kindOf(actor) !== partitionKind) return
+    const logEvent = event as LogEvent
+    const id = logIdOf(actor)
+    if (logEvent._tag === "LogStartMoved") this.log(id).moveStart(logEvent.offset)
+    if (logEvent._tag === "LogDeleted") {
+      const log = this.#logs.get(id)
+      this.#logs.delete(id)
+      log?.wake()
+    }
+  }
+
+  /** Whole record batches from `offset` on, see `LogReader.read`. */
+  read(log: Log, offset: number, bytesMax: number): Array<Uint8Array> {
+    return this.#reader.read(log, offset, bytesMax)
+  }
+
+  /** The first record at or after `timestampMs`, see `LogReader.offsetForTimestamp`. */
+  offsetForTimestamp(log: Log, timestampMs: number): { offset: number; timestampMs: number } | undefined {
+    return this.#reader.offsetForTimestamp(log, timestampMs)
+  }
+
+  maxTimestamp(log: Log): { offset: number; timestampMs: number } | undefined {
+    return this.#reader.maxTimestamp(log)
+  }
+
+  /** The oldest commit that a reader can still reach. */
+  oldestNeededSeq(): Seq {
+    let oldest = Infinity
+    for (const { index, startOffset } of this.#logs.values()) {
+      const at = index.find(startOffset)
+      if (at < index.count) oldest = Math.min(oldest, index.at(at).frameSeq)
+    }
+    return oldest
+  }
+
+  dropBefore(seq: Seq): void {
+    for (const { index } of this.#logs.values()) index.dropBefore(seq)
+  }
+}
