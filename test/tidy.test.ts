@@ -1,0 +1,417 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, posix } from "node:path"
+import { fileURLToPath } from "node:url"
+import { describe, expect, it } from "vitest"
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const fileLinesMax = 800
+const functionLinesMax = 70
+
+interface SourceFile {
+  /** From the repository's root, with slashes. */
+  readonly path: string
+  readonly text: string
+}
+
+/** What each package may import of ours. */
+const packageImports: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["protocols", []],
+  ["core", []],
+  ["actors", ["core"]],
+  ["server", ["protocols", "core", "actors"]],
+  ["console", []]
+])
+
+/** The fewest source files that a package has, once it has any: a rule that sees nothing passes for nothing. */
+const sourceFilesMin: ReadonlyMap<string, number> = new Map([
+  ["protocols", 8],
+  ["core", 10],
+  ["actors", 1],
+  ["server", 1],
+  ["console", 1]
+])
+
+/** The impure shells: the only files of core and actors that may use the clock, chance and timers. */
+const shells: ReadonlySet<string> = new Set([
+  "packages/core/src/journal/LmdbJournal.ts",
+  "packages/core/src/shard/Runtime.ts",
+  "packages/core/src/Clock.ts"
+])
+
+const bannedCalls = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|new\s+Promise)\b/g
+const unfinishedWords = new RegExp(String.raw`\b(${["TO" + "DO", "FIX" + "ME"].join("|")})\b`)
+
+const filesUnder = (folder: string): Array<SourceFile> => {
+  if (!existsSync(join(root, folder))) return []
+  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .map((name) => posix.join(folder, name.replaceAll("\\", "/")))
+    .filter((path) => /\.tsx?$/.test(path) && !/\/(node_modules|dist|\.cache)\//.test(path))
+    .sort()
+    .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }))
+}
+
+const linesOf = (text: string): number => text.replace(/\n$/, "").split("\n").length
+
+// --- Reading TypeScript: just enough to tell code from text ---
+
+const regexMayFollow = /(^|[(,=:[!&|?{;+\-*%~^<>]|\b(return|typeof|case|in|of))\s*$/
+
+/** Where the regular expression that begins at `start` ends. */
+const regexEnd = (text: string, start: number): number => {
+  let isInClass = false
+  for (let at = start + 1; at < text.length; at++) {
+    const unit = text[at]
+    if (unit === "\\") at++
+    else if (unit === "\n") return at
+    else if (unit === "[") isInClass = true
+    else if (unit === "]") isInClass = false
+    else if (unit === "/" && !isInClass) return at + 1
+  }
+  return text.length
+}
+
+/** Where the text between quotes that begins behind a quote ends: at the quote, or at a template's `${`. */
+const quotedEnd = (text: string, start: number, quote: string): number => {
+  for (let at = start; at < text.length; at++) {
+    if (text[at] === "\\") at++
+    else if (text[at] === quote) return at
+    else if (quote === "`" && text.startsWith("${", at)) return at
+  }
+  return text.length
+}
+
+const commentEnd = (text: string, start: number): number => {
+  const isBlock = text[start + 1] === "*"
+  const end = text.indexOf(isBlock ? "*/" : "\n", start + 2)
+  if (end === -1) return text.length
+  return isBlock ? end + 2 : end
+}
+
+/** The text with comments and regular expressions blanked, and quoted text too unless `keepQuoted`; same length and lines. */
+const codeOf = (text: string, keepQuoted = false): string => {
+  let code = ""
+  const blank = (end: number) => (code += text.slice(code.length, end).replace(/[^\n]/g, " "))
+  const keep = (end: number) => (code += text.slice(code.length, end))
+  /** The depth of braces in each open template expression. */
+  const templates: Array<number> = []
+  const passQuoted = (quote: string) => {
+    const end = quotedEnd(text, code.length, quote)
+    if (keepQuoted) keep(end)
+    else blank(end)
+    if (text.startsWith("${", end)) templates.push(0)
+    keep(text.startsWith("${", end) ? end + 2 : end + 1)
+  }
+  while (code.length < text.length) {
+    const at = code.length
+    const unit = text[at]!
+    const depth = templates.at(-1)
+    if (unit === "/" && (text[at + 1] === "/" || text[at + 1] === "*")) {
+      blank(commentEnd(text, at))
+    } else if (unit === "/" && regexMayFollow.test(code.slice(-80))) {
+      blank(regexEnd(text, at))
+    } else if (unit === '"' || unit === "'" || unit === "`") {
+      keep(at + 1)
+      passQuoted(unit)
+    } else if (unit === "}" && depth === 0) {
+      templates.pop()
+      keep(at + 1)
+      passQuoted("`")
+    } else {
+      if (depth !== undefined && unit === "{") templates[templates.length - 1] = depth + 1
+      if (depth !== undefined && unit === "}") templates[templates.length - 1] = depth - 1
+      keep(at + 1)
+    }
+  }
+  return code
+}
+
+const importsOf = (text: string): Array<string> => {
+  const code = codeOf(text, true)
+  const statement = /(?:^|[\s;}])(?:import|export)\b(?:[^"';()]*?\bfrom)?\s*\(?\s*["']([^"'\n]+)["']/g
+  return [...code.matchAll(statement)].map((found) => found[1]!)
+}
+
+/** By the place of each bracket its partner's. An arrow's `>` is none. */
+const partnersOf = (code: string): ReadonlyMap<number, number> => {
+  const partners = new Map<number, number>()
+  const open: Array<number> = []
+  for (let at = 0; at < code.length; at++) {
+    if ("([{".includes(code[at]!)) open.push(at)
+    if (")]}".includes(code[at]!)) {
+      const start = open.pop()
+      if (start === undefined) continue
+      partners.set(start, at)
+      partners.set(at, start)
+    }
+  }
+  return partners
+}
+
+const skipSpace = (code: string, start: number): number => {
+  let at = start
+  while (at < code.length && /\s/.test(code[at]!)) at++
+  return at
+}
+
+const angleEnd = (code: string, start: number): number => {
+  let depth = 0
+  for (let at = start; at < code.length; at++) {
+    if (code[at] === "<") depth++
+    if (code[at] === ">" && code[at - 1] !== "=" && --depth === 0) return at + 1
+  }
+  return code.length
+}
+
+const typePrefix = /^(keyof|typeof|readonly|unique|infer|asserts|new|abstract)$/
+
+/** Where the body's brace stands behind a return type that begins at `start`; undefined when there is none. */
+const bodyAfterType = (code: string, start: number, partners: ReadonlyMap<number, number>): number | undefined => {
+  let at = start
+  let isOperandNext = true
+  while (true) {
+    at = skipSpace(code, at)
+    const unit = code[at]
+    const word = /^[\w$]+/.exec(code.slice(at, at + 100))?.[0]
+    if (unit === undefined) return undefined
+    if (unit === "|" || unit === "&" || (!isOperandNext && unit === ".")) {
+      isOperandNext = true
+      at++
+    } else if (isOperandNext && "{([".includes(unit)) {
+      at = (partners.get(at) ?? code.length) + 1
+      isOperandNext = false
+    } else if (isOperandNext && "\"'".includes(unit)) {
+      at = code.indexOf(unit, at + 1) + 1
+      isOperandNext = false
+    } else if (word !== undefined && (isOperandNext || word === "is" || word === "extends")) {
+      at += word.length
+      isOperandNext = !isOperandNext || typePrefix.test(word)
+    } else if (!isOperandNext && code.startsWith("=>", at)) {
+      at += 2
+      isOperandNext = true
+    } else if (!isOperandNext && unit === "<") {
+      at = angleEnd(code, at)
+    } else if (!isOperandNext && unit === "[") {
+      at = (partners.get(at) ?? code.length) + 1
+    } else {
+      return !isOperandNext && unit === "{" ? at : undefined
+    }
+  }
+}
+
+/** Where an arrow's expression that begins at `start` ends: at an outer bracket, a comma, or a line that does not go on. */
+const expressionEnd = (code: string, start: number, partners: ReadonlyMap<number, number>): number => {
+  for (let at = start; at < code.length; at++) {
+    const unit = code[at]!
+    if ("([{".includes(unit)) at = partners.get(at) ?? code.length
+    else if (")]},;".includes(unit)) return at
+    else if (unit === "\n") {
+      const goesOn = /[=>?:|&+\-*/<(]\s*$/.test(code.slice(start - 2, at))
+      if (!goesOn && !/[.?:|&+\-*/=<>]/.test(code[skipSpace(code, at)] ?? "")) return at
+    }
+  }
+  return code.length
+}
+
+interface FunctionLines {
+  readonly line: number
+  readonly lines: number
+}
+
+/**
+ * The functions of a file, with the lines of their bodies: declarations, methods, function expressions and arrows, nested
+ * ones also counted in the outer. It reads brackets, not the language: heads are not counted, and a body behind a
+ * conditional return type is not seen.
+ */
+const functionsOf = (text: string): Array<FunctionLines> => {
+  const code = codeOf(text)
+  const partners = partnersOf(code)
+  const found: Array<FunctionLines> = []
+  const add = (start: number, end: number) =>
+    found.push({ line: linesOf(code.slice(0, start + 1)), lines: linesOf(code.slice(start, end + 1)) })
+  for (let at = 0; at < code.length; at++) {
+    if (code.startsWith("=>", at)) {
+      const body = skipSpace(code, at + 2)
+      add(body, code[body] === "{" ? (partners.get(body) ?? code.length) : expressionEnd(code, body, partners) - 1)
+    }
+    if (code[at] !== ")") continue
+    const before = code.slice(Math.max(0, (partners.get(at) ?? 0) - 20), partners.get(at) ?? 0)
+    if (/\b(if|for|while|switch|catch|with|await)\s*$/.test(before)) continue
+    const next = skipSpace(code, at + 1)
+    const body = code[next] === ":" ? bodyAfterType(code, next + 1, partners) : code[next] === "{" ? next : undefined
+    if (body !== undefined) add(body, partners.get(body) ?? code.length)
+  }
+  return found
+}
+
+// --- The rules: from a file to what is wrong with it ---
+
+const packageOf = (path: string): string => path.split("/")[1]!
+
+const importFaults = ({ path, text }: SourceFile): Array<string> => {
+  const owner = packageOf(path)
+  const allowed = packageImports.get(owner) ?? []
+  return importsOf(text).flatMap((specifier) => {
+    const ours = /^@logbrook\/([^/]+)/.exec(specifier)?.[1]
+    if (ours !== undefined && !allowed.includes(ours)) return [`${path}: ${owner} must not import ${specifier}`]
+    const target = specifier.startsWith(".") ? posix.join(posix.dirname(path), specifier) : undefined
+    if (target !== undefined && !target.startsWith(`packages/${owner}/`))
+      return [`${path}: ${specifier} leaves the package`]
+    if (owner === "protocols" && /^(effect|@effect)(\/|$)/.test(specifier))
+      return [`${path}: a codec imports ${specifier}`]
+    return []
+  })
+}
+
+const barrelFaults = ({ path, text }: SourceFile): Array<string> => {
+  const faults = importsOf(text)
+    .filter((specifier) => /^(effect|@effect\/[^/]+|@logbrook\/[^/]+)$/.test(specifier))
+    .map((specifier) => `${path}: imports the barrel ${specifier}`)
+  if (/(^|\n)\s*export\s*\*/.test(codeOf(text))) faults.push(`${path}: re-exports a whole module`)
+  if (/\/index\.tsx?$/.test(path)) faults.push(`${path}: is a barrel by its name`)
+  return faults
+}
+
+const fileLengthFaults = ({ path, text }: SourceFile): Array<string> =>
+  linesOf(text) > fileLinesMax ? [`${path}: ${linesOf(text)} lines`] : []
+
+const functionLengthFaults = ({ path, text }: SourceFile): Array<string> =>
+  functionsOf(text)
+    .filter(({ lines }) => lines > functionLinesMax)
+    .map(({ line, lines }) => `${path}:${line}: a function of ${lines} lines`)
+
+const bannedCallFaults = ({ path, text }: SourceFile): Array<string> => {
+  if (shells.has(path)) return []
+  return [...codeOf(text).matchAll(bannedCalls)].map((found) => `${path}: ${found[0]}`)
+}
+
+const unfinishedFaults = ({ path, text }: SourceFile): Array<string> =>
+  text
+    .split("\n")
+    .flatMap((line, index) => (unfinishedWords.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : []))
+
+// --- The house ---
+
+const packages = readdirSync(join(root, "packages")).filter((name) => existsSync(join(root, "packages", name, "src")))
+const sources = packages.flatMap((name) => filesUnder(`packages/${name}/src`))
+const everything = [
+  ...sources,
+  ...packages.flatMap((name) => filesUnder(`packages/${name}/test`)),
+  ...["test", "bench", "examples"].flatMap(filesUnder)
+]
+const pure = sources.filter(({ path }) => ["core", "actors"].includes(packageOf(path)))
+
+describe("the house is clean", () => {
+  it("and was looked at", () => {
+    for (const name of packages) {
+      expect([...packageImports.keys()], `packages/${name} has no rule`).toContain(name)
+      const seen = sources.filter(({ path }) => packageOf(path) === name).length
+      expect(seen, `files seen in packages/${name}`).toBeGreaterThanOrEqual(sourceFilesMin.get(name)!)
+    }
+    expect(packages).toEqual(expect.arrayContaining(["core", "protocols"]))
+    expect(everything.length).toBeGreaterThan(sources.length + 10)
+    expect(sources.flatMap(({ text }) => importsOf(text)).length).toBeGreaterThan(20)
+    expect(sources.flatMap(({ text }) => functionsOf(text)).length).toBeGreaterThan(200)
+  })
+
+  it("imports point one way", () => expect(sources.flatMap(importFaults)).toEqual([]))
+  it("no barrels", () => expect(sources.flatMap(barrelFaults)).toEqual([]))
+  it(`files have at most ${fileLinesMax} lines`, () => expect(everything.flatMap(fileLengthFaults)).toEqual([]))
+  it(`functions have at most ${functionLinesMax} lines`, () =>
+    expect(sources.flatMap(functionLengthFaults)).toEqual([]))
+  it("no clock, chance or timer in the core", () => expect(pure.flatMap(bannedCallFaults)).toEqual([]))
+  it("nothing is left for later", () => expect(everything.flatMap(unfinishedFaults)).toEqual([]))
+})
+
+// --- Each rule finds what was planted, and nothing in what only looks like it ---
+
+const planted = (path: string, text: string): SourceFile => ({ path, text })
+const filler = (lines: number): string => "  work()\n".repeat(lines)
+
+describe("the rules find", () => {
+  it.each<[string, string]>([
+    ["packages/protocols/src/A.ts", 'import { x } from "@logbrook/core/Limits"'],
+    ["packages/protocols/src/A.ts", 'import * as Effect from "effect/Effect"'],
+    ["packages/core/src/A.ts", 'import type { x } from "@logbrook/actors/Group"'],
+    ["packages/core/src/a/B.ts", 'import { x } from "../../../protocols/src/Wire.ts"'],
+    ["packages/actors/src/A.ts", 'export { x } from "@logbrook/protocols/Wire"'],
+    ["packages/actors/src/A.ts", 'const x = await import("@logbrook/server/Server")'],
+    ["packages/actors/src/A.ts", 'import {\n  a,\n  b\n} from "@logbrook/server/Server"'],
+    ["packages/console/src/A.tsx", 'import "@logbrook/server/Server"']
+  ])("a wrong arrow in %s: %s", (path, text) => {
+    expect(importFaults(planted(path, text))).toHaveLength(1)
+  })
+
+  it("no wrong arrow where there is none", () => {
+    const comment = '// import { x } from "@logbrook/server/Server"\nimport { y } from "../Limits.ts"\n'
+    expect(importFaults(planted("packages/core/src/a/B.ts", comment))).toEqual([])
+    const text = 'import { x } from "@logbrook/core/Limits"\nconst say = `import "@logbrook/server/A"`\n'
+    expect(importsOf(text)).toContain("@logbrook/core/Limits")
+    expect(importFaults(planted("packages/server/src/A.ts", text.split("\n")[0]!))).toEqual([])
+  })
+
+  it("barrels", () => {
+    const faultsOf = (text: string, path = "packages/core/src/A.ts") => barrelFaults(planted(path, text)).length
+    expect(faultsOf('import { Effect } from "effect"')).toBe(1)
+    expect(faultsOf('import { HttpServer } from "@effect/platform"')).toBe(1)
+    expect(faultsOf('import { x } from "@logbrook/core"')).toBe(1)
+    expect(faultsOf('export * from "./B.ts"')).toBe(1)
+    expect(faultsOf("", "packages/core/src/a/index.ts")).toBe(1)
+    expect(faultsOf('import * as Effect from "effect/Effect"\nimport { x } from "@logbrook/core/Limits"')).toBe(0)
+  })
+
+  it("long files", () => {
+    expect(fileLengthFaults(planted("a.ts", filler(fileLinesMax)))).toEqual([])
+    expect(fileLengthFaults(planted("a.ts", filler(fileLinesMax + 1)))).toHaveLength(1)
+  })
+
+  it.each<[string, string, string]>([
+    ["a declaration", "function f(a: number) {\n", "}"],
+    ["a return type", "function f(a: number): Map<string, { a: 1 }> | undefined {\n", "}"],
+    ["an object type", "function f(): { a: number; b(): void } {\n", "}"],
+    ["a predicate", "const o = { f(x: unknown): x is string {\n", "} }"],
+    ["a function type", "class A {\n f(): (x: number) => void {\n", "}\n}"],
+    ["a method", "class A {\n  async *f<T>(a = (b) => 1): AsyncGenerator<T> {\n", "}\n}"],
+    ["a getter", "class A {\n  get f(): number {\n", "}\n}"],
+    ["an arrow", "const f = (a: number): void => {\n", "}"],
+    ["a short arrow", "const f = a => {\n", "}"],
+    ["a generator", "Effect.gen(function* () {\n", "})"],
+    ["an arrow with an expression", "const f = () =>\n  call(\n", ")\nconst b = 1"],
+    ["an arrow with an object", "const f = () => ({\n", "})\nconst b = 1"],
+    ["a chain", "const f = () => a\n  .b(() => {\n", "})\n  .c()\nconst b = 1"]
+  ])("a long function: %s", (_what, head, tail) => {
+    const countOf = (lines: number) => functionLengthFaults(planted("a.ts", head + filler(lines) + tail)).length
+    expect(countOf(functionLinesMax - 10)).toBe(0)
+    expect(countOf(functionLinesMax)).toBeGreaterThan(0)
+  })
+
+  it("no long function in long lists, classes, types, comments, templates and loops", () => {
+    const faultsOf = (text: string) => functionLengthFaults(planted("a.ts", text))
+    const many = filler(functionLinesMax + 10)
+    expect(faultsOf(`const f = [\n${many}]\nclass A {\n${many}}\ninterface B {\n${many}}\n`)).toEqual([])
+    expect(faultsOf(`/* f() {\n${many}} */\nconst a = \`f() {\n${many}}\`\n`)).toEqual([])
+    expect(faultsOf(`for (const a of b) {\n${many}}\nif (a) {\n${many}}\n`)).toEqual([])
+    expect(faultsOf(`const f = (a) => a / 2\nconst r = /[/"{(]/.test(f)\n${many}`)).toEqual([])
+    expect(faultsOf(`const f = () => \`\${g({ a: "}" })} {\`\n${many}`)).toEqual([])
+    expect(functionsOf("const f = (a: () => void): number => { return a(() => 1) }\n")).toHaveLength(3)
+  })
+
+  it.each([
+    "Date.now()",
+    "Math.random()",
+    "setTimeout(f, 1)",
+    "setInterval(f)",
+    "setImmediate(f)",
+    "performance.now()"
+  ])("%s outside of the shells", (call) => {
+    expect(bannedCallFaults(planted("packages/core/src/A.ts", `const a = ${call}`))).toHaveLength(1)
+    expect(bannedCallFaults(planted("packages/core/src/A.ts", `const a = \`\${${call}}\``))).toHaveLength(1)
+    expect(bannedCallFaults(planted("packages/core/src/A.ts", `// ${call}\nconst a = "${call}"`))).toEqual([])
+    expect(bannedCallFaults(planted("packages/core/src/Clock.ts", `const a = ${call}`))).toEqual([])
+  })
+
+  it("a promise made by hand, and words of the unfinished", () => {
+    expect(bannedCallFaults(planted("packages/actors/src/A.ts", "new Promise((done) => done())"))).toHaveLength(1)
+    expect(unfinishedFaults(planted("a.ts", `// ${"TO"}${"DO"}: more\n`))).toHaveLength(1)
+    expect(unfinishedFaults(planted("a.ts", "// todos and mastodon\n"))).toEqual([])
+  })
+})
