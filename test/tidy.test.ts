@@ -22,13 +22,10 @@ const packageImports: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
   ["console", []]
 ])
 
-/** The fewest source files that a package has, once it has any: a rule that sees nothing passes for nothing. */
+/** The fewest source files of a package that must be there: a rule that sees nothing passes for nothing. */
 const sourceFilesMin: ReadonlyMap<string, number> = new Map([
   ["protocols", 8],
-  ["core", 10],
-  ["actors", 1],
-  ["server", 1],
-  ["console", 1]
+  ["core", 10]
 ])
 
 /** The impure shells: the only files of core and actors that may use the clock, chance and timers. */
@@ -39,7 +36,8 @@ const shells: ReadonlySet<string> = new Set([
 ])
 
 const bannedCalls = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|new\s+Promise)\b/g
-const unfinishedWords = new RegExp(String.raw`\b(${["TO" + "DO", "FIX" + "ME"].join("|")})\b`)
+// Spelt so that this file does not find itself.
+const unfinishedWords = /\b(TO[D]O|FIX[M]E)\b/
 
 const filesUnder = (folder: string): Array<SourceFile> => {
   if (!existsSync(join(root, folder))) return []
@@ -291,23 +289,23 @@ const unfinishedFaults = ({ path, text }: SourceFile): Array<string> =>
 
 // --- The house ---
 
-const packages = readdirSync(join(root, "packages")).filter((name) => existsSync(join(root, "packages", name, "src")))
-const sources = packages.flatMap((name) => filesUnder(`packages/${name}/src`))
+const folders = readdirSync(join(root, "packages"))
+const sources = folders.flatMap((name) => filesUnder(`packages/${name}/src`))
+const packages = [...new Set(sources.map(({ path }) => packageOf(path)))]
 const everything = [
   ...sources,
-  ...packages.flatMap((name) => filesUnder(`packages/${name}/test`)),
+  ...folders.flatMap((name) => filesUnder(`packages/${name}/test`)),
   ...["test", "bench", "examples"].flatMap(filesUnder)
 ]
 const pure = sources.filter(({ path }) => ["core", "actors"].includes(packageOf(path)))
 
 describe("the house is clean", () => {
   it("and was looked at", () => {
-    for (const name of packages) {
-      expect([...packageImports.keys()], `packages/${name} has no rule`).toContain(name)
+    for (const name of packages) expect([...packageImports.keys()], `packages/${name} has no rule`).toContain(name)
+    for (const [name, filesMin] of sourceFilesMin) {
       const seen = sources.filter(({ path }) => packageOf(path) === name).length
-      expect(seen, `files seen in packages/${name}`).toBeGreaterThanOrEqual(sourceFilesMin.get(name)!)
+      expect(seen, `files seen in packages/${name}`).toBeGreaterThanOrEqual(filesMin)
     }
-    expect(packages).toEqual(expect.arrayContaining(["core", "protocols"]))
     expect(everything.length).toBeGreaterThan(sources.length + 10)
     expect(sources.flatMap(({ text }) => importsOf(text)).length).toBeGreaterThan(20)
     expect(sources.flatMap(({ text }) => functionsOf(text)).length).toBeGreaterThan(200)
@@ -325,6 +323,8 @@ describe("the house is clean", () => {
 // --- Each rule finds what was planted, and nothing in what only looks like it ---
 
 const planted = (path: string, text: string): SourceFile => ({ path, text })
+const barrelsIn = (text: string, path = "packages/core/src/A.ts") => barrelFaults(planted(path, text)).length
+const longFunctionsIn = (text: string) => functionLengthFaults(planted("a.ts", text))
 const filler = (lines: number): string => "  work()\n".repeat(lines)
 
 describe("the rules find", () => {
@@ -350,13 +350,12 @@ describe("the rules find", () => {
   })
 
   it("barrels", () => {
-    const faultsOf = (text: string, path = "packages/core/src/A.ts") => barrelFaults(planted(path, text)).length
-    expect(faultsOf('import { Effect } from "effect"')).toBe(1)
-    expect(faultsOf('import { HttpServer } from "@effect/platform"')).toBe(1)
-    expect(faultsOf('import { x } from "@logbrook/core"')).toBe(1)
-    expect(faultsOf('export * from "./B.ts"')).toBe(1)
-    expect(faultsOf("", "packages/core/src/a/index.ts")).toBe(1)
-    expect(faultsOf('import * as Effect from "effect/Effect"\nimport { x } from "@logbrook/core/Limits"')).toBe(0)
+    expect(barrelsIn('import { Effect } from "effect"')).toBe(1)
+    expect(barrelsIn('import { HttpServer } from "@effect/platform"')).toBe(1)
+    expect(barrelsIn('import { x } from "@logbrook/core"')).toBe(1)
+    expect(barrelsIn('export * from "./B.ts"')).toBe(1)
+    expect(barrelsIn("", "packages/core/src/a/index.ts")).toBe(1)
+    expect(barrelsIn('import * as Effect from "effect/Effect"\nimport { x } from "@logbrook/core/Limits"')).toBe(0)
   })
 
   it("long files", () => {
@@ -385,13 +384,12 @@ describe("the rules find", () => {
   })
 
   it("no long function in long lists, classes, types, comments, templates and loops", () => {
-    const faultsOf = (text: string) => functionLengthFaults(planted("a.ts", text))
     const many = filler(functionLinesMax + 10)
-    expect(faultsOf(`const f = [\n${many}]\nclass A {\n${many}}\ninterface B {\n${many}}\n`)).toEqual([])
-    expect(faultsOf(`/* f() {\n${many}} */\nconst a = \`f() {\n${many}}\`\n`)).toEqual([])
-    expect(faultsOf(`for (const a of b) {\n${many}}\nif (a) {\n${many}}\n`)).toEqual([])
-    expect(faultsOf(`const f = (a) => a / 2\nconst r = /[/"{(]/.test(f)\n${many}`)).toEqual([])
-    expect(faultsOf(`const f = () => \`\${g({ a: "}" })} {\`\n${many}`)).toEqual([])
+    expect(longFunctionsIn(`const f = [\n${many}]\nclass A {\n${many}}\ninterface B {\n${many}}\n`)).toEqual([])
+    expect(longFunctionsIn(`/* f() {\n${many}} */\nconst a = \`f() {\n${many}}\`\n`)).toEqual([])
+    expect(longFunctionsIn(`for (const a of b) {\n${many}}\nif (a) {\n${many}}\n`)).toEqual([])
+    expect(longFunctionsIn(`const f = (a) => a / 2\nconst r = /[/"{(]/.test(f)\n${many}`)).toEqual([])
+    expect(longFunctionsIn(`const f = () => \`\${g({ a: "}" })} {\`\n${many}`)).toEqual([])
     expect(functionsOf("const f = (a: () => void): number => { return a(() => 1) }\n")).toHaveLength(3)
   })
 
