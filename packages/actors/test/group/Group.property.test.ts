@@ -1,0 +1,229 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { rebalanceTimeoutMs } from "../../src/group/groupContext.ts"
+import { assign, bytes, type Call, GroupHarness, isParked } from "./GroupHarness.ts"
+
+/** What six clients may do, each remembering the id and generation that it was told last. */
+type Step =
+  | { readonly do: "join"; readonly who: number; readonly protocols: number; readonly known: boolean }
+  | { readonly do: "sync" | "heartbeat" | "leave" | "restartClient"; readonly who: number }
+  | { readonly do: "commit"; readonly who: number; readonly partition: number; readonly offset: number }
+  | { readonly do: "wait"; readonly ms: number }
+  | { readonly do: "restart" | "forget" | "delete" }
+
+const who = fc.integer({ min: 0, max: 5 })
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("join" as const),
+      who,
+      protocols: fc.integer({ min: 0, max: 2 }),
+      known: fc.boolean()
+    })
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constantFrom("sync" as const, "sync" as const, "heartbeat" as const), who })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("leave" as const, "restartClient" as const), who }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("commit" as const),
+      who,
+      partition: fc.integer({ min: 0, max: 3 }),
+      offset: fc.nat(1_000)
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(0, 200, 500, 3_000, 9_000, 20_000) })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("restart" as const, "forget" as const, "delete" as const) }) }
+)
+
+const protocolLists = [["range"], ["range", "sticky"], ["sticky", "range"]].map((names) =>
+  names.map((name) => ({ name, metadata: bytes(name) }))
+)
+
+interface Client {
+  memberId: string
+  generation: number
+  readonly groupInstanceId: string | null
+}
+
+/** The group and its clients, what was durably committed, and a shadow that lives only from the journal. */
+class World {
+  readonly group = new GroupHarness()
+  readonly clients: ReadonlyArray<Client> = Array.from({ length: 6 }, (_, i) => ({
+    memberId: "",
+    generation: -1,
+    groupInstanceId: i >= 4 ? `i${i}` : null
+  }))
+  private readonly committed = new Map<number, number>()
+  private readonly protocolOf = new Map<number, string>()
+  /** Joins not answered yet; the last of a client is the one it still waits for. */
+  private joins: Array<{ readonly client: Client; readonly call: Call }> = []
+  private shadow = this.group.state
+  /** Reached in a run, so that a run that reaches nothing is seen. */
+  readonly reached = new Set<string>()
+
+  take(next: Step): void {
+    const client = "who" in next ? this.clients[next.who] : undefined
+    if (client !== undefined) this.act(client, next)
+    else if (next.do === "wait") this.group.advance(next.ms)
+    else if (next.do === "restart") this.group.restart()
+    else if (next.do === "forget") {
+      this.group.send({ _tag: "ForgetStreams", topicIds: ["t1"] })
+      this.committed.clear()
+    } else if (this.group.send({ _tag: "DeleteGroup" }).reply !== undefined) this.committed.clear()
+    this.listen()
+    this.check()
+  }
+
+  private act(client: Client, next: Step): void {
+    const { group } = this
+    const { memberId, generation, groupInstanceId } = client
+    if (next.do === "join") {
+      const protocols = protocolLists[next.protocols] ?? []
+      const requireKnownMemberId = next.known
+      const options = { groupInstanceId, protocols, requireKnownMemberId, rebalanceTimeoutMs: 15_000 }
+      this.joins.push({ client, call: group.join(memberId, options) })
+    } else if (next.do === "sync") {
+      const ids = group.context.leader === memberId ? [...group.context.members.keys()] : []
+      const call = group.sync(memberId, generation, assign(ids), groupInstanceId)
+      if (call.refused?.reason === "UnknownMemberId") client.memberId = ""
+    } else if (next.do === "heartbeat") {
+      if (group.heartbeat(memberId, generation, groupInstanceId).refused?.reason === "FencedInstanceId") {
+        client.memberId = ""
+      }
+    } else if (next.do === "leave") group.leave({ memberId, groupInstanceId })
+    else if (next.do === "restartClient") client.memberId = ""
+    else if (next.do === "commit") {
+      const simple = group.value === "Empty"
+      const call = group.commit(simple ? "" : memberId, simple ? -1 : generation, next)
+      if (call.reply !== undefined) this.committed.set(next.partition, next.offset)
+    }
+  }
+
+  /** Every answer to a join, whenever it comes. */
+  private listen(): void {
+    const joins = this.joins
+    this.joins = joins.filter(({ call }) => isParked(call))
+    for (const [i, { client, call }] of joins.entries()) {
+      if (call.refused !== undefined) {
+        this.reached.add(call.refused.reason)
+        const superseded = joins.slice(i + 1).some((later) => later.client === client)
+        if (call.refused.reason === "MemberIdRequired") client.memberId = call.refused.memberId
+        if (call.refused.reason === "UnknownMemberId" && !superseded) client.memberId = ""
+      }
+      if (call.reply?._tag !== "Joined") continue
+      const { reply } = call
+      client.memberId = reply.memberId
+      client.generation = reply.generation
+      const key = reply.generation
+      if (key === 1) this.protocolOf.clear() // A forgotten group counts from one again.
+      expect(this.protocolOf.get(key) ?? reply.protocolName).toBe(reply.protocolName)
+      this.protocolOf.set(key, reply.protocolName)
+      const { context } = this.group
+      if (context.generation !== reply.generation) continue
+      expect(reply.leader).toBe(context.leader)
+      expect(context.members.has(reply.leader)).toBe(true)
+      expect(reply.members.map((member) => member.memberId)).toEqual(
+        reply.leader === reply.memberId ? [...context.members.keys()] : []
+      )
+    }
+  }
+
+  check(): void {
+    this.reached.add(this.group.value)
+    this.checkShadow()
+    this.checkSoftState()
+    const { reply } = this.group.send({ _tag: "FetchOffsets", partitions: null })
+    if (reply?._tag !== "OffsetsFetched") throw new Error("offsets cannot be fetched")
+    expect(new Map(reply.offsets.map((each) => [each.partition, each.offset]))).toEqual(this.committed)
+  }
+
+  /** Saved, loaded, dropped when empty, and fed with copies of the events: still the live state. */
+  private checkShadow(): void {
+    const { definition, id, state } = this.group
+    for (const event of this.group.newEvents()) {
+      if (definition.isEmpty(this.shadow)) this.shadow = definition.initial(id)
+      this.shadow = definition.evolve(this.shadow, structuredClone(event))
+      this.shadow = definition.load(id, structuredClone(definition.save(this.shadow)))
+      this.reached.add(event._tag === "MemberLeft" ? event.reason : event._tag)
+      if (event._tag === "RebalanceStarted") expect(event.reason).toContain(event.memberId)
+    }
+    expect(definition.save(this.shadow)).toEqual(definition.save(state))
+    expect(this.shadow.groupId).toBe(state.groupId)
+  }
+
+  /** Nobody waits for ever: a parked reply has a ticket, and whatever may hang has a deadline. */
+  private checkSoftState(): void {
+    const { context, deadlines, parked, value } = this.group
+    const expected = new Set<string>()
+    for (const { memberId, joinTicket, syncTicket, isNew } of context.members.values()) {
+      if (joinTicket > 0) expected.add(`join/${memberId}/${joinTicket}`)
+      const parkedSync = value === "CompletingRebalance" && syncTicket > 0
+      if (parkedSync) expected.add(`sync/${memberId}/${syncTicket}`)
+      if ((joinTicket === 0 || isNew) && !parkedSync) expect([...deadlines.keys()]).toContain(`session/${memberId}`)
+    }
+    expect(new Set(parked.keys())).toEqual(expected)
+    for (const key of deadlines.keys()) {
+      const [kind = "", ...rest] = key.split("/")
+      if (kind === "session") expect(context.members.has(rest.join("/"))).toBe(true)
+      if (kind === "pending") expect(context.pending.has(rest.join("/"))).toBe(true)
+    }
+    for (const memberId of context.pending.keys()) expect(deadlines.has(`pending/${memberId}`)).toBe(true)
+    expect(deadlines.has("rebalance")).toBe(value === "PreparingRebalance")
+    const unsynced = [...context.members.values()].some((member) => member.syncTicket === 0)
+    if (value === "CompletingRebalance") expect(deadlines.has("sync")).toBe(true)
+    if (value === "Stable" && unsynced) expect(deadlines.has("sync")).toBe(true)
+    if (value === "Empty" || value === "PreparingRebalance") expect(deadlines.has("sync")).toBe(false)
+    if (context.members.size > 0) expect(context.members.has(context.leader ?? "")).toBe(true)
+    expect(rebalanceTimeoutMs(context)).toBeLessThanOrEqual(15_000)
+  }
+}
+
+describe("any order of commands, times and restarts", () => {
+  it("keeps one leader a generation, no caller for ever, every offset, and equals its replay", () => {
+    const reached = new Set<string>()
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 20, maxLength: 80 }), (steps) => {
+        const world = new World()
+        for (const each of steps) world.take(each)
+        const { group } = world
+        expect(group.definition.save(group.replayed())).toEqual(group.definition.save(group.state))
+        // When all fall silent, all are gone in the end.
+        group.advance(7_200_000)
+        world.check()
+        expect(["Empty", "Dead"]).toContain(group.value)
+        expect([group.parked.size, group.deadlines.size]).toEqual([0, 0])
+        for (const each of world.reached) reached.add(each)
+      }),
+      { numRuns: 300 }
+    )
+    expect([...reached]).toEqual(
+      expect.arrayContaining([
+        "Empty",
+        "PreparingRebalance",
+        "CompletingRebalance",
+        "Stable",
+        "Dead",
+        "MemberIdRequired",
+        "RebalanceInProgress",
+        "FencedInstanceId",
+        "PendingMemberLeft",
+        "MemberUpdated",
+        "MemberReplaced",
+        "ParkedRepliesForgotten",
+        "OffsetsForgotten",
+        "left",
+        "session expired",
+        "rebalance timeout",
+        "sync timeout"
+      ])
+    )
+  })
+})
