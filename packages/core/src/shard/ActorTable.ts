@@ -23,6 +23,11 @@ export class UnknownKind extends Error {
   readonly _tag = "UnknownKind"
 }
 
+/** An actor cannot answer now: it is being replayed, or was given up. Retriable. */
+export class ActorUnavailable extends Error {
+  readonly _tag = "ActorUnavailable"
+}
+
 /** The actors of one shard: live ones, and passive ones as packed bytes. */
 export class ActorTable {
   readonly #definitions: ReadonlyMap<string, AnyDefinition>

@@ -5,7 +5,7 @@ import { partitionId } from "../actor/LogEvents.ts"
 import type { AppendFailure, Journal, Seq } from "../journal/Journal.ts"
 import type { Limits } from "../Limits.ts"
 import { LogStore } from "../storage/LogStore.ts"
-import { ActorTable, type Live } from "./ActorTable.ts"
+import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
 import { Restarts } from "./Restarts.ts"
@@ -33,11 +33,6 @@ interface InFlight {
   readonly settling: Settling
   readonly startedMs: number
   done: boolean
-}
-
-/** An actor cannot answer now: it is being replayed, or was given up. Retriable. */
-export class ActorUnavailable extends Error {
-  readonly _tag = "ActorUnavailable"
 }
 
 const passivateAfterMs = 60_000

@@ -4,10 +4,9 @@ import { logIdOf, type RecordsAppended } from "../actor/LogEvents.ts"
 import { pack, stateHash } from "../actor/pack.ts"
 import { FrameBuilder, ownValueBytesMin, type BuiltCommit, type Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
-import { batchHeaderBytes, buildBatch } from "../RecordBatch.ts"
-import type { ActorTable, Live } from "./ActorTable.ts"
+import { batchHeaderBytes, buildBatch, stampBatch } from "../RecordBatch.ts"
+import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
 import type { Ask, Intake, Run } from "./Intake.ts"
-import { ActorUnavailable } from "./Shard.ts"
 
 type AnyEvent = { readonly _tag: string }
 
@@ -141,6 +140,7 @@ export class Turn {
   }
 
   #stageRecords(logId: number, event: RecordsAppended, records: RecordBytes, cause: Cause): Seq {
+    if (records.verbatim) stampBatch(records.bytes, event.baseOffset, this.#epoch)
     const isOwnBatch = !records.verbatim && records.bytes.length + batchHeaderBytes >= ownValueBytesMin
     const bytes = isOwnBatch
       ? buildBatch(

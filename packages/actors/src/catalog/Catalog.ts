@@ -1,0 +1,195 @@
+import * as Exit from "effect/Exit"
+import type { Decision, Definition } from "@logbrook/core/actor/Definition"
+import { partitionId } from "@logbrook/core/actor/LogEvents"
+import { InvalidKeyExpression, parseKeyExpression } from "@logbrook/core/KeyExpression"
+import type { Limits } from "@logbrook/core/Limits"
+import { InvalidStreamName, validateStreamName } from "@logbrook/core/StreamName"
+import { InvalidTopicFilter, validateBoundFilter } from "@logbrook/core/TopicFilter"
+import {
+  CatalogRefused,
+  isBound,
+  type CatalogCommand,
+  type CatalogEvent,
+  type CatalogRefusal,
+  type CatalogReply,
+  type CreateStream,
+  type SavedStream,
+  type Stream
+} from "./CatalogProtocol.ts"
+import { InvalidConfig, validateConfig } from "./StreamConfig.ts"
+
+export interface CatalogState {
+  readonly streams: ReadonlyMap<string, Stream>
+  readonly nextLogId: number
+  readonly nextProducerId: number
+}
+
+type CatalogDecision = Decision<CatalogCommand, CatalogEvent, CatalogReply, CatalogRefused>
+type CatalogLimits = Pick<Limits, "streamsMax" | "partitionsPerStreamMax" | "topicBytesMax" | "topicLevelsMax">
+
+const boundPartitions = 16
+const filtersMax = 64
+/** Log id 1 is the internal log of messages that wait for durable sessions. */
+const firstLogId = 2
+
+const refused = (reason: CatalogRefusal, message: string): CatalogRefused => new CatalogRefused({ reason, message })
+
+/** Validators throw errors of their own; the catalog answers with one. */
+const reasonOf = (error: unknown): CatalogRefused => {
+  if (error instanceof CatalogRefused) return error
+  if (error instanceof InvalidStreamName) return refused("InvalidStreamName", error.message)
+  if (error instanceof InvalidTopicFilter) return refused("InvalidFilter", error.message)
+  if (error instanceof InvalidKeyExpression) return refused("InvalidKey", error.message)
+  if (error instanceof InvalidConfig) return refused("InvalidConfig", error.message)
+  throw error
+}
+
+const throwIfFiltersInvalid = (filters: ReadonlyArray<string>, limits: CatalogLimits): void => {
+  if (filters.length > filtersMax) throw refused("InvalidFilter", `at most ${filtersMax} filters`)
+  for (const filter of filters) validateBoundFilter(filter, limits)
+  if (new Set(filters).size !== filters.length) throw refused("InvalidFilter", "a filter is given twice")
+}
+
+const getOrThrow = (state: CatalogState, name: string): Stream => {
+  const stream = state.streams.get(name)
+  if (stream === undefined) throw refused("UnknownStream", `no stream is named "${name}"`)
+  return stream
+}
+
+const createStream = (state: CatalogState, command: CreateStream, nowMs: number, limits: CatalogLimits) => {
+  validateStreamName(command.name)
+  if (state.streams.has(command.name)) throw refused("StreamExists", `a stream named "${command.name}" exists`)
+  if (state.streams.size >= limits.streamsMax) {
+    throw refused("TooManyStreams", `the limit of ${limits.streamsMax} streams is reached`)
+  }
+  const partitions = command.partitions === -1 ? (command.filters.length > 0 ? boundPartitions : 1) : command.partitions
+  if (!(partitions >= 1 && partitions <= limits.partitionsPerStreamMax)) {
+    throw refused("InvalidPartitions", `a stream has 1 to ${limits.partitionsPerStreamMax} partitions`)
+  }
+  throwIfFiltersInvalid(command.filters, limits)
+  parseKeyExpression(command.key)
+  validateConfig(new Map(command.config))
+  const stream: SavedStream = {
+    name: command.name,
+    topicId: command.topicId,
+    logIds: Array.from({ length: partitions }, (_, partition) => state.nextLogId + partition),
+    filters: command.filters,
+    key: command.key,
+    config: command.config,
+    createdAtMs: nowMs
+  }
+  const reply: CatalogReply = { _tag: "Stream", stream: restored(stream) }
+  const events: ReadonlyArray<CatalogEvent> = command.validateOnly ? [] : [{ _tag: "StreamCreated", stream }]
+  return { events, reply: Exit.succeed(reply), signals: [] }
+}
+
+const deleteStream = (state: CatalogState, name: string): CatalogDecision => {
+  const { topicId, logIds } = getOrThrow(state, name)
+  return {
+    events: [{ _tag: "StreamDeleted", name, topicId, logIds }],
+    reply: Exit.succeed({ _tag: "Deleted", topicId }),
+    signals: logIds.map((logId) => ({ _tag: "Tell", to: partitionId(logId), command: { _tag: "DeleteLog" } }))
+  }
+}
+
+type AlterStream = Extract<CatalogCommand, { readonly _tag: "AlterStream" }>
+
+const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogLimits): CatalogDecision => {
+  const stream = getOrThrow(state, command.name)
+  const filters = command.filters ?? stream.filters
+  if (filters.length > 0 !== isBound(stream)) {
+    throw refused("InvalidFilter", "a bound stream keeps at least one filter, a free one has none")
+  }
+  throwIfFiltersInvalid(filters, limits)
+  const config = new Map(stream.config)
+  for (const [name, value] of command.config ?? []) {
+    if (value === null) config.delete(name)
+    else config.set(name, value)
+  }
+  validateConfig(config)
+  const altered: Stream = { ...stream, filters, config }
+  return {
+    events: [{ _tag: "StreamAltered", name: command.name, filters, config: [...config] }],
+    reply: Exit.succeed({ _tag: "Stream", stream: altered }),
+    signals: []
+  }
+}
+
+const allocateProducerIds = (state: CatalogState, count: number): CatalogDecision => {
+  const first = state.nextProducerId
+  return {
+    events: [{ _tag: "ProducerIdsAllocated", first, count }],
+    reply: Exit.succeed({ _tag: "ProducerIds", first, count }),
+    signals: []
+  }
+}
+
+const decideOrThrow = (
+  state: CatalogState,
+  command: CatalogCommand,
+  nowMs: number,
+  limits: CatalogLimits
+): CatalogDecision => {
+  switch (command._tag) {
+    case "CreateStream":
+      return createStream(state, command, nowMs, limits)
+    case "DeleteStream":
+      return deleteStream(state, command.name)
+    case "AlterStream":
+      return alterStream(state, command, limits)
+    case "AllocateProducerIds":
+      return allocateProducerIds(state, command.count)
+  }
+}
+
+const saved = (stream: Stream): SavedStream => ({ ...stream, config: [...stream.config] })
+const restored = (stream: SavedStream): Stream => ({ ...stream, config: new Map(stream.config) })
+
+const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
+  switch (event._tag) {
+    case "StreamCreated": {
+      const streams = new Map(state.streams).set(event.stream.name, restored(event.stream))
+      return { ...state, streams, nextLogId: Math.max(state.nextLogId, ...event.stream.logIds.map((id) => id + 1)) }
+    }
+    case "StreamAltered": {
+      const stream = state.streams.get(event.name)!
+      const altered = { ...stream, filters: event.filters, config: new Map(event.config) }
+      return { ...state, streams: new Map(state.streams).set(event.name, altered) }
+    }
+    case "StreamDeleted": {
+      const streams = new Map(state.streams)
+      streams.delete(event.name)
+      return { ...state, streams }
+    }
+    case "ProducerIdsAllocated":
+      return { ...state, nextProducerId: event.first + event.count }
+  }
+}
+
+interface Saved extends Omit<CatalogState, "streams"> {
+  readonly streams: ReadonlyArray<SavedStream>
+}
+
+/** The streams and their settings, `catalog/0`. */
+export const makeCatalog = (
+  limits: CatalogLimits
+): Definition<CatalogState, CatalogCommand, CatalogEvent, CatalogReply, CatalogRefused> => ({
+  kind: "catalog",
+  version: 1,
+  initial: () => ({ streams: new Map(), nextLogId: firstLogId, nextProducerId: 1 }),
+  decide: (state, command, nowMs) => {
+    try {
+      return decideOrThrow(state, command, nowMs, limits)
+    } catch (error) {
+      return { events: [], reply: Exit.fail(reasonOf(error)), signals: [] }
+    }
+  },
+  evolve,
+  resume: () => [],
+  save: (state): Saved => ({ ...state, streams: Array.from(state.streams.values(), saved) }),
+  load: (_id, data) => {
+    const { streams, ...rest } = data as Saved
+    return { ...rest, streams: new Map(streams.map((stream) => [stream.name, restored(stream)])) }
+  },
+  isEmpty: (state) => state.nextLogId === firstLogId && state.nextProducerId === 1
+})

@@ -1,0 +1,88 @@
+import * as Data from "effect/Data"
+
+/** What Kafka calls a topic. Bound: it has filters and is written by MQTT; free: written by Kafka clients. */
+export interface Stream {
+  readonly name: string
+  /** 16 bytes as 32 lower-case hex digits; another one after a re-creation under the same name. */
+  readonly topicId: string
+  /** Of partition 0, 1, …; never used again. */
+  readonly logIds: ReadonlyArray<number>
+  readonly filters: ReadonlyArray<string>
+  /** A key expression, see `KeyExpression`. */
+  readonly key: string
+  readonly config: ReadonlyMap<string, string>
+  readonly createdAtMs: number
+}
+
+export const isBound = (stream: Stream): boolean => stream.filters.length > 0
+
+export interface CreateStream {
+  readonly _tag: "CreateStream"
+  readonly name: string
+  /** Random, made by the shell. */
+  readonly topicId: string
+  readonly filters: ReadonlyArray<string>
+  /** -1: 16 for a bound stream, 1 for a free one. */
+  readonly partitions: number
+  readonly key: string
+  readonly config: ReadonlyArray<readonly [name: string, value: string]>
+  /** Checks everything, changes nothing. */
+  readonly validateOnly: boolean
+}
+
+export type CatalogCommand =
+  | CreateStream
+  | { readonly _tag: "DeleteStream"; readonly name: string }
+  | {
+      readonly _tag: "AlterStream"
+      readonly name: string
+      /** Undefined leaves what is there. A bound stream keeps at least one filter, a free one none. */
+      readonly filters?: ReadonlyArray<string>
+      /** Null takes a setting back to its default. */
+      readonly config?: ReadonlyArray<readonly [name: string, value: string | null]>
+    }
+  /** A block of producer ids, never given twice (KIP-98). */
+  | { readonly _tag: "AllocateProducerIds"; readonly count: number }
+
+export type CatalogEvent =
+  | { readonly _tag: "StreamCreated"; readonly stream: SavedStream }
+  | {
+      readonly _tag: "StreamAltered"
+      readonly name: string
+      readonly filters: ReadonlyArray<string>
+      readonly config: ReadonlyArray<readonly [string, string]>
+    }
+  | {
+      readonly _tag: "StreamDeleted"
+      readonly name: string
+      readonly topicId: string
+      readonly logIds: ReadonlyArray<number>
+    }
+  | { readonly _tag: "ProducerIdsAllocated"; readonly first: number; readonly count: number }
+
+/** A stream as plain data. */
+export interface SavedStream extends Omit<Stream, "config"> {
+  readonly config: ReadonlyArray<readonly [string, string]>
+}
+
+export type CatalogReply =
+  | { readonly _tag: "Stream"; readonly stream: Stream }
+  | { readonly _tag: "Deleted"; readonly topicId: string }
+  | { readonly _tag: "ProducerIds"; readonly first: number; readonly count: number }
+
+export type CatalogRefusal =
+  | "InvalidStreamName"
+  | "StreamExists"
+  | "UnknownStream"
+  | "InvalidPartitions"
+  | "InvalidFilter"
+  | "InvalidKey"
+  | "InvalidConfig"
+  | "TooManyStreams"
+
+export class CatalogRefused extends Data.TaggedError("CatalogRefused")<{
+  readonly reason: CatalogRefusal
+  readonly message: string
+}> {}
+
+export const catalogId = "catalog/0"

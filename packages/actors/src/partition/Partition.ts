@@ -1,0 +1,192 @@
+import * as Data from "effect/Data"
+import * as Exit from "effect/Exit"
+import type { Decision, Definition } from "@logbrook/core/actor/Definition"
+import { logIdOf, partitionKind, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
+import { appended, checkSequence, type ProducerState } from "./ProducerState.ts"
+
+/** A leader epoch and the first offset that was written in it (KIP-101). */
+export interface EpochStart {
+  readonly epoch: number
+  readonly startOffset: number
+}
+
+export interface PartitionState extends LogState {
+  readonly logId: number
+  readonly epochs: ReadonlyArray<EpochStart>
+  /** The newest record's time; the times of server-built records never go back. */
+  readonly maxTimestampMs: number
+  /** By producer id, the least recently used first. */
+  readonly producers: Map<number, ProducerState>
+}
+
+export type PartitionCommand =
+  /** Records that the server encoded, offset deltas from 0. */
+  | {
+      readonly _tag: "AppendRun"
+      readonly count: number
+      readonly firstTimestampMs: number
+      readonly maxTimestampMs: number
+      readonly bytes: Uint8Array
+    }
+  /** One validated RecordBatch of a producer; `producerId` -1: not idempotent. Its bytes belong to the partition from now on. */
+  | {
+      readonly _tag: "AppendBatch"
+      readonly bytes: Uint8Array
+      readonly count: number
+      readonly baseTimestampMs: number
+      readonly maxTimestampMs: number
+      readonly producerId: number
+      readonly producerEpoch: number
+      readonly baseSequence: number
+    }
+  /** Retention and DeleteRecords. -1: to the end. */
+  | { readonly _tag: "MoveLogStart"; readonly offset: number; readonly reason: string }
+  | { readonly _tag: "DeleteLog" }
+
+export interface Appended {
+  readonly baseOffset: number
+  readonly logStartOffset: number
+}
+
+export type PartitionRefusal =
+  "OutOfOrderSequenceNumber" | "InvalidProducerEpoch" | "OffsetOutOfRange" | "UnknownTopicOrPartition"
+
+export class PartitionRefused extends Data.TaggedError("PartitionRefused")<{ readonly reason: PartitionRefusal }> {}
+
+type Reply = Appended | { readonly logStartOffset: number }
+type PartitionDecision = Decision<PartitionCommand, LogEvent, Reply, PartitionRefused>
+
+/** Old epochs beyond this many are answered as the oldest that is kept. */
+const epochsMax = 1000
+
+const refuse = (reason: PartitionRefusal): PartitionDecision => ({
+  events: [],
+  reply: Exit.fail(new PartitionRefused({ reason })),
+  signals: []
+})
+
+const reply = (value: Reply): PartitionDecision => ({ events: [], reply: Exit.succeed(value), signals: [] })
+
+type Command<Tag> = Extract<PartitionCommand, { readonly _tag: Tag }>
+
+const appendRun = (state: PartitionState, command: Command<"AppendRun">): PartitionDecision => {
+  // The clock may step back, the log's time may not: the run moves as a whole, its inner distances stay.
+  const firstTimestampMs = Math.max(command.firstTimestampMs, state.maxTimestampMs)
+  const event: LogEvent = {
+    _tag: "RecordsAppended",
+    baseOffset: state.nextOffset,
+    count: command.count,
+    firstTimestampMs,
+    maxTimestampMs: firstTimestampMs + command.maxTimestampMs - command.firstTimestampMs,
+    epoch: 0,
+    verbatim: false,
+    producer: undefined
+  }
+  return {
+    events: [event],
+    reply: Exit.succeed({ baseOffset: state.nextOffset, logStartOffset: state.logStartOffset }),
+    signals: [],
+    records: { bytes: command.bytes, verbatim: false }
+  }
+}
+
+const appendBatch = (state: PartitionState, command: Command<"AppendBatch">): PartitionDecision => {
+  const { producerId, producerEpoch, baseSequence, count } = command
+  const isIdempotent = producerId >= 0
+  if (isIdempotent) {
+    const checked = checkSequence(state.producers.get(producerId), producerEpoch, baseSequence, count)
+    if (checked._tag === "Refused") return refuse(checked.reason)
+    if (checked._tag === "Duplicate") {
+      return reply({ baseOffset: checked.baseOffset, logStartOffset: state.logStartOffset })
+    }
+  }
+  const event: LogEvent = {
+    _tag: "RecordsAppended",
+    baseOffset: state.nextOffset,
+    count,
+    firstTimestampMs: command.baseTimestampMs,
+    maxTimestampMs: command.maxTimestampMs,
+    epoch: 0,
+    verbatim: true,
+    producer: isIdempotent ? { id: producerId, epoch: producerEpoch, baseSequence } : undefined
+  }
+  return {
+    events: [event],
+    reply: Exit.succeed({ baseOffset: state.nextOffset, logStartOffset: state.logStartOffset }),
+    signals: [],
+    records: { bytes: command.bytes, verbatim: true }
+  }
+}
+
+const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): PartitionDecision => {
+  const offset = command.offset === -1 ? state.nextOffset : command.offset
+  if (offset < 0 || offset > state.nextOffset) return refuse("OffsetOutOfRange")
+  if (offset <= state.logStartOffset) return reply({ logStartOffset: state.logStartOffset })
+  return {
+    events: [{ _tag: "LogStartMoved", offset, reason: command.reason }],
+    reply: Exit.succeed({ logStartOffset: offset }),
+    signals: []
+  }
+}
+
+const decide = (state: PartitionState, command: PartitionCommand): PartitionDecision => {
+  if (command._tag === "DeleteLog") {
+    const events: ReadonlyArray<LogEvent> = state.isDeleted ? [] : [{ _tag: "LogDeleted" }]
+    return { events, reply: Exit.succeed({ logStartOffset: state.logStartOffset }), signals: [] }
+  }
+  if (state.isDeleted) return refuse("UnknownTopicOrPartition")
+  switch (command._tag) {
+    case "AppendRun":
+      return appendRun(state, command)
+    case "AppendBatch":
+      return appendBatch(state, command)
+    case "MoveLogStart":
+      return moveLogStart(state, command)
+  }
+}
+
+const withEpoch = (state: PartitionState, epoch: number, startOffset: number): ReadonlyArray<EpochStart> =>
+  state.epochs.at(-1)?.epoch === epoch ? state.epochs : [...state.epochs.slice(1 - epochsMax), { epoch, startOffset }]
+
+const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
+  switch (event._tag) {
+    case "RecordsAppended":
+      return {
+        ...state,
+        nextOffset: event.baseOffset + event.count,
+        epochs: withEpoch(state, event.epoch, event.baseOffset),
+        maxTimestampMs: Math.max(state.maxTimestampMs, event.maxTimestampMs),
+        producers:
+          event.producer === undefined
+            ? state.producers
+            : appended(state.producers, event.producer, event.baseOffset, event.count)
+      }
+    case "LogStartMoved":
+      return { ...state, logStartOffset: event.offset }
+    case "LogDeleted":
+      return { ...state, isDeleted: true, producers: new Map(), epochs: [] }
+  }
+}
+
+type Saved = Omit<PartitionState, "producers"> & { readonly producers: ReadonlyArray<readonly [number, ProducerState]> }
+
+/** One partition of a stream, `partition/<log id>`: its offsets, epochs and idempotent producers; its records lie in storage. */
+export const Partition: Definition<PartitionState, PartitionCommand, LogEvent, Reply, PartitionRefused> = {
+  kind: partitionKind,
+  version: 1,
+  initial: (id) => ({
+    logId: logIdOf(id),
+    logStartOffset: 0,
+    nextOffset: 0,
+    isDeleted: false,
+    epochs: [],
+    maxTimestampMs: 0,
+    producers: new Map()
+  }),
+  decide,
+  evolve,
+  resume: () => [],
+  save: (state): Saved => ({ ...state, producers: [...state.producers] }),
+  load: (_id, saved) => ({ ...(saved as Saved), producers: new Map((saved as Saved).producers) }),
+  isEmpty: (state) => state.isDeleted || (state.nextOffset === 0 && state.logStartOffset === 0)
+}
