@@ -186,7 +186,9 @@ const replaced = (context: GroupContext, event: MachineJournalEvent & { _tag: "M
   memberOf(context, event.fencedMemberId)
   const members = new Map<string, Member>()
   for (const [id, member] of context.members) {
-    if (id === event.fencedMemberId) members.set(event.memberId, { ...member, ...details(event), syncTicket: 0 })
+    // Answered at once it takes over a generation, in which its predecessor's sync counts.
+    const syncTicket = event.ticket === 0 ? member.syncTicket : 0
+    if (id === event.fencedMemberId) members.set(event.memberId, { ...member, ...details(event), syncTicket })
     else members.set(id, member)
   }
   return {

@@ -460,6 +460,15 @@ describe("static members (KIP-345)", () => {
     expect(back.members).toHaveLength(2)
   })
 
+  it("a restart right after all have synced starts no wait for syncs", () => {
+    const { group } = stableStatics()
+    expect(group.deadlines.has("sync")).toBe(false)
+    const { memberId } = joined(group.join("", { groupInstanceId: "i1" }))
+    expect(group.context.members.get(memberId)?.syncTicket).toBeGreaterThan(0)
+    group.restart()
+    expect(group.deadlines.has("sync")).toBe(false)
+  })
+
   it("an old client's leader takes itself for a follower", () => {
     const { group, a } = stableStatics()
     const back = joined(group.join("", { groupInstanceId: "i0", skipAssignmentSupported: false }))

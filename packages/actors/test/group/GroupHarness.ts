@@ -37,6 +37,8 @@ export class GroupHarness {
   readonly definition: ReturnType<typeof makeGroup>
   readonly id = actorId("group", "orders")
   state: ReturnType<ReturnType<typeof makeGroup>["initial"]>
+  /** Called with each answer at once, while the state is still the one that it was given in. */
+  watch: (call: Call) => void = () => undefined
   private orders = 0
   private ids = 0
   private readonly settings: GroupSettings
@@ -62,7 +64,7 @@ export class GroupHarness {
       this.events.push(event)
     }
     const call: Call = { reply: undefined, refused: undefined, lost: false }
-    if (decision.reply !== undefined) settle(call, decision.reply)
+    if (decision.reply !== undefined) this.settle(call, decision.reply)
     else {
       if (decision.parkAs === undefined) throw new Error("neither replied nor parked")
       if (this.parked.has(decision.parkAs)) throw new Error(`two replies parked as ${decision.parkAs}`)
@@ -80,8 +82,13 @@ export class GroupHarness {
       const call = this.parked.get(signal.key)
       if (call === undefined) return
       this.parked.delete(signal.key)
-      settle(call, signal.exit as Exit.Exit<Reply, GroupRefused>)
+      this.settle(call, signal.exit as Exit.Exit<Reply, GroupRefused>)
     } else throw new Error(`unexpected signal ${signal._tag}`)
+  }
+
+  private settle(call: Call, exit: Exit.Exit<Reply, GroupRefused>): void {
+    settle(call, exit)
+    this.watch(call)
   }
 
   /** Lets time pass, and the deadlines in it, in their order. */
