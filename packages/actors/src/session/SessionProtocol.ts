@@ -1,0 +1,407 @@
+import * as Data from "effect/Data"
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+
+/** Given by the shell to each connection; unique over restarts too, since a stale one must never name a new connection. */
+export type ConnectionId = string
+
+export type QoS = 0 | 1 | 2
+
+/** A will message as CONNECT brought it (MQTT 5, 3.1.3.2). */
+export interface Will {
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly qos: QoS
+  readonly retain: boolean
+  /** Already limited by the shell. */
+  readonly delayMs: number
+  /** Message Expiry Interval, counted from the publication; null: none. */
+  readonly expiryMs: number | null
+  readonly userProperties: ReadonlyArray<readonly [name: string, value: string]>
+  readonly contentType: string | null
+  readonly responseTopic: string | null
+  readonly correlationData: Uint8Array | null
+  readonly payloadFormat: 0 | 1 | null
+}
+
+export interface Subscription {
+  /** As the client wrote it, with `$share/…` and `$stream/…`. */
+  readonly filter: string
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: 0 | 1 | 2
+  readonly subscriptionId: number | null
+}
+
+/** A reference to a record that is stored once, in an internal log or a stream's partition. */
+export interface MessageRef {
+  readonly logId: number
+  readonly offset: number
+  /** Of the delivery: the lower of the publish's and the subscription's. */
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly subscriptionIds: ReadonlyArray<number>
+  /** Payload and topic, for the queue's limit. */
+  readonly bytes: number
+}
+
+/**
+ * - `queued`: not sent yet, `packetId` null.
+ * - `sent`: waits for PUBACK, or for the PUBREC of QoS 2; redelivered with DUP after a reconnect [MQTT-4.4.0-1].
+ * - `received`: PUBREC came; PUBREL is to be sent (again after a reconnect), PUBCOMP removes it.
+ */
+export type DeliveryPhase = "queued" | "sent" | "received"
+
+export interface QueueEntry extends MessageRef {
+  /** Rises by one per message in a session's life, never used twice in it. */
+  readonly entryId: number
+  readonly packetId: number | null
+  readonly phase: DeliveryPhase
+}
+
+/** What a session needs to know of the CONNECT that opened its connection. */
+export interface ConnectionSettings {
+  readonly connectionId: ConnectionId
+  /** 0: the session ends with the connection. Already limited by the shell. Clean Session 0 of MQTT 3.1.1: the limit. */
+  readonly sessionExpiryMs: number
+  readonly will: Will | null
+  readonly keepAliveMs: number
+  /** 4: MQTT 3.1.1. */
+  readonly protocolVersion: 4 | 5
+}
+
+/** Replied with `SessionOpened`. Takes over from a connection that is there (`CloseConnection` to it). */
+export interface Connect extends ConnectionSettings {
+  readonly _tag: "Connect"
+  readonly cleanStart: boolean
+}
+
+/**
+ * The connection is gone, whoever closed it. Replied with `Done`; ignored from a connection that is not the session's.
+ * `publishWill` false only after DISCONNECT with reason 0x00 [MQTT-3.14.4-3].
+ */
+export interface Disconnect {
+  readonly _tag: "Disconnect"
+  readonly connectionId: ConnectionId
+  readonly publishWill: boolean
+  /** Of the DISCONNECT packet; null: as CONNECT said. Ignored if CONNECT said 0, which is a protocol error [MQTT-3.14.2-2]. */
+  readonly sessionExpiryMs: number | null
+}
+
+/** Replied with `SubscriptionsMade`. The filters are valid and authorized; `qos` is what may be granted. */
+export interface Subscribe {
+  readonly _tag: "Subscribe"
+  readonly connectionId: ConnectionId
+  readonly subscriptions: ReadonlyArray<Subscription>
+}
+
+/** Replied with `SubscriptionsEnded`. */
+export interface Unsubscribe {
+  readonly _tag: "Unsubscribe"
+  readonly connectionId: ConnectionId
+  readonly filters: ReadonlyArray<string>
+}
+
+/** PUBLISH with QoS 2 from the client, before its message is stored. Replied with `Qos2Remembered`. */
+export interface ReceiveQos2 {
+  readonly _tag: "ReceiveQos2"
+  readonly connectionId: ConnectionId
+  readonly packetId: number
+}
+
+/** PUBREL from the client. Replied with `Qos2Freed`. */
+export interface ReleaseQos2 {
+  readonly _tag: "ReleaseQos2"
+  readonly connectionId: ConnectionId
+  readonly packetId: number
+}
+
+/**
+ * Messages for a durable session, in order. Replied with `Enqueued`; never refused, because the publisher cannot help it.
+ * Several calls or one with several messages: the same outcome, one event per call.
+ */
+export interface Enqueue {
+  readonly _tag: "Enqueue"
+  readonly messages: ReadonlyArray<MessageRef>
+}
+
+/**
+ * Entries were written to the connection. Replied with `Done`; all or none. QoS 0 has `packetId` null and leaves the
+ * queue. QoS 1 and 2 need an id from 1 to 65,535 that no other entry has.
+ */
+export interface MarkSent {
+  readonly _tag: "MarkSent"
+  readonly connectionId: ConnectionId
+  readonly entries: ReadonlyArray<{ readonly entryId: number; readonly packetId: number | null }>
+}
+
+/** PUBACK for QoS 1, PUBCOMP or a failing PUBREC for QoS 2: the entries leave the queue. Replied with `PacketsKnown`. */
+export interface Acked {
+  readonly _tag: "Acked"
+  readonly connectionId: ConnectionId
+  readonly packetIds: ReadonlyArray<number>
+}
+
+/** PUBREC: the entries wait for PUBCOMP now. Replied with `PacketsKnown`; a repeated PUBREC is known. */
+export interface Received {
+  readonly _tag: "Received"
+  readonly connectionId: ConnectionId
+  readonly packetIds: ReadonlyArray<number>
+}
+
+/** An operator closes the connection, with the will; `endSession` forgets the session as well. Replied with `Done`. */
+export interface Kick {
+  readonly _tag: "Kick"
+  readonly endSession: boolean
+}
+
+/** Deadline: the session expires. */
+export interface Expire {
+  readonly _tag: "Expire"
+}
+
+/** Deadline: the will delay is over. */
+export interface WillDue {
+  readonly _tag: "WillDue"
+}
+
+/** Deadline after a replay: whatever connection the session had is gone. */
+export interface LoseConnection {
+  readonly _tag: "LoseConnection"
+  readonly connectionId: ConnectionId
+}
+
+export type SessionCommand =
+  | Connect
+  | Disconnect
+  | Subscribe
+  | Unsubscribe
+  | ReceiveQos2
+  | ReleaseQos2
+  | Enqueue
+  | MarkSent
+  | Acked
+  | Received
+  | Kick
+  | Expire
+  | WillDue
+  | LoseConnection
+
+export interface SessionOpened {
+  readonly _tag: "SessionOpened"
+  readonly sessionPresent: boolean
+  readonly subscriptions: ReadonlyArray<Subscription>
+  /** QoS 2 packet ids of the client that wait for PUBREL. */
+  readonly unreleasedQos2: ReadonlyArray<number>
+  /** In order; those with a packet id keep it. */
+  readonly queue: ReadonlyArray<QueueEntry>
+}
+
+export interface SubscriptionsMade {
+  readonly _tag: "SubscriptionsMade"
+  /** One per subscription asked for, in order. `grantedQos` null: refused with `QuotaExceeded` (0x97). */
+  readonly results: ReadonlyArray<{
+    readonly filter: string
+    readonly grantedQos: QoS | null
+    /** No such filter was there before, for Retain Handling 1. */
+    readonly isNew: boolean
+  }>
+}
+
+export interface SubscriptionsEnded {
+  readonly _tag: "SubscriptionsEnded"
+  /** One per filter, in order; `existed` false is 0x11. */
+  readonly results: ReadonlyArray<{ readonly filter: string; readonly existed: boolean }>
+}
+
+export interface Qos2Remembered {
+  readonly _tag: "Qos2Remembered"
+  /** The message was stored before: PUBREC again, but store and deliver nothing [MQTT-4.3.3-10]. */
+  readonly duplicate: boolean
+}
+
+export interface Qos2Freed {
+  readonly _tag: "Qos2Freed"
+  /** False: PUBCOMP with 0x92. */
+  readonly known: boolean
+}
+
+export interface Enqueued {
+  readonly _tag: "Enqueued"
+  /** One per message: its entry, or null if it was dropped, or if the session is not there or not durable. */
+  readonly entryIds: ReadonlyArray<number | null>
+}
+
+export interface PacketsKnown {
+  readonly _tag: "PacketsKnown"
+  /** One per packet id, in order; false is 0x92. */
+  readonly known: ReadonlyArray<boolean>
+}
+
+export interface Done {
+  readonly _tag: "Done"
+}
+
+export type SessionReply =
+  | SessionOpened
+  | SubscriptionsMade
+  | SubscriptionsEnded
+  | Qos2Remembered
+  | Qos2Freed
+  | Enqueued
+  | PacketsKnown
+  | Done
+
+/** The names of MQTT 5's reason codes. */
+export type SessionRefusal =
+  /** The command's connection is not the session's, or no longer. */
+  | "SessionTakenOver"
+  /** 0x93: too many QoS 2 publishes without PUBREL. */
+  | "ReceiveMaximumExceeded"
+  /** `MarkSent`: another entry has the packet id. */
+  | "PacketIdentifierInUse"
+  /** `MarkSent`: no such entry is waiting to be sent, or the packet id does not fit its QoS. */
+  | "PacketIdentifierNotFound"
+
+export class SessionRefused extends Data.TaggedError("SessionRefused")<{ readonly reason: SessionRefusal }> {}
+
+/** A session begins that had no past. Durable traffic is journaled only if `sessionExpiryMs` is not 0. */
+export interface SessionStarted extends ConnectionSettings {
+  readonly _tag: "SessionStarted"
+  readonly atMs: number
+}
+
+/** A known session has a connection again; a will that waited is forgotten [MQTT-3.1.3-9]. */
+export interface SessionResumed extends ConnectionSettings {
+  readonly _tag: "SessionResumed"
+  readonly atMs: number
+}
+
+/** `SessionResumed`, or `SessionEnded` and `SessionStarted`, follow in the same commit. */
+export interface SessionTakenOver {
+  readonly _tag: "SessionTakenOver"
+  readonly by: ConnectionId
+  readonly atMs: number
+}
+
+export interface SessionDisconnected {
+  readonly _tag: "SessionDisconnected"
+  readonly connectionId: ConnectionId
+  readonly cause: "Closed" | "Kicked" | "Lost"
+  readonly sessionExpiryMs: number
+  readonly keepsWill: boolean
+  readonly atMs: number
+}
+
+/** The session is forgotten with all that it had. */
+export interface SessionEnded {
+  readonly _tag: "SessionEnded"
+  readonly cause: "Expired" | "CleanStart" | "Kicked"
+}
+
+export interface WillPublished {
+  readonly _tag: "WillPublished"
+  readonly topic: string
+}
+
+export interface Subscribed {
+  readonly _tag: "Subscribed"
+  readonly subscriptions: ReadonlyArray<Subscription>
+}
+
+export interface Unsubscribed {
+  readonly _tag: "Unsubscribed"
+  readonly filters: ReadonlyArray<string>
+}
+
+export interface Qos2Received {
+  readonly _tag: "Qos2Received"
+  readonly packetId: number
+}
+
+export interface Qos2Released {
+  readonly _tag: "Qos2Released"
+  readonly packetId: number
+}
+
+export interface MessagesQueued {
+  readonly _tag: "MessagesQueued"
+  readonly firstEntryId: number
+  readonly messages: ReadonlyArray<MessageRef>
+}
+
+export interface MessagesDropped {
+  readonly _tag: "MessagesDropped"
+  readonly count: number
+}
+
+export interface MessagesSent {
+  readonly _tag: "MessagesSent"
+  readonly entries: MarkSent["entries"]
+}
+
+export interface MessagesAcked {
+  readonly _tag: "MessagesAcked"
+  readonly packetIds: ReadonlyArray<number>
+}
+
+export interface MessagesReceived {
+  readonly _tag: "MessagesReceived"
+  readonly packetIds: ReadonlyArray<number>
+}
+
+/** Those that change the lifecycle; they pass through the machine. */
+export type LifecycleEvent =
+  | SessionStarted
+  | SessionResumed
+  | SessionTakenOver
+  | SessionDisconnected
+  | SessionEnded
+  | WillPublished
+
+/** Those of a session's traffic; plain folds. */
+export type TrafficEvent =
+  | Subscribed
+  | Unsubscribed
+  | Qos2Received
+  | Qos2Released
+  | MessagesQueued
+  | MessagesDropped
+  | MessagesSent
+  | MessagesAcked
+  | MessagesReceived
+
+export type SessionEvent = LifecycleEvent | TrafficEvent
+
+/** To be closed with this reason code; a connection that is gone already is none to close. */
+export interface CloseConnection {
+  readonly _tag: "CloseConnection"
+  readonly clientId: string
+  readonly connectionId: ConnectionId
+  /** `UnspecifiedError`: the session was replayed, and the connection cannot be trusted to know its state. */
+  readonly reason: "SessionTakenOver" | "AdministrativeAction" | "UnspecifiedError"
+}
+
+/** To be published as an ordinary message of this client. */
+export interface PublishWill {
+  readonly _tag: "PublishWill"
+  readonly clientId: string
+  readonly will: Will
+}
+
+/** New entries at the end of the queue, durable now: with `SessionOpened.queue` the shell always knows the whole queue. */
+export interface Deliver {
+  readonly _tag: "Deliver"
+  readonly clientId: string
+  readonly connectionId: ConnectionId
+  readonly entries: ReadonlyArray<QueueEntry>
+}
+
+export type SessionNotice = CloseConnection | PublishWill | Deliver
+
+export type SessionSettings = Pick<
+  Limits,
+  "subscriptionsPerSessionMax" | "unreleasedQos2Max" | "offlineQueueMessagesMax" | "offlineQueueBytesMax"
+>
+
+export const defaultSessionSettings: SessionSettings = defaultLimits
