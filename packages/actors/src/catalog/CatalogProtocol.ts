@@ -3,7 +3,7 @@ import * as Data from "effect/Data"
 /** What Kafka calls a topic. Bound: it has filters and is written by MQTT; free: written by Kafka clients. */
 export interface Stream {
   readonly name: string
-  /** 16 bytes as 32 lower-case hex digits; another one after a re-creation under the same name. */
+  /** 22 characters of base64url, as Kafka prints it; another one after a re-creation under the same name. */
   readonly topicId: string
   /** Of partition 0, 1, …; never used again. */
   readonly logIds: ReadonlyArray<number>

@@ -33,6 +33,13 @@ export class Run {
     this.records = records
     this.origin = origin
   }
+
+  /** A run that takes no records, for one that did not fit. */
+  static refused(logId: number, origin: string, refusal: unknown): Run {
+    const run = new Run(logId, new RecordsBuilder(0), origin)
+    run.refusal = refusal
+    return run
+  }
 }
 
 /** Of one run, so that the batch it becomes stays within `recordBatchBytesMax` with room for the longest record. */

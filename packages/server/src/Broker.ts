@@ -1,0 +1,47 @@
+import type { AnyDefinition } from "@logbrook/core/actor/Definition"
+import { makeCatalog } from "@logbrook/actors/catalog/Catalog"
+import { Partition } from "@logbrook/actors/partition/Partition"
+import type { Clock } from "@logbrook/core/Clock"
+import type { Limits } from "@logbrook/core/Limits"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { makeGroup } from "@logbrook/actors/group/Group"
+import { defaultGroupSettings, type GroupSettings } from "@logbrook/actors/group/GroupProtocol"
+import { makeSession } from "@logbrook/actors/session/Session"
+import { Retained } from "@logbrook/actors/retained/Retained"
+import type { DiskGuard } from "./DiskGuard.ts"
+import type { Log } from "./Log.ts"
+import type { Metrics } from "./Metrics.ts"
+import type { StreamDirectory } from "./streams/StreamDirectory.ts"
+
+/** What every protocol's shell works with: one shard and what is derived from it. */
+export interface Broker {
+  readonly shard: Shard
+  readonly directory: StreamDirectory
+  readonly disk: DiskGuard
+  readonly clock: Clock
+  readonly limits: Limits
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Of this process; Kafka clients see it. */
+  readonly clusterId: string
+  readonly nodeId: number
+}
+
+const groupSettings = (limits: Limits): GroupSettings => ({
+  ...defaultGroupSettings,
+  membersMax: limits.groupMembersMax,
+  memberMetadataBytesMax: limits.groupMetadataBytesMax,
+  sessionTimeoutMsMin: limits.groupSessionTimeoutMsMin,
+  sessionTimeoutMsMax: limits.groupSessionTimeoutMsMax
+})
+
+/** All actors, for the shard, and for tools that replay a journal. */
+export const definitions = (limits: Limits): ReadonlyArray<AnyDefinition> => [
+  ShardActor,
+  makeCatalog(limits),
+  Partition,
+  makeGroup(groupSettings(limits)),
+  makeSession(limits),
+  Retained
+]

@@ -1,0 +1,58 @@
+import * as fs from "node:fs"
+import type { Clock } from "@logbrook/core/Clock"
+import type { Limits } from "@logbrook/core/Limits"
+
+const checkEveryMs = 500
+
+type DiskLimits = Pick<Limits, "diskReserveBytesMin" | "diskReserveRatioMin">
+
+/**
+ * Writes are refused while less of the disk is free than the reserve, long before the journal itself would fail:
+ * a failed commit ends the process. Reads and deletes go on.
+ */
+export class DiskGuard {
+  readonly #directory: string
+  readonly #limits: DiskLimits
+  #stop: (() => void) | undefined
+  isLow = false
+  freeBytes = Infinity
+  totalBytes = 0
+
+  constructor(directory: string, limits: DiskLimits) {
+    this.#directory = directory
+    this.#limits = limits
+  }
+
+  /** Between two checks, what is written counts against what was free; a commit takes up to twice its bytes. */
+  wrote(bytes: number): void {
+    this.freeBytes -= 2 * bytes
+    if (!this.isLow && this.freeBytes < this.#reserveBytes) this.check()
+  }
+
+  start(clock: Clock, onChange: (isLow: boolean, freeBytes: number) => void): void {
+    const check = (): void => {
+      const wasLow = this.isLow
+      this.check()
+      if (wasLow !== this.isLow) onChange(this.isLow, this.freeBytes)
+      this.#stop = clock.after(checkEveryMs, check)
+    }
+    check()
+  }
+
+  stop(): void {
+    this.#stop?.()
+  }
+
+  /** Reads the file system once. */
+  check(): void {
+    const { bavail, blocks, bsize } = fs.statfsSync(this.#directory)
+    this.freeBytes = bavail * bsize
+    this.totalBytes = blocks * bsize
+    this.isLow = this.freeBytes < this.#reserveBytes
+  }
+
+  /** The smaller of the two, so that a small disk is not full from the start. */
+  get #reserveBytes(): number {
+    return Math.min(this.#limits.diskReserveBytesMin, this.totalBytes * this.#limits.diskReserveRatioMin)
+  }
+}

@@ -1,0 +1,167 @@
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { keyOf, parseKeyExpression, type KeyExpression } from "@logbrook/core/KeyExpression"
+import { partitionOf } from "@logbrook/core/Murmur2"
+import { encodeHeaders, noHeaders, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
+import { Run } from "@logbrook/core/shard/Intake"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import type { StreamDirectory } from "./StreamDirectory.ts"
+
+/** An MQTT message on its way into streams. `payload` is copied at once. */
+export interface Publication {
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly qos: number
+  readonly retain: boolean
+  /** In the packet's order; names may repeat. */
+  readonly userProperties: ReadonlyArray<readonly [name: string, value: string]> | undefined
+  readonly contentType: string | undefined
+  readonly responseTopic: string | undefined
+  readonly correlationData: Uint8Array | undefined
+  readonly payloadFormat: number | undefined
+  /** Unix ms. */
+  readonly expiryAtMs: number | undefined
+}
+
+/** Where a record went: its offset is `run.baseOffset + index` once the turn has decided. */
+export interface Placed {
+  readonly run: Run
+  readonly index: number
+}
+
+interface Target {
+  readonly stream: Stream
+  readonly expression: KeyExpression
+  /** Known when it depends on client and topic only. */
+  readonly fixed: { readonly key: Uint8Array; readonly logId: number } | undefined
+  readonly hasMqttHeaders: boolean
+}
+
+interface Route {
+  readonly version: number
+  readonly targets: ReadonlyArray<Target>
+  /** The headers that only depend on client, topic, QoS and retain, encoded once: index qos * 2 + retain. */
+  readonly blocks: Array<HeaderBlock | undefined>
+}
+
+/** Topics remembered per client; a client with more pays for the trie again. */
+const routesMax = 32
+/** A record's framing above its key, value and headers is a few bytes; this is what a turn is told of it. */
+const recordOverheadBytes = 24
+
+const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
+
+/** Encodes one client's messages into the runs of the streams that are bound to their topics. */
+export class PublishRoutes {
+  readonly #shard: Shard
+  readonly #directory: StreamDirectory
+  readonly #clientId: string
+  readonly #origin: string
+  readonly #routes = new Map<string, Route>()
+
+  constructor(shard: Shard, directory: StreamDirectory, clientId: string) {
+    this.#shard = shard
+    this.#directory = directory
+    this.#clientId = clientId
+    this.#origin = `mqtt ${clientId} PUBLISH`
+  }
+
+  /** Whether any stream stores messages on this topic. */
+  isBound(topic: string): boolean {
+    return this.#route(topic).targets.length > 0
+  }
+
+  /**
+   * Puts the message into the run of every bound stream's partition for the next turn, in the order of the calls.
+   * `nowMs`: arrival. Empty when no stream is bound to the topic. The caller asks for acknowledgements by `Shard.ack`.
+   */
+  append(publication: Publication, nowMs: number): ReadonlyArray<Placed> {
+    const route = this.#route(publication.topic)
+    if (route.targets.length === 0) return nowhere
+    const extra = extraHeaders(publication)
+    const placed: Array<Placed> = []
+    for (const target of route.targets) {
+      const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
+      const own = target.hasMqttHeaders ? extra : userHeaders(publication)
+      const { key, logId } = target.fixed ?? this.#place(target, publication)
+      const run = this.#shard.run(logId, this.#origin)
+      const { count, byteLength } = run.records
+      if (run.records.append(key, publication.payload, block, nowMs, own)) {
+        this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
+        placed.push({ run, index: count })
+      } else placed.push({ run: Run.refused(logId, this.#origin, "MessageTooLarge"), index: 0 })
+    }
+    return placed
+  }
+
+  #route(topic: string): Route {
+    const known = this.#routes.get(topic)
+    if (known !== undefined && known.version === this.#directory.version) return known
+    const targets = this.#directory.boundTo(topic).map((stream) => this.#target(stream, topic))
+    const route: Route = { version: this.#directory.version, targets, blocks: [] }
+    if (this.#routes.size >= routesMax) this.#routes.clear()
+    this.#routes.set(topic, route)
+    return route
+  }
+
+  #target(stream: Stream, topic: string): Target {
+    const expression = parseKeyExpression(stream.key)
+    const isFixed = expression._tag !== "UserProperty" && expression._tag !== "None"
+    const text = isFixed ? keyOf(expression, { clientId: this.#clientId, topic, userProperties: undefined }) : null
+    const key = text === null ? null : utf8(text)
+    return {
+      stream,
+      expression,
+      fixed: key === null ? undefined : { key, logId: stream.logIds[partitionOf(key, stream.logIds.length)]! },
+      hasMqttHeaders: effectiveConfig(stream.config).mqttHeaders
+    }
+  }
+
+  /** Without a key the partition is the same for a whole turn. */
+  #place({ stream, expression }: Target, { topic, userProperties }: Publication): { key: Uint8Array | null; logId: number } {
+    const text = keyOf(expression, { clientId: this.#clientId, topic, userProperties })
+    if (text === null) return { key: null, logId: stream.logIds[this.#shard.nextSeq % stream.logIds.length]! }
+    const key = utf8(text)
+    return { key, logId: stream.logIds[partitionOf(key, stream.logIds.length)]! }
+  }
+
+  #block(route: Route, { topic, qos, retain }: Publication): HeaderBlock {
+    const at = qos * 2 + (retain ? 1 : 0)
+    return (route.blocks[at] ??= encodeHeaders([
+      [headerNames.topic, utf8(topic)],
+      [headerNames.clientId, utf8(this.#clientId)],
+      [headerNames.qos, utf8(String(qos))],
+      [headerNames.retain, utf8(retain ? "1" : "0")]
+    ]))
+  }
+}
+
+const nowhere: ReadonlyArray<Placed> = []
+const noExtra: ReadonlyArray<RecordHeader> = []
+
+const headerNames = {
+  topic: utf8("mqtt.topic"),
+  clientId: utf8("mqtt.clientid"),
+  qos: utf8("mqtt.qos"),
+  retain: utf8("mqtt.retain"),
+  contentType: utf8("mqtt.content-type"),
+  responseTopic: utf8("mqtt.response-topic"),
+  correlationData: utf8("mqtt.correlation-data"),
+  payloadFormat: utf8("mqtt.payload-format"),
+  expiry: utf8("mqtt.expiry")
+}
+
+const userHeaders = ({ userProperties }: Publication): ReadonlyArray<RecordHeader> =>
+  userProperties === undefined ? noExtra : userProperties.map(([name, value]) => [utf8(name), utf8(value)] as const)
+
+/** What MQTT 5 adds; none of it in the common case. */
+const extraHeaders = (publication: Publication): ReadonlyArray<RecordHeader> => {
+  const { contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = publication
+  const headers: Array<RecordHeader> = [...userHeaders(publication)]
+  if (contentType !== undefined) headers.push([headerNames.contentType, utf8(contentType)])
+  if (responseTopic !== undefined) headers.push([headerNames.responseTopic, utf8(responseTopic)])
+  if (correlationData !== undefined) headers.push([headerNames.correlationData, correlationData])
+  if (payloadFormat !== undefined) headers.push([headerNames.payloadFormat, utf8(String(payloadFormat))])
+  if (expiryAtMs !== undefined) headers.push([headerNames.expiry, utf8(String(expiryAtMs))])
+  return headers.length === 0 ? noExtra : headers
+}
