@@ -142,7 +142,6 @@ class World {
   private watch({ reply }: Call): void {
     if (reply?._tag !== "Joined") return
     const { context } = this.group
-    if (reply.generation === 1) this.protocolOf.clear() // A forgotten group counts from one again.
     expect(this.protocolOf.get(reply.generation) ?? reply.protocolName).toBe(reply.protocolName)
     this.protocolOf.set(reply.generation, reply.protocolName)
     expect([reply.generation, reply.leader]).toEqual([context.generation, context.leader])
@@ -166,8 +165,10 @@ class World {
     const { definition, id, state } = this.group
     for (const event of this.group.newEvents()) {
       this.shadow = definition.evolve(this.shadow, unpack(pack(event)) as GroupEvent)
-      if (definition.isEmpty(this.shadow)) this.shadow = definition.initial(id)
-      else this.shadow = definition.load(id, unpack(pack(definition.save(this.shadow))))
+      if (definition.isEmpty(this.shadow)) {
+        this.shadow = definition.initial(id)
+        this.protocolOf.clear() // It counts from one again.
+      } else this.shadow = definition.load(id, unpack(pack(definition.save(this.shadow))))
       this.reached.add(event._tag === "MemberLeft" ? event.reason : event._tag)
       if (event._tag === "RebalanceStarted") expect(event.reason).toContain(event.memberId)
     }
