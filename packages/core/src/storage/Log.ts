@@ -23,6 +23,7 @@ export class Log {
 
   moveStart(offset: number): void {
     this.startOffset = Math.max(this.startOffset, offset)
+    this.index.dropBelow(this.startOffset)
     // A log whose last segment was dropped is empty, and goes on where it was.
     this.highWatermark = Math.max(this.highWatermark, offset)
   }
@@ -43,7 +44,21 @@ export class Log {
     for (const wake of this.#waiting) wake()
   }
 
-  /** Bytes that readers can still reach. */
+  /** Where the log begins once every batch whose newest record is older than `timestampMs` has expired. */
+  expiredBefore(timestampMs: number): number {
+    return this.#startAt(this.index.findTimestamp(timestampMs))
+  }
+
+  /** Where the log begins once its oldest batches have expired, for as long as `bytes` remain. */
+  expiredAbove(bytes: number): number {
+    return this.index.byteLength <= bytes ? this.startOffset : this.#startAt(this.index.findByBytesFromEnd(bytes))
+  }
+
+  #startAt(i: number): number {
+    return i < this.index.count ? this.index.at(i).baseOffset : this.highWatermark
+  }
+
+  /** Bytes that readers can still reach, but for those below the start in its first batch. */
   get byteLength(): number {
     return this.index.byteLength
   }

@@ -31,6 +31,8 @@ const capacityMin = 8
 export class LogIndex {
   #float = new Float64Array(0)
   #word = new Uint32Array(0)
+  /** The first reference's place: those before it were dropped, and their room is taken back by the next `#grow`. */
+  #head = 0
   #count = 0
   /** Whole bytes of the records that are referred to. */
   byteLength = 0
@@ -41,15 +43,34 @@ export class LogIndex {
 
   /** One after the last offset; the log start offset of an empty log is not known here. */
   get endOffset(): number {
-    if (this.#count === 0) return 0
-    const at = this.#count - 1
-    return this.#float[at * floats]! + this.#word[at * words + 6]!
+    return this.#count === 0 ? 0 : this.#endOffset(this.#count - 1)
+  }
+
+  #baseOffset(i: number): number {
+    return this.#float[(this.#head + i) * floats]!
+  }
+
+  #maxTimestampMs(i: number): number {
+    return this.#float[(this.#head + i) * floats + 2]!
+  }
+
+  #endOffset(i: number): number {
+    return this.#baseOffset(i) + this.#word[(this.#head + i) * words + 6]!
+  }
+
+  #byteLength(i: number): number {
+    return this.#word[(this.#head + i) * words + 8]!
   }
 
   add(frameSeq: Seq, epoch: number, ref: BatchRef): void {
-    if ((this.#count + 1) * floats > this.#float.length) this.#grow()
-    const f = this.#count * floats
-    const w = this.#count * words + 6
+    const at = this.#head + this.#count
+    if ((at + 1) * floats > this.#float.length) {
+      this.#grow()
+      this.add(frameSeq, epoch, ref)
+      return
+    }
+    const f = at * floats
+    const w = at * words + 6
     this.#float[f] = ref.baseOffset
     this.#float[f + 1] = frameSeq
     this.#float[f + 2] = ref.maxTimestampMs
@@ -64,17 +85,18 @@ export class LogIndex {
     this.byteLength += ref.byteLength
   }
 
+  /** Doubles the room, and moves the references to its beginning. */
   #grow(): void {
-    const capacity = Math.max(capacityMin, this.#count * 2)
-    const float = new Float64Array(capacity * floats)
-    float.set(this.#float.subarray(0, this.#count * floats))
+    const float = new Float64Array(Math.max(capacityMin, this.#count * 2) * floats)
+    float.set(this.#float.subarray(this.#head * floats, (this.#head + this.#count) * floats))
+    this.#head = 0
     this.#float = float
     this.#word = new Uint32Array(float.buffer)
   }
 
   at(i: number): Located {
-    const f = i * floats
-    const w = i * words + 6
+    const f = (this.#head + i) * floats
+    const w = (this.#head + i) * words + 6
     const maxTimestampMs = this.#float[f + 2]!
     const packed = this.#word[w + 5]!
     return {
@@ -99,7 +121,7 @@ export class LogIndex {
     let high = this.#count
     while (low < high) {
       const middle = (low + high) >> 1
-      if (this.#float[middle * floats]! + this.#word[middle * words + 6]! > offset) high = middle
+      if (this.#endOffset(middle) > offset) high = middle
       else low = middle + 1
     }
     return low
@@ -107,36 +129,34 @@ export class LogIndex {
 
   /** The first reference whose newest record is at or after `timestampMs`; `count` if there is none. */
   findTimestamp(timestampMs: number): number {
-    for (let i = 0; i < this.#count; i++) if (this.#float[i * floats + 2]! >= timestampMs) return i
-    return this.#count
+    let i = 0
+    while (i < this.#count && this.#maxTimestampMs(i) < timestampMs) i++
+    return i
   }
 
   /** The reference with the highest time, the first of equals; -1 of an empty log. */
   findMaxTimestamp(): number {
     let found = -1
     for (let i = 0; i < this.#count; i++) {
-      if (found < 0 || this.#float[i * floats + 2]! > this.#float[found * floats + 2]!) found = i
+      if (found < 0 || this.#maxTimestampMs(i) > this.#maxTimestampMs(found)) found = i
     }
     return found
   }
 
-  /** The first reference that is left when the oldest are given up until at most `bytes` remain. */
+  /** The first reference that is left when the oldest are given up for as long as `bytes` remain. */
   findByBytesFromEnd(bytes: number): number {
     let left = this.byteLength
     let i = 0
-    while (i < this.#count && left - this.#word[i * words + 8]! >= bytes) left -= this.#word[i++ * words + 8]!
+    while (i < this.#count && left - this.#byteLength(i) >= bytes) left -= this.#byteLength(i++)
     return i
   }
 
-  /** Forgets the references into commits before `seq`: their segment is gone. */
-  dropBefore(seq: Seq): void {
-    let dropped = 0
-    while (dropped < this.#count && this.#float[dropped * floats + 1]! < seq) {
-      this.byteLength -= this.#word[dropped * words + 8]!
-      dropped++
-    }
-    if (dropped === 0) return
-    this.#float.copyWithin(0, dropped * floats, this.#count * floats)
+  /** Forgets the references that lie wholly below `offset`: nobody may read them any more. */
+  dropBelow(offset: number): void {
+    const dropped = this.find(offset)
+    for (let i = 0; i < dropped; i++) this.byteLength -= this.#byteLength(i)
+    this.#head += dropped
     this.#count -= dropped
+    if (this.#count === 0) this.#head = 0
   }
 }

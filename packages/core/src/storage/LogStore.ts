@@ -85,14 +85,9 @@ export class LogStore {
   /** The oldest commit that a reader can still reach. */
   oldestNeededSeq(): Seq {
     let oldest = Infinity
-    for (const { index, startOffset } of this.#logs.values()) {
-      const at = index.find(startOffset)
-      if (at < index.count) oldest = Math.min(oldest, index.at(at).frameSeq)
+    for (const { index } of this.#logs.values()) {
+      if (index.count > 0) oldest = Math.min(oldest, index.at(0).frameSeq)
     }
     return oldest
-  }
-
-  dropBefore(seq: Seq): void {
-    for (const { index } of this.#logs.values()) index.dropBefore(seq)
   }
 }
