@@ -1,0 +1,47 @@
+import type { Limits } from "@logbrook/core/Limits"
+import type { LogLevel } from "../Log.ts"
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+/** A server's whole configuration, decoded once from flags, environment and files. A port of 0 takes any free one. */
+export interface Config {
+  readonly dataDir: string
+  readonly host: string
+  /** The host may be another than loopback although nobody is authenticated. */
+  readonly insecureListen: boolean
+  readonly mqtt: { readonly port: number }
+  /** MQTT over WebSocket. */
+  readonly mqttWs: { readonly port: number }
+  /** `advertised`: what Kafka clients are told to connect to; null: where they have connected. */
+  readonly kafka: { readonly port: number; readonly advertised: HostPort | null }
+  readonly http: { readonly port: number }
+  readonly journal: { readonly segmentBytes: number; readonly pacingMs: number }
+  /** Whole: `listenHost`, `segmentBytesMax` and `commitPacingMs` are `host` and the journal's settings. */
+  readonly limits: Limits
+  readonly log: { readonly level: LogLevel }
+}
+
+/** Something that is wrong with the configuration. */
+export interface ConfigProblem {
+  /** `mqtt.port`; empty for what concerns a source as a whole. */
+  readonly path: string
+  /** `--mqtt-port`, `LOGBROOK_MQTT_PORT`, or `logbrook.yaml:3`. */
+  readonly origin: string
+  readonly message: string
+  /** The nearest name that exists, for one that does not. */
+  readonly didYouMean: string | undefined
+}
+
+/** Nothing was started: all that is wrong, from every source, at once. */
+export class ConfigInvalid extends Error {
+  readonly _tag = "ConfigInvalid"
+  readonly problems: ReadonlyArray<ConfigProblem>
+  constructor(problems: ReadonlyArray<ConfigProblem>) {
+    super(`the configuration has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}`)
+    this.name = "ConfigInvalid"
+    this.problems = problems
+  }
+}
