@@ -10,6 +10,7 @@ import { defaultGroupSettings, type GroupSettings } from "@logbrook/actors/group
 import { makeSession } from "@logbrook/actors/session/Session"
 import { Retained } from "@logbrook/actors/retained/Retained"
 import type { DiskGuard } from "./DiskGuard.ts"
+import type { ConnectionGate } from "./net/ConnectionGate.ts"
 import type { Log } from "./Log.ts"
 import type { Metrics } from "./Metrics.ts"
 import type { StreamDirectory } from "./streams/StreamDirectory.ts"
@@ -19,6 +20,8 @@ export interface Broker {
   readonly shard: Shard
   readonly directory: StreamDirectory
   readonly disk: DiskGuard
+  /** Of all listeners together. */
+  readonly gate: ConnectionGate
   readonly clock: Clock
   readonly limits: Limits
   readonly metrics: Metrics

@@ -1,0 +1,92 @@
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
+import type { Log } from "@logbrook/core/storage/Log"
+import type { Broker } from "./Broker.ts"
+
+/** Holds what waits for durable sessions; see `Catalog`'s first log id. */
+export const sessionLogId = 1
+const sessionLogBytesMax = 1024 * 1024 * 1024
+
+/** Partitions that were appended to are looked at this often, all of them every tenth time. */
+const lookEveryMs = 200
+const fullLookEvery = 10
+
+interface Rule {
+  /** -1: no limit. */
+  readonly retentionMs: number
+  readonly retentionBytes: number
+}
+
+/** Moves log start offsets by time and size, and lets whole segments go that nobody can read any more. */
+export class Retention {
+  readonly #broker: Broker
+  readonly #touched = new Set<number>()
+  #stop: (() => void) | undefined
+  #looks = 0
+  #isDropping = false
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+    broker.shard.observe("partition", (actor, event) => {
+      if (event._tag === "RecordsAppended") this.#touched.add(logIdOf(actor))
+    })
+  }
+
+  start(): void {
+    this.#stop = this.#broker.clock.after(lookEveryMs, () => {
+      this.look()
+      this.start()
+    })
+  }
+
+  stop(): void {
+    this.#stop?.()
+  }
+
+  look(): void {
+    const { logs } = this.#broker.shard
+    const isFull = ++this.#looks % fullLookEvery === 0
+    const nowMs = this.#broker.clock.nowMs()
+    const due = isFull ? Array.from(logs.logs()) : Array.from(this.#touched, (logId) => logs.log(logId))
+    this.#touched.clear()
+    for (const log of due) this.#enforce(log, nowMs)
+    if (isFull) this.#dropSegments()
+  }
+
+  #rule(logId: number): Rule | undefined {
+    const { directory, limits } = this.#broker
+    if (logId === sessionLogId) return { retentionMs: limits.sessionExpiryMsMax, retentionBytes: sessionLogBytesMax }
+    const found = directory.byLogId(logId)
+    return found && effectiveConfig(found.stream.config)
+  }
+
+  #enforce(log: Log, nowMs: number): void {
+    const rule = this.#rule(log.id)
+    if (rule === undefined) return
+    const byTime = rule.retentionMs < 0 ? 0 : log.expiredBefore(nowMs - rule.retentionMs)
+    const byBytes = rule.retentionBytes < 0 ? 0 : log.expiredAbove(rule.retentionBytes)
+    const offset = Math.max(byTime, byBytes)
+    if (offset <= log.startOffset) return
+    const reason = byTime >= byBytes ? "retention.ms" : "retention.bytes"
+    this.#broker.shard.offer({
+      to: partitionId(log.id),
+      command: { _tag: "MoveLogStart", offset, reason },
+      cause: { origin: "retention" }
+    })
+  }
+
+  #dropSegments(): void {
+    if (this.#isDropping) return
+    this.#isDropping = true
+    this.#broker.shard.dropExpiredSegments().then(
+      (dropped) => {
+        this.#isDropping = false
+        if (dropped > 0) this.#broker.log.info("expired segments dropped", { segments: dropped })
+      },
+      (error: unknown) => {
+        this.#isDropping = false
+        this.#broker.log.error("an expired segment could not be dropped", { error: String(error) })
+      }
+    )
+  }
+}

@@ -1,0 +1,228 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { randomBytes } from "node:crypto"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type { Notice } from "@logbrook/core/actor/Definition"
+import { systemClock } from "@logbrook/core/Clock"
+import type { AppendFailure } from "@logbrook/core/journal/Journal"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import type { Recovery } from "@logbrook/core/shard/recover"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { supervise } from "@logbrook/core/shard/supervise"
+import { definitions, type Broker } from "./Broker.ts"
+import type { Config } from "./config/Config.ts"
+import { DiskGuard } from "./DiskGuard.ts"
+import { listenHttp, type Readiness } from "./http/HttpServer.ts"
+import { listenKafka } from "./kafka/KafkaListener.ts"
+import type { Log } from "./Log.ts"
+import { Metrics } from "./Metrics.ts"
+import { makeMqttBroker } from "./mqtt/MqttBroker.ts"
+import { listenMqtt } from "./mqtt/MqttListener.ts"
+import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
+import { ConnectionGate } from "./net/ConnectionGate.ts"
+import { Retention } from "./Retention.ts"
+import { watchCommits } from "./serverMetrics.ts"
+import { StreamDirectory } from "./streams/StreamDirectory.ts"
+import { version } from "./version.ts"
+
+export interface Ports {
+  readonly mqtt: number
+  readonly mqttWs: number
+  readonly kafka: number
+  readonly http: number
+}
+
+export interface RunningServer {
+  readonly broker: Broker
+  readonly ports: Ports
+  readonly recovery: Recovery
+  /** In order: not ready, no new connections, clients told, everything durable, all closed. */
+  readonly stop: () => Promise<void>
+  /** Resolves with the reason when the server cannot go on: a commit failed, or the shard was given up. */
+  readonly died: Promise<string>
+}
+
+/** Where a start went wrong, for a message that names port and flag. */
+export class ListenFailed extends Error {
+  readonly _tag = "ListenFailed"
+  readonly what: keyof Ports
+  readonly code: string
+  readonly port: number
+  constructor(what: keyof Ports, port: number, cause: NodeJS.ErrnoException) {
+    super(cause.message, { cause })
+    this.what = what
+    this.port = port
+    this.code = cause.code ?? "UNKNOWN"
+  }
+}
+
+interface Listening {
+  readonly port: number
+  readonly close: () => Promise<void>
+}
+
+const clusterIdFile = "cluster-id"
+
+/** Made once per data directory. */
+const clusterIdOf = (directory: string): string => {
+  const file = path.join(directory, clusterIdFile)
+  if (!fs.existsSync(file)) fs.writeFileSync(file, randomBytes(16).toString("base64url"))
+  return fs.readFileSync(file, "utf8").trim()
+}
+
+const openJournal = (config: Config): Effect.Effect<LmdbJournal, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      LmdbJournal.open({
+        directory: config.dataDir,
+        readOnly: false,
+        segmentBytes: config.limits.segmentBytesMax,
+        segmentRefsMax: config.limits.segmentIndexEntriesMax
+      })
+    ),
+    (journal) => Effect.promise(() => journal.close())
+  )
+
+const listening = (what: keyof Ports, port: number, listen: () => Promise<Listening>) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({ try: listen, catch: (error) => new ListenFailed(what, port, error as NodeJS.ErrnoException) }),
+    (server) => Effect.promise(() => server.close())
+  )
+
+interface Dying {
+  readonly promise: Promise<string>
+  readonly because: (reason: string) => void
+}
+
+const makeDying = (): Dying => {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  return { promise, because: resolve }
+}
+
+const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying, notices: Notices) => {
+  const { limits } = config
+  const metrics = new Metrics()
+  const shard = new Shard({
+    journal,
+    clock: systemClock,
+    limits,
+    definitions: definitions(limits),
+    number: 0,
+    version,
+    onNotice: (notice) => notices.to?.(notice),
+    onPoison: ({ reason, detail }: AppendFailure) => dying.because(`the journal failed (${reason}): ${detail}`),
+    onDefect: (where, defect) => log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) })
+  })
+  const recovery = shard.recover()
+  const broker: Broker = {
+    shard,
+    directory: StreamDirectory.follow(shard, limits),
+    disk: new DiskGuard(config.dataDir, limits),
+    gate: new ConnectionGate(limits, systemClock),
+    clock: systemClock,
+    limits,
+    metrics,
+    log,
+    clusterId: clusterIdOf(config.dataDir),
+    nodeId: 1
+  }
+  watchCommits(broker, journal)
+  return { broker, recovery }
+}
+
+/** Notices begin with the recovery, their receiver is made after it. */
+interface Notices {
+  to: ((notice: Notice) => void) | undefined
+}
+
+const watchDisk = ({ disk, clock, log }: Broker): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      disk.start(clock, (isLow, freeBytes) => {
+        if (isLow) log.warn("disk low: writes are refused until space is free", { freeBytes })
+        else log.info("disk has room again: writes are taken", { freeBytes })
+      })
+    }),
+    () => Effect.sync(() => disk.stop())
+  )
+
+const keepRetention = (broker: Broker): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const retention = new Retention(broker)
+        retention.start()
+        return retention
+      }),
+      (retention) => Effect.sync(() => retention.stop())
+    )
+  )
+
+/** The shard's fiber, whose end is the server's end. */
+const runShard = ({ shard, log }: Broker, dying: Dying) =>
+  Effect.gen(function* () {
+    const fiber = yield* supervise(shard, (fault) => log.error("the shard restarts", { error: String(fault.defect) }))
+    yield* Effect.forkScoped(
+      Effect.flatMap(Fiber.await(fiber), (exit) =>
+        Effect.sync(() => {
+          if (Exit.isFailure(exit)) dying.because("the shard failed too often")
+        })
+      )
+    )
+    // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled.
+    yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
+  })
+
+const listenAll = (config: Config, broker: Broker, readiness: Readiness, notices: Notices) =>
+  Effect.gen(function* () {
+    const { host } = config
+    const mqttBroker = makeMqttBroker(broker)
+    notices.to = (notice) => mqttBroker.onNotice(notice)
+    const http = yield* listening("http", config.http.port, () =>
+      listenHttp(broker, mqttBroker, { host, port: config.http.port, readiness })
+    )
+    const advertised = config.kafka.advertised ?? { host, port: 0 }
+    const kafka = yield* listening("kafka", config.kafka.port, () =>
+      listenKafka(broker, { host, port: config.kafka.port, advertised })
+    )
+    const mqtt = yield* listening("mqtt", config.mqtt.port, () =>
+      listenMqtt(broker, mqttBroker, { host, port: config.mqtt.port })
+    )
+    const mqttWs = yield* listening("mqttWs", config.mqttWs.port, () =>
+      listenMqttWebSocket(broker, mqttBroker, { host, port: config.mqttWs.port })
+    )
+    return { mqtt: mqtt.port, mqttWs: mqttWs.port, kafka: kafka.port, http: http.port }
+  })
+
+/** The one composition: what is acquired here is released in reverse order. */
+const server = (config: Config, log: Log, dying: Dying) =>
+  Effect.gen(function* () {
+    fs.mkdirSync(config.dataDir, { recursive: true })
+    const journal = yield* openJournal(config)
+    const notices: Notices = { to: undefined }
+    const { broker, recovery } = makeBroker(config, journal, log, dying, notices)
+    yield* watchDisk(broker)
+    yield* runShard(broker, dying)
+    yield* keepRetention(broker)
+    const readiness: Readiness = { isDraining: false }
+    const ports = yield* listenAll(config, broker, readiness, notices)
+    yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
+    return { broker, recovery, ports }
+  })
+
+/** Rejects with `ListenFailed` or `JournalError`; nothing is left open then. */
+export const startServer = async (config: Config, log: Log): Promise<RunningServer> => {
+  const dying = makeDying()
+  const scope = Effect.runSync(Scope.make())
+  const stop = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  const exit = await Effect.runPromiseExit(Scope.extend(server(config, log, dying), scope))
+  if (Exit.isFailure(exit)) {
+    await stop()
+    throw Cause.squash(exit.cause)
+  }
+  return { ...exit.value, stop, died: dying.promise }
+}
