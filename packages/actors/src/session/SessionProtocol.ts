@@ -84,7 +84,7 @@ export interface Disconnect {
   readonly _tag: "Disconnect"
   readonly connectionId: ConnectionId
   readonly publishWill: boolean
-  /** Of the DISCONNECT packet; null: as CONNECT said. Ignored if CONNECT said 0, which is a protocol error [MQTT-3.14.2-2]. */
+  /** Of the DISCONNECT packet; null: as CONNECT said. Ignored if CONNECT said 0: a protocol error (MQTT 5, 3.14.2.2.2). */
   readonly sessionExpiryMs: number | null
 }
 

@@ -1,0 +1,114 @@
+import * as Exit from "effect/Exit"
+import { type ActorId, type Decision, type Definition, nameOf, type Signal } from "@logbrook/core/actor/Definition"
+
+/** The newest message that was published to a topic with RETAIN set (MQTT 5, 3.3.1.3). */
+export interface RetainedMessage {
+  /** Never empty: an empty one removes what was retained [MQTT-3.3.1-6]. */
+  readonly payload: Uint8Array
+  readonly qos: 0 | 1 | 2
+  readonly userProperties: ReadonlyArray<readonly [name: string, value: string]>
+  readonly contentType: string | null
+  readonly responseTopic: string | null
+  readonly correlationData: Uint8Array | null
+  readonly payloadFormat: 0 | 1 | null
+  /** Unix ms; null: never. A reader leaves out what is past it, since the deadline may come late. */
+  readonly expiryAtMs: number | null
+  /** Of the publisher. */
+  readonly clientId: string
+  /** When the server received it, Unix ms. */
+  readonly timestampMs: number
+}
+
+export interface RetainedState {
+  readonly topic: string
+  readonly message: RetainedMessage | null
+}
+
+export type RetainedCommand =
+  /** null, or an empty payload: removes. The limits are the shell's, which sees all topics (`RetainedIndex`). */
+  | { readonly _tag: "SetRetained"; readonly message: RetainedMessage | null }
+  /** Deadline: the message expires. */
+  | { readonly _tag: "Expire" }
+
+export type RetainedEvent =
+  | { readonly _tag: "RetainedSet"; readonly message: RetainedMessage }
+  | { readonly _tag: "RetainedCleared"; readonly cause: "Removed" | "Expired" }
+
+export interface RetainedReply {
+  readonly _tag: "Done"
+}
+
+type RetainedDecision = Decision<RetainedCommand, RetainedEvent, RetainedReply, never>
+
+export const retainedKind = "retained"
+
+/** A timer's longest delay is 2^31-1 ms, a message may live for 136 years: the deadline is armed day by day. */
+const deadlineMsMax = 24 * 3600 * 1000
+
+const done = Exit.succeed<RetainedReply>({ _tag: "Done" })
+
+const cancel: Signal<RetainedCommand> = { _tag: "CancelDeadline", key: "expire" }
+
+const deadline = (message: RetainedMessage | null, nowMs: number): ReadonlyArray<Signal<RetainedCommand>> => {
+  if (message === null || message.expiryAtMs === null) return []
+  const atMs = Math.min(message.expiryAtMs, nowMs + deadlineMsMax)
+  return [{ _tag: "SetDeadline", key: "expire", atMs, command: { _tag: "Expire" } }]
+}
+
+const clear = (state: RetainedState, cause: "Removed" | "Expired"): RetainedDecision =>
+  state.message === null
+    ? { events: [], reply: done, signals: [] }
+    : { events: [{ _tag: "RetainedCleared", cause }], reply: done, signals: [cancel] }
+
+const expire = (state: RetainedState, nowMs: number): RetainedDecision => {
+  const expiryAtMs = state.message?.expiryAtMs ?? null
+  if (expiryAtMs !== null && expiryAtMs <= nowMs) return clear(state, "Expired")
+  return { events: [], reply: done, signals: deadline(state.message, nowMs) }
+}
+
+const decide = (state: RetainedState, command: RetainedCommand, nowMs: number): RetainedDecision => {
+  if (command._tag === "Expire") return expire(state, nowMs)
+  const { message } = command
+  if (message === null || message.payload.length === 0) return clear(state, "Removed")
+  const armed = deadline(message, nowMs)
+  const signals = armed.length > 0 || state.message === null ? armed : [cancel]
+  return { events: [{ _tag: "RetainedSet", message }], reply: done, signals }
+}
+
+/** With bytes of its own: those of a replayed event or a loaded state are views into a buffer that is not ours. */
+const ownMessage = (message: RetainedMessage): RetainedMessage => ({
+  ...message,
+  payload: new Uint8Array(message.payload),
+  correlationData: message.correlationData && new Uint8Array(message.correlationData)
+})
+
+const evolve = (state: RetainedState, event: RetainedEvent): RetainedState => ({
+  topic: state.topic,
+  message: event._tag === "RetainedSet" ? ownMessage(event.message) : null
+})
+
+const load = (id: ActorId, saved: unknown): RetainedState => {
+  const message = saved as RetainedMessage | null
+  return { topic: nameOf(id), message: message && ownMessage(message) }
+}
+
+/** The retained message of one topic, `retained/<topic>`. */
+export const Retained: Definition<RetainedState, RetainedCommand, RetainedEvent, RetainedReply, never> = {
+  kind: retainedKind,
+  version: 1,
+  initial: (id) => ({ topic: nameOf(id), message: null }),
+  decide,
+  evolve,
+  resume: (state, nowMs) => deadline(state.message, nowMs),
+  save: (state) => state.message,
+  load,
+  isEmpty: (state) => state.message === null
+}
+
+/** What a message counts for the limit of all retained ones, its topic excepted. */
+export const retainedBytesOf = (message: RetainedMessage): number => {
+  let bytes = message.payload.length + (message.correlationData?.length ?? 0)
+  bytes += Buffer.byteLength(message.contentType ?? "") + Buffer.byteLength(message.responseTopic ?? "")
+  for (const [name, value] of message.userProperties) bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
+  return bytes
+}

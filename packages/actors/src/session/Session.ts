@@ -1,0 +1,98 @@
+import type { Definition, Signal } from "@logbrook/core/actor/Definition"
+import { deadlines, draftOf, refuse, type SessionDecision } from "./sessionDraft.ts"
+import { connect, deadlineReached, disconnect, kick, loseConnection } from "./sessionLifecycle.ts"
+import { absentLife } from "./sessionMachine.ts"
+import {
+  defaultSessionSettings,
+  type SessionCommand,
+  type SessionEvent,
+  type SessionRefused,
+  type SessionReply,
+  type SessionSettings
+} from "./SessionProtocol.ts"
+import {
+  evolveSession,
+  initialSession,
+  loadSession,
+  type SavedSession,
+  saveSession,
+  type SessionState
+} from "./sessionState.ts"
+import { ack, enqueue, markSent, receive, receiveQos2, releaseQos2, subscribe, unsubscribe } from "./sessionTraffic.ts"
+
+export type SessionDefinition = Definition<SessionState, SessionCommand, SessionEvent, SessionReply, SessionRefused>
+
+export const sessionKind = "session"
+
+type LifecycleCommand = Extract<
+  SessionCommand,
+  { readonly _tag: "Connect" | "Disconnect" | "Kick" | "Expire" | "WillDue" | "LoseConnection" }
+>
+
+type TrafficCommand = Exclude<SessionCommand, LifecycleCommand | { readonly _tag: "Enqueue" }>
+
+const decideTraffic = (settings: SessionSettings, state: SessionState, command: TrafficCommand): SessionDecision => {
+  if (command.connectionId !== state.life.connectionId) return refuse("SessionTakenOver")
+  switch (command._tag) {
+    case "Subscribe":
+      return subscribe(settings, state, command)
+    case "Unsubscribe":
+      return unsubscribe(state, command)
+    case "ReceiveQos2":
+      return receiveQos2(settings, state, command)
+    case "ReleaseQos2":
+      return releaseQos2(state, command)
+    case "MarkSent":
+      return markSent(state, command)
+    case "Acked":
+      return ack(state, command)
+    case "Received":
+      return receive(state, command)
+  }
+}
+
+const decide = (
+  settings: SessionSettings,
+  state: SessionState,
+  command: SessionCommand,
+  nowMs: number
+): SessionDecision => {
+  switch (command._tag) {
+    case "Connect":
+      return connect(draftOf(state, nowMs), command)
+    case "Disconnect":
+      return disconnect(draftOf(state, nowMs), command)
+    case "Kick":
+      return kick(draftOf(state, nowMs), command)
+    case "LoseConnection":
+      return loseConnection(draftOf(state, nowMs), command)
+    case "Expire":
+    case "WillDue":
+      return deadlineReached(draftOf(state, nowMs))
+    case "Enqueue":
+      return enqueue(settings, state, command)
+    default:
+      return decideTraffic(settings, state, command)
+  }
+}
+
+/** After a replay no connection is the session's: a Connected one is to be disconnected at once, as if it had broken. */
+const resume = ({ life }: SessionState, nowMs: number): ReadonlyArray<Signal<SessionCommand>> => {
+  const { connectionId } = life
+  if (connectionId === null) return deadlines(absentLife, life)
+  const command: SessionCommand = { _tag: "LoseConnection", connectionId }
+  return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }]
+}
+
+/** The session of one MQTT client, `session/<clientId>` (MQTT 5, 4.1). */
+export const makeSession = (settings: SessionSettings = defaultSessionSettings): SessionDefinition => ({
+  kind: sessionKind,
+  version: 1,
+  initial: initialSession,
+  decide: (state, command, nowMs) => decide(settings, state, command, nowMs),
+  evolve: evolveSession,
+  resume,
+  save: saveSession,
+  load: (id, saved) => loadSession(id, saved as SavedSession),
+  isEmpty: ({ name }) => name === "Absent"
+})

@@ -1,0 +1,142 @@
+import { assign, setup, transition } from "xstate"
+import type { ConnectionId, ConnectionSettings, LifecycleEvent, Will } from "./SessionProtocol.ts"
+
+export type SessionStateName = "Absent" | "Connected" | "Disconnected"
+
+/** What a session's lifecycle has to know: its connection, and what happens when that is gone. Times in Unix ms. */
+export interface SessionLife {
+  /** null unless Connected. */
+  readonly connectionId: ConnectionId | null
+  readonly protocolVersion: 4 | 5
+  readonly keepAliveMs: number
+  readonly sessionExpiryMs: number
+  readonly startedAtMs: number
+  /** When the session got, or lost, its connection. */
+  readonly sinceMs: number
+  /** null unless Disconnected. */
+  readonly expiresAtMs: number | null
+  /** null: none, published, or discarded. */
+  readonly will: Will | null
+  /** When a will that waits is due; null unless Disconnected. */
+  readonly willAtMs: number | null
+}
+
+export const absentLife: SessionLife = {
+  connectionId: null,
+  protocolVersion: 5,
+  keepAliveMs: 0,
+  sessionExpiryMs: 0,
+  startedAtMs: 0,
+  sinceMs: 0,
+  expiresAtMs: null,
+  will: null,
+  willAtMs: null
+}
+
+/** With bytes of its own: those of a replayed event or a loaded state are views into a buffer that is not ours. */
+export const ownWill = (will: Will): Will => ({
+  ...will,
+  payload: new Uint8Array(will.payload),
+  correlationData: will.correlationData && new Uint8Array(will.correlationData)
+})
+
+const connected = (settings: ConnectionSettings, startedAtMs: number, sinceMs: number): SessionLife => ({
+  connectionId: settings.connectionId,
+  protocolVersion: settings.protocolVersion,
+  keepAliveMs: settings.keepAliveMs,
+  sessionExpiryMs: settings.sessionExpiryMs,
+  startedAtMs,
+  sinceMs,
+  expiresAtMs: null,
+  will: settings.will && ownWill(settings.will),
+  willAtMs: null
+})
+
+const disconnected = (life: SessionLife, sessionExpiryMs: number, will: Will | null, atMs: number): SessionLife => ({
+  ...life,
+  connectionId: null,
+  sessionExpiryMs,
+  sinceMs: atMs,
+  expiresAtMs: atMs + sessionExpiryMs,
+  will,
+  willAtMs: will && atMs + will.delayMs
+})
+
+export const foldLife = (life: SessionLife, event: LifecycleEvent): SessionLife => {
+  switch (event._tag) {
+    case "SessionStarted":
+      return connected(event, event.atMs, event.atMs)
+    case "SessionResumed":
+      return connected(event, life.startedAtMs, event.atMs)
+    case "SessionTakenOver":
+      return disconnected(life, life.sessionExpiryMs, life.will, event.atMs)
+    case "SessionDisconnected":
+      return disconnected(life, event.sessionExpiryMs, event.keepsWill ? life.will : null, event.atMs)
+    case "WillPublished":
+      return { ...life, will: null, willAtMs: null }
+    case "SessionEnded":
+      return absentLife
+  }
+}
+
+/** A journal event as xstate wants it: the same, with its tag as `type` too. */
+type Typed<E> = E extends { readonly _tag: infer Tag } ? E & { readonly type: Tag } : never
+
+/**
+ * The life of a session (MQTT 5, 3.1.2.11.2 and 4.1). Machine events are journal events; the only action folds.
+ *
+ * | State | What it does | Where it goes |
+ * |---|---|---|
+ * | Absent | remembers nothing; takes no traffic | `SessionStarted` → Connected |
+ * | Connected | serves one connection, holds its will; queues only if durable | the connection closed, was kicked or lost: `SessionDisconnected`; another one came: `SessionTakenOver` → Disconnected |
+ * | Disconnected | queues; waits for its expiry and its will's delay, either may be 0; `WillPublished` when the will is due or the session ends | `SessionResumed` → Connected, a waiting will is discarded; expiry, clean start, operator: `SessionEnded` → Absent |
+ *
+ * A takeover passes through Disconnected within one commit.
+ */
+export const sessionMachine = setup({
+  types: { context: {} as SessionLife, events: {} as Typed<LifecycleEvent> },
+  actions: {
+    fold: assign(({ context, event }) => foldLife(context, event)),
+    refuse: assign(({ event }) => {
+      throw new Error(`the journal holds ${event.type} in a state that does not take it`)
+    })
+  }
+}).createMachine({
+  id: "session",
+  initial: "Absent",
+  context: absentLife,
+  on: { "*": { actions: "refuse" } },
+  states: {
+    Absent: {
+      on: { SessionStarted: { target: "Connected", actions: "fold" } }
+    },
+    Connected: {
+      on: {
+        SessionDisconnected: { target: "Disconnected", actions: "fold" },
+        SessionTakenOver: { target: "Disconnected", actions: "fold" }
+      }
+    },
+    Disconnected: {
+      on: {
+        SessionResumed: { target: "Connected", actions: "fold" },
+        WillPublished: { actions: "fold" },
+        SessionEnded: { target: "Absent", actions: "fold" }
+      }
+    }
+  }
+})
+
+export interface Lifecycle {
+  readonly name: SessionStateName
+  readonly life: SessionLife
+}
+
+/**
+ * Throws for an event that the state does not take. A machine's snapshot would be most of what an idle session
+ * weighs, so it lives for one transition only.
+ */
+export const nextLifecycle = ({ name, life }: Lifecycle, event: LifecycleEvent): Lifecycle => {
+  const snapshot = sessionMachine.resolveState({ value: name, context: life })
+  const [next] = transition(sessionMachine, snapshot, { ...event, type: event._tag } as Typed<LifecycleEvent>)
+  return { name: next.value, life: next.context }
+}

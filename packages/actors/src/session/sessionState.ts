@@ -1,0 +1,213 @@
+import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
+import { absentLife, nextLifecycle, ownWill, type SessionLife, type SessionStateName } from "./sessionMachine.ts"
+import type {
+  LifecycleEvent,
+  MessageRef,
+  MessagesQueued,
+  MessagesSent,
+  QueueEntry,
+  SessionEvent,
+  Subscription,
+  TrafficEvent
+} from "./SessionProtocol.ts"
+
+/**
+ * Maps and sets belong to the newest state and change in place: a copy of a full queue per message would cost more
+ * than all else. An empty one may be shared by all sessions and is replaced on its first entry.
+ */
+export interface SessionState {
+  readonly clientId: string
+  readonly name: SessionStateName
+  readonly life: SessionLife
+  /** By filter. */
+  readonly subscriptions: Map<string, Subscription>
+  /** The client's packet ids that wait for PUBREL. */
+  readonly unreleasedQos2: Set<number>
+  /** By entry id, in order. */
+  readonly queue: Map<number, QueueEntry>
+  /** Entry ids by the packet ids that they were given. */
+  readonly inflight: Map<number, number>
+  readonly queuedBytes: number
+  readonly nextEntryId: number
+  /** In this session's life. */
+  readonly droppedMessages: number
+}
+
+const noSubscriptions: Map<string, Subscription> = new Map()
+const noPacketIds: Set<number> = new Set()
+const noEntries: Map<number, QueueEntry> = new Map()
+const noInflight: Map<number, number> = new Map()
+
+const absent = (clientId: string): SessionState => ({
+  clientId,
+  name: "Absent",
+  life: absentLife,
+  subscriptions: noSubscriptions,
+  unreleasedQos2: noPacketIds,
+  queue: noEntries,
+  inflight: noInflight,
+  queuedBytes: 0,
+  nextEntryId: 0,
+  droppedMessages: 0
+})
+
+export const initialSession = (id: ActorId): SessionState => absent(nameOf(id))
+
+export const queueEntry = (message: MessageRef, entryId: number): QueueEntry => ({
+  entryId,
+  logId: message.logId,
+  offset: message.offset,
+  qos: message.qos,
+  retain: message.retain,
+  subscriptionIds: message.subscriptionIds,
+  bytes: message.bytes,
+  packetId: null,
+  phase: "queued"
+})
+
+const ownMap = <K, V>(map: Map<K, V>): Map<K, V> => (map.size === 0 ? new Map() : map)
+
+const queued = (state: SessionState, { firstEntryId, messages }: MessagesQueued): SessionState => {
+  const queue = ownMap(state.queue)
+  let { queuedBytes } = state
+  for (let i = 0; i < messages.length; i++) {
+    const message = messages[i]!
+    queue.set(firstEntryId + i, queueEntry(message, firstEntryId + i))
+    queuedBytes += message.bytes
+  }
+  return { ...state, queue, queuedBytes, nextEntryId: firstEntryId + messages.length }
+}
+
+const knownEntry = (state: SessionState, entryId: number | undefined): QueueEntry => {
+  const entry = entryId === undefined ? undefined : state.queue.get(entryId)
+  if (entry === undefined) throw new Error("the journal names an entry that the queue does not hold")
+  return entry
+}
+
+const sent = (state: SessionState, entries: MessagesSent["entries"]): SessionState => {
+  const { queue } = state
+  const inflight = ownMap(state.inflight)
+  let { queuedBytes } = state
+  for (const { entryId, packetId } of entries) {
+    const entry = knownEntry(state, entryId)
+    if (packetId === null) {
+      queue.delete(entryId)
+      queuedBytes -= entry.bytes
+    } else {
+      queue.set(entryId, { ...entry, packetId, phase: "sent" })
+      inflight.set(packetId, entryId)
+    }
+  }
+  return { ...state, inflight, queuedBytes }
+}
+
+const acked = (state: SessionState, packetIds: ReadonlyArray<number>): SessionState => {
+  let { queuedBytes } = state
+  for (const packetId of packetIds) {
+    const entry = knownEntry(state, state.inflight.get(packetId))
+    state.inflight.delete(packetId)
+    state.queue.delete(entry.entryId)
+    queuedBytes -= entry.bytes
+  }
+  return { ...state, queuedBytes }
+}
+
+const received = (state: SessionState, packetIds: ReadonlyArray<number>): SessionState => {
+  for (const packetId of packetIds) {
+    const entry = knownEntry(state, state.inflight.get(packetId))
+    state.queue.set(entry.entryId, { ...entry, phase: "received" })
+  }
+  return state
+}
+
+const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState => {
+  switch (event._tag) {
+    case "Subscribed": {
+      const subscriptions = ownMap(state.subscriptions)
+      for (const subscription of event.subscriptions) subscriptions.set(subscription.filter, subscription)
+      return { ...state, subscriptions }
+    }
+    case "Unsubscribed":
+      for (const filter of event.filters) state.subscriptions.delete(filter)
+      return state
+    case "Qos2Received": {
+      const unreleasedQos2 = state.unreleasedQos2.size === 0 ? new Set<number>() : state.unreleasedQos2
+      return { ...state, unreleasedQos2: unreleasedQos2.add(event.packetId) }
+    }
+    case "Qos2Released":
+      state.unreleasedQos2.delete(event.packetId)
+      return state
+    case "MessagesQueued":
+      return queued(state, event)
+    case "MessagesDropped":
+      return { ...state, droppedMessages: state.droppedMessages + event.count }
+    case "MessagesSent":
+      return sent(state, event.entries)
+    case "MessagesAcked":
+      return acked(state, event.packetIds)
+    case "MessagesReceived":
+      return received(state, event.packetIds)
+  }
+}
+
+const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionState => {
+  const next = nextLifecycle(state, event)
+  return next.name === "Absent" ? absent(state.clientId) : { ...state, name: next.name, life: next.life }
+}
+
+export const evolveSession = (state: SessionState, event: SessionEvent): SessionState => {
+  switch (event._tag) {
+    case "SessionStarted":
+    case "SessionResumed":
+    case "SessionTakenOver":
+    case "SessionDisconnected":
+    case "SessionEnded":
+    case "WillPublished":
+      return evolveLifecycle(state, event)
+    default:
+      if (state.name === "Absent") throw new Error(`the journal holds ${event._tag} of a session that is absent`)
+      return evolveTraffic(state, event)
+  }
+}
+
+export interface SavedSession {
+  readonly name: SessionStateName
+  readonly life: SessionLife
+  readonly subscriptions: ReadonlyArray<Subscription>
+  readonly unreleasedQos2: ReadonlyArray<number>
+  readonly queue: ReadonlyArray<QueueEntry>
+  readonly nextEntryId: number
+  readonly droppedMessages: number
+}
+
+export const saveSession = (state: SessionState): SavedSession => ({
+  name: state.name,
+  life: state.life,
+  subscriptions: [...state.subscriptions.values()],
+  unreleasedQos2: [...state.unreleasedQos2],
+  queue: [...state.queue.values()],
+  nextEntryId: state.nextEntryId,
+  droppedMessages: state.droppedMessages
+})
+
+export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
+  const { name, life, subscriptions, unreleasedQos2, queue, nextEntryId, droppedMessages } = saved
+  const inflight = new Map<number, number>()
+  let queuedBytes = 0
+  for (const { entryId, packetId, bytes } of queue) {
+    if (packetId !== null) inflight.set(packetId, entryId)
+    queuedBytes += bytes
+  }
+  return {
+    clientId: nameOf(id),
+    name,
+    life: { ...life, will: life.will && ownWill(life.will) },
+    subscriptions: new Map(subscriptions.map((subscription) => [subscription.filter, subscription])),
+    unreleasedQos2: new Set(unreleasedQos2),
+    queue: new Map(queue.map((entry) => [entry.entryId, entry])),
+    inflight,
+    queuedBytes,
+    nextEntryId,
+    droppedMessages
+  }
+}

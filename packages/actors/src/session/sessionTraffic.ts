@@ -1,0 +1,139 @@
+import { decided, done, notify, refuse, type SessionDecision } from "./sessionDraft.ts"
+import type {
+  Acked,
+  Enqueue,
+  MarkSent,
+  MessageRef,
+  ReceiveQos2,
+  Received,
+  ReleaseQos2,
+  SessionEvent,
+  SessionSettings,
+  Subscribe,
+  Subscription,
+  SubscriptionsMade,
+  Unsubscribe
+} from "./SessionProtocol.ts"
+import { queueEntry, type SessionState } from "./sessionState.ts"
+
+const packetIdMax = 65_535
+
+const isSame = (a: Subscription | undefined, b: Subscription): boolean =>
+  a !== undefined &&
+  a.qos === b.qos &&
+  a.noLocal === b.noLocal &&
+  a.retainAsPublished === b.retainAsPublished &&
+  a.retainHandling === b.retainHandling &&
+  a.subscriptionId === b.subscriptionId
+
+/** A repeated subscription changes nothing and is no event. */
+export const subscribe = (settings: SessionSettings, state: SessionState, command: Subscribe): SessionDecision => {
+  const changed = new Map<string, Subscription>()
+  const results: Array<SubscriptionsMade["results"][number]> = []
+  let size = state.subscriptions.size
+  for (const subscription of command.subscriptions) {
+    const { filter, qos } = subscription
+    const isNew = !state.subscriptions.has(filter) && !changed.has(filter)
+    if (isNew && size >= settings.subscriptionsPerSessionMax) {
+      results.push({ filter, grantedQos: null, isNew: false })
+      continue
+    }
+    if (isNew) size++
+    if (!isSame(changed.get(filter) ?? state.subscriptions.get(filter), subscription)) changed.set(filter, subscription)
+    results.push({ filter, grantedQos: qos, isNew })
+  }
+  const events: ReadonlyArray<SessionEvent> =
+    changed.size === 0 ? [] : [{ _tag: "Subscribed", subscriptions: [...changed.values()] }]
+  return decided({ _tag: "SubscriptionsMade", results }, events)
+}
+
+export const unsubscribe = (state: SessionState, command: Unsubscribe): SessionDecision => {
+  const gone = new Set<string>()
+  const results = command.filters.map((filter) => {
+    const existed = state.subscriptions.has(filter) && !gone.has(filter)
+    if (existed) gone.add(filter)
+    return { filter, existed }
+  })
+  const events: ReadonlyArray<SessionEvent> = gone.size === 0 ? [] : [{ _tag: "Unsubscribed", filters: [...gone] }]
+  return decided({ _tag: "SubscriptionsEnded", results }, events)
+}
+
+export const receiveQos2 = (
+  settings: SessionSettings,
+  state: SessionState,
+  { packetId }: ReceiveQos2
+): SessionDecision => {
+  if (state.unreleasedQos2.has(packetId)) return decided({ _tag: "Qos2Remembered", duplicate: true })
+  if (state.unreleasedQos2.size >= settings.unreleasedQos2Max) return refuse("ReceiveMaximumExceeded")
+  return decided({ _tag: "Qos2Remembered", duplicate: false }, [{ _tag: "Qos2Received", packetId }])
+}
+
+export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): SessionDecision =>
+  state.unreleasedQos2.has(packetId)
+    ? decided({ _tag: "Qos2Freed", known: true }, [{ _tag: "Qos2Released", packetId }])
+    : decided({ _tag: "Qos2Freed", known: false })
+
+/** What is in flight counts as queued: it may have to be sent again. */
+export const enqueue = (settings: SessionSettings, state: SessionState, { messages }: Enqueue): SessionDecision => {
+  if (state.life.sessionExpiryMs === 0) return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
+  const accepted: Array<MessageRef> = []
+  let bytes = state.queuedBytes
+  const entryIds = messages.map((message) => {
+    const isFull = state.queue.size + accepted.length >= settings.offlineQueueMessagesMax
+    if (isFull || bytes + message.bytes > settings.offlineQueueBytesMax) return null
+    bytes += message.bytes
+    return state.nextEntryId + accepted.push(message) - 1
+  })
+  const firstEntryId = state.nextEntryId
+  const events: Array<SessionEvent> = []
+  if (accepted.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages: accepted })
+  const count = messages.length - accepted.length
+  if (count > 0) events.push({ _tag: "MessagesDropped", count })
+  const { connectionId } = state.life
+  if (connectionId === null || accepted.length === 0) return decided({ _tag: "Enqueued", entryIds }, events)
+  const entries = accepted.map((message, i) => queueEntry(message, firstEntryId + i))
+  const notice = notify({ _tag: "Deliver", clientId: state.clientId, connectionId, entries })
+  return decided({ _tag: "Enqueued", entryIds }, events, [notice])
+}
+
+export const markSent = (state: SessionState, { entries }: MarkSent): SessionDecision => {
+  const entryIds = new Set<number>()
+  const packetIds = new Set<number>()
+  for (const { entryId, packetId } of entries) {
+    const entry = state.queue.get(entryId)
+    if (entry?.phase !== "queued" || entryIds.has(entryId)) return refuse("PacketIdentifierNotFound")
+    entryIds.add(entryId)
+    if ((packetId === null) !== (entry.qos === 0)) return refuse("PacketIdentifierNotFound")
+    if (packetId === null) continue
+    const isValid = Number.isInteger(packetId) && packetId > 0 && packetId <= packetIdMax
+    if (!isValid) return refuse("PacketIdentifierNotFound")
+    if (state.inflight.has(packetId) || packetIds.has(packetId)) return refuse("PacketIdentifierInUse")
+    packetIds.add(packetId)
+  }
+  return decided(done, entries.length === 0 ? [] : [{ _tag: "MessagesSent", entries }])
+}
+
+export const ack = (state: SessionState, command: Acked): SessionDecision => {
+  const gone = new Set<number>()
+  const known = command.packetIds.map((packetId) => {
+    const isKnown = state.inflight.has(packetId) && !gone.has(packetId)
+    if (isKnown) gone.add(packetId)
+    return isKnown
+  })
+  const events: ReadonlyArray<SessionEvent> = gone.size === 0 ? [] : [{ _tag: "MessagesAcked", packetIds: [...gone] }]
+  return decided({ _tag: "PacketsKnown", known }, events)
+}
+
+export const receive = (state: SessionState, command: Received): SessionDecision => {
+  const changed = new Set<number>()
+  const known = command.packetIds.map((packetId) => {
+    const entryId = state.inflight.get(packetId)
+    const entry = entryId === undefined ? undefined : state.queue.get(entryId)
+    if (entry?.qos !== 2) return false
+    if (entry.phase === "sent") changed.add(packetId)
+    return true
+  })
+  const events: ReadonlyArray<SessionEvent> =
+    changed.size === 0 ? [] : [{ _tag: "MessagesReceived", packetIds: [...changed] }]
+  return decided({ _tag: "PacketsKnown", known }, events)
+}
