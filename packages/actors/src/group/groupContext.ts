@@ -250,7 +250,7 @@ export const foldContext = (context: GroupContext, event: MachineJournalEvent): 
         protocolName: event.protocolName,
         leader: event.leader,
         initialRebalance: false,
-        members: mapMembers(context, (member) => ({ ...member, joinTicket: 0, syncTicket: 0, isNew: false }))
+        members: mapMembers(context, (member) => ({ ...member, joinTicket: 0, isNew: false }))
       }
     case "MemberSynced": {
       const member = { ...memberOf(context, event.memberId), syncTicket: event.ticket }

@@ -197,6 +197,15 @@ describe("PreparingRebalance", () => {
     expect(joined(again).generation).toBe(2)
   })
 
+  it("waits no longer for one that leaves before it has joined", () => {
+    const group = new GroupHarness()
+    const [a = ""] = group.stable(1)
+    const memberId = group.join("", { requireKnownMemberId: true }).refused?.memberId ?? ""
+    const again = group.join(a)
+    expect(group.leave({ memberId }).reply).toMatchObject({ members: [{ refused: null }] })
+    expect(joined(again).generation).toBe(2)
+  })
+
   it("elects another leader if the old one does not come", () => {
     const group = new GroupHarness()
     const [a = "", b = ""] = group.stable(2)
@@ -250,6 +259,35 @@ describe("PreparingRebalance", () => {
     expect(group.send({ _tag: "Describe" }).reply).toMatchObject({ state: "Empty", members: [], generation: 2 })
     expect(group.deadlines.size).toBe(0)
     expect(group.definition.isEmpty(group.state)).toBe(false)
+  })
+})
+
+describe("a parked request is a sign of life", () => {
+  it("a join: no session until the generation is complete, and an expiry that comes late says nothing", () => {
+    const group = new GroupHarness()
+    const [a = ""] = group.stable(2)
+    const again = group.join(a)
+    expect(group.deadlines.has(`session/${a}`)).toBe(false)
+    group.heartbeat(a, 1)
+    expect(group.deadlines.has(`session/${a}`)).toBe(false)
+    group.send({ _tag: "ExpireMember", memberId: a })
+    expect(isParked(again)).toBe(true)
+  })
+
+  it("a follower's sync: no session until the assignment, and an expiry that comes late says nothing", () => {
+    const { group, ids } = completing(2)
+    const [, b = ""] = ids
+    const waiting = group.sync(b, 1)
+    expect(group.deadlines.has(`session/${b}`)).toBe(false)
+    group.send({ _tag: "ExpireMember", memberId: b })
+    expect(isParked(waiting)).toBe(true)
+  })
+
+  it("the rebalance timeout is bounded, and in JoinGroup v0 the session timeout", () => {
+    const group = new GroupHarness()
+    group.join("", { rebalanceTimeoutMs: 2_147_483_647 })
+    group.join("", { rebalanceTimeoutMs: -1, sessionTimeoutMs: 7_000 })
+    expect([...group.context.members.values()].map((member) => member.rebalanceTimeoutMs)).toEqual([3_600_000, 7_000])
   })
 })
 
@@ -460,6 +498,16 @@ describe("static members (KIP-345)", () => {
     expect(back.members).toHaveLength(2)
   })
 
+  it("one that has come back and falls silent expires", () => {
+    const { group, a } = stableStatics()
+    const { memberId } = joined(group.join("", { groupInstanceId: "i1", sessionTimeoutMs: 6_000 }))
+    group.advance(5_999)
+    group.heartbeat(a, 1, "i0")
+    expect(group.context.members.has(memberId)).toBe(true)
+    group.advance(1)
+    expect(group.context.members.has(memberId)).toBe(false)
+  })
+
   it("a restart right after all have synced starts no wait for syncs", () => {
     const { group } = stableStatics()
     expect(group.deadlines.has("sync")).toBe(false)
@@ -653,6 +701,15 @@ describe("a restart", () => {
     group.send({ _tag: "ForgetParkedReplies", ticketsUpTo })
     expect(isParked(fresh)).toBe(true)
     group.join("m2")
+    expect(joined(fresh).generation).toBe(1)
+  })
+
+  it("completes when the news comes after all are back", () => {
+    const group = new GroupHarness()
+    group.join("")
+    const ticketsUpTo = group.context.tickets
+    const fresh = group.join("m1")
+    group.send({ _tag: "ForgetParkedReplies", ticketsUpTo })
     expect(joined(fresh).generation).toBe(1)
   })
 
