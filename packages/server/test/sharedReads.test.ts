@@ -1,0 +1,74 @@
+import * as net from "node:net"
+import { once } from "node:events"
+import { afterEach, expect, it } from "vitest"
+import { readShared } from "../src/net/sharedReads.ts"
+
+const servers: Array<net.Server> = []
+
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+})
+
+const listen = async (onSocket: (accepted: net.Socket) => void): Promise<{ server: net.Server; port: number }> => {
+  const server = net.createServer({ pauseOnConnect: true }, onSocket)
+  servers.push(server)
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  return { server, port: (server.address() as net.AddressInfo).port }
+}
+
+it("hands over every byte of many connections in order, and uses one buffer", async () => {
+  const buffers = new Set<ArrayBufferLike>()
+  const { port } = await listen((accepted) => {
+    const socket: net.Socket = readShared(accepted, (chunk) => {
+      buffers.add(chunk.buffer)
+      socket.write(Buffer.from(chunk))
+    })
+    socket.on("end", () => socket.end())
+  })
+  const clients = Array.from({ length: 20 }, async (_, i) => {
+    const client = net.connect(port, "127.0.0.1")
+    const sent = Buffer.alloc(300_000, i)
+    client.end(sent)
+    const parts: Array<Buffer> = []
+    for await (const part of client) parts.push(part as Buffer)
+    return Buffer.concat(parts).equals(sent)
+  })
+  expect(await Promise.all(clients)).toEqual(clients.map(() => true))
+  expect(buffers.size).toBe(1)
+})
+
+it("reads nothing while paused, and goes on after", async () => {
+  let bytes = 0
+  let socket: net.Socket | undefined
+  const { port } = await listen((accepted) => {
+    socket = readShared(accepted, (chunk) => {
+      bytes += chunk.length
+      socket!.pause()
+    })
+  })
+  const client = net.connect(port, "127.0.0.1")
+  client.write(Buffer.alloc(1_000_000))
+  await expect.poll(() => bytes).toBeGreaterThan(0)
+  const seen = bytes
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(bytes).toBe(seen)
+  socket!.resume()
+  await expect.poll(() => bytes).toBeGreaterThan(seen)
+  client.destroy()
+})
+
+it("tells of a reset and of the end, and the server closes when its connections are gone", async () => {
+  const events: Array<string> = []
+  const { server, port } = await listen((accepted) => {
+    const socket = readShared(accepted, () => undefined)
+    socket.on("error", () => events.push("error"))
+    socket.on("close", () => events.push("close"))
+  })
+  const client = net.connect(port, "127.0.0.1")
+  await once(client, "connect")
+  await expect.poll(() => new Promise<number>((resolve) => server.getConnections((_e, n) => resolve(n)))).toBe(1)
+  client.resetAndDestroy()
+  await expect.poll(() => events).toEqual(["error", "close"])
+  await expect.poll(() => new Promise<number>((resolve) => server.getConnections((_e, n) => resolve(n)))).toBe(0)
+})
