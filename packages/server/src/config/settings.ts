@@ -1,0 +1,155 @@
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import { durationMs, hostAndPort, ratio, sizeBytes, truth, wholeNumber } from "./values.ts"
+
+export type SettingValue = string | number | boolean | { readonly host: string; readonly port: number } | null
+
+/** One thing that can be set, under one path in every source. */
+export interface Setting {
+  /** In the file: `journal.segmentBytes` is `segmentBytes` in the section `journal`. */
+  readonly path: string
+  /** `LOGBROOK_JOURNAL_SEGMENT_BYTES` */
+  readonly env: string
+  /** Without its dashes; undefined for limits, which have none. */
+  readonly flag: string | undefined
+  readonly byDefault: SettingValue
+  /** What a value looks like, for errors and documentation. */
+  readonly expects: string
+  /** Undefined: the value is none of this setting's. */
+  readonly parse: (value: unknown) => SettingValue | undefined
+  /** Empty for limits, whose descriptions are those of `Limits`. */
+  readonly documentation: string
+}
+
+type Kind = Pick<Setting, "expects" | "parse">
+
+const between = (parse: (value: unknown) => number | undefined, min: number, max: number, expects: string): Kind => ({
+  expects,
+  parse: (value) => {
+    const number = parse(value)
+    return number !== undefined && number >= min && number <= max ? number : undefined
+  }
+})
+
+const port = between(wholeNumber, 0, 65_535, "a port, 0 to 65535")
+const duration = (min: number): Kind =>
+  between(durationMs, min, Number.MAX_SAFE_INTEGER, `a duration such as 500ms, 30s or 7d${min > 0 ? ", above 0" : ""}`)
+const size = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
+  const most = max === Number.MAX_SAFE_INTEGER ? "" : `, ${max} bytes at most`
+  return between(sizeBytes, min, max, `a size such as 64KiB or 512MB, ${min} bytes at least${most}`)
+}
+const count = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
+  const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} at least` : `, ${min} to ${max}`
+  return between(wholeNumber, min, max, `a whole number${range}`)
+}
+const share: Kind = { expects: "a number from 0 to 1", parse: ratio }
+const yesOrNo: Kind = { expects: "true or false", parse: truth }
+const text: Kind = {
+  expects: "a text that is not empty",
+  parse: (value) => (typeof value === "string" && value !== "" && value.length <= 4096 ? value : undefined)
+}
+const address: Kind = {
+  expects: "host:port, such as broker.example.org:9092",
+  parse: (value) => (value === null ? null : hostAndPort(value))
+}
+const oneOf = (...values: ReadonlyArray<string>): Kind => ({
+  expects: values.join(", "),
+  parse: (value) => values.find((each) => each === value)
+})
+
+/** `journal.segmentBytes` in another case: `JOURNAL_SEGMENT_BYTES`, `journal-segment-bytes`. */
+const words = (path: string, between: string): string =>
+  path.replaceAll(/[A-Z]/g, (letter) => between + letter.toLowerCase()).replaceAll(".", between)
+
+const setting = (path: string, kind: Kind, byDefault: SettingValue, documentation: string): Setting => ({
+  path,
+  env: `LOGBROOK_${words(path, "_").toUpperCase()}`,
+  flag: path.startsWith("limits.") ? undefined : words(path, "-"),
+  byDefault,
+  ...kind,
+  documentation
+})
+
+/** Limits that are settings under another name. */
+const renamedLimits: ReadonlySet<keyof Limits> = new Set(["listenHost", "segmentBytesMax", "commitPacingMs"])
+
+/** Limits of which none at all is a sensible amount. */
+const mayBeZero: ReadonlySet<keyof Limits> = new Set([
+  "sessionExpiryMsMax",
+  "willDelayMsMax",
+  "retainedMessagesMax",
+  "retainedBytesMax",
+  "offlineQueueMessagesMax",
+  "offlineQueueBytesMax",
+  "userPropertiesMax",
+  "userPropertiesBytesMax",
+  "topicAliasesMax",
+  "fetchWaitMsMax",
+  "tailBytesMax",
+  "diskReserveBytesMin",
+  "diskReserveRatioMin"
+])
+
+/** What the protocols' own fields can hold. */
+const highest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>([
+  ["receiveMaximum", 65_535],
+  ["inflightPerSessionMax", 65_535],
+  ["topicAliasesMax", 65_535],
+  ["clientIdBytesMax", 65_535],
+  ["topicBytesMax", 65_535],
+  ["mqttPacketBytesMax", 268_435_460],
+  ["kafkaRequestBytesMax", 0x7fff_ffff],
+  ["recordBatchBytesMax", 0x7fff_ffff],
+  ["fetchBytesMax", 0x7fff_ffff]
+])
+
+const limitKind = (name: keyof Limits): Kind => {
+  const min = mayBeZero.has(name) ? 0 : 1
+  if (typeof defaultLimits[name] === "boolean") return yesOrNo
+  if (/Ms(Max|Min)?$/.test(name)) return duration(min)
+  if (/Bytes(Max|Min)?$/.test(name)) return size(min, highest.get(name))
+  if (name === "diskReserveRatioMin") return share
+  return count(min, highest.get(name))
+}
+
+const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((name) => !renamedLimits.has(name))
+
+/** Everything that can be set, in the order of the documentation. */
+export const settings: ReadonlyArray<Setting> = [
+  setting("dataDir", text, "./data", "Where the journal is. Made if it is not there."),
+  setting("host", text, defaultLimits.listenHost, "The address to listen on, for every protocol."),
+  setting(
+    "insecureListen",
+    yesOrNo,
+    false,
+    "Listen on an address that others can reach, although nobody is authenticated."
+  ),
+  setting("mqtt.port", port, 1883, "MQTT 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
+  setting("mqttWs.port", port, 8083, "MQTT over WebSocket, at `/mqtt`."),
+  setting("kafka.port", port, 9092, "Kafka's protocol."),
+  setting(
+    "kafka.advertised",
+    address,
+    null,
+    "What Kafka clients are told to connect to, if not `host` and `kafka.port`."
+  ),
+  setting("http.port", port, 18_083, "HTTP API, health and metrics."),
+  setting(
+    "journal.segmentBytes",
+    size(65_536),
+    defaultLimits.segmentBytesMax,
+    "Size at which the journal begins a new file."
+  ),
+  setting(
+    "journal.pacingMs",
+    duration(0),
+    defaultLimits.commitPacingMs,
+    "How long a commit may wait for more when the last one began less than this ago; 0 commits at once."
+  ),
+  setting(
+    "log.level",
+    oneOf("debug", "info", "warn", "error", "silent"),
+    "info",
+    "The least serious lines that are logged."
+  ),
+  ...limitNames.map((name) => setting(`limits.${name}`, limitKind(name), defaultLimits[name], ""))
+]

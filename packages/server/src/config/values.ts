@@ -1,0 +1,68 @@
+/** Texts of a configuration file, a flag or an environment variable, read as what the setting is. Undefined: it is none. */
+
+const unitsMs: ReadonlyMap<string, number> = new Map([
+  ["ms", 1],
+  ["s", 1000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+  ["w", 7 * 86_400_000]
+])
+
+const unitsBytes: ReadonlyMap<string, number> = new Map([
+  ["b", 1],
+  ["kb", 1e3],
+  ["mb", 1e6],
+  ["gb", 1e9],
+  ["tb", 1e12],
+  ["kib", 2 ** 10],
+  ["mib", 2 ** 20],
+  ["gib", 2 ** 30],
+  ["tib", 2 ** 40]
+])
+
+const withUnit = (value: unknown, units: ReadonlyMap<string, number>, byDefault: string): number | undefined => {
+  const found = /^(\d{1,15}(?:\.\d{1,9})?) ?([a-zA-Z]*)$/.exec(String(value).trim())
+  if (found === null) return undefined
+  const unit = units.get((found[2] || byDefault).toLowerCase())
+  const scaled = unit === undefined ? NaN : Number(found[1]) * unit
+  return Number.isSafeInteger(scaled) ? scaled : undefined
+}
+
+const isText = (value: unknown): value is string | number => typeof value === "string" || typeof value === "number"
+
+/** Milliseconds of `7d`, `500ms`, `1.5h`, or of a bare number of milliseconds. */
+export const durationMs = (value: unknown): number | undefined =>
+  isText(value) ? withUnit(value, unitsMs, "ms") : undefined
+
+/** Bytes of `512MB` (decimal), `64KiB` (binary), or of a bare number of bytes. */
+export const sizeBytes = (value: unknown): number | undefined =>
+  isText(value) ? withUnit(value, unitsBytes, "b") : undefined
+
+export const wholeNumber = (value: unknown): number | undefined => {
+  const number = isText(value) && /^\d{1,16}$/.test(String(value).trim()) ? Number(value) : NaN
+  return Number.isSafeInteger(number) ? number : undefined
+}
+
+export const ratio = (value: unknown): number | undefined => {
+  const number = isText(value) && /^\d(\.\d{1,9})?$/.test(String(value).trim()) ? Number(value) : NaN
+  return number >= 0 && number <= 1 ? number : undefined
+}
+
+export const truth = (value: unknown): boolean | undefined => {
+  if (typeof value === "boolean") return value
+  if (value === "true" || value === "1") return true
+  return value === "false" || value === "0" ? false : undefined
+}
+
+/** `broker.example.org:9092`, `[::1]:9092`. */
+export const hostAndPort = (value: unknown): { readonly host: string; readonly port: number } | undefined => {
+  const found =
+    typeof value === "string" ? /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]{1,255})):(\d{1,5})$/.exec(value) : null
+  const port = Number(found?.[3])
+  return found !== null && port >= 1 && port <= 65_535 ? { host: (found[1] ?? found[2])!, port } : undefined
+}
+
+/** Whether only this machine can connect to an address to listen on. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)

@@ -1,0 +1,308 @@
+import * as Data from "effect/Data"
+import { kindOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
+import { partitionId, recordsAppended } from "@logbrook/core/actor/LogEvents"
+import { unpack } from "@logbrook/core/actor/pack"
+import { readFrame, readFrameHead, type Cause, type FrameHead } from "@logbrook/core/journal/Frame"
+import type { Journal, Seq } from "@logbrook/core/journal/Journal"
+import { Replay } from "@logbrook/core/shard/Replay"
+import { isoTime, type Plain } from "./plain.ts"
+import { presentEvent, presentState } from "./present.ts"
+import { displayName, isActorName, resolveActor, streamNamesAt, type StreamNames } from "./StreamNames.ts"
+import { structuralDiff, type Change } from "./structuralDiff.ts"
+
+/** The past cannot be shown as asked. */
+export class JournalQueryRefused extends Data.TaggedError("JournalQueryRefused")<{
+  /** `Expired`: that far back the journal does not go any more. */
+  readonly reason: "UnknownEvent" | "UnknownActor" | "InvalidActor" | "Expired"
+  readonly message: string
+}> {}
+
+/** An event as it is shown. `type` is the event's tag, or `StateHash` for a check of its actor's state. */
+export interface EventView {
+  readonly seq: Seq
+  readonly time: string
+  readonly epoch: number
+  /** `partition/sensors/3` where the stream is known. */
+  readonly actor: string
+  readonly type: string
+  readonly version: number
+  readonly cause: { readonly seq?: Seq; readonly origin?: string }
+  readonly event: Plain
+}
+
+export interface EventFilter {
+  readonly kind?: string | undefined
+  readonly actor?: string | undefined
+  readonly type?: string | undefined
+}
+
+export interface EventPage {
+  readonly events: ReadonlyArray<EventView>
+  /** Where the next page begins. */
+  readonly nextSeq: Seq
+  /** There may be more behind this page: it is full, or the scan has looked at enough. */
+  readonly hasNext: boolean
+}
+
+/** A live server answers between turns: one page looks at no more events than these. */
+const eventsLookedAtMax = 100_000
+const causesMax = 100
+
+/** What every tool works on: a journal, who can fold it, and the names of its streams. */
+export interface Past {
+  readonly journal: Journal
+  readonly definitions: ReadonlyArray<AnyDefinition>
+  /** The names of now. */
+  readonly names: () => StreamNames
+}
+
+/** Of a journal that nobody else has folded. */
+export const pastOf = (journal: Journal, definitions: ReadonlyArray<AnyDefinition>): Past => {
+  let known: StreamNames | undefined
+  return { journal, definitions, names: () => (known ??= streamNamesAt(journal, journal.nextSeq)) }
+}
+
+type Visit = (seq: Seq, head: FrameHead, actor: ActorId, version: number, cause: Cause, event: () => object) => void
+
+const visitFrame = (frame: Buffer, visit: Visit): void => {
+  const head = readFrameHead(frame)
+  readFrame(frame, {
+    event: (seq, actor, version, payload, cause) =>
+      visit(seq, head, actor, version, cause, () => unpack(payload) as object),
+    records: (seq, ref, cause) =>
+      visit(seq, head, partitionId(ref.logId), 0, cause, () => recordsAppended(ref, head.epoch)),
+    hash: (seq, actor, hash) =>
+      visit(seq, head, actor, 0, {}, () => ({ _tag: stateHash, hash: Buffer.from(hash).toString("hex") }))
+  })
+}
+
+const stateHash = "StateHash"
+
+const view = (
+  names: StreamNames,
+  seq: Seq,
+  head: FrameHead,
+  actor: ActorId,
+  version: number,
+  { seq: causeSeq, origin }: Cause,
+  event: object
+): EventView => ({
+  seq,
+  time: isoTime(head.timeMs),
+  epoch: head.epoch,
+  actor: displayName(actor, names),
+  type: "_tag" in event ? String(event._tag) : "",
+  version,
+  cause: { ...(causeSeq === undefined ? {} : { seq: causeSeq }), ...(origin === undefined ? {} : { origin }) },
+  event: presentEvent(actor, event, names)
+})
+
+/** Events from `fromSeq` on that pass the filter, `limit` at most. Hashes only if `type` asks for them. */
+export const eventsPage = (past: Past, fromSeq: Seq, limit: number, filter: EventFilter): EventPage => {
+  const { journal } = past
+  const names = past.names()
+  const actor = filter.actor === undefined ? undefined : resolveOrThrow(filter.actor, names)
+  const events: Array<EventView> = []
+  const lookedAtEnd = Math.max(fromSeq, journal.firstSeq) + eventsLookedAtMax
+  let nextSeq = Math.max(fromSeq, journal.firstSeq)
+  const visit: Visit = (seq, head, id, version, cause, event) => {
+    if (seq < nextSeq || events.length >= limit) return
+    nextSeq = seq + 1
+    if (filter.kind !== undefined && kindOf(id) !== filter.kind) return
+    if (actor !== undefined && id !== actor) return
+    const decoded = event()
+    const type = "_tag" in decoded ? decoded._tag : undefined
+    if (filter.type === undefined ? type === stateHash : type !== filter.type) return
+    events.push(view(names, seq, head, id, version, cause, decoded))
+  }
+  if (nextSeq < journal.nextSeq) {
+    journal.scan(nextSeq, (frame) => {
+      visitFrame(frame, visit)
+      return events.length < limit && nextSeq < lookedAtEnd
+    })
+  }
+  return { events, nextSeq, hasNext: nextSeq < journal.nextSeq }
+}
+
+/** The newest `count` events that pass the filter, as far back as one page may look. */
+export const lastEvents = (past: Past, count: number, filter: EventFilter): EventPage => {
+  const { firstSeq, nextSeq } = past.journal
+  let window = count
+  for (;;) {
+    const fromSeq = Math.max(firstSeq, nextSeq - window)
+    const page = eventsPage(past, fromSeq, window, filter)
+    const isAll = fromSeq === firstSeq || window >= eventsLookedAtMax
+    if (page.events.length >= count || isAll) return { ...page, events: page.events.slice(-count) }
+    window = Math.min(window * 8, eventsLookedAtMax)
+  }
+}
+
+const eventAt = ({ journal }: Past, names: StreamNames, seq: Seq): EventView | undefined => {
+  if (seq < journal.firstSeq || seq >= journal.nextSeq) return undefined
+  let found: EventView | undefined
+  journal.scan(seq, (frame) => {
+    visitFrame(frame, (at, head, id, version, cause, event) => {
+      if (at === seq) found = view(names, at, head, id, version, cause, event())
+    })
+    return false
+  })
+  return found
+}
+
+export interface ShownEvent {
+  readonly event: EventView
+  /** What led to it, the nearest first. */
+  readonly causes: ReadonlyArray<EventView>
+  /** Outside the journal: the client's request, the deadline. Null if the chain leads to what has expired. */
+  readonly origin: string | null
+}
+
+/** One event and all that led to it. Throws `JournalQueryRefused`. */
+export const showEvent = (past: Past, seq: Seq): ShownEvent => {
+  const names = past.names()
+  const event = eventAt(past, names, seq)
+  if (event === undefined) throw unknownEvent(past, seq)
+  const causes: Array<EventView> = []
+  let last = event
+  while (last.cause.seq !== undefined && causes.length < causesMax) {
+    const cause = eventAt(past, names, last.cause.seq)
+    if (cause === undefined) return { event, causes, origin: null }
+    causes.push(cause)
+    last = cause
+  }
+  return { event, causes, origin: last.cause.origin ?? null }
+}
+
+const unknownEvent = ({ journal: { firstSeq, nextSeq } }: Past, seq: Seq): JournalQueryRefused =>
+  new JournalQueryRefused({
+    reason: seq < firstSeq ? "Expired" : "UnknownEvent",
+    message: `there is no event ${seq}: the journal holds ${firstSeq} to ${nextSeq - 1}`
+  })
+
+/** A point in the past: just after an event, or the end of a millisecond. */
+export type At = { readonly seq: Seq } | { readonly timeMs: number }
+
+/** One after the last event at that point. */
+export const endSeqAt = (past: Past, at: At): Seq => {
+  const { journal } = past
+  const { firstSeq, nextSeq } = journal
+  if ("seq" in at) {
+    if (at.seq < firstSeq || at.seq >= nextSeq) throw unknownEvent(past, at.seq)
+    return at.seq + 1
+  }
+  let low = firstSeq
+  let high = nextSeq
+  while (low < high) {
+    const head = headAt(journal, (low + high) >> 1 > low ? Math.floor((low + high) / 2) : low)
+    if (head.timeMs > at.timeMs) high = head.firstSeq
+    else low = head.nextSeq
+  }
+  if (low === firstSeq) {
+    throw new JournalQueryRefused({
+      reason: firstSeq === 1 ? "UnknownEvent" : "Expired",
+      message: `the journal begins after ${isoTime(at.timeMs)}`
+    })
+  }
+  return low
+}
+
+const headAt = (journal: Journal, seq: Seq): FrameHead => {
+  let found: FrameHead | undefined
+  journal.scan(seq, (frame) => {
+    found = readFrameHead(frame)
+    return false
+  })
+  return found!
+}
+
+export interface StateView {
+  readonly actor: string
+  /** The last event of the journal that is in the state. */
+  readonly seq: Seq
+  readonly state: Plain
+}
+
+const resolveOrThrow = (name: string, names: StreamNames): ActorId => {
+  if (!isActorName(name)) {
+    throw new JournalQueryRefused({
+      reason: "InvalidActor",
+      message: `"${name}" is no actor: expected kind/name, such as group/orders or partition/sensors/3`
+    })
+  }
+  const id = resolveActor(name, names)
+  if (id !== undefined) return id
+  throw new JournalQueryRefused({ reason: "UnknownActor", message: `no stream has the partition ${name}` })
+}
+
+/** A stream may have been deleted since, or made later: its names at the point count first. */
+const resolveAt = (past: Past, name: string, endSeq: Seq): { readonly id: ActorId; readonly names: StreamNames } => {
+  const names = endSeq === past.journal.nextSeq ? past.names() : streamNamesAt(past.journal, endSeq)
+  if (isActorName(name) && resolveActor(name, names) === undefined)
+    return { id: resolveOrThrow(name, past.names()), names }
+  return { id: resolveOrThrow(name, names), names }
+}
+
+const throwIfExpired = ({ journal }: Past, endSeq: Seq): void => {
+  if (journal.firstSeq === 1 || journal.snapshot(endSeq) !== undefined) return
+  throw new JournalQueryRefused({
+    reason: "Expired",
+    message: `what came before event ${journal.firstSeq} has expired, and no snapshot is as old as event ${endSeq - 1}`
+  })
+}
+
+/** The actor as it was at that point; undefined if it never had an event until then. Throws `JournalQueryRefused`. */
+const foldAt = (past: Past, name: string, endSeq: Seq): StateView | undefined => {
+  throwIfExpired(past, endSeq)
+  const { id, names } = resolveAt(past, name, endSeq)
+  const definition = past.definitions.find(({ kind }) => kind === kindOf(id))
+  if (definition === undefined) {
+    const kinds = past.definitions.map(({ kind }) => kind).join(", ")
+    throw new JournalQueryRefused({
+      reason: "InvalidActor",
+      message: `no actor is of the kind "${kindOf(id)}": ${kinds}`
+    })
+  }
+  const { states } = new Replay([definition], { endSeq, only: (each) => each === id }).run(past.journal)
+  if (!states.has(id)) return undefined
+  return { actor: displayName(id, names), seq: endSeq - 1, state: presentState(id, definition, states.get(id), names) }
+}
+
+/** Throws `JournalQueryRefused`, also for an actor without any event until then. */
+export const stateAt = (past: Past, name: string, at: At): StateView => {
+  const endSeq = endSeqAt(past, at)
+  const found = foldAt(past, name, endSeq)
+  if (found !== undefined) return found
+  throw new JournalQueryRefused({ reason: "UnknownActor", message: `${name} has no event up to ${endSeq - 1}` })
+}
+
+export interface StateDiff {
+  readonly actor: string
+  readonly fromSeq: Seq
+  readonly toSeq: Seq
+  readonly changes: ReadonlyArray<Change>
+  /** What happened to the actor in between, the first ones. */
+  readonly events: ReadonlyArray<EventView>
+  readonly hasMoreEvents: boolean
+}
+
+const diffEventsMax = 100
+
+/** What changed from just after one point to just after another. Throws `JournalQueryRefused`. */
+export const diffStates = (past: Past, name: string, from: At, to: At): StateDiff => {
+  const [a, b] = [endSeqAt(past, from), endSeqAt(past, to)].sort((x, y) => x - y) as [Seq, Seq]
+  const [before, after] = [foldAt(past, name, a), foldAt(past, name, b)]
+  if (before === undefined && after === undefined) {
+    throw new JournalQueryRefused({ reason: "UnknownActor", message: `${name} has no event up to ${b - 1}` })
+  }
+  const { id, names } = resolveAt(past, name, b)
+  const page = eventsPage({ ...past, names: () => names }, a, diffEventsMax + 1, { actor: id })
+  const events = page.events.filter(({ seq }) => seq < b)
+  return {
+    actor: displayName(id, names),
+    fromSeq: a - 1,
+    toSeq: b - 1,
+    changes: structuralDiff(before?.state ?? {}, after?.state ?? {}),
+    events: events.slice(0, diffEventsMax),
+    hasMoreEvents: events.length > diffEventsMax || (page.hasNext && page.nextSeq < b)
+  }
+}

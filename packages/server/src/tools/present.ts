@@ -1,0 +1,79 @@
+import { saveGroup, type GroupState } from "@logbrook/actors/group/groupState"
+import type { PartitionState } from "@logbrook/actors/partition/Partition"
+import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
+import { assignedPartitions } from "./consumerProtocol.ts"
+import { isoTime, plain, type Plain } from "./plain.ts"
+import type { StreamNames } from "./StreamNames.ts"
+
+/** A group as DescribeGroups shows it, and what it does not show: who is waited for. */
+export const presentGroup = (state: GroupState): Plain => {
+  const saved = saveGroup(state)
+  return {
+    group: state.groupId,
+    state: saved.state,
+    generation: saved.generation,
+    protocolType: saved.protocolType,
+    protocol: saved.protocolName,
+    leader: saved.leader,
+    members: saved.members.map((member) => ({
+      memberId: member.memberId,
+      groupInstanceId: member.groupInstanceId,
+      clientId: member.clientId,
+      clientHost: member.clientHost,
+      sessionTimeoutMs: member.sessionTimeoutMs,
+      rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+      protocols: member.protocols.map(({ name }) => name),
+      waitsFor: member.joinTicket > 0 ? "join" : member.syncTicket === 0 ? "sync" : null,
+      assignmentBytes: member.assignment.length,
+      partitions: assignedOf(saved.protocolType, member.assignment)
+    })),
+    pendingMembers: saved.pending.map(({ memberId }) => memberId),
+    offsets: saved.offsets.map(({ stream, partition, offset, leaderEpoch, metadata, committedAtMs }) => ({
+      stream,
+      partition,
+      offset,
+      leaderEpoch,
+      metadata,
+      committedAt: isoTime(committedAtMs)
+    }))
+  }
+}
+
+const assignedOf = (protocolType: string | null, assignment: Uint8Array): Plain => {
+  if (protocolType !== "consumer" || assignment.length === 0) return null
+  return assignedPartitions(assignment) ?? null
+}
+
+const presentPartition = (state: PartitionState, names: StreamNames): Plain => ({
+  stream: names.byLogId(state.logId)?.stream ?? null,
+  partition: names.byLogId(state.logId)?.partition ?? null,
+  logId: state.logId,
+  logStartOffset: state.logStartOffset,
+  nextOffset: state.nextOffset,
+  isDeleted: state.isDeleted,
+  newestRecordAt: state.maxTimestampMs === 0 ? null : isoTime(state.maxTimestampMs),
+  epochs: plain(state.epochs),
+  producers: Array.from(state.producers, ([producerId, { epoch, batches }]) => ({
+    producerId,
+    epoch,
+    lastSequence: batches.at(-1)?.lastSequence ?? null
+  }))
+})
+
+/** Any actor's state for people; kinds without a form of their own are shown as they are saved. */
+export const presentState = (id: ActorId, definition: AnyDefinition, state: unknown, names: StreamNames): Plain => {
+  if (kindOf(id) === "group") return presentGroup(state as GroupState)
+  if (kindOf(id) === "partition") return presentPartition(state as PartitionState, names)
+  return plain(definition.save(state))
+}
+
+/** An event for people. Of records only the reference is in the journal's timeline. */
+export const presentEvent = (actor: ActorId, event: object, names: StreamNames): Plain => {
+  if (!("_tag" in event) || event._tag !== "RecordsAppended") return plain(event)
+  const { baseOffset, count } = event as unknown as { baseOffset: number; count: number }
+  const stream = names.byLogId(Number(nameOf(actor)))
+  return {
+    ...(stream === undefined ? {} : { stream: stream.stream, partition: stream.partition }),
+    ...(plain({ ...event, lastOffset: baseOffset + count - 1 }) as { readonly [name: string]: Plain })
+  }
+}
