@@ -1,0 +1,189 @@
+import { unpack } from "@logbrook/core/actor/pack"
+import * as fc from "fast-check"
+import { expect, it } from "vitest"
+import type { SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
+import { connectOf, messageOf, type Outcome, SessionHarness, subscriptionOf, willOf } from "./SessionHarness.ts"
+
+const settings = {
+  subscriptionsPerSessionMax: 3,
+  unreleasedQos2Max: 3,
+  offlineQueueMessagesMax: 6,
+  offlineQueueBytesMax: 100
+}
+
+type Step =
+  | { readonly _tag: "Command"; readonly of: (life: Life) => SessionCommand }
+  | { readonly _tag: "Wait"; readonly ms: number }
+  | { readonly _tag: "Restart" }
+  | { readonly _tag: "Reload" }
+
+/** One random life: connection ids, offsets and will topics are numbered, so that each is told apart. */
+class Life {
+  readonly session = new SessionHarness(settings)
+  readonly publishedWills = new Set<string>()
+  /** The entries that the shell knows of, from the last `SessionOpened` on. */
+  told = new Set<number>()
+  connections = 0
+  offsets = 0
+
+  run(step: Step): void {
+    const { session } = this
+    if (step._tag === "Restart") session.restart()
+    else if (step._tag === "Reload") session.reload()
+    else if (step._tag === "Wait") for (const outcome of session.until(session.nowMs + step.ms)) this.heard(outcome)
+    else this.heard(session.send(step.of(this)))
+    this.check()
+  }
+
+  heard({ reply, notices }: Outcome): void {
+    if (reply?._tag === "SessionOpened") this.told = new Set(reply.queue.map(({ entryId }) => entryId))
+    for (const notice of notices) {
+      if (notice._tag === "Deliver") for (const { entryId } of notice.entries) this.told.add(entryId)
+      if (notice._tag !== "PublishWill") continue
+      expect(this.publishedWills).not.toContain(notice.will.topic)
+      this.publishedWills.add(notice.will.topic)
+    }
+  }
+
+  check(): void {
+    const { session, told } = this
+    const { state, definition } = session
+    expect(session.saved(session.replayed())).toEqual(session.saved())
+    const loaded = definition.load(session.id, session.saved())
+    expect({ ...loaded, inflight: new Set(loaded.inflight) }).toEqual({ ...state, inflight: new Set(state.inflight) })
+    const entries = [...state.queue.values()]
+    const rises = entries.every((entry, i) => {
+      const before = entries[i - 1]
+      return before === undefined || (before.entryId < entry.entryId && before.offset < entry.offset)
+    })
+    expect(rises, "queue order").toBe(true)
+    const given = entries.flatMap(({ packetId, entryId }) => (packetId === null ? [] : [[packetId, entryId] as const]))
+    expect(new Set(given.map(([packetId]) => packetId)).size, "packet ids are unique").toBe(given.length)
+    expect(new Map(given)).toEqual(new Map([...state.inflight].sort((a, b) => a[1] - b[1])))
+    expect(state.queuedBytes).toBe(entries.reduce((sum, { bytes }) => sum + bytes, 0))
+    expect(entries.length).toBeLessThanOrEqual(settings.offlineQueueMessagesMax)
+    expect(state.queuedBytes).toBeLessThanOrEqual(settings.offlineQueueBytesMax)
+    expect(state.subscriptions.size).toBeLessThanOrEqual(settings.subscriptionsPerSessionMax)
+    expect(state.unreleasedQos2.size).toBeLessThanOrEqual(settings.unreleasedQos2Max)
+    if (state.name === "Absent") expect(state).toEqual(definition.initial(session.id))
+    if (state.name === "Connected") for (const { entryId } of entries) expect(told).toContain(entryId)
+    if (state.name === "Disconnected") {
+      expect(session.deadlines.get("expire")?.atMs).toBe(state.life.expiresAtMs)
+      expect(session.deadlines.get("will")?.atMs ?? null).toBe(state.life.willAtMs)
+    }
+  }
+}
+
+const command = (of: (life: Life) => SessionCommand): Step => ({ _tag: "Command", of })
+
+const packetIds = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 3 })
+const qos = fc.constantFrom(0, 1, 2)
+
+/** The current connection mostly; now and then the one before. */
+const connectionOf = (life: Life, isStale: boolean): string => String(life.connections - (isStale ? 1 : 0))
+const isStale = fc.integer({ max: 9, min: 0 }).map((n) => n === 0)
+
+const connect = fc
+  .record({
+    cleanStart: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+    sessionExpiryMs: fc.constantFrom(0, 100, 1000, 1000, 1000),
+    delayMs: fc.constantFrom(undefined, 0, 50, 5000)
+  })
+  .map(({ cleanStart, sessionExpiryMs, delayMs }) =>
+    command((life) => {
+      const connectionId = String(++life.connections)
+      const will = delayMs === undefined ? null : willOf(delayMs, { topic: `will/${connectionId}` })
+      return connectOf(connectionId, { cleanStart, sessionExpiryMs, will })
+    })
+  )
+
+const disconnect = fc
+  .record({ publishWill: fc.boolean(), sessionExpiryMs: fc.constantFrom(null, null, 0, 500), isStale })
+  .map(({ isStale, ...rest }) =>
+    command((life) => ({ _tag: "Disconnect", connectionId: connectionOf(life, isStale), ...rest }))
+  )
+
+const enqueue = fc
+  .array(fc.record({ qos, bytes: fc.integer({ min: 1, max: 40 }) }), { minLength: 1, maxLength: 3 })
+  .map((messages) =>
+    command((life) => ({
+      _tag: "Enqueue",
+      messages: messages.map((message) => messageOf(life.offsets++, message))
+    }))
+  )
+
+/** Entries that wait, mostly with ids that are free. */
+const markSent = fc
+  .record({ count: fc.integer({ min: 1, max: 3 }), base: fc.integer({ min: 1, max: 5 }), isStale })
+  .map(({ count, base, isStale }) =>
+    command((life) => {
+      const waiting = [...life.session.state.queue.values()].filter(({ phase }) => phase === "queued").slice(0, count)
+      const entries = waiting.map(({ entryId, qos }, i) => ({ entryId, packetId: qos === 0 ? null : base + i }))
+      return { _tag: "MarkSent", connectionId: connectionOf(life, isStale), entries }
+    })
+  )
+
+const traffic = fc.oneof(
+  fc.record({ _tag: fc.constantFrom("Acked" as const, "Received" as const), packetIds }),
+  fc.record({
+    _tag: fc.constantFrom("ReceiveQos2" as const, "ReleaseQos2" as const),
+    packetId: fc.integer({ min: 1, max: 5 })
+  }),
+  fc.record({
+    _tag: fc.constant("Subscribe" as const),
+    subscriptions: fc.array(
+      fc
+        .record({ filter: fc.constantFrom("a", "b/#", "+/c", "d", "e"), qos })
+        .map(({ filter, qos }) => subscriptionOf(filter, { qos }))
+    )
+  }),
+  fc.record({ _tag: fc.constant("Unsubscribe" as const), filters: fc.array(fc.constantFrom("a", "b/#", "x")) })
+)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: connect },
+  { weight: 2, arbitrary: disconnect },
+  { weight: 5, arbitrary: enqueue },
+  { weight: 5, arbitrary: markSent },
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(traffic, isStale)
+      .map(([each, isStale]) => command((life) => ({ ...each, connectionId: connectionOf(life, isStale) })))
+  },
+  { weight: 2, arbitrary: fc.constantFrom(10, 60, 600, 2000).map((ms): Step => ({ _tag: "Wait", ms })) },
+  { weight: 1, arbitrary: fc.boolean().map((endSession) => command(() => ({ _tag: "Kick", endSession }))) },
+  { weight: 1, arbitrary: fc.constantFrom<Step>({ _tag: "Restart" }, { _tag: "Reload" }) }
+)
+
+it("a random life is what its journal says, in order, within its limits", () => {
+  const seen = new Set<string>()
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 60, size: "max" }), (steps) => {
+      const life = new Life()
+      life.run(command(() => connectOf(String(++life.connections), { sessionExpiryMs: 1000 })))
+      for (const each of steps) life.run(each)
+      for (const bytes of life.session.journal) seen.add((unpack(bytes) as SessionEvent)._tag)
+    }),
+    { numRuns: 150, seed: 20_251 }
+  )
+  expect([...seen].sort()).toEqual(allEvents)
+})
+
+const allEvents = [
+  "MessagesAcked",
+  "MessagesDropped",
+  "MessagesQueued",
+  "MessagesReceived",
+  "MessagesSent",
+  "Qos2Received",
+  "Qos2Released",
+  "SessionDisconnected",
+  "SessionEnded",
+  "SessionResumed",
+  "SessionStarted",
+  "SessionTakenOver",
+  "Subscribed",
+  "Unsubscribed",
+  "WillPublished"
+]

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest"
+import {
+  absentLife,
+  foldLife,
+  type Lifecycle,
+  nextLifecycle,
+  type SessionStateName
+} from "../../src/session/sessionMachine.ts"
+import type { LifecycleEvent } from "../../src/session/SessionProtocol.ts"
+import { willOf } from "./SessionHarness.ts"
+
+const settings = {
+  connectionId: "1",
+  sessionExpiryMs: 500,
+  will: willOf(20),
+  keepAliveMs: 0,
+  protocolVersion: 5
+} as const
+const started: LifecycleEvent = { _tag: "SessionStarted", ...settings, atMs: 100 }
+const resumed: LifecycleEvent = { _tag: "SessionResumed", ...settings, connectionId: "2", atMs: 300 }
+const takenOver: LifecycleEvent = { _tag: "SessionTakenOver", by: "2", atMs: 200 }
+const disconnected: LifecycleEvent = {
+  _tag: "SessionDisconnected",
+  connectionId: "1",
+  cause: "Closed",
+  sessionExpiryMs: 500,
+  keepsWill: true,
+  atMs: 200
+}
+const published: LifecycleEvent = { _tag: "WillPublished", topic: "house/gone" }
+const ended: LifecycleEvent = { _tag: "SessionEnded", cause: "Expired" }
+
+const after = (...events: ReadonlyArray<LifecycleEvent>): Lifecycle =>
+  events.reduce(nextLifecycle, { name: "Absent", life: absentLife } as Lifecycle)
+
+const given: Record<SessionStateName, Lifecycle> = {
+  Absent: after(),
+  Connected: after(started),
+  Disconnected: after(started, disconnected)
+}
+
+const events = [started, resumed, takenOver, disconnected, published, ended]
+
+/** Where each event leads, in the order above; undefined: the state does not take it. */
+const table: Record<SessionStateName, ReadonlyArray<SessionStateName | undefined>> = {
+  Absent: ["Connected", undefined, undefined, undefined, undefined, undefined],
+  Connected: [undefined, undefined, "Disconnected", "Disconnected", undefined, undefined],
+  Disconnected: [undefined, "Connected", undefined, undefined, "Disconnected", "Absent"]
+}
+
+describe("the table of states", () => {
+  for (const [state, row] of Object.entries(table)) {
+    events.forEach((event, i) => {
+      const target = row[i]
+      it(`${state} + ${event._tag} = ${target ?? "refused"}`, () => {
+        const before = given[state as SessionStateName]
+        expect(before.name).toBe(state)
+        if (target === undefined) {
+          expect(() => nextLifecycle(before, event)).toThrow(`the journal holds ${event._tag} in a state`)
+        } else {
+          expect(nextLifecycle(before, event)).toEqual({ name: target, life: foldLife(before.life, event) })
+        }
+      })
+    })
+  }
+})
+
+describe("what a life remembers", () => {
+  it("its connection and will", () => {
+    expect(given.Connected.life).toEqual({ ...absentLife, ...settings, startedAtMs: 100, sinceMs: 100 })
+  })
+
+  it("when it expires and when its will is due", () => {
+    expect(given.Disconnected.life).toMatchObject({ connectionId: null, expiresAtMs: 700, willAtMs: 220 })
+    expect(after(started, { ...disconnected, keepsWill: false }).life).toMatchObject({ will: null, willAtMs: null })
+  })
+
+  it("since when it is, over its connections", () => {
+    const { life } = after(started, disconnected, resumed)
+    expect(life).toMatchObject({ connectionId: "2", startedAtMs: 100, sinceMs: 300, expiresAtMs: null, willAtMs: null })
+  })
+
+  it("nothing once it has ended", () => expect(after(started, disconnected, ended)).toEqual(after()))
+})
