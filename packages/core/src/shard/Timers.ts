@@ -13,6 +13,8 @@ interface Entry {
 }
 
 const staleEntriesMax = 1024
+/** Node fires a timer of 2^31 ms or more at once; a deadline further away is looked at again then. */
+const delayMsMax = 2 ** 31 - 1
 
 /**
  * Deadlines by key. Moving one (a heartbeat does it each time) touches a map only: its old heap entry is dropped,
@@ -62,7 +64,8 @@ export class Timers<T> {
     if (first === undefined || first.atMs >= this.#armedForMs) return
     this.#disarm?.()
     this.#armedForMs = first.atMs
-    this.#disarm = this.#clock.after(Math.max(0, first.atMs - this.#clock.nowMs()), () => this.#due())
+    const delayMs = Math.max(0, first.atMs - this.#clock.nowMs())
+    this.#disarm = this.#clock.after(Math.min(delayMs, delayMsMax), () => this.#due())
   }
 
   #due(): void {
