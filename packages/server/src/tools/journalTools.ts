@@ -193,7 +193,7 @@ export const endSeqAt = (past: Past, at: At): Seq => {
   let low = firstSeq
   let high = nextSeq
   while (low < high) {
-    const head = headAt(journal, (low + high) >> 1 > low ? Math.floor((low + high) / 2) : low)
+    const head = headAt(journal, Math.floor((low + high) / 2))
     if (head.timeMs > at.timeMs) high = head.firstSeq
     else low = head.nextSeq
   }

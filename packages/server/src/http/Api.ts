@@ -1,0 +1,212 @@
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Schema from "effect/Schema"
+
+/** The codes of errors by the status they are answered with; a client tells them apart by `code`. */
+const errorOf = <const Codes extends readonly [string, ...Array<string>]>(status: number, ...codes: Codes) =>
+  Schema.Struct({ code: Schema.Literal(...codes), message: Schema.String }).annotations(
+    HttpApiSchema.annotations({ status })
+  )
+
+export const BadRequest = errorOf(
+  400,
+  "BAD_REQUEST",
+  "INVALID_STREAM_NAME",
+  "INVALID_PARTITIONS",
+  "INVALID_FILTER",
+  "INVALID_KEY",
+  "INVALID_CONFIG",
+  "INVALID_ACTOR"
+)
+export const NotFound = errorOf(404, "UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_EVENT", "UNKNOWN_ACTOR")
+export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS")
+export const Gone = errorOf(410, "EXPIRED")
+export const Unavailable = errorOf(503, "UNAVAILABLE", "DISK_LOW")
+
+export type ApiError =
+  | typeof BadRequest.Type
+  | typeof NotFound.Type
+  | typeof Conflict.Type
+  | typeof Gone.Type
+  | typeof Unavailable.Type
+
+const listOf = <A, I>(item: Schema.Schema<A, I>) =>
+  Schema.Struct({
+    data: Schema.Array(item),
+    meta: Schema.Struct({ cursor: Schema.NullOr(Schema.String), hasnext: Schema.Boolean })
+  })
+
+const Count = Schema.Number
+const Limit = Schema.optional(Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, 1000)))
+const PageParams = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Limit })
+const Settings = Schema.Record({ key: Schema.String, value: Schema.String })
+
+export const StreamSummary = Schema.Struct({
+  name: Schema.String,
+  topicId: Schema.String,
+  kind: Schema.Literal("bound", "free"),
+  filters: Schema.Array(Schema.String),
+  partitions: Count,
+  key: Schema.String,
+  /** The stream's own; what it does not set is the default. */
+  config: Settings,
+  createdAt: Schema.String,
+  records: Count,
+  bytes: Count
+})
+
+const StreamDetails = Schema.Struct({
+  ...StreamSummary.fields,
+  retentionMs: Count,
+  retentionBytes: Count,
+  partitionDetails: Schema.Array(
+    Schema.Struct({ partition: Count, logId: Count, startOffset: Count, highWatermark: Count, bytes: Count })
+  )
+})
+
+/** What Kafka has no word for: filters make a bound stream; partitions -1 or none, 16 for a bound one and 1 for a free one. */
+export const CreateStream = Schema.Struct({
+  name: Schema.String,
+  filters: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
+  partitions: Schema.optionalWith(Schema.Int, { default: () => -1 }),
+  key: Schema.optional(Schema.String),
+  config: Schema.optionalWith(Settings, { default: () => ({}) }),
+  validateOnly: Schema.optionalWith(Schema.Boolean, { default: () => false })
+})
+
+/** A setting of null goes back to its default. */
+export const AlterStream = Schema.Struct({
+  filters: Schema.optional(Schema.Array(Schema.String)),
+  config: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) }))
+})
+
+const name = HttpApiSchema.param("name", Schema.String)
+
+const streams = HttpApiGroup.make("streams")
+  .add(HttpApiEndpoint.get("list", "/streams").setUrlParams(PageParams).addSuccess(listOf(StreamSummary)))
+  .add(HttpApiEndpoint.post("create", "/streams").setPayload(CreateStream).addSuccess(StreamDetails, { status: 201 }))
+  .add(HttpApiEndpoint.get("get")`/streams/${name}`.addSuccess(StreamDetails))
+  .add(HttpApiEndpoint.patch("alter")`/streams/${name}`.setPayload(AlterStream).addSuccess(StreamDetails))
+  .add(HttpApiEndpoint.del("delete")`/streams/${name}`.addSuccess(Schema.Struct({ topicId: Schema.String })))
+
+const GroupSummary = Schema.Struct({ group: Schema.String, state: Schema.String, members: Count, lag: Count })
+
+const GroupDetails = Schema.Struct({
+  group: Schema.String,
+  state: Schema.String,
+  generation: Count,
+  lag: Count,
+  /** As the journal tools show it. */
+  details: Schema.Unknown,
+  offsets: Schema.Array(
+    Schema.Struct({
+      stream: Schema.String,
+      partition: Count,
+      offset: Count,
+      highWatermark: Schema.NullOr(Count),
+      lag: Schema.NullOr(Count)
+    })
+  )
+})
+
+const groups = HttpApiGroup.make("groups")
+  .add(HttpApiEndpoint.get("list", "/groups").setUrlParams(PageParams).addSuccess(listOf(GroupSummary)))
+  .add(HttpApiEndpoint.get("get")`/groups/${name}`.addSuccess(GroupDetails))
+
+export const JournalEvent = Schema.Struct({
+  seq: Count,
+  time: Schema.String,
+  epoch: Count,
+  actor: Schema.String,
+  type: Schema.String,
+  version: Count,
+  cause: Schema.Struct({ seq: Schema.optional(Count), origin: Schema.optional(Schema.String) }),
+  event: Schema.Unknown
+})
+
+const Seq = Schema.NumberFromString.pipe(Schema.int(), Schema.nonNegative())
+const EventParams = Schema.Struct({
+  /** The first seq. */
+  cursor: Schema.optional(Seq),
+  /** Instead of a cursor: the newest ones. */
+  last: Limit,
+  limit: Limit,
+  kind: Schema.optional(Schema.String),
+  actor: Schema.optional(Schema.String),
+  type: Schema.optional(Schema.String)
+})
+/** A seq, or a time as ISO 8601. */
+const Point = Schema.String
+const seq = HttpApiSchema.param("seq", Seq)
+
+const journal = HttpApiGroup.make("journal")
+  .add(HttpApiEndpoint.get("events", "/journal/events").setUrlParams(EventParams).addSuccess(listOf(JournalEvent)))
+  .add(
+    HttpApiEndpoint.get("show")`/journal/events/${seq}`.addSuccess(
+      Schema.Struct({
+        event: JournalEvent,
+        causes: Schema.Array(JournalEvent),
+        origin: Schema.NullOr(Schema.String)
+      })
+    )
+  )
+  .add(
+    HttpApiEndpoint.get("state", "/journal/state")
+      .setUrlParams(Schema.Struct({ actor: Schema.String, at: Schema.optional(Point) }))
+      .addSuccess(Schema.Struct({ actor: Schema.String, seq: Count, state: Schema.Unknown }))
+  )
+  .add(
+    HttpApiEndpoint.get("diff", "/journal/diff")
+      .setUrlParams(Schema.Struct({ actor: Schema.String, from: Point, to: Point }))
+      .addSuccess(
+        Schema.Struct({
+          actor: Schema.String,
+          fromSeq: Count,
+          toSeq: Count,
+          changes: Schema.Array(
+            Schema.Struct({
+              path: Schema.String,
+              change: Schema.Literal("added", "removed", "changed"),
+              before: Schema.optional(Schema.Unknown),
+              after: Schema.optional(Schema.Unknown)
+            })
+          ),
+          events: Schema.Array(JournalEvent),
+          hasMoreEvents: Schema.Boolean
+        })
+      )
+  )
+
+const cluster = HttpApiGroup.make("cluster").add(
+  HttpApiEndpoint.get("info", "/cluster").addSuccess(
+    Schema.Struct({
+      clusterId: Schema.String,
+      nodeId: Count,
+      version: Schema.String,
+      node: Schema.String,
+      epoch: Count,
+      streams: Count,
+      groups: Count,
+      sessions: Count,
+      journal: Schema.Struct({ firstSeq: Count, nextSeq: Count, segments: Count, bytes: Count }),
+      disk: Schema.Struct({ freeBytes: Count, totalBytes: Count, isLow: Schema.Boolean })
+    })
+  )
+)
+
+/** The HTTP API, version 1. Live events are beside it: server-sent events cannot be said in OpenAPI. */
+export const Api = HttpApi.make("logbrook")
+  .add(streams)
+  .add(groups)
+  .add(journal)
+  .add(cluster)
+  .addError(BadRequest)
+  .addError(NotFound)
+  .addError(Conflict)
+  .addError(Gone)
+  .addError(Unavailable)
+  .prefix("/api/v1")
+  .annotateContext(OpenApi.annotations({ title: "Logbrook", version: "1" }))

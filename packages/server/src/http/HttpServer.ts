@@ -1,0 +1,190 @@
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import type { Journal } from "@logbrook/core/journal/Journal"
+import type { Broker } from "../Broker.ts"
+import { isLoopback } from "../config/values.ts"
+import { JournalQueryRefused } from "../tools/journalTools.ts"
+import { livePast, makeApiHandler, openApi, type ApiHandler } from "./apiHandler.ts"
+import { EventTail } from "./eventTail.ts"
+import { unreadyReasons, type Readiness } from "./health.ts"
+
+export type { Readiness } from "./health.ts"
+
+export interface HttpOptions {
+  readonly host: string
+  readonly port: number
+  readonly readiness: Readiness
+  /** Under the broker's shard. */
+  readonly journal: Journal
+}
+
+const bodyBytesMax = 1024 * 1024
+const headersTimeoutMs = 10_000
+const requestTimeoutMs = 30_000
+const connectionsMax = 1000
+
+interface Shell {
+  readonly broker: Broker
+  readonly options: HttpOptions
+  readonly api: ApiHandler
+  readonly tail: EventTail
+  readonly openApiText: () => string
+}
+
+/** The HTTP API, health, metrics and live events. Rejects with Node's error when the port cannot be taken. */
+export const listenHttp = async (
+  broker: Broker,
+  options: HttpOptions
+): Promise<{ readonly port: number; readonly close: () => Promise<void> }> => {
+  const past = livePast(broker, options.journal)
+  const api = makeApiHandler(broker, past)
+  let text: string | undefined
+  const openApiText = (): string => (text ??= JSON.stringify(openApi()))
+  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), openApiText }
+  const server = http.createServer((request, response) => {
+    answer(shell, request, response).catch((error: unknown) => {
+      broker.log.error("an HTTP request failed", { url: request.url, error: describe(error) })
+      if (response.headersSent) response.destroy()
+      else sendError(response, 500, "INTERNAL", "the request failed; the server's log says why")
+    })
+  })
+  server.headersTimeout = headersTimeoutMs
+  server.requestTimeout = requestTimeoutMs
+  server.maxConnections = connectionsMax
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject)
+    server.listen(options.port, options.host, resolve)
+  })
+  const close = async (): Promise<void> => {
+    const closed = new Promise((resolve) => server.close(resolve))
+    server.closeAllConnections()
+    await closed
+    await api.dispose()
+  }
+  return { port: (server.address() as AddressInfo).port, close }
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
+
+const send = (response: http.ServerResponse, status: number, type: string, text: string): void => {
+  response.writeHead(status, {
+    "content-type": type,
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff"
+  })
+  response.end(text)
+}
+
+const sendJson = (response: http.ServerResponse, status: number, value: unknown): void =>
+  send(response, status, "application/json", JSON.stringify(value))
+
+const sendError = (response: http.ServerResponse, status: number, code: string, message: string): void =>
+  sendJson(response, status, { code, message })
+
+/** A page of another site may make its name point here (DNS rebinding): on loopback only local names are answered. */
+const isForeignHost = (request: http.IncomingMessage, host: string): boolean => {
+  if (!isLoopback(host)) return false
+  const name = /^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(request.headers.host ?? "")?.[1] ?? ""
+  return !isLoopback(name.replaceAll(/[[\]]/g, ""))
+}
+
+const answer = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
+  const { broker, options } = shell
+  if (isForeignHost(request, options.host)) {
+    sendError(response, 403, "FOREIGN_HOST", "this server listens on loopback and answers to local names only")
+    return
+  }
+  const url = URL.canParse(request.url ?? "", "http://localhost")
+    ? new URL(request.url!, "http://localhost")
+    : undefined
+  if (url === undefined) {
+    sendError(response, 400, "BAD_REQUEST", "the request's target is no path")
+    return
+  }
+  const isRead = request.method === "GET" || request.method === "HEAD"
+  if (url.pathname.startsWith("/api/v1/") && url.pathname !== "/api/v1/journal/tail") {
+    await answerApi(shell, request, response, url)
+  } else if (!isRead) {
+    sendError(response, 405, "METHOD_NOT_ALLOWED", "this path is read with GET")
+  } else if (url.pathname === "/api/v1/journal/tail") {
+    answerTail(shell, request, response, url)
+  } else if (url.pathname === "/healthz") {
+    send(response, 200, "text/plain", "ok\n")
+  } else if (url.pathname === "/readyz") {
+    const reasons = unreadyReasons(broker, options.readiness)
+    sendJson(response, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons })
+  } else if (url.pathname === "/metrics") {
+    send(response, 200, "text/plain; version=0.0.4; charset=utf-8", broker.metrics.render())
+  } else if (url.pathname === "/openapi.json") {
+    send(response, 200, "application/json", shell.openApiText())
+  } else {
+    sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
+  }
+}
+
+const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL): void => {
+  const lastId = request.headers["last-event-id"]
+  const from = url.searchParams.get("from")
+  const text = typeof lastId === "string" ? lastId : from
+  if (text !== null && !/^\d{1,15}$/.test(text)) {
+    sendError(response, 400, "BAD_REQUEST", "Last-Event-ID and from are a seq")
+    return
+  }
+  if (tail.isFull) {
+    sendError(response, 503, "UNAVAILABLE", "too many live views are open")
+    return
+  }
+  const param = (name: string): string | undefined => url.searchParams.get(name) ?? undefined
+  const fromSeq = text === null ? undefined : Number(text) + (typeof lastId === "string" ? 1 : 0)
+  try {
+    tail.serve(request, response, fromSeq, { kind: param("kind"), actor: param("actor"), type: param("type") })
+  } catch (error) {
+    if (!(error instanceof JournalQueryRefused)) throw error
+    sendError(response, 400, "INVALID_ACTOR", error.message)
+  }
+}
+
+const bodyOf = async (request: http.IncomingMessage): Promise<Buffer | undefined> => {
+  const parts: Array<Buffer> = []
+  let bytes = 0
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length
+    if (bytes > bodyBytesMax) return undefined
+    parts.push(part)
+  }
+  return Buffer.concat(parts)
+}
+
+const answerApi = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL) => {
+  const method = request.method ?? "GET"
+  const hasBody = method === "POST" || method === "PATCH" || method === "PUT"
+  // Any page may send a form across sites; JSON only after a preflight, which is never granted.
+  if (hasBody && !/^application\/json\b/.test(request.headers["content-type"] ?? "")) {
+    sendError(response, 415, "UNSUPPORTED_MEDIA_TYPE", "the body is JSON: content-type application/json")
+    return
+  }
+  const body = hasBody ? await bodyOf(request) : undefined
+  if (hasBody && body === undefined) {
+    sendError(response, 413, "TOO_LARGE", `a body has ${bodyBytesMax} bytes at most`)
+    return
+  }
+  const headers = new Headers({ "content-type": "application/json" })
+  const init: RequestInit = body === undefined ? { method, headers } : { method, headers, body: new Uint8Array(body) }
+  const reply = await shell.api.handler(new Request(url, init))
+  const text = await reply.text()
+  if (reply.status === 404 && text === "") sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
+  else if (reply.status === 400) sendJson(response, 400, badRequest(text))
+  else if (reply.status >= 500 && text === "") sendError(response, reply.status, "INTERNAL", "the request failed")
+  else send(response, reply.status, "application/json", text)
+}
+
+/** What a schema refuses comes in a form of the library's own. */
+const badRequest = (text: string): unknown => {
+  try {
+    const { code, message } = JSON.parse(text) as { readonly code?: string; readonly message?: string }
+    return { code: code ?? "BAD_REQUEST", message: message ?? "the request is not valid" }
+  } catch {
+    return { code: "BAD_REQUEST", message: "the request is not valid" }
+  }
+}

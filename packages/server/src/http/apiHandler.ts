@@ -1,0 +1,163 @@
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Journal, Seq } from "@logbrook/core/journal/Journal"
+import { definitions, type Broker } from "../Broker.ts"
+import { diffStates, eventsPage, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
+import type { At, EventFilter, Past } from "../tools/journalTools.ts"
+import { streamNames, type StreamNames } from "../tools/StreamNames.ts"
+import { version } from "../version.ts"
+import { Api, type ApiError } from "./Api.ts"
+import { ApiFailure } from "./ApiFailure.ts"
+import { getGroup, groupNames, groupSummary } from "./groups.ts"
+import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
+
+const pageSize = 100
+
+const journalCodes: Readonly<Record<JournalQueryRefused["reason"], ApiError["code"]>> = {
+  UnknownEvent: "UNKNOWN_EVENT",
+  UnknownActor: "UNKNOWN_ACTOR",
+  InvalidActor: "INVALID_ACTOR",
+  Expired: "EXPIRED"
+}
+
+const apiErrorOf = (error: unknown): ApiError => {
+  if (error instanceof ApiFailure) return error.error
+  if (error instanceof JournalQueryRefused) return new ApiFailure(journalCodes[error.reason], error.message).error
+  throw error
+}
+
+/** A handler as a plain function; what it throws that is no refusal stays a defect. */
+const handle = <A>(run: () => A | Promise<A>): Effect.Effect<A, ApiError> =>
+  Effect.tryPromise({ try: async () => run(), catch: (error) => error }).pipe(
+    Effect.catchAll((error) =>
+      Effect.flatMap(
+        Effect.sync(() => apiErrorOf(error)),
+        Effect.fail
+      )
+    )
+  )
+
+/** Names are the cursors: a page goes on behind one, whether or not it is still there. */
+const pageOf = <A>(
+  names: ReadonlyArray<string>,
+  { cursor, limit = pageSize }: { readonly cursor?: string | undefined; readonly limit?: number | undefined },
+  item: (name: string) => A
+) => {
+  const rest = cursor === undefined ? names : names.filter((name) => name > cursor)
+  const shown = rest.slice(0, limit)
+  const hasnext = rest.length > shown.length
+  return { data: shown.map(item), meta: { cursor: hasnext ? shown.at(-1)! : null, hasnext } }
+}
+
+/** The journal under a live server, with the names of its directory. */
+export const livePast = (broker: Broker, journal: Journal): Past => {
+  let version = -1
+  let names: StreamNames
+  return {
+    journal,
+    definitions: definitions(broker.limits),
+    names: () => {
+      if (version === broker.directory.version) return names
+      version = broker.directory.version
+      return (names = streamNames({ streams: broker.directory.all() }))
+    }
+  }
+}
+
+/** A seq, or a time as ISO 8601. Throws `ApiFailure`. */
+const pointOf = (text: string): At => {
+  if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
+  const timeMs = Date.parse(text)
+  if (Number.isFinite(timeMs)) return { timeMs }
+  throw new ApiFailure("BAD_REQUEST", `"${text}" is neither a seq nor a time such as 2026-01-31T12:00:00Z`)
+}
+
+const lastOf = ({ journal }: Past): At => ({ seq: journal.nextSeq - 1 })
+
+interface EventQuery extends EventFilter {
+  readonly cursor?: Seq | undefined
+  readonly last?: number | undefined
+  readonly limit?: number | undefined
+}
+
+const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }: EventQuery) => {
+  const page = last === undefined ? eventsPage(past, cursor ?? 1, limit, filter) : lastEvents(past, last, filter)
+  return { data: page.events, meta: { cursor: String(page.nextSeq), hasnext: page.hasNext } }
+}
+
+const clusterInfo = ({ shard, directory, disk, clusterId, nodeId }: Broker, { journal }: Past) => {
+  const segments = journal.segments()
+  return {
+    clusterId,
+    nodeId,
+    version,
+    node: process.version,
+    epoch: shard.epoch,
+    streams: directory.all().size,
+    groups: shard.actors.ofKind("group").length,
+    sessions: shard.actors.ofKind("session").length,
+    journal: {
+      firstSeq: journal.firstSeq,
+      nextSeq: journal.nextSeq,
+      segments: segments.length,
+      bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0)
+    },
+    disk: { freeBytes: disk.freeBytes, totalBytes: disk.totalBytes, isLow: disk.isLow }
+  }
+}
+
+const streamNamesOf = ({ directory }: Broker): ReadonlyArray<string> => [...directory.all().keys()].sort()
+
+const layers = (broker: Broker, past: Past) =>
+  [
+    HttpApiBuilder.group(Api, "streams", (handlers) =>
+      handlers
+        .handle("list", ({ urlParams }) =>
+          handle(() =>
+            pageOf(streamNamesOf(broker), urlParams, (name) => summaryOf(broker, broker.directory.byName(name)!))
+          )
+        )
+        .handle("create", ({ payload }) => handle(() => createStream(broker, payload)))
+        .handle("get", ({ path }) => handle(() => getStream(broker, path.name)))
+        .handle("alter", ({ path, payload }) => handle(() => alterStream(broker, path.name, payload)))
+        .handle("delete", ({ path }) => handle(() => deleteStream(broker, path.name)))
+    ),
+    HttpApiBuilder.group(Api, "groups", (handlers) =>
+      handlers
+        .handle("list", ({ urlParams }) =>
+          handle(() => pageOf(groupNames(broker), urlParams, (name) => groupSummary(broker, name)))
+        )
+        .handle("get", ({ path }) => handle(() => getGroup(broker, path.name)))
+    ),
+    HttpApiBuilder.group(Api, "journal", (handlers) =>
+      handlers
+        .handle("events", ({ urlParams }) => handle(() => pageOfEvents(past, urlParams)))
+        .handle("show", ({ path }) => handle(() => showEvent(past, path.seq)))
+        .handle("state", ({ urlParams: { actor, at } }) =>
+          handle(() => stateAt(past, actor, at === undefined ? lastOf(past) : pointOf(at)))
+        )
+        .handle("diff", ({ urlParams: { actor, from, to } }) =>
+          handle(() => diffStates(past, actor, pointOf(from), pointOf(to)))
+        )
+    ),
+    HttpApiBuilder.group(Api, "cluster", (handlers) =>
+      handlers.handle("info", () => handle(() => clusterInfo(broker, past)))
+    )
+  ] as const
+
+export interface ApiHandler {
+  readonly handler: (request: Request) => Promise<Response>
+  readonly dispose: () => Promise<void>
+}
+
+/** The API as a function over the web's own types, so that no server of another library is needed. */
+export const makeApiHandler = (broker: Broker, past: Past): ApiHandler => {
+  const api = HttpApiBuilder.api(Api).pipe(Layer.provide(layers(broker, past)))
+  const { handler, dispose } = HttpApiBuilder.toWebHandler(Layer.merge(api, HttpServer.layerContext))
+  return { handler: (request) => handler(request), dispose }
+}
+
+export const openApi = (): unknown => OpenApi.fromApi(Api)

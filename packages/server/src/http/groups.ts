@@ -1,0 +1,46 @@
+import { isEmptyGroup, type GroupState } from "@logbrook/actors/group/groupState"
+import { listOffsets } from "@logbrook/actors/group/groupOffsets"
+import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import type { Broker } from "../Broker.ts"
+import { presentGroup } from "../tools/present.ts"
+import { ApiFailure } from "./ApiFailure.ts"
+
+const offsetsOf = ({ directory, shard }: Broker, state: GroupState) =>
+  listOffsets(state.offsets).map(({ topicId, stream, partition, offset }) => {
+    const logId = directory.byTopicId(topicId)?.logIds[partition]
+    const highWatermark = logId === undefined ? null : shard.logs.log(logId).highWatermark
+    const lag = highWatermark === null ? null : Math.max(0, highWatermark - offset)
+    return { stream, partition, offset, highWatermark, lag }
+  })
+
+const lagOf = (offsets: ReturnType<typeof offsetsOf>): number => offsets.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
+
+export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
+  shard.actors
+    .ofKind("group")
+    .filter((id) => {
+      const state = shard.actors.peek<GroupState>(id)
+      return state !== undefined && !isEmptyGroup(state)
+    })
+    .map(nameOf)
+    .sort()
+
+const find = ({ shard }: Broker, name: string): GroupState => {
+  const state = shard.actors.peek<GroupState>(actorId("group", name))
+  if (state === undefined || isEmptyGroup(state)) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
+  return state
+}
+
+export const groupSummary = (broker: Broker, name: string) => {
+  const { machine, offsets } = find(broker, name)
+  const lag = lagOf(offsetsOf(broker, { groupId: name, machine, offsets }))
+  return { group: name, state: machine.value, members: machine.context.members.size, lag }
+}
+
+export const getGroup = (broker: Broker, name: string) => {
+  const state = find(broker, name)
+  const offsets = offsetsOf(broker, state)
+  const { value, context } = state.machine
+  const { generation } = context
+  return { group: name, state: value, generation, lag: lagOf(offsets), details: presentGroup(state), offsets }
+}

@@ -1,0 +1,123 @@
+import { randomBytes } from "node:crypto"
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import type { CatalogCommand, CatalogReply, CatalogRefusal, Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogId, CatalogRefused, isBound } from "@logbrook/actors/catalog/CatalogProtocol"
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import type { GroupState } from "@logbrook/actors/group/groupState"
+import type { Broker } from "../Broker.ts"
+import type { AlterStream, ApiError, CreateStream } from "./Api.ts"
+import { ApiFailure } from "./ApiFailure.ts"
+
+const codes: Readonly<Record<CatalogRefusal, ApiError["code"]>> = {
+  InvalidStreamName: "INVALID_STREAM_NAME",
+  StreamExists: "STREAM_EXISTS",
+  UnknownStream: "UNKNOWN_STREAM",
+  InvalidPartitions: "INVALID_PARTITIONS",
+  InvalidFilter: "INVALID_FILTER",
+  InvalidKey: "INVALID_KEY",
+  InvalidConfig: "INVALID_CONFIG",
+  TooManyStreams: "TOO_MANY_STREAMS"
+}
+
+const failureOf = (cause: Cause.Cause<unknown>): unknown => {
+  const squashed = Cause.squash(cause)
+  if (squashed instanceof CatalogRefused) return new ApiFailure(codes[squashed.reason], squashed.message)
+  return new ApiFailure("UNAVAILABLE", "the catalog cannot answer now")
+}
+
+/** Resolves once what was decided is durable. Rejects with `ApiFailure`. */
+const askCatalog = ({ shard }: Broker, command: CatalogCommand, origin: string): Promise<CatalogReply> =>
+  new Promise((resolve, reject) => {
+    if (shard.isPoisoned) {
+      reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
+      return
+    }
+    shard.offer({
+      to: catalogId,
+      command,
+      cause: { origin },
+      reply: (exit) =>
+        Exit.isSuccess(exit) ? resolve(exit.value as CatalogReply) : reject(failureOf(exit.cause) as Error)
+    })
+  })
+
+const throwIfDiskLow = ({ disk }: Broker): void => {
+  if (disk.isLow) throw new ApiFailure("DISK_LOW", "the disk is nearly full: only reads and deletes are taken")
+}
+
+export const summaryOf = ({ shard }: Broker, stream: Stream) => {
+  const logs = stream.logIds.map((logId) => shard.logs.log(logId))
+  return {
+    name: stream.name,
+    topicId: stream.topicId,
+    kind: isBound(stream) ? ("bound" as const) : ("free" as const),
+    filters: stream.filters,
+    partitions: stream.logIds.length,
+    key: stream.key,
+    config: Object.fromEntries(stream.config),
+    createdAt: new Date(stream.createdAtMs).toISOString(),
+    records: logs.reduce((sum, { startOffset, highWatermark }) => sum + highWatermark - startOffset, 0),
+    bytes: logs.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+}
+
+const detailsOf = (broker: Broker, stream: Stream) => {
+  const { retentionMs, retentionBytes } = effectiveConfig(stream.config)
+  const partitionDetails = stream.logIds.map((logId, partition) => {
+    const { startOffset, highWatermark, byteLength } = broker.shard.logs.log(logId)
+    return { partition, logId, startOffset, highWatermark, bytes: byteLength }
+  })
+  return { ...summaryOf(broker, stream), retentionMs, retentionBytes, partitionDetails }
+}
+
+export const getStream = (broker: Broker, name: string) => {
+  const stream = broker.directory.byName(name)
+  if (stream === undefined) throw new ApiFailure("UNKNOWN_STREAM", `no stream is named "${name}"`)
+  return detailsOf(broker, stream)
+}
+
+/** A bound stream's records are keyed by client, a free one's by its producers. */
+const defaultKey = (filters: ReadonlyArray<string>): string => (filters.length > 0 ? "clientid" : "none")
+
+export const createStream = async (broker: Broker, payload: typeof CreateStream.Type) => {
+  throwIfDiskLow(broker)
+  const { name, filters, partitions, key, config, validateOnly } = payload
+  const command: CatalogCommand = {
+    _tag: "CreateStream",
+    name,
+    topicId: randomBytes(16).toString("base64url"),
+    filters,
+    partitions,
+    key: key ?? defaultKey(filters),
+    config: Object.entries(config),
+    validateOnly
+  }
+  const reply = await askCatalog(broker, command, "http POST /streams")
+  return detailsOf(broker, (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream)
+}
+
+export const alterStream = async (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
+  throwIfDiskLow(broker)
+  const command: CatalogCommand = {
+    _tag: "AlterStream",
+    name,
+    ...(filters === undefined ? {} : { filters }),
+    ...(config === undefined ? {} : { config: Object.entries(config) })
+  }
+  const reply = await askCatalog(broker, command, "http PATCH /streams")
+  return detailsOf(broker, (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream)
+}
+
+/** Groups that have committed offsets of the stream forget them, as Kafka's do. */
+export const deleteStream = async (broker: Broker, name: string): Promise<{ readonly topicId: string }> => {
+  const reply = await askCatalog(broker, { _tag: "DeleteStream", name }, "http DELETE /streams")
+  const { topicId } = reply as Extract<CatalogReply, { _tag: "Deleted" }>
+  const { actors } = broker.shard
+  for (const id of actors.ofKind("group")) {
+    if (actors.peek<GroupState>(id)?.offsets.has(topicId) !== true) continue
+    const command = { _tag: "ForgetStreams", topicIds: [topicId] }
+    broker.shard.offer({ to: id, command, cause: { origin: "http DELETE /streams" } })
+  }
+  return { topicId }
+}
