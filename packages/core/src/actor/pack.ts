@@ -6,7 +6,13 @@ import { hashBytes } from "../journal/Frame.ts"
  * Plain MessagePack, without msgpackr's record extension: any reader of the format can read a journal's events.
  * Byte arrays are copied out: frames come in a buffer that the next read overwrites.
  */
-const packr = new Packr({ copyBuffers: true, useRecords: false, moreTypes: false, mapsAsObjects: true, variableMapSize: true })
+const packr = new Packr({
+  copyBuffers: true,
+  useRecords: false,
+  moreTypes: false,
+  mapsAsObjects: true,
+  variableMapSize: true
+})
 
 export const pack = (value: unknown): Buffer => packr.pack(value)
 

@@ -13,6 +13,11 @@ export type Fault =
   /** The kill comes inside the commit: a transaction that is not whole is not there. */
   | { readonly _tag: "CrashWithin" }
 
+/** A write whose caller was not told yet; `settle` is there once its outcome is known. */
+interface Pending {
+  settle: (() => void) | undefined
+}
+
 /** A journal that goes wrong where `faultAt` says, for tests and simulation. */
 export class FaultyJournal implements Journal {
   readonly #inner: Journal
@@ -21,9 +26,12 @@ export class FaultyJournal implements Journal {
   #commits = 0
   #poison: AppendFailure | undefined
   #quietUntilMs = 0
-  readonly #held: Array<() => void> = []
+  #isWaiting = false
+  /** In the order of the calls, in which they are told. */
+  readonly #pending: Array<Pending> = []
   crashed = false
 
+  /** `faultAt` is asked once per append, which are counted from 1 on. */
   constructor(inner: Journal, clock: Clock, faultAt: (commitNumber: number) => Fault | undefined) {
     this.#inner = inner
     this.#clock = clock
@@ -32,44 +40,47 @@ export class FaultyJournal implements Journal {
 
   append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
     const fault = this.#faultAt(++this.#commits)
-    if (fault !== undefined) this.#arm(fault)
+    if (fault !== undefined && !this.crashed) this.#arm(fault)
     if (this.crashed) {
       if (fault?._tag === "CrashAfter") this.#inner.append(commit, () => undefined)
       return
     }
-    if (this.#poison !== undefined) {
-      const failure = this.#poison
-      this.#clock.nextTurn(() => settle(failure))
-      return
-    }
-    this.#inner.append(commit, (failure) => this.#later(() => settle(failure)))
+    const pending = this.#begin()
+    const failure = this.#poison
+    if (failure === undefined) this.#inner.append(commit, (failed) => this.#known(pending, () => settle(failed)))
+    else this.#clock.nextTurn(() => this.#known(pending, () => settle(failure)))
   }
 
   #arm(fault: Fault): void {
     if (fault._tag === "Delay") this.#quietUntilMs = Math.max(this.#quietUntilMs, this.#clock.nowMs() + fault.ms)
-    else if (fault._tag === "Refuse") this.#poison = { reason: "Unavailable", detail: fault.detail }
+    else if (fault._tag === "Refuse") this.#poison ??= { reason: "Unavailable", detail: fault.detail }
     else this.crashed = true
   }
 
-  /** Acknowledgements keep their order: one that waits holds those behind it back. */
-  #later(settle: () => void): void {
-    if (this.crashed) return
-    const waitMs = this.#quietUntilMs - this.#clock.nowMs()
-    if (waitMs <= 0 && this.#held.length === 0) {
-      settle()
-      return
-    }
-    this.#held.push(settle)
-    if (this.#held.length === 1) this.#clock.after(waitMs, () => this.#release())
+  #begin(): Pending {
+    const pending: Pending = { settle: undefined }
+    this.#pending.push(pending)
+    return pending
   }
 
-  #release(): void {
-    const waitMs = this.#quietUntilMs - this.#clock.nowMs()
-    if (waitMs > 0) {
-      this.#clock.after(waitMs, () => this.#release())
-      return
+  #known(pending: Pending, settle: () => void): void {
+    pending.settle = settle
+    this.#tell()
+  }
+
+  #tell(): void {
+    while (!this.crashed && !this.#isWaiting && this.#pending[0]?.settle !== undefined) {
+      const waitMs = this.#quietUntilMs - this.#clock.nowMs()
+      if (waitMs <= 0) {
+        this.#pending.shift()!.settle!()
+        continue
+      }
+      this.#isWaiting = true
+      this.#clock.after(waitMs, () => {
+        this.#isWaiting = false
+        this.#tell()
+      })
     }
-    for (const settle of this.#held.splice(0)) if (!this.crashed) settle()
   }
 
   get firstSeq(): Seq {
@@ -78,6 +89,10 @@ export class FaultyJournal implements Journal {
 
   get nextSeq(): Seq {
     return this.#inner.nextSeq
+  }
+
+  get writtenSegmentSeq(): Seq {
+    return this.#inner.writtenSegmentSeq
   }
 
   scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
@@ -97,11 +112,18 @@ export class FaultyJournal implements Journal {
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
-    if (!this.crashed) this.#inner.writePage(fromSeq, index, page, (ok) => this.#later(() => settle(ok)))
+    this.#aside(settle, (told) => this.#inner.writePage(fromSeq, index, page, told))
   }
 
   completeSnapshot(fromSeq: Seq, pages: number, settle: (ok: boolean) => void): void {
-    if (!this.crashed) this.#inner.completeSnapshot(fromSeq, pages, (ok) => this.#later(() => settle(ok)))
+    this.#aside(settle, (told) => this.#inner.completeSnapshot(fromSeq, pages, told))
+  }
+
+  #aside(settle: (ok: boolean) => void, write: (settle: (ok: boolean) => void) => void): void {
+    if (this.crashed) return
+    const pending = this.#begin()
+    if (this.#poison === undefined) write((ok) => this.#known(pending, () => settle(ok)))
+    else this.#clock.nextTurn(() => this.#known(pending, () => settle(false)))
   }
 
   snapshot(atSeq: Seq): Snapshot | undefined {

@@ -291,9 +291,8 @@ export const readFrameHead = (frame: Buffer): FrameHead => {
   }
 }
 
-/** Visits every entry in order. The views are of `frame`. Throws `JournalError` for a frame that is not whole. */
-export const readFrame = (frame: Buffer, visitor: FrameVisitor): FrameHead => {
-  const head = readFrameHead(frame)
+/** Visits every entry in order. The views are of `frame`, whose `head` may be known already. Throws `JournalError` for a frame that is not whole. */
+export const readFrame = (frame: Buffer, visitor: FrameVisitor, head: FrameHead = readFrameHead(frame)): FrameHead => {
   try {
     readEntries(frame, head, visitor)
   } catch (error) {
@@ -350,9 +349,7 @@ const readRef = (reader: ByteReader): BatchRef => {
   const chunk = reader.varint()
   const position = reader.varint()
   const producer =
-    (flags & flagProducer) === 0
-      ? undefined
-      : { id: reader.i64(), epoch: reader.u16(), baseSequence: reader.u32() }
+    (flags & flagProducer) === 0 ? undefined : { id: reader.i64(), epoch: reader.u16(), baseSequence: reader.u32() }
   return {
     logId,
     baseOffset,

@@ -63,9 +63,12 @@ export interface Journal {
   readonly firstSeq: Seq
   /** One after the last durable event. */
   readonly nextSeq: Seq
+  /** Where the segment that is written begins; it moves on with each roll. */
+  readonly writtenSegmentSeq: Seq
   /**
    * Makes one commit durable, all or nothing. `settle` runs once, never before the call returns, in the order of the appends.
-   * After a failure other than `Busy` and `TooLarge` the journal is poisoned: every later append fails with `Unavailable`.
+   * After a failure other than `Busy` and `TooLarge` the journal is poisoned: nothing settles without failure any more,
+   * and every later append fails with `Unavailable`.
    */
   readonly append: (commit: Commit, settle: (failure: AppendFailure | undefined) => void) => void
   /** Visits the durable frames from the one that holds `fromSeq`, ascending, until `visit` says false. The view is valid during the visit only. */

@@ -31,7 +31,6 @@ interface Opened {
   refs: number
 }
 
-const framesPerScan = 256
 const segmentPattern = /^seg-(\d{8})\.mdb$/
 const segmentName = (index: number): string => `seg-${String(index).padStart(8, "0")}.mdb`
 
@@ -49,7 +48,7 @@ export class LmdbJournal implements Journal {
   /** Writes held back by a roll, in order. */
   readonly #waiting: Array<() => void> = []
   #poison: AppendFailure | undefined
-  #idle: Array<() => void> = []
+  readonly #idle: Array<() => void> = []
 
   private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextIndex: number) {
     this.#options = options
@@ -63,20 +62,9 @@ export class LmdbJournal implements Journal {
       fs.mkdirSync(options.directory, { recursive: true })
       acquireLock(options.directory)
     }
+    const chain: Array<Opened> = []
     try {
-      const names = fs.readdirSync(options.directory).filter((name) => segmentPattern.test(name))
-      names.sort()
-      const chain: Array<Opened> = []
-      for (const name of names) {
-        const opened = openSegment(options, name)
-        if (opened === undefined && name === names.at(-1)) break
-        if (opened === undefined) throw new JournalError("UnknownFormat", `${name} has no format version`)
-        const before = chain.at(-1)
-        if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
-          throw new JournalError("Gap", `${name} begins at seq ${opened.segment.firstSeq}, expected ${before.nextSeq}`)
-        }
-        chain.push(opened)
-      }
+      openChain(options, chain)
       const last = chain.at(-1)?.name
       const nextIndex = last === undefined ? 1 : Number(segmentPattern.exec(last)![1]) + 1
       const journal = new LmdbJournal(options, chain, nextIndex)
@@ -86,6 +74,7 @@ export class LmdbJournal implements Journal {
       }
       return journal
     } catch (error) {
+      for (const { segment } of chain) void segment.close()
       if (!options.readOnly) releaseLock(options.directory)
       throw error
     }
@@ -97,6 +86,10 @@ export class LmdbJournal implements Journal {
 
   get nextSeq(): Seq {
     return this.#chain.at(-1)!.nextSeq
+  }
+
+  get writtenSegmentSeq(): Seq {
+    return this.#chain.at(-1)!.segment.firstSeq
   }
 
   append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
@@ -116,7 +109,8 @@ export class LmdbJournal implements Journal {
 
   #write(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
     if (this.#poison !== undefined) {
-      queueMicrotask(() => settle(this.#poison))
+      const { detail } = this.#poison
+      queueMicrotask(() => settle({ reason: "Unavailable", detail }))
       return
     }
     this.#inFlight++
@@ -131,29 +125,37 @@ export class LmdbJournal implements Journal {
     opened.bytes += commit.byteLength
     opened.refs += commit.refCount
     put.then(
-      (accepted) => {
-        if (accepted) opened.nextSeq = commit.nextSeq
-        else this.#fail("Indeterminate", `LMDB refused the frame at seq ${commit.firstSeq}`)
-        this.#settled(settle)
-      },
+      (isAccepted) => this.#written(commit, opened, isAccepted, settle),
       (error: unknown) => {
         this.#fail("Unavailable", describeError(error))
-        this.#settled(settle)
+        this.#settled(() => settle(this.#poison))
       }
     )
   }
 
-  #fail(reason: AppendFailure["reason"], detail: string): void {
-    this.#poison ??= { reason, detail }
+  /** A frame behind one that failed may be on disk: it would leave a gap, which a replay refuses. */
+  #written(commit: Commit, opened: Opened, isAccepted: boolean, settle: (failure: AppendFailure | undefined) => void): void {
+    if (!isAccepted) this.#fail("Indeterminate", `LMDB refused the frame at seq ${commit.firstSeq}`)
+    else if (this.#poison === undefined) opened.nextSeq = commit.nextSeq
+    this.#settled(() => settle(this.#poison && { ...this.#poison, reason: "Indeterminate" }))
   }
 
-  #settled(settle: (failure: AppendFailure | undefined) => void): void {
+  #fail(reason: AppendFailure["reason"], detail: string): void {
+    this.#poison ??= { reason, detail }
+    this.#wakeIdle()
+  }
+
+  #wakeIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #settled(settle: () => void): void {
     this.#inFlight--
-    settle(this.#poison)
+    settle()
     while (this.#waiting.length > 0 && (this.#inFlight === 0 || !this.#rollDue())) {
       this.#waiting.shift()!()
     }
-    if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#inFlight === 0) this.#wakeIdle()
   }
 
   #addSegment(firstSeq: Seq): void {
@@ -162,6 +164,7 @@ export class LmdbJournal implements Journal {
     // What a crash in an earlier roll left there has no format version and no commit.
     fs.rmSync(file, { force: true })
     const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq)
+    syncDirectory(this.#options.directory)
     this.#chain.push({ segment, name, nextSeq: firstSeq, bytes: 0, refs: 0 })
   }
 
@@ -180,15 +183,10 @@ export class LmdbJournal implements Journal {
   scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
     const first = this.#chain.indexOf(this.#holding(fromSeq) ?? this.#chain[0]!)
     for (const { segment, nextSeq } of this.#chain.slice(first)) {
-      let at: Seq | undefined = segment.floor(Math.max(fromSeq, segment.firstSeq)) ?? segment.firstSeq
-      let going = true
-      while (going && at !== undefined) {
-        at = segment.scan(at, nextSeq, framesPerScan, (frame) => {
-          going = visit(frame)
-          return going
-        })
-      }
-      if (!going) return
+      const floor = segment.floor(Math.max(fromSeq, segment.firstSeq)) ?? segment.firstSeq
+      // Where no frame holds `fromSeq`, the floor is one that ends before it.
+      const isWanted = (frame: Buffer, key: Seq) => key !== floor || readFrameHead(frame).nextSeq > fromSeq
+      if (!segment.scan(floor, nextSeq, (frame, key) => !isWanted(frame, key) || visit(frame))) return
     }
   }
 
@@ -218,7 +216,16 @@ export class LmdbJournal implements Journal {
       return
     }
     this.#inFlight++
-    put(this.#chain.at(-1)!.segment).then(
+    let written: Promise<boolean>
+    try {
+      // A snapshot that begins where a segment ends has no page in it, so that the segment may be dropped. For the same
+      // reason pages do not count as the segment's bytes: else one of them could make the roll due.
+      if (this.#rollDue()) this.#addSegment(this.nextSeq)
+      written = put(this.#chain.at(-1)!.segment)
+    } catch (error) {
+      written = Promise.reject(error)
+    }
+    written.then(
       (ok) => this.#settled(() => settle(ok)),
       (error: unknown) => {
         this.#fail("Unavailable", describeError(error))
@@ -252,7 +259,12 @@ export class LmdbJournal implements Journal {
   }
 
   segments(): ReadonlyArray<SegmentInfo> {
-    return this.#chain.map(({ segment, name, nextSeq, bytes }) => ({ name, firstSeq: segment.firstSeq, nextSeq, bytes }))
+    return this.#chain.map(({ segment, name, nextSeq, bytes }) => ({
+      name,
+      firstSeq: segment.firstSeq,
+      nextSeq,
+      bytes
+    }))
   }
 
   async dropOldest(): Promise<void> {
@@ -266,7 +278,9 @@ export class LmdbJournal implements Journal {
   async close(): Promise<void> {
     // A poisoned environment may never finish its writes: its owner exits at once, and nothing waits for it.
     if ((this.#inFlight > 0 || this.#waiting.length > 0) && this.#poison === undefined) {
-      await new Promise<void>((resolve) => this.#idle.push(resolve))
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#idle.push(resolve)
+      await promise
     }
     if (this.#poison === undefined) for (const { segment } of this.#chain) await segment.close()
     if (!this.#options.readOnly) releaseLock(this.#options.directory)
@@ -276,9 +290,46 @@ export class LmdbJournal implements Journal {
 /** The map is preset, so that it never grows: room for the segment, its last commits, and LMDB's copies of pages. */
 const mapBytes = (options: LmdbJournalOptions): number => options.segmentBytes * 4 + 1024 * 1024 * 1024
 
+/** Opens every segment in order. Throws `JournalError`; what was opened before is in `chain`. */
+const openChain = (options: LmdbJournalOptions, chain: Array<Opened>): void => {
+  const names = readDirectory(options.directory).filter((name) => segmentPattern.test(name))
+  names.sort()
+  for (const name of names) {
+    const opened = openSegment(options, name)
+    if (opened === undefined && name === names.at(-1)) return
+    if (opened === undefined) throw new JournalError("UnknownFormat", `${name} has no format version`)
+    const before = chain.at(-1)
+    chain.push(opened)
+    if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
+      throw new JournalError("Gap", `${name} begins at seq ${opened.segment.firstSeq}, expected ${before.nextSeq}`)
+    }
+  }
+}
+
+const readDirectory = (directory: string): Array<string> => {
+  try {
+    return fs.readdirSync(directory)
+  } catch (error) {
+    throw new JournalError("Io", `cannot read ${directory}: ${describeError(error)}`)
+  }
+}
+
+/** A power cut may forget a file whose directory was not synced, whatever was synced in the file. */
+const syncDirectory = (directory: string): void => {
+  // Windows has no such call.
+  if (process.platform === "win32") return
+  const descriptor = fs.openSync(directory, "r")
+  try {
+    fs.fsyncSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
 /** Undefined for a file that a crash left before its first page was written. */
 const openSegment = (options: LmdbJournalOptions, name: string): Opened | undefined => {
   const file = path.join(options.directory, name)
+  if (fs.statSync(file).size === 0) return undefined
   const segment = LmdbSegment.open(file, { mapBytes: mapBytes(options), readOnly: options.readOnly })
   if (segment === undefined) return undefined
   const last = segment.floor(Number.MAX_SAFE_INTEGER)

@@ -92,12 +92,12 @@ export class LmdbSegment {
       void root.close()
       return undefined
     }
-    const meta = JSON.parse(bytes.toString()) as Meta
-    if (meta.format !== segmentFormat) {
+    const meta = readMeta(bytes)
+    if (meta?.format !== segmentFormat) {
       void root.close()
       throw new JournalError(
         "UnknownFormat",
-        `${path} has format ${meta.format}; this version reads format ${segmentFormat}`
+        `${path} has format ${meta?.format}; this version reads format ${segmentFormat}`
       )
     }
     return new LmdbSegment(path, root, meta, options.readOnly)
@@ -134,19 +134,13 @@ export class LmdbSegment {
     return undefined
   }
 
-  /** Visits frames from the key `from` below `end`, at most `limit`; the answer is the key to go on from. */
-  scan(from: Seq, end: Seq, limit: number, visit: (frame: Buffer) => boolean): Seq | undefined {
-    let next: Seq | undefined
-    const range = this.#timeline.getRange({
-      start: { high: 0, low: from } as never,
-      end: { high: 0, low: end } as never,
-      limit
-    })
+  /** Visits the frames with keys from `from` below `end`, until `visit` says false; so does the answer then. */
+  scan(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
+    const range = this.#timeline.getRange({ start: { high: 0, low: from } as never, end: { high: 0, low: end } as never })
     for (const { key, value } of range) {
-      if (!visit(value)) return undefined
-      next = (key as unknown as Key).low + 1
+      if (!visit(value, (key as unknown as Key).low)) return false
     }
-    return next
+    return true
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage): Promise<boolean> {
@@ -183,17 +177,31 @@ export class LmdbSegment {
   }
 }
 
-const openRoot = (path: string, options: SegmentOptions): RootDatabase<Buffer, string> =>
-  open<Buffer, string>({
-    path,
-    encoding: "binary",
-    mapSize: options.mapBytes,
-    maxDbs: 8,
-    noSubdir: true,
-    readOnly: options.readOnly,
-    // A meta page that a power cut tore is not trusted: LMDB falls back to the one before it.
-    safeRestore: true
-  } as never)
+const readMeta = (bytes: Buffer): Meta | undefined => {
+  try {
+    return JSON.parse(bytes.toString()) as Meta
+  } catch {
+    return undefined
+  }
+}
+
+/** Throws `JournalError` "Corrupt" for a file that LMDB does not take for its own. */
+const openRoot = (path: string, options: SegmentOptions): RootDatabase<Buffer, string> => {
+  try {
+    return open<Buffer, string>({
+      path,
+      encoding: "binary",
+      mapSize: options.mapBytes,
+      maxDbs: 8,
+      noSubdir: true,
+      readOnly: options.readOnly,
+      // A meta page that a power cut tore is not trusted: LMDB falls back to the one before it.
+      safeRestore: true
+    } as never)
+  } catch (error) {
+    throw new JournalError("Corrupt", `LMDB cannot open ${path}: ${(error as Error).message}`)
+  }
+}
 
 /** The frame's put tells for the whole transaction; the others' rejections must only not go unhandled. */
 const guard = (put: Promise<boolean>): void => {

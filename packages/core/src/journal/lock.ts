@@ -4,14 +4,20 @@ import { JournalError } from "./Journal.ts"
 
 const lockFile = (directory: string): string => path.join(directory, "lock")
 
-/** A process id is used again after a crash: with the start time from /proc the same number is another process. */
-const identity = (pid: number): string | undefined => {
+const read = (file: string): string | undefined => {
   try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
-    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`
+    return fs.readFileSync(file, "utf8").trim()
   } catch {
-    return fs.existsSync("/proc/self") ? undefined : aliveWithoutProc(pid)
+    return undefined
   }
+}
+
+/** A process id is used again after a crash or a boot: with the boot's id and the start time it is another process. */
+const identity = (pid: number): string | undefined => {
+  const stat = read(`/proc/${pid}/stat`)
+  if (stat === undefined) return fs.existsSync("/proc/self") ? undefined : aliveWithoutProc(pid)
+  const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+  return `${pid} ${startedAt} ${read("/proc/sys/kernel/random/boot_id")}`
 }
 
 const aliveWithoutProc = (pid: number): string | undefined => {
@@ -36,7 +42,7 @@ export const acquireLock = (directory: string): void => {
         throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)
       }
     }
-    const holder = fs.readFileSync(file, "utf8")
+    const holder = read(file) ?? ""
     const pid = Number(holder.split(" ")[0])
     if (pid > 0 && identity(pid) === holder) {
       throw new JournalError("Locked", `${directory} is in use by process ${pid}`)

@@ -89,10 +89,11 @@ export class ActorTable {
     return saved && (this.definition(id).load(id, unpack(saved)) as State)
   }
 
-  /** Packs an idle actor's state, or forgets one that has nothing to remember. */
+  /** Packs an idle actor's state, or forgets one that has nothing to remember. Throws what `save` throws, nothing changed. */
   passivate(live: Live): void {
+    const saved = this.saved(live.id)
     this.#live.delete(live.id)
-    if (!live.definition.isEmpty(live.state)) this.#passive.set(live.id, pack(live.definition.save(live.state)))
+    if (saved !== undefined) this.#passive.set(live.id, saved)
   }
 
   live(): IterableIterator<Live> {

@@ -6,16 +6,20 @@ import { RecordsBuilder } from "../Record.ts"
 /** A command on its way to an actor. */
 export interface Ask {
   readonly to: ActorId
-  readonly command: unknown
+  readonly command?: unknown
+  /** Makes the command when it is decided, after the turn's runs: so it may refer to the offset that one of them got. */
+  readonly late?: () => unknown
   readonly cause: Cause
   /** Called once, after what was decided is durable. */
   readonly reply?: (exit: Exit<unknown, unknown>) => void
+  /** What the command carries to the journal, if that is much, such as a record batch. */
+  readonly byteLength?: number
 }
 
 /** Someone whose message is acknowledged once it is durable, such as an MQTT connection. */
 export interface AckReceiver {
-  /** `index`: of the message's record in `run`; `run.refusal` tells why there is none. */
-  readonly acked: (token: number, run: Run, index: number) => void
+  /** `index`: of the message's record in `run`; `run.refusal` tells why there is none. No run: only the turn was waited for. */
+  readonly acked: (token: number, run: Run | undefined, index: number) => void
 }
 
 /** The records that one turn appends to one partition: encoded as they come, decided once. */
@@ -53,13 +57,15 @@ export class Intake {
   readonly runs: Array<Run> = []
   readonly ackReceivers: Array<AckReceiver> = []
   readonly ackTokens: Array<number> = []
-  readonly ackRuns: Array<Run> = []
+  readonly ackRuns: Array<Run | undefined> = []
   readonly ackIndexes: Array<number> = []
   readonly #open = new Map<number, Run>()
   bytes = 0
+  /** The turn ends with a hash of every actor that has changed since its last one. */
+  hashesAll = false
 
   get isEmpty(): boolean {
-    return this.asks.length === 0 && this.runs.length === 0
+    return this.asks.length === 0 && this.runs.length === 0 && this.ackTokens.length === 0
   }
 
   get commands(): number {
@@ -76,7 +82,7 @@ export class Intake {
     return run
   }
 
-  ack(receiver: AckReceiver, token: number, run: Run, index: number): void {
+  ack(receiver: AckReceiver, token: number, run: Run | undefined, index: number): void {
     this.ackReceivers.push(receiver)
     this.ackTokens.push(token)
     this.ackRuns.push(run)

@@ -1,8 +1,15 @@
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import { partitionId, recordsAppended } from "../actor/LogEvents.ts"
 import { pack, stateHash, unpack } from "../actor/pack.ts"
-import { readFrame, readFrameHead, type BatchRef, type Cause, type FrameHead } from "../journal/Frame.ts"
-import type { Journal, Seq, SnapshotPage } from "../journal/Journal.ts"
+import {
+  readFrame,
+  readFrameHead,
+  type BatchRef,
+  type Cause,
+  type FrameHead,
+  type FrameVisitor
+} from "../journal/Frame.ts"
+import { JournalError, type Journal, type Seq, type SnapshotPage } from "../journal/Journal.ts"
 
 /** A page of a snapshot: what `ActorTable.saved` gave; null for an initial state. */
 export type SavedActors = ReadonlyArray<readonly [id: ActorId, saved: Uint8Array | null]>
@@ -46,6 +53,9 @@ export interface Replayed {
   /** The epoch of the last frame; 0 in an empty journal. */
   readonly epoch: number
   readonly lastTimeMs: number
+  readonly snapshotFromSeq: Seq | undefined
+  /** Kinds that no definition knows; their events were passed over. */
+  readonly unknownKinds: ReadonlySet<string>
 }
 
 /** Folds the journal into actor states: the newest snapshot before the end, then every event behind it. */
@@ -55,6 +65,7 @@ export class Replay {
   readonly #states = new Map<ActorId, unknown>()
   /** Of each actor in the snapshot: events before this are in its state already. */
   readonly #knownUpTo = new Map<ActorId, Seq>()
+  readonly #unknownKinds = new Set<string>()
   #events = 0
   #hashes = 0
   #head: FrameHead | undefined
@@ -64,16 +75,26 @@ export class Replay {
     this.#options = options
   }
 
+  /** Throws `JournalError`: "Gap" where events are missing that the states need, "Corrupt" for a damaged frame. */
   run(journal: Journal): Replayed {
     const endSeq = this.#options.endSeq ?? journal.nextSeq
     const snapshot = this.#options.fromStart && journal.firstSeq === 1 ? undefined : journal.snapshot(endSeq)
+    const foldFrom = snapshot?.fromSeq ?? 1
+    if (foldFrom < journal.firstSeq) {
+      throw new JournalError("Gap", `no snapshot before seq ${endSeq}, and the journal begins at ${journal.firstSeq}`)
+    }
     for (const page of snapshot?.pages ?? []) this.#load(page)
     // References are wanted from all frames, states only behind the snapshot.
-    const fromSeq = this.#options.onRecords === undefined ? (snapshot?.fromSeq ?? journal.firstSeq) : journal.firstSeq
-    const foldFrom = snapshot?.fromSeq ?? journal.firstSeq
+    const fromSeq = this.#options.onRecords === undefined ? foldFrom : journal.firstSeq
+    let expectedSeq: Seq | undefined
     journal.scan(fromSeq, (frame) => {
-      if (readFrameHead(frame).firstSeq >= endSeq) return false
-      this.#frame(frame, foldFrom, endSeq)
+      const head = readFrameHead(frame)
+      if (expectedSeq === undefined ? head.firstSeq > fromSeq : head.firstSeq !== expectedSeq) {
+        throw new JournalError("Gap", `a frame begins at seq ${head.firstSeq}, expected ${expectedSeq ?? fromSeq}`)
+      }
+      expectedSeq = head.nextSeq
+      if (head.firstSeq >= endSeq) return false
+      this.#frame(frame, head, foldFrom, endSeq)
       return true
     })
     return {
@@ -81,7 +102,9 @@ export class Replay {
       events: this.#events,
       hashes: this.#hashes,
       epoch: this.#head?.epoch ?? 0,
-      lastTimeMs: this.#head?.timeMs ?? 0
+      lastTimeMs: this.#head?.timeMs ?? 0,
+      snapshotFromSeq: snapshot?.fromSeq,
+      unknownKinds: this.#unknownKinds
     }
   }
 
@@ -89,21 +112,21 @@ export class Replay {
     for (const [id, saved] of unpack(page.bytes) as SavedActors) {
       this.#knownUpTo.set(id, page.seq)
       const definition = this.#definition(id)
-      if (definition === undefined) continue
-      this.#states.set(id, saved === null ? definition.initial(id) : definition.load(id, unpack(saved)))
+      if (definition !== undefined && saved !== null) this.#states.set(id, definition.load(id, unpack(saved)))
     }
   }
 
   #definition(id: ActorId): AnyDefinition | undefined {
     if (this.#options.only !== undefined && !this.#options.only(id)) return undefined
-    return this.#definitions.get(kindOf(id))
+    const definition = this.#definitions.get(kindOf(id))
+    if (definition === undefined) this.#unknownKinds.add(kindOf(id))
+    return definition
   }
 
-  #frame(frame: Buffer, foldFrom: Seq, endSeq: Seq): void {
-    const head = readFrameHead(frame)
+  #frame(frame: Buffer, head: FrameHead, foldFrom: Seq, endSeq: Seq): void {
     this.#head = head
     const visitRecords = this.#options.onRecords
-    readFrame(frame, {
+    const visitor: FrameVisitor = {
       records: (seq, ref, cause) => {
         if (seq >= endSeq) return
         visitRecords?.(head, ref)
@@ -122,7 +145,8 @@ export class Replay {
       hash: (seq, id, hash) => {
         if (seq < endSeq && seq >= foldFrom) this.#compare(seq, id, hash)
       }
-    })
+    }
+    readFrame(frame, visitor, head)
   }
 
   #apply(

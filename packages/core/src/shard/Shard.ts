@@ -8,10 +8,11 @@ import { LogStore } from "../storage/LogStore.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
+import type { ShardState } from "./ShardActor.ts"
 import { Restarts } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
-import { Turn, type Settling } from "./Turn.ts"
+import { refusals, Turn, type Settling } from "./Turn.ts"
 
 export interface ShardOptions {
   readonly journal: Journal
@@ -70,6 +71,8 @@ export class Shard {
   #onFault: ((defect: unknown) => void) | undefined
   #poisoned = false
   readonly #whenSettled: Array<() => void> = []
+  /** Of `drained`: whom to tell if its turn can no longer settle. */
+  readonly #whenPoisoned: Array<() => void> = []
   readonly #waitingForRoom: Array<() => void> = []
   #hand: IterableIterator<Live>
   /** Told of each durable commit: milliseconds from append to acknowledgement, bytes, events. */
@@ -82,8 +85,11 @@ export class Shard {
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
-    this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors)
-    this.#restarts = new Restarts(options, (id) => this.#resume(id))
+    this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)
+    this.#restarts = new Restarts(options, {
+      due: () => this.#restartDue(),
+      resumed: (id) => this.#resume(id)
+    })
   }
 
   get epoch(): number {
@@ -118,7 +124,9 @@ export class Shard {
   /** Rebuilds every state from the journal and begins a new epoch. Throws `JournalError`. */
   recover(): Recovery {
     const recovered = recoverShard(this.#options, this.logs)
-    this.#epoch = recovered.epoch + 1
+    // The frames may be gone with their segments; the shard's own state is in the snapshot.
+    const known = recovered.states.get(`shard/${this.#options.number}`) as ShardState | undefined
+    this.#epoch = Math.max(recovered.epoch, known?.epoch ?? 0) + 1
     this.#nextSeq = this.#options.journal.nextSeq
     this.#reset(recovered)
     this.offer({
@@ -129,8 +137,12 @@ export class Shard {
     return recovered
   }
 
-  /** After a fault of a turn: states anew from what is durable, in the same epoch. */
+  /** After a fault of a turn, with nothing in flight: states anew from what is durable, in the same epoch. */
   rebuild(): void {
+    const exit = Exit.die(new ActorUnavailable("the shard restarts"))
+    for (const { parked } of this.actors.live()) {
+      for (const reply of parked?.values() ?? []) this.#guarded("reply", () => reply(exit))
+    }
     this.#nextSeq = this.#options.journal.nextSeq
     this.#reset(recoverShard(this.#options, undefined))
   }
@@ -138,7 +150,9 @@ export class Shard {
   #reset(recovered: Recovery): void {
     const nowMs = this.#options.clock.nowMs()
     this.actors.replaceAll(recovered.states, nowMs)
+    this.#hand = this.actors.live()
     this.#snapshots.recovered(recovered)
+    this.#restarts.clear()
     this.#timers.clear()
     for (const live of this.actors.live()) this.#resume(live.id)
   }
@@ -157,13 +171,19 @@ export class Shard {
     this.#schedule()
   }
 
+  /** Nothing is drained any more, and no deadline runs: what was offered stays unanswered until a `rebuild` and a `start`. */
   stop(): void {
     this.#running = false
+    this.#disarmPacing?.()
+    this.#disarmPacing = undefined
+    this.#timers.clear()
+    this.#restarts.clear()
   }
 
   /** False: full from now on. What was given is accepted all the same; wait with `whenRoom` before giving more. */
   offer(ask: Ask): boolean {
     this.#intake.asks.push(ask)
+    this.#intake.bytes += ask.byteLength ?? 0
     this.#schedule()
     return this.hasRoom
   }
@@ -190,9 +210,13 @@ export class Shard {
     return this.hasRoom
   }
 
-  /** Tells `receiver` when record `index` of the run is durable, or refused. In the order of the calls. */
-  ack(receiver: AckReceiver, token: number, run: Run, index: number): void {
+  /**
+   * Tells `receiver` when record `index` of the run is durable, or refused; without a run, when the next turn is durable
+   * and all before it. In the order of the calls.
+   */
+  ack(receiver: AckReceiver, token: number, run: Run | undefined, index: number): void {
     this.#intake.ack(receiver, token, run, index)
+    this.#schedule()
   }
 
   /** A turn begins at once if the last commit is a while ago or much waits; else it waits for company. */
@@ -204,7 +228,8 @@ export class Shard {
     if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {
       this.#disarmPacing ??= this.#options.clock.after(waitMs, () => {
         this.#disarmPacing = undefined
-        this.#arm()
+        // Other commits may have filled the pipe meanwhile.
+        this.#schedule()
       })
       return
     }
@@ -225,20 +250,31 @@ export class Shard {
   #turn(): void {
     const intake = this.#intake
     this.#intake = new Intake()
-    const evolveFailed = (live: Live, defect: unknown): void => this.#restarts.begin(live, defect)
-    const turn = new Turn(this.#nextSeq, this.#epoch, this.#options.clock.nowMs(), this.actors, this.#options.onDefect)
-    try {
-      for (const ask of intake.asks) turn.decide(ask, evolveFailed)
-      for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
-      this.#commit(turn.settling(intake))
+    const settling = this.#decide(intake)
+    if (settling !== undefined) {
+      this.#commit(settling)
       for (const run of intake.runs) this.#builders.give(run.records)
       this.#snapshots.turn(this.#nextSeq)
       this.#passivate()
+    }
+    for (const resume of this.#waitingForRoom.splice(0)) this.#guarded("whenRoom", resume)
+    this.#schedule()
+  }
+
+  /** Runs first, since a late command refers to what became of them. Undefined if the turn faulted. */
+  #decide(intake: Intake): Settling | undefined {
+    const { clock, onDefect } = this.#options
+    const evolveFailed = (live: Live, defect: unknown): void => this.#restarts.begin(live, defect)
+    try {
+      const turn = new Turn(this.#nextSeq, this.#epoch, clock.nowMs(), this.actors, onDefect)
+      for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
+      for (const ask of intake.asks) turn.decide(ask, evolveFailed)
+      if (intake.hashesAll) turn.hashAll()
+      return turn.settling(intake)
     } catch (defect) {
       this.#fault(intake, defect)
+      return undefined
     }
-    for (const resume of this.#waitingForRoom.splice(0)) resume()
-    this.#schedule()
   }
 
   #commit(settling: Settling): void {
@@ -253,15 +289,18 @@ export class Shard {
     this.#lastCommitMs = entry.startedMs
     this.#commitsInFlight++
     this.#inFlightBytes += commit.byteLength
-    this.#options.journal.append(commit, (failure) => this.#appended(entry, commit.byteLength, failure))
+    try {
+      this.#options.journal.append(commit, (failure) => this.#appended(entry, commit.byteLength, failure))
+    } catch (error) {
+      this.#appended(entry, commit.byteLength, { reason: "Indeterminate", detail: String(error) })
+    }
   }
 
   #appended(entry: InFlight, bytes: number, failure: AppendFailure | undefined): void {
     this.#commitsInFlight--
     this.#inFlightBytes -= bytes
     if (failure !== undefined) {
-      if (!this.#poisoned) this.#options.onPoison(failure)
-      this.#poisoned = true
+      if (!this.#poisoned) this.#poison(failure)
       return
     }
     entry.done = true
@@ -271,29 +310,65 @@ export class Shard {
     this.#schedule()
   }
 
+  #poison(failure: AppendFailure): void {
+    this.#poisoned = true
+    this.#guarded("poison", () => this.#options.onPoison(failure))
+    for (const resolve of [...this.#whenSettled.splice(0), ...this.#whenPoisoned.splice(0)]) resolve()
+  }
+
   #settleDone(): void {
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.done && !this.#poisoned) {
       this.#settle(this.#inFlight.shift()!.settling)
     }
     if (this.#inFlight.length > 0) return
-    this.#restarts.drained(this.#options.journal.nextSeq)
+    this.#restartDue()
     for (const resolve of this.#whenSettled.splice(0)) resolve()
   }
 
+  /** Only what is durable can be replayed: actors whose restart is due wait until nothing is in flight. */
+  #restartDue(): void {
+    if (this.#inFlight.length === 0 && !this.#poisoned) this.#restarts.drained(this.#options.journal.nextSeq)
+  }
+
   #settle({ built, events, outcomes, intake }: Settling): void {
-    for (const { actor, event, seq, kind } of events) {
-      this.logs.observe(actor, event)
-      for (const observer of this.#observers.get(kind) ?? []) this.#guarded(actor, () => observer(actor, event, seq))
-    }
+    // References first: a log that is deleted in the same commit must not come back.
     if (built !== undefined) this.logs.apply(built.commit, this.#epoch, built.refs)
-    for (const { live, reply, exit, signals, cause } of outcomes) {
+    for (const { actor, event, seq, kind } of events) {
+      if (event._tag !== "RecordsAppended") this.logs.observe(actor, event)
+      const observers = this.#observers.get(kind)
+      if (observers === undefined) continue
+      for (const observer of observers) this.#guarded(actor, () => observer(actor, event, seq))
+    }
+    if (built !== undefined) this.#guarded("wake", () => this.logs.wake(built.refs))
+    for (const { live, reply, exit, parkAs, signals, cause } of outcomes) {
       if (reply !== undefined && exit !== undefined) this.#guarded("reply", () => reply(exit))
       this.#signal(live, signals, cause)
+      if (reply !== undefined && exit === undefined) this.#park(live!, parkAs!, reply)
     }
-    const { ackReceivers, ackTokens, ackRuns, ackIndexes } = intake
+    this.#acknowledge(intake)
+  }
+
+  #acknowledge({ ackReceivers, ackTokens, ackRuns, ackIndexes }: Intake): void {
     for (let i = 0; i < ackReceivers.length; i++) {
-      ackReceivers[i]!.acked(ackTokens[i]!, ackRuns[i]!, ackIndexes[i]!)
+      try {
+        ackReceivers[i]!.acked(ackTokens[i]!, ackRuns[i], ackIndexes[i]!)
+      } catch (defect) {
+        this.#options.onDefect("acked", defect)
+      }
     }
+  }
+
+  /** A reply that nobody can release any more is refused. */
+  #park(live: Live, key: string, reply: Reply): void {
+    const exit = Exit.die(new ActorUnavailable(`${live.id} no longer waits for this`))
+    if (live.health !== "running") {
+      this.#guarded("reply", () => reply(exit))
+      return
+    }
+    live.parked ??= new Map()
+    const replaced = live.parked.get(key)
+    live.parked.set(key, reply)
+    if (replaced !== undefined) this.#guarded("reply", () => replaced(exit))
   }
 
   #guarded(where: string, run: () => void): void {
@@ -325,16 +400,18 @@ export class Shard {
     }
   }
 
-  /** The turn is lost as a whole: nothing of it was committed. */
+  /** The turn is lost as a whole: nothing of it was committed. Its callers are told behind those of the turns before. */
   #fault(intake: Intake, defect: unknown): void {
     this.#running = false
-    const exit = Exit.die(new ActorUnavailable("the shard restarts", { cause: defect }))
-    for (const ask of intake.asks) if (ask.reply !== undefined) this.#guarded("reply", () => ask.reply!(exit))
-    for (const run of intake.runs) run.refusal ??= new ActorUnavailable("the shard restarts")
-    const { ackReceivers, ackTokens, ackRuns, ackIndexes } = intake
-    for (let i = 0; i < ackReceivers.length; i++) {
-      ackReceivers[i]!.acked(ackTokens[i]!, ackRuns[i]!, ackIndexes[i]!)
+    const unavailable = new ActorUnavailable("the shard restarts", { cause: defect })
+    for (const run of intake.runs) {
+      run.baseOffset = -1
+      run.refusal ??= unavailable
     }
+    const outcomes = refusals(intake.asks, Exit.die(unavailable))
+    const settling: Settling = { built: undefined, events: [], outcomes, intake }
+    this.#inFlight.push({ settling, startedMs: this.#options.clock.nowMs(), done: true })
+    this.#settleDone()
     this.#onFault?.(defect)
   }
 
@@ -349,29 +426,52 @@ export class Shard {
         return
       }
       const live = next.value
-      if (live.lastUsedMs < beforeMs && live.health === "running" && !live.parked?.size) this.actors.passivate(live)
+      if (live.lastUsedMs >= beforeMs || live.health !== "running" || live.parked?.size) continue
+      this.#guarded(live.id, () => this.actors.passivate(live))
     }
   }
 
-  /** Resolves once nothing is in flight. */
+  /** Resolves once nothing is in flight, or the journal is poisoned and nothing will settle any more. */
   settled(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#inFlight.length === 0) resolve()
-      else this.#whenSettled.push(resolve)
-    })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (this.#inFlight.length === 0 || this.#poisoned) resolve()
+    else this.#whenSettled.push(resolve)
+    return promise
   }
 
-  /** Resolves once everything offered so far is durable or refused. */
+  /**
+   * Journals that the shard ends in order, with a hash of every actor that has changed since its last one.
+   * Resolves once everything offered so far is durable or refused, or the journal is poisoned.
+   */
   drained(): Promise<void> {
-    return new Promise((resolve) => {
-      this.offer({
-        to: `shard/${this.#options.number}`,
-        command: { _tag: "Stop" },
-        cause: { origin: "shutdown" },
-        reply: () => resolve()
-      })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (this.#poisoned) resolve()
+    this.#whenPoisoned.push(resolve)
+    this.#intake.hashesAll = true
+    this.offer({
+      to: `shard/${this.#options.number}`,
+      command: { _tag: "Stop" },
+      cause: { origin: "shutdown" },
+      reply: () => resolve()
     })
+    return promise
+  }
+
+  /**
+   * Gives up the oldest segments for as long as no reader can reach their records and the newest complete snapshot
+   * begins behind them; tells how many. Rejects with what the file system says.
+   */
+  async dropExpiredSegments(): Promise<number> {
+    const { journal } = this.#options
+    for (let dropped = 0; ; dropped++) {
+      const [oldest, next] = journal.segments()
+      const neededSeq = Math.min(this.logs.oldestNeededSeq(), this.#snapshots.sealedFromSeq)
+      if (this.#poisoned || next === undefined || oldest!.nextSeq > neededSeq) return dropped
+      await journal.dropOldest()
+    }
   }
 }
+
+type Reply = NonNullable<Ask["reply"]>
 
 type Signalled = Settling["outcomes"][number]["signals"][number]

@@ -12,6 +12,7 @@ interface Taking {
   readonly ids: ReadonlyArray<ActorId>
   at: number
   pages: number
+  isAbandoned: boolean
 }
 
 /**
@@ -23,16 +24,23 @@ export class Snapshots {
   readonly #journal: Journal
   readonly #pageBytesMax: number
   readonly #actors: ActorTable
+  readonly #onDefect: (where: string, defect: unknown) => void
   #taking: Taking | undefined
   #lastFromSeq: Seq = 0
   /** Of the newest sealed snapshot: a replay needs nothing before this. */
   sealedFromSeq: Seq = 0
-  #segmentCount = 1
+  #writtenSegmentSeq: Seq = 1
 
-  constructor(journal: Journal, pageBytesMax: number, actors: ActorTable) {
+  constructor(
+    journal: Journal,
+    pageBytesMax: number,
+    actors: ActorTable,
+    onDefect: (where: string, defect: unknown) => void
+  ) {
     this.#journal = journal
     this.#pageBytesMax = pageBytesMax
     this.#actors = actors
+    this.#onDefect = onDefect
   }
 
   get isTaking(): boolean {
@@ -42,7 +50,7 @@ export class Snapshots {
   recovered(recovery: Recovery): void {
     this.#taking = undefined
     this.#lastFromSeq = this.sealedFromSeq = recovery.snapshotFromSeq ?? 0
-    this.#segmentCount = this.#journal.segments().length
+    this.#writtenSegmentSeq = this.#journal.writtenSegmentSeq
   }
 
   /** After a turn was appended: begins a snapshot when one is due, else writes the next page of the one under way. */
@@ -53,35 +61,56 @@ export class Snapshots {
 
   #isDue(nextSeq: Seq): boolean {
     if (nextSeq - this.#lastFromSeq >= eventsPerSnapshot) return true
-    const segments = this.#journal.segments().length
-    if (segments <= this.#segmentCount) return false
-    this.#segmentCount = segments
+    const { writtenSegmentSeq } = this.#journal
+    if (writtenSegmentSeq === this.#writtenSegmentSeq) return false
+    this.#writtenSegmentSeq = writtenSegmentSeq
     return true
   }
 
   #begin(fromSeq: Seq): void {
     this.#lastFromSeq = fromSeq
-    this.#taking = { fromSeq, ids: this.#actors.ids(), at: 0, pages: 0 }
+    this.#taking = { fromSeq, ids: this.#actors.ids(), at: 0, pages: 0, isAbandoned: false }
   }
 
   #page(taking: Taking, seq: Seq): void {
+    const page = this.#collect(taking)
+    if (page === undefined) {
+      this.#abandon(taking)
+      return
+    }
+    const { fromSeq } = taking
+    if (page.length > 0) {
+      this.#journal.writePage(fromSeq, taking.pages++, encodePage(seq, page), (ok) => {
+        if (!ok) this.#abandon(taking)
+      })
+    }
+    if (taking.at < taking.ids.length) return
+    this.#taking = undefined
+    this.#journal.completeSnapshot(fromSeq, taking.pages, (ok) => {
+      if (ok && !taking.isAbandoned) this.sealedFromSeq = Math.max(this.sealedFromSeq, fromSeq)
+    })
+  }
+
+  /** The next actors' states; undefined if one cannot be saved, since a snapshot without it would lose it. */
+  #collect(taking: Taking): Array<readonly [ActorId, Uint8Array | null]> | undefined {
     const page: Array<readonly [ActorId, Uint8Array | null]> = []
     let bytes = 0
     while (taking.at < taking.ids.length && bytes < this.#pageBytesMax) {
       const id = taking.ids[taking.at++]!
-      const saved = this.#actors.saved(id) ?? null
-      page.push([id, saved])
-      bytes += id.length + (saved?.length ?? 0)
+      try {
+        const saved = this.#actors.saved(id) ?? null
+        page.push([id, saved])
+        bytes += id.length + (saved?.length ?? 0)
+      } catch (defect) {
+        this.#onDefect(id, defect)
+        return undefined
+      }
     }
-    const { fromSeq } = taking
-    const abandon = (ok: boolean): void => {
-      if (!ok && this.#taking === taking) this.#taking = undefined
-    }
-    if (page.length > 0) this.#journal.writePage(fromSeq, taking.pages++, encodePage(seq, page), abandon)
-    if (taking.at < taking.ids.length) return
-    this.#taking = undefined
-    this.#journal.completeSnapshot(fromSeq, taking.pages, (ok) => {
-      if (ok) this.sealedFromSeq = Math.max(this.sealedFromSeq, fromSeq)
-    })
+    return page
+  }
+
+  #abandon(taking: Taking): void {
+    taking.isAbandoned = true
+    if (this.#taking === taking) this.#taking = undefined
   }
 }

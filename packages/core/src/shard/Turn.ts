@@ -13,8 +13,9 @@ type AnyEvent = { readonly _tag: string }
 export interface Outcome {
   readonly live: Live | undefined
   readonly reply: Ask["reply"] | undefined
-  /** Undefined: the reply was parked. */
+  /** Undefined: the reply is parked under `parkAs`, once the signals have run. */
   readonly exit: Exit.Exit<unknown, unknown> | undefined
+  readonly parkAs: string | undefined
   readonly signals: ReadonlyArray<Signal<unknown>>
   /** Of what the signals lead to. */
   readonly cause: Cause
@@ -42,6 +43,16 @@ const eventsPerHash = (kind: string): number => (kind === "partition" ? 1024 : 3
 const noSignals: ReadonlyArray<Signal<unknown>> = []
 
 type EvolveFailed = (live: Live, defect: unknown) => void
+
+/** An event as it is folded, and its bytes; the reference of record batches is encoded by the frame itself. */
+interface Prepared {
+  readonly event: AnyEvent
+  readonly payload: Uint8Array | undefined
+}
+
+/** Outcomes of a turn that was lost as a whole. */
+export const refusals = (asks: ReadonlyArray<Ask>, exit: Exit.Exit<unknown, unknown>): ReadonlyArray<Outcome> =>
+  asks.map(({ reply, cause }) => ({ live: undefined, reply, exit, parkAs: undefined, signals: noSignals, cause }))
 
 /** One turn of a shard: folds decisions into states and collects their events for one commit. */
 export class Turn {
@@ -75,6 +86,7 @@ export class Turn {
   decide(ask: Ask, evolveFailed: EvolveFailed): void {
     let live: Live
     let decision: Decision<unknown, AnyEvent, unknown, unknown>
+    let prepared: ReadonlyArray<Prepared>
     try {
       live = this.#actors.getOrMake(ask.to, this.#nowMs)
       live.lastUsedMs = this.#nowMs
@@ -82,34 +94,45 @@ export class Turn {
         this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
         return
       }
-      decision = live.definition.decide(live.state, ask.command, this.#nowMs)
+      const command = ask.late === undefined ? ask.command : ask.late()
+      decision = live.definition.decide(live.state, command, this.#nowMs)
+      prepared = decision.events.map((event) => this.#prepare(event, decision.records))
     } catch (defect) {
       this.#onDefect(ask.to, defect)
       this.#refuse(ask, defect)
       return
     }
-    if (!this.#evolve(live, decision.events, evolveFailed)) {
+    if (!this.#evolve(live, prepared, evolveFailed)) {
       this.#refuse(ask, new ActorUnavailable(`${ask.to} restarts`))
       return
     }
-    const cause = this.#stage(live, decision.events, decision.records, ask.cause)
-    if (decision.reply === undefined && ask.reply !== undefined && decision.parkAs !== undefined) {
-      live.parked ??= new Map()
-      live.parked.set(decision.parkAs, ask.reply)
+    const cause = this.#stage(live, prepared, decision.records, ask.cause)
+    const { parkAs, signals } = decision
+    let exit = decision.reply
+    if (exit === undefined && parkAs === undefined) {
+      const defect = new Error(`${ask.to} neither answered nor parked a reply`)
+      exit = Exit.die(defect)
+      if (ask.reply !== undefined) this.#onDefect(ask.to, defect)
     }
-    this.#outcomes.push({ live, reply: ask.reply, exit: decision.reply, signals: decision.signals, cause })
+    this.#outcomes.push({ live, reply: ask.reply, exit, parkAs, signals, cause })
   }
 
   #refuse(ask: Ask, defect: unknown): void {
-    const cause = ask.cause
-    this.#outcomes.push({ live: undefined, reply: ask.reply, exit: Exit.die(defect), signals: noSignals, cause })
+    this.#outcomes.push(...refusals([ask], Exit.die(defect)))
+  }
+
+  /** Whatever can throw for an event's content throws here, before any state moves on. */
+  #prepare(event: AnyEvent, records: RecordBytes | undefined): Prepared {
+    if (records === undefined || event._tag !== "RecordsAppended") return { event, payload: pack(event) }
+    // As a replay will see it: a reference's epoch is its frame's.
+    return { event: { ...event, epoch: this.#epoch } as RecordsAppended, payload: undefined }
   }
 
   /** All events of a decision or none: an actor whose `evolve` throws is replayed from what is durable. */
-  #evolve(live: Live, events: ReadonlyArray<AnyEvent>, evolveFailed: EvolveFailed): boolean {
+  #evolve(live: Live, prepared: ReadonlyArray<Prepared>, evolveFailed: EvolveFailed): boolean {
     try {
       let state = live.state
-      for (const event of events) state = live.definition.evolve(state, event)
+      for (const { event } of prepared) state = live.definition.evolve(state, event)
       live.state = state
       return true
     } catch (defect) {
@@ -119,15 +142,15 @@ export class Turn {
   }
 
   /** The cause of what follows from the decision: its last event, or what caused it if it has none. */
-  #stage(live: Live, events: ReadonlyArray<AnyEvent>, records: RecordBytes | undefined, asked: Cause): Cause {
+  #stage(live: Live, prepared: ReadonlyArray<Prepared>, records: RecordBytes | undefined, asked: Cause): Cause {
     let cause = asked
     const kind = live.definition.kind
     let first: Seq | undefined
-    for (const event of events) {
+    for (const { event, payload } of prepared) {
       const seq =
-        event._tag === "RecordsAppended" && records !== undefined
-          ? this.#stageRecords(logIdOf(live.id), event as RecordsAppended, records, cause)
-          : this.#frame.event(live.id, live.definition.version, pack(event), cause)
+        payload === undefined
+          ? this.#stageRecords(logIdOf(live.id), event as RecordsAppended, records!, cause)
+          : this.#frame.event(live.id, live.definition.version, payload, cause)
       first ??= seq
       cause = { seq: first }
       this.#events.push({ actor: live.id, kind, event, seq })
@@ -163,7 +186,11 @@ export class Turn {
 
   #hash(live: Live): void {
     live.unhashed = 0
-    this.#frame.hash(live.id, stateHash(live.definition.save(live.state)))
+    try {
+      this.#frame.hash(live.id, stateHash(live.definition.save(live.state)))
+    } catch (defect) {
+      this.#onDefect(live.id, defect)
+    }
   }
 
   /** A run is one command to its partition, whose reply tells the base offset. */
@@ -186,7 +213,6 @@ export class Turn {
 
   /** Hashes every live actor that has events since its last hash. */
   hashAll(): void {
-    for (const live of this.#actors.live()) if (live.unhashed > 0) this.#hash(live)
+    for (const live of this.#actors.live()) if (live.unhashed > 0 && live.health === "running") this.#hash(live)
   }
 }
-

@@ -1,6 +1,6 @@
 import type { ActorId } from "../actor/Definition.ts"
 import { partitionId, type LogState } from "../actor/LogEvents.ts"
-import type { Seq } from "../journal/Journal.ts"
+import { JournalError, type Seq } from "../journal/Journal.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import { Replay } from "./Replay.ts"
 import type { ShardOptions } from "./Shard.ts"
@@ -14,7 +14,10 @@ export interface Recovery {
   readonly snapshotFromSeq: Seq | undefined
 }
 
-/** States from the newest snapshot and what came after it; `logs`, if given, is filled from every frame kept. */
+/**
+ * States from the newest snapshot and what came after it; `logs`, if given, is filled from every frame kept.
+ * Throws `JournalError`.
+ */
 export const recoverShard = (
   { journal, definitions, clock }: Pick<ShardOptions, "journal" | "definitions" | "clock">,
   logs: LogStore | undefined
@@ -24,14 +27,18 @@ export const recoverShard = (
     definitions,
     logs && { onRecords: (head, ref) => logs.recover(head.firstSeq, head.epoch, ref) }
   )
-  const { states, events, epoch } = replay.run(journal)
+  const { states, events, epoch, snapshotFromSeq, unknownKinds } = replay.run(journal)
+  // A state that is not understood would be missing in the next snapshot, and be lost with its events' segment.
+  if (unknownKinds.size > 0) {
+    throw new JournalError("UnknownFormat", `actors of unknown kind: ${[...unknownKinds].join(", ")}`)
+  }
   if (logs !== undefined) restoreLogs(logs, states)
   return {
     states,
     events,
     epoch,
     durationMs: clock.nowMs() - startedMs,
-    snapshotFromSeq: journal.snapshot(journal.nextSeq)?.fromSeq
+    snapshotFromSeq
   }
 }
 

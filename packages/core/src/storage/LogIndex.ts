@@ -17,10 +17,11 @@ export interface Located {
   readonly epoch: number
 }
 
-/** Per reference: three float64 (base offset, frame seq, max time), then eight uint32. */
-const wordBytes = 56
-const floats = wordBytes / 8
-const words = wordBytes / 4
+/** Per reference: four float64 (base offset, frame seq, first and max time), then six uint32. */
+const referenceBytes = 56
+const floats = referenceBytes / 8
+const words = referenceBytes / 4
+const firstWord = 8
 const places: ReadonlyArray<Place> = ["frame", "chunk", "value"]
 const capacityMin = 8
 
@@ -55,11 +56,11 @@ export class LogIndex {
   }
 
   #endOffset(i: number): number {
-    return this.#baseOffset(i) + this.#word[(this.#head + i) * words + 6]!
+    return this.#baseOffset(i) + this.#word[(this.#head + i) * words + firstWord]!
   }
 
   #byteLength(i: number): number {
-    return this.#word[(this.#head + i) * words + 8]!
+    return this.#word[(this.#head + i) * words + firstWord + 1]!
   }
 
   add(frameSeq: Seq, epoch: number, ref: BatchRef): void {
@@ -70,17 +71,17 @@ export class LogIndex {
       return
     }
     const f = at * floats
-    const w = at * words + 6
+    const w = at * words + firstWord
     this.#float[f] = ref.baseOffset
     this.#float[f + 1] = frameSeq
     this.#float[f + 2] = ref.maxTimestampMs
+    this.#float[f + 3] = ref.firstTimestampMs
     this.#word[w] = ref.count
-    this.#word[w + 1] = ref.maxTimestampMs - ref.firstTimestampMs
-    this.#word[w + 2] = ref.byteLength
-    this.#word[w + 3] = ref.crc
-    this.#word[w + 4] = ref.position
-    this.#word[w + 5] = (ref.chunk << 4) | (places.indexOf(ref.place) << 1) | (ref.verbatim ? 1 : 0)
-    this.#word[w + 6] = epoch
+    this.#word[w + 1] = ref.byteLength
+    this.#word[w + 2] = ref.crc
+    this.#word[w + 3] = ref.position
+    this.#word[w + 4] = (ref.chunk << 4) | (places.indexOf(ref.place) << 1) | (ref.verbatim ? 1 : 0)
+    this.#word[w + 5] = epoch
     this.#count++
     this.byteLength += ref.byteLength
   }
@@ -96,22 +97,21 @@ export class LogIndex {
 
   at(i: number): Located {
     const f = (this.#head + i) * floats
-    const w = (this.#head + i) * words + 6
-    const maxTimestampMs = this.#float[f + 2]!
-    const packed = this.#word[w + 5]!
+    const w = (this.#head + i) * words + firstWord
+    const packed = this.#word[w + 4]!
     return {
       frameSeq: this.#float[f + 1]!,
       baseOffset: this.#float[f]!,
       count: this.#word[w]!,
-      firstTimestampMs: maxTimestampMs - this.#word[w + 1]!,
-      maxTimestampMs,
-      byteLength: this.#word[w + 2]!,
-      crc: this.#word[w + 3]!,
-      position: this.#word[w + 4]!,
+      firstTimestampMs: this.#float[f + 3]!,
+      maxTimestampMs: this.#float[f + 2]!,
+      byteLength: this.#word[w + 1]!,
+      crc: this.#word[w + 2]!,
+      position: this.#word[w + 3]!,
       chunk: packed >>> 4,
       place: places[(packed >>> 1) & 3]!,
       verbatim: (packed & 1) === 1,
-      epoch: this.#word[w + 6]!
+      epoch: this.#word[w + 5]!
     }
   }
 
@@ -134,10 +134,10 @@ export class LogIndex {
     return i
   }
 
-  /** The reference with the highest time, the first of equals; -1 of an empty log. */
-  findMaxTimestamp(): number {
+  /** The reference from `from` on with the highest time, the first of equals; -1 if there is none. */
+  findMaxTimestamp(from: number): number {
     let found = -1
-    for (let i = 0; i < this.#count; i++) {
+    for (let i = from; i < this.#count; i++) {
       if (found < 0 || this.#maxTimestampMs(i) > this.#maxTimestampMs(found)) found = i
     }
     return found

@@ -1,7 +1,7 @@
 import { crc32c } from "@node-rs/crc32"
 import { JournalError, type Journal } from "../journal/Journal.ts"
 import * as RecordBatch from "../RecordBatch.ts"
-import { RecordsBuilder } from "../Record.ts"
+import { RecordReader, RecordsBuilder } from "../Record.ts"
 import type { Log } from "./Log.ts"
 import type { Located } from "./LogIndex.ts"
 import type { Tail } from "./Tail.ts"
@@ -36,55 +36,57 @@ export class LogReader {
     let at = index.find(Math.max(offset, log.startOffset))
     while (at < index.count) {
       const first = index.at(at)
-      if (batches.length > 0 && bytes + first.byteLength > bytesMax) break
-      let batch: Uint8Array
-      if (first.verbatim || first.place === "value") {
-        batch = this.#bytes(log, first)
-        at++
-      } else {
-        const roomBytes = Math.min(this.#synthesisedBytesMax, bytesMax - bytes)
-        const end = this.#endOfRuns(log, at, first, roomBytes)
-        batch = end === at + 1 ? this.#single(log, first) : this.#merged(log, at, end, first)
-        at = end
-      }
+      const isBatch = first.verbatim || first.place === "value"
+      const batchBytes = first.byteLength + (isBatch ? 0 : RecordBatch.batchHeaderBytes)
+      if (batches.length > 0 && bytes + batchBytes > bytesMax) break
+      const roomBytes = Math.min(this.#synthesisedBytesMax, bytesMax - bytes - RecordBatch.batchHeaderBytes)
+      const { batch, end } = isBatch
+        ? { batch: this.#bytes(log, first), end: at + 1 }
+        : this.#merged(log, at, first, roomBytes)
+      at = end
       batches.push(batch)
       bytes += batch.length
     }
     return batches
   }
 
-  /** One behind the last run that goes into the batch which `first` begins. */
-  #endOfRuns(log: Log, from: number, first: Located, roomBytes: number): number {
-    let bytes = first.byteLength
-    let nextOffset = first.baseOffset + first.count
-    let at = from + 1
-    for (; at < log.index.count; at++) {
-      const run = log.index.at(at)
-      bytes += run.byteLength
-      const fits = !run.verbatim && run.place !== "value" && run.epoch === first.epoch && bytes <= roomBytes
-      if (!fits || run.baseOffset !== nextOffset) break
-      nextOffset += run.count
-    }
-    return at
+  /** Whether the run goes on the batch that `first` began and that ends before `nextOffset`. */
+  #continues(run: Located, first: Located, nextOffset: number): boolean {
+    return !run.verbatim && run.place !== "value" && run.epoch === first.epoch && run.baseOffset === nextOffset
   }
 
   #single(log: Log, run: Located): Uint8Array {
-    return RecordBatch.buildBatch(headerOf(run, run.count, run.firstTimestampMs, run.maxTimestampMs), this.#bytes(log, run))
+    return RecordBatch.buildBatch(
+      headerOf(run, run.count, run.firstTimestampMs, run.maxTimestampMs),
+      this.#bytes(log, run)
+    )
   }
 
-  #merged(log: Log, from: number, end: number, first: Located): Uint8Array {
+  /** One batch of the runs from `from` on that fit into `roomBytes`, the first in any case; `end`: one behind the last. */
+  #merged(log: Log, from: number, first: Located, roomBytes: number): { batch: Uint8Array; end: number } {
     const merge = this.#merge
     merge.reset()
     merge.begin(first.firstTimestampMs)
-    for (let at = from; at < end; at++) {
-      const run = log.index.at(at)
-      const timeShiftMs = run.firstTimestampMs - first.firstTimestampMs
-      merge.appendRun(this.#bytes(log, run), run.count, run.baseOffset - first.baseOffset, timeShiftMs)
+    let end = from
+    for (let run = first; ; run = log.index.at(end)) {
+      const bytes = this.#bytes(log, run)
+      // Moved deltas may take more bytes: a run that no longer fits is left to the next batch.
+      const isMerged = merge.appendRun(
+        bytes,
+        run.count,
+        run.baseOffset - first.baseOffset,
+        run.firstTimestampMs - first.firstTimestampMs
+      )
+      if (!isMerged) break
+      end++
+      const nextOffset = run.baseOffset + run.count
+      if (end >= log.index.count) break
+      const next = log.index.at(end)
+      if (merge.byteLength + next.byteLength > roomBytes || !this.#continues(next, first, nextOffset)) break
     }
-    return RecordBatch.buildBatch(
-      headerOf(first, merge.count, merge.firstTimestampMs, merge.maxTimestampMs),
-      merge.bytes
-    )
+    if (end === from) return { batch: this.#single(log, first), end: from + 1 }
+    const header = headerOf(first, merge.count, merge.firstTimestampMs, merge.maxTimestampMs)
+    return { batch: RecordBatch.buildBatch(header, merge.bytes), end }
   }
 
   #bytes(log: Log, located: Located): Uint8Array {
@@ -98,7 +100,10 @@ export class LogReader {
     return bytes
   }
 
-  #stored(log: Log, { frameSeq, baseOffset, count, place, chunk, position, byteLength }: Located): Uint8Array | undefined {
+  #stored(
+    log: Log,
+    { frameSeq, baseOffset, count, place, chunk, position, byteLength }: Located
+  ): Uint8Array | undefined {
     const recent = this.#tail.get(frameSeq)
     const lastOffset = baseOffset + count - 1
     if (place === "value") {
@@ -118,20 +123,24 @@ export class LogReader {
    */
   offsetForTimestamp(log: Log, timestampMs: number): OffsetAndTimestamp | undefined {
     for (let at = log.index.findTimestamp(timestampMs); at < log.index.count; at++) {
-      const run = log.index.at(at)
-      if (run.baseOffset + run.count <= log.startOffset || run.maxTimestampMs < timestampMs) continue
-      const found = RecordBatch.offsetForTimestamp(this.#batchOf(log, run), timestampMs)
-      if (found !== undefined && found.offset >= log.startOffset) return found
+      if (log.index.at(at).maxTimestampMs < timestampMs) continue
+      const found = firstFrom(this.#batchOf(log, log.index.at(at)), log.startOffset, timestampMs)
+      if (found !== undefined) return found
     }
     return undefined
   }
 
-  /** The record with the highest timestamp (ListOffsets -3, KIP-734). */
+  /** The record with the highest timestamp, the first of equals (ListOffsets -3, KIP-734). */
   maxTimestamp(log: Log): OffsetAndTimestamp | undefined {
-    const at = log.index.findMaxTimestamp()
-    if (at < 0) return undefined
-    const run = log.index.at(at)
-    return RecordBatch.offsetForTimestamp(this.#batchOf(log, run), run.maxTimestampMs)
+    const { index, startOffset } = log
+    if (index.count === 0) return undefined
+    // Only the first batch may have records below the start, its newest one among them.
+    const ofFirst = newestFrom(this.#batchOf(log, index.at(0)), startOffset)
+    const at = index.findMaxTimestamp(1)
+    if (at < 0) return ofFirst
+    const run = index.at(at)
+    if (ofFirst !== undefined && ofFirst.timestampMs >= run.maxTimestampMs) return ofFirst
+    return firstFrom(this.#batchOf(log, run), startOffset, run.maxTimestampMs)
   }
 
   #batchOf(log: Log, run: Located): Uint8Array {
@@ -151,3 +160,37 @@ const headerOf = (
   baseTimestampMs,
   maxTimestampMs
 })
+
+/** Visits offset and time of a batch's records from `startOffset` on, until `visit` says false. */
+const walk = (
+  batch: Uint8Array,
+  startOffset: number,
+  visit: (offset: number, timestampMs: number) => boolean
+): void => {
+  const baseOffset = RecordBatch.baseOffset(batch)
+  const baseTimestampMs = RecordBatch.baseTimestamp(batch)
+  const appendTimeMs = RecordBatch.isLogAppendTime(batch) ? RecordBatch.maxTimestamp(batch) : undefined
+  const reader = new RecordReader().reset(RecordBatch.recordsOf(batch))
+  while (reader.nextDeltas()) {
+    const offset = baseOffset + reader.offsetDelta
+    if (offset >= startOffset && !visit(offset, appendTimeMs ?? baseTimestampMs + reader.timestampDelta)) return
+  }
+}
+
+const firstFrom = (batch: Uint8Array, startOffset: number, timestampMs: number): OffsetAndTimestamp | undefined => {
+  let found: OffsetAndTimestamp | undefined
+  walk(batch, startOffset, (offset, recordMs) => {
+    if (recordMs >= timestampMs) found = { offset, timestampMs: recordMs }
+    return found === undefined
+  })
+  return found
+}
+
+const newestFrom = (batch: Uint8Array, startOffset: number): OffsetAndTimestamp | undefined => {
+  let newest: OffsetAndTimestamp | undefined
+  walk(batch, startOffset, (offset, timestampMs) => {
+    if (newest === undefined || timestampMs > newest.timestampMs) newest = { offset, timestampMs }
+    return true
+  })
+  return newest
+}

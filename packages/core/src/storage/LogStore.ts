@@ -31,11 +31,15 @@ export class LogStore {
     return this.#logs.values()
   }
 
-  /** A durable commit's references; readers of the touched logs wake when all are in. */
+  /** A durable commit's references. */
   apply(commit: Commit, epoch: number, refs: ReadonlyArray<BatchRef>): void {
     this.#tail.add(commit)
     for (const ref of refs) this.log(ref.logId).append(commit.firstSeq, epoch, ref)
-    for (const ref of refs) this.log(ref.logId).wake()
+  }
+
+  /** Wakes who waits for more in these logs; a deleted one's readers were woken by its deletion. */
+  wake(refs: ReadonlyArray<BatchRef>): void {
+    for (const { logId } of refs) this.#logs.get(logId)?.wake()
   }
 
   recover(frameSeq: Seq, epoch: number, ref: BatchRef): void {
