@@ -1,0 +1,201 @@
+import { spawn, type ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { runCommand } from "./runCommand.ts"
+
+const root = path.join(import.meta.dirname, "../..")
+const bin = path.join(root, "packages/server/dist/bin.js")
+const host = "127.0.0.1"
+const readyTimeoutMs = 30_000
+const stopTimeoutMs = 20_000
+const logTailBytes = 4096
+
+export interface ServerPorts {
+  readonly mqtt: number
+  readonly mqttWs: number
+  readonly kafka: number
+  readonly http: number
+}
+
+export interface ServerOptions {
+  /** Made and removed by the server process object when left out. */
+  readonly dataDir?: string
+  /** `LOGBROOK_*` settings. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface StreamOptions {
+  readonly filters?: ReadonlyArray<string>
+  readonly partitions?: number
+  readonly key?: string
+}
+
+/** As many free ports as asked for. All are held until all are known, so that they differ. */
+export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = net.createServer().listen(0, host)
+      await once(server, "listening")
+      return server
+    })
+  )
+  const ports = servers.map((server) => (server.address() as net.AddressInfo).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))))
+  return ports
+}
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = net.connect(port, host)
+    const settle = (isOpen: boolean): void => {
+      socket.destroy()
+      resolve(isOpen)
+    }
+    socket.once("connect", () => settle(true)).once("error", () => settle(false))
+  })
+
+/** Tests bring hundreds of clients from one address at once, which a server does not expect by default. */
+const manyClients: Readonly<Record<string, string>> = {
+  LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "5000",
+  LOGBROOK_LIMITS_NEW_CONNECTIONS_PER_SECOND_MAX: "5000"
+}
+
+/** The server as users run it: a process of its own on free ports, which stay the same over restarts. */
+export class ServerProcess {
+  readonly dataDir: string
+  readonly ports: ServerPorts
+  readonly #logFile: string
+  readonly #ownsDataDir: boolean
+  readonly #env: Readonly<Record<string, string>>
+  #child: ChildProcess | undefined
+
+  private constructor(dataDir: string | undefined, ports: ServerPorts, env: Readonly<Record<string, string>>) {
+    this.#ownsDataDir = dataDir === undefined
+    this.dataDir = dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-test-"))
+    this.#logFile = path.join(os.tmpdir(), `logbrook-test-${process.pid}-${ports.http}.log`)
+    this.ports = ports
+    this.#env = env
+  }
+
+  /** Resolves when it is ready. */
+  static async start(options: ServerOptions = {}): Promise<ServerProcess> {
+    const [mqtt, mqttWs, kafka, http] = (await freePorts(4)) as [number, number, number, number]
+    const server = new ServerProcess(options.dataDir, { mqtt, mqttWs, kafka, http }, options.env ?? {})
+    await server.start()
+    return server
+  }
+
+  get url(): string {
+    return `http://${host}:${this.ports.http}`
+  }
+
+  /** For `bootstrap.servers` and its like. */
+  get kafka(): string {
+    return `${host}:${this.ports.kafka}`
+  }
+
+  get mqttUrl(): string {
+    return `mqtt://${host}:${this.ports.mqtt}`
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** From the spawn of the process until it is ready, in ms. Rejects with the end of its output if it ends before. */
+  async start(): Promise<number> {
+    const { mqtt, mqttWs, kafka, http } = this.ports
+    const flags = {
+      "data-dir": this.dataDir,
+      host,
+      "mqtt-port": mqtt,
+      "mqtt-ws-port": mqttWs,
+      "kafka-port": kafka,
+      "http-port": http
+    }
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
+    const log = fs.openSync(this.#logFile, "a")
+    const startedMs = performance.now()
+    const child = spawn(process.execPath, [bin, "serve", ...args], {
+      stdio: ["ignore", log, log],
+      env: { ...process.env, ...manyClients, ...this.#env }
+    })
+    fs.closeSync(log)
+    this.#child = child
+    while (!(await this.#isReady())) {
+      if (!this.isRunning) throw new Error(`the server ended at its start\n${this.logTail()}`)
+      if (performance.now() - startedMs > readyTimeoutMs) throw new Error(`the server is not ready\n${this.logTail()}`)
+      await sleep(5)
+    }
+    return performance.now() - startedMs
+  }
+
+  async #isReady(): Promise<boolean> {
+    try {
+      if (!(await fetch(`${this.url}/readyz`)).ok) return false
+    } catch {
+      return false
+    }
+    const { mqtt, mqttWs, kafka } = this.ports
+    return (await Promise.all([mqtt, mqttWs, kafka].map(accepts))).every(Boolean)
+  }
+
+  /** As a power cut for the process: no handler of it runs. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL")
+  }
+
+  /** Resolves with the exit code of a graceful stop. */
+  async stop(): Promise<number | null> {
+    const forced = setTimeout(() => this.#child?.kill("SIGKILL"), stopTimeoutMs)
+    const code = await this.#end("SIGTERM")
+    clearTimeout(forced)
+    return code
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child
+    if (child === undefined || !this.isRunning) return child?.exitCode ?? null
+    const exited = once(child, "exit")
+    child.kill(signal)
+    await exited
+    return child.exitCode
+  }
+
+  /** Resolves with the exit code when the process ends by itself. */
+  async exited(): Promise<number | null> {
+    const child = this.#child!
+    if (this.isRunning) await once(child, "exit")
+    return child.exitCode
+  }
+
+  /** The process is ended and its files are removed. */
+  async dispose(): Promise<void> {
+    await this.kill()
+    if (this.#ownsDataDir) fs.rmSync(this.dataDir, { recursive: true, force: true })
+    fs.rmSync(this.#logFile, { force: true })
+  }
+
+  logTail(): string {
+    const text = fs.existsSync(this.#logFile) ? fs.readFileSync(this.#logFile, "utf8") : ""
+    return text.slice(-logTailBytes)
+  }
+
+  async createStream(name: string, { filters = [], partitions, key }: StreamOptions = {}): Promise<void> {
+    const args = filters.flatMap((filter) => ["--filter", filter])
+    if (partitions !== undefined) args.push("--partitions", String(partitions))
+    if (key !== undefined) args.push("--key", key)
+    await this.cli("streams", "create", name, ...args, "--url", this.url)
+  }
+
+  /** The command line's standard output. Rejects unless it exits with 0. */
+  async cli(...args: ReadonlyArray<string>): Promise<string> {
+    const { code, stdout, stderr } = await runCommand(process.execPath, [bin, ...args])
+    if (code !== 0) throw new Error(`logbrook ${args.join(" ")} exited with ${code}: ${stderr}`)
+    return stdout.toString("utf8")
+  }
+}
