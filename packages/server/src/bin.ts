@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// What is imported statically is read before this runs: an old Node must be able to read all of it.
+var found = process.versions.node.split(".").map(Number)
+if (found[0]! < 22 || (found[0] === 22 && found[1]! < 19)) {
+  console.error("logbrook needs Node.js 22.19 or newer; this is " + process.versions.node)
+  process.exit(1)
+}
+// Before anything uses the pool: LMDB's reads and writes wait for its threads.
+if (process.env["UV_THREADPOOL_SIZE"] === undefined) process.env["UV_THREADPOOL_SIZE"] = "8"
+import("./cli/main.ts").then(function (cli) {
+  return cli.runMain()
+})

@@ -1,0 +1,31 @@
+/** What a shell script can tell from the exit code. */
+export const exitCodes = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  notFound: 3,
+  denied: 4,
+  unreachable: 5,
+  interrupted: 130
+} as const
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
+
+/** Ends the command: printed as `error[code]: message` and `hint: hint`. */
+export class CliError extends Error {
+  readonly _tag = "CliError"
+  readonly exitCode: ExitCode
+  /** `E_PORT_TAKEN` */
+  readonly code: string
+  readonly hint: string | undefined
+  constructor(exitCode: ExitCode, code: string, message: string, hint?: string) {
+    super(message)
+    this.name = "CliError"
+    this.exitCode = exitCode
+    this.code = code
+    this.hint = hint
+  }
+}
+
+export const usageError = (message: string, hint?: string): CliError =>
+  new CliError(exitCodes.usage, "E_USAGE", message, hint)

@@ -1,0 +1,66 @@
+import { styleText } from "node:util"
+
+/** Where a command writes. */
+export interface Io {
+  /** Whole lines, without their ends. */
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  readonly isTty: boolean
+  readonly isErrTty: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export const processIo = (): Io => ({
+  out: (text) => void process.stdout.write(`${text}\n`),
+  err: (text) => void process.stderr.write(`${text}\n`),
+  isTty: process.stdout.isTTY === true,
+  isErrTty: process.stderr.isTTY === true,
+  env: process.env
+})
+
+type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
+
+/** Colour on a terminal only, and not where NO_COLOR is set. */
+export const painted = ({ isTty, env }: Pick<Io, "isTty" | "env">, style: Style, text: string): string =>
+  isTty && !env["NO_COLOR"] ? styleText(style, text, { validateStream: false }) : text
+
+/** A table with aligned columns on a terminal, tabs between the cells elsewhere. Columns of numbers align right. */
+export const table = (io: Io, head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): void => {
+  if (!io.isTty) {
+    for (const row of [head, ...rows]) io.out(row.join("\t"))
+    return
+  }
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
+  const isNumber = head.map((_, i) => rows.length > 0 && rows.every((row) => /^-?[\d.,]+( \w+)?$/.test(row[i] ?? "")))
+  const line = (row: ReadonlyArray<string>): string =>
+    row.map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ")
+  io.out(painted(io, "bold", line(head).trimEnd()))
+  for (const row of rows) io.out(line(row).trimEnd())
+}
+
+/** Names and values below each other. */
+export const fields = (io: Io, pairs: ReadonlyArray<readonly [string, string]>, indent = ""): void => {
+  const width = Math.max(...pairs.map(([name]) => name.length))
+  for (const [name, value] of pairs) io.out(`${indent}${painted(io, "dim", name.padEnd(width))}  ${value}`)
+}
+
+const units = ["B", "KiB", "MiB", "GiB", "TiB"]
+
+export const bytesText = (bytes: number): string => {
+  const power = Math.min(units.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10))
+  return power === 0 ? `${bytes} B` : `${(bytes / 1024 ** power).toFixed(1)} ${units[power]}`
+}
+
+const durations: ReadonlyArray<readonly [number, string]> = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "m"],
+  [1000, "s"],
+  [1, "ms"]
+]
+
+/** `7d`, `90s`: the largest unit that divides it. */
+export const durationText = (ms: number): string => {
+  const [size, unit] = durations.find(([each]) => ms >= each && ms % each === 0) ?? [1, "ms"]
+  return `${ms / size}${unit}`
+}

@@ -1,0 +1,103 @@
+import { parseArgs } from "node:util"
+import { suggest } from "../config/suggest.ts"
+import { usageError } from "./CliError.ts"
+import type { Io } from "./Io.ts"
+
+export interface Option {
+  /** Without its dashes. */
+  readonly name: string
+  /** What its value is called in the help; undefined for a switch. */
+  readonly value: string | undefined
+  readonly isMultiple?: boolean
+  readonly help: string
+}
+
+/** What was written on the command line. */
+export interface Arguments {
+  readonly positionals: ReadonlyArray<string>
+  readonly flag: (name: string) => boolean
+  readonly text: (name: string) => string | undefined
+  readonly texts: (name: string) => ReadonlyArray<string>
+  /** Of the given options, for the configuration. */
+  readonly values: ReadonlyMap<string, unknown>
+}
+
+export interface Command {
+  /** `streams create` */
+  readonly name: string
+  /** `NAME`, `SEQ|TIME`; one that ends in `?` may be left out. */
+  readonly positionals: ReadonlyArray<string>
+  readonly summary: string
+  /** More than a line, for its own help. */
+  readonly description?: string
+  readonly options: ReadonlyArray<Option>
+  /** Imported when it runs: start-up stays short. */
+  readonly run: (args: Arguments, io: Io) => Promise<number>
+}
+
+const looksLikeOption = (text: string): boolean => /^-(?!\d)/.test(text)
+
+/** Throws `CliError` "E_USAGE" for options and positionals that the command does not have. */
+export const parseCommandLine = (command: Command, words: ReadonlyArray<string>): Arguments => {
+  const known = new Map(command.options.map((option) => [option.name, option]))
+  const { tokens } = parseArgs({
+    args: [...words],
+    options: Object.fromEntries(
+      command.options.map(({ name, value }) => [name, { type: value === undefined ? "boolean" : "string" } as const])
+    ),
+    strict: false,
+    allowPositionals: true,
+    tokens: true
+  })
+  const help = `logbrook ${command.name} --help`
+  const positionals: Array<string> = []
+  const values = new Map<string, string | boolean | Array<string>>()
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value)
+    if (token.kind !== "option") continue
+    const option = known.get(token.name)
+    if (option === undefined) {
+      const meant = suggest(token.name, known.keys())
+      throw usageError(`${token.rawName} is no option of ${command.name}`, meant ? `did you mean --${meant}?` : help)
+    }
+    if (option.value === undefined) {
+      if (token.value !== undefined) throw usageError(`--${option.name} takes no value`, help)
+      values.set(option.name, true)
+      continue
+    }
+    if (token.value === undefined || (!token.inlineValue && looksLikeOption(token.value))) {
+      throw usageError(`--${option.name} needs a value`, `--${option.name} ${option.value}`)
+    }
+    if (option.isMultiple === true) {
+      const list = values.get(option.name)
+      values.set(option.name, Array.isArray(list) ? [...list, token.value] : [token.value])
+    } else if (values.has(option.name)) throw usageError(`--${option.name} is given twice`, help)
+    else values.set(option.name, token.value)
+  }
+  throwIfPositionalsWrong(command, positionals)
+  return argumentsOf(positionals, values)
+}
+
+const throwIfPositionalsWrong = ({ name, positionals }: Command, given: ReadonlyArray<string>): void => {
+  const required = positionals.filter((each) => !each.endsWith("?"))
+  const usage = `logbrook ${name} ${positionals.join(" ")}`.trimEnd()
+  if (given.length < required.length) throw usageError(`${required[given.length]} is missing`, usage)
+  if (given.length > positionals.length) throw usageError(`"${given[positionals.length]}" is one too many`, usage)
+}
+
+const argumentsOf = (
+  positionals: ReadonlyArray<string>,
+  values: ReadonlyMap<string, string | boolean | Array<string>>
+): Arguments => ({
+  positionals,
+  values,
+  flag: (name) => values.get(name) === true,
+  text: (name) => {
+    const value = values.get(name)
+    return typeof value === "string" ? value : undefined
+  },
+  texts: (name) => {
+    const value = values.get(name)
+    return Array.isArray(value) ? value : []
+  }
+})

@@ -1,0 +1,219 @@
+import type { Arguments, Command, Option } from "./commandLine.ts"
+import type { Io } from "./Io.ts"
+import { json, offline, url } from "./options.ts"
+
+/** The flags of the server's own settings, in the order of their importance; the rest is for files and variables. */
+const serverOptions: ReadonlyArray<Option> = [
+  { name: "config", value: "FILE", help: "configuration file; else ./logbrook.yaml, else /etc/logbrook/logbrook.yaml" },
+  { name: "data-dir", value: "DIR", help: "where the journal is (./data)" },
+  { name: "host", value: "ADDRESS", help: "the address to listen on (127.0.0.1)" },
+  { name: "mqtt-port", value: "PORT", help: "MQTT (1883); 0 takes any free port, here and below" },
+  { name: "mqtt-ws-port", value: "PORT", help: "MQTT over WebSocket (8083)" },
+  { name: "kafka-port", value: "PORT", help: "Kafka (9092)" },
+  { name: "kafka-advertised", value: "HOST:PORT", help: "what Kafka clients are told to connect to" },
+  { name: "http-port", value: "PORT", help: "HTTP API, health, metrics (18083)" },
+  { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
+  { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (512MB)" },
+  { name: "journal-pacing-ms", value: "DURATION", help: "how long a commit may wait for company (5ms)" },
+  { name: "insecure-listen", value: undefined, help: "listen where others can reach, without authentication" }
+]
+
+const configText: Option = {
+  name: "config",
+  value: "NAME=VALUE",
+  isMultiple: true,
+  help: "a setting under Kafka's name"
+}
+const filter: Option = {
+  name: "filter",
+  value: "FILTER",
+  isMultiple: true,
+  help: "an MQTT topic filter; messages that match one are stored"
+}
+const retention: ReadonlyArray<Option> = [
+  { name: "retention", value: "DURATION", help: "how long records are kept: 7d, 12h, unlimited" },
+  { name: "retention-bytes", value: "SIZE", help: "bytes kept per partition: 10GiB, unlimited" }
+]
+const time: ReadonlyArray<Option> = [
+  { name: "utc", value: undefined, help: "times in UTC (so by default)" },
+  { name: "local", value: undefined, help: "times of this machine's zone" }
+]
+const events: ReadonlyArray<Option> = [
+  {
+    name: "kind",
+    value: "KIND",
+    help: "only actors of this kind: catalog, partition, group, session, retained, shard"
+  },
+  { name: "actor", value: "ACTOR", help: "only this actor: group/orders, partition/sensors/3" },
+  { name: "type", value: "TYPE", help: "only events of this type: RebalanceStarted, RecordsAppended, StateHash" }
+]
+
+type Run = (args: Arguments, io: Io) => Promise<number>
+
+const lazily =
+  <Module>(load: () => Promise<Module>, pick: (module: Module) => Run): Run =>
+  async (args, io) =>
+    pick(await load())(args, io)
+
+const streamsModule = () => import("./streams.ts")
+const groupsModule = () => import("./groups.ts")
+const journalModule = () => import("./journal.ts")
+const configModule = () => import("./configCommands.ts")
+
+/** Every command, in the order of the help. */
+export const commands: ReadonlyArray<Command> = [
+  {
+    name: "serve",
+    positionals: [],
+    summary: "run the server",
+    description: "Settings come from flags, LOGBROOK_* variables, a file, and defaults, in this order.",
+    options: serverOptions,
+    run: lazily(
+      () => import("./serve.ts"),
+      (module) => module.serve
+    )
+  },
+  {
+    name: "streams create",
+    positionals: ["NAME"],
+    summary: "create a stream",
+    description: "With filters it is bound: written by MQTT. Without, it is free: an ordinary Kafka topic.",
+    options: [
+      filter,
+      { name: "partitions", value: "N", help: "16 for a bound stream, 1 for a free one" },
+      { name: "key", value: "EXPR", help: "clientid, topic, topic[N], user-property:NAME or none" },
+      ...retention,
+      configText,
+      url,
+      json
+    ],
+    run: lazily(streamsModule, (module) => module.create)
+  },
+  {
+    name: "streams list",
+    positionals: [],
+    summary: "list streams",
+    options: [url, json],
+    run: lazily(streamsModule, (module) => module.list)
+  },
+  {
+    name: "streams describe",
+    positionals: ["NAME"],
+    summary: "a stream's settings and partitions",
+    options: [url, json],
+    run: lazily(streamsModule, (module) => module.describe)
+  },
+  {
+    name: "streams alter",
+    positionals: ["NAME"],
+    summary: "change filters or settings",
+    description: "The given filters replace all that were there.",
+    options: [
+      filter,
+      ...retention,
+      configText,
+      { name: "reset", value: "NAME", isMultiple: true, help: "take a setting back to its default" },
+      url,
+      json
+    ],
+    run: lazily(streamsModule, (module) => module.alter)
+  },
+  {
+    name: "streams delete",
+    positionals: ["NAME"],
+    summary: "delete a stream and its records",
+    options: [{ name: "yes", value: undefined, help: "do not ask" }, url, json],
+    run: lazily(streamsModule, (module) => module.remove)
+  },
+  {
+    name: "groups list",
+    positionals: [],
+    summary: "list consumer groups with their lag",
+    options: [url, json],
+    run: lazily(groupsModule, (module) => module.list)
+  },
+  {
+    name: "groups describe",
+    positionals: ["GROUP"],
+    summary: "a group's members, offsets and lag",
+    options: [url, json],
+    run: lazily(groupsModule, (module) => module.describe)
+  },
+  {
+    name: "journal tail",
+    positionals: [],
+    summary: "the newest events",
+    options: [
+      { name: "lines", value: "N", help: "how many (20), 1000 at most" },
+      { name: "from", value: "SEQ", help: "the first event to show, instead of the newest" },
+      { name: "follow", value: undefined, help: "and those that come; of a server only" },
+      ...events,
+      ...time,
+      url,
+      offline,
+      { ...json, help: "one JSON document per line" }
+    ],
+    run: lazily(journalModule, (module) => module.tail)
+  },
+  {
+    name: "journal show",
+    positionals: ["SEQ"],
+    summary: "an event with its chain of causes",
+    options: [...time, url, offline, json],
+    run: lazily(journalModule, (module) => module.show)
+  },
+  {
+    name: "journal state",
+    positionals: ["ACTOR"],
+    summary: "an actor as it was at any point",
+    description: "ACTOR: group/orders, partition/sensors/3, session/CLIENT, catalog/0.",
+    options: [
+      {
+        name: "at",
+        value: "SEQ|TIME",
+        help: "just after this event, or at this time (2026-01-31T12:00:00Z); else now"
+      },
+      url,
+      offline,
+      json
+    ],
+    run: lazily(journalModule, (module) => module.state)
+  },
+  {
+    name: "journal diff",
+    positionals: ["ACTOR", "SEQ|TIME", "SEQ|TIME"],
+    summary: "what changed between two points",
+    options: [...time, url, offline, json],
+    run: lazily(journalModule, (module) => module.diff)
+  },
+  {
+    name: "journal verify",
+    positionals: [],
+    summary: "fold the whole journal again and compare all states",
+    description: "Reads the data directory (LOGBROOK_DATA_DIR, else ./data), beside a running server too.",
+    options: [offline, json],
+    run: lazily(journalModule, (module) => module.verify)
+  },
+  {
+    name: "journal replay",
+    positionals: [],
+    summary: "fold everything and count it",
+    description: "Reads the data directory (LOGBROOK_DATA_DIR, else ./data), beside a running server too.",
+    options: [offline, json],
+    run: lazily(journalModule, (module) => module.replay)
+  },
+  {
+    name: "config show",
+    positionals: [],
+    summary: "every setting with its value and origin",
+    options: [...serverOptions, json],
+    run: lazily(configModule, (module) => module.show)
+  },
+  {
+    name: "config check",
+    positionals: [],
+    summary: "tell everything that is wrong with the configuration",
+    options: [...serverOptions, json],
+    run: lazily(configModule, (module) => module.check)
+  }
+]

@@ -1,0 +1,149 @@
+import * as fs from "node:fs"
+import type {
+  At,
+  EventFilter,
+  EventPage,
+  EventView,
+  Past,
+  ShownEvent,
+  StateDiff,
+  StateView
+} from "../tools/journalTools.ts"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { fetchOrThrow, requestJson, type Listed } from "./client.ts"
+import type { Arguments } from "./commandLine.ts"
+import type { Io } from "./Io.ts"
+import { urlOf } from "./options.ts"
+
+/** The past, asked of a server or read from a data directory. */
+export interface JournalSource {
+  readonly last: (count: number, filter: EventFilter) => Promise<EventPage>
+  readonly from: (seq: number, limit: number, filter: EventFilter) => Promise<EventPage>
+  readonly show: (seq: number) => Promise<ShownEvent>
+  /** `at`: a seq, an ISO time, or undefined for now. */
+  readonly state: (actor: string, at: string | undefined) => Promise<StateView>
+  readonly diff: (actor: string, from: string, to: string) => Promise<StateDiff>
+  /** Events as they come, until the server goes; undefined where nothing can come. */
+  readonly follow: ((fromSeq: number, filter: EventFilter) => AsyncIterable<EventView>) | undefined
+  readonly close: () => Promise<void>
+}
+
+const segmentBytes = 512 * 1000 * 1000
+
+/** Opens the journal read-only, beside a running server too. Throws `CliError`. */
+export const openPast = async (
+  directory: string
+): Promise<{ readonly past: Past; readonly close: () => Promise<void> }> => {
+  if (!fs.existsSync(directory)) {
+    throw new CliError(
+      exitCodes.notFound,
+      "E_NO_DATA_DIR",
+      `there is no directory ${directory}`,
+      "name it with --data-dir"
+    )
+  }
+  const [{ LmdbJournal }, { JournalError }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
+    import("@logbrook/core/journal/LmdbJournal"),
+    import("@logbrook/core/journal/Journal"),
+    import("../Broker.ts"),
+    import("@logbrook/core/Limits"),
+    import("../tools/journalTools.ts")
+  ])
+  try {
+    const options = { directory, readOnly: true, segmentBytes, segmentRefsMax: defaultLimits.segmentIndexEntriesMax }
+    const journal = LmdbJournal.open(options)
+    return { past: pastOf(journal, definitions(defaultLimits)), close: () => journal.close() }
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error
+    throw new CliError(exitCodes.failure, `E_JOURNAL_${error.reason.toUpperCase()}`, error.message)
+  }
+}
+
+/** What the tools refuse, as the server would answer it. */
+const refusals = async <A>(run: () => A): Promise<A> => {
+  const { JournalQueryRefused } = await import("../tools/journalTools.ts")
+  try {
+    return run()
+  } catch (error) {
+    if (!(error instanceof JournalQueryRefused)) throw error
+    const isUsage = error.reason === "InvalidActor"
+    throw new CliError(isUsage ? exitCodes.usage : exitCodes.notFound, codes[error.reason], error.message)
+  }
+}
+
+const codes = {
+  UnknownEvent: "E_UNKNOWN_EVENT",
+  UnknownActor: "E_UNKNOWN_ACTOR",
+  InvalidActor: "E_INVALID_ACTOR",
+  Expired: "E_EXPIRED"
+} as const
+
+/** A seq, or a time. */
+export const pointOf = (text: string): At => {
+  if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
+  const timeMs = Date.parse(text)
+  if (Number.isFinite(timeMs)) return { timeMs }
+  throw usageError(`"${text}" is neither a seq nor a time`, "a time is written 2026-01-31T12:00:00Z")
+}
+
+const offline = async (directory: string): Promise<JournalSource> => {
+  const tools = await import("../tools/journalTools.ts")
+  const { past, close } = await openPast(directory)
+  const point = (text: string | undefined): At =>
+    text === undefined ? { seq: past.journal.nextSeq - 1 } : pointOf(text)
+  return {
+    last: (count, filter) => refusals(() => tools.lastEvents(past, count, filter)),
+    from: (seq, limit, filter) => refusals(() => tools.eventsPage(past, seq, limit, filter)),
+    show: (seq) => refusals(() => tools.showEvent(past, seq)),
+    state: (actor, at) => refusals(() => tools.stateAt(past, actor, point(at))),
+    diff: (actor, from, to) => refusals(() => tools.diffStates(past, actor, point(from), point(to))),
+    follow: undefined,
+    close
+  }
+}
+
+const queryOf = (params: object): string => {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(params)) if (value !== undefined) query.set(name, String(value))
+  return String(query)
+}
+
+const online = (url: string): JournalSource => {
+  const base = "/api/v1/journal"
+  const page = async (params: object): Promise<EventPage> => {
+    const { data, meta } = await requestJson<Listed<EventView>>(url, `${base}/events?${queryOf(params)}`)
+    return { events: data, nextSeq: Number(meta.cursor), hasNext: meta.hasnext }
+  }
+  return {
+    last: (last, filter) => page({ last, ...filter }),
+    from: (cursor, limit, filter) => page({ cursor, limit, ...filter }),
+    show: (seq) => requestJson(url, `${base}/events/${seq}`),
+    state: (actor, at) => requestJson(url, `${base}/state?${queryOf({ actor, at })}`),
+    diff: (actor, from, to) => requestJson(url, `${base}/diff?${queryOf({ actor, from, to })}`),
+    follow: (from, filter) => followTail(url, `${base}/tail?${queryOf({ from, ...filter })}`),
+    close: () => Promise.resolve()
+  }
+}
+
+/** The `data` lines of server-sent events. */
+async function* followTail(url: string, path: string): AsyncIterable<EventView> {
+  const response = await fetchOrThrow(url, path, { signal: null })
+  let rest = ""
+  try {
+    for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n")
+      rest = lines.pop()!
+      for (const line of lines) if (line.startsWith("data: ")) yield JSON.parse(line.slice(6)) as EventView
+    }
+  } catch (error) {
+    // The server closes its live views when it stops.
+    if (!(error instanceof TypeError)) throw error
+  }
+}
+
+export const openSource = async (args: Arguments, io: Io): Promise<JournalSource> => {
+  const directory = args.text("data-dir")
+  if (directory === undefined) return online(urlOf(args, io))
+  if (args.text("url") !== undefined) throw usageError("--url and --data-dir exclude each other")
+  return offline(directory)
+}

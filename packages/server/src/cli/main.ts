@@ -1,0 +1,72 @@
+import { suggest } from "../config/suggest.ts"
+import { version } from "../version.ts"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { parseCommandLine, type Command } from "./commandLine.ts"
+import { commands } from "./commands.ts"
+import { printHelp, printOverview } from "./help.ts"
+import { painted, processIo, type Io } from "./Io.ts"
+
+const groups = [...new Set(commands.flatMap(({ name }) => (name.includes(" ") ? [name.split(" ")[0]!] : [])))]
+
+/** The command that the words begin with. Throws `CliError` "E_USAGE". */
+const find = (words: ReadonlyArray<string>): Command => {
+  const [first = "", second = ""] = words
+  const found = commands.find(({ name }) => name === first || name === `${first} ${second}`)
+  if (found !== undefined) return found
+  const named = groups.includes(first) ? `${first} ${second}`.trim() : first
+  const names = commands.map(({ name }) => name)
+  const meant = suggest(`${first} ${second}`.trim(), names) ?? suggest(named, [...names, ...groups])
+  throw usageError(`there is no command "${named}"`, meant ? `did you mean logbrook ${meant}?` : "logbrook --help")
+}
+
+const run = async (words: ReadonlyArray<string>, io: Io): Promise<number> => {
+  const isHelp = words.includes("--help") || words.includes("-h")
+  const plain = words.filter((word) => !word.startsWith("-"))
+  if (words[0] === "--version" || words[0] === "-v") {
+    io.out(version)
+    return exitCodes.ok
+  }
+  if (plain.length === 0 || (plain.length === 1 && groups.includes(plain[0]!)) || words[0] === "help") {
+    if (!isHelp && plain.length > 0 && words[0] !== "help") {
+      printOverview({ ...io, out: io.err }, plain[0])
+      return exitCodes.usage
+    }
+    if (plain.length === 0 && words.length > 0 && !isHelp)
+      throw usageError(`${words[0]} is no option`, "logbrook --help")
+    printOverview(
+      io,
+      groups.find((group) => group === plain.at(-1))
+    )
+    return exitCodes.ok
+  }
+  const command = find(words)
+  if (isHelp) {
+    printHelp(io, command)
+    return exitCodes.ok
+  }
+  return command.run(parseCommandLine(command, words.slice(command.name.split(" ").length)), io)
+}
+
+/** The exit code; everything that is wrong has been said on stderr. */
+export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<number> => {
+  try {
+    return await run(words, io)
+  } catch (error) {
+    const onErr = { ...io, isTty: io.isErrTty }
+    if (error instanceof CliError) {
+      io.err(`${painted(onErr, "red", `error[${error.code}]`)}: ${error.message}`)
+      if (error.hint !== undefined) io.err(`${painted(onErr, "dim", "hint")}: ${error.hint}`)
+      return error.exitCode
+    }
+    io.err(`${painted(onErr, "red", "error[E_DEFECT]")}: ${error instanceof Error ? error.stack : String(error)}`)
+    return exitCodes.failure
+  }
+}
+
+/** Of this process. A reader that has gone, such as `head`, ends it quietly. */
+export const runMain = async (): Promise<void> => {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.failure)
+  })
+  process.exitCode = await runCli(process.argv.slice(2), processIo())
+}

@@ -1,0 +1,33 @@
+import type { Arguments, Option } from "./commandLine.ts"
+import { usageError } from "./CliError.ts"
+import type { Io } from "./Io.ts"
+
+export const json: Option = { name: "json", value: undefined, help: "one JSON document instead of text" }
+export const url: Option = {
+  name: "url",
+  value: "URL",
+  help: "the server; else LOGBROOK_URL, else http://127.0.0.1:18083"
+}
+export const offline: Option = {
+  name: "data-dir",
+  value: "DIR",
+  help: "read a data directory instead of asking a server; a running server does not mind"
+}
+
+export const defaultUrl = "http://127.0.0.1:18083"
+
+export const urlOf = (args: Arguments, { env }: Io): string => args.text("url") ?? env["LOGBROOK_URL"] ?? defaultUrl
+
+/** Throws `CliError` for a text that is no whole number of at least `min`. */
+export const numberOption = (args: Arguments, name: string, min: number, byDefault: number): number => {
+  const text = args.text(name)
+  if (text === undefined) return byDefault
+  const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN
+  if (value >= min) return value
+  throw usageError(`--${name} takes a whole number, ${min} at least, not "${text}"`)
+}
+
+export const seqOf = (text: string): number => {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw usageError(`"${text}" is no seq: a whole number, as in the first column of logbrook journal tail`)
+}

@@ -1,0 +1,146 @@
+import type { Config } from "../config/Config.ts"
+import { makeLog } from "../Log.ts"
+import type { RunningServer } from "../Server.ts"
+import { version } from "../version.ts"
+import { CliError, exitCodes } from "./CliError.ts"
+import type { Arguments } from "./commandLine.ts"
+import { configOf } from "./configFiles.ts"
+import { painted, type Io } from "./Io.ts"
+
+const stopTimeoutMs = 10_000
+
+const flags = { mqtt: "--mqtt-port", mqttWs: "--mqtt-ws-port", kafka: "--kafka-port", http: "--http-port" } as const
+const protocols = { mqtt: "MQTT", mqttWs: "MQTT over WebSocket", kafka: "Kafka", http: "HTTP" } as const
+
+const journalHints = {
+  Locked: "stop that process, or name another directory with --data-dir",
+  UnknownFormat: "it was written by another version of Logbrook, or is none of its directories",
+  Gap: "a segment is missing: restore the directory from a backup",
+  Corrupt: "the disk gave back something else than was written: logbrook journal verify tells where",
+  Io: undefined
+} as const
+
+/** What a start can fail with, said so that one can do something about it. */
+const startError = async (config: Config, error: unknown): Promise<unknown> => {
+  const [{ JournalError }, { ListenFailed }] = await Promise.all([
+    import("@logbrook/core/journal/Journal"),
+    import("../Server.ts")
+  ])
+  if (error instanceof JournalError) {
+    const code = `E_JOURNAL_${error.reason.replaceAll(/\B[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+    return new CliError(exitCodes.failure, code, error.message, journalHints[error.reason])
+  }
+  if (error instanceof ListenFailed) {
+    const { code, what, port } = error
+    const place = `${protocols[what]} cannot listen on ${config.host} port ${port}`
+    if (code !== "EADDRINUSE") return new CliError(exitCodes.failure, "E_LISTEN", `${place}: ${error.message}`)
+    const hint = `choose another with ${flags[what]}, or stop the program that has it`
+    return new CliError(exitCodes.failure, "E_PORT_TAKEN", `${place}: the port is taken`, hint)
+  }
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === "EACCES" || code === "ENOTDIR" || code === "EROFS" || code === "ENOSPC") {
+    return new CliError(exitCodes.failure, "E_DATA_DIR", `${config.dataDir} cannot be used: ${message}`)
+  }
+  return error
+}
+
+/** Where a name is shown that people can click or copy. */
+const shownHost = (host: string): string => (host.includes(":") ? `[${host}]` : host)
+
+const recoveryText = ({ broker, recovery }: RunningServer): string => {
+  const streams = `${broker.directory.all().size} streams`
+  if (recovery.events === 0) return `${streams}, a new journal`
+  const events = recovery.events.toLocaleString("en-US")
+  return `${streams}, ${events} events replayed in ${(recovery.durationMs / 1000).toFixed(1)} s`
+}
+
+const banner = (config: Config, io: Io, server: RunningServer): void => {
+  const { ports } = server
+  const host = shownHost(config.host)
+  const own = io.env["npm_lifecycle_event"] === undefined ? "logbrook" : "npm run -s logbrook --"
+  const url = ports.http === 18_083 ? "" : ` --url http://${host}:${ports.http}`
+  const line = (name: string, text: string): void => io.out(`  ${painted(io, "dim", name.padEnd(16))}${text}`)
+  io.out(`${painted(io, "bold", `Logbrook ${version}`)} on Node.js ${process.versions.node}`)
+  line("data", `${config.dataDir} (${recoveryText(server)})`)
+  line("MQTT", `${host}:${ports.mqtt}`)
+  line("MQTT WebSocket", `ws://${host}:${ports.mqttWs}/mqtt`)
+  line("Kafka", `${host}:${ports.kafka}`)
+  line("HTTP", `http://${host}:${ports.http}`)
+  io.out("")
+  io.out(`  ${own} streams create sensors --filter 'sensors/#'${url}`)
+  io.out(`  mosquitto_pub -p ${ports.mqtt} -i dev1 -q 1 -t sensors/1 -m '{"celsius":21}'`)
+  io.out(`  kcat -b ${host}:${ports.kafka} -C -t sensors -o beginning`)
+  io.out("")
+}
+
+interface Signals {
+  /** Resolves with the first SIGINT or SIGTERM. */
+  readonly first: Promise<NodeJS.Signals>
+  readonly ignore: () => void
+}
+
+/** A second signal forces: the process ends at once. */
+const listenToSignals = (io: Io): Signals => {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  let seen = 0
+  const on = (signal: NodeJS.Signals): void => {
+    if (++seen > 1) {
+      io.err("forced")
+      process.exit(exitCodes.interrupted)
+    }
+    resolve(signal)
+  }
+  process.on("SIGINT", on)
+  process.on("SIGTERM", on)
+  return {
+    first: promise,
+    ignore: () => {
+      process.off("SIGINT", on)
+      process.off("SIGTERM", on)
+    }
+  }
+}
+
+const stopInTime = async (server: RunningServer): Promise<boolean> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), stopTimeoutMs)
+  })
+  const stopped = await Promise.race([server.stop().then(() => true), late])
+  clearTimeout(timer)
+  return stopped
+}
+
+/** Runs until a signal, or until the server cannot go on. */
+export const serve = async (args: Arguments, io: Io): Promise<number> => {
+  const { config } = await configOf(args, io)
+  const signals = listenToSignals(io)
+  const log = makeLog(config.log.level, process.stderr, Date.now)
+  const { startServer } = await import("../Server.ts")
+  let server: RunningServer
+  try {
+    server = await startServer(config, log)
+  } catch (error) {
+    signals.ignore()
+    throw await startError(config, error)
+  }
+  banner(config, io, server)
+  if (config.insecureListen) log.warn("anyone who reaches this host may read and write: nobody is authenticated")
+  const end = await Promise.race([
+    signals.first.then((signal) => ({ signal })),
+    server.died.then((reason) => ({ reason }))
+  ])
+  if ("reason" in end) {
+    // A journal that has failed may never finish its writes: nothing is waited for.
+    io.err(`error[E_DIED]: ${end.reason}`)
+    io.err("hint: everything that was acknowledged is durable; start again once the cause is gone")
+    process.exit(exitCodes.failure)
+  }
+  log.info("stopping", { signal: end.signal })
+  if (await stopInTime(server)) {
+    log.info("stopped")
+    return exitCodes.ok
+  }
+  io.err(`error[E_STOP_TIMEOUT]: not stopped within ${stopTimeoutMs / 1000} s`)
+  process.exit(exitCodes.failure)
+}

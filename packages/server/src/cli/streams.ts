@@ -1,0 +1,140 @@
+import { durationMs, sizeBytes } from "../config/values.ts"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { listAll, requestJson } from "./client.ts"
+import type { Arguments } from "./commandLine.ts"
+import { bytesText, durationText, fields, table, type Io } from "./Io.ts"
+import { numberOption, urlOf } from "./options.ts"
+
+interface StreamSummary {
+  readonly name: string
+  readonly topicId: string
+  readonly kind: string
+  readonly filters: ReadonlyArray<string>
+  readonly partitions: number
+  readonly key: string
+  readonly createdAt: string
+  readonly records: number
+  readonly bytes: number
+}
+
+interface StreamDetails extends StreamSummary {
+  readonly retentionMs: number
+  readonly retentionBytes: number
+  readonly config: Readonly<Record<string, string>>
+  readonly partitionDetails: ReadonlyArray<{
+    readonly partition: number
+    readonly startOffset: number
+    readonly highWatermark: number
+    readonly bytes: number
+  }>
+}
+
+const pathOf = (name: string): string => `/api/v1/streams/${encodeURIComponent(name)}`
+
+/** `7d`, `512MB`, or `unlimited`. */
+const limitText = (name: string, text: string, parse: (value: unknown) => number | undefined): string => {
+  const value = text === "unlimited" || text === "-1" ? -1 : parse(text)
+  if (value !== undefined) return String(value)
+  throw usageError(`--${name} takes ${name === "retention" ? "7d, 12h" : "512MB, 10GiB"} or unlimited, not "${text}"`)
+}
+
+const configOf = (args: Arguments): Record<string, string> => {
+  const config: Record<string, string> = {}
+  for (const pair of args.texts("config")) {
+    const [, name, value] = /^([a-z.]+)=(.*)$/.exec(pair) ?? []
+    if (name === undefined || value === undefined) throw usageError(`--config takes NAME=VALUE, not "${pair}"`)
+    config[name] = value
+  }
+  const [retention, bytes] = [args.text("retention"), args.text("retention-bytes")]
+  if (retention !== undefined) config["retention.ms"] = limitText("retention", retention, durationMs)
+  if (bytes !== undefined) config["retention.bytes"] = limitText("retention-bytes", bytes, sizeBytes)
+  return config
+}
+
+const printStream = (io: Io, stream: StreamDetails): void => {
+  const pairs: Array<readonly [string, string]> = [
+    ["name", stream.name],
+    ["kind", stream.kind === "bound" ? `bound to ${stream.filters.join(", ")}` : "free"],
+    ["key", stream.key],
+    ["retention", stream.retentionMs < 0 ? "unlimited" : durationText(stream.retentionMs)],
+    ["retention bytes", stream.retentionBytes < 0 ? "unlimited" : `${bytesText(stream.retentionBytes)} per partition`],
+    ["topic id", stream.topicId],
+    ["created", stream.createdAt],
+    ["records", String(stream.records)],
+    ["size", bytesText(stream.bytes)]
+  ]
+  fields(io, [...pairs, ...Object.entries(stream.config)])
+  io.out("")
+  const rows = stream.partitionDetails.map(({ partition, startOffset, highWatermark, bytes }) =>
+    [partition, startOffset, highWatermark, highWatermark - startOffset, bytes].map(String)
+  )
+  table(io, ["PARTITION", "START", "END", "RECORDS", "BYTES"], rows)
+}
+
+const shown = (args: Arguments, io: Io, stream: StreamDetails): number => {
+  if (args.flag("json")) io.out(JSON.stringify(stream, null, 2))
+  else printStream(io, stream)
+  return exitCodes.ok
+}
+
+export const create = async (args: Arguments, io: Io): Promise<number> => {
+  const stream = await requestJson<StreamDetails>(urlOf(args, io), "/api/v1/streams", "POST", {
+    name: args.positionals[0],
+    filters: args.texts("filter"),
+    partitions: numberOption(args, "partitions", 1, -1),
+    ...(args.text("key") === undefined ? {} : { key: args.text("key") }),
+    config: configOf(args)
+  })
+  return shown(args, io, stream)
+}
+
+export const list = async (args: Arguments, io: Io): Promise<number> => {
+  const streams = await listAll<StreamSummary>(urlOf(args, io), "/api/v1/streams")
+  if (args.flag("json")) {
+    io.out(JSON.stringify(streams, null, 2))
+    return exitCodes.ok
+  }
+  const rows = streams.map(({ name, kind, filters, partitions, records, bytes }) => [
+    name,
+    kind,
+    String(partitions),
+    String(records),
+    bytesText(bytes),
+    filters.join(" ")
+  ])
+  table(io, ["NAME", "KIND", "PARTITIONS", "RECORDS", "SIZE", "FILTERS"], rows)
+  if (rows.length === 0 && io.isTty) io.err("no streams yet: logbrook streams create sensors --filter 'sensors/#'")
+  return exitCodes.ok
+}
+
+export const describe = async (args: Arguments, io: Io): Promise<number> =>
+  shown(args, io, await requestJson<StreamDetails>(urlOf(args, io), pathOf(args.positionals[0]!)))
+
+export const alter = async (args: Arguments, io: Io): Promise<number> => {
+  const filters = args.texts("filter")
+  const config: Record<string, string | null> = configOf(args)
+  for (const name of args.texts("reset")) config[name] = null
+  if (filters.length === 0 && Object.keys(config).length === 0) throw usageError("there is nothing to change")
+  const body = { ...(filters.length === 0 ? {} : { filters }), config }
+  return shown(args, io, await requestJson<StreamDetails>(urlOf(args, io), pathOf(args.positionals[0]!), "PATCH", body))
+}
+
+/** Asks on a terminal; elsewhere `--yes` says it. */
+const confirm = async (io: Io, question: string): Promise<boolean> => {
+  if (!io.isTty || process.stdin.isTTY !== true) {
+    throw new CliError(exitCodes.usage, "E_CONFIRM", "nobody can be asked: this deletes data", "add --yes")
+  }
+  const { createInterface } = await import("node:readline/promises")
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await lines.question(`${question} [y/N] `)
+  lines.close()
+  return /^y(es)?$/i.test(answer.trim())
+}
+
+export const remove = async (args: Arguments, io: Io): Promise<number> => {
+  const name = args.positionals[0]!
+  if (!args.flag("yes") && !(await confirm(io, `delete the stream ${name} and its records?`))) return exitCodes.failure
+  const deleted = await requestJson<{ readonly topicId: string }>(urlOf(args, io), pathOf(name), "DELETE")
+  io.out(args.flag("json") ? JSON.stringify({ name, ...deleted }) : `deleted ${name}`)
+  return exitCodes.ok
+}
