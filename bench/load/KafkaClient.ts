@@ -1,0 +1,116 @@
+import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
+import * as net from "node:net"
+
+const prefixBytes = 4
+const readBytes = 1024 * 1024
+const fetchVersion = 12
+const listOffsetsVersion = 5
+const latest = -1
+
+/** One connection, one request at a time. A response's record bytes are views that the next request overwrites. */
+export class KafkaClient {
+  readonly #socket: net.Socket
+  #frame = Buffer.allocUnsafeSlow(readBytes)
+  #have = 0
+  #correlationId = 0
+  #answered: PromiseWithResolvers<Buffer> | undefined
+
+  private constructor(port: number) {
+    this.#socket = net.connect({
+      port,
+      host: "127.0.0.1",
+      noDelay: true,
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(readBytes),
+        callback: (bytes, buffer) => {
+          this.#took(buffer as Buffer, bytes)
+          return true
+        }
+      }
+    })
+    const failed = (error: Error) => this.#answered?.reject(error)
+    this.#socket.on("error", failed)
+    this.#socket.on("close", () => failed(new Error("the connection was closed by the server")))
+  }
+
+  static async connect(port: number): Promise<KafkaClient> {
+    const client = new KafkaClient(port)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    client.#socket.once("connect", resolve)
+    client.#socket.once("error", reject)
+    await promise
+    return client
+  }
+
+  async request<A extends AnyApi>(api: A, version: number, value: RequestInputOf<A>): Promise<ResponseOf<A>> {
+    const answered = (this.#answered = Promise.withResolvers<Buffer>())
+    this.#have = 0
+    const header = { correlationId: ++this.#correlationId, clientId: "bench" }
+    for (const chunk of encodeRequestFrame(api, version, header, value)) this.#socket.write(chunk)
+    const frame = await answered.promise
+    const { bodyOffset } = decodeResponseHeader(frame, api, version)
+    return api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>
+  }
+
+  #took(chunk: Buffer, bytes: number): void {
+    if (this.#have + bytes > this.#frame.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(this.#frame.length * 2, this.#have + bytes))
+      this.#frame.copy(grown, 0, 0, this.#have)
+      this.#frame = grown
+    }
+    chunk.copy(this.#frame, this.#have, 0, bytes)
+    this.#have += bytes
+    const size = this.#have < prefixBytes ? Infinity : this.#frame.readInt32BE(0)
+    if (this.#have === prefixBytes + size) this.#answered?.resolve(this.#frame.subarray(prefixBytes, this.#have))
+  }
+
+  /** Record batches of each partition that has any, from its offset on. Throws at a partition's error. */
+  async fetch(
+    topic: string,
+    offsets: ReadonlyMap<number, number>,
+    options: { readonly maxWaitMs: number; readonly partitionBytesMax: number; readonly bytesMax: number }
+  ): Promise<Array<{ readonly partition: number; readonly records: Uint8Array }>> {
+    const partitions = Array.from(offsets, ([partition, fetchOffset]) => ({
+      partition,
+      fetchOffset,
+      partitionMaxBytes: options.partitionBytesMax
+    }))
+    const { errorCode, responses } = await this.request(Fetch, fetchVersion, {
+      maxWaitMs: options.maxWaitMs,
+      minBytes: 1,
+      maxBytes: options.bytesMax,
+      topics: [{ topic, partitions }],
+      forgottenTopicsData: []
+    })
+    if (errorCode !== 0) throw new Error(`Fetch of ${topic}: error ${errorCode}`)
+    return responses.flatMap((one) =>
+      one.partitions.flatMap(({ partitionIndex, errorCode, records }) => {
+        if (errorCode !== 0) throw new Error(`Fetch of ${topic}-${partitionIndex}: error ${errorCode}`)
+        return records === null || records.length === 0 ? [] : [{ partition: partitionIndex, records }]
+      })
+    )
+  }
+
+  /** The high watermark of every partition. */
+  async highWatermarks(topic: string, partitions: number): Promise<Array<number>> {
+    const asked = Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp: latest }))
+    const { topics } = await this.request(ListOffsets, listOffsetsVersion, {
+      replicaId: -1,
+      topics: [{ name: topic, partitions: asked }]
+    })
+    const marks = Array.from({ length: partitions }, () => 0)
+    for (const { partitionIndex, errorCode, offset } of topics[0]?.partitions ?? []) {
+      if (errorCode !== 0) throw new Error(`ListOffsets of ${topic}-${partitionIndex}: error ${errorCode}`)
+      marks[partitionIndex] = offset
+    }
+    return marks
+  }
+
+  close(): void {
+    this.#answered = undefined
+    this.#socket.destroy()
+  }
+}

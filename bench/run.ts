@@ -1,0 +1,95 @@
+// One command for all that is measured beside other servers: `node bench/run.ts [scenario…] [options]` after a build.
+import { writeFileSync } from "node:fs"
+import { cpus, tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { LoadProcess } from "./load/LoadProcess.ts"
+import { describeMachine, formatBars, formatTable } from "./report.ts"
+import { deviceWrites } from "./scenarios/deviceWrites.ts"
+import { footprint } from "./scenarios/footprint.ts"
+import { kafkaThroughput } from "./scenarios/kafkaThroughput.ts"
+import { latency } from "./scenarios/latency.ts"
+import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
+import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
+
+const mqtt = (name: string, payloadBytes: number, qos: 0 | 1, mosquitto: number, aedes: number): [string, Scenario] => {
+  const acks = qos === 1 ? { messagesPerAck: 1, window: 50 } : { messagesPerAck: 100, window: 2 }
+  const shape = { connections: 200, payloadBytes, refillAt: 1, ...acks }
+  const bounds = new Map([
+    ["mosquitto", mosquitto],
+    ["aedes", aedes]
+  ])
+  return [name, mqttThroughput(name, shape, bounds)]
+}
+
+/** In the order of a whole run. */
+const scenarios: ReadonlyMap<string, Scenario> = new Map([
+  mqtt("qos1-100", 100, 1, 4, 1.5),
+  mqtt("qos0-100", 100, 0, 3, 2),
+  mqtt("qos1-1k", 1000, 1, 2, 0.8),
+  mqtt("qos0-1k", 1000, 0, 2, 0.8),
+  ["kafka", kafkaThroughput],
+  ["latency", latency],
+  ["device-writes", deviceWrites],
+  ["footprint", footprint]
+])
+
+const usage = `node bench/run.ts [scenario...] [--quick] [--rounds N] [--slice-ms N] [--server-cpus 0] [--client-cpus 1] [--json FILE]
+scenarios: ${Array.from(scenarios.keys()).join(", ")}; all of them when none is named`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    "slice-ms": { type: "string" },
+    "server-cpus": { type: "string", default: "0" },
+    "client-cpus": { type: "string", default: cpus().length > 1 ? "1" : "0" },
+    json: { type: "string", default: join(tmpdir(), "logbrook-bench.json") },
+    help: { type: "boolean", default: false }
+  }
+})
+
+const count = (given: string | undefined, byDefault: number): number => {
+  const number = given === undefined ? byDefault : Number(given)
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${given} is not a whole number above 0\n${usage}`)
+  return number
+}
+
+const run = async (names: ReadonlyArray<string>): Promise<void> => {
+  const machine = await describeMachine()
+  console.log(JSON.stringify(machine))
+  const { quick, json } = values
+  const load = new LoadProcess(values["client-cpus"])
+  const bench: Bench = {
+    load,
+    serverCpus: values["server-cpus"],
+    clientCpus: values["client-cpus"],
+    rounds: count(values.rounds, quick ? 2 : 5),
+    sliceMs: count(values["slice-ms"], quick ? 1000 : 3000),
+    isQuick: quick,
+    progress: (line) => process.stderr.write(`${line}\n`)
+  }
+  const began = new Date()
+  const outcomes: Array<Outcome> = []
+  try {
+    for (const name of names) {
+      const outcome = await scenarios.get(name)!(bench)
+      outcomes.push(outcome)
+      for (const table of outcome.tables) console.log(formatTable(table))
+    }
+  } finally {
+    await load.stop()
+  }
+  console.log(formatBars(outcomes))
+  const seconds = Math.round((Date.now() - began.getTime()) / 1000)
+  writeFileSync(json, JSON.stringify({ began, seconds, quick, machine, outcomes }, undefined, 2))
+  console.log(`\n${seconds} s; everything measured is in ${json}`)
+}
+
+const names = positionals.length === 0 ? Array.from(scenarios.keys()) : positionals
+const unknown = names.filter((name) => !scenarios.has(name))
+if (values.help || unknown.length > 0) {
+  console.log(unknown.length > 0 ? `no scenario ${unknown.join(", ")}\n${usage}` : usage)
+  process.exitCode = unknown.length > 0 ? 2 : 0
+} else await run(names)

@@ -1,0 +1,54 @@
+import { startLogbrook } from "../servers/logbrook.ts"
+import { pause, rssBytes } from "../servers/processes.ts"
+import { median, thousands } from "../stats.ts"
+import type { Scenario } from "./Scenario.ts"
+
+/** How long V8 gets to collect what the connecting left behind. */
+const settleMs = 12_000
+const quickSettleMs = 3000
+
+/** Start-up from an empty directory, the idle server, and what a connection that says nothing costs. */
+export const footprint: Scenario = async ({ load, serverCpus, rounds, isQuick }) => {
+  const readyMs: Array<number> = []
+  for (let round = 0; round < rounds; round++) {
+    const server = await startLogbrook(serverCpus)
+    readyMs.push(server.readyMs)
+    await server.stop()
+  }
+  const server = await startLogbrook(serverCpus)
+  const settle = () => pause(isQuick ? quickSettleMs : settleMs)
+  const counts = isQuick ? [500, 1500] : [1000, 4000]
+  const rss: Array<number> = []
+  try {
+    await settle()
+    const idleBytes = rssBytes(server.pid)
+    for (const connections of counts) {
+      const open = await load.call("idle", { name: "idle", port: server.mqttPort, connections })
+      if (open !== connections) throw new Error(`${open} of ${connections} connections are open`)
+      await settle()
+      rss.push(rssBytes(server.pid))
+    }
+    await load.call("endIdle", { name: "idle" })
+    const perConnection = (rss[1]! - rss[0]!) / (counts[1]! - counts[0]!)
+    const ready = median(readyMs)
+    const columns = ["what", "measured"]
+    const rows = [
+      ["ready from an empty directory, ms", `${ready.toFixed(0)} (${readyMs.map((ms) => ms.toFixed(0)).join(", ")})`],
+      ["idle server, RSS MB", (idleBytes / 1e6).toFixed(1)],
+      ...counts.map((count, index) => [
+        `with ${thousands(count)} idle connections, RSS MB`,
+        (rss[index]! / 1e6).toFixed(1)
+      ]),
+      ["an idle connection between the two, kB", (perConnection / 1000).toFixed(2)]
+    ]
+    const bars = [
+      { what: "ready from an empty directory", measured: ready, unit: "ms", bound: { atMost: 1000 } },
+      { what: "idle server", measured: idleBytes / 1e6, unit: "MB", bound: { atMost: 120 } },
+      { what: "idle connection", measured: perConnection / 1000, unit: "kB", bound: { atMost: 8 } }
+    ]
+    const raw = { readyMs, idleBytes, counts, rss }
+    return { scenario: "footprint", tables: [{ title: "footprint", columns, rows }], bars, raw }
+  } finally {
+    await server.stop()
+  }
+}

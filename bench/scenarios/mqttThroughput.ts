@@ -1,0 +1,120 @@
+import type { LoadShape, Slice } from "../load/MqttLoad.ts"
+import { startAedes } from "../servers/aedes.ts"
+import { createStream, startLogbrook } from "../servers/logbrook.ts"
+import { mosquittoVersion, startMosquitto } from "../servers/mosquitto.ts"
+import { cpuMs, machineBusyMs, rssBytes } from "../servers/processes.ts"
+import type { Server } from "../servers/Server.ts"
+import { median, quantile, thousands } from "../stats.ts"
+import type { Bar, Bench, Outcome, Scenario } from "./Scenario.ts"
+
+const partitions = 16
+const stream = "sensors"
+
+interface Sample extends Slice {
+  readonly perSecond: number
+  readonly serverCpuUs: number
+  readonly clientCpuUs: number
+  /** CPU of neither server nor clients, as a share of one core: how noisy the machine was. */
+  readonly foreignCores: number
+  readonly rssMb: number
+}
+
+const sample = async ({ load }: Bench, server: Server, durationMs: number): Promise<Sample> => {
+  const cpuBefore = cpuMs(server.pid)
+  const busyBefore = machineBusyMs()
+  const slice = await load.call("slice", { name: server.name, durationMs })
+  const serverMs = cpuMs(server.pid) - cpuBefore
+  const foreignMs = machineBusyMs() - busyBefore - serverMs - slice.clientCpuMs
+  return {
+    ...slice,
+    perSecond: (slice.messages * 1000) / slice.elapsedMs,
+    serverCpuUs: (serverMs * 1000) / slice.messages,
+    clientCpuUs: (slice.clientCpuMs * 1000) / slice.messages,
+    foreignCores: Math.max(0, foreignMs / slice.elapsedMs),
+    rssMb: rssBytes(server.pid) / 1e6
+  }
+}
+
+const row = (name: string, samples: ReadonlyArray<Sample>, own: ReadonlyArray<Sample>): Array<string> => {
+  const of = (pick: (sample: Sample) => number) => samples.map(pick)
+  const ratios = own.map((sample, index) => sample.perSecond / samples[index]!.perSecond)
+  const spread = `${quantile(ratios, 0).toFixed(2)}-${quantile(ratios, 1).toFixed(2)}`
+  return [
+    name,
+    thousands(median(of((each) => each.perSecond))),
+    median(of((each) => each.serverCpuUs)).toFixed(2),
+    median(of((each) => each.clientCpuUs)).toFixed(2),
+    median(of((each) => each.rssMb)).toFixed(0),
+    samples === own ? "" : `${median(ratios).toFixed(2)} (${spread})`,
+    median(of((each) => each.foreignCores)).toFixed(2)
+  ]
+}
+
+const columns = [
+  "server",
+  "messages/s",
+  "CPU µs/msg",
+  "client µs/msg",
+  "RSS MB",
+  "Logbrook is × (range)",
+  "foreign cores"
+]
+
+/** Every message that was acknowledged is below a high watermark, and none twice. */
+const checkStored = async ({ load }: Bench, kafkaPort: number, acknowledged: number): Promise<void> => {
+  const stored = await load.call("stored", { port: kafkaPort, topic: stream, partitions })
+  if (stored !== acknowledged) throw new Error(`${acknowledged} messages were acknowledged, ${stored} are stored`)
+}
+
+const startAll = async (
+  cpus: string
+): Promise<{ own: Awaited<ReturnType<typeof startLogbrook>>; all: Array<Server> }> => {
+  const own = await startLogbrook(cpus)
+  await createStream(own, { name: stream, filters: ["sensors/+/data"], partitions })
+  const peers: Array<Server> = [await startAedes(cpus)]
+  if ((await mosquittoVersion()) !== undefined) {
+    peers.push(await startMosquitto(cpus, false), await startMosquitto(cpus, true))
+  }
+  return { own, all: [own, ...peers] }
+}
+
+/** Interleaved slices: every round loads each server once, the others being idle. */
+export const mqttThroughput =
+  (scenario: string, shape: LoadShape, bounds: ReadonlyMap<string, number>): Scenario =>
+  async (bench): Promise<Outcome> => {
+    const { own, all } = await startAll(bench.serverCpus)
+    const samples = new Map<string, Array<Sample>>(all.map(({ name }) => [name, []]))
+    let acknowledged = 0
+    try {
+      for (const { name, mqttPort } of all) await bench.load.call("connect", { name, port: mqttPort, shape })
+      for (let round = -1; round < bench.rounds; round++) {
+        for (const server of all) {
+          const taken = await sample(bench, server, bench.sliceMs)
+          if (server === own) acknowledged += taken.messages
+          if (round >= 0) samples.get(server.name)!.push(taken)
+        }
+        if (round >= 0) bench.progress(`${scenario}: round ${round + 1} of ${bench.rounds}`)
+      }
+      for (const { name } of all) await bench.load.call("disconnect", { name })
+      await checkStored(bench, own.kafkaPort, acknowledged)
+    } finally {
+      for (const server of all) await server.stop()
+    }
+    const ours = samples.get(own.name)!
+    const bars = Array.from(samples).flatMap(([name, theirs]): Array<Bar> => {
+      const atLeast = bounds.get(name)
+      if (theirs === ours) return []
+      const measured = median(ours.map((each, index) => each.perSecond / theirs[index]!.perSecond))
+      return [
+        {
+          what: `${scenario}: messages/s beside ${name}`,
+          measured,
+          unit: "×",
+          bound: atLeast === undefined ? undefined : { atLeast }
+        }
+      ]
+    })
+    const rows = Array.from(samples, ([name, theirs]) => row(name, theirs, ours))
+    const title = `${scenario}: ${shape.connections} connections, ${shape.payloadBytes} B payload`
+    return { scenario, tables: [{ title, columns, rows }], bars, raw: { shape, samples: Object.fromEntries(samples) } }
+  }

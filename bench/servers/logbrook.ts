@@ -1,0 +1,74 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { freePort, start, until, type Started } from "./processes.ts"
+import type { Server } from "./Server.ts"
+
+export interface Logbrook extends Server {
+  readonly kafkaPort: number
+  readonly httpPort: number
+  readonly dataDir: string
+  /** From the process's start to the first "ready". */
+  readonly readyMs: number
+  /** Blocks that the data directory has on the disk. */
+  readonly storedBytes: () => number
+}
+
+const program = fileURLToPath(new URL("../../packages/server/dist/bin.js", import.meta.url))
+const blockBytes = 512
+
+/** Its limits guard against one address and a storm of connections: here all load comes from one address. */
+const limits = {
+  LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "10000",
+  LOGBROOK_LIMITS_NEW_CONNECTIONS_PER_SECOND_MAX: "10000"
+}
+
+/** An empty data directory, the defaults, and the two limits above. */
+export const startLogbrook = async (cpus: string, nodeArgs: ReadonlyArray<string> = []): Promise<Logbrook> => {
+  const dataDir = mkdtempSync(join(tmpdir(), "bench-logbrook-"))
+  const [mqttPort, kafkaPort, wsPort, httpPort] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort()
+  ]
+  const ports = ["--mqtt-port", mqttPort, "--kafka-port", kafkaPort, "--mqtt-ws-port", wsPort, "--http-port", httpPort]
+  const args = [...nodeArgs, program, "serve", "--data-dir", join(dataDir, "data"), ...ports.map(String)]
+  const began = performance.now()
+  const started = start(cpus, process.execPath, args, { env: { ...limits, LOGBROOK_LOG_LEVEL: "warn" } })
+  await until("logbrook is ready", 15_000, async () => isReady(started, httpPort)).catch((error: Error) => {
+    throw new Error(`${error.message}; ${started.said()}`)
+  })
+  const readyMs = performance.now() - began
+  const stop = async () => {
+    await started.stop()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+  const storedBytes = () => blocksUnder(dataDir) * blockBytes
+  return { name: "logbrook", pid: started.pid, mqttPort, kafkaPort, httpPort, dataDir, readyMs, storedBytes, stop }
+}
+
+const isReady = async ({ child, said }: Started, httpPort: number): Promise<boolean> => {
+  if (child.exitCode !== null) throw new Error(said())
+  return (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).ok
+}
+
+const blocksUnder = (directory: string): number =>
+  readdirSync(directory, { recursive: true, encoding: "utf8" }).reduce(
+    (sum, name) => sum + statSync(join(directory, name)).blocks,
+    0
+  )
+
+/** Without filters: a stream that Kafka clients write. Rejects with what the server says. */
+export const createStream = async (
+  { httpPort }: Logbrook,
+  stream: { readonly name: string; readonly filters: ReadonlyArray<string>; readonly partitions: number }
+): Promise<void> => {
+  const response = await fetch(`http://127.0.0.1:${httpPort}/api/v1/streams`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(stream)
+  })
+  if (!response.ok) throw new Error(`the stream ${stream.name}: ${response.status} ${await response.text()}`)
+}

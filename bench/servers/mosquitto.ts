@@ -1,0 +1,28 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { freePort, isListening, output, start, until } from "./processes.ts"
+import type { Server } from "./Server.ts"
+
+/** As it is shipped, a listener apart; `isPersistent`: its database is written at exit and every half hour, never per message. */
+export const startMosquitto = async (cpus: string, isPersistent: boolean): Promise<Server> => {
+  const directory = mkdtempSync(join(tmpdir(), "bench-mosquitto-"))
+  const mqttPort = await freePort()
+  const config = join(directory, "mosquitto.conf")
+  const persistence = isPersistent ? `persistence true\npersistence_location ${directory}/\n` : ""
+  writeFileSync(config, `listener ${mqttPort} 127.0.0.1\nallow_anonymous true\nuser root\n${persistence}`)
+  const started = start(cpus, "mosquitto", ["-c", config])
+  const name = isPersistent ? "mosquitto, persistence" : "mosquitto"
+  await until(`${name} is ready`, 10_000, () => isListening(mqttPort)).catch((error: Error) => {
+    throw new Error(`${error.message}; ${started.said()}`)
+  })
+  const stop = async () => {
+    await started.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  return { name, pid: started.pid, mqttPort, stop }
+}
+
+/** `2.0.18`; undefined when it is not installed. */
+export const mosquittoVersion = async (): Promise<string | undefined> =>
+  /version (\S+)/.exec((await output("mosquitto", ["-h"])) ?? "")?.[1]

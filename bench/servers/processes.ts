@@ -1,0 +1,112 @@
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
+import { readFileSync } from "node:fs"
+import * as net from "node:net"
+
+/** Kernel ticks per second in /proc: fixed on Linux. */
+const tickMs = 10
+const kib = 1024
+
+/** CPU of all threads of a process, in ms. */
+export const cpuMs = (pid: number): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) * tickMs
+}
+
+/** CPU of the whole machine that was not idle, in ms. */
+export const machineBusyMs = (): number => {
+  const fields = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.trim().split(/\s+/).slice(1).map(Number)
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = fields
+  return (user + nice + system + irq + softirq + steal) * tickMs
+}
+
+export const rssBytes = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * kib
+
+/** What the kernel has written, or will write, to devices for a process. */
+export const deviceWriteBytes = (pid: number): number =>
+  Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1] ?? 0)
+
+/** A port that was free just now. */
+export const freePort = (): Promise<number> => {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  const server = net.createServer()
+  server.on("error", reject)
+  server.listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as net.AddressInfo
+    server.close(() => resolve(port))
+  })
+  return promise
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))
+
+/** Tries until it is true, or throws after `timeoutMs`. */
+export const until = async (what: string, timeoutMs: number, isTrue: () => Promise<boolean>, everyMs = 5) => {
+  const deadline = performance.now() + timeoutMs
+  while (!(await isTrue().catch(() => false))) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`)
+    await pause(everyMs)
+  }
+}
+
+export const isListening = (port: number): Promise<boolean> => {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const socket = net.connect(port, "127.0.0.1", () => {
+    socket.destroy()
+    resolve(true)
+  })
+  socket.on("error", () => resolve(false))
+  return promise
+}
+
+export interface Started {
+  readonly child: ChildProcess
+  readonly pid: number
+  /** The last of what it said, for errors. */
+  readonly said: () => string
+  /** Ends it and waits for that. */
+  readonly stop: () => Promise<void>
+}
+
+const saidChars = 4000
+const stopMs = 10_000
+
+/** A process on the given cores alone; `taskset` execs, so that the pid is the program's own. */
+export const start = (
+  cpus: string,
+  command: string,
+  args: ReadonlyArray<string>,
+  options: { readonly env?: Readonly<Record<string, string>>; readonly stdio?: StdioOptions } = {}
+): Started => {
+  const child = spawn("taskset", ["-c", cpus, command, ...args], {
+    stdio: options.stdio ?? ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.env }
+  })
+  let said = ""
+  const hear = (chunk: Buffer) => (said = (said + chunk.toString()).slice(-saidChars))
+  child.stdout?.on("data", hear)
+  child.stderr?.on("data", hear)
+  const ended = new Promise<void>((resolve) => void child.once("close", () => resolve()))
+  child.on("error", (error) => hear(Buffer.from(error.message)))
+  if (child.pid === undefined) throw new Error(`${command} does not start: is taskset installed?`)
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM")
+    const kill = setTimeout(() => child.kill("SIGKILL"), stopMs)
+    await ended
+    clearTimeout(kill)
+  }
+  return { child, pid: child.pid, said: () => said, stop }
+}
+
+/** The output of a command; undefined when it is not installed. */
+export const output = async (command: string, args: ReadonlyArray<string>): Promise<string | undefined> => {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>()
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] })
+  let said = ""
+  child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()))
+  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()))
+  child.on("error", () => resolve(undefined))
+  child.on("close", () => resolve(said))
+  return promise
+}
