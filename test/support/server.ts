@@ -32,6 +32,8 @@ export interface StreamOptions {
   readonly filters?: ReadonlyArray<string>
   readonly partitions?: number
   readonly key?: string
+  /** Kafka's names: `retention.ms` and its like. */
+  readonly config?: Readonly<Record<string, string>>
 }
 
 /** As many free ports as asked for. All are held until all are known, so that they differ. */
@@ -185,11 +187,23 @@ export class ServerProcess {
     return text.slice(-logTailBytes)
   }
 
-  async createStream(name: string, { filters = [], partitions, key }: StreamOptions = {}): Promise<void> {
-    const args = filters.flatMap((filter) => ["--filter", filter])
-    if (partitions !== undefined) args.push("--partitions", String(partitions))
-    if (key !== undefined) args.push("--key", key)
-    await this.cli("streams", "create", name, ...args, "--url", this.url)
+  async createStream(name: string, options: StreamOptions = {}): Promise<void> {
+    await this.request("POST", "/streams", { name, ...options })
+  }
+
+  /** What the HTTP API answers at a path below `/api/v1`. */
+  get<A>(route: string): Promise<A> {
+    return this.request<A>("GET", route)
+  }
+
+  /** Rejects with status and answer unless the status is one of success. */
+  async request<A>(method: string, route: string, body?: unknown): Promise<A> {
+    const init =
+      body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
+    const response = await fetch(`${this.url}/api/v1${route}`, { method, ...init })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${text}`)
+    return JSON.parse(text) as A
   }
 
   /** The command line's standard output. Rejects unless it exits with 0. */
