@@ -7,8 +7,9 @@ interface Call {
 }
 
 process.on("message", ({ name, options }: Call) => {
-  Promise.resolve(calls[name](options)).then(
-    (result: unknown) => process.send?.({ result }),
+  const called = async (): Promise<unknown> => calls[name](options)
+  called().then(
+    (result) => process.send?.({ result }),
     (error: unknown) => process.send?.({ error: error instanceof Error ? error.message : String(error) })
   )
 })
