@@ -11,6 +11,7 @@ import {
   type Snapshot,
   type SnapshotPage
 } from "./Journal.ts"
+import { isEnvironment } from "./lmdbHeader.ts"
 import { LmdbSegment } from "./LmdbSegment.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
 
@@ -134,7 +135,12 @@ export class LmdbJournal implements Journal {
   }
 
   /** A frame behind one that failed may be on disk: it would leave a gap, which a replay refuses. */
-  #written(commit: Commit, opened: Opened, isAccepted: boolean, settle: (failure: AppendFailure | undefined) => void): void {
+  #written(
+    commit: Commit,
+    opened: Opened,
+    isAccepted: boolean,
+    settle: (failure: AppendFailure | undefined) => void
+  ): void {
     if (!isAccepted) this.#fail("Indeterminate", `LMDB refused the frame at seq ${commit.firstSeq}`)
     else if (this.#poison === undefined) opened.nextSeq = commit.nextSeq
     this.#settled(() => settle(this.#poison && { ...this.#poison, reason: "Indeterminate" }))
@@ -329,12 +335,13 @@ const syncDirectory = (directory: string): void => {
 /** Undefined for a file that a crash left before its first page was written. */
 const openSegment = (options: LmdbJournalOptions, name: string): Opened | undefined => {
   const file = path.join(options.directory, name)
-  if (fs.statSync(file).size === 0) return undefined
+  if (!isEnvironment(file)) return undefined
   const segment = LmdbSegment.open(file, { mapBytes: mapBytes(options), readOnly: options.readOnly })
   if (segment === undefined) return undefined
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
   const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
-  return { segment, name, nextSeq, bytes: fs.statSync(file).size, refs: 0 }
+  // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
+  return { segment, name, nextSeq, bytes: last === undefined ? 0 : fs.statSync(file).size, refs: 0 }
 }
 
 const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))

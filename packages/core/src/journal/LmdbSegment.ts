@@ -136,7 +136,10 @@ export class LmdbSegment {
 
   /** Visits the frames with keys from `from` below `end`, until `visit` says false; so does the answer then. */
   scan(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
-    const range = this.#timeline.getRange({ start: { high: 0, low: from } as never, end: { high: 0, low: end } as never })
+    const range = this.#timeline.getRange({
+      start: { high: 0, low: from } as never,
+      end: { high: 0, low: end } as never
+    })
     for (const { key, value } of range) {
       if (!visit(value, (key as unknown as Key).low)) return false
     }

@@ -1,0 +1,212 @@
+import { execFileSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { systemClock } from "@logbrook/core/Clock"
+import { FaultyJournal } from "@logbrook/core/journal/FaultyJournal"
+import { JournalError, type AppendFailure, type Journal } from "@logbrook/core/journal/Journal"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { open } from "lmdb"
+import { describe, expect, it } from "vitest"
+import { appended, plainCommit, settledOk } from "../support/commits.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { framesOf, journalSuite } from "./journalSuite.ts"
+
+const openAt = (directory: string, segmentBytes = 1e9, readOnly = false): LmdbJournal =>
+  LmdbJournal.open({ directory, readOnly, segmentBytes, segmentRefsMax: 1e6 })
+
+const onDisk = (wrap: (journal: Journal) => Journal) => () => {
+  const directory = temporaryDirectory()
+  return { open: (segmentBytes: number) => wrap(openAt(directory, segmentBytes)), cleanUp: () => undefined }
+}
+
+journalSuite(
+  "LmdbJournal",
+  onDisk((journal) => journal),
+  { keepsAfterClose: true }
+)
+journalSuite(
+  "FaultyJournal without faults, over LMDB",
+  onDisk((journal) => new FaultyJournal(journal, systemClock, () => undefined)),
+  { keepsAfterClose: true }
+)
+
+const reasonOf = (run: () => unknown): string | undefined => {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    if (error instanceof JournalError) return error.reason
+    throw error
+  }
+}
+
+const segmentFiles = (directory: string): Array<string> =>
+  readdirSync(directory)
+    .filter((name) => name.endsWith(".mdb"))
+    .sort()
+
+/** A journal of `segments` segments, closed. */
+const fill = async (directory: string, segments: number): Promise<number> => {
+  const journal = openAt(directory, 10_000)
+  while (journal.segments().length < segments) await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
+  await journal.close()
+  return journal.nextSeq
+}
+
+describe("LmdbJournal refuses", () => {
+  it("a format that it does not know", async () => {
+    const directory = temporaryDirectory()
+    await fill(directory, 1)
+    const raw = open({ path: join(directory, "seg-00000001.mdb"), noSubdir: true, encoding: "binary", maxDbs: 8 })
+    await raw.put("meta", Buffer.from(JSON.stringify({ format: 99, firstSeq: 1 })))
+    await raw.close()
+    expect(reasonOf(() => openAt(directory))).toBe("UnknownFormat")
+    // A refusal lets go of the directory.
+    expect(existsSync(join(directory, "lock"))).toBe(false)
+  })
+
+  it("a chain with a segment missing", async () => {
+    const directory = temporaryDirectory()
+    await fill(directory, 3)
+    rmSync(join(directory, segmentFiles(directory)[1]!))
+    expect(reasonOf(() => openAt(directory))).toBe("Gap")
+  })
+
+  it("an empty segment before the last one", async () => {
+    const directory = temporaryDirectory()
+    await fill(directory, 3)
+    truncateSync(join(directory, segmentFiles(directory)[1]!), 0)
+    expect(reasonOf(() => openAt(directory))).toBe("UnknownFormat")
+  })
+
+  it.each<[string, (bytes: Buffer) => Buffer]>([
+    ["is no LMDB environment", (bytes) => Buffer.alloc(bytes.length, 7)],
+    ["ends inside its first page", (bytes) => bytes.subarray(0, 100)],
+    ["has lost its first page", (bytes) => bytes.fill(7, 0, 4096)],
+    ["has lost its second page", (bytes) => bytes.fill(0, 4096, 8192)]
+  ])("a file that %s", async (_name, damage) => {
+    const directory = temporaryDirectory()
+    await fill(directory, 1)
+    const file = join(directory, "seg-00000001.mdb")
+    writeFileSync(file, damage(readFileSync(file)))
+    expect(reasonOf(() => openAt(directory))).toBe("Corrupt")
+  })
+
+  it("a directory that a living process writes, and takes one over from a dead process", async () => {
+    const directory = temporaryDirectory()
+    const journal = openAt(directory)
+    expect(reasonOf(() => openAt(directory))).toBe("Locked")
+    expect(existsSync(join(directory, "lock"))).toBe(true)
+    await journal.close()
+    const dead = execFileSync(process.execPath, ["-e", "console.log(process.pid)"], { encoding: "utf8" })
+    for (const left of [`${dead.trim()} 1 boot`, `${process.pid} 1 another boot`, ""]) {
+      writeFileSync(join(directory, "lock"), left)
+      await openAt(directory).close()
+    }
+    expect(existsSync(join(directory, "lock"))).toBe(false)
+  })
+
+  it("to read where there is no journal", () => {
+    const directory = temporaryDirectory()
+    expect(reasonOf(() => openAt(directory, 1e9, true))).toBe("Io")
+    expect(reasonOf(() => openAt(join(directory, "missing"), 1e9, true))).toBe("Io")
+    expect(readdirSync(directory)).toEqual([])
+  })
+})
+
+describe("LmdbJournal after a crash inside a roll", () => {
+  const leftovers: ReadonlyArray<[string, (file: string) => Promise<void>]> = [
+    ["an empty file", async (file) => writeFileSync(file, "")],
+    ["a file of zeros", async (file) => writeFileSync(file, Buffer.alloc(8192))],
+    [
+      "an environment without its first page",
+      async (file) => {
+        const raw = open({ path: file, noSubdir: true, encoding: "binary", maxDbs: 8 })
+        await raw.put("other", Buffer.of(1))
+        await raw.remove("other")
+        await raw.close()
+      }
+    ]
+  ]
+
+  it.each(leftovers)("goes on over %s", async (_name, leave) => {
+    const directory = temporaryDirectory()
+    const nextSeq = await fill(directory, 2)
+    await leave(join(directory, "seg-00000003.mdb"))
+    const readers = openAt(directory, 10_000, true)
+    expect(readers.nextSeq).toBe(nextSeq)
+    await readers.close()
+    const journal = openAt(directory, 10_000)
+    expect(journal.nextSeq).toBe(nextSeq)
+    for (let i = 0; i < 6; i++) await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
+    expect(journal.segments().length).toBeGreaterThan(2)
+    await journal.close()
+    const again = openAt(directory, 10_000)
+    expect(framesOf(again, 1)).toHaveLength(nextSeq - 1 + 6)
+    await again.close()
+  })
+
+  it.each(leftovers)("begins over %s as its only file", async (_name, leave) => {
+    const directory = temporaryDirectory()
+    await leave(join(directory, "seg-00000001.mdb"))
+    const journal = openAt(directory)
+    expect(await appended(journal, plainCommit(1))).toBeUndefined()
+    await journal.close()
+  })
+})
+
+describe("LmdbJournal once poisoned", () => {
+  it("settles nothing without failure any more, and takes nothing new", async () => {
+    const directory = temporaryDirectory()
+    const journal = openAt(directory)
+    expect(await appended(journal, plainCommit(1))).toBeUndefined()
+    const settled: Array<AppendFailure["reason"] | undefined> = []
+    const results = [
+      appended(journal, plainCommit(2)),
+      // The same key again: LMDB appends in order only, and answers `false`.
+      appended(journal, plainCommit(1)),
+      appended(journal, plainCommit(3))
+    ].map((result) => result.then((failure) => void settled.push(failure?.reason)))
+    await Promise.all(results)
+    expect(settled).toEqual([undefined, "Indeterminate", "Indeterminate"])
+    expect(journal.nextSeq).toBe(3)
+    expect((await appended(journal, plainCommit(4)))?.reason).toBe("Unavailable")
+    const page = { seq: 3, bytes: Buffer.from("page") }
+    expect(await settledOk((settle) => journal.writePage(3, 0, page, settle))).toBe(false)
+    expect(await settledOk((settle) => journal.completeSnapshot(3, 1, settle))).toBe(false)
+    expect((await appended(journal, plainCommit(5)))?.reason).toBe("Unavailable")
+    await journal.close()
+  })
+})
+
+describe("LmdbJournal drops segments", () => {
+  it("and their files", async () => {
+    const directory = temporaryDirectory()
+    await fill(directory, 3)
+    const journal = openAt(directory, 10_000)
+    const [first] = segmentFiles(directory)
+    await journal.dropOldest()
+    expect(segmentFiles(directory)).not.toContain(first)
+    expect(existsSync(join(directory, `${first}-lock`))).toBe(false)
+    await journal.close()
+  })
+})
+
+describe("LmdbJournal for readers", () => {
+  it("opens beside a live writer in another process, and takes no lock", async () => {
+    const directory = temporaryDirectory()
+    const journal = openAt(directory, 10_000)
+    while (journal.segments().length < 3) await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
+    const lock = readFileSync(join(directory, "lock"), "utf8")
+    const script = fileURLToPath(new URL("../support/countFrames.ts", import.meta.url))
+    const count = (): number =>
+      Number(execFileSync(process.execPath, ["--conditions=source", script, directory], { encoding: "utf8" }))
+    expect(count()).toBe(journal.nextSeq - 1)
+    for (let i = 0; i < 5; i++) await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
+    expect(count()).toBe(journal.nextSeq - 1)
+    expect(readFileSync(join(directory, "lock"), "utf8")).toBe(lock)
+    expect(await appended(journal, plainCommit(journal.nextSeq))).toBeUndefined()
+    await journal.close()
+  })
+})
