@@ -1,0 +1,159 @@
+import { describe, expect, it } from "vitest"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { ConfigInvalid, type ConfigProblem } from "../../src/config/Config.ts"
+import { loadConfig, loadWithOrigins, type ConfigSources } from "../../src/config/loadConfig.ts"
+import { settings } from "../../src/config/settings.ts"
+import { suggest } from "../../src/config/suggest.ts"
+
+interface Given {
+  readonly flags?: Readonly<Record<string, unknown>>
+  readonly env?: ConfigSources["env"]
+  readonly yaml?: string
+}
+
+const sources = ({ flags = {}, env = {}, yaml = "" }: Given): ConfigSources => ({
+  flags: new Map(Object.entries(flags)),
+  env,
+  files: [{ name: "logbrook.yaml", text: yaml }]
+})
+
+const problemsOf = (given: Given): ReadonlyArray<ConfigProblem> => {
+  try {
+    loadConfig(sources(given))
+  } catch (error) {
+    if (error instanceof ConfigInvalid) return error.problems
+    throw error
+  }
+  return []
+}
+
+const advertised = (text: string) => loadConfig(sources({ flags: { "kafka-advertised": text } })).kafka.advertised
+
+describe("loadConfig", () => {
+  it("needs nothing", () => {
+    const config = loadConfig({ flags: new Map(), env: { PATH: "/bin" }, files: [] })
+    expect(config).toMatchObject({
+      dataDir: "./data",
+      host: "127.0.0.1",
+      mqtt: { port: 1883 },
+      kafka: { advertised: null }
+    })
+    expect(config.limits).toEqual(defaultLimits)
+  })
+
+  it("lets flags win over variables, variables over the file, and knows each origin", () => {
+    const given = {
+      flags: { "mqtt-port": "1" },
+      env: { LOGBROOK_MQTT_PORT: "2", LOGBROOK_KAFKA_PORT: "3", LOGBROOK_URL: "http://elsewhere" },
+      yaml: "mqtt:\n  port: 4\nkafka:\n  port: 5\nhttp:\n  port: 6\n"
+    }
+    const loaded = loadWithOrigins(sources(given))
+    expect(loaded.config).toMatchObject({
+      mqtt: { port: 1 },
+      kafka: { port: 3 },
+      http: { port: 6 },
+      mqttWs: { port: 8083 }
+    })
+    const origins = new Map(loaded.settings.map(({ path, origin }) => [path, origin]))
+    expect(["mqtt.port", "kafka.port", "http.port", "mqttWs.port"].map((path) => origins.get(path))).toEqual([
+      "--mqtt-port",
+      "LOGBROOK_KAFKA_PORT",
+      "logbrook.yaml:6",
+      "default"
+    ])
+  })
+
+  it("takes durations and sizes with units, and keeps the limits that go by another name in step", () => {
+    const config = loadConfig(
+      sources({
+        env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "1.5MiB", LOGBROOK_LIMITS_SESSION_EXPIRY_MS_MAX: "2d" },
+        yaml: "journal: { pacingMs: 7 }\nlimits: { mqttPacketBytesMax: 64KiB, diskReserveRatioMin: 0.1, streamAutoCreation: true }"
+      })
+    )
+    expect(config.journal).toEqual({ segmentBytes: 1_572_864, pacingMs: 7 })
+    expect(config.limits).toMatchObject({
+      sessionExpiryMsMax: 172_800_000,
+      mqttPacketBytesMax: 65_536,
+      diskReserveRatioMin: 0.1,
+      streamAutoCreation: true,
+      segmentBytesMax: 1_572_864,
+      commitPacingMs: 7,
+      listenHost: "127.0.0.1"
+    })
+  })
+
+  it("tells everything that is wrong at once, with path, origin and what was meant", () => {
+    const problems = problemsOf({
+      flags: { "mqtt-port": "70000" },
+      env: { LOGBROOK_KAFKA_PROT: "1", LOGBROOK_JOURNAL_PACING_MS: "5 parsecs" },
+      yaml: "limits:\n  sessionMax: 5\nhttp: 80\nfoo:\n  bar: 1\nhost: 0.0.0.0\n__proto__:\n  a: 1\n"
+    })
+    expect(problems.map(({ path, origin, didYouMean }) => [path, origin, didYouMean])).toEqual(
+      expect.arrayContaining([
+        ["mqtt.port", "--mqtt-port", undefined],
+        ["", "LOGBROOK_KAFKA_PROT", "LOGBROOK_KAFKA_PORT"],
+        ["journal.pacingMs", "LOGBROOK_JOURNAL_PACING_MS", undefined],
+        ["limits.sessionMax", "logbrook.yaml:2", "limits.sessionsMax"],
+        ["http", "logbrook.yaml:3", undefined],
+        ["foo", "logbrook.yaml:5", undefined],
+        ["host", "logbrook.yaml:6", undefined],
+        ["__proto__", "logbrook.yaml:8", undefined]
+      ])
+    )
+    expect(problems).toHaveLength(8)
+  })
+
+  it.each([
+    ["a: [1", "a file that is no YAML"],
+    ["- 1", "a file that is a list"],
+    ["mqtt: &a\n  port: *a", "an alias"],
+    ["mqtt:\n  port: 1\n  port: 2", "a name given twice"]
+  ])("refuses %j: %s", (yaml) => {
+    expect(problemsOf({ yaml }).length).toBeGreaterThan(0)
+  })
+
+  it("refuses an address that others reach, unless that is accepted", () => {
+    expect(problemsOf({ flags: { host: "::" } })).toMatchObject([{ path: "host", origin: "--host" }])
+    expect(problemsOf({ flags: { host: "::", "insecure-listen": true } })).toEqual([])
+    expect(problemsOf({ flags: { host: "127.1.2.3" } })).toEqual([])
+    expect(problemsOf({ flags: { host: "127.0.0.1.example.org" } })).toHaveLength(1)
+  })
+
+  it("refuses one port for two protocols, but not two of any", () => {
+    expect(problemsOf({ flags: { "mqtt-port": "9092" } })).toMatchObject([{ path: "kafka.port" }])
+    expect(problemsOf({ flags: { "mqtt-port": "0", "kafka-port": "0" } })).toEqual([])
+  })
+
+  it("reads an advertised address", () => {
+    expect(advertised("broker.example.org:9092")).toEqual({ host: "broker.example.org", port: 9092 })
+    expect(advertised("[::1]:1")).toEqual({ host: "::1", port: 1 })
+    for (const text of ["broker", "broker:0", "broker:70000", "http://broker:1", ""]) {
+      expect(problemsOf({ flags: { "kafka-advertised": text } })).toHaveLength(1)
+    }
+  })
+})
+
+describe("settings", () => {
+  it("have names of their own in every source, and defaults that they take", () => {
+    for (const name of ["path", "env"] as const) {
+      expect(new Set(settings.map((setting) => setting[name])).size).toBe(settings.length)
+    }
+    for (const { path, byDefault, parse } of settings) expect([path, parse(byDefault)]).toEqual([path, byDefault])
+  })
+
+  it("cover every limit", () => {
+    const paths = new Set(settings.map(({ path }) => path))
+    const elsewhere = new Set(["listenHost", "segmentBytesMax", "commitPacingMs"])
+    for (const name of Object.keys(defaultLimits)) {
+      expect(paths.has(`limits.${name}`)).toBe(!elsewhere.has(name))
+    }
+  })
+})
+
+describe("suggest", () => {
+  it("names the nearest, and nothing that is far", () => {
+    expect(suggest("mqtt-prot", ["mqtt-port", "http-port"])).toBe("mqtt-port")
+    expect(suggest("xyzzy", ["mqtt-port", "http-port"])).toBeUndefined()
+    expect(suggest("m".repeat(10_000), ["mqtt-port"])).toBeUndefined()
+  })
+})

@@ -1,0 +1,196 @@
+import * as http from "node:http"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { systemClock } from "@logbrook/core/Clock"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
+import type { Broker } from "../../src/Broker.ts"
+import { DiskGuard } from "../../src/DiskGuard.ts"
+import { listenHttp, type Readiness } from "../../src/http/HttpServer.ts"
+import { makeLog } from "../../src/Log.ts"
+import { Metrics } from "../../src/Metrics.ts"
+import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
+import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+import { ShardHarness } from "../tools/ShardHarness.ts"
+
+const brokerOf = ({ shard }: ShardHarness): Broker => ({
+  shard,
+  directory: StreamDirectory.follow(shard, defaultLimits),
+  disk: new DiskGuard(".", defaultLimits),
+  gate: new ConnectionGate(defaultLimits, systemClock),
+  clock: systemClock,
+  limits: defaultLimits,
+  metrics: new Metrics(),
+  log: makeLog("silent", process.stderr, Date.now),
+  clusterId: "cluster",
+  nodeId: 1
+})
+
+/** The ids of the first events of a live view, which is left then. */
+const idsOf = async (response: Response, count: number): Promise<ReadonlyArray<number>> => {
+  let text = ""
+  for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += part
+    const ids = Array.from(text.matchAll(/^id: (\d+)$/gm), (found) => Number(found[1]))
+    if (ids.length >= count) return ids
+  }
+  return []
+}
+
+describe("HTTP", () => {
+  const journal = new MemoryJournal(systemClock)
+  const harness = new ShardHarness(journal)
+  const readiness: Readiness = { isDraining: false }
+  const broker = brokerOf(harness)
+  let base = ""
+  let listening: Awaited<ReturnType<typeof listenHttp>>
+
+  beforeAll(async () => {
+    listening = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal })
+    base = `http://127.0.0.1:${listening.port}`
+  })
+  afterAll(() => listening.close())
+
+  const call = async (path: string, method = "GET", body?: unknown) => {
+    const init =
+      body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
+    const response = await fetch(base + path, { method, ...init })
+    const text = await response.text()
+    return { status: response.status, body: text.startsWith("{") ? JSON.parse(text) : text }
+  }
+
+  it("creates, shows, alters, lists and deletes streams", async () => {
+    const created = await call("/api/v1/streams", "POST", { name: "sensors", filters: ["sensors/#"], partitions: 4 })
+    expect(created).toMatchObject({
+      status: 201,
+      body: { kind: "bound", partitions: 4, key: "clientid", retentionMs: 604_800_000 }
+    })
+    await call("/api/v1/streams", "POST", { name: "free", config: { "retention.ms": "1000" } })
+    expect(await call("/api/v1/streams/free")).toMatchObject({
+      status: 200,
+      body: { kind: "free", partitions: 1, retentionMs: 1000 }
+    })
+    const altered = await call("/api/v1/streams/sensors", "PATCH", {
+      filters: ["s/#"],
+      config: { "retention.bytes": "5" }
+    })
+    expect(altered).toMatchObject({ status: 200, body: { filters: ["s/#"], retentionBytes: 5 } })
+
+    const first = await call("/api/v1/streams?limit=1")
+    expect(first.body).toMatchObject({ data: [{ name: "free" }], meta: { cursor: "free", hasnext: true } })
+    const second = await call("/api/v1/streams?limit=1&cursor=free")
+    expect(second.body).toMatchObject({ data: [{ name: "sensors" }], meta: { cursor: null, hasnext: false } })
+
+    expect(await call("/api/v1/streams/free", "DELETE")).toMatchObject({ status: 200 })
+    expect(await call("/api/v1/streams/free")).toMatchObject({ status: 404, body: { code: "UNKNOWN_STREAM" } })
+  })
+
+  it.each([
+    ["/api/v1/streams", "POST", { name: "a/b" }, 400, "INVALID_STREAM_NAME"],
+    ["/api/v1/streams", "POST", { name: "x", partitions: 65 }, 400, "INVALID_PARTITIONS"],
+    ["/api/v1/streams", "POST", { name: "x", filters: ["a#"] }, 400, "INVALID_FILTER"],
+    ["/api/v1/streams", "POST", { name: "x", key: "colour" }, 400, "INVALID_KEY"],
+    ["/api/v1/streams", "POST", { name: "x", config: { colour: "red" } }, 400, "INVALID_CONFIG"],
+    ["/api/v1/streams", "POST", { filters: [] }, 400, "BAD_REQUEST"],
+    ["/api/v1/streams", "POST", { name: 5 }, 400, "BAD_REQUEST"],
+    ["/api/v1/streams", "POST", { name: "sensors" }, 409, "STREAM_EXISTS"],
+    ["/api/v1/streams?limit=0", "GET", undefined, 400, "BAD_REQUEST"],
+    ["/api/v1/streams/nobody", "PATCH", { filters: ["a"] }, 404, "UNKNOWN_STREAM"],
+    ["/api/v1/streams/__proto__", "GET", undefined, 404, "UNKNOWN_STREAM"],
+    ["/api/v1/groups/nobody", "GET", undefined, 404, "UNKNOWN_GROUP"],
+    ["/api/v1/journal/events/999999", "GET", undefined, 404, "UNKNOWN_EVENT"],
+    ["/api/v1/journal/state?actor=sensors", "GET", undefined, 400, "INVALID_ACTOR"],
+    ["/api/v1/journal/state?actor=group/x&at=soon", "GET", undefined, 400, "BAD_REQUEST"],
+    ["/api/v1/nothing", "GET", undefined, 404, "NOT_FOUND"],
+    ["/nothing", "GET", undefined, 404, "NOT_FOUND"],
+    ["/metrics", "DELETE", undefined, 405, "METHOD_NOT_ALLOWED"]
+  ])("answers %s %s %j with %i %s", async (path, method, body, status, code) => {
+    const reply = await call(path, method, body)
+    expect(reply).toMatchObject({ status, body: { code } })
+    expect(Object.keys(reply.body)).toEqual(["code", "message"])
+  })
+
+  it("takes JSON only, one MiB of it, and on loopback no foreign name", async () => {
+    const url = `${base}/api/v1/streams`
+    expect((await fetch(url, { method: "POST", body: '{"name":"x"}' })).status).toBe(415)
+    const headers = { "content-type": "application/json" }
+    expect((await fetch(url, { method: "POST", headers, body: "{" })).status).toBe(400)
+    expect((await fetch(url, { method: "POST", headers, body: " ".repeat(1024 * 1024 + 1) })).status).toBe(413)
+    const status = await new Promise((resolve) => {
+      http.get(`${base}/api/v1/streams`, { headers: { host: "evil.example.org" } }, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+    })
+    expect(status).toBe(403)
+  })
+
+  it("refuses writes on a full disk, and deletes on", async () => {
+    broker.disk.isLow = true
+    expect(await call("/api/v1/streams", "POST", { name: "late" })).toMatchObject({
+      status: 503,
+      body: { code: "DISK_LOW" }
+    })
+    expect(await call("/readyz")).toMatchObject({ status: 503, body: { ready: false } })
+    broker.disk.isLow = false
+    expect(await call("/readyz")).toMatchObject({ status: 200, body: { ready: true, reasons: [] } })
+  })
+
+  it("says when it drains, that it lives, and what it counts", async () => {
+    readiness.isDraining = true
+    expect(await call("/readyz")).toMatchObject({ status: 503, body: { reasons: ["draining"] } })
+    readiness.isDraining = false
+    expect(await call("/healthz")).toMatchObject({ status: 200, body: "ok\n" })
+    broker.metrics.declare("logbrook_test_total", "counter", "A test.")
+    broker.metrics.add("logbrook_test_total", {}, 3)
+    expect((await call("/metrics")).body).toContain("logbrook_test_total 3\n")
+    expect(Object.keys((await call("/openapi.json")).body.paths)).toContain("/api/v1/streams/{name}")
+    expect((await call("/api/v1/cluster")).body).toMatchObject({
+      clusterId: "cluster",
+      journal: { nextSeq: journal.nextSeq }
+    })
+  })
+
+  it("shows groups with their lag, and forgets a deleted stream's offsets", async () => {
+    const { body } = await call("/api/v1/streams", "POST", { name: "orders" })
+    await harness.append(body.partitionDetails[0].logId, "one")
+    await harness.append(body.partitionDetails[0].logId, "two")
+    const offsets = [
+      { topicId: body.topicId, stream: "orders", partition: 0, offset: 1, leaderEpoch: -1, metadata: "" }
+    ]
+    const command = { _tag: "CommitOffsets", generation: -1, memberId: "", groupInstanceId: null, offsets }
+    await harness.ask("group/billing", command)
+    expect((await call("/api/v1/groups")).body.data).toEqual([{ group: "billing", state: "Empty", members: 0, lag: 1 }])
+    expect((await call("/api/v1/groups/billing")).body.offsets).toEqual([
+      { stream: "orders", partition: 0, offset: 1, highWatermark: 2, lag: 1 }
+    ])
+    await call("/api/v1/streams/orders", "DELETE")
+    await harness.shard.drained()
+    expect((await call("/api/v1/groups")).body.data).toEqual([])
+  })
+
+  it("shows the journal: pages, an event with its causes, a state, a difference", async () => {
+    const { body: page } = await call("/api/v1/journal/events?kind=catalog&limit=1")
+    expect(page).toMatchObject({ data: [{ type: "StreamCreated" }], meta: { hasnext: true } })
+    const { body: next } = await call(`/api/v1/journal/events?kind=catalog&limit=1&cursor=${page.meta.cursor}`)
+    const [a, b] = [page.data[0].seq, next.data[0].seq]
+    expect(b).toBeGreaterThan(a)
+    const { body: shown } = await call(`/api/v1/journal/events/${b}`)
+    expect(shown).toMatchObject({ event: next.data[0], causes: [], origin: "http POST /streams" })
+    const { body: state } = await call(`/api/v1/journal/state?actor=catalog/0&at=${a}`)
+    expect(state.state.streams.map(({ name }: { name: string }) => name)).toEqual(["sensors"])
+    const { body: diff } = await call(`/api/v1/journal/diff?actor=catalog/0&from=${a}&to=${b}`)
+    expect(diff.changes).toContainEqual(expect.objectContaining({ path: "streams[free]", change: "added" }))
+  })
+
+  it("tells of events as they come, and goes on where a client was", async () => {
+    const open = (headers: Record<string, string>) => fetch(`${base}/api/v1/journal/tail?kind=catalog`, { headers })
+    const { body: all } = await call("/api/v1/journal/events?kind=catalog&limit=1000")
+    const seqs = all.data.map(({ seq }: { seq: number }) => seq)
+    expect(await idsOf(await open({ "last-event-id": String(seqs[0]) }), seqs.length - 1)).toEqual(seqs.slice(1))
+    const live = await open({})
+    for (const name of ["live1", "live2"]) await call("/api/v1/streams", "POST", { name })
+    expect((await idsOf(live, 2)).every((seq) => seq > seqs.at(-1))).toBe(true)
+    expect((await fetch(`${base}/api/v1/journal/tail?from=x`)).status).toBe(400)
+    expect((await fetch(`${base}/api/v1/journal/tail?actor=x`)).status).toBe(400)
+  })
+})

@@ -1,0 +1,66 @@
+import * as Exit from "effect/Exit"
+import { systemClock } from "@logbrook/core/Clock"
+import type { Journal } from "@logbrook/core/journal/Journal"
+import { noHeaders } from "@logbrook/core/Record"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { definitions } from "../../src/Broker.ts"
+
+/** A shard over a journal, asked directly. */
+export class ShardHarness {
+  readonly shard: Shard
+
+  constructor(journal: Journal) {
+    this.shard = new Shard({
+      journal,
+      clock: systemClock,
+      limits: { ...defaultLimits, commitPacingMs: 0 },
+      definitions: definitions(defaultLimits),
+      number: 0,
+      version: "test",
+      onNotice: () => undefined,
+      onPoison: ({ detail }) => {
+        throw new Error(detail)
+      },
+      onDefect: (where, defect) => {
+        throw new Error(where, { cause: defect })
+      }
+    })
+    this.shard.recover()
+    this.shard.start((defect) => {
+      throw defect
+    })
+  }
+
+  /** Resolves once durable. */
+  ask(to: string, command: object, origin = "test"): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.shard.offer({
+        to,
+        command,
+        cause: { origin },
+        reply: (exit) => (Exit.isSuccess(exit) ? resolve(exit.value) : reject(new Error(String(exit.cause))))
+      })
+    })
+  }
+
+  createStream(name: string, filters: ReadonlyArray<string>, partitions: number): Promise<unknown> {
+    const topicId = Buffer.from(name.padEnd(16, "-").slice(0, 16)).toString("base64url")
+    const command = { _tag: "CreateStream", name, topicId, filters, partitions, key: "none", config: [] }
+    return this.ask("catalog/0", { ...command, validateOnly: false }, "http POST /streams")
+  }
+
+  append(logId: number, text: string): Promise<unknown> {
+    const run = this.shard.run(logId, "mqtt dev1 PUBLISH")
+    run.records.append(null, Buffer.from(text), noHeaders, systemClock.nowMs(), [])
+    this.shard.ran(run.records.byteLength)
+    return this.shard.settled()
+  }
+
+  commitOffset(group: string, stream: string, partition: number, offset: number): Promise<unknown> {
+    const topicId = Buffer.from(stream.padEnd(16, "-").slice(0, 16)).toString("base64url")
+    const offsets = [{ topicId, stream, partition, offset, leaderEpoch: -1, metadata: "" }]
+    const command = { _tag: "CommitOffsets", generation: -1, memberId: "", groupInstanceId: null, offsets }
+    return this.ask(`group/${group}`, command, "kafka dashboard OffsetCommit")
+  }
+}

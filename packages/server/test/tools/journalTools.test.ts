@@ -1,0 +1,189 @@
+import { Buffer } from "node:buffer"
+import { beforeAll, describe, expect, it } from "vitest"
+import { systemClock } from "@logbrook/core/Clock"
+import { FrameBuilder } from "@logbrook/core/journal/Frame"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { pack } from "@logbrook/core/actor/pack"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { definitions } from "../../src/Broker.ts"
+import { replayAll, verifyJournal } from "../../src/tools/checkJournal.ts"
+import {
+  diffStates,
+  endSeqAt,
+  eventsPage,
+  JournalQueryRefused,
+  lastEvents,
+  pastOf,
+  showEvent,
+  stateAt,
+  type EventView,
+  type Past
+} from "../../src/tools/journalTools.ts"
+import { ShardHarness } from "./ShardHarness.ts"
+
+const reasonOf = (run: () => unknown): string => {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof JournalQueryRefused) return error.reason
+    throw error
+  }
+  return "nothing"
+}
+
+const quiet = (): void => undefined
+
+/** The only event of this type. */
+const theOnly = (past: Past, type: string): EventView => {
+  const { events } = eventsPage(past, 1, 1000, { type })
+  expect(events).toHaveLength(1)
+  return events[0]!
+}
+
+/** A stream with two records, a group that commits twice, a stream that is deleted. */
+const lived = async (journal: MemoryJournal): Promise<ShardHarness> => {
+  const harness = new ShardHarness(journal)
+  await harness.createStream("sensors", ["sensors/#"], 4)
+  await harness.append(3, "one")
+  await harness.commitOffset("orders", "sensors", 1, 1)
+  await harness.append(3, "two")
+  await harness.commitOffset("orders", "sensors", 1, 2)
+  await harness.commitOffset("orders", "sensors", 2, 9)
+  await harness.createStream("short", [], 1)
+  await harness.ask("catalog/0", { _tag: "DeleteStream", name: "short" }, "http DELETE /streams")
+  await harness.shard.drained()
+  return harness
+}
+
+describe("journal tools", () => {
+  const journal = new MemoryJournal(systemClock)
+  const past = pastOf(journal, definitions(defaultLimits))
+
+  beforeAll(async () => void (await lived(journal)))
+
+  it("shows every event once, in order, whatever the pages", () => {
+    const whole = eventsPage(past, 1, 1000, {})
+    expect(whole.events.map(({ seq }) => seq)).toEqual(whole.events.map((_, i) => whole.events[0]!.seq + i))
+    expect(whole).toMatchObject({ hasNext: false, nextSeq: journal.nextSeq })
+    const paged: Array<EventView> = []
+    let page = eventsPage(past, 0, 3, {})
+    for (; ; page = eventsPage(past, page.nextSeq, 3, {})) {
+      paged.push(...page.events)
+      if (!page.hasNext) break
+    }
+    expect(paged).toEqual(whole.events)
+    expect(lastEvents(past, 2, {}).events).toEqual(whole.events.slice(-2))
+  })
+
+  it("filters by kind, actor and type, and finds a partition by its stream's name", () => {
+    const records = eventsPage(past, 1, 1000, { actor: "partition/sensors/1" }).events
+    expect(records.map(({ actor, type }) => [actor, type])).toEqual([
+      ["partition/sensors/1", "RecordsAppended"],
+      ["partition/sensors/1", "RecordsAppended"]
+    ])
+    expect(records[1]!.event).toMatchObject({ stream: "sensors", partition: 1, baseOffset: 1, lastOffset: 1, count: 1 })
+    expect(eventsPage(past, 1, 1000, { actor: "partition/3" }).events).toEqual(records)
+    expect(eventsPage(past, 1, 1000, { kind: "group" }).events).toHaveLength(3)
+    expect(lastEvents(past, 1, { type: "StreamCreated" }).events[0]!.event).toMatchObject({ stream: { name: "short" } })
+    expect(reasonOf(() => eventsPage(past, 1, 1, { actor: "partition/sensors/9" }))).toBe("UnknownActor")
+    expect(reasonOf(() => eventsPage(past, 1, 1, { actor: "sensors" }))).toBe("InvalidActor")
+  })
+
+  it("shows what led to an event, up to the request", () => {
+    const deleted = theOnly(past, "StreamDeleted")
+    const shown = showEvent(past, theOnly(past, "LogDeleted").seq)
+    expect(shown.causes).toEqual([deleted])
+    expect(shown.origin).toBe("http DELETE /streams")
+    expect(reasonOf(() => showEvent(past, journal.nextSeq))).toBe("UnknownEvent")
+    expect(reasonOf(() => showEvent(past, 0))).toBe("Expired")
+  })
+
+  it("shows a state as it was after each event", () => {
+    const [first, second, third] = eventsPage(past, 1, 10, { actor: "group/orders" }).events.map(({ seq }) => seq)
+    const offsetsAt = (seq: number): unknown => {
+      const { offsets } = stateAt(past, "group/orders", { seq }).state as unknown as {
+        offsets: Array<{ offset: number }>
+      }
+      return offsets.map(({ offset }) => offset)
+    }
+    expect(offsetsAt(first!)).toEqual([1])
+    expect(offsetsAt(second! - 1)).toEqual([1])
+    expect(offsetsAt(second!)).toEqual([2])
+    expect(offsetsAt(third!)).toEqual([2, 9])
+    expect(reasonOf(() => stateAt(past, "group/orders", { seq: first! - 1 }))).toBe("UnknownActor")
+    expect(reasonOf(() => stateAt(past, "nothing/orders", { seq: first! }))).toBe("InvalidActor")
+    expect(stateAt(past, "partition/sensors/1", { seq: journal.nextSeq - 1 }).state).toMatchObject({ nextOffset: 2 })
+  })
+
+  it("finds a deleted stream's partition at a point when it was there", () => {
+    const { seq } = theOnly(past, "StreamDeleted")
+    expect(stateAt(past, "catalog/0", { seq: seq - 1 }).state).toMatchObject({
+      streams: [{ name: "sensors" }, { name: "short" }]
+    })
+    expect(reasonOf(() => stateAt(past, "partition/short/0", { seq: journal.nextSeq - 1 }))).toBe("UnknownActor")
+  })
+
+  it("takes a time for a point", () => {
+    const { timeMs } = { timeMs: Date.parse(theOnly(past, "LogDeleted").time) }
+    expect(endSeqAt(past, { timeMs: timeMs + 1000 })).toBe(journal.nextSeq)
+    expect(reasonOf(() => endSeqAt(past, { timeMs: timeMs - 3_600_000 }))).toBe("UnknownEvent")
+  })
+
+  it("tells what changed between two points, in any order", () => {
+    const [first, second, third] = eventsPage(past, 1, 10, { actor: "group/orders" }).events
+    const diff = diffStates(past, "group/orders", { seq: first!.seq }, { seq: third!.seq })
+    expect(diff.changes.map(({ path, change }) => `${change} ${path}`)).toEqual(
+      expect.arrayContaining(["changed offsets[sensors-1].offset", "added offsets[sensors-2]"])
+    )
+    expect(diff.events).toEqual([second, third])
+    expect(diffStates(past, "group/orders", { seq: third!.seq }, { seq: first!.seq })).toEqual(diff)
+    expect(diffStates(past, "group/orders", { seq: third!.seq }, { seq: third!.seq })).toMatchObject({
+      changes: [],
+      events: []
+    })
+  })
+
+  it("verifies, and counts what it folds", () => {
+    const verified = verifyJournal(past, quiet)
+    expect(verified).toMatchObject({ ok: true, failure: null, lastSeq: journal.nextSeq - 1 })
+    const counts = replayAll(past, quiet)
+    expect(counts.events).toBe(verified.events)
+    expect(counts.kinds).toContainEqual({ kind: "group", actors: 1, events: 3 })
+    expect(counts.types).toContainEqual({ kind: "partition", type: "RecordsAppended", events: 2 })
+  })
+})
+
+const appended = async (journal: MemoryJournal, fill: (frame: FrameBuilder) => void): Promise<void> => {
+  const frame = new FrameBuilder(journal.nextSeq, 1, systemClock.nowMs())
+  fill(frame)
+  await new Promise((resolve) => journal.append(frame.build().commit, resolve))
+}
+
+describe("verification of a journal that lies", () => {
+  const allocated = pack({ _tag: "ProducerIdsAllocated", first: 1, count: 10 })
+
+  it("names the actor, the point, and the events since the state last agreed", async () => {
+    const journal = new MemoryJournal(systemClock)
+    await appended(journal, (frame) => {
+      frame.event("catalog/0", 1, allocated, {})
+      frame.hash("catalog/0", Buffer.alloc(8))
+    })
+    const past = pastOf(journal, definitions(defaultLimits))
+    const { ok, failure } = verifyJournal(past, quiet)
+    expect(ok).toBe(false)
+    expect(failure).toMatchObject({ actor: "catalog/0", seq: 2 })
+    expect(failure!.suspects.map(({ seq }) => seq)).toEqual([1])
+  })
+
+  it("names the event that its actor does not take", async () => {
+    const journal = new MemoryJournal(systemClock)
+    await appended(journal, (frame) => {
+      frame.event("catalog/0", 1, allocated, {})
+      frame.event("group/orders", 1, pack({ _tag: "AssignmentStored", generation: 1, assignments: [] }), {})
+    })
+    const { ok, failure } = verifyJournal(pastOf(journal, definitions(defaultLimits)), quiet)
+    expect(ok).toBe(false)
+    expect(failure).toMatchObject({ actor: "group/orders", seq: 2 })
+    expect(failure!.message).toContain("AssignmentStored")
+  })
+})
