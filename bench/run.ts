@@ -11,23 +11,11 @@ import { kafkaThroughput } from "./scenarios/kafkaThroughput.ts"
 import { latency } from "./scenarios/latency.ts"
 import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
-
-const mqtt = (name: string, payloadBytes: number, qos: 0 | 1, mosquitto: number, aedes: number): [string, Scenario] => {
-  const acks = qos === 1 ? { messagesPerAck: 1, window: 50 } : { messagesPerAck: 100, window: 2 }
-  const shape = { connections: 200, payloadBytes, refillAt: 1, ...acks }
-  const bounds = new Map([
-    ["mosquitto", mosquitto],
-    ["aedes", aedes]
-  ])
-  return [name, mqttThroughput(name, shape, bounds)]
-}
+import { mqttShapes } from "./scenarios/shapes.ts"
 
 /** In the order of a whole run. */
 const scenarios: ReadonlyMap<string, Scenario> = new Map([
-  mqtt("qos1-100", 100, 1, 4, 1.5),
-  mqtt("qos0-100", 100, 0, 3, 2),
-  mqtt("qos1-1k", 1000, 1, 2, 0.8),
-  mqtt("qos0-1k", 1000, 0, 2, 0.8),
+  ...Array.from(mqttShapes, ([name, shape]): [string, Scenario] => [name, mqttThroughput(name, shape)]),
   ["kafka", kafkaThroughput],
   ["latency", latency],
   ["device-writes", deviceWrites],

@@ -80,8 +80,9 @@ const startAll = async (
 
 /** Interleaved slices: every round loads each server once, the others being idle. */
 export const mqttThroughput =
-  (scenario: string, shape: LoadShape, bounds: ReadonlyMap<string, number>): Scenario =>
+  (scenario: string, { shape, mosquitto, aedes }: { shape: LoadShape; mosquitto: number; aedes: number }): Scenario =>
   async (bench): Promise<Outcome> => {
+    const bounds = new Map(Object.entries({ mosquitto, aedes }))
     const { own, all } = await startAll(bench.serverCpus)
     const samples = new Map<string, Array<Sample>>(all.map(({ name }) => [name, []]))
     let acknowledged = 0
