@@ -1,0 +1,104 @@
+import type { BatchRef, Place } from "@logbrook/core/journal/Frame"
+import { LogIndex, type Located } from "@logbrook/core/storage/LogIndex"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+
+const places: ReadonlyArray<Place> = ["frame", "chunk", "value"]
+
+const refs = fc.array(
+  fc.record({
+    gap: fc.oneof(fc.constant(0), fc.nat(5)),
+    count: fc.integer({ min: 1, max: 1000 }),
+    firstTimestampMs: fc.integer({ min: -1, max: 2 ** 51 }),
+    maxTimestampMs: fc.integer({ min: -1, max: 2 ** 51 }),
+    byteLength: fc.integer({ min: 1, max: 2 ** 24 }),
+    crc: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    place: fc.constantFrom(...places),
+    chunk: fc.nat(65_535),
+    position: fc.nat(2 ** 31),
+    verbatim: fc.boolean(),
+    epoch: fc.integer({ min: 0, max: 2 ** 32 - 1 })
+  }),
+  { maxLength: 60 }
+)
+
+type Ref = Omit<Located, "frameSeq" | "baseOffset"> & { readonly gap: number }
+
+const fill = (index: LogIndex, puts: ReadonlyArray<Ref>, firstOffset: number): Array<Located> => {
+  let baseOffset = firstOffset
+  return puts.map(({ gap, ...fields }, i) => {
+    baseOffset += gap
+    const ref: BatchRef = { logId: 1, baseOffset, producer: undefined, ...fields }
+    const frameSeq = 2 ** 33 + i * 3
+    index.add(frameSeq, fields.epoch, ref)
+    baseOffset += fields.count
+    return { frameSeq, baseOffset: ref.baseOffset, ...fields }
+  })
+}
+
+/** The same questions, asked of a plain list. */
+const firstWhere = (model: ReadonlyArray<Located>, holds: (located: Located) => boolean): number => {
+  const at = model.findIndex(holds)
+  return at < 0 ? model.length : at
+}
+
+const check = (index: LogIndex, model: ReadonlyArray<Located>, probe: number): void => {
+  expect(index.count).toBe(model.length)
+  expect(model.map((_, i) => index.at(i))).toEqual(model)
+  expect(index.byteLength).toBe(model.reduce((sum, { byteLength }) => sum + byteLength, 0))
+  const last = model.at(-1)
+  expect(index.endOffset).toBe(last === undefined ? 0 : last.baseOffset + last.count)
+  for (const offset of [
+    probe,
+    ...model.flatMap((l) => [l.baseOffset, l.baseOffset + l.count - 1, l.baseOffset + l.count])
+  ]) {
+    expect(index.find(offset)).toBe(firstWhere(model, (l) => l.baseOffset + l.count > offset))
+  }
+  for (const timeMs of [-1, 2 ** 52, ...model.map((l) => l.maxTimestampMs)]) {
+    expect(index.findTimestamp(timeMs)).toBe(firstWhere(model, (l) => l.maxTimestampMs >= timeMs))
+  }
+  const highest = Math.max(...model.map((l) => l.maxTimestampMs))
+  expect(index.findMaxTimestamp(0)).toBe(model.findIndex((l) => l.maxTimestampMs === highest))
+}
+
+const of = (byteLength: number): Ref => ({
+  gap: 0,
+  count: 1,
+  firstTimestampMs: 0,
+  maxTimestampMs: 0,
+  byteLength,
+  crc: 0,
+  place: "frame",
+  chunk: 0,
+  position: 0,
+  verbatim: false,
+  epoch: 1
+})
+
+describe("LogIndex", () => {
+  it("answers as a plain list does, also after its beginning was dropped and more was added", () => {
+    fc.assert(
+      fc.property(refs, refs, fc.nat(40_000), fc.nat(2 ** 40), (before, after, dropBelow, firstOffset) => {
+        const index = new LogIndex()
+        let model = fill(index, before, firstOffset)
+        check(index, model, firstOffset + dropBelow)
+        const start = firstOffset + dropBelow
+        index.dropBelow(start)
+        model = model.filter((l) => l.baseOffset + l.count > start)
+        check(index, model, start)
+        const last = model.at(-1)
+        model.push(...fill(index, after, last === undefined ? start : last.baseOffset + last.count))
+        check(index, model, start)
+      }),
+      { numRuns: 200 }
+    )
+  })
+
+  it("gives up the oldest for as long as the wanted bytes remain", () => {
+    const index = new LogIndex()
+    fill(index, [of(100), of(50), of(70)], 0)
+    expect([0, 69, 70, 71, 119, 120, 121, 220, 1000].map((bytes) => index.findByBytesFromEnd(bytes))).toEqual([
+      3, 2, 2, 1, 1, 1, 0, 0, 0
+    ])
+  })
+})
