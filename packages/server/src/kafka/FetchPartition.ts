@@ -1,0 +1,87 @@
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Log } from "@logbrook/core/storage/Log"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { checkLeaderEpoch, endOfEpoch, type EpochEnd } from "./leaderEpochs.ts"
+
+export interface AskedPartition {
+  readonly partition: number
+  readonly fetchOffset: number
+  readonly currentLeaderEpoch: number
+  /** -1: the client does not tell. */
+  readonly lastFetchedEpoch: number
+  readonly partitionMaxBytes: number
+}
+
+const noCancel = (): void => undefined
+
+/** A partition of a fetch that may wait. */
+export class FetchPartition {
+  readonly asked: AskedPartition
+  /** Undefined: there is no such partition. */
+  readonly log: Log | undefined
+  /** Of what cannot change while the fetch waits, or of the reading. */
+  errorCode: number
+  readonly #shard: Shard
+  /** What is known to be readable: bytes from the fetch offset up to `#countedTo`. */
+  #countedBytes = 0
+  #countedTo: number
+
+  constructor(shard: Shard, stream: Stream | undefined, unknown: number, asked: AskedPartition) {
+    const logId = stream?.logIds[asked.partition]
+    this.asked = asked
+    this.#shard = shard
+    this.#countedTo = asked.fetchOffset
+    this.log = logId === undefined ? undefined : shard.logs.log(logId)
+    // A stream that is known by its id may still have no such partition.
+    const unknownPartition = stream === undefined ? unknown : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
+    this.errorCode = this.log === undefined ? unknownPartition : checkLeaderEpoch(shard, asked.currentLeaderEpoch)
+  }
+
+  /** Retention moves the log's start while a fetch waits. */
+  currentError(): number {
+    if (this.errorCode !== KafkaError.NONE || this.log === undefined) return this.errorCode
+    const { fetchOffset } = this.asked
+    const isWithin = fetchOffset >= this.log.startOffset && fetchOffset <= this.log.highWatermark
+    return isWithin ? KafkaError.NONE : KafkaError.OFFSET_OUT_OF_RANGE
+  }
+
+  /** Where the client's log ends to be the server's, if it has read what is not there (KIP-595's truncation on fetch). */
+  divergingEpoch(): EpochEnd | undefined {
+    const { lastFetchedEpoch, fetchOffset } = this.asked
+    if (lastFetchedEpoch < 0 || this.log === undefined) return undefined
+    const end = endOfEpoch(this.#shard, this.log, lastFetchedEpoch)
+    return end.epoch < lastFetchedEpoch || end.endOffset < fetchOffset ? end : undefined
+  }
+
+  isExceptional(): boolean {
+    return this.currentError() !== KafkaError.NONE || this.divergingEpoch() !== undefined
+  }
+
+  /** Readable bytes, counted from the index up to `enoughBytes` and the partition's own maximum; each reference once. */
+  countReadable(enoughBytes: number): number {
+    const { log } = this
+    if (log === undefined) return 0
+    const enough = Math.min(enoughBytes, this.asked.partitionMaxBytes)
+    let at = log.index.find(this.#countedTo)
+    while (this.#countedBytes < enough && at < log.index.count) {
+      const { byteLength, baseOffset, count } = log.index.at(at++)
+      this.#countedBytes += byteLength
+      this.#countedTo = baseOffset + count
+    }
+    return this.#countedBytes
+  }
+
+  /** What the batch at the fetch offset has at least; 0 if there is nothing to read. */
+  nextBatchBytes(): number {
+    const { log } = this
+    if (log === undefined || this.currentError() !== KafkaError.NONE) return 0
+    if (this.divergingEpoch() !== undefined) return 0
+    const at = log.index.find(this.asked.fetchOffset)
+    return at < log.index.count ? log.index.at(at).byteLength : 0
+  }
+
+  onAppend(wake: () => void): () => void {
+    return this.log?.onAppend(wake) ?? noCancel
+  }
+}

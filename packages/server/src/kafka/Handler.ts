@@ -1,0 +1,84 @@
+import type { Cause } from "@logbrook/core/journal/Frame"
+import type { Ask } from "@logbrook/core/shard/Intake"
+import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
+import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
+import type { KafkaNode } from "./KafkaNode.ts"
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+/** One request as its handler sees it, besides its body. */
+export interface RequestContext {
+  readonly node: KafkaNode
+  /** Empty for a client that does not tell. */
+  readonly clientId: string
+  /** The client's address. */
+  readonly clientHost: string
+  /** Where this client can reach the server again. */
+  readonly advertised: HostPort
+  /** What the journal says of whatever this request leads to. */
+  readonly cause: Cause
+  /** Counts this connection's fetches, so that each begins with another partition. */
+  readonly nextFetch: () => number
+  /** Bytes that a response may have by what all connections have not read yet. */
+  readonly responseRoomBytes: () => number
+  /** Hands a command to the shard, with `bytes` of payload; a full shard pauses the connection. */
+  readonly offer: (ask: Ask, bytes?: number) => void
+  /** What to do if the connection ends before the response; replaces what was given before. */
+  readonly onCancel: (cancel: (() => void) | undefined) => void
+  /** The request breaks the protocol: one audit line, and the connection closes behind the response. */
+  readonly violation: (reason: string) => void
+  /** Runs what may throw outside of a handler's own call: a defect closes this connection and nothing else. */
+  readonly guarded: (task: () => void) => void
+  /** Closes behind the response, without an audit line. */
+  readonly hangUp: () => void
+}
+
+/** Where large responses are put together: what stands for record bytes, and the batches that it stands for. */
+export type StandIns = ReadonlyMap<Uint8Array, ReadonlyArray<Uint8Array>>
+
+/** To be called once. `errorCode`: the first one in the response, for the metrics. Null: no response at all. */
+export type Respond<Response> = (response: Response | null, errorCode?: number, standIns?: StandIns) => void
+
+/** What a connection is given to send; undefined: nothing. */
+export type Send = (chunks: ReadonlyArray<Uint8Array> | undefined, errorCode: number) => void
+
+/** One API of the server. */
+export interface Handler {
+  readonly api: AnyApi
+  /** What is answered. */
+  readonly serves: readonly [min: number, max: number]
+  /** What ApiVersions lists from; lower than what is served only where clients need it so. */
+  readonly listedFrom: number
+  /** Decodes the body from `bodyOffset` and answers, now or later. Throws `WireError`. */
+  readonly run: (
+    context: RequestContext,
+    request: { readonly frame: Uint8Array; readonly bodyOffset: number; readonly apiVersion: number },
+    correlationId: number,
+    send: Send
+  ) => void
+}
+
+export const handler = <Req, ReqIn, Res, ResIn>(
+  api: Api<Req, ReqIn, Res, ResIn>,
+  serves: readonly [min: number, max: number],
+  handle: (context: RequestContext, request: Req, version: number, respond: Respond<ResIn>) => void,
+  listedFrom: number = serves[0]
+): Handler => ({
+  api,
+  serves,
+  listedFrom,
+  run: (context, { frame, bodyOffset, apiVersion }, correlationId, send) => {
+    const request = api.decodeRequest(frame, apiVersion, bodyOffset)
+    handle(context, request, apiVersion, (response, errorCode = 0, standIns) =>
+      context.guarded(() => {
+        if (response === null) return send(undefined, errorCode)
+        const chunks = encodeResponseFrame(api as AnyApi, apiVersion, correlationId, response as never)
+        const whole = standIns === undefined ? chunks : chunks.flatMap((chunk) => standIns.get(chunk) ?? [chunk])
+        return send(whole, errorCode)
+      })
+    )
+  }
+})

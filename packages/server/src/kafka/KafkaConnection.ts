@@ -1,0 +1,348 @@
+import type { Socket } from "node:net"
+import type { Cause } from "@logbrook/core/journal/Frame"
+import type { Ask } from "@logbrook/core/shard/Intake"
+import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@logbrook/protocols/kafka/Header"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Splitter } from "@logbrook/protocols/kafka/Splitter"
+import { WireError } from "@logbrook/protocols/kafka/Wire"
+import type { HostPort, RequestContext } from "./Handler.ts"
+import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
+import { handlers } from "./handlers.ts"
+import { printable, type KafkaNode } from "./KafkaNode.ts"
+import { SocketOutput } from "./SocketOutput.ts"
+
+/** Whoever breaks the protocol is gone within 100 ms. */
+const lingerMs = 50
+const originLengthMax = 200
+const prefixBytes = 4
+
+/** A request that was begun and whose response is not handed to the output. */
+class Exchange implements RequestContext {
+  readonly #connection: KafkaConnection
+  readonly #header: RequestHeader
+  /** Of the frame and its prefix. */
+  readonly bytes: number
+  readonly startedMs = performance.now()
+  /** Empty: nothing is sent. Undefined: not answered yet. */
+  response: ReadonlyArray<Uint8Array> | undefined
+  cancel: (() => void) | undefined
+  hangsUp = false
+
+  constructor(connection: KafkaConnection, header: RequestHeader, bytes: number) {
+    this.#connection = connection
+    this.#header = header
+    this.bytes = bytes
+  }
+
+  get node(): KafkaNode {
+    return this.#connection.node
+  }
+
+  get clientId(): string {
+    return this.#header.clientId ?? ""
+  }
+
+  get clientHost(): string {
+    return this.#connection.clientHost
+  }
+
+  get advertised(): HostPort {
+    return this.#connection.advertised
+  }
+
+  get apiName(): string {
+    return this.#header.api.name
+  }
+
+  get cause(): Cause {
+    const { clientId, correlationId } = this.#header
+    const { peer } = this.#connection
+    // Of what is too long the client id goes first.
+    const rest = `@${peer} ${this.apiName}#${correlationId}`
+    const name = (clientId ?? "-").slice(0, originLengthMax - "kafka ".length - rest.length)
+    return { origin: `kafka ${name}${rest}` }
+  }
+
+  nextFetch(): number {
+    return this.#connection.nextFetch++
+  }
+
+  responseRoomBytes(): number {
+    return Math.max(0, this.node.broker.limits.kafkaInFlightBytesMax - this.node.unsentBytes)
+  }
+
+  offer(ask: Ask, bytes = 0): void {
+    this.#connection.offer(ask, bytes)
+  }
+
+  onCancel(cancel: (() => void) | undefined): void {
+    this.cancel = cancel
+  }
+
+  violation(reason: string): void {
+    this.hangsUp = true
+    this.#connection.audit(reason, this.#header)
+  }
+
+  guarded(task: () => void): void {
+    try {
+      task()
+    } catch (error) {
+      this.#connection.defect(error)
+    }
+  }
+
+  hangUp(): void {
+    this.hangsUp = true
+  }
+}
+
+/**
+ * One Kafka client: bytes in, frames, handlers, responses in the order of the requests. Plain callbacks, no fiber.
+ *
+ *     socket -> Splitter -> backlog -> Exchange (handler) -> SocketOutput -> socket
+ *
+ * Reading pauses while five requests are open, while all connections together have too many bytes of requests in flight,
+ * while the shard is full, and while the client does not read its responses.
+ */
+export class KafkaConnection {
+  readonly node: KafkaNode
+  readonly advertised: HostPort
+  readonly clientHost: string
+  /** Address and port, for the journal and the log. */
+  readonly peer: string
+  nextFetch = 0
+  readonly #socket: Socket
+  readonly #splitter: Splitter
+  readonly #output: SocketOutput
+  /** Complete requests that were not begun; one read has 64 KB of them at most, then reading pauses. */
+  readonly #backlog: Array<Uint8Array> = []
+  readonly #exchanges: Array<Exchange> = []
+  readonly #resume = (): void => this.#steer()
+  /** Bytes of this connection that the node counts as in flight. */
+  #inFlightBytes = 0
+  #partialBytes = 0
+  #frameBegunMs = 0
+  #progressMs = 0
+  #waitsForShard = false
+  #isPaused = false
+  #isSteering = false
+  /** Nothing more is read or begun. */
+  #isClosing = false
+  /** Nothing more is sent either. */
+  #isEnding = false
+  #isGone = false
+
+  constructor(node: KafkaNode, socket: Socket, client: { address: string; port: number }, advertised: HostPort) {
+    this.node = node
+    this.advertised = advertised
+    this.clientHost = client.address
+    this.peer = `${client.address}:${client.port}`
+    this.#socket = socket
+    this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax)
+    this.#output = new SocketOutput(socket, (bytes) => {
+      node.unsentBytes -= bytes
+      this.#progressMs = node.broker.clock.nowMs()
+      this.#steer()
+    })
+  }
+
+  /** A chunk is the caller's again on return. */
+  readonly onBytes = (chunk: Uint8Array): void => {
+    if (this.#isClosing) return
+    const { node } = this
+    node.metrics.received.add(chunk.length)
+    node.took(chunk.length)
+    this.#inFlightBytes += chunk.length
+    if (this.#partialBytes === 0) this.#frameBegunMs = node.broker.clock.nowMs()
+    this.#partialBytes += chunk.length
+    try {
+      this.#splitter.push(chunk, this.#onFrame)
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#steer()
+  }
+
+  readonly #onFrame = (frame: Uint8Array): void => {
+    this.#partialBytes -= frame.length + prefixBytes
+    this.#frameBegunMs = this.node.broker.clock.nowMs()
+    this.#backlog.push(frame)
+  }
+
+  /** Begins what may begin, and reads only when nothing waits. */
+  #steer(): void {
+    if (this.#isSteering || this.#isGone) return
+    this.#isSteering = true
+    while (this.#backlog.length > 0 && !this.#isClosing && this.#mayBegin) this.#begin(this.#backlog.shift()!)
+    this.#isSteering = false
+    const { node } = this
+    const mayRead = this.#backlog.length === 0 && this.#mayBegin && node.hasRoom && !this.#isClosing
+    if (!node.hasRoom) node.whenRoom(this.#resume)
+    if (mayRead !== this.#isPaused) return
+    this.#isPaused = !mayRead
+    if (mayRead) {
+      this.#frameBegunMs = node.broker.clock.nowMs()
+      this.#socket.resume()
+    } else this.#socket.pause()
+  }
+
+  get #mayBegin(): boolean {
+    const { kafkaPipelinedRequestsMax, slowConsumerUnsentBytesMax } = this.node.broker.limits
+    return (
+      this.#exchanges.length < kafkaPipelinedRequestsMax &&
+      !this.#waitsForShard &&
+      this.#output.unsentBytes <= slowConsumerUnsentBytesMax
+    )
+  }
+
+  #begin(frame: Uint8Array): void {
+    let header: DecodedHeader | undefined
+    try {
+      header = decodeRequestHeader(frame)
+      if (header._tag === "UnsupportedVersion" && header.apiKey === apiVersionsKey) this.#refuseVersion(header, frame)
+      else if (header._tag === "Request") this.#request(header, frame)
+      else throw new WireError("version", `API ${header.apiKey} version ${header.apiVersion} is not served`)
+    } catch (error) {
+      this.#fail(error, header)
+    }
+  }
+
+  #request(header: RequestHeader, frame: Uint8Array): void {
+    const { api, apiVersion, correlationId, bodyOffset } = header
+    const handler = handlers.get(api.key)
+    if (handler === undefined || apiVersion < handler.serves[0] || apiVersion > handler.serves[1]) {
+      throw new WireError("version", `${api.name} version ${apiVersion} is not served`)
+    }
+    const exchange = new Exchange(this, header, frame.length + prefixBytes)
+    this.#exchanges.push(exchange)
+    handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode) => {
+      this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
+      exchange.response = chunks ?? []
+      this.#sendAnswered()
+    })
+  }
+
+  #refuseVersion(header: DecodedHeader, frame: Uint8Array): void {
+    this.node.metrics.answered("ApiVersions", KafkaError.UNSUPPORTED_VERSION, 0)
+    // Asked first of all, so nothing is open that it could overtake; a client that asks later gets it in its turn.
+    const placeholder = { ...header, _tag: "Request", clientId: null, bodyOffset: 0 } as RequestHeader
+    const exchange = new Exchange(this, placeholder, frame.length + prefixBytes)
+    exchange.response = unsupportedApiVersions(header.correlationId)
+    this.#exchanges.push(exchange)
+    this.#sendAnswered()
+  }
+
+  #sendAnswered(): void {
+    if (this.#isGone || this.#isEnding) return
+    for (let first = this.#exchanges[0]; first?.response !== undefined; first = this.#exchanges[0]) {
+      const { response, bytes, hangsUp } = first
+      this.#exchanges.shift()
+      this.#release(bytes)
+      this.#send(response)
+      if (hangsUp) return this.#end()
+    }
+    if (this.#isClosing && this.#exchanges.length === 0) this.#end()
+    else this.#steer()
+  }
+
+  #send(chunks: ReadonlyArray<Uint8Array>): void {
+    let bytes = 0
+    for (const chunk of chunks) bytes += chunk.length
+    if (bytes === 0) return
+    if (this.#output.unsentBytes === 0) this.#progressMs = this.node.broker.clock.nowMs()
+    this.node.unsentBytes += bytes
+    this.node.metrics.sent.add(bytes)
+    this.#output.push(chunks, bytes)
+  }
+
+  #release(bytes: number): void {
+    this.#inFlightBytes -= bytes
+    this.node.gave(bytes)
+  }
+
+  /** Commands are always taken; a full shard takes no further requests of this client for a while. */
+  offer(ask: Ask, bytes: number): void {
+    const { shard } = this.node.broker
+    shard.offer(ask)
+    shard.ran(bytes)
+    if (shard.hasRoom || this.#waitsForShard) return
+    this.#waitsForShard = true
+    shard.whenRoom(() => {
+      this.#waitsForShard = false
+      this.#steer()
+    })
+  }
+
+  audit(reason: string, header?: DecodedHeader): void {
+    const { clientId = "", api = undefined } = header?._tag === "Request" ? header : {}
+    const client = printable(clientId ?? "")
+    const fields = { peer: this.peer, client, api: api?.name ?? "", reason: printable(reason) }
+    this.node.audit("kafka: connection closed", fields)
+  }
+
+  #fail(error: unknown, header?: DecodedHeader): void {
+    if (error instanceof WireError) this.audit(`${error.reason}: ${error.message}`, header)
+    else this.defect(error)
+    this.#end()
+  }
+
+  /** A fault of the server's own: this connection ends, the others go on. */
+  defect(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.node.broker.log.error("kafka: defect", { peer: this.peer, error: text })
+    this.#end()
+  }
+
+  /** Closes behind what is answered already, soon whether or not the client reads it. */
+  #end(): void {
+    if (this.#isEnding) return
+    this.#isClosing = true
+    this.#isEnding = true
+    this.#socket.pause()
+    this.#output.end()
+    this.node.broker.clock.after(lingerMs, () => this.#socket.destroy())
+  }
+
+  /** The server stops: fetches that wait are given up, what was offered is answered; nothing more is read. */
+  stop(): void {
+    this.#isClosing = true
+    this.#backlog.length = 0
+    const parked = this.#exchanges.filter(({ cancel }) => cancel !== undefined)
+    if (parked.length === this.#exchanges.length) this.#end()
+  }
+
+  /** Once a second: who does not finish a frame, or does not read. */
+  sweep(nowMs: number): void {
+    const { frameStallMs, slowConsumerStallMs, slowConsumerUnsentBytesMax } = this.node.broker.limits
+    const isReading = !this.#isPaused || !this.node.hasRoom
+    if (isReading && this.#partialBytes > 0 && nowMs - this.#frameBegunMs > frameStallMs) {
+      this.audit("a request is not completed")
+      this.#socket.destroy()
+    } else if (
+      this.#output.unsentBytes > slowConsumerUnsentBytesMax &&
+      nowMs - this.#progressMs > slowConsumerStallMs
+    ) {
+      this.audit("responses are not read")
+      this.#socket.destroy()
+    }
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** The socket is closed. */
+  closed(): void {
+    this.#isGone = true
+    this.#isClosing = true
+    this.#backlog.length = 0
+    for (const { cancel } of this.#exchanges.splice(0)) cancel?.()
+    this.node.noLongerWaits(this.#resume)
+    this.node.unsentBytes -= this.#output.unsentBytes
+    this.#output.unsentBytes = 0
+    this.#release(this.#inFlightBytes)
+  }
+}
+
+const apiVersionsKey = 18

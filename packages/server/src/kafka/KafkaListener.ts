@@ -1,0 +1,106 @@
+import * as net from "node:net"
+import { once } from "node:events"
+import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { GroupState } from "@logbrook/actors/group/groupState"
+import type { Broker } from "../Broker.ts"
+import { readShared } from "../net/sharedReads.ts"
+import type { HostPort } from "./Handler.ts"
+import { KafkaConnection } from "./KafkaConnection.ts"
+import { KafkaNode } from "./KafkaNode.ts"
+
+export interface KafkaOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** What clients are told to connect to. Port 0: the one listened on; a wildcard host: where the client has connected. */
+  readonly advertised: HostPort
+}
+
+export interface KafkaListener {
+  readonly port: number
+  /** Answers what was begun, within half a second, and closes every connection. */
+  readonly close: () => Promise<void>
+}
+
+const sweepEveryMs = 1000
+const closeWithinMs = 500
+const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::", "::0", ""])
+
+/** Offsets hang on topic ids: those of a deleted stream are nobody's any more. */
+const forgetDeletedStreams = ({ shard }: Broker): void =>
+  shard.observe("catalog", (_actor, event, seq) => {
+    const deleted = event as CatalogEvent
+    if (deleted._tag !== "StreamDeleted") return
+    for (const to of shard.actors.ofKind("group")) {
+      if (shard.actors.peek<GroupState>(to)?.offsets.has(deleted.topicId) !== true) continue
+      shard.offer({ to, command: { _tag: "ForgetStreams", topicIds: [deleted.topicId] }, cause: { seq } })
+    }
+  })
+
+const advertisedTo = ({ host, port }: HostPort, socket: net.Socket): HostPort => ({
+  host: wildcards.has(host) ? (socket.localAddress ?? host) : host,
+  port: port === 0 ? (socket.localPort ?? 0) : port
+})
+
+const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaConnection>, accepted: net.Socket) => {
+  const { remoteAddress: address, remotePort: port } = accepted
+  const release = address === undefined ? undefined : node.broker.gate.admit(address)
+  if (address === undefined || port === undefined || release === undefined) {
+    accepted.destroy()
+    release?.()
+    return
+  }
+  const own = advertisedTo(advertised, accepted)
+  let connection: KafkaConnection | undefined
+  const socket = readShared(accepted, (chunk) => connection?.onBytes(chunk))
+  connection = new KafkaConnection(node, socket, { address, port }, own)
+  const opened = connection
+  connections.add(opened)
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true)
+  socket.on("error", () => socket.destroy())
+  socket.on("close", () => {
+    connections.delete(opened)
+    opened.closed()
+    release()
+  })
+}
+
+const sweepRegularly = ({ clock }: Broker, connections: ReadonlySet<KafkaConnection>): (() => void) => {
+  let cancel: () => void
+  const sweep = (): void => {
+    const nowMs = clock.nowMs()
+    for (const connection of connections) connection.sweep(nowMs)
+    cancel = clock.after(sweepEveryMs, sweep)
+  }
+  cancel = clock.after(sweepEveryMs, sweep)
+  return () => cancel()
+}
+
+/** Serves Kafka clients. Rejects with the system's error when the port cannot be had. */
+export const listenKafka = async (broker: Broker, options: KafkaOptions): Promise<KafkaListener> => {
+  const node = new KafkaNode(broker)
+  const connections = new Set<KafkaConnection>()
+  const server = net.createServer({ pauseOnConnect: true }, (accepted) =>
+    accept(node, options.advertised, connections, accepted)
+  )
+  server.listen(options.port, options.host)
+  await once(server, "listening")
+  node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
+  forgetDeletedStreams(broker)
+  const stopSweeping = sweepRegularly(broker, connections)
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    close: async () => {
+      stopSweeping()
+      const closed = once(server, "close")
+      server.close()
+      for (const connection of connections) connection.stop()
+      const cancel = broker.clock.after(closeWithinMs, () => {
+        for (const connection of connections) connection.destroy()
+      })
+      await closed
+      cancel()
+    }
+  }
+}

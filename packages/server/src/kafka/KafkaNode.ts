@@ -1,0 +1,75 @@
+import type { Broker } from "../Broker.ts"
+import { declareKafkaMetrics } from "./kafkaMetrics.ts"
+import { ProducerIds } from "./ProducerIds.ts"
+
+/** Audit lines per second; a flood of bad clients must not become a flood of log. */
+const auditLinesPerSecondMax = 20
+
+export type AuditFields = Readonly<Record<string, string | number>>
+
+/** Text of a client's making, as one short line. */
+export const printable = (text: string): string => text.slice(0, 200).replaceAll(/\p{Cc}/gu, "?")
+
+/** What all connections of a Kafka listener share. */
+export class KafkaNode {
+  readonly broker: Broker
+  readonly producerIds: ProducerIds
+  readonly metrics: ReturnType<typeof declareKafkaMetrics>
+  /** Requests read, wholly or in part, and not answered, in bytes. */
+  #inFlightBytes = 0
+  /** Responses that were written and not read by the clients, in bytes. */
+  unsentBytes = 0
+  readonly #waiting = new Set<() => void>()
+  #auditSecond = 0
+  #auditLines = 0
+
+  constructor(broker: Broker) {
+    this.broker = broker
+    this.producerIds = new ProducerIds()
+    this.metrics = declareKafkaMetrics(broker.metrics)
+  }
+
+  get hasRoom(): boolean {
+    return this.#inFlightBytes < this.broker.limits.kafkaInFlightBytesMax
+  }
+
+  get inFlightBytes(): number {
+    return this.#inFlightBytes
+  }
+
+  took(bytes: number): void {
+    this.#inFlightBytes += bytes
+  }
+
+  gave(bytes: number): void {
+    this.#inFlightBytes -= bytes
+    if (!this.hasRoom || this.#waiting.size === 0) return
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const resume of waiting) resume()
+  }
+
+  /** Runs `resume` once when requests may be read again. */
+  whenRoom(resume: () => void): void {
+    this.#waiting.add(resume)
+  }
+
+  noLongerWaits(resume: () => void): void {
+    this.#waiting.delete(resume)
+  }
+
+  /** One line for whoever sends what no client may. */
+  audit(message: string, fields: AuditFields): void {
+    const { clock, log } = this.broker
+    const second = Math.floor(clock.nowMs() / 1000)
+    this.metrics.violations.add(1)
+    if (second !== this.#auditSecond) {
+      this.#auditSecond = second
+      const left = this.#auditLines - auditLinesPerSecondMax
+      if (left > 0) log.warn("kafka: more refusals than were logged", { refusals: left })
+      this.#auditLines = 0
+    }
+    this.#auditLines++
+    if (this.#auditLines <= auditLinesPerSecondMax) log.warn(message, fields)
+  }
+}

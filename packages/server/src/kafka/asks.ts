@@ -1,0 +1,50 @@
+import {
+  catalogId,
+  type CatalogCommand,
+  type CatalogRefused,
+  type CatalogReply
+} from "@logbrook/actors/catalog/CatalogProtocol"
+import type { GroupRefused, ReplyTo, Request } from "@logbrook/actors/group/GroupProtocol"
+import type { Appended, PartitionCommand, PartitionRefused } from "@logbrook/actors/partition/Partition"
+import { actorId } from "@logbrook/core/actor/Definition"
+import { partitionId } from "@logbrook/core/actor/LogEvents"
+import type { Exit } from "effect/Exit"
+import type { RequestContext } from "./Handler.ts"
+
+// The shard's replies have no types: here each command meets the one that its actor answers with.
+
+type Settle<Reply, Failure> = (exit: Exit<Reply, Failure>) => void
+type Untyped = Settle<unknown, unknown>
+
+interface CatalogReplies {
+  readonly CreateStream: Extract<CatalogReply, { readonly _tag: "Stream" }>
+  readonly AlterStream: Extract<CatalogReply, { readonly _tag: "Stream" }>
+  readonly DeleteStream: Extract<CatalogReply, { readonly _tag: "Deleted" }>
+  readonly AllocateProducerIds: Extract<CatalogReply, { readonly _tag: "ProducerIds" }>
+}
+
+export const askCatalog = <Command extends CatalogCommand>(
+  context: RequestContext,
+  command: Command,
+  settle: Settle<CatalogReplies[Command["_tag"]], CatalogRefused>
+): void => context.offer({ to: catalogId, command, cause: context.cause, reply: settle as Untyped })
+
+export const askGroup = <Command extends Request>(
+  context: RequestContext,
+  groupId: string,
+  command: Command,
+  settle: Settle<ReplyTo<Command>, GroupRefused>
+): void => context.offer({ to: actorId("group", groupId), command, cause: context.cause, reply: settle as Untyped })
+
+type AppendBatch = Extract<PartitionCommand, { readonly _tag: "AppendBatch" }>
+
+export const appendBatch = (
+  context: RequestContext,
+  logId: number,
+  command: AppendBatch,
+  settle: Settle<Appended, PartitionRefused>
+): void =>
+  context.offer(
+    { to: partitionId(logId), command, cause: context.cause, reply: settle as Untyped },
+    command.bytes.length
+  )

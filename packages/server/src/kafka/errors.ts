@@ -1,0 +1,101 @@
+import type { CatalogRefusal } from "@logbrook/actors/catalog/CatalogProtocol"
+import { CatalogRefused } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { GroupRefusal, MembersLeft, OffsetsStored } from "@logbrook/actors/group/GroupProtocol"
+import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
+import type { PartitionRefusal } from "@logbrook/actors/partition/Partition"
+import { PartitionRefused } from "@logbrook/actors/partition/Partition"
+import { InvalidBatch, type InvalidBatchReason } from "@logbrook/core/RecordBatch"
+import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
+import * as Cause from "effect/Cause"
+
+type Codes<Reason extends string> = Readonly<Record<Reason, KafkaErrorCode>>
+
+const catalogCodes: Codes<CatalogRefusal> = {
+  InvalidStreamName: KafkaError.INVALID_TOPIC_EXCEPTION,
+  StreamExists: KafkaError.TOPIC_ALREADY_EXISTS,
+  UnknownStream: KafkaError.UNKNOWN_TOPIC_OR_PARTITION,
+  InvalidPartitions: KafkaError.INVALID_PARTITIONS,
+  InvalidFilter: KafkaError.INVALID_CONFIG,
+  InvalidKey: KafkaError.INVALID_CONFIG,
+  InvalidConfig: KafkaError.INVALID_CONFIG,
+  TooManyStreams: KafkaError.POLICY_VIOLATION
+}
+
+const partitionCodes: Codes<PartitionRefusal> = {
+  OutOfOrderSequenceNumber: KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  InvalidProducerEpoch: KafkaError.INVALID_PRODUCER_EPOCH,
+  OffsetOutOfRange: KafkaError.OFFSET_OUT_OF_RANGE,
+  UnknownTopicOrPartition: KafkaError.UNKNOWN_TOPIC_OR_PARTITION
+}
+
+const groupCodes: Codes<GroupRefusal> = {
+  UnknownMemberId: KafkaError.UNKNOWN_MEMBER_ID,
+  IllegalGeneration: KafkaError.ILLEGAL_GENERATION,
+  RebalanceInProgress: KafkaError.REBALANCE_IN_PROGRESS,
+  FencedInstanceId: KafkaError.FENCED_INSTANCE_ID,
+  InconsistentGroupProtocol: KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+  MemberIdRequired: KafkaError.MEMBER_ID_REQUIRED,
+  InvalidSessionTimeout: KafkaError.INVALID_SESSION_TIMEOUT,
+  GroupMaxSizeReached: KafkaError.GROUP_MAX_SIZE_REACHED,
+  NonEmptyGroup: KafkaError.NON_EMPTY_GROUP,
+  GroupIdNotFound: KafkaError.GROUP_ID_NOT_FOUND,
+  InvalidGroupId: KafkaError.INVALID_GROUP_ID,
+  InvalidCommitOffsetSize: KafkaError.INVALID_COMMIT_OFFSET_SIZE,
+  InvalidRequest: KafkaError.INVALID_REQUEST
+}
+
+const batchCodes: Codes<InvalidBatchReason> = {
+  CorruptMessage: KafkaError.CORRUPT_MESSAGE,
+  InvalidRecord: KafkaError.INVALID_RECORD,
+  MessageTooLarge: KafkaError.MESSAGE_TOO_LARGE,
+  UnsupportedForMessageFormat: KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+  InvalidTimestamp: KafkaError.INVALID_TIMESTAMP,
+  UnsupportedCompression: KafkaError.UNSUPPORTED_COMPRESSION_TYPE
+}
+
+const offsetCodes: Codes<NonNullable<OffsetsStored["partitions"][number]["refused"]>> = {
+  OffsetMetadataTooLarge: KafkaError.OFFSET_METADATA_TOO_LARGE,
+  OffsetOutOfRange: KafkaError.OFFSET_OUT_OF_RANGE
+}
+
+/** The error of one committed offset; 0 for one that is durable. */
+export const offsetCode = (refused: OffsetsStored["partitions"][number]["refused"]): KafkaErrorCode =>
+  refused === null ? KafkaError.NONE : offsetCodes[refused]
+
+/** The error of one leaving member; 0 for one that is gone. */
+export const leaveCode = (refused: MembersLeft["members"][number]["refused"]): KafkaErrorCode =>
+  refused === null ? KafkaError.NONE : groupCodes[refused]
+
+export interface Failure {
+  readonly code: KafkaErrorCode
+  /** For people; null where there is nothing to add to the code. */
+  readonly message: string | null
+  /** The member id that a refusal by a group tells, else "". */
+  readonly memberId: string
+}
+
+/**
+ * What a client is told when an actor did not do what it asked. `unavailable`: the retriable code of this API for an
+ * actor that is being replayed, and for defects: a client that tries again meets a restarted actor.
+ */
+export const failureOf = (cause: Cause.Cause<unknown>, unavailable: KafkaErrorCode): Failure => {
+  const error = Cause.squash(cause)
+  if (error instanceof CatalogRefused) return { code: catalogCodes[error.reason], message: error.message, memberId: "" }
+  if (error instanceof PartitionRefused) return { code: partitionCodes[error.reason], message: null, memberId: "" }
+  if (error instanceof GroupRefused) {
+    return { code: groupCodes[error.reason], message: error.message, memberId: error.memberId }
+  }
+  return { code: unavailable, message: null, memberId: "" }
+}
+
+/** What a producer is told of its batch. Rethrows what is no `InvalidBatch`. */
+export const batchFailure = (error: unknown): Failure => {
+  if (!(error instanceof InvalidBatch)) throw error
+  return { code: batchCodes[error.reason], message: error.message, memberId: "" }
+}
+
+/** The first code that is an error, for the metrics; 0 if there is none. */
+export const firstError = (codes: Iterable<{ readonly errorCode: number }>): number => {
+  for (const { errorCode } of codes) if (errorCode !== KafkaError.NONE) return errorCode
+  return KafkaError.NONE
+}

@@ -1,0 +1,51 @@
+import type { Handler } from "./Handler.ts"
+import { produceHandler } from "./handlers/00_Produce.ts"
+import { fetchHandler } from "./handlers/01_Fetch.ts"
+import { listOffsetsHandler } from "./handlers/02_ListOffsets.ts"
+import { metadataHandler } from "./handlers/03_Metadata.ts"
+import { offsetCommitHandler } from "./handlers/08_OffsetCommit.ts"
+import { offsetFetchHandler } from "./handlers/09_OffsetFetch.ts"
+import { findCoordinatorHandler } from "./handlers/10_FindCoordinator.ts"
+import { joinGroupHandler } from "./handlers/11_JoinGroup.ts"
+import { heartbeatHandler } from "./handlers/12_Heartbeat.ts"
+import { leaveGroupHandler } from "./handlers/13_LeaveGroup.ts"
+import { syncGroupHandler } from "./handlers/14_SyncGroup.ts"
+import { apiVersionsHandler, type AdvertisedApi } from "./handlers/18_ApiVersions.ts"
+import { createTopicsHandler } from "./handlers/19_CreateTopics.ts"
+import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
+import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
+import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
+
+const all: ReadonlyArray<Handler> = [
+  produceHandler,
+  fetchHandler,
+  listOffsetsHandler,
+  metadataHandler,
+  offsetCommitHandler,
+  offsetFetchHandler,
+  findCoordinatorHandler,
+  joinGroupHandler,
+  heartbeatHandler,
+  leaveGroupHandler,
+  syncGroupHandler,
+  apiVersionsHandler(advertised),
+  createTopicsHandler,
+  deleteTopicsHandler,
+  initProducerIdHandler,
+  offsetForLeaderEpochHandler
+]
+
+const list: ReadonlyArray<AdvertisedApi> = all.map(({ api, serves, listedFrom }) => ({
+  key: api.key,
+  name: api.name,
+  min: listedFrom,
+  max: serves[1]
+}))
+
+/** What ApiVersions lists, in the order of the keys. */
+export function advertised(): ReadonlyArray<AdvertisedApi> {
+  return list
+}
+
+/** All APIs of the server by key. */
+export const handlers: ReadonlyMap<number, Handler> = new Map(all.map((each) => [each.api.key, each]))

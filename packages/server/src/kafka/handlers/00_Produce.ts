@@ -1,0 +1,164 @@
+import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import type { Limits } from "@logbrook/core/Limits"
+import {
+  type BatchLimits,
+  InvalidBatch,
+  type ProducedBatch,
+  splitBatches,
+  stampMaxTimestamp,
+  validateProduced
+} from "@logbrook/core/RecordBatch"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
+import * as Exit from "effect/Exit"
+import { appendBatch } from "../asks.ts"
+import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
+import { handler, type RequestContext, type Respond } from "../Handler.ts"
+
+// Produce 3-11, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
+// One batch per partition, checked whole, stored verbatim; answered when all of the request's batches are durable.
+// Left out: transactions. A transactional id is answered TRANSACTIONAL_ID_AUTHORIZATION_FAILED, on which every client
+// gives up at once, where it would repeat a request that is refused as not available.
+
+type ProduceRequest = RequestOf<typeof Produce>
+type PartitionData = ProduceRequest["topicData"][number]["partitionData"][number]
+
+interface PartitionResult {
+  readonly index: number
+  errorCode: number
+  baseOffset: number
+  logStartOffset: number
+  errorMessage: string | null
+}
+
+/** The first version in which a batch may be compressed with zstd (KIP-110). */
+const zstdVersionMin = 7
+
+const refused = (code: Failure["code"], message: string | null = null): Failure => ({ code, message, memberId: "" })
+
+const batchLimits = new WeakMap<Stream, BatchLimits>()
+
+const batchLimitsOf = (stream: Stream, limits: Limits): BatchLimits => {
+  const known = batchLimits.get(stream)
+  if (known !== undefined) return known
+  const { recordBatchBytesMax, decompressedBytesMax, decompressionRatioMax } = limits
+  const { maxMessageBytes } = effectiveConfig(stream.config)
+  const own: BatchLimits = {
+    recordBatchBytesMax: Math.min(recordBatchBytesMax, maxMessageBytes),
+    decompressedBytesMax,
+    decompressionRatioMax
+  }
+  batchLimits.set(stream, own)
+  return own
+}
+
+/** Why no batch of the request can be stored. */
+const refuseRequest = (context: RequestContext, { acks, transactionalId }: ProduceRequest): Failure | undefined => {
+  if (acks !== -1 && acks !== 0 && acks !== 1) return refused(KafkaError.INVALID_REQUIRED_ACKS)
+  if (transactionalId !== null) {
+    return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
+  }
+  if (context.node.broker.disk.isLow) return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
+  return undefined
+}
+
+/** The one batch of a partition, ready to be stored. Throws `InvalidBatch`. */
+const checkedBatch = (records: Uint8Array | null, limits: BatchLimits, version: number): ProducedBatch => {
+  const [bytes, more] = splitBatches(records ?? new Uint8Array(0), limits)
+  if (bytes === undefined || more !== undefined) {
+    throw new InvalidBatch("InvalidRecord", "A request has exactly one record batch per partition.")
+  }
+  const batch = validateProduced(bytes, limits)
+  if (batch.codec === "zstd" && version < zstdVersionMin) {
+    throw new InvalidBatch("UnsupportedCompression", `Produce ${version} does not know zstd.`)
+  }
+  stampMaxTimestamp(bytes, batch.maxTimestampMs)
+  return batch
+}
+
+interface Place {
+  readonly logId: number
+  readonly batch: ProducedBatch
+}
+
+const placeOf = (context: RequestContext, topic: string, data: PartitionData, version: number): Place | Failure => {
+  const { directory, limits } = context.node.broker
+  const stream = directory.byName(topic)
+  const logId = stream?.logIds[data.index]
+  if (stream === undefined || logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
+  if (isBound(stream)) return refused(KafkaError.TOPIC_AUTHORIZATION_FAILED, "The stream is written by MQTT.")
+  try {
+    const batch = checkedBatch(data.records, batchLimitsOf(stream, limits), version)
+    return batch.isTransactional
+      ? refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
+      : { logId, batch }
+  } catch (error) {
+    return batchFailure(error)
+  }
+}
+
+const fail = (result: PartitionResult, { code, message }: Failure): void => {
+  result.errorCode = code
+  result.errorMessage = message
+}
+
+const append = (context: RequestContext, { logId, batch }: Place, result: PartitionResult, settled: () => void) => {
+  const { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
+  const command = { _tag: "AppendBatch", bytes, count, baseTimestampMs, maxTimestampMs } as const
+  appendBatch(context, logId, { ...command, producerId, producerEpoch, baseSequence }, (exit) => {
+    if (Exit.isFailure(exit)) fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+    else {
+      result.baseOffset = exit.value.baseOffset
+      result.logStartOffset = exit.value.logStartOffset
+    }
+    settled()
+  })
+}
+
+const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionResult>): void => {
+  const bad = results.find(({ errorCode }) => errorCode === KafkaError.CORRUPT_MESSAGE)
+  if (bad === undefined) return
+  const { clientId, clientHost } = context
+  context.node.audit("kafka: corrupt batch refused", { clientId, address: clientHost, reason: bad.errorMessage ?? "" })
+}
+
+const produce = (
+  context: RequestContext,
+  request: ProduceRequest,
+  version: number,
+  respond: Respond<Parameters<typeof Produce.encodeResponse>[1]>
+): void => {
+  const refusal = refuseRequest(context, request)
+  const all: Array<PartitionResult> = []
+  const places: Array<readonly [Place, PartitionResult]> = []
+  const responses = request.topicData.map(({ name, partitionData }) => ({
+    name,
+    partitionResponses: partitionData.map((data) => {
+      const result = { index: data.index, errorCode: 0, baseOffset: -1, logStartOffset: -1, errorMessage: null }
+      const place = refusal ?? placeOf(context, name, data, version)
+      if ("code" in place) fail(result, place)
+      else places.push([place, result])
+      all.push(result)
+      return result
+    })
+  }))
+  auditBatches(context, all)
+  const finish = (): void => {
+    const errorCode = firstError(all)
+    if (request.acks !== 0) return respond({ responses }, errorCode)
+    // Kafka's own way to tell a producer that does not listen.
+    if (errorCode !== KafkaError.NONE) context.hangUp()
+    return respond(null, errorCode)
+  }
+  let open = places.length
+  if (open === 0) return finish()
+  for (const [place, result] of places) {
+    append(context, place, result, () => {
+      if (--open === 0) finish()
+    })
+  }
+}
+
+export const produceHandler = handler(Produce, [3, 11], produce, 0)

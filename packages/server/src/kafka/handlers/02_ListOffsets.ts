@@ -1,0 +1,88 @@
+import { JournalError } from "@logbrook/core/journal/Journal"
+import type { Log } from "@logbrook/core/storage/Log"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import { firstError } from "../errors.ts"
+import { handler, type RequestContext } from "../Handler.ts"
+import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
+
+// ListOffsets 1-9: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
+// the start, and the tiered end (v9), which never is. Without transactions the last stable offset is the high watermark,
+// so both isolation levels have the same answers. Left out: replicas (a replica id >= 0 is refused).
+
+const special = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const
+
+/** The version that brought a special timestamp. */
+const versionMin: ReadonlyMap<number, number> = new Map([
+  [special.latest, 1],
+  [special.earliest, 1],
+  [special.maxTimestamp, 7],
+  [special.earliestLocal, 8],
+  [special.latestTiered, 9]
+])
+
+interface Found {
+  readonly errorCode: number
+  readonly timestamp: number
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
+const nothing = (errorCode: number): Found => ({ errorCode, timestamp: -1, offset: -1, leaderEpoch: -1 })
+
+const find = (context: RequestContext, log: Log, timestamp: number): Found => {
+  const { shard } = context.node.broker
+  const at = (offset: number, foundAtMs: number): Found => ({
+    errorCode: KafkaError.NONE,
+    timestamp: foundAtMs,
+    offset,
+    leaderEpoch: epochAt(shard, log, offset)
+  })
+  if (timestamp === special.latest) return at(log.highWatermark, -1)
+  if (timestamp === special.earliest || timestamp === special.earliestLocal) return at(log.startOffset, -1)
+  if (timestamp === special.latestTiered) return nothing(KafkaError.NONE)
+  const found =
+    timestamp === special.maxTimestamp ? shard.logs.maxTimestamp(log) : shard.logs.offsetForTimestamp(log, timestamp)
+  return found === undefined ? nothing(KafkaError.NONE) : at(found.offset, found.timestampMs)
+}
+
+interface Asked {
+  readonly partitionIndex: number
+  readonly currentLeaderEpoch: number
+  readonly timestamp: number
+}
+
+const offsetOf = (context: RequestContext, topic: string, asked: Asked, version: number): Found => {
+  const { shard, directory, log: report } = context.node.broker
+  const logId = directory.byName(topic)?.logIds[asked.partitionIndex]
+  if (logId === undefined) return nothing(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
+  const fenced = checkLeaderEpoch(shard, asked.currentLeaderEpoch)
+  if (fenced !== KafkaError.NONE) return nothing(fenced)
+  if (asked.timestamp < 0 && version < (versionMin.get(asked.timestamp) ?? Infinity)) {
+    return nothing(KafkaError.UNSUPPORTED_VERSION)
+  }
+  try {
+    return find(context, shard.logs.log(logId), asked.timestamp)
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error
+    report.error("kafka: a log cannot be read", {
+      stream: topic,
+      partition: asked.partitionIndex,
+      error: error.message
+    })
+    return nothing(KafkaError.KAFKA_STORAGE_ERROR)
+  }
+}
+
+export const listOffsetsHandler = handler(ListOffsets, [1, 9], (context, request, version, respond) => {
+  const isReplica = request.replicaId >= 0
+  if (isReplica) context.violation(`ListOffsets as replica ${request.replicaId}`)
+  const topics = request.topics.map(({ name, partitions }) => ({
+    name,
+    partitions: partitions.map((asked) => ({
+      partitionIndex: asked.partitionIndex,
+      ...(isReplica ? nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED) : offsetOf(context, name, asked, version))
+    }))
+  }))
+  respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
+})

@@ -1,0 +1,60 @@
+import type { OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
+import * as Exit from "effect/Exit"
+import { askGroup } from "../asks.ts"
+import { failureOf, firstError, offsetCode } from "../errors.ts"
+import { groupIdError } from "../groupIds.ts"
+import { handler } from "../Handler.ts"
+
+// OffsetCommit 2-9: of group members, and with generation -1 of simple consumers while the group is empty. Offsets hang on
+// the topic id. Left out: the retention time of v2-4, which Kafka ignores too (KIP-211), and KIP-848 members.
+
+interface Result {
+  readonly partitionIndex: number
+  errorCode: number
+}
+
+export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, request, _version, respond) => {
+  const { directory } = context.node.broker
+  const offsets: Array<OffsetToCommit> = []
+  const known: Array<Result> = []
+  const topics = request.topics.map(({ name, partitions }) => {
+    const stream = directory.byName(name)
+    return {
+      name,
+      partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
+        if (stream?.logIds[partitionIndex] === undefined) {
+          return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
+        }
+        const { topicId } = stream
+        const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
+        offsets.push({
+          topicId,
+          stream: name,
+          partition: partitionIndex,
+          offset: committedOffset,
+          leaderEpoch: committedLeaderEpoch,
+          metadata: committedMetadata ?? ""
+        })
+        known.push(result)
+        return result
+      })
+    }
+  })
+  const finish = (): void => respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
+  const { groupId } = request
+  const invalid = groupIdError(groupId)
+  if (invalid !== KafkaError.NONE) for (const result of known) result.errorCode = invalid
+  if (known.length === 0 || invalid !== KafkaError.NONE) return finish()
+  const { generationIdOrMemberEpoch: generation, memberId, groupInstanceId } = request
+  const command = { _tag: "CommitOffsets", generation, memberId, groupInstanceId, offsets } as const
+  return askGroup(context, groupId, command, (exit) => {
+    known.forEach((result, i) => {
+      result.errorCode = Exit.isFailure(exit)
+        ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
+        : offsetCode(exit.value.partitions[i]!.refused)
+    })
+    finish()
+  })
+})

@@ -1,0 +1,121 @@
+import type { CommittedOffset, TopicPartition } from "@logbrook/actors/group/GroupProtocol"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
+import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
+import * as Exit from "effect/Exit"
+import { askGroup } from "../asks.ts"
+import { failureOf, firstError } from "../errors.ts"
+import { groupIdError } from "../groupIds.ts"
+import { handler, type RequestContext } from "../Handler.ts"
+
+// OffsetFetch 1-9: what was asked for or all (v2), of several groups (v8). What was never committed is -1 without an error.
+// Without transactions every offset is stable. Left out: the members and epochs of KIP-848 groups (v9).
+
+type AskedTopics = ReadonlyArray<{ readonly name: string; readonly partitionIndexes: ReadonlyArray<number> }> | null
+
+interface FetchedGroup {
+  readonly groupId: string
+  readonly errorCode: number
+  readonly topics: ReadonlyArray<{ readonly name: string; readonly partitions: ReadonlyArray<FetchedPartition> }>
+}
+
+interface FetchedPartition {
+  readonly partitionIndex: number
+  readonly committedOffset: number
+  readonly committedLeaderEpoch: number
+  readonly metadata: string | null
+  readonly errorCode: number
+}
+
+/** More in one request are refused: each is a command of its own. */
+const groupsMax = 1000
+
+const partitionsOf = ({ node }: RequestContext, topics: AskedTopics): ReadonlyArray<TopicPartition> | null => {
+  if (topics === null) return null
+  const { directory } = node.broker
+  return topics.flatMap(({ name, partitionIndexes }) => {
+    // Nothing was ever committed under the zero id: a stream that does not exist is answered like one never read.
+    const topicId = directory.byName(name)?.topicId ?? zeroUuid
+    return partitionIndexes.map((partition) => ({ topicId, partition }))
+  })
+}
+
+const fetchedPartition = ({ partition, offset, leaderEpoch, metadata }: CommittedOffset): FetchedPartition => ({
+  partitionIndex: partition,
+  committedOffset: offset,
+  committedLeaderEpoch: leaderEpoch,
+  metadata,
+  errorCode: KafkaError.NONE
+})
+
+const inOrderAsked = (topics: NonNullable<AskedTopics>, offsets: ReadonlyArray<CommittedOffset>) => {
+  let at = 0
+  return topics.map(({ name, partitionIndexes }) => {
+    const partitions = offsets.slice(at, at + partitionIndexes.length).map(fetchedPartition)
+    at += partitionIndexes.length
+    return { name, partitions }
+  })
+}
+
+/** Offsets of streams that are gone are left out. */
+const byStream = ({ node }: RequestContext, offsets: ReadonlyArray<CommittedOffset>) => {
+  const partitions = new Map<string, Array<FetchedPartition>>()
+  for (const committed of offsets) {
+    const name = node.broker.directory.byTopicId(committed.topicId)?.name
+    if (name === undefined) continue
+    const known = partitions.get(name)
+    if (known === undefined) partitions.set(name, [fetchedPartition(committed)])
+    else known.push(fetchedPartition(committed))
+  }
+  return Array.from(partitions, ([name, fetched]) => ({ name, partitions: fetched }))
+}
+
+const fetchGroup = (
+  context: RequestContext,
+  groupId: string,
+  topics: AskedTopics,
+  settle: (group: FetchedGroup) => void
+): void => {
+  const invalid = groupIdError(groupId)
+  if (invalid !== KafkaError.NONE) return settle({ groupId, errorCode: invalid, topics: [] })
+  const partitions = partitionsOf(context, topics)
+  askGroup(context, groupId, { _tag: "FetchOffsets", partitions }, (exit) => {
+    if (Exit.isFailure(exit)) {
+      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
+      return settle({ groupId, errorCode: code, topics: [] })
+    }
+    const { offsets } = exit.value
+    const fetched = topics === null ? byStream(context, offsets) : inOrderAsked(topics, offsets)
+    return settle({ groupId, errorCode: KafkaError.NONE, topics: fetched })
+  })
+}
+
+/** v1 has no error of the group: there it stands at every partition. */
+const withErrors = ({ errorCode, topics }: FetchedGroup, asked: AskedTopics): FetchedGroup["topics"] => {
+  if (errorCode === KafkaError.NONE) return topics
+  const failed = { committedOffset: -1, committedLeaderEpoch: -1, metadata: "", errorCode }
+  return (asked ?? []).map(({ name, partitionIndexes }) => ({
+    name,
+    partitions: partitionIndexes.map((partitionIndex) => ({ partitionIndex, ...failed }))
+  }))
+}
+
+export const offsetFetchHandler = handler(OffsetFetch, [1, 9], (context, request, version, respond) => {
+  if (version < 8) {
+    return fetchGroup(context, request.groupId, request.topics, (group) =>
+      respond({ topics: withErrors(group, request.topics), errorCode: group.errorCode }, group.errorCode)
+    )
+  }
+  const groups: Array<FetchedGroup> = []
+  if (request.groups.length > groupsMax) context.violation(`OffsetFetch of ${request.groups.length} groups`)
+  const asked = request.groups.slice(0, groupsMax)
+  if (asked.length === 0) return respond({ groups })
+  let open = asked.length
+  asked.forEach(({ groupId, topics }, i) =>
+    fetchGroup(context, groupId, topics, (group) => {
+      groups[i] = group
+      if (--open === 0) respond({ groups }, firstError(groups))
+    })
+  )
+  return undefined
+})

@@ -1,0 +1,34 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
+import * as Exit from "effect/Exit"
+import { askGroup } from "../asks.ts"
+import { failureOf, firstError, leaveCode } from "../errors.ts"
+import { groupIdError } from "../groupIds.ts"
+import { handler } from "../Handler.ts"
+
+// LeaveGroup 0-5: one member, from v3 on several, static ones by their instance id (KIP-345).
+
+const severalVersionMin = 3
+
+export const leaveGroupHandler = handler(LeaveGroup, [0, 5], (context, request, version, respond) => {
+  const { groupId } = request
+  const invalid = groupIdError(groupId)
+  if (invalid !== KafkaError.NONE) return respond({ errorCode: invalid }, invalid)
+  const leaving =
+    version >= severalVersionMin
+      ? request.members
+      : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
+  return askGroup(context, groupId, { _tag: "LeaveMembers", members: leaving }, (exit) => {
+    if (Exit.isFailure(exit)) {
+      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
+      return respond({ errorCode: code }, code)
+    }
+    const members = exit.value.members.map(({ memberId, groupInstanceId, refused }) => ({
+      memberId,
+      groupInstanceId,
+      errorCode: leaveCode(refused)
+    }))
+    const first = firstError(members)
+    return respond({ errorCode: version >= severalVersionMin ? KafkaError.NONE : first, members }, first)
+  })
+})

@@ -1,0 +1,25 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
+import * as Exit from "effect/Exit"
+import { askGroup } from "../asks.ts"
+import { failureOf } from "../errors.ts"
+import { groupIdError } from "../groupIds.ts"
+import { handler } from "../Handler.ts"
+
+// SyncGroup 0-5: the leader brings the assignment, everybody gets its part once it is durable.
+
+const noBytes = new Uint8Array(0)
+
+export const syncGroupHandler = handler(SyncGroup, [0, 5], (context, request, _version, respond) => {
+  const { groupId, generationId: generation, memberId, groupInstanceId, protocolType, protocolName } = request
+  const refuse = (errorCode: number): void => respond({ errorCode, assignment: noBytes }, errorCode)
+  const invalid = groupIdError(groupId)
+  if (invalid !== KafkaError.NONE) return refuse(invalid)
+  const { assignments } = request
+  const command = { _tag: "SyncMember", generation, memberId, groupInstanceId, protocolType, protocolName } as const
+  return askGroup(context, groupId, { ...command, assignments }, (exit) => {
+    if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
+    const { protocolType: type, protocolName: name, assignment } = exit.value
+    return respond({ errorCode: KafkaError.NONE, protocolType: type, protocolName: name, assignment })
+  })
+})

@@ -1,0 +1,38 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
+import { handler, type Handler } from "../Handler.ts"
+
+// ApiVersions 0-4: what is served, whatever the version. Left out: features, there is none yet.
+
+const served = [0, 4] as const
+/** Kafka's own rule for the names of clients and their versions (KIP-511). */
+const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/
+const softwareVersionMin = 3
+
+export interface AdvertisedApi {
+  readonly key: number
+  readonly name: string
+  readonly min: number
+  readonly max: number
+}
+
+/** The list is made of all handlers, this one too. */
+export const apiVersionsHandler = (advertised: () => ReadonlyArray<AdvertisedApi>): Handler =>
+  handler(ApiVersions, served, (_context, request, version, respond) => {
+    const { clientSoftwareName, clientSoftwareVersion } = request
+    const apiKeys = advertised().map(({ key, min, max }) => ({ apiKey: key, minVersion: min, maxVersion: max }))
+    const isNamed = softwareName.test(clientSoftwareName) && softwareName.test(clientSoftwareVersion)
+    const errorCode = version < softwareVersionMin || isNamed ? KafkaError.NONE : KafkaError.INVALID_REQUEST
+    respond({ errorCode, apiKeys }, errorCode)
+  })
+
+/**
+ * The answer to a version that is not known: a v0 body, which every client can read, with the range to ask again in
+ * (KIP-511). Java asks again at the maximum listed, librdkafka at v0.
+ */
+export const unsupportedApiVersions = (correlationId: number): ReadonlyArray<Uint8Array> =>
+  encodeResponseFrame(ApiVersions, 0, correlationId, {
+    errorCode: KafkaError.UNSUPPORTED_VERSION,
+    apiKeys: [{ apiKey: ApiVersions.key, minVersion: served[0], maxVersion: served[1] }]
+  })

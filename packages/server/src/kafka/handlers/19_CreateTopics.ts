@@ -1,0 +1,131 @@
+import { randomBytes } from "node:crypto"
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { streamSettings } from "@logbrook/actors/catalog/StreamConfig"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
+import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
+import * as Exit from "effect/Exit"
+import { askCatalog } from "../asks.ts"
+import { failureOf, firstError, type Failure } from "../errors.ts"
+import { handler, type RequestContext } from "../Handler.ts"
+
+// CreateTopics 2-7: free streams, on this node alone. Left out: waiting for a part of the timeout (a stream is there when
+// it is answered), and manual assignments to other nodes.
+
+type Asked = RequestOf<typeof CreateTopics>["topics"][number]
+
+interface Created {
+  readonly name: string
+  readonly errorCode: number
+  readonly errorMessage: string | null
+  readonly topicId?: string
+  readonly numPartitions?: number
+  readonly replicationFactor?: number
+  readonly configs?: ReadonlyArray<{
+    readonly name: string
+    readonly value: string
+    readonly readOnly: boolean
+    readonly configSource: number
+    readonly isSensitive: boolean
+  }>
+}
+
+/** Kafka's numbers of where a setting comes from. */
+const configSources = { topic: 1, byDefault: 5 } as const
+
+const refused = (code: Failure["code"], message: string): Failure => ({ code, message, memberId: "" })
+
+/** The partitions that the request asks for: -1 for the default. */
+const partitionsOf = ({ numPartitions, assignments }: Asked): number =>
+  assignments.length > 0 ? assignments.length : numPartitions
+
+const refuseAssignments = ({ numPartitions, replicationFactor, assignments }: Asked, nodeId: number) => {
+  if (numPartitions !== -1 || replicationFactor !== -1) {
+    return refused(KafkaError.INVALID_REQUEST, "Either assignments, or partitions and a replication factor.")
+  }
+  const indexes = new Set(assignments.map(({ partitionIndex }) => partitionIndex))
+  const isDense = assignments.every((_, i) => indexes.has(i))
+  const isHere = assignments.every(({ brokerIds }) => brokerIds.length === 1 && brokerIds[0] === nodeId)
+  return isDense && isHere
+    ? undefined
+    : refused(KafkaError.INVALID_REPLICA_ASSIGNMENT, `Partitions 0, 1, … are each on node ${nodeId} alone.`)
+}
+
+const refuse = (context: RequestContext, asked: Asked, isTwice: boolean): Failure | undefined => {
+  const { disk, nodeId } = context.node.broker
+  if (isTwice) return refused(KafkaError.INVALID_REQUEST, "The topic is in the request more than once.")
+  if (disk.isLow) return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
+  if (asked.assignments.length > 0) {
+    const failure = refuseAssignments(asked, nodeId)
+    if (failure !== undefined) return failure
+  } else if (asked.replicationFactor !== -1 && asked.replicationFactor !== 1) {
+    return refused(KafkaError.INVALID_REPLICATION_FACTOR, "There is one node: the replication factor is 1.")
+  }
+  if (partitionsOf(asked) < -1) return refused(KafkaError.INVALID_PARTITIONS, "A topic has one partition or more.")
+  return asked.configs.some(({ value }) => value === null)
+    ? refused(KafkaError.INVALID_CONFIG, "A setting has no value.")
+    : undefined
+}
+
+const created = (stream: Stream): Created => ({
+  name: stream.name,
+  errorCode: KafkaError.NONE,
+  errorMessage: null,
+  topicId: stream.topicId,
+  numPartitions: stream.logIds.length,
+  replicationFactor: 1,
+  configs: streamSettings.map(({ name, byDefault }) => ({
+    name,
+    value: stream.config.get(name) ?? byDefault,
+    readOnly: false,
+    configSource: stream.config.has(name) ? configSources.topic : configSources.byDefault,
+    isSensitive: false
+  }))
+})
+
+const create = (
+  context: RequestContext,
+  asked: Asked,
+  validateOnly: boolean,
+  settle: (result: Stream | Failure) => void
+): void => {
+  const command = {
+    _tag: "CreateStream",
+    name: asked.name,
+    topicId: randomBytes(16).toString("base64url"),
+    filters: [],
+    partitions: partitionsOf(asked),
+    key: "clientid",
+    config: asked.configs.map(({ name, value }) => [name, value ?? ""] as const),
+    validateOnly
+  } as const
+  askCatalog(context, command, (exit) =>
+    settle(Exit.isFailure(exit) ? failureOf(exit.cause, KafkaError.NOT_CONTROLLER) : exit.value.stream)
+  )
+}
+
+export const createTopicsHandler = handler(CreateTopics, [2, 7], (context, request, _version, respond) => {
+  const asked = new Map<string, Asked>()
+  const twice = new Set<string>()
+  for (const topic of request.topics) {
+    if (asked.has(topic.name)) twice.add(topic.name)
+    asked.set(topic.name, topic)
+  }
+  const topics: Array<Created> = []
+  let open = asked.size
+  if (open === 0) return respond({ topics })
+  for (const topic of asked.values()) {
+    const settle = (result: Stream | Failure): void => {
+      topics.push(
+        "code" in result
+          ? { name: topic.name, errorCode: result.code, errorMessage: result.message, configs: [] }
+          : created(result)
+      )
+      if (--open === 0) respond({ topics }, firstError(topics))
+    }
+    const failure = refuse(context, topic, twice.has(topic.name))
+    if (failure === undefined) create(context, topic, request.validateOnly, settle)
+    else settle(failure)
+  }
+  return undefined
+})

@@ -1,0 +1,43 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
+import { firstError } from "../errors.ts"
+import { handler, type RequestContext } from "../Handler.ts"
+import { checkLeaderEpoch, endOfEpoch } from "../leaderEpochs.ts"
+
+// OffsetForLeaderEpoch 2-4 (KIP-320): a consumer asks after a change of the epoch whether what it read is still there.
+// Left out: replicas (a replica id >= 0 is refused).
+
+interface Asked {
+  readonly partition: number
+  readonly currentLeaderEpoch: number
+  readonly leaderEpoch: number
+}
+
+const endOffsetOf = ({ node }: RequestContext, topic: string, asked: Asked) => {
+  const { shard, directory } = node.broker
+  const { partition } = asked
+  const logId = directory.byName(topic)?.logIds[partition]
+  if (logId === undefined) return { partition, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
+  const errorCode = checkLeaderEpoch(shard, asked.currentLeaderEpoch)
+  if (errorCode !== KafkaError.NONE) return { partition, errorCode }
+  const { epoch, endOffset } = endOfEpoch(shard, shard.logs.log(logId), asked.leaderEpoch)
+  return { partition, errorCode, leaderEpoch: epoch, endOffset }
+}
+
+export const offsetForLeaderEpochHandler = handler(
+  OffsetForLeaderEpoch,
+  [2, 4],
+  (context, { replicaId, topics: asked }, _version, respond) => {
+    const isReplica = replicaId >= 0
+    if (isReplica) context.violation(`OffsetForLeaderEpoch as replica ${replicaId}`)
+    const topics = asked.map(({ topic, partitions }) => ({
+      topic,
+      partitions: partitions.map((each) =>
+        isReplica
+          ? { partition: each.partition, errorCode: KafkaError.TOPIC_AUTHORIZATION_FAILED }
+          : endOffsetOf(context, topic, each)
+      )
+    }))
+    respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
+  }
+)

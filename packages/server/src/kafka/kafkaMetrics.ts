@@ -1,0 +1,35 @@
+import { errorName } from "@logbrook/protocols/kafka/ErrorCodes"
+import type { Metrics } from "../Metrics.ts"
+
+const secondMs = 1000
+
+/** All metrics of the Kafka listener. */
+export const declareKafkaMetrics = (metrics: Metrics) => {
+  metrics.declare(
+    "logbrook_kafka_request_duration_seconds",
+    "histogram",
+    "Complete request to response, long polls included."
+  )
+  metrics.declare("logbrook_kafka_requests_total", "counter", "Requests by API and the first error of the response.")
+  metrics.declare("logbrook_kafka_received_bytes_total", "counter", "Bytes read from Kafka clients.")
+  metrics.declare("logbrook_kafka_sent_bytes_total", "counter", "Bytes of responses.")
+  metrics.declare("logbrook_kafka_violations_total", "counter", "Requests that no client may send.")
+  metrics.declare("logbrook_kafka_connections", "gauge", "Open connections of Kafka clients.")
+  metrics.declare("logbrook_kafka_in_flight_bytes", "gauge", "Bytes of requests that are not answered.")
+  return {
+    received: metrics.counter("logbrook_kafka_received_bytes_total"),
+    sent: metrics.counter("logbrook_kafka_sent_bytes_total"),
+    violations: metrics.counter("logbrook_kafka_violations_total"),
+    answered: (api: string, errorCode: number, durationMs: number): void => {
+      metrics.observe("logbrook_kafka_request_duration_seconds", { api }, durationMs / secondMs)
+      metrics.add("logbrook_kafka_requests_total", { api, error: errorName(errorCode) })
+    },
+    /** `collect`: connections, and bytes of requests, that are there now. */
+    onCollect: (collect: () => readonly [connections: number, inFlightBytes: number]): void =>
+      metrics.onCollect(() => {
+        const [connections, inFlightBytes] = collect()
+        metrics.set("logbrook_kafka_connections", {}, connections)
+        metrics.set("logbrook_kafka_in_flight_bytes", {}, inFlightBytes)
+      })
+  }
+}
