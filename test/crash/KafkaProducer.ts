@@ -1,0 +1,76 @@
+import type { Kafka, Producer } from "kafkajs"
+
+/** Records with these ids lie from `baseOffset` on in the partition: a Produce response said so. */
+export interface Acknowledged {
+  readonly partition: number
+  readonly baseOffset: number
+  readonly ids: ReadonlyArray<string>
+}
+
+/** Longer than a restart takes: only then is a send given up, and what became of it unknown. */
+const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
+
+/** An idempotent producer that sends batches one after another, over restarts of its server. */
+export class KafkaProducer {
+  readonly acknowledged: Array<Acknowledged> = []
+  /** Batches of which nobody knows what became. */
+  givenUp = 0
+  readonly #kafka: Kafka
+  readonly #stream: string
+  readonly #partitions: number
+  readonly #batchOf: (n: number) => ReadonlyArray<{ readonly id: string; readonly value: Buffer }>
+  readonly #pauseMs: number
+  #isEnding = false
+  readonly #running: Promise<void>
+
+  constructor(
+    kafka: Kafka,
+    stream: string,
+    partitions: number,
+    pauseMs: number,
+    batchOf: (n: number) => ReadonlyArray<{ readonly id: string; readonly value: Buffer }>
+  ) {
+    this.#kafka = kafka
+    this.#stream = stream
+    this.#partitions = partitions
+    this.#pauseMs = pauseMs
+    this.#batchOf = batchOf
+    this.#running = this.#run()
+  }
+
+  /** Resolves when the batch under way is settled. */
+  async end(): Promise<void> {
+    this.#isEnding = true
+    await this.#running
+  }
+
+  async #open(): Promise<Producer> {
+    const producer = this.#kafka.producer({ idempotent: true, maxInFlightRequests: 1, retry })
+    await producer.connect()
+    return producer
+  }
+
+  async #run(): Promise<void> {
+    let producer = await this.#open()
+    for (let n = 0; !this.#isEnding; n++) {
+      try {
+        await this.#send(producer, n)
+      } catch {
+        // kafkajs would give the sequence numbers of this batch to the next one: another producer has other ones.
+        this.givenUp++
+        await producer.disconnect()
+        producer = await this.#open()
+      }
+      await new Promise((resolve) => void setTimeout(resolve, this.#pauseMs))
+    }
+    await producer.disconnect()
+  }
+
+  async #send(producer: Producer, n: number): Promise<void> {
+    const partition = n % this.#partitions
+    const batch = this.#batchOf(n)
+    const messages = batch.map(({ id, value }) => ({ key: id, value, partition }))
+    const [result] = await producer.send({ topic: this.#stream, acks: -1, messages })
+    this.acknowledged.push({ partition, baseOffset: Number(result!.baseOffset), ids: batch.map(({ id }) => id) })
+  }
+}
