@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Notice } from "@logbrook/core/actor/Definition"
 import { systemClock } from "@logbrook/core/Clock"
-import type { AppendFailure } from "@logbrook/core/journal/Journal"
+import type { AppendFailure, Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Recovery } from "@logbrook/core/shard/recover"
 import { Shard } from "@logbrook/core/shard/Shard"
@@ -115,7 +115,8 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
     version,
     onNotice: (notice) => notices.to?.(notice),
     onPoison: ({ reason, detail }: AppendFailure) => dying.because(`the journal failed (${reason}): ${detail}`),
-    onDefect: (where, defect) => log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) })
+    onDefect: (where, defect) =>
+      log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) })
   })
   const recovery = shard.recover()
   const broker: Broker = {
@@ -177,13 +178,13 @@ const runShard = ({ shard, log }: Broker, dying: Dying) =>
     yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
   })
 
-const listenAll = (config: Config, broker: Broker, readiness: Readiness, notices: Notices) =>
+const listenAll = (config: Config, broker: Broker, journal: Journal, readiness: Readiness, notices: Notices) =>
   Effect.gen(function* () {
     const { host } = config
     const mqttBroker = makeMqttBroker(broker)
     notices.to = (notice) => mqttBroker.onNotice(notice)
     const http = yield* listening("http", config.http.port, () =>
-      listenHttp(broker, mqttBroker, { host, port: config.http.port, readiness })
+      listenHttp(broker, { host, port: config.http.port, readiness, journal })
     )
     const advertised = config.kafka.advertised ?? { host, port: 0 }
     const kafka = yield* listening("kafka", config.kafka.port, () =>
@@ -209,7 +210,7 @@ const server = (config: Config, log: Log, dying: Dying) =>
     yield* runShard(broker, dying)
     yield* keepRetention(broker)
     const readiness: Readiness = { isDraining: false }
-    const ports = yield* listenAll(config, broker, readiness, notices)
+    const ports = yield* listenAll(config, broker, journal, readiness, notices)
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
     return { broker, recovery, ports }
   })

@@ -41,13 +41,16 @@ const collectGroups = ({ metrics, directory, shard }: Broker): void => {
   metrics.clear("kafka_consumergroup_lag")
   for (const id of shard.actors.ofKind("group")) {
     const state = shard.actors.peek<GroupState>(id)
-    for (const { topicId, partition, offset } of state?.offsets.values() ?? []) {
+    for (const [topicId, partitions] of state?.offsets ?? []) {
       const stream = directory.byTopicId(topicId)
-      const logId = stream?.logIds[partition]
-      if (stream === undefined || logId === undefined) continue
-      const labels = { consumergroup: nameOf(id), topic: stream.name, partition }
-      metrics.set("kafka_consumergroup_current_offset", labels, offset)
-      metrics.set("kafka_consumergroup_lag", labels, Math.max(0, shard.logs.log(logId).highWatermark - offset))
+      if (stream === undefined) continue
+      for (const { partition, offset } of partitions.values()) {
+        const logId = stream.logIds[partition]
+        if (logId === undefined) continue
+        const labels = { consumergroup: nameOf(id), topic: stream.name, partition }
+        metrics.set("kafka_consumergroup_current_offset", labels, offset)
+        metrics.set("kafka_consumergroup_lag", labels, Math.max(0, shard.logs.log(logId).highWatermark - offset))
+      }
     }
   }
 }
@@ -67,7 +70,11 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
   metrics.onCollect(() => {
     const segments = journal.segments()
     metrics.set("logbrook_journal_segments", {}, segments.length)
-    metrics.set("logbrook_journal_bytes", {}, segments.reduce((sum, { bytes }) => sum + bytes, 0))
+    metrics.set(
+      "logbrook_journal_bytes",
+      {},
+      segments.reduce((sum, { bytes }) => sum + bytes, 0)
+    )
     metrics.set("logbrook_actors", { state: "live" }, shard.actors.liveCount)
     metrics.set("logbrook_actors", { state: "passive" }, shard.actors.passiveCount)
     metrics.set("logbrook_disk_free_bytes", {}, disk.freeBytes)

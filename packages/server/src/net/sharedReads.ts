@@ -45,7 +45,7 @@ export const readShared = (accepted: net.Socket, onChunk: (chunk: Buffer) => voi
       }
     }
   }
-  const socket = new net.Socket(options as net.SocketConstructorOpts)
+  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
   // The server counts its connections by the socket it has made.
   socket.once("close", () => accepted.destroy())
   socket.resume()

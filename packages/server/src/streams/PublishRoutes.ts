@@ -118,7 +118,10 @@ export class PublishRoutes {
   }
 
   /** Without a key the partition is the same for a whole turn. */
-  #place({ stream, expression }: Target, { topic, userProperties }: Publication): { key: Uint8Array | null; logId: number } {
+  #place(
+    { stream, expression }: Target,
+    { topic, userProperties }: Publication
+  ): { key: Uint8Array | null; logId: number } {
     const text = keyOf(expression, { clientId: this.#clientId, topic, userProperties })
     if (text === null) return { key: null, logId: stream.logIds[this.#shard.nextSeq % stream.logIds.length]! }
     const key = utf8(text)
@@ -139,7 +142,7 @@ export class PublishRoutes {
 const nowhere: ReadonlyArray<Placed> = []
 const noExtra: ReadonlyArray<RecordHeader> = []
 
-const headerNames = {
+export const headerNames = {
   topic: utf8("mqtt.topic"),
   clientId: utf8("mqtt.clientid"),
   qos: utf8("mqtt.qos"),
@@ -155,7 +158,7 @@ const userHeaders = ({ userProperties }: Publication): ReadonlyArray<RecordHeade
   userProperties === undefined ? noExtra : userProperties.map(([name, value]) => [utf8(name), utf8(value)] as const)
 
 /** What MQTT 5 adds; none of it in the common case. */
-const extraHeaders = (publication: Publication): ReadonlyArray<RecordHeader> => {
+export const extraHeaders = (publication: Publication): ReadonlyArray<RecordHeader> => {
   const { contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = publication
   const headers: Array<RecordHeader> = [...userHeaders(publication)]
   if (contentType !== undefined) headers.push([headerNames.contentType, utf8(contentType)])
