@@ -63,4 +63,63 @@ export class ShardHarness {
     const command = { _tag: "CommitOffsets", generation: -1, memberId: "", groupInstanceId: null, offsets }
     return this.ask(`group/${group}`, command, "kafka dashboard OffsetCommit")
   }
+
+  /** A member joins a consumer group, or joins again; resolves once the group's join phase is over. */
+  join(group: string, memberId: string, isNew = true): Promise<unknown> {
+    return this.ask(
+      `group/${group}`,
+      {
+        _tag: "JoinMember",
+        memberId: isNew ? "" : memberId,
+        proposedMemberId: memberId,
+        groupInstanceId: null,
+        clientId: memberId.slice(0, memberId.indexOf("-")),
+        clientHost: "/127.0.0.1",
+        sessionTimeoutMs: 30_000,
+        rebalanceTimeoutMs: 60_000,
+        protocolType: "consumer",
+        protocols: [{ name: "range", metadata: Buffer.alloc(8) }],
+        requireKnownMemberId: false,
+        skipAssignmentSupported: false,
+        reason: null
+      },
+      `kafka ${memberId} JoinGroup`
+    )
+  }
+
+  /** The leader's sync, with partitions of one stream for each member. */
+  sync(group: string, generation: number, memberId: string, stream: string, assigned: ReadonlyMap<string, number[]>) {
+    return this.ask(
+      `group/${group}`,
+      {
+        _tag: "SyncMember",
+        generation,
+        memberId,
+        groupInstanceId: null,
+        protocolType: "consumer",
+        protocolName: "range",
+        assignments: Array.from(assigned, ([member, partitions]) => ({
+          memberId: member,
+          assignment: assignmentOf(stream, partitions)
+        }))
+      },
+      `kafka ${memberId} SyncGroup`
+    )
+  }
+
+  leave(group: string, memberId: string): Promise<unknown> {
+    const members = [{ memberId, groupInstanceId: null, reason: "the consumer is being closed" }]
+    return this.ask(`group/${group}`, { _tag: "LeaveMembers", members }, `kafka ${memberId} LeaveGroup`)
+  }
+}
+
+/** As the consumer protocol encodes it, version 0. */
+const assignmentOf = (stream: string, partitions: ReadonlyArray<number>): Buffer => {
+  const bytes = Buffer.alloc(2 + 4 + 2 + stream.length + 4 + 4 * partitions.length + 4)
+  let at = bytes.writeInt32BE(1, 2)
+  at = bytes.writeInt16BE(stream.length, at)
+  at += bytes.write(stream, at)
+  at = bytes.writeInt32BE(partitions.length, at)
+  for (const partition of partitions) at = bytes.writeInt32BE(partition, at)
+  return bytes
 }

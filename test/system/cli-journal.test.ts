@@ -1,0 +1,166 @@
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { ShardHarness } from "../../packages/server/test/tools/ShardHarness.ts"
+
+const bin = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/server/dist/bin.js")
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+const cli = (...words: ReadonlyArray<string>): Promise<Ran> =>
+  new Promise((resolve) => {
+    const child = execFile(process.execPath, [bin, ...words], (_error, out, err) => {
+      resolve({ code: child.exitCode ?? -1, out, err })
+    })
+  })
+
+/** What a group of two went through: joined, committed, one left. Resolves once all is durable and closed. */
+const liveThrough = async (directory: string): Promise<void> => {
+  const options = {
+    directory,
+    readOnly: false,
+    segmentBytes: 1e8,
+    segmentRefsMax: defaultLimits.segmentIndexEntriesMax
+  }
+  const journal = LmdbJournal.open(options)
+  const harness = new ShardHarness(journal)
+  await harness.createStream("sensors", ["sensors/#"], 4)
+  for (const logId of [2, 3, 4, 5]) await harness.append(logId, '{"celsius":21}')
+  await Promise.all([harness.join("dashboard", "app1-aaaa"), harness.join("dashboard", "app2-bbbb")])
+  const assigned = new Map([
+    ["app1-aaaa", [0, 1]],
+    ["app2-bbbb", [2, 3]]
+  ])
+  await harness.sync("dashboard", 1, "app1-aaaa", "sensors", assigned)
+  await harness.leave("dashboard", "app2-bbbb")
+  await harness.join("dashboard", "app1-aaaa", false)
+  await harness.sync("dashboard", 2, "app1-aaaa", "sensors", new Map([["app1-aaaa", [0, 1, 2, 3]]]))
+  await harness.shard.drained()
+  harness.shard.stop()
+  await journal.close()
+}
+
+describe("logbrook journal, on a data directory", () => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-cli-"))
+  const directory = path.join(root, "data")
+  const journal = (command: string, ...words: ReadonlyArray<string>): Promise<Ran> =>
+    cli("journal", command, ...words, "--data-dir", directory)
+
+  const seqOf = async (type: string): Promise<number> => {
+    const { out } = await journal("tail", "--json", "--type", type)
+    return (JSON.parse(out.split("\n")[0]!) as { seq: number }).seq
+  }
+
+  beforeAll(() => liveThrough(directory))
+  afterAll(() => fs.rmSync(root, { recursive: true }))
+
+  it("tails: text by default, JSON lines if asked", async () => {
+    const { code, out, err } = await journal("tail", "--lines", "1000", "--json")
+    expect({ code, err }).toEqual({ code: 0, err: "" })
+    const events = out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { seq: number; type: string })
+    expect(events[0]!.type).toBe("Started")
+    expect(events.at(-1)!.type).toBe("Stopped")
+    const text = await journal("tail", "--actor", "partition/sensors/1")
+    expect(text.out).toContain("RecordsAppended\tstream=sensors partition=1")
+    expect(text.out.trim().split("\n")).toHaveLength(1)
+  })
+
+  it("shows a group as it was, and what changed", async () => {
+    const stored = await seqOf("AssignmentStored")
+    const { out } = await journal("state", "group/dashboard", "--at", String(stored), "--json")
+    expect(JSON.parse(out)).toMatchObject({
+      actor: "group/dashboard",
+      seq: stored,
+      state: {
+        state: "Stable",
+        generation: 1,
+        leader: "app1-aaaa",
+        members: [
+          { memberId: "app1-aaaa", partitions: ["sensors-0", "sensors-1"] },
+          { memberId: "app2-bbbb", partitions: ["sensors-2", "sensors-3"] }
+        ]
+      }
+    })
+    const now = await journal("state", "group/dashboard")
+    expect(now.out).toContain("state: Stable")
+    const left = await seqOf("MemberLeft")
+    const diff = await journal("diff", "group/dashboard", String(stored), String(left))
+    expect(diff.out).toContain("- members[app2-bbbb]")
+    expect(diff.out).toContain("MemberLeft")
+  })
+
+  it("shows an event with the request that led to it", async () => {
+    const { out, code } = await journal("show", String(await seqOf("MemberLeft")))
+    expect(code).toBe(0)
+    expect(out).toContain("because of kafka app2-bbbb LeaveGroup")
+  })
+
+  it("verifies and replays", async () => {
+    expect(await journal("verify")).toMatchObject({ code: 0, out: expect.stringMatching(/^ok: \d+ events/) })
+    const { out } = await journal("replay", "--json")
+    expect(JSON.parse(out).kinds).toContainEqual(expect.objectContaining({ kind: "group", actors: 1 }))
+  })
+
+  it.each([
+    [["journal", "show", "999999"], 3, "E_UNKNOWN_EVENT"],
+    [["journal", "state", "group/nobody"], 3, "E_UNKNOWN_ACTOR"],
+    [["journal", "state", "sensors"], 2, "E_INVALID_ACTOR"],
+    [["journal", "show", "soon"], 2, "E_USAGE"],
+    [["journal", "show"], 2, "E_USAGE"],
+    [["journal", "state", "group/x", "--at", "soon"], 2, "E_USAGE"]
+  ])("%j ends with %i %s, on stderr only", async (words, code, error) => {
+    const ran = await cli(...words, "--data-dir", directory)
+    expect(ran).toMatchObject({ code, out: "", err: expect.stringContaining(`error[${error}]: `) })
+  })
+
+  it("says that a directory is none", async () => {
+    expect(await cli("journal", "tail", "--data-dir", root)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("E_JOURNAL_IO")
+    })
+    expect(await cli("journal", "tail", "--data-dir", path.join(root, "none"))).toMatchObject({ code: 3 })
+  })
+})
+
+describe("logbrook", () => {
+  it("knows its version, its commands, and what was meant", async () => {
+    expect(await cli("--version")).toEqual({ code: 0, out: "0.1.0\n", err: "" })
+    expect((await cli("--help")).out).toContain("journal state ACTOR")
+    expect((await cli("journal", "state", "--help")).out).toContain("--at SEQ|TIME")
+    expect(await cli("stream", "list")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("did you mean logbrook streams list?")
+    })
+    expect(await cli("serve", "--mqt-port", "1")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("did you mean --mqtt-port?")
+    })
+    expect(await cli("streams")).toMatchObject({ code: 2, out: "" })
+  })
+
+  it("says that nobody answers", async () => {
+    expect(await cli("streams", "list", "--url", "http://127.0.0.1:9")).toMatchObject({
+      code: 5,
+      err: expect.stringContaining("E_UNREACHABLE")
+    })
+  })
+
+  it("checks a configuration without starting", async () => {
+    const { code, err, out } = await cli("config", "check", "--mqtt-port", "x", "--host", "0.0.0.0")
+    expect({ code, out }).toEqual({ code: 2, out: "" })
+    expect(err).toContain("mqtt.port: ")
+    expect(err).toContain("[--host]")
+  })
+})
