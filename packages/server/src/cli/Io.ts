@@ -48,7 +48,7 @@ const units = ["B", "KiB", "MiB", "GiB", "TiB"]
 
 export const bytesText = (bytes: number): string => {
   const power = Math.min(units.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10))
-  return power === 0 ? `${bytes} B` : `${(bytes / 1024 ** power).toFixed(1)} ${units[power]}`
+  return power === 0 ? `${bytes} B` : `${(bytes / 1024 ** power).toFixed(1).replace(/\.0$/, "")} ${units[power]}`
 }
 
 const durations: ReadonlyArray<readonly [number, string]> = [

@@ -34,8 +34,9 @@ const port = between(wholeNumber, 0, 65_535, "a port, 0 to 65535")
 const duration = (min: number): Kind =>
   between(durationMs, min, Number.MAX_SAFE_INTEGER, `a duration such as 500ms, 30s or 7d${min > 0 ? ", above 0" : ""}`)
 const size = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
+  const least = min === 0 ? "" : min === 1 ? ", above 0" : `, ${min} bytes at least`
   const most = max === Number.MAX_SAFE_INTEGER ? "" : `, ${max} bytes at most`
-  return between(sizeBytes, min, max, `a size such as 64KiB or 512MB, ${min} bytes at least${most}`)
+  return between(sizeBytes, min, max, `a size such as 64KiB or 512MB${least}${most}`)
 }
 const count = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
   const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} at least` : `, ${min} to ${max}`
