@@ -73,7 +73,7 @@ describe("logbrook journal, on a data directory", () => {
     expect(events[0]!.type).toBe("Started")
     expect(events.at(-1)!.type).toBe("Stopped")
     const text = await journal("tail", "--actor", "partition/sensors/1")
-    expect(text.out).toContain("RecordsAppended\tstream=sensors partition=1")
+    expect(text.out).toContain("partition/sensors/1\tRecordsAppended\toffsets 0 to 0")
     expect(text.out.trim().split("\n")).toHaveLength(1)
   })
 

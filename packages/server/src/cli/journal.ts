@@ -66,6 +66,7 @@ const summaryMax = 120
 /** What happened, on one line. */
 const summaryText = (event: Plain): string => {
   if (!isObject(event)) return scalarText(event)
+  if (event["_tag"] === "RecordsAppended") return `offsets ${event["baseOffset"]} to ${event["lastOffset"]}`
   const parts = Object.entries(event)
     .filter(([name]) => name !== "_tag")
     .map(([name, value]) => `${name}=${isBytes(value) ? `<${value.bytes} bytes>` : scalarText(value)}`)

@@ -1,3 +1,5 @@
+import type { Member } from "@logbrook/actors/group/groupContext"
+import type { GroupStateName } from "@logbrook/actors/group/GroupProtocol"
 import { saveGroup, type GroupState } from "@logbrook/actors/group/groupState"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
@@ -23,7 +25,7 @@ export const presentGroup = (state: GroupState): Plain => {
       sessionTimeoutMs: member.sessionTimeoutMs,
       rebalanceTimeoutMs: member.rebalanceTimeoutMs,
       protocols: member.protocols.map(({ name }) => name),
-      waitsFor: member.joinTicket > 0 ? "join" : member.syncTicket === 0 ? "sync" : null,
+      waitedFor: waitedFor(saved.state, member),
       assignmentBytes: member.assignment.length,
       partitions: assignedOf(saved.protocolType, member.assignment)
     })),
@@ -37,6 +39,12 @@ export const presentGroup = (state: GroupState): Plain => {
       committedAt: isoTime(committedAtMs)
     }))
   }
+}
+
+/** What the group waits for from this member. */
+const waitedFor = (state: GroupStateName, { joinTicket, syncTicket }: Member): "join" | "sync" | null => {
+  if (state === "PreparingRebalance") return joinTicket === 0 ? "join" : null
+  return syncTicket === 0 ? "sync" : null
 }
 
 const assignedOf = (protocolType: string | null, assignment: Uint8Array): Plain => {
