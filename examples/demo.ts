@@ -13,6 +13,8 @@ import mqtt from "mqtt"
 
 const devices = 50
 const messagesPerDevice = 200
+/** Between two messages of a device: so they still publish while the group rebalances. */
+const pauseMs = 40
 const root = path.join(import.meta.dirname, "..")
 const bin = path.join(root, "packages/server/dist/bin.js")
 const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-demo-"))
@@ -25,10 +27,20 @@ const logbrook = (...args: ReadonlyArray<string>): string =>
   execFileSync(process.execPath, [bin, ...args, "--url", url], { encoding: "utf8" })
 
 const startServer = async (): Promise<ChildProcess> => {
-  const flags = { "data-dir": dataDir, "mqtt-port": ports.mqtt, "mqtt-ws-port": ports.ws, "kafka-port": ports.kafka, "http-port": ports.http }
-  const server = spawn(process.execPath, [bin, "serve", ...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, String(v)])], {
-    stdio: ["ignore", "pipe", "inherit"]
-  })
+  const flags = {
+    "data-dir": dataDir,
+    "mqtt-port": ports.mqtt,
+    "mqtt-ws-port": ports.ws,
+    "kafka-port": ports.kafka,
+    "http-port": ports.http
+  }
+  const server = spawn(
+    process.execPath,
+    [bin, "serve", ...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, String(v)])],
+    {
+      stdio: ["ignore", "pipe", "inherit"]
+    }
+  )
   for await (const line of readline.createInterface({ input: server.stdout! })) {
     console.log(line)
     if (await isReady()) break
@@ -79,7 +91,10 @@ class Ledger {
 }
 
 const startConsumer = (name: string, ledger: Ledger): ChildProcess => {
-  const child = fork(path.join(import.meta.dirname, "demoConsumer.ts"), [String(ports.kafka), name])
+  const child = fork(path.join(import.meta.dirname, "demoConsumer.ts"), [String(ports.kafka), name], {
+    // kafkajs computes a negative timeout once, of which Node warns.
+    execArgv: ["--disable-warning=TimeoutNegativeWarning"]
+  })
   child.on("message", (message: Seen | { joined: ReadonlyArray<number> }) => {
     if ("joined" in message) console.log(`  ${name} has partitions ${message.joined.join(" ") || "none"}`)
     else ledger.add(message)
@@ -92,27 +107,34 @@ const publishAll = async (): Promise<void> => {
     const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${ports.mqtt}`, { clientId: `device-${d}` })
     for (let n = 0; n < messagesPerDevice; n++) {
       await client.publishAsync(`sensors/${d}/data`, JSON.stringify({ n, celsius: 20 + (n % 5) }), { qos: 1 })
-      if (n % 20 === 0) await sleep(50)
+      await sleep(pauseMs)
     }
     await client.endAsync()
   }
   await Promise.all(Array.from({ length: devices }, (_, d) => publishOne(d)))
 }
 
+/** What changed the group's membership; its thousands of offset commits are in the journal too. */
+const groupHistory = (): ReadonlyArray<string> =>
+  ["MemberJoined", "MemberLeft", "RebalanceStarted", "RebalanceCompleted"]
+    .flatMap((type) => logbrook("journal", "tail", "--actor", "group/dashboard", "--type", type).trimEnd().split("\n"))
+    .toSorted((a, b) => Number(a.split("\t")[0]) - Number(b.split("\t")[0]))
+    .map((line) => line.replaceAll(/-[0-9a-f-]{36}|\d{4}-\d\d-\d\dT|group\/dashboard\t/g, ""))
+
 const main = async (): Promise<boolean> => {
   say("A server, from an empty directory")
   const server = await startServer()
   say("A stream that keeps every message on sensors/+/data")
-  console.log(logbrook("streams", "create", "sensors", "--filter", "sensors/+/data"))
+  console.log(logbrook("streams", "create", "sensors", "--filter", "sensors/+/data").split("\n\n")[0])
 
   say("Three Kafka consumers in one group; fifty devices publish with QoS 1")
   const ledger = new Ledger()
   const [ada, bob, cyd] = ["ada", "bob", "cyd"].map((name) => startConsumer(name, ledger))
   const published = publishAll()
-  await sleep(2500)
+  await sleep(3000)
   say("bob leaves")
   bob!.send("leave")
-  await sleep(2000)
+  await sleep(1500)
   say("cyd is killed")
   cyd!.kill("SIGKILL")
   await published
@@ -122,9 +144,11 @@ const main = async (): Promise<boolean> => {
   await once(ada!, "exit")
 
   const wrong = ledger.wrong()
-  say(`${ledger.records.size} of ${total} messages read, ${ledger.again} again after a rebalance, in order for ${devices - wrong.length} of ${devices} devices`)
+  say(
+    `${ledger.records.size} of ${total} messages read, ${ledger.again} again after a rebalance, in order for ${devices - wrong.length} of ${devices} devices`
+  )
   say("Why did the group rebalance? The journal knows:")
-  console.log(logbrook("journal", "tail", "--actor", "group/dashboard", "--limit", "30", "--no-follow"))
+  for (const line of groupHistory()) console.log(line)
   server.kill("SIGTERM")
   await once(server, "exit")
   say("And offline, from the directory that is left: does a replay end in the same states?")

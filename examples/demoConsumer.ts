@@ -13,7 +13,12 @@ await consumer.subscribe({ topic: "sensors", fromBeginning: true })
 await consumer.run({
   autoCommitInterval: 200,
   eachMessage: async ({ partition, message }) => {
-    process.send!({ partition, offset: Number(message.offset), key: message.key!.toString(), value: message.value!.toString() })
+    process.send!({
+      partition,
+      offset: Number(message.offset),
+      key: message.key!.toString(),
+      value: message.value!.toString()
+    })
   }
 })
 process.on("message", async (text) => {
