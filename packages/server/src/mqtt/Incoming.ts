@@ -1,0 +1,200 @@
+import * as Exit from "effect/Exit"
+import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import { encodeAck } from "@logbrook/protocols/mqtt/encode"
+import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
+import { MqttError } from "@logbrook/protocols/mqtt/Packet"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import type { Placed } from "../streams/PublishRoutes.ts"
+import { publicationOf } from "./Message.ts"
+import type { MqttConnection } from "./MqttConnection.ts"
+import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal } from "./Publisher.ts"
+
+/** In a token beside the packet id: nobody has the message, and MQTT 5 says so. */
+const noReceiversBit = 1 << 16
+
+const pubackByte = 0x40
+const pubrecByte = 0x50
+
+/**
+ * One client's PUBLISH and PUBREL packets. A QoS 1 message that only streams have to know goes the short way: encoded
+ * into its partition's run, acknowledged by a token, no object of its own.
+ */
+export class Incoming implements AckReceiver, Answered {
+  readonly #connection: MqttConnection
+  readonly #publisher: Publisher
+  #aliases: Array<string | undefined> | undefined
+  /** Packet ids of QoS 2 that wait for PUBREL; the session's state has the same. */
+  readonly #unreleased: Set<number>
+  /** Of QoS 1. */
+  #unanswered = 0
+
+  constructor(connection: MqttConnection, unreleased: ReadonlyArray<number>) {
+    this.#connection = connection
+    this.#unreleased = new Set(unreleased)
+    this.#publisher = new Publisher(connection.mqtt, connection.clientId, connection.origin("PUBLISH"), this)
+  }
+
+  /** Throws `MqttError` for what closes the connection. */
+  publish(packet: Publish, nowMs: number): void {
+    const { mqtt } = this.#connection
+    const { qos, retain, packetId } = packet
+    const topic = packet.properties?.topicAlias === undefined ? packet.topic : this.#aliased(packet)
+    mqtt.metrics.received[qos]!.add(1)
+    if (qos === 2 && this.#unreleased.has(packetId)) {
+      this.#settle(new PendingPublication(this.#publisher, packetId, qos, {}))
+      return
+    }
+    if (qos > 0) this.#throwIfTooMany(qos)
+    const plan = mqtt.directory.subscriptions.plan(topic)
+    const refusal = this.#publisher.refusal(topic, retain, qos, plan)
+    if (refusal !== undefined) {
+      this.#settle(new PendingPublication(this.#publisher, packetId, qos, { refusal }))
+      return
+    }
+    const publication = publicationOf(packet, topic, nowMs)
+    if (qos < 2 && plan.isEmpty && !retain) {
+      this.#short(packetId, qos, this.#publisher.append(publication, nowMs))
+      return
+    }
+    if (qos === 1) this.#unanswered++
+    const pending = this.#publisher.publish(publication, plan, packetId, nowMs, qos === 2)
+    if (qos === 2 && pending.refusal === undefined) this.#remember(packetId, pending)
+  }
+
+  #settle(pending: PendingPublication): void {
+    if (pending.qos === 1) this.#unanswered++
+    this.#publisher.wait(pending, false)
+  }
+
+  #short(packetId: number, qos: number, placed: ReadonlyArray<Placed>): void {
+    if (qos === 0) return
+    const { shard } = this.#connection.mqtt.broker
+    const first = placed[0]
+    if (placed.length > 1) {
+      this.#unanswered++
+      this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, { placed }), true)
+    } else if (first !== undefined) {
+      this.#unanswered++
+      this.#publisher.waiting++
+      shard.ack(this, packetId, first.run, first.index)
+    } else if (this.#publisher.waiting === 0) this.#ack(pubackByte, packetId, ReasonCode.NoMatchingSubscribers)
+    else {
+      this.#unanswered++
+      this.#publisher.waiting++
+      shard.ack(this, packetId | noReceiversBit, undefined, 0)
+    }
+  }
+
+  /** The message of a token is durable, or refused. */
+  acked(token: number, run: Run | undefined, index: number): void {
+    this.#unanswered--
+    this.#publisher.waiting--
+    const packetId = token & 0xffff
+    const refusal = runRefusal(run)
+    if (refusal !== undefined) {
+      this.#connection.mqtt.metrics.dropped(refusal.drop)
+      this.#refuse(packetId, 1, refusal)
+    } else if ((token & noReceiversBit) !== 0) this.#ack(pubackByte, packetId, ReasonCode.NoMatchingSubscribers)
+    else if (this.#connection.wantsReceipts && run !== undefined) this.#receipt("Puback", packetId, [{ run, index }])
+    else this.#connection.ack(pubackByte, packetId)
+  }
+
+  /** The long way's end; QoS 0 needs no answer. */
+  answered({ packetId, qos, refusal, placed, hasReceivers }: PendingPublication): void {
+    if (qos === 0) return
+    if (qos === 1) this.#unanswered--
+    if (refusal !== undefined) {
+      if (qos === 2) this.#forget(packetId)
+      this.#refuse(packetId, qos, refusal)
+    } else if (this.#connection.wantsReceipts && placed.length > 0) {
+      this.#receipt(qos === 1 ? "Puback" : "Pubrec", packetId, placed)
+    } else {
+      const reasonCode = hasReceivers ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+      this.#ack(qos === 1 ? pubackByte : pubrecByte, packetId, reasonCode)
+    }
+  }
+
+  #ack(firstByte: number, packetId: number, reasonCode: number): void {
+    const connection = this.#connection
+    if (reasonCode === ReasonCode.Success || connection.version === 4) connection.ack(firstByte, packetId)
+    else connection.send(encodeAck(5, firstByte === pubackByte ? "Puback" : "Pubrec", packetId, reasonCode))
+  }
+
+  #receipt(tag: "Puback" | "Pubrec", packetId: number, placed: ReadonlyArray<Placed>): void {
+    const connection = this.#connection
+    const userProperties = placed.flatMap(({ run, index }): UserProperties => {
+      const place = connection.mqtt.broker.directory.byLogId(run.logId)
+      if (place === undefined) return []
+      return [
+        ["stream", place.stream.name],
+        ["partition", String(place.partition)],
+        ["offset", String(run.baseOffset + index)]
+      ]
+    })
+    connection.send(encodeAck(5, tag, packetId, ReasonCode.Success, { userProperties }, connection.packetSizeMax))
+  }
+
+  /** MQTT 3.1.1 has no other way to say no than to close. */
+  #refuse(packetId: number, qos: number, { code, text }: Refusal): void {
+    const connection = this.#connection
+    if (connection.version === 4) {
+      connection.violated(new MqttError(ReasonCode.ImplementationSpecificError, `a message was refused: ${text}`))
+      return
+    }
+    const properties = connection.wantsProblems ? { reasonString: text } : {}
+    connection.send(encodeAck(5, qos === 1 ? "Puback" : "Pubrec", packetId, code, properties, connection.packetSizeMax))
+  }
+
+  /** [MQTT-3.3.4-9]; of an MQTT 3.1.1 client, what the shard's inbox holds is the only limit for QoS 1. */
+  #throwIfTooMany(qos: number): void {
+    const { version, mqtt } = this.#connection
+    const { receiveMaximum, unreleasedQos2Max } = mqtt.broker.limits
+    if (qos === 2 && this.#unreleased.size >= unreleasedQos2Max) {
+      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `more than ${unreleasedQos2Max} messages wait for PUBREL`)
+    }
+    if (version === 4 || this.#unanswered + this.#unreleased.size < receiveMaximum) return
+    throw new MqttError(ReasonCode.ReceiveMaximumExceeded, "more messages in flight than Receive Maximum")
+  }
+
+  #aliased({ topic, properties }: Publish): string {
+    const alias = properties!.topicAlias!
+    if (alias > this.#connection.mqtt.broker.limits.topicAliasesMax) {
+      throw new MqttError(ReasonCode.TopicAliasInvalid, `topic alias ${alias} is over the maximum`)
+    }
+    if (topic !== "") {
+      this.#aliases ??= []
+      this.#aliases[alias] = topic
+      return topic
+    }
+    const known = this.#aliases?.[alias]
+    if (known === undefined) throw new MqttError(ReasonCode.ProtocolError, `topic alias ${alias} was not set`)
+    return known
+  }
+
+  /** Journaled in the turn of the message itself [MQTT-4.3.3-10]. */
+  #remember(packetId: number, pending: PendingPublication): void {
+    this.#unreleased.add(packetId)
+    const { id } = this.#connection
+    this.#connection.ask("PUBLISH", { _tag: "ReceiveQos2", connectionId: id, packetId }, pending.hasFailed)
+  }
+
+  #forget(packetId: number): void {
+    if (!this.#unreleased.delete(packetId)) return
+    const { id } = this.#connection
+    this.#connection.ask("PUBLISH", { _tag: "ReleaseQos2", connectionId: id, packetId }, () => undefined)
+  }
+
+  /** PUBREL; the PUBCOMP follows the commit. */
+  release(packetId: number): void {
+    const connection = this.#connection
+    const { version } = connection
+    if (!this.#unreleased.delete(packetId)) {
+      connection.send(encodeAck(version, "Pubcomp", packetId, ReasonCode.PacketIdentifierNotFound))
+      return
+    }
+    connection.ask("PUBREL", { _tag: "ReleaseQos2", connectionId: connection.id, packetId }, (exit) => {
+      if (Exit.isSuccess(exit)) connection.send(encodeAck(version, "Pubcomp", packetId))
+      else connection.lost("its session does not take PUBREL")
+    })
+  }
+}

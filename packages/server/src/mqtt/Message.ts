@@ -1,0 +1,165 @@
+import type { Will } from "@logbrook/actors/session/SessionProtocol"
+import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
+import type { DeliveryProperties } from "@logbrook/protocols/mqtt/encode"
+import type { Publish, ProtocolVersion, QoS } from "@logbrook/protocols/mqtt/Packet"
+import { encodePublishHead, publishTemplate } from "@logbrook/protocols/mqtt/encode"
+import type { Publication } from "../streams/PublishRoutes.ts"
+
+export const secondMs = 1000
+
+/** A template is a copy of the payload; above this the payload is shared instead, as a buffer of its own. */
+const templatePayloadBytesMax = 2048
+
+const noProperties: NonNullable<Publish["properties"]> = Object.freeze({})
+
+/** The payload and the correlation data stay views into the packet. */
+export const publicationOf = (packet: Publish, topic: string, nowMs: number): Publication => {
+  const properties = packet.properties ?? noProperties
+  const expirySeconds = properties.messageExpiryIntervalSeconds
+  return {
+    topic,
+    payload: packet.payload,
+    qos: packet.qos,
+    retain: packet.retain,
+    userProperties: properties.userProperties,
+    contentType: properties.contentType,
+    responseTopic: properties.responseTopic,
+    correlationData: properties.correlationData,
+    payloadFormat: properties.payloadFormatIndicator,
+    expiryAtMs: expirySeconds === undefined ? undefined : nowMs + expirySeconds * secondMs
+  }
+}
+
+export const publicationOfWill = (will: Will, nowMs: number): Publication => ({
+  topic: will.topic,
+  payload: will.payload,
+  qos: will.qos,
+  retain: will.retain,
+  userProperties: will.userProperties,
+  contentType: will.contentType ?? undefined,
+  responseTopic: will.responseTopic ?? undefined,
+  correlationData: will.correlationData ?? undefined,
+  payloadFormat: will.payloadFormat ?? undefined,
+  expiryAtMs: will.expiryMs === null ? undefined : nowMs + will.expiryMs
+})
+
+export const publicationOfRetained = (topic: string, message: RetainedMessage): Publication => ({
+  topic,
+  payload: message.payload,
+  qos: message.qos,
+  retain: true,
+  userProperties: message.userProperties,
+  contentType: message.contentType ?? undefined,
+  responseTopic: message.responseTopic ?? undefined,
+  correlationData: message.correlationData ?? undefined,
+  payloadFormat: message.payloadFormat ?? undefined,
+  expiryAtMs: message.expiryAtMs ?? undefined
+})
+
+/** With bytes of its own. */
+export const retainedOf = (publication: Publication, clientId: string, nowMs: number): RetainedMessage => ({
+  payload: new Uint8Array(publication.payload),
+  qos: publication.qos as QoS,
+  userProperties: publication.userProperties ?? [],
+  contentType: publication.contentType ?? null,
+  responseTopic: publication.responseTopic ?? null,
+  correlationData: publication.correlationData ? new Uint8Array(publication.correlationData) : null,
+  payloadFormat: publication.payloadFormat === undefined ? null : publication.payloadFormat === 1 ? 1 : 0,
+  expiryAtMs: publication.expiryAtMs ?? null,
+  clientId,
+  timestampMs: nowMs
+})
+
+const deliveryProperties = (
+  message: Publication,
+  subscriptionIds: ReadonlyArray<number>,
+  nowMs: number
+): DeliveryProperties | undefined => {
+  const { userProperties, contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = message
+  const properties: DeliveryProperties = {
+    ...(userProperties !== undefined && userProperties.length > 0 && { userProperties }),
+    ...(contentType !== undefined && { contentType }),
+    ...(responseTopic !== undefined && { responseTopic }),
+    ...(correlationData !== undefined && { correlationData }),
+    ...(payloadFormat !== undefined && { payloadFormatIndicator: payloadFormat === 1 ? 1 : 0 }),
+    // What is left of it [MQTT-3.3.2-6].
+    ...(expiryAtMs !== undefined && { messageExpiryIntervalSeconds: Math.ceil((expiryAtMs - nowMs) / secondMs) }),
+    ...(subscriptionIds.length > 0 && { subscriptionIdentifiers: subscriptionIds })
+  }
+  return Object.keys(properties).length === 0 ? undefined : properties
+}
+
+/** An encoded PUBLISH with packet id 0. */
+export interface Encoded {
+  readonly head: Uint8Array
+  /** What follows the head; undefined if it holds everything. */
+  readonly payload: Uint8Array | undefined
+  readonly byteLength: number
+}
+
+/** One message on its way to any number of clients: encoded once per version, QoS and retain flag. */
+export class OutgoingMessage {
+  readonly publication: Publication
+  #encoded: Array<Encoded | undefined> | undefined
+  #encodedAtMs = 0
+
+  /** The publication's bytes must not change from now on. */
+  constructor(publication: Publication) {
+    this.publication = publication
+  }
+
+  /** With bytes of its own. */
+  static copyOf(publication: Publication): OutgoingMessage {
+    const { payload, correlationData } = publication
+    return new OutgoingMessage({
+      ...publication,
+      payload: new Uint8Array(payload),
+      correlationData: correlationData && new Uint8Array(correlationData)
+    })
+  }
+
+  /** What it counts for a queue's limit. */
+  get byteLength(): number {
+    return this.publication.payload.length + this.publication.topic.length
+  }
+
+  isExpired(nowMs: number): boolean {
+    const { expiryAtMs } = this.publication
+    return expiryAtMs !== undefined && expiryAtMs <= nowMs
+  }
+
+  encode(
+    version: ProtocolVersion,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: ReadonlyArray<number>,
+    nowMs: number
+  ): Encoded {
+    if (version === 5 && subscriptionIds.length > 0) return this.#encode(version, qos, retain, subscriptionIds, nowMs)
+    const changes = this.publication.expiryAtMs !== undefined && nowMs - this.#encodedAtMs >= secondMs
+    if (this.#encoded === undefined || changes) {
+      this.#encoded = []
+      this.#encodedAtMs = nowMs
+    }
+    const at = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
+    return (this.#encoded[at] ??= this.#encode(version, qos, retain, subscriptionIds, nowMs))
+  }
+
+  #encode(
+    version: ProtocolVersion,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: ReadonlyArray<number>,
+    nowMs: number
+  ): Encoded {
+    const { topic, payload } = this.publication
+    const properties = version === 5 ? deliveryProperties(this.publication, subscriptionIds, nowMs) : undefined
+    const delivery = { topic, payload, qos, retain, ...(properties && { properties }) }
+    if (payload.length <= templatePayloadBytesMax) {
+      const head = publishTemplate(version, delivery)
+      return { head, payload: undefined, byteLength: head.length }
+    }
+    const head = encodePublishHead(version, delivery)
+    return { head, payload, byteLength: head.length + payload.length }
+  }
+}

@@ -1,0 +1,274 @@
+import type { Exit } from "effect/Exit"
+import type {
+  ConnectionId,
+  Disconnect,
+  MessageRef,
+  QoS,
+  SessionCommand,
+  SessionNotice
+} from "@logbrook/actors/session/SessionProtocol"
+import type { Notice } from "@logbrook/core/actor/Definition"
+import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
+import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
+import type { Broker } from "../Broker.ts"
+import type { Placed } from "../streams/PublishRoutes.ts"
+import { AckSlab } from "./AckSlab.ts"
+import { type OutgoingMessage, publicationOfWill } from "./Message.ts"
+import type { MqttConnection } from "./MqttConnection.ts"
+import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
+import { enqueueLate, PendingPublication, Publisher } from "./Publisher.ts"
+import { RetainedStore } from "./RetainedStore.ts"
+import { sessionActor, SessionDirectory, type SessionView } from "./SessionDirectory.ts"
+import { SessionLog } from "./SessionLog.ts"
+import type { Match } from "./Subscriptions.ts"
+
+export type Session = SessionView<MqttConnection>
+
+/** A session as operators see it. */
+export interface SessionInfo {
+  readonly clientId: string
+  readonly isDurable: boolean
+  readonly subscriptions: ReadonlyArray<string>
+  /** undefined: not connected. */
+  readonly connection: ConnectionInfo | undefined
+}
+
+export interface ConnectionInfo {
+  readonly id: ConnectionId
+  /** Empty before CONNECT. */
+  readonly clientId: string
+  readonly remoteAddress: string
+  readonly protocolVersion: 4 | 5
+  readonly keepAliveMs: number
+  /** Unix ms. */
+  readonly openedMs: number
+}
+
+const sweepEveryMs = 250
+/** The longest that a client may take to read its DISCONNECT when the server stops. */
+const stopGraceMs = 1000
+
+/** What all MQTT connections share. */
+export class MqttBroker {
+  readonly broker: Broker
+  readonly decoding: DecodeContext
+  readonly directory: SessionDirectory<MqttConnection>
+  readonly retained: RetainedStore
+  readonly sessionLog: SessionLog
+  readonly metrics: MqttMetrics
+  readonly acks = new AckSlab()
+  readonly #connections = new Set<MqttConnection>()
+  /** Those that have sent CONNECT, by client id. */
+  readonly #serving = new Map<string, MqttConnection>()
+  readonly #byId = new Map<ConnectionId, MqttConnection>()
+  #touched: Array<MqttConnection> = []
+  #connectionsSoFar = 0
+  /** Sessions whose connection has gone and whose actor has not said so yet. */
+  #leaving = 0
+  #whenLeft: Array<() => void> = []
+  #listeners = 0
+  #stopSweep: (() => void) | undefined
+
+  constructor(broker: Broker) {
+    const { limits } = broker
+    const codecLimits: CodecLimits = {
+      clientIdBytesMax: limits.clientIdBytesMax,
+      topicBytesMax: limits.topicBytesMax,
+      topicLevelsMax: limits.topicLevelsMax,
+      userPropertiesMax: limits.userPropertiesMax,
+      userPropertyBytesMax: limits.userPropertiesBytesMax,
+      subscriptionsPerPacketMax: limits.subscriptionsPerPacketMax
+    }
+    this.broker = broker
+    this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
+    this.directory = SessionDirectory.follow(broker.shard)
+    this.retained = RetainedStore.follow(broker.shard, limits)
+    this.sessionLog = new SessionLog(broker.shard)
+    this.metrics = makeMqttMetrics(broker.metrics, () => ({
+      connections: this.#connections.size,
+      sessions: this.directory.size,
+      subscriptions: this.directory.subscriptions.size,
+      retained: this.retained.index.size,
+      retainedBytes: this.retained.index.bytes
+    }))
+  }
+
+  // --- Connections ---
+
+  /** Never used before, restarts included. */
+  nextConnectionId(): ConnectionId {
+    return `${this.broker.shard.epoch}.${++this.#connectionsSoFar}`
+  }
+
+  /** Whether one more connection may wait for its CONNECT. */
+  get hasRoomForHandshake(): boolean {
+    return this.#connections.size - this.#serving.size < this.broker.limits.preAuthConnectionsMax
+  }
+
+  opened(connection: MqttConnection): void {
+    this.#connections.add(connection)
+  }
+
+  /** The client's connection from now on; the one before is closed [MQTT-3.1.4-3]. */
+  serve(connection: MqttConnection): void {
+    this.#serving.get(connection.clientId)?.takenOver()
+    this.#serving.set(connection.clientId, connection)
+    this.#byId.set(connection.id, connection)
+  }
+
+  unserve(connection: MqttConnection): void {
+    this.#byId.delete(connection.id)
+    if (this.#serving.get(connection.clientId) === connection) this.#serving.delete(connection.clientId)
+    if (connection.session?.connection === connection) connection.session.connection = undefined
+  }
+
+  closed(connection: MqttConnection): void {
+    this.unserve(connection)
+    this.#connections.delete(connection)
+  }
+
+  left(connection: MqttConnection, command: Disconnect): void {
+    this.#leaving++
+    this.offerToSession(connection.clientId, command, connection.origin("DISCONNECT"), () => {
+      this.#leaving--
+      if (this.#leaving === 0) for (const resolve of this.#whenLeft.splice(0)) resolve()
+    })
+  }
+
+  offerToSession(
+    clientId: string,
+    command: SessionCommand,
+    origin: string,
+    reply: (exit: Exit<unknown, unknown>) => void
+  ): void {
+    this.broker.shard.offer({ to: sessionActor(clientId), command, cause: { origin }, reply })
+  }
+
+  // --- Messages ---
+
+  /** For a durable session: a reference to a record of the next turn. */
+  enqueue(
+    clientId: string,
+    queued: Placed,
+    ref: Omit<MessageRef, "logId" | "offset">,
+    origin: string,
+    reply: (exit: Exit<unknown, unknown>) => void
+  ): void {
+    this.broker.shard.offer({ to: sessionActor(clientId), late: enqueueLate(queued, ref), cause: { origin }, reply })
+  }
+
+  /** To connected clients; what they cannot take is dropped and counted. */
+  deliver(message: OutgoingMessage, live: ReadonlyArray<Match<Session>>): void {
+    const { retain, qos } = message.publication
+    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds } of live) {
+      const { connection } = subscriber
+      if (connection === undefined || !connection.isOpen) continue
+      connection.outgoing.deliver(message, Math.min(qos, granted) as QoS, retain && retainAsPublished, subscriptionIds)
+    }
+  }
+
+  /** Written at the end of the current turn of the event loop, so that what comes together goes together. */
+  flushSoon(connection: MqttConnection): void {
+    if (this.#touched.push(connection) === 1) queueMicrotask(() => this.#flush())
+  }
+
+  #flush(): void {
+    const touched = this.#touched
+    this.#touched = []
+    for (const connection of touched) connection.flush()
+  }
+
+  // --- Notices of the session actors ---
+
+  onNotice(notice: Notice): void {
+    const known = notice as SessionNotice
+    switch (known._tag) {
+      case "Deliver": {
+        const connection = this.#byId.get(known.connectionId)
+        if (connection?.isOpen === true) connection.outgoing.enqueue(known.entries)
+        return
+      }
+      case "CloseConnection": {
+        const connection = this.#byId.get(known.connectionId)
+        if (known.reason === "SessionTakenOver") connection?.takenOver()
+        else connection?.close(ReasonCode[known.reason], "closed by the server")
+        return
+      }
+      case "PublishWill":
+        this.#publishWill(known.clientId, known.will)
+    }
+  }
+
+  #publishWill(clientId: string, will: Parameters<typeof publicationOfWill>[0]): void {
+    const nowMs = this.broker.clock.nowMs()
+    const publication = publicationOfWill(will, nowMs)
+    const publisher = new Publisher(this, clientId, `mqtt ${clientId} will`.slice(0, 200), undefined)
+    const plan = this.directory.subscriptions.plan(will.topic)
+    const refusal = publisher.refusal(will.topic, will.retain, will.qos, plan)
+    if (refusal === undefined) publisher.publish(publication, plan, 0, nowMs)
+    else publisher.wait(new PendingPublication(publisher, 0, will.qos, { refusal }), false)
+  }
+
+  // --- For operators ---
+
+  /** Closes the client's connection as an operator; `endSession` forgets its session as well. False: no such session. */
+  kick(clientId: string, endSession = false): boolean {
+    if (this.directory.get(clientId) === undefined) return false
+    this.offerToSession(clientId, { _tag: "Kick", endSession }, `http kick ${clientId}`.slice(0, 200), () => undefined)
+    return true
+  }
+
+  *sessions(): IterableIterator<SessionInfo> {
+    for (const { clientId, isDurable, filters, connection } of this.directory.all()) {
+      yield { clientId, isDurable, subscriptions: [...filters], connection: connection && infoOf(connection) }
+    }
+  }
+
+  *connections(): IterableIterator<ConnectionInfo> {
+    for (const connection of this.#connections) yield infoOf(connection)
+  }
+
+  // --- Listeners ---
+
+  /** Watches deadlines as long as anything listens. */
+  listens(): void {
+    if (++this.#listeners === 1) this.#sweep()
+  }
+
+  #sweep(): void {
+    this.#stopSweep = this.broker.clock.after(sweepEveryMs, () => {
+      const nowMs = this.broker.clock.nowMs()
+      for (const connection of this.#connections) connection.sweep(nowMs)
+      this.#sweep()
+    })
+  }
+
+  /** A listener ends: its clients are told, and what their leaving means is durable when this resolves. */
+  async stops(connections: Iterable<MqttConnection>): Promise<void> {
+    for (const connection of connections) {
+      connection.close(ReasonCode.ServerShuttingDown, "the server stops", stopGraceMs)
+    }
+    if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
+      await new Promise<void>((resolve) => {
+        this.#whenLeft.push(resolve)
+        // A journal that fails meanwhile answers nobody.
+        this.broker.clock.after(stopGraceMs, resolve)
+      })
+    }
+    if (--this.#listeners === 0) this.#stopSweep?.()
+  }
+}
+
+const infoOf = (connection: MqttConnection): ConnectionInfo => ({
+  id: connection.id,
+  clientId: connection.clientId,
+  remoteAddress: connection.remoteAddress,
+  protocolVersion: connection.version,
+  keepAliveMs: connection.keepAliveMs,
+  openedMs: connection.openedMs
+})
+
+/** For a shard that has recovered; its notices are to be given to `onNotice`. */
+export const makeMqttBroker = (broker: Broker): MqttBroker => new MqttBroker(broker)

@@ -1,0 +1,394 @@
+import type { Exit } from "effect/Exit"
+import type { ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
+import { decodePacket, decodePublish } from "@logbrook/protocols/mqtt/decode"
+import { encodeConnackRefusal, encodeDisconnect, encodePingresp } from "@logbrook/protocols/mqtt/encode"
+import type { Disconnect, ProtocolVersion, SessionPacket } from "@logbrook/protocols/mqtt/Packet"
+import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
+import { openSession } from "./handshake.ts"
+import { Incoming } from "./Incoming.ts"
+import { secondMs } from "./Message.ts"
+import type { MqttBroker, Session } from "./MqttBroker.ts"
+import { Outgoing } from "./Outgoing.ts"
+import { RetainedFeed } from "./RetainedFeed.ts"
+import { subscribe, unsubscribe } from "./subscribe.ts"
+import type { Transport, TransportEvents } from "./Transport.ts"
+
+/** `connecting`: no CONNECT yet; `opening`: its session is on its way to the journal. */
+type Phase = "connecting" | "opening" | "open" | "closed"
+
+/** A client that does not take the end of the connection is cut off; "close within 100 ms" counts from the cause. */
+const closeGraceMs = 80
+const originCharactersMax = 200
+const flushBytesMin = 256 * 1024
+
+type Reply = (exit: Exit<unknown, unknown>) => void
+
+/**
+ * One client's connection: bytes in, packets by phase, bytes out. Small: what only some connections need is made on
+ * first use.
+ */
+export class MqttConnection implements TransportEvents {
+  readonly mqtt: MqttBroker
+  readonly id: ConnectionId
+  readonly #transport: Transport
+  readonly #splitter: Splitter
+  readonly #onPacket = (packet: Uint8Array): void => this.#packet(packet)
+  #phase: Phase = "connecting"
+  version: ProtocolVersion = 5
+  clientId = ""
+  session: Session | undefined
+  /** The client's Maximum Packet Size. */
+  packetSizeMax = Infinity
+  wantsReceipts = false
+  /** Request Problem Information: reason strings and user properties in every packet [MQTT-3.1.2-29]. */
+  wantsProblems = true
+  sessionExpiryMs = 0
+  keepAliveMs = 0
+  inflightMax = 0
+  unreleased: ReadonlyArray<number> = []
+  #incoming: Incoming | undefined
+  #outgoing: Outgoing | undefined
+  #feed: RetainedFeed | undefined
+  #held: Array<Uint8Array> | undefined
+  #out: Array<Uint8Array> = []
+  #outBytes = 0
+  #isTouched = false
+  #nowMs: number
+  readonly openedMs: number
+  #lastReadMs: number
+  #frameSinceMs = 0
+  #slowSinceMs = 0
+  #hasLeft = false
+  #release: (() => void) | undefined
+
+  /** `release`: of the connection gate, called once when the connection is gone. */
+  constructor(mqtt: MqttBroker, transport: Transport, release: () => void) {
+    this.mqtt = mqtt
+    this.id = mqtt.nextConnectionId()
+    this.#transport = transport
+    this.#release = release
+    this.#splitter = new Splitter(mqtt.broker.limits.preAuthFrameBytesMax)
+    this.#nowMs = this.openedMs = this.#lastReadMs = mqtt.broker.clock.nowMs()
+    mqtt.opened(this)
+  }
+
+  get remoteAddress(): string {
+    return this.#transport.remoteAddress
+  }
+
+  get isConnecting(): boolean {
+    return this.#phase === "connecting"
+  }
+
+  get isOpening(): boolean {
+    return this.#phase === "opening"
+  }
+
+  get isOpen(): boolean {
+    return this.#phase === "open"
+  }
+
+  /** The client takes less than is sent: QoS 0 is dropped, the rest waits. */
+  get isSlow(): boolean {
+    return this.#outBytes + this.#transport.unsentBytes >= this.mqtt.broker.limits.slowConsumerUnsentBytesMax
+  }
+
+  get incoming(): Incoming {
+    return (this.#incoming ??= new Incoming(this, this.unreleased))
+  }
+
+  get outgoing(): Outgoing {
+    return (this.#outgoing ??= new Outgoing(this, this.inflightMax))
+  }
+
+  get feed(): RetainedFeed {
+    return (this.#feed ??= new RetainedFeed(this))
+  }
+
+  /** Of what a packet of this client leads to, in the journal. */
+  origin(packet: string): string {
+    return `mqtt ${this.clientId}@${this.remoteAddress} `.slice(0, originCharactersMax - packet.length) + packet
+  }
+
+  // --- In ---
+
+  onChunk(chunk: Uint8Array): void {
+    if (this.#phase === "closed") return
+    const { broker, metrics } = this.mqtt
+    this.#nowMs = this.#lastReadMs = broker.clock.nowMs()
+    metrics.receivedBytes.add(chunk.length)
+    const before = this.#splitter.pendingBytes
+    try {
+      this.#splitter.push(chunk, this.#onPacket)
+    } catch (error) {
+      this.#thrown(error)
+      return
+    }
+    const after = this.#splitter.pendingBytes
+    // A frame that has grown by exactly this chunk is the one that was there before.
+    if (after === 0) this.#frameSinceMs = 0
+    else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#nowMs
+    if (broker.shard.hasRoom || !this.isOpen) return
+    this.#transport.pause()
+    broker.shard.whenRoom(() => {
+      if (this.isOpen) this.#transport.resume()
+    })
+  }
+
+  #thrown(error: unknown): void {
+    if (error instanceof MqttError) this.violated(error)
+    else {
+      this.mqtt.broker.log.error("mqtt: a defect closes the connection", { ...this.#who(), error: String(error) })
+      this.close(ReasonCode.UnspecifiedError, "a defect of the server")
+    }
+  }
+
+  #packet(packet: Uint8Array): void {
+    if (this.#phase === "open") this.#sessionPacket(packet)
+    else if (this.#phase === "connecting") {
+      const connect = decodeConnect(packet, this.mqtt.decoding.limits)
+      this.#phase = "opening"
+      this.version = connect.version
+      this.#splitter.sizeMax = this.mqtt.broker.limits.mqttPacketBytesMax
+      // What comes before CONNACK is held until then: the rest of this chunk, no more.
+      this.#transport.pause()
+      openSession(this, connect)
+    } else if (this.#phase === "opening") (this.#held ??= []).push(new Uint8Array(packet))
+  }
+
+  /** The session is the connection's: what waited for it goes on. */
+  opened(): void {
+    this.#phase = "open"
+    this.#transport.resume()
+    const held = this.#held ?? []
+    this.#held = undefined
+    try {
+      for (const packet of held) if (this.isOpen) this.#sessionPacket(packet)
+    } catch (error) {
+      this.#thrown(error)
+    }
+  }
+
+  #sessionPacket(bytes: Uint8Array): void {
+    const { decoding } = this.mqtt
+    if (bytes[0]! >>> 4 === PacketType.Publish) {
+      this.incoming.publish(decodePublish(bytes, this.version, decoding), this.#nowMs)
+      return
+    }
+    this.#control(decodePacket(bytes, this.version, decoding))
+  }
+
+  #control(packet: SessionPacket): void {
+    switch (packet._tag) {
+      case "Publish":
+        this.incoming.publish(packet, this.#nowMs)
+        return
+      case "Puback":
+        this.#outgoing?.acknowledged(packet.packetId)
+        this.#feed?.pump()
+        return
+      case "Pubrec":
+        this.outgoing.received(packet.packetId, packet.reasonCode)
+        return
+      case "Pubrel":
+        this.incoming.release(packet.packetId)
+        return
+      case "Pubcomp":
+        this.#outgoing?.completed(packet.packetId)
+        this.#feed?.pump()
+        return
+      case "Subscribe":
+        subscribe(this, packet)
+        return
+      case "Unsubscribe":
+        unsubscribe(this, packet)
+        return
+      case "Pingreq":
+        this.send(encodePingresp())
+        return
+      case "Disconnect":
+        this.#disconnected(packet)
+        return
+      case "Auth":
+        throw new MqttError(ReasonCode.BadAuthenticationMethod, "enhanced authentication is not supported")
+    }
+  }
+
+  #disconnected({ reasonCode, properties }: Disconnect): void {
+    const expirySeconds = properties.sessionExpiryIntervalSeconds
+    if (expirySeconds !== undefined && expirySeconds > 0 && this.sessionExpiryMs === 0) {
+      throw new MqttError(ReasonCode.ProtocolError, "a session that ends with its connection gets no expiry later")
+    }
+    const { sessionExpiryMsMax } = this.mqtt.broker.limits
+    const expiryMs = expirySeconds === undefined ? null : Math.min(expirySeconds * secondMs, sessionExpiryMsMax)
+    this.#leave(reasonCode !== ReasonCode.NormalDisconnection, expiryMs)
+    this.#shut(closeGraceMs)
+  }
+
+  // --- To the session's actor ---
+
+  tell(command: SessionCommand, reply: Reply): void {
+    this.ask(command._tag, command, reply)
+  }
+
+  /** The reply is passed over once the connection is closed. */
+  ask(packet: string, command: SessionCommand, reply: Reply): void {
+    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), (exit) => {
+      if (this.#phase !== "closed") reply(exit)
+    })
+  }
+
+  // --- Out ---
+
+  /** The bytes must not change from now on. Written with all others of this turn of the event loop. */
+  send(bytes: Uint8Array): void {
+    if (this.#phase === "closed") return
+    this.mqtt.acks.leave(this)
+    this.pushOut(bytes)
+  }
+
+  /** An acknowledgement of four bytes, reason Success. */
+  ack(firstByte: number, packetId: number): void {
+    if (this.#phase === "closed") return
+    this.mqtt.acks.write(this, firstByte, packetId)
+    this.touched()
+  }
+
+  pushOut(bytes: Uint8Array): void {
+    this.#out.push(bytes)
+    this.#outBytes += bytes.length
+    // So that a burst fills the socket before it counts as unsent.
+    if (this.#outBytes >= flushBytesMin) this.flush()
+    else this.touched()
+  }
+
+  /** Something waits for `flush`. */
+  touched(): void {
+    if (this.#isTouched) return
+    this.#isTouched = true
+    this.mqtt.flushSoon(this)
+  }
+
+  flush(): void {
+    this.#isTouched = false
+    if (this.#phase !== "closed") this.#outgoing?.flush()
+    this.mqtt.acks.leave(this)
+    if (this.#out.length === 0) return
+    const out = this.#out
+    this.#out = []
+    this.mqtt.metrics.sentBytes.add(this.#outBytes)
+    this.#outBytes = 0
+    this.#transport.write(out)
+    if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.nowMs()
+  }
+
+  onDrain(): void {
+    this.#slowSinceMs = 0
+    if (!this.isOpen) return
+    this.#outgoing?.pump()
+    this.#feed?.pump()
+    if (this.#feed?.isEmpty) this.#feed = undefined
+  }
+
+  // --- The end ---
+
+  /** Looks at the deadlines; called now and then. */
+  sweep(nowMs: number): void {
+    const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.mqtt.broker.limits
+    if (this.#phase === "closed") return
+    if (this.#phase === "connecting") {
+      if (nowMs - this.openedMs >= connectTimeoutMs) {
+        this.violated(new MqttError(ReasonCode.KeepAliveTimeout, "no CONNECT in time"))
+      }
+    } else if (this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {
+      this.violated(new MqttError(ReasonCode.ProtocolError, "a packet was begun and not completed in time"))
+    } else if (this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
+      // [MQTT-3.1.2-22]
+      this.close(ReasonCode.KeepAliveTimeout, "nothing came within the keep alive time")
+    } else if (this.#slowSinceMs > 0 && nowMs - this.#slowSinceMs >= slowConsumerStallMs) {
+      this.violated(new MqttError(ReasonCode.QuotaExceeded, "the client does not take what is sent"))
+    } else if (this.#slowSinceMs > 0 && !this.isSlow) this.onDrain()
+  }
+
+  /** The client sent what it may not: the reply that its protocol has for it, one line, the end. */
+  violated(error: MqttError): void {
+    if (this.#phase === "closed") return
+    const code = error.reasonCode
+    this.mqtt.metrics.refusedConnections.add(1)
+    this.mqtt.broker.log.warn("mqtt: connection refused", {
+      ...this.#who(),
+      code: `0x${code.toString(16)}`,
+      reason: error.message
+    })
+    if (this.#phase === "connecting") {
+      const refusal = encodeConnackRefusal(error)
+      if (refusal !== undefined) this.send(refusal)
+      this.#shut(closeGraceMs)
+    } else this.close(code, error.message)
+  }
+
+  /** CONNACK with a refusal; `packet` undefined: the client's version has none for it. */
+  refuse(packet: Uint8Array | undefined, reason: string): void {
+    if (this.#phase === "closed") return
+    this.mqtt.metrics.refusedConnections.add(1)
+    this.mqtt.broker.log.warn("mqtt: connection refused", { ...this.#who(), reason })
+    if (packet !== undefined) this.send(packet)
+    this.#shut(closeGraceMs)
+  }
+
+  /** The journal does not go along: the client has to come again. */
+  lost(reason: string): void {
+    if (this.#phase === "closed") return
+    this.mqtt.broker.log.warn("mqtt: connection lost", { ...this.#who(), reason })
+    this.close(ReasonCode.UnspecifiedError, reason)
+  }
+
+  /** DISCONNECT where the version has it, then the end; the will is published. */
+  close(code: number, reasonString: string, graceMs = closeGraceMs): void {
+    if (this.#phase === "closed") return
+    if (this.version === 5 && this.#phase === "open") {
+      this.send(encodeDisconnect(code, { reasonString }, this.packetSizeMax))
+    }
+    this.#leave(true, null)
+    this.#shut(graceMs)
+  }
+
+  /** As `close`, for a connection whose session is another's already. */
+  takenOver(): void {
+    this.#hasLeft = true
+    this.close(ReasonCode.SessionTakenOver, "another connection has the session now")
+  }
+
+  onClosed(): void {
+    this.#leave(true, null)
+    this.#phase = "closed"
+    this.#release?.()
+    this.#release = undefined
+    this.mqtt.closed(this)
+  }
+
+  #leave(publishWill: boolean, sessionExpiryMs: number | null): void {
+    const hasSession = this.#phase === "opening" || this.#phase === "open"
+    if (this.#hasLeft || !hasSession) return
+    this.#hasLeft = true
+    this.#outgoing?.flush()
+    this.mqtt.left(this, { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs })
+  }
+
+  #shut(graceMs: number): void {
+    this.mqtt.acks.leave(this)
+    this.#phase = "closed"
+    this.mqtt.unserve(this)
+    this.flush()
+    this.#transport.resume()
+    this.#transport.end()
+    this.mqtt.broker.clock.after(graceMs, () => this.#transport.destroy())
+  }
+
+  #who(): { client: string | undefined; address: string } {
+    return { client: this.clientId === "" ? undefined : this.clientId, address: this.remoteAddress }
+  }
+}

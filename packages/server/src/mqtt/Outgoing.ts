@@ -1,0 +1,290 @@
+import * as Exit from "effect/Exit"
+import type {
+  Acked,
+  MarkSent,
+  QoS,
+  QueueEntry,
+  Received,
+  SessionCommand
+} from "@logbrook/actors/session/SessionProtocol"
+import { copyWithPacketId, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encode"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import type { OutgoingMessage } from "./Message.ts"
+import type { MqttConnection } from "./MqttConnection.ts"
+
+/** A message of a clean session: lost with its connection. */
+interface LiveItem {
+  readonly message: OutgoingMessage
+  readonly qos: 1 | 2
+  readonly retain: boolean
+  readonly subscriptionIds: ReadonlyArray<number>
+}
+
+type Item = LiveItem | QueueEntry
+
+interface Inflight {
+  readonly qos: QoS
+  readonly isQueued: boolean
+  /** `marking`: not sent before its packet id is durable, or an id given before a reconnect whose turn has not come. */
+  phase: "marking" | "sent" | "received"
+}
+
+interface Batch {
+  readonly tag: "MarkSent" | "Acked" | "Received"
+  readonly entries: Array<{ readonly entryId: number; readonly packetId: number | null }>
+  readonly packetIds: Array<number>
+  /** Sent once the batch is durable. */
+  readonly held: Array<{ readonly entry: QueueEntry; readonly packetId: number; readonly message: OutgoingMessage }>
+}
+
+const packetIdMax = 65_535
+const compactAt = 256
+
+/**
+ * What goes out to one client: a window of unacknowledged messages, and a bounded queue behind it.
+ *
+ * Of a durable session's queue every step is journaled. What a client must not see twice waits for its step:
+ * QoS 2 is not sent before its packet id is durable, and PUBREL not before PUBREC is.
+ */
+export class Outgoing {
+  readonly #connection: MqttConnection
+  readonly #windowMax: number
+  readonly #inflight = new Map<number, Inflight>()
+  #unacknowledged = 0
+  #lastPacketId = 0
+  #pending: Array<Item> = []
+  #pendingAt = 0
+  #pendingBytes = 0
+  #batches: Array<Batch> = []
+
+  constructor(connection: MqttConnection, windowMax: number) {
+    this.#connection = connection
+    this.#windowMax = windowMax
+  }
+
+  /** Messages behind the window. */
+  get pendingCount(): number {
+    return this.#pending.length - this.#pendingAt
+  }
+
+  /** A message that is not in the session's queue. Dropped, and counted, when there is no room for it. */
+  deliver(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): void {
+    const { mqtt, isSlow } = this.#connection
+    if (qos === 0) {
+      if (isSlow) mqtt.metrics.dropped("slow_consumer")
+      else this.#write(message, 0, retain, subscriptionIds, 0, false)
+      return
+    }
+    const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
+    const isFull = this.pendingCount >= offlineQueueMessagesMax
+    if (isFull || this.#pendingBytes + message.byteLength > offlineQueueBytesMax) {
+      mqtt.metrics.dropped("queue_full")
+      return
+    }
+    this.#push({ message, qos, retain, subscriptionIds })
+    this.pump()
+  }
+
+  /** The session's queue: at the opening all of it, later what is new in it. */
+  enqueue(entries: ReadonlyArray<QueueEntry>): void {
+    for (const entry of entries) {
+      if (entry.packetId !== null)
+        this.#inflight.set(entry.packetId, { qos: entry.qos, isQueued: true, phase: "marking" })
+      this.#push(entry)
+    }
+    this.pump()
+  }
+
+  #push(item: Item): void {
+    this.#pending.push(item)
+    if ("message" in item) this.#pendingBytes += item.message.byteLength
+  }
+
+  /** Sends what the window and the socket have room for. */
+  pump(): void {
+    const { version } = this.#connection
+    while (this.#pendingAt < this.#pending.length && this.#unacknowledged < this.#windowMax) {
+      if (this.#connection.isSlow) return
+      const item = this.#pending[this.#pendingAt]!
+      this.#pendingAt++
+      if ("message" in item) {
+        this.#pendingBytes -= item.message.byteLength
+        this.#sendLive(item)
+      } else if (item.packetId === null) this.#sendQueued(item)
+      else this.#sendAgain(item, item.packetId, version)
+    }
+    if (this.#pendingAt < compactAt && this.#pendingAt < this.#pending.length) return
+    this.#pending = this.#pending.slice(this.#pendingAt)
+    this.#pendingAt = 0
+  }
+
+  #sendLive({ message, qos, retain, subscriptionIds }: LiveItem): void {
+    if (!this.#canSend(message, qos, retain, subscriptionIds)) return
+    const packetId = this.#nextPacketId()
+    this.#inflight.set(packetId, { qos, isQueued: false, phase: "sent" })
+    this.#unacknowledged++
+    this.#write(message, qos, retain, subscriptionIds, packetId, false)
+  }
+
+  #sendQueued(entry: QueueEntry): void {
+    const { mqtt } = this.#connection
+    const { entryId, qos, retain, subscriptionIds } = entry
+    const packetId = this.#nextPacketId()
+    const marking = this.#batch("MarkSent")
+    marking.entries.push({ entryId, packetId })
+    const message = mqtt.sessionLog.read(entry.logId, entry.offset)
+    if (message === undefined) mqtt.metrics.dropped("expired")
+    if (message === undefined || !this.#canSend(message, qos, retain, subscriptionIds)) {
+      this.#batch("Acked").packetIds.push(packetId)
+      return
+    }
+    this.#inflight.set(packetId, { qos, isQueued: true, phase: qos === 2 ? "marking" : "sent" })
+    this.#unacknowledged++
+    if (qos === 2) marking.held.push({ entry, packetId, message })
+    else this.#write(message, qos, retain, subscriptionIds, packetId, false)
+  }
+
+  /** [MQTT-4.4.0-1] */
+  #sendAgain(entry: QueueEntry, packetId: number, version: 4 | 5): void {
+    const connection = this.#connection
+    const inflight = this.#inflight.get(packetId)!
+    if (entry.phase === "received") {
+      inflight.phase = "received"
+      this.#unacknowledged++
+      connection.send(encodeAck(version, "Pubrel", packetId))
+      return
+    }
+    const message = connection.mqtt.sessionLog.read(entry.logId, entry.offset)
+    if (message === undefined) {
+      connection.mqtt.metrics.dropped("expired")
+      this.#inflight.delete(packetId)
+      this.#batch("Acked").packetIds.push(packetId)
+      return
+    }
+    inflight.phase = "sent"
+    this.#unacknowledged++
+    this.#write(message, entry.qos, entry.retain, entry.subscriptionIds, packetId, true)
+  }
+
+  #canSend(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {
+    const { mqtt, version, packetSizeMax } = this.#connection
+    const nowMs = mqtt.broker.clock.nowMs()
+    if (message.isExpired(nowMs)) {
+      mqtt.metrics.dropped("expired")
+      return false
+    }
+    if (packetSizeMax === Infinity) return true
+    if (message.encode(version, qos, retain, subscriptionIds, nowMs).byteLength <= packetSizeMax) return true
+    mqtt.metrics.dropped("packet_too_large")
+    return false
+  }
+
+  #write(
+    message: OutgoingMessage,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: ReadonlyArray<number>,
+    packetId: number,
+    dup: boolean
+  ): void {
+    const connection = this.#connection
+    const { mqtt, version } = connection
+    if (qos === 0 && !this.#canSend(message, qos, retain, subscriptionIds)) return
+    const { head, payload } = message.encode(version, qos, retain, subscriptionIds, mqtt.broker.clock.nowMs())
+    connection.send(qos === 0 ? head : copyWithPacketId(head, packetId, dup))
+    if (payload !== undefined) connection.send(payload)
+    mqtt.metrics.sent[qos]!.add(1)
+  }
+
+  /** At most `windowMax` and the entries of one session are in use, far fewer than there are ids. */
+  #nextPacketId(): number {
+    do this.#lastPacketId = (this.#lastPacketId % packetIdMax) + 1
+    while (this.#inflight.has(this.#lastPacketId))
+    return this.#lastPacketId
+  }
+
+  /** PUBACK. An unknown id is passed over: it may be of an earlier connection. */
+  acknowledged(packetId: number): void {
+    const inflight = this.#inflight.get(packetId)
+    if (inflight?.qos !== 1 || inflight.phase !== "sent") return
+    this.#finish(packetId, inflight)
+  }
+
+  /** PUBREC. Throws nothing; an unknown id is answered with 0x92. */
+  received(packetId: number, reasonCode: number): void {
+    const { version } = this.#connection
+    const inflight = this.#inflight.get(packetId)
+    if (inflight?.qos !== 2 || inflight.phase === "marking") {
+      if (reasonCode < ReasonCode.UnspecifiedError) {
+        this.#connection.send(encodeAck(version, "Pubrel", packetId, ReasonCode.PacketIdentifierNotFound))
+      }
+    } else if (reasonCode >= ReasonCode.UnspecifiedError) this.#finish(packetId, inflight)
+    else if (inflight.isQueued) this.#batch("Received").packetIds.push(packetId)
+    else {
+      inflight.phase = "received"
+      this.#release(packetId)
+    }
+  }
+
+  /** PUBCOMP. */
+  completed(packetId: number): void {
+    const inflight = this.#inflight.get(packetId)
+    if (inflight?.phase !== "received") return
+    this.#finish(packetId, inflight)
+  }
+
+  #finish(packetId: number, inflight: Inflight): void {
+    this.#inflight.delete(packetId)
+    this.#unacknowledged--
+    if (inflight.isQueued) this.#batch("Acked").packetIds.push(packetId)
+    this.pump()
+  }
+
+  #release(packetId: number): void {
+    const packet = Buffer.allocUnsafe(4)
+    writePubrel(packet, 0, packetId)
+    this.#connection.send(packet)
+  }
+
+  /** The batch that is open, if it is of this kind: batches keep the order of what happened. */
+  #batch(tag: Batch["tag"]): Batch {
+    const last = this.#batches.at(-1)
+    if (last?.tag === tag) return last
+    const batch: Batch = { tag, entries: [], packetIds: [], held: [] }
+    this.#batches.push(batch)
+    this.#connection.touched()
+    return batch
+  }
+
+  /** Hands what has happened to the session's actor. */
+  flush(): void {
+    if (this.#batches.length === 0) return
+    const batches = this.#batches
+    this.#batches = []
+    for (const batch of batches) {
+      this.#connection.tell(commandOf(batch, this.#connection.id), (exit) => {
+        if (Exit.isSuccess(exit)) this.#durable(batch)
+        else this.#connection.lost("its session does not take what happened")
+      })
+    }
+  }
+
+  #durable({ tag, packetIds, held }: Batch): void {
+    for (const { entry, packetId, message } of held) {
+      this.#inflight.get(packetId)!.phase = "sent"
+      this.#write(message, entry.qos, entry.retain, entry.subscriptionIds, packetId, false)
+    }
+    if (tag !== "Received") return
+    for (const packetId of packetIds) {
+      const inflight = this.#inflight.get(packetId)
+      if (inflight === undefined) continue
+      inflight.phase = "received"
+      this.#release(packetId)
+    }
+  }
+}
+
+const commandOf = ({ tag, entries, packetIds }: Batch, connectionId: string): SessionCommand => {
+  if (tag === "MarkSent") return { _tag: "MarkSent", connectionId, entries } satisfies MarkSent
+  return { _tag: tag, connectionId, packetIds } satisfies Acked | Received
+}

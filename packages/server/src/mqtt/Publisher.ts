@@ -1,0 +1,249 @@
+import * as Exit from "effect/Exit"
+import type { MessageRef, QoS, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { retainedBytesOf, type RetainedCommand, type RetainedMessage } from "@logbrook/actors/retained/Retained"
+import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import type { Placed, Publication } from "../streams/PublishRoutes.ts"
+import { PublishRoutes } from "../streams/PublishRoutes.ts"
+import { OutgoingMessage, retainedOf } from "./Message.ts"
+import type { MqttBroker, Session } from "./MqttBroker.ts"
+import type { DropReason } from "./mqttMetrics.ts"
+import { retainedActor } from "./RetainedStore.ts"
+import type { Match, Plan } from "./Subscriptions.ts"
+
+/** Why a publication is not taken, as PUBACK and PUBREC say it. */
+export interface Refusal {
+  readonly code: number
+  readonly text: string
+  readonly drop: DropReason
+}
+
+const notAuthorized: Refusal = {
+  code: ReasonCode.NotAuthorized,
+  text: "nobody publishes to topics under $stream, $share and $queue",
+  drop: "not_authorized"
+}
+const diskLow: Refusal = { code: ReasonCode.QuotaExceeded, text: "the disk is almost full", drop: "disk_low" }
+const retainedFull: Refusal = {
+  code: ReasonCode.QuotaExceeded,
+  text: "no more messages can be retained",
+  drop: "retained_full"
+}
+const tooLarge: Refusal = {
+  code: ReasonCode.QuotaExceeded,
+  text: "the message is larger than a record may be",
+  drop: "too_large"
+}
+const unavailable: Refusal = {
+  code: ReasonCode.UnspecifiedError,
+  text: "the message could not be stored",
+  drop: "unavailable"
+}
+
+const reservedTopic = /^\$(?:stream|share|queue)(?:\/|$)/
+
+const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
+
+/** Why a record is not in its log; undefined if it is there. */
+export const runRefusal = (run: Run | undefined): Refusal | undefined =>
+  run === undefined || run.refusal === undefined ? undefined : refusalOf(run.refusal)
+
+/** Told once what became of a publication, in the order in which they were made. */
+export interface Answered {
+  readonly answered: (publication: PendingPublication) => void
+}
+
+/** A publication that waits for its turn to be durable; only then is it delivered and answered. */
+export class PendingPublication implements AckReceiver {
+  readonly #publisher: Publisher
+  readonly packetId: number
+  readonly qos: number
+  readonly placed: ReadonlyArray<Placed>
+  readonly message: OutgoingMessage | undefined
+  readonly live: ReadonlyArray<Match<Session>>
+  readonly hasReceivers: boolean
+  refusal: Refusal | undefined
+
+  constructor(publisher: Publisher, packetId: number, qos: number, parts: Partial<PublicationParts>) {
+    this.#publisher = publisher
+    this.packetId = packetId
+    this.qos = qos
+    this.placed = parts.placed ?? nowhere
+    this.message = parts.message
+    this.live = parts.live ?? nobody
+    this.hasReceivers = parts.hasReceivers ?? true
+    this.refusal = parts.refusal
+  }
+
+  /** The reply of everything that has to be durable beside the records. */
+  readonly hasFailed = (exit: Exit.Exit<unknown, unknown>): void => {
+    if (Exit.isFailure(exit)) this.refusal ??= unavailable
+  }
+
+  acked(): void {
+    this.#publisher.waiting--
+    this.settle()
+  }
+
+  settle(): void {
+    for (const { run } of this.placed) this.refusal ??= runRefusal(run)
+    this.#publisher.settled(this)
+  }
+}
+
+interface PublicationParts {
+  readonly placed: ReadonlyArray<Placed>
+  readonly message: OutgoingMessage | undefined
+  readonly live: ReadonlyArray<Match<Session>>
+  readonly hasReceivers: boolean
+  readonly refusal: Refusal
+}
+
+const nowhere: ReadonlyArray<Placed> = []
+const nobody: ReadonlyArray<Match<Session>> = []
+
+const isConnected = (session: Session): boolean => session.connection !== undefined
+const isDurable = (session: Session): boolean => session.isDurable
+
+/** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
+export class Publisher {
+  readonly #mqtt: MqttBroker
+  readonly #clientId: string
+  readonly #origin: string
+  readonly #answered: Answered | undefined
+  readonly #routes: PublishRoutes
+  /** Publications that wait for their turn. */
+  waiting = 0
+
+  /** `answered`: undefined for a will, which nobody waits for. */
+  constructor(mqtt: MqttBroker, clientId: string, origin: string, answered: Answered | undefined) {
+    this.#mqtt = mqtt
+    this.#clientId = clientId
+    this.#origin = origin
+    this.#answered = answered
+    this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId)
+  }
+
+  /** What can be said before anything is stored. */
+  refusal(topic: string, retain: boolean, qos: number, plan: Plan<Session>): Refusal | undefined {
+    if (topic.charCodeAt(0) === 0x24 && reservedTopic.test(topic)) return notAuthorized
+    if (!this.#mqtt.broker.disk.isLow) return undefined
+    const hasDurable = qos > 0 && this.#select(plan, qos).durable.length > 0
+    return qos === 2 || retain || hasDurable || this.#routes.isBound(topic) ? diskLow : undefined
+  }
+
+  /** Into the streams only: for a message that has no other receivers. */
+  append(publication: Publication, nowMs: number): ReadonlyArray<Placed> {
+    return this.#routes.append(publication, nowMs)
+  }
+
+  /**
+   * Hands the message to everything that has to know it, in one turn. `isRemembered`: its QoS 2 packet id is journaled
+   * in this turn as well, and what is returned hears of that.
+   */
+  publish(
+    publication: Publication,
+    plan: Plan<Session>,
+    packetId: number,
+    nowMs: number,
+    journalsPacketId = false
+  ): PendingPublication {
+    const retained = publication.retain ? retainedOf(publication, this.#clientId, nowMs) : undefined
+    if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
+      const refused = new PendingPublication(this, packetId, publication.qos, { refusal: retainedFull })
+      this.wait(refused, false)
+      return refused
+    }
+    const { live, durable } = this.#select(plan, publication.qos)
+    const inStreams = this.#routes.append(publication, nowMs)
+    const queued =
+      durable.length === 0 ? undefined : this.#mqtt.sessionLog.append(publication, this.#clientId, this.#origin, nowMs)
+    const pending = new PendingPublication(this, packetId, publication.qos, {
+      placed: queued === undefined ? inStreams : [...inStreams, queued],
+      message: live.length === 0 ? undefined : OutgoingMessage.copyOf(publication),
+      live,
+      hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0
+    })
+    if (queued !== undefined) this.#enqueue(publication, queued, durable, pending)
+    if (retained !== undefined) this.#retain(publication.topic, retained, pending)
+    this.wait(pending, journalsPacketId || retained !== undefined || pending.placed.length > 0)
+    return pending
+  }
+
+  /** Settles `pending` with its turn; at once if nothing of it is journaled and nothing before it waits. */
+  wait(pending: PendingPublication, isJournaled: boolean): void {
+    if (!isJournaled && this.waiting === 0) {
+      pending.settle()
+      return
+    }
+    this.waiting++
+    this.#mqtt.broker.shard.ack(pending, 0, undefined, 0)
+  }
+
+  settled(pending: PendingPublication): void {
+    if (pending.refusal !== undefined) this.#mqtt.metrics.dropped(pending.refusal.drop)
+    else if (pending.message !== undefined) this.#mqtt.deliver(pending.message, pending.live)
+    this.#answered?.answered(pending)
+  }
+
+  #hasRoomFor(topic: string, message: RetainedMessage): boolean {
+    return message.payload.length === 0 || this.#mqtt.retained.index.hasRoomFor(topic, retainedBytesOf(message))
+  }
+
+  /** Who gets it at once and who by the queue of a session. A shared subscription's disconnected members are the last choice. */
+  #select(plan: Plan<Session>, qos: number): { live: Array<Match<Session>>; durable: Array<Match<Session>> } {
+    const live: Array<Match<Session>> = []
+    const durable: Array<Match<Session>> = []
+    const choose = (match: Match<Session> | undefined): void => {
+      if (match === undefined) return
+      if (match.subscriber.isDurable && Math.min(match.qos, qos) > 0) durable.push(match)
+      else if (match.subscriber.connection !== undefined) live.push(match)
+    }
+    for (const target of plan.targets) choose(target.clientId === this.#clientId ? target.ownMatch : target.match)
+    for (const group of plan.groups) {
+      choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
+    }
+    return { live, durable }
+  }
+
+  #enqueue(
+    publication: Publication,
+    queued: Placed,
+    durable: ReadonlyArray<Match<Session>>,
+    pending: PendingPublication
+  ): void {
+    const bytes = publication.payload.length + publication.topic.length
+    for (const { subscriber, qos, retainAsPublished, subscriptionIds } of durable) {
+      const retain = retainAsPublished && publication.retain
+      const granted = Math.min(qos, publication.qos) as QoS
+      this.#mqtt.enqueue(
+        subscriber.clientId,
+        queued,
+        { qos: granted, retain, subscriptionIds, bytes },
+        this.#origin,
+        pending.hasFailed
+      )
+    }
+  }
+
+  #retain(topic: string, message: RetainedMessage, pending: PendingPublication): void {
+    const command: RetainedCommand = { _tag: "SetRetained", message: message.payload.length === 0 ? null : message }
+    const byteLength = message.payload.length
+    this.#mqtt.broker.shard.offer({
+      to: retainedActor(topic),
+      command,
+      cause: { origin: this.#origin },
+      reply: pending.hasFailed,
+      byteLength
+    })
+  }
+}
+
+/** The command that refers to a record of the turn that decides it. */
+export const enqueueLate = (queued: Placed, ref: Omit<MessageRef, "logId" | "offset">): (() => SessionCommand) => {
+  return () => {
+    const { run, index } = queued
+    const messages = run.refusal === undefined ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
+    return { _tag: "Enqueue", messages }
+  }
+}

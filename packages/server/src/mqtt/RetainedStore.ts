@@ -1,0 +1,52 @@
+import {
+  retainedBytesOf,
+  type RetainedEvent,
+  type RetainedMessage,
+  type RetainedState
+} from "@logbrook/actors/retained/Retained"
+import { RetainedIndex } from "@logbrook/actors/retained/RetainedIndex"
+import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import type { Limits } from "@logbrook/core/Limits"
+import type { Shard } from "@logbrook/core/shard/Shard"
+
+export const retainedActor = (topic: string): string => actorId("retained", topic)
+
+/** The retained messages as the outside may know them. */
+export class RetainedStore {
+  readonly index: RetainedIndex
+  readonly #shard: Shard
+
+  private constructor(shard: Shard, limits: Limits) {
+    this.#shard = shard
+    this.index = new RetainedIndex(limits)
+  }
+
+  /** Follows a shard that has recovered. */
+  static follow(shard: Shard, limits: Limits): RetainedStore {
+    const store = new RetainedStore(shard, limits)
+    for (const id of shard.actors.ofKind("retained")) {
+      const message = shard.actors.peek<RetainedState>(id)?.message
+      if (message) store.index.set(nameOf(id), retainedBytesOf(message))
+    }
+    shard.observe("retained", (actor, event) => {
+      const retained = event as RetainedEvent
+      if (retained._tag === "RetainedSet") store.index.set(nameOf(actor), retainedBytesOf(retained.message))
+      else store.index.delete(nameOf(actor))
+    })
+    return store
+  }
+
+  /** What is retained on the topic, unless it has expired. May be ahead of the journal by a commit. */
+  get(topic: string, nowMs: number): RetainedMessage | undefined {
+    const message = this.#shard.actors.peek<RetainedState>(retainedActor(topic))?.message ?? undefined
+    if (message === undefined) return undefined
+    return message.expiryAtMs !== null && message.expiryAtMs <= nowMs ? undefined : message
+  }
+
+  /** The topics that a filter matches. */
+  matching(filter: string): Array<string> {
+    const topics: Array<string> = []
+    this.index.match(filter, (topic) => void topics.push(topic))
+    return topics
+  }
+}

@@ -1,0 +1,107 @@
+import { encodeHeaders, RecordReader, type RecordHeader } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
+import { Run } from "@logbrook/core/shard/Intake"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import { sessionLogId } from "../Retention.ts"
+import { extraHeaders, headerNames, type Placed, type Publication } from "../streams/PublishRoutes.ts"
+import { OutgoingMessage } from "./Message.ts"
+
+const readBytes = 64 * 1024
+const recordOverheadBytes = 24
+
+const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
+const text = (bytes: Uint8Array | null): string =>
+  bytes === null ? "" : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
+
+/**
+ * The internal log of what waits for durable sessions: each message once, as a record like those of streams.
+ * Its key tells the number of user properties, because their names may be those of our own headers.
+ */
+export class SessionLog {
+  readonly #shard: Shard
+  readonly #reader = new RecordReader()
+  /** The batch that was read last: sessions read one message after the other, and many of them the same one. */
+  #baseOffset = 0
+  #nextOffset = -1
+  #endOffset = -1
+  #last: OutgoingMessage | undefined
+
+  constructor(shard: Shard) {
+    this.#shard = shard
+  }
+
+  /** Into the next turn's run. The publication's bytes are copied at once. */
+  append(publication: Publication, clientId: string, origin: string, nowMs: number): Placed {
+    const { topic, qos, retain, payload, userProperties } = publication
+    const block = encodeHeaders([
+      [headerNames.topic, utf8(topic)],
+      [headerNames.clientId, utf8(clientId)],
+      [headerNames.qos, utf8(String(qos))],
+      [headerNames.retain, utf8(retain ? "1" : "0")]
+    ])
+    const run = this.#shard.run(sessionLogId, origin)
+    const { count, byteLength } = run.records
+    const key = utf8(String(userProperties?.length ?? 0))
+    if (run.records.append(key, payload, block, nowMs, extraHeaders(publication))) {
+      this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
+      return { run, index: count }
+    }
+    return { run: Run.refused(sessionLogId, origin, "MessageTooLarge"), index: 0 }
+  }
+
+  /** The message at `offset` of a log; undefined if it has gone with the log's retention. */
+  read(logId: number, offset: number): OutgoingMessage | undefined {
+    if (logId !== sessionLogId) return undefined
+    if (this.#last !== undefined && offset === this.#nextOffset - 1) return this.#last
+    if (offset < this.#nextOffset || offset >= this.#endOffset) {
+      if (!this.#load(offset)) return undefined
+    }
+    while (this.#reader.next()) {
+      this.#nextOffset = this.#baseOffset + this.#reader.offsetDelta + 1
+      if (this.#nextOffset <= offset) continue
+      this.#last = new OutgoingMessage(decode(this.#reader))
+      return this.#last
+    }
+    this.#nextOffset = -1
+    return undefined
+  }
+
+  #load(offset: number): boolean {
+    this.#last = undefined
+    this.#nextOffset = -1
+    const log = this.#shard.logs.log(sessionLogId)
+    if (offset < log.startOffset || offset >= log.highWatermark) return false
+    const batch = this.#shard.logs.read(log, offset, readBytes)[0]
+    if (batch === undefined) return false
+    this.#baseOffset = RecordBatch.baseOffset(batch)
+    this.#nextOffset = this.#baseOffset
+    this.#endOffset = RecordBatch.lastOffset(batch) + 1
+    this.#reader.reset(RecordBatch.recordsOf(batch))
+    return offset >= this.#baseOffset && offset < this.#endOffset
+  }
+}
+
+const decode = (record: RecordReader): Publication => {
+  const headers = record.headers()
+  const userCount = Number(text(record.key()))
+  const userProperties = headers.slice(4, 4 + userCount).map(([name, value]) => [text(name), text(value)] as const)
+  const own = new Map(headers.slice(4 + userCount).map(([name, value]: RecordHeader) => [text(name), value]))
+  const string = (name: Uint8Array): string | undefined => {
+    const value = own.get(text(name))
+    return value === undefined ? undefined : text(value)
+  }
+  const payloadFormat = string(headerNames.payloadFormat)
+  const expiryAtMs = string(headerNames.expiry)
+  return {
+    topic: text(headers[0]![1]),
+    payload: record.value()!,
+    qos: Number(text(headers[2]![1])),
+    retain: text(headers[3]![1]) === "1",
+    userProperties: userCount === 0 ? undefined : userProperties,
+    contentType: string(headerNames.contentType),
+    responseTopic: string(headerNames.responseTopic),
+    correlationData: own.get(text(headerNames.correlationData)) ?? undefined,
+    payloadFormat: payloadFormat === undefined ? undefined : Number(payloadFormat),
+    expiryAtMs: expiryAtMs === undefined ? undefined : Number(expiryAtMs)
+  }
+}

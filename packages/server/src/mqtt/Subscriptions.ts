@@ -1,0 +1,146 @@
+import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import { TopicTrie } from "@logbrook/core/TopicTrie"
+import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
+
+/** What one client's matching subscriptions come to: overlapping ones deliver once (MQTT 5, 3.3.4). */
+export interface Match<S> {
+  readonly subscriber: S
+  /** The highest of them. */
+  readonly qos: QoS
+  readonly retainAsPublished: boolean
+  readonly subscriptionIds: ReadonlyArray<number>
+}
+
+interface Target<S> {
+  readonly clientId: string
+  readonly match: Match<S>
+  /** For what the client publishes itself: without its No Local subscriptions; undefined if there are no others. */
+  readonly ownMatch: Match<S> | undefined
+}
+
+interface Entry<S> {
+  readonly subscriber: S
+  readonly subscription: Subscription
+}
+
+/** The members of `$share/NAME/FILTER`, taken in turns. */
+class ShareGroup<S> {
+  readonly members = new Map<string, Entry<S>>()
+  #order: ReadonlyArray<Entry<S>> = []
+  #next = 0
+
+  changed(): void {
+    this.#order = [...this.members.values()]
+  }
+
+  /** The next member that `isEligible`; undefined if none is. */
+  take(isEligible: (subscriber: S) => boolean): Match<S> | undefined {
+    for (let tried = 0; tried < this.#order.length; tried++) {
+      const entry = this.#order[this.#next++ % this.#order.length]!
+      if (isEligible(entry.subscriber)) return matchOf([entry])
+    }
+    return undefined
+  }
+}
+
+/** Who gets the messages of a topic; valid until the subscriptions change. */
+export interface Plan<S> {
+  readonly targets: ReadonlyArray<Target<S>>
+  readonly groups: ReadonlyArray<ShareGroup<S>>
+  readonly isEmpty: boolean
+}
+
+const plansMax = 8192
+
+const matchOf = <S>(entries: ReadonlyArray<Entry<S>>): Match<S> => {
+  const ids = entries.map(({ subscription }) => subscription.subscriptionId).filter((id) => id !== null)
+  return {
+    subscriber: entries[0]!.subscriber,
+    qos: Math.max(...entries.map(({ subscription }) => subscription.qos)) as QoS,
+    retainAsPublished: entries.some(({ subscription }) => subscription.retainAsPublished),
+    subscriptionIds: [...new Set(ids)]
+  }
+}
+
+const targetOf = <S>(clientId: string, entries: ReadonlyArray<Entry<S>>): Target<S> => {
+  const match = matchOf(entries)
+  const heard = entries.filter(({ subscription }) => !subscription.noLocal)
+  const ownMatch = heard.length === entries.length ? match : heard.length === 0 ? undefined : matchOf(heard)
+  return { clientId, match, ownMatch }
+}
+
+/** All sessions' subscriptions by filter. `S` is whatever stands for a session. */
+export class Subscriptions<S> {
+  readonly #trie = new TopicTrie<Entry<S>>()
+  readonly #shared = new TopicTrie<ShareGroup<S>>()
+  readonly #groups = new Map<string, ShareGroup<S>>()
+  readonly #plans = new Map<string, Plan<S>>()
+  readonly #empty: Plan<S> = { targets: [], groups: [], isEmpty: true }
+  #sharedSize = 0
+
+  get size(): number {
+    return this.#trie.size + this.#sharedSize
+  }
+
+  add(clientId: string, subscriber: S, subscription: Subscription): void {
+    this.#plans.clear()
+    const shared = parseSharedFilter(subscription.filter)
+    if (shared === undefined) {
+      this.#trie.add(subscription.filter, clientId, { subscriber, subscription })
+      return
+    }
+    let group = this.#groups.get(subscription.filter)
+    if (group === undefined) {
+      group = new ShareGroup()
+      this.#groups.set(subscription.filter, group)
+      this.#shared.add(shared.filter, shared.shareName, group)
+    }
+    if (!group.members.has(clientId)) this.#sharedSize++
+    group.members.set(clientId, { subscriber, subscription })
+    group.changed()
+  }
+
+  remove(clientId: string, filter: string): void {
+    this.#plans.clear()
+    const shared = parseSharedFilter(filter)
+    if (shared === undefined) {
+      this.#trie.remove(filter, clientId)
+      return
+    }
+    const group = this.#groups.get(filter)
+    if (group === undefined || !group.members.delete(clientId)) return
+    this.#sharedSize--
+    group.changed()
+    if (group.members.size > 0) return
+    this.#groups.delete(filter)
+    this.#shared.remove(shared.filter, shared.shareName)
+  }
+
+  /** Remembered per topic, so that a busy topic costs one look-up. */
+  plan(topic: string): Plan<S> {
+    if (this.#trie.size === 0 && this.#sharedSize === 0) return this.#empty
+    const known = this.#plans.get(topic)
+    if (known !== undefined) return known
+    if (this.#plans.size >= plansMax) this.#plans.clear()
+    const plan = this.#plan(topic)
+    this.#plans.set(topic, plan)
+    return plan
+  }
+
+  #plan(topic: string): Plan<S> {
+    const byClient = new Map<string, Array<Entry<S>>>()
+    this.#trie.match(topic, (entry, clientId) => {
+      const entries = byClient.get(clientId)
+      if (entries === undefined) byClient.set(clientId, [entry])
+      else entries.push(entry)
+    })
+    const groups: Array<ShareGroup<S>> = []
+    this.#shared.match(topic, (group) => void groups.push(group))
+    if (byClient.size === 0 && groups.length === 0) return this.#empty
+    return {
+      targets: Array.from(byClient, ([clientId, entries]) => targetOf(clientId, entries)),
+      groups,
+      isEmpty: false
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto"
+import * as Exit from "effect/Exit"
+import type { Connect as OpenSession, SessionOpened, Will } from "@logbrook/actors/session/SessionProtocol"
+import type { ConnackProperties } from "@logbrook/protocols/mqtt/encode"
+import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
+import type { Connect, Will as WireWill } from "@logbrook/protocols/mqtt/Packet"
+import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import { secondMs } from "./Message.ts"
+import type { MqttConnection } from "./MqttConnection.ts"
+
+/** "Does not expire" of MQTT 5; here it is the longest that is granted. */
+const receiveMaximumDefault = 65_535
+
+const willOf = ({ topic, payload, qos, retain, properties }: WireWill, delayMsMax: number): Will => ({
+  topic,
+  payload,
+  qos,
+  retain,
+  delayMs: Math.min((properties.willDelayIntervalSeconds ?? 0) * secondMs, delayMsMax),
+  expiryMs:
+    properties.messageExpiryIntervalSeconds === undefined ? null : properties.messageExpiryIntervalSeconds * secondMs,
+  userProperties: properties.userProperties ?? [],
+  contentType: properties.contentType ?? null,
+  responseTopic: properties.responseTopic ?? null,
+  correlationData: properties.correlationData ?? null,
+  payloadFormat: properties.payloadFormatIndicator ?? null
+})
+
+/** Clean Session 0 of MQTT 3.1.1 has no expiry of its own. */
+const expiryOf = (connect: Connect, sessionExpiryMsMax: number): number => {
+  if (connect.version === 4) return connect.cleanStart ? 0 : sessionExpiryMsMax
+  return Math.min((connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs, sessionExpiryMsMax)
+}
+
+const refuse = (connection: MqttConnection, code5: number, code4: number, reason: string): void => {
+  const { version } = connection
+  const code = version === 5 ? code5 : code4
+  connection.refuse(encodeConnack(version, false, code, version === 5 ? { reasonString: reason } : {}), reason)
+}
+
+/** What the server's limits and state have against a CONNECT that is well-formed. */
+const isRefused = (connection: MqttConnection, connect: Connect): boolean => {
+  const { directory, broker } = connection.mqtt
+  if (connect.properties.authenticationMethod !== undefined) {
+    const reason = "enhanced authentication is not supported"
+    refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
+    return true
+  }
+  if (connect.will !== undefined && /^\$(?:stream|share|queue)(?:\/|$)/.test(connect.will.topic)) {
+    const reason = "nobody publishes to topics under $stream, $share and $queue"
+    refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, reason)
+    return true
+  }
+  if (directory.size >= broker.limits.sessionsMax && directory.get(connect.clientId) === undefined) {
+    refuse(connection, ReasonCode.QuotaExceeded, ConnackCode311.ServerUnavailable, "there are too many sessions")
+    return true
+  }
+  return false
+}
+
+/** CONNECT: the session is opened, its old connection closed; CONNACK follows the commit. */
+export const openSession = (connection: MqttConnection, connect: Connect): void => {
+  const { mqtt } = connection
+  const { limits } = mqtt.broker
+  const { properties } = connect
+  connection.clientId = connect.clientId === "" ? `logbrook-${randomUUID()}` : connect.clientId
+  if (isRefused(connection, connect)) return
+  connection.packetSizeMax = properties.maximumPacketSizeBytes ?? Infinity
+  connection.wantsProblems = properties.requestProblemInformation ?? true
+  connection.wantsReceipts =
+    connect.version === 5 &&
+    connection.wantsProblems &&
+    (properties.userProperties ?? []).some(([name, value]) => name === "receipts" && value === "1")
+  connection.sessionExpiryMs = expiryOf(connect, limits.sessionExpiryMsMax)
+  connection.keepAliveMs = connect.keepAliveSeconds * secondMs
+  connection.inflightMax = Math.min(properties.receiveMaximum ?? receiveMaximumDefault, limits.inflightPerSessionMax)
+  // Before the session's actor hears of it, so that nothing of the old connection comes after.
+  mqtt.serve(connection)
+  const command: OpenSession = {
+    _tag: "Connect",
+    connectionId: connection.id,
+    cleanStart: connect.cleanStart,
+    sessionExpiryMs: connection.sessionExpiryMs,
+    will: connect.will === undefined ? null : willOf(connect.will, limits.willDelayMsMax),
+    keepAliveMs: connection.keepAliveMs,
+    protocolVersion: connect.version
+  }
+  connection.ask("CONNECT", command, (exit) => {
+    if (Exit.isSuccess(exit)) accept(connection, connect, exit.value as SessionOpened)
+    else
+      refuse(connection, ReasonCode.ServerUnavailable, ConnackCode311.ServerUnavailable, "the session is not available")
+  })
+}
+
+const accept = (connection: MqttConnection, connect: Connect, opened: SessionOpened): void => {
+  const { mqtt, version } = connection
+  const session = mqtt.directory.get(connection.clientId)
+  if (session === undefined) {
+    connection.lost("its session is gone")
+    return
+  }
+  session.connection = connection
+  connection.session = session
+  connection.unreleased = opened.unreleasedQos2
+  const properties = version === 5 ? connackProperties(connection, connect) : {}
+  const { sessionPresent } = opened
+  connection.send(encodeConnack(version, sessionPresent, ReasonCode.Success, properties, connection.packetSizeMax))
+  if (opened.queue.length > 0) connection.outgoing.enqueue(opened.queue)
+  connection.opened()
+}
+
+const connackProperties = (connection: MqttConnection, connect: Connect): ConnackProperties => {
+  const { limits } = connection.mqtt.broker
+  const askedMs = (connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs
+  const grantedMs = connection.sessionExpiryMs
+  return {
+    receiveMaximum: limits.receiveMaximum,
+    maximumPacketSizeBytes: limits.mqttPacketBytesMax,
+    topicAliasMaximum: limits.topicAliasesMax,
+    wildcardSubscriptionAvailable: true,
+    subscriptionIdentifierAvailable: true,
+    sharedSubscriptionAvailable: true,
+    ...(grantedMs !== askedMs && { sessionExpiryIntervalSeconds: Math.floor(grantedMs / secondMs) }),
+    ...(connect.clientId === "" && { assignedClientIdentifier: connection.clientId })
+  }
+}

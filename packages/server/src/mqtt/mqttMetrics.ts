@@ -1,0 +1,87 @@
+import type { Metrics } from "../Metrics.ts"
+
+interface Counter {
+  readonly add: (n: number) => void
+}
+
+/** Why a message went no further. */
+export type DropReason =
+  | "disk_low"
+  | "expired"
+  | "not_authorized"
+  | "packet_too_large"
+  | "queue_full"
+  | "retained_full"
+  | "slow_consumer"
+  | "too_large"
+  | "unavailable"
+
+const dropReasons: ReadonlyArray<DropReason> = [
+  "disk_low",
+  "expired",
+  "not_authorized",
+  "packet_too_large",
+  "queue_full",
+  "retained_full",
+  "slow_consumer",
+  "too_large",
+  "unavailable"
+]
+
+export interface MqttMetrics {
+  /** PUBLISH from clients, by QoS. */
+  readonly received: ReadonlyArray<Counter>
+  /** PUBLISH to clients, by QoS. */
+  readonly sent: ReadonlyArray<Counter>
+  readonly receivedBytes: Counter
+  readonly sentBytes: Counter
+  readonly dropped: (reason: DropReason, count?: number) => void
+  readonly refusedConnections: Counter
+}
+
+export interface MqttGauges {
+  readonly connections: number
+  readonly sessions: number
+  readonly subscriptions: number
+  readonly retained: number
+  readonly retainedBytes: number
+}
+
+const declareAll = (metrics: Metrics): void => {
+  metrics.declare("logbrook_mqtt_messages_received_total", "counter", "PUBLISH packets from clients.")
+  metrics.declare("logbrook_mqtt_messages_sent_total", "counter", "PUBLISH packets to clients.")
+  metrics.declare("logbrook_mqtt_messages_dropped_total", "counter", "Messages that were not stored or not delivered.")
+  metrics.declare("logbrook_mqtt_received_bytes_total", "counter", "Bytes from MQTT clients.")
+  metrics.declare("logbrook_mqtt_sent_bytes_total", "counter", "Bytes to MQTT clients.")
+  metrics.declare("logbrook_mqtt_refused_total", "counter", "Connections closed for what their clients sent.")
+  metrics.declare("logbrook_mqtt_connections", "gauge", "MQTT connections, those in their handshake included.")
+  metrics.declare("logbrook_mqtt_sessions", "gauge", "MQTT sessions, connected or not.")
+  metrics.declare("logbrook_mqtt_subscriptions", "gauge", "Subscriptions of all sessions.")
+  metrics.declare("logbrook_mqtt_retained_messages", "gauge", "Retained messages.")
+  metrics.declare("logbrook_mqtt_retained_bytes", "gauge", "Bytes of all retained messages and their topics.")
+}
+
+/** Declares the MQTT metrics and gives their handles; `gauges` is asked when they are collected. */
+export const makeMqttMetrics = (metrics: Metrics, gauges: () => MqttGauges): MqttMetrics => {
+  declareAll(metrics)
+  const byQos = (name: string): ReadonlyArray<Counter> => [0, 1, 2].map((qos) => metrics.counter(name, { qos }))
+  const dropped = new Map(
+    dropReasons.map((reason) => [reason, metrics.counter("logbrook_mqtt_messages_dropped_total", { reason })])
+  )
+  metrics.onCollect(() => {
+    const { connections, sessions, subscriptions, retained, retainedBytes } = gauges()
+    metrics.set("logbrook_mqtt_connections", {}, connections)
+    metrics.set("logbrook_mqtt_sessions", {}, sessions)
+    metrics.set("logbrook_mqtt_subscriptions", {}, subscriptions)
+    metrics.set("logbrook_mqtt_retained_messages", {}, retained)
+    metrics.set("logbrook_mqtt_retained_bytes", {}, retainedBytes)
+  })
+  return {
+    received: byQos("logbrook_mqtt_messages_received_total"),
+    sent: byQos("logbrook_mqtt_messages_sent_total"),
+    receivedBytes: metrics.counter("logbrook_mqtt_received_bytes_total"),
+    sentBytes: metrics.counter("logbrook_mqtt_sent_bytes_total"),
+    dropped: (reason, count = 1) => dropped.get(reason)!.add(count),
+    refusedConnections: metrics.counter("logbrook_mqtt_refused_total")
+  }
+}

@@ -1,0 +1,337 @@
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as Exit from "effect/Exit"
+import { catalogId, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
+import { systemClock } from "@logbrook/core/Clock"
+import type { Journal } from "@logbrook/core/journal/Journal"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import { iterate } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { definitions, type Broker } from "../../src/Broker.ts"
+import { DiskGuard } from "../../src/DiskGuard.ts"
+import type { Fields, Log } from "../../src/Log.ts"
+import { Metrics } from "../../src/Metrics.ts"
+import { makeMqttBroker, type MqttBroker } from "../../src/mqtt/MqttBroker.ts"
+import { listenMqtt } from "../../src/mqtt/MqttListener.ts"
+import { listenMqttWebSocket } from "../../src/mqtt/MqttWebSocket.ts"
+import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
+import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+
+export interface StoredRecord {
+  readonly key: string | undefined
+  readonly value: string
+  readonly headers: ReadonlyArray<readonly [string, string]>
+}
+
+export interface Kit {
+  readonly broker: Broker
+  readonly mqtt: MqttBroker
+  readonly port: number
+  readonly webSocketPort: number
+  /** What was logged at `warn`: the audit. */
+  readonly audit: Array<{ readonly message: string; readonly fields: Fields }>
+  /** A stream bound to these filters. */
+  readonly bind: (name: string, filters: ReadonlyArray<string>, partitions?: number) => Promise<void>
+  /** All records of a stream, partition after partition. */
+  readonly records: (stream: string) => Array<StoredRecord>
+  /** One after the last durable event, once nothing is in flight. */
+  readonly seq: () => Promise<number>
+  readonly stop: () => Promise<void>
+}
+
+export interface KitOptions {
+  readonly limits?: Partial<Limits>
+  /** A directory with a journal on disk; memory otherwise. */
+  readonly directory?: string
+}
+
+/** High enough that tests do not meet them by accident. */
+const kitLimits: Partial<Limits> = { newConnectionsPerSecondMax: 100_000 }
+
+const openJournal = (directory: string | undefined): Journal =>
+  directory === undefined
+    ? new MemoryJournal(systemClock)
+    : LmdbJournal.open({
+        directory,
+        readOnly: false,
+        segmentBytes: defaultLimits.segmentBytesMax,
+        segmentRefsMax: defaultLimits.segmentIndexEntriesMax
+      })
+
+export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
+  const limits: Limits = { ...defaultLimits, ...kitLimits, ...options.limits }
+  const journal = openJournal(options.directory)
+  const audit: Kit["audit"] = []
+  const quiet = (): void => undefined
+  const log: Log = {
+    debug: quiet,
+    info: quiet,
+    warn: (message, fields = {}) => void audit.push({ message, fields }),
+    error: (message, fields = {}) => {
+      throw new Error(`${message} ${JSON.stringify(fields)}`)
+    }
+  }
+  let onNotice: MqttBroker["onNotice"] | undefined
+  const shard = new Shard({
+    journal,
+    clock: systemClock,
+    limits,
+    definitions: definitions(limits),
+    number: 0,
+    version: "test",
+    onNotice: (notice) => onNotice?.(notice),
+    onPoison: (failure) => log.error("poison", { ...failure }),
+    onDefect: (where, defect) => log.error("defect", { where, error: String(defect) })
+  })
+  shard.recover()
+  const broker: Broker = {
+    shard,
+    directory: StreamDirectory.follow(shard, limits),
+    disk: new DiskGuard(os.tmpdir(), limits),
+    gate: new ConnectionGate(limits, systemClock),
+    clock: systemClock,
+    limits,
+    metrics: new Metrics(),
+    log,
+    clusterId: "test",
+    nodeId: 1
+  }
+  const mqtt = makeMqttBroker(broker)
+  onNotice = (notice) => mqtt.onNotice(notice)
+  shard.start((defect) => log.error("fault", { error: String(defect) }))
+  const tcp = await listenMqtt(broker, mqtt, { host: "127.0.0.1", port: 0 })
+  const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0 })
+  return {
+    broker,
+    mqtt,
+    port: tcp.port,
+    webSocketPort: webSocket.port,
+    audit,
+    bind: (name, filters, partitions = 1) => bindStream(shard, name, filters, partitions),
+    records: (stream) => recordsOf(broker, stream),
+    seq: () => settledSeq(shard, journal),
+    stop: async () => {
+      await tcp.close()
+      await webSocket.close()
+      await shard.drained()
+      shard.stop()
+      await journal.close()
+    }
+  }
+}
+
+const bindStream = (shard: Shard, name: string, filters: ReadonlyArray<string>, partitions: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const command: CatalogCommand = {
+      _tag: "CreateStream",
+      name,
+      topicId: Buffer.from(name.padEnd(16).slice(0, 16)).toString("base64url"),
+      filters,
+      partitions,
+      key: "clientid",
+      config: [],
+      validateOnly: false
+    }
+    shard.offer({
+      to: catalogId,
+      command,
+      cause: { origin: "test" },
+      reply: (exit) => (Exit.isSuccess(exit) ? resolve() : reject(new Error(String(exit.cause))))
+    })
+  })
+
+const settledSeq = async (shard: Shard, journal: Journal): Promise<number> => {
+  await shard.settled()
+  return journal.nextSeq
+}
+
+const text = (bytes: Uint8Array | null): string => (bytes === null ? "" : Buffer.from(bytes).toString("utf8"))
+
+const recordsOf = ({ shard, directory }: Broker, name: string): Array<StoredRecord> => {
+  const found: Array<StoredRecord> = []
+  for (const logId of directory.byName(name)!.logIds) {
+    const log = shard.logs.log(logId)
+    for (let offset = log.startOffset; offset < log.highWatermark;) {
+      for (const batch of shard.logs.read(log, offset, 1_000_000)) {
+        iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
+          const key = record.key()
+          const headers = record.headers().map(([header, value]) => [text(header), text(value)] as const)
+          found.push({ key: key === null ? undefined : text(key), value: text(record.value()), headers })
+        })
+        offset = RecordBatch.lastOffset(batch) + 1
+      }
+    }
+  }
+  return found
+}
+
+export const temporaryDirectory = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-mqtt-"))
+
+/** A client that writes whatever bytes it is given. */
+export class RawClient {
+  readonly socket: net.Socket
+  #received = Buffer.alloc(0)
+  isClosed = false
+  closedAfterMs = 0
+  readonly #wake: Array<() => void> = []
+  #sentMs = 0
+
+  constructor(port: number) {
+    this.socket = net.connect(port, "127.0.0.1")
+    this.socket.on("data", (chunk) => {
+      this.#received = Buffer.concat([this.#received, chunk as Buffer])
+      this.#changed()
+    })
+    this.socket.on("error", () => undefined)
+    this.socket.on("close", () => {
+      this.isClosed = true
+      this.closedAfterMs = performance.now() - this.#sentMs
+      this.#changed()
+    })
+  }
+
+  #changed(): void {
+    for (const wake of this.#wake.splice(0)) wake()
+  }
+
+  send(...bytes: ReadonlyArray<Uint8Array | ReadonlyArray<number>>): this {
+    this.#sentMs = performance.now()
+    this.socket.write(Buffer.concat(bytes.map((part) => Buffer.from(part as Uint8Array))))
+    return this
+  }
+
+  async #until(isMet: () => boolean, what: string): Promise<void> {
+    const deadlineMs = performance.now() + 5000
+    while (!isMet()) {
+      if (performance.now() > deadlineMs) throw new Error(`${what} did not come; got ${this.#received.toString("hex")}`)
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve)
+        setTimeout(resolve, 50)
+      })
+    }
+  }
+
+  /** The next whole packet. Packets of up to 127 bytes take two bytes of header. */
+  async packet(): Promise<Buffer> {
+    const length = (): number => {
+      if (this.#received.length < 2) return Infinity
+      const first = this.#received[1]!
+      if (first < 0x80) return 2 + first
+      return this.#received.length < 3 ? Infinity : 3 + (first & 0x7f) + this.#received[2]! * 128
+    }
+    await this.#until(() => this.#received.length >= length(), "a packet")
+    const packet = this.#received.subarray(0, length())
+    this.#received = this.#received.subarray(packet.length)
+    return packet
+  }
+
+  /** Everything that came until the server closed. */
+  async rest(): Promise<Buffer> {
+    await this.#until(() => this.isClosed, "the close")
+    const rest = this.#received
+    this.#received = Buffer.alloc(0)
+    return rest
+  }
+
+  /** What is there now, without waiting. */
+  get waitingBytes(): number {
+    return this.#received.length
+  }
+}
+
+// --- Packets by hand ---
+
+const string = (value: string | Uint8Array): Buffer => {
+  const bytes = Buffer.from(value as string)
+  return Buffer.concat([Buffer.from([bytes.length >>> 8, bytes.length & 0xff]), bytes])
+}
+
+const remaining = (length: number): Buffer => {
+  const bytes: Array<number> = []
+  let rest = length
+  do {
+    bytes.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0))
+    rest >>>= 7
+  } while (rest > 0)
+  return Buffer.from(bytes)
+}
+
+export const packet = (first: number, ...parts: ReadonlyArray<Uint8Array | ReadonlyArray<number>>): Buffer => {
+  const body = Buffer.concat(parts.map((part) => Buffer.from(part as Uint8Array)))
+  return Buffer.concat([Buffer.from([first]), remaining(body.length), body])
+}
+
+export interface RawConnect {
+  readonly version?: number
+  readonly flags?: number
+  readonly keepAliveSeconds?: number
+  /** MQTT 5, without their length. */
+  readonly properties?: ReadonlyArray<number>
+  readonly clientId?: string
+  readonly name?: string
+  /** After the client id. */
+  readonly rest?: ReadonlyArray<number> | Uint8Array
+}
+
+export const connectPacket = (options: RawConnect = {}): Buffer => {
+  const version = options.version ?? 5
+  const keepAliveSeconds = options.keepAliveSeconds ?? 0
+  const properties = options.properties ?? []
+  return packet(
+    0x10,
+    string(options.name ?? "MQTT"),
+    [version, options.flags ?? 2, keepAliveSeconds >>> 8, keepAliveSeconds & 0xff],
+    version === 5 ? [properties.length, ...properties] : [],
+    string(options.clientId ?? "raw"),
+    options.rest ?? []
+  )
+}
+
+export interface RawPublish {
+  readonly version?: 4 | 5
+  readonly qos?: 0 | 1 | 2
+  readonly retain?: boolean
+  readonly dup?: boolean
+  readonly packetId?: number
+  readonly properties?: ReadonlyArray<number>
+}
+
+export const publishPacket = (
+  topic: string | Uint8Array,
+  payload: string | Uint8Array,
+  options: RawPublish = {}
+): Buffer => {
+  const { version = 5, qos = 0, packetId = 1, properties = [] } = options
+  return packet(
+    0x30 | (qos << 1) | (options.retain === true ? 1 : 0) | (options.dup === true ? 8 : 0),
+    string(topic),
+    qos === 0 ? [] : [packetId >>> 8, packetId & 0xff],
+    version === 5 ? [properties.length, ...properties] : [],
+    Buffer.from(payload as string)
+  )
+}
+
+export const subscribePacket = (
+  packetId: number,
+  filters: ReadonlyArray<readonly [string, number]>,
+  version = 5
+): Buffer =>
+  packet(
+    0x82,
+    [packetId >>> 8, packetId & 0xff],
+    version === 5 ? [0] : [],
+    ...filters.flatMap(([filter, options]) => [string(filter), [options]])
+  )
+
+/** A connected client; `accepted` is its CONNACK. */
+export const connected = async (port: number, options: RawConnect = {}): Promise<RawClient & { accepted: Buffer }> => {
+  const client = new RawClient(port)
+  client.send(connectPacket(options))
+  const accepted = await client.packet()
+  return Object.assign(client, { accepted })
+}
