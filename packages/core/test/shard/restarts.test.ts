@@ -1,0 +1,267 @@
+import { supervise } from "@logbrook/core/shard/supervise"
+import { systemClock } from "@logbrook/core/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { describe, expect, it } from "vitest"
+import { shown, ShardHarness } from "../support/ShardHarness.ts"
+import type { CounterCommand } from "../support/toys.ts"
+
+const add = (n: number): CounterCommand => ({ _tag: "Add", n })
+const get: CounterCommand = { _tag: "Get" }
+const broken: CounterCommand = { _tag: "ThrowInEvolve" }
+
+describe("an actor whose evolve throws", () => {
+  it("refuses its callers, keeps what is durable, and comes back by replay; the others run on", () => {
+    const harness = new ShardHarness().start()
+    harness.ask("a", "counter/1", add(1))
+    harness.ask("wait", "counter/1", { _tag: "Wait", key: "k" })
+    harness.run()
+    harness.ask("b", "counter/1", add(10))
+    harness.ask("broken", "counter/1", broken)
+    harness.ask("c", "counter/1", add(100))
+    harness.ask("other", "counter/2", add(1))
+    expect(harness.run()).toEqual([
+      "wait died Error counter/1 is restarting",
+      "b ok 12",
+      "broken died Error counter/1 restarts",
+      "c died Error counter/1 is restarting",
+      "other ok 1"
+    ])
+    expect(harness.defects).toEqual(["counter/1: Error: evolve is broken"])
+    expect(harness.advance(19)).toEqual([])
+    harness.ask("d", "counter/1", get)
+    expect(harness.run()).toEqual(["d died Error counter/1 is restarting"])
+    // Nothing is in flight: no turn is needed for it to come back.
+    harness.advance(1)
+    harness.ask("e", "counter/1", get)
+    expect(harness.run()).toEqual(["e ok 12"])
+    harness.expectReplayIsLive()
+  })
+
+  it("waits with its replay until nothing is in flight", () => {
+    const harness = new ShardHarness({
+      faultAt: (commit) => (commit === 2 ? { _tag: "Delay", ms: 100 } : undefined)
+    }).start()
+    harness.ask("a", "counter/1", add(1))
+    harness.ask("broken", "counter/1", broken)
+    harness.ask("wait", "counter/2", { _tag: "Wait", key: "k" })
+    harness.clock.runTurns()
+    harness.advance(50)
+    expect(harness.shard.actors.get("counter/1")?.health).toBe("restarting")
+    expect(harness.advance(50)).toEqual(["a ok 1", "broken died Error counter/1 restarts"])
+    expect(harness.shard.actors.get("counter/1")).toMatchObject({ health: "running", state: { total: 1 } })
+    harness.expectReplayIsLive()
+  })
+
+  it("gets no reply parked while it restarts", () => {
+    const harness = new ShardHarness().start()
+    harness.ask("wait", "counter/1", { _tag: "Wait", key: "k" })
+    harness.ask("broken", "counter/1", broken)
+    expect(harness.run()).toEqual([
+      "wait died Error counter/1 no longer waits for this",
+      "broken died Error counter/1 restarts"
+    ])
+  })
+
+  it("has its deadlines again", () => {
+    const harness = new ShardHarness().start()
+    harness.tell("counter/1", { _tag: "AddLater", key: "a", inMs: 100, n: 5 })
+    harness.tell("counter/1", broken)
+    harness.run()
+    harness.advance(100)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 5, deadlines: [] })
+    harness.expectReplayIsLive()
+  })
+
+  it("is given up after five restarts within a minute, each later than the one before", () => {
+    const harness = new ShardHarness().start()
+    harness.tell("counter/1", add(7))
+    harness.run()
+    for (let restart = 0; restart < 5; restart++) {
+      harness.tell("counter/1", broken)
+      harness.run()
+      const delayMs = 20 * 2 ** restart
+      harness.advance(delayMs - 1)
+      expect(harness.shard.actors.get("counter/1")?.health).toBe("restarting")
+      harness.advance(1)
+      expect(harness.shard.actors.get("counter/1")?.health).toBe("running")
+    }
+    expect(harness.shard.failedActors).toEqual([])
+    harness.tell("counter/1", broken)
+    harness.run()
+    expect(harness.shard.failedActors).toEqual(["counter/1"])
+    harness.advance(120_000)
+    harness.ask("a", "counter/1", get)
+    harness.ask("b", "counter/2", add(1))
+    expect(harness.run()).toEqual(["a died Error counter/1 is failed", "b ok 1"])
+    // What is durable is not lost: the next start has it.
+    const next = new ShardHarness({ clock: harness.clock, journal: harness.journal }).start()
+    next.ask("a", "counter/1", get)
+    expect(next.run()).toEqual(["a ok 7"])
+  })
+
+  it("is not given up for restarts that are far apart", () => {
+    const harness = new ShardHarness().start()
+    for (let restart = 0; restart < 12; restart++) {
+      harness.tell("counter/1", broken)
+      harness.run()
+      harness.advance(20_000)
+    }
+    expect(harness.shard.failedActors).toEqual([])
+    expect(harness.shard.actors.get("counter/1")?.health).toBe("running")
+  })
+
+  it("is tried again while its replay throws, then given up", () => {
+    const switches = { breaksEvolve: false, breaksSave: false }
+    const harness = new ShardHarness({ switches }).start()
+    harness.tell("counter/1", add(7))
+    harness.run()
+    harness.tell("counter/1", broken)
+    harness.run()
+    switches.breaksEvolve = true
+    harness.advance(100)
+    expect(harness.defects.at(-1)).toBe("counter/1: Error: evolve is switched off")
+    switches.breaksEvolve = false
+    harness.advance(1000)
+    harness.ask("a", "counter/1", get)
+    expect(harness.run()).toEqual(["a ok 7"])
+    harness.tell("counter/1", broken)
+    harness.run()
+    switches.breaksEvolve = true
+    harness.advance(60_000)
+    expect(harness.shard.failedActors).toEqual(["counter/1"])
+  })
+})
+
+/** Makes the next turn throw outside of any actor. */
+const breakTurn = (harness: ShardHarness): void => {
+  harness.shard.offer({
+    to: "counter/1",
+    get command(): never {
+      throw new Error("the turn is broken")
+    },
+    cause: {}
+  })
+  // What throws inside of `decide` fails one caller; a defect's own observer throwing fails the turn.
+  harness.defects.push = () => {
+    delete (harness.defects as { push?: unknown }).push
+    throw new Error("the turn is broken")
+  }
+}
+
+describe("a turn that throws", () => {
+  it("is lost as a whole, tells each of its callers once behind those before, and stops the draining", async () => {
+    const harness = new ShardHarness({
+      faultAt: (commit) => (commit === 3 ? { _tag: "Delay", ms: 10 } : undefined)
+    }).start()
+    harness.ask("wait", "counter/1", { _tag: "Wait", key: "k" })
+    expect(harness.run()).toEqual([])
+    harness.ask("before", "counter/1", add(1))
+    harness.clock.runTurns()
+    harness.ask("lost", "counter/1", add(10))
+    harness.ask("parked", "counter/1", { _tag: "Wait", key: "lost" })
+    harness.shard.ack(harness, 1, harness.shard.run(7, "mqtt"), 0)
+    breakTurn(harness)
+    harness.ask("lost too", "counter/1", add(10))
+    expect(harness.run()).toEqual([])
+    expect(harness.faults).toHaveLength(1)
+    harness.ask("later", "counter/1", get)
+    expect(harness.run()).toEqual([])
+    const died = "died Error the shard restarts"
+    expect(harness.advance(10)).toEqual([
+      "before ok 2",
+      `lost ${died}`,
+      `parked ${died}`,
+      `lost too ${died}`,
+      "ack 1 refused"
+    ])
+    await harness.shard.settled()
+    harness.shard.rebuild()
+    expect(harness.heard()).toEqual([`wait ${died}`])
+    harness.shard.start(() => undefined)
+    expect(harness.run()).toEqual(["later ok 2"])
+    expect(harness.shard.epoch).toBe(1)
+    harness.expectReplayIsLive()
+  })
+
+  it("leaves no state of before behind, also not where idle actors are packed", async () => {
+    const harness = new ShardHarness().start()
+    for (let i = 0; i < 40; i++) harness.tell(`counter/${i}`, add(1))
+    harness.run()
+    for (let i = 0; i < 40; i++) harness.tell(`counter/${i}`, add(100))
+    breakTurn(harness)
+    harness.run()
+    await harness.shard.settled()
+    harness.shard.rebuild()
+    harness.shard.start(() => undefined)
+    harness.clock.advance(60_001)
+    for (let i = 0; i < 20; i++) {
+      harness.ask(`r${i}`, "counter/1", get)
+      expect(harness.run()).toEqual([`r${i} ok 1`])
+    }
+    expect(harness.shard.actors.passiveCount).toBeGreaterThan(30)
+    harness.expectReplayIsLive()
+  })
+
+  it("is followed by a rebuilt shard under supervision, five times", async () => {
+    const harness = new ShardHarness()
+    harness.shard.recover()
+    const faults: Array<unknown> = []
+    const replies: Array<string> = []
+    // The shard's turns run on the test clock, its restarts on the real one.
+    const pump = (): (() => void) => {
+      let cancel: () => void
+      const again = (): void => {
+        harness.clock.advance(1)
+        cancel = systemClock.after(1, again)
+      }
+      again()
+      return () => cancel()
+    }
+    const ask = (command: CounterCommand): Effect.Effect<string> =>
+      Effect.async((resume) => {
+        const reply = (exit: Exit.Exit<unknown, unknown>) => {
+          replies.push(shown(exit))
+          resume(Effect.succeed(shown(exit)))
+        }
+        harness.shard.offer({ to: "counter/1", command, cause: {}, reply })
+      })
+    const program = Effect.scoped(
+      Effect.gen(function* () {
+        const fiber = yield* supervise(harness.shard, (fault) => faults.push(fault.defect))
+        yield* ask(add(1))
+        for (let i = 0; i < 5; i++) {
+          breakTurn(harness)
+          expect(yield* ask(add(10))).toBe("died Error the shard restarts")
+          expect(yield* ask(get)).toBe("ok 1")
+        }
+        breakTurn(harness)
+        yield* ask(get)
+        return yield* Fiber.await(fiber)
+      })
+    )
+    const stop = pump()
+    const exit = await Effect.runPromise(program)
+    stop()
+    expect(faults).toHaveLength(6)
+    expect(Exit.isFailure(exit)).toBe(true)
+    expect(replies).toHaveLength(12)
+  })
+
+  it("is followed by nothing once the scope is closed", async () => {
+    const harness = new ShardHarness()
+    harness.shard.recover()
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.zipRight(
+          supervise(harness.shard, () => undefined),
+          Effect.yieldNow()
+        )
+      )
+    )
+    harness.ask("a", "counter/1", add(1))
+    expect(harness.advance(1000)).toEqual([])
+    expect(harness.journal.nextSeq).toBe(1)
+  })
+})
