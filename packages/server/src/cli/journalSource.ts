@@ -79,7 +79,7 @@ const codes = {
 } as const
 
 /** A seq, or a time. */
-export const pointOf = (text: string): At => {
+const pointOf = (text: string): At => {
   if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
   const timeMs = Date.parse(text)
   if (Number.isFinite(timeMs)) return { timeMs }

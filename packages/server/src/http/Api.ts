@@ -44,7 +44,7 @@ const Limit = Schema.optional(Schema.NumberFromString.pipe(Schema.int(), Schema.
 const PageParams = Schema.Struct({ cursor: Schema.optional(Schema.String), limit: Limit })
 const Settings = Schema.Record({ key: Schema.String, value: Schema.String })
 
-export const StreamSummary = Schema.Struct({
+const StreamSummary = Schema.Struct({
   name: Schema.String,
   topicId: Schema.String,
   kind: Schema.Literal("bound", "free"),
@@ -116,7 +116,7 @@ const groups = HttpApiGroup.make("groups")
   .add(HttpApiEndpoint.get("list", "/groups").setUrlParams(PageParams).addSuccess(listOf(GroupSummary)))
   .add(HttpApiEndpoint.get("get")`/groups/${name}`.addSuccess(GroupDetails))
 
-export const JournalEvent = Schema.Struct({
+const JournalEvent = Schema.Struct({
   seq: Count,
   time: Schema.String,
   epoch: Count,
