@@ -38,7 +38,7 @@ const startServer = async (): Promise<ChildProcess> => {
     process.execPath,
     [bin, "serve", ...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, String(v)])],
     {
-      stdio: ["ignore", "pipe", "inherit"]
+      stdio: ["ignore", "pipe", "ignore"]
     }
   )
   for await (const line of readline.createInterface({ input: server.stdout! })) {
@@ -102,15 +102,16 @@ const startConsumer = (name: string, ledger: Ledger): ChildProcess => {
   return child
 }
 
-const publishAll = async (): Promise<void> => {
-  const publishOne = async (d: number): Promise<void> => {
-    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${ports.mqtt}`, { clientId: `device-${d}` })
-    for (let n = 0; n < messagesPerDevice; n++) {
-      await client.publishAsync(`sensors/${d}/data`, JSON.stringify({ n, celsius: 20 + (n % 5) }), { qos: 1 })
-      await sleep(pauseMs)
-    }
-    await client.endAsync()
+const publishOne = async (d: number): Promise<void> => {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${ports.mqtt}`, { clientId: `device-${d}` })
+  for (let n = 0; n < messagesPerDevice; n++) {
+    await client.publishAsync(`sensors/${d}/data`, JSON.stringify({ n, celsius: 20 + (n % 5) }), { qos: 1 })
+    await sleep(pauseMs)
   }
+  await client.endAsync()
+}
+
+const publishAll = async (): Promise<void> => {
   await Promise.all(Array.from({ length: devices }, (_, d) => publishOne(d)))
 }
 
