@@ -1,0 +1,213 @@
+import { baseOffset, batchesOf, lastOffset } from "@logbrook/core/RecordBatch"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
+import { fetchOf, only, produceOf } from "./requests.ts"
+
+let kit: Kit
+let client: RawClient
+let topicId: string
+
+beforeEach(async () => {
+  kit = await startKit()
+  client = await kit.connect()
+  topicId = (await kit.createStream("orders", { partitions: 4 })).topicId
+})
+
+afterEach(async () => {
+  await kit.close()
+  expect(kit.defects).toEqual([])
+  expect(kit.lines.filter(({ level }) => level === "error")).toEqual([])
+})
+
+const produce = async (values: ReadonlyArray<string>, index = 0) => {
+  const other = await kit.connect()
+  const { responses } = await other.send(Produce, 9, produceOf("orders", batchOf(values), { index }))
+  expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(0)
+}
+
+const rangesOf = (records: Uint8Array | null): ReadonlyArray<readonly [number, number]> => {
+  const ranges: Array<readonly [number, number]> = []
+  batchesOf(records!, (at) => ranges.push([baseOffset(records!, at), lastOffset(records!, at)]))
+  return ranges
+}
+
+const timed = async <A>(run: () => Promise<A>): Promise<readonly [A, number]> => {
+  const startedMs = performance.now()
+  return [await run(), performance.now() - startedMs]
+}
+
+describe("Fetch", () => {
+  it("reads in every version, with all offsets filled (traps 17, 28)", async () => {
+    await produce(["a", "b"])
+    for (let version = 4; version <= 17; version++) {
+      const asked = version >= 13 ? { topicId } : "orders"
+      const response = await client.send(Fetch, version, fetchOf(asked))
+      const { records, ...partition } = only(response)
+      expect(response.sessionId).toBe(0)
+      expect(partition).toMatchObject({ errorCode: 0, highWatermark: 2, lastStableOffset: 2 })
+      expect(partition.logStartOffset).toBe(version >= 5 ? 0 : -1)
+      expect(rangesOf(records)).toEqual([[0, 1]])
+    }
+  })
+
+  it("never trims inside a batch (trap 26)", async () => {
+    await produce(["a", "b", "c"])
+    await produce(["d"])
+    const { records } = only(await client.send(Fetch, 11, fetchOf("orders", { offset: 1 })))
+    expect(rangesOf(records)).toEqual([
+      [0, 2],
+      [3, 3]
+    ])
+  })
+
+  it("answers at least one whole batch, however little is allowed (trap 23)", async () => {
+    await produce(["x".repeat(5000)])
+    await produce(["y".repeat(5000)])
+    const limits = { maxBytes: 10, partitionMaxBytes: 10 }
+    const { records } = only(await client.send(Fetch, 11, fetchOf("orders", limits)))
+    expect(rangesOf(records)).toEqual([[0, 0]])
+  })
+
+  it("joins many large batches without changing them", async () => {
+    for (let i = 0; i < 6; i++) await produce([`${i}`.repeat(5000)])
+    const { records } = only(await client.send(Fetch, 11, fetchOf("orders", { offset: 2 })))
+    expect(rangesOf(records)).toEqual([2, 3, 4, 5].map((offset) => [offset, offset]))
+  })
+
+  it("stays within max_bytes over several partitions, and begins elsewhere each time (trap 25)", async () => {
+    for (const index of [0, 1, 2, 3]) await produce(["z".repeat(3000)], index)
+    const whole = fetchOf("orders", { maxBytes: 4000 })
+    const asked = whole.topics[0]!.partitions[0]!
+    const partitions = [0, 1, 2, 3].map((partition) => ({ ...asked, partition }))
+    const served: Array<ReadonlyArray<number>> = []
+    for (let i = 0; i < 4; i++) {
+      const response = await client.send(Fetch, 11, { ...whole, topics: [{ topic: "orders", partitions }] })
+      const answered = response.responses[0]!.partitions
+      expect(answered.map(({ partitionIndex }) => partitionIndex)).toEqual([0, 1, 2, 3])
+      served.push(answered.filter(({ records }) => records!.length > 0).map(({ partitionIndex }) => partitionIndex))
+    }
+    expect(served).toEqual([[0], [1], [2], [3]])
+  })
+
+  it("refuses what is below the start or above the end", async () => {
+    await produce(["a", "b"])
+    const codeAt = async (offset: number) => only(await client.send(Fetch, 11, fetchOf("orders", { offset }))).errorCode
+    expect(await codeAt(2)).toBe(0)
+    expect(await codeAt(3)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    expect(await codeAt(-1)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    const logId = kit.broker.directory.byName("orders")!.logIds[0]!
+    await kit.ask(`partition/${logId}`, { _tag: "MoveLogStart", offset: 2, reason: "test" })
+    expect(await codeAt(1)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    expect(await codeAt(2)).toBe(0)
+  })
+
+  it("knows unknown names and ids", async () => {
+    expect(only(await client.send(Fetch, 12, fetchOf("nowhere"))).errorCode).toBe(3)
+    expect(only(await client.send(Fetch, 12, fetchOf("orders", { partition: 9 }))).errorCode).toBe(3)
+    expect(only(await client.send(Fetch, 13, fetchOf({ topicId: zeroUuid }))).errorCode).toBe(100)
+    expect(only(await client.send(Fetch, 13, fetchOf({ topicId }, { partition: -1 }))).errorCode).toBe(3)
+  })
+
+  it("checks leader epochs, and tells where the client's log diverges", async () => {
+    await produce(["a"])
+    const { epoch } = kit.broker.shard
+    const codeOf = async (currentLeaderEpoch: number) =>
+      only(await client.send(Fetch, 11, fetchOf("orders", { currentLeaderEpoch }))).errorCode
+    expect(await codeOf(epoch)).toBe(0)
+    expect(await codeOf(epoch - 1)).toBe(KafkaError.FENCED_LEADER_EPOCH)
+    expect(await codeOf(epoch + 1)).toBe(KafkaError.UNKNOWN_LEADER_EPOCH)
+    const same = only(await client.send(Fetch, 12, fetchOf("orders", { lastFetchedEpoch: epoch })))
+    expect([same.divergingEpoch, rangesOf(same.records)]).toEqual([{ epoch: -1, endOffset: -1 }, [[0, 0]]])
+    const other = only(await client.send(Fetch, 12, fetchOf("orders", { lastFetchedEpoch: epoch + 4 })))
+    expect(other.divergingEpoch).toEqual({ epoch: -1, endOffset: -1 })
+  })
+
+  it("refuses sessions that it never gave (traps 21, 22)", async () => {
+    await produce(["a"])
+    const ask = async (sessionId: number, sessionEpoch: number) => {
+      const response = await client.send(Fetch, 11, { ...fetchOf("orders"), sessionId, sessionEpoch })
+      return [response.errorCode, response.sessionId, response.responses.length]
+    }
+    expect(await ask(0, 0)).toEqual([0, 0, 1])
+    expect(await ask(0, -1)).toEqual([0, 0, 1])
+    expect(await ask(0, 3)).toEqual([KafkaError.INVALID_FETCH_SESSION_EPOCH, 0, 0])
+    expect(await ask(17, 1)).toEqual([KafkaError.FETCH_SESSION_ID_NOT_FOUND, 0, 0])
+  })
+
+  it("tells read_committed clients of no aborted transactions", async () => {
+    await produce(["a"])
+    const committed = only(await client.send(Fetch, 11, fetchOf("orders", { isolationLevel: 1 })))
+    expect([committed.abortedTransactions, committed.lastStableOffset]).toEqual([[], 1])
+    const uncommitted = only(await client.send(Fetch, 11, fetchOf("orders")))
+    expect(uncommitted.abortedTransactions).toBeNull()
+  })
+})
+
+describe("the long poll (trap 24)", () => {
+  it("ends with the append that brings enough", async () => {
+    const waiting = timed(() => client.send(Fetch, 11, fetchOf("orders", { maxWaitMs: 10_000 })))
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    expect(client.frames).toHaveLength(0)
+    await produce(["a"])
+    const [response, ms] = await waiting
+    expect(rangesOf(only(response).records)).toEqual([[0, 0]])
+    expect(ms).toBeLessThan(2000)
+  })
+
+  it("waits for min_bytes over several appends", async () => {
+    const waiting = client.send(Fetch, 11, fetchOf("orders", { maxWaitMs: 10_000, minBytes: 500 }))
+    await produce(["a"])
+    await produce(["b"])
+    expect(client.frames).toHaveLength(0)
+    await produce(["c".repeat(400)])
+    expect(rangesOf(only(await waiting).records)).toHaveLength(3)
+  })
+
+  it("ends after max_wait, and then holds on to nothing", async () => {
+    const log = kit.broker.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
+    let waiting = 0
+    const { onAppend } = log
+    log.onAppend = (wake) => {
+      waiting++
+      const cancel = onAppend.call(log, wake)
+      return () => {
+        waiting--
+        return cancel()
+      }
+    }
+    const [response, ms] = await timed(() => client.send(Fetch, 11, fetchOf("orders", { maxWaitMs: 60 })))
+    expect([only(response).errorCode, only(response).records!.length]).toEqual([0, 0])
+    expect(ms).toBeGreaterThanOrEqual(55)
+    expect(waiting).toBe(0)
+    const other = await kit.connect()
+    other.write(other.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 60_000 })))
+    await expect.poll(() => waiting).toBe(1)
+    other.socket.destroy()
+    await expect.poll(() => waiting).toBe(0)
+  })
+
+  it("ends when the stream is deleted, and may name a partition twice", async () => {
+    const whole = fetchOf("orders", { maxWaitMs: 10_000 })
+    const twice = { topic: "orders", partitions: [...whole.topics[0]!.partitions, ...whole.topics[0]!.partitions] }
+    const waiting = client.send(Fetch, 11, { ...whole, topics: [twice] })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await kit.ask("catalog/0", { _tag: "DeleteStream", name: "orders" })
+    const { partitions } = (await waiting).responses[0]!
+    expect(partitions.map(({ errorCode }) => errorCode)).toEqual([3, 3])
+  })
+
+  it("goes on when other streams come and go, up to its own time", async () => {
+    const waiting = timed(() => client.send(Fetch, 11, fetchOf("orders", { maxWaitMs: 150, minBytes: 1000 })))
+    await new Promise((resolve) => setTimeout(resolve, 80))
+    await kit.createStream("another")
+    await produce(["a"])
+    const [response, ms] = await waiting
+    expect(rangesOf(only(response).records)).toEqual([[0, 0]])
+    expect(ms).toBeGreaterThanOrEqual(140)
+    expect(ms).toBeLessThan(220)
+  })
+})

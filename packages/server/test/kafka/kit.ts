@@ -1,0 +1,242 @@
+import { once } from "node:events"
+import * as net from "node:net"
+import { tmpdir } from "node:os"
+import { randomBytes } from "node:crypto"
+import { catalogId, type CatalogReply, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { systemClock } from "@logbrook/core/Clock"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import type { Journal } from "@logbrook/core/journal/Journal"
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import { encodeHeaders, noHeaders, RecordsBuilder } from "@logbrook/core/Record"
+import { buildBatch, type BatchFields } from "@logbrook/core/RecordBatch"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
+import { Splitter } from "@logbrook/protocols/kafka/Splitter"
+import * as Exit from "effect/Exit"
+import { definitions, type Broker } from "../../src/Broker.ts"
+import { DiskGuard } from "../../src/DiskGuard.ts"
+import { listenKafka, type KafkaListener } from "../../src/kafka/KafkaListener.ts"
+import type { Fields, Log } from "../../src/Log.ts"
+import { Metrics } from "../../src/Metrics.ts"
+import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
+import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+
+export interface LogLine {
+  readonly level: string
+  readonly message: string
+  readonly fields: Fields
+}
+
+export interface Kit {
+  readonly broker: Broker
+  readonly listener: KafkaListener
+  readonly journal: Journal
+  readonly lines: Array<LogLine>
+  readonly defects: Array<unknown>
+  readonly connect: () => Promise<RawClient>
+  readonly createStream: (name: string, options?: StreamOptions) => Promise<Stream>
+  readonly ask: (to: string, command: object) => Promise<unknown>
+  readonly close: () => Promise<void>
+}
+
+export interface StreamOptions {
+  readonly partitions?: number
+  readonly filters?: ReadonlyArray<string>
+  readonly config?: ReadonlyArray<readonly [string, string]>
+}
+
+export interface KitOptions {
+  readonly limits?: Partial<Limits>
+  readonly journal?: Journal
+  readonly advertised?: { readonly host: string; readonly port: number }
+}
+
+const makeShard = (limits: Limits, journal: Journal, defects: Array<unknown>): Shard =>
+  new Shard({
+    journal,
+    clock: systemClock,
+    limits,
+    definitions: definitions(limits),
+    number: 0,
+    version: "test",
+    onNotice: () => undefined,
+    onPoison: (failure) => defects.push(failure),
+    onDefect: (_where, defect) => defects.push(defect)
+  })
+
+/** A broker over a journal in memory, listening on a free port. */
+export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
+  const limits: Limits = { ...defaultLimits, newConnectionsPerSecondMax: 10_000, ...options.limits }
+  const defects: Array<unknown> = []
+  const lines: Array<LogLine> = []
+  const journal = options.journal ?? new MemoryJournal(systemClock)
+  const shard = makeShard(limits, journal, defects)
+  shard.recover()
+  const { nextSeq } = shard
+  shard.start((defect) => defects.push(defect))
+  // The start itself is an event; tests that count events begin after it.
+  await until(() => shard.nextSeq > nextSeq)
+  const at =
+    (level: string) =>
+    (message: string, fields: Fields = {}): void =>
+      void lines.push({ level, message, fields })
+  const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") }
+  const broker: Broker = {
+    shard,
+    directory: StreamDirectory.follow(shard, limits),
+    disk: new DiskGuard(tmpdir(), limits),
+    gate: new ConnectionGate(limits, systemClock),
+    clock: systemClock,
+    limits,
+    metrics: new Metrics(),
+    log,
+    clusterId: "test-cluster",
+    nodeId: 1
+  }
+  const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
+  const listener = await listenKafka(broker, { host: "127.0.0.1", port: 0, advertised })
+  const ask = (to: string, command: object): Promise<unknown> =>
+    new Promise((resolve, reject) =>
+      shard.offer({
+        to,
+        command,
+        cause: { origin: "test" },
+        reply: (exit) => (Exit.isSuccess(exit) ? resolve(exit.value) : reject(new Error(String(exit.cause))))
+      })
+    )
+  const clients: Array<RawClient> = []
+  return {
+    broker,
+    listener,
+    journal,
+    lines,
+    defects,
+    ask,
+    connect: async () => {
+      const client = await RawClient.connect(listener.port)
+      clients.push(client)
+      return client
+    },
+    createStream: async (name, { partitions = 1, filters = [], config = [] } = {}) => {
+      const topicId = randomBytes(16).toString("base64url")
+      const command = { _tag: "CreateStream", name, topicId, filters, partitions, key: "clientid", config }
+      const reply = (await ask(catalogId, { ...command, validateOnly: false })) as CatalogReply
+      return (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream
+    },
+    close: async () => {
+      for (const client of clients) client.socket.destroy()
+      await listener.close()
+      await shard.drained()
+      shard.stop()
+    }
+  }
+}
+
+/** A client that sends what it is told to, right or wrong. */
+export class RawClient {
+  readonly socket: net.Socket
+  readonly frames: Array<Uint8Array> = []
+  isClosed = false
+  #correlationId = 0
+  readonly #waiting = new Map<number, (frame: Uint8Array | undefined) => void>()
+
+  private constructor(socket: net.Socket) {
+    this.socket = socket
+    const splitter = new Splitter(64 * 1024 * 1024)
+    socket.on("data", (chunk) => splitter.push(chunk, (frame) => this.#onFrame(frame)))
+    socket.on("close", () => {
+      this.isClosed = true
+      for (const settle of this.#waiting.values()) settle(undefined)
+    })
+    socket.on("error", () => undefined)
+  }
+
+  static async connect(port: number): Promise<RawClient> {
+    const socket = net.connect(port, "127.0.0.1")
+    await once(socket, "connect")
+    return new RawClient(socket)
+  }
+
+  #onFrame(frame: Uint8Array): void {
+    this.frames.push(frame)
+    const correlationId = Buffer.from(frame).readInt32BE(0)
+    this.#waiting.get(correlationId)?.(frame)
+    this.#waiting.delete(correlationId)
+  }
+
+  /** The bytes of a request, not sent. */
+  frame<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Buffer {
+    const header = { correlationId: ++this.#correlationId, clientId: "raw" }
+    return Buffer.concat(encodeRequestFrame(api, version, header, request))
+  }
+
+  get lastCorrelationId(): number {
+    return this.#correlationId
+  }
+
+  async send<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Promise<ResponseOf<A>> {
+    const bytes = this.frame(api, version, request)
+    const correlationId = this.#correlationId
+    const frame = await new Promise<Uint8Array | undefined>((resolve) => {
+      this.#waiting.set(correlationId, resolve)
+      this.socket.write(bytes)
+    })
+    if (frame === undefined) throw new Error("closed")
+    const { bodyOffset } = decodeResponseHeader(frame, api, version)
+    return api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>
+  }
+
+  write(bytes: Uint8Array): void {
+    this.socket.write(bytes)
+  }
+
+  /** Milliseconds until the server has closed. */
+  async closed(): Promise<number> {
+    const startedMs = Date.now()
+    if (!this.isClosed) await once(this.socket, "close")
+    return Date.now() - startedMs
+  }
+}
+
+export interface TestRecord {
+  readonly key?: string | null
+  readonly value: string | Uint8Array
+  readonly timestampMs?: number
+  readonly headers?: ReadonlyArray<readonly [string, string]>
+}
+
+export const startMs = 1_800_000_000_000
+
+/** A batch as a producer sends it. */
+export const batchOf = (records: ReadonlyArray<TestRecord | string>, fields: Partial<BatchFields> = {}): Uint8Array => {
+  const builder = new RecordsBuilder(2 * 1024 * 1024)
+  for (const each of records) {
+    const { key = null, value, timestampMs = startMs, headers = [] } = typeof each === "string" ? { value: each } : each
+    const block =
+      headers.length === 0
+        ? noHeaders
+        : encodeHeaders(headers.map(([name, text]) => [Buffer.from(name), Buffer.from(text)]))
+    builder.append(key === null ? null : Buffer.from(key), Buffer.from(value), block, timestampMs)
+  }
+  return buildBatch(
+    {
+      baseOffset: 0,
+      partitionLeaderEpoch: -1,
+      count: builder.count,
+      baseTimestampMs: builder.firstTimestampMs,
+      maxTimestampMs: builder.maxTimestampMs,
+      ...fields
+    },
+    Buffer.from(builder.bytes)
+  )
+}
+
+/** Resolves once `isSo`; fails the test after two seconds. */
+export const until = async (isSo: () => boolean): Promise<void> => {
+  const endMs = Date.now() + 2000
+  while (!isSo()) {
+    if (Date.now() > endMs) throw new Error("waited for two seconds")
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}

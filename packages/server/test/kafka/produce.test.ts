@@ -1,0 +1,216 @@
+import { gzipSync } from "node:zlib"
+import { batchHeaderBytes, batchesOf, buildBatch, maxTimestamp, crc } from "@logbrook/core/RecordBatch"
+import { readFrame } from "@logbrook/core/journal/Frame"
+import { crc32c } from "@logbrook/core/Crc32c"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { batchOf, startKit, startMs, until, type Kit, type RawClient } from "./kit.ts"
+import { fetchOf, only, produceOf } from "./requests.ts"
+
+let kit: Kit
+let client: RawClient
+
+beforeEach(async () => {
+  kit = await startKit()
+  client = await kit.connect()
+  await kit.createStream("orders", { partitions: 3 })
+})
+
+afterEach(async () => {
+  await kit.close()
+  expect(kit.defects).toEqual([])
+})
+
+const produce = async (records: Uint8Array | null, more: Parameters<typeof produceOf>[2] = {}, version = 9) => {
+  const response = await client.send(Produce, version, produceOf("orders", records, more))
+  return response.responses[0]!.partitionResponses[0]!
+}
+
+const logOf = (name: string, partition = 0) =>
+  kit.broker.shard.logs.log(kit.broker.directory.byName(name)!.logIds[partition]!)
+
+describe("Produce", () => {
+  it("gives offsets in order, in every version", async () => {
+    for (let version = 3; version <= 11; version++) {
+      const { errorCode, baseOffset, logAppendTimeMs } = await produce(batchOf(["a", "b"]), {}, version)
+      expect({ errorCode, baseOffset, logAppendTimeMs }).toEqual({
+        errorCode: 0,
+        baseOffset: (version - 3) * 2,
+        logAppendTimeMs: -1
+      })
+    }
+    expect(logOf("orders").highWatermark).toBe(18)
+  })
+
+  it("keeps a batch as it was sent, but for what the broker sets (trap 27)", async () => {
+    const sent = batchOf([{ key: "k", value: "v", headers: [["h", "1"]] }, "w"])
+    await produce(batchOf(["first"]))
+    await produce(Buffer.from(sent))
+    const { records } = only(await client.send(Fetch, 11, fetchOf("orders", { offset: 1 })))
+    const stored = Buffer.from(records!)
+    expect(stored.readBigInt64BE(0)).toBe(1n)
+    expect(stored.readInt32BE(12)).toBe(kit.broker.shard.epoch)
+    expect(stored.subarray(16).equals(Buffer.from(sent).subarray(16))).toBe(true)
+  })
+
+  it("keeps compressed batches compressed, and corrects a maximum timestamp that lies", async () => {
+    const plain = batchOf([{ value: "a".repeat(500), timestampMs: startMs + 7 }])
+    const fields = { baseOffset: 0, partitionLeaderEpoch: -1, count: 1, baseTimestampMs: startMs + 7 }
+    const packed = gzipSync(plain.subarray(batchHeaderBytes))
+    await produce(buildBatch({ ...fields, codec: "gzip", maxTimestampMs: startMs + 99 }, packed))
+    const { records } = only(await client.send(Fetch, 11, fetchOf("orders")))
+    expect(records!.length).toBe(batchHeaderBytes + packed.length)
+    expect(maxTimestamp(records!)).toBe(startMs + 7)
+    expect(crc32c(records!.subarray(21))).toBe(crc(records!))
+  })
+
+  it("answers acks=0 with nothing at all (trap 12)", async () => {
+    client.write(client.frame(Produce, 9, produceOf("orders", batchOf(["a"]), { acks: 0 })))
+    await until(() => logOf("orders").highWatermark === 1)
+    const { baseOffset } = await produce(batchOf(["b"]))
+    expect(baseOffset).toBe(1)
+    expect(client.frames).toHaveLength(1)
+  })
+
+  it("closes on a refusal with acks=0, as Kafka does", async () => {
+    client.write(client.frame(Produce, 9, produceOf("nowhere", batchOf(["a"]), { acks: 0 })))
+    await client.closed()
+    expect(client.frames).toHaveLength(0)
+  })
+
+  it("takes many partitions of a request, and tells each its own", async () => {
+    const response = await client.send(Produce, 9, {
+      ...produceOf("orders", null),
+      topicData: [
+        {
+          name: "orders",
+          partitionData: [0, 1, 2, 3].map((index) => ({ index, records: batchOf(["a"]) }))
+        },
+        { name: "nowhere", partitionData: [{ index: 0, records: batchOf(["a"]) }] }
+      ]
+    })
+    const codes = response.responses.map(({ partitionResponses }) => partitionResponses.map((p) => p.errorCode))
+    expect(codes).toEqual([[0, 0, 0, 3], [3]])
+  })
+
+  it("refuses bound streams and stores nothing", async () => {
+    await kit.createStream("sensors", { filters: ["s/#"] })
+    const seq = kit.broker.shard.nextSeq
+    const response = await client.send(Produce, 9, produceOf("sensors", batchOf(["a"])))
+    expect(response.responses[0]!.partitionResponses[0]!.errorCode).toBe(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    expect(kit.broker.shard.nextSeq).toBe(seq)
+  })
+
+  it("refuses writes while the disk is low, by a code that clients retry", async () => {
+    kit.broker.disk.isLow = true
+    expect((await produce(batchOf(["a"]))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
+    kit.broker.disk.isLow = false
+    expect((await produce(batchOf(["a"]))).errorCode).toBe(0)
+  })
+
+  it("refuses other acks, transactions, and zstd before version 7", async () => {
+    expect((await produce(batchOf(["a"]), { acks: 2 })).errorCode).toBe(KafkaError.INVALID_REQUIRED_ACKS)
+    const denied = KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    expect((await produce(batchOf(["a"]), { transactionalId: "t" })).errorCode).toBe(denied)
+    const transactional = { isTransactional: true, producerId: 7, producerEpoch: 0, baseSequence: 0 }
+    expect((await produce(batchOf(["a"], transactional))).errorCode).toBe(denied)
+    const zstd = (await import("node:zlib")).zstdCompressSync(batchOf(["a"]).subarray(batchHeaderBytes))
+    const fields = {
+      baseOffset: 0,
+      partitionLeaderEpoch: -1,
+      count: 1,
+      baseTimestampMs: startMs,
+      maxTimestampMs: startMs
+    }
+    const packed = () => buildBatch({ ...fields, codec: "zstd" }, zstd)
+    expect((await produce(packed(), {}, 6)).errorCode).toBe(KafkaError.UNSUPPORTED_COMPRESSION_TYPE)
+    expect((await produce(packed(), {}, 7)).errorCode).toBe(0)
+    const old = only(await client.send(Fetch, 9, fetchOf("orders")))
+    expect([old.errorCode, old.records!.length]).toEqual([KafkaError.UNSUPPORTED_COMPRESSION_TYPE, 0])
+    expect(only(await client.send(Fetch, 10, fetchOf("orders"))).errorCode).toBe(0)
+  })
+
+  it("obeys max.message.bytes", async () => {
+    await kit.createStream("small", { config: [["max.message.bytes", "200"]] })
+    const send = async (bytes: number) => {
+      const response = await client.send(Produce, 9, produceOf("small", batchOf(["x".repeat(bytes)])))
+      return response.responses[0]!.partitionResponses[0]!.errorCode
+    }
+    expect(await send(300)).toBe(KafkaError.MESSAGE_TOO_LARGE)
+    expect(await send(100)).toBe(0)
+  })
+
+  it("wants exactly one batch per partition", async () => {
+    const before = kit.broker.shard.nextSeq
+    const two = Buffer.concat([batchOf(["a"]), batchOf(["b"])])
+    for (const records of [two, null, new Uint8Array(0)]) {
+      expect((await produce(records)).errorCode).toBe(KafkaError.INVALID_RECORD)
+    }
+    expect(kit.broker.shard.nextSeq).toBe(before)
+  })
+})
+
+describe("idempotent producers (trap 36)", () => {
+  const sequenced = (producerId: number, baseSequence: number, values: ReadonlyArray<string>, producerEpoch = 0) =>
+    batchOf(values, { producerId, producerEpoch, baseSequence })
+
+  it("get ids that differ, and refuse transactional ones", async () => {
+    const ids = new Set<number>()
+    for (let version = 0; version <= 5; version++) {
+      const other = await kit.connect()
+      const { errorCode, producerId, producerEpoch } = await other.send(InitProducerId, version, {
+        transactionalId: null,
+        transactionTimeoutMs: 1000
+      })
+      expect([errorCode, producerEpoch]).toEqual([0, 0])
+      ids.add(producerId)
+    }
+    expect(ids.size).toBe(6)
+    const request = (transactionalId: string) => ({ transactionalId, transactionTimeoutMs: 1000 })
+    const refused = await client.send(InitProducerId, 4, request("t"))
+    expect(refused.errorCode).toBe(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    expect((await client.send(InitProducerId, 4, request(""))).errorCode).toBe(KafkaError.INVALID_REQUEST)
+  })
+
+  it("get ids from more than one block", async () => {
+    const seen = new Set<number>()
+    const take = async () => {
+      const { producerId } = await client.send(InitProducerId, 4, { transactionalId: null, transactionTimeoutMs: 1 })
+      seen.add(producerId)
+    }
+    for (let i = 0; i < 1003; i++) await take()
+    expect(seen.size).toBe(1003)
+  })
+
+  it("get the old offset for a duplicate, 45 for a gap, 47 for an old epoch", async () => {
+    expect(await produce(sequenced(9, 0, ["a", "b"]))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+    expect(await produce(sequenced(9, 2, ["c"]))).toMatchObject({ errorCode: 0, baseOffset: 2 })
+    expect(await produce(sequenced(9, 0, ["a", "b"]))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+    expect((await produce(sequenced(9, 7, ["z"]))).errorCode).toBe(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+    expect(await produce(sequenced(9, 0, ["d"], 1))).toMatchObject({ errorCode: 0, baseOffset: 3 })
+    expect((await produce(sequenced(9, 3, ["e"], 0))).errorCode).toBe(KafkaError.INVALID_PRODUCER_EPOCH)
+    expect(logOf("orders").highWatermark).toBe(4)
+  })
+
+  it("keep their order when they pipeline (trap 13)", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => produce(sequenced(5, i, [`${i}`]), {}, 9)))
+    expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(Array.from({ length: 20 }, (_, i) => i))
+    let batches = 0
+    batchesOf(only(await client.send(Fetch, 11, fetchOf("orders"))).records!, () => batches++)
+    expect(batches).toBe(20)
+  })
+})
+
+it("the journal says who produced", async () => {
+  await produce(batchOf(["a"]))
+  const origins: Array<string | undefined> = []
+  kit.journal.scan(1, (frame) => {
+    readFrame(frame, { records: (_seq, _ref, cause) => origins.push(cause.origin) })
+    return true
+  })
+  const { localPort } = client.socket
+  expect(origins).toEqual([`kafka raw@127.0.0.1:${localPort} Produce#${client.lastCorrelationId}`])
+})

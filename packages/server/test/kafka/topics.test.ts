@@ -1,0 +1,287 @@
+import { systemClock } from "@logbrook/core/Clock"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
+import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
+import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
+import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
+import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { batchOf, startKit, startMs, type Kit, type RawClient } from "./kit.ts"
+import { produceOf } from "./requests.ts"
+
+let kit: Kit
+let client: RawClient
+let journal: MemoryJournal
+
+beforeEach(async () => {
+  journal = new MemoryJournal(systemClock)
+  kit = await startKit({ journal })
+  client = await kit.connect()
+})
+
+afterEach(async () => {
+  await kit.close()
+  expect(kit.defects).toEqual([])
+})
+
+const named = (name: string) => ({ topicId: zeroUuid, name })
+
+describe("Metadata", () => {
+  it("names this node, all topics for null, none for an empty list (traps 14, 15)", async () => {
+    const { topicId } = await kit.createStream("orders", { partitions: 2 })
+    for (let version = 0; version <= 13; version++) {
+      const all = await client.send(Metadata, version, { topics: version === 0 ? [] : null })
+      expect(all.brokers).toEqual([{ nodeId: 1, host: "127.0.0.1", port: kit.listener.port, rack: null }])
+      expect(all.controllerId).toBe(version === 0 ? -1 : 1)
+      expect(all.clusterId).toBe(version < 2 ? null : "test-cluster")
+      expect(all.topics.map(({ name, topicId: id }) => [name, id])).toEqual([
+        ["orders", version < 10 ? zeroUuid : topicId]
+      ])
+      const { partitions, topicAuthorizedOperations } = all.topics[0]!
+      expect(topicAuthorizedOperations).toBe(-0x8000_0000)
+      expect(partitions.map((p) => [p.partitionIndex, p.leaderId, p.leaderEpoch, p.isrNodes])).toEqual(
+        [0, 1].map((p) => [p, 1, version < 7 ? -1 : kit.broker.shard.epoch, [1]])
+      )
+      if (version > 0) expect((await client.send(Metadata, version, { topics: [] })).topics).toEqual([])
+    }
+  })
+
+  it("tells an error for each topic that is not there, and creates none (traps 16, 18)", async () => {
+    const topics = [named("nowhere"), named("a/b"), named(".."), named("__consumer_offsets"), named("a\0b")]
+    const answer = await client.send(Metadata, 12, {
+      topics: [...topics, { topicId: "AAAAAAAAAAAAAAAAAAAAAQ", name: null }],
+      allowAutoTopicCreation: true
+    })
+    expect(answer.topics.map(({ errorCode, name }) => [errorCode, name])).toEqual([
+      [3, "nowhere"],
+      [17, "a/b"],
+      [17, ".."],
+      [3, "__consumer_offsets"],
+      [17, "a\0b"],
+      [100, null]
+    ])
+    expect(kit.broker.directory.all().size).toBe(0)
+  })
+
+  it("finds a topic by its id with a null name", async () => {
+    const { topicId } = await kit.createStream("orders")
+    const { topics } = await client.send(Metadata, 12, { topics: [{ topicId, name: null }] })
+    expect(topics.map(({ errorCode, name }) => [errorCode, name])).toEqual([[0, "orders"]])
+  })
+
+  it("tells what is advertised", async () => {
+    const other = await startKit({ advertised: { host: "logs.example", port: 19092 } })
+    const { brokers } = await (await other.connect()).send(Metadata, 1, { topics: null })
+    expect(brokers[0]).toMatchObject({ host: "logs.example", port: 19092 })
+    await other.close()
+    const wild = await startKit({ advertised: { host: "0.0.0.0", port: 0 } })
+    const { brokers: own } = await (await wild.connect()).send(Metadata, 1, { topics: null })
+    expect(own[0]).toMatchObject({ host: "127.0.0.1", port: wild.listener.port })
+    await wild.close()
+  })
+})
+
+const topicOf = (name: string, more: object = {}) => ({
+  name,
+  numPartitions: -1,
+  replicationFactor: -1,
+  assignments: [],
+  configs: [],
+  ...more
+})
+
+describe("CreateTopics", () => {
+  const create = async (topic: ReturnType<typeof topicOf>, version = 7, validateOnly = false) => {
+    const { topics } = await client.send(CreateTopics, version, { topics: [topic], validateOnly })
+    return topics[0]!
+  }
+
+  it("creates in every version, with what it has become", async () => {
+    for (let version = 2; version <= 7; version++) {
+      const configs = [{ name: "retention.ms", value: "1000" }]
+      const created = await create(topicOf(`t${version}`, { numPartitions: 3, replicationFactor: 1, configs }), version)
+      const stream = kit.broker.directory.byName(`t${version}`)!
+      expect([created.errorCode, stream.logIds.length, stream.config.get("retention.ms")]).toEqual([0, 3, "1000"])
+      if (version < 5) continue
+      expect([created.numPartitions, created.replicationFactor]).toEqual([3, 1])
+      const sources = created.configs!.map(({ name, value, configSource }) => [name, value, configSource])
+      expect(sources).toContainEqual(["retention.ms", "1000", 1])
+      expect(sources).toContainEqual(["cleanup.policy", "delete", 5])
+      if (version === 7) expect(created.topicId).toBe(stream.topicId)
+    }
+  })
+
+  it("checks only, when asked to", async () => {
+    const seq = kit.broker.shard.nextSeq
+    const checked = await create(topicOf("orders", { numPartitions: 5 }), 7, true)
+    expect([checked.errorCode, checked.numPartitions]).toEqual([0, 5])
+    expect((await create(topicOf("..", { numPartitions: 5 }), 7, true)).errorCode).toBe(17)
+    expect(kit.broker.shard.nextSeq).toBe(seq)
+  })
+
+  it("takes assignments that fit one node", async () => {
+    const on = (...nodes: ReadonlyArray<ReadonlyArray<number>>) =>
+      nodes.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }))
+    const created = await create(topicOf("orders", { assignments: on([1], [1]) }))
+    expect([created.errorCode, created.numPartitions]).toEqual([0, 2])
+    const refused = KafkaError.INVALID_REPLICA_ASSIGNMENT
+    expect((await create(topicOf("a", { assignments: on([2]) }))).errorCode).toBe(refused)
+    expect((await create(topicOf("a", { assignments: on([1, 1]) }))).errorCode).toBe(refused)
+    const gap = [{ partitionIndex: 1, brokerIds: [1] }]
+    expect((await create(topicOf("a", { assignments: gap }))).errorCode).toBe(refused)
+    const both = topicOf("a", { assignments: on([1]), numPartitions: 1 })
+    expect((await create(both)).errorCode).toBe(KafkaError.INVALID_REQUEST)
+  })
+
+  it.each<[string, object, number]>([
+    ["a/b", {}, KafkaError.INVALID_TOPIC_EXCEPTION],
+    ["a\0b", {}, KafkaError.INVALID_TOPIC_EXCEPTION],
+    ["__proto__", {}, KafkaError.INVALID_TOPIC_EXCEPTION],
+    ["x".repeat(250), {}, KafkaError.INVALID_TOPIC_EXCEPTION],
+    ["a", { numPartitions: 1_000_000 }, KafkaError.INVALID_PARTITIONS],
+    ["a", { numPartitions: 0 }, KafkaError.INVALID_PARTITIONS],
+    ["a", { numPartitions: -2 }, KafkaError.INVALID_PARTITIONS],
+    ["a", { replicationFactor: 3 }, KafkaError.INVALID_REPLICATION_FACTOR],
+    ["a", { replicationFactor: 0 }, KafkaError.INVALID_REPLICATION_FACTOR],
+    ["a", { configs: [{ name: "retention.ms", value: null }] }, KafkaError.INVALID_CONFIG],
+    ["a", { configs: [{ name: "retention.ms", value: "soon" }] }, KafkaError.INVALID_CONFIG],
+    ["a", { configs: [{ name: "__proto__", value: "1" }] }, KafkaError.INVALID_CONFIG]
+  ])("refuses %j with %j", async (name, more, errorCode) => {
+    const seq = kit.broker.shard.nextSeq
+    expect((await create(topicOf(name, more))).errorCode).toBe(errorCode)
+    expect(kit.broker.shard.nextSeq).toBe(seq)
+  })
+
+  it("refuses what exists, what comes twice, and all while the disk is low", async () => {
+    await create(topicOf("orders"))
+    expect((await create(topicOf("orders"))).errorCode).toBe(KafkaError.TOPIC_ALREADY_EXISTS)
+    const { topics } = await client.send(CreateTopics, 7, { topics: [topicOf("a"), topicOf("a"), topicOf("b")] })
+    const codes = topics.map(({ name, errorCode }) => `${name} ${errorCode}`).sort()
+    expect(codes).toEqual([`a ${KafkaError.INVALID_REQUEST}`, "b 0"])
+    kit.broker.disk.isLow = true
+    expect((await create(topicOf("c"))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
+  })
+})
+
+describe("DeleteTopics", () => {
+  it("deletes by name in every version, by id from v6 on, while the disk is low too", async () => {
+    kit.broker.disk.isLow = true
+    for (let version = 1; version <= 6; version++) {
+      const { topicId } = await kit.createStream("orders")
+      const asked = version === 6 ? { topics: [{ name: null, topicId }] } : { topicNames: ["orders"] }
+      const { responses } = await client.send(DeleteTopics, version, { ...asked, timeoutMs: 1000 })
+      expect(responses[0]).toMatchObject({ name: "orders", errorCode: 0 })
+      expect(kit.broker.directory.byName("orders")).toBeUndefined()
+    }
+  })
+
+  it("knows what is not there", async () => {
+    const topics = [
+      { name: "nowhere", topicId: zeroUuid },
+      { name: null, topicId: "AAAAAAAAAAAAAAAAAAAAAQ" }
+    ]
+    const { responses } = await client.send(DeleteTopics, 6, { topics, timeoutMs: 1000 })
+    expect(responses.map(({ errorCode }) => errorCode)).toEqual([3, 100])
+  })
+
+  it("gives a new id to the same name, and an empty log", async () => {
+    const before = await kit.createStream("orders")
+    await client.send(Produce, 9, produceOf("orders", batchOf(["a"])))
+    await client.send(DeleteTopics, 1, { topicNames: ["orders"], timeoutMs: 1000 })
+    const after = await kit.createStream("orders")
+    expect(after.topicId).not.toBe(before.topicId)
+    expect(kit.broker.shard.logs.log(after.logIds[0]!).highWatermark).toBe(0)
+  })
+})
+
+describe("ListOffsets (traps 29, 30)", () => {
+  const list = async (timestamp: number, version = 9, currentLeaderEpoch = -1, isolationLevel = 0) => {
+    const { topics } = await client.send(ListOffsets, version, {
+      replicaId: -1,
+      isolationLevel,
+      topics: [{ name: "orders", partitions: [{ partitionIndex: 0, currentLeaderEpoch, timestamp }] }]
+    })
+    const { errorCode, offset, timestamp: foundAtMs } = topics[0]!.partitions[0]!
+    return [errorCode, offset, foundAtMs]
+  }
+
+  beforeEach(async () => {
+    await kit.createStream("orders")
+    const at = (value: string, ms: number) => ({ value, timestampMs: startMs + ms })
+    await client.send(Produce, 9, produceOf("orders", batchOf([at("a", 0), at("b", 10), at("c", 5)])))
+    await client.send(Produce, 9, produceOf("orders", batchOf([at("d", 7)])))
+  })
+
+  it("tells the ends, times, and the largest timestamp", async () => {
+    for (let version = 1; version <= 9; version++) {
+      expect(await list(-1, version)).toEqual([0, 4, -1])
+      expect(await list(-2, version)).toEqual([0, 0, -1])
+      expect(await list(startMs + 1, version)).toEqual([0, 1, startMs + 10])
+      expect(await list(startMs + 11, version)).toEqual([0, -1, -1])
+      expect(await list(-3, version)).toEqual(version >= 7 ? [0, 1, startMs + 10] : [35, -1, -1])
+      expect(await list(-4, version)).toEqual(version >= 8 ? [0, 0, -1] : [35, -1, -1])
+      expect(await list(-5, version)).toEqual(version >= 9 ? [0, -1, -1] : [35, -1, -1])
+      expect(await list(-6, version)).toEqual([35, -1, -1])
+    }
+    expect(await list(-1, 9, -1, 1)).toEqual([0, 4, -1])
+  })
+
+  it("checks the leader epoch, topic and partition", async () => {
+    const { epoch } = kit.broker.shard
+    expect(await list(-1, 9, epoch)).toEqual([0, 4, -1])
+    expect(await list(-1, 9, epoch - 1)).toEqual([KafkaError.FENCED_LEADER_EPOCH, -1, -1])
+    expect(await list(-1, 9, epoch + 1)).toEqual([KafkaError.UNKNOWN_LEADER_EPOCH, -1, -1])
+    const topics = ["orders", "nowhere"].map((name) => ({
+      name,
+      partitions: [{ partitionIndex: name === "orders" ? 7 : 0, timestamp: -1 }]
+    }))
+    const answer = await client.send(ListOffsets, 5, { replicaId: -1, topics })
+    expect(answer.topics.map(({ partitions }) => partitions[0]!.errorCode)).toEqual([3, 3])
+  })
+})
+
+describe("OffsetForLeaderEpoch (traps 19, 20)", () => {
+  const endOf = async (from: RawClient, leaderEpoch: number, currentLeaderEpoch = -1) => {
+    const answers: Array<ReadonlyArray<number>> = []
+    for (let version = 2; version <= 4; version++) {
+      const partitions = [{ partition: 0, currentLeaderEpoch, leaderEpoch }]
+      const { topics } = await from.send(OffsetForLeaderEpoch, version, { topics: [{ topic: "orders", partitions }] })
+      const { errorCode, leaderEpoch: epoch, endOffset } = topics[0]!.partitions[0]!
+      answers.push([errorCode, epoch, endOffset])
+    }
+    expect(answers[1]).toEqual(answers[0])
+    expect(answers[2]).toEqual(answers[0])
+    return answers[0]
+  }
+
+  it("tells where each epoch ended, over restarts", async () => {
+    await kit.createStream("orders")
+    const first = kit.broker.shard.epoch
+    await client.send(Produce, 9, produceOf("orders", batchOf(["a", "b"])))
+    expect(await endOf(client, first)).toEqual([0, first, 2])
+    await kit.close()
+    // In the second epoch nothing is written.
+    const second = await startKit({ journal })
+    await second.close()
+    kit = await startKit({ journal })
+    client = await kit.connect()
+    const third = kit.broker.shard.epoch
+    expect(third).toBe(first + 2)
+    expect(await endOf(client, first)).toEqual([0, first, 2])
+    await client.send(Produce, 9, produceOf("orders", batchOf(["c"])))
+    expect(await endOf(client, first)).toEqual([0, first, 2])
+    expect(await endOf(client, first + 1)).toEqual([0, first, 2])
+    expect(await endOf(client, third)).toEqual([0, third, 3])
+    expect(await endOf(client, third + 1)).toEqual([0, -1, -1])
+    expect(await endOf(client, first - 1)).toEqual([0, first - 1, 0])
+    expect(await endOf(client, third, first)).toEqual([KafkaError.FENCED_LEADER_EPOCH, -1, -1])
+    expect(await endOf(client, third, third + 1)).toEqual([KafkaError.UNKNOWN_LEADER_EPOCH, -1, -1])
+  })
+
+  it("knows no other topics", async () => {
+    expect((await endOf(client, 1))![0]).toBe(3)
+  })
+})
