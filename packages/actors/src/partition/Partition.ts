@@ -49,7 +49,10 @@ export interface Appended {
 }
 
 export type PartitionRefusal =
-  "OutOfOrderSequenceNumber" | "InvalidProducerEpoch" | "OffsetOutOfRange" | "UnknownTopicOrPartition"
+  | "OutOfOrderSequenceNumber"
+  | "InvalidProducerEpoch"
+  | "OffsetOutOfRange"
+  | "UnknownTopicOrPartition"
 
 export class PartitionRefused extends Data.TaggedError("PartitionRefused")<{ readonly reason: PartitionRefusal }> {}
 

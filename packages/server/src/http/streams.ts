@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import type { CatalogCommand, CatalogReply, CatalogRefusal, Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { catalogId, CatalogRefused, isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Broker } from "../Broker.ts"
 import type { AlterStream, ApiError, CreateStream } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
@@ -109,15 +108,7 @@ export const alterStream = async (broker: Broker, name: string, { filters, confi
   return detailsOf(broker, (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream)
 }
 
-/** Groups that have committed offsets of the stream forget them, as Kafka's do. */
 export const deleteStream = async (broker: Broker, name: string): Promise<{ readonly topicId: string }> => {
   const reply = await askCatalog(broker, { _tag: "DeleteStream", name }, "http DELETE /streams")
-  const { topicId } = reply as Extract<CatalogReply, { _tag: "Deleted" }>
-  const { actors } = broker.shard
-  for (const id of actors.ofKind("group")) {
-    if (actors.peek<GroupState>(id)?.offsets.has(topicId) !== true) continue
-    const command = { _tag: "ForgetStreams", topicIds: [topicId] }
-    broker.shard.offer({ to: id, command, cause: { origin: "http DELETE /streams" } })
-  }
-  return { topicId }
+  return { topicId: (reply as Extract<CatalogReply, { _tag: "Deleted" }>).topicId }
 }

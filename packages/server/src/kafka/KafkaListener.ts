@@ -1,12 +1,11 @@
 import * as net from "node:net"
 import { once } from "node:events"
-import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Broker } from "../Broker.ts"
 import { readShared } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
 import { KafkaNode } from "./KafkaNode.ts"
+import { forgetDeletedStreams } from "../streams/forgetDeletedStreams.ts"
 
 export interface KafkaOptions {
   readonly host: string
@@ -25,17 +24,6 @@ export interface KafkaListener {
 const sweepEveryMs = 1000
 const closeWithinMs = 500
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::", "::0", ""])
-
-/** Offsets hang on topic ids: those of a deleted stream are nobody's any more. */
-const forgetDeletedStreams = ({ shard }: Broker): void =>
-  shard.observe("catalog", (_actor, event, seq) => {
-    const deleted = event as CatalogEvent
-    if (deleted._tag !== "StreamDeleted") return
-    for (const to of shard.actors.ofKind("group")) {
-      if (shard.actors.peek<GroupState>(to)?.offsets.has(deleted.topicId) !== true) continue
-      shard.offer({ to, command: { _tag: "ForgetStreams", topicIds: [deleted.topicId] }, cause: { seq } })
-    }
-  })
 
 const advertisedTo = ({ host, port }: HostPort, socket: net.Socket): HostPort => ({
   host: wildcards.has(host) ? (socket.localAddress ?? host) : host,
@@ -87,7 +75,7 @@ export const listenKafka = async (broker: Broker, options: KafkaOptions): Promis
   server.listen(options.port, options.host)
   await once(server, "listening")
   node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
-  forgetDeletedStreams(broker)
+  forgetDeletedStreams(broker.shard)
   const stopSweeping = sweepRegularly(broker, connections)
   return {
     port: (server.address() as net.AddressInfo).port,

@@ -9,6 +9,7 @@ import { listenHttp, type Readiness } from "../../src/http/HttpServer.ts"
 import { makeLog } from "../../src/Log.ts"
 import { Metrics } from "../../src/Metrics.ts"
 import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
+import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
 
@@ -41,6 +42,7 @@ describe("HTTP", () => {
   const harness = new ShardHarness(journal)
   const readiness: Readiness = { isDraining: false }
   const broker = brokerOf(harness)
+  forgetDeletedStreams(harness.shard)
   let base = ""
   let listening: Awaited<ReturnType<typeof listenHttp>>
 
