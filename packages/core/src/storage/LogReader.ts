@@ -20,7 +20,7 @@ export class LogReader {
     this.#journal = journal
     this.#tail = tail
     this.#synthesisedBytesMax = synthesisedBytesMax
-    this.#merge = new RecordsBuilder(2 * synthesisedBytesMax)
+    this.#merge = new RecordsBuilder(2 * synthesisedBytesMax, 2 * synthesisedBytesMax)
   }
 
   /**
@@ -68,25 +68,27 @@ export class LogReader {
     merge.reset()
     merge.begin(first.firstTimestampMs)
     let end = from
+    let count = 0
+    let byteLength = 0
+    let maxTimestampMs = 0
     for (let run = first; ; run = log.index.at(end)) {
-      const bytes = this.#bytes(log, run)
+      const offsetShift = run.baseOffset - first.baseOffset
+      const timeShiftMs = run.firstTimestampMs - first.firstTimestampMs
+      const isMerged = merge.appendRun(this.#bytes(log, run), run.count, offsetShift, timeShiftMs)
       // Moved deltas may take more bytes: a run that no longer fits is left to the next batch.
-      const isMerged = merge.appendRun(
-        bytes,
-        run.count,
-        run.baseOffset - first.baseOffset,
-        run.firstTimestampMs - first.firstTimestampMs
-      )
-      if (!isMerged) break
+      if (!isMerged || (end > from && merge.byteLength > roomBytes)) break
       end++
-      const nextOffset = run.baseOffset + run.count
+      count = merge.count
+      byteLength = merge.byteLength
+      maxTimestampMs = merge.maxTimestampMs
       if (end >= log.index.count) break
       const next = log.index.at(end)
-      if (merge.byteLength + next.byteLength > roomBytes || !this.#continues(next, first, nextOffset)) break
+      const continues = this.#continues(next, first, run.baseOffset + run.count)
+      if (!continues || byteLength + next.byteLength > roomBytes) break
     }
     if (end === from) return { batch: this.#single(log, first), end: from + 1 }
-    const header = headerOf(first, merge.count, merge.firstTimestampMs, merge.maxTimestampMs)
-    return { batch: RecordBatch.buildBatch(header, merge.bytes), end }
+    const header = headerOf(first, count, first.firstTimestampMs, maxTimestampMs)
+    return { batch: RecordBatch.buildBatch(header, merge.bytes.subarray(0, byteLength)), end }
   }
 
   #bytes(log: Log, located: Located): Uint8Array {
