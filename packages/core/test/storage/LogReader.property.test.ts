@@ -106,7 +106,7 @@ class Writer {
   }
 
   take(each: Step): void {
-    const { shard, clock } = this.harness
+    const { clock } = this.harness
     if (each._tag === "run") {
       // Runs are decided before the asks of their turn.
       clock.runTurns()
