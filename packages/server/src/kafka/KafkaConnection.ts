@@ -15,6 +15,8 @@ import { SocketOutput } from "./SocketOutput.ts"
 const lingerMs = 50
 const originLengthMax = 200
 const prefixBytes = 4
+/** Of one connection's requests in flight: below, they never wait for the room that all connections share. */
+const smallBytesMax = 64 * 1024
 
 /** A request that was begun and whose response is not handed to the output. */
 class Exchange implements RequestContext {
@@ -102,8 +104,8 @@ class Exchange implements RequestContext {
  *
  *     socket -> Splitter -> backlog -> Exchange (handler) -> SocketOutput -> socket
  *
- * Reading pauses while five requests are open, while all connections together have too many bytes of requests in flight,
- * while the shard is full, and while the client does not read its responses.
+ * Reading pauses while five requests are open, while all connections together have too many bytes of large requests in
+ * flight, while the shard is full, and while the client does not read its responses.
  */
 export class KafkaConnection {
   readonly node: KafkaNode
@@ -168,6 +170,7 @@ export class KafkaConnection {
     this.#partialBytes -= frame.length + prefixBytes
     this.#frameBegunMs = this.node.broker.clock.nowMs()
     this.#backlog.push(frame)
+    this.node.endTurn(this.#resume)
   }
 
   /** Begins what may begin, and reads only when nothing waits. */
@@ -176,15 +179,18 @@ export class KafkaConnection {
     this.#isSteering = true
     while (this.#backlog.length > 0 && !this.#isClosing && this.#mayBegin) this.#begin(this.#backlog.shift()!)
     this.#isSteering = false
-    const { node } = this
-    const mayRead = this.#backlog.length === 0 && this.#mayBegin && node.hasRoom && !this.#isClosing
-    if (!node.hasRoom) node.whenRoom(this.#resume)
+    const mayRead = this.#backlog.length === 0 && this.#mayBegin && !this.#isClosing && this.#hasRoom
     if (mayRead !== this.#isPaused) return
     this.#isPaused = !mayRead
     if (mayRead) {
-      this.#frameBegunMs = node.broker.clock.nowMs()
+      this.#frameBegunMs = this.node.broker.clock.nowMs()
       this.#socket.resume()
     } else this.#socket.pause()
+  }
+
+  /** Small requests are always read: what keeps a group alive must not wait behind the large ones of others. */
+  get #hasRoom(): boolean {
+    return this.node.hasRoom || this.#inFlightBytes <= smallBytesMax || this.node.takesTurn(this.#resume)
   }
 
   get #mayBegin(): boolean {
@@ -315,7 +321,8 @@ export class KafkaConnection {
   /** Once a second: who does not finish a frame, or does not read. */
   sweep(nowMs: number): void {
     const { frameStallMs, slowConsumerStallMs, slowConsumerUnsentBytesMax } = this.node.broker.limits
-    const isReading = !this.#isPaused || !this.node.hasRoom
+    // Paused for want of room counts too: half-read requests must not keep it for ever.
+    const isReading = !this.#isPaused || (this.#backlog.length === 0 && this.#mayBegin)
     if (isReading && this.#partialBytes > 0 && nowMs - this.#frameBegunMs > frameStallMs) {
       this.audit("a request is not completed")
       this.#socket.destroy()
@@ -338,7 +345,7 @@ export class KafkaConnection {
     this.#isClosing = true
     this.#backlog.length = 0
     for (const { cancel } of this.#exchanges.splice(0)) cancel?.()
-    this.node.noLongerWaits(this.#resume)
+    this.node.endTurn(this.#resume)
     this.node.unsentBytes -= this.#output.unsentBytes
     this.#output.unsentBytes = 0
     this.#release(this.#inFlightBytes)

@@ -20,6 +20,7 @@ export class KafkaNode {
   /** Responses that were written and not read by the clients, in bytes. */
   unsentBytes = 0
   readonly #waiting = new Set<() => void>()
+  #turn: (() => void) | undefined
   #auditSecond = 0
   #auditLines = 0
 
@@ -43,19 +44,33 @@ export class KafkaNode {
 
   gave(bytes: number): void {
     this.#inFlightBytes -= bytes
-    if (!this.hasRoom || this.#waiting.size === 0) return
+    if (this.hasRoom) this.#wake()
+  }
+
+  #wake(): void {
+    if (this.#waiting.size === 0) return
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     for (const resume of waiting) resume()
   }
 
-  /** Runs `resume` once when requests may be read again. */
-  whenRoom(resume: () => void): void {
+  /**
+   * Whether a connection may read more of a large request although there is no room: one may at a time, else
+   * half-read requests could fill all the room and wait for each other. False: `resume` runs once when that may change.
+   */
+  takesTurn(resume: () => void): boolean {
+    this.#turn ??= resume
+    if (this.#turn === resume) return true
     this.#waiting.add(resume)
+    return false
   }
 
-  noLongerWaits(resume: () => void): void {
+  /** The large request is complete, or its connection gone. */
+  endTurn(resume: () => void): void {
     this.#waiting.delete(resume)
+    if (this.#turn !== resume) return
+    this.#turn = undefined
+    this.#wake()
   }
 
   /** One line for whoever sends what no client may. */

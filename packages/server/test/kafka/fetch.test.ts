@@ -40,6 +40,13 @@ const timed = async <A>(run: () => Promise<A>): Promise<readonly [A, number]> =>
   return [await run(), performance.now() - startedMs]
 }
 
+const codeAt = async (offset: number) => only(await client.send(Fetch, 11, fetchOf("orders", { offset }))).errorCode
+
+const askSession = async (sessionId: number, sessionEpoch: number) => {
+  const response = await client.send(Fetch, 11, { ...fetchOf("orders"), sessionId, sessionEpoch })
+  return [response.errorCode, response.sessionId, response.responses.length]
+}
+
 describe("Fetch", () => {
   it("reads in every version, with all offsets filled (traps 17, 28)", async () => {
     await produce(["a", "b"])
@@ -95,7 +102,6 @@ describe("Fetch", () => {
 
   it("refuses what is below the start or above the end", async () => {
     await produce(["a", "b"])
-    const codeAt = async (offset: number) => only(await client.send(Fetch, 11, fetchOf("orders", { offset }))).errorCode
     expect(await codeAt(2)).toBe(0)
     expect(await codeAt(3)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
     expect(await codeAt(-1)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
@@ -128,14 +134,10 @@ describe("Fetch", () => {
 
   it("refuses sessions that it never gave (traps 21, 22)", async () => {
     await produce(["a"])
-    const ask = async (sessionId: number, sessionEpoch: number) => {
-      const response = await client.send(Fetch, 11, { ...fetchOf("orders"), sessionId, sessionEpoch })
-      return [response.errorCode, response.sessionId, response.responses.length]
-    }
-    expect(await ask(0, 0)).toEqual([0, 0, 1])
-    expect(await ask(0, -1)).toEqual([0, 0, 1])
-    expect(await ask(0, 3)).toEqual([KafkaError.INVALID_FETCH_SESSION_EPOCH, 0, 0])
-    expect(await ask(17, 1)).toEqual([KafkaError.FETCH_SESSION_ID_NOT_FOUND, 0, 0])
+    expect(await askSession(0, 0)).toEqual([0, 0, 1])
+    expect(await askSession(0, -1)).toEqual([0, 0, 1])
+    expect(await askSession(0, 3)).toEqual([KafkaError.INVALID_FETCH_SESSION_EPOCH, 0, 0])
+    expect(await askSession(17, 1)).toEqual([KafkaError.FETCH_SESSION_ID_NOT_FOUND, 0, 0])
   })
 
   it("tells read_committed clients of no aborted transactions", async () => {

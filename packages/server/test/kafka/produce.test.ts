@@ -29,6 +29,11 @@ const produce = async (records: Uint8Array | null, more: Parameters<typeof produ
   return response.responses[0]!.partitionResponses[0]!
 }
 
+const codeOfBytes = async (bytes: number) => {
+  const response = await client.send(Produce, 9, produceOf("small", batchOf(["x".repeat(bytes)])))
+  return response.responses[0]!.partitionResponses[0]!.errorCode
+}
+
 const logOf = (name: string, partition = 0) =>
   kit.broker.shard.logs.log(kit.broker.directory.byName(name)!.logIds[partition]!)
 
@@ -135,12 +140,8 @@ describe("Produce", () => {
 
   it("obeys max.message.bytes", async () => {
     await kit.createStream("small", { config: [["max.message.bytes", "200"]] })
-    const send = async (bytes: number) => {
-      const response = await client.send(Produce, 9, produceOf("small", batchOf(["x".repeat(bytes)])))
-      return response.responses[0]!.partitionResponses[0]!.errorCode
-    }
-    expect(await send(300)).toBe(KafkaError.MESSAGE_TOO_LARGE)
-    expect(await send(100)).toBe(0)
+    expect(await codeOfBytes(300)).toBe(KafkaError.MESSAGE_TOO_LARGE)
+    expect(await codeOfBytes(100)).toBe(0)
   })
 
   it("wants exactly one batch per partition", async () => {
@@ -153,10 +154,12 @@ describe("Produce", () => {
   })
 })
 
-describe("idempotent producers (trap 36)", () => {
-  const sequenced = (producerId: number, baseSequence: number, values: ReadonlyArray<string>, producerEpoch = 0) =>
-    batchOf(values, { producerId, producerEpoch, baseSequence })
+const sequenced = (producerId: number, baseSequence: number, values: ReadonlyArray<string>, producerEpoch = 0) =>
+  batchOf(values, { producerId, producerEpoch, baseSequence })
 
+const initOf = (transactionalId: string) => ({ transactionalId, transactionTimeoutMs: 1000 })
+
+describe("idempotent producers (trap 36)", () => {
   it("get ids that differ, and refuse transactional ones", async () => {
     const ids = new Set<number>()
     for (let version = 0; version <= 5; version++) {
@@ -169,10 +172,9 @@ describe("idempotent producers (trap 36)", () => {
       ids.add(producerId)
     }
     expect(ids.size).toBe(6)
-    const request = (transactionalId: string) => ({ transactionalId, transactionTimeoutMs: 1000 })
-    const refused = await client.send(InitProducerId, 4, request("t"))
+    const refused = await client.send(InitProducerId, 4, initOf("t"))
     expect(refused.errorCode).toBe(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-    expect((await client.send(InitProducerId, 4, request(""))).errorCode).toBe(KafkaError.INVALID_REQUEST)
+    expect((await client.send(InitProducerId, 4, initOf(""))).errorCode).toBe(KafkaError.INVALID_REQUEST)
   })
 
   it("get ids from more than one block", async () => {

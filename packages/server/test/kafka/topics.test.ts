@@ -93,12 +93,15 @@ const topicOf = (name: string, more: object = {}) => ({
   ...more
 })
 
-describe("CreateTopics", () => {
-  const create = async (topic: ReturnType<typeof topicOf>, version = 7, validateOnly = false) => {
-    const { topics } = await client.send(CreateTopics, version, { topics: [topic], validateOnly })
-    return topics[0]!
-  }
+const create = async (topic: ReturnType<typeof topicOf>, version = 7, validateOnly = false) => {
+  const { topics } = await client.send(CreateTopics, version, { topics: [topic], validateOnly })
+  return topics[0]!
+}
 
+const on = (...nodes: ReadonlyArray<ReadonlyArray<number>>) =>
+  nodes.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }))
+
+describe("CreateTopics", () => {
   it("creates in every version, with what it has become", async () => {
     for (let version = 2; version <= 7; version++) {
       const configs = [{ name: "retention.ms", value: "1000" }]
@@ -123,8 +126,6 @@ describe("CreateTopics", () => {
   })
 
   it("takes assignments that fit one node", async () => {
-    const on = (...nodes: ReadonlyArray<ReadonlyArray<number>>) =>
-      nodes.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }))
     const created = await create(topicOf("orders", { assignments: on([1], [1]) }))
     expect([created.errorCode, created.numPartitions]).toEqual([0, 2])
     const refused = KafkaError.INVALID_REPLICA_ASSIGNMENT
@@ -197,20 +198,21 @@ describe("DeleteTopics", () => {
   })
 })
 
-describe("ListOffsets (traps 29, 30)", () => {
-  const list = async (timestamp: number, version = 9, currentLeaderEpoch = -1, isolationLevel = 0) => {
-    const { topics } = await client.send(ListOffsets, version, {
-      replicaId: -1,
-      isolationLevel,
-      topics: [{ name: "orders", partitions: [{ partitionIndex: 0, currentLeaderEpoch, timestamp }] }]
-    })
-    const { errorCode, offset, timestamp: foundAtMs } = topics[0]!.partitions[0]!
-    return [errorCode, offset, foundAtMs]
-  }
+const list = async (timestamp: number, version = 9, currentLeaderEpoch = -1, isolationLevel = 0) => {
+  const { topics } = await client.send(ListOffsets, version, {
+    replicaId: -1,
+    isolationLevel,
+    topics: [{ name: "orders", partitions: [{ partitionIndex: 0, currentLeaderEpoch, timestamp }] }]
+  })
+  const { errorCode, offset, timestamp: foundAtMs } = topics[0]!.partitions[0]!
+  return [errorCode, offset, foundAtMs]
+}
 
+const at = (value: string, ms: number) => ({ value, timestampMs: startMs + ms })
+
+describe("ListOffsets (traps 29, 30)", () => {
   beforeEach(async () => {
     await kit.createStream("orders")
-    const at = (value: string, ms: number) => ({ value, timestampMs: startMs + ms })
     await client.send(Produce, 9, produceOf("orders", batchOf([at("a", 0), at("b", 10), at("c", 5)])))
     await client.send(Produce, 9, produceOf("orders", batchOf([at("d", 7)])))
   })
@@ -243,20 +245,20 @@ describe("ListOffsets (traps 29, 30)", () => {
   })
 })
 
-describe("OffsetForLeaderEpoch (traps 19, 20)", () => {
-  const endOf = async (from: RawClient, leaderEpoch: number, currentLeaderEpoch = -1) => {
-    const answers: Array<ReadonlyArray<number>> = []
-    for (let version = 2; version <= 4; version++) {
-      const partitions = [{ partition: 0, currentLeaderEpoch, leaderEpoch }]
-      const { topics } = await from.send(OffsetForLeaderEpoch, version, { topics: [{ topic: "orders", partitions }] })
-      const { errorCode, leaderEpoch: epoch, endOffset } = topics[0]!.partitions[0]!
-      answers.push([errorCode, epoch, endOffset])
-    }
-    expect(answers[1]).toEqual(answers[0])
-    expect(answers[2]).toEqual(answers[0])
-    return answers[0]
+const endOf = async (from: RawClient, leaderEpoch: number, currentLeaderEpoch = -1) => {
+  const answers: Array<ReadonlyArray<number>> = []
+  for (let version = 2; version <= 4; version++) {
+    const partitions = [{ partition: 0, currentLeaderEpoch, leaderEpoch }]
+    const { topics } = await from.send(OffsetForLeaderEpoch, version, { topics: [{ topic: "orders", partitions }] })
+    const { errorCode, leaderEpoch: epoch, endOffset } = topics[0]!.partitions[0]!
+    answers.push([errorCode, epoch, endOffset])
   }
+  expect(answers[1]).toEqual(answers[0])
+  expect(answers[2]).toEqual(answers[0])
+  return answers[0]
+}
 
+describe("OffsetForLeaderEpoch (traps 19, 20)", () => {
   it("tells where each epoch ended, over restarts", async () => {
     await kit.createStream("orders")
     const first = kit.broker.shard.epoch

@@ -1,0 +1,243 @@
+import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
+import { crc32c } from "@logbrook/core/Crc32c"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
+import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
+import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
+import { gzipSync } from "node:zlib"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { batchOf, startKit, startMs, type Kit, type RawClient } from "./kit.ts"
+import { fetchOf, produceOf } from "./requests.ts"
+
+// What no client may pass: the reply or the close, nothing journaled, the next client served.
+
+let kit: Kit
+let client: RawClient
+let seq: number
+let linesBefore: number
+
+beforeAll(async () => {
+  kit = await startKit()
+  await kit.createStream("orders")
+})
+
+afterAll(() => kit.close())
+
+beforeEach(async () => {
+  client = await kit.connect()
+  seq = kit.broker.shard.nextSeq
+  linesBefore = kit.lines.length
+})
+
+afterEach(async () => {
+  const next = await kit.connect()
+  expect((await next.send(ApiVersions, 0, {})).errorCode).toBe(0)
+  expect(kit.broker.shard.nextSeq).toBe(seq)
+  expect(kit.defects).toEqual([])
+  expect(kit.lines.filter(({ level }) => level === "error")).toEqual([])
+  client.socket.destroy()
+  next.socket.destroy()
+  await new Promise((resolve) => setTimeout(resolve, 60))
+})
+
+/** One audit line, no answer, and gone within 100 ms; the test's own timers get some grace. */
+const expectClose = async (bytes: Uint8Array): Promise<void> => {
+  client.write(bytes)
+  expect(await client.closed()).toBeLessThan(200)
+  const lines = kit.lines.slice(linesBefore)
+  expect(lines.map(({ level, message }) => [level, message])).toEqual([["warn", "kafka: connection closed"]])
+  expect(lines[0]!.fields["peer"]).toMatch(/^127\.0\.0\.1:\d+$/)
+  expect(client.frames).toHaveLength(0)
+}
+
+const int32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
+const framed = (hex: string): Buffer => {
+  const body = Buffer.from(hex.replaceAll(" ", ""), "hex")
+  return Buffer.concat([int32(body.length), body])
+}
+
+/** A valid request with the bytes at `at` replaced. */
+const patched = (frame: Buffer, at: number, bytes: Uint8Array): Buffer => {
+  const copy = Buffer.from(frame)
+  copy.set(bytes, at)
+  return copy
+}
+
+describe("framing", () => {
+  it.each<[string, Buffer]>([
+    ["a negative size", int32(-1)],
+    ["a size of zero", int32(0)],
+    ["a size of 2 GB", int32(0x7fffffff)],
+    ["one byte over the limit", int32(16 * 1024 * 1024 + 1)],
+    ["text", Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
+    ["an MQTT CONNECT", Buffer.from("100c00044d5154540402003c0000", "hex")],
+    ["a frame of one byte", framed("00")],
+    ["a client id past the end", framed("0012 0000 00000001 7fff 61")],
+    ["a client id of length -2", framed("0012 0000 00000001 fffe")],
+    ["a client id that is not UTF-8", framed("0012 0000 00000001 0001 ff")],
+    ["tags past the end", framed("0012 0003 00000001 ffff ff ff ff ff 0f")],
+    ["a tag count of six bytes", framed("0012 0003 00000001 ffff ff ff ff ff ff ff")],
+    ["bytes after the request", framed("0012 0000 00000001 ffff 00")]
+  ])("%s", (_what, bytes) => expectClose(bytes))
+})
+
+describe("APIs that are not served", () => {
+  it.each<[string, Buffer]>([
+    ["an unknown key", framed("03e7 0000 00000001 ffff")],
+    ["a negative key", framed("ffff 0000 00000001 ffff")],
+    ["what only brokers send", framed("0006 0000 00000001 ffff")],
+    ["SASL, which is not there", framed("0011 0001 00000001 ffff 0005 504c41494e")],
+    ["Metadata 99", framed("0003 0063 00000001 ffff")],
+    ["a negative version", framed("0003 ffff 00000001 ffff")],
+    ["Produce 2, though it is listed", framed("0000 0002 00000001 ffff")],
+    ["Produce 12, declared and not served", framed("0000 000c 00000001 ffff 00 00 ffff 00000000 01 00")]
+  ])("%s", (_what, bytes) => expectClose(bytes))
+})
+
+describe("lengths that lie", () => {
+  it.each<[string, () => Buffer]>([
+    ["an array of 2^31-1", () => framed("0003 0001 00000001 ffff 7fffffff")],
+    ["an array of -2", () => framed("0003 0001 00000001 ffff fffffffe")],
+    ["a compact array of 2^32-1", () => framed("0003 0009 00000001 ffff 00 ffffffff0f 00 00 00 00")],
+    ["a string past the end", () => framed("0003 0001 00000001 ffff 00000001 7fff 61")],
+    ["a string of -1 that may not be null", () => framed("0003 0001 00000001 ffff 00000001 ffff")],
+    [
+      "records past the end",
+      () => {
+        const frame = client.frame(Produce, 3, produceOf("orders", batchOf(["a"])))
+        const at = frame.length - batchOf(["a"]).length - 4
+        return patched(frame, at, int32(0x00ff_ffff))
+      }
+    ],
+    ["more arrays than bytes", () => framed("0003 0001 00000001 ffff 000186a0 0001 61")]
+  ])("%s", (_what, bytes) => expectClose(bytes()))
+})
+
+describe("replicas", () => {
+  it.each<[string, () => Promise<number>]>([
+    ["Fetch", async () => (await client.send(Fetch, 11, { ...fetchOf("orders"), replicaId: 2 })).errorCode],
+    [
+      "Fetch 15",
+      async () => {
+        const replicaState = { replicaId: 0, replicaEpoch: 1 }
+        return (await client.send(Fetch, 15, { ...fetchOf({ topicId: "AAAAAAAAAAAAAAAAAAAAAQ" }), replicaState }))
+          .errorCode
+      }
+    ],
+    [
+      "Fetch 4",
+      async () => {
+        const { responses } = await client.send(Fetch, 4, { ...fetchOf("orders"), replicaId: 2 })
+        return responses[0]!.partitions[0]!.errorCode
+      }
+    ],
+    [
+      "ListOffsets",
+      async () => {
+        const topics = [{ name: "orders", partitions: [{ partitionIndex: 0, timestamp: -1 }] }]
+        return (await client.send(ListOffsets, 5, { replicaId: 0, topics })).topics[0]!.partitions[0]!.errorCode
+      }
+    ],
+    [
+      "OffsetForLeaderEpoch",
+      async () => {
+        const topics = [{ topic: "orders", partitions: [{ partition: 0, leaderEpoch: 0 }] }]
+        const answer = await client.send(OffsetForLeaderEpoch, 3, { replicaId: 5, topics })
+        return answer.topics[0]!.partitions[0]!.errorCode
+      }
+    ]
+  ])("%s as a replica is answered and ended", async (name, ask) => {
+    const denied = name.startsWith("Fetch")
+      ? KafkaError.CLUSTER_AUTHORIZATION_FAILED
+      : KafkaError.TOPIC_AUTHORIZATION_FAILED
+    expect(await ask()).toBe(denied)
+    expect(await client.closed()).toBeLessThan(200)
+    expect(kit.lines.slice(linesBefore).map(({ message }) => message)).toEqual(["kafka: connection closed"])
+  })
+})
+
+it("a question for more groups than are answered", async () => {
+  const groups = Array.from({ length: 1001 }, (_, i) => ({ groupId: `${i}`, topics: [] }))
+  const answer = await client.send(OffsetFetch, 8, { groups })
+  expect(answer.groups).toHaveLength(1000)
+  await client.closed()
+})
+
+const plain = () => Buffer.from(batchOf(["abc", "def"]))
+
+/** Changed behind the CRC, with a CRC that is right again. */
+const resealed = (change: (batch: Buffer) => void): Buffer => {
+  const batch = plain()
+  change(batch)
+  batch.writeUInt32BE(crc32c(batch.subarray(21)), 17)
+  return batch
+}
+
+const bomb = (): Uint8Array => {
+  const value = "0".repeat(17 * 1024 * 1024)
+  const records = Buffer.from(batchOf([""]).subarray(batchHeaderBytes))
+  const packed = gzipSync(Buffer.concat([records, Buffer.from(value)]))
+  const fields = {
+    baseOffset: 0,
+    partitionLeaderEpoch: -1,
+    count: 1,
+    baseTimestampMs: startMs,
+    maxTimestampMs: startMs
+  }
+  return buildBatch({ ...fields, codec: "gzip" }, packed)
+}
+
+describe("batches", () => {
+  it.each<[string, () => Uint8Array, number]>([
+    ["a wrong CRC", () => patched(plain(), 40, Buffer.of(1)), KafkaError.CORRUPT_MESSAGE],
+    ["magic 0", () => patched(plain(), 16, Buffer.of(0)), KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT],
+    ["magic 1", () => patched(plain(), 16, Buffer.of(1)), KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT],
+    ["magic 3", () => patched(plain(), 16, Buffer.of(3)), KafkaError.CORRUPT_MESSAGE],
+    ["a length past the end", () => patched(plain(), 8, int32(5000)), KafkaError.CORRUPT_MESSAGE],
+    ["a negative length", () => patched(plain(), 8, int32(-5)), KafkaError.CORRUPT_MESSAGE],
+    ["a few bytes", () => Buffer.from("abc"), KafkaError.CORRUPT_MESSAGE],
+    ["a count that lies", () => resealed((batch) => batch.writeInt32BE(3, 57)), KafkaError.INVALID_RECORD],
+    ["a negative count", () => resealed((batch) => batch.writeInt32BE(-1, 57)), KafkaError.INVALID_RECORD],
+    ["a last delta that lies", () => resealed((batch) => batch.writeInt32BE(9, 23)), KafkaError.INVALID_RECORD],
+    ["a control batch", () => resealed((batch) => batch.writeInt16BE(0x20, 21)), KafkaError.INVALID_RECORD],
+    [
+      "unknown compression",
+      () => resealed((batch) => batch.writeInt16BE(7, 21)),
+      KafkaError.UNSUPPORTED_COMPRESSION_TYPE
+    ],
+    ["compression that is none", () => resealed((batch) => batch.writeInt16BE(1, 21)), KafkaError.CORRUPT_MESSAGE],
+    ["LogAppendTime", () => resealed((batch) => batch.writeInt16BE(8, 21)), KafkaError.INVALID_TIMESTAMP],
+    ["a decompression bomb", bomb, KafkaError.MESSAGE_TOO_LARGE],
+    ["a batch over 1 MiB", () => batchOf(["x".repeat(1024 * 1024)]), KafkaError.MESSAGE_TOO_LARGE]
+  ])("%s", async (_what, records, errorCode) => {
+    const { responses } = await client.send(Produce, 9, produceOf("orders", records()))
+    expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(errorCode)
+  })
+})
+
+it("names that are an object's own", async () => {
+  const topics = ["__proto__", "constructor", "toString"].map((name) => ({ name }))
+  const answer = await client.send(Metadata, 1, { topics })
+  expect(answer.topics.map(({ errorCode }) => errorCode)).toEqual([3, 3, 3])
+  const { responses } = await client.send(Produce, 9, produceOf("constructor", batchOf(["a"])))
+  expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(3)
+})
+
+it("a flood of bad clients is not a flood of log", async () => {
+  for (let i = 0; i < 60; i++) {
+    const other = await kit.connect()
+    other.write(int32(-1))
+    await other.closed()
+  }
+  expect(kit.lines.length - linesBefore).toBeLessThan(60)
+  expect(kit.lines.length - linesBefore).toBeGreaterThan(10)
+})

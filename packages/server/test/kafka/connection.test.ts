@@ -1,0 +1,227 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { decodeResponseHeader } from "@logbrook/protocols/kafka/Header"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
+import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
+import type { Limits } from "@logbrook/core/Limits"
+import { afterEach, describe, expect, it } from "vitest"
+import { advertised } from "../../src/kafka/handlers.ts"
+import { batchOf, startKit, until, type Kit, type KitOptions, type RawClient } from "./kit.ts"
+import { fetchOf, only, produceOf } from "./requests.ts"
+
+let kit: Kit
+
+const start = async (limits: Partial<Limits> = {}, options: KitOptions = {}): Promise<RawClient> => {
+  kit = await startKit({ limits, ...options })
+  await kit.createStream("orders")
+  return kit.connect()
+}
+
+afterEach(async () => {
+  await kit.close()
+  expect(kit.defects).toEqual([])
+})
+
+const correlationIds = (client: RawClient) => client.frames.map((frame) => Buffer.from(frame).readInt32BE(0))
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+const inFlightBytes = () => Number(/logbrook_kafka_in_flight_bytes (\d+)/.exec(kit.broker.metrics.render())![1])
+
+const long = (from: RawClient) => from.frame(Produce, 9, produceOf("orders", batchOf(["x".repeat(600_000)])))
+
+const fill = async (client: RawClient, batches: number, bytes: number): Promise<void> => {
+  for (let i = 0; i < batches; i++) {
+    const { responses } = await client.send(Produce, 9, produceOf("orders", batchOf(["x".repeat(bytes)])))
+    expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(0)
+  }
+}
+
+describe("ApiVersions", () => {
+  it("lists what is served under a v0 header (trap 1), and no features (trap 39)", async () => {
+    const client = await start()
+    const software = { clientSoftwareName: "raw", clientSoftwareVersion: "1.0" }
+    for (let version = 0; version <= 4; version++) {
+      const answer = await client.send(ApiVersions, version, software)
+      expect(answer.errorCode).toBe(0)
+      expect(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, minVersion, maxVersion])).toEqual(
+        advertised().map(({ key, min, max }) => [key, min, max])
+      )
+      expect([answer.supportedFeatures, answer.finalizedFeatures]).toEqual([[], []])
+    }
+  })
+
+  it("answers an unknown version with error 35 in a v0 body that lists its own range (traps 2, 3)", async () => {
+    const client = await start()
+    const request = Buffer.from("0012000500000007000372617700", "hex")
+    client.write(Buffer.concat([Buffer.from([0, 0, 0, request.length]), request]))
+    await until(() => client.frames.length === 1)
+    const [frame] = client.frames
+    expect(decodeResponseHeader(frame!, ApiVersions, 0)).toEqual({ correlationId: 7, bodyOffset: 4 })
+    const { errorCode, apiKeys } = ApiVersions.decodeResponse(frame!, 0, 4)
+    expect(errorCode).toBe(KafkaError.UNSUPPORTED_VERSION)
+    expect(apiKeys).toEqual([{ apiKey: 18, minVersion: 0, maxVersion: 4 }])
+    expect((await client.send(ApiVersions, 0, {})).errorCode).toBe(0)
+  })
+
+  it("refuses names that no client has", async () => {
+    const client = await start()
+    const software = { clientSoftwareName: "<script>", clientSoftwareVersion: "1" }
+    expect((await client.send(ApiVersions, 3, software)).errorCode).toBe(KafkaError.INVALID_REQUEST)
+  })
+})
+
+describe("a connection", () => {
+  it("answers in the order of the requests, whatever finishes first (trap 13)", async () => {
+    const client = await start()
+    const frames = [
+      client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 100 })),
+      client.frame(ApiVersions, 0, {}),
+      client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))),
+      client.frame(Metadata, 1, { topics: null })
+    ]
+    client.write(Buffer.concat(frames))
+    await until(() => client.frames.length === 4)
+    expect(correlationIds(client)).toEqual([1, 2, 3, 4])
+  })
+
+  it("answers requests cut at every byte", async () => {
+    const client = await start()
+    const bytes = Buffer.concat([client.frame(ApiVersions, 0, {}), client.frame(FindCoordinator, 3, { key: "g" })])
+    client.socket.setNoDelay(true)
+    for (const byte of bytes) {
+      client.write(Buffer.of(byte))
+      await pause(0)
+    }
+    await until(() => client.frames.length === 2)
+    expect(correlationIds(client)).toEqual([1, 2])
+  })
+
+  it("begins five requests at most, and reads no further", async () => {
+    const client = await start()
+    let begun = 0
+    const { shard } = kit.broker
+    const offer = shard.offer.bind(shard)
+    shard.offer = (ask) => {
+      begun++
+      return offer(ask)
+    }
+    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 200, minBytes: 10_000 }))
+    const produce = Array.from({ length: 30 }, () => client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
+    client.write(Buffer.concat([wait, ...produce]))
+    await pause(80)
+    expect(begun).toBe(4)
+    await until(() => client.frames.length === 31)
+    expect(correlationIds(client)).toEqual(Array.from({ length: 31 }, (_, i) => i + 1))
+  })
+
+  it("reads one large request at a time when there is no room, and small ones always", async () => {
+    const client = await start({ kafkaInFlightBytesMax: 100_000, recordBatchBytesMax: 1_000_000 })
+    const others = [await kit.connect(), await kit.connect()]
+    const held = long(client)
+    client.write(held.subarray(0, 500_000))
+    await until(() => inFlightBytes() === 500_000)
+    for (const other of others) other.write(long(other))
+    await pause(60)
+    // What is read of the others is no more than what is small, and the read that went over it.
+    expect(inFlightBytes()).toBeLessThan(500_000 + 2 * 2 * 64 * 1024 + 1)
+    const small = await kit.connect()
+    expect((await small.send(ApiVersions, 0, {})).errorCode).toBe(0)
+    client.write(held.subarray(500_000))
+    for (const each of [client, ...others]) await until(() => each.frames.length === 1)
+    expect(inFlightBytes()).toBe(0)
+  })
+
+  it("waits for a full shard, and loses nothing", async () => {
+    const client = await start({ inboxCommandsMax: 2 })
+    await Promise.all(Array.from({ length: 40 }, () => client.send(Produce, 9, produceOf("orders", batchOf(["a"])))))
+    const { records, highWatermark } = only(await client.send(Fetch, 11, fetchOf("orders")))
+    expect([highWatermark, records!.length > 0]).toEqual([40, true])
+  })
+
+  it("closes when a frame is not completed in time, not before", async () => {
+    const client = await start({ frameStallMs: 1200 })
+    client.write(client.frame(ApiVersions, 0, {}).subarray(0, 9))
+    const closedAfterMs = await client.closed()
+    expect(closedAfterMs).toBeGreaterThan(1000)
+    expect(closedAfterMs).toBeLessThan(3500)
+    expect(kit.lines.filter(({ level }) => level === "warn")).toHaveLength(1)
+  })
+
+  it("closes on a client that does not read, and serves the others meanwhile", async () => {
+    const limits = { slowConsumerUnsentBytesMax: 64 * 1024, slowConsumerStallMs: 1200 }
+    const client = await start(limits)
+    await fill(client, 16, 900_000)
+    const slow = await kit.connect()
+    slow.socket.pause()
+    const whole = fetchOf("orders", { maxBytes: 16 * 1024 * 1024, partitionMaxBytes: 16 * 1024 * 1024 })
+    for (let i = 0; i < 3; i++) slow.write(slow.frame(Fetch, 11, whole))
+    await pause(300)
+    expect((await client.send(ApiVersions, 0, {})).errorCode).toBe(0)
+    await expect
+      .poll(() => kit.lines.some(({ fields }) => fields["reason"] === "responses are not read"), {
+        timeout: 5000
+      })
+      .toBe(true)
+    expect((await client.send(Fetch, 11, whole)).responses).toHaveLength(1)
+  })
+
+  it("sends large responses whole to a client that reads slowly", async () => {
+    const client = await start()
+    await fill(client, 10, 900_000)
+    const whole = fetchOf("orders", { maxBytes: 16 * 1024 * 1024, partitionMaxBytes: 16 * 1024 * 1024 })
+    const answer = client.send(Fetch, 11, whole)
+    for (let i = 0; i < 5; i++) {
+      client.socket.pause()
+      await pause(20)
+      client.socket.resume()
+      await pause(1)
+    }
+    expect(only(await answer).records!.length).toBeGreaterThan(9_000_000)
+  })
+
+  it("is refused when there are too many from one address", async () => {
+    const client = await start({ connectionsPerAddressMax: 2 })
+    await kit.connect()
+    const third = await kit.connect()
+    await third.closed()
+    expect((await client.send(ApiVersions, 0, {})).errorCode).toBe(0)
+    client.socket.destroy()
+    await until(() => kit.broker.gate.open === 1)
+    const fourth = await kit.connect()
+    expect((await fourth.send(ApiVersions, 0, {})).errorCode).toBe(0)
+  })
+
+  it("counts requests, errors, bytes and durations", async () => {
+    const client = await start()
+    await client.send(Produce, 9, produceOf("nowhere", batchOf(["a"])))
+    const text = kit.broker.metrics.render()
+    expect(text).toContain('logbrook_kafka_requests_total{api="Produce",error="UNKNOWN_TOPIC_OR_PARTITION"} 1')
+    expect(text).toContain('logbrook_kafka_request_duration_seconds_count{api="Produce"} 1')
+    expect(text).toContain("logbrook_kafka_connections 1")
+    expect(text).toContain("logbrook_kafka_in_flight_bytes 0")
+    expect(text).toMatch(/logbrook_kafka_received_bytes_total \d\d/)
+    expect(text).toMatch(/logbrook_kafka_sent_bytes_total \d\d/)
+  })
+})
+
+describe("the end of the server", () => {
+  it("answers what was offered and gives up fetches that wait", async () => {
+    const client = await start()
+    const other = await kit.connect()
+    other.write(other.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 20_000, minBytes: 100_000 })))
+    await client.send(ApiVersions, 0, {})
+    client.write(client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
+    await until(() => kit.broker.shard.waiting > 0 || client.frames.length === 2)
+    const startedMs = Date.now()
+    await kit.listener.close()
+    expect(Date.now() - startedMs).toBeLessThan(700)
+    await Promise.all([client.closed(), other.closed()])
+    expect(client.frames).toHaveLength(2)
+    expect(kit.broker.gate.open).toBe(0)
+    const restarted = await startKit()
+    await kit.broker.shard.drained()
+    kit = restarted
+  })
+})
