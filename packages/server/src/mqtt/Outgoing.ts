@@ -51,6 +51,7 @@ export class Outgoing {
   readonly #windowMax: number
   readonly #inflight = new Map<number, Inflight>()
   #unacknowledged = 0
+  #held = 0
   #lastPacketId = 0
   #pending: Array<Item> = []
   #pendingAt = 0
@@ -138,10 +139,14 @@ export class Outgoing {
       this.#batch("Acked").packetIds.push(packetId)
       return
     }
-    this.#inflight.set(packetId, { qos, isQueued: true, phase: qos === 2 ? "marking" : "sent" })
+    // What comes behind a held one is held as well, so that the queue's order is the client's.
+    const isHeld = qos === 2 || this.#held > 0
+    this.#inflight.set(packetId, { qos, isQueued: true, phase: isHeld ? "marking" : "sent" })
     this.#unacknowledged++
-    if (qos === 2) marking.held.push({ entry, packetId, message })
-    else this.#write(message, qos, retain, subscriptionIds, packetId, false)
+    if (isHeld) {
+      this.#held++
+      marking.held.push({ entry, packetId, message })
+    } else this.#write(message, qos, retain, subscriptionIds, packetId, false)
   }
 
   /** [MQTT-4.4.0-1] */
@@ -270,6 +275,7 @@ export class Outgoing {
   }
 
   #durable({ tag, packetIds, held }: Batch): void {
+    this.#held -= held.length
     for (const { entry, packetId, message } of held) {
       this.#inflight.get(packetId)!.phase = "sent"
       this.#write(message, entry.qos, entry.retain, entry.subscriptionIds, packetId, false)

@@ -39,6 +39,8 @@ export interface Kit {
   readonly bind: (name: string, filters: ReadonlyArray<string>, partitions?: number) => Promise<void>
   /** All records of a stream, partition after partition. */
   readonly records: (stream: string) => Array<StoredRecord>
+  /** The durable events of sessions, retained messages and partitions, by their tags. */
+  readonly events: ReadonlyArray<string>
   /** One after the last durable event, once nothing is in flight. */
   readonly seq: () => Promise<number>
   readonly stop: () => Promise<void>
@@ -52,6 +54,8 @@ export interface KitOptions {
 
 /** High enough that tests do not meet them by accident. */
 const kitLimits: Partial<Limits> = { newConnectionsPerSecondMax: 100_000 }
+
+const quiet = (): void => undefined
 
 const openJournal = (directory: string | undefined): Journal =>
   directory === undefined
@@ -67,7 +71,6 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const limits: Limits = { ...defaultLimits, ...kitLimits, ...options.limits }
   const journal = openJournal(options.directory)
   const audit: Kit["audit"] = []
-  const quiet = (): void => undefined
   const log: Log = {
     debug: quiet,
     info: quiet,
@@ -104,6 +107,8 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const mqtt = makeMqttBroker(broker)
   onNotice = (notice) => mqtt.onNotice(notice)
   shard.start((defect) => log.error("fault", { error: String(defect) }))
+  const events: Array<string> = []
+  for (const kind of ["session", "retained", "partition"]) shard.observe(kind, (_actor, { _tag }) => events.push(_tag))
   const tcp = await listenMqtt(broker, mqtt, { host: "127.0.0.1", port: 0 })
   const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0 })
   return {
@@ -112,6 +117,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     port: tcp.port,
     webSocketPort: webSocket.port,
     audit,
+    events,
     bind: (name, filters, partitions = 1) => bindStream(shard, name, filters, partitions),
     records: (stream) => recordsOf(broker, stream),
     seq: () => settledSeq(shard, journal),
