@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import { inspect } from "node:util"
 import { ProduceAcks, Producer, type CompressionAlgorithmValue } from "@platformatic/kafka"
 import { CompressionTypes } from "kafkajs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -145,7 +146,7 @@ describe("streams written and read by Kafka clients", () => {
         (error: unknown) => error
       )
       await producer.close()
-      expect(JSON.stringify(failure)).toContain("TOPIC_AUTHORIZATION_FAILED")
+      expect(inspect(failure, { depth: 8 })).toContain("TOPIC_AUTHORIZATION_FAILED")
     })
     it("Java", async () => {
       const { code, stdout } = await javaProduce(server.kafka, bound, "none", one)

@@ -104,7 +104,8 @@ describe("consumer groups", () => {
       expect.stringMatching(/^new member bob-/),
       expect.stringMatching(/^new member cyd-/),
       expect.stringMatching(/^bob-.* left$/),
-      expect.stringMatching(/^session of cyd-.* expired$/)
+      expect.stringMatching(/^session of cyd-.* expired$/),
+      expect.stringMatching(/^ada-.* left$/)
     ])
     const left = events.filter(({ type }) => type === "MemberLeft").map(({ event }) => event.reason)
     expect(left).toEqual(["left", "session expired", "left"])

@@ -6,7 +6,14 @@ import { Kafka, logLevel } from "kafkajs"
 
 const [brokers, stream, groupId, clientId] = process.argv.slice(2) as [string, string, string, string]
 const kafka = new Kafka({ brokers: [brokers], clientId, logLevel: logLevel.NOTHING })
-const consumer = kafka.consumer({ groupId, sessionTimeout: 6000, rebalanceTimeout: 10_000, heartbeatInterval: 300 })
+const consumer = kafka.consumer({
+  groupId,
+  sessionTimeout: 6000,
+  rebalanceTimeout: 10_000,
+  heartbeatInterval: 300,
+  // It does not learn of a rebalance while it waits for records.
+  maxWaitTimeInMs: 300
+})
 
 consumer.on("consumer.group_join", ({ payload }) => {
   process.send!({ assigned: payload.memberAssignment[stream] ?? [] })

@@ -1,7 +1,8 @@
 import type { Consumer, Kafka } from "kafkajs"
 
 const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
-const sessionTimeoutMs = 30_000
+/** The shortest that a server allows: a member that is lost in a kill holds the group up no longer. */
+const sessionTimeoutMs = 6000
 
 /** Members of one group that read a stream and commit after each batch; they know which commits were acknowledged. */
 export class GroupReader {

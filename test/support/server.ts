@@ -74,6 +74,8 @@ export class ServerProcess {
   readonly #ownsDataDir: boolean
   readonly #env: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
+  /** By `stop` or `kill`. */
+  #isEnded = false
 
   private constructor(dataDir: string | undefined, ports: ServerPorts, env: Readonly<Record<string, string>>) {
     this.#ownsDataDir = dataDir === undefined
@@ -128,6 +130,7 @@ export class ServerProcess {
     })
     fs.closeSync(log)
     this.#child = child
+    this.#isEnded = false
     while (!(await this.#isReady())) {
       if (!this.isRunning) throw new Error(`the server ended at its start\n${this.logTail()}`)
       if (performance.now() - startedMs > readyTimeoutMs) throw new Error(`the server is not ready\n${this.logTail()}`)
@@ -161,6 +164,7 @@ export class ServerProcess {
 
   async #end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child
+    this.#isEnded = true
     if (child === undefined || !this.isRunning) return child?.exitCode ?? null
     const exited = once(child, "exit")
     child.kill(signal)
@@ -175,11 +179,15 @@ export class ServerProcess {
     return child.exitCode
   }
 
-  /** The process is ended and its files are removed. */
+  /** The process is ended and its files are removed. Rejects if it had ended by itself. */
   async dispose(): Promise<void> {
+    const hasDied = !this.#isEnded && !this.isRunning
+    const log = this.logTail()
     await this.kill()
     if (this.#ownsDataDir) fs.rmSync(this.dataDir, { recursive: true, force: true })
     fs.rmSync(this.#logFile, { force: true })
+    if (hasDied)
+      throw new Error(`the server ended by itself (${this.#child?.exitCode ?? this.#child?.signalCode})\n${log}`)
   }
 
   logTail(): string {
