@@ -34,14 +34,14 @@ const options = (clientId: string) => ({ clientId, bootstrapBrokers: [broker], a
 /** A member that stops or rebalances waits for its open fetch. */
 const maxWaitTimeInMs = 200
 
-describe("kafkajs", () => {
-  const producerOf = async (clientId: string, idempotent = false) => {
-    const producer = client(clientId).producer({ idempotent, allowAutoTopicCreation: false })
-    await producer.connect()
-    closing.push(() => producer.disconnect())
-    return producer
-  }
+const producerOf = async (clientId: string, idempotent = false) => {
+  const producer = client(clientId).producer({ idempotent, allowAutoTopicCreation: false })
+  await producer.connect()
+  closing.push(() => producer.disconnect())
+  return producer
+}
 
+describe("kafkajs", () => {
   it("creates, produces plain and gzip, consumes from the beginning, and deletes", async () => {
     const admin = client("admin").admin()
     await admin.connect()
