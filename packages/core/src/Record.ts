@@ -274,6 +274,9 @@ export const skipRecords = (bytes: Uint8Array, count: number): number => {
 const initialCapacityBytes = 1024
 /** A reset builder keeps a buffer up to this, so that a thousand idle partitions do not hold a thousand peaks. */
 const keptCapacityBytes = 64 * 1024
+/** Room before the records for a batch's header, so that a large run becomes a batch without a copy. */
+const headroomBytes = 61
+const noBytes = new Uint8Array(0)
 
 /**
  * Encodes records one after the other: offset deltas 0, 1, 2 …, timestamp deltas from the first record's timestamp.
@@ -289,13 +292,17 @@ export class RecordsBuilder {
   /** The highest timestamp so far, in ms; 0 when empty. */
   maxTimestampMs = 0
   readonly #bytesMax: number
+  readonly #keptBytes: number
   readonly #reader = new RecordReader()
-  #buffer = new Uint8Array(initialCapacityBytes)
+  /** Behind the headroom; made when it is needed, of the size that the last one would have needed. */
+  #buffer: Uint8Array = noBytes
+  #capacityBytes = initialCapacityBytes
   #isBegun = false
 
-  /** `bytesMax`: what all records together may take. */
-  constructor(bytesMax: number) {
+  /** `bytesMax`: what all records together may take. `keptBytes`: the largest buffer that outlives a `reset`. */
+  constructor(bytesMax: number, keptBytes = keptCapacityBytes) {
     this.#bytesMax = bytesMax
+    this.#keptBytes = keptBytes
   }
 
   /** The records, a view that is valid until the next `append`, `appendRun` or `reset`. */
@@ -305,9 +312,25 @@ export class RecordsBuilder {
 
   /** Empties the builder. */
   reset(): void {
+    this.#capacityBytes = Math.max(initialCapacityBytes, this.byteLength + (this.byteLength >>> 3))
     this.count = this.byteLength = this.firstTimestampMs = this.maxTimestampMs = 0
     this.#isBegun = false
-    if (this.#buffer.length > keptCapacityBytes) this.#buffer = new Uint8Array(initialCapacityBytes)
+    if (this.#buffer.length > this.#keptBytes) this.#buffer = noBytes
+  }
+
+  /**
+   * The records behind room for a batch's header of 61 bytes. They are the caller's now: until its `reset` the builder
+   * must not be used. A buffer that is less than half full is copied, so that nobody holds much more than he knows of.
+   */
+  giveAway(): Uint8Array {
+    const { buffer, byteOffset, length } = this.#buffer
+    const bytes = headroomBytes + this.byteLength
+    const whole = new Uint8Array(buffer, byteOffset - headroomBytes, bytes)
+    this.#buffer = noBytes
+    if (length <= 2 * bytes) return whole
+    const copy = Buffer.allocUnsafeSlow(bytes)
+    copy.set(whole)
+    return copy
   }
 
   /** Sets the base timestamp of an empty builder, for runs that are appended to it. */
@@ -402,10 +425,11 @@ export class RecordsBuilder {
   }
 
   #grow(bytesNeeded: number, used = this.byteLength): void {
-    let capacity = this.#buffer.length
+    let capacity = Math.max(this.#capacityBytes, this.#buffer.length)
     while (capacity < bytesNeeded) capacity *= 2
-    const grown = new Uint8Array(Math.max(bytesNeeded, Math.min(capacity, this.#bytesMax)))
-    grown.set(this.#buffer.subarray(0, used))
+    const bytes = Math.max(bytesNeeded, Math.min(capacity, this.#bytesMax))
+    const grown = Buffer.allocUnsafeSlow(headroomBytes + bytes).subarray(headroomBytes)
+    if (used > 0) grown.set(this.#buffer.subarray(0, used))
     this.#buffer = grown
   }
 }

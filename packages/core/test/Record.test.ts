@@ -116,6 +116,30 @@ describe("RecordsBuilder", () => {
   })
 })
 
+const filled = (builder: RecordsBuilder, records: number): void => {
+  for (let at = 0; at < records; at++) builder.append(utf8("key"), utf8("x".repeat(100)), noHeaders, 1000 + at)
+}
+
+describe("giveAway", () => {
+  it.each([1, 9, 100, 1000])(
+    "hands over %i records behind room for a header, and never touches them again",
+    (records) => {
+      const builder = new RecordsBuilder(bytesMax)
+      for (let round = 0; round < 3; round++) {
+        filled(builder, records)
+        const expected = builder.bytes.slice()
+        const given = builder.giveAway()
+        expect(given.length).toBe(61 + expected.length)
+        expect(given.buffer.byteLength).toBeLessThanOrEqual(2 * given.length + 61)
+        builder.reset()
+        filled(builder, records)
+        builder.reset()
+        expect(list(given.subarray(61))).toEqual(list(expected))
+      }
+    }
+  )
+})
+
 describe("appendRun", () => {
   it("merges runs to what one builder would have written", () => {
     const runs = fc.array(fc.array(record, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 5 })
