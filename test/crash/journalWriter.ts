@@ -56,7 +56,7 @@ const publishTo = (logId: number): void => {
 }
 
 const load = (): void => {
-  for (let i = draw(4); i > 0; i--) addTo(draw(counters))
+  for (let i = draw(16); i > 0; i--) addTo(draw(counters))
   const writes = [0, 1, 3, 10, 60][draw(5)]!
   for (let i = 0; i < writes; i++) publishTo(1 + draw(logs))
   if (bytes < bytesMax) setImmediate(load)

@@ -80,8 +80,10 @@ export class LmdbSegment {
   static create(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
     const root = openRoot(path, { mapBytes, readOnly: false })
     const meta: Meta = { format: segmentFormat, firstSeq }
+    const segment = new LmdbSegment(path, root, meta, false)
+    // Last, so that a file with its format version has all of its tables.
     root.putSync("meta", Buffer.from(JSON.stringify(meta)))
-    return new LmdbSegment(path, root, meta, false)
+    return segment
   }
 
   /** Undefined for a file whose creation a crash cut short. Throws `JournalError` "UnknownFormat". */
