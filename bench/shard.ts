@@ -1,0 +1,217 @@
+/**
+ * What a shard costs over plain callbacks that do the same encoding and the same appends: CPU per message, in
+ * interleaved slices, over a journal that keeps nothing and settles at once. Proves nothing about disks or sockets.
+ */
+import { actorId } from "@logbrook/core/actor/Definition"
+import { pack } from "@logbrook/core/actor/pack"
+import { systemClock } from "@logbrook/core/Clock"
+import { FrameBuilder } from "@logbrook/core/journal/Frame"
+import type { Commit, Journal } from "@logbrook/core/journal/Journal"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
+import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
+import type { Run } from "@logbrook/core/shard/Intake"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { LogStore } from "@logbrook/core/storage/LogStore"
+import { makeCounter, ToyPartition } from "../packages/core/test/support/toys.ts"
+
+const rounds = 7
+const sliceMs = 500
+const key = Buffer.from("meter-00001234")
+const value = Buffer.alloc(100, 120)
+const ownValueBytes = 4096
+
+/** Takes every commit, keeps none, and has it durable behind the call. */
+class Sink extends MemoryJournal {
+  override append(_commit: Commit, settle: (failure: undefined) => void): void {
+    queueMicrotask(() => settle(undefined))
+  }
+}
+
+const limits = { ...defaultLimits, commitPacingMs: 0, tailBytesMax: 1_000_000 }
+const nextTurn = (): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  setImmediate(resolve)
+  return promise
+}
+
+/** One turn's work; the messages whose callers were told are counted in `told`. */
+interface Contender {
+  readonly turn: () => void
+  readonly told: () => number
+}
+
+const makeShard = (journal: Journal): Shard => {
+  const shard = new Shard({
+    journal,
+    clock: systemClock,
+    limits,
+    definitions: [ShardActor, makeCounter(), ToyPartition],
+    number: 0,
+    version: "bench",
+    onNotice: () => undefined,
+    onPoison: (failure) => console.error(failure),
+    onDefect: (where, defect) => console.error(where, defect)
+  })
+  shard.recover()
+  shard.start((defect) => console.error(defect))
+  return shard
+}
+
+const shardPublishing = (messages: number, partitions: number): Contender => {
+  const shard = makeShard(new Sink(systemClock))
+  let told = 0
+  const receiver = {
+    acked: (_token: number, run: Run | undefined) => void (told += run!.refusal === undefined ? 1 : 0)
+  }
+  return {
+    told: () => told,
+    turn: () => {
+      const nowMs = systemClock.nowMs()
+      for (let i = 0; i < messages; i++) {
+        const run = shard.run(1 + (i % partitions), "bench")
+        const before = run.records.byteLength
+        run.records.append(key, value, noHeaders, nowMs)
+        shard.ran(run.records.byteLength - before)
+        shard.ack(receiver, i, run, run.records.count - 1)
+      }
+    }
+  }
+}
+
+const plainPublishing = (messages: number, partitions: number): Contender => {
+  const journal = new Sink(systemClock)
+  const logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
+  const nextOffsets = new Map<number, number>()
+  const builders = new Map<number, RecordsBuilder>()
+  const waiting: Array<() => void> = []
+  let nextSeq = 1
+  let told = 0
+  const commit = (): void => {
+    const frame = new FrameBuilder(nextSeq, 1, systemClock.nowMs())
+    for (const [logId, { bytes: records, count, firstTimestampMs, maxTimestampMs }] of builders) {
+      const baseOffset = nextOffsets.get(logId) ?? 0
+      nextOffsets.set(logId, baseOffset + count)
+      const fields = { baseOffset, partitionLeaderEpoch: 1, count, baseTimestampMs: firstTimestampMs, maxTimestampMs }
+      const bytes = records.length + batchHeaderBytes < ownValueBytes ? records : buildBatch(fields, records)
+      frame.records(
+        { logId, baseOffset, count, firstTimestampMs, maxTimestampMs, bytes, verbatim: false, producer: undefined },
+        { origin: "bench" }
+      )
+    }
+    for (const builder of builders.values()) builder.reset()
+    const { commit, refs } = frame.build()
+    nextSeq = commit.nextSeq
+    const replies = waiting.splice(0)
+    journal.append(commit, () => {
+      logs.apply(commit, 1, refs)
+      for (const reply of replies) reply()
+    })
+  }
+  return {
+    told: () => told,
+    turn: () => {
+      const nowMs = systemClock.nowMs()
+      for (let i = 0; i < messages; i++) {
+        const logId = 1 + (i % partitions)
+        let builder = builders.get(logId)
+        if (builder === undefined) builders.set(logId, (builder = new RecordsBuilder(2_000_000)))
+        builder.append(key, value, noHeaders, nowMs)
+        waiting.push(() => told++)
+      }
+      setImmediate(commit)
+    }
+  }
+}
+
+const shardAsking = (messages: number, actors: number): Contender => {
+  const shard = makeShard(new Sink(systemClock))
+  const ids = Array.from({ length: actors }, (_, i) => actorId("counter", i))
+  let told = 0
+  const reply = (): void => void told++
+  return {
+    told: () => told,
+    turn: () => {
+      for (let i = 0; i < messages; i++) {
+        shard.offer({ to: ids[i % actors]!, command: { _tag: "Add", n: 1 }, cause: { origin: "bench" }, reply })
+      }
+    }
+  }
+}
+
+const plainAsking = (messages: number, actors: number): Contender => {
+  const journal = new Sink(systemClock)
+  const { decide, evolve, initial, version } = makeCounter()
+  const ids = Array.from({ length: actors }, (_, i) => actorId("counter", i))
+  const states = new Map(ids.map((id) => [id, initial(id)]))
+  let told = 0
+  let nextSeq = 1
+  let inbox: Array<{ readonly to: string; readonly reply: () => void }> = []
+  const reply = (): void => void told++
+  const commit = (): void => {
+    const nowMs = systemClock.nowMs()
+    const frame = new FrameBuilder(nextSeq, 1, nowMs)
+    const batch = inbox
+    inbox = []
+    for (const { to } of batch) {
+      const { events } = decide(states.get(to)!, { _tag: "Add", n: 1 }, nowMs)
+      for (const event of events) {
+        states.set(to, evolve(states.get(to)!, event))
+        frame.event(to, version, pack(event), { origin: "bench" })
+      }
+    }
+    const { commit } = frame.build()
+    nextSeq = commit.nextSeq
+    journal.append(commit, () => {
+      for (const asked of batch) asked.reply()
+    })
+  }
+  return {
+    told: () => told,
+    turn: () => {
+      for (let i = 0; i < messages; i++) inbox.push({ to: ids[i % actors]!, reply })
+      setImmediate(commit)
+    }
+  }
+}
+
+/** Microseconds of CPU per message that was told. */
+const slice = async ({ turn, told }: Contender): Promise<number> => {
+  const before = told()
+  const cpu = process.cpuUsage()
+  const endMs = performance.now() + sliceMs
+  while (performance.now() < endMs) {
+    turn()
+    await nextTurn()
+    await nextTurn()
+  }
+  const { user, system } = process.cpuUsage(cpu)
+  return (user + system) / (told() - before)
+}
+
+const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+const compare = async (name: string, shard: Contender, plain: Contender): Promise<void> => {
+  await slice(shard)
+  await slice(plain)
+  const ratios: Array<number> = []
+  const costs: Array<number> = []
+  for (let round = 0; round < rounds; round++) {
+    const [ofShard, ofPlain] = [await slice(shard), await slice(plain)]
+    ratios.push(ofShard / ofPlain)
+    costs.push(ofShard)
+  }
+  const range = `${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}`
+  console.log(
+    `${name}: shard ${median(costs).toFixed(2)} µs of CPU per message, ${median(ratios).toFixed(2)} of plain (${range})`
+  )
+}
+
+await compare("publish, 256 a turn, 16 partitions", shardPublishing(256, 16), plainPublishing(256, 16))
+await compare("publish, 256 a turn, 256 partitions", shardPublishing(256, 256), plainPublishing(256, 256))
+await compare("publish, 4 a turn, 4 partitions", shardPublishing(4, 4), plainPublishing(4, 4))
+await compare("ask, 256 a turn, 64 actors", shardAsking(256, 64), plainAsking(256, 64))
+await compare("ask, 1 a turn", shardAsking(1, 1), plainAsking(1, 1))
+process.exit(0)
