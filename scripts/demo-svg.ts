@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as readline from "node:readline"
+import { stripVTControlCharacters } from "node:util"
 
 const root = path.join(import.meta.dirname, "..")
 const columns = 132
@@ -23,11 +24,7 @@ const record = async (): Promise<ReadonlyArray<Line>> => {
   const startedMs = performance.now()
   const lines: Array<Line> = []
   for await (const raw of readline.createInterface({ input: demo.stdout })) {
-    // oxlint-disable-next-line no-control-regex -- colours of a terminal
-    const text = raw
-      .replaceAll(/\u001b\[\d+m/g, "")
-      .replaceAll("\t", "  ")
-      .trimEnd()
+    const text = stripVTControlCharacters(raw).replaceAll("\t", "  ").trimEnd()
     lines.push({
       atMs: (performance.now() - startedMs) / speed,
       text: text.slice(0, columns),
