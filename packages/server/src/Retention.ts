@@ -50,7 +50,7 @@ export class Retention {
     const due = isFull ? Array.from(logs.logs()) : Array.from(this.#touched, (logId) => logs.log(logId))
     this.#touched.clear()
     for (const log of due) this.#enforce(log, nowMs)
-    if (isFull) this.#dropSegments()
+    if (isFull) void this.#dropSegments()
   }
 
   #rule(logId: number): Rule | undefined {
@@ -75,18 +75,16 @@ export class Retention {
     })
   }
 
-  #dropSegments(): void {
+  async #dropSegments(): Promise<void> {
     if (this.#isDropping) return
     this.#isDropping = true
-    this.#broker.shard.dropExpiredSegments().then(
-      (dropped) => {
-        this.#isDropping = false
-        if (dropped > 0) this.#broker.log.info("expired segments dropped", { segments: dropped })
-      },
-      (error: unknown) => {
-        this.#isDropping = false
-        this.#broker.log.error("an expired segment could not be dropped", { error: String(error) })
-      }
-    )
+    const { shard, log } = this.#broker
+    try {
+      const dropped = await shard.dropExpiredSegments()
+      if (dropped > 0) log.info("expired segments dropped", { segments: dropped })
+    } catch (error) {
+      log.error("an expired segment could not be dropped", { error: String(error) })
+    }
+    this.#isDropping = false
   }
 }
