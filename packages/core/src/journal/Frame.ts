@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32"
-import { ByteReader, ByteWriter, TornBytes } from "./Bytes.ts"
+import { borrowWriter, ByteReader, ByteWriter, returnWriter, TornBytes } from "./Bytes.ts"
 import type { Commit, Seq } from "./Journal.ts"
 import { JournalError } from "./Journal.ts"
 
@@ -111,10 +111,10 @@ export class FrameBuilder {
   readonly firstSeq: Seq
   readonly #epoch: number
   readonly #timeMs: number
-  readonly #entries = new ByteWriter()
+  readonly #entries = borrowWriter()
   readonly #origins = new Map<string, number>()
   readonly #chunks: Array<Buffer> = []
-  readonly #small = new ByteWriter()
+  readonly #small = borrowWriter()
   readonly #batches: Array<StoredBatch> = []
   /** With `place` and `position` as they are before it is known whether the small records leave the frame. */
   readonly #refs: Array<BatchRef> = []
@@ -231,6 +231,7 @@ export class FrameBuilder {
     this.#small.reset()
   }
 
+  /** The commit; the builder is used up. */
   build(): BuiltCommit {
     const chunked = this.#chunks.length > 0
     if (chunked && this.#small.length > 0) this.#cutChunk()
@@ -252,6 +253,8 @@ export class FrameBuilder {
     this.#small.view().copy(frame, headerBytes + origins.length + this.#entries.length)
     frame.writeUInt32LE(crc32c(frame.subarray(4)), 0)
     const smallStart = length - this.#small.length
+    returnWriter(this.#entries)
+    returnWriter(this.#small)
     return {
       commit: {
         firstSeq: this.firstSeq,

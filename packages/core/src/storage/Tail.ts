@@ -4,20 +4,31 @@ import type { Commit, Seq } from "../journal/Journal.ts"
 export class Tail {
   readonly #bytesMax: number
   readonly #commits = new Map<Seq, Commit>()
+  /** Oldest first from `#head` on. To ask a map for its oldest entry means to pass over all that were deleted. */
+  #order: Array<Commit> = []
+  #head = 0
   #bytes = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
   }
 
+  get commits(): number {
+    return this.#commits.size
+  }
+
   add(commit: Commit): void {
     this.#commits.set(commit.firstSeq, commit)
+    this.#order.push(commit)
     this.#bytes += commit.byteLength
-    for (const [seq, oldest] of this.#commits) {
-      if (this.#bytes <= this.#bytesMax) break
-      this.#commits.delete(seq)
+    while (this.#bytes > this.#bytesMax) {
+      const oldest = this.#order[this.#head++]!
+      this.#commits.delete(oldest.firstSeq)
       this.#bytes -= oldest.byteLength
     }
+    if (this.#head * 2 <= this.#order.length) return
+    this.#order = this.#order.slice(this.#head)
+    this.#head = 0
   }
 
   get(seq: Seq): Commit | undefined {
