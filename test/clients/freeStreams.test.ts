@@ -107,7 +107,7 @@ describe("streams written and read by Kafka clients", () => {
     server = await ServerProcess.start()
     await server.createStream(bound, { filters: ["bound/#"], partitions: 1 })
   })
-  afterAll(() => server.dispose())
+  afterAll(() => server?.dispose())
 
   describe.each(writers)("written by $name", ({ name, compressions, records: written, write }) => {
     it.each(compressions)("compressed: %s", async (compression) => {

@@ -77,7 +77,7 @@ describe("consumer groups", () => {
   })
   afterAll(async () => {
     for (const child of children) child.kill("SIGKILL")
-    await server.dispose()
+    await server?.dispose()
   })
 
   it("three kafkajs members: joins, a leave, a crash, and why, from the journal", async () => {

@@ -29,7 +29,7 @@ describe("Kafka's tools and kcat as administrators", () => {
     server = await ServerProcess.start()
     await server.createStream("bound", { filters: ["a/#"], partitions: 4 })
   })
-  afterAll(() => server.dispose())
+  afterAll(() => server?.dispose())
 
   it("kcat -L: the node, its address, every stream with its partitions and leader", async () => {
     const found = JSON.parse((await outputOf("kcat", ["-L", "-J", "-b", server.kafka])).toString("utf8")) as {

@@ -75,7 +75,7 @@ describe("mosquitto's clients", () => {
   })
   afterAll(async () => {
     await Promise.all(subscribers.map((subscriber) => subscriber.end()))
-    await server.dispose()
+    await server?.dispose()
   })
 
   for (const version of ["mqttv311", "mqttv5"]) {

@@ -116,7 +116,7 @@ describe(`${total} messages of ${devices} MQTT clients, read by Kafka clients`, 
     )
     untilMs = Date.now()
   })
-  afterAll(() => server.dispose())
+  afterAll(() => server?.dispose())
 
   it("kcat", async () => expectAll(await kcatRead(server.kafka, stream), fromMs, untilMs))
   it("kafkajs", async () => expectAll(await kafkajsRead(server.kafka, stream, total), fromMs, untilMs))

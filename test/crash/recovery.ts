@@ -1,6 +1,7 @@
 /**
  * How long a server needs after a kill until it is ready, with `--events N` (1,000,000) in its journal: four fifths are
- * batches of one record over 256 partitions, one fifth offset commits of ten groups. Exits with 1 above the limit.
+ * batches of one record over 256 partitions, one fifth offset commits of ten groups. Exits with 1 if
+ * the median of five is above the limit.
  */
 import { parseArgs } from "node:util"
 import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
@@ -15,6 +16,8 @@ const restarts = 5
 const streams = 16
 const partitions = 16
 const groups = 10
+/** Each waits for the commit of the journal; together they fill it. */
+const commitConnections = 64
 const produceVersion = 9
 const commitVersion = 8
 
@@ -68,7 +71,8 @@ try {
   for (let n = 0; n < streams; n++) await server.createStream(streamName(n), { partitions })
   const startedMs = performance.now()
   await produce(server.ports.kafka, events * 0.8)
-  await commit(server.ports.kafka, events * 0.2)
+  const commits = Math.ceil((events * 0.2) / commitConnections)
+  await Promise.all(Array.from({ length: commitConnections }, () => commit(server.ports.kafka, commits)))
   const builtMs = performance.now() - startedMs
   const { journal } = await server.get<{ journal: { nextSeq: number; segments: number; bytes: number } }>("/cluster")
   const size = `${journal.nextSeq - 1} events, ${(journal.bytes / 1e6).toFixed(0)} MB in ${journal.segments} segments`
@@ -78,9 +82,13 @@ try {
     await server.kill()
     readyMs.push(await server.start())
   }
+} catch (error) {
+  console.log(server.logTail())
+  throw error
 } finally {
   await server.dispose()
 }
-const worstMs = Math.max(...readyMs)
-console.log(`ready after a kill in ${readyMs.map((ms) => ms.toFixed(0)).join(", ")} ms; at most ${limitMs} allowed`)
-process.exit(worstMs <= limitMs ? 0 : 1)
+const medianMs = readyMs.toSorted((a, b) => a - b)[Math.floor(restarts / 2)]!
+const each = readyMs.map((ms) => ms.toFixed(0)).join(", ")
+console.log(`ready after a kill in ${medianMs.toFixed(0)} ms (median of ${each}); at most ${limitMs} allowed`)
+process.exit(medianMs <= limitMs ? 0 : 1)

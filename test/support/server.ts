@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -36,18 +37,29 @@ export interface StreamOptions {
   readonly config?: Readonly<Record<string, string>>
 }
 
-/** As many free ports as asked for. All are held until all are known, so that they differ. */
+const isFree = async (port: number): Promise<boolean> => {
+  const server = net.createServer().listen(port, host)
+  try {
+    await once(server, "listening")
+    return true
+  } catch {
+    return false
+  } finally {
+    await new Promise((resolve) => void server.close(resolve))
+  }
+}
+
+/**
+ * As many free ports as asked for, below those that systems give to outgoing connections: a server that is down for a
+ * moment must find its port again.
+ */
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = net.createServer().listen(0, host)
-      await once(server, "listening")
-      return server
-    })
-  )
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))))
-  return ports
+  const found = new Set<number>()
+  while (found.size < count) {
+    const port = randomInt(10_000, 32_768)
+    if (!found.has(port) && (await isFree(port))) found.add(port)
+  }
+  return [...found]
 }
 
 const accepts = (port: number): Promise<boolean> =>
@@ -65,6 +77,10 @@ const manyClients: Readonly<Record<string, string>> = {
   LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "5000",
   LOGBROOK_LIMITS_NEW_CONNECTIONS_PER_SECOND_MAX: "5000"
 }
+
+/** The settings of whoever runs the tests are not the server's. */
+const foreignEnv = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("LOGBROOK_")))
 
 /** The server as users run it: a process of its own on free ports, which stay the same over restarts. */
 export class ServerProcess {
@@ -126,7 +142,7 @@ export class ServerProcess {
     const startedMs = performance.now()
     const child = spawn(process.execPath, [bin, "serve", ...args], {
       stdio: ["ignore", log, log],
-      env: { ...process.env, ...manyClients, ...this.#env }
+      env: { ...foreignEnv(), ...manyClients, ...this.#env }
     })
     fs.closeSync(log)
     this.#child = child
@@ -134,12 +150,14 @@ export class ServerProcess {
     while (!(await this.#isReady())) {
       if (!this.isRunning) throw new Error(`the server ended at its start\n${this.logTail()}`)
       if (performance.now() - startedMs > readyTimeoutMs) throw new Error(`the server is not ready\n${this.logTail()}`)
-      await sleep(5)
+      await sleep(10)
     }
     return performance.now() - startedMs
   }
 
   async #isReady(): Promise<boolean> {
+    // A refused connection costs less than a failed fetch, and the server needs the processor more.
+    if (!(await accepts(this.ports.http))) return false
     try {
       if (!(await fetch(`${this.url}/readyz`)).ok) return false
     } catch {
