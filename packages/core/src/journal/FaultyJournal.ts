@@ -1,4 +1,5 @@
 import type { Clock } from "../Clock.ts"
+import type { Extent } from "./Extent.ts"
 import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "./Journal.ts"
 
 export type Fault =
@@ -109,6 +110,14 @@ export class FaultyJournal implements Journal {
 
   batch(firstSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
     return this.#inner.batch(firstSeq, logId, lastOffset)
+  }
+
+  run(segmentSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
+    return this.#inner.run(segmentSeq, logId, lastOffset)
+  }
+
+  visitRuns(segmentSeq: Seq, visit: (extent: Extent) => void): void {
+    this.#inner.visitRuns(segmentSeq, visit)
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {

@@ -1,4 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
+import { zstdDecompressSync } from "node:zlib"
+import { readRef, writeRef } from "./batchRef.ts"
 import { borrowWriter, ByteReader, ByteWriter, returnWriter, TornBytes } from "./Bytes.ts"
 import type { Commit, Seq } from "./Journal.ts"
 import { JournalError } from "./Journal.ts"
@@ -7,7 +9,7 @@ import { JournalError } from "./Journal.ts"
  * The frame: every event of one commit, little-endian.
  *
  *     0 u32 crc32c of all that follows    16 i64 first seq        40 origins: text each
- *     4 u8  format (1)                    24 i64 time, Unix ms       entries
+ *     4 u8  format                        24 i64 time, Unix ms       entries
  *     5 u8  kind: 0 ordinary, 1 moved     32 u32 entries' bytes      small records, unless in chunks
  *     6 u16 chunks (0: small records lie in the frame)
  *     8 u32 epoch                         36 u32 origins
@@ -15,9 +17,12 @@ import { JournalError } from "./Journal.ts"
  *
  * Entry n has seq = first seq + n. Each begins with its type and its cause (the seq of the event that led to it,
  * as a distance, and an origin outside the journal, as an index; 0 = none).
+ *
+ * Format 1 is as it was committed. A settled segment has stripped frames: every entry and no records, which lie in the
+ * segment's runs. Their bytes at 32 count origins and entries, plain in format 2, one zstd frame in format 3.
  */
-const headerBytes = 40
-const formatVersion = 1
+export const headerBytes = 40
+export const frameFormat = { whole: 1, stripped: 2, strippedZstd: 3 } as const
 const originsMax = 65_535
 
 /** Small records above this many bytes in one commit leave the frame for chunks of at most this size. */
@@ -42,7 +47,8 @@ export interface Producer {
   readonly baseSequence: number
 }
 
-export type Place = "frame" | "chunk" | "value"
+/** `run`: the segment was settled, and a run of the log holds the records among others. */
+export type Place = "frame" | "chunk" | "value" | "run"
 
 /** A partition's event: where its records are and what they cover. */
 export interface BatchRef {
@@ -53,7 +59,7 @@ export interface BatchRef {
   readonly maxTimestampMs: number
   readonly byteLength: number
   readonly crc: number
-  /** In the frame, in chunk `chunk` of its commit, or a value of its own. */
+  /** In the frame, in chunk `chunk` of its commit, a value of its own, or in a run of its segment. */
   readonly place: Place
   readonly chunk: number
   /** In the frame (absolute) or in the chunk. */
@@ -70,6 +76,7 @@ export interface StoredBatch {
 }
 
 export interface FrameHead {
+  readonly format: number
   readonly kind: number
   readonly chunks: number
   readonly epoch: number
@@ -101,10 +108,6 @@ export interface BuiltCommit {
   readonly commit: Commit
   readonly refs: ReadonlyArray<BatchRef>
 }
-
-const flagOwnValue = 1
-const flagVerbatim = 2
-const flagProducer = 4
 
 /** Collects the events of one turn and encodes them as one commit. */
 export class FrameBuilder {
@@ -186,8 +189,7 @@ export class FrameBuilder {
     const chunk = this.#chunks.length
     const crc = crc32c(staged.bytes)
     const seq = this.#begin(entryType.records, cause)
-    this.#writeRef(staged, ownValue, crc, chunk, position)
-    this.#refs.push({
+    const ref: BatchRef = {
       logId: staged.logId,
       baseOffset: staged.baseOffset,
       count: staged.count,
@@ -200,27 +202,10 @@ export class FrameBuilder {
       position,
       verbatim: staged.verbatim,
       producer: staged.producer
-    })
+    }
+    writeRef(this.#entries, ref)
+    this.#refs.push(ref)
     return seq
-  }
-
-  #writeRef(staged: StagedRecords, ownValue: boolean, crc: number, chunk: number, position: number): void {
-    const entries = this.#entries
-    const { producer } = staged
-    entries.u8((ownValue ? flagOwnValue : 0) | (staged.verbatim ? flagVerbatim : 0) | (producer ? flagProducer : 0))
-    entries.varint(staged.logId)
-    entries.varint(staged.baseOffset)
-    entries.varint(staged.count)
-    entries.i64(staged.maxTimestampMs)
-    entries.i64(staged.firstTimestampMs)
-    entries.varint(staged.bytes.length)
-    entries.u32(crc)
-    entries.varint(chunk)
-    entries.varint(position)
-    if (producer === undefined) return
-    entries.i64(producer.id)
-    entries.u16(producer.epoch)
-    entries.u32(producer.baseSequence)
   }
 
   #cutChunk(): void {
@@ -239,7 +224,7 @@ export class FrameBuilder {
     for (const origin of this.#origins.keys()) origins.text(origin)
     const length = headerBytes + origins.length + this.#entries.length + this.#small.length
     const frame = Buffer.allocUnsafeSlow(length)
-    frame[4] = formatVersion
+    frame[4] = frameFormat.whole
     frame[5] = 0
     frame.writeUInt16LE(this.#chunks.length, 6)
     frame.writeUInt32LE(this.#epoch, 8)
@@ -265,25 +250,32 @@ export class FrameBuilder {
         refCount: this.#refs.length,
         byteLength: this.#bytes + length
       },
-      refs: this.#refs.map((ref) => settlePlace(ref, chunked, smallStart))
+      refs: this.#refs.map((ref) => placedWhole(ref, chunked, smallStart))
     }
   }
 }
 
-const settlePlace = (ref: BatchRef, chunked: boolean, smallStart: number): BatchRef => {
+const placedWhole = (ref: BatchRef, chunked: boolean, smallStart: number): BatchRef => {
   if (ref.place === "value") return ref
   return chunked ? { ...ref, place: "chunk" } : { ...ref, position: ref.position + smallStart }
 }
+
+const placed = (ref: BatchRef, head: FrameHead, smallStart: number): BatchRef =>
+  head.format === frameFormat.whole ? placedWhole(ref, head.chunks > 0, smallStart) : { ...ref, place: "run" }
 
 /** Head and checksum only. Throws `JournalError` "Corrupt" or "UnknownFormat". */
 export const readFrameHead = (frame: Buffer): FrameHead => {
   if (frame.length < headerBytes || frame.readUInt32LE(0) !== crc32c(frame.subarray(4))) {
     throw new JournalError("Corrupt", `a frame of ${frame.length} bytes fails its checksum`)
   }
-  if (frame[4] !== formatVersion) throw new JournalError("UnknownFormat", `frame format ${frame[4]} is not known`)
+  const format = frame[4]!
+  if (format < frameFormat.whole || format > frameFormat.strippedZstd) {
+    throw new JournalError("UnknownFormat", `frame format ${format} is not known`)
+  }
   const entries = frame.readUInt32LE(12)
   const firstSeq = Number(frame.readBigInt64LE(16))
   return {
+    format,
     kind: frame[5]!,
     chunks: frame.readUInt16LE(6),
     epoch: frame.readUInt32LE(8),
@@ -305,12 +297,24 @@ export const readFrame = (frame: Buffer, visitor: FrameVisitor, head: FrameHead 
   return head
 }
 
+/** Origins and entries, and what follows them. Throws `JournalError` for a stripped frame that does not decompress. */
+export const openBody = (frame: Buffer, head: FrameHead): ByteReader => {
+  if (head.format !== frameFormat.strippedZstd) return new ByteReader(frame, headerBytes)
+  const bodyBytes = frame.readUInt32LE(32)
+  try {
+    const body = zstdDecompressSync(frame.subarray(headerBytes), { maxOutputLength: Math.max(1, bodyBytes) })
+    if (body.length === bodyBytes) return new ByteReader(body)
+  } catch (error) {
+    throw new JournalError("Corrupt", `frame at seq ${head.firstSeq}: ${(error as Error).message}`)
+  }
+  throw new JournalError("Corrupt", `frame at seq ${head.firstSeq} does not decompress to ${bodyBytes} bytes`)
+}
+
 const readEntries = (frame: Buffer, head: FrameHead, visitor: FrameVisitor): void => {
   const origins: Array<string> = []
   const originCount = frame.readUInt32LE(36)
-  const reader = new ByteReader(frame, headerBytes)
+  const reader = openBody(frame, head)
   for (let i = 0; i < originCount; i++) origins.push(reader.text())
-  const chunked = head.chunks > 0
   const smallStart = reader.at + frame.readUInt32LE(32)
   for (let seq = head.firstSeq; seq < head.nextSeq; seq++) {
     const type = reader.u8()
@@ -321,8 +325,8 @@ const readEntries = (frame: Buffer, head: FrameHead, visitor: FrameVisitor): voi
         ? noCause
         : { seq: distance === 0 ? undefined : seq - distance, origin: origin === 0 ? undefined : origins[origin - 1] }
     if (type === entryType.records) {
-      const ref = settlePlace(readRef(reader), chunked, smallStart)
-      visitor.records?.(seq, ref, cause)
+      const ref = readRef(reader)
+      visitor.records?.(seq, placed(ref, head, smallStart), cause)
     } else if (type === entryType.event) {
       const actor = reader.text()
       const version = reader.varint()
@@ -338,33 +342,3 @@ const readEntries = (frame: Buffer, head: FrameHead, visitor: FrameVisitor): voi
 
 /** Of a state hash. */
 export const hashBytes = 8
-
-const readRef = (reader: ByteReader): BatchRef => {
-  const flags = reader.u8()
-  const ownValue = (flags & flagOwnValue) !== 0
-  const logId = reader.varint()
-  const baseOffset = reader.varint()
-  const count = reader.varint()
-  const maxTimestampMs = reader.i64()
-  const firstTimestampMs = reader.i64()
-  const byteLength = reader.varint()
-  const crc = reader.u32()
-  const chunk = reader.varint()
-  const position = reader.varint()
-  const producer =
-    (flags & flagProducer) === 0 ? undefined : { id: reader.i64(), epoch: reader.u16(), baseSequence: reader.u32() }
-  return {
-    logId,
-    baseOffset,
-    count,
-    firstTimestampMs,
-    maxTimestampMs,
-    byteLength,
-    crc,
-    place: ownValue ? "value" : "frame",
-    chunk,
-    position,
-    verbatim: (flags & flagVerbatim) !== 0,
-    producer
-  }
-}

@@ -1,3 +1,4 @@
+import type { Extent } from "./Extent.ts"
 import type { StoredBatch } from "./Frame.ts"
 
 /** Position in the journal: every event has one, dense from 1 on. A whole number below 2^53. */
@@ -40,6 +41,8 @@ export interface SegmentInfo {
   /** One after the segment's last event. */
   readonly nextSeq: Seq
   readonly bytes: number
+  /** Its records lie in runs, per log in order. */
+  readonly isSettled: boolean
 }
 
 /** A piece of a fuzzy snapshot: states as they were just before `seq`. */
@@ -79,6 +82,10 @@ export interface Journal {
   readonly chunk: (firstSeq: Seq, index: number) => Buffer | undefined
   /** A copy of the batches whose last record is at `lastOffset`, written by the commit at `firstSeq`. */
   readonly batch: (firstSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
+  /** A copy of the run that ends with `lastOffset`, in the settled segment that begins at `segmentSeq`. */
+  readonly run: (segmentSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
+  /** Visits the runs of the settled segment that begins at `segmentSeq`, in the order of logs and offsets. */
+  readonly visitRuns: (segmentSeq: Seq, visit: (extent: Extent) => void) => void
   /** Page `index` of the snapshot that began at `fromSeq`. */
   readonly writePage: (fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void) => void
   /** Seals the snapshot that began at `fromSeq`: from now on a replay may begin there. */

@@ -1,5 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { readExtents, type Extent } from "./Extent.ts"
 import { readFrameHead } from "./Frame.ts"
 import {
   JournalError,
@@ -11,9 +12,10 @@ import {
   type Snapshot,
   type SnapshotPage
 } from "./Journal.ts"
-import { isEnvironment } from "./lmdbHeader.ts"
 import { LmdbSegment } from "./LmdbSegment.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
+import { openChain, type Opened } from "./openChain.ts"
+import { lockOf, segmentFiles, segmentName, syncDirectory, unlinkInSteps } from "./segmentFiles.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
@@ -24,20 +26,13 @@ export interface LmdbJournalOptions {
   readonly segmentRefsMax: number
 }
 
-interface Opened {
-  readonly segment: LmdbSegment
-  readonly name: string
-  nextSeq: Seq
-  bytes: number
-  refs: number
+/** What a worker needs to settle a segment. */
+export interface Settling {
+  readonly source: string
+  readonly target: string
+  readonly mapBytes: number
+  readonly nextSeq: Seq
 }
-
-const segmentPattern = /^seg-(\d{8})\.mdb$/
-const segmentName = (index: number): string => `seg-${String(index).padStart(8, "0")}.mdb`
-
-/** An unlink of a large file stalls appends (p99 from 3 to 11-15 ms): it is cut in steps of 8 MB every 10 ms. */
-const truncateStepBytes = 8 * 1024 * 1024
-const truncateStepMs = 10
 
 /** The journal as a chain of LMDB environments in one directory, each a segment of the one before. */
 export class LmdbJournal implements Journal {
@@ -50,6 +45,8 @@ export class LmdbJournal implements Journal {
   readonly #waiting: Array<() => void> = []
   #poison: AppendFailure | undefined
   readonly #idle: Array<() => void> = []
+  /** Told when a segment was closed by a roll, and before one is dropped. */
+  onChange: (() => void) | undefined
 
   private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextIndex: number) {
     this.#options = options
@@ -65,17 +62,15 @@ export class LmdbJournal implements Journal {
     }
     const chain: Array<Opened> = []
     try {
-      openChain(options, chain)
-      const last = chain.at(-1)?.name
-      const nextIndex = last === undefined ? 1 : Number(segmentPattern.exec(last)![1]) + 1
-      const journal = new LmdbJournal(options, chain, nextIndex)
+      openChain({ ...options, mapBytes: mapBytes(options) }, chain)
+      const journal = new LmdbJournal(options, chain, (chain.at(-1)?.index ?? 0) + 1)
       if (chain.length === 0) {
         if (options.readOnly) throw new JournalError("Io", `${options.directory} holds no journal`)
         journal.#addSegment(1)
       }
       return journal
     } catch (error) {
-      for (const { segment } of chain) void segment.close()
+      for (const opened of chain) void closeBoth(opened)
       if (!options.readOnly) releaseLock(options.directory)
       throw error
     }
@@ -104,8 +99,9 @@ export class LmdbJournal implements Journal {
   }
 
   #rollDue(): boolean {
-    const { bytes, refs } = this.#chain.at(-1)!
-    return bytes >= this.#options.segmentBytes || refs >= this.#options.segmentRefsMax
+    const { bytes, refs, runs } = this.#chain.at(-1)!
+    // A settled one is the last if the file after it was lost.
+    return runs !== undefined || bytes >= this.#options.segmentBytes || refs >= this.#options.segmentRefsMax
   }
 
   #write(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
@@ -165,13 +161,14 @@ export class LmdbJournal implements Journal {
   }
 
   #addSegment(firstSeq: Seq): void {
-    const name = segmentName(this.#nextIndex++)
-    const file = path.join(this.#options.directory, name)
+    const index = this.#nextIndex++
+    const file = path.join(this.#options.directory, segmentName(index))
     // What a crash in an earlier roll left there has no format version and no commit.
     fs.rmSync(file, { force: true })
     const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq)
     syncDirectory(this.#options.directory)
-    this.#chain.push({ segment, name, nextSeq: firstSeq, bytes: 0, refs: 0 })
+    this.#chain.push({ segment, runs: undefined, index, nextSeq: firstSeq, bytes: 0, refs: 0 })
+    this.onChange?.()
   }
 
   #holding(seq: Seq): Opened | undefined {
@@ -206,6 +203,15 @@ export class LmdbJournal implements Journal {
 
   batch(firstSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
     return this.#holding(firstSeq)?.segment.batch(logId, lastOffset)
+  }
+
+  run(segmentSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
+    return this.#holding(segmentSeq)?.runs?.batch(logId, lastOffset)
+  }
+
+  visitRuns(segmentSeq: Seq, visit: (extent: Extent) => void): void {
+    const runs = this.#holding(segmentSeq)?.runs
+    runs?.visitExtents((page) => readExtents(page, runs.path, visit))
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
@@ -265,20 +271,70 @@ export class LmdbJournal implements Journal {
   }
 
   segments(): ReadonlyArray<SegmentInfo> {
-    return this.#chain.map(({ segment, name, nextSeq, bytes }) => ({
-      name,
+    return this.#chain.map(({ segment, runs, nextSeq, bytes }) => ({
+      name: path.basename(segment.path),
       firstSeq: segment.firstSeq,
       nextSeq,
-      bytes
+      bytes,
+      isSettled: runs !== undefined
     }))
   }
 
   async dropOldest(): Promise<void> {
     if (this.#chain.length < 2) return
-    const { segment } = this.#chain.shift()!
-    await segment.close()
-    await unlinkInSteps(segment.path)
-    await fs.promises.rm(`${segment.path}-lock`, { force: true })
+    const { segment, runs } = this.#chain.shift()!
+    this.onChange?.()
+    // The settled file last: where it is, the original is not needed.
+    await discard(segment)
+    if (runs !== undefined && runs !== segment) await discard(runs)
+  }
+
+  /** Where a closed segment lies, and where what settles it is written. Undefined if it is settled, written, or gone. */
+  settling(firstSeq: Seq): Settling | undefined {
+    const opened = this.#closed(firstSeq)
+    if (opened === undefined || opened.runs !== undefined) return undefined
+    return {
+      source: opened.segment.path,
+      target: segmentFiles(this.#options.directory, opened.index).temporary,
+      mapBytes: mapBytes(this.#options),
+      nextSeq: opened.nextSeq
+    }
+  }
+
+  #closed(firstSeq: Seq): Opened | undefined {
+    return this.#chain.slice(0, -1).find(({ segment }) => segment.firstSeq === firstSeq)
+  }
+
+  /**
+   * Takes the complete settled file over: from now on its runs are read, and a start finds it. The original stays until
+   * `releaseOriginal`. False if the segment has been dropped meanwhile. Rejects with `JournalError` or what the file system says.
+   */
+  async adoptSettled(firstSeq: Seq): Promise<boolean> {
+    const opened = this.#closed(firstSeq)
+    if (opened === undefined || opened.runs !== undefined) return false
+    const { temporary, settled } = segmentFiles(this.#options.directory, opened.index)
+    const runs = LmdbSegment.open(temporary, { mapBytes: mapBytes(this.#options), readOnly: true })
+    if (runs?.isSettled !== true || runs.firstSeq !== firstSeq) {
+      await runs?.close()
+      throw new JournalError("Corrupt", `${temporary} is not complete`)
+    }
+    await runs.close()
+    fs.rmSync(lockOf(temporary), { force: true })
+    if (!this.#chain.includes(opened)) return false
+    fs.renameSync(temporary, settled)
+    syncDirectory(this.#options.directory)
+    opened.runs = LmdbSegment.open(settled, { mapBytes: mapBytes(this.#options), readOnly: true })
+    return true
+  }
+
+  /** Gives up the original of a settled segment, to which nothing refers any more. */
+  async releaseOriginal(firstSeq: Seq): Promise<void> {
+    const opened = this.#closed(firstSeq)
+    if (opened?.runs === undefined || opened.runs === opened.segment) return
+    const original = opened.segment
+    opened.segment = opened.runs
+    opened.bytes = fs.statSync(opened.runs.path).size
+    await discard(original)
   }
 
   async close(): Promise<void> {
@@ -288,7 +344,7 @@ export class LmdbJournal implements Journal {
       this.#idle.push(resolve)
       await promise
     }
-    if (this.#poison === undefined) for (const { segment } of this.#chain) await segment.close()
+    if (this.#poison === undefined) for (const opened of this.#chain) await closeBoth(opened)
     if (!this.#options.readOnly) releaseLock(this.#options.directory)
   }
 }
@@ -296,65 +352,17 @@ export class LmdbJournal implements Journal {
 /** The map is preset, so that it never grows: room for the segment, its last commits, and LMDB's copies of pages. */
 const mapBytes = (options: LmdbJournalOptions): number => options.segmentBytes * 4 + 1024 * 1024 * 1024
 
-/** Opens every segment in order. Throws `JournalError`; what was opened before is in `chain`. */
-const openChain = (options: LmdbJournalOptions, chain: Array<Opened>): void => {
-  const names = readDirectory(options.directory).filter((name) => segmentPattern.test(name))
-  names.sort()
-  for (const name of names) {
-    const opened = openSegment(options, name)
-    if (opened === undefined && name === names.at(-1)) return
-    if (opened === undefined) throw new JournalError("UnknownFormat", `${name} has no format version`)
-    const before = chain.at(-1)
-    chain.push(opened)
-    if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
-      throw new JournalError("Gap", `${name} begins at seq ${opened.segment.firstSeq}, expected ${before.nextSeq}`)
-    }
-  }
+const closeBoth = async ({ segment, runs }: Opened): Promise<void> => {
+  await segment.close()
+  if (runs !== undefined && runs !== segment) await runs.close()
 }
 
-const readDirectory = (directory: string): Array<string> => {
-  try {
-    return fs.readdirSync(directory)
-  } catch (error) {
-    throw new JournalError("Io", `cannot read ${directory}: ${describeError(error)}`)
-  }
-}
-
-/** A power cut may forget a file whose directory was not synced, whatever was synced in the file. */
-const syncDirectory = (directory: string): void => {
-  // Windows has no such call.
-  if (process.platform === "win32") return
-  const descriptor = fs.openSync(directory, "r")
-  try {
-    fs.fsyncSync(descriptor)
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
-
-/** Undefined for a file that a crash left before its first page was written. */
-const openSegment = (options: LmdbJournalOptions, name: string): Opened | undefined => {
-  const file = path.join(options.directory, name)
-  if (!isEnvironment(file)) return undefined
-  const segment = LmdbSegment.open(file, { mapBytes: mapBytes(options), readOnly: options.readOnly })
-  if (segment === undefined) return undefined
-  const last = segment.floor(Number.MAX_SAFE_INTEGER)
-  const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
-  // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
-  return { segment, name, nextSeq, bytes: last === undefined ? 0 : fs.statSync(file).size, refs: 0 }
+/** Closes a segment and takes its file away, in steps unless another process reads it: that would read past its end. */
+const discard = async (segment: LmdbSegment): Promise<void> => {
+  const isShared = segment.hasOtherReaders()
+  await segment.close()
+  await (isShared ? fs.promises.rm(segment.path) : unlinkInSteps(segment.path))
+  await fs.promises.rm(lockOf(segment.path), { force: true })
 }
 
 const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-const unlinkInSteps = async (file: string): Promise<void> => {
-  const handle = await fs.promises.open(file, "r+")
-  try {
-    await fs.promises.unlink(file)
-    for (let size = (await handle.stat()).size; size > 0; size -= truncateStepBytes) {
-      await handle.truncate(Math.max(0, size - truncateStepBytes))
-      await new Promise((resolve) => setTimeout(resolve, truncateStepMs))
-    }
-  } finally {
-    await handle.close()
-  }
-}

@@ -39,6 +39,12 @@ const writeU32 = (target: Uint8Array, value: number, at: number): void => {
 /** Raised with each change of what a segment's tables hold. */
 export const segmentFormat = 1
 
+/**
+ * Of a settled segment, which has stripped frames, snapshots, runs under `batches`, and `extents`: pages that tell of
+ * every run. The format stands in it last: a file that has it is complete.
+ */
+export const settledFormat = 2
+
 export interface SegmentOptions {
   readonly mapBytes: number
   readonly readOnly: boolean
@@ -64,6 +70,8 @@ export class LmdbSegment {
   readonly #chunks: Table
   readonly #batches: Table
   readonly #snapshots: Table
+  /** Of a settled segment only. */
+  readonly #extents: Table | undefined
 
   private constructor(path: string, root: RootDatabase<Buffer, string>, meta: Meta, readOnly: boolean) {
     this.path = path
@@ -75,6 +83,7 @@ export class LmdbSegment {
     this.#chunks = table("chunks", true)
     this.#batches = table("batches", false)
     this.#snapshots = table("snapshots", true)
+    this.#extents = meta.format === settledFormat ? table("extents", false) : undefined
   }
 
   static create(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
@@ -86,6 +95,16 @@ export class LmdbSegment {
     return segment
   }
 
+  /** For a settled segment: to be filled, then `complete`. */
+  static createSettled(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
+    const root = openRoot(path, { mapBytes, readOnly: false })
+    return new LmdbSegment(path, root, { format: settledFormat, firstSeq }, false)
+  }
+
+  get isSettled(): boolean {
+    return this.#extents !== undefined
+  }
+
   /** Undefined for a file whose creation a crash cut short. Throws `JournalError` "UnknownFormat". */
   static open(path: string, options: SegmentOptions): LmdbSegment | undefined {
     const root = openRoot(path, options)
@@ -95,11 +114,11 @@ export class LmdbSegment {
       return undefined
     }
     const meta = readMeta(bytes)
-    if (meta?.format !== segmentFormat) {
+    if (meta?.format !== segmentFormat && meta?.format !== settledFormat) {
       void root.close()
       throw new JournalError(
         "UnknownFormat",
-        `${path} has format ${meta?.format}; this version reads format ${segmentFormat}`
+        `${path} has format ${meta?.format}; this version reads formats ${segmentFormat} and ${settledFormat}`
       )
     }
     return new LmdbSegment(path, root, meta, options.readOnly)
@@ -175,6 +194,50 @@ export class LmdbSegment {
     const value = copied(this.#snapshots.getBinaryFast({ high: fromSeq, low: index } as never))
     if (value === undefined) return undefined
     return { seq: Number(value.readBigInt64LE(0)), bytes: value.subarray(pageHeadBytes) }
+  }
+
+  /** Of a settled segment: in ascending order of (log id, last offset), as all that settling puts. */
+  putRun(logId: number, lastOffset: number, bytes: Uint8Array): Promise<boolean> {
+    return this.#batches.put({ high: logId, low: lastOffset } as never, asBuffer(bytes), { append: true } as never)
+  }
+
+  putExtents(page: number, bytes: Buffer): Promise<boolean> {
+    return this.#extents!.put({ high: 0, low: page } as never, bytes, { append: true } as never)
+  }
+
+  putFrame(firstSeq: Seq, frame: Buffer): Promise<boolean> {
+    return this.#timeline.put({ high: 0, low: firstSeq } as never, frame, { append: true } as never)
+  }
+
+  /** Copies the page or seal behind `after`, the first one for undefined; tells its key, undefined at the end. */
+  async copySnapshotEntry(source: LmdbSegment, after: Key | undefined): Promise<Key | undefined> {
+    const start =
+      after?.low === sealIndex ? { high: after.high + 1, low: 0 } : after && { ...after, low: after.low + 1 }
+    const range = start === undefined ? { limit: 1 } : { start, limit: 1 }
+    for (const { key, value } of source.#snapshots.getRange(range as never)) {
+      const own = Buffer.from(value)
+      await this.#snapshots.put(key, own)
+      return key as unknown as Key
+    }
+    return undefined
+  }
+
+  /** The last write of a settled segment. */
+  async complete(): Promise<void> {
+    const meta: Meta = { format: settledFormat, firstSeq: this.firstSeq }
+    await this.#root.put("meta", Buffer.from(JSON.stringify(meta)))
+  }
+
+  /** Visits the pages of extents in order. The view is valid during the visit only. */
+  visitExtents(visit: (page: Buffer) => void): void {
+    for (const { value } of this.#extents!.getRange({})) visit(value)
+  }
+
+  /** Whether another process may be reading this file, as a tool beside a server does. */
+  hasOtherReaders(): boolean {
+    this.#root.readerCheck()
+    const pids = [...this.#root.readerList().matchAll(/^ *(\d+) /gm)].map((found) => Number(found[1]))
+    return pids.some((pid) => pid !== process.pid)
   }
 
   close(): Promise<void> {

@@ -90,6 +90,13 @@ export class MemoryJournal implements Journal {
     return found && Buffer.from(found.bytes)
   }
 
+  /** Nothing is settled in memory. */
+  run(): undefined {
+    return undefined
+  }
+
+  visitRuns(): void {}
+
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
     this.#clock.nextTurn(() => {
       const { pages } = this.#rolled()
@@ -132,7 +139,8 @@ export class MemoryJournal implements Journal {
       name: `memory-${segment.firstSeq}`,
       firstSeq: segment.firstSeq,
       nextSeq: nextSeqOf(segment),
-      bytes: segment.bytes
+      bytes: segment.bytes,
+      isSettled: false
     }))
   }
 

@@ -41,6 +41,8 @@ export interface ReplayOptions {
   readonly only?: (id: ActorId) => boolean
   readonly onEvent?: (event: JournaledEvent) => void
   readonly onRecords?: (head: FrameHead, ref: BatchRef) => void
+  /** References before this are not wanted; all that there are by default. */
+  readonly recordsFrom?: Seq
   readonly onMismatch?: (mismatch: Mismatch) => void
   /** Without snapshots: from the oldest event. Only right for a journal that is whole, or to check one. */
   readonly fromStart?: boolean
@@ -84,8 +86,9 @@ export class Replay {
       throw new JournalError("Gap", `no snapshot before seq ${endSeq}, and the journal begins at ${journal.firstSeq}`)
     }
     for (const page of snapshot?.pages ?? []) this.#load(page)
-    // References are wanted from all frames, states only behind the snapshot.
-    const fromSeq = this.#options.onRecords === undefined ? foldFrom : journal.firstSeq
+    // References may be wanted from frames that the snapshot already covers.
+    const recordsFrom = this.#options.recordsFrom ?? journal.firstSeq
+    const fromSeq = this.#options.onRecords === undefined ? foldFrom : Math.min(foldFrom, recordsFrom)
     let expectedSeq: Seq | undefined
     journal.scan(fromSeq, (frame) => {
       const head = readFrameHead(frame)

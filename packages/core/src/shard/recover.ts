@@ -2,6 +2,7 @@ import type { ActorId } from "../actor/Definition.ts"
 import { partitionId, type LogState } from "../actor/LogEvents.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
 import type { LogStore } from "../storage/LogStore.ts"
+import { LogRecovery } from "../storage/LogRecovery.ts"
 import { Replay } from "./Replay.ts"
 import type { ShardOptions } from "./Shard.ts"
 
@@ -15,7 +16,8 @@ export interface Recovery {
 }
 
 /**
- * States from the newest snapshot and what came after it; `logs`, if given, is filled from every frame kept.
+ * States from the newest snapshot and what came after it; `logs`, if given, is filled from the runs of settled segments
+ * and from every frame of the others.
  * Throws `JournalError`.
  */
 export const recoverShard = (
@@ -23,11 +25,13 @@ export const recoverShard = (
   logs: LogStore | undefined
 ): Recovery => {
   const startedMs = clock.nowMs()
+  const recovery = logs && new LogRecovery(journal, logs)
   const replay = new Replay(
     definitions,
-    logs && { onRecords: (head, ref) => logs.recover(head.firstSeq, head.epoch, ref) }
+    recovery && { recordsFrom: recovery.recordsFrom, onRecords: (head, ref) => recovery.records(head, ref) }
   )
   const { states, events, epoch, snapshotFromSeq, unknownKinds } = replay.run(journal)
+  recovery?.end()
   // A state that is not understood would be missing in the next snapshot, and be lost with its events' segment.
   if (unknownKinds.size > 0) {
     throw new JournalError("UnknownFormat", `actors of unknown kind: ${[...unknownKinds].join(", ")}`)

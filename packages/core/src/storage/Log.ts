@@ -1,3 +1,4 @@
+import type { Extent } from "../journal/Extent.ts"
 import type { BatchRef } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { LogIndex } from "./LogIndex.ts"
@@ -19,6 +20,13 @@ export class Log {
   append(frameSeq: Seq, epoch: number, ref: BatchRef): void {
     this.index.add(frameSeq, epoch, ref)
     this.highWatermark = ref.baseOffset + ref.count
+  }
+
+  /** From now on the records of the segment from `fromSeq` to `endSeq` are read from these runs. */
+  settle(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): void {
+    // What expired since the runs were written has no references any more.
+    const isReachable = ({ baseOffset, count }: Extent) => baseOffset + count > this.startOffset
+    this.index.replace(fromSeq, endSeq, extents.filter(isReachable))
   }
 
   moveStart(offset: number): void {

@@ -1,7 +1,11 @@
+import type { Extent } from "../journal/Extent.ts"
 import type { BatchRef, Place } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 
-/** Where a commit's records of one partition are, as `LogIndex` keeps it. */
+/**
+ * Where a commit's records of one partition are, as `LogIndex` keeps it; or a run of a settled segment, whose `frameSeq`
+ * is the segment's first, and whose `position` is as in `Extent`.
+ */
 export interface Located {
   readonly frameSeq: Seq
   readonly baseOffset: number
@@ -22,8 +26,14 @@ const referenceBytes = 56
 const floats = referenceBytes / 8
 const words = referenceBytes / 4
 const firstWord = 8
-const places: ReadonlyArray<Place> = ["frame", "chunk", "value"]
+const places: ReadonlyArray<Place> = ["frame", "chunk", "value", "run"]
 const capacityMin = 8
+/** A buffer of which less than this share is used gives way to a smaller one when a segment was settled. */
+const usedShareMin = 1 / 4
+
+/** What the first batch there takes at most, as readers get it, but for the header of one that the server builds. */
+export const batchBytesMax = ({ place, position, byteLength }: Located): number =>
+  place === "run" ? position : byteLength
 
 /**
  * The references of one partition in offset order, 56 bytes each: found by a binary search (0.1 µs),
@@ -63,13 +73,18 @@ export class LogIndex {
     return this.#word[(this.#head + i) * words + firstWord + 1]!
   }
 
+  #frameSeq(i: number): Seq {
+    return this.#float[(this.#head + i) * floats + 1]!
+  }
+
   add(frameSeq: Seq, epoch: number, ref: BatchRef): void {
-    const at = this.#head + this.#count
-    if ((at + 1) * floats > this.#float.length) {
-      this.#grow()
-      this.add(frameSeq, epoch, ref)
-      return
-    }
+    if ((this.#head + this.#count + 1) * floats > this.#float.length) this.#resize(this.#count * 2)
+    this.#put(this.#count++, frameSeq, epoch, ref)
+    this.byteLength += ref.byteLength
+  }
+
+  #put(i: number, frameSeq: Seq, epoch: number, ref: BatchRef): void {
+    const at = this.#head + i
     const f = at * floats
     const w = at * words + firstWord
     this.#float[f] = ref.baseOffset
@@ -82,13 +97,11 @@ export class LogIndex {
     this.#word[w + 3] = ref.position
     this.#word[w + 4] = (ref.chunk << 4) | (places.indexOf(ref.place) << 1) | (ref.verbatim ? 1 : 0)
     this.#word[w + 5] = epoch
-    this.#count++
-    this.byteLength += ref.byteLength
   }
 
-  /** Doubles the room, and moves the references to its beginning. */
-  #grow(): void {
-    const float = new Float64Array(Math.max(capacityMin, this.#count * 2) * floats)
+  /** Makes room for `count` references, and moves those that there are to its beginning. */
+  #resize(count: number): void {
+    const float = new Float64Array(Math.max(capacityMin, count) * floats)
     float.set(this.#float.subarray(this.#head * floats, (this.#head + this.#count) * floats))
     this.#head = 0
     this.#float = float
@@ -149,6 +162,39 @@ export class LogIndex {
     let i = 0
     while (i < this.#count && left - this.#byteLength(i) >= bytes) left -= this.#byteLength(i++)
     return i
+  }
+
+  /** The first reference of a commit at or after `seq`; `count` if there is none. */
+  findSeq(seq: Seq): number {
+    let low = 0
+    let high = this.#count
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#frameSeq(middle) >= seq) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  /**
+   * Puts the runs of the settled segment from `fromSeq` to `endSeq` in the place of its references, which must be at
+   * least as many. Only what lies before them is moved: segments that were settled earlier, so it is little.
+   */
+  replace(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): void {
+    const first = this.findSeq(fromSeq)
+    const end = this.findSeq(endSeq)
+    const gone = end - first - extents.length
+    if (gone < 0) throw new RangeError(`${extents.length} runs for ${end - first} references`)
+    for (let i = first; i < end; i++) this.byteLength -= this.#byteLength(i)
+    const head = this.#head * floats
+    this.#float.copyWithin(head + gone * floats, head, head + first * floats)
+    this.#head += gone
+    this.#count -= gone
+    extents.forEach((extent, i) => {
+      this.#put(first + i, fromSeq, extent.epoch, extent)
+      this.byteLength += extent.byteLength
+    })
+    if (this.#count * floats < this.#float.length * usedShareMin) this.#resize(Math.ceil(this.#count * 1.5))
   }
 
   /** Forgets the references that lie wholly below `offset`: nobody may read them any more. */

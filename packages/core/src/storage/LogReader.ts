@@ -4,6 +4,7 @@ import * as RecordBatch from "../RecordBatch.ts"
 import { RecordReader, RecordsBuilder } from "../Record.ts"
 import type { Log } from "./Log.ts"
 import type { Located } from "./LogIndex.ts"
+import { batchesOfRun } from "./runs.ts"
 import type { Tail } from "./Tail.ts"
 
 export type OffsetAndTimestamp = RecordBatch.OffsetAndTimestamp
@@ -31,11 +32,22 @@ export class LogReader {
    */
   read(log: Log, offset: number, bytesMax: number): Array<Uint8Array> {
     const { index } = log
+    const fromOffset = Math.max(offset, log.startOffset)
     const batches: Array<Uint8Array> = []
     let bytes = 0
-    let at = index.find(Math.max(offset, log.startOffset))
+    let at = index.find(fromOffset)
     while (at < index.count) {
       const first = index.at(at)
+      if (first.place === "run") {
+        for (const batch of batchesOfRun(this.#bytes(log, first), first, fromOffset)) {
+          if (batches.length > 0 && bytes + batch.length > bytesMax) return batches
+          batches.push(batch)
+          bytes += batch.length
+        }
+        at++
+        if (bytes >= bytesMax) return batches
+        continue
+      }
       const isBatch = first.verbatim || first.place === "value"
       const batchBytes = first.byteLength + (isBatch ? 0 : RecordBatch.batchHeaderBytes)
       if (batches.length > 0 && bytes + batchBytes > bytesMax) break
@@ -52,7 +64,13 @@ export class LogReader {
 
   /** Whether the run goes on the batch that `first` began and that ends before `nextOffset`. */
   #continues(run: Located, first: Located, nextOffset: number): boolean {
-    return !run.verbatim && run.place !== "value" && run.epoch === first.epoch && run.baseOffset === nextOffset
+    return (
+      !run.verbatim &&
+      run.place !== "value" &&
+      run.place !== "run" &&
+      run.epoch === first.epoch &&
+      run.baseOffset === nextOffset
+    )
   }
 
   #single(log: Log, run: Located): Uint8Array {
@@ -106,8 +124,9 @@ export class LogReader {
     log: Log,
     { frameSeq, baseOffset, count, place, chunk, position, byteLength }: Located
   ): Uint8Array | undefined {
-    const recent = this.#tail.get(frameSeq)
     const lastOffset = baseOffset + count - 1
+    if (place === "run") return this.#journal.run(frameSeq, log.id, lastOffset)
+    const recent = this.#tail.get(frameSeq)
     if (place === "value") {
       const isWanted = (b: { logId: number; lastOffset: number }) => b.logId === log.id && b.lastOffset === lastOffset
       return recent ? recent.batches.find(isWanted)?.bytes : this.#journal.batch(frameSeq, log.id, lastOffset)
@@ -126,8 +145,10 @@ export class LogReader {
   offsetForTimestamp(log: Log, timestampMs: number): OffsetAndTimestamp | undefined {
     for (let at = log.index.findTimestamp(timestampMs); at < log.index.count; at++) {
       if (log.index.at(at).maxTimestampMs < timestampMs) continue
-      const found = firstFrom(this.#batchOf(log, log.index.at(at)), log.startOffset, timestampMs)
-      if (found !== undefined) return found
+      for (const batch of this.#batchesOf(log, log.index.at(at))) {
+        const found = firstFrom(batch, log.startOffset, timestampMs)
+        if (found !== undefined) return found
+      }
     }
     return undefined
   }
@@ -137,16 +158,25 @@ export class LogReader {
     const { index, startOffset } = log
     if (index.count === 0) return undefined
     // Only the first batch may have records below the start, its newest one among them.
-    const ofFirst = newestFrom(this.#batchOf(log, index.at(0)), startOffset)
+    let ofFirst: OffsetAndTimestamp | undefined
+    for (const batch of this.#batchesOf(log, index.at(0))) {
+      const newest = newestFrom(batch, startOffset)
+      if (newest !== undefined && newest.timestampMs > (ofFirst?.timestampMs ?? -Infinity)) ofFirst = newest
+    }
     const at = index.findMaxTimestamp(1)
     if (at < 0) return ofFirst
     const run = index.at(at)
     if (ofFirst !== undefined && ofFirst.timestampMs >= run.maxTimestampMs) return ofFirst
-    return firstFrom(this.#batchOf(log, run), startOffset, run.maxTimestampMs)
+    for (const batch of this.#batchesOf(log, run)) {
+      const found = firstFrom(batch, startOffset, run.maxTimestampMs)
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 
-  #batchOf(log: Log, run: Located): Uint8Array {
-    return run.verbatim || run.place === "value" ? this.#bytes(log, run) : this.#single(log, run)
+  #batchesOf(log: Log, run: Located): Iterable<Uint8Array> {
+    if (run.place === "run") return batchesOfRun(this.#bytes(log, run), run, log.startOffset)
+    return [run.verbatim || run.place === "value" ? this.#bytes(log, run) : this.#single(log, run)]
   }
 }
 

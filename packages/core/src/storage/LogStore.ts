@@ -1,5 +1,6 @@
 import { partitionKind, logIdOf, type LogEvent, type LogState } from "../actor/LogEvents.ts"
 import { kindOf, type ActorId } from "../actor/Definition.ts"
+import type { Extent } from "../journal/Extent.ts"
 import type { BatchRef } from "../journal/Frame.ts"
 import type { Commit, Journal, Seq } from "../journal/Journal.ts"
 import { Log } from "./Log.ts"
@@ -44,6 +45,25 @@ export class LogStore {
 
   recover(frameSeq: Seq, epoch: number, ref: BatchRef): void {
     this.log(ref.logId).append(frameSeq, epoch, ref)
+  }
+
+  /** A run of the settled segment that begins at `segmentSeq`, in the order of segments and offsets. */
+  recoverRun(segmentSeq: Seq, extent: Extent): void {
+    this.log(extent.logId).append(segmentSeq, extent.epoch, extent)
+  }
+
+  /** The logs that have records in the commits from `fromSeq` to `endSeq`, by log id, with their start offsets. */
+  startOffsets(fromSeq: Seq, endSeq: Seq): Array<readonly [logId: number, startOffset: number]> {
+    const found: Array<readonly [number, number]> = []
+    for (const { id, index, startOffset } of this.#logs.values()) {
+      if (index.findSeq(fromSeq) < index.findSeq(endSeq)) found.push([id, startOffset])
+    }
+    return found.sort(([a], [b]) => a - b)
+  }
+
+  /** Readers of this log go over to the runs of a settled segment; nothing if the log was deleted. */
+  settle(logId: number, fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): void {
+    this.#logs.get(logId)?.settle(fromSeq, endSeq, extents)
   }
 
   /** What a replay knows of a partition that its references do not tell. */

@@ -96,6 +96,7 @@ describe("a frame", () => {
   it("is read from these bytes", () => {
     const frame = Buffer.from(goldenHex, "hex")
     expect(readFrameHead(frame)).toEqual({
+      format: 1,
       kind: 0,
       chunks: 0,
       epoch: 7,
@@ -137,7 +138,7 @@ describe("a frame", () => {
       expect(() => readFrame(frame.subarray(0, length), {})).toThrow(JournalError)
     }
     expect(() => readFrame(Buffer.concat([frame, Buffer.of(0)]), {})).toThrow(JournalError)
-    frame[4] = 2
+    frame[4] = 4
     frame.writeUInt32LE(crc32c(frame.subarray(4)), 0)
     expect(() => readFrame(frame, {})).toThrow(expect.objectContaining({ reason: "UnknownFormat" }))
   })

@@ -1,6 +1,7 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { Log } from "@logbrook/core/storage/Log"
+import { batchBytesMax } from "@logbrook/core/storage/LogIndex"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { checkLeaderEpoch, endOfEpoch, type EpochEnd } from "./leaderEpochs.ts"
 
@@ -72,13 +73,13 @@ export class FetchPartition {
     return this.#countedBytes
   }
 
-  /** What the batch at the fetch offset has at least; 0 if there is nothing to read. */
+  /** What the batch at the fetch offset has, but for the header of one that the server builds; 0 if there is nothing to read. */
   nextBatchBytes(): number {
     const { log } = this
     if (log === undefined || this.currentError() !== KafkaError.NONE) return 0
     if (this.divergingEpoch() !== undefined) return 0
     const at = log.index.find(this.asked.fetchOffset)
-    return at < log.index.count ? log.index.at(at).byteLength : 0
+    return at < log.index.count ? batchBytesMax(log.index.at(at)) : 0
   }
 
   onAppend(wake: () => void): () => void {

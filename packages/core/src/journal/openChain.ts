@@ -1,0 +1,63 @@
+import * as fs from "node:fs"
+import { readFrameHead } from "./Frame.ts"
+import { JournalError, type Seq } from "./Journal.ts"
+import { isEnvironment } from "./lmdbHeader.ts"
+import { LmdbSegment } from "./LmdbSegment.ts"
+import { removeEnvironment, removeTemporaries, segmentFiles, segmentIndexes, segmentName } from "./segmentFiles.ts"
+
+/** One segment of the chain. */
+export interface Opened {
+  /** The original, or once it was given up the settled file. */
+  segment: LmdbSegment
+  /** The settled file, if there is one. */
+  runs: LmdbSegment | undefined
+  readonly index: number
+  nextSeq: Seq
+  bytes: number
+  refs: number
+}
+
+export interface OpenOptions {
+  readonly directory: string
+  readonly readOnly: boolean
+  readonly mapBytes: number
+}
+
+/**
+ * Opens every segment in order; a writer also clears away what crashes left of settlings.
+ * Throws `JournalError`; what was opened before is in `chain`.
+ */
+export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
+  if (!options.readOnly) removeTemporaries(options.directory)
+  const indexes = segmentIndexes(options.directory)
+  for (const index of indexes) {
+    const opened = openSegment(options, index)
+    if (opened === undefined && index === indexes.at(-1)) return
+    if (opened === undefined) throw new JournalError("UnknownFormat", `${segmentName(index)} has no format version`)
+    const before = chain.at(-1)
+    chain.push(opened)
+    if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
+      throw new JournalError(
+        "Gap",
+        `${segmentName(index)} begins at seq ${opened.segment.firstSeq}, expected ${before.nextSeq}`
+      )
+    }
+  }
+}
+
+/** Undefined for a file that a crash left before its first page was written. */
+const openSegment = (options: OpenOptions, index: number): Opened | undefined => {
+  const { original, settled } = segmentFiles(options.directory, index)
+  // Asked for now: beside a server the original may have gone since the directory was read.
+  const isSettled = fs.existsSync(settled)
+  const file = isSettled ? settled : original
+  if (!isEnvironment(file)) return undefined
+  const segment = LmdbSegment.open(file, { mapBytes: options.mapBytes, readOnly: options.readOnly || isSettled })
+  if (segment === undefined) return undefined
+  if (isSettled && !options.readOnly) removeEnvironment(original)
+  const last = segment.floor(Number.MAX_SAFE_INTEGER)
+  const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
+  // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
+  const bytes = last === undefined ? 0 : fs.statSync(file).size
+  return { segment, runs: isSettled ? segment : undefined, index, nextSeq, bytes, refs: 0 }
+}

@@ -1,0 +1,41 @@
+import { zstdDecompressSync } from "node:zlib"
+import { defaultLimits } from "../Limits.ts"
+import { JournalError } from "../journal/Journal.ts"
+import * as RecordBatch from "../RecordBatch.ts"
+import type { Located } from "./LogIndex.ts"
+
+/** The server's own batches: no producer had a say in how well they compress. */
+const plainBytesMax = 4 * defaultLimits.decompressedBytesMax
+
+/**
+ * Batches that the server built are compressed where they lie and go out plain: not every client has zstd, none has asked
+ * for it, and it costs 0.1 µs a record.
+ */
+const plain = (batch: Uint8Array): Uint8Array => {
+  if (RecordBatch.compression(batch) === "none") return batch
+  const records = zstdDecompressSync(batch.subarray(RecordBatch.batchHeaderBytes), { maxOutputLength: plainBytesMax })
+  const fields: RecordBatch.BatchFields = {
+    baseOffset: RecordBatch.baseOffset(batch),
+    partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),
+    count: RecordBatch.count(batch),
+    baseTimestampMs: RecordBatch.baseTimestamp(batch),
+    maxTimestampMs: RecordBatch.maxTimestamp(batch)
+  }
+  return RecordBatch.buildBatch(fields, records)
+}
+
+/** A run's batches from the one that holds `fromOffset`, as readers get them. Throws `JournalError` "Corrupt". */
+export function* batchesOfRun(bytes: Uint8Array, run: Located, fromOffset: number): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes.length;) {
+    const length = bytes.length - at > RecordBatch.batchHeaderBytes ? RecordBatch.batchBytes(bytes, at) : 0
+    if (length < RecordBatch.batchHeaderBytes || at + length > bytes.length) {
+      throw new JournalError(
+        "Corrupt",
+        `the run at offset ${run.baseOffset} (seq ${run.frameSeq}) is not whole batches`
+      )
+    }
+    const batch = bytes.subarray(at, at + length)
+    if (RecordBatch.lastOffset(batch) >= fromOffset) yield run.verbatim ? batch : plain(batch)
+    at += length
+  }
+}
