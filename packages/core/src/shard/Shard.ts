@@ -68,6 +68,7 @@ export class Shard {
   #armed = false
   #disarmPacing: (() => void) | undefined
   #running = false
+  #isHeld = false
   #onFault: ((defect: unknown) => void) | undefined
   #poisoned = false
   readonly #whenSettled: Array<() => void> = []
@@ -180,6 +181,12 @@ export class Shard {
     this.#restarts.clear()
   }
 
+  /** While held nothing is decided and nothing appended: the intake fills, and its callers wait for room. */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld
+    this.#schedule()
+  }
+
   /** False: full from now on. What was given is accepted all the same; wait with `whenRoom` before giving more. */
   offer(ask: Ask): boolean {
     this.#intake.asks.push(ask)
@@ -221,7 +228,7 @@ export class Shard {
 
   /** A turn begins at once if the last commit is a while ago or much waits; else it waits for company. */
   #schedule(): void {
-    if (this.#armed || !this.#running || this.#intake.isEmpty || this.#poisoned) return
+    if (this.#armed || this.#isHeld || !this.#running || this.#intake.isEmpty || this.#poisoned) return
     const { commitsInFlightMax, commitInFlightBytesMax, commitPacingBytesMax, commitPacingMs } = this.#options.limits
     if (this.#commitsInFlight >= commitsInFlightMax || this.#inFlightBytes >= commitInFlightBytesMax) return
     const waitMs = this.#lastCommitMs + commitPacingMs - this.#options.clock.nowMs()

@@ -23,10 +23,10 @@ export class Log {
   }
 
   /** From now on the records of the segment from `fromSeq` to `endSeq` are read from these runs. */
-  settle(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): void {
+  settle(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): number {
     // What expired since the runs were written has no references any more.
     const isReachable = ({ baseOffset, count }: Extent) => baseOffset + count > this.startOffset
-    this.index.replace(fromSeq, endSeq, extents.filter(isReachable))
+    return this.index.replace(fromSeq, endSeq, extents.filter(isReachable))
   }
 
   moveStart(offset: number): void {

@@ -178,9 +178,9 @@ export class LogIndex {
 
   /**
    * Puts the runs of the settled segment from `fromSeq` to `endSeq` in the place of its references, which must be at
-   * least as many. Only what lies before them is moved: segments that were settled earlier, so it is little.
+   * least as many; tells how many they were. Only what lies before them is moved: segments that were settled earlier, so it is little.
    */
-  replace(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): void {
+  replace(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): number {
     const first = this.findSeq(fromSeq)
     const end = this.findSeq(endSeq)
     const gone = end - first - extents.length
@@ -195,6 +195,7 @@ export class LogIndex {
       this.byteLength += extent.byteLength
     })
     if (this.#count * floats < this.#float.length * usedShareMin) this.#resize(Math.ceil(this.#count * 1.5))
+    return end - first
   }
 
   /** Forgets the references that lie wholly below `offset`: nobody may read them any more. */

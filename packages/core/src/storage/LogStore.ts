@@ -61,9 +61,9 @@ export class LogStore {
     return found.sort(([a], [b]) => a - b)
   }
 
-  /** Readers of this log go over to the runs of a settled segment; nothing if the log was deleted. */
-  settle(logId: number, fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): void {
-    this.#logs.get(logId)?.settle(fromSeq, endSeq, extents)
+  /** Readers of this log go over to the runs of a settled segment; tells how many references gave way. */
+  settle(logId: number, fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): number {
+    return this.#logs.get(logId)?.settle(fromSeq, endSeq, extents) ?? 0
   }
 
   /** What a replay knows of a partition that its references do not tell. */

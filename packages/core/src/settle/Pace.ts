@@ -1,0 +1,28 @@
+import type { Clock } from "../Clock.ts"
+
+/** Lets a worker rest, so that it takes a bounded share of the processor and of the disk from those whose disk it is. */
+export class Pace {
+  readonly #clock: Clock
+  readonly #sliceMs: number
+  readonly #restShare: number
+  #sinceMs: number
+
+  /** Works for `sliceMs` at a time; rests for `restShare` times as long as it worked. */
+  constructor(clock: Clock, sliceMs: number, restShare: number) {
+    this.#clock = clock
+    this.#sliceMs = sliceMs
+    this.#restShare = restShare
+    this.#sinceMs = clock.nowMs()
+  }
+
+  /** Between two small pieces of work. */
+  async step(): Promise<void> {
+    const workedMs = this.#clock.nowMs() - this.#sinceMs
+    if (workedMs < this.#sliceMs) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (this.#restShare === 0) this.#clock.nextTurn(resolve)
+    else this.#clock.after(Math.ceil(workedMs * this.#restShare), resolve)
+    await promise
+    this.#sinceMs = this.#clock.nowMs()
+  }
+}

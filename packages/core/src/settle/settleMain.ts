@@ -1,0 +1,31 @@
+/**
+ * Settles one segment in a process of its own: whatever it takes of processor and memory, the journal's event loop and its
+ * collector do not see. The job comes as a message, the outcome goes as one; without its parent it ends.
+ */
+import * as os from "node:os"
+import { systemClock } from "../Clock.ts"
+import { JournalError } from "../journal/Journal.ts"
+import type { SettleOutcome } from "./childProcess.ts"
+import { Pace } from "./Pace.ts"
+import { settleSegment, type SettleJob } from "./settleSegment.ts"
+
+const sliceMs = 4
+const restShare = 1
+
+const outcomeOf = async (job: SettleJob): Promise<SettleOutcome> => {
+  try {
+    const settled = await settleSegment(job, { pace: new Pace(systemClock, sliceMs, restShare) })
+    return { _tag: "Settled", ...settled }
+  } catch (error) {
+    const isRefused = error instanceof JournalError && error.reason !== "Io"
+    const detail = error instanceof Error ? error.message : String(error)
+    return { _tag: isRefused ? "Refused" : "Failed", detail }
+  }
+}
+
+// Before the first file operation, so that the threads that serve those inherit it.
+os.setPriority(os.constants.priority.PRIORITY_LOW)
+process.on("disconnect", () => process.exit(1))
+process.once("message", (job: SettleJob) => {
+  void outcomeOf(job).then((outcome) => process.send!(outcome, () => process.disconnect()))
+})

@@ -1,0 +1,136 @@
+import type { Codec } from "@logbrook/core/Compression"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import type { RecordContent } from "../support/commits.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { History, inProcess } from "./History.ts"
+
+type Step =
+  | { readonly _tag: "run"; readonly logId: number; readonly records: ReadonlyArray<RecordContent> }
+  | {
+      readonly _tag: "batch"
+      readonly logId: number
+      readonly records: ReadonlyArray<RecordContent>
+      readonly codec: Codec | "none"
+    }
+  | { readonly _tag: "many"; readonly bytes: number }
+  | { readonly _tag: "flush" }
+  | { readonly _tag: "count"; readonly n: number }
+  | { readonly _tag: "start"; readonly logId: number; readonly share: number }
+  | { readonly _tag: "delete"; readonly logId: number }
+  | { readonly _tag: "roll" }
+  | { readonly _tag: "settle" }
+  | { readonly _tag: "restart" }
+
+const fromMs = 1_800_000_000_000
+const text = fc.string({ maxLength: 12 })
+const value = fc.oneof<Array<fc.WeightedArbitrary<string | null>>>(
+  { weight: 8, arbitrary: fc.option(text) },
+  { weight: 2, arbitrary: fc.nat(9000).map((length) => "v".repeat(length)) }
+)
+const record: fc.Arbitrary<RecordContent> = fc.record({
+  key: fc.option(text),
+  value,
+  timestampMs: fc.oneof(
+    fc.nat(1000).map((ms) => fromMs + ms),
+    fc.nat(2 ** 41)
+  ),
+  headers: fc.array(fc.tuple<[string, string | null]>(text, fc.option(text)), { maxLength: 2 })
+})
+const records = fc.array(record, { minLength: 1, maxLength: 8 })
+const logId = fc.integer({ min: 1, max: 3 })
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ _tag: fc.constant("run" as const), logId, records }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      _tag: fc.constant("batch" as const),
+      logId,
+      records,
+      codec: fc.constantFrom("none", "gzip", "snappy", "lz4", "zstd")
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ _tag: fc.constant("many" as const), bytes: fc.integer({ min: 1000, max: 3000 }) })
+  },
+  { weight: 8, arbitrary: fc.constant({ _tag: "flush" as const }) },
+  { weight: 3, arbitrary: fc.record({ _tag: fc.constant("count" as const), n: fc.nat(9) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      _tag: fc.constant("start" as const),
+      logId,
+      share: fc.double({ min: 0, max: 1, noNaN: true })
+    })
+  },
+  { weight: 1, arbitrary: fc.constant({ _tag: "delete" as const, logId: 9 }) },
+  { weight: 2, arbitrary: fc.constant({ _tag: "roll" as const }) },
+  { weight: 2, arbitrary: fc.constant({ _tag: "settle" as const }) },
+  { weight: 1, arbitrary: fc.constant({ _tag: "restart" as const }) }
+)
+
+const take = async (history: History, each: Step): Promise<void> => {
+  switch (each._tag) {
+    case "run":
+      return history.run(each.logId, each.records)
+    case "batch":
+      return history.batch(each.logId, each.records, each.codec)
+    case "many":
+      // More than a frame takes: these lie in chunks.
+      for (let id = 10; id < 30; id++) {
+        history.run(id, [{ key: null, value: "m".repeat(each.bytes), timestampMs: fromMs }])
+      }
+      return history.flush()
+    case "count":
+      return history.count(each.n)
+    case "start":
+      return history.moveStart(each.logId, Math.floor(each.share * (history.kept.get(each.logId)?.length ?? 0)))
+    case "delete":
+      history.run(each.logId, [{ key: null, value: "gone", timestampMs: fromMs }])
+      return history.deleteLog(each.logId)
+    case "flush":
+      return history.flush()
+    case "roll":
+      return history.roll()
+    case "settle":
+      expect(await history.settle()).toEqual([])
+      return undefined
+    case "restart":
+      return history.restart()
+  }
+}
+
+describe("a journal whose segments are settled", () => {
+  it("reads as before, from any offset, and replays equal; also after a restart", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 10, maxLength: 40, size: "max" }),
+        fc.constantFrom(1, 5000, 1e9),
+        async (steps, bytesMax) => {
+          const history = await History.open(temporaryDirectory())
+          for (const each of steps) await take(history, each)
+          await history.flush()
+          await history.roll()
+          history.check(bytesMax)
+          const before = history.replay()
+          expect(before.mismatches).toBe(0)
+          // Also while some logs are read from the original and some from the runs.
+          expect(await history.settle(inProcess(), () => history.check(bytesMax))).toEqual([])
+          expect(history.unsettled).toBe(0)
+          history.check(bytesMax)
+          expect(history.replay()).toEqual(before)
+          const settled = history.journal.segments().filter(({ isSettled }) => isSettled).length
+          await history.restart()
+          expect(history.journal.segments().filter(({ isSettled }) => isSettled)).toHaveLength(settled)
+          history.check(bytesMax)
+          expect(history.harness.defects).toEqual([])
+          history.harness.expectReplayIsLive()
+          await history.close()
+        }
+      ),
+      { numRuns: 25 }
+    )
+  }, 120_000)
+})
