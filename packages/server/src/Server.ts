@@ -26,6 +26,7 @@ import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
 import { Retention } from "./Retention.ts"
 import { watchCommits } from "./serverMetrics.ts"
+import { startSettling } from "./settling.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
 import { version } from "./version.ts"
 
@@ -163,6 +164,14 @@ const keepRetention = (broker: Broker): Effect.Effect<void, never, Scope.Scope> 
     )
   )
 
+const keepSettling = (broker: Broker, journal: LmdbJournal): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.sync(() => startSettling(broker, journal)),
+      (settler) => Effect.promise(() => settler.stop())
+    )
+  )
+
 /** The shard's fiber, whose end is the server's end. */
 const runShard = ({ shard, log }: Broker, dying: Dying) =>
   Effect.gen(function* () {
@@ -209,6 +218,7 @@ const server = (config: Config, log: Log, dying: Dying) =>
     yield* watchDisk(broker)
     yield* runShard(broker, dying)
     yield* keepRetention(broker)
+    if (config.journal.settle) yield* keepSettling(broker, journal)
     const readiness: Readiness = { isDraining: false }
     const ports = yield* listenAll(config, broker, journal, readiness, notices)
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))

@@ -4,14 +4,15 @@ import type { Clock } from "../Clock.ts"
 export class Pace {
   readonly #clock: Clock
   readonly #sliceMs: number
-  readonly #restShare: number
+  /** For each millisecond of work, as many of rest; may change at any time. */
+  restShare: number
   #sinceMs: number
 
-  /** Works for `sliceMs` at a time; rests for `restShare` times as long as it worked. */
+  /** Works for `sliceMs` at a time. */
   constructor(clock: Clock, sliceMs: number, restShare: number) {
     this.#clock = clock
     this.#sliceMs = sliceMs
-    this.#restShare = restShare
+    this.restShare = restShare
     this.#sinceMs = clock.nowMs()
   }
 
@@ -20,8 +21,8 @@ export class Pace {
     const workedMs = this.#clock.nowMs() - this.#sinceMs
     if (workedMs < this.#sliceMs) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    if (this.#restShare === 0) this.#clock.nextTurn(resolve)
-    else this.#clock.after(Math.ceil(workedMs * this.#restShare), resolve)
+    if (this.restShare === 0) this.#clock.nextTurn(resolve)
+    else this.#clock.after(Math.ceil(workedMs * this.restShare), resolve)
     await promise
     this.#sinceMs = this.#clock.nowMs()
   }

@@ -105,6 +105,7 @@ export class Settler {
   #hold(isHeld: boolean): void {
     if (isHeld === this.#isHolding) return
     this.#isHolding = isHeld
+    this.#work?.hurry(isHeld)
     this.#options.onHold(isHeld)
   }
 
@@ -148,6 +149,7 @@ export class Settler {
     if (files === undefined) return { _tag: "Failed", detail: "the segment is gone" }
     this.#work = work({ ...files, startOffsets: logs.startOffsets(firstSeq, nextSeq) })
     this.#workSeq = firstSeq
+    if (this.#isHolding) this.#work.hurry(true)
     const outcome = await this.#work.done
     this.#work = undefined
     this.#options.at?.("written")

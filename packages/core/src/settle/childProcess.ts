@@ -1,5 +1,6 @@
 import { fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import type { SettleOrder } from "./settleMain.ts"
 import type { Settled, SettleJob } from "./settleSegment.ts"
 
 export type SettleOutcome =
@@ -12,6 +13,7 @@ export type SettleOutcome =
 export interface SettleWork {
   /** Never rejects. */
   readonly done: Promise<SettleOutcome>
+  readonly hurry: (isHurried: boolean) => void
   readonly cancel: () => void
 }
 
@@ -36,8 +38,14 @@ export const inChildProcess = (job: SettleJob): SettleWork => {
   child.once("close", (code, signal) => {
     resolve({ _tag: "Failed", detail: `the worker ended (${signal ?? code}) ${said}`.trim() })
   })
-  child.send(job, () => undefined)
-  return { done: promise, cancel: () => void child.kill("SIGKILL") }
+  // A child that is gone tells by its end.
+  const order = (message: SettleOrder): void => void (child.connected && child.send(message, () => undefined))
+  order({ _tag: "Settle", job })
+  return {
+    done: promise,
+    hurry: (isHurried) => order({ _tag: "Hurry", isHurried }),
+    cancel: () => void child.kill("SIGKILL")
+  }
 }
 
 const saidMax = 2000

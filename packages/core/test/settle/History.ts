@@ -1,17 +1,19 @@
 import { systemClock } from "@logbrook/core/Clock"
 import { compress, type Codec } from "@logbrook/core/Compression"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
-import type { Seq } from "@logbrook/core/journal/Journal"
+import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { Pace } from "@logbrook/core/settle/Pace"
-import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
-import { settleSegment, type SettleJob, type SettleStep } from "@logbrook/core/settle/settleSegment"
+import type { SettleWork } from "@logbrook/core/settle/childProcess"
+import type { SettleJob } from "@logbrook/core/settle/settleSegment"
 import { Settler, type SettlerStep } from "@logbrook/core/settle/Settler"
+import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { Replay, type JournaledEvent } from "@logbrook/core/shard/Replay"
 import { encodeRecords, type RecordContent } from "../support/commits.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
+import { makeCounter, ToyPartition } from "../support/toys.ts"
+import { inProcess } from "./inProcess.ts"
 
 export interface Kept extends RecordContent {
   readonly offset: number
@@ -38,23 +40,11 @@ export const recordsIn = (batch: Uint8Array, sent: ReadonlySet<number>): Array<K
   return found
 }
 
-/** Does in this process what a worker does. */
-export const inProcess =
-  (at?: (step: SettleStep) => void) =>
-  (job: SettleJob): SettleWork => {
-    const pace = new Pace(systemClock, 1000, 0)
-    const done = settleSegment(job, at === undefined ? { pace } : { pace, at }).then(
-      (settled): SettleOutcome => ({ _tag: "Settled", ...settled }),
-      (error: Error): SettleOutcome => ({ _tag: "Refused", detail: error.message })
-    )
-    return { done, cancel: () => undefined }
-  }
-
 export const quietLimits = { tailBytesMax: 0, commitInFlightBytesMax: 1e9 }
 
 /** A shard over a journal on disk, with a model of what its logs hold. */
 export class History {
-  readonly directory: string
+  directory: string
   readonly segmentBytes: number
   readonly kept = new Map<number, Array<Kept>>()
   readonly startOffsets = new Map<number, number>()
@@ -97,6 +87,14 @@ export class History {
     await this.flush()
     this.harness.shard.stop()
     await this.journal.close()
+    this.journal = this.#open()
+    this.harness = this.#start()
+    await this.flush()
+  }
+
+  /** The same history in a copy of its directory; this one must be closed. */
+  async reopen(directory: string): Promise<void> {
+    this.directory = directory
     this.journal = this.#open()
     this.harness = this.#start()
     await this.flush()
@@ -226,21 +224,32 @@ export class History {
   }
 
   /** What a replay of the whole journal sees, but for where records lie. */
-  replay(): { states: string; events: string; hashes: number; mismatches: number } {
-    const events: Array<JournaledEvent> = []
-    let mismatches = 0
-    const { states, hashes } = new Replay(this.harness.definitions, {
-      fromStart: true,
-      onEvent: (event) => events.push(event),
-      onMismatch: () => mismatches++
-    }).run(this.journal)
-    const sorted = [...states].sort(([a], [b]) => (a < b ? -1 : 1))
-    return { states: JSON.stringify(sorted), events: JSON.stringify(events), hashes, mismatches }
+  replay(): ReplayView {
+    return replayOf(this.journal)
   }
 
   firstSeqs(): Array<Seq> {
     return this.journal.segments().map(({ firstSeq }) => firstSeq)
   }
+}
+
+export interface ReplayView {
+  readonly states: string
+  readonly events: string
+  readonly hashes: number
+  readonly mismatches: number
+}
+
+export const replayOf = (journal: Journal): ReplayView => {
+  const events: Array<JournaledEvent> = []
+  let mismatches = 0
+  const { states, hashes } = new Replay([ShardActor, makeCounter(), ToyPartition], {
+    fromStart: true,
+    onEvent: (event) => events.push(event),
+    onMismatch: () => mismatches++
+  }).run(journal)
+  const sorted = [...states].sort(([a], [b]) => (a < b ? -1 : 1))
+  return { states: JSON.stringify(sorted), events: JSON.stringify(events), hashes, mismatches }
 }
 
 const flat = ({ offset, key, value, timestampMs, headers, crc }: Kept) => [

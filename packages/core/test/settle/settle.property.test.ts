@@ -3,7 +3,8 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { History, inProcess } from "./History.ts"
+import { History } from "./History.ts"
+import { inProcess } from "./inProcess.ts"
 
 type Step =
   | { readonly _tag: "run"; readonly logId: number; readonly records: ReadonlyArray<RecordContent> }

@@ -15,6 +15,7 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
   { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (512MB)" },
   { name: "journal-pacing-ms", value: "DURATION", help: "how long a commit may wait for company (5ms)" },
+  { name: "journal-settle", value: "BOOLEAN", help: "rewrite closed files once, compressed (true)" },
   { name: "insecure-listen", value: undefined, help: "listen where others can reach, without authentication" }
 ]
 

@@ -18,7 +18,7 @@ export interface Config {
   /** `advertised`: what Kafka clients are told to connect to; null: where they have connected. */
   readonly kafka: { readonly port: number; readonly advertised: HostPort | null }
   readonly http: { readonly port: number }
-  readonly journal: { readonly segmentBytes: number; readonly pacingMs: number }
+  readonly journal: { readonly segmentBytes: number; readonly pacingMs: number; readonly settle: boolean }
   /** Whole: `listenHost`, `segmentBytesMax` and `commitPacingMs` are `host` and the journal's settings. */
   readonly limits: Limits
   readonly log: { readonly level: LogLevel }

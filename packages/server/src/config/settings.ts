@@ -147,6 +147,12 @@ export const settings: ReadonlyArray<Setting> = [
     "How long a commit may wait for more when the last one began less than this ago; 0 commits at once."
   ),
   setting(
+    "journal.settle",
+    yesOrNo,
+    true,
+    "Rewrite closed files once, in a process beside the server: each partition's records together, compressed."
+  ),
+  setting(
     "log.level",
     oneOf("debug", "info", "warn", "error", "silent"),
     "info",

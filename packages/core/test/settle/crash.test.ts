@@ -1,0 +1,131 @@
+import { execFileSync, spawnSync } from "node:child_process"
+import { cpSync, existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { inChildProcess } from "@logbrook/core/settle/childProcess"
+import { describe, expect, it } from "vitest"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { History, replayOf } from "./History.ts"
+
+const fromMs = 1_800_000_000_000
+const script = fileURLToPath(new URL("./settleAndDie.ts", import.meta.url))
+
+/** Two closed segments with some of everything, and a third one. */
+const write = async (history: History): Promise<void> => {
+  for (let segment = 0; segment < 2; segment++) {
+    for (let i = 0; i < 12; i++) {
+      for (let logId = 1; logId <= 24; logId++) {
+        history.run(logId, [{ key: `k${i}`, value: "v".repeat((i * 131 * logId) % 2500), timestampMs: fromMs + i }])
+      }
+      history.run(1, [{ key: "own", value: "w".repeat(9000), timestampMs: fromMs }])
+      history.batch(2, [{ key: "zstd", value: `sent ${i}`, timestampMs: fromMs }], "zstd")
+      history.count(i)
+      await history.flush()
+    }
+    history.moveStart(3, 5 + segment)
+    await history.roll()
+  }
+  history.run(1, [{ key: "last", value: "written after the roll", timestampMs: fromMs }])
+  await history.flush()
+}
+
+const replayIn = async (directory: string) => {
+  const journal = LmdbJournal.open({ directory, readOnly: true, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+  const replayed = replayOf(journal)
+  await journal.close()
+  return replayed
+}
+
+const settleAndDie = (directory: string, killAt: number) =>
+  spawnSync(process.execPath, ["--conditions=source", script, directory, String(killAt)], { encoding: "utf8" })
+
+describe("a crash while a segment is settled", () => {
+  it("loses nothing, at whatever step", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await write(history)
+    await history.close()
+    const original = history.directory
+    const before = await replayIn(original)
+    expect(before.mismatches).toBe(0)
+    const whole = temporaryDirectory()
+    cpSync(original, whole, { recursive: true })
+    const steps = Number(settleAndDie(whole, 0).stdout)
+    expect(steps).toBeGreaterThan(25)
+    expect(await replayIn(whole)).toEqual(before)
+    const found = new Set<string>()
+    for (let step = 1; step <= steps; step++) {
+      const directory = temporaryDirectory()
+      cpSync(original, directory, { recursive: true })
+      expect(settleAndDie(directory, step).signal).toBe("SIGKILL")
+      expect(await replayIn(directory)).toEqual(before)
+      found.add(
+        readdirSync(directory)
+          .filter((name) => /(tmp|mdb)$/.test(name))
+          .join(" ")
+      )
+      await history.reopen(directory)
+      expect(readdirSync(directory).filter((name) => name.includes(".tmp"))).toEqual([])
+      history.check()
+      expect(await history.settle()).toEqual([])
+      history.check()
+      expect(history.harness.defects).toEqual([])
+      await history.close()
+    }
+    // Before the first file, beside the original, settled beside the original, and settled; of either segment.
+    expect(found.size).toBeGreaterThanOrEqual(6)
+  }, 180_000)
+
+  it("of its worker, killed 30 times, leaves the original as it is", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await write(history)
+    const { journal } = history
+    const firstSeq = journal.firstSeq
+    const { nextSeq } = journal.segments()[0]!
+    const job = () => ({
+      ...journal.settling(firstSeq)!,
+      startOffsets: history.harness.shard.logs.startOffsets(firstSeq, nextSeq)
+    })
+    const startedMs = performance.now()
+    expect((await inChildProcess(job()).done)._tag).toBe("Settled")
+    const tookMs = performance.now() - startedMs
+    let killed = 0
+    for (let i = 0; i < 30; i++) {
+      const work = inChildProcess(job())
+      await sleep((i / 30) * tookMs)
+      work.cancel()
+      if ((await work.done)._tag === "Failed") killed++
+    }
+    expect(killed).toBeGreaterThan(15)
+    history.check()
+    expect(await history.settle(inChildProcess)).toEqual([])
+    expect(history.unsettled).toBe(0)
+    history.check()
+    await history.restart()
+    history.check()
+    await history.close()
+  }, 60_000)
+})
+
+describe("a worker", () => {
+  it("ends when its parent is killed", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await write(history)
+    await history.close()
+    const parent = `
+      import { fork } from "node:child_process"
+      const child = fork(${JSON.stringify(fileURLToPath(new URL("../../src/settle/settleMain.ts", import.meta.url)))}, { execArgv: [] })
+      console.log(child.pid)
+      setTimeout(() => process.kill(process.pid, "SIGKILL"), 500)`
+    let pid = 0
+    try {
+      execFileSync(process.execPath, ["--input-type=module", "-e", parent], { encoding: "utf8" })
+    } catch (error) {
+      pid = Number((error as { stdout: string }).stdout)
+    }
+    expect(pid).toBeGreaterThan(0)
+    for (let i = 0; i < 100 && existsSync(join("/proc", String(pid))); i++) await sleep(50)
+    expect(existsSync(join("/proc", String(pid)))).toBe(false)
+  })
+})

@@ -1,0 +1,40 @@
+/**
+ * Settles the journal in a directory, and kills itself at a step: `settleAndDie.ts DIRECTORY STEP`, the steps of worker
+ * and journal counted from 1 on. Prints how many there were if it lives.
+ */
+import { systemClock } from "@logbrook/core/Clock"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { Settler } from "@logbrook/core/settle/Settler"
+import { recoverShard } from "@logbrook/core/shard/recover"
+import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { LogStore } from "@logbrook/core/storage/LogStore"
+import { makeCounter, ToyPartition } from "../support/toys.ts"
+import { inProcess } from "./inProcess.ts"
+
+const [, , directory, killAt] = process.argv
+let steps = 0
+const at = (): void => {
+  if (++steps === Number(killAt)) process.kill(process.pid, "SIGKILL")
+}
+const journal = LmdbJournal.open({ directory: directory!, readOnly: false, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+const logs = new LogStore(journal, 0, 64 * 1024)
+recoverShard({ journal, definitions: [ShardActor, makeCounter(), ToyPartition], clock: systemClock }, logs)
+const { promise, resolve } = Promise.withResolvers<void>()
+const settler: Settler = new Settler({
+  journal,
+  logs,
+  clock: systemClock,
+  work: inProcess(at),
+  onHold: () => undefined,
+  onSettled: () => settler.unsettled === 0 && resolve(),
+  onFailed: (segment, detail) => {
+    console.error(segment, detail)
+    process.exit(2)
+  },
+  at
+})
+settler.start()
+await promise
+await settler.stop()
+await journal.close()
+console.log(steps)
