@@ -15,7 +15,7 @@ import {
 import { LmdbSegment } from "./LmdbSegment.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
 import { openChain, type Opened } from "./openChain.ts"
-import { lockOf, segmentFiles, segmentName, syncDirectory, unlinkInSteps } from "./segmentFiles.ts"
+import { lockOf, removeEnvironment, segmentFiles, segmentName, syncDirectory, unlinkInSteps } from "./segmentFiles.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
@@ -306,22 +306,22 @@ export class LmdbJournal implements Journal {
   }
 
   /**
-   * Takes the complete settled file over: from now on its runs are read, and a start finds it. The original stays until
+   * Takes over the complete settled file that a worker has written: from now on its runs are read, and a start finds it. The original stays until
    * `releaseOriginal`. False if the segment has been dropped meanwhile. Rejects with `JournalError` or what the file system says.
    */
-  async adoptSettled(firstSeq: Seq): Promise<boolean> {
-    const opened = this.#closed(firstSeq)
-    if (opened === undefined || opened.runs !== undefined) return false
-    const { temporary, settled } = segmentFiles(this.#options.directory, opened.index)
+  async adoptSettled(firstSeq: Seq, temporary: string): Promise<boolean> {
     const runs = LmdbSegment.open(temporary, { mapBytes: mapBytes(this.#options), readOnly: true })
-    if (runs?.isSettled !== true || runs.firstSeq !== firstSeq) {
-      await runs?.close()
-      throw new JournalError("Corrupt", `${temporary} is not complete`)
+    const isComplete = runs?.isSettled === true && runs.firstSeq === firstSeq
+    await runs?.close()
+    if (!isComplete) throw new JournalError("Corrupt", `${temporary} is not complete`)
+    const opened = this.#closed(firstSeq)
+    if (opened === undefined || opened.runs !== undefined) {
+      removeEnvironment(temporary)
+      return false
     }
-    await runs.close()
-    fs.rmSync(lockOf(temporary), { force: true })
-    if (!this.#chain.includes(opened)) return false
+    const { settled } = segmentFiles(this.#options.directory, opened.index)
     fs.renameSync(temporary, settled)
+    fs.rmSync(lockOf(temporary), { force: true })
     syncDirectory(this.#options.directory)
     opened.runs = LmdbSegment.open(settled, { mapBytes: mapBytes(this.#options), readOnly: true })
     return true

@@ -1,7 +1,8 @@
 import type { Clock } from "../Clock.ts"
 import type { Extent } from "../journal/Extent.ts"
 import type { SegmentInfo, Seq } from "../journal/Journal.ts"
-import type { LmdbJournal } from "../journal/LmdbJournal.ts"
+import type { LmdbJournal, Settling } from "../journal/LmdbJournal.ts"
+import { removeEnvironment } from "../journal/segmentFiles.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { SettleOutcome, SettleWork } from "./childProcess.ts"
 import type { Settled, SettleJob } from "./settleSegment.ts"
@@ -45,7 +46,7 @@ export class Settler {
   readonly #options: SettlerOptions
   readonly #tries = new Map<Seq, number>()
   readonly #givenUp = new Set<Seq>()
-  /** What a start finds unsettled may wait besides. */
+  /** `unsettledMax`, or one more than what a start found as long as that is more: it shrinks, and never grows. */
   #allowed = unsettledMax
   #isRunning = false
   #isHolding = false
@@ -127,39 +128,43 @@ export class Settler {
   }
 
   async #settle(segment: SegmentInfo): Promise<void> {
-    const { clock, onSettled } = this.#options
+    const { journal, clock, onSettled } = this.#options
     const startedMs = clock.nowMs()
-    const outcome = await this.#written(segment)
+    const files = journal.settling(segment.firstSeq)
+    if (files === undefined) return
+    const outcome = await this.#written(segment, files)
     if (!this.#isRunning) return
     if (outcome._tag === "Settled") {
       try {
-        if (!(await this.#takeOver(segment))) return
+        if (!(await this.#takeOver(segment, files.target))) return
         onSettled(segment.name, outcome, clock.nowMs() - startedMs)
-        this.#allowed = Math.max(unsettledMax, this.#allowed - 1)
+        this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
         this.#changed()
       } catch (error) {
-        await this.#failed(segment, error instanceof Error ? error.message : String(error), false)
+        const detail = error instanceof Error ? error.message : String(error)
+        // Once it is adopted both files are there, and a start takes the settled one.
+        if (journal.settling(segment.firstSeq) === undefined) this.#options.onFailed(segment.name, detail, true)
+        else await this.#failed(segment, detail, false)
       }
     } else await this.#failed(segment, outcome.detail, outcome._tag === "Refused")
   }
 
-  async #written({ firstSeq, nextSeq }: SegmentInfo): Promise<SettleOutcome> {
-    const { journal, logs, work } = this.#options
-    const files = journal.settling(firstSeq)
-    if (files === undefined) return { _tag: "Failed", detail: "the segment is gone" }
+  async #written({ firstSeq, nextSeq }: SegmentInfo, files: Settling): Promise<SettleOutcome> {
+    const { logs, work } = this.#options
     this.#work = work({ ...files, startOffsets: logs.startOffsets(firstSeq, nextSeq) })
     this.#workSeq = firstSeq
     if (this.#isHolding) this.#work.hurry(true)
     const outcome = await this.#work.done
     this.#work = undefined
+    if (outcome._tag !== "Settled") removeEnvironment(files.target)
     this.#options.at?.("written")
     return outcome
   }
 
   /** False if the segment was dropped meanwhile. */
-  async #takeOver({ firstSeq, nextSeq }: SegmentInfo): Promise<boolean> {
+  async #takeOver({ firstSeq, nextSeq }: SegmentInfo, target: string): Promise<boolean> {
     const { journal, at } = this.#options
-    if (!(await journal.adoptSettled(firstSeq))) return false
+    if (!(await journal.adoptSettled(firstSeq, target))) return false
     at?.("adopted")
     await this.#switchReaders(firstSeq, nextSeq)
     at?.("switched")

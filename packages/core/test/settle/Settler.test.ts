@@ -1,0 +1,212 @@
+import type { SegmentInfo, Seq } from "@logbrook/core/journal/Journal"
+import type { Settling } from "@logbrook/core/journal/LmdbJournal"
+import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
+import type { SettleJob } from "@logbrook/core/settle/settleSegment"
+import { Settler } from "@logbrook/core/settle/Settler"
+import { LogStore } from "@logbrook/core/storage/LogStore"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { describe, expect, it } from "vitest"
+import { TestClock } from "../support/TestClock.ts"
+
+const settledOutcome: SettleOutcome = { _tag: "Settled", bytesIn: 100, bytesOut: 30, records: 1, runs: 1 }
+
+/** A chain of segments without files; the last one is written. */
+class FakeJournal {
+  onChange: (() => void) | undefined
+  chain: Array<{ readonly firstSeq: Seq; isSettled: boolean }> = [{ firstSeq: 1, isSettled: false }]
+  adoptFails = false
+
+  segments(): Array<SegmentInfo> {
+    return this.chain.map(({ firstSeq, isSettled }) => ({
+      name: `seg-${firstSeq}`,
+      firstSeq,
+      nextSeq: firstSeq + 1,
+      bytes: 100,
+      isSettled
+    }))
+  }
+
+  roll(): void {
+    this.chain.push({ firstSeq: this.chain.at(-1)!.firstSeq + 1, isSettled: false })
+    this.onChange?.()
+  }
+
+  drop(): void {
+    this.chain.shift()
+    this.onChange?.()
+  }
+
+  settling(firstSeq: Seq): Settling | undefined {
+    const found = this.chain.find((segment) => segment.firstSeq === firstSeq)
+    if (found === undefined || found.isSettled) return undefined
+    return { source: `seg-${firstSeq}`, target: "/nowhere/tmp", mapBytes: 1, nextSeq: firstSeq + 1 }
+  }
+
+  adoptSettled(firstSeq: Seq): Promise<boolean> {
+    if (this.adoptFails) return Promise.reject(new Error("no space"))
+    const found = this.chain.find((segment) => segment.firstSeq === firstSeq)
+    if (found !== undefined) found.isSettled = true
+    return Promise.resolve(found !== undefined)
+  }
+
+  releaseOriginal(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  visitRuns(): void {}
+}
+
+class Bench {
+  readonly clock = new TestClock()
+  readonly journal = new FakeJournal()
+  readonly told: Array<string> = []
+  readonly working: Array<{ job: SettleJob; finish: (outcome: SettleOutcome) => void }> = []
+  readonly settler = new Settler({
+    journal: this.journal,
+    logs: new LogStore(new MemoryJournal(this.clock), 0, 1000),
+    clock: this.clock,
+    work: (job) => this.#work(job),
+    onHold: (isHeld) => this.told.push(isHeld ? "hold" : "go on"),
+    onSettled: (segment) => this.told.push(`${segment} settled`),
+    onFailed: (segment, detail, isGivenUp) =>
+      this.told.push(`${segment} ${isGivenUp ? "given up" : "failed"}: ${detail}`)
+  })
+
+  #work(job: SettleJob): SettleWork {
+    const { promise, resolve } = Promise.withResolvers<SettleOutcome>()
+    this.told.push(`work on ${job.source}`)
+    this.working.push({ job, finish: resolve })
+    return {
+      done: promise,
+      hurry: (isHurried) => this.told.push(isHurried ? "hurry" : "take your time"),
+      cancel: () => resolve({ _tag: "Failed", detail: "cancelled" })
+    }
+  }
+
+  async finish(outcome: SettleOutcome): Promise<void> {
+    this.working.shift()!.finish(outcome)
+    await this.settle()
+  }
+
+  /** Lets promises run. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 20; i++) await Promise.resolve()
+  }
+
+  heard(): Array<string> {
+    return this.told.splice(0)
+  }
+}
+
+const started = async (closed = 0): Promise<Bench> => {
+  const bench = new Bench()
+  for (let i = 0; i < closed; i++) bench.journal.roll()
+  bench.settler.start()
+  await bench.settle()
+  return bench
+}
+
+describe("the settler", () => {
+  it("settles what was closed, the oldest first, one at a time", async () => {
+    const bench = await started()
+    expect(bench.heard()).toEqual([])
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1"])
+    await bench.finish(settledOutcome)
+    expect(bench.heard()).toEqual(["seg-1 settled"])
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-2"])
+    await bench.settler.stop()
+  })
+
+  it("holds appends while two closed segments wait, and hurries meanwhile", async () => {
+    const bench = await started()
+    bench.journal.roll()
+    await bench.settle()
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1", "hurry", "hold"])
+    expect([bench.settler.isHolding, bench.settler.unsettled]).toEqual([true, 2])
+    await bench.finish(settledOutcome)
+    expect(bench.heard()).toEqual(["seg-1 settled", "go on", "work on seg-2"])
+    await bench.settler.stop()
+  })
+
+  it("does not hold for what a start finds, only for what comes besides", async () => {
+    const bench = await started(5)
+    expect(bench.heard()).toEqual(["work on seg-1"])
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["hurry", "hold"])
+    await bench.finish(settledOutcome)
+    expect(bench.heard()).toEqual(["seg-1 settled", "go on", "work on seg-2"])
+    // What is worked off may not come back.
+    for (let i = 2; i <= 4; i++) await bench.finish(settledOutcome)
+    bench.heard()
+    expect([bench.settler.unsettled, bench.settler.isHolding]).toEqual([2, false])
+    bench.journal.roll()
+    expect(bench.settler.isHolding).toBe(true)
+    await bench.settler.stop()
+    expect(bench.settler.isHolding).toBe(false)
+  })
+
+  it("tries again later, three times in all, and passes over what it cannot settle", async () => {
+    const bench = await started(2)
+    for (let tries = 1; tries <= 3; tries++) {
+      await bench.finish({ _tag: "Failed", detail: `no space ${tries}` })
+      bench.clock.advance(tries * 1000 - 1)
+      await bench.settle()
+      if (tries < 3) expect(bench.working).toEqual([])
+      bench.clock.advance(1)
+      await bench.settle()
+    }
+    const failed = bench.heard().filter((told) => !told.startsWith("work"))
+    expect(failed).toEqual(["seg-1 failed: no space 1", "seg-1 failed: no space 2", "seg-1 given up: no space 3"])
+    expect(bench.working[0]!.job.source).toBe("seg-2")
+    await bench.settler.stop()
+  })
+
+  it("gives up what is refused at once, and what was given up never holds", async () => {
+    const bench = await started()
+    bench.journal.roll()
+    await bench.settle()
+    await bench.finish({ _tag: "Refused", detail: "log 3 at offset 7" })
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1", "seg-1 given up: log 3 at offset 7", "work on seg-2"])
+    expect(bench.settler.isHolding).toBe(false)
+    await bench.settler.stop()
+  })
+
+  it("tries again when the settled file cannot be taken over", async () => {
+    const bench = await started(1)
+    bench.journal.adoptFails = true
+    await bench.finish(settledOutcome)
+    expect(bench.heard()).toEqual(["work on seg-1", "seg-1 failed: no space"])
+    bench.journal.adoptFails = false
+    bench.clock.advance(1000)
+    await bench.settle()
+    await bench.finish(settledOutcome)
+    expect(bench.heard()).toEqual(["work on seg-1", "seg-1 settled"])
+    await bench.settler.stop()
+  })
+
+  it("ends the work on a segment that is dropped, without a failure", async () => {
+    const bench = await started(2)
+    bench.journal.drop()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1", "work on seg-2"])
+    await bench.settler.stop()
+  })
+
+  it("ends its worker when it is stopped, and begins nothing more", async () => {
+    const bench = await started(3)
+    bench.heard()
+    await bench.settler.stop()
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual([])
+  })
+})
