@@ -20,7 +20,7 @@ import { listenHttp, type Readiness } from "./http/HttpServer.ts"
 import { listenKafka } from "./kafka/KafkaListener.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
-import { makeMqttBroker } from "./mqtt/MqttBroker.ts"
+import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
 import { listenMqtt } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
@@ -178,11 +178,9 @@ const runShard = ({ shard, log }: Broker, dying: Dying) =>
     yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
   })
 
-const listenAll = (config: Config, broker: Broker, journal: Journal, readiness: Readiness, notices: Notices) =>
+const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journal: Journal, readiness: Readiness) =>
   Effect.gen(function* () {
     const { host } = config
-    const mqttBroker = makeMqttBroker(broker)
-    notices.to = (notice) => mqttBroker.onNotice(notice)
     const http = yield* listening("http", config.http.port, () =>
       listenHttp(broker, { host, port: config.http.port, readiness, journal })
     )
@@ -206,11 +204,14 @@ const server = (config: Config, log: Log, dying: Dying) =>
     const journal = yield* openJournal(config)
     const notices: Notices = { to: undefined }
     const { broker, recovery } = makeBroker(config, journal, log, dying, notices)
+    // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
+    const mqttBroker = makeMqttBroker(broker)
+    notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker)
     yield* runShard(broker, dying)
     yield* keepRetention(broker)
     const readiness: Readiness = { isDraining: false }
-    const ports = yield* listenAll(config, broker, journal, readiness, notices)
+    const ports = yield* listenAll(config, broker, mqttBroker, journal, readiness)
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
     return { broker, recovery, ports }
   })
