@@ -228,8 +228,7 @@ export class Shard {
     if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {
       this.#disarmPacing ??= this.#options.clock.after(waitMs, () => {
         this.#disarmPacing = undefined
-        // Other commits may have filled the pipe meanwhile.
-        this.#schedule()
+        this.#arm()
       })
       return
     }

@@ -179,6 +179,33 @@ describe("LmdbJournal once poisoned", () => {
   })
 })
 
+describe("LmdbJournal rolls", () => {
+  it("only when everything in the segment before is durable", async () => {
+    const journal = openAt(temporaryDirectory(), 20_000)
+    const count = 60
+    let settled = 0
+    let segments = 1
+    const settledAtRoll: Array<readonly [settled: number, firstSeq: number]> = []
+    const look = (): void => {
+      if (journal.segments().length === segments) return
+      segments = journal.segments().length
+      settledAtRoll.push([settled, journal.writtenSegmentSeq])
+    }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    for (let seq = 1; seq <= count; seq++) {
+      journal.append(plainCommit(seq, 1, 5000), () => {
+        look()
+        if (++settled === count) resolve()
+      })
+      look()
+    }
+    await promise
+    expect(settledAtRoll.length).toBeGreaterThan(5)
+    for (const [before, firstSeq] of settledAtRoll) expect(before).toBeGreaterThanOrEqual(firstSeq - 1)
+    await journal.close()
+  })
+})
+
 describe("LmdbJournal drops segments", () => {
   it("and their files", async () => {
     const directory = temporaryDirectory()
