@@ -63,7 +63,7 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
     throw refused("TooManyStreams", `the limit of ${limits.streamsMax} streams is reached`)
   }
   const partitions = command.partitions === -1 ? (command.filters.length > 0 ? boundPartitions : 1) : command.partitions
-  if (!(partitions >= 1 && partitions <= limits.partitionsPerStreamMax)) {
+  if (!Number.isInteger(partitions) || partitions < 1 || partitions > limits.partitionsPerStreamMax) {
     throw refused("InvalidPartitions", `a stream has 1 to ${limits.partitionsPerStreamMax} partitions`)
   }
   throwIfFiltersInvalid(command.filters, limits)

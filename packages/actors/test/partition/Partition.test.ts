@@ -145,15 +145,13 @@ describe("idempotent producers", () => {
 const command: fc.Arbitrary<PartitionCommand> = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc
-      .tuple(fc.integer({ min: 1, max: 5 }), fc.nat(1000), fc.nat(10))
-      .map(([count, ms, span]) => ({
-        _tag: "AppendRun" as const,
-        count,
-        firstTimestampMs: ms,
-        maxTimestampMs: ms + span,
-        bytes
-      }))
+    arbitrary: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.nat(1000), fc.nat(10)).map(([count, ms, span]) => ({
+      _tag: "AppendRun" as const,
+      count,
+      firstTimestampMs: ms,
+      maxTimestampMs: ms + span,
+      bytes
+    }))
   },
   {
     weight: 6,

@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
 import { borrowWriter, ByteReader, ByteWriter, returnWriter, TornBytes } from "./Bytes.ts"
-import type { Commit, Seq } from "./Journal.ts"
+import type { Commit, Seq, StoredBatch } from "./Journal.ts"
 import { JournalError } from "./Journal.ts"
 
 /**
@@ -61,12 +61,6 @@ export interface BatchRef {
   /** As the producer sent it, with its batch header; otherwise records only, unless it is a value of its own. */
   readonly verbatim: boolean
   readonly producer: Producer | undefined
-}
-
-export interface StoredBatch {
-  readonly logId: number
-  readonly lastOffset: number
-  readonly bytes: Uint8Array
 }
 
 export interface FrameHead {

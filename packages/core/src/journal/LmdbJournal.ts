@@ -339,6 +339,10 @@ const openSegment = (options: LmdbJournalOptions, name: string): Opened | undefi
   const segment = LmdbSegment.open(file, { mapBytes: mapBytes(options), readOnly: options.readOnly })
   if (segment === undefined) return undefined
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
+  if (last !== undefined && segment.frame(segment.firstSeq) === undefined) {
+    void segment.close()
+    throw new JournalError("Corrupt", `${name} has no frame at seq ${segment.firstSeq}, where it says that it begins`)
+  }
   const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
   // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
   return { segment, name, nextSeq, bytes: last === undefined ? 0 : fs.statSync(file).size, refs: 0 }

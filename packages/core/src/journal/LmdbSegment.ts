@@ -1,3 +1,4 @@
+import { crc32c } from "@node-rs/crc32"
 import { open, type Database, type RootDatabase } from "lmdb"
 import { JournalError, type Commit, type Seq, type SnapshotPage } from "./Journal.ts"
 
@@ -37,7 +38,7 @@ const writeU32 = (target: Uint8Array, value: number, at: number): void => {
 }
 
 /** Raised with each change of what a segment's tables hold. */
-export const segmentFormat = 1
+export const segmentFormat = 2
 
 export interface SegmentOptions {
   readonly mapBytes: number
@@ -45,8 +46,47 @@ export interface SegmentOptions {
 }
 
 /** Snapshot keys: (page index, from seq); the seal has the highest index. */
-const sealIndex = 0xffff_ffff
-const pageHeadBytes = 8
+export const sealIndex = 0xffff_ffff
+const pageHeadBytes = 12
+const sealBytes = 8
+
+/** Of a snapshot's page or seal, its key included: a page is no other's, and a seal counts no fewer than were written. */
+const snapshotCrc = (fromSeq: Seq, index: number, value: Buffer): number => {
+  const key = Buffer.allocUnsafe(12)
+  writeU32(key, Math.floor(fromSeq / twoTo32), 0)
+  writeU32(key, fromSeq % twoTo32, 4)
+  writeU32(key, index, 8)
+  return crc32c(value.subarray(4), crc32c(key))
+}
+
+/** crc32c u32, seq i64, then the states. */
+const encodePage = (fromSeq: Seq, index: number, { seq, bytes }: SnapshotPage): Buffer => {
+  const value = Buffer.allocUnsafeSlow(pageHeadBytes + bytes.length)
+  value.writeBigInt64LE(BigInt(seq), 4)
+  bytes.copy(value, pageHeadBytes)
+  value.writeUInt32LE(snapshotCrc(fromSeq, index, value), 0)
+  return value
+}
+
+/** Undefined for a page that fails its checksum: a snapshot without it is none. */
+export const decodePage = (fromSeq: Seq, index: number, value: Buffer): SnapshotPage | undefined => {
+  if (value.length < pageHeadBytes || value.readUInt32LE(0) !== snapshotCrc(fromSeq, index, value)) return undefined
+  return { seq: Number(value.readBigInt64LE(4)), bytes: value.subarray(pageHeadBytes) }
+}
+
+/** crc32c u32, pages u32. */
+const encodeSeal = (fromSeq: Seq, pages: number): Buffer => {
+  const value = Buffer.alloc(sealBytes)
+  value.writeUInt32LE(pages, 4)
+  value.writeUInt32LE(snapshotCrc(fromSeq, sealIndex, value), 0)
+  return value
+}
+
+/** How many pages the snapshot has; undefined for a seal that fails its checksum. */
+export const decodeSeal = (fromSeq: Seq, value: Buffer): number | undefined => {
+  if (value.length !== sealBytes || value.readUInt32LE(0) !== snapshotCrc(fromSeq, sealIndex, value)) return undefined
+  return value.readUInt32LE(4)
+}
 
 interface Meta {
   readonly format: number
@@ -149,16 +189,11 @@ export class LmdbSegment {
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage): Promise<boolean> {
-    const value = Buffer.allocUnsafeSlow(pageHeadBytes + page.bytes.length)
-    value.writeBigInt64LE(BigInt(page.seq), 0)
-    page.bytes.copy(value, pageHeadBytes)
-    return this.#snapshots.put({ high: fromSeq, low: index } as never, value)
+    return this.#snapshots.put({ high: fromSeq, low: index } as never, encodePage(fromSeq, index, page))
   }
 
   seal(fromSeq: Seq, pages: number): Promise<boolean> {
-    const value = Buffer.alloc(4)
-    value.writeUInt32LE(pages, 0)
-    return this.#snapshots.put({ high: fromSeq, low: sealIndex } as never, value)
+    return this.#snapshots.put({ high: fromSeq, low: sealIndex } as never, encodeSeal(fromSeq, pages))
   }
 
   /** The from seqs of the complete snapshots in this segment, newest first. */
@@ -166,15 +201,16 @@ export class LmdbSegment {
     const found: Array<{ fromSeq: Seq; pages: number }> = []
     for (const key of this.#snapshots.getKeys({ reverse: true })) {
       const { high, low } = key as unknown as Key
-      if (low === sealIndex) found.push({ fromSeq: high, pages: this.#snapshots.getBinary(key)!.readUInt32LE(0) })
+      if (low !== sealIndex) continue
+      const pages = decodeSeal(high, this.#snapshots.getBinary(key)!)
+      if (pages !== undefined) found.push({ fromSeq: high, pages })
     }
     return found
   }
 
   page(fromSeq: Seq, index: number): SnapshotPage | undefined {
     const value = copied(this.#snapshots.getBinaryFast({ high: fromSeq, low: index } as never))
-    if (value === undefined) return undefined
-    return { seq: Number(value.readBigInt64LE(0)), bytes: value.subarray(pageHeadBytes) }
+    return value && decodePage(fromSeq, index, value)
   }
 
   close(): Promise<void> {

@@ -46,7 +46,7 @@ export class Run {
   }
 }
 
-/** Of one run, so that the batch it becomes stays within `recordBatchBytesMax` with room for the longest record. */
+/** A run is full at `runBytesFull`; above it there is room for one record of the longest MQTT packet. */
 const runBytesMax = 1024 * 1024 + 512 * 1024
 const runBytesFull = 512 * 1024
 const buildersKept = 256

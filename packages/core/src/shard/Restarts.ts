@@ -3,7 +3,7 @@ import type { ActorId } from "../actor/Definition.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { ActorUnavailable, type Live } from "./ActorTable.ts"
 import { Replay } from "./Replay.ts"
-import type { ShardOptions } from "./Shard.ts"
+import type { ShardOptions } from "./ShardOptions.ts"
 
 /** More restarts than this within the window, and the actor is given up. */
 const restartsMax = 5

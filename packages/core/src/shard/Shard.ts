@@ -1,32 +1,17 @@
 import * as Exit from "effect/Exit"
-import type { Clock } from "../Clock.ts"
-import type { ActorId, AnyDefinition, Notice } from "../actor/Definition.ts"
+import type { ActorId } from "../actor/Definition.ts"
 import { partitionId } from "../actor/LogEvents.ts"
-import type { AppendFailure, Journal, Seq } from "../journal/Journal.ts"
-import type { Limits } from "../Limits.ts"
+import type { AppendFailure, Seq } from "../journal/Journal.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
 import type { ShardState } from "./ShardActor.ts"
+import type { ShardOptions } from "./ShardOptions.ts"
 import { Restarts } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
 import { refusals, Turn, type Settling } from "./Turn.ts"
-
-export interface ShardOptions {
-  readonly journal: Journal
-  readonly clock: Clock
-  readonly limits: Limits
-  readonly definitions: ReadonlyArray<AnyDefinition>
-  /** `shard/<number>`: the actor in which the shard's own starts are journaled. */
-  readonly number: number
-  readonly version: string
-  readonly onNotice: (notice: Notice) => void
-  /** The journal is poisoned: nothing more is acknowledged, the process must say why and stop. */
-  readonly onPoison: (failure: AppendFailure) => void
-  readonly onDefect: (where: string, defect: unknown) => void
-}
 
 export type Observer = (actor: ActorId, event: { readonly _tag: string }, seq: Seq) => void
 

@@ -3,7 +3,7 @@ import { partitionId, type LogState } from "../actor/LogEvents.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import { Replay } from "./Replay.ts"
-import type { ShardOptions } from "./Shard.ts"
+import type { ShardOptions } from "./ShardOptions.ts"
 
 export interface Recovery {
   readonly states: ReadonlyMap<ActorId, unknown>
