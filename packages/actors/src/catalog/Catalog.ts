@@ -186,7 +186,12 @@ export const makeCatalog = (
   },
   evolve,
   resume: () => [],
-  save: (state): Saved => ({ ...state, streams: Array.from(state.streams.values(), saved) }),
+  // In an order of its own: that of the state is another one once it was loaded, and its hash would be too.
+  save: ({ streams, nextLogId, nextProducerId }): Saved => ({
+    streams: Array.from(streams.values(), saved),
+    nextLogId,
+    nextProducerId
+  }),
   load: (_id, data) => {
     const { streams, ...rest } = data as Saved
     return { ...rest, streams: new Map(streams.map((stream) => [stream.name, restored(stream)])) }
