@@ -50,7 +50,7 @@ const lookEveryMs = 250
 const compareEveryMs = 1500
 const quietMs = 4000
 /** Refusals that a client earns without sending anything wrong: its connection is too slow. */
-const tolerated = /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|is not completed|are not read/
+const tolerated = /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|session is not available|is not completed|are not read/
 const internalDefects = /restarts|is restarting|is failed|planted by the simulation/
 
 /** One run of one plan: a server with its disk, a network, clients, and what goes wrong. */

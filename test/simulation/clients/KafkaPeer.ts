@@ -45,7 +45,10 @@ export class KafkaPeer {
     return this.#world.connect("kafka", this.name, {
       onBytes: (chunk, stamp) => {
         if (number !== this.#connections) return
-        this.#splitter.push(chunk, (frame) => this.#answered(frame, stamp))
+        // An answer may end the connection, and others came with it.
+        this.#splitter.push(chunk, (frame) => {
+          if (number === this.#connections) this.#answered(frame, stamp)
+        })
       },
       onClosed: () => {
         if (number === this.#connections) this.#lost()
