@@ -358,7 +358,13 @@ class TreeCheck {
   #entries = 0
   #isWhole = true
 
-  constructor(file: LmdbFile, tree: Tree, seen: Uint8Array, onDamage: OnDamage, compare: (a: Buffer, b: Buffer) => number = Buffer.compare) {
+  constructor(
+    file: LmdbFile,
+    tree: Tree,
+    seen: Uint8Array,
+    onDamage: OnDamage,
+    compare: (a: Buffer, b: Buffer) => number = Buffer.compare
+  ) {
     this.#file = file
     this.#tree = tree
     this.#seen = seen

@@ -29,6 +29,14 @@ const aliveWithoutProc = (pid: number): string | undefined => {
   }
 }
 
+/** Whether the directory's writer lives; "stale": it has ended without letting go. */
+export const lockState = (directory: string): { readonly state: "free" | "held" | "stale"; readonly pid: number } => {
+  const holder = read(lockFile(directory))
+  if (holder === undefined) return { state: "free", pid: 0 }
+  const pid = Number(holder.split(" ")[0])
+  return { state: pid > 0 && identity(pid) === holder ? "held" : "stale", pid }
+}
+
 /** One writer per directory. Throws `JournalError` "Locked" while its process lives. */
 export const acquireLock = (directory: string): void => {
   const file = lockFile(directory)
@@ -42,9 +50,8 @@ export const acquireLock = (directory: string): void => {
         throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)
       }
     }
-    const holder = read(file) ?? ""
-    const pid = Number(holder.split(" ")[0])
-    if (pid > 0 && identity(pid) === holder) {
+    const { state, pid } = lockState(directory)
+    if (state === "held") {
       throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
     }
     fs.rmSync(file, { force: true })
