@@ -16,7 +16,7 @@ interface Rule {
   readonly retentionBytes: number
 }
 
-/** Moves log start offsets by time and size, and lets whole segments go that nobody can read any more. */
+/** Moves log start offsets by time and size, and lets logs and whole segments go that nobody can read any more. */
 export class Retention {
   readonly #broker: Broker
   readonly #touched = new Set<number>()
@@ -49,7 +49,9 @@ export class Retention {
     const due = isFull ? Array.from(logs.logs(), ({ id }) => id) : [...this.#touched]
     this.#touched.clear()
     for (const logId of due) this.#enforce(logId, nowMs)
-    if (isFull) void this.#dropSegments()
+    if (!isFull) return
+    this.#deleteOrphans()
+    void this.#dropSegments()
   }
 
   #rule(logId: number): Rule | undefined {
@@ -74,6 +76,15 @@ export class Retention {
       command: { _tag: "MoveLogStart", offset, reason },
       cause: { origin: "retention" }
     })
+  }
+
+  /** A stream's deletion is one commit, that of its logs the next: a crash in between leaves logs that are nobody's. */
+  #deleteOrphans(): void {
+    const { shard, directory } = this.#broker
+    for (const { id } of shard.logs.logs()) {
+      if (id === sessionLogId || directory.byLogId(id) !== undefined) continue
+      shard.offer({ to: partitionId(id), command: { _tag: "DeleteLog" }, cause: { origin: "retention" } })
+    }
   }
 
   async #dropSegments(): Promise<void> {

@@ -75,7 +75,7 @@ export const listenKafka = async (broker: Broker, options: KafkaOptions): Promis
   server.listen(options.port, options.host)
   await once(server, "listening")
   node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
-  forgetDeletedStreams(broker.shard)
+  forgetDeletedStreams(broker)
   const stopSweeping = sweepRegularly(broker, connections)
   return {
     port: (server.address() as net.AddressInfo).port,
