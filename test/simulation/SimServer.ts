@@ -1,5 +1,3 @@
-import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { AnyDefinition, Notice } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
@@ -14,6 +12,7 @@ import { makeMqttBroker, type MqttBroker } from "@logbrook/server/mqtt/MqttBroke
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
 import { ConnectionGate } from "@logbrook/server/net/ConnectionGate"
 import { Retention } from "@logbrook/server/Retention"
+import { forgetDeletedStreams } from "@logbrook/server/streams/forgetDeletedStreams"
 import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { Link } from "./Network.ts"
@@ -106,7 +105,7 @@ export class SimServer {
     this.#retention = new Retention(this.broker)
     this.#retention.start()
     mqtt.listens()
-    this.#forgetDeletedStreams()
+    forgetDeletedStreams(this.broker)
     this.#sweep()
     this.#start()
   }
@@ -120,19 +119,6 @@ export class SimServer {
         shard.rebuild()
         this.#options.process.after(restartDelayMs, () => this.#start())
       })
-    })
-  }
-
-  /** As `KafkaListener` does. */
-  #forgetDeletedStreams(): void {
-    const { shard } = this.broker
-    shard.observe("catalog", (_actor, event, seq) => {
-      const deleted = event as CatalogEvent
-      if (deleted._tag !== "StreamDeleted") return
-      for (const to of shard.actors.ofKind("group")) {
-        if (shard.actors.peek<GroupState>(to)?.offsets.has(deleted.topicId) !== true) continue
-        shard.offer({ to, command: { _tag: "ForgetStreams", topicIds: [deleted.topicId] }, cause: { seq } })
-      }
     })
   }
 

@@ -437,7 +437,7 @@ export class Simulation implements World {
   #checkEnd(): void {
     this.#compare("at the end")
     this.#checkReplay()
-    this.mqtt.check()
+    this.mqtt.check(this.plan.mishaps.some(({ kind }) => kind === "diskLow"))
     for (const client of this.#clients) {
       if (client instanceof Producer || client instanceof Member) client.check()
     }
