@@ -121,12 +121,12 @@ export class LmdbFile {
     if (this.#meta.lastPage < 1) throw new PageDamage(0, "the last page is a meta page")
   }
 
-  /** Undefined for a file to which nothing was written. Throws `PageDamage` for meta pages that are not whole. */
+  /** Undefined for a file to which nothing was written: empty, or all zeros. Throws `PageDamage` for meta pages that are not whole. */
   static open(path: string): LmdbFile | undefined {
     const descriptor = fs.openSync(path, "r")
     try {
       const { size } = fs.fstatSync(descriptor)
-      if (size === 0) {
+      if (isBlank(descriptor, size)) {
         fs.closeSync(descriptor)
         return undefined
       }
@@ -157,28 +157,33 @@ export class LmdbFile {
   }
 
   /**
-   * The newest of the two meta pages. They take turns, so their numbers differ by one; and what lmdb writes once its
-   * data is synced, in the middle of page 0, repeats one of them: a copy to compare with.
+   * What a server would go on from. Two meta pages take turns; once its data is synced, lmdb repeats the newest in the
+   * middle of page 0. If that one is older, the end was not synced before a crash, and was acknowledged to nobody:
+   * lmdb takes it back. Else there are two copies to compare.
    */
   #pickMeta(head: Buffer, size: number): Meta {
-    const read = (page: number, at: number): Buffer =>
-      this.#read(at, pageHeaderBytes + metaBytes, size, page).subarray(pageHeaderBytes)
-    const second = this.#read(this.pageBytes, pageHeaderBytes + metaBytes, size, 1)
+    const read = (page: number, at: number): Buffer => this.#read(at, pageHeaderBytes + metaBytes, size, page)
+    const second = read(1, this.pageBytes)
     throwIfNoMeta(head, 0)
     throwIfNoMeta(second, 1)
     if (pageBytesOf(second) !== this.pageBytes) throw new PageDamage(1, "the meta pages differ in the size of pages")
-    const metas = [readMeta(head.subarray(pageHeaderBytes), 0), readMeta(second.subarray(pageHeaderBytes), 1)]
-    const flushed = readMeta(read(0, this.pageBytes / 2), 0)
-    const [a, b] = metas as [Meta, Meta]
-    if (Math.abs(a.txnid - b.txnid) !== 1 && a.txnid + b.txnid !== 0) {
-      throw new PageDamage(0, `the meta pages are of commits ${a.txnid} and ${b.txnid}, which do not follow each other`)
-    }
-    const newest = a.txnid > b.txnid ? a : b
-    if (flushed.txnid > newest.txnid) throw new PageDamage(0, "a commit was synced that no meta page tells of")
-    for (const meta of metas) {
-      if (flushed.txnid === meta.txnid && flushed.txnid > 0 && !flushed.bytes.equals(meta.bytes)) {
+    const even = readMeta(head.subarray(pageHeaderBytes), 0)
+    const odd = readMeta(second.subarray(pageHeaderBytes), 1)
+    const synced = readMeta(read(0, this.pageBytes / 2).subarray(pageHeaderBytes), 0)
+    const newest = even.txnid > odd.txnid ? even : odd
+    const other = newest === even ? odd : even
+    if (synced.txnid > newest.txnid) throw new PageDamage(0, "a commit was synced that no meta page tells of")
+    for (const meta of [even, odd]) {
+      if (synced.txnid === meta.txnid && synced.txnid > 0 && !synced.bytes.equals(meta.bytes)) {
         throw new PageDamage(0, `two meta pages tell of commit ${meta.txnid}, and differ`)
       }
+    }
+    if (synced.txnid > 0 && synced.txnid < newest.txnid) return synced
+    if (newest.txnid > 1 && other.txnid !== newest.txnid - 1) {
+      throw new PageDamage(
+        0,
+        `the meta pages are of commits ${even.txnid} and ${odd.txnid}, which do not follow each other`
+      )
     }
     return newest
   }
@@ -298,6 +303,22 @@ export class LmdbFile {
     return true
   }
 
+  /**
+   * What can be told in no time: the roots of all tables, and whether the file has all of its pages; if it may lack
+   * some, every page is looked at. Throws `PageDamage`.
+   */
+  checkRoots(tables: ReadonlyArray<string>): void {
+    const { main, free, txnid, lastPage } = this.#meta
+    for (const tree of [main, free, ...tables.map((name) => this.table(name))]) {
+      if (tree?.root !== undefined) this.#page(tree.root, txnid)
+    }
+    // LMDB need not write the last pages if they are free.
+    if (this.pagesInFile > lastPage) return
+    this.check(tables, (damage) => {
+      throw damage
+    })
+  }
+
   /** Looks at every page of every table, values' contents aside, and tells of all that is wrong. */
   check(tables: ReadonlyArray<string>, onDamage: OnDamage): void {
     const seen = new Uint8Array(this.#meta.lastPage + 1)
@@ -336,7 +357,9 @@ export class LmdbFile {
     if ((node.flags & nodeFlags.overflow) === 0) return []
     const first = wholeNumber(node.data, 0, page.number)
     const count = wholeNumber(node.data, 16, page.number)
-    if (count > this.#meta.lastPage) throw new PageDamage(page.number, `a value of ${count} pages`)
+    if (count > this.pagesInFile || first + count > this.pagesInFile) {
+      throw new PageDamage(page.number, `a value of ${count} pages from page ${first} on, of ${this.pagesInFile}`)
+    }
     return Array.from({ length: count }, (_, i) => first + i)
   }
 }
@@ -426,6 +449,16 @@ class TreeCheck {
       }
     }
   }
+}
+
+/** A power cut may leave the room of a file's first pages without them. */
+const isBlank = (descriptor: number, size: number): boolean => {
+  const piece = Buffer.alloc(64 * 1024)
+  for (let at = 0; at < size; at += piece.length) {
+    const read = fs.readSync(descriptor, piece, 0, piece.length, at)
+    if (piece.subarray(0, read).some((byte) => byte !== 0)) return false
+  }
+  return true
 }
 
 const throwIfNoMeta = (head: Buffer, page: number): void => {

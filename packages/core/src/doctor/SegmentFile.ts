@@ -1,9 +1,8 @@
 import { JournalError, type Seq, type SnapshotPage } from "../journal/Journal.ts"
-import { decodePage, decodeSeal, sealIndex, segmentFormat } from "../journal/LmdbSegment.ts"
+import { decodePage, decodeSeal, sealIndex, segmentFormat, tableNames } from "../journal/LmdbSegment.ts"
 import { LmdbFile, PageDamage, type Tree } from "./LmdbFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
-export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as const
 const keyBytes = 12
 
 const key = (wide: number, narrow: number, wideFirst: boolean): Buffer => {

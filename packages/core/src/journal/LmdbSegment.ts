@@ -40,6 +40,8 @@ const writeU32 = (target: Uint8Array, value: number, at: number): void => {
 /** Raised with each change of what a segment's tables hold. */
 export const segmentFormat = 2
 
+export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as const
+
 export interface SegmentOptions {
   readonly mapBytes: number
   readonly readOnly: boolean
