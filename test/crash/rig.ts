@@ -175,7 +175,7 @@ const summary = (audited: Audit, { devices, producer, reader }: Load, readyMs: R
     `${sum(1)} QoS 1 (${audited.duplicates} resent ones stored twice) and ${sum(2)} QoS 2 messages`,
     `${audited.records} records in all`,
     `${reader.commits} commits`,
-    `${producer.givenUp} batches given up`,
+    `${producer.givenUp.length} batches given up${[...new Set(producer.givenUp)].map((why) => ` (${why})`).join("")}`,
     `ready in ${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms (median), ${sorted.at(-1)?.toFixed(0)} ms (worst)`
   ].join(", ")
 }
