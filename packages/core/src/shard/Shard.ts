@@ -209,7 +209,9 @@ export class Shard {
     if (this.#armed || !this.#running || this.#intake.isEmpty || this.#poisoned) return
     const { commitsInFlightMax, commitInFlightBytesMax, commitPacingBytesMax, commitPacingMs } = this.#options.limits
     if (this.#commitsInFlight >= commitsInFlightMax || this.#inFlightBytes >= commitInFlightBytesMax) return
-    const waitMs = this.#lastCommitMs + commitPacingMs - this.#options.clock.nowMs()
+    const sinceMs = this.#options.clock.nowMs() - this.#lastCommitMs
+    // A clock that was set back must not hold the next commit up for as long as it was set back.
+    const waitMs = sinceMs < 0 ? 0 : commitPacingMs - sinceMs
     if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {
       this.#disarmPacing ??= this.#options.clock.after(waitMs, () => {
         this.#disarmPacing = undefined
