@@ -51,6 +51,8 @@ export class Model {
   readonly streams = new Map<string, SavedStream>()
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
+  /** When the journal said that a client's will is published, simulated ms. */
+  readonly willsMs = new Map<string, Array<number>>()
   nextSeq: Seq = 1
   epoch = 0
   /** The epoch that a new process must go beyond. */
@@ -190,6 +192,11 @@ export class Model {
     if (kind === "catalog") this.#catalogEvent(event as CatalogEvent)
     else if (kind === "partition") this.#logEvent(this.log(logIdOf(id)), event as LogEvent)
     else if (kind === "group") this.#group(id).apply(event as never, seq)
+    else if (event._tag === "WillPublished") {
+      const known = this.willsMs.get(nameOf(id))
+      if (known === undefined) this.willsMs.set(nameOf(id), [this.#elapsedMs()])
+      else known.push(this.#elapsedMs())
+    }
     this.#evolve(id, event)
   }
 

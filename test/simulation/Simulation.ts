@@ -40,6 +40,8 @@ export interface Outcome {
   readonly mishaps: number
   readonly events: number
   readonly messages: number
+  /** Wills that the server lost by its one known fault. */
+  readonly willsCutOff: number
   readonly steps: number
   readonly trace: ReadonlyArray<string>
   readonly frames: ReadonlyArray<Buffer>
@@ -49,6 +51,7 @@ const stepsMax = 3_000_000
 const lookEveryMs = 250
 const compareEveryMs = 1500
 const quietMs = 4000
+const turnWithinMs = 1500
 /** Refusals that a client earns without sending anything wrong: its connection is too slow. */
 const tolerated = /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|session is not available|is not completed|are not read/
 const internalDefects = /restarts|is restarting|is failed|planted by the simulation/
@@ -72,6 +75,9 @@ export class Simulation implements World {
   #promises = 0
   #lives = 0
   #connections = 0
+  /** When the server's lives ended. */
+  readonly #endsMs: Array<number> = []
+  #waitingSinceMs = 0
   /** Kinds of which the next event shall not fold. */
   #poisoned: string | undefined
   isHealed = false
@@ -154,6 +160,7 @@ export class Simulation implements World {
   #boot(): void {
     this.#lives++
     this.#poisoned = undefined
+    this.#waitingSinceMs = this.scheduler.elapsedMs
     this.model.epochBefore = this.model.epoch
     this.trace(`server starts, ${this.#lives}`)
     const process = new Process(this.scheduler, this.random(`process/${this.#lives}`))
@@ -174,6 +181,7 @@ export class Simulation implements World {
       log: (level, message, fields) => {
         const text = `${message} ${JSON.stringify(fields)}`
         this.trace(`log ${level} ${text}`)
+        if (text.includes("could not be stored")) this.mqtt.partlyRefused(String(fields["client"]))
         if (level === "error" && !internalDefects.test(text)) this.#violatedSoon(`the server logs: ${text}`)
         if (level === "warn" && /refused|closed/.test(message) && !tolerated.test(text)) {
           this.#violatedSoon(`a client that keeps to the protocol is refused: ${text}`)
@@ -219,6 +227,7 @@ export class Simulation implements World {
   #crash(downMs: number): void {
     if (this.#server === undefined) return
     this.mishaps++
+    this.#endsMs.push(this.scheduler.elapsedMs)
     this.#server.kill()
     this.#server = undefined
     this.#journal = undefined
@@ -290,6 +299,7 @@ export class Simulation implements World {
       mishaps: this.mishaps,
       events: this.model.events,
       messages: [...this.model.logs.values()].reduce((sum, { ids }) => sum + ids.length, 0),
+      willsCutOff: this.mqtt.willsCutOff.length,
       steps: this.scheduler.steps,
       trace: this.#lines ?? [],
       frames: this.#disk.frames
@@ -422,8 +432,17 @@ export class Simulation implements World {
     // What a connection has read already is taken all the same, 20 publishes or 5 requests each.
     const slack = 200 + server.connections * 60
     if (shard.waiting > limits.inboxCommandsMax + slack) this.violated(`${shard.waiting} commands wait in the inbox`)
+    this.#checkTurns()
     if (shard.failedActors.length > 0) this.violated(`${shard.failedActors.join()} is given up`)
     for (const id of shard.actors.ofKind("session")) this.#checkSession(id)
+  }
+
+  /** Whoever waits gets his turn, unless the disk is busy. */
+  #checkTurns(): void {
+    const isStuck = this.#server!.broker.shard.waiting > 0 && this.#journal!.pendingCommits === 0
+    const nowMs = this.scheduler.elapsedMs
+    if (!isStuck) this.#waitingSinceMs = nowMs
+    else if (nowMs - this.#waitingSinceMs > turnWithinMs) this.violated("commands wait, and no turn comes")
   }
 
   #checkSession(id: string): void {
@@ -437,7 +456,7 @@ export class Simulation implements World {
   #checkEnd(): void {
     this.#compare("at the end")
     this.#checkReplay()
-    this.mqtt.check(this.plan.mishaps.some(({ kind }) => kind === "diskLow"))
+    this.mqtt.check(this.plan.mishaps.some(({ kind }) => kind === "diskLow" || kind === "poison"), this.#endsMs)
     for (const client of this.#clients) {
       if (client instanceof Producer || client instanceof Member) client.check()
     }
@@ -463,8 +482,8 @@ export class Simulation implements World {
       if (id !== sessionLogId && directory.byLogId(id) === undefined) this.violated(`log ${id} is left of a deleted stream`)
     }
     for (const id of shard.actors.ofKind("partition")) {
-      const state = shard.actors.peek<{ logId: number; isDeleted: boolean }>(id)!
-      if (state.isDeleted || state.logId === sessionLogId || directory.byLogId(state.logId) !== undefined) continue
+      const state = shard.actors.peek<{ logId: number }>(id)!
+      if (shard.actors.definition(id).isEmpty(state) || state.logId === sessionLogId || directory.byLogId(state.logId) !== undefined) continue
       this.violated(`${partitionId(state.logId)} is left of a deleted stream`)
     }
     const topicIds = new Set(Array.from(this.model.streams.values(), ({ topicId }) => topicId))
