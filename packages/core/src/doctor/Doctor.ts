@@ -62,7 +62,7 @@ export const diagnose = async (options: DoctorOptions): Promise<Diagnosis> => {
   for (const [i, segment] of segments.entries()) {
     const own = new Findings()
     const before = { ...chain, logEnds: new Map(chain.logEnds) }
-    const opened = openSegment(segment, i === segments.length - 1, isLive, own)
+    const opened = openSegment(segment, isLive && i === segments.length - 1, own)
     if (opened !== undefined) {
       const pause = (bytes: number): Promise<void> | void => options.pause(bytes, bytesTotal)
       await checkSegment(opened.source, chain, own, { endSeq: Number.MAX_SAFE_INTEGER, pause })

@@ -80,6 +80,12 @@ const wholeNumber = (bytes: Buffer, at: number, page: number): number => {
   return Number(value)
 }
 
+/** Of a table: no flags, since none of ours has duplicates or keys in another order. */
+const readTable = (bytes: Buffer, at: number, page: number): Tree => {
+  if (bytes.readUInt32LE(at) !== 0 || bytes.readUInt16LE(at + 4) !== 0) throw new PageDamage(page, "a table has flags")
+  return readTree(bytes, at, page)
+}
+
 const readTree = (bytes: Buffer, at: number, page: number): Tree => {
   const root = bytes.readBigUInt64LE(at + 40)
   return {
@@ -97,7 +103,7 @@ const readMeta = (bytes: Buffer, page: number): Meta => {
   state.writeUInt16LE(state.readUInt16LE(20) & ~overlappingSyncFlag, 20)
   return {
     free: readTree(bytes, 24, page),
-    main: readTree(bytes, 72, page),
+    main: readTable(bytes, 72, page),
     lastPage: wholeNumber(bytes, 120, page),
     txnid: wholeNumber(bytes, 128, page),
     bytes: state
@@ -121,15 +127,11 @@ export class LmdbFile {
     if (this.#meta.lastPage < 1) throw new PageDamage(0, "the last page is a meta page")
   }
 
-  /** Undefined for a file to which nothing was written: empty, or all zeros. Throws `PageDamage` for meta pages that are not whole. */
-  static open(path: string): LmdbFile | undefined {
+  /** Throws `PageDamage` for meta pages that are not whole. */
+  static open(path: string): LmdbFile {
     const descriptor = fs.openSync(path, "r")
     try {
       const { size } = fs.fstatSync(descriptor)
-      if (isBlank(descriptor, size)) {
-        fs.closeSync(descriptor)
-        return undefined
-      }
       return new LmdbFile(path, descriptor, size)
     } catch (error) {
       fs.closeSync(descriptor)
@@ -250,7 +252,7 @@ export class LmdbFile {
     if (record === undefined || (record.node.flags & nodeFlags.table) === 0) return undefined
     const { data } = record.node
     if (data.length !== tableBytes) throw new PageDamage(record.page.number, `the table ${name} has no proper record`)
-    return readTree(data, 0, record.page.number)
+    return readTable(data, 0, record.page.number)
   }
 
   /** A value of the environment itself. */
@@ -449,16 +451,6 @@ class TreeCheck {
       }
     }
   }
-}
-
-/** A power cut may leave the room of a file's first pages without them. */
-const isBlank = (descriptor: number, size: number): boolean => {
-  const piece = Buffer.alloc(64 * 1024)
-  for (let at = 0; at < size; at += piece.length) {
-    const read = fs.readSync(descriptor, piece, 0, piece.length, at)
-    if (piece.subarray(0, read).some((byte) => byte !== 0)) return false
-  }
-  return true
 }
 
 const throwIfNoMeta = (head: Buffer, page: number): void => {

@@ -32,18 +32,11 @@ export class SegmentFile implements SegmentSource {
     this.#tables = tables
   }
 
-  /**
-   * Undefined for a file whose creation a crash cut short.
-   * Throws `PageDamage`, and `JournalError` "UnknownFormat".
-   */
-  static open(path: string): SegmentFile | undefined {
+  /** Throws `PageDamage`, and `JournalError` "UnknownFormat". */
+  static open(path: string): SegmentFile {
     const file = LmdbFile.open(path)
-    if (file === undefined) return undefined
     try {
-      const firstSeq = firstSeqOf(file)
-      if (firstSeq !== undefined) return new SegmentFile(file, firstSeq)
-      file.close()
-      return undefined
+      return new SegmentFile(file, firstSeqOf(file))
     } catch (error) {
       file.close()
       throw error
@@ -130,10 +123,9 @@ const wholeKey = (bytes: Buffer, at: number): number => {
   return Number(value)
 }
 
-/** Undefined for a file without a format version: a crash has cut its creation short. */
-const firstSeqOf = (file: LmdbFile): Seq | undefined => {
+const firstSeqOf = (file: LmdbFile): Seq => {
   const bytes = file.value("meta")
-  if (bytes === undefined) return undefined
+  if (bytes === undefined) throw new PageDamage(0, "there is no format version")
   let meta: { readonly format?: unknown; readonly firstSeq?: unknown }
   try {
     meta = JSON.parse(bytes.toString()) as typeof meta

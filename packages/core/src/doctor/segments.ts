@@ -1,8 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { lockState } from "../journal/lock.ts"
 import { JournalError } from "../journal/Journal.ts"
-import { isEnvironment } from "../journal/lmdbHeader.ts"
+import { throwIfDamaged } from "../journal/lmdbHeader.ts"
 import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import type { Findings } from "./Finding.ts"
 import { PageDamage } from "./LmdbFile.ts"
@@ -47,7 +46,7 @@ export const listSegments = (directory: string): Listing => {
       if (stat !== undefined) segments.push({ name, file, bytes: stat.size })
     } else if (readersPattern.test(name)) {
       if (!names.includes(name.slice(0, -"-lock".length))) leftovers.push(name)
-    } else if (name.endsWith(".tmp")) leftovers.push(name)
+    } else if (/\.tmp(-lock)?$/.test(name)) leftovers.push(name)
     else if (!otherFiles.has(name)) unknown.push(name)
   }
   return { segments, unknown, leftovers }
@@ -57,34 +56,27 @@ export const listSegments = (directory: string): Listing => {
 const mapBytesOf = (bytes: number): number => Math.max(4 * bytes, 4 * 1024 * 1024 * 1024)
 
 /** Opens a segment that somebody may be writing to through LMDB, any other page by page. */
-const openSource = ({ file, bytes }: SegmentName, isWritten: boolean): SegmentSource | undefined => {
+const openSource = ({ file, bytes }: SegmentName, isWritten: boolean): SegmentSource => {
   if (!isWritten) return SegmentFile.open(file)
-  return isEnvironment(file) ? LmdbSegment.open(file, { mapBytes: mapBytesOf(bytes), readOnly: true }) : undefined
+  throwIfDamaged(file, false)
+  return LmdbSegment.open(file, { mapBytes: mapBytesOf(bytes), readOnly: true })
 }
 
 export interface OpenedSegment extends SegmentName {
   readonly source: SegmentSource
 }
 
-/** True while a living process writes to the directory; its newest segment changes under its readers. */
-export const isWritten = (directory: string): boolean => lockState(directory).state === "held"
-
-/** Opens one segment; what cannot be opened is a finding. */
+/** Opens one segment, which a living process writes to or not; what cannot be opened is a finding. */
 export const openSegment = (
   segment: SegmentName,
-  isNewest: boolean,
-  isLive: boolean,
+  isWritten: boolean,
   findings: Findings
 ): OpenedSegment | undefined => {
-  const { name } = segment
   try {
-    const source = openSource(segment, isNewest && isLive)
-    if (source !== undefined) return { ...segment, source }
-    if (isNewest) findings.notice("leftover", "a roll was cut short: nothing is in it", { segment: name })
-    else findings.damage("segment", "has no format version", { segment: name })
+    return { ...segment, source: openSource(segment, isWritten) }
   } catch (error) {
     if (!(error instanceof PageDamage) && !(error instanceof JournalError)) throw error
-    findings.damage("segment", error.message, { segment: name })
+    findings.damage("segment", error.message, { segment: segment.name })
+    return undefined
   }
-  return undefined
 }

@@ -11,7 +11,7 @@ import {
   type Snapshot,
   type SnapshotPage
 } from "./Journal.ts"
-import { isEnvironment } from "./lmdbHeader.ts"
+import { throwIfDamaged } from "./lmdbHeader.ts"
 import { LmdbSegment } from "./LmdbSegment.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
 
@@ -59,13 +59,15 @@ export class LmdbJournal implements Journal {
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
+    let wasClosed = true
     if (!options.readOnly) {
       fs.mkdirSync(options.directory, { recursive: true })
-      acquireLock(options.directory)
+      wasClosed = acquireLock(options.directory)
     }
     const chain: Array<Opened> = []
     try {
-      openChain(options, chain)
+      // A damaged page may have ended the process before: the next start looks at all of them, and names it.
+      openChain(options, chain, !wasClosed)
       const last = chain.at(-1)?.name
       const nextIndex = last === undefined ? 1 : Number(segmentPattern.exec(last)![1]) + 1
       const journal = new LmdbJournal(options, chain, nextIndex)
@@ -167,8 +169,6 @@ export class LmdbJournal implements Journal {
   #addSegment(firstSeq: Seq): void {
     const name = segmentName(this.#nextIndex++)
     const file = path.join(this.#options.directory, name)
-    // What a crash in an earlier roll left there has no format version and no commit.
-    fs.rmSync(file, { force: true })
     const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq)
     syncDirectory(this.#options.directory)
     this.#chain.push({ segment, name, nextSeq: firstSeq, bytes: 0, refs: 0 })
@@ -297,13 +297,11 @@ export class LmdbJournal implements Journal {
 const mapBytes = (options: LmdbJournalOptions): number => options.segmentBytes * 4 + 1024 * 1024 * 1024
 
 /** Opens every segment in order. Throws `JournalError`; what was opened before is in `chain`. */
-const openChain = (options: LmdbJournalOptions, chain: Array<Opened>): void => {
+const openChain = (options: LmdbJournalOptions, chain: Array<Opened>, everyPage: boolean): void => {
   const names = readDirectory(options.directory).filter((name) => segmentPattern.test(name))
   names.sort()
   for (const name of names) {
-    const opened = openSegment(options, name)
-    if (opened === undefined && name === names.at(-1)) return
-    if (opened === undefined) throw new JournalError("UnknownFormat", `${name} has no format version`)
+    const opened = openSegment(options, name, everyPage)
     const before = chain.at(-1)
     chain.push(opened)
     if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
@@ -332,12 +330,10 @@ const syncDirectory = (directory: string): void => {
   }
 }
 
-/** Undefined for a file that a crash left before its first page was written. */
-const openSegment = (options: LmdbJournalOptions, name: string): Opened | undefined => {
+const openSegment = (options: LmdbJournalOptions, name: string, everyPage: boolean): Opened => {
   const file = path.join(options.directory, name)
-  if (!isEnvironment(file)) return undefined
+  throwIfDamaged(file, everyPage)
   const segment = LmdbSegment.open(file, { mapBytes: mapBytes(options), readOnly: options.readOnly })
-  if (segment === undefined) return undefined
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
   if (last !== undefined && segment.frame(segment.firstSeq) === undefined) {
     void segment.close()

@@ -1,4 +1,5 @@
 import { crc32c } from "@node-rs/crc32"
+import * as fs from "node:fs"
 import { open, type Database, type RootDatabase } from "lmdb"
 import { JournalError, type Commit, type Seq, type SnapshotPage } from "./Journal.ts"
 
@@ -119,22 +120,29 @@ export class LmdbSegment {
     this.#snapshots = table("snapshots", true)
   }
 
+  /** Gets its name once it is whole: a file of this name that is empty, or lacks its tables, is damaged. */
   static create(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
-    const root = openRoot(path, { mapBytes, readOnly: false })
+    const building = underConstruction(path)
+    // What a crash while one was made has left there.
+    for (const file of [building, `${building}-lock`]) fs.rmSync(file, { force: true })
+    const root = openRoot(building, { mapBytes, readOnly: false })
     const meta: Meta = { format: segmentFormat, firstSeq }
     const segment = new LmdbSegment(path, root, meta, false)
-    // Last, so that a file with its format version has all of its tables.
     root.putSync("meta", Buffer.from(JSON.stringify(meta)))
+    if (building !== path) {
+      fs.renameSync(`${building}-lock`, `${path}-lock`)
+      fs.renameSync(building, path)
+    }
     return segment
   }
 
-  /** Undefined for a file whose creation a crash cut short. Throws `JournalError` "UnknownFormat". */
-  static open(path: string, options: SegmentOptions): LmdbSegment | undefined {
+  /** Throws `JournalError`: "Corrupt" for a file without format version, "UnknownFormat" for one with another. */
+  static open(path: string, options: SegmentOptions): LmdbSegment {
     const root = openRoot(path, options)
     const bytes = root.getBinary("meta")
     if (bytes === undefined) {
       void root.close()
-      return undefined
+      throw new JournalError("Corrupt", `${path} has no format version`)
     }
     const meta = readMeta(bytes)
     if (meta?.format !== segmentFormat) {
@@ -219,6 +227,9 @@ export class LmdbSegment {
     return this.#root.close()
   }
 }
+
+/** Windows renames no file that is open. */
+const underConstruction = (path: string): string => (process.platform === "win32" ? path : `${path}.tmp`)
 
 const readMeta = (bytes: Buffer): Meta | undefined => {
   try {

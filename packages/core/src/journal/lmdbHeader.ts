@@ -5,14 +5,14 @@ import { tableNames } from "./LmdbSegment.ts"
 const attemptsMax = 5
 
 /**
- * Whether a file is an LMDB environment; false if it was never written to.
- * Throws `JournalError` "Corrupt" for meta pages and roots that are not whole, and for a file that lacks pages: lmdb 3.5.6
- * maps it, and ends the process with SIGSEGV or SIGBUS.
+ * Throws `JournalError` "Corrupt" for a file that is no whole LMDB environment, since lmdb 3.5.6 maps it and ends the
+ * process with SIGSEGV or SIGBUS: meta pages, roots and the file's length are looked at, or `everyPage` of its tables.
  */
-export const isEnvironment = (file: string): boolean => {
+export const throwIfDamaged = (file: string, everyPage: boolean): void => {
   for (let attempt = 1; ; attempt++) {
     try {
-      return looksWhole(file)
+      look(file, everyPage)
+      return
     } catch (error) {
       if (!(error instanceof PageDamage)) throw error
       // Beside a writer, a commit may fall between two reads.
@@ -21,12 +21,15 @@ export const isEnvironment = (file: string): boolean => {
   }
 }
 
-const looksWhole = (file: string): boolean => {
+const look = (file: string, everyPage: boolean): void => {
   const opened = LmdbFile.open(file)
-  if (opened === undefined) return false
   try {
-    opened.checkRoots(tableNames)
-    return true
+    if (!everyPage) opened.checkRoots(tableNames)
+    else {
+      opened.check(tableNames, (damage) => {
+        throw damage
+      })
+    }
   } finally {
     opened.close()
   }

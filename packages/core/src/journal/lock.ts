@@ -37,14 +37,14 @@ export const lockState = (directory: string): { readonly state: "free" | "held" 
   return { state: pid > 0 && identity(pid) === holder ? "held" : "stale", pid }
 }
 
-/** One writer per directory. Throws `JournalError` "Locked" while its process lives. */
-export const acquireLock = (directory: string): void => {
+/** One writer per directory; false if the last one has ended without letting go. Throws `JournalError` "Locked" while its process lives. */
+export const acquireLock = (directory: string): boolean => {
   const file = lockFile(directory)
   const own = identity(process.pid) ?? String(process.pid)
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
       fs.writeFileSync(file, own, { flag: "wx" })
-      return
+      return attempt === 0
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
         throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)

@@ -100,6 +100,10 @@ export class Replay {
       this.#frame(frame, head, foldFrom, endSeq)
       return true
     })
+    const wantedSeq = Math.min(endSeq, journal.nextSeq)
+    if ((expectedSeq ?? fromSeq) < wantedSeq) {
+      throw new JournalError("Gap", `no frame holds seq ${expectedSeq ?? fromSeq}, and the journal ends at ${wantedSeq}`)
+    }
     return {
       states: this.#states,
       events: this.#events,
