@@ -217,6 +217,7 @@ export class Simulation implements World {
       evolve: (state: unknown, event: { readonly _tag: string }) => {
         if (this.#poisoned === definition.kind) {
           this.#poisoned = undefined
+          this.mqtt.isPartlyRefused = true
           throw new Error("planted by the simulation")
         }
         return definition.evolve(state, event)

@@ -29,6 +29,8 @@ const streamsByTopic: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
 export class MqttLedger {
   readonly publications = new Map<string, Publication>()
   readonly wills = new Map<string, WillFate>()
+  /** From the first replay of a single actor on, see `partlyRefused`. */
+  isPartlyRefused = false
   readonly willsCutOff: Array<string> = []
   readonly #model: Model
   readonly #violated: (message: string) => never
@@ -55,7 +57,7 @@ export class MqttLedger {
 
   /** Whoever says or shows that a message is stored must not do so before it is. */
   checkDurable(what: string, id: string, topic: string, durableSeq: number): void {
-    if (this.publications.get(id)?.mayRepeat === true) return
+    if (this.isPartlyRefused || this.publications.get(id)?.mayRepeat === true) return
     for (const stream of MqttLedger.streamsOf(topic)) {
       if (this.#model.placesIn(id, stream).some(({ seq }) => seq < durableSeq)) continue
       this.#violated(`${what} ${id} before it was durable in ${stream}`)
