@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { Notice } from "@logbrook/core/actor/Definition"
+import { kindOf, type Notice } from "@logbrook/core/actor/Definition"
 import { systemClock } from "@logbrook/core/Clock"
 import type { AppendFailure, Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -115,6 +115,7 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
     version,
     onNotice: (notice) => notices.to?.(notice),
     onPoison: ({ reason, detail }: AppendFailure) => dying.because(`the journal failed (${reason}): ${detail}`),
+    onRestart: (actor) => metrics.add("logbrook_actor_restarts_total", { kind: kindOf(actor) }),
     onDefect: (where, defect) =>
       log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) })
   })

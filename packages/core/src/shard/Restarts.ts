@@ -49,6 +49,7 @@ export class Restarts {
     live.health = isGivenUp ? "failed" : "restarting"
     if (isGivenUp) this.#failed.push(live.id)
     else {
+      this.#options.onRestart?.(live.id)
       const cancel = clock.after(firstDelayMs * 2 ** (restartsMs.length - 1), () => {
         this.#cancels.delete(live)
         this.#due.add(live)

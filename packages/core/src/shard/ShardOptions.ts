@@ -1,5 +1,5 @@
 import type { Clock } from "../Clock.ts"
-import type { AnyDefinition, Notice } from "../actor/Definition.ts"
+import type { ActorId, AnyDefinition, Notice } from "../actor/Definition.ts"
 import type { AppendFailure, Journal } from "../journal/Journal.ts"
 import type { Limits } from "../Limits.ts"
 
@@ -15,4 +15,6 @@ export interface ShardOptions {
   /** The journal is poisoned: nothing more is acknowledged, the process must say why and stop. */
   readonly onPoison: (failure: AppendFailure) => void
   readonly onDefect: (where: string, defect: unknown) => void
+  /** An actor's `evolve` threw, and the actor is replayed. */
+  readonly onRestart?: (actor: ActorId) => void
 }
