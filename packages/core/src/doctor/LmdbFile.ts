@@ -99,6 +99,7 @@ const readTree = (bytes: Buffer, at: number, page: number): Tree => {
 }
 
 const readMeta = (bytes: Buffer, page: number): Meta => {
+  if (bytes.readBigUInt64LE(8) !== 0n) throw new PageDamage(page, "the map has an address")
   const state = Buffer.from(bytes.subarray(8, 136))
   state.writeUInt16LE(state.readUInt16LE(20) & ~overlappingSyncFlag, 20)
   return {
@@ -264,6 +265,17 @@ export class LmdbFile {
   get(tree: Tree, key: Buffer): Buffer | undefined {
     const found = this.#find(tree, key, this.#meta.txnid)
     return found && this.#value(found.page, found.node)
+  }
+
+  /** The value with the highest key. Throws `PageDamage`. */
+  last({ root }: Tree): Buffer | undefined {
+    if (root === undefined) return undefined
+    let page = this.#page(root, this.#meta.txnid)
+    for (let depth = 0; !page.isLeaf; depth++) {
+      if (depth > depthMax) throw new PageDamage(root, "the tree is too deep")
+      page = this.#page(this.#node(page, page.nodes - 1).child, page.txnid)
+    }
+    return this.#value(page, this.#node(page, page.nodes - 1))
   }
 
   #find({ root }: Tree, key: Buffer, txnid: number): { readonly page: Page; readonly node: Node } | undefined {

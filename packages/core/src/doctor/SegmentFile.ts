@@ -1,3 +1,4 @@
+import { readFrameHead } from "../journal/Frame.ts"
 import { JournalError, type Seq, type SnapshotPage } from "../journal/Journal.ts"
 import { decodePage, decodeSeal, sealIndex, segmentFormat, tableNames } from "../journal/LmdbSegment.ts"
 import { LmdbFile, PageDamage, type Tree } from "./LmdbFile.ts"
@@ -60,6 +61,16 @@ export class SegmentFile implements SegmentSource {
 
   frame(seq: Seq): Buffer | undefined {
     return this.#file.get(this.#table("timeline"), key(seq, 0, false))
+  }
+
+  lastFrame(): Buffer | undefined {
+    return this.#file.last(this.#table("timeline"))
+  }
+
+  /** One after the last event. */
+  get nextSeq(): Seq {
+    const frame = this.lastFrame()
+    return frame === undefined ? this.firstSeq : readFrameHead(frame).nextSeq
   }
 
   chunk(seq: Seq, index: number): Buffer | undefined {

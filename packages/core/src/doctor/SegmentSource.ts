@@ -30,7 +30,11 @@ export const recordsOf = (
 }
 
 /** A frame with all that belongs to it, as it was once appended; what is not there is left out. */
-export const commitOf = (source: SegmentSource, frame: Buffer, isWanted: (ref: BatchRef) => boolean): Commit => {
+export const commitOf = (
+  source: Pick<SegmentSource, "chunk" | "batch">,
+  frame: Buffer,
+  isWanted: (ref: BatchRef) => boolean
+): Commit => {
   const batches: Array<Commit["batches"][number]> = []
   let refCount = 0
   const head = readFrame(frame, {

@@ -1,6 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError } from "../journal/Journal.ts"
+import { readFrameHead } from "../journal/Frame.ts"
+import { JournalError, type Seq } from "../journal/Journal.ts"
 import { throwIfDamaged } from "../journal/lmdbHeader.ts"
 import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import type { Findings } from "./Finding.ts"
@@ -56,7 +57,7 @@ export const listSegments = (directory: string): Listing => {
 const mapBytesOf = (bytes: number): number => Math.max(4 * bytes, 4 * 1024 * 1024 * 1024)
 
 /** Opens a segment that somebody may be writing to through LMDB, any other page by page. */
-const openSource = ({ file, bytes }: SegmentName, isWritten: boolean): SegmentSource => {
+const openSource = ({ file, bytes }: SegmentName, isWritten: boolean): LmdbSegment | SegmentFile => {
   if (!isWritten) return SegmentFile.open(file)
   throwIfDamaged(file, false)
   return LmdbSegment.open(file, { mapBytes: mapBytesOf(bytes), readOnly: true })
@@ -79,4 +80,15 @@ export const openSegment = (
     findings.damage("segment", error.message, { segment: segment.name })
     return undefined
   }
+}
+
+/** The newest segment, and one after the last event in it now. Throws `PageDamage` and `JournalError`. */
+export const openNewest = (
+  segment: SegmentName,
+  isWritten: boolean
+): { readonly source: SegmentSource; readonly nextSeq: Seq } => {
+  const source = openSource(segment, isWritten)
+  if (source instanceof SegmentFile) return { source, nextSeq: source.nextSeq }
+  const last = source.frame(source.floor(Number.MAX_SAFE_INTEGER) ?? 0)
+  return { source, nextSeq: last === undefined ? source.firstSeq : readFrameHead(last).nextSeq }
 }
