@@ -1,5 +1,6 @@
 import type { Exit } from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
+import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
 import { RecordsBuilder } from "../Record.ts"
 
@@ -93,9 +94,14 @@ export class Intake {
 /** Record buffers that go round, so that a turn allocates none. */
 export class BuilderPool {
   readonly #free: Array<RecordsBuilder> = []
+  readonly #buffers: Buffers
+
+  constructor(buffers: Buffers) {
+    this.#buffers = buffers
+  }
 
   take(): RecordsBuilder {
-    return this.#free.pop() ?? new RecordsBuilder(runBytesMax)
+    return this.#free.pop() ?? new RecordsBuilder(runBytesMax, undefined, this.#buffers)
   }
 
   give(builder: RecordsBuilder): void {

@@ -38,7 +38,7 @@ export class Shard {
   readonly actors: ActorTable
   readonly logs: LogStore
   readonly #options: ShardOptions
-  readonly #builders = new BuilderPool()
+  readonly #builders: BuilderPool
   readonly #timers: Timers<Ask>
   readonly #snapshots: Snapshots
   readonly #restarts: Restarts
@@ -68,6 +68,7 @@ export class Shard {
     const { journal, limits, clock } = options
     this.actors = new ActorTable(options.definitions)
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
+    this.#builders = new BuilderPool(this.logs.buffers)
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
     this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)
