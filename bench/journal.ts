@@ -2,7 +2,7 @@
  * Commits of the journal by size on a disk (in the directory given, or the system's temporary one), and what a paced
  * shard writes per payload byte. Everything in one process. Proves nothing about a server's other load on the same core,
  * about long runs, or about what the file system and the device write on top. Written bytes are the kernel's count for
- * this process, and it counts whole folios: on ext4 of Linux 6.18 it said 4.7 where the device had taken 1.35.
+ * this process, and may be more than what the device takes: it has said 4.7 where the device had taken about 1.35.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -120,9 +120,9 @@ class Load {
   /** Appends at the rate of one commit every 5 ms until `until` resolves: each one's milliseconds. */
   async paced(until: Promise<unknown>): Promise<Array<number>> {
     const took: Array<number> = []
-    let isOver = false
-    void until.then(() => (isOver = true))
-    while (!isOver) {
+    const state = { isOver: false }
+    void until.then(() => (state.isOver = true))
+    while (!state.isOver) {
       const startedMs = performance.now()
       took.push(await this.append())
       const restMs = pacingMs - (performance.now() - startedMs)

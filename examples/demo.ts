@@ -16,7 +16,7 @@ const messagesPerDevice = 200
 /** Between two messages of a device: so they still publish while the group rebalances. */
 const pauseMs = 40
 const root = path.join(import.meta.dirname, "..")
-const bin = path.join(root, "packages/server/dist/bin.js")
+const bin = path.join(root, "packages/server/bundle/bin.js")
 const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-demo-"))
 const ports = { mqtt: 21883, ws: 28083, kafka: 29092, http: 28183 }
 const url = `http://127.0.0.1:${ports.http}`

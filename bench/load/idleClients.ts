@@ -12,6 +12,7 @@ export class IdleClients {
       const socket = net.connect({ port, host: "127.0.0.1" })
       socket.once("data", (answer) => (answer[3] === 0 ? resolve() : reject(new Error("the connection was refused"))))
       socket.once("error", reject)
+      socket.once("close", () => reject(new Error("the connection was closed by the server")))
       socket.write(connectPacket(`bench-idle-${this.#sockets.length}`, 600))
       await promise
       this.#sockets.push(socket)

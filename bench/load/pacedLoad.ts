@@ -49,6 +49,7 @@ class PacedPublishers {
         resolve()
       })
       socket.on("error", reject)
+      socket.once("close", () => reject(new Error("the connection was closed by the server")))
       socket.write(connectPacket(`bench-paced-${index}`, 600))
       await promise
       this.#sockets.push(socket)

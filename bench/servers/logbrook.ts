@@ -15,7 +15,7 @@ export interface Logbrook extends Server {
   readonly storedBytes: () => number
 }
 
-const program = fileURLToPath(new URL("../../packages/server/dist/bin.js", import.meta.url))
+const program = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
 const blockBytes = 512
 
 /** Its limits guard against one address and a storm of connections: here all load comes from one address. */

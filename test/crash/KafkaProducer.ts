@@ -13,8 +13,8 @@ const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
 /** An idempotent producer that sends batches one after another, over restarts of its server. */
 export class KafkaProducer {
   readonly acknowledged: Array<Acknowledged> = []
-  /** Batches of which nobody knows what became. */
-  givenUp = 0
+  /** Why batches were given up, of which nobody knows what became. */
+  readonly givenUp: Array<string> = []
   readonly #kafka: Kafka
   readonly #stream: string
   readonly #partitions: number
@@ -55,9 +55,9 @@ export class KafkaProducer {
     for (let n = 0; !this.#isEnding; n++) {
       try {
         await this.#send(producer, n)
-      } catch {
+      } catch (error) {
         // kafkajs would give the sequence numbers of this batch to the next one: another producer has other ones.
-        this.givenUp++
+        this.givenUp.push(String(error))
         await producer.disconnect()
         producer = await this.#open()
       }

@@ -27,6 +27,8 @@ const loadMsMin = 150
 const loadMsMax = 900
 const startKillShare = 0.1
 const settleTimeoutMs = 30_000
+/** Members that a kill made kafkajs replace expire only in a server that lives longer than their sessions. */
+const regroupEvery = 10
 const faultsShown = 20
 
 /** Small and fast, and the same for a seed (mulberry32). */
@@ -71,7 +73,7 @@ const startLoad = async (server: ServerProcess, kafka: Kafka) => {
   const settle = async (): Promise<void> => {
     clearInterval(sending)
     await waitUntil("all messages are answered", settleTimeoutMs, () => publishers.every(({ isIdle }) => isIdle))
-    await Promise.all([producer.end(), reader.end()])
+    await producer.end()
     for (const publisher of publishers) publisher.end()
   }
   return { devices: publishers.map((publisher) => publisher.device), producer, reader, settle }
@@ -106,6 +108,23 @@ const restart = async (server: ServerProcess, random: () => number): Promise<num
   return server.start()
 }
 
+/** Resolves when the group has an assignment again, and reads and commits. */
+const regrouped = async ({ reader }: Load): Promise<void> => {
+  const before = reader.commits
+  await waitUntil("the group goes on", settleTimeoutMs, () => reader.commits > before + 4)
+}
+
+/** Resolves when the group has committed all that is in its stream. */
+const caughtUp = (server: ServerProcess, { reader }: Load): Promise<unknown> =>
+  waitUntil("the group has read all", settleTimeoutMs, async () => {
+    const { partitionDetails } = await server.get<{
+      partitionDetails: ReadonlyArray<{ partition: number; highWatermark: number }>
+    }>(`/streams/${readings.name}`)
+    return partitionDetails.every(
+      ({ partition, highWatermark }) => reader.acknowledged.get(partition) === highWatermark
+    )
+  })
+
 const killAll = async (
   server: ServerProcess,
   kafka: Kafka,
@@ -121,6 +140,7 @@ const killAll = async (
     await server.kill()
     readyMs.push(await restart(server, random))
     await audit(audited, kafka, load)
+    if (kill % regroupEvery === 0) await regrouped(load)
     if (kill % 10 === 0 || kill === kills)
       console.log(`kill ${kill}: ${audited.records} records, ready in ${readyMs.at(-1)!.toFixed(0)} ms`)
   }
@@ -129,6 +149,8 @@ const killAll = async (
 
 const finish = async (server: ServerProcess, kafka: Kafka, audited: Audit, load: Load): Promise<void> => {
   await load.settle()
+  await caughtUp(server, load)
+  await load.reader.end()
   await audit(audited, kafka, load)
   for (const { clientId, sent, acknowledged } of load.devices) {
     if (sent !== acknowledged) audited.faults.push(`${clientId}: ${sent} sent, ${acknowledged} acknowledged`)
@@ -153,7 +175,7 @@ const summary = (audited: Audit, { devices, producer, reader }: Load, readyMs: R
     `${sum(1)} QoS 1 (${audited.duplicates} resent ones stored twice) and ${sum(2)} QoS 2 messages`,
     `${audited.records} records in all`,
     `${reader.commits} commits`,
-    `${producer.givenUp} batches given up`,
+    `${producer.givenUp.length} batches given up${[...new Set(producer.givenUp)].map((why) => ` (${why})`).join("")}`,
     `ready in ${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms (median), ${sorted.at(-1)?.toFixed(0)} ms (worst)`
   ].join(", ")
 }

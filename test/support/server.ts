@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { runCommand } from "./runCommand.ts"
 
 const root = path.join(import.meta.dirname, "../..")
-const bin = path.join(root, "packages/server/dist/bin.js")
+const bin = path.join(root, "packages/server/bundle/bin.js")
 const host = "127.0.0.1"
 const readyTimeoutMs = 30_000
 const stopTimeoutMs = 20_000

@@ -8,7 +8,7 @@ import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { ShardHarness } from "../../packages/server/test/tools/ShardHarness.ts"
 
-const bin = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/server/dist/bin.js")
+const bin = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/server/bundle/bin.js")
 
 interface Ran {
   readonly code: number

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import { connectAsync } from "mqtt"
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest"
 
-const bin = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/server/dist/bin.js")
+const bin = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/server/bundle/bin.js")
 const anyPorts = ["--mqtt-port", "0", "--mqtt-ws-port", "0", "--kafka-port", "0", "--http-port", "0"]
 
 interface Ran {

@@ -1,3 +1,5 @@
+import { freshBuffers, type Buffers } from "./BufferPool.ts"
+
 /** Why bytes are no run of Kafka records. */
 export type InvalidRecordReason = "Truncated" | "Varint" | "Length" | "OffsetDelta" | "Timestamp" | "Headers" | "Count"
 
@@ -293,6 +295,7 @@ export class RecordsBuilder {
   maxTimestampMs = 0
   readonly #bytesMax: number
   readonly #keptBytes: number
+  readonly #buffers: Buffers
   readonly #reader = new RecordReader()
   /** Behind the headroom; made when it is needed, of the size that the last one would have needed. */
   #buffer: Uint8Array = noBytes
@@ -300,9 +303,10 @@ export class RecordsBuilder {
   #isBegun = false
 
   /** `bytesMax`: what all records together may take. `keptBytes`: the largest buffer that outlives a `reset`. */
-  constructor(bytesMax: number, keptBytes = keptCapacityBytes) {
+  constructor(bytesMax: number, keptBytes = keptCapacityBytes, buffers: Buffers = freshBuffers) {
     this.#bytesMax = bytesMax
     this.#keptBytes = keptBytes
+    this.#buffers = buffers
   }
 
   /** The records, a view that is valid until the next `append`, `appendRun` or `reset`. */
@@ -315,12 +319,15 @@ export class RecordsBuilder {
     this.#capacityBytes = Math.max(initialCapacityBytes, this.byteLength + (this.byteLength >>> 3))
     this.count = this.byteLength = this.firstTimestampMs = this.maxTimestampMs = 0
     this.#isBegun = false
-    if (this.#buffer.length > this.#keptBytes) this.#buffer = noBytes
+    if (this.#buffer.length <= this.#keptBytes) return
+    this.#buffers.give(this.#buffer)
+    this.#buffer = noBytes
   }
 
   /**
    * The records behind room for a batch's header of 61 bytes. They are the caller's now: until its `reset` the builder
    * must not be used. A buffer that is less than half full is copied, so that nobody holds much more than he knows of.
+   * Whoever has done with them may give them back to where the builder has its buffers from.
    */
   giveAway(): Uint8Array {
     const { buffer, byteOffset, length } = this.#buffer
@@ -328,8 +335,9 @@ export class RecordsBuilder {
     const whole = new Uint8Array(buffer, byteOffset - headroomBytes, bytes)
     this.#buffer = noBytes
     if (length <= 2 * bytes) return whole
-    const copy = Buffer.allocUnsafeSlow(bytes)
+    const copy = this.#buffers.take(bytes).subarray(0, bytes)
     copy.set(whole)
+    this.#buffers.give(whole)
     return copy
   }
 
@@ -428,8 +436,9 @@ export class RecordsBuilder {
     let capacity = Math.max(this.#capacityBytes, this.#buffer.length)
     while (capacity < bytesNeeded) capacity *= 2
     const bytes = Math.max(bytesNeeded, Math.min(capacity, this.#bytesMax))
-    const grown = Buffer.allocUnsafeSlow(headroomBytes + bytes).subarray(headroomBytes)
+    const grown = this.#buffers.take(headroomBytes + bytes).subarray(headroomBytes)
     if (used > 0) grown.set(this.#buffer.subarray(0, used))
+    if (this.#buffer !== noBytes) this.#buffers.give(this.#buffer)
     this.#buffer = grown
   }
 }

@@ -1,6 +1,5 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
-import type { Log } from "@logbrook/core/storage/Log"
 import type { Broker } from "./Broker.ts"
 
 /** Holds what waits for durable sessions; see `Catalog`'s first log id. */
@@ -17,7 +16,7 @@ interface Rule {
   readonly retentionBytes: number
 }
 
-/** Moves log start offsets by time and size, and lets whole segments go that nobody can read any more. */
+/** Moves log start offsets by time and size, and lets logs and whole segments go that nobody can read any more. */
 export class Retention {
   readonly #broker: Broker
   readonly #touched = new Set<number>()
@@ -47,10 +46,12 @@ export class Retention {
     const { logs } = this.#broker.shard
     const isFull = ++this.#looks % fullLookEvery === 0
     const nowMs = this.#broker.clock.nowMs()
-    const due = isFull ? Array.from(logs.logs()) : Array.from(this.#touched, (logId) => logs.log(logId))
+    const due = isFull ? Array.from(logs.logs(), ({ id }) => id) : [...this.#touched]
     this.#touched.clear()
-    for (const log of due) this.#enforce(log, nowMs)
-    if (isFull) void this.#dropSegments()
+    for (const logId of due) this.#enforce(logId, nowMs)
+    if (!isFull) return
+    this.#deleteOrphans()
+    void this.#dropSegments()
   }
 
   #rule(logId: number): Rule | undefined {
@@ -60,9 +61,11 @@ export class Retention {
     return found && effectiveConfig(found.stream.config)
   }
 
-  #enforce(log: Log, nowMs: number): void {
-    const rule = this.#rule(log.id)
+  #enforce(logId: number, nowMs: number): void {
+    const rule = this.#rule(logId)
+    // A stream may have been deleted since it was appended to; asking for its log would make a new one.
     if (rule === undefined) return
+    const log = this.#broker.shard.logs.log(logId)
     const byTime = rule.retentionMs < 0 ? 0 : log.expiredBefore(nowMs - rule.retentionMs)
     const byBytes = rule.retentionBytes < 0 ? 0 : log.expiredAbove(rule.retentionBytes)
     const offset = Math.max(byTime, byBytes)
@@ -73,6 +76,15 @@ export class Retention {
       command: { _tag: "MoveLogStart", offset, reason },
       cause: { origin: "retention" }
     })
+  }
+
+  /** A stream's deletion is one commit, that of its logs the next: a crash in between leaves logs that are nobody's. */
+  #deleteOrphans(): void {
+    const { shard, directory } = this.#broker
+    for (const { id } of shard.logs.logs()) {
+      if (id === sessionLogId || directory.byLogId(id) !== undefined) continue
+      shard.offer({ to: partitionId(id), command: { _tag: "DeleteLog" }, cause: { origin: "retention" } })
+    }
   }
 
   async #dropSegments(): Promise<void> {

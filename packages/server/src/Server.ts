@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { Notice } from "@logbrook/core/actor/Definition"
+import { kindOf, type Notice } from "@logbrook/core/actor/Definition"
 import { systemClock } from "@logbrook/core/Clock"
 import type { AppendFailure, Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -20,7 +20,7 @@ import { listenHttp, type Readiness } from "./http/HttpServer.ts"
 import { listenKafka } from "./kafka/KafkaListener.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
-import { makeMqttBroker } from "./mqtt/MqttBroker.ts"
+import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
 import { listenMqtt } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
@@ -116,6 +116,7 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
     version,
     onNotice: (notice) => notices.to?.(notice),
     onPoison: ({ reason, detail }: AppendFailure) => dying.because(`the journal failed (${reason}): ${detail}`),
+    onRestart: (actor) => metrics.add("logbrook_actor_restarts_total", { kind: kindOf(actor) }),
     onDefect: (where, defect) =>
       log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) })
   })
@@ -187,11 +188,9 @@ const runShard = ({ shard, log }: Broker, dying: Dying) =>
     yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
   })
 
-const listenAll = (config: Config, broker: Broker, journal: Journal, readiness: Readiness, notices: Notices) =>
+const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journal: Journal, readiness: Readiness) =>
   Effect.gen(function* () {
     const { host } = config
-    const mqttBroker = makeMqttBroker(broker)
-    notices.to = (notice) => mqttBroker.onNotice(notice)
     const http = yield* listening("http", config.http.port, () =>
       listenHttp(broker, { host, port: config.http.port, readiness, journal })
     )
@@ -215,12 +214,15 @@ const server = (config: Config, log: Log, dying: Dying) =>
     const journal = yield* openJournal(config)
     const notices: Notices = { to: undefined }
     const { broker, recovery } = makeBroker(config, journal, log, dying, notices)
+    // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
+    const mqttBroker = makeMqttBroker(broker)
+    notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker)
     yield* runShard(broker, dying)
     yield* keepRetention(broker)
     if (config.journal.settle) yield* keepSettling(broker, journal)
     const readiness: Readiness = { isDraining: false }
-    const ports = yield* listenAll(config, broker, journal, readiness, notices)
+    const ports = yield* listenAll(config, broker, mqttBroker, journal, readiness)
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
     return { broker, recovery, ports }
   })

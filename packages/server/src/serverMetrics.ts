@@ -12,6 +12,7 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_journal_segments", "gauge", "Segments kept.")
   metrics.declare("logbrook_journal_bytes", "gauge", "Bytes of the segments kept.")
   metrics.declare("logbrook_actors", "gauge", "Actors in memory.")
+  metrics.declare("logbrook_actor_restarts_total", "counter", "Actors rebuilt by replay after a defect.")
   metrics.declare("logbrook_disk_free_bytes", "gauge", "Free bytes of the data directory's file system.")
   metrics.declare("logbrook_connections", "gauge", "Open connections of all listeners.")
   metrics.declare("logbrook_stream_log_bytes", "gauge", "Record bytes that readers can reach.")

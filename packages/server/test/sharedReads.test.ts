@@ -1,7 +1,7 @@
 import * as net from "node:net"
 import { once } from "node:events"
 import { afterEach, expect, it } from "vitest"
-import { readShared } from "../src/net/sharedReads.ts"
+import { createSharedServer, readShared } from "../src/net/sharedReads.ts"
 
 const servers: Array<net.Server> = []
 
@@ -9,8 +9,8 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close()
 })
 
-const listen = async (onSocket: (accepted: net.Socket) => void): Promise<{ server: net.Server; port: number }> => {
-  const server = net.createServer({ pauseOnConnect: true }, onSocket)
+const listen = async (onSocket: (socket: net.Socket) => void): Promise<{ server: net.Server; port: number }> => {
+  const server = createSharedServer(onSocket)
   servers.push(server)
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
@@ -19,8 +19,8 @@ const listen = async (onSocket: (accepted: net.Socket) => void): Promise<{ serve
 
 it("hands over every byte of many connections in order, and uses one buffer", async () => {
   const buffers = new Set<ArrayBufferLike>()
-  const { port } = await listen((accepted) => {
-    const socket: net.Socket = readShared(accepted, (chunk) => {
+  const { port } = await listen((socket) => {
+    readShared(socket, (chunk) => {
       buffers.add(chunk.buffer)
       socket.write(Buffer.from(chunk))
     })
@@ -42,9 +42,10 @@ it("reads nothing while paused, and goes on after", async () => {
   let bytes = 0
   let socket: net.Socket | undefined
   const { port } = await listen((accepted) => {
-    socket = readShared(accepted, (chunk) => {
+    socket = accepted
+    readShared(accepted, (chunk) => {
       bytes += chunk.length
-      socket!.pause()
+      accepted.pause()
     })
   })
   const client = net.connect(port, "127.0.0.1")
@@ -60,8 +61,8 @@ it("reads nothing while paused, and goes on after", async () => {
 
 it("tells of a reset and of the end, and the server closes when its connections are gone", async () => {
   const events: Array<string> = []
-  const { server, port } = await listen((accepted) => {
-    const socket = readShared(accepted, () => undefined)
+  const { server, port } = await listen((socket) => {
+    readShared(socket, () => undefined)
     socket.on("error", () => events.push("error"))
     socket.on("close", () => events.push("close"))
   })
@@ -71,4 +72,35 @@ it("tells of a reset and of the end, and the server closes when its connections 
   client.resetAndDestroy()
   await expect.poll(() => events).toEqual(["error", "close"])
   await expect.poll(() => new Promise<number>((resolve) => server.getConnections((_e, n) => resolve(n)))).toBe(0)
+  const closed = once(server, "close")
+  server.close()
+  await closed
+})
+
+it("reads nothing before it is asked to, and knows who has connected", async () => {
+  const sockets: Array<net.Socket> = []
+  const { port } = await listen((socket) => sockets.push(socket))
+  const client = net.connect(port, "127.0.0.1")
+  await once(client, "connect")
+  client.write("early")
+  await expect.poll(() => sockets.length).toBe(1)
+  expect(sockets[0]!.remoteAddress).toBe("127.0.0.1")
+  expect(sockets[0]!.remotePort).toBe(client.localPort)
+  const chunks: Array<string> = []
+  readShared(sockets[0]!, (chunk) => chunks.push(chunk.toString()))
+  await expect.poll(() => chunks.join("")).toBe("early")
+  client.destroy()
+})
+
+it("reads a socket of Node's own in the ordinary way", async () => {
+  const chunks: Array<string> = []
+  const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+    readShared(socket, (chunk) => chunks.push(chunk.toString()))
+  })
+  servers.push(server)
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const client = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1")
+  client.end("plain")
+  await expect.poll(() => chunks.join("")).toBe("plain")
 })

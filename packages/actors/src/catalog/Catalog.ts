@@ -63,7 +63,7 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
     throw refused("TooManyStreams", `the limit of ${limits.streamsMax} streams is reached`)
   }
   const partitions = command.partitions === -1 ? (command.filters.length > 0 ? boundPartitions : 1) : command.partitions
-  if (!(partitions >= 1 && partitions <= limits.partitionsPerStreamMax)) {
+  if (!Number.isInteger(partitions) || partitions < 1 || partitions > limits.partitionsPerStreamMax) {
     throw refused("InvalidPartitions", `a stream has 1 to ${limits.partitionsPerStreamMax} partitions`)
   }
   throwIfFiltersInvalid(command.filters, limits)
@@ -186,7 +186,12 @@ export const makeCatalog = (
   },
   evolve,
   resume: () => [],
-  save: (state): Saved => ({ ...state, streams: Array.from(state.streams.values(), saved) }),
+  // In an order of its own: that of the state is another one once it was loaded, and its hash would be too.
+  save: ({ streams, nextLogId, nextProducerId }): Saved => ({
+    streams: Array.from(streams.values(), saved),
+    nextLogId,
+    nextProducerId
+  }),
   load: (_id, data) => {
     const { streams, ...rest } = data as Saved
     return { ...rest, streams: new Map(streams.map((stream) => [stream.name, restored(stream)])) }

@@ -2,7 +2,7 @@ import { crc32c } from "@node-rs/crc32"
 import { zstdDecompressSync } from "node:zlib"
 import { readRef, writeRef } from "./batchRef.ts"
 import { borrowWriter, ByteReader, ByteWriter, returnWriter, TornBytes } from "./Bytes.ts"
-import type { Commit, Seq } from "./Journal.ts"
+import type { Commit, Seq, StoredBatch } from "./Journal.ts"
 import { JournalError } from "./Journal.ts"
 
 /**
@@ -67,12 +67,6 @@ export interface BatchRef {
   /** As the producer sent it, with its batch header; otherwise records only, unless it is a value of its own. */
   readonly verbatim: boolean
   readonly producer: Producer | undefined
-}
-
-export interface StoredBatch {
-  readonly logId: number
-  readonly lastOffset: number
-  readonly bytes: Uint8Array
 }
 
 export interface FrameHead {

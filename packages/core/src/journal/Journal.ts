@@ -1,8 +1,14 @@
 import type { Extent } from "./Extent.ts"
-import type { StoredBatch } from "./Frame.ts"
 
 /** Position in the journal: every event has one, dense from 1 on. A whole number below 2^53. */
 export type Seq = number
+
+/** Whole record batches with a key of their own. */
+export interface StoredBatch {
+  readonly logId: number
+  readonly lastOffset: number
+  readonly bytes: Uint8Array
+}
 
 /** One group commit, fully encoded before its first byte is written. */
 export interface Commit {

@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { readExtents, type Extent } from "./Extent.ts"
+import type { Extent } from "./Extent.ts"
 import { readFrameHead } from "./Frame.ts"
 import {
   JournalError,
@@ -56,13 +56,15 @@ export class LmdbJournal implements Journal {
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
+    let wasClosed = true
     if (!options.readOnly) {
       fs.mkdirSync(options.directory, { recursive: true })
-      acquireLock(options.directory)
+      wasClosed = acquireLock(options.directory)
     }
     const chain: Array<Opened> = []
     try {
-      openChain({ ...options, mapBytes: mapBytes(options) }, chain)
+      // A damaged page may have ended the process before: the next start looks at all of them, and names it.
+      openChain({ ...options, mapBytes: mapBytes(options), everyPage: !wasClosed }, chain)
       const journal = new LmdbJournal(options, chain, (chain.at(-1)?.index ?? 0) + 1)
       if (chain.length === 0) {
         if (options.readOnly) throw new JournalError("Io", `${options.directory} holds no journal`)
@@ -163,8 +165,6 @@ export class LmdbJournal implements Journal {
   #addSegment(firstSeq: Seq): void {
     const index = this.#nextIndex++
     const file = path.join(this.#options.directory, segmentName(index))
-    // What a crash in an earlier roll left there has no format version and no commit.
-    fs.rmSync(file, { force: true })
     const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq)
     syncDirectory(this.#options.directory)
     this.#chain.push({ segment, runs: undefined, index, nextSeq: firstSeq, bytes: 0, refs: 0 })
@@ -210,8 +210,7 @@ export class LmdbJournal implements Journal {
   }
 
   visitRuns(segmentSeq: Seq, visit: (extent: Extent) => void): void {
-    const runs = this.#holding(segmentSeq)?.runs
-    runs?.visitExtents((page) => readExtents(page, runs.path, visit))
+    this.#holding(segmentSeq)?.runs?.visitRuns(visit)
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
@@ -311,8 +310,8 @@ export class LmdbJournal implements Journal {
    */
   async adoptSettled(firstSeq: Seq, temporary: string): Promise<boolean> {
     const runs = LmdbSegment.open(temporary, { mapBytes: mapBytes(this.#options), readOnly: true })
-    const isComplete = runs?.isSettled === true && runs.firstSeq === firstSeq
-    await runs?.close()
+    const isComplete = runs.isSettled && runs.firstSeq === firstSeq
+    await runs.close()
     if (!isComplete) throw new JournalError("Corrupt", `${temporary} is not complete`)
     const opened = this.#closed(firstSeq)
     if (opened === undefined || opened.runs !== undefined) {

@@ -1,4 +1,7 @@
+import { crc32c } from "@node-rs/crc32"
+import * as fs from "node:fs"
 import { open, type Database, type RootDatabase } from "lmdb"
+import { readExtents, type Extent } from "./Extent.ts"
 import { JournalError, type Commit, type Seq, type SnapshotPage } from "./Journal.ts"
 
 /** A place in one of a segment's tables: 12 bytes, big-endian, so that LMDB keeps them in order. */
@@ -37,13 +40,12 @@ const writeU32 = (target: Uint8Array, value: number, at: number): void => {
 }
 
 /** Raised with each change of what a segment's tables hold. */
-export const segmentFormat = 1
+export const segmentFormat = 2
 
-/**
- * Of a settled segment, which has stripped frames, snapshots, runs under `batches`, and `extents`: pages that tell of
- * every run. The format stands in it last: a file that has it is complete.
- */
-export const settledFormat = 2
+export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as const
+
+/** Of a settled segment, which has runs under `batches`, and in `extents` pages that tell of every run. */
+export const settledTableNames = [...tableNames, "extents"] as const
 
 export interface SegmentOptions {
   readonly mapBytes: number
@@ -51,12 +53,53 @@ export interface SegmentOptions {
 }
 
 /** Snapshot keys: (page index, from seq); the seal has the highest index. */
-const sealIndex = 0xffff_ffff
-const pageHeadBytes = 8
+export const sealIndex = 0xffff_ffff
+const pageHeadBytes = 12
+const sealBytes = 8
+
+/** Of a snapshot's page or seal, its key included: a page is no other's, and a seal counts no fewer than were written. */
+const snapshotCrc = (fromSeq: Seq, index: number, value: Buffer): number => {
+  const key = Buffer.allocUnsafe(12)
+  writeU32(key, Math.floor(fromSeq / twoTo32), 0)
+  writeU32(key, fromSeq % twoTo32, 4)
+  writeU32(key, index, 8)
+  return crc32c(value.subarray(4), crc32c(key))
+}
+
+/** crc32c u32, seq i64, then the states. */
+const encodePage = (fromSeq: Seq, index: number, { seq, bytes }: SnapshotPage): Buffer => {
+  const value = Buffer.allocUnsafeSlow(pageHeadBytes + bytes.length)
+  value.writeBigInt64LE(BigInt(seq), 4)
+  bytes.copy(value, pageHeadBytes)
+  value.writeUInt32LE(snapshotCrc(fromSeq, index, value), 0)
+  return value
+}
+
+/** Undefined for a page that fails its checksum: a snapshot without it is none. */
+export const decodePage = (fromSeq: Seq, index: number, value: Buffer): SnapshotPage | undefined => {
+  if (value.length < pageHeadBytes || value.readUInt32LE(0) !== snapshotCrc(fromSeq, index, value)) return undefined
+  return { seq: Number(value.readBigInt64LE(4)), bytes: value.subarray(pageHeadBytes) }
+}
+
+/** crc32c u32, pages u32. */
+const encodeSeal = (fromSeq: Seq, pages: number): Buffer => {
+  const value = Buffer.alloc(sealBytes)
+  value.writeUInt32LE(pages, 4)
+  value.writeUInt32LE(snapshotCrc(fromSeq, sealIndex, value), 0)
+  return value
+}
+
+/** How many pages the snapshot has; undefined for a seal that fails its checksum. */
+export const decodeSeal = (fromSeq: Seq, value: Buffer): number | undefined => {
+  if (value.length !== sealBytes || value.readUInt32LE(0) !== snapshotCrc(fromSeq, sealIndex, value)) return undefined
+  return value.readUInt32LE(4)
+}
 
 interface Meta {
   readonly format: number
   readonly firstSeq: Seq
+  /** Written last then: a settled file that says so is complete. */
+  readonly isSettled?: boolean
 }
 
 type Table = Database<Buffer, never>
@@ -83,42 +126,49 @@ export class LmdbSegment {
     this.#chunks = table("chunks", true)
     this.#batches = table("batches", false)
     this.#snapshots = table("snapshots", true)
-    this.#extents = meta.format === settledFormat ? table("extents", false) : undefined
+    this.#extents = meta.isSettled === true ? table("extents", false) : undefined
   }
 
+  /** Gets its name once it is whole: a file of this name that is empty, or lacks its tables, is damaged. */
   static create(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
-    const root = openRoot(path, { mapBytes, readOnly: false })
+    const building = underConstruction(path)
+    // What a crash while one was made has left there.
+    for (const file of [building, `${building}-lock`]) fs.rmSync(file, { force: true })
+    const root = openRoot(building, { mapBytes, readOnly: false })
     const meta: Meta = { format: segmentFormat, firstSeq }
     const segment = new LmdbSegment(path, root, meta, false)
-    // Last, so that a file with its format version has all of its tables.
     root.putSync("meta", Buffer.from(JSON.stringify(meta)))
+    if (building !== path) {
+      fs.renameSync(`${building}-lock`, `${path}-lock`)
+      fs.renameSync(building, path)
+    }
     return segment
   }
 
   /** For a settled segment: to be filled, then `complete`. */
   static createSettled(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
     const root = openRoot(path, { mapBytes, readOnly: false })
-    return new LmdbSegment(path, root, { format: settledFormat, firstSeq }, false)
+    return new LmdbSegment(path, root, { format: segmentFormat, firstSeq, isSettled: true }, false)
   }
 
   get isSettled(): boolean {
     return this.#extents !== undefined
   }
 
-  /** Undefined for a file whose creation a crash cut short. Throws `JournalError` "UnknownFormat". */
-  static open(path: string, options: SegmentOptions): LmdbSegment | undefined {
+  /** Throws `JournalError`: "Corrupt" for a file without format version, "UnknownFormat" for one with another. */
+  static open(path: string, options: SegmentOptions): LmdbSegment {
     const root = openRoot(path, options)
     const bytes = root.getBinary("meta")
     if (bytes === undefined) {
       void root.close()
-      return undefined
+      throw new JournalError("Corrupt", `${path} has no format version`)
     }
     const meta = readMeta(bytes)
-    if (meta?.format !== segmentFormat && meta?.format !== settledFormat) {
+    if (meta?.format !== segmentFormat) {
       void root.close()
       throw new JournalError(
         "UnknownFormat",
-        `${path} has format ${meta?.format}; this version reads formats ${segmentFormat} and ${settledFormat}`
+        `${path} has format ${meta?.format}; this version reads format ${segmentFormat}`
       )
     }
     return new LmdbSegment(path, root, meta, options.readOnly)
@@ -168,16 +218,11 @@ export class LmdbSegment {
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage): Promise<boolean> {
-    const value = Buffer.allocUnsafeSlow(pageHeadBytes + page.bytes.length)
-    value.writeBigInt64LE(BigInt(page.seq), 0)
-    page.bytes.copy(value, pageHeadBytes)
-    return this.#snapshots.put({ high: fromSeq, low: index } as never, value)
+    return this.#snapshots.put({ high: fromSeq, low: index } as never, encodePage(fromSeq, index, page))
   }
 
   seal(fromSeq: Seq, pages: number): Promise<boolean> {
-    const value = Buffer.alloc(4)
-    value.writeUInt32LE(pages, 0)
-    return this.#snapshots.put({ high: fromSeq, low: sealIndex } as never, value)
+    return this.#snapshots.put({ high: fromSeq, low: sealIndex } as never, encodeSeal(fromSeq, pages))
   }
 
   /** The from seqs of the complete snapshots in this segment, newest first. */
@@ -185,15 +230,16 @@ export class LmdbSegment {
     const found: Array<{ fromSeq: Seq; pages: number }> = []
     for (const key of this.#snapshots.getKeys({ reverse: true })) {
       const { high, low } = key as unknown as Key
-      if (low === sealIndex) found.push({ fromSeq: high, pages: this.#snapshots.getBinary(key)!.readUInt32LE(0) })
+      if (low !== sealIndex) continue
+      const pages = decodeSeal(high, this.#snapshots.getBinary(key)!)
+      if (pages !== undefined) found.push({ fromSeq: high, pages })
     }
     return found
   }
 
   page(fromSeq: Seq, index: number): SnapshotPage | undefined {
     const value = copied(this.#snapshots.getBinaryFast({ high: fromSeq, low: index } as never))
-    if (value === undefined) return undefined
-    return { seq: Number(value.readBigInt64LE(0)), bytes: value.subarray(pageHeadBytes) }
+    return value && decodePage(fromSeq, index, value)
   }
 
   /** Of a settled segment: in ascending order of (log id, last offset), as all that settling puts. */
@@ -224,13 +270,13 @@ export class LmdbSegment {
 
   /** The last write of a settled segment. */
   async complete(): Promise<void> {
-    const meta: Meta = { format: settledFormat, firstSeq: this.firstSeq }
+    const meta: Meta = { format: segmentFormat, firstSeq: this.firstSeq, isSettled: true }
     await this.#root.put("meta", Buffer.from(JSON.stringify(meta)))
   }
 
-  /** Visits the pages of extents in order. The view is valid during the visit only. */
-  visitExtents(visit: (page: Buffer) => void): void {
-    for (const { value } of this.#extents!.getRange({})) visit(value)
+  /** Visits a settled segment's runs, in the order of logs and offsets. Throws `JournalError` "Corrupt". */
+  visitRuns(visit: (extent: Extent) => void): void {
+    for (const { value } of this.#extents?.getRange({}) ?? []) readExtents(value, this.path, visit)
   }
 
   /** Whether another process may be reading this file, as a tool beside a server does. */
@@ -244,6 +290,9 @@ export class LmdbSegment {
     return this.#root.close()
   }
 }
+
+/** Windows renames no file that is open. */
+const underConstruction = (path: string): string => (process.platform === "win32" ? path : `${path}.tmp`)
 
 const readMeta = (bytes: Buffer): Meta | undefined => {
   try {

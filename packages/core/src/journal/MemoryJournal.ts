@@ -56,7 +56,9 @@ export class MemoryJournal implements Journal {
   append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
     this.#clock.nextTurn(() => {
       const segment = this.#rolled()
-      segment.commits.push(commit)
+      // As from a disk: what was appended may be used again once it is durable.
+      const batches = commit.batches.map((batch) => ({ ...batch, bytes: new Uint8Array(batch.bytes) }))
+      segment.commits.push({ ...commit, batches })
       segment.bytes += commit.byteLength
       settle(undefined)
     })

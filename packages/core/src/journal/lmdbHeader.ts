@@ -1,31 +1,35 @@
-import * as fs from "node:fs"
+import { LmdbFile, PageDamage } from "../doctor/LmdbFile.ts"
 import { JournalError } from "./Journal.ts"
 
-const metaMagic = 0xbeef_c0de
-const metaVersion = 2
-const magicAt = 24
-const versionAt = 28
-const pageSizeAt = 48
-const headBytes = 52
-
-const isMeta = (head: Buffer): boolean =>
-  head.readUInt32LE(magicAt) === metaMagic && head.readUInt32LE(versionAt) === metaVersion
+const attemptsMax = 5
 
 /**
- * Whether a file begins with LMDB's two meta pages; false if it was never written to.
- * Throws `JournalError` "Corrupt" for anything else: lmdb 3.5.6 ends the process with SIGSEGV when it cannot open a file.
+ * Throws `JournalError` "Corrupt" for a file that is no whole LMDB environment, since lmdb 3.5.6 maps it and ends the
+ * process with SIGSEGV or SIGBUS: meta pages, roots and the file's length are looked at, or `everyPage` of its tables.
  */
-export const isEnvironment = (file: string): boolean => {
-  const descriptor = fs.openSync(file, "r")
+export const throwIfDamaged = (file: string, everyPage: boolean, tables: ReadonlyArray<string>): void => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      look(file, everyPage, tables)
+      return
+    } catch (error) {
+      if (!(error instanceof PageDamage)) throw error
+      // Beside a writer, a commit may fall between two reads.
+      if (attempt === attemptsMax) throw new JournalError("Corrupt", `${file} is damaged: ${error.message}`)
+    }
+  }
+}
+
+const look = (file: string, everyPage: boolean, tables: ReadonlyArray<string>): void => {
+  const opened = LmdbFile.open(file)
   try {
-    const first = Buffer.alloc(headBytes)
-    fs.readSync(descriptor, first, 0, headBytes, 0)
-    if (first.every((byte) => byte === 0)) return false
-    const second = Buffer.alloc(headBytes)
-    if (isMeta(first)) fs.readSync(descriptor, second, 0, headBytes, first.readUInt32LE(pageSizeAt))
-    if (isMeta(first) && isMeta(second)) return true
-    throw new JournalError("Corrupt", `${file} is no LMDB environment`)
+    if (!everyPage) opened.checkRoots(tables)
+    else {
+      opened.check(tables, (damage) => {
+        throw damage
+      })
+    }
   } finally {
-    fs.closeSync(descriptor)
+    opened.close()
   }
 }

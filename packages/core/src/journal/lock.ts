@@ -29,22 +29,29 @@ const aliveWithoutProc = (pid: number): string | undefined => {
   }
 }
 
-/** One writer per directory. Throws `JournalError` "Locked" while its process lives. */
-export const acquireLock = (directory: string): void => {
+/** Whether the directory's writer lives; "stale": it has ended without letting go. */
+export const lockState = (directory: string): { readonly state: "free" | "held" | "stale"; readonly pid: number } => {
+  const holder = read(lockFile(directory))
+  if (holder === undefined) return { state: "free", pid: 0 }
+  const pid = Number(holder.split(" ")[0])
+  return { state: pid > 0 && identity(pid) === holder ? "held" : "stale", pid }
+}
+
+/** One writer per directory; false if the last one has ended without letting go. Throws `JournalError` "Locked" while its process lives. */
+export const acquireLock = (directory: string): boolean => {
   const file = lockFile(directory)
   const own = identity(process.pid) ?? String(process.pid)
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
       fs.writeFileSync(file, own, { flag: "wx" })
-      return
+      return attempt === 0
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
         throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)
       }
     }
-    const holder = read(file) ?? ""
-    const pid = Number(holder.split(" ")[0])
-    if (pid > 0 && identity(pid) === holder) {
+    const { state, pid } = lockState(directory)
+    if (state === "held") {
       throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
     }
     fs.rmSync(file, { force: true })

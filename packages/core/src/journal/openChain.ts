@@ -1,8 +1,9 @@
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { readFrameHead } from "./Frame.ts"
 import { JournalError, type Seq } from "./Journal.ts"
-import { isEnvironment } from "./lmdbHeader.ts"
-import { LmdbSegment } from "./LmdbSegment.ts"
+import { throwIfDamaged } from "./lmdbHeader.ts"
+import { LmdbSegment, settledTableNames, tableNames } from "./LmdbSegment.ts"
 import { removeEnvironment, removeTemporaries, segmentFiles, segmentIndexes, segmentName } from "./segmentFiles.ts"
 
 /** One segment of the chain. */
@@ -21,6 +22,8 @@ export interface OpenOptions {
   readonly directory: string
   readonly readOnly: boolean
   readonly mapBytes: number
+  /** Looks at all pages first, not at roots only. */
+  readonly everyPage: boolean
 }
 
 /**
@@ -29,11 +32,8 @@ export interface OpenOptions {
  */
 export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
   if (!options.readOnly) removeTemporaries(options.directory)
-  const indexes = segmentIndexes(options.directory)
-  for (const index of indexes) {
+  for (const index of segmentIndexes(options.directory)) {
     const opened = openSegment(options, index)
-    if (opened === undefined && index === indexes.at(-1)) return
-    if (opened === undefined) throw new JournalError("UnknownFormat", `${segmentName(index)} has no format version`)
     const before = chain.at(-1)
     chain.push(opened)
     if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
@@ -45,17 +45,20 @@ export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
   }
 }
 
-/** Undefined for a file that a crash left before its first page was written. */
-const openSegment = (options: OpenOptions, index: number): Opened | undefined => {
+const openSegment = (options: OpenOptions, index: number): Opened => {
   const { original, settled } = segmentFiles(options.directory, index)
   // Asked for now: beside a server the original may have gone since the directory was read.
   const isSettled = fs.existsSync(settled)
   const file = isSettled ? settled : original
-  if (!isEnvironment(file)) return undefined
+  throwIfDamaged(file, options.everyPage, isSettled ? settledTableNames : tableNames)
   const segment = LmdbSegment.open(file, { mapBytes: options.mapBytes, readOnly: options.readOnly || isSettled })
-  if (segment === undefined) return undefined
-  if (isSettled && !options.readOnly) removeEnvironment(original)
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
+  if (last !== undefined && segment.frame(segment.firstSeq) === undefined) {
+    void segment.close()
+    const name = path.basename(file)
+    throw new JournalError("Corrupt", `${name} has no frame at seq ${segment.firstSeq}, where it says that it begins`)
+  }
+  if (isSettled && !options.readOnly) removeEnvironment(original)
   const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
   // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
   const bytes = last === undefined ? 0 : fs.statSync(file).size

@@ -37,24 +37,30 @@ export class SourceRefs {
 
   /** Throws `JournalError`: "Gap" where the segment's frames or a log's references are not dense, "Corrupt". */
   async collect(source: LmdbSegment, nextSeq: Seq, pace: Pace): Promise<void> {
-    let expectedSeq = source.firstSeq
-    while (expectedSeq < nextSeq) {
-      let bytes = 0
-      const from = expectedSeq
-      source.scan(from, nextSeq, (frame, key) => {
-        const head = headAt(frame, key)
-        readFrame(frame, { records: (seq, ref) => this.#add(head, seq, ref) }, head)
-        if (head.firstSeq !== expectedSeq) throw gap(`a frame begins at seq ${head.firstSeq}, expected ${expectedSeq}`)
-        this.frameSeqs.push(head.firstSeq)
-        this.firstRefs.push(this.ordinals.length)
-        expectedSeq = head.nextSeq
-        bytes += frame.length
-        return bytes < stepBytes
-      })
-      if (expectedSeq === from) throw gap(`no frame begins at seq ${from}`)
+    let seq = source.firstSeq
+    while (seq < nextSeq) {
+      seq = this.#step(source, seq, nextSeq)
       await pace.step()
     }
-    if (expectedSeq !== nextSeq) throw gap(`the last frame ends at seq ${expectedSeq}, expected ${nextSeq}`)
+    if (seq !== nextSeq) throw gap(`the last frame ends at seq ${seq}, expected ${nextSeq}`)
+  }
+
+  /** Takes the next frames; tells where they end. */
+  #step(source: LmdbSegment, from: Seq, nextSeq: Seq): Seq {
+    let expectedSeq = from
+    let bytes = 0
+    source.scan(from, nextSeq, (frame, key) => {
+      const head = headAt(frame, key)
+      readFrame(frame, { records: (seq, ref) => this.#add(head, seq, ref) }, head)
+      if (head.firstSeq !== expectedSeq) throw gap(`a frame begins at seq ${head.firstSeq}, expected ${expectedSeq}`)
+      this.frameSeqs.push(head.firstSeq)
+      this.firstRefs.push(this.ordinals.length)
+      expectedSeq = head.nextSeq
+      bytes += frame.length
+      return bytes < stepBytes
+    })
+    if (expectedSeq === from) throw gap(`no frame begins at seq ${from}`)
+    return expectedSeq
   }
 
   #add(head: FrameHead, seq: Seq, ref: BatchRef): void {

@@ -84,7 +84,6 @@ class Writes {
  */
 export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise<Settled> => {
   const source = LmdbSegment.open(job.source, { mapBytes: job.mapBytes, readOnly: true })
-  if (source === undefined) throw new JournalError("UnknownFormat", `${job.source} has no format version`)
   removeEnvironment(job.target)
   const target = LmdbSegment.createSettled(job.target, job.mapBytes, source.firstSeq)
   let counted: { readonly records: number; readonly runs: number }

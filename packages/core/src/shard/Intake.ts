@@ -1,5 +1,6 @@
 import type { Exit } from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
+import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
 import { RecordsBuilder } from "../Record.ts"
 
@@ -46,7 +47,7 @@ export class Run {
   }
 }
 
-/** Of one run, so that the batch it becomes stays within `recordBatchBytesMax` with room for the longest record. */
+/** A run is full at `runBytesFull`; above it there is room for one record of the longest MQTT packet. */
 const runBytesMax = 1024 * 1024 + 512 * 1024
 const runBytesFull = 512 * 1024
 const buildersKept = 256
@@ -93,9 +94,14 @@ export class Intake {
 /** Record buffers that go round, so that a turn allocates none. */
 export class BuilderPool {
   readonly #free: Array<RecordsBuilder> = []
+  readonly #buffers: Buffers
+
+  constructor(buffers: Buffers) {
+    this.#buffers = buffers
+  }
 
   take(): RecordsBuilder {
-    return this.#free.pop() ?? new RecordsBuilder(runBytesMax)
+    return this.#free.pop() ?? new RecordsBuilder(runBytesMax, undefined, this.#buffers)
   }
 
   give(builder: RecordsBuilder): void {

@@ -34,6 +34,9 @@ export interface JournaledEvent {
   readonly event: { readonly _tag: string }
 }
 
+/** Of a journal, what a replay reads. */
+export type History = Pick<Journal, "firstSeq" | "nextSeq" | "scan" | "snapshot">
+
 export interface ReplayOptions {
   /** Events from here on are not folded. */
   readonly endSeq?: Seq
@@ -78,7 +81,7 @@ export class Replay {
   }
 
   /** Throws `JournalError`: "Gap" where events are missing that the states need, "Corrupt" for a damaged frame. */
-  run(journal: Journal): Replayed {
+  run(journal: History): Replayed {
     const endSeq = this.#options.endSeq ?? journal.nextSeq
     const snapshot = this.#options.fromStart && journal.firstSeq === 1 ? undefined : journal.snapshot(endSeq)
     const foldFrom = snapshot?.fromSeq ?? 1
@@ -100,6 +103,13 @@ export class Replay {
       this.#frame(frame, head, foldFrom, endSeq)
       return true
     })
+    const wantedSeq = Math.min(endSeq, journal.nextSeq)
+    if ((expectedSeq ?? fromSeq) < wantedSeq) {
+      throw new JournalError(
+        "Gap",
+        `no frame holds seq ${expectedSeq ?? fromSeq}, and the journal ends at ${wantedSeq}`
+      )
+    }
     return {
       states: this.#states,
       events: this.#events,

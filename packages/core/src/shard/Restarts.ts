@@ -3,7 +3,7 @@ import type { ActorId } from "../actor/Definition.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { ActorUnavailable, type Live } from "./ActorTable.ts"
 import { Replay } from "./Replay.ts"
-import type { ShardOptions } from "./Shard.ts"
+import type { ShardOptions } from "./ShardOptions.ts"
 
 /** More restarts than this within the window, and the actor is given up. */
 const restartsMax = 5
@@ -49,6 +49,7 @@ export class Restarts {
     live.health = isGivenUp ? "failed" : "restarting"
     if (isGivenUp) this.#failed.push(live.id)
     else {
+      this.#options.onRestart?.(live.id)
       const cancel = clock.after(firstDelayMs * 2 ** (restartsMs.length - 1), () => {
         this.#cancels.delete(live)
         this.#due.add(live)

@@ -1,32 +1,17 @@
 import * as Exit from "effect/Exit"
-import type { Clock } from "../Clock.ts"
-import type { ActorId, AnyDefinition, Notice } from "../actor/Definition.ts"
+import type { ActorId } from "../actor/Definition.ts"
 import { partitionId } from "../actor/LogEvents.ts"
-import type { AppendFailure, Journal, Seq } from "../journal/Journal.ts"
-import type { Limits } from "../Limits.ts"
+import type { AppendFailure, Seq } from "../journal/Journal.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
 import type { ShardState } from "./ShardActor.ts"
+import type { ShardOptions } from "./ShardOptions.ts"
 import { Restarts } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
 import { refusals, Turn, type Settling } from "./Turn.ts"
-
-export interface ShardOptions {
-  readonly journal: Journal
-  readonly clock: Clock
-  readonly limits: Limits
-  readonly definitions: ReadonlyArray<AnyDefinition>
-  /** `shard/<number>`: the actor in which the shard's own starts are journaled. */
-  readonly number: number
-  readonly version: string
-  readonly onNotice: (notice: Notice) => void
-  /** The journal is poisoned: nothing more is acknowledged, the process must say why and stop. */
-  readonly onPoison: (failure: AppendFailure) => void
-  readonly onDefect: (where: string, defect: unknown) => void
-}
 
 export type Observer = (actor: ActorId, event: { readonly _tag: string }, seq: Seq) => void
 
@@ -53,7 +38,7 @@ export class Shard {
   readonly actors: ActorTable
   readonly logs: LogStore
   readonly #options: ShardOptions
-  readonly #builders = new BuilderPool()
+  readonly #builders: BuilderPool
   readonly #timers: Timers<Ask>
   readonly #snapshots: Snapshots
   readonly #restarts: Restarts
@@ -84,6 +69,7 @@ export class Shard {
     const { journal, limits, clock } = options
     this.actors = new ActorTable(options.definitions)
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
+    this.#builders = new BuilderPool(this.logs.buffers)
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
     this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)
@@ -231,12 +217,13 @@ export class Shard {
     if (this.#armed || this.#isHeld || !this.#running || this.#intake.isEmpty || this.#poisoned) return
     const { commitsInFlightMax, commitInFlightBytesMax, commitPacingBytesMax, commitPacingMs } = this.#options.limits
     if (this.#commitsInFlight >= commitsInFlightMax || this.#inFlightBytes >= commitInFlightBytesMax) return
-    const waitMs = this.#lastCommitMs + commitPacingMs - this.#options.clock.nowMs()
+    const sinceMs = this.#options.clock.nowMs() - this.#lastCommitMs
+    // A clock that was set back must not hold the next commit up for as long as it was set back.
+    const waitMs = sinceMs < 0 ? 0 : commitPacingMs - sinceMs
     if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {
       this.#disarmPacing ??= this.#options.clock.after(waitMs, () => {
         this.#disarmPacing = undefined
-        // Other commits may have filled the pipe meanwhile.
-        this.#schedule()
+        this.#arm()
       })
       return
     }

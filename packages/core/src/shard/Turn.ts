@@ -193,6 +193,8 @@ export class Turn {
 
   #hash(live: Live): void {
     live.unhashed = 0
+    // A snapshot keeps nothing of it, so a replay from there could only come to another hash.
+    if (live.definition.isEmpty(live.state)) return
     try {
       this.#frame.hash(live.id, stateHash(live.definition.save(live.state)))
     } catch (defect) {

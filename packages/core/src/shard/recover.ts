@@ -4,7 +4,7 @@ import { JournalError, type Seq } from "../journal/Journal.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import { LogRecovery } from "../storage/LogRecovery.ts"
 import { Replay } from "./Replay.ts"
-import type { ShardOptions } from "./Shard.ts"
+import type { ShardOptions } from "./ShardOptions.ts"
 
 export interface Recovery {
   readonly states: ReadonlyMap<ActorId, unknown>

@@ -128,8 +128,7 @@ export class LogReader {
     if (place === "run") return this.#journal.run(frameSeq, log.id, lastOffset)
     const recent = this.#tail.get(frameSeq)
     if (place === "value") {
-      const isWanted = (b: { logId: number; lastOffset: number }) => b.logId === log.id && b.lastOffset === lastOffset
-      return recent ? recent.batches.find(isWanted)?.bytes : this.#journal.batch(frameSeq, log.id, lastOffset)
+      return recent ? this.#tail.batch(recent, log.id, lastOffset) : this.#journal.batch(frameSeq, log.id, lastOffset)
     }
     const whole =
       place === "frame"

@@ -1,6 +1,7 @@
 import { partitionKind, logIdOf, type LogEvent, type LogState } from "../actor/LogEvents.ts"
 import { kindOf, type ActorId } from "../actor/Definition.ts"
 import type { Extent } from "../journal/Extent.ts"
+import { BufferPool } from "../BufferPool.ts"
 import type { BatchRef } from "../journal/Frame.ts"
 import type { Commit, Journal, Seq } from "../journal/Journal.ts"
 import { Log } from "./Log.ts"
@@ -9,12 +10,15 @@ import { Tail } from "./Tail.ts"
 
 /** All partitions of a shard as readers see them: what is durable and not expired. */
 export class LogStore {
+  /** Of batches on their way to the journal; those that leave the tail come back to it. */
+  readonly buffers: BufferPool
   readonly #logs = new Map<number, Log>()
   readonly #tail: Tail
   readonly #reader: LogReader
 
   constructor(journal: Journal, tailBytesMax: number, synthesisedBatchBytesMax: number) {
-    this.#tail = new Tail(tailBytesMax)
+    this.buffers = new BufferPool(tailBytesMax)
+    this.#tail = new Tail(tailBytesMax, this.buffers)
     this.#reader = new LogReader(journal, this.#tail, synthesisedBatchBytesMax)
   }
 

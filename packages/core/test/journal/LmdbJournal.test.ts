@@ -77,7 +77,15 @@ describe("LmdbJournal refuses", () => {
     const directory = temporaryDirectory()
     await fill(directory, 3)
     truncateSync(join(directory, segmentFiles(directory)[1]!), 0)
-    expect(reasonOf(() => openAt(directory))).toBe("UnknownFormat")
+    expect(reasonOf(() => openAt(directory))).toBe("Corrupt")
+  })
+
+  it("a last segment that is empty: it was whole when it got its name", async () => {
+    const directory = temporaryDirectory()
+    await fill(directory, 3)
+    truncateSync(join(directory, segmentFiles(directory).at(-1)!), 0)
+    expect(reasonOf(() => openAt(directory))).toBe("Corrupt")
+    expect(reasonOf(() => openAt(directory, 1e9, true))).toBe("Corrupt")
   })
 
   it.each<[string, (bytes: Buffer) => Buffer]>([
@@ -132,7 +140,7 @@ describe("LmdbJournal after a crash inside a roll", () => {
   it.each(leftovers)("goes on over %s", async (_name, leave) => {
     const directory = temporaryDirectory()
     const nextSeq = await fill(directory, 2)
-    await leave(join(directory, "seg-00000003.mdb"))
+    await leave(join(directory, "seg-00000003.mdb.tmp"))
     const readers = openAt(directory, 10_000, true)
     expect(readers.nextSeq).toBe(nextSeq)
     await readers.close()
@@ -148,7 +156,7 @@ describe("LmdbJournal after a crash inside a roll", () => {
 
   it.each(leftovers)("begins over %s as its only file", async (_name, leave) => {
     const directory = temporaryDirectory()
-    await leave(join(directory, "seg-00000001.mdb"))
+    await leave(join(directory, "seg-00000001.mdb.tmp"))
     const journal = openAt(directory)
     expect(await appended(journal, plainCommit(1))).toBeUndefined()
     await journal.close()
@@ -175,6 +183,33 @@ describe("LmdbJournal once poisoned", () => {
     expect(await settledOk((settle) => journal.writePage(3, 0, page, settle))).toBe(false)
     expect(await settledOk((settle) => journal.completeSnapshot(3, 1, settle))).toBe(false)
     expect((await appended(journal, plainCommit(5)))?.reason).toBe("Unavailable")
+    await journal.close()
+  })
+})
+
+describe("LmdbJournal rolls", () => {
+  it("only when everything in the segment before is durable", async () => {
+    const journal = openAt(temporaryDirectory(), 20_000)
+    const count = 60
+    let settled = 0
+    let segments = 1
+    const settledAtRoll: Array<readonly [settled: number, firstSeq: number]> = []
+    const look = (): void => {
+      if (journal.segments().length === segments) return
+      segments = journal.segments().length
+      settledAtRoll.push([settled, journal.writtenSegmentSeq])
+    }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    for (let seq = 1; seq <= count; seq++) {
+      journal.append(plainCommit(seq, 1, 5000), () => {
+        look()
+        if (++settled === count) resolve()
+      })
+      look()
+    }
+    await promise
+    expect(settledAtRoll.length).toBeGreaterThan(5)
+    for (const [before, firstSeq] of settledAtRoll) expect(before).toBeGreaterThanOrEqual(firstSeq - 1)
     await journal.close()
   })
 })

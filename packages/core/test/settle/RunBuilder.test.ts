@@ -140,23 +140,23 @@ describe("runs", () => {
   })
 })
 
-describe("pages of extents", () => {
-  const extent = (i: number): Extent => ({
-    logId: 2 ** 32 - 1 - i,
-    epoch: i,
-    baseOffset: 2 ** 52 + i,
-    count: 2 ** 31 + i,
-    firstTimestampMs: -1 - i,
-    maxTimestampMs: 2 ** 51 + i,
-    byteLength: 65_520 + i,
-    crc: 0xffff_0000 + i,
-    place: "run",
-    chunk: 0,
-    position: 70_000 + i,
-    verbatim: i % 2 === 1,
-    producer: undefined
-  })
+const extent = (i: number): Extent => ({
+  logId: 2 ** 32 - 1 - i,
+  epoch: i,
+  baseOffset: 2 ** 52 + i,
+  count: 2 ** 31 + i,
+  firstTimestampMs: -1 - i,
+  maxTimestampMs: 2 ** 51 + i,
+  byteLength: 65_520 + i,
+  crc: 0xffff_0000 + i,
+  place: "run",
+  chunk: 0,
+  position: 70_000 + i,
+  verbatim: i % 2 === 1,
+  producer: undefined
+})
 
+describe("pages of extents", () => {
   it("give back what was put in", () => {
     const pages = new ExtentPages()
     const found: Array<Extent> = []

@@ -489,6 +489,61 @@ describe("a shard's actors", () => {
   })
 })
 
+describe("a shard's snapshots", () => {
+  it("begin after each roll, go on by a page a turn, and let older segments go", async () => {
+    const harness = new ShardHarness({ segmentBytes: 2000, limits: { snapshotPageBytesMax: 200 } }).start()
+    const { journal, shard } = harness
+    const fromSeqs = new Set<number>()
+    for (let i = 0; i < 200; i++) {
+      harness.tell(`counter/${i % 20}`, { _tag: "Note", bytes: Buffer.alloc(100, i) })
+      harness.run()
+      const snapshot = journal.snapshot(journal.nextSeq)
+      if (snapshot === undefined) continue
+      fromSeqs.add(snapshot.fromSeq)
+      if (fromSeqs.size > 1) expect(snapshot.pages.length).toBeGreaterThan(5)
+    }
+    expect(journal.segments().length).toBeGreaterThan(5)
+    expect(fromSeqs.size).toBeGreaterThan(3)
+    const newest = Math.max(...fromSeqs)
+    const before = journal.segments().length
+    const dropped = await shard.dropExpiredSegments()
+    expect(dropped).toBeGreaterThan(2)
+    expect(journal.segments()).toHaveLength(before - dropped)
+    expect(journal.segments()[0]!.nextSeq).toBeGreaterThan(newest)
+    expect(await shard.dropExpiredSegments()).toBe(0)
+    harness.expectReplayIsLive()
+  })
+
+  it("keep segments whose records can still be read", async () => {
+    const harness = new ShardHarness({ segmentBytes: 2000 }).start()
+    publish(harness, 7, 1)
+    for (let i = 0; i < 100; i++) {
+      harness.tell("counter/1", { _tag: "Note", bytes: Buffer.alloc(100, i) })
+      harness.run()
+    }
+    const { shard } = harness
+    expect(await shard.dropExpiredSegments()).toBe(0)
+    expect(shard.logs.read(shard.logs.log(7), 0, 1000)).toHaveLength(1)
+    harness.tell("partition/7", { _tag: "MoveLogStart", offset: 1 })
+    harness.run()
+    expect(await shard.dropExpiredSegments()).toBeGreaterThan(0)
+    expect(shard.logs.read(shard.logs.log(7), 0, 1000)).toEqual([])
+  })
+
+  it("are given up when an actor cannot be saved", () => {
+    const switches = { breaksEvolve: false, breaksSave: true }
+    const harness = new ShardHarness({ segmentBytes: 2000, switches }).start()
+    for (let i = 0; i < 60; i++) {
+      harness.tell("counter/1", { _tag: "Note", bytes: Buffer.alloc(100, i) })
+      harness.run()
+    }
+    expect(harness.journal.segments().length).toBeGreaterThan(2)
+    expect(harness.journal.snapshot(harness.journal.nextSeq)).toBeUndefined()
+    expect(harness.defects).toContain("counter/1: Error: save is switched off")
+    expect(harness.faults).toEqual([])
+  })
+})
+
 describe("TestClock", () => {
   it("runs tasks in the order of their times, then of their calls", () => {
     const clock = new TestClock(0)

@@ -204,6 +204,24 @@ describe("a turn that throws", () => {
     harness.expectReplayIsLive()
   })
 
+  it("gives those that were given up another chance", async () => {
+    const harness = new ShardHarness().start()
+    for (let restart = 0; restart < 6; restart++) {
+      harness.tell("counter/1", broken)
+      harness.run()
+      harness.advance(1000)
+    }
+    expect(harness.shard.failedActors).toEqual(["counter/1"])
+    breakTurn(harness)
+    harness.run()
+    await harness.shard.settled()
+    harness.shard.rebuild()
+    harness.shard.start(() => undefined)
+    expect(harness.shard.failedActors).toEqual([])
+    harness.ask("a", "counter/1", add(1))
+    expect(harness.run()).toEqual(["a ok 1"])
+  })
+
   it("is followed by a rebuilt shard under supervision, five times", async () => {
     const harness = new ShardHarness()
     harness.shard.recover()

@@ -1,3 +1,4 @@
+import { BufferPool } from "@logbrook/core/BufferPool"
 import type { Commit } from "@logbrook/core/journal/Journal"
 import { Tail } from "@logbrook/core/storage/Tail"
 import { describe, expect, it } from "vitest"
@@ -7,7 +8,7 @@ const ofBytes = (firstSeq: number, byteLength: number): Commit => ({ ...plainCom
 
 describe("Tail", () => {
   it("keeps the newest commits within its bytes", () => {
-    const tail = new Tail(100)
+    const tail = new Tail(100, new BufferPool(0))
     for (let seq = 1; seq <= 1000; seq++) {
       tail.add(ofBytes(seq, 30))
       const oldest = Math.max(1, seq - 2)
@@ -19,11 +20,26 @@ describe("Tail", () => {
   })
 
   it("keeps nothing of a commit that is larger than all of it", () => {
-    const tail = new Tail(100)
+    const tail = new Tail(100, new BufferPool(0))
     tail.add(ofBytes(1, 50))
     tail.add(ofBytes(2, 101))
     expect(tail.commits).toBe(0)
     tail.add(ofBytes(3, 100))
     expect(tail.get(3)?.firstSeq).toBe(3)
+  })
+
+  it("lends copies of buffers that go round, and gives them back when their commit leaves", () => {
+    const buffers = new BufferPool(1 << 20)
+    const tail = new Tail(10_000, buffers)
+    const bytes = buffers.take(5000).fill(7)
+    const commit: Commit = { ...ofBytes(1, 5000), batches: [{ logId: 3, lastOffset: 9, bytes }] }
+    tail.add(commit)
+    expect(tail.batch(commit, 3, 8)).toBeUndefined()
+    const lent = tail.batch(commit, 3, 9)!
+    tail.add(ofBytes(2, 6000))
+    expect(buffers.freeBytes).toBe(bytes.length)
+    buffers.take(5000).fill(8)
+    expect(new Set(lent)).toEqual(new Set([7]))
+    expect(bytes[0]).toBe(8)
   })
 })

@@ -59,6 +59,7 @@ const lazily =
 const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
 const journalModule = () => import("./journal.ts")
+const backupModule = () => import("./backup.ts")
 const configModule = () => import("./configCommands.ts")
 
 /** Every command, in the order of the help. */
@@ -202,6 +203,42 @@ export const commands: ReadonlyArray<Command> = [
     description: "Reads the data directory (LOGBROOK_DATA_DIR, else ./data), beside a running server too.",
     options: [offline, json],
     run: lazily(journalModule, (module) => module.replay)
+  },
+  {
+    name: "backup",
+    positionals: ["DIR"],
+    summary: "back up a data directory, while the server runs too",
+    description:
+      "Up to the last event that is there now; DIR keeps what it has of the last backup. Each copy is read again as a whole.",
+    options: [offline, json],
+    run: lazily(backupModule, (module) => module.backup)
+  },
+  {
+    name: "restore",
+    positionals: ["BACKUP"],
+    summary: "make a data directory from a backup",
+    options: [
+      { name: "data-dir", value: "DIR", help: "what to make: an empty directory or a new one" },
+      { name: "until", value: "SEQ|TIME", help: "leave out what came after this event or time" },
+      json
+    ],
+    run: lazily(backupModule, (module) => module.restore)
+  },
+  {
+    name: "doctor",
+    positionals: [],
+    summary: "check a data directory, and save what is whole",
+    description: "Beside a running server too, but for --repair. Exit code 1: damage was found.",
+    options: [
+      offline,
+      { name: "repair", value: undefined, help: "write what is whole into a new directory; the damaged one is kept" },
+      { name: "into", value: "DIR", help: "that directory; else the damaged one's name with .repaired" },
+      json
+    ],
+    run: lazily(
+      () => import("./doctor.ts"),
+      (module) => module.doctor
+    )
   },
   {
     name: "config show",

@@ -4,7 +4,7 @@ import { exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { painted, table, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
-import { numberOption, seqOf } from "./options.ts"
+import { directoryOf, numberOption, seqOf } from "./options.ts"
 
 const withSource = async (args: Arguments, io: Io, run: (source: JournalSource) => Promise<void>): Promise<number> => {
   const source = await openSource(args, io)
@@ -150,10 +150,6 @@ export const diff = (args: Arguments, io: Io): Promise<number> =>
     io.out(`${found.events.length}${found.hasMoreEvents ? "+" : ""} events in between`)
     for (const event of found.events) io.out(`  ${eventLine(args, io, event)}`)
   })
-
-/** These read everything: of a directory, never of a live server, which would stand still meanwhile. */
-const directoryOf = (args: Arguments, { env }: Io): string =>
-  args.text("data-dir") ?? env["LOGBROOK_DATA_DIR"] ?? "./data"
 
 const progressOf = (io: Io, isQuiet: boolean) => (events: number) => {
   if (!isQuiet) io.err(`${events.toLocaleString("en-US")} events`)

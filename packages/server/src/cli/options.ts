@@ -14,6 +14,10 @@ export const offline: Option = {
   help: "read a data directory instead of asking a server; a running server does not mind"
 }
 
+/** For commands that read everything: never from a live server, which would stand still meanwhile. */
+export const directoryOf = (args: Arguments, { env }: Io): string =>
+  args.text("data-dir") ?? env["LOGBROOK_DATA_DIR"] ?? "./data"
+
 export const defaultUrl = "http://127.0.0.1:18083"
 
 export const urlOf = (args: Arguments, { env }: Io): string => args.text("url") ?? env["LOGBROOK_URL"] ?? defaultUrl

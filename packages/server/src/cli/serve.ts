@@ -16,7 +16,7 @@ const journalHints = {
   Locked: "stop that process, or name another directory with --data-dir",
   UnknownFormat: "it was written by another version of Logbrook, or is none of its directories",
   Gap: "a segment is missing: restore the directory from a backup",
-  Corrupt: "the disk gave back something else than was written: logbrook journal verify tells where",
+  Corrupt: "the disk gave back something else than was written: logbrook doctor tells where, and what can be saved",
   Io: undefined
 } as const
 

@@ -4,9 +4,10 @@ import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import { isLoopback } from "../config/values.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
-import { livePast, makeApiHandler, openApi, type ApiHandler } from "./apiHandler.ts"
 import { EventTail } from "./eventTail.ts"
 import { unreadyReasons, type Readiness } from "./health.ts"
+import { LazyApi } from "./LazyApi.ts"
+import { livePast } from "./livePast.ts"
 
 export type { Readiness } from "./health.ts"
 
@@ -26,9 +27,8 @@ const connectionsMax = 1000
 interface Shell {
   readonly broker: Broker
   readonly options: HttpOptions
-  readonly api: ApiHandler
+  readonly api: LazyApi
   readonly tail: EventTail
-  readonly openApiText: () => string
 }
 
 /** The HTTP API, health, metrics and live events. Rejects with Node's error when the port cannot be taken. */
@@ -37,10 +37,8 @@ export const listenHttp = async (
   options: HttpOptions
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> => {
   const past = livePast(broker, options.journal)
-  const api = makeApiHandler(broker, past)
-  let text: string | undefined
-  const openApiText = (): string => (text ??= JSON.stringify(openApi()))
-  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), openApiText }
+  const api = new LazyApi(broker, past)
+  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past) }
   const server = http.createServer((request, response) => {
     answer(shell, request, response).catch((error: unknown) => {
       broker.log.error("an HTTP request failed", { url: request.url, error: describe(error) })
@@ -117,7 +115,7 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
   } else if (url.pathname === "/metrics") {
     send(response, 200, "text/plain; version=0.0.4; charset=utf-8", broker.metrics.render())
   } else if (url.pathname === "/openapi.json") {
-    send(response, 200, "application/json", shell.openApiText())
+    send(response, 200, "application/json", await shell.api.openApi())
   } else {
     sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
   }
@@ -171,7 +169,7 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
   }
   const headers = new Headers({ "content-type": "application/json" })
   const init: RequestInit = body === undefined ? { method, headers } : { method, headers, body: new Uint8Array(body) }
-  const reply = await shell.api.handler(new Request(url, init))
+  const reply = await shell.api.handle(new Request(url, init))
   const text = await reply.text()
   if (reply.status === 404 && text === "") sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
   else if (reply.status === 400) sendJson(response, 400, badRequest(text))

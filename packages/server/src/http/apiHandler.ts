@@ -3,11 +3,10 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Journal, Seq } from "@logbrook/core/journal/Journal"
-import { definitions, type Broker } from "../Broker.ts"
+import type { Seq } from "@logbrook/core/journal/Journal"
+import type { Broker } from "../Broker.ts"
 import { diffStates, eventsPage, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
 import type { At, EventFilter, Past } from "../tools/journalTools.ts"
-import { streamNames, type StreamNames } from "../tools/StreamNames.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
@@ -50,21 +49,6 @@ const pageOf = <A>(
   const shown = rest.slice(0, limit)
   const hasnext = rest.length > shown.length
   return { data: shown.map(item), meta: { cursor: hasnext ? shown.at(-1)! : null, hasnext } }
-}
-
-/** The journal under a live server, with the names of its directory. */
-export const livePast = (broker: Broker, journal: Journal): Past => {
-  let version = -1
-  let names: StreamNames
-  return {
-    journal,
-    definitions: definitions(broker.limits),
-    names: () => {
-      if (version === broker.directory.version) return names
-      version = broker.directory.version
-      return (names = streamNames({ streams: broker.directory.all() }))
-    }
-  }
 }
 
 /** A seq, or a time as ISO 8601. Throws `ApiFailure`. */

@@ -1,7 +1,7 @@
-import * as net from "node:net"
+import type * as net from "node:net"
 import { once } from "node:events"
 import type { Broker } from "../Broker.ts"
-import { readShared } from "../net/sharedReads.ts"
+import { createSharedServer, readShared } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
 import { KafkaNode } from "./KafkaNode.ts"
@@ -30,28 +30,25 @@ const advertisedTo = ({ host, port }: HostPort, socket: net.Socket): HostPort =>
   port: port === 0 ? (socket.localPort ?? 0) : port
 })
 
-const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaConnection>, accepted: net.Socket) => {
-  const { remoteAddress: address, remotePort: port } = accepted
+const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaConnection>, socket: net.Socket) => {
+  const { remoteAddress: address, remotePort: port } = socket
   const release = address === undefined ? undefined : node.broker.gate.admit(address)
   if (address === undefined || port === undefined || release === undefined) {
-    accepted.destroy()
+    socket.destroy()
     release?.()
     return
   }
-  const own = advertisedTo(advertised, accepted)
-  let connection: KafkaConnection | undefined
-  const socket = readShared(accepted, (chunk) => connection?.onBytes(chunk))
-  connection = new KafkaConnection(node, socket, { address, port }, own)
-  const opened = connection
-  connections.add(opened)
+  const connection = new KafkaConnection(node, socket, { address, port }, advertisedTo(advertised, socket))
+  connections.add(connection)
   socket.setNoDelay(true)
   socket.setKeepAlive(true)
   socket.on("error", () => socket.destroy())
   socket.on("close", () => {
-    connections.delete(opened)
-    opened.closed()
+    connections.delete(connection)
+    connection.closed()
     release()
   })
+  readShared(socket, (chunk) => connection.onBytes(chunk))
 }
 
 const sweepRegularly = ({ clock }: Broker, connections: ReadonlySet<KafkaConnection>): (() => void) => {
@@ -69,13 +66,11 @@ const sweepRegularly = ({ clock }: Broker, connections: ReadonlySet<KafkaConnect
 export const listenKafka = async (broker: Broker, options: KafkaOptions): Promise<KafkaListener> => {
   const node = new KafkaNode(broker)
   const connections = new Set<KafkaConnection>()
-  const server = net.createServer({ pauseOnConnect: true }, (accepted) =>
-    accept(node, options.advertised, connections, accepted)
-  )
+  const server = createSharedServer((socket) => accept(node, options.advertised, connections, socket))
   server.listen(options.port, options.host)
   await once(server, "listening")
   node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
-  forgetDeletedStreams(broker.shard)
+  forgetDeletedStreams(broker)
   const stopSweeping = sweepRegularly(broker, connections)
   return {
     port: (server.address() as net.AddressInfo).port,

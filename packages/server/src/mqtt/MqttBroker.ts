@@ -217,6 +217,8 @@ export class MqttBroker {
   kick(clientId: string, endSession = false): boolean {
     if (this.directory.get(clientId) === undefined) return false
     this.offerToSession(clientId, { _tag: "Kick", endSession }, `http kick ${clientId}`.slice(0, 200), () => undefined)
+    // At once: of what comes behind the command the session remembers nothing, so a QoS 2 message would be stored twice.
+    this.#serving.get(clientId)?.kicked()
     return true
   }
 

@@ -362,6 +362,12 @@ export class MqttConnection implements TransportEvents {
     this.close(ReasonCode.SessionTakenOver, "another connection has the session now")
   }
 
+  /** As `close`, for a connection whose session is told by the operator's own command. */
+  kicked(): void {
+    this.#hasLeft = true
+    this.close(ReasonCode.AdministrativeAction, "closed by an operator")
+  }
+
   onClosed(): void {
     this.#leave(true, null)
     this.#phase = "closed"

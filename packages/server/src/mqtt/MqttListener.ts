@@ -1,6 +1,6 @@
-import * as net from "node:net"
+import type * as net from "node:net"
 import { once } from "node:events"
-import { readShared } from "../net/sharedReads.ts"
+import { createSharedServer, readShared } from "../net/sharedReads.ts"
 import type { Broker } from "../Broker.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
@@ -22,50 +22,68 @@ const join = (buffers: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
   return bytes > joinBytesMax ? undefined : Buffer.concat(buffers, bytes)
 }
 
-const transportOf = (socket: net.Socket): Transport => {
-  const remoteAddress = socket.remoteAddress ?? "unknown"
-  return {
-    remoteAddress,
-    get unsentBytes() {
-      return socket.writableLength
-    },
-    write: (buffers) => {
-      if (socket.writableEnded || socket.destroyed) return
-      const joined = join(buffers)
-      if (joined !== undefined) {
-        socket.write(joined)
-        return
-      }
-      socket.cork()
-      for (const buffer of buffers) socket.write(buffer)
-      socket.uncork()
-    },
-    end: () => socket.end(),
-    destroy: () => socket.destroy(),
-    pause: () => socket.pause(),
-    resume: () => socket.resume()
+class TcpTransport implements Transport {
+  readonly #socket: net.Socket
+  readonly remoteAddress: string
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket
+    this.remoteAddress = socket.remoteAddress ?? "unknown"
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  write(buffers: ReadonlyArray<Uint8Array>): void {
+    const socket = this.#socket
+    if (socket.writableEnded || socket.destroyed) return
+    const joined = join(buffers)
+    if (joined !== undefined) {
+      socket.write(joined)
+      return
+    }
+    socket.cork()
+    for (const buffer of buffers) socket.write(buffer)
+    socket.uncork()
+  }
+
+  end(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
   }
 }
 
-const accept = (mqtt: MqttBroker, accepted: net.Socket, connections: Set<MqttConnection>): void => {
-  const release = mqtt.hasRoomForHandshake ? mqtt.broker.gate.admit(accepted.remoteAddress ?? "unknown") : undefined
+/** The close event follows and tells all there is to do. */
+const ignore = (): void => undefined
+
+const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConnection>): void => {
+  const release = mqtt.hasRoomForHandshake ? mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown") : undefined
   if (release === undefined) {
-    accepted.destroy()
+    socket.destroy()
     return
   }
-  let connection: MqttConnection | undefined = undefined
-  const socket = readShared(accepted, (chunk) => connection?.onChunk(chunk))
   socket.setNoDelay(true)
-  const made = new MqttConnection(mqtt, transportOf(socket), release)
-  connection = made
-  connections.add(made)
-  socket.on("drain", () => made.onDrain())
-  // The close event follows and tells all there is to do.
-  socket.on("error", () => undefined)
+  const connection = new MqttConnection(mqtt, new TcpTransport(socket), release)
+  connections.add(connection)
+  socket.on("drain", () => connection.onDrain())
+  socket.on("error", ignore)
   socket.on("close", () => {
-    connections.delete(made)
-    made.onClosed()
+    connections.delete(connection)
+    connection.onClosed()
   })
+  readShared(socket, (chunk) => connection.onChunk(chunk))
 }
 
 /** MQTT over TCP. Rejects with the error of `listen`. */
@@ -75,7 +93,7 @@ export const listenMqtt = async (
   options: { readonly host: string; readonly port: number }
 ): Promise<MqttListening> => {
   const connections = new Set<MqttConnection>()
-  const server = net.createServer({ pauseOnConnect: true }, (socket) => accept(mqtt, socket, connections))
+  const server = createSharedServer((socket) => accept(mqtt, socket, connections))
   server.listen(options.port, options.host)
   await once(server, "listening")
   mqtt.listens()

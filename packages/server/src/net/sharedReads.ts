@@ -10,44 +10,67 @@ const readBytesMax = 64 * 1024
  */
 const shared = Buffer.allocUnsafeSlow(readBytesMax)
 
-interface WithHandle {
-  _handle: unknown
+/** Who gets the bytes; a socket without it is one of Node's own. */
+const onChunk = Symbol("onChunk")
+
+interface SharedSocket extends net.Socket {
+  [onChunk]?: (chunk: Buffer) => void
 }
 
-const takeHandle = (accepted: net.Socket): unknown => {
-  const withHandle = accepted as unknown as WithHandle
-  const handle = withHandle._handle
-  if (handle === null || typeof handle !== "object" || !("useUserBuffer" in handle)) return undefined
-  withHandle._handle = null
-  return handle
+/** Node calls it as the socket's method: no function per connection. */
+function onRead(this: SharedSocket, bytes: number, buffer: Uint8Array): boolean {
+  this[onChunk]!((buffer as Buffer).subarray(0, bytes))
+  return true
 }
+
+/** What Node keeps private and a server with its own sockets needs. */
+interface ServerInternals {
+  readonly _handle: { onconnection: (status: number, handle: unknown) => void } | null
+  _connections: number
+}
+
+interface SocketInternals {
+  _server: net.Server
+}
+
+const ignore = (): void => undefined
+
+const canReadShared = (handle: unknown): boolean =>
+  typeof handle === "object" && handle !== null && "useUserBuffer" in handle
 
 /**
- * The connection of `accepted` with its bytes handed to `onChunk`; a chunk is valid until the callback returns.
- * Needs a server with `pauseOnConnect`. Takes the accepted socket's private handle, since Node has no public way to
- * give an accepted socket a read buffer; a handle of another kind is read in the ordinary way.
+ * A server whose sockets read by `readShared`, and nothing before that is called. Node has no public way to give an
+ * accepted socket a read buffer, so the socket is made from the accepted handle, as Node's own server does it; where
+ * that cannot be had, sockets are Node's and read in the ordinary way. A second socket around the first would do as
+ * well and cost 1.1 kB of heap and 2.6 kB of memory per connection.
  */
-export const readShared = (accepted: net.Socket, onChunk: (chunk: Buffer) => void): net.Socket => {
-  const handle = takeHandle(accepted)
-  if (handle === undefined) {
-    accepted.on("data", onChunk)
-    accepted.resume()
-    return accepted
-  }
-  const options = {
-    handle,
-    allowHalfOpen: false,
-    onread: {
-      buffer: shared,
-      callback: (bytes: number, buffer: Uint8Array): boolean => {
-        onChunk((buffer as Buffer).subarray(0, bytes))
-        return true
+export const createSharedServer = (onSocket: (socket: net.Socket) => void): net.Server => {
+  const server = net.createServer({ pauseOnConnect: true }, onSocket)
+  const internals = server as unknown as ServerInternals
+  server.on("listening", () => {
+    if (internals._handle === null || typeof internals._handle.onconnection !== "function") return
+    const ordinary = internals._handle.onconnection
+    internals._handle.onconnection = function (this: unknown, status: number, handle: unknown): void {
+      if (status !== 0 || !canReadShared(handle)) {
+        ordinary.call(this, status, handle)
+        return
       }
+      const options = { handle, pauseOnCreate: true, onread: { buffer: shared, callback: onRead } }
+      const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
+      // The server counts its connections, and closes behind the last one.
+      internals._connections++
+      ;(socket as unknown as SocketInternals)._server = server
+      ;(socket as SharedSocket)[onChunk] = ignore
+      onSocket(socket)
     }
-  }
-  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
-  // The server counts its connections by the socket it has made.
-  socket.once("close", () => accepted.destroy())
+  })
+  return server
+}
+
+/** Reads a socket of a shared server from now on; a chunk is valid until the callback returns. */
+export const readShared = (socket: net.Socket, receive: (chunk: Buffer) => void): void => {
+  const own = socket as SharedSocket
+  if (own[onChunk] === undefined) socket.on("data", receive)
+  else own[onChunk] = receive
   socket.resume()
-  return socket
 }

@@ -1,14 +1,26 @@
 import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Cause } from "@logbrook/core/journal/Frame"
+import type { Broker } from "../Broker.ts"
 
-/** Offsets hang on topic ids: groups forget those of a deleted stream, whoever deleted it. */
-export const forgetDeletedStreams = (shard: Shard): void =>
+const forget = ({ shard, directory }: Pick<Broker, "shard" | "directory">, cause: Cause): void => {
+  for (const to of shard.actors.ofKind("group")) {
+    const offsets = shard.actors.peek<GroupState>(to)?.offsets
+    const topicIds = [...(offsets?.keys() ?? [])].filter((topicId) => directory.byTopicId(topicId) === undefined)
+    if (topicIds.length > 0) shard.offer({ to, command: { _tag: "ForgetStreams", topicIds }, cause })
+  }
+}
+
+/**
+ * Offsets hang on topic ids: groups forget those of a deleted stream, whoever deleted it. Looks now, since a crash may
+ * have come between a deletion and this, and after each deletion behind the next turn: a commit may have waited for it
+ * that still knew the stream.
+ */
+export const forgetDeletedStreams = (broker: Pick<Broker, "shard" | "directory">): void => {
+  const { shard } = broker
+  forget(broker, { origin: "start" })
   shard.observe("catalog", (_actor, event, seq) => {
-    const deleted = event as CatalogEvent
-    if (deleted._tag !== "StreamDeleted") return
-    for (const to of shard.actors.ofKind("group")) {
-      if (shard.actors.peek<GroupState>(to)?.offsets.has(deleted.topicId) !== true) continue
-      shard.offer({ to, command: { _tag: "ForgetStreams", topicIds: [deleted.topicId] }, cause: { seq } })
-    }
+    if ((event as CatalogEvent)._tag !== "StreamDeleted") return
+    shard.ack({ acked: () => forget(broker, { seq }) }, 0, undefined, 0)
   })
+}

@@ -3,8 +3,8 @@ import { catalogId } from "@logbrook/actors/catalog/CatalogProtocol"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { kindOf, nameOf, type ActorId } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, partitionKind } from "@logbrook/core/actor/LogEvents"
-import type { Journal, Seq } from "@logbrook/core/journal/Journal"
-import { Replay } from "@logbrook/core/shard/Replay"
+import type { Seq } from "@logbrook/core/journal/Journal"
+import { Replay, type History } from "@logbrook/core/shard/Replay"
 
 /** Log ids under the names that people know. */
 export interface StreamNames {
@@ -24,7 +24,7 @@ export const streamNames = ({ streams }: Pick<CatalogState, "streams">): StreamN
 }
 
 /** The names that held just before `endSeq`: a stream deleted until then has none. */
-export const streamNamesAt = (journal: Journal, endSeq: Seq): StreamNames => {
+export const streamNamesAt = (journal: History, endSeq: Seq): StreamNames => {
   const catalog = makeCatalog(defaultLimits)
   const { states } = new Replay([catalog], { endSeq }).run(journal)
   return streamNames((states.get(catalogId) as CatalogState | undefined) ?? catalog.initial(catalogId))

@@ -42,7 +42,7 @@ describe("HTTP", () => {
   const harness = new ShardHarness(journal)
   const readiness: Readiness = { isDraining: false }
   const broker = brokerOf(harness)
-  forgetDeletedStreams(harness.shard)
+  forgetDeletedStreams(broker)
   let base = ""
   let listening: Awaited<ReturnType<typeof listenHttp>>
 

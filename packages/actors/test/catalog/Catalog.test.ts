@@ -1,0 +1,167 @@
+import * as Exit from "effect/Exit"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { makeCatalog, type CatalogState } from "../../src/catalog/Catalog.ts"
+import type { CatalogCommand, CatalogEvent, CatalogRefused, CreateStream } from "../../src/catalog/CatalogProtocol.ts"
+import { effectiveConfig } from "../../src/catalog/StreamConfig.ts"
+
+const limits = { ...defaultLimits, streamsMax: 3 }
+const catalog = makeCatalog(limits)
+const nowMs = 1_000
+
+const create = (name: string, more: Partial<CreateStream> = {}): CreateStream => ({
+  _tag: "CreateStream",
+  name,
+  topicId: `id-of-${name}`,
+  filters: [],
+  partitions: -1,
+  key: "clientid",
+  config: [],
+  validateOnly: false,
+  ...more
+})
+
+const given = (...commands: ReadonlyArray<CatalogCommand>): CatalogState => {
+  let state = catalog.initial("catalog/0")
+  for (const command of commands) state = catalog.decide(state, command, nowMs).events.reduce(catalog.evolve, state)
+  return state
+}
+
+const refusal = (state: CatalogState, command: CatalogCommand): string => {
+  const { events, reply } = catalog.decide(state, command, nowMs)
+  expect(events).toEqual([])
+  return Exit.match(reply!, {
+    onSuccess: () => "not refused",
+    onFailure: (cause) => (cause as { readonly error?: CatalogRefused }).error?.reason ?? "defect"
+  })
+}
+
+describe("creating", () => {
+  it("gives a bound stream 16 partitions and a free one 1, with log ids that follow each other", () => {
+    const state = given(create("bound", { filters: ["a/#"] }), create("free"))
+    expect(state.streams.get("bound")!.logIds).toEqual(Array.from({ length: 16 }, (_, i) => 2 + i))
+    expect(state.streams.get("free")!.logIds).toEqual([18])
+  })
+
+  it("leaves log id 1 to the messages of durable sessions", () => {
+    expect(given(create("a")).streams.get("a")!.logIds).not.toContain(1)
+  })
+
+  it("never gives a log id again", () => {
+    const state = given(create("a", { partitions: 4 }), { _tag: "DeleteStream", name: "a" }, create("a"))
+    expect(state.streams.get("a")!.logIds).toEqual([6])
+  })
+
+  it("checks everything and changes nothing when it shall only validate", () => {
+    const state = given()
+    const { events, reply } = catalog.decide(state, create("a", { validateOnly: true }), nowMs)
+    expect(events).toEqual([])
+    expect(Exit.isSuccess(reply!)).toBe(true)
+  })
+
+  it.each([
+    ["a/b", {}, "InvalidStreamName"],
+    ["__consumer_offsets", {}, "InvalidStreamName"],
+    ["..", {}, "InvalidStreamName"],
+    ["taken", {}, "StreamExists"],
+    ["a", { partitions: 0 }, "InvalidPartitions"],
+    ["a", { partitions: 65 }, "InvalidPartitions"],
+    ["a", { partitions: 1.5 }, "InvalidPartitions"],
+    ["a", { filters: ["a#"] }, "InvalidFilter"],
+    ["a", { filters: ["$share/g/a"] }, "InvalidFilter"],
+    ["a", { filters: ["a", "a"] }, "InvalidFilter"],
+    ["a", { filters: Array.from({ length: 65 }, (_, i) => `t/${i}`) }, "InvalidFilter"],
+    ["a", { key: "payload" }, "InvalidKey"],
+    ["a", { config: [["retention.ms", "soon"]] }, "InvalidConfig"],
+    ["a", { config: [["no.such.setting", "1"]] }, "InvalidConfig"],
+    ["a", { config: [["__proto__", "1"]] }, "InvalidConfig"],
+    ["a", { config: [["cleanup.policy", "compact"]] }, "InvalidConfig"]
+  ] as ReadonlyArray<[string, Partial<CreateStream>, string]>)("refuses %s with %j: %s", (name, more, reason) => {
+    expect(refusal(given(create("taken")), create(name, more))).toBe(reason)
+  })
+
+  it("refuses one stream too many", () => {
+    expect(refusal(given(create("a"), create("b"), create("c")), create("d"))).toBe("TooManyStreams")
+  })
+})
+
+describe("deleting", () => {
+  it("tells every partition", () => {
+    const { signals } = catalog.decide(
+      given(create("a", { partitions: 2 })),
+      { _tag: "DeleteStream", name: "a" },
+      nowMs
+    )
+    expect(signals).toEqual([
+      { _tag: "Tell", to: "partition/2", command: { _tag: "DeleteLog" } },
+      { _tag: "Tell", to: "partition/3", command: { _tag: "DeleteLog" } }
+    ])
+  })
+
+  it("refuses what is not there, whatever its name", () => {
+    for (const name of ["a", "__proto__", "constructor"]) {
+      expect(refusal(given(), { _tag: "DeleteStream", name })).toBe("UnknownStream")
+    }
+  })
+})
+
+describe("altering", () => {
+  it("keeps what is not named, and takes a setting back to its default", () => {
+    const state = given(
+      create("a", { filters: ["x"], config: [["retention.ms", "5"]] }),
+      { _tag: "AlterStream", name: "a", filters: ["x", "y/+"] },
+      { _tag: "AlterStream", name: "a", config: [["retention.bytes", "7"]] },
+      { _tag: "AlterStream", name: "a", config: [["retention.ms", null]] }
+    )
+    const { filters, config, topicId } = state.streams.get("a")!
+    expect(filters).toEqual(["x", "y/+"])
+    expect(topicId).toBe("id-of-a")
+    expect(effectiveConfig(config)).toMatchObject({ retentionMs: 604_800_000, retentionBytes: 7 })
+  })
+
+  it("never turns a bound stream into a free one, nor the other way", () => {
+    const state = given(create("bound", { filters: ["x"] }), create("free"))
+    expect(refusal(state, { _tag: "AlterStream", name: "bound", filters: [] })).toBe("InvalidFilter")
+    expect(refusal(state, { _tag: "AlterStream", name: "free", filters: ["x"] })).toBe("InvalidFilter")
+  })
+})
+
+it("gives each producer id once, also after a restart in between", () => {
+  const first = given({ _tag: "AllocateProducerIds", count: 1000 })
+  const { events } = catalog.decide(first, { _tag: "AllocateProducerIds", count: 10 }, nowMs)
+  expect(events).toEqual([{ _tag: "ProducerIdsAllocated", first: 1001, count: 10 }])
+})
+
+it("is the fold of its events, and what it saves loads as the same", () => {
+  const names = fc.constantFrom("a", "b", "c", "d")
+  const commands = fc.array(
+    fc.oneof(
+      fc
+        .record({ name: names, partitions: fc.integer({ min: -1, max: 3 }) })
+        .map(({ name, partitions }) => create(name, { partitions })),
+      names.map((name): CatalogCommand => ({ _tag: "DeleteStream", name })),
+      fc.integer({ min: 1, max: 9 }).map((count): CatalogCommand => ({ _tag: "AllocateProducerIds", count })),
+      names.map((name): CatalogCommand => ({ _tag: "AlterStream", name, config: [["retention.ms", "9"]] }))
+    ),
+    { maxLength: 30 }
+  )
+  fc.assert(
+    fc.property(commands, (list) => {
+      let state = catalog.initial("catalog/0")
+      const journal: Array<CatalogEvent> = []
+      const given = new Set<number>()
+      for (const command of list) {
+        const { events } = catalog.decide(state, command, nowMs)
+        for (const event of events) {
+          if (event._tag === "StreamCreated") for (const id of event.stream.logIds) expect(given.has(id)).toBe(false)
+          if (event._tag === "StreamCreated") for (const id of event.stream.logIds) given.add(id)
+          journal.push(event)
+          state = catalog.evolve(state, event)
+        }
+        expect(catalog.load("catalog/0", structuredClone(catalog.save(state)))).toEqual(state)
+      }
+      expect(journal.reduce(catalog.evolve, catalog.initial("catalog/0"))).toEqual(state)
+    })
+  )
+})

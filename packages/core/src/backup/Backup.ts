@@ -1,0 +1,280 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { checkSegment, emptyChain } from "../doctor/checkSegment.ts"
+import { Findings } from "../doctor/Finding.ts"
+import { PageDamage } from "../doctor/LmdbFile.ts"
+import { ReadOnlyChain } from "../doctor/ReadOnlyChain.ts"
+import { SegmentFile } from "../doctor/SegmentFile.ts"
+import { listSegments, openNewest, type SegmentName } from "../doctor/segments.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import { readFrameHead } from "../journal/Frame.ts"
+import { JournalError, type Seq } from "../journal/Journal.ts"
+import { acquireLock, lockState, releaseLock } from "../journal/lock.ts"
+import { copySegment } from "./copySegment.ts"
+import { copyFile, digestOf, syncDirectory, throwIfNoRoom, writeWhole, type Pause } from "./files.ts"
+import {
+  backupFormat,
+  copyName,
+  copyPattern,
+  encodeManifest,
+  manifestFile,
+  readManifest,
+  type BackedUpSegment,
+  type Manifest
+} from "./Manifest.ts"
+
+export interface BackupOptions {
+  readonly dataDir: string
+  /** A directory of backups of this data directory, or an empty one, or none yet. */
+  readonly target: string
+  readonly nowMs: () => number
+  /** Between two steps: bytes read since the last one, of about how many in all. */
+  readonly pause: (bytes: number, bytesTotal: number) => Promise<void> | void
+}
+
+export interface BackedUp {
+  readonly manifest: Manifest
+  readonly copiedSegments: number
+  readonly copiedBytes: number
+  /** Were there already, and are still what the server has. */
+  readonly keptSegments: number
+}
+
+/** Retention may take the oldest segment before it is copied: then what is newer is begun with. */
+const attemptsMax = 5
+
+class SegmentGone extends Error {
+  readonly _tag = "SegmentGone"
+}
+
+/**
+ * Copies a data directory up to the last event that is there at the beginning, beside a running server or without one.
+ * Segments that are closed are copied once; the newest one's frames go to a file of their own. Each copy is read again
+ * as a whole before `backup.json`, which makes the backup, replaces that of the last one.
+ * Throws `JournalError`; the last backup is whole then.
+ */
+export const backUp = async (options: BackupOptions): Promise<BackedUp> => {
+  const { dataDir, target } = options
+  fs.mkdirSync(target, { recursive: true })
+  acquireLock(target)
+  try {
+    const last = readManifest(target)
+    throwIfForeign(target, last)
+    const clusterId = clusterIdOf(dataDir)
+    if (last !== undefined && last.clusterId !== clusterId) {
+      throw new JournalError("Io", `${target} is a backup of another server (cluster ${last.clusterId || "unnamed"})`)
+    }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await new BackupRun(options, last, clusterId).run()
+      } catch (error) {
+        if (!(error instanceof SegmentGone)) throw named(error)
+        if (attempt === attemptsMax)
+          throw new JournalError("Io", "segments expire before they are copied, or no snapshot is complete")
+      }
+    }
+  } finally {
+    releaseLock(target)
+  }
+}
+
+const named = (error: unknown): unknown =>
+  error instanceof PageDamage ? new JournalError("Corrupt", `the data directory is damaged: ${error.message}`) : error
+
+const clusterIdOf = (dataDir: string): string => {
+  try {
+    return fs.readFileSync(path.join(dataDir, "cluster-id"), "utf8").trim()
+  } catch {
+    return ""
+  }
+}
+
+/** Throws `JournalError` "Io" for a directory that holds something else. */
+const throwIfForeign = (target: string, last: Manifest | undefined): void => {
+  if (last !== undefined) return
+  const foreign = fs.readdirSync(target).find((name) => !copyPattern.test(name) && !isOwnLeftover(name))
+  if (foreign !== undefined) throw new JournalError("Io", `${target} is not empty and no backup: it holds ${foreign}`)
+}
+
+const leftoverPattern = /\.(tmp|copy)(-lock)?$/
+const isOwnLeftover = (name: string): boolean => name === "lock" || leftoverPattern.test(name)
+
+class BackupRun {
+  readonly #options: BackupOptions
+  readonly #last: Manifest | undefined
+  readonly #clusterId: string
+  readonly #pause: Pause
+  #bytesTotal = 0
+  #copiedSegments = 0
+  #copiedBytes = 0
+  #keptSegments = 0
+
+  constructor(options: BackupOptions, last: Manifest | undefined, clusterId: string) {
+    this.#options = options
+    this.#last = last
+    this.#clusterId = clusterId
+    this.#pause = (bytes) => options.pause(bytes, this.#bytesTotal)
+  }
+
+  async run(): Promise<BackedUp> {
+    const { dataDir, target } = this.#options
+    const { segments, unknown } = listSegments(dataDir)
+    const strange = unknown.find((name) => name.startsWith("seg-"))
+    if (strange !== undefined) {
+      throw new JournalError("UnknownFormat", `${strange} is of another version, which must make the backup`)
+    }
+    const newest = segments.at(-1)
+    if (newest === undefined) throw new JournalError("Io", `${dataDir} holds no journal`)
+    this.#bytesTotal = segments.reduce((sum, { bytes }) => sum + bytes, 0)
+    const { source, nextSeq } = openNewest(newest, lockState(dataDir).state === "held")
+    const done: Array<BackedUpSegment> = []
+    try {
+      for (const segment of segments.slice(0, -1)) {
+        const next = segments[segments.indexOf(segment) + 1]!
+        const copy = await this.#unlessGone(segment, () => this.#closed(segment))
+        if (done.length > 0 && done.at(-1)!.nextSeq !== copy.firstSeq) throw gap(segment, done.at(-1)!.nextSeq)
+        done.push(copy)
+        if (next === newest && copy.nextSeq !== source.firstSeq) throw gap(newest, copy.nextSeq)
+      }
+      done.push(await this.#newest(newest, source, nextSeq))
+    } finally {
+      await source.close()
+    }
+    const manifest = this.#manifest(done)
+    syncDirectory(target)
+    writeWhole(path.join(target, manifestFile), encodeManifest(manifest))
+    this.#removeOld(manifest)
+    return {
+      manifest,
+      copiedSegments: this.#copiedSegments,
+      copiedBytes: this.#copiedBytes,
+      keptSegments: this.#keptSegments
+    }
+  }
+
+  /** What fails on a file that has gone meanwhile fails because of that. */
+  async #unlessGone<A>({ file }: SegmentName, run: () => Promise<A>): Promise<A> {
+    try {
+      return await run()
+    } catch (error) {
+      if (fs.existsSync(file)) throw error
+      throw new SegmentGone()
+    }
+  }
+
+  /** Kept if the last backup has it and it is the same; a copy else. */
+  async #closed(segment: SegmentName): Promise<BackedUpSegment> {
+    const { target } = this.#options
+    const kept = this.#last?.segments.find(({ name, isClosed }) => isClosed && name === segment.name)
+    if (kept !== undefined && isThere(target, kept) && kept.bytes === segment.bytes) {
+      const { sha256 } = await digestOf(segment.file, this.#pause)
+      if (sha256 === kept.sha256) {
+        this.#keptSegments++
+        return kept
+      }
+    }
+    const building = path.join(target, `${segment.name}.tmp`)
+    throwIfNoRoom(target, segment.bytes)
+    const digest = await copyFile(segment.file, building, this.#pause)
+    const { firstSeq, nextSeq } = await this.#verified(segment.name, building)
+    return this.#finish(segment.name, building, { ...digest, firstSeq, nextSeq, isClosed: true })
+  }
+
+  async #newest(segment: SegmentName, source: SegmentSource, nextSeq: Seq): Promise<BackedUpSegment> {
+    const { target } = this.#options
+    const kept = this.#last?.segments.find(({ name, isClosed }) => !isClosed && name === segment.name)
+    if (kept !== undefined && kept.nextSeq === nextSeq && isThere(target, kept) && this.#endsAlike(kept, source)) {
+      this.#keptSegments++
+      return kept
+    }
+    const building = path.join(target, `${segment.name}.copy`)
+    throwIfNoRoom(target, segment.bytes)
+    fs.rmSync(building, { force: true })
+    await copySegment(source, building, { endSeq: nextSeq, pause: this.#pause, salvage: false })
+    const copy = await this.#verified(segment.name, building)
+    if (copy.nextSeq !== nextSeq) throw new JournalError("Corrupt", `${segment.name} ends at seq ${copy.nextSeq}`)
+    const digest = await digestOf(building, () => undefined)
+    return this.#finish(segment.name, building, { ...digest, firstSeq: copy.firstSeq, nextSeq, isClosed: false })
+  }
+
+  /** The same last frame: its time and checksum are those of no other history. */
+  #endsAlike({ file }: BackedUpSegment, source: SegmentSource): boolean {
+    const copy = SegmentFile.open(path.join(this.#options.target, file))
+    try {
+      const frame = copy.lastFrame()
+      return frame !== undefined && source.frame(readFrameHead(frame).firstSeq)?.equals(frame) === true
+    } finally {
+      copy.close()
+    }
+  }
+
+  #finish(name: string, building: string, rest: Omit<BackedUpSegment, "name" | "file">): BackedUpSegment {
+    const file = copyName(name, rest.sha256)
+    fs.renameSync(building, path.join(this.#options.target, file))
+    this.#copiedSegments++
+    this.#copiedBytes += rest.bytes
+    return { name, file, ...rest }
+  }
+
+  /** Reads a copy as a whole. Throws `JournalError` "Corrupt" with the first thing that is wrong with it. */
+  async #verified(name: string, building: string): Promise<{ readonly firstSeq: Seq; readonly nextSeq: Seq }> {
+    const findings = new Findings()
+    const chain = emptyChain()
+    const source = SegmentFile.open(building)
+    try {
+      await checkSegment(source, chain, findings, { endSeq: Number.MAX_SAFE_INTEGER, pause: this.#pause })
+    } finally {
+      source.close()
+    }
+    const wrong = findings.list.find(({ isDamage }) => isDamage)
+    if (wrong === undefined) return { firstSeq: source.firstSeq, nextSeq: chain.nextSeq! }
+    throw new JournalError(
+      "Corrupt",
+      `${name} is damaged${wrong.seq === undefined ? "" : ` at seq ${wrong.seq}`}: ${wrong.message}`
+    )
+  }
+
+  /** Throws `SegmentGone` for a chain that begins behind the newest snapshot in it: a newer one is complete by now. */
+  #manifest(segments: ReadonlyArray<BackedUpSegment>): Manifest {
+    const { target, nowMs } = this.#options
+    const links = segments.map(({ name, file, nextSeq, bytes }) => {
+      return { name, nextSeq, bytes, source: SegmentFile.open(path.join(target, file)) }
+    })
+    try {
+      const chain = new ReadOnlyChain(links)
+      const lastFrame = links.reduce<Buffer | undefined>((found, { source }) => source.lastFrame() ?? found, undefined)
+      const { epoch = 0, timeMs = 0 } = lastFrame === undefined ? {} : readFrameHead(lastFrame)
+      if (chain.firstSeq > 1 && (chain.snapshot(chain.nextSeq)?.fromSeq ?? 0) < chain.firstSeq) throw new SegmentGone()
+      const { firstSeq, nextSeq } = chain
+      const time = new Date(nowMs()).toISOString()
+      return {
+        format: backupFormat,
+        clusterId: this.#clusterId,
+        time,
+        firstSeq,
+        nextSeq,
+        lastTimeMs: timeMs,
+        epoch,
+        segments
+      }
+    } finally {
+      for (const { source } of links) source.close()
+    }
+  }
+
+  /** Files of backups before, and of those that were cut short. */
+  #removeOld({ segments }: Manifest): void {
+    const { target } = this.#options
+    const wanted = new Set(segments.map(({ file }) => file))
+    for (const name of fs.readdirSync(target)) {
+      const isOld = (copyPattern.test(name) && !wanted.has(name)) || leftoverPattern.test(name)
+      if (isOld) fs.rmSync(path.join(target, name))
+    }
+  }
+}
+
+const gap = ({ name }: SegmentName, expected: Seq): JournalError =>
+  new JournalError("Gap", `${name} does not begin at seq ${expected}`)
+
+const isThere = (target: string, { file, bytes }: BackedUpSegment): boolean =>
+  fs.statSync(path.join(target, file), { throwIfNoEntry: false })?.size === bytes

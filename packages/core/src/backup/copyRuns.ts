@@ -1,0 +1,86 @@
+import { crc32c } from "@node-rs/crc32"
+import { ExtentPages, type Extent } from "../journal/Extent.ts"
+import { JournalError } from "../journal/Journal.ts"
+import type { LmdbSegment } from "../journal/LmdbSegment.ts"
+import { RecordReader } from "../Record.ts"
+import * as RecordBatch from "../RecordBatch.ts"
+import { batchesOfRun } from "../storage/runs.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import { allAccepted, guarded, type CopyOptions } from "./copying.ts"
+
+const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
+
+/**
+ * Copies a settled segment's runs up to where each log ends. What cannot be read is left out when salvaging: its extent is
+ * kept, and reading it stays an error.
+ */
+export const copyRuns = async (
+  source: SegmentSource,
+  target: LmdbSegment,
+  logEnds: ReadonlyMap<number, number>,
+  { salvage, pause }: CopyOptions
+): Promise<void> => {
+  const extents: Array<Extent> = []
+  guarded(salvage, () => source.visitRuns((extent) => extents.push(extent)))
+  const pages = new ExtentPages()
+  const full: Array<Buffer> = []
+  for (const extent of extents) {
+    const endOffset = logEnds.get(extent.logId) ?? 0
+    if (extent.baseOffset >= endOffset) continue
+    const bytes = guarded(salvage, () => source.batch(extent.logId, endOf(extent) - 1))
+    const isWhole = bytes !== undefined && crc32c(bytes) === extent.crc
+    if (!isWhole && !salvage) {
+      throw new JournalError("Corrupt", `the run of log ${extent.logId} at offset ${extent.baseOffset} is damaged`)
+    }
+    const copy = endOf(extent) <= endOffset ? { extent, bytes } : isWhole ? cut(extent, bytes, endOffset) : undefined
+    if (copy === undefined) continue
+    const page = pages.add(copy.extent)
+    if (page !== undefined) full.push(page)
+    if (isWhole) await allAccepted([target.putRun(extent.logId, endOf(copy.extent) - 1, copy.bytes!)])
+    await pause(extent.byteLength)
+  }
+  const last = pages.take()
+  if (last !== undefined) full.push(last)
+  await allAccepted(full.map((page, i) => target.putExtents(i, page)))
+}
+
+/** The run's records before `endOffset`. A producer's batch is one commit's, and never cut. */
+const cut = (extent: Extent, bytes: Uint8Array, endOffset: number): { extent: Extent; bytes: Uint8Array } => {
+  const kept: Array<Uint8Array> = []
+  for (const batch of batchesOfRun(bytes, { ...extent, frameSeq: 0 }, 0)) {
+    if (RecordBatch.baseOffset(batch) >= endOffset) break
+    kept.push(RecordBatch.lastOffset(batch) < endOffset ? batch : cutBatch(batch, endOffset))
+  }
+  const whole = Buffer.concat(kept)
+  return {
+    bytes: whole,
+    extent: {
+      ...extent,
+      count: endOffset - extent.baseOffset,
+      maxTimestampMs: Math.max(...kept.map((batch) => RecordBatch.maxTimestamp(batch))),
+      byteLength: whole.length,
+      crc: crc32c(whole),
+      position: Math.max(...kept.map((batch) => batch.length))
+    }
+  }
+}
+
+/** A batch that the server made, plain: its first records. */
+const cutBatch = (batch: Uint8Array, endOffset: number): Uint8Array => {
+  const baseTimestampMs = RecordBatch.baseTimestamp(batch)
+  const count = endOffset - RecordBatch.baseOffset(batch)
+  const records = batch.subarray(RecordBatch.batchHeaderBytes)
+  const reader = new RecordReader().reset(records)
+  let maxTimestampMs = -Infinity
+  for (let i = 0; i < count && reader.nextDeltas(); i++) {
+    maxTimestampMs = Math.max(maxTimestampMs, baseTimestampMs + reader.timestampDelta)
+  }
+  const fields: RecordBatch.BatchFields = {
+    baseOffset: RecordBatch.baseOffset(batch),
+    partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),
+    count,
+    baseTimestampMs,
+    maxTimestampMs
+  }
+  return RecordBatch.buildBatch(fields, records.subarray(0, reader.position))
+}

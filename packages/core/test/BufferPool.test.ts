@@ -1,0 +1,46 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { BufferPool } from "../src/BufferPool.ts"
+
+describe("BufferPool", () => {
+  it("hands out what was given back, whole, by any view of it", () => {
+    const pool = new BufferPool(1 << 20)
+    const first = pool.take(100_000)
+    pool.give(first.subarray(61, 70))
+    expect(pool.freeBytes).toBe(first.length)
+    expect(pool.take(100_000).buffer).toBe(first.buffer)
+    expect(pool.freeBytes).toBe(0)
+  })
+
+  it("is as large as asked for, and a quarter larger at most", () => {
+    const pool = new BufferPool(0)
+    fc.assert(
+      fc.property(fc.integer({ min: 4096, max: 1 << 21 }), (bytes) => {
+        const { length } = pool.take(bytes)
+        expect(length).toBeGreaterThanOrEqual(bytes)
+        expect(length).toBeLessThanOrEqual(bytes * 1.25)
+      })
+    )
+  })
+
+  it("takes in nothing twice, nothing of others, nothing small, and no more than its bound", () => {
+    const pool = new BufferPool(16_384)
+    const [kept, tooMuch] = [pool.take(16_384), pool.take(4096)]
+    pool.give(kept)
+    pool.give(kept)
+    pool.give(tooMuch)
+    pool.give(new Uint8Array(8192))
+    expect(pool.freeBytes).toBe(16_384)
+    expect(pool.take(16_384).buffer).toBe(kept.buffer)
+    expect(pool.take(16_384).buffer).not.toBe(kept.buffer)
+    expect(pool.owns(pool.take(100))).toBe(false)
+  })
+
+  it("owns what is taken until it is given back", () => {
+    const pool = new BufferPool(1 << 20)
+    const bytes = pool.take(5000)
+    expect(pool.owns(bytes.subarray(10))).toBe(true)
+    pool.give(bytes)
+    expect(pool.owns(bytes)).toBe(false)
+  })
+})

@@ -1,0 +1,92 @@
+import type { Until } from "@logbrook/core/backup/Restore"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
+import type { Arguments } from "./commandLine.ts"
+import { bytesText, type Io } from "./Io.ts"
+import { directoryOf } from "./options.ts"
+import { beNice, makeProgress, stepping } from "./progress.ts"
+
+/** What the core refuses, with its reason as the code. */
+export const journalErrors = async <A>(run: () => Promise<A>, hint?: string): Promise<A> => {
+  const { JournalError } = await import("@logbrook/core/journal/Journal")
+  try {
+    return await run()
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error
+    const code = `E_JOURNAL_${error.reason.replaceAll(/\B[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+    throw new CliError(exitCodes.failure, code, error.message, error.reason === "Corrupt" ? hint : undefined)
+  }
+}
+
+export const backup = async (args: Arguments, io: Io): Promise<number> => {
+  const { backUp } = await import("@logbrook/core/backup/Backup")
+  const target = args.positionals[0]!
+  const dataDir = directoryOf(args, io)
+  beNice()
+  const progress = makeProgress(io, "backing up")
+  const options = { dataDir, target, nowMs: Date.now, pause: stepping(progress) }
+  const hint = "logbrook doctor tells what is damaged; the last backup is still there"
+  const done = await journalErrors(() => backUp(options), hint).finally(progress.end)
+  const { manifest, copiedSegments, copiedBytes, keptSegments } = done
+  if (args.flag("json")) {
+    io.out(JSON.stringify({ directory: target, copiedSegments, copiedBytes, keptSegments, ...manifest }, null, 2))
+    return exitCodes.ok
+  }
+  const { firstSeq, nextSeq, lastTimeMs } = manifest
+  const last = nextSeq === firstSeq ? "no events" : `#${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)})`
+  io.out(`${target}: ${last}, all read again and whole`)
+  io.out(`  ${copiedSegments} segments copied (${bytesText(copiedBytes)}), ${keptSegments} were there already`)
+  return exitCodes.ok
+}
+
+const iso = (timeMs: number): string => new Date(timeMs).toISOString()
+
+/** A seq, or a time as ISO 8601. */
+const untilOf = (text: string | undefined): Until | undefined => {
+  if (text === undefined) return undefined
+  if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
+  const timeMs = Date.parse(text)
+  if (Number.isFinite(timeMs)) return { timeMs }
+  throw usageError(`"${text}" is neither a seq nor a time`, "a time is written 2026-01-31T12:00:00Z")
+}
+
+export const restore = async (args: Arguments, io: Io): Promise<number> => {
+  const until = untilOf(args.text("until"))
+  const dataDir = args.text("data-dir")
+  if (dataDir === undefined)
+    throw usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")
+  const [core, { definitions }, { defaultLimits }] = await Promise.all([
+    import("@logbrook/core/backup/Restore"),
+    import("../Broker.ts"),
+    import("@logbrook/core/Limits")
+  ])
+  const progress = makeProgress(io, "restoring")
+  const options = {
+    backup: args.positionals[0]!,
+    dataDir,
+    until,
+    definitions: definitions(defaultLimits),
+    nowMs: Date.now,
+    pause: stepping(progress)
+  }
+  const { firstSeq, nextSeq, lastTimeMs, diagnosis, manifest } = await journalErrors(() =>
+    core.restore(options)
+  ).finally(progress.end)
+  const left = manifest.nextSeq - nextSeq
+  const { events, records, bytes } = diagnosis
+  if (args.flag("json")) {
+    const time = iso(lastTimeMs)
+    io.out(
+      JSON.stringify(
+        { directory: dataDir, firstSeq, lastSeq: nextSeq - 1, time, left, events, records, bytes },
+        null,
+        2
+      )
+    )
+    return exitCodes.ok
+  }
+  io.out(`${dataDir}: #${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)}), read again and whole`)
+  io.out(`  ${events} events, ${records} records, ${bytesText(bytes)}`)
+  if (left > 0) io.out(`  ${left} later events of the backup were left out`)
+  io.out(`  logbrook serve --data-dir ${dataDir}`)
+  return exitCodes.ok
+}

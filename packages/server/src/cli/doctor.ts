@@ -1,0 +1,120 @@
+import type { Diagnosis } from "@logbrook/core/doctor/Doctor"
+import type { Finding } from "@logbrook/core/doctor/Finding"
+import type { Repaired } from "@logbrook/core/doctor/Repair"
+import { journalErrors } from "./backup.ts"
+import { exitCodes } from "./CliError.ts"
+import type { Arguments } from "./commandLine.ts"
+import { bytesText, painted, type Io } from "./Io.ts"
+import { directoryOf } from "./options.ts"
+import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
+
+type NameOf = (logId: number) => string
+
+const placeText = ({ segment, seq, logId, baseOffset, lastOffset }: Finding, nameOf: NameOf): string =>
+  [
+    segment,
+    seq === undefined ? undefined : `#${seq}`,
+    logId === undefined ? undefined : nameOf(logId),
+    baseOffset === undefined ? undefined : `offsets ${baseOffset} to ${lastOffset}`
+  ]
+    .filter((part) => part !== undefined)
+    .join(", ")
+
+const printFinding = (io: Io, finding: Finding, nameOf: NameOf): void => {
+  const kind = painted(
+    io,
+    finding.isDamage ? "red" : "yellow",
+    finding.isDamage ? finding.kind : `note: ${finding.kind}`
+  )
+  const place = placeText(finding, nameOf)
+  io.out(`  ${kind}${place === "" ? "" : ` at ${place}`}: ${finding.message}`)
+}
+
+const printDiagnosis = (io: Io, diagnosis: Diagnosis, nameOf: NameOf): void => {
+  const { directory, segments, bytes, firstSeq, nextSeq, events, records, findings, moreFindings, isClean } = diagnosis
+  const verdict = isClean ? painted(io, "green", "ok") : painted(io, "red", "damaged")
+  io.out(
+    `${verdict}: ${directory}, ${segments} segments (${bytesText(bytes)}), #${firstSeq} to #${nextSeq - 1}, ` +
+      `${events} events, ${records} records${diagnosis.isLive ? ", in use" : ""}`
+  )
+  for (const finding of findings) printFinding(io, finding, nameOf)
+  if (moreFindings > 0) io.out(`  and ${moreFindings} more`)
+}
+
+/** What a repair would keep. */
+const savedText = ({ firstSeq, firstBadSeq, nextSeq, findings }: Diagnosis): string => {
+  if (firstBadSeq !== undefined && firstBadSeq <= firstSeq)
+    return "nothing can be saved from this directory: restore a backup"
+  const lost = findings.filter(({ kind }) => kind === "records").length
+  const events = firstBadSeq === undefined ? `all events up to #${nextSeq - 1}` : `the events up to #${firstBadSeq - 1}`
+  return `${events} can be saved${lost === 0 ? "" : `, ${lost} batches of records cannot`}: logbrook doctor --repair`
+}
+
+const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
+  const { diagnosis, lostFromSeq, lostToSeq, lostRecords } = repaired
+  io.out(`${painted(io, "bold", "saved")}: ${diagnosis.directory}, #${diagnosis.firstSeq} to #${diagnosis.nextSeq - 1}`)
+  if (lostFromSeq !== undefined) {
+    const to = lostToSeq > lostFromSeq ? ` to #${lostToSeq - 1} or later` : ""
+    io.out(`  ${painted(io, "red", "lost")}: events from #${lostFromSeq}${to}`)
+  }
+  for (const finding of lostRecords) {
+    io.out(`  ${painted(io, "red", "lost")}: records of ${placeText({ ...finding, segment: undefined }, nameOf)}`)
+  }
+  if (!diagnosis.isClean) {
+    io.out("  it is not clean:")
+    for (const finding of diagnosis.findings) printFinding(io, finding, nameOf)
+  }
+  io.out(`  the damaged directory is as it was; logbrook serve --data-dir ${diagnosis.directory}`)
+}
+
+/** `sensors/3` where the catalog can be read. */
+const namesIn = async ({ directory, firstBadSeq, nextSeq }: Diagnosis): Promise<NameOf> => {
+  const [{ recoveredNames }, { displayName }, { partitionId }] = await Promise.all([
+    import("../tools/recoveredNames.ts"),
+    import("../tools/StreamNames.ts"),
+    import("@logbrook/core/actor/LogEvents")
+  ])
+  const names = recoveredNames(directory, firstBadSeq ?? nextSeq)
+  return (logId) =>
+    names === undefined ? `log ${logId}` : displayName(partitionId(logId), names).replace("partition/", "")
+}
+
+const examine = async (directory: string, progress: Progress): Promise<Diagnosis> => {
+  const [{ diagnose }, { definitions }, { defaultLimits }] = await Promise.all([
+    import("@logbrook/core/doctor/Doctor"),
+    import("../Broker.ts"),
+    import("@logbrook/core/Limits")
+  ])
+  const options = { directory, definitions: definitions(defaultLimits), pause: stepping(progress) }
+  return journalErrors(() => diagnose(options)).finally(progress.end)
+}
+
+const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repaired> => {
+  const [{ repair }, { definitions }, { defaultLimits }] = await Promise.all([
+    import("@logbrook/core/doctor/Repair"),
+    import("../Broker.ts"),
+    import("@logbrook/core/Limits")
+  ])
+  const progress = makeProgress(io, "saving")
+  const target = args.text("into") ?? `${diagnosis.directory.replace(/[\\/]+$/, "")}.repaired`
+  const options = { diagnosis, target, definitions: definitions(defaultLimits), pause: stepping(progress) }
+  return journalErrors(() => repair(options)).finally(progress.end)
+}
+
+/** Exit code 1 where damage was found, repaired or not. */
+export const doctor = async (args: Arguments, io: Io): Promise<number> => {
+  const directory = directoryOf(args, io)
+  beNice()
+  const diagnosis = await examine(directory, makeProgress(io, "reading"))
+  const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure
+  const repaired = args.flag("repair") && !diagnosis.isClean ? await mend(args, io, diagnosis) : undefined
+  if (args.flag("json")) {
+    io.out(JSON.stringify(repaired === undefined ? diagnosis : { ...diagnosis, repaired }, null, 2))
+    return code
+  }
+  const nameOf = await namesIn(diagnosis)
+  printDiagnosis(io, diagnosis, nameOf)
+  if (repaired !== undefined) printRepaired(io, repaired, nameOf)
+  else if (!diagnosis.isClean) io.out(`  ${savedText(diagnosis)}`)
+  return code
+}

@@ -1,0 +1,21 @@
+/**
+ * Makes `packages/server/bundle` of what `tsc` has built: the server and its libraries in a few files. Five hundred
+ * modules read one by one take 0.33 s of CPU at a start and 170 MB when idle; bundled they take 0.21 s and 97 MB.
+ */
+import * as path from "node:path"
+import { build } from "esbuild"
+
+const server = path.join(import.meta.dirname, "../packages/server")
+
+await build({
+  entryPoints: [path.join(server, "dist/bin.js")],
+  outdir: path.join(server, "bundle"),
+  bundle: true,
+  splitting: true,
+  platform: "node",
+  format: "esm",
+  target: "node22",
+  // With machine code of their own, or not needed at most starts.
+  external: ["lmdb", "snappy", "lz4-napi", "msgpackr", "@node-rs/crc32", "ws", "yaml"],
+  logLevel: "warning"
+})

@@ -1,0 +1,93 @@
+import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
+import type { Seq } from "@logbrook/core/journal/Journal"
+
+/** One group by Kafka's rules, from its journaled events alone. */
+export class GroupModel {
+  readonly #name: string
+  readonly #violated: (message: string) => void
+  readonly members = new Set<string>()
+  /** Offsets by `<topic id>/<partition>`. */
+  readonly offsets = new Map<string, number>()
+  /** Of static members that ever were, by member id. */
+  readonly instanceIds = new Map<string, string>()
+  generation = 0
+  generationsSoFar = 0
+
+  constructor(name: string, violated: (message: string) => void) {
+    this.#name = name
+    this.#violated = violated
+  }
+
+  apply(event: GroupEvent, seq: Seq): void {
+    switch (event._tag) {
+      case "MemberJoined":
+        this.members.add(event.memberId)
+        if (event.groupInstanceId !== null) this.instanceIds.set(event.memberId, event.groupInstanceId)
+        return
+      case "MemberReplaced":
+        this.instanceIds.set(event.memberId, event.groupInstanceId)
+        this.members.delete(event.fencedMemberId)
+        this.members.add(event.memberId)
+        return
+      case "MemberLeft":
+        if (!this.members.delete(event.memberId)) this.#wrong(seq, `${event.memberId} leaves without being there`)
+        return
+      case "RebalanceCompleted":
+        this.#completed(event, seq)
+        return
+      case "AssignmentStored":
+        this.#assigned(event, seq)
+        return
+      case "OffsetsCommitted":
+        this.#committed(event, seq)
+        return
+      case "OffsetsForgotten":
+        for (const key of this.offsets.keys()) {
+          if (event.topicIds.includes(key.slice(0, key.indexOf("/")))) this.offsets.delete(key)
+        }
+        return
+      case "GroupDeleted":
+        this.members.clear()
+        this.offsets.clear()
+        return
+      default:
+    }
+  }
+
+  #wrong(seq: Seq, message: string): void {
+    this.#violated(`group ${this.#name} at seq ${seq}: ${message}`)
+  }
+
+  #completed({ generation, leader }: Extract<GroupEvent, { _tag: "RebalanceCompleted" }>, seq: Seq): void {
+    // A group with nothing to remember is forgotten, and begins again.
+    const isNew = generation === 1 && this.offsets.size === 0
+    if (generation <= this.generation && !isNew) this.#wrong(seq, `generation ${generation} after ${this.generation}`)
+    if (leader === null ? this.members.size > 0 : !this.members.has(leader)) {
+      this.#wrong(seq, `the leader ${leader} is none of the members`)
+    }
+    this.generation = generation
+    this.generationsSoFar++
+  }
+
+  #assigned({ generation, assignments }: Extract<GroupEvent, { _tag: "AssignmentStored" }>, seq: Seq): void {
+    if (generation !== this.generation) this.#wrong(seq, `an assignment of generation ${generation}`)
+    for (const { memberId } of assignments) {
+      if (!this.members.has(memberId)) this.#wrong(seq, `an assignment to ${memberId}, which is no member`)
+    }
+  }
+
+  #committed(event: Extract<GroupEvent, { _tag: "OffsetsCommitted" }>, seq: Seq): void {
+    const { memberId, generation, offsets } = event
+    if (generation >= 0) {
+      if (generation !== this.generation) this.#wrong(seq, `a commit of generation ${generation} is accepted`)
+      if (!this.members.has(memberId)) this.#wrong(seq, `a commit of ${memberId} is accepted, which is no member`)
+    }
+    for (const { topicId, partition, offset } of offsets) {
+      const key = `${topicId}/${partition}`
+      const before = this.offsets.get(key) ?? -1
+      // The simulated clients never commit less than they were told.
+      if (offset < before) this.#wrong(seq, `the offset of ${key} goes back from ${before} to ${offset}`)
+      this.offsets.set(key, offset)
+    }
+  }
+}

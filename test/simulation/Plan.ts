@@ -1,0 +1,287 @@
+import type { Limits } from "@logbrook/core/Limits"
+import { Random } from "./Random.ts"
+
+export interface DiskPlan {
+  readonly segmentBytes: number
+  readonly latencyUsMin: number
+  readonly latencyUsMax: number
+  /** Of a write, to take up to `stallMsMax`. */
+  readonly stallChance: number
+  readonly stallMsMax: number
+}
+
+export interface NetworkPlan {
+  readonly latencyUsMin: number
+  readonly latencyUsMax: number
+  readonly cutting: ReadonlyArray<"whole" | "some" | "tiny">
+  /** Of a connection, while faults last: how long it lives at most before something happens to it; 0: for ever. */
+  readonly lifeMsMax: number
+}
+
+/** What happens to the server while faults last. */
+export type Mishap =
+  | { readonly kind: "crash"; readonly atMs: number; readonly downMs: number }
+  | { readonly kind: "stop"; readonly atMs: number; readonly downMs: number }
+  /** The disk fails at the n-th commit after this. */
+  | { readonly kind: "diskFails"; readonly atMs: number; readonly inAppends: number; readonly downMs: number }
+  | { readonly kind: "diskLow"; readonly atMs: number; readonly lastsMs: number }
+  | { readonly kind: "clockStep"; readonly atMs: number; readonly byMs: number }
+  /** `evolve` of one actor of this kind throws, once. */
+  | { readonly kind: "poison"; readonly atMs: number; readonly actorKind: string }
+  /** An operator closes one of the MQTT connections. */
+  | { readonly kind: "kick"; readonly atMs: number }
+
+export interface PublisherPlan {
+  readonly kind: "publisher"
+  readonly name: string
+  readonly version: 4 | 5
+  readonly isDurable: boolean
+  readonly messages: number
+  readonly window: number
+  readonly everyMs: number
+  /** Chances of QoS 0 and 1; the rest is QoS 2. */
+  readonly qos0: number
+  readonly qos1: number
+  readonly retained: number
+  readonly hasWill: boolean
+  readonly bytesMax: number
+}
+
+export interface SubscriberPlan {
+  readonly kind: "subscriber"
+  readonly name: string
+  readonly version: 4 | 5
+  readonly isDurable: boolean
+  readonly filters: ReadonlyArray<readonly [filter: string, qos: 0 | 1 | 2]>
+  readonly receiveMaximum: number
+  /** Of a delivery, to be left without its acknowledgement until the client has connected again. */
+  readonly forgets: number
+}
+
+export interface ProducerPlan {
+  readonly kind: "producer"
+  readonly name: string
+  readonly stream: string
+  readonly partition: number
+  readonly isIdempotent: boolean
+  readonly batches: number
+  readonly inFlight: number
+  readonly everyMs: number
+  readonly version: number
+  readonly bytesMax: number
+}
+
+export interface MemberPlan {
+  readonly kind: "member"
+  readonly name: string
+  readonly group: string
+  readonly streams: ReadonlyArray<string>
+  readonly instanceId: string | null
+  readonly joinVersion: number
+  readonly sessionTimeoutMs: number
+  /** How long it stays before it leaves or crashes, and comes back; 0: it stays. */
+  readonly staysMs: number
+}
+
+export interface ReaderPlan {
+  readonly kind: "reader"
+  readonly name: string
+  readonly stream: string
+  readonly version: number
+  readonly bytesMax: number
+}
+
+/** Creates and deletes streams, writes to them, commits offsets of them. */
+export interface ChurnPlan {
+  readonly kind: "churn"
+  readonly name: string
+  readonly streams: number
+  readonly everyMs: number
+}
+
+export type ClientPlan = PublisherPlan | SubscriberPlan | ProducerPlan | MemberPlan | ReaderPlan | ChurnPlan
+
+export interface StreamPlan {
+  readonly name: string
+  readonly filters: ReadonlyArray<string>
+  readonly partitions: number
+  readonly config: ReadonlyArray<readonly [string, string]>
+}
+
+/** All that a seed decides; plain data, so that it can be made smaller and kept in a file. */
+export interface Plan {
+  readonly seed: number
+  /** Faults happen before this, simulated time. */
+  readonly faultsMs: number
+  /** After the last fault everybody must be done within this. */
+  readonly settleMs: number
+  readonly limits: Partial<Limits>
+  readonly disk: DiskPlan
+  readonly network: NetworkPlan
+  readonly streams: ReadonlyArray<StreamPlan>
+  readonly mishaps: ReadonlyArray<Mishap>
+  readonly clients: ReadonlyArray<ClientPlan>
+}
+
+/** Bound to what publishers write; never deleted. */
+export const boundStreams = ["telemetry", "audit"] as const
+export const willStream = "wills"
+export const freeStreams = ["orders", "payments"] as const
+export const topics = ["s/a", "s/b", "n/b"] as const
+
+const times = <T>(count: number, make: (i: number) => T): Array<T> => Array.from({ length: count }, (_, i) => make(i))
+
+const diskPlan = (random: Random): DiskPlan => {
+  const isSlow = random.chance(0.15)
+  return {
+    segmentBytes: random.pick([8_000, 30_000, 120_000, 1_000_000_000]),
+    latencyUsMin: isSlow ? 3000 : random.pick([50, 400]),
+    latencyUsMax: isSlow ? 60_000 : random.pick([1000, 6000, 20_000]),
+    stallChance: random.pick([0, 0, 0.005, 0.02]),
+    stallMsMax: random.pick([50, 700])
+  }
+}
+
+const networkPlan = (random: Random): NetworkPlan => ({
+  latencyUsMin: 20,
+  latencyUsMax: random.pick([300, 3000, 40_000]),
+  cutting: random.pick([["whole"], ["some"], ["whole", "some", "tiny"], ["tiny"]] as const),
+  lifeMsMax: random.pick([0, 4000, 15_000, 60_000])
+})
+
+const limitsPlan = (random: Random): Partial<Limits> => ({
+  newConnectionsPerSecondMax: 1_000_000,
+  commitPacingMs: random.pick([0, 2, 5, 5]),
+  commitsInFlightMax: random.pick([1, 2, 4]),
+  tailBytesMax: random.pick([2000, 32 * 1024 * 1024]),
+  snapshotPageBytesMax: random.pick([300, 4000, 256 * 1024]),
+  ...(random.chance(0.2) && { inboxCommandsMax: random.between(2, 20) }),
+  ...(random.chance(0.15) && { inflightPerSessionMax: random.between(1, 3) }),
+  ...(random.chance(0.1) && { offlineQueueMessagesMax: random.between(2, 30) }),
+  ...(random.chance(0.2) && { synthesisedBatchBytesMax: 2000 }),
+  ...(random.chance(0.15) && { commitInFlightBytesMax: 20_000 })
+})
+
+const mishap = (random: Random, untilMs: number): Mishap => {
+  const atMs = random.between(300, untilMs)
+  const downMs = random.tail(5, 9000)
+  const roll = random.next()
+  if (roll < 0.4) return { kind: "crash", atMs, downMs }
+  if (roll < 0.52) return { kind: "stop", atMs, downMs }
+  if (roll < 0.66) return { kind: "diskFails", atMs, inAppends: random.between(1, 20), downMs }
+  if (roll < 0.74) return { kind: "diskLow", atMs, lastsMs: random.between(200, 3000) }
+  if (roll < 0.82) return { kind: "clockStep", atMs, byMs: random.pick([-20_000, -900, -50, 50, 900, 20_000]) }
+  if (roll < 0.92) return { kind: "kick", atMs }
+  return { kind: "poison", atMs, actorKind: random.pick(["partition", "group", "session", "catalog"]) }
+}
+
+const publisher = (random: Random, i: number): PublisherPlan => ({
+  kind: "publisher",
+  name: `p${i}`,
+  version: random.pick([4, 5, 5]),
+  isDurable: random.chance(0.8),
+  messages: random.between(10, 60),
+  window: random.pick([1, 4, 20]),
+  everyMs: random.pick([0, 20, 200]),
+  qos0: random.pick([0, 0.2]),
+  qos1: random.pick([0, 0.4, 0.8]),
+  retained: random.pick([0, 0.1]),
+  hasWill: random.chance(0.5),
+  bytesMax: random.pick([20, 200, 200, 6000])
+})
+
+const subscriber = (random: Random, i: number): SubscriberPlan => ({
+  kind: "subscriber",
+  name: `u${i}`,
+  version: random.pick([4, 5, 5]),
+  isDurable: random.chance(0.8),
+  filters: random.pick([
+    [["s/#", 2]],
+    [["s/a", 1]],
+    [
+      ["s/+", 1],
+      ["n/#", 2]
+    ],
+    [
+      ["s/#", 2],
+      ["s/a", 1]
+    ],
+    [["n/b", 2]]
+  ] as const),
+  receiveMaximum: random.pick([1, 3, 100]),
+  forgets: random.pick([0, 0, 0.02])
+})
+
+const producer = (random: Random, i: number): ProducerPlan => ({
+  kind: "producer",
+  name: `k${i}`,
+  stream: random.pick(freeStreams),
+  partition: random.between(0, 1),
+  isIdempotent: random.chance(0.8),
+  batches: random.between(8, 50),
+  inFlight: random.between(1, 5),
+  everyMs: random.pick([0, 20, 200]),
+  version: random.between(3, 11),
+  bytesMax: random.pick([50, 300, 5000, 40_000])
+})
+
+const member = (random: Random, i: number, group: string, staysMs: number, isStatic: boolean): MemberPlan => ({
+  kind: "member",
+  name: `m${i}`,
+  group,
+  streams: random.chance(0.6) ? [freeStreams[0]] : [freeStreams[0], freeStreams[1]],
+  instanceId: isStatic ? `i${i}` : null,
+  joinVersion: isStatic ? random.between(5, 9) : random.between(0, 9),
+  sessionTimeoutMs: random.pick([6000, 8000]),
+  staysMs
+})
+
+const members = (random: Random): Array<MemberPlan> => {
+  const isStatic = random.chance(0.4)
+  const group = "g"
+  const all = times(random.between(0, 4), (i) =>
+    member(random, i, group, random.chance(0.5) ? random.between(1500, 12_000) : 0, isStatic && random.chance(0.7))
+  )
+  const streams = all[0]?.streams ?? []
+  return all.map((each) => ({ ...each, streams }))
+}
+
+/** What this seed stands for. */
+export const makePlan = (seed: number): Plan => {
+  const random = new Random(seed, "plan")
+  const faultsMs = random.pick([2000, 6000, 12_000, 25_000])
+  const calm = random.chance(0.1)
+  const retention = random.chance(0.3) ? ([["retention.bytes", String(random.between(500, 20_000))]] as const) : []
+  return {
+    seed,
+    faultsMs,
+    settleMs: 180_000,
+    limits: limitsPlan(random),
+    disk: diskPlan(random),
+    network: calm ? { ...networkPlan(random), lifeMsMax: 0 } : networkPlan(random),
+    streams: [
+      { name: boundStreams[0], filters: ["s/#"], partitions: random.between(1, 3), config: [] },
+      { name: boundStreams[1], filters: ["s/a", "+/a"], partitions: 1, config: [] },
+      { name: willStream, filters: ["w/#"], partitions: 1, config: [] },
+      { name: freeStreams[0], filters: [], partitions: 2, config: retention },
+      { name: freeStreams[1], filters: [], partitions: 2, config: [] }
+    ],
+    mishaps: calm ? [] : times(random.between(0, 6), () => mishap(random, faultsMs)),
+    clients: [
+      ...times(random.between(0, 3), (i) => publisher(random, i)),
+      ...times(random.between(0, 3), (i) => subscriber(random, i)),
+      ...times(random.between(0, 3), (i) => producer(random, i)),
+      ...members(random),
+      ...times(random.between(0, 2), (i): ReaderPlan => ({
+        kind: "reader",
+        name: `r${i}`,
+        stream: random.pick([...freeStreams, ...boundStreams]),
+        version: random.between(4, 17),
+        bytesMax: random.pick([200, 10_000, 1_000_000])
+      })),
+      ...(random.chance(0.4)
+        ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
+        : [])
+    ]
+  }
+}

@@ -1,0 +1,540 @@
+import { createHash } from "node:crypto"
+import { catalogId } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { AnyDefinition } from "@logbrook/core/actor/Definition"
+import { partitionId } from "@logbrook/core/actor/LogEvents"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { Replay } from "@logbrook/core/shard/Replay"
+import { definitions } from "@logbrook/server/Broker"
+import { Churn } from "./clients/Churn.ts"
+import { GroupLedger } from "./clients/GroupLedger.ts"
+import { Member } from "./clients/Member.ts"
+import { MqttLedger } from "./clients/MqttLedger.ts"
+import { Producer } from "./clients/Producer.ts"
+import { Publisher } from "./clients/Publisher.ts"
+import { Reader } from "./clients/Reader.ts"
+import { Subscriber } from "./clients/Subscriber.ts"
+import type { Hooks } from "./faults/Hooks.ts"
+import { Model, sessionLogId } from "./Model.ts"
+import { Link } from "./Network.ts"
+import type { ClientPlan, Mishap, NetworkPlan, Plan } from "./Plan.ts"
+import { Random } from "./Random.ts"
+import { Process, Scheduler } from "./Scheduler.ts"
+import { seedGlobals } from "./seededGlobals.ts"
+import { SimDisk } from "./SimDisk.ts"
+import { SimJournal } from "./SimJournal.ts"
+import { SimServer } from "./SimServer.ts"
+import type { Client, ClientEvents, ClientLink, World } from "./World.ts"
+
+export class Violation extends Error {
+  readonly _tag = "Violation"
+}
+
+export interface Outcome {
+  readonly seed: number
+  /** Undefined: every invariant held. */
+  readonly violation: string | undefined
+  readonly simulatedMs: number
+  /** Of everything that happened. */
+  readonly hash: string
+  readonly lives: number
+  readonly mishaps: number
+  readonly events: number
+  readonly messages: number
+  /** Wills that the server lost by its one known fault. */
+  readonly willsCutOff: number
+  readonly steps: number
+  readonly trace: ReadonlyArray<string>
+  readonly frames: ReadonlyArray<Buffer>
+}
+
+const stepsMax = 3_000_000
+const lookEveryMs = 250
+const compareEveryMs = 1500
+const quietMs = 4000
+const turnWithinMs = 1500
+/** Refusals that a client earns without sending anything wrong: its connection is too slow. */
+const tolerated =
+  /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|session is not available|is not completed|are not read/
+const internalDefects = /restarts|is restarting|is failed|planted by the simulation/
+
+/** One run of one plan: a server with its disk, a network, clients, and what goes wrong. */
+export class Simulation implements World {
+  readonly plan: Plan
+  readonly network: NetworkPlan
+  readonly scheduler = new Scheduler()
+  readonly model: Model
+  readonly mqtt: MqttLedger
+  readonly groups: GroupLedger
+  readonly #hooks: Hooks
+  readonly #disk: SimDisk
+  readonly #hash = createHash("sha256")
+  readonly #lines: Array<string> | undefined
+  readonly #clients: Array<Client> = []
+  readonly #random: Random
+  #server: SimServer | undefined
+  #journal: SimJournal | undefined
+  #promises = 0
+  #lives = 0
+  #connections = 0
+  /** When the server's lives ended. */
+  readonly #endsMs: Array<number> = []
+  #waitingSinceMs = 0
+  /** Kinds of which the next event shall not fold. */
+  #poisoned: string | undefined
+  isHealed = false
+  mishaps = 0
+
+  constructor(plan: Plan, hooks: Hooks = {}, keepsTrace = false) {
+    this.plan = plan
+    this.network = plan.network
+    this.#hooks = hooks
+    this.#lines = keepsTrace ? [] : undefined
+    this.#random = this.random("world")
+    this.model = new Model(
+      definitions({ ...defaultLimits, ...plan.limits }),
+      () => this.scheduler.elapsedMs,
+      this.violated
+    )
+    this.#disk = new SimDisk(plan.disk.segmentBytes, (commit) => {
+      this.#hash.update(commit.frame)
+      this.model.apply(commit)
+    })
+    this.mqtt = new MqttLedger(this.model, this.violated)
+    this.groups = new GroupLedger(this.model, this.violated)
+  }
+
+  // --- The world ---
+
+  random(name: string): Random {
+    return new Random(this.plan.seed, name)
+  }
+
+  readonly trace = (line: string): void => {
+    this.#hash.update(line)
+    this.#lines?.push(`${this.scheduler.elapsedMs.toFixed(3).padStart(11)} ${line}`)
+  }
+
+  readonly violated = (message: string): never => {
+    throw new Violation(message)
+  }
+
+  connect(protocol: "mqtt" | "kafka", name: string, events: ClientEvents): ClientLink {
+    const random = this.random(`connection/${++this.#connections}/${name}`)
+    const link = new Link(this.scheduler, random, this.network, {
+      violated: this.violated,
+      durableSeq: () => this.#disk.nextSeq
+    })
+    link.onClientClosed = events.onClosed
+    link.toClient.attach({
+      onBytes: events.onBytes,
+      onEnd: () => {
+        link.toServer.end()
+        link.tellClient()
+      }
+    })
+    const { latencyUsMin, latencyUsMax } = this.network
+    this.scheduler.after(random.tail(latencyUsMin, latencyUsMax), () => {
+      if (this.#server?.accept(link, protocol, `10.0.0.${this.#connections % 250}`) !== true) link.break(0, 1)
+    })
+    this.#age(link, random)
+    return {
+      link,
+      write: (bytes) => link.toServer.write(bytes),
+      end: () => link.toServer.end(),
+      reset: () => link.break(this.isHealed ? random.tail(0, 200) : random.tail(0, 20_000), 0)
+    }
+  }
+
+  /** What becomes of a connection after a while. */
+  #age(link: Link, random: Random): void {
+    const { lifeMsMax } = this.network
+    if (lifeMsMax === 0 || this.isHealed) return
+    this.scheduler.after(random.between(1, lifeMsMax) * 1000, () => {
+      if (this.isHealed || link.isBroken) return
+      const roll = random.next()
+      if (roll < 0.5) link.breakSoon(random.chance(0.2) ? 20_000 : 100)
+      else if (roll < 0.7) link.toServer.stall(random.tail(50, 8000))
+      else if (roll < 0.9) link.toClient.stall(random.tail(50, 8000))
+      else link.toServer.end()
+      this.#age(link, random)
+    })
+  }
+
+  // --- The server ---
+
+  #boot(): void {
+    this.#lives++
+    this.#poisoned = undefined
+    this.#waitingSinceMs = this.scheduler.elapsedMs
+    this.model.epochBefore = this.model.epoch
+    this.trace(`server starts, ${this.#lives}`)
+    const process = new Process(this.scheduler, this.random(`process/${this.#lives}`))
+    const journal = new SimJournal(this.#disk, this.scheduler, this.random(`disk/${this.#lives}`), this.plan.disk, {
+      violated: this.violated,
+      trace: this.trace,
+      promised: () => this.#promises++
+    })
+    this.#journal = journal
+    this.#server = new SimServer({
+      process,
+      journal,
+      limits: this.plan.limits,
+      hooks: this.#hooks,
+      definitions: (own) => this.#definitions(own),
+      onDied: (why) => this.#died(why),
+      onDefect: (where, defect) => this.#defect(where, defect),
+      log: (level, message, fields) => {
+        const text = `${message} ${JSON.stringify(fields)}`
+        this.trace(`log ${level} ${text}`)
+        if (text.includes("could not be stored")) this.mqtt.partlyRefused(String(fields["client"]))
+        if (level === "error" && !internalDefects.test(text)) this.#violatedSoon(`the server logs: ${text}`)
+        if (level === "warn" && /refused|closed/.test(message) && !tolerated.test(text)) {
+          this.#violatedSoon(`a client that keeps to the protocol is refused: ${text}`)
+        }
+      }
+    })
+    const { actors } = this.#server.broker.shard
+    this.model.compare("recovered", actors.ids(), (id) => actors.peek(id))
+  }
+
+  #died(why: string): void {
+    this.trace(`server dies: ${why}`)
+    const mishap = this.plan.mishaps.find(({ kind }) => kind === "diskFails")
+    this.scheduler.after(1, () => this.#crash(mishap?.kind === "diskFails" ? mishap.downMs : 100))
+  }
+
+  #defect(where: string, defect: unknown): void {
+    const text = defect instanceof Error ? `${defect.name} ${defect.message} ${defect.stack}` : String(defect)
+    this.trace(`defect ${where} ${defect instanceof Error ? defect.message : String(defect)}`)
+    if (!internalDefects.test(text)) this.#violatedSoon(`a defect at ${where}: ${text}`)
+  }
+
+  /** From within the server, which would catch it. */
+  #violatedSoon(message: string): void {
+    this.scheduler.after(0, () => this.violated(message))
+  }
+
+  /** The actors, one of which may be made to stumble. */
+  #definitions(own: ReadonlyArray<AnyDefinition>): ReadonlyArray<AnyDefinition> {
+    const hooked = this.#hooks.definitions?.(own) ?? own
+    return hooked.map((definition) => ({
+      ...definition,
+      evolve: (state: unknown, event: { readonly _tag: string }) => {
+        if (this.#poisoned === definition.kind) {
+          this.#poisoned = undefined
+          this.mqtt.isPartlyRefused = true
+          throw new Error("planted by the simulation")
+        }
+        return definition.evolve(state, event)
+      }
+    }))
+  }
+
+  #crash(downMs: number): void {
+    if (this.#server === undefined) return
+    this.mishaps++
+    this.#endsMs.push(this.scheduler.elapsedMs)
+    this.#server.kill()
+    this.#server = undefined
+    this.#journal = undefined
+    this.scheduler.after(downMs * 1000, () => this.#boot())
+  }
+
+  #mishap(mishap: Mishap): void {
+    this.scheduler.after(mishap.atMs * 1000, () => {
+      const server = this.#server
+      if (server === undefined || this.isHealed) return
+      this.mishaps++
+      this.trace(`mishap ${mishap.kind}`)
+      switch (mishap.kind) {
+        case "crash":
+          return this.#crash(mishap.downMs)
+        case "stop":
+          return this.#stop(server, mishap.downMs)
+        case "diskFails":
+          server.journal.failsIn(mishap.inAppends)
+          return
+        case "diskLow":
+          server.disk.isLow = true
+          this.scheduler.after(mishap.lastsMs * 1000, () => (server.disk.isLow = false))
+          return
+        case "clockStep":
+          this.scheduler.wallOffsetMs += mishap.byMs
+          return
+        case "poison":
+          this.#poisoned = mishap.actorKind
+          return
+        case "kick": {
+          const connections = [...server.mqtt.connections()].filter(({ clientId }) => clientId !== "")
+          if (connections.length > 0) server.mqtt.kick(this.#random.pick(connections).clientId)
+        }
+      }
+    })
+  }
+
+  /** In order; a crash may come in between. */
+  #stop(server: SimServer, downMs: number): void {
+    this.#promises = Infinity
+    void server.stop().then(() => {
+      this.#promises = 0
+      if (this.#server === server) this.#crash(downMs)
+    })
+  }
+
+  // --- The course of a run ---
+
+  async run(): Promise<Outcome> {
+    const restoreGlobals = seedGlobals(this.random("globals"), this.scheduler.microtask)
+    const restoreHooks = this.#hooks.install?.()
+    let violation: string | undefined
+    try {
+      await this.#course()
+    } catch (error) {
+      violation =
+        error instanceof Violation ? error.message : `thrown: ${error instanceof Error ? error.stack : String(error)}`
+      this.trace(`violated: ${violation.split("\n")[0]}`)
+    } finally {
+      restoreHooks?.()
+      restoreGlobals()
+    }
+    return {
+      seed: this.plan.seed,
+      violation,
+      simulatedMs: this.scheduler.elapsedMs,
+      hash: this.#hash.digest("hex").slice(0, 16),
+      lives: this.#lives,
+      mishaps: this.mishaps,
+      events: this.model.events,
+      messages: [...this.model.logs.values()].reduce((sum, { ids }) => sum + ids.length, 0),
+      willsCutOff: this.mqtt.willsCutOff.length,
+      steps: this.scheduler.steps,
+      trace: this.#lines ?? [],
+      frames: this.#disk.frames
+    }
+  }
+
+  async #course(): Promise<void> {
+    this.#boot()
+    this.#setUp()
+    await this.#until(
+      () => this.#isSetUp(),
+      10_000,
+      () => "the streams are not there"
+    )
+    for (const plan of this.plan.clients) this.#clients.push(this.#make(plan))
+    for (const client of this.#clients) client.start()
+    for (const mishap of this.plan.mishaps) this.#mishap(mishap)
+    this.#compareRegularly()
+    const startMs = this.scheduler.elapsedMs
+    await this.#until(
+      () => this.scheduler.elapsedMs > startMs + this.plan.faultsMs,
+      Infinity,
+      () => ""
+    )
+    this.isHealed = true
+    this.trace("healed")
+    await this.#until(
+      () => this.#waitsFor() === undefined,
+      this.plan.settleMs,
+      () => this.#waitsFor() ?? ""
+    )
+    this.trace("all are done")
+    for (const client of this.#clients) client.leave()
+    const doneMs = this.scheduler.elapsedMs
+    await this.#until(
+      () => this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet(),
+      60_000,
+      () => "no rest"
+    )
+    this.#checkEnd()
+  }
+
+  /** Steps until it is so; looks now and then, so that looking may cost something. */
+  async #until(isSo: () => boolean, withinMs: number, why: () => string): Promise<void> {
+    const endMs = this.scheduler.elapsedMs + withinMs
+    let nextLookMs = 0
+    for (;;) {
+      if (this.scheduler.elapsedMs >= nextLookMs) {
+        if (isSo()) return
+        if (this.scheduler.elapsedMs > endMs) this.violated(`no progress: ${why()}`)
+        nextLookMs = this.scheduler.elapsedMs + lookEveryMs
+        this.#checkLimits()
+      }
+      if (!this.scheduler.step()) this.violated("nothing happens any more")
+      if (this.scheduler.steps > stepsMax) this.violated(`no end after ${stepsMax} steps: ${why()}`)
+      if (this.#promises > 0) await this.#settlePromises()
+    }
+  }
+
+  /** Native promises, of retention and of an orderly stop, run to where they wait for the simulation again. */
+  async #settlePromises(): Promise<void> {
+    if (this.#promises !== Infinity) this.#promises = 0
+    await new Promise((resolve) => setImmediate(resolve))
+    this.scheduler.drain()
+  }
+
+  #setUp(): void {
+    const { shard } = this.#server!.broker
+    const cause = { origin: "simulation" }
+    for (const { name, filters, partitions, config } of this.plan.streams) {
+      const topicId = this.random(name).bytes(16).toString("base64url")
+      const command = {
+        _tag: "CreateStream",
+        name,
+        topicId,
+        filters,
+        partitions,
+        key: "clientid",
+        config,
+        validateOnly: false
+      }
+      shard.offer({ to: catalogId, command, cause })
+      if (name !== "orders") continue
+      // So that the group is never forgotten, and its generations go on.
+      const offsets = [{ topicId, stream: name, partition: 0, offset: 0, leaderEpoch: -1, metadata: "" }]
+      const commit = { _tag: "CommitOffsets", generation: -1, memberId: "", groupInstanceId: null, offsets }
+      shard.offer({ to: "group/g", command: commit, cause })
+    }
+  }
+
+  #isSetUp(): boolean {
+    return this.plan.streams.every(({ name }) => this.model.streams.has(name))
+  }
+
+  #make(plan: ClientPlan): Client {
+    switch (plan.kind) {
+      case "publisher":
+        return new Publisher(this, plan)
+      case "subscriber":
+        return new Subscriber(this, plan)
+      case "producer":
+        return new Producer(this, plan)
+      case "member":
+        return new Member(this, plan)
+      case "reader":
+        return new Reader(this, plan)
+      case "churn":
+        return new Churn(this, plan)
+    }
+  }
+
+  #waitsFor(): string | undefined {
+    if (this.#server === undefined) return "the server is down"
+    for (const client of this.#clients) {
+      const reason = client.waitsFor()
+      if (reason !== undefined) return reason
+    }
+    return undefined
+  }
+
+  // --- Invariants ---
+
+  /** All that was decided is durable: the states in memory are those of the journal. */
+  #isQuiet(): boolean {
+    const server = this.#server
+    if (server === undefined || this.#journal === undefined) return false
+    const { shard } = server.broker
+    return shard.nextSeq === this.#disk.nextSeq && this.#journal.pendingCommits === 0 && shard.waiting === 0
+  }
+
+  #compareRegularly(): void {
+    this.scheduler.after(this.#random.between(100, compareEveryMs) * 1000, () => {
+      if (this.#isQuiet() && !this.#isRestarting()) this.#compare("live")
+      this.#compareRegularly()
+    })
+  }
+
+  #isRestarting(): boolean {
+    for (const { health } of this.#server!.broker.shard.actors.live()) if (health !== "running") return true
+    return false
+  }
+
+  #compare(what: string): void {
+    const { actors } = this.#server!.broker.shard
+    this.model.compare(what, actors.ids(), (id) => actors.peek(id))
+  }
+
+  #checkLimits(): void {
+    const server = this.#server
+    if (server === undefined || this.#journal === undefined) return
+    const { limits, shard } = server.broker
+    const { pendingCommits, pendingBytes } = this.#journal
+    if (pendingCommits > limits.commitsInFlightMax) this.violated(`${pendingCommits} commits are in flight`)
+    if (pendingBytes > limits.commitInFlightBytesMax + 2 * 1024 * 1024)
+      this.violated(`${pendingBytes} bytes are in flight`)
+    // What a connection has read already is taken all the same, 20 publishes or 5 requests each.
+    const slack = 200 + server.connections * 60
+    if (shard.waiting > limits.inboxCommandsMax + slack) this.violated(`${shard.waiting} commands wait in the inbox`)
+    this.#checkTurns()
+    if (shard.failedActors.length > 0) this.violated(`${shard.failedActors.join()} is given up`)
+    for (const id of shard.actors.ofKind("session")) this.#checkSession(id)
+  }
+
+  /** Whoever waits gets his turn, unless the disk is busy. */
+  #checkTurns(): void {
+    const isStuck = this.#server!.broker.shard.waiting > 0 && this.#journal!.pendingCommits === 0
+    const nowMs = this.scheduler.elapsedMs
+    if (!isStuck) this.#waitingSinceMs = nowMs
+    else if (nowMs - this.#waitingSinceMs > turnWithinMs) this.violated("commands wait, and no turn comes")
+  }
+
+  #checkSession(id: string): void {
+    const { limits, shard } = this.#server!.broker
+    const state = shard.actors.peek<{ queue: Map<number, unknown>; unreleasedQos2: Set<number> }>(id)
+    if (state === undefined) return
+    if (state.queue.size > limits.offlineQueueMessagesMax) this.violated(`${id} has a queue of ${state.queue.size}`)
+    if (state.unreleasedQos2.size > limits.unreleasedQos2Max) this.violated(`${id} has too many ids of QoS 2`)
+  }
+
+  #checkEnd(): void {
+    this.#compare("at the end")
+    this.#checkReplay()
+    this.mqtt.check(
+      this.plan.mishaps.some(({ kind }) => kind === "diskLow" || kind === "poison"),
+      this.#endsMs
+    )
+    for (const client of this.#clients) {
+      if (client instanceof Producer || client instanceof Member) client.check()
+    }
+    this.#checkLeftovers()
+  }
+
+  /** The product's own replay, from its snapshot and from the start: no mismatch of hashes, the same states. */
+  #checkReplay(): void {
+    const own =
+      this.#hooks.definitions?.(definitions(this.#server!.broker.limits)) ?? definitions(this.#server!.broker.limits)
+    for (const fromStart of [false, true]) {
+      const { states } = new Replay(own, {
+        fromStart,
+        onMismatch: ({ actor, seq }) => this.violated(`a replay of ${actor} differs from its hash at seq ${seq}`)
+      }).run(this.#journal!)
+      this.model.compare(fromStart ? "replayed from the start" : "replayed", states.keys(), (id) => states.get(id))
+    }
+  }
+
+  /** Nothing is left of streams that are gone. */
+  #checkLeftovers(): void {
+    const { shard, directory } = this.#server!.broker
+    for (const { id } of shard.logs.logs()) {
+      if (id !== sessionLogId && directory.byLogId(id) === undefined)
+        this.violated(`log ${id} is left of a deleted stream`)
+    }
+    for (const id of shard.actors.ofKind("partition")) {
+      const state = shard.actors.peek<{ logId: number }>(id)!
+      if (
+        shard.actors.definition(id).isEmpty(state) ||
+        state.logId === sessionLogId ||
+        directory.byLogId(state.logId) !== undefined
+      )
+        continue
+      this.violated(`${partitionId(state.logId)} is left of a deleted stream`)
+    }
+    const topicIds = new Set(Array.from(this.model.streams.values(), ({ topicId }) => topicId))
+    for (const [name, { offsets }] of this.model.groups) {
+      for (const key of offsets.keys()) {
+        if (!topicIds.has(key.slice(0, key.indexOf("/"))))
+          this.violated(`group ${name} keeps an offset of ${key}, which is gone`)
+      }
+    }
+  }
+}

@@ -1,0 +1,220 @@
+import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
+import { Splitter } from "@logbrook/protocols/kafka/Splitter"
+import { iterate } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
+import type { Stamp } from "../Network.ts"
+import { idOf } from "../payload.ts"
+import type { Random } from "../Random.ts"
+import type { ClientLink, World } from "../World.ts"
+
+interface Outstanding {
+  readonly correlationId: number
+  readonly name: string
+  readonly settle: (frame: Uint8Array | undefined, stamp: Stamp) => void
+}
+
+const frameBytesMax = 64 * 1024 * 1024
+const noStamp: Stamp = { durableSeq: 0, writtenMs: 0 }
+
+/** One Kafka client's connection, opened by the first request; whoever is without an answer when it ends gets undefined. */
+export class KafkaPeer {
+  readonly name: string
+  readonly #world: World
+  readonly random: Random
+  #link: ClientLink | undefined
+  #splitter = new Splitter(frameBytesMax)
+  #outstanding: Array<Outstanding> = []
+  #correlationId = 0
+  #connections = 0
+
+  constructor(world: World, name: string) {
+    this.name = name
+    this.#world = world
+    this.random = world.random(name)
+  }
+
+  get isIdle(): boolean {
+    return this.#outstanding.length === 0
+  }
+
+  #connect(): ClientLink {
+    const number = ++this.#connections
+    this.#splitter = new Splitter(frameBytesMax)
+    return this.#world.connect("kafka", this.name, {
+      onBytes: (chunk, stamp) => {
+        if (number !== this.#connections) return
+        // An answer may end the connection, and others came with it.
+        this.#splitter.push(chunk, (frame) => {
+          if (number === this.#connections) this.#answered(frame, stamp)
+        })
+      },
+      onClosed: () => {
+        if (number === this.#connections) this.#lost()
+      }
+    })
+  }
+
+  #lost(): void {
+    this.#link = undefined
+    this.#connections++
+    const lost = this.#outstanding
+    this.#outstanding = []
+    for (const { settle } of lost) settle(undefined, noStamp)
+  }
+
+  #answered(frame: Uint8Array, stamp: Stamp): void {
+    const first = this.#outstanding.shift()
+    const correlationId = Buffer.from(frame).readInt32BE(0)
+    if (first === undefined || first.correlationId !== correlationId) {
+      this.#world.violated(`${this.name} gets the answer to ${correlationId} where ${first?.name} was to be answered`)
+    }
+    first.settle(frame, stamp)
+  }
+
+  /** Gives the connection up after `timeoutMs` without an answer. */
+  request<A extends AnyApi>(
+    api: A,
+    version: number,
+    body: RequestInputOf<A>,
+    timeoutMs: number,
+    settle: (response: ResponseOf<A> | undefined, stamp: Stamp) => void
+  ): void {
+    this.#link ??= this.#connect()
+    const link = this.#link
+    const correlationId = ++this.#correlationId
+    const cancel = this.#world.scheduler.after(timeoutMs * 1000, () => {
+      if (link === this.#link) this.close()
+    })
+    this.#outstanding.push({
+      correlationId,
+      name: api.name,
+      settle: (frame, stamp) => {
+        cancel()
+        if (frame === undefined) {
+          settle(undefined, stamp)
+          return
+        }
+        const { bodyOffset } = decodeResponseHeader(frame, api, version)
+        settle(api.decodeResponse(new Uint8Array(frame), version, bodyOffset) as ResponseOf<A>, stamp)
+      }
+    })
+    link.write(Buffer.concat(encodeRequestFrame(api, version, { correlationId, clientId: this.name }, body)))
+  }
+
+  /** At once; who waits for an answer is told. */
+  close(): void {
+    this.#link?.reset()
+    if (this.#link !== undefined) this.#lost()
+  }
+}
+
+export interface AskedPartition {
+  readonly stream: string
+  readonly partition: number
+  readonly offset: number
+}
+
+export interface FetchedPartition {
+  readonly errorCode: number
+  readonly asked: AskedPartition
+  /** The messages from the asked offset on. */
+  readonly ids: ReadonlyArray<string>
+}
+
+/** How late a fetch may be answered that waits for what has come meanwhile. */
+const lateMsMax = 2500
+const fetchSlackMs = 15_000
+
+/** One long-polled Fetch, its answer held against what is durable. `waited` is how long it may wait at the server. */
+export const fetch = (
+  world: World,
+  peer: KafkaPeer,
+  options: { readonly version: number; readonly waitMs: number; readonly bytesMax: number },
+  asked: ReadonlyArray<AskedPartition>,
+  settle: (partitions: ReadonlyArray<FetchedPartition> | undefined) => void
+): void => {
+  const { version, waitMs, bytesMax } = options
+  const { mishaps } = world
+  const sentMs = world.scheduler.elapsedMs
+  const topics = asked.map(({ stream, partition, offset }) => ({
+    ...(version >= 13 ? { topicId: world.model.streams.get(stream)?.topicId ?? "" } : { topic: stream }),
+    partitions: [{ partition, fetchOffset: offset, partitionMaxBytes: bytesMax }]
+  }))
+  const request = { maxWaitMs: waitMs, minBytes: 1, maxBytes: bytesMax, topics }
+  peer.request(Fetch, version, request, waitMs + fetchSlackMs, (response, stamp) => {
+    if (response === undefined) return settle(undefined)
+    const partitions = response.responses.map(({ partitions: [only] }, i) => {
+      const { errorCode, highWatermark, records } = only!
+      const own = asked[i]!
+      if (errorCode !== 0) return { errorCode, asked: own, ids: [] }
+      checkHighWatermark(world, peer.name, own, highWatermark, stamp)
+      return { errorCode, asked: own, ids: checkedIds(world, peer.name, own, records ?? new Uint8Array(0), stamp) }
+    })
+    // A connection that has broken or stalled proves nothing about wake-ups.
+    if (world.network.lifeMsMax === 0 && mishaps === world.mishaps) checkPrompt(world, peer.name, asked, sentMs, stamp)
+    return settle(partitions)
+  })
+}
+
+const checkHighWatermark = (
+  world: World,
+  name: string,
+  { stream, partition }: AskedPartition,
+  highWatermark: number,
+  { durableSeq }: Stamp
+): void => {
+  const log = world.model.logOf(stream, partition)
+  if (log === undefined || highWatermark <= 0) return
+  const seq = log.seqs[highWatermark - 1]
+  if (seq !== undefined && seq < durableSeq) return
+  world.violated(`${name} is told a high watermark of ${stream}/${partition}:${highWatermark}, which was not durable`)
+}
+
+const checkedIds = (world: World, name: string, asked: AskedPartition, records: Uint8Array, { durableSeq }: Stamp) => {
+  const { stream, partition, offset: from } = asked
+  const log = world.model.logOf(stream, partition)
+  const ids: Array<string> = []
+  if (log === undefined || log.isDeleted) return ids
+  let expected = -1
+  RecordBatch.batchesOf(records, (at, length) => {
+    const batch = records.subarray(at, at + length)
+    let offset = RecordBatch.baseOffset(batch)
+    if (expected >= 0 ? offset !== expected : offset > from) {
+      world.violated(
+        `${name} asks ${stream}/${partition} from ${from} and gets a batch from ${offset}, not ${expected}`
+      )
+    }
+    iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
+      const value = record.value()
+      const id = value === null || value.length === 0 ? "" : idOf(value)
+      const there = log.ids[offset]
+      if (id !== there) world.violated(`${name} reads ${id} at ${stream}/${partition}:${offset}, where ${there} is`)
+      if ((log.seqs[offset] ?? Infinity) >= durableSeq) {
+        world.violated(`${name} reads ${id} at ${stream}/${partition}:${offset} before it was durable`)
+      }
+      if (offset >= from) ids.push(id!)
+      offset++
+    })
+    expected = offset
+  })
+  return ids
+}
+
+const checkPrompt = (
+  world: World,
+  name: string,
+  asked: ReadonlyArray<AskedPartition>,
+  sentMs: number,
+  stamp: Stamp
+): void => {
+  for (const { stream, partition, offset } of asked) {
+    const durableMs = world.model.logOf(stream, partition)?.durableMs[offset]
+    if (durableMs === undefined) continue
+    const lateMs = stamp.writtenMs - Math.max(durableMs, sentMs)
+    if (lateMs > lateMsMax) {
+      world.violated(`${name} waits ${Math.round(lateMs)} ms for ${stream}/${partition}:${offset}, which is there`)
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import { createRequire } from "node:module"
+import type * as MqttPacket from "mqtt-packet"
+import type { Stamp } from "../Network.ts"
+import type { Random } from "../Random.ts"
+import type { Cancel } from "../Scheduler.ts"
+import type { ClientLink, World } from "../World.ts"
+
+// An independent codec, so that the server's own is not its own judge.
+const codec: typeof MqttPacket = createRequire(import.meta.url)("mqtt-packet")
+
+export type Packet = MqttPacket.Packet
+
+export interface PeerOptions {
+  readonly name: string
+  readonly version: 4 | 5
+  readonly isDurable: boolean
+  readonly receiveMaximum?: number
+  /** Of the connection with this number, counted from 1. */
+  readonly will?: (connection: number) => { readonly topic: string; readonly payload: Buffer } | undefined
+}
+
+export interface PeerEvents {
+  /** CONNACK with success. */
+  readonly onConnected: (sessionPresent: boolean) => void
+  readonly onPacket: (packet: Packet, stamp: Stamp) => void
+  readonly onLost: () => void
+}
+
+const keepaliveSeconds = 20
+const sessionExpirySeconds = 3600
+const retryMsMax = 1500
+const answerWithinMs = 8000
+
+/** One MQTT client over any number of connections: connects again until it is told to leave. */
+export class MqttPeer {
+  readonly #world: World
+  readonly #options: PeerOptions
+  readonly #events: PeerEvents
+  readonly #random: Random
+  #link: ClientLink | undefined
+  #parser: MqttPacket.Parser | undefined
+  #stamp: Stamp = { durableSeq: 0, writtenMs: 0 }
+  #connections = 0
+  #hadSession = false
+  #isLeaving = false
+  #cancelPing: Cancel | undefined
+  #cancelRetry: Cancel | undefined
+  #willId: string | undefined
+  #heardMs = 0
+  isConnected = false
+
+  constructor(world: World, options: PeerOptions, events: PeerEvents) {
+    this.#world = world
+    this.#options = options
+    this.#events = events
+    this.#random = world.random(options.name)
+  }
+
+  get random(): Random {
+    return this.#random
+  }
+
+  /** The number of the connection. */
+  get connection(): number {
+    return this.#connections
+  }
+
+  /** Takes over from the connection that is there, if there is one. */
+  connect(): void {
+    if (this.#isLeaving) return
+    this.#drop()
+    this.#cancelRetry?.()
+    const number = ++this.#connections
+    const { name, version } = this.#options
+    const own = this.#world.connect("mqtt", name, {
+      onBytes: (chunk, stamp) => {
+        if (number !== this.#connections) return
+        this.#stamp = stamp
+        this.#heardMs = this.#world.scheduler.elapsedMs
+        // It keeps what is not a whole packet yet.
+        this.#parser?.parse(Buffer.from(chunk))
+      },
+      onClosed: () => {
+        if (number === this.#connections) this.#lost()
+      }
+    })
+    this.#link = own
+    const parser = codec.parser({ protocolVersion: version })
+    parser.on("packet", (packet: Packet) => {
+      if (number === this.#connections) this.#packet(packet)
+    })
+    parser.on("error", (error: Error) => this.#world.violated(`${name} cannot read the server: ${error.message}`))
+    this.#parser = parser
+    this.#heardMs = this.#world.scheduler.elapsedMs
+    this.#connect(number)
+    this.#watch(number)
+  }
+
+  #connect(number: number): void {
+    const { name, version, isDurable, receiveMaximum, will } = this.#options
+    const own = will?.(number)
+    if (own !== undefined) {
+      this.#willId = own.payload.toString("latin1").split("|")[0]!
+      this.#world.mqtt.wills.set(this.#willId, "may")
+    }
+    this.send({
+      cmd: "connect",
+      protocolId: "MQTT",
+      protocolVersion: version,
+      clientId: name,
+      clean: !isDurable,
+      keepalive: keepaliveSeconds,
+      ...(own !== undefined && { will: { topic: own.topic, payload: own.payload, qos: 1, retain: false } }),
+      ...(version === 5 && {
+        properties: {
+          sessionExpiryInterval: isDurable ? sessionExpirySeconds : 0,
+          ...(receiveMaximum !== undefined && { receiveMaximum }),
+          userProperties: { receipts: "1" }
+        }
+      })
+    })
+  }
+
+  /** Pings, and gives up a connection that says nothing: it may be half open. */
+  #watch(number: number): void {
+    this.#cancelPing = this.#world.scheduler.after(5_000_000, () => {
+      if (number !== this.#connections || this.#link === undefined) return
+      const silentMs = this.#world.scheduler.elapsedMs - this.#heardMs
+      if (silentMs > answerWithinMs) {
+        this.reset()
+        return
+      }
+      if (this.isConnected) this.send({ cmd: "pingreq" })
+      this.#watch(number)
+    })
+  }
+
+  send(packet: Packet): void {
+    this.#link?.write(codec.generate(packet, { protocolVersion: this.#options.version }))
+  }
+
+  #packet(packet: Packet): void {
+    const { name, isDurable } = this.#options
+    if (packet.cmd === "connack") {
+      const code = packet.reasonCode ?? packet.returnCode ?? 0
+      this.#world.trace(`${name} connack ${code} ${packet.sessionPresent}`)
+      if (code !== 0) return this.reset()
+      const { sessionPresent } = packet
+      if (sessionPresent && !isDurable) this.#world.violated(`${name} has asked for no session and is given one`)
+      if (!sessionPresent && isDurable && this.#hadSession) this.#world.violated(`the session of ${name} is lost`)
+      this.#hadSession = isDurable
+      this.isConnected = true
+      if (this.#willId !== undefined) this.#world.mqtt.wills.set(this.#willId, "must")
+      this.#events.onConnected(sessionPresent)
+    } else if (packet.cmd === "disconnect") this.#world.trace(`${name} disconnect ${packet.reasonCode}`)
+    else this.#events.onPacket(packet, this.#stamp)
+  }
+
+  #lost(): void {
+    this.#link = undefined
+    this.isConnected = false
+    this.#events.onLost()
+    if (this.#isLeaving) return
+    this.#cancelRetry = this.#world.scheduler.after(this.#random.tail(1, retryMsMax) * 1000, () => this.connect())
+  }
+
+  /** The connection that is there stays half open as far as the server knows. */
+  #drop(): void {
+    this.#cancelPing?.()
+    const link = this.#link
+    this.#link = undefined
+    if (!this.isConnected && link === undefined) return
+    if (this.isConnected) {
+      this.isConnected = false
+      this.#events.onLost()
+    }
+    link?.link.toClient.kill()
+  }
+
+  /** The connection breaks, as far as this client is concerned. */
+  reset(): void {
+    this.#link?.reset()
+  }
+
+  /** DISCONNECT with reason 0, then the end; connects again if `isOver` is false. */
+  disconnect(isOver: boolean): void {
+    this.#isLeaving ||= isOver
+    const link = this.#link
+    if (link === undefined || !this.isConnected) {
+      if (isOver) {
+        this.#cancelRetry?.()
+        link?.reset()
+      }
+      return
+    }
+    const { mishaps } = this.#world
+    const willId = this.#willId
+    if (willId !== undefined) this.#world.mqtt.wills.set(willId, "may")
+    this.send({ cmd: "disconnect", reasonCode: 0 })
+    const number = this.#connections
+    this.#world.scheduler.after(3_000_000, () => {
+      if (number === this.#connections) link.reset()
+      else return
+      if (willId !== undefined && mishaps === this.#world.mishaps && this.#world.plan.network.lifeMsMax === 0) {
+        this.#world.mqtt.wills.set(willId, "never")
+      }
+    })
+    this.isConnected = false
+  }
+}

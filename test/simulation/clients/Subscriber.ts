@@ -1,0 +1,181 @@
+import { matches } from "@logbrook/core/TopicFilter"
+import type { SubscriberPlan } from "../Plan.ts"
+import type { Stamp } from "../Network.ts"
+import { idOf, numberOf } from "../payload.ts"
+import type { Random } from "../Random.ts"
+import type { Client, World } from "../World.ts"
+import { type Packet, MqttPeer } from "./MqttPeer.ts"
+import type { Publication } from "./MqttLedger.ts"
+
+interface Delivery {
+  readonly qos: 0 | 1 | 2
+  readonly topic: string
+  readonly payload: Buffer
+  readonly messageId?: number
+  readonly dup: boolean
+  readonly retain: boolean
+}
+
+/** Subscribes, and counts what it is given. */
+export class Subscriber implements Client {
+  readonly name: string
+  readonly #world: World
+  readonly #plan: SubscriberPlan
+  readonly #peer: MqttPeer
+  readonly #random: Random
+  /** Packet ids of QoS 2 deliveries that wait for PUBREL: the client's half of the session. */
+  readonly #unreleased = new Set<number>()
+  /** Deliveries of this connection without an acknowledgement. */
+  readonly #unacknowledged = new Set<number>()
+  readonly #counts = new Map<string, number>()
+  /** The newest by sender and QoS. */
+  readonly #newest = new Map<string, number>()
+  #subscribedMs = Infinity
+  #forgot = false
+
+  constructor(world: World, plan: SubscriberPlan) {
+    this.name = plan.name
+    this.#world = world
+    this.#plan = plan
+    const { name, version, isDurable, receiveMaximum } = plan
+    const options = { name, version, isDurable, ...(version === 5 && { receiveMaximum }) }
+    this.#peer = new MqttPeer(world, options, {
+      onConnected: (sessionPresent) => this.#connected(sessionPresent),
+      onPacket: (packet, stamp) => this.#packet(packet, stamp),
+      onLost: () => this.#lost()
+    })
+    this.#random = world.random(`${name}/load`)
+  }
+
+  start(): void {
+    this.#peer.connect()
+    this.#wander()
+  }
+
+  #wander(): void {
+    this.#world.scheduler.after(this.#random.between(500, 12_000) * 1000, () => {
+      if (this.#forgot || (!this.#world.isHealed && this.#random.chance(0.4))) {
+        if (this.#random.chance(0.5)) this.#peer.connect()
+        else this.#peer.reset()
+      }
+      this.#forgot = false
+      this.#wander()
+    })
+  }
+
+  #connected(sessionPresent: boolean): void {
+    if (!sessionPresent) {
+      this.#unreleased.clear()
+      this.#newest.clear()
+    }
+    if (sessionPresent && this.#subscribedMs < Infinity) return
+    const subscriptions = this.#plan.filters.map(([topic, qos]) => ({ topic, qos }))
+    this.#peer.send({ cmd: "subscribe", messageId: 1, subscriptions } as Packet)
+  }
+
+  #lost(): void {
+    this.#unacknowledged.clear()
+    if (this.#plan.isDurable) return
+    this.#subscribedMs = Infinity
+    this.#counts.clear()
+    this.#newest.clear()
+  }
+
+  #packet(packet: Packet, stamp: Stamp): void {
+    const { messageId } = packet
+    switch (packet.cmd) {
+      case "suback":
+        this.#world.trace(`${this.name} subscribed`)
+        this.#subscribedMs = Math.min(this.#subscribedMs, this.#world.scheduler.elapsedMs)
+        return
+      case "publish":
+        this.#delivered(packet as Delivery, stamp)
+        return
+      case "pubrel":
+        this.#unreleased.delete(messageId!)
+        this.#unacknowledged.delete(messageId!)
+        this.#peer.send({ cmd: "pubcomp", messageId } as Packet)
+        return
+      case "pingresp":
+        return
+      default:
+        this.#world.violated(`${this.name} gets a ${packet.cmd}`)
+    }
+  }
+
+  #delivered(delivery: Delivery, stamp: Stamp): void {
+    const { qos, topic, payload, messageId } = delivery
+    const id = payload.length === 0 ? undefined : idOf(payload)
+    const publication = id === undefined ? undefined : this.#world.mqtt.publications.get(id)
+    if (id === undefined || publication === undefined || publication.topic !== topic) {
+      this.#world.violated(
+        `${this.name} gets on ${topic} what nobody has published: ${payload.toString("latin1", 0, 40)}`
+      )
+    }
+    this.#world.trace(`${this.name} gets ${id} qos ${qos} as ${messageId}${delivery.dup ? " again" : ""}`)
+    this.#checkDurable(id, qos, topic, stamp)
+    if (qos > this.#grantedQos(topic) || qos > publication.qos) {
+      this.#world.violated(`${this.name} gets ${id} with QoS ${qos}`)
+    }
+    if (qos === 0) return
+    this.#unacknowledged.add(messageId!)
+    const { receiveMaximum, version } = this.#plan
+    if (version === 5 && this.#unacknowledged.size > receiveMaximum) {
+      this.#world.violated(`${this.name} gets more than its Receive Maximum of ${receiveMaximum}`)
+    }
+    // What is retained comes besides.
+    if (!delivery.retain && (qos === 1 || !this.#unreleased.has(messageId!))) this.#count(publication, delivery)
+    this.#answer(qos, messageId!)
+  }
+
+  #checkDurable(id: string, qos: number, topic: string, { durableSeq }: Stamp): void {
+    this.#world.mqtt.checkDurable(`${this.name} gets`, id, topic, durableSeq)
+    if (qos === 0 || !this.#plan.isDurable || this.#world.model.queuedBefore(id, durableSeq)) return
+    this.#world.violated(`${this.name} gets ${id} before it was durable for its session`)
+  }
+
+  #answer(qos: 1 | 2, messageId: number): void {
+    if (qos === 2) this.#unreleased.add(messageId)
+    if (this.#random.chance(this.#plan.forgets)) {
+      this.#forgot = true
+      return
+    }
+    if (qos === 1) this.#unacknowledged.delete(messageId)
+    this.#peer.send({ cmd: qos === 1 ? "puback" : "pubrec", messageId } as Packet)
+  }
+
+  #grantedQos(topic: string): number {
+    const granted = this.#plan.filters.filter(([filter]) => matches(filter, topic)).map(([, qos]) => qos)
+    return Math.max(-1, ...granted)
+  }
+
+  #count({ id, sender, mayRepeat }: Publication, { qos, dup }: Delivery): void {
+    const count = (this.#counts.get(id) ?? 0) + 1
+    this.#counts.set(id, count)
+    if (qos === 2 && count > 1 && !mayRepeat) this.#world.violated(`${this.name} gets ${id} of QoS 2 twice`)
+    // [MQTT-4.6.0-5]; what comes again may come behind what is newer.
+    const key = `${sender} ${qos}`
+    const newest = this.#newest.get(key) ?? -1
+    const n = numberOf(id)
+    if (n > newest) this.#newest.set(key, n)
+    else if (count === 1 && !dup && !mayRepeat) {
+      this.#world.violated(`${this.name} gets ${id} behind number ${newest} of QoS ${qos}`)
+    }
+  }
+
+  /** A durable session gets whatever was acknowledged to its sender after the subscription was. */
+  waitsFor(): string | undefined {
+    if (!this.#peer.isConnected) return `${this.name} is not connected`
+    if (!this.#plan.isDurable || this.#world.plan.limits.offlineQueueMessagesMax !== undefined) return undefined
+    for (const { id, topic, qos, sentMs, isAcknowledged } of this.#world.mqtt.publications.values()) {
+      const granted = this.#grantedQos(topic)
+      if (!isAcknowledged || Math.min(granted, qos) < 1 || sentMs <= this.#subscribedMs) continue
+      if (!this.#counts.has(id)) return `${this.name} has not got ${id}`
+    }
+    return undefined
+  }
+
+  leave(): void {
+    this.#peer.disconnect(true)
+  }
+}
