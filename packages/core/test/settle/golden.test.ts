@@ -72,7 +72,7 @@ describe("golden segments", () => {
     expect(old.journal.nextSeq).toBe(expected.nextSeq)
     expect(shown(old.logs)).toEqual(wanted())
     const before = replayOf(old.journal)
-    expect([before.mismatches, before.hashes > 0]).toEqual([0, true])
+    expect(before.mismatches).toBe(0)
     await old.journal.close()
     const { journal, logs } = open(directory, false)
     const { promise, resolve } = Promise.withResolvers<void>()
