@@ -8,7 +8,11 @@ import { build } from "esbuild"
 const server = path.join(import.meta.dirname, "../packages/server")
 
 await build({
-  entryPoints: [path.join(server, "dist/bin.js")],
+  // The worker that settles segments is a process of its own, found beside whatever chunk starts it.
+  entryPoints: {
+    bin: path.join(server, "dist/bin.js"),
+    settleMain: path.join(server, "../core/dist/settle/settleMain.js")
+  },
   outdir: path.join(server, "bundle"),
   bundle: true,
   splitting: true,

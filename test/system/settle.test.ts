@@ -1,0 +1,68 @@
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { connectAsync } from "mqtt"
+import { afterEach, expect, it, vi } from "vitest"
+import { kafkajsRead } from "../support/nodeReaders.ts"
+import { ServerProcess } from "../support/server.ts"
+
+const messages = 6000
+const cleanUps: Array<() => Promise<unknown> | void> = []
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+const metric = async (server: ServerProcess, name: string): Promise<number> => {
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
+}
+
+const payload = (i: number): string => `{"sensor":${i % 100},"value":${(i * 7919) % 1000},"n":${i}}`.padEnd(400)
+
+/** kafkajs knows no zstd: what the server compresses, it must get plain. */
+const read = async (server: ServerProcess): Promise<ReadonlyArray<string>> => {
+  const records = await kafkajsRead(server.kafka, "sensors", messages)
+  return records.map(({ value }) => value!.toString()).sort()
+}
+
+it("a server settles its closed segments, serves them, restarts, is checked, backed up and restored", async () => {
+  const server = await ServerProcess.start({ env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "500KB" } })
+  cleanUps.push(() => server.dispose())
+  await server.createStream("sensors", { filters: ["sensors/#"], partitions: 4 })
+  const client = await connectAsync(server.mqttUrl)
+  for (let i = 0; i < messages; i += 200) {
+    const some = Array.from({ length: 200 }, (_, k) => i + k)
+    await Promise.all(some.map((n) => client.publishAsync(`sensors/${n % 100}`, payload(n), { qos: 1 })))
+  }
+  await client.endAsync()
+  await vi.waitFor(
+    async () => {
+      expect(await metric(server, "logbrook_settle_segments_total")).toBeGreaterThan(3)
+      expect(await metric(server, "logbrook_settle_segments_unsettled")).toBe(0)
+    },
+    { timeout: 30_000, interval: 200 }
+  )
+  expect(await metric(server, "logbrook_settle_failures_total")).toBeNaN()
+  expect(await metric(server, "logbrook_settle_bytes_out_total")).toBeLessThan(
+    (await metric(server, "logbrook_settle_bytes_in_total")) / 2
+  )
+  const sent = Array.from({ length: messages }, (_, i) => payload(i)).sort()
+  expect(await read(server)).toEqual(sent)
+  const target = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-test-"))
+  cleanUps.push(() => fs.rmSync(target, { recursive: true, force: true }))
+  const backup = path.join(target, "backup")
+  await server.cli("backup", backup, "--data-dir", server.dataDir)
+  await server.cli("doctor", "--data-dir", server.dataDir)
+  await server.kill()
+  await server.start()
+  expect(await read(server)).toEqual(sent)
+  expect(await server.stop()).toBe(0)
+  await server.cli("journal", "verify", "--data-dir", server.dataDir)
+  await server.cli("doctor", "--data-dir", server.dataDir)
+  const restored = path.join(target, "restored")
+  await server.cli("restore", backup, "--data-dir", restored)
+  const again = await ServerProcess.start({ dataDir: restored })
+  cleanUps.push(() => again.dispose())
+  expect(await read(again)).toEqual(sent)
+})
