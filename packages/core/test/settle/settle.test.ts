@@ -1,3 +1,7 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -150,6 +154,27 @@ describe("a settled segment", () => {
     expect(tool.segments().map(({ isSettled }) => isSettled)).toEqual([true, true, false])
     expect(history.firstSeqs().map((seq) => tool.snapshot(seq + 5)?.fromSeq)).toEqual(snapshots)
     await tool.close()
+    await history.close()
+  })
+
+  it("is no trap for a tool that has the original open: it is not cut short under it", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await writeRuns(history, 1, 60, 2000)
+    await history.roll()
+    const script = fileURLToPath(new URL("./readTwice.ts", import.meta.url))
+    const tool = spawn(process.execPath, ["--conditions=source", script, history.directory], {
+      stdio: ["pipe", "pipe", "inherit"]
+    })
+    const told: Array<string> = []
+    const lines = createInterface({ input: tool.stdout })[Symbol.asyncIterator]()
+    told.push((await lines.next()).value as string)
+    expect(await history.settle()).toEqual([])
+    expect(existsSync(join(history.directory, "seg-00000001.mdb"))).toBe(false)
+    tool.stdin.write("again\n")
+    told.push((await lines.next()).value as string)
+    expect(told[1]).toBe(told[0])
+    const [code, signal] = (await once(tool, "exit")) as [number | null, string | null]
+    expect([code, signal]).toEqual([0, null])
     await history.close()
   })
 
