@@ -25,6 +25,7 @@ export class Publisher implements Client {
   readonly #plan: PublisherPlan
   readonly #peer: MqttPeer
   readonly #random: Random
+  readonly #holding: Random
   readonly #open = new Map<number, Open>()
   /** Packet ids of this connection's PUBLISH packets in the order of sending, whose answers must come in that order. */
   readonly #expected: [qos1: Array<number>, qos2: Array<number>] = [[], []]
@@ -55,6 +56,7 @@ export class Publisher implements Client {
       }
     )
     this.#random = world.random(`${name}/load`)
+    this.#holding = world.random(`${name}/holding`)
   }
 
   start(): void {
@@ -224,9 +226,23 @@ export class Publisher implements Client {
     if (qos === 1) this.#open.delete(messageId)
     else {
       open.phase = "release"
-      this.#peer.send({ cmd: "pubrel", messageId } as Packet)
+      this.#release(messageId, open)
     }
     this.#pump()
+  }
+
+  #release(messageId: number, open: Open): void {
+    const { releasesWithinMs } = this.#plan
+    if (releasesWithinMs === 0) {
+      this.#peer.send({ cmd: "pubrel", messageId } as Packet)
+      return
+    }
+    const { connection } = this.#peer
+    this.#world.scheduler.after(this.#holding.tail(0, releasesWithinMs) * 1000, () => {
+      // Sent again with everything else if there is a new connection.
+      if (connection !== this.#peer.connection || this.#open.get(messageId) !== open) return
+      this.#peer.send({ cmd: "pubrel", messageId } as Packet)
+    })
   }
 
   /** Of one stream only, since mqtt-packet keeps no order between names. */
