@@ -102,7 +102,10 @@ export class Replay {
     })
     const wantedSeq = Math.min(endSeq, journal.nextSeq)
     if ((expectedSeq ?? fromSeq) < wantedSeq) {
-      throw new JournalError("Gap", `no frame holds seq ${expectedSeq ?? fromSeq}, and the journal ends at ${wantedSeq}`)
+      throw new JournalError(
+        "Gap",
+        `no frame holds seq ${expectedSeq ?? fromSeq}, and the journal ends at ${wantedSeq}`
+      )
     }
     return {
       states: this.#states,
