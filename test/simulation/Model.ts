@@ -4,7 +4,13 @@ import type { CatalogEvent, SavedStream } from "@logbrook/actors/catalog/Catalog
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, recordsAppended, type LogEvent } from "@logbrook/core/actor/LogEvents"
 import { pack, stateHash, unpack } from "@logbrook/core/actor/pack"
-import { readFrame, readFrameHead, type BatchRef, type FrameHead, type FrameVisitor } from "@logbrook/core/journal/Frame"
+import {
+  readFrame,
+  readFrameHead,
+  type BatchRef,
+  type FrameHead,
+  type FrameVisitor
+} from "@logbrook/core/journal/Frame"
 import type { Commit, Seq } from "@logbrook/core/journal/Journal"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
@@ -59,11 +65,7 @@ export class Model {
   epochBefore = 0
   events = 0
 
-  constructor(
-    definitions: ReadonlyArray<AnyDefinition>,
-    elapsedMs: () => number,
-    violated: (message: string) => void
-  ) {
+  constructor(definitions: ReadonlyArray<AnyDefinition>, elapsedMs: () => number, violated: (message: string) => void) {
     this.#definitions = new Map(definitions.map((definition) => [definition.kind, definition]))
     this.#elapsedMs = elapsedMs
     this.#violated = violated

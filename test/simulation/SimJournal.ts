@@ -1,5 +1,13 @@
 import { crc32c } from "@node-rs/crc32"
-import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "@logbrook/core/journal/Journal"
+import type {
+  AppendFailure,
+  Commit,
+  Journal,
+  SegmentInfo,
+  Seq,
+  Snapshot,
+  SnapshotPage
+} from "@logbrook/core/journal/Journal"
 import type { DiskPlan } from "./Plan.ts"
 import type { Random } from "./Random.ts"
 import type { Cancel, Scheduler } from "./Scheduler.ts"
@@ -81,7 +89,8 @@ export class SimJournal implements Journal {
     this.pendingCommits++
     this.pendingBytes += commit.byteLength
     const write = (): void => {
-      if (fingerprint(commit) !== before) this.#watch.violated(`commit ${commit.firstSeq} changed before it was durable`)
+      if (fingerprint(commit) !== before)
+        this.#watch.violated(`commit ${commit.firstSeq} changed before it was durable`)
       if (commit.firstSeq !== this.#disk.nextSeq) {
         this.#watch.violated(`commit ${commit.firstSeq} was appended where ${this.#disk.nextSeq} was to come`)
       }

@@ -53,7 +53,8 @@ const compareEveryMs = 1500
 const quietMs = 4000
 const turnWithinMs = 1500
 /** Refusals that a client earns without sending anything wrong: its connection is too slow. */
-const tolerated = /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|session is not available|is not completed|are not read/
+const tolerated =
+  /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|session is not available|is not completed|are not read/
 const internalDefects = /restarts|is restarting|is failed|planted by the simulation/
 
 /** One run of one plan: a server with its disk, a network, clients, and what goes wrong. */
@@ -89,7 +90,11 @@ export class Simulation implements World {
     this.#hooks = hooks
     this.#lines = keepsTrace ? [] : undefined
     this.#random = this.random("world")
-    this.model = new Model(definitions({ ...defaultLimits, ...plan.limits }), () => this.scheduler.elapsedMs, this.violated)
+    this.model = new Model(
+      definitions({ ...defaultLimits, ...plan.limits }),
+      () => this.scheduler.elapsedMs,
+      this.violated
+    )
     this.#disk = new SimDisk(plan.disk.segmentBytes, (commit) => {
       this.#hash.update(commit.frame)
       this.model.apply(commit)
@@ -270,10 +275,13 @@ export class Simulation implements World {
   /** In order; a crash may come in between. */
   #stop(server: SimServer, downMs: number): void {
     this.#promises = Infinity
-    void server.stop().then(() => {
-      this.#promises = 0
-      if (this.#server === server) this.#crash(downMs)
-    })
+    void this.#stopped(server, downMs)
+  }
+
+  async #stopped(server: SimServer, downMs: number): Promise<void> {
+    await server.stop()
+    this.#promises = 0
+    if (this.#server === server) this.#crash(downMs)
   }
 
   // --- The course of a run ---
@@ -285,7 +293,8 @@ export class Simulation implements World {
     try {
       await this.#course()
     } catch (error) {
-      violation = error instanceof Violation ? error.message : `thrown: ${error instanceof Error ? error.stack : String(error)}`
+      violation =
+        error instanceof Violation ? error.message : `thrown: ${error instanceof Error ? error.stack : String(error)}`
       this.trace(`violated: ${violation.split("\n")[0]}`)
     } finally {
       restoreHooks?.()
@@ -310,20 +319,35 @@ export class Simulation implements World {
   async #course(): Promise<void> {
     this.#boot()
     this.#setUp()
-    await this.#until(() => this.#isSetUp(), 10_000, () => "the streams are not there")
+    await this.#until(
+      () => this.#isSetUp(),
+      10_000,
+      () => "the streams are not there"
+    )
     for (const plan of this.plan.clients) this.#clients.push(this.#make(plan))
     for (const client of this.#clients) client.start()
     for (const mishap of this.plan.mishaps) this.#mishap(mishap)
     this.#compareRegularly()
     const startMs = this.scheduler.elapsedMs
-    await this.#until(() => this.scheduler.elapsedMs > startMs + this.plan.faultsMs, Infinity, () => "")
+    await this.#until(
+      () => this.scheduler.elapsedMs > startMs + this.plan.faultsMs,
+      Infinity,
+      () => ""
+    )
     this.isHealed = true
     this.trace("healed")
-    await this.#until(() => this.#waitsFor() === undefined, this.plan.settleMs, () => this.#waitsFor() ?? "")
+    await this.#until(
+      () => this.#waitsFor() === undefined,
+      this.plan.settleMs,
+      () => this.#waitsFor() ?? ""
+    )
     this.trace("all are done")
     for (const client of this.#clients) client.leave()
     const doneMs = this.scheduler.elapsedMs
-    await this.#until(() => this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet(), 60_000, () => "no rest")
+    // The server may have to find out by keep alive that a connection is gone.
+    const isOver = (): boolean =>
+      this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet() && this.#server?.connections === 0
+    await this.#until(isOver, 90_000, () => "connections or commits are left")
     this.#checkEnd()
   }
 
@@ -356,7 +380,16 @@ export class Simulation implements World {
     const cause = { origin: "simulation" }
     for (const { name, filters, partitions, config } of this.plan.streams) {
       const topicId = this.random(name).bytes(16).toString("base64url")
-      const command = { _tag: "CreateStream", name, topicId, filters, partitions, key: "clientid", config, validateOnly: false }
+      const command = {
+        _tag: "CreateStream",
+        name,
+        topicId,
+        filters,
+        partitions,
+        key: "clientid",
+        config,
+        validateOnly: false
+      }
       shard.offer({ to: catalogId, command, cause })
       if (name !== "orders") continue
       // So that the group is never forgotten, and its generations go on.
@@ -429,7 +462,8 @@ export class Simulation implements World {
     const { limits, shard } = server.broker
     const { pendingCommits, pendingBytes } = this.#journal
     if (pendingCommits > limits.commitsInFlightMax) this.violated(`${pendingCommits} commits are in flight`)
-    if (pendingBytes > limits.commitInFlightBytesMax + 2 * 1024 * 1024) this.violated(`${pendingBytes} bytes are in flight`)
+    if (pendingBytes > limits.commitInFlightBytesMax + 2 * 1024 * 1024)
+      this.violated(`${pendingBytes} bytes are in flight`)
     // What a connection has read already is taken all the same, 20 publishes or 5 requests each.
     const slack = 200 + server.connections * 60
     if (shard.waiting > limits.inboxCommandsMax + slack) this.violated(`${shard.waiting} commands wait in the inbox`)
@@ -457,7 +491,10 @@ export class Simulation implements World {
   #checkEnd(): void {
     this.#compare("at the end")
     this.#checkReplay()
-    this.mqtt.check(this.plan.mishaps.some(({ kind }) => kind === "diskLow" || kind === "poison"), this.#endsMs)
+    this.mqtt.check(
+      this.plan.mishaps.some(({ kind }) => kind === "diskLow" || kind === "poison"),
+      this.#endsMs
+    )
     for (const client of this.#clients) {
       if (client instanceof Producer || client instanceof Member) client.check()
     }
@@ -466,7 +503,8 @@ export class Simulation implements World {
 
   /** The product's own replay, from its snapshot and from the start: no mismatch of hashes, the same states. */
   #checkReplay(): void {
-    const own = this.#hooks.definitions?.(definitions(this.#server!.broker.limits)) ?? definitions(this.#server!.broker.limits)
+    const own =
+      this.#hooks.definitions?.(definitions(this.#server!.broker.limits)) ?? definitions(this.#server!.broker.limits)
     for (const fromStart of [false, true]) {
       const { states } = new Replay(own, {
         fromStart,
@@ -480,17 +518,24 @@ export class Simulation implements World {
   #checkLeftovers(): void {
     const { shard, directory } = this.#server!.broker
     for (const { id } of shard.logs.logs()) {
-      if (id !== sessionLogId && directory.byLogId(id) === undefined) this.violated(`log ${id} is left of a deleted stream`)
+      if (id !== sessionLogId && directory.byLogId(id) === undefined)
+        this.violated(`log ${id} is left of a deleted stream`)
     }
     for (const id of shard.actors.ofKind("partition")) {
       const state = shard.actors.peek<{ logId: number }>(id)!
-      if (shard.actors.definition(id).isEmpty(state) || state.logId === sessionLogId || directory.byLogId(state.logId) !== undefined) continue
+      if (
+        shard.actors.definition(id).isEmpty(state) ||
+        state.logId === sessionLogId ||
+        directory.byLogId(state.logId) !== undefined
+      )
+        continue
       this.violated(`${partitionId(state.logId)} is left of a deleted stream`)
     }
     const topicIds = new Set(Array.from(this.model.streams.values(), ({ topicId }) => topicId))
     for (const [name, { offsets }] of this.model.groups) {
       for (const key of offsets.keys()) {
-        if (!topicIds.has(key.slice(0, key.indexOf("/")))) this.violated(`group ${name} keeps an offset of ${key}, which is gone`)
+        if (!topicIds.has(key.slice(0, key.indexOf("/"))))
+          this.violated(`group ${name} keeps an offset of ${key}, which is gone`)
       }
     }
   }

@@ -13,7 +13,9 @@ export const payloadOf = (sender: string, n: number, bytesMax: number): Buffer =
 }
 
 const filler = (hash: number, length: number): string =>
-  String.fromCharCode(97 + (hash % 26), 97 + ((hash >>> 8) % 26)).repeat(Math.ceil(length / 2)).slice(0, length)
+  String.fromCharCode(97 + (hash % 26), 97 + ((hash >>> 8) % 26))
+    .repeat(Math.ceil(length / 2))
+    .slice(0, length)
 
 /** The id of a payload; undefined if it is not one of ours, or not whole. `bytesMax` needs not be known. */
 export const idOf = (payload: Uint8Array): string | undefined => {

@@ -35,7 +35,9 @@ const report = async (plan: Plan, outcome: Outcome, out: string): Promise<void> 
   writeFileSync(join(directory, "trace.txt"), `${last.trace.join("\n")}\n`)
   writeFrames(join(directory, "frames.bin"), last.frames)
   const { clients, mishaps } = smaller.plan
-  console.log(`  smaller (${smaller.runs} runs): ${clients.length} clients, ${mishaps.length} mishaps: ${last.violation}`)
+  console.log(
+    `  smaller (${smaller.runs} runs): ${clients.length} clients, ${mishaps.length} mishaps: ${last.violation}`
+  )
   console.log(`  npm run simulate -- --plan ${join(directory, "plan.json")} --trace`)
 }
 

@@ -12,7 +12,8 @@ const smallerPlans = function* (plan: Plan): Generator<Plan> {
   for (let i = 0; i < plan.mishaps.length; i++) yield { ...plan, mishaps: without(plan.mishaps, i) }
   const { disk, network } = plan
   if (network.lifeMsMax > 0) yield { ...plan, network: { ...network, lifeMsMax: 0 } }
-  if (network.cutting.length > 1 || network.cutting[0] !== "whole") yield { ...plan, network: { ...network, cutting: ["whole"] } }
+  if (network.cutting.length > 1 || network.cutting[0] !== "whole")
+    yield { ...plan, network: { ...network, cutting: ["whole"] } }
   if (disk.stallChance > 0) yield { ...plan, disk: { ...disk, stallChance: 0 } }
   if (disk.segmentBytes < 1e9) yield { ...plan, disk: { ...disk, segmentBytes: 1e9 } }
   for (const name of Object.keys(plan.limits)) {

@@ -64,6 +64,7 @@ export class Churn implements Client {
     })
     this.#use(stream)
     this.#world.scheduler.after(this.#peer.random.between(1, 2 * this.#plan.everyMs) * 1000, () => {
+      if (this.#isOver) return
       this.#deleter.request(DeleteTopics, 4, { topicNames: [stream], timeoutMs }, timeoutMs, (response) => {
         this.#world.trace(`${this.name} deletes ${stream}: ${response?.responses[0]?.errorCode}`)
       })

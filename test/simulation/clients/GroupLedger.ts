@@ -47,10 +47,20 @@ export class GroupLedger {
   }
 
   /** The leader's work: every partition to one of the members, whose order is the same for everybody. */
-  assign(group: string, generation: number, memberIds: ReadonlyArray<string>, all: Partitions): Map<string, Partitions> {
+  assign(
+    group: string,
+    generation: number,
+    memberIds: ReadonlyArray<string>,
+    all: Partitions
+  ): Map<string, Partitions> {
     const sorted = memberIds.toSorted()
     const assigned = new Map<string, Partitions>()
-    sorted.forEach((memberId, i) => assigned.set(memberId, all.filter((_, at) => at % sorted.length === i)))
+    sorted.forEach((memberId, i) =>
+      assigned.set(
+        memberId,
+        all.filter((_, at) => at % sorted.length === i)
+      )
+    )
     const { assignments } = this.#generation(group, generation)
     if (assignments.size === 0) {
       for (const [memberId, partitions] of assigned) assignments.set(this.#lasting(group, memberId), partitions)

@@ -158,7 +158,13 @@ export const fetch = (
   })
 }
 
-const checkHighWatermark = (world: World, name: string, { stream, partition }: AskedPartition, highWatermark: number, { durableSeq }: Stamp): void => {
+const checkHighWatermark = (
+  world: World,
+  name: string,
+  { stream, partition }: AskedPartition,
+  highWatermark: number,
+  { durableSeq }: Stamp
+): void => {
   const log = world.model.logOf(stream, partition)
   if (log === undefined || highWatermark <= 0) return
   const seq = log.seqs[highWatermark - 1]
@@ -176,7 +182,9 @@ const checkedIds = (world: World, name: string, asked: AskedPartition, records: 
     const batch = records.subarray(at, at + length)
     let offset = RecordBatch.baseOffset(batch)
     if (expected >= 0 ? offset !== expected : offset > from) {
-      world.violated(`${name} asks ${stream}/${partition} from ${from} and gets a batch from ${offset}, not ${expected}`)
+      world.violated(
+        `${name} asks ${stream}/${partition} from ${from} and gets a batch from ${offset}, not ${expected}`
+      )
     }
     iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
       const value = record.value()
@@ -194,7 +202,13 @@ const checkedIds = (world: World, name: string, asked: AskedPartition, records: 
   return ids
 }
 
-const checkPrompt = (world: World, name: string, asked: ReadonlyArray<AskedPartition>, sentMs: number, stamp: Stamp): void => {
+const checkPrompt = (
+  world: World,
+  name: string,
+  asked: ReadonlyArray<AskedPartition>,
+  sentMs: number,
+  stamp: Stamp
+): void => {
   for (const { stream, partition, offset } of asked) {
     const durableMs = world.model.logOf(stream, partition)?.durableMs[offset]
     if (durableMs === undefined) continue

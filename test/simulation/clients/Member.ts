@@ -88,13 +88,13 @@ export class Member implements Client {
     const memberId = this.#memberId
     const generation = this.#generation
     peer.request(LeaveGroup, 4, request, timeoutMs, (response) => {
-      if (response?.members[0]?.errorCode === KafkaError.NONE) this.#commitLate(peer, memberId, generation)
-      if (peer.isIdle) peer.close()
+      if (response?.members[0]?.errorCode !== KafkaError.NONE) return peer.close()
+      return this.#commitLate(peer, memberId, generation, () => peer.close())
     })
   }
 
   /** A commit of a life that is over, of nothing new: it must be refused, or the next one could be overwritten. */
-  #commitLate(peer: KafkaPeer, memberId: string, generation: number): void {
+  #commitLate(peer: KafkaPeer, memberId: string, generation: number, then: () => void): void {
     const { group, instanceId, streams } = this.#plan
     const partition = { partitionIndex: 0, committedOffset: 0, committedMetadata: "late" }
     const request = {
@@ -105,8 +105,10 @@ export class Member implements Client {
       topics: [{ name: streams[0]!, partitions: [partition] }]
     }
     peer.request(OffsetCommit, 7, request, timeoutMs, (response) => {
-      if (response?.topics[0]?.partitions[0]?.errorCode !== KafkaError.NONE) return
-      this.#world.violated(`a commit of ${memberId} in generation ${generation} of ${group} is accepted, which is over`)
+      if (response?.topics[0]?.partitions[0]?.errorCode !== KafkaError.NONE) return then()
+      return this.#world.violated(
+        `a commit of ${memberId} in generation ${generation} of ${group} is accepted, which is over`
+      )
     })
   }
 
@@ -124,7 +126,8 @@ export class Member implements Client {
     for (const [stream, partition] of this.#allPartitions()) {
       const end = this.#world.model.logOf(stream, partition)!.nextOffset
       const committed = this.#world.groups.committedOf(this.#plan.group, stream, partition)
-      if (committed < end && end > 0) return `${this.#plan.group} has committed ${committed} of ${stream}/${partition}:${end}`
+      if (committed < end && end > 0)
+        return `${this.#plan.group} has committed ${committed} of ${stream}/${partition}:${end}`
     }
     return undefined
   }
@@ -180,7 +183,7 @@ export class Member implements Client {
     const { group, instanceId } = this.#plan
     const before = this.#generation
     if (before > 0 && before < joined.generationId && this.#random.chance(0.3)) {
-      this.#commitLate(this.#reader, joined.memberId, before)
+      this.#commitLate(this.#reader, joined.memberId, before, () => undefined)
     }
     this.#memberId = joined.memberId
     this.#generation = joined.generationId
@@ -268,14 +271,20 @@ export class Member implements Client {
   #read(round: number): void {
     if (round !== this.#round || !this.#isStable) return
     const asked = Array.from(this.#positions, ([key, offset]) => ({ ...parse(key), offset }))
-    fetch(this.#world, this.#reader, { version: fetchVersion, waitMs: fetchWaitMs, bytesMax: 20_000 }, asked, (fetched) => {
-      if (round !== this.#round) return
-      if (fetched === undefined) return this.#later(() => this.#read(round))
-      for (const each of fetched) this.#process(each)
-      const outOfRange = fetched.find(({ errorCode }) => errorCode === KafkaError.OFFSET_OUT_OF_RANGE)
-      if (outOfRange !== undefined) return this.#reset(round, outOfRange)
-      return this.#commit(round, () => this.#read(round))
-    })
+    fetch(
+      this.#world,
+      this.#reader,
+      { version: fetchVersion, waitMs: fetchWaitMs, bytesMax: 20_000 },
+      asked,
+      (fetched) => {
+        if (round !== this.#round) return
+        if (fetched === undefined) return this.#later(() => this.#read(round))
+        for (const each of fetched) this.#process(each)
+        const outOfRange = fetched.find(({ errorCode }) => errorCode === KafkaError.OFFSET_OUT_OF_RANGE)
+        if (outOfRange !== undefined) return this.#reset(round, outOfRange)
+        return this.#commit(round, () => this.#read(round))
+      }
+    )
   }
 
   #later(what: () => void): void {
@@ -287,7 +296,9 @@ export class Member implements Client {
       this.#world.trace(`${this.name} cannot read ${asked.stream}/${asked.partition}: ${errorCode}`)
       return
     }
-    ids.forEach((_, i) => this.#world.groups.processed(this.#plan.group, asked.stream, asked.partition, asked.offset + i))
+    ids.forEach((_, i) =>
+      this.#world.groups.processed(this.#plan.group, asked.stream, asked.partition, asked.offset + i)
+    )
     this.#positions.set(`${asked.stream}/${asked.partition}`, asked.offset + ids.length)
   }
 
@@ -298,7 +309,8 @@ export class Member implements Client {
       if (round !== this.#round) return
       const earliest = response?.topics[0]?.partitions[0]
       if (earliest?.errorCode !== KafkaError.NONE) return this.#later(() => this.#read(round))
-      if (earliest.offset < offset) this.#world.violated(`${stream}/${partition}:${offset} is out of range, yet begins at ${earliest.offset}`)
+      if (earliest.offset < offset)
+        this.#world.violated(`${stream}/${partition}:${offset} is out of range, yet begins at ${earliest.offset}`)
       this.#positions.set(`${stream}/${partition}`, earliest.offset)
       return this.#read(round)
     })

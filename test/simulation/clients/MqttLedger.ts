@@ -80,7 +80,8 @@ export class MqttLedger {
     for (const [id, fate] of this.wills) {
       const { length } = this.#model.placesIn(id, "wills")
       if (length > 1) this.#violated(`will ${id} was published ${length} times`)
-      if (fate === "never" && length > 0) this.#violated(`will ${id} was published after an orderly end`)
+      if (fate === "never" && length > 0 && !this.isPartlyRefused)
+        this.#violated(`will ${id} was published after an orderly end`)
       if (fate !== "must" || length > 0 || mayDropWills) continue
       if (this.#isCutOff(senderOf(id).replace(/-will$/, ""), endsMs)) this.willsCutOff.push(id)
       else this.#violated(`will ${id} was not published`)

@@ -136,7 +136,9 @@ export class Producer implements Client {
     this.#world.trace(`${this.name} fails with ${errorCode} at ${batch.ids[0]}`)
     const isFirst = this.#open[0] === batch
     if (isFirst && errorCode === KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER) {
-      this.#world.violated(`${this.name}: sequence ${batch.baseSequence} is refused as out of order, and it is the next`)
+      this.#world.violated(
+        `${this.name}: sequence ${batch.baseSequence} is refused as out of order, and it is the next`
+      )
     }
     if (errorCode === KafkaError.INVALID_PRODUCER_EPOCH) this.#world.violated(`${this.name} is fenced by nobody`)
     this.#round++
@@ -154,7 +156,8 @@ export class Producer implements Client {
     const log = this.#world.model.logOf(stream, partition)!
     batch.ids.forEach((id, i) => {
       const there = log.ids[baseOffset + i]
-      if (there !== id) this.#world.violated(`${id} is said to be at ${stream}/${partition}:${baseOffset + i}, not ${there}`)
+      if (there !== id)
+        this.#world.violated(`${id} is said to be at ${stream}/${partition}:${baseOffset + i}, not ${there}`)
       if (log.seqs[baseOffset + i]! >= durableSeq) this.#world.violated(`${id} was acknowledged before it was durable`)
     })
     this.#world.trace(`${this.name} has ${batch.ids[0]} at ${baseOffset}`)

@@ -89,7 +89,7 @@ export class Publisher implements Client {
 
   #connected(sessionPresent: boolean): void {
     this.#expected[0].length = this.#expected[1].length = 0
-    for (const [packetId, open] of [...this.#open]) {
+    for (const [packetId, open] of Array.from(this.#open)) {
       open.isRepeated = sessionPresent
       if (!sessionPresent) this.#renew(packetId, open)
       else if (open.phase === "release") this.#peer.send({ cmd: "pubrel", messageId: packetId } as Packet)

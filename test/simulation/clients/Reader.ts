@@ -26,7 +26,7 @@ export class Reader implements Client {
 
   start(): void {
     const { logIds } = this.#world.model.streams.get(this.#plan.stream)!
-    for (const _ of logIds) this.#positions.push(0)
+    this.#positions.push(...logIds.map(() => 0))
     this.#read()
   }
 
@@ -72,7 +72,9 @@ export class Reader implements Client {
       const earliest = response?.topics[0]?.partitions[0]
       if (earliest?.errorCode !== KafkaError.NONE) return this.#later(() => this.#read())
       if (earliest.offset < this.#positions[partition]!) {
-        this.#world.violated(`${this.name}: ${partition}:${this.#positions[partition]} is out of range, ${earliest.offset} is not`)
+        this.#world.violated(
+          `${this.name}: ${partition}:${this.#positions[partition]} is out of range, ${earliest.offset} is not`
+        )
       }
       this.#positions[partition] = earliest.offset
       return this.#read()

@@ -108,7 +108,9 @@ export class Subscriber implements Client {
     const id = payload.length === 0 ? undefined : idOf(payload)
     const publication = id === undefined ? undefined : this.#world.mqtt.publications.get(id)
     if (id === undefined || publication === undefined || publication.topic !== topic) {
-      this.#world.violated(`${this.name} gets on ${topic} what nobody has published: ${payload.toString("latin1", 0, 40)}`)
+      this.#world.violated(
+        `${this.name} gets on ${topic} what nobody has published: ${payload.toString("latin1", 0, 40)}`
+      )
     }
     this.#world.trace(`${this.name} gets ${id} qos ${qos} as ${messageId}${delivery.dup ? " again" : ""}`)
     this.#checkDurable(id, qos, topic, stamp)

@@ -69,7 +69,9 @@ export const inMethod = (
   name: string,
   prototype: object,
   method: string,
-  patch: (original: (self: unknown, ...args: ReadonlyArray<unknown>) => unknown) => (self: never, ...args: ReadonlyArray<never>) => unknown
+  patch: (
+    original: (self: unknown, ...args: ReadonlyArray<unknown>) => unknown
+  ) => (self: never, ...args: ReadonlyArray<never>) => unknown
 ): PlantedFault => ({
   name,
   plant: () => ({
@@ -86,4 +88,3 @@ export const inMethod = (
     }
   })
 })
-

@@ -33,7 +33,9 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
     let count = 0
     return (self: Shard, receiver: AckReceiver, token: number, run: never, index: number) => {
       const isLate = ++count % 5 === 0
-      const late: AckReceiver = { acked: (...args) => original(self, { acked: () => receiver.acked(...args) }, 0, undefined, 0) }
+      const late: AckReceiver = {
+        acked: (...args) => original(self, { acked: () => receiver.acked(...args) }, 0, undefined, 0)
+      }
       original(self, isLate ? late : receiver, token, run, index)
     }
   }),
