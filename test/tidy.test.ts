@@ -31,10 +31,7 @@ const sourceFilesMin: ReadonlyMap<string, number> = new Map([
 ])
 
 /** The impure shells: the only files of core and actors that may use the clock, chance and timers. */
-const shells: ReadonlySet<string> = new Set([
-  "packages/core/src/journal/LmdbJournal.ts",
-  "packages/core/src/Clock.ts"
-])
+const shells: ReadonlySet<string> = new Set(["packages/core/src/journal/LmdbJournal.ts", "packages/core/src/Clock.ts"])
 
 const bannedCalls = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|new\s+Promise)\b/g
 // Spelt so that this file does not find itself.
