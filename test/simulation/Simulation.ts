@@ -134,6 +134,7 @@ export class Simulation implements World {
     })
     const { latencyUsMin, latencyUsMax } = this.network
     this.scheduler.after(random.tail(latencyUsMin, latencyUsMax), () => {
+      if (link.isBroken) return
       if (this.#server?.accept(link, protocol, `10.0.0.${this.#connections % 250}`) !== true) link.break(0, 1)
     })
     this.#age(link, random)
