@@ -12,6 +12,8 @@ export interface Publication {
   isAcknowledged: boolean
   /** It was refused, or its session was lost by the client's own wish, and it was sent anew: there may be two of it. */
   mayRepeat: boolean
+  /** Sent again on another connection: whoever came to subscribe meanwhile gets it late. */
+  wasRepeated: boolean
 }
 
 /** Of a connection's will: must it be published once, may it be, must it never? */

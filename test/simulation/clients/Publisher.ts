@@ -145,7 +145,8 @@ export class Publisher implements Client {
       sender: this.name,
       sentMs: this.#world.scheduler.elapsedMs,
       isAcknowledged: false,
-      mayRepeat: false
+      mayRepeat: false,
+      wasRepeated: false
     }
     this.#world.mqtt.publications.set(publication.id, publication)
     this.#begin(publication, n)
@@ -174,6 +175,7 @@ export class Publisher implements Client {
     const { topic, qos, id } = publication
     this.#world.trace(`${this.name} publishes ${id} qos ${qos} as ${packetId}`)
     if (qos > 0) this.#expected[qos - 1]!.push(packetId)
+    if (isRepeated) publication.wasRepeated = true
     this.#peer.send({
       cmd: "publish",
       topic,
