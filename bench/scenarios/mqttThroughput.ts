@@ -35,6 +35,8 @@ const sample = async ({ load }: Bench, server: Server, durationMs: number): Prom
   }
 }
 
+const cpuUs = (samples: ReadonlyArray<Sample>): number => median(samples.map((each) => each.serverCpuUs))
+
 const row = (name: string, samples: ReadonlyArray<Sample>, own: ReadonlyArray<Sample>): Array<string> => {
   const of = (pick: (sample: Sample) => number) => samples.map(pick)
   const ratios = own.map((sample, index) => sample.perSecond / samples[index]!.perSecond)
@@ -42,10 +44,11 @@ const row = (name: string, samples: ReadonlyArray<Sample>, own: ReadonlyArray<Sa
   return [
     name,
     thousands(median(of((each) => each.perSecond))),
-    median(of((each) => each.serverCpuUs)).toFixed(2),
+    cpuUs(samples).toFixed(2),
     median(of((each) => each.clientCpuUs)).toFixed(2),
     median(of((each) => each.rssMb)).toFixed(0),
     samples === own ? "" : `${median(ratios).toFixed(2)} (${spread})`,
+    samples === own ? "" : (cpuUs(samples) / cpuUs(own)).toFixed(2),
     median(of((each) => each.foreignCores)).toFixed(2)
   ]
 }
@@ -57,6 +60,7 @@ const columns = [
   "client µs/msg",
   "RSS MB",
   "Logbrook is × (range)",
+  "its CPU ×",
   "foreign cores"
 ]
 

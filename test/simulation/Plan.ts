@@ -45,6 +45,8 @@ export interface PublisherPlan {
   readonly retained: number
   readonly hasWill: boolean
   readonly bytesMax: number
+  /** How long PUBREL may wait, so that restarts find ids that are not released. */
+  readonly releasesWithinMs: number
 }
 
 export interface SubscriberPlan {
@@ -61,6 +63,7 @@ export interface SubscriberPlan {
 export interface ProducerPlan {
   readonly kind: "producer"
   readonly name: string
+  readonly beginsMs: number
   readonly stream: string
   readonly partition: number
   readonly isIdempotent: boolean
@@ -175,7 +178,7 @@ const mishap = (random: Random, untilMs: number): Mishap => {
   return { kind: "poison", atMs, actorKind: random.pick(["partition", "group", "session", "catalog"]) }
 }
 
-const publisher = (random: Random, i: number): PublisherPlan => ({
+const publisher = (random: Random, later: Random, i: number): PublisherPlan => ({
   kind: "publisher",
   name: `p${i}`,
   version: random.pick([4, 5, 5]),
@@ -187,7 +190,8 @@ const publisher = (random: Random, i: number): PublisherPlan => ({
   qos1: random.pick([0, 0.4, 0.8]),
   retained: random.pick([0, 0.1]),
   hasWill: random.chance(0.5),
-  bytesMax: random.pick([20, 200, 200, 6000])
+  bytesMax: random.pick([20, 200, 200, 6000]),
+  releasesWithinMs: later.pick([0, 0, 3000])
 })
 
 const subscriber = (random: Random, i: number): SubscriberPlan => ({
@@ -212,9 +216,10 @@ const subscriber = (random: Random, i: number): SubscriberPlan => ({
   forgets: random.pick([0, 0, 0.02])
 })
 
-const producer = (random: Random, i: number): ProducerPlan => ({
+const producer = (random: Random, later: Random, i: number): ProducerPlan => ({
   kind: "producer",
   name: `k${i}`,
+  beginsMs: later.pick([0, 0, later.between(0, 10_000)]),
   stream: random.pick(freeStreams),
   partition: random.between(0, 1),
   isIdempotent: random.chance(0.8),
@@ -249,6 +254,8 @@ const members = (random: Random): Array<MemberPlan> => {
 /** What this seed stands for. */
 export const makePlan = (seed: number): Plan => {
   const random = new Random(seed, "plan")
+  // Of its own, so that what came to the plan later has not changed what older seeds stand for.
+  const later = new Random(seed, "plan/later")
   const faultsMs = random.pick([2000, 6000, 12_000, 25_000])
   const calm = random.chance(0.1)
   const retention = random.chance(0.3) ? ([["retention.bytes", String(random.between(500, 20_000))]] as const) : []
@@ -268,9 +275,9 @@ export const makePlan = (seed: number): Plan => {
     ],
     mishaps: calm ? [] : times(random.between(0, 6), () => mishap(random, faultsMs)),
     clients: [
-      ...times(random.between(0, 3), (i) => publisher(random, i)),
+      ...times(random.between(0, 3), (i) => publisher(random, later, i)),
       ...times(random.between(0, 3), (i) => subscriber(random, i)),
-      ...times(random.between(0, 3), (i) => producer(random, i)),
+      ...times(random.between(0, 3), (i) => producer(random, later, i)),
       ...members(random),
       ...times(random.between(0, 2), (i): ReaderPlan => ({
         kind: "reader",

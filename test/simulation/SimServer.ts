@@ -72,7 +72,7 @@ export class SimServer {
     const limits: Limits = { ...defaultLimits, ...options.limits }
     this.journal = options.journal
     const journal: Journal = hooks.journal?.(options.journal) ?? options.journal
-    let onNotice = (_notice: Notice): void => undefined
+    let onNotice: ((notice: Notice) => void) | undefined
     const shard = new Shard({
       journal,
       clock: hooks.shardClock?.(process) ?? process,
@@ -80,7 +80,7 @@ export class SimServer {
       definitions: options.definitions(definitions(limits)),
       number: 0,
       version: "simulated",
-      onNotice: (notice) => onNotice(notice),
+      onNotice: (notice) => onNotice?.(notice),
       onPoison: ({ reason, detail }) => options.onDied(`${reason}: ${detail}`),
       onDefect: options.onDefect
     })
@@ -115,11 +115,15 @@ export class SimServer {
     const { shard } = this.broker
     shard.start((defect) => {
       this.#options.onDefect("turn", defect)
-      void shard.settled().then(() => {
-        shard.rebuild()
-        this.#options.process.after(restartDelayMs, () => this.#start())
-      })
+      void this.#restart()
     })
+  }
+
+  async #restart(): Promise<void> {
+    const { shard } = this.broker
+    await shard.settled()
+    shard.rebuild()
+    this.#options.process.after(restartDelayMs, () => this.#start())
   }
 
   #sweep(): void {

@@ -134,6 +134,7 @@ export class Simulation implements World {
     })
     const { latencyUsMin, latencyUsMax } = this.network
     this.scheduler.after(random.tail(latencyUsMin, latencyUsMax), () => {
+      if (link.isBroken) return
       if (this.#server?.accept(link, protocol, `10.0.0.${this.#connections % 250}`) !== true) link.break(0, 1)
     })
     this.#age(link, random)
@@ -275,10 +276,13 @@ export class Simulation implements World {
   /** In order; a crash may come in between. */
   #stop(server: SimServer, downMs: number): void {
     this.#promises = Infinity
-    void server.stop().then(() => {
-      this.#promises = 0
-      if (this.#server === server) this.#crash(downMs)
-    })
+    void this.#stopped(server, downMs)
+  }
+
+  async #stopped(server: SimServer, downMs: number): Promise<void> {
+    await server.stop()
+    this.#promises = 0
+    if (this.#server === server) this.#crash(downMs)
   }
 
   // --- The course of a run ---
@@ -341,11 +345,10 @@ export class Simulation implements World {
     this.trace("all are done")
     for (const client of this.#clients) client.leave()
     const doneMs = this.scheduler.elapsedMs
-    await this.#until(
-      () => this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet(),
-      60_000,
-      () => "no rest"
-    )
+    // The server may have to find out by keep alive that a connection is gone.
+    const isOver = (): boolean =>
+      this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet() && this.#server?.connections === 0
+    await this.#until(isOver, 90_000, () => "connections or commits are left")
     this.#checkEnd()
   }
 

@@ -51,6 +51,11 @@ export class DiskGuard {
     this.isLow = this.freeBytes < this.#reserveBytes
   }
 
+  /** Twice the reserve is left: what can be done without goes. */
+  get isTight(): boolean {
+    return this.freeBytes < 2 * this.#reserveBytes
+  }
+
   /** The smaller of the two, so that a small disk is not full from the start. */
   get #reserveBytes(): number {
     return Math.min(this.#limits.diskReserveBytesMin, this.totalBytes * this.#limits.diskReserveRatioMin)

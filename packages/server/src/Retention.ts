@@ -1,5 +1,6 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
+import type { ExpiredSegments } from "@logbrook/core/shard/Shard"
 import type { Broker } from "./Broker.ts"
 
 /** Holds what waits for durable sessions; see `Catalog`'s first log id. */
@@ -16,16 +17,26 @@ interface Rule {
   readonly retentionBytes: number
 }
 
+/** How long, and how much of it, the journal keeps events that no stream needs any more. */
+export interface History {
+  readonly historyMs: number
+  readonly historyBytes: number
+}
+
+const noHistory: History = { historyMs: 0, historyBytes: 0 }
+
 /** Moves log start offsets by time and size, and lets logs and whole segments go that nobody can read any more. */
 export class Retention {
   readonly #broker: Broker
+  readonly #history: History
   readonly #touched = new Set<number>()
   #stop: (() => void) | undefined
   #looks = 0
   #isDropping = false
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, history: History = noHistory) {
     this.#broker = broker
+    this.#history = history
     broker.shard.observe("partition", (actor, event) => {
       if (event._tag === "RecordsAppended") this.#touched.add(logIdOf(actor))
     })
@@ -87,12 +98,19 @@ export class Retention {
     }
   }
 
+  /** The past gives way to the present: never while the disk has little room. */
+  #isHistory({ bytes, endedAtMs }: ExpiredSegments): boolean {
+    const { clock, disk } = this.#broker
+    const { historyMs, historyBytes } = this.#history
+    return clock.nowMs() - endedAtMs < historyMs && bytes <= historyBytes && !disk.isTight
+  }
+
   async #dropSegments(): Promise<void> {
     if (this.#isDropping) return
     this.#isDropping = true
     const { shard, log } = this.#broker
     try {
-      const dropped = await shard.dropExpiredSegments()
+      const dropped = await shard.dropExpiredSegments((expired) => this.#isHistory(expired))
       if (dropped > 0) log.info("expired segments dropped", { segments: dropped })
     } catch (error) {
       log.error("an expired segment could not be dropped", { error: String(error) })

@@ -24,7 +24,7 @@ import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
 import { listenMqtt } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
-import { Retention } from "./Retention.ts"
+import { Retention, type History } from "./Retention.ts"
 import { watchCommits } from "./serverMetrics.ts"
 import { startSettling } from "./settling.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
@@ -153,11 +153,11 @@ const watchDisk = ({ disk, clock, log }: Broker): Effect.Effect<void, never, Sco
     () => Effect.sync(() => disk.stop())
   )
 
-const keepRetention = (broker: Broker): Effect.Effect<void, never, Scope.Scope> =>
+const keepRetention = (broker: Broker, history: History): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(
     Effect.acquireRelease(
       Effect.sync(() => {
-        const retention = new Retention(broker)
+        const retention = new Retention(broker, history)
         retention.start()
         return retention
       }),
@@ -219,7 +219,7 @@ const server = (config: Config, log: Log, dying: Dying) =>
     notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker)
     yield* runShard(broker, dying)
-    yield* keepRetention(broker)
+    yield* keepRetention(broker, config.journal)
     if (config.journal.settle) yield* keepSettling(broker, journal)
     const readiness: Readiness = { isDraining: false }
     const ports = yield* listenAll(config, broker, mqttBroker, journal, readiness)

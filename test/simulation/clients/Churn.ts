@@ -11,6 +11,9 @@ import type { Client, World } from "../World.ts"
 import { KafkaPeer } from "./KafkaPeer.ts"
 
 const timeoutMs = 6000
+/** So many that one request of small batches is more than a frame holds. */
+const partitions = 20
+const wideBytes = 2500
 
 /** Creates streams, writes to them and commits offsets of them while another connection deletes them. */
 export class Churn implements Client {
@@ -49,7 +52,7 @@ export class Churn implements Client {
     if (this.#isOver || this.waitsFor() === undefined) return
     const stream = `churn-${this.#rounds % this.#plan.streams}`
     this.#rounds++
-    const topic = { name: stream, numPartitions: 2, replicationFactor: 1, assignments: [], configs: [] }
+    const topic = { name: stream, numPartitions: partitions, replicationFactor: 1, assignments: [], configs: [] }
     this.#peer.request(CreateTopics, 7, { topics: [topic], timeoutMs, validateOnly: false }, timeoutMs, (response) => {
       const created = response?.topics[0]
       this.#world.trace(`${this.name} creates ${stream}: ${created?.errorCode}`)
@@ -61,6 +64,7 @@ export class Churn implements Client {
     })
     this.#use(stream)
     this.#world.scheduler.after(this.#peer.random.between(1, 2 * this.#plan.everyMs) * 1000, () => {
+      if (this.#isOver) return
       this.#deleter.request(DeleteTopics, 4, { topicNames: [stream], timeoutMs }, timeoutMs, (response) => {
         this.#world.trace(`${this.name} deletes ${stream}: ${response?.responses[0]?.errorCode}`)
       })
@@ -80,19 +84,23 @@ export class Churn implements Client {
   }
 
   #produce(stream: string): void {
-    const builder = new RecordsBuilder(100_000)
     const n = this.#produced++
-    builder.append(null, payloadOf(this.name, n, 100), noHeaders, 1)
-    const header = { baseOffset: 0, partitionLeaderEpoch: -1, count: 1, baseTimestampMs: 1, maxTimestampMs: 1 }
-    const records = buildBatch(header, Buffer.from(builder.bytes))
-    const topicData = [{ name: stream, partitionData: [{ index: n % 2, records }] }]
+    const isWide = this.#peer.random.chance(0.2)
+    const partitionData = isWide
+      ? Array.from({ length: partitions }, (_, index) => ({ index, records: this.#wideBatch() }))
+      : [{ index: n % 2, records: batchOf(payloadOf(this.name, n, 100), null) }]
+    const topicData = [{ name: stream, partitionData }]
     this.#peer.request(Produce, 7, { transactionalId: null, acks: -1, timeoutMs, topicData }, timeoutMs, (response) => {
       const code = response?.responses[0]?.partitionResponses[0]?.errorCode
       this.#world.trace(`${this.name} produces to ${stream}: ${code}`)
-      if (code === KafkaError.NONE && this.#world.model.placesOf(`${this.name}:${n}`).length !== 1) {
+      if (code === KafkaError.NONE && !isWide && this.#world.model.placesOf(`${this.name}:${n}`).length !== 1) {
         this.#world.violated(`${this.name}:${n} was acknowledged and is not there once`)
       }
     })
+  }
+
+  #wideBatch(): Uint8Array {
+    return batchOf(payloadOf(`${this.name}-wide`, this.#produced++, 10), Buffer.alloc(wideBytes))
   }
 
   /** As a simple consumer, outside of any generation. */
@@ -109,4 +117,11 @@ export class Churn implements Client {
       this.#world.trace(`${this.name} commits ${stream}: ${response?.topics[0]?.partitions[0]?.errorCode}`)
     })
   }
+}
+
+const batchOf = (value: Uint8Array, key: Uint8Array | null): Uint8Array => {
+  const builder = new RecordsBuilder(100_000)
+  builder.append(key, value, noHeaders, 1)
+  const header = { baseOffset: 0, partitionLeaderEpoch: -1, count: 1, baseTimestampMs: 1, maxTimestampMs: 1 }
+  return buildBatch(header, Buffer.from(builder.bytes))
 }

@@ -57,6 +57,7 @@ export class Member implements Client {
   #live(): void {
     const life = ++this.#lives
     this.#memberId = ""
+    this.#generation = -1
     this.#coordinator = new KafkaPeer(this.#world, `${this.name}/${life}`)
     this.#reader = new KafkaPeer(this.#world, `${this.name}/${life}/reader`)
     this.#join()
@@ -84,7 +85,31 @@ export class Member implements Client {
     const peer = this.#coordinator
     const { group, instanceId: groupInstanceId } = this.#plan
     const request = { groupId: group, members: [{ memberId: this.#memberId, groupInstanceId, reason: "done" }] }
-    peer.request(LeaveGroup, 4, request, timeoutMs, () => peer.close())
+    const memberId = this.#memberId
+    const generation = this.#generation
+    peer.request(LeaveGroup, 4, request, timeoutMs, (response) => {
+      if (response?.members[0]?.errorCode !== KafkaError.NONE) return peer.close()
+      return this.#commitLate(peer, memberId, generation, () => peer.close())
+    })
+  }
+
+  /** A commit of a life that is over, of nothing new: it must be refused, or the next one could be overwritten. */
+  #commitLate(peer: KafkaPeer, memberId: string, generation: number, then: () => void): void {
+    const { group, instanceId, streams } = this.#plan
+    const partition = { partitionIndex: 0, committedOffset: 0, committedMetadata: "late" }
+    const request = {
+      groupId: group,
+      generationIdOrMemberEpoch: generation,
+      memberId,
+      groupInstanceId: instanceId,
+      topics: [{ name: streams[0]!, partitions: [partition] }]
+    }
+    peer.request(OffsetCommit, 7, request, timeoutMs, (response) => {
+      if (response?.topics[0]?.partitions[0]?.errorCode !== KafkaError.NONE) return then()
+      return this.#world.violated(
+        `a commit of ${memberId} in generation ${generation} of ${group} is accepted, which is over`
+      )
+    })
   }
 
   leave(): void {
@@ -156,6 +181,10 @@ export class Member implements Client {
 
   #joined(round: number, joined: Joined): void {
     const { group, instanceId } = this.#plan
+    const before = this.#generation
+    if (before > 0 && before < joined.generationId && this.#random.chance(0.3)) {
+      this.#commitLate(this.#reader, joined.memberId, before, () => undefined)
+    }
     this.#memberId = joined.memberId
     this.#generation = joined.generationId
     this.#world.groups.joined(group, joined.generationId, joined.leader)

@@ -12,6 +12,8 @@ export interface Publication {
   isAcknowledged: boolean
   /** It was refused, or its session was lost by the client's own wish, and it was sent anew: there may be two of it. */
   mayRepeat: boolean
+  /** Sent again on another connection: whoever came to subscribe meanwhile gets it late. */
+  wasRepeated: boolean
 }
 
 /** Of a connection's will: must it be published once, may it be, must it never? */
@@ -80,7 +82,8 @@ export class MqttLedger {
     for (const [id, fate] of this.wills) {
       const { length } = this.#model.placesIn(id, "wills")
       if (length > 1) this.#violated(`will ${id} was published ${length} times`)
-      if (fate === "never" && length > 0) this.#violated(`will ${id} was published after an orderly end`)
+      if (fate === "never" && length > 0 && !this.isPartlyRefused)
+        this.#violated(`will ${id} was published after an orderly end`)
       if (fate !== "must" || length > 0 || mayDropWills) continue
       if (this.#isCutOff(senderOf(id).replace(/-will$/, ""), endsMs)) this.willsCutOff.push(id)
       else this.#violated(`will ${id} was not published`)

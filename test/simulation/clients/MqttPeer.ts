@@ -30,6 +30,7 @@ const keepaliveSeconds = 20
 const sessionExpirySeconds = 3600
 const retryMsMax = 1500
 const answerWithinMs = 8000
+const closedWithinMs = 10_000
 
 /** One MQTT client over any number of connections: connects again until it is told to leave. */
 export class MqttPeer {
@@ -41,6 +42,7 @@ export class MqttPeer {
   #parser: MqttPacket.Parser | undefined
   #stamp: Stamp = { durableSeq: 0, writtenMs: 0 }
   #connections = 0
+  readonly #closed = new Set<number>()
   #hadSession = false
   #isLeaving = false
   #cancelPing: Cancel | undefined
@@ -81,6 +83,7 @@ export class MqttPeer {
         this.#parser?.parse(Buffer.from(chunk))
       },
       onClosed: () => {
+        this.#closed.add(number)
         if (number === this.#connections) this.#lost()
       }
     })
@@ -174,7 +177,20 @@ export class MqttPeer {
       this.isConnected = false
       this.#events.onLost()
     }
-    link?.link.toClient.kill()
+    if (link === undefined) return
+    if (this.#world.plan.network.lifeMsMax > 0) link.link.toClient.kill()
+    else this.#expectClose(this.#connections)
+  }
+
+  /** The server must close the connection that was taken over from [MQTT-3.1.4-3]. */
+  #expectClose(number: number): void {
+    const { mishaps } = this.#world
+    this.#world.scheduler.after(closedWithinMs * 1000, () => {
+      if (this.#closed.has(number) || mishaps !== this.#world.mishaps) return
+      this.#world.violated(
+        `the server leaves connection ${number} of ${this.#options.name} open, though it has another`
+      )
+    })
   }
 
   /** The connection breaks, as far as this client is concerned. */

@@ -43,8 +43,9 @@ export class Producer implements Client {
   }
 
   start(): void {
-    if (this.#plan.isIdempotent) this.#init()
-    else this.#pump()
+    const begin = (): void => (this.#plan.isIdempotent ? this.#init() : this.#pump())
+    if (this.#plan.beginsMs === 0) begin()
+    else this.#world.scheduler.after(this.#plan.beginsMs * 1000, begin)
   }
 
   waitsFor(): string | undefined {

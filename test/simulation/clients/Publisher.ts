@@ -25,6 +25,7 @@ export class Publisher implements Client {
   readonly #plan: PublisherPlan
   readonly #peer: MqttPeer
   readonly #random: Random
+  readonly #holding: Random
   readonly #open = new Map<number, Open>()
   /** Packet ids of this connection's PUBLISH packets in the order of sending, whose answers must come in that order. */
   readonly #expected: [qos1: Array<number>, qos2: Array<number>] = [[], []]
@@ -55,6 +56,7 @@ export class Publisher implements Client {
       }
     )
     this.#random = world.random(`${name}/load`)
+    this.#holding = world.random(`${name}/holding`)
   }
 
   start(): void {
@@ -87,7 +89,7 @@ export class Publisher implements Client {
 
   #connected(sessionPresent: boolean): void {
     this.#expected[0].length = this.#expected[1].length = 0
-    for (const [packetId, open] of [...this.#open]) {
+    for (const [packetId, open] of Array.from(this.#open)) {
       open.isRepeated = sessionPresent
       if (!sessionPresent) this.#renew(packetId, open)
       else if (open.phase === "release") this.#peer.send({ cmd: "pubrel", messageId: packetId } as Packet)
@@ -143,7 +145,8 @@ export class Publisher implements Client {
       sender: this.name,
       sentMs: this.#world.scheduler.elapsedMs,
       isAcknowledged: false,
-      mayRepeat: false
+      mayRepeat: false,
+      wasRepeated: false
     }
     this.#world.mqtt.publications.set(publication.id, publication)
     this.#begin(publication, n)
@@ -172,6 +175,7 @@ export class Publisher implements Client {
     const { topic, qos, id } = publication
     this.#world.trace(`${this.name} publishes ${id} qos ${qos} as ${packetId}`)
     if (qos > 0) this.#expected[qos - 1]!.push(packetId)
+    if (isRepeated) publication.wasRepeated = true
     this.#peer.send({
       cmd: "publish",
       topic,
@@ -224,9 +228,23 @@ export class Publisher implements Client {
     if (qos === 1) this.#open.delete(messageId)
     else {
       open.phase = "release"
-      this.#peer.send({ cmd: "pubrel", messageId } as Packet)
+      this.#release(messageId, open)
     }
     this.#pump()
+  }
+
+  #release(messageId: number, open: Open): void {
+    const { releasesWithinMs } = this.#plan
+    if (releasesWithinMs === 0) {
+      this.#peer.send({ cmd: "pubrel", messageId } as Packet)
+      return
+    }
+    const { connection } = this.#peer
+    this.#world.scheduler.after(this.#holding.tail(0, releasesWithinMs) * 1000, () => {
+      // Sent again with everything else if there is a new connection.
+      if (connection !== this.#peer.connection || this.#open.get(messageId) !== open) return
+      this.#peer.send({ cmd: "pubrel", messageId } as Packet)
+    })
   }
 
   /** Of one stream only, since mqtt-packet keeps no order between names. */

@@ -26,7 +26,7 @@ export class Reader implements Client {
 
   start(): void {
     const { logIds } = this.#world.model.streams.get(this.#plan.stream)!
-    for (const _ of logIds) this.#positions.push(0)
+    this.#positions.push(...logIds.map(() => 0))
     this.#read()
   }
 

@@ -149,7 +149,7 @@ export class Subscriber implements Client {
     return Math.max(-1, ...granted)
   }
 
-  #count({ id, sender, mayRepeat }: Publication, { qos, dup }: Delivery): void {
+  #count({ id, sender, mayRepeat, wasRepeated }: Publication, { qos, dup }: Delivery): void {
     const count = (this.#counts.get(id) ?? 0) + 1
     this.#counts.set(id, count)
     if (qos === 2 && count > 1 && !mayRepeat) this.#world.violated(`${this.name} gets ${id} of QoS 2 twice`)
@@ -158,7 +158,7 @@ export class Subscriber implements Client {
     const newest = this.#newest.get(key) ?? -1
     const n = numberOf(id)
     if (n > newest) this.#newest.set(key, n)
-    else if (count === 1 && !dup && !mayRepeat) {
+    else if (count === 1 && !dup && !mayRepeat && !(wasRepeated && !this.#plan.isDurable)) {
       this.#world.violated(`${this.name} gets ${id} behind number ${newest} of QoS ${qos}`)
     }
   }

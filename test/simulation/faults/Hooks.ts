@@ -16,5 +16,77 @@ export interface Hooks {
 
 export interface PlantedFault {
   readonly name: string
-  readonly hooks: Hooks
+  /** New for each run. */
+  readonly plant: () => Hooks
 }
+
+/** A fault in one kind of actor. */
+export const inActor = (
+  name: string,
+  kind: string,
+  patch: (own: AnyDefinition) => Partial<AnyDefinition>
+): PlantedFault => ({
+  name,
+  plant: () => ({
+    definitions: (own) =>
+      own.map((definition) => (definition.kind === kind ? { ...definition, ...patch(definition) } : definition))
+  })
+})
+
+/** A fault between the shard and its journal. */
+export const inJournal = (name: string, patch: (own: Journal) => Partial<Journal>): PlantedFault => ({
+  name,
+  plant: () => ({ journal: (own) => Object.assign(forwarding(own), patch(own)) })
+})
+
+const forwarding = (own: Journal): Journal => ({
+  get firstSeq() {
+    return own.firstSeq
+  },
+  get nextSeq() {
+    return own.nextSeq
+  },
+  get writtenSegmentSeq() {
+    return own.writtenSegmentSeq
+  },
+  append: (commit, settle) => own.append(commit, settle),
+  scan: (fromSeq, visit) => own.scan(fromSeq, visit),
+  frame: (firstSeq) => own.frame(firstSeq),
+  chunk: (firstSeq, index) => own.chunk(firstSeq, index),
+  batch: (firstSeq, logId, lastOffset) => own.batch(firstSeq, logId, lastOffset),
+  run: (segmentSeq, logId, lastOffset) => own.run(segmentSeq, logId, lastOffset),
+  visitRuns: (segmentSeq, visit) => own.visitRuns(segmentSeq, visit),
+  writePage: (fromSeq, index, page, settle) => own.writePage(fromSeq, index, page, settle),
+  completeSnapshot: (fromSeq, pages, settle) => own.completeSnapshot(fromSeq, pages, settle),
+  snapshot: (atSeq) => own.snapshot(atSeq),
+  segments: () => own.segments(),
+  dropOldest: () => own.dropOldest(),
+  close: () => own.close()
+})
+
+type AnyMethod = (...args: ReadonlyArray<unknown>) => unknown
+
+/** A fault in a method of a class of the product. `original` is to be called with the same `this`. */
+export const inMethod = (
+  name: string,
+  prototype: object,
+  method: string,
+  patch: (
+    original: (self: unknown, ...args: ReadonlyArray<unknown>) => unknown
+  ) => (self: never, ...args: ReadonlyArray<never>) => unknown
+): PlantedFault => ({
+  name,
+  plant: () => ({
+    install: () => {
+      const methods = prototype as Record<string, AnyMethod>
+      const original = methods[method]!
+      const patched = patch((self, ...args) => Reflect.apply(original, self, args))
+      methods[method] = function (this: unknown, ...args: ReadonlyArray<unknown>) {
+        return patched(this as never, ...(args as ReadonlyArray<never>))
+      }
+      return () => {
+        methods[method] = original
+      }
+    }
+  })
+})

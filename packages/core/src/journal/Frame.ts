@@ -23,6 +23,7 @@ import { JournalError } from "./Journal.ts"
  */
 export const headerBytes = 40
 export const frameFormat = { whole: 1, stripped: 2, strippedZstd: 3 } as const
+export const formatOf = (frame: Buffer): number => frame[4]!
 const originsMax = 65_535
 
 /** Small records above this many bytes in one commit leave the frame for chunks of at most this size. */
@@ -70,7 +71,6 @@ export interface BatchRef {
 }
 
 export interface FrameHead {
-  readonly format: number
   readonly kind: number
   readonly chunks: number
   readonly epoch: number
@@ -254,22 +254,21 @@ const placedWhole = (ref: BatchRef, chunked: boolean, smallStart: number): Batch
   return chunked ? { ...ref, place: "chunk" } : { ...ref, position: ref.position + smallStart }
 }
 
-const placed = (ref: BatchRef, head: FrameHead, smallStart: number): BatchRef =>
-  head.format === frameFormat.whole ? placedWhole(ref, head.chunks > 0, smallStart) : { ...ref, place: "run" }
+const placed = (ref: BatchRef, frame: Buffer, head: FrameHead, smallStart: number): BatchRef =>
+  formatOf(frame) === frameFormat.whole ? placedWhole(ref, head.chunks > 0, smallStart) : { ...ref, place: "run" }
 
 /** Head and checksum only. Throws `JournalError` "Corrupt" or "UnknownFormat". */
 export const readFrameHead = (frame: Buffer): FrameHead => {
   if (frame.length < headerBytes || frame.readUInt32LE(0) !== crc32c(frame.subarray(4))) {
     throw new JournalError("Corrupt", `a frame of ${frame.length} bytes fails its checksum`)
   }
-  const format = frame[4]!
+  const format = formatOf(frame)
   if (format < frameFormat.whole || format > frameFormat.strippedZstd) {
     throw new JournalError("UnknownFormat", `frame format ${format} is not known`)
   }
   const entries = frame.readUInt32LE(12)
   const firstSeq = Number(frame.readBigInt64LE(16))
   return {
-    format,
     kind: frame[5]!,
     chunks: frame.readUInt16LE(6),
     epoch: frame.readUInt32LE(8),
@@ -293,7 +292,7 @@ export const readFrame = (frame: Buffer, visitor: FrameVisitor, head: FrameHead 
 
 /** Origins and entries, and what follows them. Throws `JournalError` for a stripped frame that does not decompress. */
 export const openBody = (frame: Buffer, head: FrameHead): ByteReader => {
-  if (head.format !== frameFormat.strippedZstd) return new ByteReader(frame, headerBytes)
+  if (formatOf(frame) !== frameFormat.strippedZstd) return new ByteReader(frame, headerBytes)
   const bodyBytes = frame.readUInt32LE(32)
   try {
     const body = zstdDecompressSync(frame.subarray(headerBytes), { maxOutputLength: Math.max(1, bodyBytes) })
@@ -320,7 +319,7 @@ const readEntries = (frame: Buffer, head: FrameHead, visitor: FrameVisitor): voi
         : { seq: distance === 0 ? undefined : seq - distance, origin: origin === 0 ? undefined : origins[origin - 1] }
     if (type === entryType.records) {
       const ref = readRef(reader)
-      visitor.records?.(seq, placed(ref, head, smallStart), cause)
+      visitor.records?.(seq, placed(ref, frame, head, smallStart), cause)
     } else if (type === entryType.event) {
       const actor = reader.text()
       const version = reader.varint()

@@ -2,7 +2,7 @@ import { crc32c } from "@node-rs/crc32"
 import { constants, zstdCompressSync } from "node:zlib"
 import { readRef, writeRef } from "./batchRef.ts"
 import { ByteReader, ByteWriter, TornBytes } from "./Bytes.ts"
-import { entryType, frameFormat, hashBytes, headerBytes, openBody, readFrameHead } from "./Frame.ts"
+import { entryType, formatOf, frameFormat, hashBytes, headerBytes, openBody, readFrameHead } from "./Frame.ts"
 import { JournalError } from "./Journal.ts"
 
 const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
@@ -46,7 +46,7 @@ const stripEntries = (frame: Buffer, reader: ByteReader, entries: number, out: B
  */
 export const stripFrame = (frame: Buffer, scratch: ByteWriter): Buffer => {
   const head = readFrameHead(frame)
-  if (head.format !== frameFormat.whole) return Buffer.from(frame)
+  if (formatOf(frame) !== frameFormat.whole) return Buffer.from(frame)
   scratch.reset()
   try {
     const reader = openBody(frame, head)

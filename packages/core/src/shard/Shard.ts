@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import { partitionId } from "../actor/LogEvents.ts"
+import { readFrameHead } from "../journal/Frame.ts"
 import type { AppendFailure, Seq } from "../journal/Journal.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
@@ -452,18 +453,30 @@ export class Shard {
   }
 
   /**
-   * Gives up the oldest segments for as long as no reader can reach their records and the newest complete snapshot
-   * begins behind them; tells how many. Rejects with what the file system says.
+   * Gives up the oldest segments for as long as no reader can reach their records, the newest complete snapshot begins
+   * behind them, and they are not kept for their events' sake; tells how many. Rejects with what the file system says.
    */
-  async dropExpiredSegments(): Promise<number> {
-    const { journal } = this.#options
+  async dropExpiredSegments(isHistory: (expired: ExpiredSegments) => boolean = () => false): Promise<number> {
+    const { journal, clock } = this.#options
     for (let dropped = 0; ; dropped++) {
-      const [oldest, next] = journal.segments()
+      const segments = journal.segments()
       const neededSeq = Math.min(this.logs.oldestNeededSeq(), this.#snapshots.sealedFromSeq)
-      if (this.#poisoned || next === undefined || oldest!.nextSeq > neededSeq) return dropped
+      const expired = segments.slice(0, -1).filter(({ nextSeq }) => nextSeq <= neededSeq)
+      if (this.#poisoned || expired.length === 0) return dropped
+      const behind = journal.frame(segments[1]!.firstSeq)
+      const endedAtMs = behind === undefined ? clock.nowMs() : readFrameHead(behind).timeMs
+      const bytes = expired.reduce((sum, segment) => sum + segment.bytes, 0)
+      if (isHistory({ bytes, endedAtMs })) return dropped
       await journal.dropOldest()
     }
   }
+}
+
+/** Segments that only a look into the past would read. */
+export interface ExpiredSegments {
+  readonly bytes: number
+  /** No event of the oldest one is younger; Unix milliseconds. */
+  readonly endedAtMs: number
 }
 
 type Reply = NonNullable<Ask["reply"]>

@@ -96,7 +96,6 @@ describe("a frame", () => {
   it("is read from these bytes", () => {
     const frame = Buffer.from(goldenHex, "hex")
     expect(readFrameHead(frame)).toEqual({
-      format: 1,
       kind: 0,
       chunks: 0,
       epoch: 7,

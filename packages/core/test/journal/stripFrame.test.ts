@@ -1,6 +1,6 @@
 import { ByteWriter } from "@logbrook/core/journal/Bytes"
 import { crc32c } from "@node-rs/crc32"
-import { FrameBuilder, frameFormat, readFrame, readFrameHead } from "@logbrook/core/journal/Frame"
+import { formatOf, FrameBuilder, frameFormat, readFrame } from "@logbrook/core/journal/Frame"
 import { stripFrame } from "@logbrook/core/journal/stripFrame"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
@@ -60,7 +60,7 @@ describe("a stripped frame", () => {
         const stripped = stripFrame(frame, new ByteWriter())
         expect(seen(stripped)).toEqual(seen(frame))
         expect(stripped.length).toBeLessThanOrEqual(frame.length)
-        expect(readFrameHead(stripped).format).toBeGreaterThan(frameFormat.whole)
+        expect(formatOf(stripped)).toBeGreaterThan(frameFormat.whole)
         readFrame(stripped, { records: (_seq, { place }) => expect(place).toBe("run") })
         // Once more changes nothing.
         expect(stripFrame(stripped, new ByteWriter()).equals(stripped)).toBe(true)
@@ -77,7 +77,7 @@ describe("a stripped frame", () => {
       isIdempotent: false
     }))
     const stripped = stripFrame(build(records.map((each) => ({ ...each, _tag: "records" as const }))), new ByteWriter())
-    expect(readFrameHead(stripped).format).toBe(frameFormat.strippedZstd)
+    expect(formatOf(stripped)).toBe(frameFormat.strippedZstd)
     const corrupt = expect.objectContaining({ reason: "Corrupt" })
     const turned = Buffer.from(stripped)
     turned[60]! ^= 1

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { noHeaders } from "@logbrook/core/Record"
+import { readFrameHead } from "@logbrook/core/journal/Frame"
 import { Run } from "@logbrook/core/shard/Intake"
+import type { ExpiredSegments } from "@logbrook/core/shard/Shard"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
 
@@ -528,6 +530,34 @@ describe("a shard's snapshots", () => {
     harness.run()
     expect(await shard.dropExpiredSegments()).toBeGreaterThan(0)
     expect(shard.logs.read(shard.logs.log(7), 0, 1000)).toEqual([])
+  })
+
+  it("let expired segments stay for as long as they are history", async () => {
+    const harness = new ShardHarness({ segmentBytes: 2000 }).start()
+    for (let i = 0; i < 100; i++) {
+      harness.tell("counter/1", { _tag: "Note", bytes: Buffer.alloc(100, i) })
+      harness.run()
+      harness.clock.advance(1000)
+    }
+    const { journal, shard, clock } = harness
+    const asked: Array<ExpiredSegments> = []
+    const keptAll = await shard.dropExpiredSegments((expired) => asked.push(expired) > 0)
+    expect({ keptAll, asked: asked.length }).toEqual({ keptAll: 0, asked: 1 })
+    const [first, second] = journal.segments()
+    expect(asked[0]!.bytes).toBeGreaterThan(first!.bytes + second!.bytes)
+    const behind = readFrameHead(journal.frame(second!.firstSeq)!)
+    expect(asked[0]!.endedAtMs).toBe(behind.timeMs)
+    const historyMs = 40_000
+    const dropped = await shard.dropExpiredSegments(({ endedAtMs }) => clock.nowMs() - endedAtMs < historyMs)
+    expect(dropped).toBeGreaterThan(0)
+    const ends = journal.segments().slice(1)
+    expect(readFrameHead(journal.frame(ends[0]!.firstSeq)!).timeMs).toBeGreaterThan(clock.nowMs() - historyMs)
+    const before = journal.segments().length
+    let bytes = Infinity
+    const more = await shard.dropExpiredSegments((expired) => (bytes = expired.bytes) <= 4000)
+    expect(more).toBeGreaterThan(0)
+    expect(bytes).toBeLessThanOrEqual(4000)
+    expect(journal.segments()).toHaveLength(before - more)
   })
 
   it("are given up when an actor cannot be saved", () => {

@@ -18,7 +18,14 @@ export interface Config {
   /** `advertised`: what Kafka clients are told to connect to; null: where they have connected. */
   readonly kafka: { readonly port: number; readonly advertised: HostPort | null }
   readonly http: { readonly port: number }
-  readonly journal: { readonly segmentBytes: number; readonly pacingMs: number; readonly settle: boolean }
+  /** `history`: events that no stream needs any more are kept this long, and no more than this of them. */
+  readonly journal: {
+    readonly segmentBytes: number
+    readonly pacingMs: number
+    readonly settle: boolean
+    readonly historyMs: number
+    readonly historyBytes: number
+  }
   /** Whole: `listenHost`, `segmentBytesMax` and `commitPacingMs` are `host` and the journal's settings. */
   readonly limits: Limits
   readonly log: { readonly level: LogLevel }

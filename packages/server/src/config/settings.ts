@@ -153,6 +153,18 @@ export const settings: ReadonlyArray<Setting> = [
     "Rewrite closed files once, in a process beside the server: each partition's records together, compressed."
   ),
   setting(
+    "journal.historyMs",
+    duration(0),
+    7 * 24 * 60 * 60 * 1000,
+    "How long events are kept for looking into the past, whatever the streams' retention; less when the disk is nearly full."
+  ),
+  setting(
+    "journal.historyBytes",
+    size(0),
+    16 * 1024 * 1024 * 1024,
+    "How much of the disk segments may take that are kept for looking into the past only."
+  ),
+  setting(
     "log.level",
     oneOf("debug", "info", "warn", "error", "silent"),
     "info",

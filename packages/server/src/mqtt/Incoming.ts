@@ -1,4 +1,5 @@
 import * as Exit from "effect/Exit"
+import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { encodeAck } from "@logbrook/protocols/mqtt/encode"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
@@ -8,6 +9,7 @@ import type { Placed } from "../streams/PublishRoutes.ts"
 import { publicationOf } from "./Message.ts"
 import type { MqttConnection } from "./MqttConnection.ts"
 import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal } from "./Publisher.ts"
+import { sessionActor } from "./SessionDirectory.ts"
 
 /** In a token beside the packet id: nobody has the message, and MQTT 5 says so. */
 const noReceiversBit = 1 << 16
@@ -174,8 +176,16 @@ export class Incoming implements AckReceiver, Answered {
   /** Journaled in the turn of the message itself [MQTT-4.3.3-10]. */
   #remember(packetId: number, pending: PendingPublication): void {
     this.#unreleased.add(packetId)
-    const { id } = this.#connection
-    this.#connection.ask("PUBLISH", { _tag: "ReceiveQos2", connectionId: id, packetId }, pending.hasFailed)
+    const { id: connectionId, clientId, mqtt } = this.#connection
+    const received: SessionCommand = { _tag: "ReceiveQos2", connectionId, packetId }
+    const released: SessionCommand = { _tag: "ReleaseQos2", connectionId, packetId }
+    mqtt.broker.shard.offer({
+      to: sessionActor(clientId),
+      // What a partition has refused must not be taken for a duplicate when it comes again after a crash.
+      late: () => (pending.placed.some(({ run }) => run.refusal !== undefined) ? released : received),
+      cause: { origin: this.#connection.origin("PUBLISH") },
+      reply: pending.hasFailed
+    })
   }
 
   #forget(packetId: number): void {

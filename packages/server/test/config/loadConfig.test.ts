@@ -70,7 +70,7 @@ describe("loadConfig", () => {
         yaml: "journal: { pacingMs: 7 }\nlimits: { mqttPacketBytesMax: 64KiB, diskReserveRatioMin: 0.1, streamAutoCreation: true }"
       })
     )
-    expect(config.journal).toEqual({ segmentBytes: 1_572_864, pacingMs: 7, settle: true })
+    expect(config.journal).toMatchObject({ segmentBytes: 1_572_864, pacingMs: 7, settle: true, historyMs: 604_800_000 })
     expect(config.limits).toMatchObject({
       sessionExpiryMsMax: 172_800_000,
       mqttPacketBytesMax: 65_536,

@@ -1,0 +1,277 @@
+import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { CatalogState } from "@logbrook/actors/catalog/Catalog"
+import type { GroupState } from "@logbrook/actors/group/groupState"
+import type { PartitionState } from "@logbrook/actors/partition/Partition"
+import type { SessionState } from "@logbrook/actors/session/sessionState"
+import type { AnyDefinition, Decision, Signal } from "@logbrook/core/actor/Definition"
+import * as Exit from "effect/Exit"
+import { inActor, type PlantedFault } from "./Hooks.ts"
+
+interface Tagged {
+  readonly _tag: string
+  readonly [field: string]: unknown
+}
+
+type AnyDecision = Decision<unknown, Tagged, Tagged, unknown>
+/** Another decision for what the right one says. */
+const deciding = (
+  own: AnyDefinition,
+  patch: (decision: AnyDecision, command: Tagged, state: never) => AnyDecision
+): Partial<AnyDefinition> => ({
+  decide: (state: unknown, command: Tagged, nowMs: number) =>
+    patch(own.decide(state, command, nowMs) as AnyDecision, command, state as never)
+})
+
+/** Another command than the one that came. */
+const asking = (own: AnyDefinition, patch: (command: Tagged, state: never) => Tagged): Partial<AnyDefinition> => ({
+  decide: (state: unknown, command: Tagged, nowMs: number) =>
+    own.decide(state, patch(command, state as never), nowMs) as AnyDecision
+})
+
+const withoutEvents = (decision: AnyDecision, ...tags: ReadonlyArray<string>): AnyDecision => ({
+  ...decision,
+  events: decision.events.filter(({ _tag }) => !tags.includes(_tag))
+})
+
+const withoutSignals = (decision: AnyDecision, isGone: (signal: Signal<unknown>) => boolean): AnyDecision => ({
+  ...decision,
+  signals: decision.signals.filter((signal) => !isGone(signal))
+})
+
+const changed = (decision: AnyDecision, tag: string, change: (event: Tagged) => object): AnyDecision => ({
+  ...decision,
+  events: decision.events.map((event) => (event._tag === tag ? { ...event, ...change(event) } : event))
+})
+
+const replied = (decision: AnyDecision, tag: string, change: (reply: Tagged) => object): AnyDecision => {
+  const { reply } = decision
+  if (reply === undefined || !Exit.isSuccess(reply) || reply.value._tag !== tag) return decision
+  return { ...decision, reply: Exit.succeed({ ...reply.value, ...change(reply.value) }) }
+}
+
+const isNotice = (signal: Signal<unknown>, tag: string): boolean =>
+  signal._tag === "Notify" && signal.notice._tag === tag
+
+/** Every reply that a decision releases, its own too. */
+const released = (decision: AnyDecision, tag: string, change: (reply: Tagged) => object): AnyDecision => ({
+  ...replied(decision, tag, change),
+  signals: decision.signals.map((signal) => {
+    if (signal._tag !== "Release" || !Exit.isSuccess(signal.exit)) return signal
+    const value = signal.exit.value as Tagged
+    return value._tag === tag ? { ...signal, exit: Exit.succeed({ ...value, ...change(value) }) } : signal
+  })
+})
+
+const partitionFaults: ReadonlyArray<PlantedFault> = [
+  inActor("an idempotent producer's batch is never a duplicate", "partition", (own) =>
+    asking(own, (command) => (command._tag === "AppendBatch" ? { ...command, producerId: -1 } : command))
+  ),
+  inActor("the window of idempotence is one batch", "partition", (own) => ({
+    decide: (state: PartitionState, command: unknown, nowMs: number) => {
+      const producers = new Map(
+        Array.from(state.producers, ([id, { epoch, batches }]) => [id, { epoch, batches: batches.slice(-1) }])
+      )
+      return own.decide({ ...state, producers }, command, nowMs)
+    }
+  })),
+  inActor("producers are forgotten at a restart", "partition", (own) => ({
+    load: (id, saved) => ({ ...(own.load(id, saved) as PartitionState), producers: new Map() })
+  })),
+  inActor("an offset goes back", "partition", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "RecordsAppended", ({ baseOffset }) => {
+        const offset = baseOffset as number
+        return { baseOffset: offset > 5 ? offset - 1 : offset }
+      })
+    )
+  ),
+  inActor("an offset is passed over", "partition", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "RecordsAppended", ({ baseOffset }) => {
+        const offset = baseOffset as number
+        return { baseOffset: offset === 7 ? 8 : offset }
+      })
+    )
+  ),
+  inActor("the offset that is acknowledged is the next one", "partition", (own) =>
+    deciding(own, (decision) => {
+      const { reply } = decision
+      if (reply === undefined || !Exit.isSuccess(reply)) return decision
+      const { baseOffset } = reply.value
+      if (typeof baseOffset !== "number") return decision
+      return { ...decision, reply: Exit.succeed({ ...reply.value, baseOffset: baseOffset + 1 }) }
+    })
+  ),
+  inActor("retention moves past the high watermark", "partition", (own) =>
+    deciding(own, (decision, _command, { nextOffset }: PartitionState) =>
+      changed(decision, "LogStartMoved", () => ({ offset: nextOffset + 3 }))
+    )
+  ),
+  inActor("retention goes back", "partition", (own) =>
+    deciding(own, (decision, _command, { logStartOffset }: PartitionState) =>
+      changed(decision, "LogStartMoved", ({ offset }) => ({ offset: logStartOffset > 0 ? logStartOffset - 1 : offset }))
+    )
+  ),
+  inActor("a deleted log stays", "partition", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "LogDeleted"))
+  ),
+  inActor("a state that no event tells of", "partition", (own) => ({
+    decide: (state: PartitionState, command: unknown, nowMs: number) => {
+      const mutable = state as { maxTimestampMs: number }
+      if (state.nextOffset === 9) mutable.maxTimestampMs = nowMs + 7
+      return own.decide(state, command, nowMs)
+    }
+  }))
+]
+
+const catalogFaults: ReadonlyArray<PlantedFault> = [
+  inActor("a log id is used again", "catalog", (own) => ({
+    evolve: (state: CatalogState, event: CatalogEvent) => {
+      const next = own.evolve(state, event) as CatalogState
+      return event._tag === "StreamDeleted" ? { ...next, nextLogId: Math.min(...event.logIds) } : next
+    }
+  })),
+  inActor("a block of producer ids is given twice", "catalog", (own) =>
+    deciding(own, (decision) => replied(decision, "ProducerIds", () => ({ first: 1 })))
+  )
+]
+
+const membersOf = (state: GroupState) => state.machine.context.members
+
+const groupFaults: ReadonlyArray<PlantedFault> = [
+  inActor("a stale generation's commit is accepted", "group", (own) =>
+    asking(own, (command, state: GroupState) =>
+      command._tag === "CommitOffsets" && membersOf(state).has(command["memberId"] as string)
+        ? { ...command, generation: state.machine.context.generation }
+        : command
+    )
+  ),
+  inActor("a commit is accepted from a member that is gone", "group", (own) =>
+    asking(own, (command, state: GroupState) => {
+      const first = [...membersOf(state).values()][0]
+      const isMember = membersOf(state).has(command["memberId"] as string)
+      if (command._tag !== "CommitOffsets" || isMember || first === undefined) return command
+      const { memberId, groupInstanceId } = first
+      return { ...command, memberId, groupInstanceId, generation: state.machine.context.generation }
+    })
+  ),
+  inActor("commits are acknowledged and not kept", "group", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "OffsetsCommitted"))
+  ),
+  inActor("committed offsets go back", "group", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "OffsetsCommitted", ({ offsets }) => ({
+        offsets: (offsets as ReadonlyArray<{ offset: number }>).map((each) => ({
+          ...each,
+          offset: each.offset % 7 === 3 ? 0 : each.offset
+        }))
+      }))
+    )
+  ),
+  inActor("offsets are not told", "group", (own) =>
+    deciding(own, (decision) =>
+      replied(decision, "OffsetsFetched", ({ offsets }) => ({
+        offsets: (offsets as ReadonlyArray<object>).map((each) => ({ ...each, offset: -1 }))
+      }))
+    )
+  ),
+  inActor("every member takes itself for the leader", "group", (own) =>
+    deciding(own, (decision) => released(decision, "Joined", ({ memberId }) => ({ leader: memberId })))
+  ),
+  inActor("a member is given another's partitions", "group", (own) =>
+    deciding(own, (decision, _command, state: GroupState) =>
+      released(decision, "Synced", () => ({ assignment: [...membersOf(state).values()][0]?.assignment }))
+    )
+  ),
+  inActor("an assignment goes to members that have left", "group", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "AssignmentStored", ({ assignments }) => ({
+        assignments: [...(assignments as ReadonlyArray<object>), { memberId: "gone", assignment: new Uint8Array(0) }]
+      }))
+    )
+  ),
+  inActor("the generation stays the same", "group", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "RebalanceCompleted", ({ generation }) => ({
+        generation: Math.max(1, (generation as number) - 1)
+      }))
+    )
+  ),
+  inActor("parked replies are lost", "group", (own) =>
+    deciding(own, (decision) => withoutSignals(decision, ({ _tag }) => _tag === "Release"))
+  ),
+  inActor("deadlines are not armed again after a restart", "group", (own) => ({ ...own, resume: () => [] })),
+  inActor("the deadline of a rebalance is lost", "group", (own) =>
+    deciding(own, (decision) =>
+      withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "rebalance")
+    )
+  )
+]
+
+const sessionFaults: ReadonlyArray<PlantedFault> = [
+  inActor("the packet ids of QoS 2 are not kept", "session", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "Qos2Received"))
+  ),
+  inActor("the packet ids of QoS 2 are forgotten at a restart", "session", (own) => ({
+    load: (id, saved) => ({ ...(own.load(id, saved) as SessionState), unreleasedQos2: new Set() })
+  })),
+  inActor("PUBREL frees nothing", "session", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "Qos2Released"))
+  ),
+  inActor("PUBREC is not kept", "session", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "MessagesReceived"))
+  ),
+  inActor("what was sent is not sent again", "session", (own) =>
+    deciding(own, (decision) =>
+      replied(decision, "SessionOpened", ({ queue }) => ({
+        queue: (queue as ReadonlyArray<{ phase: string }>).filter(({ phase }) => phase === "queued")
+      }))
+    )
+  ),
+  inActor("PUBACK leaves the message in the queue", "session", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "MessagesAcked"))
+  ),
+  inActor("a message is not queued while its client is away", "session", (own) =>
+    deciding(own, (decision, command, { life }: SessionState) =>
+      command._tag === "Enqueue" && life.connectionId === null ? withoutEvents(decision, "MessagesQueued") : decision
+    )
+  ),
+  inActor("a will is lost at a takeover", "session", (own) =>
+    deciding(own, (decision, command) =>
+      command._tag === "Connect" ? withoutSignals(decision, (signal) => isNotice(signal, "PublishWill")) : decision
+    )
+  ),
+  inActor("a will is lost when the server was killed", "session", (own) =>
+    deciding(own, (decision, command) =>
+      command._tag === "LoseConnection"
+        ? withoutSignals(decision, (signal) => isNotice(signal, "PublishWill"))
+        : decision
+    )
+  ),
+  inActor("a will is published after an orderly end", "session", (own) =>
+    asking(own, (command) => (command._tag === "Disconnect" ? { ...command, publishWill: true } : command))
+  ),
+  inActor("a session ends with its connection", "session", (own) =>
+    asking(own, (command) => (command._tag === "Connect" ? { ...command, sessionExpiryMs: 0 } : command))
+  ),
+  inActor("Session Present is not told", "session", (own) =>
+    deciding(own, (decision) => replied(decision, "SessionOpened", () => ({ sessionPresent: false })))
+  ),
+  inActor("subscriptions are forgotten at a restart", "session", (own) => ({
+    load: (id, saved) => ({ ...(own.load(id, saved) as SessionState), subscriptions: new Map() })
+  })),
+  inActor("the queue has no limit", "session", (own) => ({
+    decide: (state: SessionState, command: Tagged, nowMs: number) => {
+      const queue = command._tag === "Enqueue" ? new Map() : state.queue
+      return own.decide({ ...state, queue }, command, nowMs)
+    }
+  }))
+]
+
+/** In what the actors decide and keep. */
+export const actorFaults: ReadonlyArray<PlantedFault> = [
+  ...partitionFaults,
+  ...catalogFaults,
+  ...groupFaults,
+  ...sessionFaults
+]

@@ -1,0 +1,97 @@
+import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { RecordsBuilder } from "@logbrook/core/Record"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { LogStore } from "@logbrook/core/storage/LogStore"
+import { Tail } from "@logbrook/core/storage/Tail"
+import { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
+import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
+import { Outgoing } from "@logbrook/server/mqtt/Outgoing"
+import { Publisher } from "@logbrook/server/mqtt/Publisher"
+import type { PendingPublication } from "@logbrook/server/mqtt/Publisher"
+import type { Commit } from "@logbrook/core/journal/Journal"
+import type { AckReceiver, Ask } from "@logbrook/core/shard/Intake"
+import * as Exit from "effect/Exit"
+import { inMethod, type PlantedFault } from "./Hooks.ts"
+
+type Reply = (exit: Exit.Exit<unknown, unknown>) => void
+
+/** In the runtime and the protocol shells. */
+export const shellFaults: ReadonlyArray<PlantedFault> = [
+  inMethod("a long poll is not woken", LogStore.prototype, "wake", () => () => undefined),
+  inMethod("a message is delivered before it is durable", Publisher.prototype, "wait", (original) => {
+    return (self: Publisher, pending: PendingPublication, isJournaled: boolean) => {
+      if (pending.message !== undefined) self.settled(pending)
+      else original(self, pending, isJournaled)
+    }
+  }),
+  inMethod("acknowledgements do not wait for the commit", Shard.prototype, "ack", () => {
+    return (_self: Shard, receiver: AckReceiver, token: number, _run: undefined, index: number) => {
+      queueMicrotask(() => receiver.acked(token, undefined, index))
+    }
+  }),
+  inMethod("every fifth acknowledgement overtakes", Shard.prototype, "ack", (original) => {
+    let count = 0
+    return (self: Shard, receiver: AckReceiver, token: number, run: never, index: number) => {
+      const isLate = ++count % 5 === 0
+      const late: AckReceiver = {
+        acked: (...args) => original(self, { acked: () => receiver.acked(...args) }, 0, undefined, 0)
+      }
+      original(self, isLate ? late : receiver, token, run, index)
+    }
+  }),
+  inMethod("an acknowledgement is lost", Shard.prototype, "ack", (original) => {
+    let count = 0
+    return (self: Shard, ...args: ReadonlyArray<never>) => (++count % 30 === 0 ? undefined : original(self, ...args))
+  }),
+  inMethod("replies of one turn come in the wrong order", Shard.prototype, "offer", (original) => {
+    let held: (() => void) | undefined
+    return (self: Shard, ask: Ask) => {
+      const { reply } = ask
+      if (reply === undefined || !ask.to.startsWith("partition/")) return original(self, ask)
+      const swapped: Ask["reply"] = (exit) => {
+        const before = held
+        held = before === undefined ? () => reply(exit) : undefined
+        if (before === undefined) return
+        reply(exit)
+        before()
+      }
+      return original(self, { ...ask, reply: swapped })
+    }
+  }),
+  inMethod("a command is lost when the shard is full", Shard.prototype, "offer", (original) => {
+    return (self: Shard, ask: Ask) => (self.hasRoom ? original(self, ask) : false)
+  }),
+  inMethod("who waits for room is forgotten", Shard.prototype, "whenRoom", () => () => undefined),
+  inMethod("PUBREL is answered and not kept", MqttBroker.prototype, "offerToSession", (original) => {
+    return (self: MqttBroker, clientId: string, command: SessionCommand, origin: string, reply: Reply) => {
+      if (command._tag !== "ReleaseQos2") original(self, clientId, command, origin, reply)
+      else queueMicrotask(() => reply(Exit.void))
+    }
+  }),
+  inMethod("bytes that were written are used again", MqttConnection.prototype, "pushOut", (original) => {
+    let last: Uint8Array | undefined
+    return (self: MqttConnection, bytes: Uint8Array) => {
+      last?.fill(0)
+      last = bytes
+      original(self, bytes)
+    }
+  }),
+  inMethod("recent commits are given under another's seq", Tail.prototype, "get", (original) => {
+    return (self: Tail, seq: number) => {
+      const found = original(self, seq) as Commit | undefined
+      return found === undefined ? undefined : (original(self, seq - 1) ?? found)
+    }
+  }),
+  inMethod("runs are merged at wrong offsets", RecordsBuilder.prototype, "appendRun", (original) => {
+    return (self: RecordsBuilder, bytes: Uint8Array, count: number, offsetDelta: number, timestampDelta: number) =>
+      original(self, bytes, count, offsetDelta + (offsetDelta > 0 ? 1 : 0), timestampDelta)
+  }),
+  inMethod("a PUBACK of the client is not kept", Outgoing.prototype, "flush", () => () => undefined),
+  inMethod("a takeover leaves the old connection open", MqttConnection.prototype, "takenOver", () => () => undefined),
+  inMethod("what is delivered live is delivered twice", MqttBroker.prototype, "deliver", (original) => {
+    return (self: MqttBroker, ...args: ReadonlyArray<never>) => {
+      original(self, ...args)
+      original(self, ...args)
+    }
+  })
+]

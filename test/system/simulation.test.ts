@@ -1,0 +1,36 @@
+import { execFile } from "node:child_process"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { describe, expect, it } from "vitest"
+
+const run = promisify(execFile)
+
+/** The last line of the simulation, in a process of its own. Rejects if an invariant did not hold. */
+const simulate = async (...args: ReadonlyArray<string>): Promise<string> => {
+  const out = mkdtempSync(join(tmpdir(), "logbrook-simulation-"))
+  const command = ["--conditions=source", "test/simulation/main.ts", "--out", out, ...args]
+  const { stdout } = await run(process.execPath, command, { maxBuffer: 64 * 1024 * 1024 })
+  return stdout.trimEnd().split("\n").at(-1)!
+}
+
+/** Each found a fault of the product once, see docs/reliability.md. */
+const seedsThatFound = [5, 6, 26, 65, 97, 141, 478, 817, 2422]
+
+describe("the simulated server", () => {
+  it("keeps every invariant for thirty seeds, and does the same in another process", async () => {
+    const [one, other] = await Promise.all([simulate("--seeds", "30"), simulate("--seeds", "30")])
+    expect(one).toMatch(/^0 of 30 failed; hash [0-9a-f]{16}$/)
+    expect(other).toBe(one)
+  })
+
+  it.each(seedsThatFound)("keeps them for seed %i, which once it did not", async (seed) => {
+    expect(await simulate("--seed", String(seed))).toMatch(/^every invariant held; hash/)
+  })
+
+  it("is caught at what it must not do", async () => {
+    const last = await simulate("--faults", "--only", "before the commit is durable")
+    expect(last).toBe("1 of 1 planted faults caught")
+  })
+})
