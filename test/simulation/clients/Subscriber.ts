@@ -152,7 +152,8 @@ export class Subscriber implements Client {
   #count({ id, sender, mayRepeat, wasRepeated }: Publication, { qos, dup }: Delivery): void {
     const count = (this.#counts.get(id) ?? 0) + 1
     this.#counts.set(id, count)
-    if (qos === 2 && count > 1 && !mayRepeat) this.#world.violated(`${this.name} gets ${id} of QoS 2 twice`)
+    if (qos === 2 && count > 1 && !mayRepeat && !this.#world.mqtt.isPartlyRefused)
+      this.#world.violated(`${this.name} gets ${id} of QoS 2 twice`)
     // [MQTT-4.6.0-5]; what comes again may come behind what is newer.
     const key = `${sender} ${qos}`
     const newest = this.#newest.get(key) ?? -1
