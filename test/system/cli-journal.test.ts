@@ -27,7 +27,6 @@ const cli = (...words: ReadonlyArray<string>): Promise<Ran> =>
 const liveThrough = async (directory: string): Promise<void> => {
   const options = {
     directory,
-    readOnly: false,
     segmentBytes: 1e8,
     segmentRefsMax: defaultLimits.segmentIndexEntriesMax
   }
@@ -123,6 +122,14 @@ describe("logbrook journal, on a data directory", () => {
   ])("%j ends with %i %s, on stderr only", async (words, code, error) => {
     const ran = await cli(...words, "--data-dir", directory)
     expect(ran).toMatchObject({ code, out: "", err: expect.stringContaining(`error[${error}]: `) })
+  })
+
+  it("refuses what it would not do: follow a directory, more lines than there are in a page", async () => {
+    for (const options of [["--follow"], ["--lines", "1001"]]) {
+      const { code, err } = await logbrook("journal", "tail", "--data-dir", directory, ...options)
+      expect([options, code]).toEqual([options, 2])
+      expect(err).toContain("error[E_USAGE]")
+    }
   })
 
   it("says that a directory is none", async () => {

@@ -1,12 +1,16 @@
 import { readFrameHead } from "../journal/Frame.ts"
 import {
   JournalError,
+  type AppendFailure,
+  type Commit,
   type Journal,
   type SegmentInfo,
   type Seq,
   type Snapshot,
   type SnapshotPage
 } from "../journal/Journal.ts"
+import { SegmentFile } from "./SegmentFile.ts"
+import { listSegments } from "./segments.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
 export interface ChainLink {
@@ -17,11 +21,8 @@ export interface ChainLink {
   readonly bytes: number
 }
 
-/** Segments that were checked, as a journal that can be replayed. Its readers throw `PageDamage` where pages are damaged. */
-export class ReadOnlyChain implements Pick<
-  Journal,
-  "firstSeq" | "nextSeq" | "writtenSegmentSeq" | "scan" | "frame" | "chunk" | "batch" | "snapshot" | "segments"
-> {
+/** Segments as a journal that takes nothing. Its readers throw `JournalError` "Corrupt" where pages are damaged. */
+export class ReadOnlyChain implements Journal {
   readonly #links: ReadonlyArray<ChainLink>
 
   /** Throws `JournalError` "Io" if there are none. */
@@ -90,7 +91,52 @@ export class ReadOnlyChain implements Pick<
     return pages
   }
 
+  append(_commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
+    queueMicrotask(() => settle({ reason: "Unavailable", detail: "the journal is only read" }))
+  }
+
+  writePage(_fromSeq: Seq, _index: number, _page: SnapshotPage, settle: (ok: boolean) => void): void {
+    queueMicrotask(() => settle(false))
+  }
+
+  completeSnapshot(_fromSeq: Seq, _pages: number, settle: (ok: boolean) => void): void {
+    queueMicrotask(() => settle(false))
+  }
+
+  dropOldest(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async close(): Promise<void> {
+    for (const { source } of this.#links) await source.close()
+  }
+
   segments(): ReadonlyArray<SegmentInfo> {
     return this.#links.map(({ name, source, nextSeq, bytes }) => ({ name, firstSeq: source.firstSeq, nextSeq, bytes }))
+  }
+}
+
+/**
+ * A data directory's journal as it is now, beside a running server or without one: what comes later is not seen.
+ * Throws `JournalError`: "Io" where there is none, "Gap", "Corrupt", "UnknownFormat".
+ */
+export const openReadOnly = (directory: string): ReadOnlyChain => {
+  const links: Array<ChainLink> = []
+  try {
+    const { segments } = listSegments(directory)
+    for (const [i, { name, file, bytes }] of segments.entries()) {
+      // A server may start at any time.
+      const source = SegmentFile.open(file, i === segments.length - 1)
+      const before = links.at(-1)
+      links.push({ name, source, nextSeq: source.nextSeq, bytes })
+      if (before !== undefined && before.nextSeq !== source.firstSeq) {
+        throw new JournalError("Gap", `${name} begins at seq ${source.firstSeq}, expected ${before.nextSeq}`)
+      }
+    }
+    if (links.length === 0) throw new JournalError("Io", `${directory} holds no journal`)
+    return new ReadOnlyChain(links)
+  } catch (error) {
+    for (const { source } of links) void source.close()
+    throw error
   }
 }

@@ -17,7 +17,6 @@ import { acquireLock, releaseLock } from "./lock.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
-  readonly readOnly: boolean
   /** A segment is rolled once it holds this many bytes. */
   readonly segmentBytes: number
   /** A segment is rolled once it refers to this many record batches. */
@@ -59,11 +58,8 @@ export class LmdbJournal implements Journal {
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
-    let wasClosed = true
-    if (!options.readOnly) {
-      fs.mkdirSync(options.directory, { recursive: true })
-      wasClosed = acquireLock(options.directory)
-    }
+    fs.mkdirSync(options.directory, { recursive: true })
+    const wasClosed = acquireLock(options.directory)
     const chain: Array<Opened> = []
     try {
       // A damaged page may have ended the process before: the next start looks at all of them, and names it.
@@ -71,14 +67,11 @@ export class LmdbJournal implements Journal {
       const last = chain.at(-1)?.name
       const nextIndex = last === undefined ? 1 : Number(segmentPattern.exec(last)![1]) + 1
       const journal = new LmdbJournal(options, chain, nextIndex)
-      if (chain.length === 0) {
-        if (options.readOnly) throw new JournalError("Io", `${options.directory} holds no journal`)
-        journal.#addSegment(1)
-      }
+      if (chain.length === 0) journal.#addSegment(1)
       return journal
     } catch (error) {
       for (const { segment } of chain) void segment.close()
-      if (!options.readOnly) releaseLock(options.directory)
+      releaseLock(options.directory)
       throw error
     }
   }
@@ -289,7 +282,7 @@ export class LmdbJournal implements Journal {
       await promise
     }
     if (this.#poison === undefined) for (const { segment } of this.#chain) await segment.close()
-    if (!this.#options.readOnly) releaseLock(this.#options.directory)
+    releaseLock(this.#options.directory)
   }
 }
 
@@ -333,7 +326,7 @@ const syncDirectory = (directory: string): void => {
 const openSegment = (options: LmdbJournalOptions, name: string, everyPage: boolean): Opened => {
   const file = path.join(options.directory, name)
   throwIfDamaged(file, everyPage)
-  const segment = LmdbSegment.open(file, { mapBytes: mapBytes(options), readOnly: options.readOnly })
+  const segment = LmdbSegment.open(file, mapBytes(options))
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
   if (last !== undefined && segment.frame(segment.firstSeq) === undefined) {
     void segment.close()

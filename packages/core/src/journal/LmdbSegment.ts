@@ -43,11 +43,6 @@ export const segmentFormat = 2
 
 export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as const
 
-export interface SegmentOptions {
-  readonly mapBytes: number
-  readonly readOnly: boolean
-}
-
 /** Snapshot keys: (page index, from seq); the seal has the highest index. */
 export const sealIndex = 0xffff_ffff
 const pageHeadBytes = 12
@@ -98,7 +93,10 @@ interface Meta {
 
 type Table = Database<Buffer, never>
 
-/** One LMDB environment: a piece of the journal. */
+/**
+ * One LMDB environment: a piece of the journal. Only its writer's process may open it, `SegmentFile` reads it beside it:
+ * a second process that opens an environment takes its writer back, and acknowledged commits are lost.
+ */
 export class LmdbSegment {
   readonly path: string
   readonly firstSeq: Seq
@@ -108,12 +106,12 @@ export class LmdbSegment {
   readonly #batches: Table
   readonly #snapshots: Table
 
-  private constructor(path: string, root: RootDatabase<Buffer, string>, meta: Meta, readOnly: boolean) {
+  private constructor(path: string, root: RootDatabase<Buffer, string>, meta: Meta) {
     this.path = path
     this.#root = root
     this.firstSeq = meta.firstSeq
     const table = (name: string, wideFirst: boolean): Table =>
-      root.openDB(name, { encoding: "binary", keyEncoder: keyEncoder(wideFirst), readOnly } as never) as never
+      root.openDB(name, { encoding: "binary", keyEncoder: keyEncoder(wideFirst) } as never) as never
     this.#timeline = table("timeline", false)
     this.#chunks = table("chunks", true)
     this.#batches = table("batches", false)
@@ -125,9 +123,9 @@ export class LmdbSegment {
     const building = underConstruction(path)
     // What a crash while one was made has left there.
     for (const file of [building, `${building}-lock`]) fs.rmSync(file, { force: true })
-    const root = openRoot(building, { mapBytes, readOnly: false })
+    const root = openRoot(building, mapBytes)
     const meta: Meta = { format: segmentFormat, firstSeq }
-    const segment = new LmdbSegment(path, root, meta, false)
+    const segment = new LmdbSegment(path, root, meta)
     root.putSync("meta", Buffer.from(JSON.stringify(meta)))
     if (building !== path) {
       fs.renameSync(`${building}-lock`, `${path}-lock`)
@@ -137,8 +135,8 @@ export class LmdbSegment {
   }
 
   /** Throws `JournalError`: "Corrupt" for a file without format version, "UnknownFormat" for one with another. */
-  static open(path: string, options: SegmentOptions): LmdbSegment {
-    const root = openRoot(path, options)
+  static open(path: string, mapBytes: number): LmdbSegment {
+    const root = openRoot(path, mapBytes)
     const bytes = root.getBinary("meta")
     if (bytes === undefined) {
       void root.close()
@@ -152,7 +150,7 @@ export class LmdbSegment {
         `${path} has format ${meta?.format}; this version reads format ${segmentFormat}`
       )
     }
-    return new LmdbSegment(path, root, meta, options.readOnly)
+    return new LmdbSegment(path, root, meta)
   }
 
   /** True once the commit and all before it are on disk; false for one that LMDB refused. */
@@ -240,15 +238,14 @@ const readMeta = (bytes: Buffer): Meta | undefined => {
 }
 
 /** Throws `JournalError` "Corrupt" for a file that LMDB does not take for its own. */
-const openRoot = (path: string, options: SegmentOptions): RootDatabase<Buffer, string> => {
+const openRoot = (path: string, mapBytes: number): RootDatabase<Buffer, string> => {
   try {
     return open<Buffer, string>({
       path,
       encoding: "binary",
-      mapSize: options.mapBytes,
+      mapSize: mapBytes,
       maxDbs: 8,
       noSubdir: true,
-      readOnly: options.readOnly,
       // A meta page that a power cut tore is not trusted: LMDB falls back to the one before it.
       safeRestore: true
     } as never)
