@@ -126,9 +126,16 @@ describe("logbrook journal, on a data directory", () => {
 
   it("refuses what it would not do: follow a directory, more lines than there are in a page", async () => {
     for (const options of [["--follow"], ["--lines", "1001"]]) {
-      const { code, err } = await logbrook("journal", "tail", "--data-dir", directory, ...options)
-      expect([options, code]).toEqual([options, 2])
-      expect(err).toContain("error[E_USAGE]")
+      expect(await cli("journal", "tail", "--data-dir", directory, ...options)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("error[E_USAGE]")
+      })
+    }
+    for (const words of [["doctor"], ["backup", path.join(root, "copy")]]) {
+      expect(await cli(...words, "--data-dir", path.join(root, "none"))).toMatchObject({
+        code: 3,
+        err: expect.stringContaining("error[E_NO_DATA_DIR]")
+      })
     }
   })
 
