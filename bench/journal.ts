@@ -29,7 +29,6 @@ const withJournal = async (measure: (journal: Journal) => Promise<void>): Promis
   const { segmentBytesMax, segmentIndexEntriesMax } = defaultLimits
   const journal = LmdbJournal.open({
     directory,
-    readOnly: false,
     segmentBytes: segmentBytesMax,
     segmentRefsMax: segmentIndexEntriesMax
   })

@@ -53,8 +53,8 @@ const run = async (names: ReadonlyArray<string>): Promise<void> => {
     load,
     serverCpus: values["server-cpus"],
     clientCpus: values["client-cpus"],
-    rounds: count(values.rounds, quick ? 2 : 5),
-    sliceMs: count(values["slice-ms"], quick ? 1000 : 3000),
+    rounds: count(values.rounds, quick ? 1 : 5),
+    sliceMs: count(values["slice-ms"], quick ? 500 : 3000),
     isQuick: quick,
     progress: (line) => process.stderr.write(`${line}\n`)
   }

@@ -67,7 +67,7 @@ class Load {
     this.perCommit = perCommit
     this.#payload = payloads === "json" ? jsonOf : randomOf
     this.#offsets = Array.from({ length: partitions }, () => 0)
-    const options = { directory: this.directory, readOnly: false, segmentBytes, segmentRefsMax: 4_000_000 }
+    const options = { directory: this.directory, segmentBytes, segmentRefsMax: 4_000_000 }
     this.journal = LmdbJournal.open(options)
     this.logs = new LogStore(this.journal, 0, 64 * 1024)
   }

@@ -30,7 +30,7 @@ const measure = async ({ load, isQuick }: Bench, server: Logbrook, perSecond: nu
   const written = deviceWriteBytes(server.pid)
   const stored = server.storedBytes()
   const cpu = cpuMs(server.pid)
-  const { messages } = await load.call("runPaced", { ...options, durationMs: isQuick ? 4000 : 20_000 })
+  const { messages } = await load.call("runPaced", { ...options, durationMs: isQuick ? 3000 : 20_000 })
   return {
     perSecond,
     writtenPerPayloadByte: (deviceWriteBytes(server.pid) - written) / (messages * payloadBytes),

@@ -6,7 +6,7 @@ import type { Scenario } from "./Scenario.ts"
 
 /** V8 gives freed pages back to the system some seconds after a collection. */
 const settleMs = 10_000
-const quickSettleMs = 9000
+const quickSettleMs = 4000
 const collectable = ["--expose-gc", "--require", fileURLToPath(new URL("../servers/collect.cjs", import.meta.url))]
 
 /** Start-up from an empty directory, the idle server, and what a connection that says nothing costs. */

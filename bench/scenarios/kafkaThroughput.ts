@@ -102,7 +102,7 @@ const fetchMqtt = async (bench: Bench, server: Logbrook, passes: Passes): Promis
   await createStream(server, { name: "sensors", filters: ["sensors/+/data"], partitions: 16 })
   const shape = { connections: 200, payloadBytes: 100, messagesPerAck: 1, window: 50, refillAt: 1 }
   await bench.load.call("connect", { name: "fill", port: server.mqttPort, shape })
-  await bench.load.call("slice", { name: "fill", durationMs: bench.isQuick ? 1000 : 3000 })
+  await bench.load.call("slice", { name: "fill", durationMs: bench.isQuick ? 500 : 3000 })
   await bench.load.call("disconnect", { name: "fill" })
   const options = { port: server.kafkaPort, topic: "sensors", partitions: 16, connections: 2 }
   for (let round = -1; round < bench.rounds; round++) {
@@ -116,7 +116,7 @@ export const kafkaThroughput: Scenario = async (bench) => {
   const passes: Passes = new Map()
   const server = await startLogbrook(bench.serverCpus)
   try {
-    await produce(bench, server, bench.isQuick ? 100_000 : 300_000, passes)
+    await produce(bench, server, bench.isQuick ? 30_000 : 300_000, passes)
     await fetchProduced(bench, server, passes)
     await fetchMqtt(bench, server, passes)
   } finally {

@@ -15,8 +15,8 @@ export const latency: Scenario = async ({ load, serverCpus, isQuick }) => {
     const shape = { topic: stream, partitions, connections: 100, payloadBytes: 100, fetches: true }
     for (const perSecond of [1000, 10_000]) {
       const options = { mqttPort, kafkaPort, ...shape, perSecond }
-      await load.call("runPaced", { ...options, durationMs: 2000 })
-      const { latenciesMs } = await load.call("runPaced", { ...options, durationMs: isQuick ? 3000 : 10_000 })
+      await load.call("runPaced", { ...options, durationMs: isQuick ? 500 : 2000 })
+      const { latenciesMs } = await load.call("runPaced", { ...options, durationMs: isQuick ? 2000 : 10_000 })
       raw[perSecond] = { p50: quantile(latenciesMs, 0.5), p99: quantile(latenciesMs, 0.99), max: latenciesMs.at(-1)! }
     }
   } finally {

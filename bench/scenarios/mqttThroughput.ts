@@ -70,14 +70,16 @@ const checkStored = async ({ load }: Bench, kafkaPort: number, acknowledged: num
   if (stored !== acknowledged) throw new Error(`${acknowledged} messages were acknowledged, ${stored} are stored`)
 }
 
-const startAll = async (
-  cpus: string
-): Promise<{ own: Awaited<ReturnType<typeof startLogbrook>>; all: Array<Server> }> => {
+const startAll = async ({
+  serverCpus: cpus,
+  isQuick
+}: Bench): Promise<{ own: Awaited<ReturnType<typeof startLogbrook>>; all: Array<Server> }> => {
   const own = await startLogbrook(cpus)
   await createStream(own, { name: stream, filters: ["sensors/+/data"], partitions })
   const peers: Array<Server> = [await startAedes(cpus)]
   if ((await mosquittoVersion()) !== undefined) {
-    peers.push(await startMosquitto(cpus, false), await startMosquitto(cpus, true))
+    peers.push(await startMosquitto(cpus, false))
+    if (!isQuick) peers.push(await startMosquitto(cpus, true))
   }
   return { own, all: [own, ...peers] }
 }
@@ -87,7 +89,7 @@ export const mqttThroughput =
   (scenario: string, { shape, mosquitto, aedes }: { shape: LoadShape; mosquitto: number; aedes: number }): Scenario =>
   async (bench): Promise<Outcome> => {
     const bounds = new Map(Object.entries({ mosquitto, aedes }))
-    const { own, all } = await startAll(bench.serverCpus)
+    const { own, all } = await startAll(bench)
     const samples = new Map<string, Array<Sample>>(all.map(({ name }) => [name, []]))
     let acknowledged = 0
     try {

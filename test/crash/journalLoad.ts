@@ -25,8 +25,8 @@ export const definitions = [ShardActor, makeCounter(), ToyPartition]
 
 const segmentBytes = 2_000_000
 
-export const openJournal = (directory: string, readOnly: boolean): LmdbJournal =>
-  LmdbJournal.open({ directory, readOnly, segmentBytes, segmentRefsMax: 1e6 })
+export const openJournal = (directory: string): LmdbJournal =>
+  LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: 1e6 })
 
 export const limits: Limits = { ...defaultLimits, commitPacingMs: 0, snapshotPageBytesMax: 500, tailBytesMax: 100_000 }
 

@@ -20,7 +20,7 @@ const draw = (below: number): number => {
   return ((mixed ^ (mixed >>> 14)) >>> 0) % below
 }
 
-const shard = makeShard(openJournal(directory, false), say)
+const shard = makeShard(openJournal(directory), say)
 shard.recover()
 shard.start((defect) => say(`fault ${String(defect)}`))
 

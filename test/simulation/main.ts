@@ -23,7 +23,7 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     faults: { type: "boolean", default: false },
     only: { type: "string", default: "" },
-    out: { type: "string", default: "simulation-failures" }
+    out: { type: "string", default: "test/simulation/failures" }
   }
 })
 

@@ -8,13 +8,14 @@ import { backUp, type BackedUp } from "@logbrook/core/backup/Backup"
 import { readManifest } from "@logbrook/core/backup/Manifest"
 import { restore, type Restored, type Until } from "@logbrook/core/backup/Restore"
 import { diagnose } from "@logbrook/core/doctor/Doctor"
+import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { readFrameHead, type FrameHead } from "@logbrook/core/journal/Frame"
 import { Replay } from "@logbrook/core/shard/Replay"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ShardHarness } from "../../packages/server/test/tools/ShardHarness.ts"
-import { counters, definitions, openJournal } from "../crash/journalLoad.ts"
-import { liveOn, openSmall, readOnce } from "./doctorJournal.ts"
+import { counters, definitions } from "../crash/journalLoad.ts"
+import { liveOn, readOnce } from "./doctorJournal.ts"
 
 const writer = fileURLToPath(new URL("../crash/journalWriter.ts", import.meta.url))
 const bin = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
@@ -31,7 +32,7 @@ const restored = (backup: string, dataDir: string, until?: Until): Promise<Resto
   restore({ backup, dataDir, until, definitions, nowMs: Date.now, pause: () => undefined })
 
 const headsOf = (directory: string): ReadonlyArray<FrameHead> => {
-  const journal = openSmall(directory, true)
+  const journal = openReadOnly(directory)
   const heads: Array<FrameHead> = []
   journal.scan(1, (frame) => heads.push(readFrameHead(frame)) > 0)
   void journal.close()
@@ -181,7 +182,7 @@ describe("backups of a journal that is written", () => {
       last = manifest.nextSeq
       const copy = fresh()
       expect((await restored(target, copy)).diagnosis.isClean).toBe(true)
-      const journal = openJournal(copy, true)
+      const journal = openReadOnly(copy)
       const { states } = new Replay(definitions).run(journal)
       await journal.close()
       before.forEach((events, counter) => {
@@ -234,7 +235,7 @@ describe("logbrook backup, restore and doctor", () => {
   const target = fresh()
 
   beforeAll(async () => {
-    const options = { directory, readOnly: false, segmentBytes: 1e8, segmentRefsMax: 1e6 }
+    const options = { directory, segmentBytes: 1e8, segmentRefsMax: 1e6 }
     const journal = LmdbJournal.open(options)
     const harness = new ShardHarness(journal)
     await harness.createStream("sensors", ["sensors/#"], 4)

@@ -27,7 +27,6 @@ const cli = (...words: ReadonlyArray<string>): Promise<Ran> =>
 const liveThrough = async (directory: string): Promise<void> => {
   const options = {
     directory,
-    readOnly: false,
     segmentBytes: 1e8,
     segmentRefsMax: defaultLimits.segmentIndexEntriesMax
   }
@@ -123,6 +122,21 @@ describe("logbrook journal, on a data directory", () => {
   ])("%j ends with %i %s, on stderr only", async (words, code, error) => {
     const ran = await cli(...words, "--data-dir", directory)
     expect(ran).toMatchObject({ code, out: "", err: expect.stringContaining(`error[${error}]: `) })
+  })
+
+  it("refuses what it would not do: follow a directory, more lines than there are in a page", async () => {
+    for (const options of [["--follow"], ["--lines", "1001"]]) {
+      expect(await cli("journal", "tail", "--data-dir", directory, ...options)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("error[E_USAGE]")
+      })
+    }
+    for (const words of [["doctor"], ["backup", path.join(root, "copy")]]) {
+      expect(await cli(...words, "--data-dir", path.join(root, "none"))).toMatchObject({
+        code: 3,
+        err: expect.stringContaining("error[E_NO_DATA_DIR]")
+      })
+    }
   })
 
   it("says that a directory is none", async () => {

@@ -8,8 +8,8 @@ import { addend, counters, definitions, makeShard } from "../crash/journalLoad.t
 const segmentBytes = 60_000
 export const smallLogs = 9
 
-export const openSmall = (directory: string, readOnly = false): LmdbJournal =>
-  LmdbJournal.open({ directory, readOnly, segmentBytes, segmentRefsMax: 1e6 })
+export const openSmall = (directory: string): LmdbJournal =>
+  LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: 1e6 })
 
 const throwTrouble = (trouble: unknown): never => {
   throw trouble instanceof Error ? trouble : new Error(String(trouble))

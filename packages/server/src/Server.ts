@@ -80,7 +80,6 @@ const openJournal = (config: Config): Effect.Effect<LmdbJournal, never, Scope.Sc
     Effect.sync(() =>
       LmdbJournal.open({
         directory: config.dataDir,
-        readOnly: false,
         segmentBytes: config.limits.segmentBytesMax,
         segmentRefsMax: config.limits.segmentIndexEntriesMax
       })

@@ -88,6 +88,14 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
   }),
   inMethod("a PUBACK of the client is not kept", Outgoing.prototype, "flush", () => () => undefined),
   inMethod("a takeover leaves the old connection open", MqttConnection.prototype, "takenOver", () => () => undefined),
+  inMethod(
+    "an operator's kick leaves the connection open until it is durable",
+    MqttConnection.prototype,
+    "kicked",
+    () => {
+      return () => undefined
+    }
+  ),
   inMethod("what is delivered live is delivered twice", MqttBroker.prototype, "deliver", (original) => {
     return (self: MqttBroker, ...args: ReadonlyArray<never>) => {
       original(self, ...args)

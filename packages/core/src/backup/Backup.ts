@@ -5,7 +5,7 @@ import { Findings } from "../doctor/Finding.ts"
 import { PageDamage } from "../doctor/LmdbFile.ts"
 import { ReadOnlyChain } from "../doctor/ReadOnlyChain.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
-import { listSegments, openNewest, type SegmentName } from "../doctor/segments.ts"
+import { listSegments, type SegmentName } from "../doctor/segments.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { readFrameHead } from "../journal/Frame.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
@@ -126,7 +126,8 @@ class BackupRun {
     const newest = segments.at(-1)
     if (newest === undefined) throw new JournalError("Io", `${dataDir} holds no journal`)
     this.#bytesTotal = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-    const { source, nextSeq } = openNewest(newest, lockState(dataDir).state === "held")
+    const source = SegmentFile.open(newest.file, lockState(dataDir).state === "held")
+    const { nextSeq } = source
     const done: Array<BackedUpSegment> = []
     try {
       for (const segment of segments.slice(0, -1)) {
@@ -138,7 +139,7 @@ class BackupRun {
       }
       done.push(await this.#newest(newest, source, nextSeq))
     } finally {
-      await source.close()
+      source.close()
     }
     const manifest = this.#manifest(done)
     syncDirectory(target)

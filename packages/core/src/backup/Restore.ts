@@ -147,7 +147,7 @@ const restoreSegment = async (
   fs.rmSync(whole)
 }
 
-const journalOptions = { readOnly: false, segmentBytes: 1_000_000_000, segmentRefsMax: Infinity }
+const journalOptions = { segmentBytes: 1_000_000_000, segmentRefsMax: Infinity }
 
 /** Appends a commit with a hash of the shard's state, at an epoch of its own; the last time before it. */
 const raiseEpoch = async (directory: string, epoch: number, options: RestoreOptions): Promise<number> => {

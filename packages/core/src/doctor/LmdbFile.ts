@@ -1,8 +1,11 @@
 import * as fs from "node:fs"
+import { JournalError } from "../journal/Journal.ts"
 
 /**
  * An LMDB environment read without LMDB, page by page, every offset checked before it is followed: lmdb 3.5.6 maps the
- * file and ends the process with SIGSEGV or SIGBUS where a page is damaged. For files that nobody writes to.
+ * file and ends the process with SIGSEGV or SIGBUS where a page is damaged; and a second process that opens an environment,
+ * to read only, takes its writer back to the commit that it has seen: acknowledged commits are lost (`mdb_env_open2` sets
+ * the shared `mti_txnid`). A file that is written to is read at its newest synced commit, see `refresh`.
  * The layout is that of `liblmdb/mdb.c` (data version 2, 64 bits, little-endian); see docs/storage-format.md.
  */
 
@@ -24,12 +27,9 @@ const nodeFlags = { overflow: 0x01, table: 0x02, duplicates: 0x04 }
 const overlappingSyncFlag = 0x1000
 
 /** A page that is not what it must be. */
-export class PageDamage extends Error {
-  readonly _tag = "PageDamage"
-  readonly page: number
+export class PageDamage extends JournalError {
   constructor(page: number, message: string) {
-    super(`page ${page}: ${message}`)
-    this.page = page
+    super("Corrupt", `page ${page}: ${message}`)
   }
 }
 
@@ -114,9 +114,9 @@ const readMeta = (bytes: Buffer, page: number): Meta => {
 export class LmdbFile {
   readonly path: string
   readonly pageBytes: number
-  readonly pagesInFile: number
+  pagesInFile: number
   readonly #descriptor: number
-  readonly #meta: Meta
+  #meta: Meta
 
   private constructor(path: string, descriptor: number, size: number) {
     this.path = path
@@ -144,8 +144,28 @@ export class LmdbFile {
     fs.closeSync(this.#descriptor)
   }
 
-  get txnid(): number {
-    return this.#meta.txnid
+  /** Goes on to what is the newest synced commit now. Throws `PageDamage`; beside a writer it may do so by chance. */
+  refresh(): void {
+    const { size } = fs.fstatSync(this.#descriptor)
+    this.pagesInFile = Math.floor(size / this.pageBytes)
+    this.#meta = this.#pickMeta(this.#read(0, pageHeaderBytes + metaBytes, size, 0), size)
+  }
+
+  /**
+   * Whether everything read since the last `refresh` is of one commit: LMDB takes the pages that a commit has freed no
+   * earlier than two synced commits later.
+   */
+  isStable(): boolean {
+    const before = this.#meta
+    try {
+      this.refresh()
+    } catch (error) {
+      if (error instanceof PageDamage) return false
+      throw error
+    }
+    const isStable = this.#meta.txnid <= before.txnid + 1
+    this.#meta = before
+    return isStable
   }
 
   #read(at: number, length: number, size: number, page: number): Buffer {

@@ -21,36 +21,60 @@ const key = (wide: number, narrow: number, wideFirst: boolean): Buffer => {
   return bytes
 }
 
-/** A segment that nobody writes to, read without LMDB: damage is thrown as `PageDamage` and ends no process. */
+/** A step that fails beside a writer is tried again: one of 64 frames takes 0.3 ms, a commit 0.4 ms and more. */
+const attemptsMax = 10_000
+const framesPerStep = 64
+const stepBytes = 1024 * 1024
+
+/**
+ * A segment read without LMDB: damage is thrown as `PageDamage` and ends no process, and a server that writes to it does
+ * not notice. `isWritten`: somebody may; each read is then repeated until it has seen one commit only.
+ */
 export class SegmentFile implements SegmentSource {
   readonly path: string
   readonly firstSeq: Seq
+  /** Nobody writes to a settled one any more. */
   readonly isSettled: boolean
+  readonly isWritten: boolean
   readonly #file: LmdbFile
-  readonly #tables: ReadonlyMap<string, Tree>
+  #tables: ReadonlyMap<string, Tree>
 
-  private constructor(file: LmdbFile, { firstSeq, isSettled }: Meta) {
+  private constructor(file: LmdbFile, isWritten: boolean) {
     this.path = file.path
+    this.isWritten = isWritten
     this.#file = file
+    this.#tables = new Map()
+    if (!isWritten) this.#tables = tablesOf(file, tableNames)
+    const { firstSeq, isSettled } = this.#read(() => metaOf(file))
     this.firstSeq = firstSeq
     this.isSettled = isSettled
-    const tables = new Map<string, Tree>()
-    for (const name of this.#tableNames) {
-      const tree = file.table(name)
-      if (tree === undefined) throw new PageDamage(0, `there is no table ${name}`)
-      tables.set(name, tree)
-    }
-    this.#tables = tables
+    if (isSettled) this.#tables = tablesOf(file, settledTableNames)
   }
 
   /** Throws `PageDamage`, and `JournalError` "UnknownFormat". */
-  static open(path: string): SegmentFile {
-    const file = LmdbFile.open(path)
+  static open(path: string, isWritten = false): SegmentFile {
+    const file = openFile(path, isWritten)
     try {
-      return new SegmentFile(file, metaOf(file))
+      return new SegmentFile(file, isWritten)
     } catch (error) {
       file.close()
       throw error
+    }
+  }
+
+  #read<A>(run: () => A): A {
+    if (!this.isWritten) return run()
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#file.refresh()
+        this.#tables = tablesOf(this.#file, this.#tableNames)
+        const found = run()
+        if (this.#file.isStable()) return found
+      } catch (error) {
+        if (!(error instanceof PageDamage)) throw error
+        if (attempt === attemptsMax || (attempt > 100 && this.#file.isStable())) throw error
+      }
+      if (attempt === attemptsMax) throw new JournalError("Io", `${this.path} changes faster than it can be read`)
     }
   }
 
@@ -63,6 +87,17 @@ export class SegmentFile implements SegmentSource {
   }
 
   scan(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
+    if (!this.isWritten) return this.#walk(from, end, visit)
+    for (let next = from; ;) {
+      const frames = this.#step(next, end)
+      for (const [frame, key] of frames) if (!visit(frame, key)) return false
+      const last = frames.at(-1)
+      if (last === undefined) return true
+      next = last[1] + 1
+    }
+  }
+
+  #walk(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
     let went = true
     this.#file.walk(this.#table("timeline"), key(from, 0, false), (bytes, value) => {
       const seq = wholeKey(bytes, 4)
@@ -73,12 +108,28 @@ export class SegmentFile implements SegmentSource {
     return went
   }
 
+  /** The next frames, fewer with each attempt. */
+  #step(from: Seq, end: Seq): ReadonlyArray<readonly [frame: Buffer, key: Seq]> {
+    let framesMax = 2 * framesPerStep
+    return this.#read(() => {
+      framesMax = Math.max(1, Math.floor(framesMax / 2))
+      const frames: Array<readonly [frame: Buffer, key: Seq]> = []
+      let bytes = 0
+      this.#walk(from, end, (frame, seq) => {
+        frames.push([frame, seq])
+        bytes += frame.length
+        return frames.length < framesMax && bytes < stepBytes
+      })
+      return frames
+    })
+  }
+
   frame(seq: Seq): Buffer | undefined {
-    return this.#file.get(this.#table("timeline"), key(seq, 0, false))
+    return this.#read(() => this.#file.get(this.#table("timeline"), key(seq, 0, false)))
   }
 
   lastFrame(): Buffer | undefined {
-    return this.#file.last(this.#table("timeline"))
+    return this.#read(() => this.#file.last(this.#table("timeline")))
   }
 
   /** One after the last event. */
@@ -88,35 +139,52 @@ export class SegmentFile implements SegmentSource {
   }
 
   chunk(seq: Seq, index: number): Buffer | undefined {
-    return this.#file.get(this.#table("chunks"), key(seq, index, true))
+    return this.#read(() => this.#file.get(this.#table("chunks"), key(seq, index, true)))
   }
 
   batch(logId: number, lastOffset: number): Buffer | undefined {
-    return this.#file.get(this.#table("batches"), key(lastOffset, logId, false))
+    return this.#read(() => this.#file.get(this.#table("batches"), key(lastOffset, logId, false)))
   }
 
   visitRuns(visit: (extent: Extent) => void): void {
     if (!this.isSettled) return
-    this.#file.walk(this.#table("extents"), Buffer.alloc(0), (_bytes, value) => {
-      readExtents(value(), this.path, visit)
-      return true
+    const pages = this.#read(() => {
+      const found: Array<Buffer> = []
+      this.#file.walk(this.#table("extents"), Buffer.alloc(0), (_bytes, value) => found.push(value()) > 0)
+      return found
     })
+    for (const page of pages) readExtents(page, this.path, visit)
   }
 
   sealed(): ReadonlyArray<{ readonly fromSeq: Seq; readonly pages: number }> {
-    const found: Array<{ fromSeq: Seq; pages: number }> = []
-    this.#file.walk(this.#table("snapshots"), Buffer.alloc(0), (bytes, value) => {
-      if (bytes.length !== keyBytes || bytes.readUInt32BE(8) !== sealIndex) return true
-      const fromSeq = wholeKey(bytes, 0)
-      const pages = decodeSeal(fromSeq, value())
-      if (pages !== undefined) found.unshift({ fromSeq, pages })
-      return true
+    return this.#read(() => {
+      const found: Array<{ fromSeq: Seq; pages: number }> = []
+      this.#file.walk(this.#table("snapshots"), Buffer.alloc(0), (bytes, value) => {
+        if (bytes.length !== keyBytes || bytes.readUInt32BE(8) !== sealIndex) return true
+        const fromSeq = wholeKey(bytes, 0)
+        const pages = decodeSeal(fromSeq, value())
+        if (pages !== undefined) found.unshift({ fromSeq, pages })
+        return true
+      })
+      return found
     })
-    return found
+  }
+
+  /** Of every page that is here, also of snapshots whose seal is in the next segment. */
+  snapshotPages(): ReadonlyArray<{ readonly fromSeq: Seq; readonly index: number }> {
+    return this.#read(() => {
+      const found: Array<{ fromSeq: Seq; index: number }> = []
+      this.#file.walk(this.#table("snapshots"), Buffer.alloc(0), (bytes) => {
+        const index = bytes.length === keyBytes ? bytes.readUInt32BE(8) : sealIndex
+        if (index !== sealIndex) found.push({ fromSeq: wholeKey(bytes, 0), index })
+        return true
+      })
+      return found
+    })
   }
 
   page(fromSeq: Seq, index: number): SnapshotPage | undefined {
-    const value = this.#file.get(this.#table("snapshots"), key(fromSeq, index, true))
+    const value = this.#read(() => this.#file.get(this.#table("snapshots"), key(fromSeq, index, true)))
     return value && decodePage(fromSeq, index, value)
   }
 
@@ -145,6 +213,27 @@ export class SegmentFile implements SegmentSource {
   close(): void {
     this.#file.close()
   }
+}
+
+/** Beside a writer, a commit may fall between two reads. */
+const openFile = (path: string, isWritten: boolean): LmdbFile => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return LmdbFile.open(path)
+    } catch (error) {
+      if (!isWritten || attempt === 100 || !(error instanceof PageDamage)) throw error
+    }
+  }
+}
+
+const tablesOf = (file: LmdbFile, names: ReadonlyArray<string>): ReadonlyMap<string, Tree> => {
+  const tables = new Map<string, Tree>()
+  for (const name of names) {
+    const tree = file.table(name)
+    if (tree === undefined) throw new PageDamage(0, `there is no table ${name}`)
+    tables.set(name, tree)
+  }
+  return tables
 }
 
 /** A key's 8 bytes. Throws `PageDamage` for a key that is none of ours. */

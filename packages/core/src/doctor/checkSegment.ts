@@ -58,7 +58,8 @@ export const checkSegment = async (
   { endSeq, pause }: CheckOptions
 ): Promise<void> => {
   const segment = path.basename(source.path)
-  if (source instanceof SegmentFile) source.check((message) => findings.damage("page", message, { segment }))
+  if (source instanceof SegmentFile && !source.isWritten)
+    source.check((message) => findings.damage("page", message, { segment }))
   if (chain.nextSeq !== undefined && source.firstSeq !== chain.nextSeq) {
     findings.damage("gap", `begins at seq ${source.firstSeq}, expected ${chain.nextSeq}`, { segment })
     chain.firstBadSeq ??= chain.nextSeq

@@ -1,11 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { readFrameHead } from "../journal/Frame.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
-import { throwIfDamaged } from "../journal/lmdbHeader.ts"
-import { LmdbSegment, tableNames } from "../journal/LmdbSegment.ts"
+import { JournalError } from "../journal/Journal.ts"
 import type { Findings } from "./Finding.ts"
-import { PageDamage } from "./LmdbFile.ts"
 import { SegmentFile } from "./SegmentFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
@@ -66,16 +62,6 @@ export const listSegments = (directory: string): Listing => {
   return { segments, unknown, leftovers }
 }
 
-/** Room for what a writer may add while it is read. */
-const mapBytesOf = (bytes: number): number => Math.max(4 * bytes, 4 * 1024 * 1024 * 1024)
-
-/** Opens a segment that somebody may be writing to through LMDB, any other page by page. */
-const openSource = ({ file, bytes }: SegmentName, isWritten: boolean): LmdbSegment | SegmentFile => {
-  if (!isWritten) return SegmentFile.open(file)
-  throwIfDamaged(file, false, tableNames)
-  return LmdbSegment.open(file, { mapBytes: mapBytesOf(bytes), readOnly: true })
-}
-
 export interface OpenedSegment extends SegmentName {
   readonly source: SegmentSource
 }
@@ -87,21 +73,10 @@ export const openSegment = (
   findings: Findings
 ): OpenedSegment | undefined => {
   try {
-    return { ...segment, source: openSource(segment, isWritten) }
+    return { ...segment, source: SegmentFile.open(segment.file, isWritten) }
   } catch (error) {
-    if (!(error instanceof PageDamage) && !(error instanceof JournalError)) throw error
+    if (!(error instanceof JournalError)) throw error
     findings.damage("segment", error.message, { segment: segment.name })
     return undefined
   }
-}
-
-/** The newest segment, and one after the last event in it now. Throws `PageDamage` and `JournalError`. */
-export const openNewest = (
-  segment: SegmentName,
-  isWritten: boolean
-): { readonly source: SegmentSource; readonly nextSeq: Seq } => {
-  const source = openSource(segment, isWritten)
-  if (source instanceof SegmentFile) return { source, nextSeq: source.nextSeq }
-  const last = source.frame(source.floor(Number.MAX_SAFE_INTEGER) ?? 0)
-  return { source, nextSeq: last === undefined ? source.firstSeq : readFrameHead(last).nextSeq }
 }

@@ -19,7 +19,6 @@ import { lockOf, removeEnvironment, segmentFiles, segmentName, syncDirectory, un
 
 export interface LmdbJournalOptions {
   readonly directory: string
-  readonly readOnly: boolean
   /** A segment is rolled once it holds this many bytes. */
   readonly segmentBytes: number
   /** A segment is rolled once it refers to this many record batches. */
@@ -56,24 +55,18 @@ export class LmdbJournal implements Journal {
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
-    let wasClosed = true
-    if (!options.readOnly) {
-      fs.mkdirSync(options.directory, { recursive: true })
-      wasClosed = acquireLock(options.directory)
-    }
+    fs.mkdirSync(options.directory, { recursive: true })
+    const wasClosed = acquireLock(options.directory)
     const chain: Array<Opened> = []
     try {
       // A damaged page may have ended the process before: the next start looks at all of them, and names it.
-      openChain({ ...options, mapBytes: mapBytes(options), everyPage: !wasClosed }, chain)
+      openChain({ directory: options.directory, mapBytes: mapBytes(options), everyPage: !wasClosed }, chain)
       const journal = new LmdbJournal(options, chain, (chain.at(-1)?.index ?? 0) + 1)
-      if (chain.length === 0) {
-        if (options.readOnly) throw new JournalError("Io", `${options.directory} holds no journal`)
-        journal.#addSegment(1)
-      }
+      if (chain.length === 0) journal.#addSegment(1)
       return journal
     } catch (error) {
       for (const opened of chain) void closeBoth(opened)
-      if (!options.readOnly) releaseLock(options.directory)
+      releaseLock(options.directory)
       throw error
     }
   }
@@ -309,7 +302,7 @@ export class LmdbJournal implements Journal {
    * `releaseOriginal`. False if the segment has been dropped meanwhile. Rejects with `JournalError` or what the file system says.
    */
   async adoptSettled(firstSeq: Seq, temporary: string): Promise<boolean> {
-    const runs = LmdbSegment.open(temporary, { mapBytes: mapBytes(this.#options), readOnly: true })
+    const runs = LmdbSegment.open(temporary, mapBytes(this.#options))
     const isComplete = runs.isSettled && runs.firstSeq === firstSeq
     await runs.close()
     if (!isComplete) throw new JournalError("Corrupt", `${temporary} is not complete`)
@@ -322,7 +315,7 @@ export class LmdbJournal implements Journal {
     fs.renameSync(temporary, settled)
     fs.rmSync(lockOf(temporary), { force: true })
     syncDirectory(this.#options.directory)
-    opened.runs = LmdbSegment.open(settled, { mapBytes: mapBytes(this.#options), readOnly: true })
+    opened.runs = LmdbSegment.open(settled, mapBytes(this.#options))
     return true
   }
 
@@ -344,7 +337,7 @@ export class LmdbJournal implements Journal {
       await promise
     }
     if (this.#poison === undefined) for (const opened of this.#chain) await closeBoth(opened)
-    if (!this.#options.readOnly) releaseLock(this.#options.directory)
+    releaseLock(this.#options.directory)
   }
 }
 
@@ -356,11 +349,10 @@ const closeBoth = async ({ segment, runs }: Opened): Promise<void> => {
   if (runs !== undefined && runs !== segment) await runs.close()
 }
 
-/** Closes a segment and takes its file away, in steps unless another process reads it: that would read past its end. */
+/** Closes a segment and takes its file away, in steps. */
 const discard = async (segment: LmdbSegment): Promise<void> => {
-  const isShared = segment.hasOtherReaders()
   await segment.close()
-  await (isShared ? fs.promises.rm(segment.path) : unlinkInSteps(segment.path))
+  await unlinkInSteps(segment.path)
   await fs.promises.rm(lockOf(segment.path), { force: true })
 }
 

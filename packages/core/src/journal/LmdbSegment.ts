@@ -47,11 +47,6 @@ export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as cons
 /** Of a settled segment, which has runs under `batches`, and in `extents` pages that tell of every run. */
 export const settledTableNames = [...tableNames, "extents"] as const
 
-export interface SegmentOptions {
-  readonly mapBytes: number
-  readonly readOnly: boolean
-}
-
 /** Snapshot keys: (page index, from seq); the seal has the highest index. */
 export const sealIndex = 0xffff_ffff
 const pageHeadBytes = 12
@@ -104,7 +99,10 @@ interface Meta {
 
 type Table = Database<Buffer, never>
 
-/** One LMDB environment: a piece of the journal. */
+/**
+ * One LMDB environment: a piece of the journal. Only its writer's process may open it, `SegmentFile` reads it beside it:
+ * a second process that opens an environment takes its writer back, and acknowledged commits are lost.
+ */
 export class LmdbSegment {
   readonly path: string
   readonly firstSeq: Seq
@@ -116,12 +114,12 @@ export class LmdbSegment {
   /** Of a settled segment only. */
   readonly #extents: Table | undefined
 
-  private constructor(path: string, root: RootDatabase<Buffer, string>, meta: Meta, readOnly: boolean) {
+  private constructor(path: string, root: RootDatabase<Buffer, string>, meta: Meta) {
     this.path = path
     this.#root = root
     this.firstSeq = meta.firstSeq
     const table = (name: string, wideFirst: boolean): Table =>
-      root.openDB(name, { encoding: "binary", keyEncoder: keyEncoder(wideFirst), readOnly } as never) as never
+      root.openDB(name, { encoding: "binary", keyEncoder: keyEncoder(wideFirst) } as never) as never
     this.#timeline = table("timeline", false)
     this.#chunks = table("chunks", true)
     this.#batches = table("batches", false)
@@ -134,9 +132,9 @@ export class LmdbSegment {
     const building = underConstruction(path)
     // What a crash while one was made has left there.
     for (const file of [building, `${building}-lock`]) fs.rmSync(file, { force: true })
-    const root = openRoot(building, { mapBytes, readOnly: false })
+    const root = openRoot(building, mapBytes)
     const meta: Meta = { format: segmentFormat, firstSeq }
-    const segment = new LmdbSegment(path, root, meta, false)
+    const segment = new LmdbSegment(path, root, meta)
     root.putSync("meta", Buffer.from(JSON.stringify(meta)))
     if (building !== path) {
       fs.renameSync(`${building}-lock`, `${path}-lock`)
@@ -147,8 +145,8 @@ export class LmdbSegment {
 
   /** For a settled segment: to be filled, then `complete`. */
   static createSettled(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
-    const root = openRoot(path, { mapBytes, readOnly: false })
-    return new LmdbSegment(path, root, { format: segmentFormat, firstSeq, isSettled: true }, false)
+    const root = openRoot(path, mapBytes)
+    return new LmdbSegment(path, root, { format: segmentFormat, firstSeq, isSettled: true })
   }
 
   get isSettled(): boolean {
@@ -156,8 +154,8 @@ export class LmdbSegment {
   }
 
   /** Throws `JournalError`: "Corrupt" for a file without format version, "UnknownFormat" for one with another. */
-  static open(path: string, options: SegmentOptions): LmdbSegment {
-    const root = openRoot(path, options)
+  static open(path: string, mapBytes: number): LmdbSegment {
+    const root = openRoot(path, mapBytes)
     const bytes = root.getBinary("meta")
     if (bytes === undefined) {
       void root.close()
@@ -171,7 +169,7 @@ export class LmdbSegment {
         `${path} has format ${meta?.format}; this version reads format ${segmentFormat}`
       )
     }
-    return new LmdbSegment(path, root, meta, options.readOnly)
+    return new LmdbSegment(path, root, meta)
   }
 
   /** True once the commit and all before it are on disk; false for one that LMDB refused. */
@@ -255,19 +253,6 @@ export class LmdbSegment {
     return this.#timeline.put({ high: 0, low: firstSeq } as never, frame, { append: true } as never)
   }
 
-  /** Copies the page or seal behind `after`, the first one for undefined; tells its key, undefined at the end. */
-  async copySnapshotEntry(source: LmdbSegment, after: Key | undefined): Promise<Key | undefined> {
-    const start =
-      after?.low === sealIndex ? { high: after.high + 1, low: 0 } : after && { ...after, low: after.low + 1 }
-    const range = start === undefined ? { limit: 1 } : { start, limit: 1 }
-    for (const { key, value } of source.#snapshots.getRange(range as never)) {
-      const own = Buffer.from(value)
-      await this.#snapshots.put(key, own)
-      return key as unknown as Key
-    }
-    return undefined
-  }
-
   /** The last write of a settled segment. */
   async complete(): Promise<void> {
     const meta: Meta = { format: segmentFormat, firstSeq: this.firstSeq, isSettled: true }
@@ -277,13 +262,6 @@ export class LmdbSegment {
   /** Visits a settled segment's runs, in the order of logs and offsets. Throws `JournalError` "Corrupt". */
   visitRuns(visit: (extent: Extent) => void): void {
     for (const { value } of this.#extents?.getRange({}) ?? []) readExtents(value, this.path, visit)
-  }
-
-  /** Whether another process may be reading this file, as a tool beside a server does. */
-  hasOtherReaders(): boolean {
-    this.#root.readerCheck()
-    const pids = [...this.#root.readerList().matchAll(/^ *(\d+) /gm)].map((found) => Number(found[1]))
-    return pids.some((pid) => pid !== process.pid)
   }
 
   close(): Promise<void> {
@@ -303,15 +281,14 @@ const readMeta = (bytes: Buffer): Meta | undefined => {
 }
 
 /** Throws `JournalError` "Corrupt" for a file that LMDB does not take for its own. */
-const openRoot = (path: string, options: SegmentOptions): RootDatabase<Buffer, string> => {
+const openRoot = (path: string, mapBytes: number): RootDatabase<Buffer, string> => {
   try {
     return open<Buffer, string>({
       path,
       encoding: "binary",
-      mapSize: options.mapBytes,
+      mapSize: mapBytes,
       maxDbs: 8,
       noSubdir: true,
-      readOnly: options.readOnly,
       // A meta page that a power cut tore is not trusted: LMDB falls back to the one before it.
       safeRestore: true
     } as never)

@@ -1,22 +1,16 @@
 import { LmdbFile, PageDamage } from "../doctor/LmdbFile.ts"
 import { JournalError } from "./Journal.ts"
 
-const attemptsMax = 5
-
 /**
  * Throws `JournalError` "Corrupt" for a file that is no whole LMDB environment, since lmdb 3.5.6 maps it and ends the
  * process with SIGSEGV or SIGBUS: meta pages, roots and the file's length are looked at, or `everyPage` of its tables.
  */
 export const throwIfDamaged = (file: string, everyPage: boolean, tables: ReadonlyArray<string>): void => {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      look(file, everyPage, tables)
-      return
-    } catch (error) {
-      if (!(error instanceof PageDamage)) throw error
-      // Beside a writer, a commit may fall between two reads.
-      if (attempt === attemptsMax) throw new JournalError("Corrupt", `${file} is damaged: ${error.message}`)
-    }
+  try {
+    look(file, everyPage, tables)
+  } catch (error) {
+    if (!(error instanceof PageDamage)) throw error
+    throw new JournalError("Corrupt", `${file} is damaged: ${error.message}`)
   }
 }
 

@@ -20,18 +20,17 @@ export interface Opened {
 
 export interface OpenOptions {
   readonly directory: string
-  readonly readOnly: boolean
   readonly mapBytes: number
   /** Looks at all pages first, not at roots only. */
   readonly everyPage: boolean
 }
 
 /**
- * Opens every segment in order; a writer also clears away what crashes left of settlings.
+ * Opens every segment in order, and clears away what crashes left of settlings.
  * Throws `JournalError`; what was opened before is in `chain`.
  */
 export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
-  if (!options.readOnly) removeTemporaries(options.directory)
+  removeTemporaries(options.directory)
   for (const index of segmentIndexes(options.directory)) {
     const opened = openSegment(options, index)
     const before = chain.at(-1)
@@ -47,18 +46,17 @@ export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
 
 const openSegment = (options: OpenOptions, index: number): Opened => {
   const { original, settled } = segmentFiles(options.directory, index)
-  // Asked for now: beside a server the original may have gone since the directory was read.
   const isSettled = fs.existsSync(settled)
   const file = isSettled ? settled : original
   throwIfDamaged(file, options.everyPage, isSettled ? settledTableNames : tableNames)
-  const segment = LmdbSegment.open(file, { mapBytes: options.mapBytes, readOnly: options.readOnly || isSettled })
+  const segment = LmdbSegment.open(file, options.mapBytes)
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
   if (last !== undefined && segment.frame(segment.firstSeq) === undefined) {
     void segment.close()
     const name = path.basename(file)
     throw new JournalError("Corrupt", `${name} has no frame at seq ${segment.firstSeq}, where it says that it begins`)
   }
-  if (isSettled && !options.readOnly) removeEnvironment(original)
+  if (isSettled) removeEnvironment(original)
   const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
   // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
   const bytes = last === undefined ? 0 : fs.statSync(file).size

@@ -1,6 +1,6 @@
 import { readFrame, readFrameHead, type BatchRef, type FrameHead } from "../journal/Frame.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
-import type { LmdbSegment } from "../journal/LmdbSegment.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { LogIndex } from "../storage/LogIndex.ts"
 import type { Pace } from "./Pace.ts"
 
@@ -36,7 +36,7 @@ export class SourceRefs {
   }
 
   /** Throws `JournalError`: "Gap" where the segment's frames or a log's references are not dense, "Corrupt". */
-  async collect(source: LmdbSegment, nextSeq: Seq, pace: Pace): Promise<void> {
+  async collect(source: SegmentSource, nextSeq: Seq, pace: Pace): Promise<void> {
     let seq = source.firstSeq
     while (seq < nextSeq) {
       seq = this.#step(source, seq, nextSeq)
@@ -46,7 +46,7 @@ export class SourceRefs {
   }
 
   /** Takes the next frames; tells where they end. */
-  #step(source: LmdbSegment, from: Seq, nextSeq: Seq): Seq {
+  #step(source: SegmentSource, from: Seq, nextSeq: Seq): Seq {
     let expectedSeq = from
     let bytes = 0
     source.scan(from, nextSeq, (frame, key) => {

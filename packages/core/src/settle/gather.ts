@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
 import { JournalError, type Seq } from "../journal/Journal.ts"
-import type { LmdbSegment } from "../journal/LmdbSegment.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import type { Located } from "../storage/LogIndex.ts"
 import type { Pace } from "./Pace.ts"
 import type { SourceLog, SourceRefs } from "./SourceRefs.ts"
@@ -64,7 +64,7 @@ interface Cursor {
  * Throws `JournalError` "Corrupt".
  */
 export const gather = async (
-  source: LmdbSegment,
+  source: SegmentSource,
   refs: SourceRefs,
   slices: ReadonlyArray<Slice>,
   pace: Pace
@@ -96,7 +96,7 @@ export const gather = async (
 
 /** Tells how many bytes were read. */
 const gatherFrame = (
-  source: LmdbSegment,
+  source: SegmentSource,
   refs: SourceRefs,
   frame: number,
   cursors: ReadonlyArray<Cursor | undefined>,
@@ -122,14 +122,14 @@ const gatherFrame = (
 
 /** The small records of one commit. */
 class FrameBytes {
-  readonly #source: LmdbSegment
+  readonly #source: SegmentSource
   readonly #seq: Seq
   #frame: Buffer | undefined
   #chunk: Buffer | undefined
   #chunkIndex = -1
   bytesRead = 0
 
-  constructor(source: LmdbSegment, seq: Seq) {
+  constructor(source: SegmentSource, seq: Seq) {
     this.#source = source
     this.#seq = seq
   }

@@ -3,7 +3,9 @@ import { ByteWriter } from "../journal/Bytes.ts"
 import { ExtentPages } from "../journal/Extent.ts"
 import { JournalError } from "../journal/Journal.ts"
 import type { Settling } from "../journal/LmdbJournal.ts"
-import { LmdbSegment, type Key } from "../journal/LmdbSegment.ts"
+import { SegmentFile } from "../doctor/SegmentFile.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"
 import { stripFrame } from "../journal/stripFrame.ts"
 import { checked, cuts, gather } from "./gather.ts"
@@ -83,7 +85,8 @@ class Writes {
  * the source, "Io" what the file system or LMDB says.
  */
 export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise<Settled> => {
-  const source = LmdbSegment.open(job.source, { mapBytes: job.mapBytes, readOnly: true })
+  // A second process must not open an environment that the journal has open.
+  const source = SegmentFile.open(job.source)
   removeEnvironment(job.target)
   const target = LmdbSegment.createSettled(job.target, job.mapBytes, source.firstSeq)
   let counted: { readonly records: number; readonly runs: number }
@@ -99,7 +102,7 @@ export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise
     tools.at?.("completed")
   } finally {
     await target.close()
-    await source.close()
+    source.close()
   }
   tools.at?.("closed")
   await syncFile(job.target)
@@ -108,7 +111,7 @@ export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise
 }
 
 const writeRuns = async (
-  source: LmdbSegment,
+  source: SegmentSource,
   target: LmdbSegment,
   refs: SourceRefs,
   tools: SettleTools
@@ -154,7 +157,7 @@ const writeRuns = async (
 }
 
 const writeFrames = async (
-  source: LmdbSegment,
+  source: SegmentSource,
   target: LmdbSegment,
   refs: SourceRefs,
   tools: SettleTools
@@ -169,13 +172,15 @@ const writeFrames = async (
   await writes.flush("frames")
 }
 
-/** Replay debugging begins at them. */
-const copySnapshots = async (source: LmdbSegment, target: LmdbSegment, { at, pace }: SettleTools): Promise<void> => {
-  let key: Key | undefined
-  while ((key = await target.copySnapshotEntry(source, key)) !== undefined) {
+/** Replay debugging begins at them. A page that fails its checksum makes its snapshot none, here as there. */
+const copySnapshots = async (source: SegmentFile, target: LmdbSegment, { at, pace }: SettleTools): Promise<void> => {
+  for (const { fromSeq, index } of source.snapshotPages()) {
+    const page = source.page(fromSeq, index)
+    if (page !== undefined) await target.writePage(fromSeq, index, page)
     at?.("snapshots")
     await pace.step()
   }
+  for (const { fromSeq, pages } of source.sealed()) await target.seal(fromSeq, pages)
 }
 
 const syncFile = async (file: string): Promise<void> => {

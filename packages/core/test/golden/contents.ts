@@ -15,7 +15,7 @@ export const goldenLogs = 14
 export const goldenDefinitions = [ShardActor, makeCounter(), ToyPartition]
 
 export const openGolden = (directory: string): LmdbJournal =>
-  LmdbJournal.open({ directory, readOnly: false, segmentBytes: 60_000, segmentRefsMax: 1e6 })
+  LmdbJournal.open({ directory, segmentBytes: 60_000, segmentRefsMax: 1e6 })
 
 const shortHash = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 16)
 

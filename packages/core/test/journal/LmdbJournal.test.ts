@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { systemClock } from "@logbrook/core/Clock"
 import { FaultyJournal } from "@logbrook/core/journal/FaultyJournal"
+import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { JournalError, type AppendFailure, type Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { open } from "lmdb"
@@ -12,8 +13,8 @@ import { appended, plainCommit, settledOk } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { framesOf, journalSuite } from "./journalSuite.ts"
 
-const openAt = (directory: string, segmentBytes = 1e9, readOnly = false): LmdbJournal =>
-  LmdbJournal.open({ directory, readOnly, segmentBytes, segmentRefsMax: 1e6 })
+const openAt = (directory: string, segmentBytes = 1e9): LmdbJournal =>
+  LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: 1e6 })
 
 const onDisk = (wrap: (journal: Journal) => Journal) => () => {
   const directory = temporaryDirectory()
@@ -85,7 +86,7 @@ describe("LmdbJournal refuses", () => {
     await fill(directory, 3)
     truncateSync(join(directory, segmentFiles(directory).at(-1)!), 0)
     expect(reasonOf(() => openAt(directory))).toBe("Corrupt")
-    expect(reasonOf(() => openAt(directory, 1e9, true))).toBe("Corrupt")
+    expect(reasonOf(() => openReadOnly(directory))).toBe("Corrupt")
   })
 
   it.each<[string, (bytes: Buffer) => Buffer]>([
@@ -117,8 +118,8 @@ describe("LmdbJournal refuses", () => {
 
   it("to read where there is no journal", () => {
     const directory = temporaryDirectory()
-    expect(reasonOf(() => openAt(directory, 1e9, true))).toBe("Io")
-    expect(reasonOf(() => openAt(join(directory, "missing"), 1e9, true))).toBe("Io")
+    expect(reasonOf(() => openReadOnly(directory))).toBe("Io")
+    expect(reasonOf(() => openReadOnly(join(directory, "missing")))).toBe("Io")
     expect(readdirSync(directory)).toEqual([])
   })
 })
@@ -141,7 +142,7 @@ describe("LmdbJournal after a crash inside a roll", () => {
     const directory = temporaryDirectory()
     const nextSeq = await fill(directory, 2)
     await leave(join(directory, "seg-00000003.mdb.tmp"))
-    const readers = openAt(directory, 10_000, true)
+    const readers = openReadOnly(directory)
     expect(readers.nextSeq).toBe(nextSeq)
     await readers.close()
     const journal = openAt(directory, 10_000)

@@ -68,7 +68,7 @@ export class History {
 
   #open(): LmdbJournal {
     const { directory, segmentBytes } = this
-    return LmdbJournal.open({ directory, readOnly: false, segmentBytes, segmentRefsMax: 1e6 })
+    return LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: 1e6 })
   }
 
   #start(): ShardHarness {

@@ -3,7 +3,7 @@ import { cpSync, existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import { describe, expect, it } from "vitest"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -32,7 +32,7 @@ const write = async (history: History): Promise<void> => {
 }
 
 const replayIn = async (directory: string) => {
-  const journal = LmdbJournal.open({ directory, readOnly: true, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+  const journal = openReadOnly(directory)
   const replayed = replayOf(journal)
   await journal.close()
   return replayed

@@ -4,6 +4,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gunzipSync } from "node:zlib"
 import { systemClock } from "@logbrook/core/Clock"
+import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
+import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { Settler } from "@logbrook/core/settle/Settler"
 import { recoverShard } from "@logbrook/core/shard/recover"
@@ -35,8 +37,7 @@ interface Expected {
 
 const expected = JSON.parse(readFileSync(golden("expected.json"), "utf8")) as Expected
 
-const open = (directory: string, readOnly: boolean): { journal: LmdbJournal; logs: LogStore } => {
-  const journal = LmdbJournal.open({ directory, readOnly, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+const opened = <J extends Journal>(journal: J): { journal: J; logs: LogStore } => {
   const logs = new LogStore(journal, 0, 64 * 1024)
   recoverShard({ journal, definitions: [ShardActor, makeCounter(), ToyPartition], clock: systemClock }, logs)
   return { journal, logs }
@@ -68,13 +69,13 @@ const wanted = (): Record<string, unknown> => ({ ...expected.logs })
 describe("golden segments", () => {
   it("written before settling are read, and settled", async () => {
     const directory = unpack(["seg-00000001.mdb", "seg-00000002.mdb"])
-    const old = open(directory, true)
+    const old = opened(openReadOnly(directory))
     expect(old.journal.nextSeq).toBe(expected.nextSeq)
     expect(shown(old.logs)).toEqual(wanted())
     const before = replayOf(old.journal)
     expect(before.mismatches).toBe(0)
     await old.journal.close()
-    const { journal, logs } = open(directory, false)
+    const { journal, logs } = opened(LmdbJournal.open({ directory, segmentBytes: 1e9, segmentRefsMax: 1e6 }))
     const { promise, resolve } = Promise.withResolvers<void>()
     const settler = new Settler({
       journal,
@@ -95,10 +96,10 @@ describe("golden segments", () => {
   })
 
   it("that were settled are read", async () => {
-    const original = open(unpack(["seg-00000001.mdb", "seg-00000002.mdb"]), true)
+    const original = opened(openReadOnly(unpack(["seg-00000001.mdb", "seg-00000002.mdb"])))
     const before = replayOf(original.journal)
     await original.journal.close()
-    const { journal, logs } = open(unpack(["seg-00000001.runs.mdb", "seg-00000002.mdb"]), true)
+    const { journal, logs } = opened(openReadOnly(unpack(["seg-00000001.runs.mdb", "seg-00000002.mdb"])))
     expect(journal.segments().map(({ isSettled }) => isSettled)).toEqual([true, false])
     expect(shown(logs)).toEqual(wanted())
     expect(replayOf(journal)).toEqual(before)

@@ -1,8 +1,8 @@
 /** Reads a journal as a tool beside a server does, prints how many frames it holds, and once more after a line of input. */
-import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 
 const directory = process.argv[2]!
-const journal = LmdbJournal.open({ directory, readOnly: true, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+const journal = openReadOnly(directory)
 const count = (): number => {
   let frames = 0
   journal.scan(1, () => ++frames > 0)

@@ -4,9 +4,9 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, writeSync } from "node:fs"
 import { join } from "node:path"
-import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import type { RecordContent } from "../support/commits.ts"
+import { settledOk, type RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { describe, expect, it } from "vitest"
 import { History, recordsIn, replayOf } from "./History.ts"
@@ -149,7 +149,7 @@ describe("a settled segment", () => {
     expect(snapshots[1]).toBeGreaterThan(1)
     expect(await history.settle()).toEqual([])
     const { directory } = history
-    const tool = LmdbJournal.open({ directory, readOnly: true, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+    const tool = openReadOnly(directory)
     expect(replayOf(tool)).toEqual(before)
     expect(tool.segments().map(({ isSettled }) => isSettled)).toEqual([true, true, false])
     expect(history.firstSeqs().map((seq) => tool.snapshot(seq + 5)?.fromSeq)).toEqual(snapshots)
@@ -157,7 +157,7 @@ describe("a settled segment", () => {
     await history.close()
   })
 
-  it("is no trap for a tool that has the original open: it is not cut short under it", async () => {
+  it("takes over under a tool that has the original open", async () => {
     const history = await History.open(temporaryDirectory(), 400_000)
     await writeRuns(history, 1, 60, 2000)
     await history.roll()
@@ -176,6 +176,24 @@ describe("a settled segment", () => {
     const [code, signal] = (await once(tool, "exit")) as [number | null, string | null]
     expect([code, signal]).toEqual([0, null])
     await history.close()
+  })
+
+  it("keeps the pages of a snapshot whose seal is in the next segment", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await writeRuns(history, 1, 5)
+    const { journal } = history
+    const fromSeq = journal.nextSeq
+    const page = { seq: fromSeq, bytes: Buffer.from("the first page") }
+    expect(await settledOk((settle) => journal.writePage(fromSeq, 0, page, settle))).toBe(true)
+    await history.roll()
+    const last = { seq: journal.nextSeq, bytes: Buffer.from("the last page") }
+    expect(await settledOk((settle) => journal.writePage(fromSeq, 1, last, settle))).toBe(true)
+    expect(await settledOk((settle) => journal.completeSnapshot(fromSeq, 2, settle))).toBe(true)
+    const wanted = { fromSeq, pages: [page, last] }
+    expect(journal.snapshot(journal.nextSeq)).toEqual(wanted)
+    expect(await history.settle()).toEqual([])
+    expect(journal.snapshot(journal.nextSeq)).toEqual(wanted)
+    await history.journal.close()
   })
 
   it("is dropped with all of its files", async () => {

@@ -16,7 +16,7 @@ let steps = 0
 const at = (): void => {
   if (++steps === Number(killAt)) process.kill(process.pid, "SIGKILL")
 }
-const journal = LmdbJournal.open({ directory: directory!, readOnly: false, segmentBytes: 1e9, segmentRefsMax: 1e6 })
+const journal = LmdbJournal.open({ directory: directory!, segmentBytes: 1e9, segmentRefsMax: 1e6 })
 const logs = new LogStore(journal, 0, 64 * 1024)
 recoverShard({ journal, definitions: [ShardActor, makeCounter(), ToyPartition], clock: systemClock }, logs)
 const { promise, resolve } = Promise.withResolvers<void>()

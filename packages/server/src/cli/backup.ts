@@ -2,7 +2,7 @@ import type { Until } from "@logbrook/core/backup/Restore"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, type Io } from "./Io.ts"
-import { directoryOf } from "./options.ts"
+import { existingDirectoryOf } from "./options.ts"
 import { beNice, makeProgress, stepping } from "./progress.ts"
 
 /** What the core refuses, with its reason as the code. */
@@ -20,7 +20,7 @@ export const journalErrors = async <A>(run: () => Promise<A>, hint?: string): Pr
 export const backup = async (args: Arguments, io: Io): Promise<number> => {
   const { backUp } = await import("@logbrook/core/backup/Backup")
   const target = args.positionals[0]!
-  const dataDir = directoryOf(args, io)
+  const dataDir = existingDirectoryOf(args, io)
   beNice()
   const progress = makeProgress(io, "backing up")
   const options = { dataDir, target, nowMs: Date.now, pause: stepping(progress) }

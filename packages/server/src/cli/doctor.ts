@@ -5,7 +5,7 @@ import { journalErrors } from "./backup.ts"
 import { exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, painted, type Io } from "./Io.ts"
-import { directoryOf } from "./options.ts"
+import { existingDirectoryOf } from "./options.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 type NameOf = (logId: number) => string
@@ -103,7 +103,7 @@ const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repa
 
 /** Exit code 1 where damage was found, repaired or not. */
 export const doctor = async (args: Arguments, io: Io): Promise<number> => {
-  const directory = directoryOf(args, io)
+  const directory = existingDirectoryOf(args, io)
   beNice()
   const diagnosis = await examine(directory, makeProgress(io, "reading"))
   const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure

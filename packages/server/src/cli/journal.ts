@@ -1,6 +1,6 @@
 import type { EventFilter, EventView } from "../tools/journalTools.ts"
 import type { Plain } from "../tools/plain.ts"
-import { exitCodes } from "./CliError.ts"
+import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { painted, table, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
@@ -90,12 +90,18 @@ const printEvents = (args: Arguments, io: Io, events: ReadonlyArray<EventView>):
   for (const event of events) io.out(args.flag("json") ? JSON.stringify(event) : eventLine(args, io, event))
 }
 
+const linesMax = 1000
+
 /** The newest events, then those that come. `--json`: one document per line, since there may be no end. */
 export const tail = (args: Arguments, io: Io): Promise<number> =>
   withSource(args, io, async (source) => {
     const filter = filterOf(args)
     const from = args.text("from")
-    const limit = Math.min(1000, numberOption(args, "lines", 1, 20))
+    const limit = numberOption(args, "lines", 1, 20)
+    if (limit > linesMax) throw usageError(`--lines takes ${linesMax} at most`, "--from SEQ shows what comes after")
+    if (source.follow === undefined && args.flag("follow")) {
+      throw usageError("--follow needs a server: nothing comes to a directory that is read", "leave out --data-dir")
+    }
     const page = from === undefined ? await source.last(limit, filter) : await source.from(seqOf(from), limit, filter)
     printEvents(args, io, page.events)
     if (source.follow === undefined || !args.flag("follow")) return

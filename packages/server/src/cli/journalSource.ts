@@ -28,8 +28,6 @@ export interface JournalSource {
   readonly close: () => Promise<void>
 }
 
-const segmentBytes = 512 * 1000 * 1000
-
 /** Opens the journal read-only, beside a running server too. Throws `CliError`. */
 export const openPast = async (
   directory: string
@@ -42,16 +40,15 @@ export const openPast = async (
       "name it with --data-dir"
     )
   }
-  const [{ LmdbJournal }, { JournalError }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
-    import("@logbrook/core/journal/LmdbJournal"),
+  const [{ openReadOnly }, { JournalError }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
+    import("@logbrook/core/doctor/ReadOnlyChain"),
     import("@logbrook/core/journal/Journal"),
     import("../Broker.ts"),
     import("@logbrook/core/Limits"),
     import("../tools/journalTools.ts")
   ])
   try {
-    const options = { directory, readOnly: true, segmentBytes, segmentRefsMax: defaultLimits.segmentIndexEntriesMax }
-    const journal = LmdbJournal.open(options)
+    const journal = openReadOnly(directory)
     return { past: pastOf(journal, definitions(defaultLimits)), close: () => journal.close() }
   } catch (error) {
     if (!(error instanceof JournalError)) throw error

@@ -1,5 +1,6 @@
+import * as fs from "node:fs"
 import type { Arguments, Option } from "./commandLine.ts"
-import { usageError } from "./CliError.ts"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Io } from "./Io.ts"
 
 export const json: Option = { name: "json", value: undefined, help: "one JSON document instead of text" }
@@ -17,6 +18,18 @@ export const offline: Option = {
 /** For commands that read everything: never from a live server, which would stand still meanwhile. */
 export const directoryOf = (args: Arguments, { env }: Io): string =>
   args.text("data-dir") ?? env["LOGBROOK_DATA_DIR"] ?? "./data"
+
+/** Throws `CliError` for a directory that does not exist. */
+export const existingDirectoryOf = (args: Arguments, io: Io): string => {
+  const directory = directoryOf(args, io)
+  if (fs.existsSync(directory)) return directory
+  throw new CliError(
+    exitCodes.notFound,
+    "E_NO_DATA_DIR",
+    `there is no directory ${directory}`,
+    "name it with --data-dir"
+  )
+}
 
 export const defaultUrl = "http://127.0.0.1:18083"
 

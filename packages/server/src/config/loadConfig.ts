@@ -1,7 +1,7 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import type { Limits } from "@logbrook/core/Limits"
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { ConfigInvalid, type Config, type ConfigProblem } from "./Config.ts"
 import { settings, type Setting, type SettingValue } from "./settings.ts"
 import { isSection, readEnv, readFlags, readYaml, settingAt, type Given } from "./sources.ts"
@@ -153,6 +153,7 @@ type Decoded = Omit<Config, "limits"> & { readonly limits: Limits }
 const whole = (decoded: Decoded): Config => ({
   ...decoded,
   limits: {
+    ...defaultLimits,
     ...decoded.limits,
     listenHost: decoded.host,
     segmentBytesMax: decoded.journal.segmentBytes,

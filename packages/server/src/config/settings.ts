@@ -73,6 +73,15 @@ const setting = (path: string, kind: Kind, byDefault: SettingValue, documentatio
 /** Limits that are settings under another name. */
 const renamedLimits: ReadonlySet<keyof Limits> = new Set(["listenHost", "segmentBytesMax", "commitPacingMs"])
 
+/** Built into a codec or the journal's format, or for what is not there yet: a setting of these would change nothing. */
+export const fixedLimits: ReadonlySet<keyof Limits> = new Set([
+  "saslTimeoutMs",
+  "arrayElementsMax",
+  "streamAutoCreation",
+  "frameRecordsBytesMax",
+  "frameBytesMax"
+])
+
 /** Limits of which none at all is a sensible amount. */
 const mayBeZero: ReadonlySet<keyof Limits> = new Set([
   "sessionExpiryMsMax",
@@ -105,14 +114,15 @@ const highest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>
 
 const limitKind = (name: keyof Limits): Kind => {
   const min = mayBeZero.has(name) ? 0 : 1
-  if (typeof defaultLimits[name] === "boolean") return yesOrNo
   if (/Ms(Max|Min)?$/.test(name)) return duration(min)
   if (/Bytes(Max|Min)?$/.test(name)) return size(min, highest.get(name))
   if (name === "diskReserveRatioMin") return share
   return count(min, highest.get(name))
 }
 
-const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((name) => !renamedLimits.has(name))
+const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter(
+  (name) => !renamedLimits.has(name) && !fixedLimits.has(name)
+)
 
 /** Everything that can be set, in the order of the documentation. */
 export const settings: ReadonlyArray<Setting> = [

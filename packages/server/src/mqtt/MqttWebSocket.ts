@@ -67,6 +67,8 @@ export const listenMqttWebSocket = async (
       response.writeHead(426, { Connection: "close", Upgrade: "websocket" }).end("MQTT over WebSocket only\n")
     }
   )
+  // Before the upgrade the gate does not know them yet.
+  server.maxConnections = limits.connectionsMax
   const webSockets = new WebSocketServer({
     server,
     maxPayload: limits.mqttPacketBytesMax,

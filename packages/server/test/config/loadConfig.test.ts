@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { ConfigInvalid, type ConfigProblem } from "../../src/config/Config.ts"
 import { loadConfig, loadWithOrigins, type ConfigSources } from "../../src/config/loadConfig.ts"
-import { settings } from "../../src/config/settings.ts"
+import { fixedLimits, settings } from "../../src/config/settings.ts"
 import { suggest } from "../../src/config/suggest.ts"
 
 interface Given {
@@ -67,7 +67,7 @@ describe("loadConfig", () => {
     const config = loadConfig(
       sources({
         env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "1.5MiB", LOGBROOK_LIMITS_SESSION_EXPIRY_MS_MAX: "2d" },
-        yaml: "journal: { pacingMs: 7 }\nlimits: { mqttPacketBytesMax: 64KiB, diskReserveRatioMin: 0.1, streamAutoCreation: true }"
+        yaml: "journal: { pacingMs: 7 }\nlimits: { mqttPacketBytesMax: 64KiB, diskReserveRatioMin: 0.1 }"
       })
     )
     expect(config.journal).toMatchObject({ segmentBytes: 1_572_864, pacingMs: 7, settle: true, historyMs: 604_800_000 })
@@ -75,7 +75,8 @@ describe("loadConfig", () => {
       sessionExpiryMsMax: 172_800_000,
       mqttPacketBytesMax: 65_536,
       diskReserveRatioMin: 0.1,
-      streamAutoCreation: true,
+      streamAutoCreation: false,
+      frameBytesMax: 32_768,
       segmentBytesMax: 1_572_864,
       commitPacingMs: 7,
       listenHost: "127.0.0.1"
@@ -141,9 +142,12 @@ describe("settings", () => {
     for (const { path, byDefault, parse } of settings) expect([path, parse(byDefault)]).toEqual([path, byDefault])
   })
 
-  it("cover every limit", () => {
+  it("cover every limit but those that are fixed, which nobody may set in vain", () => {
     const paths = new Set(settings.map(({ path }) => path))
-    const elsewhere = new Set(["listenHost", "segmentBytesMax", "commitPacingMs"])
+    const elsewhere = new Set<string>(["listenHost", "segmentBytesMax", "commitPacingMs", ...fixedLimits])
+    expect(problemsOf({ yaml: "limits: { streamAutoCreation: true }" })).toMatchObject([
+      { path: "limits.streamAutoCreation" }
+    ])
     for (const name of Object.keys(defaultLimits)) {
       expect(paths.has(`limits.${name}`)).toBe(!elsewhere.has(name))
     }

@@ -71,6 +71,21 @@ describe("Fetch", () => {
     ])
   })
 
+  it("answers fetchBytesMax and after fetchWaitMsMax at most, whatever is asked", async () => {
+    await kit.close()
+    kit = await startKit({ limits: { fetchBytesMax: 12_000, fetchWaitMsMax: 100 } })
+    client = await kit.connect()
+    await kit.createStream("orders", { partitions: 4 })
+    for (const value of ["a", "b", "c"]) await produce([value.repeat(5000)])
+    expect(rangesOf(only(await client.send(Fetch, 11, fetchOf("orders"))).records)).toEqual([
+      [0, 0],
+      [1, 1]
+    ])
+    const [, tookMs] = await timed(() => client.send(Fetch, 11, fetchOf("orders", { offset: 3, maxWaitMs: 20_000 })))
+    expect(tookMs).toBeGreaterThanOrEqual(95)
+    expect(tookMs).toBeLessThan(10_000)
+  })
+
   it("answers at least one whole batch, however little is allowed (trap 23)", async () => {
     await produce(["x".repeat(5000)])
     await produce(["y".repeat(5000)])

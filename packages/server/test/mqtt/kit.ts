@@ -62,7 +62,6 @@ const openJournal = (directory: string | undefined): Journal =>
     ? new MemoryJournal(systemClock)
     : LmdbJournal.open({
         directory,
-        readOnly: false,
         segmentBytes: defaultLimits.segmentBytesMax,
         segmentRefsMax: defaultLimits.segmentIndexEntriesMax
       })

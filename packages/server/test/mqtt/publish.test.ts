@@ -416,6 +416,21 @@ describe("limits", () => {
     third.socket.destroy()
   })
 
+  it("connections without CONNECT are closed over their limit, and count no longer once they have sent it", async () => {
+    await start({ limits: { preAuthConnectionsMax: 1 } })
+    const { RawClient } = await import("./kit.ts")
+    const first = new RawClient(kit.port)
+    await expect.poll(() => kit.broker.gate.open).toBe(1)
+    const second = new RawClient(kit.port)
+    expect(await second.rest()).toHaveLength(0)
+    first.socket.destroy()
+    await expect.poll(() => kit.broker.gate.open).toBe(0)
+    const third = await connected(kit.port, { clientId: "third" })
+    const fourth = await connected(kit.port, { clientId: "fourth" })
+    third.socket.destroy()
+    fourth.socket.destroy()
+  })
+
   it("sessions over the limit get 0x97 or 3", async () => {
     await start({ limits: { sessionsMax: 1 } })
     const first = await connected(kit.port, { clientId: "one" })

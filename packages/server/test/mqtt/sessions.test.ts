@@ -109,6 +109,20 @@ for (const version of [4, 5] as const) {
       expect([...kit.mqtt.connections()].filter(({ clientId }) => clientId === "twin")).toHaveLength(1)
     })
 
+    if (version === 5) {
+      it("publishes a will after willDelayMsMax at most, whatever delay was asked for", async () => {
+        await start({ limits: { willDelayMsMax: 200 } })
+        await kit.bind("wills", ["wills/#"])
+        const properties = { willDelayInterval: 3600 }
+        const will = { topic: "wills/a", payload: Buffer.from("late"), qos: 1 as const, retain: false, properties }
+        const broken = await connect(5, { clientId: "broken", will, properties: { sessionExpiryInterval: 7200 } })
+        const brokeMs = performance.now()
+        broken.stream.destroy()
+        await expect.poll(() => kit.records("wills").map(({ value }) => value)).toEqual(["late"])
+        expect(performance.now() - brokeMs).toBeGreaterThan(150)
+      })
+    }
+
     for (const qos of [1, 2] as const) {
       it(`queues QoS ${qos} for a durable session that is away, in order`, async () => {
         const away = await connect(version, durable(version, "away"))

@@ -1,0 +1,25 @@
+import * as os from "node:os"
+import { expect, it } from "vitest"
+import { DiskGuard } from "../src/DiskGuard.ts"
+
+const checked = (diskReserveBytesMin: number, diskReserveRatioMin: number): DiskGuard => {
+  const guard = new DiskGuard(os.tmpdir(), { diskReserveBytesMin, diskReserveRatioMin })
+  guard.check()
+  return guard
+}
+
+it("is low below the smaller of the two reserves", () => {
+  expect(checked(Number.MAX_SAFE_INTEGER, 1).isLow).toBe(true)
+  expect(checked(Number.MAX_SAFE_INTEGER, 0).isLow).toBe(false)
+  expect(checked(1, 1).isLow).toBe(false)
+})
+
+it("looks again as soon as what was written could have used up the rest", () => {
+  const guard = checked(1, 1)
+  const { freeBytes } = guard
+  guard.wrote(10)
+  expect(guard.freeBytes).toBe(freeBytes - 20)
+  guard.wrote(freeBytes)
+  expect(guard.freeBytes).toBeGreaterThan(0)
+  expect(guard.isLow).toBe(false)
+})
