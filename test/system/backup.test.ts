@@ -164,6 +164,8 @@ const startWriter = async (directory: string): Promise<Writing> => {
 
 const kill = (child: ChildProcess): Promise<void> => {
   const { promise, resolve } = Promise.withResolvers<void>()
+  // One that has ended by itself is told of no more.
+  if (child.exitCode !== null) resolve()
   child.on("close", () => resolve())
   child.kill("SIGKILL")
   return promise
@@ -181,7 +183,8 @@ describe("backups of a journal that is written", () => {
       const before = [...acknowledged]
       seen = String(before)
       const { manifest } = await backedUp(directory, target)
-      expect(manifest.nextSeq).toBeGreaterThan(last)
+      // What is read from the pipe now may have been in the last one already.
+      expect(manifest.nextSeq).toBeGreaterThanOrEqual(last)
       last = manifest.nextSeq
       const copy = fresh()
       expect((await restored(target, copy)).diagnosis.isClean).toBe(true)
