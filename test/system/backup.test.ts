@@ -164,6 +164,8 @@ const startWriter = async (directory: string): Promise<Writing> => {
 
 const kill = (child: ChildProcess): Promise<void> => {
   const { promise, resolve } = Promise.withResolvers<void>()
+  // One that has ended by itself is told of no more.
+  if (child.exitCode !== null) resolve()
   child.on("close", () => resolve())
   child.kill("SIGKILL")
   return promise
@@ -175,10 +177,14 @@ describe("backups of a journal that is written", () => {
     const target = fresh()
     const { child, acknowledged } = await startWriter(directory)
     let last = 0
+    let seen = ""
     for (let round = 0; round < 4; round++) {
+      while (String(acknowledged) === seen) await setTimeout(5)
       const before = [...acknowledged]
+      seen = String(before)
       const { manifest } = await backedUp(directory, target)
-      expect(manifest.nextSeq).toBeGreaterThan(last)
+      // What is read from the pipe now may have been in the last one already.
+      expect(manifest.nextSeq).toBeGreaterThanOrEqual(last)
       last = manifest.nextSeq
       const copy = fresh()
       expect((await restored(target, copy)).diagnosis.isClean).toBe(true)
@@ -284,6 +290,6 @@ describe("logbrook backup, restore and doctor", () => {
     expect(fs.existsSync(`${damaged}.repaired/seg-00000001.mdb`)).toBe(true)
     const json = JSON.parse((await cli("doctor", "--data-dir", damaged, "--json")).out) as object
     expect(json).toMatchObject({ isClean: false, findings: [{ kind: "records", baseOffset: 0, lastOffset: 0 }] })
-    expect((await cli("doctor", "--data-dir", fresh())).err).toContain("error[E_JOURNAL_IO]")
+    expect((await cli("doctor", "--data-dir", fresh())).err).toContain("error[E_NO_DATA_DIR]")
   })
 })

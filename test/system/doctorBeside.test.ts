@@ -35,14 +35,12 @@ it("reading beside a writer loses nothing, and sees all that was acknowledged", 
     stdio: ["ignore", "pipe", "inherit"]
   })
   let acknowledged = 0
-  let isDone = false
   child.stdout.on("data", (data: Buffer) => {
     const lines = data.toString().trimEnd().split("\n")
     acknowledged = Math.max(acknowledged, Number(lines.at(-1)))
   })
-  child.on("close", () => (isDone = true))
   let scans = 0
-  while (!isDone) {
+  while (child.exitCode === null) {
     const before = acknowledged
     if (before > 0) {
       const journal = openReadOnly(directory)

@@ -16,7 +16,10 @@ const read = (file: string): string | undefined => {
 const identity = (pid: number): string | undefined => {
   const stat = read(`/proc/${pid}/stat`)
   if (stat === undefined) return fs.existsSync("/proc/self") ? undefined : aliveWithoutProc(pid)
-  const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  // A zombie has ended and let go of everything; where nobody waits for it, it stays.
+  if (fields[0] === "Z" || fields[0] === "X") return undefined
+  const startedAt = fields[19]
   return `${pid} ${startedAt} ${read("/proc/sys/kernel/random/boot_id")}`
 }
 

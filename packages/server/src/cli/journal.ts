@@ -169,7 +169,9 @@ export const verify = async (args: Arguments, io: Io): Promise<number> => {
     const { ok, events, hashes, firstSeq, lastSeq, failure } = verified
     if (args.flag("json")) io.out(JSON.stringify(verified, null, 2))
     else if (failure === null) {
-      io.out(`ok: ${events} events, #${firstSeq} to #${lastSeq}, fold to the ${hashes} states that were live`)
+      const folded = `${events} events, #${firstSeq} to #${lastSeq}`
+      if (hashes === 0) io.out(`ok: ${folded}, fold; no state hash is among them that could be compared`)
+      else io.out(`ok: ${folded}, fold to the ${hashes} states that were live`)
     } else {
       io.out(`#${failure.seq} ${failure.actor}: ${failure.message}`)
       for (const event of failure.suspects) io.out(`  ${eventLine(args, io, event)}`)
