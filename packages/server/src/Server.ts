@@ -209,7 +209,6 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journ
 /** The one composition: what is acquired here is released in reverse order. */
 const server = (config: Config, log: Log, dying: Dying) =>
   Effect.gen(function* () {
-    fs.mkdirSync(config.dataDir, { recursive: true })
     const journal = yield* openJournal(config)
     const notices: Notices = { to: undefined }
     const { broker, recovery } = makeBroker(config, journal, log, dying, notices)

@@ -10,6 +10,7 @@ import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { readFrameHead } from "../journal/Frame.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
 import { acquireLock, lockState, releaseLock } from "../journal/lock.ts"
+import { makeDirectory } from "../makeDirectory.ts"
 import { copySegment } from "./copySegment.ts"
 import { copyFile, digestOf, syncDirectory, throwIfNoRoom, writeWhole, type Pause } from "./files.ts"
 import {
@@ -55,7 +56,7 @@ class SegmentGone extends Error {
  */
 export const backUp = async (options: BackupOptions): Promise<BackedUp> => {
   const { dataDir, target } = options
-  fs.mkdirSync(target, { recursive: true })
+  makeDirectory(target)
   acquireLock(target)
   try {
     const last = readManifest(target)

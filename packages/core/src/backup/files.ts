@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../journal/Journal.ts"
+import { makeDirectory } from "../makeDirectory.ts"
 
 const stepBytes = 1024 * 1024
 
@@ -80,13 +81,8 @@ export const writeWhole = (file: string, text: string): void => {
 
 /** Throws `JournalError` "Io" unless the directory is empty or can be made; makes it. */
 export const makeEmptyDirectory = (directory: string): void => {
-  try {
-    fs.mkdirSync(directory, { recursive: true })
-    if (fs.readdirSync(directory).length === 0) return
-  } catch (error) {
-    throw new JournalError("Io", `cannot use ${directory}: ${(error as Error).message}`)
-  }
-  throw new JournalError("Io", `${directory} is not empty`)
+  makeDirectory(directory)
+  if (fs.readdirSync(directory).length > 0) throw new JournalError("Io", `${directory} is not empty`)
 }
 
 /** Throws `JournalError` "Io" if the directory's file system has not this much room. */

@@ -13,6 +13,7 @@ import {
   type SnapshotPage
 } from "./Journal.ts"
 import { LmdbSegment } from "./LmdbSegment.ts"
+import { makeDirectory } from "../makeDirectory.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
 import { openChain, type Opened } from "./openChain.ts"
 import { lockOf, removeEnvironment, segmentFiles, segmentName, syncDirectory, unlinkInSteps } from "./segmentFiles.ts"
@@ -55,7 +56,7 @@ export class LmdbJournal implements Journal {
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
-    fs.mkdirSync(options.directory, { recursive: true })
+    makeDirectory(options.directory)
     const wasClosed = acquireLock(options.directory)
     const chain: Array<Opened> = []
     try {
