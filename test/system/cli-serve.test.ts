@@ -119,6 +119,12 @@ describe("logbrook serve", () => {
     expect(err).toContain("--kafka-port")
   })
 
+  it.runIf(process.platform === "linux")("says why a directory cannot be made", async () => {
+    const { code, err } = await new Served(["--data-dir", "/proc/logbrook", ...anyPorts], root).ended
+    expect(code).toBe(1)
+    expect(err).toContain("error[E_JOURNAL_IO]: cannot make /proc/logbrook: ")
+  })
+
   it("leaves a directory alone that another server has", async () => {
     const holder = await serve("locked", ...anyPorts).started()
     const { code, err } = await serve("locked", ...anyPorts).ended

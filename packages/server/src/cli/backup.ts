@@ -1,3 +1,5 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
 import type { Until } from "@logbrook/core/backup/Restore"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
@@ -54,14 +56,19 @@ export const restore = async (args: Arguments, io: Io): Promise<number> => {
   const dataDir = args.text("data-dir")
   if (dataDir === undefined)
     throw usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")
-  const [core, { definitions }, { defaultLimits }] = await Promise.all([
+  const [core, { manifestFile }, { definitions }, { defaultLimits }] = await Promise.all([
     import("@logbrook/core/backup/Restore"),
+    import("@logbrook/core/backup/Manifest"),
     import("../Broker.ts"),
     import("@logbrook/core/Limits")
   ])
+  const backup = args.positionals[0]!
+  if (!fs.existsSync(path.join(backup, manifestFile))) {
+    throw new CliError(exitCodes.notFound, "E_NO_BACKUP", `${backup} holds no backup`, `a backup has ${manifestFile}`)
+  }
   const progress = makeProgress(io, "restoring")
   const options = {
-    backup: args.positionals[0]!,
+    backup,
     dataDir,
     until,
     definitions: definitions(defaultLimits),

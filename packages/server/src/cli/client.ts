@@ -3,17 +3,18 @@ import { CliError, exitCodes, type ExitCode } from "./CliError.ts"
 const timeoutMs = 60_000
 
 const exitOf = (status: number): ExitCode => {
+  if (status === 400) return exitCodes.usage
   if (status === 404 || status === 410) return exitCodes.notFound
   if (status === 401 || status === 403) return exitCodes.denied
   return exitCodes.failure
 }
 
 const unreachable = (url: string, error: unknown): CliError => {
-  const { cause, message } = error as Error & { readonly cause?: { readonly code?: string } }
+  const { cause, message } = error as Error & { readonly cause?: { readonly code?: string; readonly message?: string } }
   return new CliError(
     exitCodes.unreachable,
     "E_UNREACHABLE",
-    `no server answers at ${url} (${cause?.code ?? message})`,
+    `no server answers at ${url} (${cause?.code ?? cause?.message ?? message})`,
     "start one with logbrook serve, or name another with --url or LOGBROOK_URL"
   )
 }

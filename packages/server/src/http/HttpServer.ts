@@ -177,12 +177,29 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
   else send(response, reply.status, "application/json", text)
 }
 
-/** What a schema refuses comes in a form of the library's own. */
+interface BadRequest {
+  /** Of our own refusals. */
+  readonly code?: string
+  readonly message?: string
+  /** Of what a schema refuses. */
+  readonly issues?: ReadonlyArray<{ readonly path: ReadonlyArray<string | number>; readonly message: string }>
+}
+
+/** What a schema refuses comes in a form of the library's own: we tell the fields and what is wrong with each. */
 const badRequest = (text: string): unknown => {
+  let read: BadRequest
   try {
-    const { code, message } = JSON.parse(text) as { readonly code?: string; readonly message?: string }
-    return { code: code ?? "BAD_REQUEST", message: message ?? "the request is not valid" }
+    read = JSON.parse(text) as BadRequest
   } catch {
-    return { code: "BAD_REQUEST", message: "the request is not valid" }
+    read = {}
   }
+  const { code = "BAD_REQUEST", message = "the request is not valid", issues } = read
+  if (issues === undefined || issues.length === 0) return { code, message }
+  // One for each member of a union: the first says what the field wants, the others that it may be left out.
+  const wrong = new Map<string, string>()
+  for (const { path, message: what } of issues) {
+    const field = path.join(".")
+    if (!wrong.has(field)) wrong.set(field, field === "" ? what : `${field}: ${what}`)
+  }
+  return { code, message: [...wrong.values()].join("; ") }
 }

@@ -97,11 +97,23 @@ const view = (
   event: presentEvent(actor, event, names)
 })
 
-/** Events from `fromSeq` on that pass the filter, `limit` at most. Hashes only if `type` asks for them. */
+const throwIfUnknownKind = ({ definitions }: Past, kind: string): void => {
+  const kinds = definitions.map((definition) => definition.kind)
+  if (kinds.includes(kind)) return
+  const message = `no actor is of the kind "${kind}": ${kinds.join(", ")}`
+  throw new JournalQueryRefused({ reason: "InvalidActor", message })
+}
+
+/**
+ * Events from `fromSeq` on that pass the filter, `limit` at most. Hashes only if `type` asks for them. Throws
+ * `JournalQueryRefused` for a filter that nothing could ever pass.
+ */
 export const eventsPage = (past: Past, fromSeq: Seq, limit: number, filter: EventFilter): EventPage => {
   const { journal } = past
   const names = past.names()
+  if (filter.kind !== undefined) throwIfUnknownKind(past, filter.kind)
   const actor = filter.actor === undefined ? undefined : resolveOrThrow(filter.actor, names)
+  if (actor !== undefined) throwIfUnknownKind(past, kindOf(actor))
   const events: Array<EventView> = []
   const lookedAtEnd = Math.max(fromSeq, journal.firstSeq) + eventsLookedAtMax
   let nextSeq = Math.max(fromSeq, journal.firstSeq)
@@ -254,14 +266,8 @@ const throwIfExpired = ({ journal }: Past, endSeq: Seq): void => {
 const foldAt = (past: Past, name: string, endSeq: Seq): StateView | undefined => {
   throwIfExpired(past, endSeq)
   const { id, names } = resolveAt(past, name, endSeq)
-  const definition = past.definitions.find(({ kind }) => kind === kindOf(id))
-  if (definition === undefined) {
-    const kinds = past.definitions.map(({ kind }) => kind).join(", ")
-    throw new JournalQueryRefused({
-      reason: "InvalidActor",
-      message: `no actor is of the kind "${kindOf(id)}": ${kinds}`
-    })
-  }
+  throwIfUnknownKind(past, kindOf(id))
+  const definition = past.definitions.find(({ kind }) => kind === kindOf(id))!
   const { states } = new Replay([definition], { endSeq, only: (each) => each === id }).run(past.journal)
   if (!states.has(id)) return undefined
   return { actor: displayName(id, names), seq: endSeq - 1, state: presentState(id, definition, states.get(id), names) }

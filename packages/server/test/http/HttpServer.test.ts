@@ -102,6 +102,7 @@ describe("HTTP", () => {
     ["/api/v1/journal/events/999999", "GET", undefined, 404, "UNKNOWN_EVENT"],
     ["/api/v1/journal/state?actor=sensors", "GET", undefined, 400, "INVALID_ACTOR"],
     ["/api/v1/journal/state?actor=group/x&at=soon", "GET", undefined, 400, "BAD_REQUEST"],
+    ["/api/v1/journal/events?kind=nobody", "GET", undefined, 400, "INVALID_ACTOR"],
     ["/api/v1/nothing", "GET", undefined, 404, "NOT_FOUND"],
     ["/nothing", "GET", undefined, 404, "NOT_FOUND"],
     ["/metrics", "DELETE", undefined, 405, "METHOD_NOT_ALLOWED"]
@@ -109,6 +110,11 @@ describe("HTTP", () => {
     const reply = await call(path, method, body)
     expect(reply).toMatchObject({ status, body: { code } })
     expect(Object.keys(reply.body)).toEqual(["code", "message"])
+  })
+
+  it("names the field that is wrong, and says what it wants", async () => {
+    const { body } = await call("/api/v1/streams", "POST", { name: "x", partitions: "many" })
+    expect(body.message).toBe('partitions: Expected number, actual "many"')
   })
 
   it("takes JSON only, one MiB of it, and on loopback no foreign name", async () => {

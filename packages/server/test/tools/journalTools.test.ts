@@ -87,6 +87,8 @@ describe("journal tools", () => {
     expect(lastEvents(past, 1, { type: "StreamCreated" }).events[0]!.event).toMatchObject({ stream: { name: "short" } })
     expect(reasonOf(() => eventsPage(past, 1, 1, { actor: "partition/sensors/9" }))).toBe("UnknownActor")
     expect(reasonOf(() => eventsPage(past, 1, 1, { actor: "sensors" }))).toBe("InvalidActor")
+    expect(reasonOf(() => eventsPage(past, 1, 1, { actor: "nothing/orders" }))).toBe("InvalidActor")
+    expect(reasonOf(() => eventsPage(past, 1, 1, { kind: "nothing" }))).toBe("InvalidActor")
   })
 
   it("shows what led to an event, up to the request", () => {
