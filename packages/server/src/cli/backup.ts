@@ -1,11 +1,12 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Until } from "@logbrook/core/backup/Restore"
+import type { BackedUp } from "@logbrook/core/backup/Backup"
+import type { Restored, RestoreOptions, Until } from "@logbrook/core/backup/Restore"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, type Io } from "./Io.ts"
 import { existingDirectoryOf } from "./options.ts"
-import { beNice, makeProgress, stepping } from "./progress.ts"
+import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 /** What the core refuses, with its reason as the code. */
 export const journalErrors = async <A>(run: () => Promise<A>, hint?: string): Promise<A> => {
@@ -19,18 +20,31 @@ export const journalErrors = async <A>(run: () => Promise<A>, hint?: string): Pr
   }
 }
 
+/** Into a directory, or through one beside it into one file. */
+const backUpInto = async (target: string, dataDir: string, progress: Progress): Promise<BackedUp> => {
+  const [{ backUp }, { isArchive, packBackup }] = await Promise.all([
+    import("@logbrook/core/backup/Backup"),
+    import("@logbrook/core/backup/archive")
+  ])
+  const directory = isArchive(target) ? `${target}.building` : target
+  const done = await backUp({ dataDir, target: directory, nowMs: Date.now, pause: stepping(progress) })
+  if (isArchive(target)) {
+    await packBackup(directory, target)
+    fs.rmSync(directory, { recursive: true })
+  }
+  return done
+}
+
 export const backup = async (args: Arguments, io: Io): Promise<number> => {
-  const { backUp } = await import("@logbrook/core/backup/Backup")
   const target = args.positionals[0]!
   const dataDir = existingDirectoryOf(args, io)
   beNice()
   const progress = makeProgress(io, "backing up")
-  const options = { dataDir, target, nowMs: Date.now, pause: stepping(progress) }
   const hint = "logbrook doctor tells what is damaged; the last backup is still there"
-  const done = await journalErrors(() => backUp(options), hint).finally(progress.end)
+  const done = await journalErrors(() => backUpInto(target, dataDir, progress), hint).finally(progress.end)
   const { manifest, copiedSegments, copiedBytes, keptSegments } = done
   if (args.flag("json")) {
-    io.out(JSON.stringify({ directory: target, copiedSegments, copiedBytes, keptSegments, ...manifest }, null, 2))
+    io.out(JSON.stringify({ target, copiedSegments, copiedBytes, keptSegments, ...manifest }, null, 2))
     return exitCodes.ok
   }
   const { firstSeq, nextSeq, lastTimeMs } = manifest
@@ -51,21 +65,38 @@ const untilOf = (text: string | undefined): Until | undefined => {
   throw usageError(`"${text}" is neither a seq nor a time`, "a time is written 2026-01-31T12:00:00Z")
 }
 
+/** From a directory, or from one file through a directory beside what is made. */
+const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
+  const [core, { isArchive, unpackBackup }, { manifestFile }] = await Promise.all([
+    import("@logbrook/core/backup/Restore"),
+    import("@logbrook/core/backup/archive"),
+    import("@logbrook/core/backup/Manifest")
+  ])
+  const { backup, dataDir } = options
+  if (!fs.existsSync(isArchive(backup) ? backup : path.join(backup, manifestFile))) {
+    const hint = `a backup is a directory with ${manifestFile}, or one file NAME.tar`
+    throw new CliError(exitCodes.notFound, "E_NO_BACKUP", `${backup} holds no backup`, hint)
+  }
+  if (!isArchive(backup)) return core.restore(options)
+  const directory = fs.mkdtempSync(`${path.resolve(dataDir)}.unpacking-`)
+  try {
+    await unpackBackup(backup, directory)
+    return await core.restore({ ...options, backup: directory })
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true })
+  }
+}
+
 export const restore = async (args: Arguments, io: Io): Promise<number> => {
   const until = untilOf(args.text("until"))
   const dataDir = args.text("data-dir")
   if (dataDir === undefined)
     throw usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")
-  const [core, { manifestFile }, { definitions }, { defaultLimits }] = await Promise.all([
-    import("@logbrook/core/backup/Restore"),
-    import("@logbrook/core/backup/Manifest"),
+  const [{ definitions }, { defaultLimits }] = await Promise.all([
     import("../Broker.ts"),
     import("@logbrook/core/Limits")
   ])
   const backup = args.positionals[0]!
-  if (!fs.existsSync(path.join(backup, manifestFile))) {
-    throw new CliError(exitCodes.notFound, "E_NO_BACKUP", `${backup} holds no backup`, `a backup has ${manifestFile}`)
-  }
   const progress = makeProgress(io, "restoring")
   const options = {
     backup,
@@ -75,9 +106,8 @@ export const restore = async (args: Arguments, io: Io): Promise<number> => {
     nowMs: Date.now,
     pause: stepping(progress)
   }
-  const { firstSeq, nextSeq, lastTimeMs, diagnosis, manifest } = await journalErrors(() =>
-    core.restore(options)
-  ).finally(progress.end)
+  const done = await journalErrors(() => restoreFrom(options)).finally(progress.end)
+  const { firstSeq, nextSeq, lastTimeMs, diagnosis, manifest } = done
   const left = manifest.nextSeq - nextSeq
   const { events, records, bytes } = diagnosis
   if (args.flag("json")) {

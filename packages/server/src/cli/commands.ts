@@ -208,10 +208,11 @@ export const commands: ReadonlyArray<Command> = [
   },
   {
     name: "backup",
-    positionals: ["DIR"],
+    positionals: ["DIR|FILE.tar"],
     summary: "back up a data directory, while the server runs too",
     description:
-      "Up to the last event that is there now; DIR keeps what it has of the last backup. Each copy is read again as a whole.",
+      "Up to the last event that is there now; DIR keeps what it has of the last backup, FILE.tar is written anew. " +
+      "Each copy is read again as a whole.",
     options: [offline, json],
     run: lazily(backupModule, (module) => module.backup)
   },
