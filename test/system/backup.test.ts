@@ -12,6 +12,7 @@ import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { readFrameHead, type FrameHead } from "@logbrook/core/journal/Frame"
 import { Replay } from "@logbrook/core/shard/Replay"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { create } from "tar"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ShardHarness } from "../../packages/server/test/tools/ShardHarness.ts"
 import { counters, definitions } from "../crash/journalLoad.ts"
@@ -269,6 +270,29 @@ describe("logbrook backup, restore and doctor", () => {
     expect(refused).toMatchObject({ code: 1, out: "" })
     expect(refused.err).toContain("is not empty")
     expect((await cli("restore", target)).code).toBe(2)
+  })
+
+  it("take one file instead of a directory, whole or not at all", async () => {
+    const folder = fresh()
+    fs.mkdirSync(folder)
+    const file = path.join(folder, "backup.tar")
+    for (let i = 0; i < 2; i++) {
+      expect(await cli("backup", file, "--data-dir", directory)).toMatchObject({ code: 0, err: "" })
+      expect(fs.readdirSync(folder)).toEqual(["backup.tar"])
+    }
+    const copy = path.join(folder, "copy")
+    expect(await cli("restore", file, "--data-dir", copy)).toMatchObject({ code: 0, err: "" })
+    expect(await cli("doctor", "--data-dir", copy)).toMatchObject({ code: 0, err: "" })
+    expect(fs.readdirSync(folder).sort()).toEqual(["backup.tar", "copy"])
+
+    fs.truncateSync(file, fs.statSync(file).size - 5000)
+    const cut = await cli("restore", file, "--data-dir", path.join(folder, "cut"))
+    expect(cut).toMatchObject({ code: 1, err: expect.stringContaining("error[E_JOURNAL_CORRUPT]") })
+    fs.writeFileSync(path.join(folder, "stranger"), "")
+    await create({ file, cwd: folder }, ["stranger"])
+    const foreign = await cli("restore", file, "--data-dir", path.join(folder, "cut"))
+    expect(foreign).toMatchObject({ code: 1, err: expect.stringContaining("holds stranger, which is no backup's") })
+    expect(fs.readdirSync(folder).sort()).toEqual(["backup.tar", "copy", "stranger"])
   })
 
   it("name damage by stream and offset, and save the rest", async () => {
