@@ -10,7 +10,7 @@ import type { Fields, Log } from "@logbrook/server/Log"
 import { Metrics } from "@logbrook/server/Metrics"
 import { makeMqttBroker, type MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
-import { ConnectionGate } from "@logbrook/server/net/ConnectionGate"
+import { ConnectionGate, type Admission } from "@logbrook/server/net/ConnectionGate"
 import { Retention } from "@logbrook/server/Retention"
 import { forgetDeletedStreams } from "@logbrook/server/streams/forgetDeletedStreams"
 import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
@@ -137,19 +137,19 @@ export class SimServer {
   /** False: nobody listens. */
   accept(link: Link, protocol: "mqtt" | "kafka", address: string): boolean {
     if (!this.#isListening) return false
-    const release = this.broker.gate.admit(address)
-    if (release === undefined) return false
+    const admission = this.broker.gate.admit(address)
+    if (admission === undefined) return false
     this.links.add(link)
-    if (protocol === "mqtt") this.#acceptMqtt(link, address, release)
-    else this.#acceptKafka(link, address, release)
+    if (protocol === "mqtt") this.#acceptMqtt(link, address, admission)
+    else this.#acceptKafka(link, address, admission)
     return true
   }
 
-  #acceptMqtt(link: Link, address: string, release: () => void): void {
+  #acceptMqtt(link: Link, address: string, admission: Admission): void {
     const { process } = this.#options
     let connection: MqttConnection | undefined
     const transport = transportOf(link, process, address, () => connection?.onDrain())
-    const made = new MqttConnection(this.mqtt, transport, release)
+    const made = new MqttConnection(this.mqtt, transport, admission)
     connection = made
     this.#mqttConnections.add(made)
     this.#closes(link, () => {
@@ -159,15 +159,14 @@ export class SimServer {
     link.toServer.attach({ onBytes: (chunk) => made.onChunk(chunk), onEnd: () => this.#ended(link) })
   }
 
-  #acceptKafka(link: Link, address: string, release: () => void): void {
+  #acceptKafka(link: Link, address: string, admission: Admission): void {
     const socket = new FakeSocket(link, this.#options.process)
-    const made = new KafkaConnection(this.node, socket.asSocket(), { address, port: 1 }, advertised)
+    const made = new KafkaConnection(this.node, socket.asSocket(), { address, port: 1 }, advertised, admission)
     this.#kafkaConnections.add(made)
     this.#closes(link, () => {
       socket.destroyed = true
       this.#kafkaConnections.delete(made)
       made.closed()
-      release()
     })
     link.toServer.attach({ onBytes: (chunk) => made.onBytes(chunk), onEnd: () => this.#ended(link) })
   }

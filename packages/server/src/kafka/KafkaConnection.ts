@@ -8,6 +8,8 @@ import { WireError } from "@logbrook/protocols/kafka/Wire"
 import type { HostPort, RequestContext } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
 import { handlers } from "./handlers.ts"
+import type { Admission } from "../net/ConnectionGate.ts"
+import { FirstRequest } from "./FirstRequest.ts"
 import { printable, type KafkaNode } from "./KafkaNode.ts"
 import { SocketOutput } from "./SocketOutput.ts"
 
@@ -117,10 +119,14 @@ export class KafkaConnection {
   readonly #socket: Socket
   readonly #splitter: Splitter
   readonly #output: SocketOutput
+  readonly #admission: Admission
+  readonly #openedMs: number
   /** Complete requests that were not begun; one read has 64 KB of them at most, then reading pauses. */
   readonly #backlog: Array<Uint8Array> = []
   readonly #exchanges: Array<Exchange> = []
   readonly #resume = (): void => this.#steer()
+  /** Until a request has come that is one. */
+  #first: FirstRequest | undefined
   /** Bytes of this connection that the node counts as in flight. */
   #inFlightBytes = 0
   #partialBytes = 0
@@ -135,9 +141,18 @@ export class KafkaConnection {
   #isEnding = false
   #isGone = false
 
-  constructor(node: KafkaNode, socket: Socket, client: { address: string; port: number }, advertised: HostPort) {
+  constructor(
+    node: KafkaNode,
+    socket: Socket,
+    client: { address: string; port: number },
+    advertised: HostPort,
+    admission: Admission
+  ) {
     this.node = node
     this.advertised = advertised
+    this.#admission = admission
+    this.#openedMs = node.broker.clock.nowMs()
+    this.#first = new FirstRequest(node.broker.limits.preAuthFrameBytesMax)
     this.clientHost = client.address
     this.peer = `${client.address}:${client.port}`
     this.#socket = socket
@@ -159,6 +174,7 @@ export class KafkaConnection {
     if (this.#partialBytes === 0) this.#frameBegunMs = node.broker.clock.nowMs()
     this.#partialBytes += chunk.length
     try {
+      this.#first?.push(chunk)
       this.#splitter.push(chunk, this.#onFrame)
     } catch (error) {
       this.#fail(error)
@@ -219,6 +235,10 @@ export class KafkaConnection {
     const handler = handlers.get(api.key)
     if (handler === undefined || apiVersion < handler.serves[0] || apiVersion > handler.serves[1]) {
       throw new WireError("version", `${api.name} version ${apiVersion} is not served`)
+    }
+    if (this.#first !== undefined) {
+      this.#first = undefined
+      this.#admission.authenticated()
     }
     const exchange = new Exchange(this, header, frame.length + prefixBytes)
     this.#exchanges.push(exchange)
@@ -318,12 +338,16 @@ export class KafkaConnection {
     if (parked.length === this.#exchanges.length) this.#end()
   }
 
-  /** Once a second: who does not finish a frame, or does not read. */
+  /** Once a second: who sends no request, does not finish one, or does not read. */
   sweep(nowMs: number): void {
-    const { frameStallMs, slowConsumerStallMs, slowConsumerUnsentBytesMax } = this.node.broker.limits
+    const { connectTimeoutMs, frameStallMs, slowConsumerStallMs, slowConsumerUnsentBytesMax } = this.node.broker.limits
     // Paused for want of room counts too: half-read requests must not keep it for ever.
     const isReading = !this.#isPaused || (this.#backlog.length === 0 && this.#mayBegin)
-    if (isReading && this.#partialBytes > 0 && nowMs - this.#frameBegunMs > frameStallMs) {
+    const lacksRequest = this.#first?.isLarge === false && this.#backlog.length === 0
+    if (lacksRequest && nowMs - this.#openedMs >= connectTimeoutMs) {
+      this.audit("no request in time")
+      this.#socket.destroy()
+    } else if (isReading && this.#partialBytes > 0 && nowMs - this.#frameBegunMs > frameStallMs) {
       this.audit("a request is not completed")
       this.#socket.destroy()
     } else if (
@@ -343,6 +367,7 @@ export class KafkaConnection {
   closed(): void {
     this.#isGone = true
     this.#isClosing = true
+    this.#admission.release()
     this.#backlog.length = 0
     for (const { cancel } of this.#exchanges.splice(0)) cancel?.()
     this.node.endTurn(this.#resume)

@@ -32,13 +32,13 @@ const advertisedTo = ({ host, port }: HostPort, socket: net.Socket): HostPort =>
 
 const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaConnection>, socket: net.Socket) => {
   const { remoteAddress: address, remotePort: port } = socket
-  const release = address === undefined ? undefined : node.broker.gate.admit(address)
-  if (address === undefined || port === undefined || release === undefined) {
+  const admission = address === undefined ? undefined : node.broker.gate.admit(address)
+  if (address === undefined || port === undefined || admission === undefined) {
     socket.destroy()
-    release?.()
+    admission?.release()
     return
   }
-  const connection = new KafkaConnection(node, socket, { address, port }, advertisedTo(advertised, socket))
+  const connection = new KafkaConnection(node, socket, { address, port }, advertisedTo(advertised, socket), admission)
   connections.add(connection)
   socket.setNoDelay(true)
   socket.setKeepAlive(true)
@@ -46,7 +46,6 @@ const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaCon
   socket.on("close", () => {
     connections.delete(connection)
     connection.closed()
-    release()
   })
   readShared(socket, (chunk) => connection.onBytes(chunk))
 }

@@ -102,17 +102,13 @@ export class MqttBroker {
     return `${this.broker.shard.epoch}.${++this.#connectionsSoFar}`
   }
 
-  /** Whether one more connection may wait for its CONNECT. */
-  get hasRoomForHandshake(): boolean {
-    return this.#connections.size - this.#serving.size < this.broker.limits.preAuthConnectionsMax
-  }
-
   opened(connection: MqttConnection): void {
     this.#connections.add(connection)
   }
 
   /** The client's connection from now on; the one before is closed [MQTT-3.1.4-3]. */
   serve(connection: MqttConnection): void {
+    connection.authenticated()
     this.#serving.get(connection.clientId)?.takenOver()
     this.#serving.set(connection.clientId, connection)
     this.#byId.set(connection.id, connection)

@@ -15,6 +15,7 @@ import { Outgoing } from "./Outgoing.ts"
 import { RetainedFeed } from "./RetainedFeed.ts"
 import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
+import type { Admission } from "../net/ConnectionGate.ts"
 
 /** `connecting`: no CONNECT yet; `opening`: its session is on its way to the journal. */
 type Phase = "connecting" | "opening" | "open" | "closed"
@@ -62,14 +63,13 @@ export class MqttConnection implements TransportEvents {
   #frameSinceMs = 0
   #slowSinceMs = 0
   #hasLeft = false
-  #release: (() => void) | undefined
+  readonly #admission: Admission
 
-  /** `release`: of the connection gate, called once when the connection is gone. */
-  constructor(mqtt: MqttBroker, transport: Transport, release: () => void) {
+  constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
     this.mqtt = mqtt
     this.id = mqtt.nextConnectionId()
     this.#transport = transport
-    this.#release = release
+    this.#admission = admission
     this.#splitter = new Splitter(mqtt.broker.limits.preAuthFrameBytesMax)
     this.#nowMs = this.openedMs = this.#lastReadMs = mqtt.broker.clock.nowMs()
     mqtt.opened(this)
@@ -157,6 +157,11 @@ export class MqttConnection implements TransportEvents {
       this.#transport.pause()
       openSession(this, connect)
     } else if (this.#phase === "opening") (this.#held ??= []).push(new Uint8Array(packet))
+  }
+
+  /** Its CONNECT is one that the server takes. */
+  authenticated(): void {
+    this.#admission.authenticated()
   }
 
   /** The session is the connection's: what waited for it goes on. */
@@ -371,8 +376,7 @@ export class MqttConnection implements TransportEvents {
   onClosed(): void {
     this.#leave(true, null)
     this.#phase = "closed"
-    this.#release?.()
-    this.#release = undefined
+    this.#admission.release()
     this.mqtt.closed(this)
   }
 

@@ -69,13 +69,13 @@ class TcpTransport implements Transport {
 const ignore = (): void => undefined
 
 const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConnection>): void => {
-  const release = mqtt.hasRoomForHandshake ? mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown") : undefined
-  if (release === undefined) {
+  const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
+  if (admission === undefined) {
     socket.destroy()
     return
   }
   socket.setNoDelay(true)
-  const connection = new MqttConnection(mqtt, new TcpTransport(socket), release)
+  const connection = new MqttConnection(mqtt, new TcpTransport(socket), admission)
   connections.add(connection)
   socket.on("drain", () => connection.onDrain())
   socket.on("error", ignore)

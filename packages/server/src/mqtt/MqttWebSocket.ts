@@ -31,15 +31,15 @@ const transportOf = (socket: WebSocket, remoteAddress: string, onDrain: () => vo
 })
 
 const accept = (mqtt: MqttBroker, socket: WebSocket, remoteAddress: string, connections: Set<MqttConnection>): void => {
-  const release = mqtt.hasRoomForHandshake ? mqtt.broker.gate.admit(remoteAddress) : undefined
-  if (release === undefined) {
+  const admission = mqtt.broker.gate.admit(remoteAddress)
+  if (admission === undefined) {
     socket.terminate()
     return
   }
   const connection: MqttConnection = new MqttConnection(
     mqtt,
     transportOf(socket, remoteAddress, () => connection.onDrain()),
-    release
+    admission
   )
   connections.add(connection)
   socket.on("message", (data, isBinary) => {

@@ -1,7 +1,10 @@
 import type { Clock } from "@logbrook/core/Clock"
 import type { Limits } from "@logbrook/core/Limits"
 
-type GateLimits = Pick<Limits, "connectionsMax" | "connectionsPerAddressMax" | "newConnectionsPerSecondMax">
+type GateLimits = Pick<
+  Limits,
+  "connectionsMax" | "connectionsPerAddressMax" | "newConnectionsPerSecondMax" | "preAuthConnectionsMax"
+>
 
 /** Counts the connections of all listeners together. */
 export class ConnectionGate {
@@ -11,6 +14,8 @@ export class ConnectionGate {
   #second = 0
   #newThisSecond = 0
   open = 0
+  /** Of the open ones. */
+  preAuth = 0
   refused = 0
 
   constructor(limits: GateLimits, clock: Clock) {
@@ -18,17 +23,18 @@ export class ConnectionGate {
     this.#clock = clock
   }
 
-  /** What to call when the connection is closed; undefined: one too many, close it at once. */
-  admit(remoteAddress: string): (() => void) | undefined {
+  /** Undefined: one too many, close it at once. */
+  admit(remoteAddress: string): Admission | undefined {
     const second = Math.floor(this.#clock.nowMs() / 1000)
     if (second !== this.#second) {
       this.#second = second
       this.#newThisSecond = 0
     }
     const fromHere = this.#perAddress.get(remoteAddress) ?? 0
-    const { connectionsMax, connectionsPerAddressMax, newConnectionsPerSecondMax } = this.#limits
+    const { connectionsMax, connectionsPerAddressMax, newConnectionsPerSecondMax, preAuthConnectionsMax } = this.#limits
     const isOneTooMany =
       this.open >= connectionsMax ||
+      this.preAuth >= preAuthConnectionsMax ||
       fromHere >= connectionsPerAddressMax ||
       this.#newThisSecond >= newConnectionsPerSecondMax
     if (isOneTooMany) {
@@ -37,15 +43,42 @@ export class ConnectionGate {
     }
     this.#newThisSecond++
     this.open++
+    this.preAuth++
     this.#perAddress.set(remoteAddress, fromHere + 1)
-    let isReleased = false
-    return () => {
-      if (isReleased) return
-      isReleased = true
-      this.open--
-      const left = this.#perAddress.get(remoteAddress)! - 1
-      if (left === 0) this.#perAddress.delete(remoteAddress)
-      else this.#perAddress.set(remoteAddress, left)
-    }
+    return new Admission(this, remoteAddress)
+  }
+
+  /** Of an admission only. */
+  left(remoteAddress: string): void {
+    this.open--
+    const left = this.#perAddress.get(remoteAddress)! - 1
+    if (left === 0) this.#perAddress.delete(remoteAddress)
+    else this.#perAddress.set(remoteAddress, left)
+  }
+}
+
+/** One connection's place at the gate. A class: closures would be made anew for each of thousands of connections. */
+export class Admission {
+  readonly #gate: ConnectionGate
+  readonly #remoteAddress: string
+  #isPreAuth = true
+  #isOpen = true
+
+  constructor(gate: ConnectionGate, remoteAddress: string) {
+    this.#gate = gate
+    this.#remoteAddress = remoteAddress
+  }
+
+  /** The client has said who it is, as far as its protocol asks for it: no longer one of `preAuthConnectionsMax`. */
+  authenticated(): void {
+    if (this.#isPreAuth) this.#gate.preAuth--
+    this.#isPreAuth = false
+  }
+
+  /** The connection is closed. */
+  release(): void {
+    this.authenticated()
+    if (this.#isOpen) this.#gate.left(this.#remoteAddress)
+    this.#isOpen = false
   }
 }

@@ -2,7 +2,12 @@ import { expect, it } from "vitest"
 import { systemClock } from "@logbrook/core/Clock"
 import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
 
-const many = { connectionsMax: 100, connectionsPerAddressMax: 100, newConnectionsPerSecondMax: 100 }
+const many = {
+  connectionsMax: 100,
+  connectionsPerAddressMax: 100,
+  newConnectionsPerSecondMax: 100,
+  preAuthConnectionsMax: 100
+}
 
 const gateAt = (
   limits: Partial<typeof many>
@@ -14,12 +19,12 @@ const gateAt = (
 
 it("admits connectionsMax of all addresses together, and another when one is released", () => {
   const { gate } = gateAt({ connectionsMax: 2 })
-  const release = gate.admit("a")
+  const admission = gate.admit("a")
   expect(gate.admit("b")).toBeDefined()
   expect(gate.admit("c")).toBeUndefined()
   expect([gate.open, gate.refused]).toEqual([2, 1])
-  release!()
-  release!()
+  admission!.release()
+  admission!.release()
   expect(gate.open).toBe(1)
   expect(gate.admit("c")).toBeDefined()
   expect(gate.admit("d")).toBeUndefined()
@@ -27,19 +32,33 @@ it("admits connectionsMax of all addresses together, and another when one is rel
 
 it("admits connectionsPerAddressMax of one address", () => {
   const { gate } = gateAt({ connectionsPerAddressMax: 1 })
-  const release = gate.admit("a")
+  const admission = gate.admit("a")
   expect(gate.admit("a")).toBeUndefined()
   expect(gate.admit("b")).toBeDefined()
-  release!()
+  admission!.release()
   expect(gate.admit("a")).toBeDefined()
 })
 
 it("admits newConnectionsPerSecondMax in a second, whether they stay or not", () => {
   const { gate, passes } = gateAt({ newConnectionsPerSecondMax: 2 })
-  gate.admit("a")!()
-  gate.admit("a")!()
+  gate.admit("a")!.release()
+  gate.admit("a")!.release()
   passes(999)
   expect(gate.admit("a")).toBeUndefined()
   passes(1)
   expect(gate.admit("a")).toBeDefined()
+})
+
+it("admits preAuthConnectionsMax that have not said who they are", () => {
+  const { gate } = gateAt({ preAuthConnectionsMax: 1 })
+  const first = gate.admit("a")!
+  expect(gate.admit("b")).toBeUndefined()
+  first.authenticated()
+  first.authenticated()
+  const second = gate.admit("b")!
+  expect(gate.admit("c")).toBeUndefined()
+  second.release()
+  second.release()
+  first.release()
+  expect([gate.open, gate.preAuth]).toEqual([0, 0])
 })
