@@ -1,4 +1,4 @@
-import { defaultLimits } from "./Limits.ts"
+import type { Limits } from "./Limits.ts"
 
 /** Where the record key of a bound stream comes from. */
 export type KeyExpression =
@@ -27,22 +27,27 @@ export class InvalidKeyExpression extends Error {
 const topicLevel = /^topic\[([0-9]{1,9})\]$/
 const userPropertyPrefix = "user-property:"
 
-const parseTopicLevel = (digits: string): KeyExpression => {
+export type KeyLimits = Pick<Limits, "topicLevelsMax" | "userPropertiesBytesMax">
+
+/** For expressions that were accepted once, perhaps under other limits. */
+export const noKeyLimits: KeyLimits = { topicLevelsMax: Infinity, userPropertiesBytesMax: Infinity }
+
+const parseTopicLevel = (digits: string, { topicLevelsMax }: KeyLimits): KeyExpression => {
   const level = Number(digits)
-  if (level < 1 || level > defaultLimits.topicLevelsMax) {
+  if (level < 1 || level > topicLevelsMax) {
     throw new InvalidKeyExpression(
       "LevelOutOfRange",
-      `topic levels are counted from 1 to ${defaultLimits.topicLevelsMax}, topic[1] is the first`
+      `topic levels are counted from 1 to ${topicLevelsMax}, topic[1] is the first`
     )
   }
   return { _tag: "TopicLevel", level }
 }
 
-const parseUserProperty = (name: string): KeyExpression => {
+const parseUserProperty = (name: string, { userPropertiesBytesMax }: KeyLimits): KeyExpression => {
   if (name.length === 0 || name.includes("\0") || !name.isWellFormed()) {
     throw new InvalidKeyExpression("InvalidName", "user-property: needs the name of a user property")
   }
-  if (Buffer.byteLength(name) > defaultLimits.userPropertiesBytesMax) {
+  if (Buffer.byteLength(name) > userPropertiesBytesMax) {
     throw new InvalidKeyExpression("InvalidName", "a user property cannot have so long a name")
   }
   return { _tag: "UserProperty", name }
@@ -52,13 +57,13 @@ const parseUserProperty = (name: string): KeyExpression => {
  * Parses `clientid`, `topic`, `topic[N]` (level N, the first is 1), `user-property:NAME` or `none`.
  * Throws `InvalidKeyExpression`.
  */
-export const parseKeyExpression = (text: string): KeyExpression => {
+export const parseKeyExpression = (text: string, limits: KeyLimits): KeyExpression => {
   if (text === "clientid") return { _tag: "ClientId" }
   if (text === "topic") return { _tag: "Topic" }
   if (text === "none") return { _tag: "None" }
   const level = topicLevel.exec(text)
-  if (level !== null) return parseTopicLevel(level[1]!)
-  if (text.startsWith(userPropertyPrefix)) return parseUserProperty(text.slice(userPropertyPrefix.length))
+  if (level !== null) return parseTopicLevel(level[1]!, limits)
+  if (text.startsWith(userPropertyPrefix)) return parseUserProperty(text.slice(userPropertyPrefix.length), limits)
   throw new InvalidKeyExpression("Unknown", "a key is one of: clientid, topic, topic[N], user-property:NAME, none")
 }
 

@@ -251,6 +251,15 @@ export const recordsOf = (batch: Uint8Array, limits: BatchLimits = defaultLimits
   }
 }
 
+const noLimits: BatchLimits = {
+  recordBatchBytesMax: Infinity,
+  decompressedBytesMax: 0x7fff_ffff,
+  decompressionRatioMax: Infinity
+}
+
+/** As `recordsOf`, of a batch that was stored: it was checked then, perhaps under other limits. */
+export const storedRecordsOf = (batch: Uint8Array): Uint8Array => recordsOf(batch, noLimits)
+
 /** What there is to know of a producer's batch once it is checked. */
 export interface ProducedBatch {
   readonly bytes: Uint8Array

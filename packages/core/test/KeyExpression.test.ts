@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { formatKeyExpression, InvalidKeyExpression, keyOf, parseKeyExpression } from "../src/KeyExpression.ts"
+import { defaultLimits } from "../src/Limits.ts"
 
 const source = {
   clientId: "meter-7",
@@ -24,13 +25,15 @@ describe("KeyExpression", () => {
     ["user-property:other", null],
     ["none", null]
   ])("%s gives %j, and prints as it was read", (text, key) => {
-    const expression = parseKeyExpression(text)
+    const expression = parseKeyExpression(text, defaultLimits)
     expect(keyOf(expression, source)).toBe(key)
     expect(formatKeyExpression(expression)).toBe(text)
   })
 
   it("has no user property in 3.1.1", () => {
-    expect(keyOf(parseKeyExpression("user-property:a"), { ...source, userProperties: undefined })).toBeNull()
+    expect(
+      keyOf(parseKeyExpression("user-property:a", defaultLimits), { ...source, userProperties: undefined })
+    ).toBeNull()
   })
 
   it.each([
@@ -45,7 +48,7 @@ describe("KeyExpression", () => {
   ])("refuses %j as %s", (text, reason) => {
     let caught: unknown
     try {
-      parseKeyExpression(text)
+      parseKeyExpression(text, defaultLimits)
     } catch (error) {
       caught = error
     }

@@ -1,7 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "@logbrook/core/actor/Definition"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
-import { InvalidKeyExpression, parseKeyExpression } from "@logbrook/core/KeyExpression"
+import { InvalidKeyExpression, parseKeyExpression, type KeyLimits } from "@logbrook/core/KeyExpression"
 import type { Limits } from "@logbrook/core/Limits"
 import { InvalidStreamName, validateStreamName } from "@logbrook/core/StreamName"
 import { InvalidTopicFilter, validateBoundFilter } from "@logbrook/core/TopicFilter"
@@ -16,7 +16,7 @@ import {
   type SavedStream,
   type Stream
 } from "./CatalogProtocol.ts"
-import { InvalidConfig, validateConfig } from "./StreamConfig.ts"
+import { InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
@@ -25,7 +25,9 @@ export interface CatalogState {
 }
 
 type CatalogDecision = Decision<CatalogCommand, CatalogEvent, CatalogReply, CatalogRefused>
-type CatalogLimits = Pick<Limits, "streamsMax" | "partitionsPerStreamMax" | "topicBytesMax" | "topicLevelsMax">
+type CatalogLimits = Pick<Limits, "streamsMax" | "partitionsPerStreamMax" | "topicBytesMax" | "topicLevelsMax"> &
+  ConfigLimits &
+  KeyLimits
 
 const boundPartitions = 16
 const filtersMax = 64
@@ -67,8 +69,8 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
     throw refused("InvalidPartitions", `a stream has 1 to ${limits.partitionsPerStreamMax} partitions`)
   }
   throwIfFiltersInvalid(command.filters, limits)
-  parseKeyExpression(command.key)
-  validateConfig(new Map(command.config))
+  parseKeyExpression(command.key, limits)
+  validateConfig(new Map(command.config), limits)
   const stream: SavedStream = {
     name: command.name,
     topicId: command.topicId,
@@ -106,7 +108,7 @@ const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogL
     if (value === null) config.delete(name)
     else config.set(name, value)
   }
-  validateConfig(config)
+  validateConfig(config, limits)
   const altered: Stream = { ...stream, filters, config }
   return {
     events: [{ _tag: "StreamAltered", name: command.name, filters, config: [...config] }],

@@ -1,4 +1,5 @@
 import * as Data from "effect/Data"
+import type { Limits } from "@logbrook/core/Limits"
 
 /** A stream's settings under Kafka's topic configuration names, and `mqtt.headers`, which is ours. */
 export interface StreamConfig {
@@ -6,6 +7,7 @@ export interface StreamConfig {
   readonly retentionMs: number
   /** Per partition; -1: no limit. */
   readonly retentionBytes: number
+  /** Infinity: whatever the server takes. */
   readonly maxMessageBytes: number
   /** Whether records of MQTT messages carry the headers `mqtt.*`. User properties are kept in any case. */
   readonly mqttHeaders: boolean
@@ -35,10 +37,11 @@ const oneOf =
     values.includes(text) ? text : undefined
 
 const dayMs = 24 * 60 * 60 * 1000
-const recordBatchBytesMax = 1024 * 1024
 
-/** What may be set on a stream. A name that Kafka has and we do not is refused rather than ignored. */
-export const streamSettings: ReadonlyArray<Setting> = [
+/** What bounds the settings of every stream. */
+export type ConfigLimits = Pick<Limits, "recordBatchBytesMax">
+
+const settings: ReadonlyArray<Setting> = [
   {
     name: "retention.ms",
     byDefault: String(7 * dayMs),
@@ -50,12 +53,6 @@ export const streamSettings: ReadonlyArray<Setting> = [
     byDefault: "-1",
     documentation: "The oldest records of a partition above this are expired; -1 is no limit.",
     parse: wholeNumber(-1, Number.MAX_SAFE_INTEGER)
-  },
-  {
-    name: "max.message.bytes",
-    byDefault: String(recordBatchBytesMax),
-    documentation: "The largest record batch that a producer may send.",
-    parse: wholeNumber(1, recordBatchBytesMax)
   },
   {
     name: "cleanup.policy",
@@ -77,10 +74,22 @@ export const streamSettings: ReadonlyArray<Setting> = [
   }
 ]
 
+/** What may be set on a stream. A name that Kafka has and we do not is refused rather than ignored. */
+export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyArray<Setting> => [
+  ...settings,
+  {
+    name: "max.message.bytes",
+    byDefault: String(recordBatchBytesMax),
+    documentation: "The largest record batch that a producer may send.",
+    parse: wholeNumber(1, recordBatchBytesMax)
+  }
+]
+
 /** Throws `InvalidConfig` for the first name or value that is none. */
-export const validateConfig = (config: ReadonlyMap<string, string>): void => {
+export const validateConfig = (config: ReadonlyMap<string, string>, limits: ConfigLimits): void => {
+  const known = streamSettings(limits)
   for (const [name, value] of config) {
-    const setting = streamSettings.find((s) => s.name === name)
+    const setting = known.find((s) => s.name === name)
     if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${name}` })
     if (setting.parse(value) === undefined) {
       throw new InvalidConfig({ name, message: `Invalid value ${value} for configuration ${name}` })
@@ -88,13 +97,13 @@ export const validateConfig = (config: ReadonlyMap<string, string>): void => {
   }
 }
 
-/** What holds for a stream whose own settings are `config`, which were validated. */
+/** What holds for a stream whose own settings are `config`, which were validated, perhaps under other limits. */
 export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConfig => {
-  const text = (name: string): string => config.get(name) ?? streamSettings.find((s) => s.name === name)!.byDefault
+  const text = (name: string): string => config.get(name) ?? settings.find((s) => s.name === name)!.byDefault
   return {
     retentionMs: Number(text("retention.ms")),
     retentionBytes: Number(text("retention.bytes")),
-    maxMessageBytes: Number(text("max.message.bytes")),
+    maxMessageBytes: Number(config.get("max.message.bytes") ?? Infinity),
     mqttHeaders: text("mqtt.headers") === "true"
   }
 }

@@ -201,7 +201,7 @@ const walk = (
   const baseOffset = RecordBatch.baseOffset(batch)
   const baseTimestampMs = RecordBatch.baseTimestamp(batch)
   const appendTimeMs = RecordBatch.isLogAppendTime(batch) ? RecordBatch.maxTimestamp(batch) : undefined
-  const reader = new RecordReader().reset(RecordBatch.recordsOf(batch))
+  const reader = new RecordReader().reset(RecordBatch.storedRecordsOf(batch))
   while (reader.nextDeltas()) {
     const offset = baseOffset + reader.offsetDelta
     if (offset >= startOffset && !visit(offset, appendTimeMs ?? baseTimestampMs + reader.timestampDelta)) return

@@ -76,7 +76,7 @@ export class SessionLog {
     this.#baseOffset = RecordBatch.baseOffset(batch)
     this.#nextOffset = this.#baseOffset
     this.#endOffset = RecordBatch.lastOffset(batch) + 1
-    this.#reader.reset(RecordBatch.recordsOf(batch))
+    this.#reader.reset(RecordBatch.storedRecordsOf(batch))
     return offset >= this.#baseOffset && offset < this.#endOffset
   }
 }

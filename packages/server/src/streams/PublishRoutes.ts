@@ -1,6 +1,6 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { keyOf, parseKeyExpression, type KeyExpression } from "@logbrook/core/KeyExpression"
+import { keyOf, noKeyLimits, parseKeyExpression, type KeyExpression } from "@logbrook/core/KeyExpression"
 import { partitionOf } from "@logbrook/core/Murmur2"
 import { encodeHeaders, noHeaders, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
 import { Run } from "@logbrook/core/shard/Intake"
@@ -105,7 +105,7 @@ export class PublishRoutes {
   }
 
   #target(stream: Stream, topic: string): Target {
-    const expression = parseKeyExpression(stream.key)
+    const expression = parseKeyExpression(stream.key, noKeyLimits)
     const isFixed = expression._tag !== "UserProperty" && expression._tag !== "None"
     const text = isFixed ? keyOf(expression, { clientId: this.#clientId, topic, userProperties: undefined }) : null
     const key = text === null ? null : utf8(text)

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { streamSettings } from "@logbrook/actors/catalog/StreamConfig"
+import { streamSettings, type ConfigLimits } from "@logbrook/actors/catalog/StreamConfig"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
@@ -67,14 +67,14 @@ const refuse = (context: RequestContext, asked: Asked, isTwice: boolean): Failur
     : undefined
 }
 
-const created = (stream: Stream): Created => ({
+const created = (stream: Stream, limits: ConfigLimits): Created => ({
   name: stream.name,
   errorCode: KafkaError.NONE,
   errorMessage: null,
   topicId: stream.topicId,
   numPartitions: stream.logIds.length,
   replicationFactor: 1,
-  configs: streamSettings.map(({ name, byDefault }) => ({
+  configs: streamSettings(limits).map(({ name, byDefault }) => ({
     name,
     value: stream.config.get(name) ?? byDefault,
     readOnly: false,
@@ -119,7 +119,7 @@ export const createTopicsHandler = handler(CreateTopics, [2, 7], (context, reque
       topics.push(
         "code" in result
           ? { name: topic.name, errorCode: result.code, errorMessage: result.message, configs: [] }
-          : created(result)
+          : created(result, context.node.broker.limits)
       )
       if (--open === 0) respond({ topics }, firstError(topics))
     }
