@@ -2,7 +2,9 @@ import { once } from "node:events"
 import * as net from "node:net"
 import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
-import { frameBytesMax, Splitter } from "@logbrook/protocols/kafka/Splitter"
+import { Splitter } from "@logbrook/protocols/kafka/Splitter"
+
+const frameBytesMax = 16 * 1024 * 1024
 
 /** The server reads no more of a connection than this ahead. */
 const unansweredMax = 5

@@ -369,17 +369,13 @@ export interface OffsetAndTimestamp {
  * The first record of one stored batch whose timestamp is at least `timestampMs`, or undefined. Asked for the batch's own
  * `maxTimestamp` it is the record that ListOffsets -3 wants. Throws `InvalidBatch` or `InvalidRecord` on damaged bytes.
  */
-export const offsetForTimestamp = (
-  batch: Uint8Array,
-  timestampMs: number,
-  limits: BatchLimits = defaultLimits
-): OffsetAndTimestamp | undefined => {
+export const offsetForTimestamp = (batch: Uint8Array, timestampMs: number): OffsetAndTimestamp | undefined => {
   const maxTimestampMs = maxTimestamp(batch)
   if (maxTimestampMs < timestampMs) return undefined
   const firstOffset = baseOffset(batch)
   if (isLogAppendTime(batch)) return { offset: firstOffset, timestampMs: maxTimestampMs }
   const baseTimestampMs = baseTimestamp(batch)
-  const reader = new RecordReader().reset(recordsOf(batch, limits))
+  const reader = new RecordReader().reset(storedRecordsOf(batch))
   while (reader.nextDeltas()) {
     const found = baseTimestampMs + reader.timestampDelta
     if (found >= timestampMs) return { offset: firstOffset + reader.offsetDelta, timestampMs: found }

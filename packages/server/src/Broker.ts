@@ -36,7 +36,9 @@ const groupSettings = (limits: Limits): GroupSettings => ({
   membersMax: limits.groupMembersMax,
   memberMetadataBytesMax: limits.groupMetadataBytesMax,
   sessionTimeoutMsMin: limits.groupSessionTimeoutMsMin,
-  sessionTimeoutMsMax: limits.groupSessionTimeoutMsMax
+  sessionTimeoutMsMax: limits.groupSessionTimeoutMsMax,
+  offsetMetadataLengthMax: limits.groupOffsetMetadataLengthMax,
+  offsetsMax: limits.groupOffsetsMax
 })
 
 /** All actors, for the shard, and for tools that replay a journal. */

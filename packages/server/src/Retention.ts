@@ -5,7 +5,6 @@ import type { Broker } from "./Broker.ts"
 
 /** Holds what waits for durable sessions; see `Catalog`'s first log id. */
 export const sessionLogId = 1
-const sessionLogBytesMax = 1024 * 1024 * 1024
 
 /** Partitions that were appended to are looked at this often, all of them every tenth time. */
 const lookEveryMs = 200
@@ -67,7 +66,9 @@ export class Retention {
 
   #rule(logId: number): Rule | undefined {
     const { directory, limits } = this.#broker
-    if (logId === sessionLogId) return { retentionMs: limits.sessionExpiryMsMax, retentionBytes: sessionLogBytesMax }
+    if (logId === sessionLogId) {
+      return { retentionMs: limits.sessionExpiryMsMax, retentionBytes: limits.sessionLogBytesMax }
+    }
     const found = directory.byLogId(logId)
     return found && effectiveConfig(found.stream.config)
   }

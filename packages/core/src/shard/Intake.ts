@@ -47,9 +47,10 @@ export class Run {
   }
 }
 
-/** A run is full at `runBytesFull`; above it there is room for one record of the longest MQTT packet. */
-const runBytesMax = 1024 * 1024 + 512 * 1024
+/** A run is full at this; above it there is room for one record of the longest MQTT packet. */
 const runBytesFull = 512 * 1024
+/** A record tells more than its packet: key, topic, client id and the names of the headers, with the limits on them. */
+const recordOverheadBytesMax = 256 * 1024
 const buildersKept = 256
 
 /** What waits for the next turn. */
@@ -95,13 +96,16 @@ export class Intake {
 export class BuilderPool {
   readonly #free: Array<RecordsBuilder> = []
   readonly #buffers: Buffers
+  readonly #runBytesMax: number
 
-  constructor(buffers: Buffers) {
+  /** `messageBytesMax`: of the longest MQTT packet. */
+  constructor(buffers: Buffers, messageBytesMax: number) {
     this.#buffers = buffers
+    this.#runBytesMax = runBytesFull + messageBytesMax + recordOverheadBytesMax
   }
 
   take(): RecordsBuilder {
-    return this.#free.pop() ?? new RecordsBuilder(runBytesMax, undefined, this.#buffers)
+    return this.#free.pop() ?? new RecordsBuilder(this.#runBytesMax, undefined, this.#buffers)
   }
 
   give(builder: RecordsBuilder): void {

@@ -70,7 +70,7 @@ export class Shard {
     const { journal, limits, clock } = options
     this.actors = new ActorTable(options.definitions)
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
-    this.#builders = new BuilderPool(this.logs.buffers)
+    this.#builders = new BuilderPool(this.logs.buffers, limits.mqttPacketBytesMax)
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
     this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)

@@ -1,9 +1,5 @@
 import { WireError } from "./Wire.ts"
 
-/** Before authentication nobody needs more. */
-export const frameBytesMaxUnauthenticated = 64 * 1024
-export const frameBytesMax = 16 * 1024 * 1024
-
 const prefixBytes = 4
 /** The buffer of an unfinished frame is at most this many times what has arrived of it, and 1 KB at least. */
 const growth = 4
@@ -22,7 +18,7 @@ export class Splitter {
   #have = 0
   #frame: Buffer | undefined
 
-  constructor(sizeMax: number = frameBytesMaxUnauthenticated) {
+  constructor(sizeMax: number) {
     this.sizeMax = sizeMax
   }
 

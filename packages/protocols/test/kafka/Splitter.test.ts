@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { frameBytesMaxUnauthenticated, Splitter } from "../../src/kafka/Splitter.ts"
+import { Splitter } from "../../src/kafka/Splitter.ts"
 import { WireError } from "../../src/kafka/Wire.ts"
 
 function stream(frames: ReadonlyArray<Uint8Array>): Buffer {
@@ -16,7 +16,7 @@ function stream(frames: ReadonlyArray<Uint8Array>): Buffer {
 }
 
 /** Pushes each chunk in one buffer that is overwritten afterwards, as a shared read buffer is. */
-function split(chunks: Iterable<Uint8Array>, sizeMax = frameBytesMaxUnauthenticated): Array<Uint8Array> {
+function split(chunks: Iterable<Uint8Array>, sizeMax = 64 * 1024): Array<Uint8Array> {
   const splitter = new Splitter(sizeMax)
   const out: Array<Uint8Array> = []
   for (const chunk of chunks) {

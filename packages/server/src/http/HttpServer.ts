@@ -19,11 +19,6 @@ export interface HttpOptions {
   readonly journal: Journal
 }
 
-const bodyBytesMax = 1024 * 1024
-const headersTimeoutMs = 10_000
-const requestTimeoutMs = 30_000
-const connectionsMax = 1000
-
 interface Shell {
   readonly broker: Broker
   readonly options: HttpOptions
@@ -46,9 +41,9 @@ export const listenHttp = async (
       else sendError(response, 500, "INTERNAL", "the request failed; the server's log says why")
     })
   })
-  server.headersTimeout = headersTimeoutMs
-  server.requestTimeout = requestTimeoutMs
-  server.maxConnections = connectionsMax
+  server.headersTimeout = broker.limits.httpHeadersTimeoutMs
+  server.requestTimeout = broker.limits.httpRequestTimeoutMs
+  server.maxConnections = broker.limits.httpConnectionsMax
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject)
     server.listen(options.port, options.host, resolve)
@@ -143,12 +138,12 @@ const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: ht
   }
 }
 
-const bodyOf = async (request: http.IncomingMessage): Promise<Buffer | undefined> => {
+const bodyOf = async (request: http.IncomingMessage, bytesMax: number): Promise<Buffer | undefined> => {
   const parts: Array<Buffer> = []
   let bytes = 0
   for await (const part of request as AsyncIterable<Buffer>) {
     bytes += part.length
-    if (bytes > bodyBytesMax) return undefined
+    if (bytes > bytesMax) return undefined
     parts.push(part)
   }
   return Buffer.concat(parts)
@@ -162,9 +157,10 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
     sendError(response, 415, "UNSUPPORTED_MEDIA_TYPE", "the body is JSON: content-type application/json")
     return
   }
-  const body = hasBody ? await bodyOf(request) : undefined
+  const { httpBodyBytesMax } = shell.broker.limits
+  const body = hasBody ? await bodyOf(request, httpBodyBytesMax) : undefined
   if (hasBody && body === undefined) {
-    sendError(response, 413, "TOO_LARGE", `a body has ${bodyBytesMax} bytes at most`)
+    sendError(response, 413, "TOO_LARGE", `a body has ${httpBodyBytesMax} bytes at most`)
     return
   }
   const headers = new Headers({ "content-type": "application/json" })

@@ -5,16 +5,17 @@ import { eventsPage, JournalQueryRefused, type EventFilter, type Past } from "..
 
 const eventsPerWrite = 200
 const keepAliveMs = 15_000
-const tailsMax = 100
 
 /** Journal events as they become durable, as server-sent events: `id` is the seq, so that a client goes on where it was. */
 export class EventTail {
   readonly #past: Past
+  readonly #tailsMax: number
   readonly #wakes = new Set<() => void>()
   #isArmed = false
 
   constructor(broker: Broker, past: Past) {
     this.#past = past
+    this.#tailsMax = broker.limits.httpEventTailsMax
     for (const { kind } of past.definitions) broker.shard.observe(kind, () => this.#observed())
   }
 
@@ -29,7 +30,7 @@ export class EventTail {
   }
 
   get isFull(): boolean {
-    return this.#wakes.size >= tailsMax
+    return this.#wakes.size >= this.#tailsMax
   }
 
   /** Writes until the client goes. `fromSeq` undefined: only what comes. Throws `JournalQueryRefused` before the head is written. */
