@@ -1,0 +1,170 @@
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import { arrayElementsMax } from "@logbrook/protocols/kafka/Wire"
+import { defaultCodecLimits } from "@logbrook/protocols/mqtt/Packet"
+import * as mqttPacket from "mqtt-packet"
+import { afterEach, describe, expect, it } from "vitest"
+import { connected, connectPacket, type Kit, publishPacket, RawClient, startKit, subscribePacket } from "../mqtt/kit.ts"
+
+// Each limit by its name, set to another value than the default, over real sockets.
+
+let kit: Kit
+
+const start = async (limits: Partial<Limits>): Promise<void> => {
+  kit = await startKit({ limits })
+}
+
+afterEach(() => kit.stop())
+
+const bothVersions = [4, 5] as const
+const identifierRejected = { 4: 2, 5: 0x85 } as const
+const topicAliasInvalid = 0x94
+const packetTooLarge = 0x95
+const quotaExceeded = 0x97
+
+const parsed = (bytes: Uint8Array): Promise<mqttPacket.Packet> =>
+  new Promise((resolve) => {
+    const parser = mqttPacket.parser({ protocolVersion: 5 })
+    parser.on("packet", resolve)
+    parser.parse(Buffer.from(bytes))
+  })
+
+const propertiesOf = async (bytes: Uint8Array): Promise<mqttPacket.IConnackPacket["properties"]> =>
+  ((await parsed(bytes)) as mqttPacket.IConnackPacket).properties
+
+const sessionExpiry = (seconds: number): ReadonlyArray<number> => [
+  0x11,
+  ...Buffer.from(Uint32Array.of(seconds).buffer).reverse()
+]
+
+const aliased = (topic: string, alias: number) => publishPacket(topic, "x", { qos: 1, properties: [0x23, 0, alias] })
+
+const unsubscribe = (filters: ReadonlyArray<string>) => {
+  const packet: mqttPacket.Packet = { cmd: "unsubscribe", messageId: 2, unsubscriptions: [...filters] }
+  return mqttPacket.generate(packet, { protocolVersion: 5 })
+}
+
+describe("CONNECT", () => {
+  for (const version of bothVersions) {
+    it(`clientIdBytesMax: MQTT ${version}, in bytes of UTF-8`, async () => {
+      await start({ clientIdBytesMax: 8 })
+      const client = await connected(kit.port, { version, clientId: "ääää" })
+      expect(client.accepted[3]).toBe(0)
+      expect((await connected(kit.port, { version, clientId: "ääääx" })).accepted[3]).toBe(identifierRejected[version])
+      client.socket.destroy()
+    })
+  }
+
+  it("preAuthFrameBytesMax: bounds CONNECT, and nothing behind it", async () => {
+    await start({ preAuthFrameBytesMax: 100 })
+    await kit.bind("all", ["#"])
+    const over = new RawClient(kit.port)
+    over.send(connectPacket({ clientId: "x".repeat(101) }))
+    // Its version is not known yet, so there is no CONNACK that it could read.
+    expect(await over.rest()).toHaveLength(0)
+    expect(kit.audit.map(({ fields }) => fields["code"])).toEqual([`0x${packetTooLarge.toString(16)}`])
+    const client = await connected(kit.port)
+    client.send(publishPacket("a", "x".repeat(5000), { qos: 1 }))
+    expect((await client.packet())[0]).toBe(0x40)
+    client.socket.destroy()
+  })
+
+  it("sessionExpiryMsMax: a longer expiry is cut and told, and the session goes when it is over", async () => {
+    await start({ sessionExpiryMsMax: 1000 })
+    const client = await connected(kit.port, { clientId: "long", properties: sessionExpiry(3600) })
+    expect(await propertiesOf(client.accepted)).toMatchObject({ sessionExpiryInterval: 1 })
+    const old = await connected(kit.port, { clientId: "old", version: 4, flags: 0 })
+    for (const each of [client, old]) each.socket.destroy()
+    await expect.poll(() => [...kit.mqtt.connections()].length).toBe(0)
+    expect(kit.mqtt.directory.size).toBe(2)
+    await expect.poll(() => kit.mqtt.directory.size, { timeout: 4000 }).toBe(0)
+  })
+
+  it("sessionExpiryMsMax: a shorter one is granted as it is asked for", async () => {
+    await start({ sessionExpiryMsMax: 10_000 })
+    const client = await connected(kit.port, { properties: sessionExpiry(9) })
+    expect(await propertiesOf(client.accepted)).not.toHaveProperty("sessionExpiryInterval")
+    client.socket.destroy()
+  })
+})
+
+describe("topicAliasesMax", () => {
+  it("is announced, holds so many, and refuses one more", async () => {
+    await start({ topicAliasesMax: 3 })
+    await kit.bind("all", ["#"])
+    const client = await connected(kit.port)
+    expect(await propertiesOf(client.accepted)).toMatchObject({ topicAliasMaximum: 3 })
+    for (const alias of [1, 2, 3]) {
+      client.send(aliased(`t/${alias}`, alias))
+      expect((await client.packet())[0]).toBe(0x40)
+    }
+    client.send(aliased("", 3))
+    expect((await client.packet())[0]).toBe(0x40)
+    expect(kit.records("all").map(({ headers }) => new Map(headers).get("mqtt.topic"))).toEqual([
+      "t/1",
+      "t/2",
+      "t/3",
+      "t/3"
+    ])
+    client.send(aliased("t/4", 4))
+    const rest = await client.rest()
+    expect([rest[0], rest[2]]).toEqual([0xe0, topicAliasInvalid])
+  })
+
+  it("0 is none at all", async () => {
+    await start({ topicAliasesMax: 0 })
+    const client = await connected(kit.port)
+    client.send(aliased("t", 1))
+    expect((await client.rest())[2]).toBe(topicAliasInvalid)
+  })
+})
+
+describe("subscriptionsPerPacketMax", () => {
+  it("SUBSCRIBE with so many filters is granted, with one more refused as a whole", async () => {
+    await start({ subscriptionsPerPacketMax: 2 })
+    const client = await connected(kit.port)
+    client.send(
+      subscribePacket(1, [
+        ["a", 0],
+        ["b", 0]
+      ])
+    )
+    expect([...(await client.packet()).subarray(-2)]).toEqual([0, 0])
+    client.send(
+      subscribePacket(2, [
+        ["c", 0],
+        ["d", 0],
+        ["e", 0]
+      ])
+    )
+    const rest = await client.rest()
+    expect([rest[0], rest[2]]).toEqual([0xe0, quotaExceeded])
+  })
+
+  it("UNSUBSCRIBE the same", async () => {
+    await start({ subscriptionsPerPacketMax: 2 })
+    const client = await connected(kit.port)
+    client.send(unsubscribe(["a", "b"]))
+    expect((await client.packet())[0]).toBe(0xb0)
+    client.send(unsubscribe(["a", "b", "c"]))
+    expect((await client.rest())[2]).toBe(quotaExceeded)
+  })
+})
+
+describe("mqttPacketBytesMax", () => {
+  it("raised, larger messages are stored, also several in one turn", async () => {
+    await start({ mqttPacketBytesMax: 4 * 1024 * 1024 })
+    await kit.bind("all", ["#"])
+    const client = await connected(kit.port)
+    const payload = "x".repeat(3_000_000)
+    client.send(...[1, 2].map((packetId) => publishPacket("a", payload, { qos: 1, packetId })))
+    for (const packetId of [1, 2]) expect([...(await client.packet()).subarray(0, 4)]).toEqual([0x40, 2, 0, packetId])
+    expect(kit.records("all").map(({ value }) => value.length)).toEqual([3_000_000, 3_000_000])
+    client.socket.destroy()
+  })
+})
+
+it("what codecs take on their own, for tests and tools, is what a server ships with", async () => {
+  await start({})
+  expect(kit.mqtt.decoding.limits).toEqual(defaultCodecLimits)
+  expect(arrayElementsMax).toBe(defaultLimits.arrayElementsMax)
+})
