@@ -10,6 +10,7 @@ import { footprint } from "./scenarios/footprint.ts"
 import { kafkaThroughput } from "./scenarios/kafkaThroughput.ts"
 import { latency } from "./scenarios/latency.ts"
 import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
+import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
 import { mqttShapes } from "./scenarios/shapes.ts"
 
@@ -19,7 +20,8 @@ const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ["kafka", kafkaThroughput],
   ["latency", latency],
   ["device-writes", deviceWrites],
-  ["footprint", footprint]
+  ["footprint", footprint],
+  ["recovery", recovery]
 ])
 
 const usage = `node bench/run.ts [scenario...] [--quick] [--rounds N] [--slice-ms N] [--server-cpus 0] [--client-cpus 1] [--json FILE]

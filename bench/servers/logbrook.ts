@@ -13,9 +13,19 @@ export interface Logbrook extends Server {
   readonly readyMs: number
   /** Blocks that the data directory has on the disk. */
   readonly storedBytes: () => number
+  /** Ends it without warning; what it has stored is left. */
+  readonly kill: () => Promise<void>
 }
 
-const program = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
+export interface LogbrookOptions {
+  /** A directory that was there before and stays; else an empty one that is removed at the end. */
+  readonly dataDir?: string
+  /** Where several are under load. */
+  readonly name?: string
+}
+
+const builtProgram = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
+const readyMsMax = 60_000
 const blockBytes = 512
 
 /** Its limits guard against one address and a storm of connections: here all load comes from one address. */
@@ -24,9 +34,14 @@ const limits = {
   LOGBROOK_LIMITS_NEW_CONNECTIONS_PER_SECOND_MAX: "10000"
 }
 
-/** An empty data directory, the defaults, and the two limits above. */
-export const startLogbrook = async (cpus: string, nodeArgs: ReadonlyArray<string> = []): Promise<Logbrook> => {
-  const dataDir = mkdtempSync(join(tmpdir(), "bench-logbrook-"))
+/** An empty data directory, the defaults, and the two limits above. `program`: of another build than this checkout's. */
+export const startLogbrook = async (
+  cpus: string,
+  nodeArgs: ReadonlyArray<string> = [],
+  program: string = builtProgram,
+  { name = "logbrook", dataDir: given }: LogbrookOptions = {}
+): Promise<Logbrook> => {
+  const dataDir = given ?? mkdtempSync(join(tmpdir(), "bench-logbrook-"))
   const [mqttPort, kafkaPort, wsPort, httpPort] = [
     await freePort(),
     await freePort(),
@@ -37,16 +52,17 @@ export const startLogbrook = async (cpus: string, nodeArgs: ReadonlyArray<string
   const args = [...nodeArgs, program, "serve", "--data-dir", join(dataDir, "data"), ...ports.map(String)]
   const began = performance.now()
   const started = start(cpus, process.execPath, args, { env: { ...limits, LOGBROOK_LOG_LEVEL: "warn" } })
-  await until("logbrook is ready", 15_000, async () => isReady(started, httpPort)).catch((error: Error) => {
+  await until(`${name} is ready`, readyMsMax, async () => isReady(started, httpPort)).catch((error: Error) => {
     throw new Error(`${error.message}; ${started.said()}`)
   })
   const readyMs = performance.now() - began
   const stop = async () => {
     await started.stop()
-    rmSync(dataDir, { recursive: true, force: true })
+    if (given === undefined) rmSync(dataDir, { recursive: true, force: true })
   }
   const storedBytes = () => blocksUnder(dataDir) * blockBytes
-  return { name: "logbrook", pid: started.pid, mqttPort, kafkaPort, httpPort, dataDir, readyMs, storedBytes, stop }
+  const { pid, kill } = started
+  return { name, pid, mqttPort, kafkaPort, httpPort, dataDir, readyMs, storedBytes, stop, kill }
 }
 
 const isReady = async ({ child, said }: Started, httpPort: number): Promise<boolean> => {

@@ -67,6 +67,8 @@ export interface Started {
   readonly said: () => string
   /** Ends it and waits for that. */
   readonly stop: () => Promise<void>
+  /** By SIGKILL. */
+  readonly kill: () => Promise<void>
 }
 
 const saidChars = 4000
@@ -96,7 +98,11 @@ export const start = (
     await ended
     clearTimeout(kill)
   }
-  return { child, pid: child.pid, said: () => said, stop }
+  const kill = (): Promise<void> => {
+    child.kill("SIGKILL")
+    return ended
+  }
+  return { child, pid: child.pid, said: () => said, stop, kill }
 }
 
 /** The output of a command; undefined when it is not installed. */
