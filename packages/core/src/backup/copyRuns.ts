@@ -12,18 +12,19 @@ const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
 
 /**
  * Copies a settled segment's runs up to where each log ends. What cannot be read is left out when salvaging: its extent is
- * kept, and reading it stays an error.
+ * kept, and reading it stays an error. Resolves with the bytes of all.
  */
 export const copyRuns = async (
   source: SegmentSource,
   target: LmdbSegment,
   logEnds: ReadonlyMap<number, number>,
   { salvage, pause }: CopyOptions
-): Promise<void> => {
+): Promise<number> => {
   const extents: Array<Extent> = []
   guarded(salvage, () => source.visitRuns((extent) => extents.push(extent)))
   const pages = new ExtentPages()
   const full: Array<Buffer> = []
+  let runBytes = 0
   for (const extent of extents) {
     const endOffset = logEnds.get(extent.logId) ?? 0
     if (extent.baseOffset >= endOffset) continue
@@ -36,12 +37,14 @@ export const copyRuns = async (
     if (copy === undefined) continue
     const page = pages.add(copy.extent)
     if (page !== undefined) full.push(page)
+    runBytes += copy.extent.byteLength
     if (isWhole) await allAccepted([target.putRun(extent.logId, endOf(copy.extent) - 1, copy.bytes!)])
     await pause(extent.byteLength)
   }
   const last = pages.take()
   if (last !== undefined) full.push(last)
   await allAccepted(full.map((page, i) => target.putExtents(i, page)))
+  return runBytes
 }
 
 /** The run's records before `endOffset`. A producer's batch is one commit's, and never cut. */

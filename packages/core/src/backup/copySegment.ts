@@ -62,9 +62,9 @@ const copySettled = async (
       await allAccepted(puts)
       await options.pause(frames.reduce((sum, frame) => sum + frame.length, 0))
     }
-    await copyRuns(source, target, logEnds, options)
+    const runBytes = await copyRuns(source, target, logEnds, options)
     await copySnapshots(source, target, nextSeq, options)
-    await target.complete()
+    await target.complete({ nextSeq, firstEventSeq: source.firstSeq, runBytes })
     return nextSeq
   } finally {
     await target.close()

@@ -33,6 +33,7 @@ const stepBytes = 1024 * 1024
 export class SegmentFile implements SegmentSource {
   readonly path: string
   readonly firstSeq: Seq
+  readonly firstEventSeq: Seq
   /** Nobody writes to a settled one any more. */
   readonly isSettled: boolean
   readonly isWritten: boolean
@@ -45,9 +46,10 @@ export class SegmentFile implements SegmentSource {
     this.#file = file
     this.#tables = new Map()
     if (!isWritten) this.#tables = tablesOf(file, tableNames)
-    const { firstSeq, isSettled } = this.#read(() => metaOf(file))
+    const { firstSeq, isSettled, firstEventSeq } = this.#read(() => metaOf(file))
     this.firstSeq = firstSeq
     this.isSettled = isSettled
+    this.firstEventSeq = firstEventSeq
     if (isSettled) this.#tables = tablesOf(file, settledTableNames)
   }
 
@@ -248,23 +250,26 @@ const wholeKey = (bytes: Buffer, at: number): number => {
 interface Meta {
   readonly firstSeq: Seq
   readonly isSettled: boolean
+  readonly firstEventSeq: Seq
 }
 
 const metaOf = (file: LmdbFile): Meta => {
   const bytes = file.value("meta")
   if (bytes === undefined) throw new PageDamage(0, "there is no format version")
-  let meta: { readonly format?: unknown; readonly firstSeq?: unknown; readonly isSettled?: unknown }
+  let meta: { readonly [name: string]: unknown }
   try {
     meta = JSON.parse(bytes.toString()) as typeof meta
   } catch {
     throw new PageDamage(0, "the format version cannot be read")
   }
-  if (meta.format !== segmentFormat) {
+  if (meta["format"] !== segmentFormat) {
     throw new JournalError(
       "UnknownFormat",
-      `${file.path} has format ${String(meta.format)}; this version reads format ${segmentFormat}`
+      `${file.path} has format ${String(meta["format"])}; this version reads format ${segmentFormat}`
     )
   }
-  if (!Number.isSafeInteger(meta.firstSeq)) throw new PageDamage(0, "the first seq cannot be read")
-  return { firstSeq: meta.firstSeq as number, isSettled: meta.isSettled === true }
+  if (!Number.isSafeInteger(meta["firstSeq"])) throw new PageDamage(0, "the first seq cannot be read")
+  const firstSeq = meta["firstSeq"] as number
+  const firstEventSeq = Number.isSafeInteger(meta["firstEventSeq"]) ? (meta["firstEventSeq"] as number) : firstSeq
+  return { firstSeq, isSettled: meta["isSettled"] === true, firstEventSeq }
 }

@@ -26,12 +26,12 @@ export interface LmdbJournalOptions {
   readonly segmentRefsMax: number
 }
 
-/** What a worker needs to settle a segment. */
+/** What a worker needs to settle segments. */
 export interface Settling {
-  readonly source: string
+  /** Adjacent, the oldest first; each with one after its last event. */
+  readonly sources: ReadonlyArray<{ readonly path: string; readonly nextSeq: Seq }>
   readonly target: string
   readonly mapBytes: number
-  readonly nextSeq: Seq
 }
 
 /** The journal as a chain of LMDB environments in one directory, each a segment of the one before. */
@@ -287,10 +287,9 @@ export class LmdbJournal implements Journal {
     const opened = this.#closed(firstSeq)
     if (opened === undefined || opened.runs !== undefined) return undefined
     return {
-      source: opened.segment.path,
+      sources: [{ path: opened.segment.path, nextSeq: opened.nextSeq }],
       target: segmentFiles(this.#options.directory, opened.index).temporary,
-      mapBytes: mapBytes(this.#options),
-      nextSeq: opened.nextSeq
+      mapBytes: mapBytes(this.#options)
     }
   }
 

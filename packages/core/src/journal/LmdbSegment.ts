@@ -95,6 +95,20 @@ interface Meta {
   readonly firstSeq: Seq
   /** Written last then: a settled file that says so is complete. */
   readonly isSettled?: boolean
+  /** What a settled file tells besides; those of the first version that settled do not. */
+  readonly nextSeq?: Seq
+  readonly firstEventSeq?: Seq
+  readonly runBytes?: number
+}
+
+/** What a complete settled segment is. */
+export interface SettledRange {
+  /** One after the last event whose records are here. */
+  readonly nextSeq: Seq
+  /** The oldest event whose frame is here; `nextSeq`: there is none. */
+  readonly firstEventSeq: Seq
+  /** Of all runs. */
+  readonly runBytes: number
 }
 
 type Table = Database<Buffer, never>
@@ -254,8 +268,8 @@ export class LmdbSegment {
   }
 
   /** The last write of a settled segment. */
-  async complete(): Promise<void> {
-    const meta: Meta = { format: segmentFormat, firstSeq: this.firstSeq, isSettled: true }
+  async complete(range: SettledRange): Promise<void> {
+    const meta: Meta = { format: segmentFormat, firstSeq: this.firstSeq, isSettled: true, ...range }
     await this.#root.put("meta", Buffer.from(JSON.stringify(meta)))
   }
 

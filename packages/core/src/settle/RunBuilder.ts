@@ -5,6 +5,7 @@ import { JournalError } from "../journal/Journal.ts"
 import { InvalidRecord, RecordsBuilder } from "../Record.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import type { Located } from "../storage/LogIndex.ts"
+import { batchesOfRun } from "../storage/runs.ts"
 
 /** Stored bytes of a run, unless one batch has more; a little below 16 pages, which LMDB's page head then fits into. */
 const runBytesMax = 16 * 4096 - 16
@@ -12,6 +13,8 @@ const runBytesMax = 16 * 4096 - 16
 const batchRecordsBytesMax = 64 * 1024
 /** What a commit's records and those merged with them can be at most. */
 const mergeBytesMax = 64 * 1024 * 1024
+/** Below this, batches of the server's are made anew together with their neighbours: small ones compress badly. */
+const keptRunBytesMin = runBytesMax / 4
 /** Compressed records that are not at least this much smaller stay as they are. */
 const compressedShareMax = 0.95
 
@@ -31,7 +34,7 @@ interface Batch {
 
 /**
  * Makes runs of what one log after the other has, in the order of its offsets. Records of the server's own are merged into
- * batches and compressed; producers' batches stay as they are, side by side. No run crosses an epoch or an offset gap.
+ * batches and compressed; producers' batches stay as they are, side by side, and so do runs that are large enough. No run crosses an epoch or an offset gap.
  */
 export class RunBuilder {
   readonly #emit: Emit
@@ -59,7 +62,8 @@ export class RunBuilder {
       this.#epoch = epoch
       this.#verbatim = verbatim
     }
-    if (verbatim) this.#push({ ...ref, bytes: this.#checkedBatch(ref, bytes), plainBytes: largestBatch(bytes) })
+    if (ref.place === "run") this.#addRun(ref, bytes)
+    else if (verbatim) this.#push({ ...ref, bytes: this.#checkedBatch(ref, bytes), plainBytes: largestBatch(bytes) })
     else this.#mergeRecords(ref, ref.place === "value" ? this.#recordsOf(ref, bytes) : bytes)
     this.#nextOffset = baseOffset + count
   }
@@ -69,6 +73,24 @@ export class RunBuilder {
     this.#cutBatch()
     this.#cutRun()
     this.#nextOffset = -1
+  }
+
+  /** Batches stay as they are, unless they are the server's and few. */
+  #addRun(run: Located, bytes: Uint8Array): void {
+    if (run.verbatim || bytes.length >= keptRunBytesMin) {
+      this.#cutBatch()
+      this.#push({ ...run, bytes, plainBytes: run.position })
+      return
+    }
+    for (const batch of batchesOfRun(bytes, run, run.baseOffset)) {
+      const part = {
+        ...run,
+        baseOffset: RecordBatch.baseOffset(batch),
+        count: RecordBatch.count(batch),
+        firstTimestampMs: RecordBatch.baseTimestamp(batch)
+      }
+      this.#mergeRecords(part, batch.subarray(RecordBatch.batchHeaderBytes))
+    }
   }
 
   #mergeRecords(ref: Located, records: Uint8Array): void {

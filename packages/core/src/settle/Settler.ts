@@ -151,7 +151,7 @@ export class Settler {
 
   async #written({ firstSeq, nextSeq }: SegmentInfo, files: Settling): Promise<SettleOutcome> {
     const { logs, work } = this.#options
-    this.#work = work({ ...files, startOffsets: logs.startOffsets(firstSeq, nextSeq) })
+    this.#work = work({ ...files, startOffsets: logs.startOffsets(firstSeq, nextSeq), keptFromSeq: 0 })
     this.#workSeq = firstSeq
     if (this.#isHolding) this.#work.hurry(true)
     const outcome = await this.#work.done

@@ -1,7 +1,9 @@
-import { readFrame, readFrameHead, type BatchRef, type FrameHead } from "../journal/Frame.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
+import { readFrame, type BatchRef, type FrameHead } from "../journal/Frame.ts"
+import type { Seq } from "../journal/Journal.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { LogIndex } from "../storage/LogIndex.ts"
+import { eachFrame, gap } from "./frames.ts"
+import type { StartOffsets } from "./LogSource.ts"
 import type { Pace } from "./Pace.ts"
 
 /** One log's references in the segment that is settled, above its start. */
@@ -11,7 +13,6 @@ export interface SourceLog {
   readonly index: LogIndex
 }
 
-const stepBytes = 1024 * 1024
 const skipped = -1
 
 /** All references of a segment: by log, and in the order of the frames. 65 bytes each. */
@@ -29,38 +30,19 @@ export class SourceRefs {
   /** Of every log, also of those that are not kept. */
   readonly #nextOffset = new Map<number, number>()
 
-  constructor(startOffsets: ReadonlyArray<readonly [logId: number, startOffset: number]>) {
+  constructor(startOffsets: StartOffsets) {
     const sorted = [...startOffsets].sort(([a], [b]) => a - b)
     this.logs = sorted.map(([logId, startOffset]) => ({ logId, startOffset, index: new LogIndex() }))
     this.logs.forEach(({ logId }, ordinal) => this.#ordinalOf.set(logId, ordinal))
   }
 
   /** Throws `JournalError`: "Gap" where the segment's frames or a log's references are not dense, "Corrupt". */
-  async collect(source: SegmentSource, nextSeq: Seq, pace: Pace): Promise<void> {
-    let seq = source.firstSeq
-    while (seq < nextSeq) {
-      seq = this.#step(source, seq, nextSeq)
-      await pace.step()
-    }
-    if (seq !== nextSeq) throw gap(`the last frame ends at seq ${seq}, expected ${nextSeq}`)
-  }
-
-  /** Takes the next frames; tells where they end. */
-  #step(source: SegmentSource, from: Seq, nextSeq: Seq): Seq {
-    let expectedSeq = from
-    let bytes = 0
-    source.scan(from, nextSeq, (frame, key) => {
-      const head = headAt(frame, key)
+  collect(source: SegmentSource, nextSeq: Seq, pace: Pace): Promise<void> {
+    return eachFrame(source, source.firstSeq, nextSeq, pace, (frame, head) => {
       readFrame(frame, { records: (seq, ref) => this.#add(head, seq, ref) }, head)
-      if (head.firstSeq !== expectedSeq) throw gap(`a frame begins at seq ${head.firstSeq}, expected ${expectedSeq}`)
       this.frameSeqs.push(head.firstSeq)
       this.firstRefs.push(this.ordinals.length)
-      expectedSeq = head.nextSeq
-      bytes += frame.length
-      return bytes < stepBytes
     })
-    if (expectedSeq === from) throw gap(`no frame begins at seq ${from}`)
-    return expectedSeq
   }
 
   #add(head: FrameHead, seq: Seq, ref: BatchRef): void {
@@ -77,13 +59,3 @@ export class SourceRefs {
     this.records += ref.count
   }
 }
-
-const headAt = (frame: Buffer, seq: Seq): FrameHead => {
-  try {
-    return readFrameHead(frame)
-  } catch (error) {
-    throw new JournalError((error as JournalError).reason, `at seq ${seq}: ${(error as Error).message}`)
-  }
-}
-
-const gap = (message: string): JournalError => new JournalError("Gap", message)

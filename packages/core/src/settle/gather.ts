@@ -6,7 +6,7 @@ import type { Pace } from "./Pace.ts"
 import type { SourceLog, SourceRefs } from "./SourceRefs.ts"
 
 /** References `from` to `to` of one log, whose small records take `bytes`. */
-interface Slice {
+export interface Slice {
   readonly ordinal: number
   readonly from: number
   to: number

@@ -39,7 +39,7 @@ class FakeJournal {
   settling(firstSeq: Seq): Settling | undefined {
     const found = this.chain.find((segment) => segment.firstSeq === firstSeq)
     if (found === undefined || found.isSettled) return undefined
-    return { source: `seg-${firstSeq}`, target: "/nowhere/tmp", mapBytes: 1, nextSeq: firstSeq + 1 }
+    return { sources: [{ path: `seg-${firstSeq}`, nextSeq: firstSeq + 1 }], target: "/nowhere/tmp", mapBytes: 1 }
   }
 
   adoptSettled(firstSeq: Seq): Promise<boolean> {
@@ -74,7 +74,7 @@ class Bench {
 
   #work(job: SettleJob): SettleWork {
     const { promise, resolve } = Promise.withResolvers<SettleOutcome>()
-    this.told.push(`work on ${job.source}`)
+    this.told.push(`work on ${job.sources[0]!.path}`)
     this.working.push({ job, finish: resolve })
     return {
       done: promise,
@@ -164,7 +164,7 @@ describe("the settler", () => {
     }
     const failed = bench.heard().filter((told) => !told.startsWith("work"))
     expect(failed).toEqual(["seg-1 failed: no space 1", "seg-1 failed: no space 2", "seg-1 given up: no space 3"])
-    expect(bench.working[0]!.job.source).toBe("seg-2")
+    expect(bench.working[0]!.job.sources[0]!.path).toBe("seg-2")
     await bench.settler.stop()
   })
 

@@ -85,7 +85,8 @@ describe("a crash while a segment is settled", () => {
     const { nextSeq } = journal.segments()[0]!
     const job = () => ({
       ...journal.settling(firstSeq)!,
-      startOffsets: history.harness.shard.logs.startOffsets(firstSeq, nextSeq)
+      startOffsets: history.harness.shard.logs.startOffsets(firstSeq, nextSeq),
+      keptFromSeq: 0
     })
     const startedMs = performance.now()
     expect((await inChildProcess(job()).done)._tag).toBe("Settled")

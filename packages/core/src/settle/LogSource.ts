@@ -1,0 +1,30 @@
+import type { Seq } from "../journal/Journal.ts"
+import type { SegmentFile } from "../doctor/SegmentFile.ts"
+import type { Located } from "../storage/LogIndex.ts"
+import type { Pace } from "./Pace.ts"
+import type { SettleTools } from "./settleSegment.ts"
+
+/** Records of one log that lie together: one commit's, or with `place` "run" a run of a settled segment. */
+export interface Piece {
+  readonly ref: Located
+  readonly bytes: Uint8Array
+}
+
+/** From where on each log is kept, by log id. */
+export type StartOffsets = ReadonlyArray<readonly [logId: number, startOffset: number]>
+
+/** A closed segment as settling reads it. */
+export interface LogSource {
+  readonly segment: SegmentFile
+  /** Finds frames and records, and checks that neither has a gap. Before all others; throws `JournalError`: "Gap", "Corrupt". */
+  readonly collect: (pace: Pace) => Promise<void>
+  /** The frames that are kept, ascending. */
+  readonly frameSeqs: ReadonlyArray<Seq>
+  /** Offsets that the pieces cover. */
+  readonly records: number
+  /**
+   * All pieces of a log that reach above its start, in the order of offsets, some at a time. Logs are asked for in ascending order,
+   * each read to its end. Throws `JournalError` "Corrupt" with the place.
+   */
+  readonly piecesOf: (logId: number, tools: SettleTools) => AsyncIterable<Iterable<Piece>>
+}
