@@ -68,6 +68,12 @@ const sync = async (client: RawClient, generationId: number, memberId: string, b
   return answer.errorCode
 }
 
+const join = async (client: RawClient, metadataBytes: number, sessionTimeoutMs = 10_000) => {
+  const first = await client.send(JoinGroup, 5, joinOf("", metadataBytes, sessionTimeoutMs))
+  if (first.errorCode !== KafkaError.MEMBER_ID_REQUIRED) return first
+  return client.send(JoinGroup, 5, joinOf(first.memberId, metadataBytes, sessionTimeoutMs))
+}
+
 describe("before the first valid request", () => {
   it("preAuthFrameBytesMax: a first request over it is closed on, once it is known by its first bytes", async () => {
     const client = await start({ preAuthFrameBytesMax: 1000 })
@@ -192,12 +198,6 @@ it("topicLevelsMax: bounds the level that a stream's key is taken from", async (
 })
 
 describe("groups", () => {
-  const join = async (client: RawClient, metadataBytes: number, sessionTimeoutMs = 10_000) => {
-    const first = await client.send(JoinGroup, 5, joinOf("", metadataBytes, sessionTimeoutMs))
-    if (first.errorCode !== KafkaError.MEMBER_ID_REQUIRED) return first
-    return client.send(JoinGroup, 5, joinOf(first.memberId, metadataBytes, sessionTimeoutMs))
-  }
-
   it("groupMetadataBytesMax: bounds what a member says of itself, and what it is assigned", async () => {
     const client = await start({ groupMetadataBytesMax: 100 })
     expect((await join(client, 101)).errorCode).toBe(KafkaError.INVALID_REQUEST)
