@@ -113,6 +113,8 @@ export class Process implements Clock {
 
   readonly nowMs = (): number => this.#scheduler.nowMs
 
+  readonly monotonicMs = (): number => this.#scheduler.elapsedMs
+
   /** Never early, up to a millisecond late. */
   readonly after = (delayMs: number, task: () => void): Cancel =>
     this.#scheduler.after(Math.max(0, delayMs) * 1000 + this.#random.between(0, 1000), () => {

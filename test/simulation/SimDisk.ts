@@ -4,6 +4,7 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 
 const atOnce: Clock = {
   nowMs: () => 0,
+  monotonicMs: () => 0,
   after: (_delayMs, task) => {
     task()
     return () => undefined

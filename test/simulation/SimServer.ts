@@ -129,7 +129,7 @@ export class SimServer {
   #sweep(): void {
     const { process } = this.#options
     process.after(sweepEveryMs, () => {
-      for (const connection of this.#kafkaConnections) connection.sweep(process.nowMs())
+      for (const connection of this.#kafkaConnections) connection.sweep(process.monotonicMs())
       this.#sweep()
     })
   }

@@ -29,9 +29,9 @@ export const startSettling = (broker: Broker, journal: LmdbJournal): Settler => 
     onHold: (isHeld) => {
       shard.hold(isHeld)
       if (isHeld) {
-        heldSinceMs = clock.nowMs()
+        heldSinceMs = clock.monotonicMs()
         log.warn("appends wait: closed segments are not settled yet", {})
-      } else metrics.add("logbrook_settle_held_seconds_total", {}, (clock.nowMs() - heldSinceMs) / secondMs)
+      } else metrics.add("logbrook_settle_held_seconds_total", {}, (clock.monotonicMs() - heldSinceMs) / secondMs)
     },
     onSettled: (segment, { bytesIn, bytesOut, records }, durationMs) => {
       metrics.add("logbrook_settle_segments_total", {})

@@ -13,17 +13,17 @@ export class Pace {
     this.#clock = clock
     this.#sliceMs = sliceMs
     this.restShare = restShare
-    this.#sinceMs = clock.nowMs()
+    this.#sinceMs = clock.monotonicMs()
   }
 
   /** Between two small pieces of work. */
   async step(): Promise<void> {
-    const workedMs = this.#clock.nowMs() - this.#sinceMs
+    const workedMs = this.#clock.monotonicMs() - this.#sinceMs
     if (workedMs < this.#sliceMs) return
     const { promise, resolve } = Promise.withResolvers<void>()
     if (this.restShare === 0) this.#clock.nextTurn(resolve)
     else this.#clock.after(Math.ceil(workedMs * this.restShare), resolve)
     await promise
-    this.#sinceMs = this.#clock.nowMs()
+    this.#sinceMs = this.#clock.monotonicMs()
   }
 }

@@ -42,7 +42,7 @@ export class Restarts {
   begin(live: Live, defect: unknown): void {
     const { clock, onDefect } = this.#options
     onDefect(live.id, defect)
-    const nowMs = clock.nowMs()
+    const nowMs = clock.monotonicMs()
     const restartsMs = [...live.restartsMs.filter((at) => at > nowMs - windowMs), nowMs]
     live.restartsMs = restartsMs
     const isGivenUp = restartsMs.length > restartsMax

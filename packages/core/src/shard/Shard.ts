@@ -218,9 +218,7 @@ export class Shard {
     if (this.#armed || this.#isHeld || !this.#running || this.#intake.isEmpty || this.#poisoned) return
     const { commitsInFlightMax, commitInFlightBytesMax, commitPacingBytesMax, commitPacingMs } = this.#options.limits
     if (this.#commitsInFlight >= commitsInFlightMax || this.#inFlightBytes >= commitInFlightBytesMax) return
-    const sinceMs = this.#options.clock.nowMs() - this.#lastCommitMs
-    // A clock that was set back must not hold the next commit up for as long as it was set back.
-    const waitMs = sinceMs < 0 ? 0 : commitPacingMs - sinceMs
+    const waitMs = this.#lastCommitMs + commitPacingMs - this.#options.clock.monotonicMs()
     if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {
       this.#disarmPacing ??= this.#options.clock.after(waitMs, () => {
         this.#disarmPacing = undefined
@@ -273,7 +271,11 @@ export class Shard {
   }
 
   #commit(settling: Settling): void {
-    const entry: InFlight = { settling, startedMs: this.#options.clock.nowMs(), done: settling.built === undefined }
+    const entry: InFlight = {
+      settling,
+      startedMs: this.#options.clock.monotonicMs(),
+      done: settling.built === undefined
+    }
     this.#inFlight.push(entry)
     if (settling.built === undefined) {
       this.#settleDone()
@@ -300,7 +302,7 @@ export class Shard {
     }
     entry.done = true
     const { commit } = entry.settling.built!
-    this.onCommit?.(this.#options.clock.nowMs() - entry.startedMs, bytes, commit.nextSeq - commit.firstSeq)
+    this.onCommit?.(this.#options.clock.monotonicMs() - entry.startedMs, bytes, commit.nextSeq - commit.firstSeq)
     this.#settleDone()
     this.#schedule()
   }
@@ -405,7 +407,7 @@ export class Shard {
     }
     const outcomes = refusals(intake.asks, Exit.die(unavailable))
     const settling: Settling = { built: undefined, events: [], outcomes, intake }
-    this.#inFlight.push({ settling, startedMs: this.#options.clock.nowMs(), done: true })
+    this.#inFlight.push({ settling, startedMs: this.#options.clock.monotonicMs(), done: true })
     this.#settleDone()
     this.#onFault?.(defect)
   }

@@ -1,6 +1,9 @@
 import type { Clock } from "../Clock.ts"
 
 interface Deadline<T> {
+  /** As it was given: Unix ms. */
+  readonly unixMs: number
+  /** By the monotonic clock, as all times in here. */
   readonly atMs: number
   /** The time of its one entry in the heap, at or before `atMs`; entries with another time are stale. */
   readonly queuedAtMs: number
@@ -17,7 +20,8 @@ const staleEntriesMax = 1024
 const delayMsMax = 2 ** 31 - 1
 
 /**
- * Deadlines by key. Moving one (a heartbeat does it each time) touches a map only: its old heap entry is dropped,
+ * Deadlines by key, given as Unix times, since that is what the journal keeps, and turned into durations when they are armed:
+ * a machine's clock that is set forth or back moves none of them. Moving one (a heartbeat does it each time) touches a map only: its old heap entry is dropped,
  * or put back for the later time, when it comes up.
  */
 export class Timers<T> {
@@ -37,11 +41,13 @@ export class Timers<T> {
     return this.#deadlines.size
   }
 
-  set(key: string, atMs: number, value: T): void {
+  set(key: string, unixMs: number, value: T): void {
     const known = this.#deadlines.get(key)
+    // The same deadline once more, as after an actor's replay, stays where it is though the clock was set meanwhile.
+    const atMs = known?.unixMs === unixMs ? known.atMs : this.#clock.monotonicMs() + unixMs - this.#clock.nowMs()
     // A later time leaves the entry that is there: it comes up, finds the new time, and goes back.
     const queuedAtMs = known !== undefined && known.queuedAtMs <= atMs ? known.queuedAtMs : atMs
-    this.#deadlines.set(key, { atMs, queuedAtMs, value })
+    this.#deadlines.set(key, { unixMs, atMs, queuedAtMs, value })
     if (queuedAtMs === known?.queuedAtMs) return
     if (this.#heap.length > staleEntriesMax + 2 * this.#deadlines.size) this.#rebuild()
     else this.#push({ key, atMs })
@@ -64,14 +70,14 @@ export class Timers<T> {
     if (first === undefined || first.atMs >= this.#armedForMs) return
     this.#disarm?.()
     this.#armedForMs = first.atMs
-    const delayMs = Math.max(0, first.atMs - this.#clock.nowMs())
+    const delayMs = Math.max(0, first.atMs - this.#clock.monotonicMs())
     this.#disarm = this.#clock.after(Math.min(delayMs, delayMsMax), () => this.#due())
   }
 
   #due(): void {
     this.#armedForMs = Infinity
     this.#disarm = undefined
-    const nowMs = this.#clock.nowMs()
+    const nowMs = this.#clock.monotonicMs()
     while (this.#heap.length > 0 && this.#heap[0]!.atMs <= nowMs) {
       const { key, atMs } = this.#pop()
       const deadline = this.#deadlines.get(key)

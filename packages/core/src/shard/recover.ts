@@ -24,7 +24,7 @@ export const recoverShard = (
   { journal, definitions, clock }: Pick<ShardOptions, "journal" | "definitions" | "clock">,
   logs: LogStore | undefined
 ): Recovery => {
-  const startedMs = clock.nowMs()
+  const startedMs = clock.monotonicMs()
   const recovery = logs && new LogRecovery(journal, logs)
   const replay = new Replay(
     definitions,
@@ -41,7 +41,7 @@ export const recoverShard = (
     states,
     events,
     epoch,
-    durationMs: clock.nowMs() - startedMs,
+    durationMs: clock.monotonicMs() - startedMs,
     snapshotFromSeq
   }
 }

@@ -97,6 +97,30 @@ describe("Timers", () => {
     expect(Math.max(...delays)).toBeLessThan(2 ** 31)
   })
 
+  it("take as long as they were given though the machine's clock is set forth or back meanwhile", () => {
+    for (const stepMs of [-20_000, 20_000]) {
+      const clock = new TestClock()
+      const expired: Array<string> = []
+      const timers = new Timers<string>(clock, (value) => expired.push(value))
+      const expiresAtMs = clock.nowMs() + 1000
+      timers.set("session", expiresAtMs, "session")
+      timers.set("member", clock.nowMs() + 1000, "member")
+      clock.advance(400)
+      clock.setForthMs = stepMs
+      // The same deadline again, as after a replay of its actor; and one that is moved, as by a heartbeat.
+      timers.set("session", expiresAtMs, "session again")
+      timers.set("member", clock.nowMs() + 1000, "member again")
+      clock.advance(599)
+      expect(expired).toEqual([])
+      clock.advance(1)
+      expect(expired).toEqual(["session again"])
+      clock.advance(399)
+      expect(expired).toHaveLength(1)
+      clock.advance(1)
+      expect(expired).toEqual(["session again", "member again"])
+    }
+  })
+
   it("may be set again while they expire", () => {
     const clock = new TestClock()
     const times: Array<number> = []

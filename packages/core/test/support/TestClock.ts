@@ -11,6 +11,8 @@ const turnsMax = 1_000_000
 /** A clock that stands until it is moved: the same calls give the same order of tasks, always. */
 export class TestClock implements Clock {
   #nowMs: number
+  /** How far the machine's clock was set forth; negative: back. */
+  setForthMs = 0
   #order = 0
   #turn: Array<() => void> = []
   readonly #waiting = new Set<Waiting>()
@@ -19,7 +21,9 @@ export class TestClock implements Clock {
     this.#nowMs = nowMs
   }
 
-  readonly nowMs = (): number => this.#nowMs
+  readonly nowMs = (): number => this.#nowMs + this.setForthMs
+
+  readonly monotonicMs = (): number => this.#nowMs
 
   readonly after = (delayMs: number, task: () => void): (() => void) => {
     const waiting: Waiting = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, task }

@@ -151,7 +151,7 @@ export class KafkaConnection {
     this.node = node
     this.advertised = advertised
     this.#admission = admission
-    this.#openedMs = node.broker.clock.nowMs()
+    this.#openedMs = node.broker.clock.monotonicMs()
     this.#first = new FirstRequest(node.broker.limits.preAuthFrameBytesMax)
     this.clientHost = client.address
     this.peer = `${client.address}:${client.port}`
@@ -159,7 +159,7 @@ export class KafkaConnection {
     this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax)
     this.#output = new SocketOutput(socket, (bytes) => {
       node.unsentBytes -= bytes
-      this.#progressMs = node.broker.clock.nowMs()
+      this.#progressMs = node.broker.clock.monotonicMs()
       this.#steer()
     })
   }
@@ -171,7 +171,7 @@ export class KafkaConnection {
     node.metrics.received.add(chunk.length)
     node.took(chunk.length)
     this.#inFlightBytes += chunk.length
-    if (this.#partialBytes === 0) this.#frameBegunMs = node.broker.clock.nowMs()
+    if (this.#partialBytes === 0) this.#frameBegunMs = node.broker.clock.monotonicMs()
     this.#partialBytes += chunk.length
     try {
       this.#first?.push(chunk)
@@ -184,7 +184,7 @@ export class KafkaConnection {
 
   readonly #onFrame = (frame: Uint8Array): void => {
     this.#partialBytes -= frame.length + prefixBytes
-    this.#frameBegunMs = this.node.broker.clock.nowMs()
+    this.#frameBegunMs = this.node.broker.clock.monotonicMs()
     this.#backlog.push(frame)
     this.node.endTurn(this.#resume)
   }
@@ -199,7 +199,7 @@ export class KafkaConnection {
     if (mayRead !== this.#isPaused) return
     this.#isPaused = !mayRead
     if (mayRead) {
-      this.#frameBegunMs = this.node.broker.clock.nowMs()
+      this.#frameBegunMs = this.node.broker.clock.monotonicMs()
       this.#socket.resume()
     } else this.#socket.pause()
   }
@@ -276,7 +276,7 @@ export class KafkaConnection {
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.length
     if (bytes === 0) return
-    if (this.#output.unsentBytes === 0) this.#progressMs = this.node.broker.clock.nowMs()
+    if (this.#output.unsentBytes === 0) this.#progressMs = this.node.broker.clock.monotonicMs()
     this.node.unsentBytes += bytes
     this.node.metrics.sent.add(bytes)
     this.#output.push(chunks, bytes)

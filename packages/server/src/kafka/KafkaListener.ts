@@ -53,7 +53,7 @@ const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaCon
 const sweepRegularly = ({ clock }: Broker, connections: ReadonlySet<KafkaConnection>): (() => void) => {
   let cancel: () => void
   const sweep = (): void => {
-    const nowMs = clock.nowMs()
+    const nowMs = clock.monotonicMs()
     for (const connection of connections) connection.sweep(nowMs)
     cancel = clock.after(sweepEveryMs, sweep)
   }

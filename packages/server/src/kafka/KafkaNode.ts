@@ -76,7 +76,7 @@ export class KafkaNode {
   /** One line for whoever sends what no client may. */
   audit(message: string, fields: AuditFields): void {
     const { clock, log } = this.broker
-    const second = Math.floor(clock.nowMs() / 1000)
+    const second = Math.floor(clock.monotonicMs() / 1000)
     this.metrics.violations.add(1)
     if (second !== this.#auditSecond) {
       this.#auditSecond = second

@@ -237,7 +237,7 @@ export class MqttBroker {
 
   #sweep(): void {
     this.#stopSweep = this.broker.clock.after(sweepEveryMs, () => {
-      const nowMs = this.broker.clock.nowMs()
+      const nowMs = this.broker.clock.monotonicMs()
       for (const connection of this.#connections) connection.sweep(nowMs)
       this.#sweep()
     })

@@ -58,7 +58,10 @@ export class MqttConnection implements TransportEvents {
   #outBytes = 0
   #isTouched = false
   #nowMs: number
+  /** Unix ms. */
   readonly openedMs: number
+  /** This and the next three by the monotonic clock. */
+  readonly #acceptedMs: number
   #lastReadMs: number
   #frameSinceMs = 0
   #slowSinceMs = 0
@@ -71,7 +74,8 @@ export class MqttConnection implements TransportEvents {
     this.#transport = transport
     this.#admission = admission
     this.#splitter = new Splitter(mqtt.broker.limits.preAuthFrameBytesMax)
-    this.#nowMs = this.openedMs = this.#lastReadMs = mqtt.broker.clock.nowMs()
+    this.#nowMs = this.openedMs = mqtt.broker.clock.nowMs()
+    this.#acceptedMs = this.#lastReadMs = mqtt.broker.clock.monotonicMs()
     mqtt.opened(this)
   }
 
@@ -118,7 +122,8 @@ export class MqttConnection implements TransportEvents {
   onChunk(chunk: Uint8Array): void {
     if (this.#phase === "closed") return
     const { broker, metrics } = this.mqtt
-    this.#nowMs = this.#lastReadMs = broker.clock.nowMs()
+    this.#nowMs = broker.clock.nowMs()
+    this.#lastReadMs = broker.clock.monotonicMs()
     metrics.receivedBytes.add(chunk.length)
     const before = this.#splitter.pendingBytes
     try {
@@ -130,7 +135,7 @@ export class MqttConnection implements TransportEvents {
     const after = this.#splitter.pendingBytes
     // A frame that has grown by exactly this chunk is the one that was there before.
     if (after === 0) this.#frameSinceMs = 0
-    else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#nowMs
+    else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#lastReadMs
     if (broker.shard.hasRoom || !this.isOpen) return
     this.#transport.pause()
     broker.shard.whenRoom(() => {
@@ -287,7 +292,7 @@ export class MqttConnection implements TransportEvents {
     this.mqtt.metrics.sentBytes.add(this.#outBytes)
     this.#outBytes = 0
     this.#transport.write(out)
-    if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.nowMs()
+    if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.monotonicMs()
   }
 
   onDrain(): void {
@@ -305,7 +310,7 @@ export class MqttConnection implements TransportEvents {
     const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.mqtt.broker.limits
     if (this.#phase === "closed") return
     if (this.#phase === "connecting") {
-      if (nowMs - this.openedMs >= connectTimeoutMs) {
+      if (nowMs - this.#acceptedMs >= connectTimeoutMs) {
         this.violated(new MqttError(ReasonCode.KeepAliveTimeout, "no CONNECT in time"))
       }
     } else if (this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {

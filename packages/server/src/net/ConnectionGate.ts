@@ -25,7 +25,7 @@ export class ConnectionGate {
 
   /** Undefined: one too many, close it at once. */
   admit(remoteAddress: string): Admission | undefined {
-    const second = Math.floor(this.#clock.nowMs() / 1000)
+    const second = Math.floor(this.#clock.monotonicMs() / 1000)
     if (second !== this.#second) {
       this.#second = second
       this.#newThisSecond = 0

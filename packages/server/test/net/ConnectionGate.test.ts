@@ -13,7 +13,7 @@ const gateAt = (
   limits: Partial<typeof many>
 ): { readonly gate: ConnectionGate; readonly passes: (ms: number) => void } => {
   let nowMs = 1000
-  const clock = { ...systemClock, nowMs: () => nowMs }
+  const clock = { ...systemClock, monotonicMs: () => nowMs }
   return { gate: new ConnectionGate({ ...many, ...limits }, clock), passes: (ms) => void (nowMs += ms) }
 }
 

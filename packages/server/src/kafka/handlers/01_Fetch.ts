@@ -57,7 +57,7 @@ class Fetching {
     const { maxWaitMs } = this.#request
     if (maxWaitMs <= 0 || this.#partitions.length === 0 || this.#isDue()) return this.#answer()
     const { clock, limits } = this.#context.node.broker
-    this.#dueAtMs = clock.nowMs() + Math.min(maxWaitMs, limits.fetchWaitMsMax)
+    this.#dueAtMs = clock.monotonicMs() + Math.min(maxWaitMs, limits.fetchWaitMsMax)
     return this.#wait()
   }
 
@@ -80,7 +80,9 @@ class Fetching {
     const { clock } = this.#context.node.broker
     const look = (): void => this.#lookSoon()
     const cancels = this.#partitions.map((partition) => partition.onAppend(look))
-    cancels.push(clock.after(Math.max(0, this.#dueAtMs - clock.nowMs()), () => this.#guarded(() => this.#answer())))
+    cancels.push(
+      clock.after(Math.max(0, this.#dueAtMs - clock.monotonicMs()), () => this.#guarded(() => this.#answer()))
+    )
     this.#stopWaiting = () => {
       this.#stopWaiting = undefined
       this.#context.onCancel(undefined)
