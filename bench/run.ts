@@ -7,6 +7,7 @@ import { LoadProcess } from "./load/LoadProcess.ts"
 import { describeMachine, formatBars, formatTable } from "./report.ts"
 import { deviceWrites } from "./scenarios/deviceWrites.ts"
 import { footprint } from "./scenarios/footprint.ts"
+import { kafkaPeers } from "./scenarios/kafkaPeers.ts"
 import { kafkaThroughput } from "./scenarios/kafkaThroughput.ts"
 import { latency } from "./scenarios/latency.ts"
 import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
@@ -18,6 +19,7 @@ import { mqttShapes } from "./scenarios/shapes.ts"
 const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ...Array.from(mqttShapes, ([name, shape]): [string, Scenario] => [name, mqttThroughput(name, shape)]),
   ["kafka", kafkaThroughput],
+  ["kafka-peers", kafkaPeers],
   ["latency", latency],
   ["device-writes", deviceWrites],
   ["footprint", footprint],

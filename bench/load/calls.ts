@@ -1,6 +1,7 @@
 import { IdleClients } from "./idleClients.ts"
 import { fetchAll, stored } from "./kafkaFetch.ts"
 import { produceAll } from "./kafkaProduce.ts"
+import { createTopic } from "./kafkaTopics.ts"
 import { MqttLoad, type LoadShape, type Slice } from "./MqttLoad.ts"
 import { runPaced } from "./pacedLoad.ts"
 
@@ -36,6 +37,7 @@ export const calls = {
     idle.get(options.name)?.close()
     idle.delete(options.name)
   },
+  createTopic,
   fetchAll,
   produceAll,
   runPaced,

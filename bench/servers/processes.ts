@@ -116,3 +116,12 @@ export const output = async (command: string, args: ReadonlyArray<string>): Prom
   child.on("close", () => resolve(said))
   return promise
 }
+
+/** Runs a command to its end: its exit code; undefined when it is not installed, or has not ended after `timeoutMs`. */
+export const run = (command: string, args: ReadonlyArray<string>, timeoutMs: number): Promise<number | undefined> => {
+  const { promise, resolve } = Promise.withResolvers<number | undefined>()
+  const child = spawn(command, args, { stdio: "ignore", timeout: timeoutMs })
+  child.on("error", () => resolve(undefined))
+  child.on("close", (code) => resolve(code ?? undefined))
+  return promise
+}
