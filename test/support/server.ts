@@ -9,7 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { runCommand } from "./runCommand.ts"
 
 const root = path.join(import.meta.dirname, "../..")
-const bin = path.join(root, "packages/server/bundle/bin.js")
+/** A copy may be tested while another is built. */
+const bin = process.env["LOGBROOK_TEST_BUNDLE"] ?? path.join(root, "packages/server/bundle/bin.js")
 const host = "127.0.0.1"
 const readyTimeoutMs = 30_000
 const stopTimeoutMs = 20_000
@@ -88,7 +89,8 @@ export class ServerProcess {
   readonly ports: ServerPorts
   readonly #logFile: string
   readonly #ownsDataDir: boolean
-  readonly #env: Readonly<Record<string, string>>
+  /** Of the next start. */
+  env: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   /** By `stop` or `kill`. */
   #isEnded = false
@@ -98,7 +100,7 @@ export class ServerProcess {
     this.dataDir = dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-test-"))
     this.#logFile = path.join(os.tmpdir(), `logbrook-test-${process.pid}-${ports.http}.log`)
     this.ports = ports
-    this.#env = env
+    this.env = env
   }
 
   /** Resolves when it is ready. */
@@ -122,6 +124,11 @@ export class ServerProcess {
     return `mqtt://${host}:${this.ports.mqtt}`
   }
 
+  /** Of the process that was started last. */
+  get pid(): number {
+    return this.#child!.pid!
+  }
+
   get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
@@ -142,7 +149,7 @@ export class ServerProcess {
     const startedMs = performance.now()
     const child = spawn(process.execPath, [bin, "serve", ...args], {
       stdio: ["ignore", log, log],
-      env: { ...foreignEnv(), ...manyClients, ...this.#env }
+      env: { ...foreignEnv(), ...manyClients, ...this.env }
     })
     fs.closeSync(log)
     this.#child = child

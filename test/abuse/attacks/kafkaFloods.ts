@@ -1,0 +1,110 @@
+import { compress, type Codec } from "@logbrook/core/Compression"
+import { buildBatch } from "@logbrook/core/RecordBatch"
+import { decodeResponseHeader } from "@logbrook/protocols/kafka/Header"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
+import { Splitter } from "@logbrook/protocols/kafka/Splitter"
+import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts"
+
+const mib = 1024 * 1024
+
+const fetchAll = (): Buffer =>
+  kafkaFrame(Fetch, 11, {
+    maxWaitMs: 0,
+    minBytes: 1,
+    maxBytes: 50 * mib,
+    isolationLevel: 0,
+    topics: [
+      {
+        topic: "filled",
+        partitions: [
+          {
+            partition: 0,
+            currentLeaderEpoch: -1,
+            fetchOffset: 0,
+            lastFetchedEpoch: -1,
+            partitionMaxBytes: 50 * mib
+          }
+        ]
+      }
+    ]
+  })
+
+/** A hundred clients that ask for 50 MB, five times over, and read nothing. */
+export const unreadFetches: Attack = (field) =>
+  withHorde(field, async (horde) => {
+    const asks = Buffer.concat(Array.from({ length: 5 }, fetchAll))
+    const sockets = await horde.connectMany(field.ports.kafka, Math.ceil(100 * field.scale))
+    await Promise.all(
+      sockets.map((socket) => {
+        field.count("requests", 5)
+        return written(socket, asks)
+      })
+    )
+  })
+
+/** A batch whose records decompress to so many bytes. */
+const bombOf = (codec: Codec, bytes: number): Buffer => {
+  const fields = { baseOffset: 0, partitionLeaderEpoch: -1, count: 1, baseTimestampMs: 1, maxTimestampMs: 1, codec }
+  const batch = buildBatch(fields, compress(codec, Buffer.alloc(bytes)))
+  return kafkaFrame(Produce, 9, {
+    transactionalId: null,
+    acks: 1,
+    timeoutMs: 1000,
+    topicData: [{ name: "free", partitionData: [{ index: 0, records: batch }] }]
+  })
+}
+
+/** Batches that decompress to up to 256 MiB, of each codec, each client with the next when the last is answered. */
+export const decompressionBombs: Attack = (field) =>
+  withHorde(field, async (horde) => {
+    const bombs = [
+      bombOf("gzip", 100 * mib),
+      bombOf("snappy", 20 * mib),
+      bombOf("lz4", 100 * mib),
+      bombOf("zstd", 256 * mib)
+    ]
+    const work = async (bomb: Buffer): Promise<void> => {
+      while (!field.signal.aborted) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        const splitter = new Splitter(mib)
+        const onFrame = (frame: Uint8Array): void => {
+          const { bodyOffset } = decodeResponseHeader(frame, Produce, 9)
+          const { responses } = Produce.decodeResponse(frame, 9, bodyOffset)
+          field.count(responses[0]!.partitionResponses[0]!.errorCode === 0 ? "stored" : "refused")
+          resolve()
+        }
+        const socket = await horde.connect(field.ports.kafka, (chunk) => splitter.push(chunk, onFrame))
+        socket?.on("close", () => resolve())
+        socket?.write(bomb)
+        await Promise.race([promise, sleep(5000, field.signal)])
+        socket?.destroy()
+        await sleep(50, field.signal)
+      }
+    }
+    await Promise.all(bombs.map(work))
+  })
+
+/** Thousands of small requests at once on each of fifty connections, whose answers nobody reads. */
+export const pipelinedRequests: Attack = (field) =>
+  withHorde(field, async (horde) => {
+    const topics = [{ name: "filled", partitions: [{ partitionIndex: 0, timestamp: 1 }] }]
+    const burst = Buffer.concat(
+      Array.from({ length: 1000 }, (_, n) =>
+        n % 2 === 0
+          ? kafkaFrame(Metadata, 1, { topics: null })
+          : kafkaFrame(ListOffsets, 5, { replicaId: -1, isolationLevel: 0, topics })
+      )
+    )
+    const sockets = await horde.connectMany(field.ports.kafka, Math.ceil(50 * field.scale))
+    while (!field.signal.aborted) {
+      for (const socket of sockets) {
+        if (socket.destroyed || socket.writableNeedDrain) continue
+        socket.write(burst)
+        field.count("requests", 1000)
+      }
+      await sleep(100, field.signal)
+    }
+  })
