@@ -19,4 +19,4 @@ const count = (what: string, by = 1): void => void tally.set(what, (tally.get(wh
 const stopping = new AbortController()
 parentPort!.once("message", () => stopping.abort())
 await attacks.get(name)!({ ports, scale, count, signal: stopping.signal })
-parentPort!.postMessage(tally)
+parentPort!.postMessage(tally, [])

@@ -86,7 +86,7 @@ const startAttack = (name: string, ports: ServerProcess["ports"], scale: number)
   const over = once(worker, "message").then(([tally]) => tally as Tally)
   return {
     stop: async (): Promise<Tally> => {
-      worker.postMessage("stop")
+      worker.postMessage("stop", [])
       const tally = await over
       await worker.terminate()
       return tally

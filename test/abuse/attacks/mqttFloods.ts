@@ -40,6 +40,9 @@ const session = async (field: Battlefield, horde: Horde, options: SessionOptions
   return undefined
 }
 
+/** A function, since a socket changes while a loop over it waits. */
+const isUp = (socket: Socket | undefined): socket is Socket => socket?.destroyed === false
+
 const lanesOf = (field: Battlefield, count: number, work: (lane: number) => Promise<void>): Promise<unknown> =>
   Promise.all(Array.from({ length: Math.ceil(count * field.scale) }, (_, lane) => work(lane)))
 
@@ -92,7 +95,7 @@ export const aliasesAndProperties: Attack = (field) =>
     await lanesOf(field, 50, async (lane) => {
       for (let round = 0; !field.signal.aborted; round++) {
         const socket = await session(field, horde, { clientId: `alias-${lane}` })
-        for (let alias = 1; alias <= 32 && socket?.destroyed === false; alias++) {
+        for (let alias = 1; alias <= 32 && isUp(socket); alias++) {
           const topic = `flood/${lane}/${alias}/${"t".repeat(980)}`
           const properties = { topicAlias: alias, userProperties }
           socket.write(wire({ cmd: "publish", topic, payload: "x", qos: 0, retain: false, dup: false, properties }))
@@ -120,7 +123,7 @@ export const qos2WithoutPubrel: Attack = (field) =>
           if (packet.cmd === "disconnect") field.count("refused")
         }
         const socket = await session(field, horde, { clientId, expirySeconds: 30, onPacket })
-        for (let messageId = 1; messageId <= 101 && socket?.destroyed === false; messageId++) {
+        for (let messageId = 1; messageId <= 101 && isUp(socket); messageId++) {
           const payload = randomBytes(200)
           const topic = `flood/${lane}`
           socket.write(wire({ cmd: "publish", topic, payload, qos: 2, retain: false, dup: false, messageId }))
@@ -143,7 +146,7 @@ export const retainedFlood: Attack = (field) =>
         answered?.()
       }
       const socket = await session(field, horde, { clientId: `retainer-${lane}`, onPacket })
-      for (let n = 0; socket?.destroyed === false && !field.signal.aborted; n++) {
+      for (let n = 0; isUp(socket) && !field.signal.aborted; n++) {
         const { promise, resolve } = Promise.withResolvers<void>()
         answered = resolve
         const payload = randomBytes(10_000)
@@ -163,7 +166,7 @@ export const unreadPings: Attack = (field) =>
     await lanesOf(field, 50, async (lane) => {
       const socket = await session(field, horde, { clientId: `pinger-${lane}` })
       socket?.pause()
-      while (socket?.destroyed === false && !field.signal.aborted) {
+      while (isUp(socket) && !field.signal.aborted) {
         if (!socket.writableNeedDrain) socket.write(pings)
         await sleep(100, field.signal)
       }
