@@ -10,6 +10,7 @@ import { footprint } from "./scenarios/footprint.ts"
 import { kafkaPeers } from "./scenarios/kafkaPeers.ts"
 import { kafkaThroughput } from "./scenarios/kafkaThroughput.ts"
 import { latency } from "./scenarios/latency.ts"
+import { limits } from "./scenarios/limits.ts"
 import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
 import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
@@ -20,6 +21,7 @@ const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ...Array.from(mqttShapes, ([name, shape]): [string, Scenario] => [name, mqttThroughput(name, shape)]),
   ["kafka", kafkaThroughput],
   ["kafka-peers", kafkaPeers],
+  ["limits", limits],
   ["latency", latency],
   ["device-writes", deviceWrites],
   ["footprint", footprint],

@@ -1,3 +1,4 @@
+import { writeToDisk } from "./disk.ts"
 import { IdleClients } from "./idleClients.ts"
 import { fetchAll, stored } from "./kafkaFetch.ts"
 import { produceAll } from "./kafkaProduce.ts"
@@ -42,7 +43,8 @@ export const calls = {
   produceAll,
   runPaced,
   stored: (options: { readonly port: number; readonly topic: string; readonly partitions: number }) =>
-    stored(options.port, options.topic, options.partitions)
+    stored(options.port, options.topic, options.partitions),
+  writeToDisk
 }
 
 export type Calls = typeof calls
