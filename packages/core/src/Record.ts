@@ -409,7 +409,7 @@ export class RecordsBuilder {
       end += lengthSize(length) + length
       if (end > this.#bytesMax) return false
       if (end > this.#buffer.length) this.#grow(end, begin)
-      this.#writeMoved(begin, length, timestampDelta, offsetDelta)
+      this.#writeMoved(reader, begin, length, timestampDelta, offsetDelta)
       const timestampMs = this.firstTimestampMs + timestampDelta
       if (timestampMs > maxTimestampMs) maxTimestampMs = timestampMs
     }
@@ -421,10 +421,33 @@ export class RecordsBuilder {
     return true
   }
 
+  /**
+   * Appends the record that `reader` stands at (`next` or `nextDeltas` was true) under another offset delta, which may leave a
+   * gap behind the one before, and another timestamp. An empty builder needs `begin` first.
+   * Returns false, and changes nothing, when it would take more than `bytesMax`.
+   */
+  appendRecord(reader: RecordReader, offsetDelta: number, timestampMs: number): boolean {
+    const timestampDelta = timestampMs - this.firstTimestampMs
+    const length = 1 + varlongSize(timestampDelta) + lengthSize(offsetDelta) + reader.position - reader.restAt
+    const end = this.byteLength + lengthSize(length) + length
+    if (end > this.#bytesMax) return false
+    if (end > this.#buffer.length) this.#grow(end)
+    this.#writeMoved(reader, this.byteLength, length, timestampDelta, offsetDelta)
+    if (this.count === 0 || timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs
+    this.byteLength = end
+    this.count++
+    return true
+  }
+
   /** Writes the reader's record with other deltas. */
-  #writeMoved(begin: number, length: number, timestampDelta: number, offsetDelta: number): void {
+  #writeMoved(
+    { bytes, restAt, position }: RecordReader,
+    begin: number,
+    length: number,
+    timestampDelta: number,
+    offsetDelta: number
+  ): void {
     const target = this.#buffer
-    const { bytes, restAt, position } = this.#reader
     let at = writeLength(target, begin, length)
     target[at++] = 0
     at = writeVarlong(target, at, timestampDelta)

@@ -18,6 +18,7 @@ const codecMask = 0x07
 const logAppendTimeBit = 0x08
 const transactionalBit = 0x10
 const controlBit = 0x20
+const deleteHorizonBit = 0x40
 const unusedBits = 0xffc0
 
 const codecs: ReadonlyArray<Codec | "none"> = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -95,7 +96,13 @@ export const isLogAppendTime = (bytes: Uint8Array, at = 0): boolean => (attribut
 export const isTransactional = (bytes: Uint8Array, at = 0): boolean => (attributes(bytes, at) & transactionalBit) !== 0
 /** Whether the batch is a commit or abort marker. */
 export const isControl = (bytes: Uint8Array, at = 0): boolean => (attributes(bytes, at) & controlBit) !== 0
-/** The last record's offset less the first one's. */
+/**
+ * Unix ms from which on the batch's tombstones may go; undefined unless compaction has set it. It is the base timestamp then,
+ * which the records' deltas are relative to as always (KIP-534).
+ */
+export const deleteHorizon = (bytes: Uint8Array, at = 0): number | undefined =>
+  (attributes(bytes, at) & deleteHorizonBit) === 0 ? undefined : baseTimestamp(bytes, at)
+/** The last record's offset less the first one's; more than count - 1 where compaction took records away. */
 export const lastOffsetDelta = (bytes: Uint8Array, at = 0): number => readInt32(bytes, at + 23)
 /** The timestamp that the records' deltas are relative to, in ms. */
 export const baseTimestamp = (bytes: Uint8Array, at = 0): number => readInt64(bytes, at + 27)
@@ -121,7 +128,11 @@ export interface BatchFields {
   readonly isLogAppendTime?: boolean
   readonly isTransactional?: boolean
   readonly isControl?: boolean
+  /** Whether `baseTimestampMs` is the time from which on tombstones may go, see `deleteHorizon`. */
+  readonly hasDeleteHorizon?: boolean
   readonly count: number
+  /** Defaults to `count - 1`. */
+  readonly lastOffsetDelta?: number
   readonly baseTimestampMs: number
   readonly maxTimestampMs: number
   /** -1 by default, as are epoch and sequence. */
@@ -134,7 +145,8 @@ const attributesOf = (fields: BatchFields): number =>
   codecs.indexOf(fields.codec ?? "none") |
   (fields.isLogAppendTime === true ? logAppendTimeBit : 0) |
   (fields.isTransactional === true ? transactionalBit : 0) |
-  (fields.isControl === true ? controlBit : 0)
+  (fields.isControl === true ? controlBit : 0) |
+  (fields.hasDeleteHorizon === true ? deleteHorizonBit : 0)
 
 const stampCrc = (bytes: Uint8Array, at: number): void =>
   writeInt32(bytes, at + 17, crc32c(bytes.subarray(at + crcFrom, at + batchBytes(bytes, at))))
@@ -149,7 +161,7 @@ export const writeBatchHeader = (target: Uint8Array, at: number, fields: BatchFi
   writeInt32(target, at + 12, fields.partitionLeaderEpoch)
   target[at + 16] = 2
   writeInt16(target, at + 21, attributesOf(fields))
-  writeInt32(target, at + 23, fields.count - 1)
+  writeInt32(target, at + 23, fields.lastOffsetDelta ?? fields.count - 1)
   writeInt64(target, at + 27, fields.baseTimestampMs)
   writeInt64(target, at + 35, fields.maxTimestampMs)
   writeInt64(target, at + 43, fields.producerId ?? -1)

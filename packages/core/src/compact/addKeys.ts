@@ -1,0 +1,18 @@
+import { RecordReader } from "../Record.ts"
+import * as RecordBatch from "../RecordBatch.ts"
+import type { KeyMap } from "./KeyMap.ts"
+
+/**
+ * Notes the offsets of a batch's keys; false once the map is full: the batch is in it in part then, which does no harm.
+ * Transactions are not there: every record that is stored is committed. Throws `InvalidBatch` or `InvalidRecord`.
+ */
+export const addKeys = (newest: KeyMap, batch: Uint8Array): boolean => {
+  if (RecordBatch.isControl(batch)) return true
+  const baseOffset = RecordBatch.baseOffset(batch)
+  const reader = new RecordReader().reset(RecordBatch.storedRecordsOf(batch))
+  while (reader.next()) {
+    const key = reader.key()
+    if (key !== null && !newest.put(key, baseOffset + reader.offsetDelta)) return false
+  }
+  return true
+}

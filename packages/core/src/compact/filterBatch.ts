@@ -1,0 +1,77 @@
+import { compress } from "../Compression.ts"
+import { RecordReader, RecordsBuilder } from "../Record.ts"
+import * as RecordBatch from "../RecordBatch.ts"
+import { isTombstone, type Keep } from "./keepRecord.ts"
+
+interface Marked {
+  /** By the record's place in the batch: 1 if it stays. */
+  readonly stays: Uint8Array
+  readonly kept: number
+  readonly hasTombstone: boolean
+}
+
+const mark = (batch: Uint8Array, records: Uint8Array, keep: Keep): Marked => {
+  const baseOffset = RecordBatch.baseOffset(batch)
+  const deleteHorizonMs = RecordBatch.deleteHorizon(batch)
+  const stays = new Uint8Array(RecordBatch.count(batch))
+  const reader = new RecordReader().reset(records)
+  let kept = 0
+  let hasTombstone = false
+  for (let i = 0; reader.next(); i++) {
+    if (!keep(reader, baseOffset + reader.offsetDelta, deleteHorizonMs)) continue
+    stays[i] = 1
+    kept++
+    if (isTombstone(reader)) hasTombstone = true
+  }
+  return { stays, kept, hasTombstone }
+}
+
+/**
+ * A producer's batch without the records that do not stay: the same bytes if all do, undefined if none does. What is left keeps
+ * offsets and times, and its header all but the count, the CRC and the greatest time; it is compressed anew with its own codec.
+ * A batch that has tombstones gets `deleteHorizonMs`, unless it has one (KIP-534). Control batches stay.
+ * Throws `InvalidBatch` or `InvalidRecord` for damaged bytes.
+ */
+export const filterBatch = (batch: Uint8Array, keep: Keep, deleteHorizonMs: number): Uint8Array | undefined => {
+  if (RecordBatch.isControl(batch)) return batch
+  const records = RecordBatch.storedRecordsOf(batch)
+  const { stays, kept, hasTombstone } = mark(batch, records, keep)
+  if (kept === 0) return undefined
+  const oldHorizonMs = RecordBatch.deleteHorizon(batch)
+  const newHorizonMs = hasTombstone ? (oldHorizonMs ?? deleteHorizonMs) : oldHorizonMs
+  if (kept === RecordBatch.count(batch) && newHorizonMs === oldHorizonMs) return batch
+  return rebuilt(batch, records, stays, newHorizonMs)
+}
+
+const rebuilt = (
+  batch: Uint8Array,
+  records: Uint8Array,
+  stays: Uint8Array,
+  deleteHorizonMs: number | undefined
+): Uint8Array => {
+  const oldBaseMs = RecordBatch.baseTimestamp(batch)
+  const isLogAppendTime = RecordBatch.isLogAppendTime(batch)
+  const left = new RecordsBuilder(Infinity, Infinity)
+  left.begin(deleteHorizonMs ?? oldBaseMs)
+  const reader = new RecordReader().reset(records)
+  for (let i = 0; reader.nextDeltas(); i++) {
+    if (stays[i] === 1) left.appendRecord(reader, reader.offsetDelta, oldBaseMs + reader.timestampDelta)
+  }
+  const codec = RecordBatch.compression(batch)!
+  const fields: RecordBatch.BatchFields = {
+    baseOffset: RecordBatch.baseOffset(batch),
+    partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),
+    codec,
+    isLogAppendTime,
+    isTransactional: RecordBatch.isTransactional(batch),
+    hasDeleteHorizon: deleteHorizonMs !== undefined,
+    count: left.count,
+    lastOffsetDelta: RecordBatch.lastOffsetDelta(batch),
+    baseTimestampMs: left.firstTimestampMs,
+    maxTimestampMs: isLogAppendTime ? RecordBatch.maxTimestamp(batch) : left.maxTimestampMs,
+    producerId: RecordBatch.producerId(batch),
+    producerEpoch: RecordBatch.producerEpoch(batch),
+    baseSequence: RecordBatch.baseSequence(batch)
+  }
+  return RecordBatch.buildBatch(fields, codec === "none" ? left.bytes : compress(codec, left.bytes))
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest"
+import { crc32c } from "../../src/Crc32c.ts"
+import { filterBatch } from "../../src/compact/filterBatch.ts"
+import type { Keep } from "../../src/compact/keepRecord.ts"
+import * as RecordBatch from "../../src/RecordBatch.ts"
+import { batchOf, recordsIn, type Plain } from "./batches.ts"
+
+const horizonMs = 5_000_000
+
+const five: ReadonlyArray<Plain> = [
+  { offset: 100, timestampMs: 1000, key: "a", value: "1" },
+  { offset: 101, timestampMs: 1005, key: "b", value: "2" },
+  { offset: 102, timestampMs: 990, key: "c", value: "3" },
+  { offset: 103, timestampMs: 1020, key: "d", value: "4" },
+  { offset: 104, timestampMs: 1010, key: "e", value: "5" }
+]
+const withTombstone = five.map((record) => (record.key === "c" ? { ...record, value: null } : record))
+
+const keepOffsets =
+  (...offsets: ReadonlyArray<number>): Keep =>
+  (_record, offset) =>
+    offsets.includes(offset)
+
+const all: Keep = () => true
+
+describe("filterBatch", () => {
+  it("hands back the same bytes if all stay, and nothing if none does", () => {
+    const batch = batchOf(five)
+    expect(filterBatch(batch, all, horizonMs)).toBe(batch)
+    expect(filterBatch(batch, () => false, horizonMs)).toBeUndefined()
+  })
+
+  it.each(["none", "gzip", "snappy", "lz4", "zstd"] as const)(
+    "keeps offsets, times and header but for the count, compressed with %s",
+    (codec) => {
+      const fields = {
+        producerId: 7,
+        producerEpoch: 2,
+        baseSequence: 40,
+        partitionLeaderEpoch: 9,
+        isTransactional: true
+      }
+      const left = filterBatch(batchOf(five, codec, fields), keepOffsets(101, 104), horizonMs)!
+      expect(recordsIn(left)).toEqual([five[1], five[4]])
+      expect(RecordBatch.compression(left)).toBe(codec)
+      expect(RecordBatch.count(left)).toBe(2)
+      expect(RecordBatch.baseOffset(left)).toBe(100)
+      expect(RecordBatch.lastOffset(left)).toBe(104)
+      expect(RecordBatch.maxTimestamp(left)).toBe(1010)
+      expect(RecordBatch.producerId(left)).toBe(7)
+      expect(RecordBatch.producerEpoch(left)).toBe(2)
+      expect(RecordBatch.baseSequence(left)).toBe(40)
+      expect(RecordBatch.partitionLeaderEpoch(left)).toBe(9)
+      expect(RecordBatch.isTransactional(left)).toBe(true)
+      expect(RecordBatch.deleteHorizon(left)).toBeUndefined()
+      expect(RecordBatch.crc(left)).toBe(crc32c(left.subarray(21)))
+    }
+  )
+
+  it("sets the delete horizon of a batch with tombstones once, and times stay what they were", () => {
+    const first = filterBatch(batchOf(withTombstone, "lz4"), all, horizonMs)!
+    expect(RecordBatch.deleteHorizon(first)).toBe(horizonMs)
+    expect(recordsIn(first)).toEqual(withTombstone)
+    expect(filterBatch(first, all, horizonMs + 1)).toBe(first)
+    const later = filterBatch(first, keepOffsets(102, 103), horizonMs + 1)!
+    expect(RecordBatch.deleteHorizon(later)).toBe(horizonMs)
+    expect(recordsIn(later)).toEqual([withTombstone[2], withTombstone[3]])
+  })
+
+  it("tells `keep` the batch's horizon", () => {
+    const told: Array<number | undefined> = []
+    const note: Keep = (_record, _offset, deleteHorizonMs) => told.push(deleteHorizonMs) > 0
+    filterBatch(batchOf(withTombstone), note, horizonMs)
+    filterBatch(filterBatch(batchOf(withTombstone), all, horizonMs)!, note, horizonMs)
+    expect(new Set(told.slice(0, 5))).toEqual(new Set([undefined]))
+    expect(new Set(told.slice(5))).toEqual(new Set([horizonMs]))
+  })
+
+  it("keeps the log's time where that counts", () => {
+    const batch = batchOf(withTombstone, "none", { isLogAppendTime: true, maxTimestampMs: 7777 })
+    const left = filterBatch(batch, keepOffsets(100, 102), horizonMs)!
+    expect(RecordBatch.isLogAppendTime(left)).toBe(true)
+    expect(recordsIn(left).map(({ timestampMs }) => timestampMs)).toEqual([7777, 7777])
+  })
+
+  it("leaves control batches alone", () => {
+    const marker = batchOf(five.slice(0, 1), "none", { isControl: true, producerId: 7, producerEpoch: 0 })
+    expect(filterBatch(marker, () => false, horizonMs)).toBe(marker)
+  })
+})
