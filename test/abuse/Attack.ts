@@ -62,8 +62,8 @@ export class Horde {
       })
       socket.on("error", () => undefined)
       socket.on("close", () => {
-        if (!this.#field.signal.aborted) this.#field.count("closed by the server")
-        this.#sockets.delete(socket)
+        // Those that the attack itself ended are no longer in the set.
+        if (this.#sockets.delete(socket)) this.#field.count("closed by the server")
         resolve(undefined)
       })
     })
@@ -81,8 +81,14 @@ export class Horde {
     return sockets
   }
 
+  end(socket: net.Socket | undefined): void {
+    if (socket === undefined) return
+    this.#sockets.delete(socket)
+    socket.destroy()
+  }
+
   disband(): void {
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.#sockets) this.end(socket)
   }
 }
 

@@ -80,7 +80,7 @@ export const decompressionBombs: Attack = (field) =>
         socket?.on("close", () => resolve())
         socket?.write(bomb)
         await Promise.race([promise, sleep(5000, field.signal)])
-        socket?.destroy()
+        horde.end(socket)
         await sleep(50, field.signal)
       }
     }

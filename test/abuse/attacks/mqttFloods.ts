@@ -80,7 +80,7 @@ export const sessionFlood: Attack = (field) =>
         field.count("sessions")
         socket.write(wire({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: `own/${clientId}/#`, qos: 1 }] }))
         await Promise.race([promise, sleep(2000, field.signal)])
-        socket.destroy()
+        horde.end(socket)
       }
     })
   })
@@ -107,7 +107,7 @@ export const aliasesAndProperties: Attack = (field) =>
           wire({ cmd: "publish", topic: "flood/x", payload: "x", qos: 0, retain: false, dup: false, properties: over })
         )
         await sleep(100, field.signal)
-        socket?.destroy()
+        horde.end(socket)
       }
     })
   })
@@ -130,7 +130,7 @@ export const qos2WithoutPubrel: Attack = (field) =>
           await sleep(20, field.signal)
         }
         await sleep(100, field.signal)
-        socket?.destroy()
+        horde.end(socket)
       }
     })
   })

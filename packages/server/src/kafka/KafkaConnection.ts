@@ -20,6 +20,11 @@ const prefixBytes = 4
 /** Of one connection's requests in flight: below, they never wait for the room that all connections share. */
 const smallBytesMax = 64 * 1024
 
+/** Of one connection; then the others have their turn. A read holds a thousand small requests, which take 50 ms. */
+const requestsPerTurnMax = 8
+/** Small responses take more memory than their bytes: so many wait for a client that does not read. */
+const unsentResponsesMax = 256
+
 /** A request that was begun and whose response is not handed to the output. */
 class Exchange implements RequestContext {
   readonly #connection: KafkaConnection
@@ -133,6 +138,9 @@ export class KafkaConnection {
   #frameBegunMs = 0
   #progressMs = 0
   #waitsForShard = false
+  #waitsForTurn = false
+  /** Responses handed to the output since it was last empty. */
+  #unsentResponses = 0
   #isPaused = false
   #isSteering = false
   /** Nothing more is read or begun. */
@@ -159,6 +167,7 @@ export class KafkaConnection {
     this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax)
     this.#output = new SocketOutput(socket, (bytes) => {
       node.unsentBytes -= bytes
+      if (this.#output.unsentBytes === 0) this.#unsentResponses = 0
       this.#progressMs = node.broker.clock.monotonicMs()
       this.#steer()
     })
@@ -193,7 +202,10 @@ export class KafkaConnection {
   #steer(): void {
     if (this.#isSteering || this.#isGone) return
     this.#isSteering = true
-    while (this.#backlog.length > 0 && !this.#isClosing && this.#mayBegin) this.#begin(this.#backlog.shift()!)
+    for (let begun = 0; this.#backlog.length > 0 && !this.#isClosing && this.#mayBegin; begun++) {
+      if (begun === requestsPerTurnMax) this.#yield()
+      else this.#begin(this.#backlog.shift()!)
+    }
     this.#isSteering = false
     const mayRead = this.#backlog.length === 0 && this.#mayBegin && !this.#isClosing && this.#hasRoom
     if (mayRead !== this.#isPaused) return
@@ -204,18 +216,30 @@ export class KafkaConnection {
     } else this.#socket.pause()
   }
 
+  #yield(): void {
+    this.#waitsForTurn = true
+    this.node.broker.clock.nextTurn(() => {
+      this.#waitsForTurn = false
+      this.#steer()
+    })
+  }
+
   /** Small requests are always read: what keeps a group alive must not wait behind the large ones of others. */
   get #hasRoom(): boolean {
     return this.node.hasRoom || this.#inFlightBytes <= smallBytesMax || this.node.takesTurn(this.#resume)
   }
 
   get #mayBegin(): boolean {
-    const { kafkaPipelinedRequestsMax, slowConsumerUnsentBytesMax } = this.node.broker.limits
+    const { kafkaPipelinedRequestsMax } = this.node.broker.limits
     return (
-      this.#exchanges.length < kafkaPipelinedRequestsMax &&
-      !this.#waitsForShard &&
-      this.#output.unsentBytes <= slowConsumerUnsentBytesMax
+      this.#exchanges.length < kafkaPipelinedRequestsMax && !this.#waitsForShard && !this.#waitsForTurn && !this.#isSlow
     )
+  }
+
+  /** The client does not read what it has asked for. */
+  get #isSlow(): boolean {
+    const { slowConsumerUnsentBytesMax } = this.node.broker.limits
+    return this.#output.unsentBytes > slowConsumerUnsentBytesMax || this.#unsentResponses >= unsentResponsesMax
   }
 
   #begin(frame: Uint8Array): void {
@@ -277,6 +301,7 @@ export class KafkaConnection {
     for (const chunk of chunks) bytes += chunk.length
     if (bytes === 0) return
     if (this.#output.unsentBytes === 0) this.#progressMs = this.node.broker.clock.monotonicMs()
+    this.#unsentResponses++
     this.node.unsentBytes += bytes
     this.node.metrics.sent.add(bytes)
     this.#output.push(chunks, bytes)
@@ -340,7 +365,7 @@ export class KafkaConnection {
 
   /** Once a second: who sends no request, does not finish one, or does not read. */
   sweep(nowMs: number): void {
-    const { connectTimeoutMs, frameStallMs, slowConsumerStallMs, slowConsumerUnsentBytesMax } = this.node.broker.limits
+    const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.node.broker.limits
     // Paused for want of room counts too: half-read requests must not keep it for ever.
     const isReading = !this.#isPaused || (this.#backlog.length === 0 && this.#mayBegin)
     const lacksRequest = this.#first?.isLarge === false && this.#backlog.length === 0
@@ -350,10 +375,7 @@ export class KafkaConnection {
     } else if (isReading && this.#partialBytes > 0 && nowMs - this.#frameBegunMs > frameStallMs) {
       this.audit("a request is not completed")
       this.#socket.destroy()
-    } else if (
-      this.#output.unsentBytes > slowConsumerUnsentBytesMax &&
-      nowMs - this.#progressMs > slowConsumerStallMs
-    ) {
+    } else if (this.#isSlow && nowMs - this.#progressMs > slowConsumerStallMs) {
       this.audit("responses are not read")
       this.#socket.destroy()
     }

@@ -29,6 +29,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const inFlightBytes = () => Number(/logbrook_kafka_in_flight_bytes (\d+)/.exec(kit.broker.metrics.render())![1])
 
+const sentBytes = () => Number(/logbrook_kafka_sent_bytes_total (\d+)/.exec(kit.broker.metrics.render())![1])
+
 const long = (from: RawClient) => from.frame(Produce, 9, produceOf("orders", batchOf(["x".repeat(600_000)])))
 
 const fill = async (client: RawClient, batches: number, bytes: number): Promise<void> => {
@@ -114,6 +116,31 @@ describe("a connection", () => {
     expect(begun).toBe(4)
     await until(() => client.frames.length === 31)
     expect(correlationIds(client)).toEqual(Array.from({ length: 31 }, (_, i) => i + 1))
+  })
+
+  it("lets others in between when a client sends a thousand small requests at once", async () => {
+    const flood = await start()
+    const other = await kit.connect()
+    await other.send(ApiVersions, 0, {})
+    flood.write(Buffer.concat(Array.from({ length: 4000 }, () => flood.frame(Metadata, 1, { topics: null }))))
+    await until(() => flood.frames.length > 0)
+    await other.send(ApiVersions, 0, {})
+    expect(flood.frames.length).toBeLessThan(1000)
+    await until(() => flood.frames.length === 4000)
+  })
+
+  it("answers a few hundred small requests of a client that does not read, and closes on it after a while", async () => {
+    const client = await start({ slowConsumerStallMs: 300, slowConsumerUnsentBytesMax: 1024 ** 3 })
+    // Until the kernel's buffers are full.
+    client.socket.pause()
+    const burst = Buffer.concat(Array.from({ length: 5000 }, () => client.frame(ApiVersions, 0, {})))
+    let before = -1
+    while (sentBytes() > before && client.socket.writableLength < 4 * burst.length) {
+      before = sentBytes()
+      client.write(burst)
+      await pause(100)
+    }
+    await until(() => kit.lines.at(-1)?.fields["reason"] === "responses are not read")
   })
 
   it("reads one large request at a time when there is no room, and small ones always", async () => {
