@@ -26,6 +26,7 @@ const sizeOf = (bytes: number): number => {
  */
 export class BufferPool implements Buffers {
   readonly #freeBytesMax: number
+  /** By size, that which was not asked for the longest first: it gives way to others. */
   readonly #free = new Map<number, Array<ArrayBufferLike>>()
   /** What was taken and not given back; others' buffers are never taken in, and none twice. */
   readonly #taken = new WeakSet<ArrayBufferLike>()
@@ -39,7 +40,10 @@ export class BufferPool implements Buffers {
   take(bytes: number): Uint8Array {
     if (bytes < pooledBytesMin) return freshBuffers.take(bytes)
     const size = sizeOf(bytes)
-    const free = this.#free.get(size)?.pop()
+    const kept = this.#free.get(size) ?? []
+    this.#free.delete(size)
+    this.#free.set(size, kept)
+    const free = kept.pop()
     if (free !== undefined) this.freeBytes -= size
     const buffer = free ?? Buffer.allocUnsafeSlow(size).buffer
     this.#taken.add(buffer)
@@ -48,11 +52,22 @@ export class BufferPool implements Buffers {
 
   give({ buffer }: Uint8Array): void {
     if (!this.#taken.delete(buffer)) return
-    if (this.freeBytes + buffer.byteLength > this.#freeBytesMax) return
     this.freeBytes += buffer.byteLength
-    const free = this.#free.get(buffer.byteLength)
-    if (free === undefined) this.#free.set(buffer.byteLength, [buffer])
-    else free.push(buffer)
+    const kept = this.#free.get(buffer.byteLength)
+    if (kept === undefined) this.#free.set(buffer.byteLength, [buffer])
+    else kept.push(buffer)
+    while (this.freeBytes > this.#freeBytesMax) this.#dropOne()
+  }
+
+  /** Without this the pool fills up with sizes that are not asked for any more, and from then on keeps nothing else. */
+  #dropOne(): void {
+    for (const [size, kept] of this.#free) {
+      if (kept.pop() === undefined) this.#free.delete(size)
+      else {
+        this.freeBytes -= size
+        return
+      }
+    }
   }
 
   /** Whether these bytes may be written over once they have been given back: a reader that keeps them needs a copy. */

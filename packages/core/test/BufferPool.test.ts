@@ -25,11 +25,32 @@ describe("BufferPool", () => {
 
   it("takes in nothing twice, nothing of others, nothing small, and no more than its bound", () => {
     const pool = new BufferPool(16_384)
-    const [kept, tooMuch] = [pool.take(16_384), pool.take(4096)]
+    const [tooMuch, kept] = [pool.take(4096), pool.take(16_384)]
     pool.give(kept)
     pool.give(kept)
     pool.give(tooMuch)
     pool.give(new Uint8Array(8192))
+    pool.give(pool.take(1 << 20))
+    expect(pool.freeBytes).toBe(0)
+    pool.give(pool.take(4096))
+    pool.give(kept)
+    expect(pool.freeBytes).toBe(4096)
+  })
+
+  it("keeps the sizes that are asked for, whatever was given back before", () => {
+    const pool = new BufferPool(1 << 20)
+    const old = Array.from({ length: 16 }, () => pool.take(65_536))
+    for (const bytes of old) pool.give(bytes)
+    const first = pool.take(100_000)
+    pool.give(first)
+    expect(pool.freeBytes).toBeLessThanOrEqual(1 << 20)
+    expect(pool.take(100_000).buffer).toBe(first.buffer)
+  })
+
+  it("gives back what it keeps, for as long as its bound is not passed", () => {
+    const pool = new BufferPool(16_384)
+    const kept = pool.take(16_384)
+    pool.give(kept)
     expect(pool.freeBytes).toBe(16_384)
     expect(pool.take(16_384).buffer).toBe(kept.buffer)
     expect(pool.take(16_384).buffer).not.toBe(kept.buffer)
