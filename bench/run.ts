@@ -1,10 +1,11 @@
 // One command for all that is measured beside other servers: `node bench/run.ts [scenario…] [options]` after a build.
-import { writeFileSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { LoadProcess } from "./load/LoadProcess.ts"
 import { describeMachine, formatBars, formatTable } from "./report.ts"
+import { growthCurves } from "./scenarios/curves.ts"
 import { deviceWrites } from "./scenarios/deviceWrites.ts"
 import { footprint } from "./scenarios/footprint.ts"
 import { kafkaPeers } from "./scenarios/kafkaPeers.ts"
@@ -15,6 +16,7 @@ import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
 import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
 import { mqttShapes } from "./scenarios/shapes.ts"
+import { chartSvg } from "./svg.ts"
 
 /** In the order of a whole run. */
 const scenarios: ReadonlyMap<string, Scenario> = new Map([
@@ -25,10 +27,11 @@ const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ["latency", latency],
   ["device-writes", deviceWrites],
   ["footprint", footprint],
-  ["recovery", recovery]
+  ["recovery", recovery],
+  ["curves", growthCurves]
 ])
 
-const usage = `node bench/run.ts [scenario...] [--quick] [--rounds N] [--slice-ms N] [--server-cpus 0] [--client-cpus 1] [--json FILE]
+const usage = `node bench/run.ts [scenario...] [--quick] [--rounds N] [--slice-ms N] [--server-cpus 0] [--client-cpus 1] [--json FILE] [--svg DIRECTORY]
 scenarios: ${Array.from(scenarios.keys()).join(", ")}; all of them when none is named`
 
 const { values, positionals } = parseArgs({
@@ -39,6 +42,7 @@ const { values, positionals } = parseArgs({
     "slice-ms": { type: "string" },
     "server-cpus": { type: "string", default: "0" },
     "client-cpus": { type: "string", default: cpus().length > 1 ? "1" : "0" },
+    svg: { type: "string" },
     json: { type: "string", default: join(tmpdir(), "logbrook-bench.json") },
     help: { type: "boolean", default: false }
   }
@@ -48,6 +52,14 @@ const count = (given: string | undefined, byDefault: number): number => {
   const number = given === undefined ? byDefault : Number(given)
   if (!Number.isInteger(number) || number < 1) throw new Error(`${given} is not a whole number above 0\n${usage}`)
   return number
+}
+
+/** The curves of all outcomes, in a directory that is made for them. */
+const writeCharts = (directory: string, outcomes: ReadonlyArray<Outcome>): void => {
+  mkdirSync(directory, { recursive: true })
+  for (const chart of outcomes.flatMap(({ charts = [] }) => charts)) {
+    writeFileSync(join(directory, `${chart.name}.svg`), chartSvg(chart))
+  }
 }
 
 const run = async (names: ReadonlyArray<string>): Promise<void> => {
@@ -76,6 +88,7 @@ const run = async (names: ReadonlyArray<string>): Promise<void> => {
     await load.stop()
   }
   console.log(formatBars(outcomes))
+  if (values.svg !== undefined) writeCharts(values.svg, outcomes)
   const seconds = Math.round((Date.now() - began.getTime()) / 1000)
   writeFileSync(json, JSON.stringify({ began, seconds, quick, machine, outcomes }, undefined, 2))
   console.log(`\n${seconds} s; everything measured is in ${json}`)

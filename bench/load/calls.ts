@@ -4,10 +4,12 @@ import { fetchAll, stored } from "./kafkaFetch.ts"
 import { produceAll } from "./kafkaProduce.ts"
 import { createTopic } from "./kafkaTopics.ts"
 import { MqttLoad, type LoadShape, type Slice } from "./MqttLoad.ts"
-import { runPaced } from "./pacedLoad.ts"
+import { PacedPublishers, runPaced, runSlice } from "./pacedLoad.ts"
+import { addRetained, addSessions, addSubscriptions, endSubscriptions, readRetained } from "./population.ts"
 
 const loads = new Map<string, MqttLoad>()
 const idle = new Map<string, IdleClients>()
+const paced = new Map<string, PacedPublishers>()
 
 const loadOf = (name: string): MqttLoad => {
   const load = loads.get(name)
@@ -38,6 +40,34 @@ export const calls = {
     idle.get(options.name)?.close()
     idle.delete(options.name)
   },
+  /** Connections that publish when `pacedSlice` says so; `topicGroups` first levels in turn, if there are more than one. */
+  growPaced: async (options: {
+    readonly name: string
+    readonly port: number
+    readonly connections: number
+    readonly payloadBytes: number
+    readonly topicGroups: number
+  }) => {
+    const { topicGroups } = options
+    const topicOf = (n: number) => `sensors${topicGroups > 1 ? n % topicGroups : ""}/device${n}/data`
+    const publishers = paced.get(options.name) ?? new PacedPublishers(options.payloadBytes, topicOf)
+    paced.set(options.name, publishers)
+    await publishers.growTo(options.port, options.connections)
+  },
+  pacedSlice: (options: { readonly name: string; readonly perSecond: number; readonly durationMs: number }) => {
+    const publishers = paced.get(options.name)
+    if (publishers === undefined) throw new Error(`no paced load ${options.name} is connected`)
+    return runSlice(publishers, options)
+  },
+  endPaced: (options: { readonly name: string }) => {
+    paced.get(options.name)?.close()
+    paced.delete(options.name)
+  },
+  addRetained,
+  addSessions,
+  addSubscriptions,
+  endSubscriptions: (_: Readonly<Record<string, never>>) => endSubscriptions(),
+  readRetained,
   createTopic,
   fetchAll,
   produceAll,

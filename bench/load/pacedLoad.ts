@@ -29,19 +29,22 @@ const mib = 1024 * 1024
 const settleMs = 10_000
 
 /** Publishers of QoS 1 that send when told, and count their answers. */
-class PacedPublishers {
+export class PacedPublishers {
   readonly #sockets: Array<net.Socket> = []
   readonly #payloadBytes: number
+  readonly #topicOf: (connection: number) => string
   #packetId = 0
   #next = 0
   answeredBytes = 0
 
-  constructor(payloadBytes: number) {
+  constructor(payloadBytes: number, topicOf = (connection: number) => `sensors/device${connection}/data`) {
     this.#payloadBytes = payloadBytes
+    this.#topicOf = topicOf
   }
 
-  async connect(port: number, connections: number): Promise<void> {
-    for (let index = 0; index < connections; index++) {
+  /** As many as there are after this call. */
+  async growTo(port: number, connections: number): Promise<void> {
+    for (let index = this.#sockets.length; index < connections; index++) {
       const { promise, resolve, reject } = Promise.withResolvers<void>()
       const socket = net.connect({ port, host: "127.0.0.1", noDelay: true })
       socket.once("data", () => {
@@ -62,7 +65,7 @@ class PacedPublishers {
     payload.writeDoubleBE(performance.now(), 0)
     const at = this.#next++ % this.#sockets.length
     this.#packetId = (this.#packetId % 65_535) + 1
-    this.#sockets[at]!.write(publishPacket(`sensors/device${at}/data`, payload, 1, this.#packetId))
+    this.#sockets[at]!.write(publishPacket(this.#topicOf(at), payload, 1, this.#packetId))
   }
 
   close(): void {
@@ -70,8 +73,11 @@ class PacedPublishers {
   }
 }
 
-/** `perSecond` messages, as many per tick of the timer as are due. */
-const publishPaced = (publishers: PacedPublishers, { perSecond, durationMs }: PacedOptions): Promise<number> => {
+/** `perSecond` messages, as many per tick of the timer as are due; tells how many. */
+const publishPaced = (
+  publishers: PacedPublishers,
+  { perSecond, durationMs }: Pick<PacedOptions, "perSecond" | "durationMs">
+): Promise<number> => {
   const { promise, resolve } = Promise.withResolvers<number>()
   const began = performance.now()
   const total = Math.floor((perSecond * durationMs) / 1000)
@@ -84,6 +90,26 @@ const publishPaced = (publishers: PacedPublishers, { perSecond, durationMs }: Pa
     resolve(total)
   }, 1)
   return promise
+}
+
+/** Rejects when the answers do not come within 10 s, or others do. */
+const answered = async (publishers: PacedPublishers, bytes: number): Promise<void> => {
+  const deadlineMs = performance.now() + settleMs
+  while (publishers.answeredBytes < bytes && performance.now() < deadlineMs) {
+    await new Promise((resolve) => void setTimeout(resolve, 1))
+  }
+  if (publishers.answeredBytes !== bytes) throw new Error("not everything was acknowledged")
+}
+
+/** One slice of a load whose connections stay; tells how many messages. */
+export const runSlice = async (
+  publishers: PacedPublishers,
+  options: Pick<PacedOptions, "perSecond" | "durationMs">
+): Promise<number> => {
+  const before = publishers.answeredBytes
+  const messages = await publishPaced(publishers, options)
+  await answered(publishers, before + messages * pubackBytes)
+  return messages
 }
 
 /** Reads what is new until `wanted` says that it is enough. */
@@ -113,7 +139,7 @@ const followStream = async (options: PacedOptions, latenciesMs: Array<number>, i
 /** Rejects when an answer, or a record that is read along, does not come within 10 s. */
 export const runPaced = async (options: PacedOptions): Promise<PacedRun> => {
   const publishers = new PacedPublishers(options.payloadBytes)
-  await publishers.connect(options.mqttPort, options.connections)
+  await publishers.growTo(options.mqttPort, options.connections)
   const latenciesMs: Array<number> = []
   let total = Infinity
   let deadlineMs = Infinity
@@ -122,13 +148,10 @@ export const runPaced = async (options: PacedOptions): Promise<PacedRun> => {
   const began = performance.now()
   total = await publishPaced(publishers, options)
   deadlineMs = performance.now() + settleMs
-  while (publishers.answeredBytes < total * pubackBytes && performance.now() < deadlineMs) {
-    await new Promise((resolve) => void setTimeout(resolve, 1))
-  }
+  await answered(publishers, total * pubackBytes)
   const elapsedMs = performance.now() - began
   await following?.done
   publishers.close()
-  if (publishers.answeredBytes !== total * pubackBytes) throw new Error("not everything was acknowledged")
   if (options.fetches && latenciesMs.length !== total) throw new Error(`${latenciesMs.length} of ${total} were read`)
   return { messages: total, elapsedMs, latenciesMs: latenciesMs.toSorted((a, b) => a - b) }
 }

@@ -1,4 +1,5 @@
 import type { LoadProcess } from "../load/LoadProcess.ts"
+import type { Chart } from "../svg.ts"
 
 /** What every scenario is given. */
 export interface Bench {
@@ -31,6 +32,7 @@ export interface Outcome {
   readonly scenario: string
   readonly tables: ReadonlyArray<Table>
   readonly bars: ReadonlyArray<Bar>
+  readonly charts?: ReadonlyArray<Chart>
   /** Everything that was measured, for the JSON file. */
   readonly raw: unknown
 }
