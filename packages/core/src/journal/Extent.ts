@@ -9,17 +9,35 @@ import { JournalError } from "./Journal.ts"
  */
 export interface Extent extends BatchRef {
   readonly epoch: number
+  /**
+   * Whether records were taken away that have newer ones of their keys: then `count` is the span of offsets from the first batch
+   * to the end of the last one, some of which may be gone, as may be those around the run.
+   */
+  readonly isCompacted: boolean
+}
+
+/** Whether a log's run may stand behind that one: without a gap, unless one of both was compacted. */
+export const follows = (
+  before: Pick<Extent, "baseOffset" | "count" | "isCompacted">,
+  { baseOffset, isCompacted }: Pick<Extent, "baseOffset" | "isCompacted">
+): boolean => {
+  const endOffset = before.baseOffset + before.count
+  return baseOffset === endOffset || (baseOffset > endOffset && (before.isCompacted || isCompacted))
 }
 
 /**
  * Little-endian, 56 bytes each:
  *
  *      0 u32 log id    8 i64 base offset           24 i64 last time, Unix ms    40 u32 bytes     48 u32 largest batch
- *      4 u32 epoch    16 i64 first time, Unix ms   32 i64 count                 44 u32 crc32c    52 u32 1: verbatim
+ *      4 u32 epoch    16 i64 first time, Unix ms   32 i64 count                 44 u32 crc32c    52 u32 flags
+ *
+ * Flags: 1 verbatim, 2 compacted.
  */
 const extentBytes = 56
 const pageHeadBytes = 4
 const extentsPerPage = 1024
+const verbatimFlag = 1
+const compactedFlag = 2
 
 /** Collects extents into pages of at most 56 KB, each with a CRC. */
 export class ExtentPages {
@@ -40,7 +58,7 @@ export class ExtentPages {
     page.writeUInt32LE(extent.byteLength, at + 40)
     page.writeUInt32LE(extent.crc, at + 44)
     page.writeUInt32LE(extent.position, at + 48)
-    page.writeUInt32LE(extent.verbatim ? 1 : 0, at + 52)
+    page.writeUInt32LE((extent.verbatim ? verbatimFlag : 0) | (extent.isCompacted ? compactedFlag : 0), at + 52)
     return this.#count === extentsPerPage ? this.take() : undefined
   }
 
@@ -61,6 +79,7 @@ export const readExtents = (page: Buffer, file: string, visit: (extent: Extent) 
     throw new JournalError("Corrupt", `${file}: a page of extents fails its checksum`)
   }
   for (let at = pageHeadBytes; at < page.length; at += extentBytes) {
+    const flags = page.readUInt32LE(at + 52)
     visit({
       logId: page.readUInt32LE(at),
       epoch: page.readUInt32LE(at + 4),
@@ -71,7 +90,8 @@ export const readExtents = (page: Buffer, file: string, visit: (extent: Extent) 
       byteLength: page.readUInt32LE(at + 40),
       crc: page.readUInt32LE(at + 44),
       position: page.readUInt32LE(at + 48),
-      verbatim: page.readUInt32LE(at + 52) === 1,
+      verbatim: (flags & verbatimFlag) !== 0,
+      isCompacted: (flags & compactedFlag) !== 0,
       place: "run",
       chunk: 0,
       producer: undefined

@@ -15,10 +15,19 @@ const batchRecordsBytesMax = 64 * 1024
 const mergeBytesMax = 64 * 1024 * 1024
 /** Below this, batches of the server's are made anew together with their neighbours: small ones compress badly. */
 const keptRunBytesMin = runBytesMax / 4
+/** Of a run's offsets: a few of a compacted log may lie far apart. */
+const runSpanMax = 0x7fff_ffff
 /** Compressed records that are not at least this much smaller stay as they are. */
 const compressedShareMax = 0.95
 
 const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+
+/** A batch that the server builds, its records compressed where that saves enough. */
+export const packedBatch = (fields: RecordBatch.BatchFields, records: Uint8Array): Uint8Array => {
+  const packed = zstdCompressSync(records, zstdOptions)
+  const isSmaller = packed.length <= records.length * compressedShareMax
+  return RecordBatch.buildBatch({ ...fields, codec: isSmaller ? "zstd" : "none" }, isSmaller ? packed : records)
+}
 
 type Emit = (extent: Extent, bytes: Uint8Array) => void
 
@@ -43,6 +52,7 @@ export class RunBuilder {
   #logId = 0
   #epoch = 0
   #verbatim = false
+  #isCompacted = false
   #nextOffset = -1
   #batches: Array<Batch> = []
   #bytes = 0
@@ -53,19 +63,50 @@ export class RunBuilder {
 
   /** Throws `JournalError` "Corrupt" with the place for bytes that are not the records that `ref` tells of. */
   add(logId: number, ref: Located, bytes: Uint8Array): void {
-    const { epoch, verbatim, baseOffset, count } = ref
-    const continues =
-      logId === this.#logId && epoch === this.#epoch && verbatim === this.#verbatim && baseOffset === this.#nextOffset
-    if (!continues) {
-      this.end()
-      this.#logId = logId
-      this.#epoch = epoch
-      this.#verbatim = verbatim
-    }
+    const { verbatim, baseOffset, count } = ref
+    this.#follow(logId, ref, baseOffset === this.#nextOffset)
     if (ref.place === "run") this.#addRun(ref, bytes)
     else if (verbatim) this.#push({ ...ref, bytes: this.#checkedBatch(ref, bytes), plainBytes: largestBatch(bytes) })
     else this.#mergeRecords(ref, ref.place === "value" ? this.#recordsOf(ref, bytes) : bytes)
     this.#nextOffset = baseOffset + count
+  }
+
+  /**
+   * A batch of a compacted log, as it is to be stored; between it and the one before offsets may be gone. `plainBytes`: its
+   * length as readers get it.
+   */
+  addCompacted(logId: number, verbatim: boolean, batch: Uint8Array, plainBytes: number): void {
+    const baseOffset = RecordBatch.baseOffset(batch)
+    const endOffset = RecordBatch.lastOffset(batch) + 1
+    const isBehind = baseOffset >= this.#nextOffset && endOffset - (this.#batches[0]?.baseOffset ?? 0) <= runSpanMax
+    const epoch = RecordBatch.partitionLeaderEpoch(batch)
+    this.#follow(logId, { epoch, verbatim, isCompacted: true }, isBehind)
+    this.#push({
+      baseOffset,
+      count: endOffset - baseOffset,
+      // The base may be a delete horizon; nobody asks when a compacted run begins.
+      firstTimestampMs: Math.min(RecordBatch.baseTimestamp(batch), RecordBatch.maxTimestamp(batch)),
+      maxTimestampMs: RecordBatch.maxTimestamp(batch),
+      bytes: batch,
+      plainBytes
+    })
+    this.#nextOffset = endOffset
+  }
+
+  /** Ends the run unless it can go on with what comes next. */
+  #follow(logId: number, next: Pick<Located, "epoch" | "verbatim" | "isCompacted">, isNext: boolean): void {
+    const continues =
+      isNext &&
+      logId === this.#logId &&
+      next.epoch === this.#epoch &&
+      next.verbatim === this.#verbatim &&
+      next.isCompacted === this.#isCompacted
+    if (continues) return
+    this.end()
+    this.#logId = logId
+    this.#epoch = next.epoch
+    this.#verbatim = next.verbatim
+    this.#isCompacted = next.isCompacted
   }
 
   /** Hands out what is open. */
@@ -75,9 +116,9 @@ export class RunBuilder {
     this.#nextOffset = -1
   }
 
-  /** Batches stay as they are, unless they are the server's and few. */
+  /** Batches stay as they are, unless they are the server's, few, and whole. */
   #addRun(run: Located, bytes: Uint8Array): void {
-    if (run.verbatim || bytes.length >= keptRunBytesMin) {
+    if (run.verbatim || run.isCompacted || bytes.length >= keptRunBytesMin) {
       this.#cutBatch()
       this.#push({ ...run, bytes, plainBytes: run.position })
       return
@@ -113,12 +154,9 @@ export class RunBuilder {
   #cutBatch(): void {
     const merge = this.#merge
     if (merge.count === 0) return
-    const packed = zstdCompressSync(merge.bytes, zstdOptions)
-    const isSmaller = packed.length <= merge.byteLength * compressedShareMax
-    const fields: RecordBatch.BatchFields = {
+    const fields = {
       baseOffset: this.#mergeOffset,
       partitionLeaderEpoch: this.#epoch,
-      codec: isSmaller ? "zstd" : "none",
       count: merge.count,
       baseTimestampMs: merge.firstTimestampMs,
       maxTimestampMs: merge.maxTimestampMs
@@ -128,7 +166,7 @@ export class RunBuilder {
       count: merge.count,
       firstTimestampMs: merge.firstTimestampMs,
       maxTimestampMs: merge.maxTimestampMs,
-      bytes: RecordBatch.buildBatch(fields, isSmaller ? packed : merge.bytes),
+      bytes: packedBatch(fields, merge.bytes),
       plainBytes: RecordBatch.batchHeaderBytes + merge.byteLength
     })
     merge.reset()
@@ -143,13 +181,14 @@ export class RunBuilder {
   #cutRun(): void {
     const batches = this.#batches
     const first = batches[0]
-    if (first === undefined) return
+    const last = batches.at(-1)
+    if (first === undefined || last === undefined) return
     const bytes = batches.length === 1 ? first.bytes : Buffer.concat(batches.map((batch) => batch.bytes))
     const extent: Extent = {
       logId: this.#logId,
       epoch: this.#epoch,
       baseOffset: first.baseOffset,
-      count: batches.reduce((sum, { count }) => sum + count, 0),
+      count: last.baseOffset + last.count - first.baseOffset,
       firstTimestampMs: first.firstTimestampMs,
       maxTimestampMs: Math.max(...batches.map(({ maxTimestampMs }) => maxTimestampMs)),
       byteLength: bytes.length,
@@ -158,6 +197,7 @@ export class RunBuilder {
       chunk: 0,
       position: Math.max(...batches.map(({ plainBytes }) => plainBytes)),
       verbatim: this.#verbatim,
+      isCompacted: this.#isCompacted,
       producer: undefined
     }
     this.#batches = []

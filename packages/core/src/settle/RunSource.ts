@@ -1,5 +1,5 @@
 import type { SegmentFile } from "../doctor/SegmentFile.ts"
-import type { Extent } from "../journal/Extent.ts"
+import { follows, type Extent } from "../journal/Extent.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { LogIndex } from "../storage/LogIndex.ts"
 import { eachFrame, gap } from "./frames.ts"
@@ -38,10 +38,10 @@ export class RunSource implements LogSource {
     if (startOffset === undefined || baseOffset + count <= startOffset) return
     let index = this.#indexes.get(logId)
     if (index === undefined) this.#indexes.set(logId, (index = new LogIndex()))
-    else if (index.endOffset !== baseOffset) {
+    else if (!follows(index.at(index.count - 1), extent)) {
       throw gap(`a run of log ${logId} begins at offset ${baseOffset}, expected ${index.endOffset}`)
     }
-    index.add(this.segment.firstSeq, extent.epoch, extent)
+    index.addRun(this.segment.firstSeq, extent)
     this.records += count
   }
 

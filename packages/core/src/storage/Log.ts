@@ -22,6 +22,12 @@ export class Log {
     this.highWatermark = ref.baseOffset + ref.count
   }
 
+  /** A run of the settled segment that begins at `segmentSeq`. */
+  appendRun(segmentSeq: Seq, extent: Extent): void {
+    this.index.addRun(segmentSeq, extent)
+    this.highWatermark = extent.baseOffset + extent.count
+  }
+
   /** From now on the records of the segment from `fromSeq` to `endSeq` are read from these runs. */
   settle(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): number {
     // What expired since the runs were written has no references any more.

@@ -18,6 +18,8 @@ export interface Located {
   readonly chunk: number
   readonly position: number
   readonly verbatim: boolean
+  /** Only of runs, see `Extent`. */
+  readonly isCompacted: boolean
   readonly epoch: number
 }
 
@@ -27,6 +29,9 @@ const floats = referenceBytes / 8
 const words = referenceBytes / 4
 const firstWord = 8
 const places: ReadonlyArray<Place> = ["frame", "chunk", "value", "run"]
+/** Four bits beside the chunk: whether it is verbatim, two of the place, whether it is compacted. */
+const compactedBit = 8
+const chunkShift = 4
 const capacityMin = 8
 /** A buffer of which less than this share is used gives way to a smaller one when a segment was settled. */
 const usedShareMin = 1 / 4
@@ -77,13 +82,26 @@ export class LogIndex {
     return this.#float[(this.#head + i) * floats + 1]!
   }
 
+  #place(i: number): Place {
+    return places[(this.#word[(this.#head + i) * words + firstWord + 4]! >>> 1) & 3]!
+  }
+
   add(frameSeq: Seq, epoch: number, ref: BatchRef): void {
+    this.#add(frameSeq, epoch, ref, false)
+  }
+
+  /** A run of the settled segment that begins at `segmentSeq`, behind all that is there. */
+  addRun(segmentSeq: Seq, extent: Extent): void {
+    this.#add(segmentSeq, extent.epoch, extent, extent.isCompacted)
+  }
+
+  #add(frameSeq: Seq, epoch: number, ref: BatchRef, isCompacted: boolean): void {
     if ((this.#head + this.#count + 1) * floats > this.#float.length) this.#resize(this.#count * 2)
-    this.#put(this.#count++, frameSeq, epoch, ref)
+    this.#put(this.#count++, frameSeq, epoch, ref, isCompacted)
     this.byteLength += ref.byteLength
   }
 
-  #put(i: number, frameSeq: Seq, epoch: number, ref: BatchRef): void {
+  #put(i: number, frameSeq: Seq, epoch: number, ref: BatchRef, isCompacted: boolean): void {
     const at = this.#head + i
     const f = at * floats
     const w = at * words + firstWord
@@ -95,7 +113,11 @@ export class LogIndex {
     this.#word[w + 1] = ref.byteLength
     this.#word[w + 2] = ref.crc
     this.#word[w + 3] = ref.position
-    this.#word[w + 4] = (ref.chunk << 4) | (places.indexOf(ref.place) << 1) | (ref.verbatim ? 1 : 0)
+    this.#word[w + 4] =
+      (ref.chunk << chunkShift) |
+      (isCompacted ? compactedBit : 0) |
+      (places.indexOf(ref.place) << 1) |
+      (ref.verbatim ? 1 : 0)
     this.#word[w + 5] = epoch
   }
 
@@ -121,9 +143,10 @@ export class LogIndex {
       byteLength: this.#word[w + 1]!,
       crc: this.#word[w + 2]!,
       position: this.#word[w + 3]!,
-      chunk: packed >>> 4,
+      chunk: packed >>> chunkShift,
       place: places[(packed >>> 1) & 3]!,
       verbatim: (packed & 1) === 1,
+      isCompacted: (packed & compactedBit) !== 0,
       epoch: this.#word[w + 5]!
     }
   }
@@ -177,25 +200,44 @@ export class LogIndex {
   }
 
   /**
-   * Puts the runs of the settled segment from `fromSeq` to `endSeq` in the place of its references, which must be at
-   * least as many; tells how many they were. Only what lies before them is moved: segments that were settled earlier, so it is little.
+   * Puts the runs of a settled segment from `fromSeq` to `endSeq` in the place of its references, or of its former runs;
+   * tells how many they were. Where there are fewer, only what lies before them is moved: it is little.
    */
   replace(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): number {
     const first = this.findSeq(fromSeq)
     const end = this.findSeq(endSeq)
     const gone = end - first - extents.length
-    if (gone < 0) throw new RangeError(`${extents.length} runs for ${end - first} references`)
     for (let i = first; i < end; i++) this.byteLength -= this.#byteLength(i)
-    const head = this.#head * floats
-    this.#float.copyWithin(head + gone * floats, head, head + first * floats)
-    this.#head += gone
+    if (gone >= 0) {
+      const head = this.#head * floats
+      this.#float.copyWithin(head + gone * floats, head, head + first * floats)
+      this.#head += gone
+    } else {
+      this.#resize(this.#count - gone)
+      this.#float.copyWithin((end - gone) * floats, end * floats, this.#count * floats)
+    }
     this.#count -= gone
     extents.forEach((extent, i) => {
-      this.#put(first + i, fromSeq, extent.epoch, extent)
+      this.#put(first + i, fromSeq, extent.epoch, extent, extent.isCompacted)
       this.byteLength += extent.byteLength
     })
     if (this.#count * floats < this.#float.length * usedShareMin) this.#resize(Math.ceil(this.#count * 1.5))
     return end - first
+  }
+
+  /**
+   * Adds the stored bytes of runs to the sums of their segments, from the run that holds `offset` on; looks at
+   * `looksMax` references at most. Tells the offset to go on with; undefined at the end.
+   */
+  sumRuns(offset: number, looksMax: number, sums: Map<Seq, number>): number | undefined {
+    const first = this.find(offset)
+    const end = Math.min(this.#count, first + looksMax)
+    for (let i = first; i < end; i++) {
+      if (this.#place(i) !== "run") continue
+      const seq = this.#frameSeq(i)
+      sums.set(seq, (sums.get(seq) ?? 0) + this.#byteLength(i))
+    }
+    return end < this.#count ? this.#baseOffset(end) : undefined
   }
 
   /** Forgets the references that lie wholly below `offset`: nobody may read them any more. */

@@ -53,7 +53,7 @@ export class LogStore {
 
   /** A run of the settled segment that begins at `segmentSeq`, in the order of segments and offsets. */
   recoverRun(segmentSeq: Seq, extent: Extent): void {
-    this.log(extent.logId).append(segmentSeq, extent.epoch, extent)
+    this.log(extent.logId).appendRun(segmentSeq, extent)
   }
 
   /** The logs that have records in the commits from `fromSeq` to `endSeq`, by log id, with their start offsets. */

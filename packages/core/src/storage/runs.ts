@@ -23,6 +23,8 @@ const plain = (batch: Uint8Array, largestBytes: number): Uint8Array => {
     baseOffset: RecordBatch.baseOffset(batch),
     partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),
     count: RecordBatch.count(batch),
+    lastOffsetDelta: RecordBatch.lastOffsetDelta(batch),
+    hasDeleteHorizon: RecordBatch.deleteHorizon(batch) !== undefined,
     baseTimestampMs: RecordBatch.baseTimestamp(batch),
     maxTimestampMs: RecordBatch.maxTimestamp(batch)
   }

@@ -21,6 +21,7 @@ const located = (baseOffset: number, count: number, bytes: Uint8Array, rest: Par
   chunk: 0,
   position: 0,
   verbatim: false,
+  isCompacted: false,
   epoch: 1,
   ...rest
 })
@@ -140,6 +141,67 @@ describe("runs", () => {
   })
 })
 
+/** A producer's batch of one record at `baseOffset`, the last of `span` offsets. */
+const sparse = (baseOffset: number, span: number, epoch = 1): Uint8Array =>
+  RecordBatch.buildBatch(
+    {
+      baseOffset,
+      partitionLeaderEpoch: epoch,
+      count: 1,
+      lastOffsetDelta: span - 1,
+      baseTimestampMs: fromMs,
+      maxTimestampMs: fromMs
+    },
+    run(0, "value")
+  )
+
+describe("runs of compacted logs", () => {
+  const ends = (runs: ReadonlyArray<{ extent: Extent }>) =>
+    runs.map(({ extent: { baseOffset, count, isCompacted } }) => [baseOffset, baseOffset + count, isCompacted])
+
+  it("go on over offsets that are gone, and tell of the span", () => {
+    const runs = built((builder) => {
+      for (const [at, span] of [
+        [10, 5],
+        [40, 2],
+        [100, 1]
+      ] as const)
+        builder.addCompacted(5, true, sparse(at, span), 80)
+    })
+    expect(ends(runs)).toEqual([[10, 101, true]])
+    expect(runs[0]!.extent.position).toBe(80)
+    const batches = [...batchesOfRun(runs[0]!.bytes, { ...runs[0]!.extent, frameSeq: 1 }, 43)]
+    expect(batches.map((batch) => RecordBatch.baseOffset(batch))).toEqual([100])
+  })
+
+  it("never span more than 2^31 - 1 offsets, an epoch, a maker, or what was not compacted", () => {
+    const verbatim = sparse(2 ** 40 + 12, 1, 2)
+    const runs = built((builder) => {
+      builder.addCompacted(5, true, sparse(0, 1), 80)
+      builder.addCompacted(5, true, sparse(2 ** 40, 1), 80)
+      builder.addCompacted(5, true, sparse(2 ** 40 + 10, 1, 2), 80)
+      builder.addCompacted(5, false, sparse(2 ** 40 + 11, 1, 2), 80)
+      builder.add(5, located(2 ** 40 + 12, 1, verbatim, { verbatim: true, epoch: 2 }), verbatim)
+    })
+    expect(ends(runs)).toEqual([
+      [0, 1, true],
+      [2 ** 40, 2 ** 40 + 1, true],
+      [2 ** 40 + 10, 2 ** 40 + 11, true],
+      [2 ** 40 + 11, 2 ** 40 + 12, true],
+      [2 ** 40 + 12, 2 ** 40 + 13, false]
+    ])
+  })
+
+  it("stay as they are when their segment is written anew", () => {
+    const small = built((builder) => {
+      builder.addCompacted(5, false, sparse(10, 1), 80)
+      builder.addCompacted(5, false, sparse(20, 1), 80)
+    })[0]!
+    const again = built((builder) => builder.add(5, { ...small.extent, frameSeq: 1 }, small.bytes))
+    expect(again).toEqual([small])
+  })
+})
+
 const extent = (i: number): Extent => ({
   logId: 2 ** 32 - 1 - i,
   epoch: i,
@@ -153,6 +215,7 @@ const extent = (i: number): Extent => ({
   chunk: 0,
   position: 70_000 + i,
   verbatim: i % 2 === 1,
+  isCompacted: i % 3 === 1,
   producer: undefined
 })
 

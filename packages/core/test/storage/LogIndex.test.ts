@@ -1,9 +1,10 @@
-import type { BatchRef, Place } from "@logbrook/core/journal/Frame"
+import type { Extent } from "@logbrook/core/journal/Extent"
+import type { Place } from "@logbrook/core/journal/Frame"
 import { LogIndex, type Located } from "@logbrook/core/storage/LogIndex"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 
-const places: ReadonlyArray<Place> = ["frame", "chunk", "value"]
+const places: ReadonlyArray<Place> = ["frame", "chunk", "value", "run"]
 
 const refs = fc.array(
   fc.record({
@@ -17,6 +18,7 @@ const refs = fc.array(
     chunk: fc.nat(65_535),
     position: fc.nat(2 ** 31),
     verbatim: fc.boolean(),
+    isCompacted: fc.boolean(),
     epoch: fc.integer({ min: 0, max: 2 ** 32 - 1 })
   }),
   { maxLength: 60 }
@@ -28,11 +30,13 @@ const fill = (index: LogIndex, puts: ReadonlyArray<Ref>, firstOffset: number): A
   let baseOffset = firstOffset
   return puts.map(({ gap, ...fields }, i) => {
     baseOffset += gap
-    const ref: BatchRef = { logId: 1, baseOffset, producer: undefined, ...fields }
+    const ref = { logId: 1, baseOffset, producer: undefined, ...fields }
     const frameSeq = 2 ** 33 + i * 3
-    index.add(frameSeq, fields.epoch, ref)
+    if (ref.place === "run") index.addRun(frameSeq, ref)
+    else index.add(frameSeq, fields.epoch, ref)
     baseOffset += fields.count
-    return { frameSeq, baseOffset: ref.baseOffset, ...fields }
+    const isCompacted = fields.isCompacted && ref.place === "run"
+    return { frameSeq, baseOffset: ref.baseOffset, ...fields, isCompacted }
   })
 }
 
@@ -72,6 +76,7 @@ const of = (byteLength: number): Ref => ({
   chunk: 0,
   position: 0,
   verbatim: false,
+  isCompacted: false,
   epoch: 1
 })
 
@@ -100,5 +105,33 @@ describe("LogIndex", () => {
     expect([0, 69, 70, 71, 119, 120, 121, 220, 1000].map((bytes) => index.findByBytesFromEnd(bytes))).toEqual([
       3, 2, 2, 1, 1, 1, 0, 0, 0
     ])
+  })
+
+  it("takes the runs of a segment, more or fewer than there were, in the middle of others", () => {
+    const runs = fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 12 })
+    fc.assert(
+      fc.property(runs, runs, runs, runs, (before, old, after, fresh) => {
+        const index = new LogIndex()
+        const model: Array<Located> = []
+        let baseOffset = 0
+        const extents = (counts: ReadonlyArray<number>, epoch: number): ReadonlyArray<Extent> =>
+          counts.map((count) => {
+            const fields = { ...of(100), count, epoch, place: "run" as const, isCompacted: true, producer: undefined }
+            const extent = { logId: 1, baseOffset, ...fields }
+            baseOffset += count
+            return extent
+          })
+        const segments = [before, old, after].map((counts) => extents(counts, 1))
+        segments.forEach((each, segment) => each.forEach((extent) => index.addRun(10 * segment, extent)))
+        baseOffset = before.reduce((sum, count) => sum + count, 0)
+        const replacing = extents(fresh, 2)
+        expect(index.replace(10, 20, replacing)).toBe(old.length)
+        for (const [segment, each] of [segments[0]!, replacing, segments[2]!].entries()) {
+          model.push(...each.map((extent) => ({ frameSeq: 10 * segment, ...extent })))
+        }
+        expect(model.map((_, i) => ({ ...model[i], ...index.at(i) }))).toEqual(model)
+        expect([index.count, index.byteLength]).toEqual([model.length, 100 * model.length])
+      })
+    )
   })
 })
