@@ -3,6 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import { compare } from "./compare/compare.ts"
+import { comparisons } from "./compare/readings.ts"
 import { LoadProcess } from "./load/LoadProcess.ts"
 import { describeMachine, formatBars, formatTable } from "./report.ts"
 import { growthCurves } from "./scenarios/curves.ts"
@@ -32,7 +34,8 @@ const scenarios: ReadonlyMap<string, Scenario> = new Map([
 ])
 
 const usage = `node bench/run.ts [scenario...] [--quick] [--rounds N] [--slice-ms N] [--server-cpus 0] [--client-cpus 1] [--json FILE] [--svg DIRECTORY]
-scenarios: ${Array.from(scenarios.keys()).join(", ")}; all of them when none is named`
+scenarios: ${Array.from(scenarios.keys()).join(", ")}; all of them when none is named
+--compare REF: this build beside that of another commit; ${Array.from(comparisons.keys()).join(", ")}; exits with 1 when something got slower`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,6 +45,7 @@ const { values, positionals } = parseArgs({
     "slice-ms": { type: "string" },
     "server-cpus": { type: "string", default: "0" },
     "client-cpus": { type: "string", default: cpus().length > 1 ? "1" : "0" },
+    compare: { type: "string" },
     svg: { type: "string" },
     json: { type: "string", default: join(tmpdir(), "logbrook-bench.json") },
     help: { type: "boolean", default: false }
@@ -62,41 +66,53 @@ const writeCharts = (directory: string, outcomes: ReadonlyArray<Outcome>): void 
   }
 }
 
-const run = async (names: ReadonlyArray<string>): Promise<void> => {
+const makeBench = (load: LoadProcess, quickRounds: number): Bench => ({
+  load,
+  serverCpus: values["server-cpus"],
+  clientCpus: values["client-cpus"],
+  rounds: count(values.rounds, values.quick ? quickRounds : 5),
+  sliceMs: count(values["slice-ms"], values.quick ? 500 : 3000),
+  isQuick: values.quick,
+  progress: (line) => process.stderr.write(`${line}\n`)
+})
+
+/** A scenario that fails is told, and the others are run all the same; tells whether all went through. */
+const run = async (bench: Bench, names: ReadonlyArray<string>): Promise<boolean> => {
   const machine = await describeMachine()
   console.log(JSON.stringify(machine))
-  const { quick, json } = values
-  const load = new LoadProcess(values["client-cpus"])
-  const bench: Bench = {
-    load,
-    serverCpus: values["server-cpus"],
-    clientCpus: values["client-cpus"],
-    rounds: count(values.rounds, quick ? 1 : 5),
-    sliceMs: count(values["slice-ms"], quick ? 500 : 3000),
-    isQuick: quick,
-    progress: (line) => process.stderr.write(`${line}\n`)
-  }
   const began = new Date()
   const outcomes: Array<Outcome> = []
-  try {
-    for (const name of names) {
+  for (const name of names) {
+    try {
       const outcome = await scenarios.get(name)!(bench)
       outcomes.push(outcome)
       for (const table of outcome.tables) console.log(formatTable(table))
+    } catch (error) {
+      console.error(`${name} failed:`, error)
     }
-  } finally {
-    await load.stop()
   }
   console.log(formatBars(outcomes))
   if (values.svg !== undefined) writeCharts(values.svg, outcomes)
   const seconds = Math.round((Date.now() - began.getTime()) / 1000)
-  writeFileSync(json, JSON.stringify({ began, seconds, quick, machine, outcomes }, undefined, 2))
-  console.log(`\n${seconds} s; everything measured is in ${json}`)
+  writeFileSync(values.json, JSON.stringify({ began, seconds, quick: values.quick, machine, outcomes }, undefined, 2))
+  console.log(`\n${seconds} s; everything measured is in ${values.json}`)
+  return outcomes.length === names.length
 }
 
-const names = positionals.length === 0 ? Array.from(scenarios.keys()) : positionals
-const unknown = names.filter((name) => !scenarios.has(name))
-if (values.help || unknown.length > 0) {
-  console.log(unknown.length > 0 ? `no scenario ${unknown.join(", ")}\n${usage}` : usage)
-  process.exitCode = unknown.length > 0 ? 2 : 0
-} else await run(names)
+const main = async (known: ReadonlyMap<string, unknown>): Promise<number> => {
+  const names = positionals.length === 0 ? Array.from(known.keys()) : positionals
+  const unknown = names.filter((name) => !known.has(name))
+  if (values.help || unknown.length > 0) {
+    console.log(unknown.length > 0 ? `no scenario ${unknown.join(", ")}\n${usage}` : usage)
+    return unknown.length > 0 ? 2 : 0
+  }
+  const load = new LoadProcess(values["client-cpus"])
+  try {
+    if (values.compare === undefined) return (await run(makeBench(load, 1), names)) ? 0 : 1
+    return (await compare(makeBench(load, 3), values.compare, names)) ? 1 : 0
+  } finally {
+    await load.stop()
+  }
+}
+
+process.exitCode = await main(values.compare === undefined ? scenarios : comparisons)
