@@ -35,10 +35,14 @@ export const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
 
 export const aborted = (signal: AbortSignal): Promise<void> => sleep(2 ** 30, signal)
 
+/** All of 127.0.0.0/8 is this machine: a hundred addresses get past the limit of each. */
+const addresses = 100
+
 /** Connections that an attack has, and what became of them. */
 export class Horde {
   readonly #field: Battlefield
   readonly #sockets = new Set<net.Socket>()
+  #connects = 0
 
   constructor(field: Battlefield) {
     this.#field = field
@@ -51,7 +55,11 @@ export class Horde {
   /** Resolves when it is connected, or undefined when the server does not take it. */
   connect(port: number, onData?: (chunk: Buffer) => void): Promise<net.Socket | undefined> {
     return new Promise((resolve) => {
-      const socket = net.connect({ port, host: "127.0.0.1" })
+      const socket = net.connect({
+        port,
+        host: "127.0.0.1",
+        localAddress: `127.0.1.${1 + (this.#connects++ % addresses)}`
+      })
       this.#sockets.add(socket)
       // Whoever does not want to read does not: the kernel's buffers fill, then the server's.
       if (onData === undefined) socket.pause()

@@ -70,7 +70,7 @@ export const subscriptionFlood: Attack = (field) =>
 /** Durable sessions, each with a subscription, until the server takes no more, and then some. */
 export const sessionFlood: Attack = (field) =>
   withHorde(field, async (horde) => {
-    const perLane = 700
+    const perLane = 200
     await lanesOf(field, 32, async (lane) => {
       for (let n = 0; n < perLane && !field.signal.aborted; n++) {
         const { promise, resolve } = Promise.withResolvers<void>()
