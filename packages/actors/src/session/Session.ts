@@ -1,6 +1,14 @@
 import type { Definition, Signal } from "@logbrook/core/actor/Definition"
-import { deadlines, draftOf, refuse, type SessionDecision } from "./sessionDraft.ts"
-import { connect, deadlineReached, disconnect, kick, loseConnection } from "./sessionLifecycle.ts"
+import { deadlines, draftOf, refuse, retryWills, type SessionDecision } from "./sessionDraft.ts"
+import {
+  confirmWill,
+  connect,
+  deadlineReached,
+  disconnect,
+  kick,
+  loseConnection,
+  publishAgain
+} from "./sessionLifecycle.ts"
 import { absentLife } from "./sessionMachine.ts"
 import {
   defaultSessionSettings,
@@ -26,7 +34,17 @@ export const sessionKind = "session"
 
 type LifecycleCommand = Extract<
   SessionCommand,
-  { readonly _tag: "Connect" | "Disconnect" | "Kick" | "Expire" | "WillDue" | "LoseConnection" }
+  {
+    readonly _tag:
+      | "Connect"
+      | "Disconnect"
+      | "Kick"
+      | "Expire"
+      | "WillDue"
+      | "RetryWills"
+      | "ConfirmWill"
+      | "LoseConnection"
+  }
 >
 
 type TrafficCommand = Exclude<SessionCommand, LifecycleCommand | { readonly _tag: "Enqueue" }>
@@ -68,7 +86,11 @@ const decide = (
       return loseConnection(draftOf(state, nowMs), command)
     case "Expire":
     case "WillDue":
-      return deadlineReached(draftOf(state, nowMs))
+      return deadlineReached(draftOf(state, nowMs), command.atMs)
+    case "RetryWills":
+      return publishAgain(draftOf(state, nowMs), command)
+    case "ConfirmWill":
+      return confirmWill(state, command)
     case "Enqueue":
       return enqueue(settings, state, command)
     default:
@@ -77,11 +99,12 @@ const decide = (
 }
 
 /** After a replay no connection is the session's: a Connected one is to be disconnected at once, as if it had broken. */
-const resume = ({ life }: SessionState, nowMs: number): ReadonlyArray<Signal<SessionCommand>> => {
+const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyArray<Signal<SessionCommand>> => {
   const { connectionId } = life
-  if (connectionId === null) return deadlines(absentLife, life)
+  const wills = pendingWills.length === 0 ? [] : [retryWills(nowMs)]
+  if (connectionId === null) return [...deadlines(absentLife, life), ...wills]
   const command: SessionCommand = { _tag: "LoseConnection", connectionId }
-  return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }]
+  return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }, ...wills]
 }
 
 /** The session of one MQTT client, `session/<clientId>` (MQTT 5, 4.1). */
@@ -94,5 +117,5 @@ export const makeSession = (settings: SessionSettings = defaultSessionSettings):
   resume,
   save: saveSession,
   load: (id, saved) => loadSession(id, saved as SavedSession),
-  isEmpty: ({ name }) => name === "Absent"
+  isEmpty: ({ name, pendingWills }) => name === "Absent" && pendingWills.length === 0
 })

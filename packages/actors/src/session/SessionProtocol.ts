@@ -155,14 +155,33 @@ export interface Kick {
   readonly endSession: boolean
 }
 
-/** Deadline: the session expires. */
+/** Deadline: the session expires, unless it does so at another time than `atMs` by now. */
 export interface Expire {
   readonly _tag: "Expire"
+  readonly atMs: number
 }
 
-/** Deadline: the will delay is over. */
+/** Deadline: the will delay is over, unless it is so at another time than `atMs` by now. */
 export interface WillDue {
   readonly _tag: "WillDue"
+  readonly atMs: number
+}
+
+/** Deadline: the wills that are triggered and not published yet are asked for again (`PublishWill`). */
+export interface RetryWills {
+  readonly _tag: "RetryWills"
+  /** Until the next time after this one. */
+  readonly delayMs: number
+}
+
+/**
+ * Decided in the turn that stores the will's message, so that both are one commit. Replied with `Done`; ignored for a will
+ * that is not pending. `refused`: why the message is not stored everywhere; null: it is. A final refusal drops the will.
+ */
+export interface ConfirmWill {
+  readonly _tag: "ConfirmWill"
+  readonly willId: number
+  readonly refused: { readonly reason: string; readonly isFinal: boolean } | null
 }
 
 /** Deadline after a replay: whatever connection the session had is gone. */
@@ -185,6 +204,8 @@ export type SessionCommand =
   | Kick
   | Expire
   | WillDue
+  | RetryWills
+  | ConfirmWill
   | LoseConnection
 
 export interface SessionOpened {
@@ -260,6 +281,8 @@ export type SessionRefusal =
   | "ReceiveMaximumExceeded"
   /** `MarkSent`: another entry has the packet id. */
   | "PacketIdentifierInUse"
+  /** `Connect`: this client's wills can not be published for a while, and no more of them are kept. */
+  | "TooManyWills"
   /** `MarkSent`: no such entry is waiting to be sent, or the packet id does not fit its QoS. */
   | "PacketIdentifierNotFound"
 
@@ -299,9 +322,25 @@ export interface SessionEnded {
   readonly cause: "Expired" | "CleanStart" | "Kicked"
 }
 
+/** The will's time has come: it is the session's to publish, whatever becomes of the session. */
+export interface WillTriggered {
+  readonly _tag: "WillTriggered"
+  readonly willId: number
+  readonly topic: string
+}
+
+/** In the commit of its message. Without `willId`, in journals of older versions: it was about to be published. */
 export interface WillPublished {
   readonly _tag: "WillPublished"
+  readonly willId?: number
   readonly topic: string
+}
+
+/** It can never be published. */
+export interface WillDropped {
+  readonly _tag: "WillDropped"
+  readonly willId: number
+  readonly reason: string
 }
 
 export interface Subscribed {
@@ -357,6 +396,7 @@ export type LifecycleEvent =
   | SessionTakenOver
   | SessionDisconnected
   | SessionEnded
+  | WillTriggered
   | WillPublished
 
 /** Those of a session's traffic; plain folds. */
@@ -371,7 +411,7 @@ export type TrafficEvent =
   | MessagesAcked
   | MessagesReceived
 
-export type SessionEvent = LifecycleEvent | TrafficEvent
+export type SessionEvent = LifecycleEvent | TrafficEvent | WillDropped
 
 /** To be closed with this reason code; a connection that is gone already is none to close. */
 export interface CloseConnection {
@@ -382,10 +422,14 @@ export interface CloseConnection {
   readonly reason: "SessionTakenOver" | "AdministrativeAction" | "UnspecifiedError"
 }
 
-/** To be published as an ordinary message of this client. */
+/**
+ * To be published as an ordinary message of this client, together with `ConfirmWill`. Given again from time to time until
+ * that is decided.
+ */
 export interface PublishWill {
   readonly _tag: "PublishWill"
   readonly clientId: string
+  readonly willId: number
   readonly will: Will
 }
 

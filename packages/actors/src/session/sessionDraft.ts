@@ -12,6 +12,9 @@ import {
 } from "./SessionProtocol.ts"
 import type { SessionState } from "./sessionState.ts"
 
+const willRetryMs = 1000
+const willRetryMsMax = 60_000
+
 export type SessionDecision = Decision<SessionCommand, SessionEvent, SessionReply, SessionRefused>
 
 export const refuse = (reason: SessionRefusal): SessionDecision => ({
@@ -58,17 +61,30 @@ const deadline = (
   key: string,
   beforeMs: number | null,
   afterMs: number | null,
-  command: SessionCommand
+  commandAt: (atMs: number) => SessionCommand
 ): ReadonlyArray<Signal<SessionCommand>> => {
-  if (afterMs !== null) return [{ _tag: "SetDeadline", key, atMs: afterMs, command }]
+  if (afterMs !== null) return [{ _tag: "SetDeadline", key, atMs: afterMs, command: commandAt(afterMs) }]
   return beforeMs === null ? [] : [{ _tag: "CancelDeadline", key }]
 }
 
 /** The deadlines of a life that follows `before`. */
 export const deadlines = (before: SessionLife, after: SessionLife): ReadonlyArray<Signal<SessionCommand>> => [
-  ...deadline("expire", before.expiresAtMs, after.expiresAtMs, { _tag: "Expire" }),
-  ...deadline("will", before.willAtMs, after.willAtMs, { _tag: "WillDue" })
+  ...deadline("expire", before.expiresAtMs, after.expiresAtMs, (atMs) => ({ _tag: "Expire", atMs })),
+  ...deadline("will", before.willAtMs, after.willAtMs, (atMs) => ({ _tag: "WillDue", atMs }))
 ]
 
-export const decisionOf = (draft: Draft, reply: SessionReply): SessionDecision =>
-  decided(reply, draft.events, [...deadlines(draft.state.life, draft.life), ...draft.notices.map(notify)])
+/** When wills whose messages could not be stored are tried again. */
+export const retryWills = (atMs: number, delayMs: number = willRetryMs): Signal<SessionCommand> => ({
+  _tag: "SetDeadline",
+  key: "wills",
+  atMs,
+  command: { _tag: "RetryWills", delayMs }
+})
+
+export const decisionOf = (draft: Draft, reply: SessionReply, retryDelayMs = willRetryMs): SessionDecision => {
+  const { events, notices, state, life, nowMs } = draft
+  const nextDelayMs = Math.min(2 * retryDelayMs, willRetryMsMax)
+  const asksForWill = notices.some(({ _tag }) => _tag === "PublishWill")
+  const retry = asksForWill ? [retryWills(nowMs + retryDelayMs, nextDelayMs)] : []
+  return decided(reply, events, [...deadlines(state.life, life), ...retry, ...notices.map(notify)])
+}

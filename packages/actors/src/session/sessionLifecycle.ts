@@ -1,34 +1,49 @@
-import { apply, decisionOf, done, type Draft, isAbsent, type SessionDecision } from "./sessionDraft.ts"
+import { apply, decided, decisionOf, done, type Draft, isAbsent, refuse, type SessionDecision } from "./sessionDraft.ts"
 import type {
   CloseConnection,
+  ConfirmWill,
   Connect,
   ConnectionSettings,
   Disconnect,
   Kick,
   LoseConnection,
+  RetryWills,
   SessionDisconnected,
   SessionEnded,
+  SessionEvent,
   SessionOpened
 } from "./SessionProtocol.ts"
+import type { SessionState } from "./sessionState.ts"
 
-const publishWill = (draft: Draft): void => {
+/** Of one client: more only while nothing can be stored, and then its CONNECTs are refused. */
+const pendingWillsMax = 16
+
+const triggered = ({ events }: Draft): number => events.filter(({ _tag }) => _tag === "WillTriggered").length
+
+/** From now on it is pending, until its message is durable: the session may end meanwhile, and so may the server. */
+const triggerWill = (draft: Draft): void => {
   const { will } = draft.life
   if (will === null) return
-  apply(draft, { _tag: "WillPublished", topic: will.topic })
-  draft.notices.push({ _tag: "PublishWill", clientId: draft.state.clientId, will })
+  const { clientId, pendingWills } = draft.state
+  const willId = (pendingWills.at(-1)?.willId ?? 0) + 1 + triggered(draft)
+  apply(draft, { _tag: "WillTriggered", willId, topic: will.topic })
+  draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
 }
 
 /** A will that still waits is published now, since the session ends first (MQTT 5, 3.1.2.5). */
 const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
-  publishWill(draft)
+  triggerWill(draft)
   apply(draft, { _tag: "SessionEnded", cause })
 }
 
-/** What the time that has passed demands of a session without a connection, if anything. */
-const settleDue = (draft: Draft): void => {
+/**
+ * What a session without a connection has to do by `reachedMs`, if anything. That is when a deadline was, or when the
+ * connection was lost: never the time of day, which may have been set meanwhile.
+ */
+const settleDue = (draft: Draft, reachedMs: number): void => {
   const { expiresAtMs, willAtMs } = draft.life
-  if (expiresAtMs !== null && expiresAtMs <= draft.nowMs) endSession(draft, "Expired")
-  else if (willAtMs !== null && willAtMs <= draft.nowMs) publishWill(draft)
+  if (expiresAtMs !== null && expiresAtMs <= reachedMs) endSession(draft, "Expired")
+  else if (willAtMs !== null && willAtMs <= reachedMs) triggerWill(draft)
 }
 
 const askToClose = (draft: Draft, reason: CloseConnection["reason"]): void => {
@@ -39,13 +54,14 @@ const askToClose = (draft: Draft, reason: CloseConnection["reason"]): void => {
 
 export const connect = (draft: Draft, command: Connect): SessionDecision => {
   const { state, nowMs } = draft
+  if (state.pendingWills.length >= pendingWillsMax) return refuse("TooManyWills")
   if (draft.life.connectionId !== null) {
     // [MQTT-3.1.4-3]
     askToClose(draft, "SessionTakenOver")
     apply(draft, { _tag: "SessionTakenOver", by: command.connectionId, atMs: nowMs })
+    // Before the clean start, so that a session that is over already ends for that reason.
+    settleDue(draft, nowMs)
   }
-  // Before the clean start, so that a session that is over already ends for that reason.
-  settleDue(draft)
   if (command.cleanStart && !isAbsent(draft)) endSession(draft, "CleanStart")
   const sessionPresent = !isAbsent(draft)
   const { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion } = command
@@ -84,15 +100,16 @@ export const disconnect = (draft: Draft, command: Disconnect): SessionDecision =
   if (connectionId !== command.connectionId) return decisionOf(draft, done)
   const sessionExpiryMs = grantedMs === 0 ? 0 : (command.sessionExpiryMs ?? grantedMs)
   close(draft, "Closed", sessionExpiryMs, command.publishWill)
-  settleDue(draft)
+  settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
 export const kick = (draft: Draft, { endSession: ends }: Kick): SessionDecision => {
+  const isConnected = draft.life.connectionId !== null
   askToClose(draft, "AdministrativeAction")
   close(draft, "Kicked", draft.life.sessionExpiryMs, true)
   if (ends && !isAbsent(draft)) endSession(draft, "Kicked")
-  else settleDue(draft)
+  else if (isConnected) settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
@@ -100,12 +117,28 @@ export const loseConnection = (draft: Draft, command: LoseConnection): SessionDe
   if (draft.life.connectionId !== command.connectionId) return decisionOf(draft, done)
   askToClose(draft, "UnspecifiedError")
   close(draft, "Lost", draft.life.sessionExpiryMs, true)
-  settleDue(draft)
+  settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
-/** A deadline that comes early, or comes for a time that has moved, is armed again by the decision. */
-export const deadlineReached = (draft: Draft): SessionDecision => {
-  settleDue(draft)
+/** One that comes for a time that has moved changes nothing: the other one is armed. */
+export const deadlineReached = (draft: Draft, atMs: number): SessionDecision => {
+  settleDue(draft, atMs)
   return decisionOf(draft, done)
+}
+
+export const publishAgain = (draft: Draft, { delayMs }: RetryWills): SessionDecision => {
+  const { clientId, pendingWills } = draft.state
+  for (const { willId, will } of pendingWills) draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
+  return decisionOf(draft, done, delayMs)
+}
+
+export const confirmWill = ({ pendingWills }: SessionState, { willId, refused }: ConfirmWill): SessionDecision => {
+  const pending = pendingWills.find((each) => each.willId === willId)
+  if (pending === undefined || refused?.isFinal === false) return decided(done)
+  const event: SessionEvent =
+    refused === null
+      ? { _tag: "WillPublished", willId, topic: pending.will.topic }
+      : { _tag: "WillDropped", willId, reason: refused.reason }
+  return decided(done, [event], pendingWills.length > 1 ? [] : [{ _tag: "CancelDeadline", key: "wills" }])
 }

@@ -72,6 +72,7 @@ export const foldLife = (life: SessionLife, event: LifecycleEvent): SessionLife 
       return disconnected(life, life.sessionExpiryMs, life.will, event.atMs)
     case "SessionDisconnected":
       return disconnected(life, event.sessionExpiryMs, event.keepsWill ? life.will : null, event.atMs)
+    case "WillTriggered":
     case "WillPublished":
       return { ...life, will: null, willAtMs: null }
     case "SessionEnded":
@@ -89,9 +90,10 @@ type Typed<E> = E extends { readonly _tag: infer Tag } ? E & { readonly type: Ta
  * |---|---|---|
  * | Absent | remembers nothing; takes no traffic | `SessionStarted` → Connected |
  * | Connected | serves one connection, holds its will; queues only if durable | the connection closed, was kicked or lost: `SessionDisconnected`; another one came: `SessionTakenOver` → Disconnected |
- * | Disconnected | queues; waits for its expiry and its will's delay, either may be 0; `WillPublished` when the will is due or the session ends | `SessionResumed` → Connected, a waiting will is discarded; expiry, clean start, operator: `SessionEnded` → Absent |
+ * | Disconnected | queues; waits for its expiry and its will's delay, either may be 0; `WillTriggered` when the will is due or the session ends | `SessionResumed` → Connected, a waiting will is discarded; expiry, clean start, operator: `SessionEnded` → Absent |
  *
- * A takeover passes through Disconnected within one commit.
+ * A takeover passes through Disconnected within one commit. A triggered will is no longer the lifecycle's: it stays in
+ * `SessionState.pendingWills`, also of a session that is Absent, until its message is durable.
  */
 export const sessionMachine = setup({
   types: { context: {} as SessionLife, events: {} as Typed<LifecycleEvent> },
@@ -119,6 +121,7 @@ export const sessionMachine = setup({
     Disconnected: {
       on: {
         SessionResumed: { target: "Connected", actions: "fold" },
+        WillTriggered: { actions: "fold" },
         WillPublished: { actions: "fold" },
         SessionEnded: { target: "Absent", actions: "fold" }
       }

@@ -8,7 +8,8 @@ import type {
   QueueEntry,
   SessionEvent,
   Subscription,
-  TrafficEvent
+  TrafficEvent,
+  Will
 } from "./SessionProtocol.ts"
 
 /**
@@ -31,14 +32,23 @@ export interface SessionState {
   readonly nextEntryId: number
   /** In this session's life. */
   readonly droppedMessages: number
+  /** Triggered, their messages not durable yet: of sessions that have ended as well. */
+  readonly pendingWills: ReadonlyArray<PendingWill>
 }
 
+export interface PendingWill {
+  /** Rises in the list; given anew once the list was empty. */
+  readonly willId: number
+  readonly will: Will
+}
+
+const noWills: ReadonlyArray<PendingWill> = []
 const noSubscriptions: Map<string, Subscription> = new Map()
 const noPacketIds: Set<number> = new Set()
 const noEntries: Map<number, QueueEntry> = new Map()
 const noInflight: Map<number, number> = new Map()
 
-const absent = (clientId: string): SessionState => ({
+const absent = (clientId: string, pendingWills: ReadonlyArray<PendingWill> = noWills): SessionState => ({
   clientId,
   name: "Absent",
   life: absentLife,
@@ -48,7 +58,8 @@ const absent = (clientId: string): SessionState => ({
   inflight: noInflight,
   queuedBytes: 0,
   nextEntryId: 0,
-  droppedMessages: 0
+  droppedMessages: 0,
+  pendingWills
 })
 
 export const initialSession = (id: ActorId): SessionState => absent(nameOf(id))
@@ -152,7 +163,18 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
 
 const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionState => {
   const next = nextLifecycle(state, event)
-  return next.name === "Absent" ? absent(state.clientId) : { ...state, name: next.name, life: next.life }
+  if (next.name === "Absent") return absent(state.clientId, state.pendingWills)
+  const { will } = state.life
+  const pendingWills =
+    event._tag === "WillTriggered" && will !== null
+      ? [...state.pendingWills, { willId: event.willId, will }]
+      : state.pendingWills
+  return { ...state, name: next.name, life: next.life, pendingWills }
+}
+
+const withoutWill = (state: SessionState, willId: number): SessionState => {
+  const left = state.pendingWills.filter((pending) => pending.willId !== willId)
+  return { ...state, pendingWills: left.length === 0 ? noWills : left }
 }
 
 export const evolveSession = (state: SessionState, event: SessionEvent): SessionState => {
@@ -162,8 +184,12 @@ export const evolveSession = (state: SessionState, event: SessionEvent): Session
     case "SessionTakenOver":
     case "SessionDisconnected":
     case "SessionEnded":
-    case "WillPublished":
+    case "WillTriggered":
       return evolveLifecycle(state, event)
+    case "WillPublished":
+      return event.willId === undefined ? evolveLifecycle(state, event) : withoutWill(state, event.willId)
+    case "WillDropped":
+      return withoutWill(state, event.willId)
     default:
       if (state.name === "Absent") throw new Error(`the journal holds ${event._tag} of a session that is absent`)
       return evolveTraffic(state, event)
@@ -178,6 +204,8 @@ export interface SavedSession {
   readonly queue: ReadonlyArray<QueueEntry>
   readonly nextEntryId: number
   readonly droppedMessages: number
+  /** Left out if there are none, as in snapshots and hashes of older versions. */
+  readonly pendingWills?: ReadonlyArray<PendingWill>
 }
 
 export const saveSession = (state: SessionState): SavedSession => ({
@@ -187,11 +215,12 @@ export const saveSession = (state: SessionState): SavedSession => ({
   unreleasedQos2: [...state.unreleasedQos2],
   queue: [...state.queue.values()],
   nextEntryId: state.nextEntryId,
-  droppedMessages: state.droppedMessages
+  droppedMessages: state.droppedMessages,
+  ...(state.pendingWills.length > 0 && { pendingWills: state.pendingWills })
 })
 
 export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
-  const { name, life, subscriptions, unreleasedQos2, queue, nextEntryId, droppedMessages } = saved
+  const { name, life, subscriptions, unreleasedQos2, queue, nextEntryId, droppedMessages, pendingWills } = saved
   const inflight = new Map<number, number>()
   let queuedBytes = 0
   for (const { entryId, packetId, bytes } of queue) {
@@ -208,6 +237,7 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     inflight,
     queuedBytes,
     nextEntryId,
-    droppedMessages
+    droppedMessages,
+    pendingWills: pendingWills?.map(({ willId, will }) => ({ willId, will: ownWill(will) })) ?? noWills
   }
 }

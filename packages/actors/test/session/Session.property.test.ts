@@ -22,6 +22,8 @@ const eventOf = (bytes: Uint8Array) => unpack(bytes) as SessionEvent
 /** One random life: connection ids, offsets and will topics are numbered, so that each is told apart. */
 class Life {
   readonly session = new SessionHarness(settings)
+  /** What the shell was asked to publish, by will id, and has not confirmed. */
+  readonly asked = new Map<number, string>()
   readonly publishedWills = new Set<string>()
   /** The entries that the shell knows of, from the last `SessionOpened` on. */
   told = new Set<number>()
@@ -39,13 +41,18 @@ class Life {
     this.check()
   }
 
-  heard({ reply, notices }: Outcome): void {
+  heard({ reply, notices, events }: Outcome): void {
+    for (const event of events) {
+      if (event._tag !== "WillPublished") continue
+      expect(this.asked.get(event.willId!)).toBe(event.topic)
+      expect(this.publishedWills).not.toContain(event.topic)
+      this.publishedWills.add(event.topic)
+    }
     if (reply?._tag === "SessionOpened") this.told = new Set(reply.queue.map(({ entryId }) => entryId))
     for (const notice of notices) {
       if (notice._tag === "Deliver") for (const { entryId } of notice.entries) this.told.add(entryId)
       if (notice._tag !== "PublishWill") continue
-      expect(this.publishedWills).not.toContain(notice.will.topic)
-      this.publishedWills.add(notice.will.topic)
+      this.asked.set(notice.willId, notice.will.topic)
     }
   }
 
@@ -72,7 +79,9 @@ class Life {
     expect(state.queuedBytes).toBeLessThanOrEqual(settings.offlineQueueBytesMax)
     expect(state.subscriptions.size).toBeLessThanOrEqual(settings.subscriptionsPerSessionMax)
     expect(state.unreleasedQos2.size).toBeLessThanOrEqual(settings.unreleasedQos2Max)
-    if (state.name === "Absent") expect(state).toEqual(definition.initial(session.id))
+    const { pendingWills } = state
+    if (state.name === "Absent") expect(state).toEqual({ ...definition.initial(session.id), pendingWills })
+    expect(session.deadlines.has("wills")).toBe(pendingWills.length > 0)
     if (state.name === "Connected") for (const { entryId } of entries) expect(told).toContain(entryId)
     if (state.name === "Disconnected") {
       expect(session.deadlines.get("expire")?.atMs).toBe(state.life.expiresAtMs)
@@ -130,6 +139,16 @@ const markSent = fc
     })
   )
 
+const confirmWill = fc
+  .constantFrom(null, { reason: "later", isFinal: false }, { reason: "too large", isFinal: true })
+  .map((refused) =>
+    command((life) => ({
+      _tag: "ConfirmWill",
+      willId: life.session.state.pendingWills[0]?.willId ?? 99,
+      refused
+    }))
+  )
+
 const traffic = fc.oneof(
   fc.record({ _tag: fc.constantFrom("Acked" as const, "Received" as const), packetIds }),
   fc.record({
@@ -160,6 +179,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.constantFrom(10, 60, 600, 2000).map((ms): Step => ({ _tag: "Wait", ms })) },
   { weight: 1, arbitrary: fc.boolean().map((endSession) => command(() => ({ _tag: "Kick", endSession }))) },
+  { weight: 2, arbitrary: confirmWill },
   { weight: 1, arbitrary: fc.constantFrom<Step>({ _tag: "Restart" }, { _tag: "Reload" }) }
 )
 
@@ -170,7 +190,11 @@ it("a random life is what its journal says, in order, within its limits", () => 
       const life = new Life()
       life.run(command(() => connectOf(String(++life.connections), { sessionExpiryMs: 1000 })))
       for (const each of steps) life.run(each)
-      for (const bytes of life.session.journal) seen.add(eventOf(bytes)._tag)
+      const tags = life.session.journal.map((bytes) => eventOf(bytes)._tag)
+      for (const tag of tags) seen.add(tag)
+      const count = (wanted: SessionEvent["_tag"]): number => tags.filter((tag) => tag === wanted).length
+      const { pendingWills } = life.session.state
+      expect(count("WillTriggered")).toBe(count("WillPublished") + count("WillDropped") + pendingWills.length)
       expect(life.session.saved(life.session.replayed())).toEqual(life.session.saved())
     }),
     { numRuns: 200, seed: 20_251 }
@@ -193,5 +217,7 @@ const allEvents = [
   "SessionTakenOver",
   "Subscribed",
   "Unsubscribed",
-  "WillPublished"
+  "WillDropped",
+  "WillPublished",
+  "WillTriggered"
 ]

@@ -12,7 +12,8 @@ const given = (...commands: ReadonlyArray<SessionCommand>): SessionHarness => {
 }
 
 const closeOld = { _tag: "CloseConnection", clientId: "a/b", connectionId: "1", reason: "SessionTakenOver" }
-const publish = (delayMs: number) => ({ _tag: "PublishWill", clientId: "a/b", will: willOf(delayMs) })
+const publish = (delayMs: number) => ({ _tag: "PublishWill", clientId: "a/b", willId: 1, will: willOf(delayMs) })
+const confirm = { _tag: "ConfirmWill", willId: 1, refused: null } as const
 const enqueueOf = (...offsets: ReadonlyArray<number>) =>
   ({ _tag: "Enqueue", messages: offsets.map((offset) => messageOf(offset)) }) as const
 
@@ -37,8 +38,10 @@ describe("Absent", () => {
   it.each<SessionCommand>([
     disconnectOf("1"),
     { _tag: "Kick", endSession: true },
-    { _tag: "Expire" },
-    { _tag: "WillDue" },
+    { _tag: "Expire", atMs: Infinity },
+    { _tag: "WillDue", atMs: Infinity },
+    { _tag: "RetryWills", delayMs: 1000 },
+    confirm,
     { _tag: "LoseConnection", connectionId: "1" }
   ])("ignores $_tag", (command) => {
     expect(new SessionHarness().send(command)).toMatchObject({ tags: [], reply: { _tag: "Done" }, notices: [] })
@@ -92,25 +95,42 @@ describe("Disconnect", () => {
     expect(session.state.life.connectionId).toBe("2")
   })
 
-  it("arms an early deadline again", () => {
+  it("is not ended by a deadline of before", () => {
     const session = given(connectOf("1"), disconnectOf("1"))
-    session.deadlines.clear()
-    expect(session.send({ _tag: "Expire" }).tags).toEqual([])
-    expect(session.deadlines.get("expire")?.atMs).toBe(session.nowMs + hourMs)
+    const { atMs, command } = session.deadlines.get("expire")!
+    session.nowMs += 10
+    session.send(connectOf("2"))
+    session.send(disconnectOf("2"))
+    session.nowMs += 2 * hourMs
+    expect(session.send(command).tags).toEqual([])
+    expect(session.deadlines.get("expire")?.atMs).toBe(atMs + 10)
+  })
+
+  it("keeps a session until its deadline has come, though the clock was set forth", () => {
+    const session = given(connectOf("1"), disconnectOf("1"))
+    session.nowMs += 2 * hourMs
+    expect(session.send(connectOf("2"))).toMatchObject({ tags: ["SessionResumed"], reply: { sessionPresent: true } })
+  })
+
+  it("ends a session by its deadline, though the clock was set back", () => {
+    const session = given(connectOf("1"), disconnectOf("1"))
+    const { command } = session.deadlines.get("expire")!
+    session.nowMs -= hourMs
+    expect(session.send(command).tags).toEqual(["SessionEnded"])
   })
 })
 
 describe("the will", () => {
   it("is published when the connection breaks", () => {
     const { tags, notices } = given(connectOf("1", { will: willOf(0) })).send(disconnectOf("1"))
-    expect(tags).toEqual(["SessionDisconnected", "WillPublished"])
+    expect(tags).toEqual(["SessionDisconnected", "WillTriggered"])
     expect(notices).toEqual([publish(0)])
   })
 
   it("is published before a clean session ends, whatever its delay", () => {
     const session = given(connectOf("1", { will: willOf(1000), sessionExpiryMs: 0 }))
     const { tags, notices } = session.send(disconnectOf("1"))
-    expect(tags).toEqual(["SessionDisconnected", "WillPublished", "SessionEnded"])
+    expect(tags).toEqual(["SessionDisconnected", "WillTriggered", "SessionEnded"])
     expect(notices).toEqual([publish(1000)])
   })
 
@@ -123,15 +143,16 @@ describe("the will", () => {
   it("waits for its delay, once", () => {
     const session = given(connectOf("1", { will: willOf(1000) }), disconnectOf("1"))
     expect(session.until(session.nowMs + 999)).toEqual([])
-    expect(session.until(session.nowMs + 1)).toMatchObject([{ tags: ["WillPublished"], notices: [publish(1000)] }])
+    expect(session.until(session.nowMs + 1)).toMatchObject([{ tags: ["WillTriggered"], notices: [publish(1000)] }])
+    session.send(confirm)
     expect(session.until(session.nowMs + hourMs)).toMatchObject([{ tags: ["SessionEnded"], notices: [] }])
   })
 
   it("does not outwait the session", () => {
     const session = given(connectOf("1", { will: willOf(2 * hourMs) }), disconnectOf("1"))
     const outcomes = session.until(session.nowMs + hourMs)
-    expect(outcomes).toMatchObject([{ tags: ["WillPublished", "SessionEnded"], notices: [publish(2 * hourMs)] }])
-    expect(session.deadlines.size).toBe(0)
+    expect(outcomes).toMatchObject([{ tags: ["WillTriggered", "SessionEnded"], notices: [publish(2 * hourMs)] }])
+    expect([...session.deadlines.keys()]).toEqual(["wills"])
   })
 
   it("is cancelled by a reconnect within its delay", () => {
@@ -142,20 +163,73 @@ describe("the will", () => {
     expect(session.state.life).toMatchObject({ will: null, willAtMs: null })
   })
 
-  it("is published by a reconnect that comes after its delay and before its deadline", () => {
+  it("is discarded by a reconnect that comes before its deadline, whatever the clock says", () => {
     const session = given(connectOf("1", { will: willOf(1000) }), disconnectOf("1"))
     session.nowMs += 1000
-    const { tags, notices } = session.send(connectOf("2"))
-    expect(tags).toEqual(["WillPublished", "SessionResumed"])
-    expect(notices).toEqual([publish(1000)])
+    expect(session.send(connectOf("2"))).toMatchObject({ tags: ["SessionResumed"], notices: [] })
+  })
+
+  it("is kept until its message is durable, also by a session that has ended, and over a restart", () => {
+    const session = given(connectOf("1", { will: willOf(0), sessionExpiryMs: 0 }), disconnectOf("1"))
+    expect(session.state).toMatchObject({ name: "Absent", pendingWills: [{ willId: 1 }] })
+    expect(session.definition.isEmpty(session.state)).toBe(false)
+    session.reload()
+    session.restart()
+    expect(session.until(session.nowMs)).toMatchObject([{ tags: [], notices: [publish(0)] }])
+    expect(session.send(confirm)).toMatchObject({ tags: ["WillPublished"], notices: [] })
+    expect(session.state).toEqual(session.definition.initial(session.id))
+    expect(session.deadlines.size).toBe(0)
+    expect(session.send(confirm).tags).toEqual([])
+  })
+
+  it("is asked for again while it is refused, less and less often", () => {
+    const session = given(connectOf("1", { will: willOf(0) }), disconnectOf("1"))
+    const refused = { ...confirm, refused: { reason: "the disk is almost full", isFinal: false } }
+    const startMs = session.nowMs
+    const asked: Array<number> = []
+    while (asked.length < 9) {
+      expect(session.send(refused).tags).toEqual([])
+      for (const { notices } of session.until(session.deadlines.get("wills")!.atMs)) {
+        expect(notices).toEqual([publish(0)])
+        asked.push((session.nowMs - startMs) / 1000)
+      }
+    }
+    expect(asked).toEqual([1, 3, 7, 15, 31, 63, 123, 183, 243])
+  })
+
+  it("is given up if it can never be stored", () => {
+    const session = given(connectOf("1", { will: willOf(0) }), disconnectOf("1"))
+    const { events } = session.send({ ...confirm, refused: { reason: "too large", isFinal: true } })
+    expect(events).toEqual([{ _tag: "WillDropped", willId: 1, reason: "too large" }])
+    expect(session.state.pendingWills).toEqual([])
+    expect(session.deadlines.has("wills")).toBe(false)
+  })
+
+  it("is one of a few that wait at most: then the client may not come with another", () => {
+    const session = new SessionHarness()
+    for (let i = 1; i <= 16; i++) expect(session.send(connectOf(`${i}`, { will: willOf(0) })).refused).toBeUndefined()
+    session.send(disconnectOf("16"))
+    expect(session.state.pendingWills.map(({ willId }) => willId)).toEqual(Array.from({ length: 16 }, (_, i) => i + 1))
+    expect(session.send(connectOf("17"))).toMatchObject({ refused: "TooManyWills", tags: [] })
+    session.send(confirm)
+    expect(session.send(connectOf("17", { will: willOf(0) })).tags).toEqual(["SessionResumed"])
+  })
+
+  it("of a journal of an older version was gone with its event", () => {
+    const session = given(connectOf("1", { will: willOf(0) }))
+    const { evolve } = session.definition
+    const disconnected = session.definition.decide(session.state, disconnectOf("1"), session.nowMs).events[0]!
+    const state = evolve(evolve(session.state, disconnected), { _tag: "WillPublished", topic: "house/gone" })
+    expect(state).toMatchObject({ life: { will: null }, pendingWills: [] })
+    expect(session.definition.save(state)).not.toHaveProperty("pendingWills")
   })
 
   it("is published by a clean start within its delay", () => {
     const session = given(connectOf("1", { will: willOf(1000) }), disconnectOf("1"))
     const { tags, notices } = session.send(connectOf("2", { cleanStart: true }))
-    expect(tags).toEqual(["WillPublished", "SessionEnded", "SessionStarted"])
+    expect(tags).toEqual(["WillTriggered", "SessionEnded", "SessionStarted"])
     expect(notices).toEqual([publish(1000)])
-    expect(session.deadlines.size).toBe(0)
+    expect([...session.deadlines.keys()]).toEqual(["wills"])
   })
 
   it("keeps bytes of its own", () => {
@@ -181,7 +255,7 @@ describe("a takeover", () => {
 
   it("publishes a will without delay, the old connection told first", () => {
     const { tags, notices } = given(connectOf("1", { will: willOf(0) })).send(connectOf("2"))
-    expect(tags).toEqual(["SessionTakenOver", "WillPublished", "SessionResumed"])
+    expect(tags).toEqual(["SessionTakenOver", "WillTriggered", "SessionResumed"])
     expect(notices).toEqual([closeOld, publish(0)])
   })
 
@@ -194,7 +268,7 @@ describe("a takeover", () => {
   it("by a clean start ends the session and publishes any will", () => {
     const session = given(connectOf("1", { will: willOf(1000) }), enqueueOf(1))
     const { events, tags, notices, reply } = session.send(connectOf("2", { cleanStart: true }))
-    expect(tags).toEqual(["SessionTakenOver", "WillPublished", "SessionEnded", "SessionStarted"])
+    expect(tags).toEqual(["SessionTakenOver", "WillTriggered", "SessionEnded", "SessionStarted"])
     expect(events[2]).toEqual({ _tag: "SessionEnded", cause: "CleanStart" })
     expect(notices).toEqual([closeOld, publish(1000)])
     expect(reply).toMatchObject({ sessionPresent: false, queue: [] })
@@ -234,11 +308,11 @@ describe("a reconnect", () => {
     })
   })
 
-  it("comes too late once the expiry has passed, though its deadline has not fired", () => {
+  it("comes too late once the expiry has passed", () => {
     const session = given(connectOf("1"), enqueueOf(1), disconnectOf("1"))
-    session.nowMs += hourMs
+    session.until(session.nowMs + hourMs)
     const { tags, reply } = session.send(connectOf("2"))
-    expect(tags).toEqual(["SessionEnded", "SessionStarted"])
+    expect(tags).toEqual(["SessionStarted"])
     expect(reply).toMatchObject({ sessionPresent: false, queue: [] })
     expect(session.deadlines.size).toBe(0)
   })
@@ -258,7 +332,7 @@ describe("a kick", () => {
   it("closes the connection with its will and keeps the session", () => {
     const session = given(connectOf("1", { will: willOf(0) }))
     const { tags, notices } = session.send({ _tag: "Kick", endSession: false })
-    expect(tags).toEqual(["SessionDisconnected", "WillPublished"])
+    expect(tags).toEqual(["SessionDisconnected", "WillTriggered"])
     expect(notices).toEqual([closed, publish(0)])
     expect(session.send({ _tag: "Kick", endSession: false }).tags).toEqual([])
     expect(session.deadlines.get("expire")?.atMs).toBe(session.nowMs + hourMs)
@@ -266,7 +340,7 @@ describe("a kick", () => {
 
   it("ends the session when asked to, connected or not", () => {
     const connected = given(connectOf("1", { will: willOf(1000) })).send({ _tag: "Kick", endSession: true })
-    expect(connected.tags).toEqual(["SessionDisconnected", "WillPublished", "SessionEnded"])
+    expect(connected.tags).toEqual(["SessionDisconnected", "WillTriggered", "SessionEnded"])
     const session = given(connectOf("1"), disconnectOf("1"))
     expect(session.send({ _tag: "Kick", endSession: true })).toMatchObject({ tags: ["SessionEnded"], notices: [] })
     expect(session.deadlines.size).toBe(0)
@@ -279,7 +353,7 @@ describe("a restart of the server", () => {
     session.nowMs += 5000
     session.restart()
     const [outcome] = session.until(session.nowMs)
-    expect(outcome?.tags).toEqual(["SessionDisconnected", "WillPublished"])
+    expect(outcome?.tags).toEqual(["SessionDisconnected", "WillTriggered"])
     expect(outcome?.events[0]).toMatchObject({ cause: "Lost", atMs: session.nowMs })
     expect(outcome?.notices).toEqual([{ ...closeOld, reason: "UnspecifiedError" }, publish(0)])
     expect(session.deadlines.get("expire")?.atMs).toBe(session.nowMs + hourMs)
@@ -290,7 +364,7 @@ describe("a restart of the server", () => {
     const session = given(connectOf("1", { will: willOf(1000) }))
     session.restart()
     expect(session.until(session.nowMs)).toMatchObject([{ tags: ["SessionDisconnected"] }])
-    expect(session.until(session.nowMs + 1000)).toMatchObject([{ tags: ["WillPublished"], notices: [publish(1000)] }])
+    expect(session.until(session.nowMs + 1000)).toMatchObject([{ tags: ["WillTriggered"], notices: [publish(1000)] }])
   })
 
   it("ends clean sessions", () => {

@@ -27,6 +27,7 @@ const disconnected: LifecycleEvent = {
   keepsWill: true,
   atMs: 200
 }
+const triggered: LifecycleEvent = { _tag: "WillTriggered", willId: 1, topic: "house/gone" }
 const published: LifecycleEvent = { _tag: "WillPublished", topic: "house/gone" }
 const ended: LifecycleEvent = { _tag: "SessionEnded", cause: "Expired" }
 
@@ -39,13 +40,13 @@ const given: Record<SessionStateName, Lifecycle> = {
   Disconnected: after(started, disconnected)
 }
 
-const events = [started, resumed, takenOver, disconnected, published, ended]
+const events = [started, resumed, takenOver, disconnected, triggered, published, ended]
 
 /** Where each event leads, in the order above; undefined: the state does not take it. */
 const table: Record<SessionStateName, ReadonlyArray<SessionStateName | undefined>> = {
-  Absent: ["Connected", undefined, undefined, undefined, undefined, undefined],
-  Connected: [undefined, undefined, "Disconnected", "Disconnected", undefined, undefined],
-  Disconnected: [undefined, "Connected", undefined, undefined, "Disconnected", "Absent"]
+  Absent: ["Connected", undefined, undefined, undefined, undefined, undefined, undefined],
+  Connected: [undefined, undefined, "Disconnected", "Disconnected", undefined, undefined, undefined],
+  Disconnected: [undefined, "Connected", undefined, undefined, "Disconnected", "Disconnected", "Absent"]
 }
 
 describe("the table of states", () => {

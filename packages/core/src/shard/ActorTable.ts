@@ -2,12 +2,13 @@ import type { Exit } from "effect/Exit"
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import { pack, unpack } from "../actor/pack.ts"
 
-export type Health = "running" | "restarting" | "failed"
+export type Health = "running" | "failed"
 
 /** An actor in memory. Only the shard changes it. */
 export interface Live {
   readonly id: ActorId
   readonly definition: AnyDefinition
+  /** Undefined: a failed one whose events do not fold any more. */
   state: unknown
   health: Health
   /** Events since the last state hash. */
@@ -23,7 +24,7 @@ export class UnknownKind extends Error {
   readonly _tag = "UnknownKind"
 }
 
-/** An actor cannot answer now: it is being replayed, or was given up. Retriable. */
+/** An actor cannot answer: it was given up, or its shard is being replayed. Retriable. */
 export class ActorUnavailable extends Error {
   readonly _tag = "ActorUnavailable"
 }
@@ -108,10 +109,11 @@ export class ActorTable {
     return this.ids().filter((id) => kindOf(id) === kind)
   }
 
-  /** What a snapshot keeps of an actor; undefined for an initial state. */
+  /** What a snapshot keeps of an actor; undefined for an initial state. Throws for a state that is lost, and what `save` throws. */
   saved(id: ActorId): Buffer | undefined {
     const live = this.#live.get(id)
     if (live === undefined) return this.#passive.get(id)
+    if (live.state === undefined) throw new ActorUnavailable(`${id} has no state`)
     return live.definition.isEmpty(live.state) ? undefined : pack(live.definition.save(live.state))
   }
 

@@ -11,6 +11,8 @@ export interface Ask {
   /** Makes the command when it is decided, after the turn's runs: so it may refer to the offset that one of them got. */
   readonly late?: () => unknown
   readonly cause: Cause
+  /** Called in the turn itself if the command is refused: whoever is decided behind it may have to know. */
+  readonly refused?: () => void
   /** Called once, after what was decided is durable. */
   readonly reply?: (exit: Exit<unknown, unknown>) => void
   /** What the command carries to the journal, if that is much, such as a record batch. */

@@ -8,29 +8,25 @@ import type { ShardOptions } from "./ShardOptions.ts"
 /** More restarts than this within the window, and the actor is given up. */
 const restartsMax = 5
 const windowMs = 60_000
-const firstDelayMs = 20
 
-export interface RestartHooks {
-  /** An actor may be rebuilt as soon as nothing is in flight. */
-  readonly due: () => void
-  /** An actor runs again, from what is durable. */
-  readonly resumed: (id: ActorId) => void
+/** An event that was decided and is not durable, or was not when the replay began. */
+export interface UndurableEvent {
+  readonly actor: ActorId
+  readonly event: unknown
+  readonly seq: Seq
 }
 
 /**
- * Restarts of single actors whose `evolve` threw: by replay, with growing delays, given up when too many.
- * The others run on. A replay waits until nothing is in flight, since it can only know what is durable.
+ * Restarts of single actors whose `evolve` threw, each within the turn: the state is that before the decision again, from
+ * what is durable and what is on its way there. So nobody else finds the actor missing, and what it has outside of its state
+ * (deadlines, parked replies, connections) still fits. An actor that needs it too often is given up.
  */
 export class Restarts {
   readonly #options: ShardOptions
-  readonly #hooks: RestartHooks
-  readonly #due = new Set<Live>()
-  readonly #cancels = new Map<Live, () => void>()
   #failed: Array<ActorId> = []
 
-  constructor(options: ShardOptions, hooks: RestartHooks) {
+  constructor(options: ShardOptions) {
     this.#options = options
-    this.#hooks = hooks
   }
 
   /** The actors that were given up. */
@@ -38,55 +34,47 @@ export class Restarts {
     return this.#failed
   }
 
-  /** Its callers are told: a restart forgets parked replies. */
-  begin(live: Live, defect: unknown): void {
-    const { clock, onDefect } = this.#options
+  /** `undurable`: of all actors, in order. `isAgain`: the same command has thrown just before. */
+  restart(live: Live, defect: unknown, undurable: Iterable<UndurableEvent>, isAgain: boolean): void {
+    const { clock, onDefect, onRestart } = this.#options
     onDefect(live.id, defect)
     const nowMs = clock.monotonicMs()
-    const restartsMs = [...live.restartsMs.filter((at) => at > nowMs - windowMs), nowMs]
-    live.restartsMs = restartsMs
-    const isGivenUp = restartsMs.length > restartsMax
-    live.health = isGivenUp ? "failed" : "restarting"
-    if (isGivenUp) this.#failed.push(live.id)
-    else {
-      this.#options.onRestart?.(live.id)
-      const cancel = clock.after(firstDelayMs * 2 ** (restartsMs.length - 1), () => {
-        this.#cancels.delete(live)
-        this.#due.add(live)
-        this.#hooks.due()
-      })
-      this.#cancels.set(live, cancel)
+    if (!isAgain) live.restartsMs = [...live.restartsMs.filter((atMs) => atMs > nowMs - windowMs), nowMs]
+    try {
+      live.state = this.#replayed(live, undurable)
+      onRestart?.(live.id)
+      if (live.restartsMs.length > restartsMax) this.#giveUp(live, defect)
+    } catch (error) {
+      // Without a state it is in no snapshot, and so its events stay.
+      live.state = undefined
+      onDefect(live.id, error)
+      this.#giveUp(live, error)
     }
-    const exit = Exit.die(new ActorUnavailable(`${live.id} is ${live.health}`, { cause: defect }))
+  }
+
+  #replayed({ id, definition }: Live, undurable: Iterable<UndurableEvent>): unknown {
+    const { journal } = this.#options
+    const endSeq = journal.nextSeq
+    const { states } = new Replay([definition], { endSeq, only: (each) => each === id }).run(journal)
+    let state = states.get(id) ?? definition.initial(id)
+    for (const { actor, event, seq } of undurable) {
+      if (actor === id && seq >= endSeq) state = definition.evolve(state, event)
+    }
+    return state
+  }
+
+  /** Its callers are told, those with parked replies too. */
+  #giveUp(live: Live, defect: unknown): void {
+    live.health = "failed"
+    this.#failed.push(live.id)
+    const exit = Exit.die(new ActorUnavailable(`${live.id} is failed`, { cause: defect }))
     const parked = live.parked
     live.parked = undefined
     for (const reply of parked?.values() ?? []) reply(exit)
   }
 
-  /** Nothing is in flight: the states of those that are due are rebuilt from the journal, which ends at `endSeq`. */
-  drained(endSeq: Seq): void {
-    if (this.#due.size === 0) return
-    const due = [...this.#due]
-    this.#due.clear()
-    for (const live of due) {
-      try {
-        const { states } = new Replay([live.definition], { endSeq, only: (id) => id === live.id }).run(
-          this.#options.journal
-        )
-        live.state = states.get(live.id) ?? live.definition.initial(live.id)
-        live.health = "running"
-        this.#hooks.resumed(live.id)
-      } catch (defect) {
-        this.begin(live, defect)
-      }
-    }
-  }
-
-  /** All states are rebuilt, or nobody is left to run. */
+  /** All states are rebuilt. */
   clear(): void {
-    for (const cancel of this.#cancels.values()) cancel()
-    this.#cancels.clear()
-    this.#due.clear()
     this.#failed = []
   }
 }

@@ -9,7 +9,7 @@ import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Int
 import { recoverShard, type Recovery } from "./recover.ts"
 import type { ShardState } from "./ShardActor.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
-import { Restarts } from "./Restarts.ts"
+import { Restarts, type UndurableEvent } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
 import { refusals, Turn, type Settling } from "./Turn.ts"
@@ -74,10 +74,7 @@ export class Shard {
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
     this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)
-    this.#restarts = new Restarts(options, {
-      due: () => this.#restartDue(),
-      resumed: (id) => this.#resume(id)
-    })
+    this.#restarts = new Restarts(options)
   }
 
   get epoch(): number {
@@ -95,6 +92,11 @@ export class Shard {
 
   get failedActors(): ReadonlyArray<ActorId> {
     return this.#restarts.failed
+  }
+
+  /** Whether this actor was given up: its commands are refused. */
+  isFailed(id: ActorId): boolean {
+    return this.actors.get(id)?.health === "failed"
   }
 
   /** Commands waiting for the next turn. */
@@ -165,7 +167,6 @@ export class Shard {
     this.#disarmPacing?.()
     this.#disarmPacing = undefined
     this.#timers.clear()
-    this.#restarts.clear()
   }
 
   /** While held nothing is decided and nothing appended: the intake fills, and its callers wait for room. */
@@ -257,9 +258,10 @@ export class Shard {
   /** Runs first, since a late command refers to what became of them. Undefined if the turn faulted. */
   #decide(intake: Intake): Settling | undefined {
     const { clock, onDefect } = this.#options
-    const evolveFailed = (live: Live, defect: unknown): void => this.#restarts.begin(live, defect)
     try {
       const turn = new Turn(this.#nextSeq, this.#epoch, clock.nowMs(), this.actors, onDefect)
+      const evolveFailed = (live: Live, defect: unknown, isAgain: boolean): void =>
+        this.#restarts.restart(live, defect, this.#undurable(turn), isAgain)
       for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
       for (const ask of intake.asks) turn.decide(ask, evolveFailed)
       if (intake.hashesAll) turn.hashAll()
@@ -268,6 +270,12 @@ export class Shard {
       this.#fault(intake, defect)
       return undefined
     }
+  }
+
+  /** What was decided and may not be durable yet. */
+  *#undurable(turn: Turn): Iterable<UndurableEvent> {
+    for (const { settling } of this.#inFlight) yield* settling.events
+    yield* turn.events
   }
 
   #commit(settling: Settling): void {
@@ -318,13 +326,7 @@ export class Shard {
       this.#settle(this.#inFlight.shift()!.settling)
     }
     if (this.#inFlight.length > 0) return
-    this.#restartDue()
     for (const resolve of this.#whenSettled.splice(0)) resolve()
-  }
-
-  /** Only what is durable can be replayed: actors whose restart is due wait until nothing is in flight. */
-  #restartDue(): void {
-    if (this.#inFlight.length === 0 && !this.#poisoned) this.#restarts.drained(this.#options.journal.nextSeq)
   }
 
   #settle({ built, events, outcomes, intake }: Settling): void {

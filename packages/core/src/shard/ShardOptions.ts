@@ -15,6 +15,6 @@ export interface ShardOptions {
   /** The journal is poisoned: nothing more is acknowledged, the process must say why and stop. */
   readonly onPoison: (failure: AppendFailure) => void
   readonly onDefect: (where: string, defect: unknown) => void
-  /** An actor's `evolve` threw, and the actor is replayed. */
+  /** An actor's `evolve` threw, and its state was rebuilt. */
   readonly onRestart?: (actor: ActorId) => void
 }

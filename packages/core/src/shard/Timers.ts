@@ -41,10 +41,16 @@ export class Timers<T> {
     return this.#deadlines.size
   }
 
+  /** One that has passed expires before the call returns: after a restart that is before anybody can ask. */
   set(key: string, unixMs: number, value: T): void {
     const known = this.#deadlines.get(key)
     // The same deadline once more, as after an actor's replay, stays where it is though the clock was set meanwhile.
     const atMs = known?.unixMs === unixMs ? known.atMs : this.#clock.monotonicMs() + unixMs - this.#clock.nowMs()
+    if (atMs <= this.#clock.monotonicMs()) {
+      this.#deadlines.delete(key)
+      this.#expire(value)
+      return
+    }
     // A later time leaves the entry that is there: it comes up, finds the new time, and goes back.
     const queuedAtMs = known !== undefined && known.queuedAtMs <= atMs ? known.queuedAtMs : atMs
     this.#deadlines.set(key, { unixMs, atMs, queuedAtMs, value })

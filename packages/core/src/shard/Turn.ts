@@ -43,7 +43,8 @@ const eventsPerHash = (kind: string): number => (kind === "partition" ? 1024 : 3
 
 const noSignals: ReadonlyArray<Signal<unknown>> = []
 
-type EvolveFailed = (live: Live, defect: unknown) => void
+/** Brings the state before the decision back, or gives the actor up. */
+type EvolveFailed = (live: Live, defect: unknown, isAgain: boolean) => void
 
 /** An event as it is folded, and its bytes; the reference of record batches is encoded by the frame itself. */
 interface Prepared {
@@ -81,12 +82,18 @@ export class Turn {
     this.#onDefect = onDefect
   }
 
+  /** What was decided so far in this turn. */
+  get events(): ReadonlyArray<Decided> {
+    return this.#events
+  }
+
   settling(intake: Intake): Settling {
     const built = this.#frame.isEmpty ? undefined : this.#frame.build()
     return { built, events: this.#events, outcomes: this.#outcomes, intake }
   }
 
-  decide(ask: Ask, evolveFailed: EvolveFailed): void {
+  /** A command whose events do not fold is decided once more, on a state that was rebuilt. */
+  decide(ask: Ask, evolveFailed: EvolveFailed, isAgain = false): void {
     let live: Live
     let decision: Decision<unknown, AnyEvent, unknown, unknown>
     let prepared: ReadonlyArray<Prepared>
@@ -105,8 +112,11 @@ export class Turn {
       this.#refuse(ask, defect)
       return
     }
-    if (!this.#evolve(live, prepared, evolveFailed)) {
-      this.#refuse(ask, new ActorUnavailable(`${ask.to} restarts`))
+    const defect = this.#evolve(live, prepared)
+    if (defect !== undefined) {
+      evolveFailed(live, defect.thrown, isAgain)
+      if (isAgain) this.#refuse(ask, new ActorUnavailable(`${ask.to} cannot take this`, { cause: defect.thrown }))
+      else this.decide(ask, evolveFailed, true)
       return
     }
     const cause = this.#stage(live, prepared, decision.records, ask.cause)
@@ -117,10 +127,12 @@ export class Turn {
       exit = Exit.die(defect)
       if (ask.reply !== undefined) this.#onDefect(ask.to, defect)
     }
+    if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.()
     this.#outcomes.push({ live, reply: ask.reply, exit, parkAs, signals, cause })
   }
 
   #refuse(ask: Ask, defect: unknown): void {
+    ask.refused?.()
     this.#outcomes.push(...refusals([ask], Exit.die(defect)))
   }
 
@@ -131,16 +143,15 @@ export class Turn {
     return { event: { ...event, epoch: this.#epoch } as RecordsAppended, payload: undefined }
   }
 
-  /** All events of a decision or none: an actor whose `evolve` throws is replayed from what is durable. */
-  #evolve(live: Live, prepared: ReadonlyArray<Prepared>, evolveFailed: EvolveFailed): boolean {
+  /** All events of a decision or none; what was thrown, if anything. */
+  #evolve(live: Live, prepared: ReadonlyArray<Prepared>): { readonly thrown: unknown } | undefined {
     try {
       let state = live.state
       for (const { event } of prepared) state = live.definition.evolve(state, event)
       live.state = state
-      return true
-    } catch (defect) {
-      evolveFailed(live, defect)
-      return false
+      return undefined
+    } catch (thrown) {
+      return { thrown }
     }
   }
 

@@ -37,6 +37,10 @@ describe("Timers", () => {
             const atMs = clock.nowMs() + step.inMs
             timers.set(step.key, atMs, `${step.key}${i}`)
             model.set(step.key, { atMs, value: `${step.key}${i}` })
+            if (step.inMs <= 0) {
+              wanted.push(`${step.key}${i} at ${clock.nowMs()}`)
+              model.delete(step.key)
+            }
           } else if (step._tag === "cancel") {
             timers.cancel(step.key)
             model.delete(step.key)

@@ -43,6 +43,8 @@ type CounterEvent =
 export interface CounterSwitches {
   /** `evolve` of any event throws. */
   breaksEvolve: boolean
+  /** The next one only. */
+  breaksEvolveOnce?: boolean
   breaksSave: boolean
 }
 
@@ -173,7 +175,9 @@ export const makeCounter = (
   initial,
   decide,
   evolve: (state, event) => {
-    if (switches.breaksEvolve) throw new Error("evolve is switched off")
+    const breaks = switches.breaksEvolve || switches.breaksEvolveOnce === true
+    switches.breaksEvolveOnce = false
+    if (breaks) throw new Error("evolve is switched off")
     return evolve(state, event)
   },
   resume: ({ deadlines }) =>

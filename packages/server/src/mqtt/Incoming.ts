@@ -181,8 +181,8 @@ export class Incoming implements AckReceiver, Answered {
     const released: SessionCommand = { _tag: "ReleaseQos2", connectionId, packetId }
     mqtt.broker.shard.offer({
       to: sessionActor(clientId),
-      // What a partition has refused must not be taken for a duplicate when it comes again after a crash.
-      late: () => (pending.placed.some(({ run }) => run.refusal !== undefined) ? released : received),
+      // What was refused must not be taken for a duplicate when it comes again, though nobody should hear of the refusal.
+      late: () => (pending.refusalInTurn() === undefined ? received : released),
       cause: { origin: this.#connection.origin("PUBLISH") },
       reply: pending.hasFailed
     })

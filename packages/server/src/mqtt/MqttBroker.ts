@@ -15,14 +15,15 @@ import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
 import type { Placed } from "../streams/PublishRoutes.ts"
 import { AckSlab } from "./AckSlab.ts"
-import { type OutgoingMessage, publicationOfWill } from "./Message.ts"
+import type { OutgoingMessage } from "./Message.ts"
 import type { MqttConnection } from "./MqttConnection.ts"
 import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
-import { enqueueLate, PendingPublication, Publisher } from "./Publisher.ts"
+import { enqueueLate, type PendingPublication } from "./Publisher.ts"
 import { RetainedStore } from "./RetainedStore.ts"
 import { sessionActor, SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
 import type { Match } from "./Subscriptions.ts"
+import { Wills } from "./Wills.ts"
 
 export type Session = SessionView<MqttConnection>
 
@@ -59,6 +60,7 @@ export class MqttBroker {
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
   readonly acks = new AckSlab()
+  readonly #wills = new Wills(this)
   readonly #connections = new Set<MqttConnection>()
   /** Those that have sent CONNECT, by client id. */
   readonly #serving = new Map<string, MqttConnection>()
@@ -150,9 +152,11 @@ export class MqttBroker {
     queued: Placed,
     ref: Omit<MessageRef, "logId" | "offset">,
     origin: string,
-    reply: (exit: Exit<unknown, unknown>) => void
+    pending?: PendingPublication
   ): void {
-    this.broker.shard.offer({ to: sessionActor(clientId), late: enqueueLate(queued, ref), cause: { origin }, reply })
+    const late = enqueueLate(queued, ref)
+    const answers = pending && { reply: pending.hasFailed, refused: pending.refused }
+    this.broker.shard.offer({ to: sessionActor(clientId), late, cause: { origin }, ...answers })
   }
 
   /** To connected clients; what they cannot take is dropped and counted. */
@@ -193,18 +197,8 @@ export class MqttBroker {
         return
       }
       case "PublishWill":
-        this.#publishWill(known.clientId, known.will)
+        this.#wills.publish(known)
     }
-  }
-
-  #publishWill(clientId: string, will: Parameters<typeof publicationOfWill>[0]): void {
-    const nowMs = this.broker.clock.nowMs()
-    const publication = publicationOfWill(will, nowMs)
-    const publisher = new Publisher(this, clientId, `mqtt ${clientId} will`.slice(0, 200), undefined)
-    const plan = this.directory.subscriptions.plan(will.topic)
-    const refusal = publisher.refusal(will.topic, will.retain, will.qos, plan)
-    if (refusal === undefined) publisher.publish(publication, plan, 0, nowMs)
-    else publisher.wait(new PendingPublication(publisher, 0, will.qos, { refusal }), false)
   }
 
   // --- For operators ---

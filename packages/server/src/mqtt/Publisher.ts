@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { MessageRef, QoS, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { retainedBytesOf, type RetainedCommand, type RetainedMessage } from "@logbrook/actors/retained/Retained"
+import { partitionId } from "@logbrook/core/actor/LogEvents"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
@@ -8,7 +9,9 @@ import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
 import type { MqttBroker, Session } from "./MqttBroker.ts"
 import type { DropReason } from "./mqttMetrics.ts"
+import { sessionLogId } from "../Retention.ts"
 import { retainedActor } from "./RetainedStore.ts"
+import { sessionActor } from "./SessionDirectory.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
 
 /** Why a publication is not taken, as PUBACK and PUBREC say it. */
@@ -16,28 +19,39 @@ export interface Refusal {
   readonly code: number
   readonly text: string
   readonly drop: DropReason
+  /** It would be refused again at any time. */
+  readonly isFinal: boolean
 }
 
 const notAuthorized: Refusal = {
   code: ReasonCode.NotAuthorized,
   text: "nobody publishes to topics under $stream, $share and $queue",
-  drop: "not_authorized"
+  drop: "not_authorized",
+  isFinal: true
 }
-const diskLow: Refusal = { code: ReasonCode.QuotaExceeded, text: "the disk is almost full", drop: "disk_low" }
+const diskLow: Refusal = {
+  code: ReasonCode.QuotaExceeded,
+  text: "the disk is almost full",
+  drop: "disk_low",
+  isFinal: false
+}
 const retainedFull: Refusal = {
   code: ReasonCode.QuotaExceeded,
   text: "no more messages can be retained",
-  drop: "retained_full"
+  drop: "retained_full",
+  isFinal: false
 }
 const tooLarge: Refusal = {
   code: ReasonCode.QuotaExceeded,
   text: "the message is larger than a record may be",
-  drop: "too_large"
+  drop: "too_large",
+  isFinal: true
 }
 const unavailable: Refusal = {
   code: ReasonCode.UnspecifiedError,
   text: "the message could not be stored",
-  drop: "unavailable"
+  drop: "unavailable",
+  isFinal: false
 }
 
 const reservedTopic = /^\$(?:stream|share|queue)(?:\/|$)/
@@ -80,13 +94,24 @@ export class PendingPublication implements AckReceiver {
     if (Exit.isFailure(exit)) this.refusal ??= unavailable
   }
 
+  /** The same, in the turn that refuses it. */
+  readonly refused = (): void => {
+    this.refusal ??= unavailable
+  }
+
+  /** For a command that is decided behind all that the publication is: what of it was refused, if anything. */
+  refusalInTurn(): Refusal | undefined {
+    for (const { run } of this.placed) this.refusal ??= runRefusal(run)
+    return this.refusal
+  }
+
   acked(): void {
     this.#publisher.waiting--
     this.settle()
   }
 
   settle(): void {
-    for (const { run } of this.placed) this.refusal ??= runRefusal(run)
+    this.refusalInTurn()
     this.#publisher.settled(this)
   }
 }
@@ -102,21 +127,17 @@ interface PublicationParts {
 const nowhere: ReadonlyArray<Placed> = []
 const nobody: ReadonlyArray<Match<Session>> = []
 
-const isConnected = (session: Session): boolean => session.connection !== undefined
-const isDurable = (session: Session): boolean => session.isDurable
-
 /** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
   readonly #mqtt: MqttBroker
   readonly #clientId: string
   readonly #origin: string
-  readonly #answered: Answered | undefined
+  readonly #answered: Answered
   readonly #routes: PublishRoutes
   /** Publications that wait for their turn. */
   waiting = 0
 
-  /** `answered`: undefined for a will, which nobody waits for. */
-  constructor(mqtt: MqttBroker, clientId: string, origin: string, answered: Answered | undefined) {
+  constructor(mqtt: MqttBroker, clientId: string, origin: string, answered: Answered) {
     this.#mqtt = mqtt
     this.#clientId = clientId
     this.#origin = origin
@@ -127,9 +148,24 @@ export class Publisher {
   /** What can be said before anything is stored. */
   refusal(topic: string, retain: boolean, qos: number, plan: Plan<Session>): Refusal | undefined {
     if (topic.charCodeAt(0) === 0x24 && reservedTopic.test(topic)) return notAuthorized
-    if (!this.#mqtt.broker.disk.isLow) return undefined
+    const { shard, disk } = this.#mqtt.broker
+    if (shard.failedActors.length > 0 && this.#needsFailed(topic, retain, qos, plan)) return unavailable
+    if (!disk.isLow) return undefined
     const hasDurable = qos > 0 && this.#select(plan, qos).durable.length > 0
     return qos === 2 || retain || hasDurable || this.#routes.isBound(topic) ? diskLow : undefined
+  }
+
+  /** Whether an actor that was given up would have to store it: then nobody does, so that nobody stores it twice. */
+  #needsFailed(topic: string, retain: boolean, qos: number, { targets }: Plan<Session>): boolean {
+    const { shard } = this.#mqtt.broker
+    if (retain && shard.isFailed(retainedActor(topic))) return true
+    if (qos === 2 && shard.isFailed(sessionActor(this.#clientId))) return true
+    if (this.#routes.logIds(topic).some((logId) => shard.isFailed(partitionId(logId)))) return true
+    const isLogFailed = shard.isFailed(partitionId(sessionLogId))
+    return targets.some(
+      ({ clientId, match: { subscriber, qos: granted } }) =>
+        subscriber.isDurable && Math.min(granted, qos) > 0 && (isLogFailed || shard.isFailed(sessionActor(clientId)))
+    )
   }
 
   /** Into the streams only: for a message that has no other receivers. */
@@ -183,7 +219,7 @@ export class Publisher {
   settled(pending: PendingPublication): void {
     if (pending.refusal !== undefined) this.#mqtt.metrics.dropped(pending.refusal.drop)
     else if (pending.message !== undefined) this.#mqtt.deliver(pending.message, pending.live)
-    this.#answered?.answered(pending)
+    this.#answered.answered(pending)
   }
 
   #hasRoomFor(topic: string, message: RetainedMessage): boolean {
@@ -200,7 +236,11 @@ export class Publisher {
       else if (match.subscriber.connection !== undefined) live.push(match)
     }
     for (const target of plan.targets) choose(target.clientId === this.#clientId ? target.ownMatch : target.match)
+    const { shard } = this.#mqtt.broker
     for (const group of plan.groups) {
+      const isAble = (session: Session): boolean => !shard.isFailed(sessionActor(session.clientId))
+      const isConnected = (session: Session): boolean => session.connection !== undefined && isAble(session)
+      const isDurable = (session: Session): boolean => session.isDurable && isAble(session)
       choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
     }
     return { live, durable }
@@ -221,7 +261,7 @@ export class Publisher {
         queued,
         { qos: granted, retain, subscriptionIds, bytes },
         this.#origin,
-        pending.hasFailed
+        pending
       )
     }
   }
@@ -234,6 +274,7 @@ export class Publisher {
       command,
       cause: { origin: this.#origin },
       reply: pending.hasFailed,
+      refused: pending.refused,
       byteLength
     })
   }

@@ -81,6 +81,6 @@ export class RetainedFeed implements AckReceiver {
     const origin = this.#connection.origin("SUBSCRIBE")
     const queued = mqtt.sessionLog.append(message.publication, clientId, origin, mqtt.broker.clock.nowMs())
     const ref = { qos, retain: true, subscriptionIds, bytes: message.byteLength }
-    mqtt.enqueue(clientId, queued, ref, origin, () => undefined)
+    mqtt.enqueue(clientId, queued, ref, origin)
   }
 }

@@ -71,6 +71,11 @@ export class PublishRoutes {
     return this.#route(topic).targets.length > 0
   }
 
+  /** The partitions that may have to store messages on this topic. */
+  logIds(topic: string): ReadonlyArray<number> {
+    return this.#route(topic).targets.flatMap(({ fixed, stream }) => fixed?.logId ?? stream.logIds)
+  }
+
   /**
    * Puts the message into the run of every bound stream's partition for the next turn, in the order of the calls.
    * `nowMs`: arrival. Empty when no stream is bound to the topic. The caller asks for acknowledgements by `Shard.ack`.

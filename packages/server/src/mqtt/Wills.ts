@@ -1,0 +1,49 @@
+import type { ConfirmWill, PublishWill } from "@logbrook/actors/session/SessionProtocol"
+import { publicationOfWill } from "./Message.ts"
+import type { MqttBroker } from "./MqttBroker.ts"
+import { sessionActor } from "./SessionDirectory.ts"
+import { type Answered, type PendingPublication, Publisher } from "./Publisher.ts"
+
+/**
+ * Publishes wills whose time has come. A session keeps its will until it has decided `ConfirmWill`, which is one commit
+ * with the will's message: neither a crash nor a refusal loses it, and it is not published again.
+ */
+export class Wills {
+  readonly #mqtt: MqttBroker
+  /** Published, the commit not durable yet: the session may ask again meanwhile. */
+  readonly #underWay = new Set<string>()
+
+  constructor(mqtt: MqttBroker) {
+    this.#mqtt = mqtt
+  }
+
+  /** What is refused now is asked for again by the session, unless it can never be stored. */
+  publish({ clientId, willId, will }: PublishWill): void {
+    const { broker, directory } = this.#mqtt
+    const name = `${willId} ${clientId}`
+    if (this.#underWay.has(name)) return
+    const answered: Answered = { answered: () => void this.#underWay.delete(name) }
+    const origin = `mqtt ${clientId} will`.slice(0, 200)
+    const publisher = new Publisher(this.#mqtt, clientId, origin, answered)
+    const plan = directory.subscriptions.plan(will.topic)
+    const refusal = publisher.refusal(will.topic, will.retain, will.qos, plan)
+    if (refusal !== undefined) {
+      this.#mqtt.metrics.dropped(refusal.drop)
+      return
+    }
+    this.#underWay.add(name)
+    const nowMs = broker.clock.nowMs()
+    const pending = publisher.publish(publicationOfWill(will, nowMs), plan, 0, nowMs, true)
+    this.#confirm(clientId, willId, pending, origin)
+  }
+
+  /** Into the same turn, behind everything that the publication is. */
+  #confirm(clientId: string, willId: number, pending: PendingPublication, origin: string): void {
+    const late = (): ConfirmWill => {
+      const refusal = pending.refusalInTurn()
+      const refused = refusal === undefined ? null : { reason: refusal.text, isFinal: refusal.isFinal }
+      return { _tag: "ConfirmWill", willId, refused }
+    }
+    this.#mqtt.broker.shard.offer({ to: sessionActor(clientId), late, cause: { origin } })
+  }
+}
