@@ -1,6 +1,6 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
-import type { ExpiredSegments } from "@logbrook/core/shard/Shard"
+import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import type { Broker } from "./Broker.ts"
 
 /** Holds what waits for durable sessions; see `Catalog`'s first log id. */

@@ -1,4 +1,4 @@
-import type { ExpiredSegments } from "@logbrook/core/shard/Shard"
+import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import { expect, it } from "vitest"
 import { TestClock } from "../../core/test/support/TestClock.ts"
 import type { Broker } from "../src/Broker.ts"

@@ -5,7 +5,7 @@ import { Findings } from "../doctor/Finding.ts"
 import { PageDamage } from "../doctor/LmdbFile.ts"
 import { ReadOnlyChain } from "../doctor/ReadOnlyChain.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
-import { listSegments, type SegmentName } from "../doctor/segments.ts"
+import { listSegments, type ListedSegment } from "../doctor/segments.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { readFrameHead } from "../journal/Frame.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
@@ -155,7 +155,7 @@ class BackupRun {
   }
 
   /** What fails on a file that has gone meanwhile fails because of that. */
-  async #unlessGone<A>({ file }: SegmentName, run: () => Promise<A>): Promise<A> {
+  async #unlessGone<A>({ file }: ListedSegment, run: () => Promise<A>): Promise<A> {
     try {
       return await run()
     } catch (error) {
@@ -165,7 +165,7 @@ class BackupRun {
   }
 
   /** Kept if the last backup has it and it is the same; a copy else. */
-  async #closed(segment: SegmentName): Promise<BackedUpSegment> {
+  async #closed(segment: ListedSegment): Promise<BackedUpSegment> {
     const { target } = this.#options
     const kept = this.#last?.segments.find(({ name, isClosed }) => isClosed && name === segment.name)
     if (kept !== undefined && isThere(target, kept) && kept.bytes === segment.bytes) {
@@ -182,7 +182,7 @@ class BackupRun {
     return this.#finish(segment.name, building, { ...digest, firstSeq, nextSeq, isClosed: true })
   }
 
-  async #newest(segment: SegmentName, source: SegmentSource, nextSeq: Seq): Promise<BackedUpSegment> {
+  async #newest(segment: ListedSegment, source: SegmentSource, nextSeq: Seq): Promise<BackedUpSegment> {
     const { target } = this.#options
     const kept = this.#last?.segments.find(({ name, isClosed }) => !isClosed && name === segment.name)
     if (kept !== undefined && kept.nextSeq === nextSeq && isThere(target, kept) && this.#endsAlike(kept, source)) {
@@ -240,7 +240,8 @@ class BackupRun {
   #manifest(segments: ReadonlyArray<BackedUpSegment>): Manifest {
     const { target, nowMs } = this.#options
     const links = segments.map(({ name, file, nextSeq, bytes }) => {
-      return { name, nextSeq, bytes, source: SegmentFile.open(path.join(target, file)) }
+      const source = SegmentFile.open(path.join(target, file))
+      return { name, source, firstSeq: source.firstSeq, nextSeq, bytes }
     })
     try {
       const chain = new ReadOnlyChain(links)
@@ -275,7 +276,7 @@ class BackupRun {
   }
 }
 
-const gap = ({ name }: SegmentName, expected: Seq): JournalError =>
+const gap = ({ name }: ListedSegment, expected: Seq): JournalError =>
   new JournalError("Gap", `${name} does not begin at seq ${expected}`)
 
 const isThere = (target: string, { file, bytes }: BackedUpSegment): boolean =>

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError, type Seq } from "../journal/Journal.ts"
+import { parseSegmentName } from "../journal/segmentNames.ts"
 import type { Digest } from "./files.ts"
 
 export const manifestFile = "backup.json"
@@ -34,8 +35,8 @@ export interface Manifest {
   readonly segments: ReadonlyArray<BackedUpSegment>
 }
 
-const namePattern = /^seg-\d{8}(\.runs)?\.mdb$/
-export const copyPattern = /^seg-\d{8}(\.runs)?-[0-9a-f]{16}\.mdb$/
+/** A segment's name with a digest's first digits. */
+export const copyPattern = /^seg-\d{8}(-\d{8})?(\.runs(-\d{1,9})?)?-[0-9a-f]{16}\.mdb$/
 
 /** `seg-00000007.mdb` with this digest. */
 export const copyName = (name: string, sha256: string): string => `${name.slice(0, -4)}-${sha256.slice(0, 16)}.mdb`
@@ -66,7 +67,7 @@ export const readManifest = (directory: string): Manifest | undefined => {
     throw new JournalError("UnknownFormat", `${file} has format ${manifest.format}; this version reads ${backupFormat}`)
   }
   if (sha256 !== digest(manifest)) throw new JournalError("Corrupt", `${file} was changed: its checksum fails`)
-  if (!manifest.segments.every(({ name, file }) => namePattern.test(name) && copyPattern.test(file))) {
+  if (!manifest.segments.every(({ name, file }) => parseSegmentName(name) !== undefined && copyPattern.test(file))) {
     throw new JournalError("Corrupt", `${file} names files that are none of a backup's`)
   }
   return manifest

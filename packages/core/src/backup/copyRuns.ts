@@ -17,7 +17,7 @@ const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
 export const copyRuns = async (
   source: SegmentSource,
   target: LmdbSegment,
-  logEnds: ReadonlyMap<number, number>,
+  logEnd: (logId: number) => number,
   { salvage, pause }: CopyOptions
 ): Promise<number> => {
   const extents: Array<Extent> = []
@@ -26,7 +26,7 @@ export const copyRuns = async (
   const full: Array<Buffer> = []
   let runBytes = 0
   for (const extent of extents) {
-    const endOffset = logEnds.get(extent.logId) ?? 0
+    const endOffset = logEnd(extent.logId)
     if (extent.baseOffset >= endOffset) continue
     const bytes = guarded(salvage, () => source.batch(extent.logId, endOf(extent) - 1))
     const isWhole = bytes !== undefined && crc32c(bytes) === extent.crc
@@ -47,19 +47,25 @@ export const copyRuns = async (
   return runBytes
 }
 
-/** The run's records before `endOffset`. A producer's batch is one commit's, and never cut. */
-const cut = (extent: Extent, bytes: Uint8Array, endOffset: number): { extent: Extent; bytes: Uint8Array } => {
+/** The run's records before `endOffset`, undefined for none. A producer's batch is one commit's, and never cut. */
+const cut = (
+  extent: Extent,
+  bytes: Uint8Array,
+  endOffset: number
+): { extent: Extent; bytes: Uint8Array } | undefined => {
   const kept: Array<Uint8Array> = []
   for (const batch of batchesOfRun(bytes, { ...extent, frameSeq: 0 }, 0)) {
     if (RecordBatch.baseOffset(batch) >= endOffset) break
     kept.push(RecordBatch.lastOffset(batch) < endOffset ? batch : cutBatch(batch, endOffset))
   }
+  const last = kept.at(-1)
+  if (last === undefined) return undefined
   const whole = Buffer.concat(kept)
   return {
     bytes: whole,
     extent: {
       ...extent,
-      count: endOffset - extent.baseOffset,
+      count: RecordBatch.lastOffset(last) + 1 - extent.baseOffset,
       maxTimestampMs: Math.max(...kept.map((batch) => RecordBatch.maxTimestamp(batch))),
       byteLength: whole.length,
       crc: crc32c(whole),
@@ -70,20 +76,28 @@ const cut = (extent: Extent, bytes: Uint8Array, endOffset: number): { extent: Ex
 
 /** A batch that the server made, plain: its first records. */
 const cutBatch = (batch: Uint8Array, endOffset: number): Uint8Array => {
+  const baseOffset = RecordBatch.baseOffset(batch)
   const baseTimestampMs = RecordBatch.baseTimestamp(batch)
-  const count = endOffset - RecordBatch.baseOffset(batch)
   const records = batch.subarray(RecordBatch.batchHeaderBytes)
   const reader = new RecordReader().reset(records)
+  let count = 0
+  let recordsBytes = 0
+  let lastOffsetDelta = 0
   let maxTimestampMs = -Infinity
-  for (let i = 0; i < count && reader.nextDeltas(); i++) {
+  while (reader.nextDeltas() && baseOffset + reader.offsetDelta < endOffset) {
+    count++
+    recordsBytes = reader.position
+    lastOffsetDelta = reader.offsetDelta
     maxTimestampMs = Math.max(maxTimestampMs, baseTimestampMs + reader.timestampDelta)
   }
   const fields: RecordBatch.BatchFields = {
-    baseOffset: RecordBatch.baseOffset(batch),
+    baseOffset,
     partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),
+    hasDeleteHorizon: RecordBatch.deleteHorizon(batch) !== undefined,
     count,
+    lastOffsetDelta,
     baseTimestampMs,
     maxTimestampMs
   }
-  return RecordBatch.buildBatch(fields, records.subarray(0, reader.position))
+  return RecordBatch.buildBatch(fields, records.subarray(0, recordsBytes))
 }

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import { crc32c } from "@node-rs/crc32"
 import { readFrame, readFrameHead, type BatchRef } from "../journal/Frame.ts"
-import type { Commit, Seq } from "../journal/Journal.ts"
+import { JournalError, type Commit, type Seq } from "../journal/Journal.ts"
 import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { commitOf, type SegmentSource } from "../doctor/SegmentSource.ts"
 import { copyRuns } from "./copyRuns.ts"
@@ -37,18 +37,26 @@ export const copySegment = async (source: SegmentSource, file: string, options: 
   }
 }
 
-/** The same of a settled segment, whose runs are cut where the frames that are copied end. */
+/**
+ * The same of a settled segment, whose runs are cut where the frames that are copied end. Records whose events have expired
+ * are kept as they are. Throws `JournalError` "Gap" if the end lies among those: nothing tells which were there by then.
+ */
 const copySettled = async (
   source: SegmentSource,
   file: string,
   mapBytes: number,
   options: CopyOptions
 ): Promise<Seq> => {
+  const { firstSeq, firstEventSeq } = source
+  if (options.endSeq < firstEventSeq) {
+    const message = `events ${firstSeq} to ${firstEventSeq - 1} have expired: their records cannot be cut before them`
+    throw new JournalError("Gap", message)
+  }
   fs.rmSync(file, { force: true })
-  const target = LmdbSegment.createSettled(file, mapBytes, source.firstSeq)
+  const target = LmdbSegment.createSettled(file, mapBytes, firstSeq)
   try {
     const logEnds = new Map<number, number>()
-    let nextSeq = source.firstSeq
+    let nextSeq = firstEventSeq
     for (;;) {
       const frames = framesOf(source, nextSeq, options.endSeq)
       if (frames.length === 0) break
@@ -62,13 +70,42 @@ const copySettled = async (
       await allAccepted(puts)
       await options.pause(frames.reduce((sum, frame) => sum + frame.length, 0))
     }
-    const runBytes = await copyRuns(source, target, logEnds, options)
+    const isEverythingRead = await addEndsBehind(source, nextSeq, logEnds, options)
+    // A log that no event refers to has records of expired events only.
+    const otherEnd = firstEventSeq > firstSeq && isEverythingRead ? Infinity : 0
+    const runBytes = await copyRuns(source, target, (logId) => logEnds.get(logId) ?? otherEnd, options)
     await copySnapshots(source, target, nextSeq, options)
-    await target.complete({ nextSeq, firstEventSeq: source.firstSeq, runBytes })
+    await target.complete({ nextSeq, firstEventSeq, runBytes })
     return nextSeq
   } finally {
     await target.close()
     fs.rmSync(`${file}-lock`, { force: true })
+  }
+}
+
+/**
+ * Adds where the records of the events from `fromSeq` on begin, of logs that have none before; false if damage does not
+ * let it see all of them.
+ */
+const addEndsBehind = async (
+  source: SegmentSource,
+  fromSeq: Seq,
+  logEnds: Map<number, number>,
+  { salvage, pause }: CopyOptions
+): Promise<boolean> => {
+  for (let seq = fromSeq; ;) {
+    const frames = guarded(salvage, () => framesOf(source, seq, Number.MAX_SAFE_INTEGER))
+    if (frames === undefined) return false
+    if (frames.length === 0) return true
+    for (const frame of frames) {
+      const head = readFrame(frame, {
+        records: (_seq, { logId, baseOffset }) => {
+          if (!logEnds.has(logId)) logEnds.set(logId, baseOffset)
+        }
+      })
+      seq = head.nextSeq
+    }
+    await pause(frames.reduce((sum, frame) => sum + frame.length, 0))
   }
 }
 

@@ -9,7 +9,7 @@ import { checkSegment, emptyChain, type ChainState } from "./checkSegment.ts"
 import { Findings, type Finding } from "./Finding.ts"
 import { PageDamage } from "./LmdbFile.ts"
 import { ReadOnlyChain, type ChainLink } from "./ReadOnlyChain.ts"
-import { listSegments, openSegment, settledInstead, type Listing } from "./segments.ts"
+import { listSegments, openSegment, heldInstead, type Listing } from "./segments.ts"
 
 export interface DoctorOptions {
   readonly directory: string
@@ -52,7 +52,7 @@ export const diagnose = async (options: DoctorOptions): Promise<Diagnosis> => {
   for (let attempt = 1; ; attempt++) {
     const listing = listSegments(options.directory)
     const diagnosis = await diagnoseListed(options, listing)
-    const isSettledMeanwhile = listing.segments.some((segment) => settledInstead(segment) !== undefined)
+    const isSettledMeanwhile = listing.segments.some((segment) => heldInstead(segment) !== undefined)
     if (!isSettledMeanwhile || attempt === attemptsMax) return diagnosis
   }
 }
@@ -88,8 +88,9 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
     for (const finding of own.list) findings.take(finding)
     findings.more += own.more
     if (opened === undefined) continue
-    firstSeq ??= opened.source.firstSeq
-    links.push({ name: segment.name, source: opened.source, nextSeq: chain.nextSeq!, bytes: segment.bytes })
+    const { source } = opened
+    if (source.firstEventSeq < chain.nextSeq!) firstSeq ??= source.firstEventSeq
+    links.push({ name: segment.name, source, firstSeq: source.firstSeq, nextSeq: chain.nextSeq!, bytes: segment.bytes })
   }
   if (links.length === 0 && findings.damages === 0) findings.damage("segment", "there is no segment: no journal")
   const snapshotFromSeq = checkStates(links, chain, options.definitions, findings)
@@ -99,7 +100,7 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
     directory,
     isLive,
     segments: segments.length,
-    firstSeq: firstSeq ?? 1,
+    firstSeq: firstSeq ?? chain.nextSeq ?? 1,
     nextSeq: chain.nextSeq ?? 1,
     frames: chain.frames,
     events: chain.events,

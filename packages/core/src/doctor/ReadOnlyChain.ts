@@ -12,12 +12,14 @@ import {
 import type { Extent } from "../journal/Extent.ts"
 import { PageDamage } from "./LmdbFile.ts"
 import { SegmentFile } from "./SegmentFile.ts"
-import { listSegments, settledInstead, type SegmentName } from "./segments.ts"
+import { listSegments, heldInstead, type ListedSegment } from "./segments.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
 export interface ChainLink {
   readonly name: string
+  /** As it was opened, or what has taken its place since, which may begin earlier and end later. */
   source: SegmentSource
+  readonly firstSeq: Seq
   /** One after the last event that counts. */
   readonly nextSeq: Seq
   readonly bytes: number
@@ -34,7 +36,8 @@ export class ReadOnlyChain implements Journal {
   }
 
   get firstSeq(): Seq {
-    return this.#links[0]!.source.firstSeq
+    const first = this.#links.find(({ source, nextSeq }) => source.firstEventSeq < nextSeq)
+    return first?.source.firstEventSeq ?? this.nextSeq
   }
 
   get nextSeq(): Seq {
@@ -42,23 +45,32 @@ export class ReadOnlyChain implements Journal {
   }
 
   get writtenSegmentSeq(): Seq {
-    return this.#links.at(-1)!.source.firstSeq
+    return this.#links.at(-1)!.firstSeq
   }
 
   #holding(seq: Seq): ChainLink | undefined {
-    return this.#links.findLast(({ source }) => source.firstSeq <= seq)
+    return this.#links.findLast(({ firstSeq }) => firstSeq <= seq)
   }
 
-  /** A server that settles a segment cuts its file, also under those who read it: the settled one has the same events. */
-  #from<A>(link: ChainLink, read: (source: SegmentSource) => A): A {
+  /**
+   * A server that settles, rewrites or merges a segment cuts its file, also under those who read it: what took its place
+   * has the same events. Throws `JournalError` "Gap" if those from `fromSeq` on are no longer kept there.
+   */
+  #from<A>(link: ChainLink, read: (source: SegmentSource) => A, fromSeq: () => Seq = () => link.nextSeq): A {
     try {
       return read(link.source)
     } catch (error) {
       const { source, name, bytes } = link
-      const settled = error instanceof PageDamage ? settledInstead({ name, file: source.path, bytes }) : undefined
-      if (settled === undefined) throw error
-      link.source = SegmentFile.open(settled.file)
+      const holder = error instanceof PageDamage ? heldInstead({ name, file: source.path, bytes }) : undefined
+      if (holder === undefined) throw error
+      const { firstEventSeq } = source
+      link.source = SegmentFile.open(holder.file)
       void source.close()
+      const wantedSeq = Math.max(fromSeq(), firstEventSeq)
+      const goneTo = Math.min(link.source.firstEventSeq, link.nextSeq)
+      if (wantedSeq < goneTo) {
+        throw new JournalError("Gap", `events ${wantedSeq} to ${goneTo - 1} have expired while they were read`)
+      }
       return read(link.source)
     }
   }
@@ -66,12 +78,14 @@ export class ReadOnlyChain implements Journal {
   scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
     for (const link of this.#links) {
       if (link.nextSeq <= fromSeq) continue
-      let next = link.source.firstSeq
-      const look = (frame: Buffer, key: Seq): boolean => {
-        next = key + 1
-        return readFrameHead(frame).nextSeq <= fromSeq || visit(frame)
+      let next = link.firstSeq
+      const look = (frame: Buffer): boolean => {
+        const head = readFrameHead(frame)
+        next = head.nextSeq
+        return head.nextSeq <= fromSeq || visit(frame)
       }
-      if (!this.#from(link, (source) => source.scan(next, link.nextSeq, look))) return
+      const from = (): Seq => Math.max(next, fromSeq)
+      if (!this.#from(link, (source) => source.scan(next, link.nextSeq, look), from)) return
     }
   }
 
@@ -143,8 +157,11 @@ export class ReadOnlyChain implements Journal {
   }
 
   segments(): ReadonlyArray<SegmentInfo> {
-    return this.#links.map(({ name, source: { firstSeq, isSettled }, nextSeq, bytes }) => {
-      return { name, firstSeq, nextSeq, bytes, isSettled }
+    return this.#links.map(({ name, source, firstSeq, nextSeq, bytes }) => {
+      const { isSettled } = source
+      const firstEventSeq = Math.min(Math.max(source.firstEventSeq, firstSeq), nextSeq)
+      const historyBytes = isSettled ? source.historyBytes : 0
+      return { name, firstSeq, nextSeq, bytes, firstEventSeq, historyBytes, isSettled }
     })
   }
 }
@@ -154,34 +171,32 @@ export class ReadOnlyChain implements Journal {
  * Throws `JournalError`: "Io" where there is none, "Gap", "Corrupt", "UnknownFormat".
  */
 export const openReadOnly = (directory: string): ReadOnlyChain => {
-  const links: Array<ChainLink> = []
-  try {
+  for (let attempt = 1; ; attempt++) {
+    const links: Array<ChainLink> = []
     const { segments } = listSegments(directory)
-    for (const [i, segment] of segments.entries()) {
-      const { name, bytes } = segment
-      // A server may start at any time.
-      const source = openNow(segment, i === segments.length - 1)
-      const before = links.at(-1)
-      links.push({ name, source, nextSeq: source.nextSeq, bytes })
-      if (before !== undefined && before.nextSeq !== source.firstSeq) {
-        throw new JournalError("Gap", `${name} begins at seq ${source.firstSeq}, expected ${before.nextSeq}`)
-      }
+    try {
+      openLinks(segments, links)
+      if (links.length === 0) throw new JournalError("Io", `${directory} holds no journal`)
+      return new ReadOnlyChain(links)
+    } catch (error) {
+      for (const { source } of links) void source.close()
+      // A server may have settled or merged some since the directory was listed.
+      const isReplaced = segments.some((segment) => heldInstead(segment) !== undefined)
+      if (!isReplaced || attempt === attemptsMax) throw error
     }
-    if (links.length === 0) throw new JournalError("Io", `${directory} holds no journal`)
-    return new ReadOnlyChain(links)
-  } catch (error) {
-    for (const { source } of links) void source.close()
-    throw error
   }
 }
 
-/** Settled since the directory was listed, perhaps. */
-const openNow = (segment: SegmentName, isWritten: boolean): SegmentFile => {
-  try {
-    return SegmentFile.open(segment.file, isWritten)
-  } catch (error) {
-    const settled = settledInstead(segment)
-    if (settled === undefined) throw error
-    return SegmentFile.open(settled.file)
+const attemptsMax = 5
+
+const openLinks = (segments: ReadonlyArray<ListedSegment>, links: Array<ChainLink>): void => {
+  for (const [i, { name, file, bytes }] of segments.entries()) {
+    // A server may start at any time.
+    const source = SegmentFile.open(file, i === segments.length - 1)
+    const before = links.at(-1)
+    links.push({ name, source, firstSeq: source.firstSeq, nextSeq: source.nextSeq, bytes })
+    if (before !== undefined && before.nextSeq !== source.firstSeq) {
+      throw new JournalError("Gap", `${name} begins at seq ${source.firstSeq}, expected ${before.nextSeq}`)
+    }
   }
 }

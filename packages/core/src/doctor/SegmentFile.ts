@@ -37,6 +37,8 @@ export class SegmentFile implements SegmentSource {
   /** Nobody writes to a settled one any more. */
   readonly isSettled: boolean
   readonly isWritten: boolean
+  /** One after the last event, as a settled segment states it, but for those of the first version that settled. */
+  readonly statedNextSeq: Seq | undefined
   readonly #file: LmdbFile
   #tables: ReadonlyMap<string, Tree>
 
@@ -46,10 +48,11 @@ export class SegmentFile implements SegmentSource {
     this.#file = file
     this.#tables = new Map()
     if (!isWritten) this.#tables = tablesOf(file, tableNames)
-    const { firstSeq, isSettled, firstEventSeq } = this.#read(() => metaOf(file))
+    const { firstSeq, isSettled, firstEventSeq, nextSeq } = this.#read(() => metaOf(file))
     this.firstSeq = firstSeq
     this.isSettled = isSettled
     this.firstEventSeq = firstEventSeq
+    this.statedNextSeq = nextSeq
     if (isSettled) this.#tables = tablesOf(file, settledTableNames)
   }
 
@@ -136,6 +139,7 @@ export class SegmentFile implements SegmentSource {
 
   /** One after the last event. */
   get nextSeq(): Seq {
+    if (this.statedNextSeq !== undefined) return this.statedNextSeq
     const frame = this.lastFrame()
     return frame === undefined ? this.firstSeq : readFrameHead(frame).nextSeq
   }
@@ -170,6 +174,13 @@ export class SegmentFile implements SegmentSource {
       })
       return found
     })
+  }
+
+  /** Of a settled segment: what frames and snapshots take of the file. */
+  get historyBytes(): number {
+    const trees = [this.#table("timeline"), this.#table("snapshots")]
+    const pages = trees.map(({ branchPages, leafPages, overflowPages }) => branchPages + leafPages + overflowPages)
+    return pages.reduce((sum, each) => sum + each, 0) * this.#file.pageBytes
   }
 
   /** Of every page that is here, also of snapshots whose seal is in the next segment. */
@@ -251,6 +262,8 @@ interface Meta {
   readonly firstSeq: Seq
   readonly isSettled: boolean
   readonly firstEventSeq: Seq
+  /** Known of settled segments, but for those of the first version that settled. */
+  readonly nextSeq: Seq | undefined
 }
 
 const metaOf = (file: LmdbFile): Meta => {
@@ -270,6 +283,9 @@ const metaOf = (file: LmdbFile): Meta => {
   }
   if (!Number.isSafeInteger(meta["firstSeq"])) throw new PageDamage(0, "the first seq cannot be read")
   const firstSeq = meta["firstSeq"] as number
-  const firstEventSeq = Number.isSafeInteger(meta["firstEventSeq"]) ? (meta["firstEventSeq"] as number) : firstSeq
-  return { firstSeq, isSettled: meta["isSettled"] === true, firstEventSeq }
+  const firstEventSeq = wholeNumber(meta["firstEventSeq"]) ?? firstSeq
+  return { firstSeq, isSettled: meta["isSettled"] === true, firstEventSeq, nextSeq: wholeNumber(meta["nextSeq"]) }
 }
+
+const wholeNumber = (value: unknown): number | undefined =>
+  Number.isSafeInteger(value) ? (value as number) : undefined

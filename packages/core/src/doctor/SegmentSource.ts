@@ -6,6 +6,8 @@ import type { Commit, Seq, SnapshotPage } from "../journal/Journal.ts"
 export interface SegmentSource {
   readonly path: string
   readonly firstSeq: Seq
+  /** The oldest event whose frame is here; with `nextSeq`: there is none. */
+  readonly firstEventSeq: Seq
   /** Visits the frames with keys from `from` below `end`, until `visit` says false; so does the answer then. */
   readonly scan: (from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean) => boolean
   readonly frame: (seq: Seq) => Buffer | undefined
@@ -13,6 +15,8 @@ export interface SegmentSource {
   /** Of a settled segment: a run. */
   readonly batch: (logId: number, lastOffset: number) => Buffer | undefined
   readonly isSettled: boolean
+  /** Of a settled segment: what frames and snapshots take of the file. */
+  readonly historyBytes: number
   /** Visits a settled segment's runs, in the order of logs and offsets. Throws `JournalError` "Corrupt". */
   readonly visitRuns: (visit: (extent: Extent) => void) => void
   /** The from seqs of the sealed snapshots, newest first. */

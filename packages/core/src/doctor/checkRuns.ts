@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
 import * as path from "node:path"
-import type { Extent } from "../journal/Extent.ts"
+import { follows, type Extent } from "../journal/Extent.ts"
 import { JournalError } from "../journal/Journal.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import type { ChainState } from "./checkSegment.ts"
@@ -16,12 +16,12 @@ export interface Covered {
 
 /**
  * Reads a settled segment's runs: their checksums, their batches one after the other, and that each log's lie side by side
- * up to where its references end. Where they begin, only retention knows.
+ * up to where its references end. Where they begin, only retention knows; where events have expired, so have references.
  */
 export const checkRuns = async (
   source: SegmentSource,
   covered: ReadonlyMap<number, Covered>,
-  chain: Pick<ChainState, "bytes">,
+  chain: Pick<ChainState, "bytes" | "records" | "logEnds">,
   findings: Findings,
   pause: (bytes: number) => Promise<void> | void
 ): Promise<void> => {
@@ -37,30 +37,63 @@ export const checkRuns = async (
   for (const [i, extent] of extents.entries()) {
     const { logId, baseOffset, count } = extent
     const place = { segment, seq: source.firstSeq, logId, baseOffset, lastOffset: baseOffset + count - 1 }
-    const misplaced = wrongPlace(extents, i, covered.get(logId))
+    const isWhole = source.firstEventSeq === source.firstSeq
+    const misplaced = wrongPlace(extents, i, covered.get(logId), isWhole)
     if (misplaced !== undefined) findings.damage("offsets", misplaced, place)
     const wrong = wrongBytes(source, extent)
     if (wrong !== undefined) findings.damage("records", wrong, place)
     chain.bytes += extent.byteLength
+    if (!isWhole) countUnreferred(extent, covered.get(logId), chain)
     await pause(extent.byteLength)
   }
 }
 
 const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
 
-const wrongPlace = (extents: ReadonlyArray<Extent>, i: number, covered: Covered | undefined): string | undefined => {
+/** Records of expired events: nothing else tells of them, nor where the log goes on. */
+const countUnreferred = (
+  extent: Extent,
+  covered: Covered | undefined,
+  chain: Pick<ChainState, "records" | "logEnds">
+): void => {
+  const endOffset = Math.min(endOf(extent), covered?.baseOffset ?? Infinity)
+  chain.records += Math.max(0, endOffset - extent.baseOffset)
+  if (covered === undefined) chain.logEnds.set(extent.logId, endOf(extent))
+}
+
+/** `isWhole`: every event of the segment is there, and so is every reference. */
+const wrongPlace = (
+  extents: ReadonlyArray<Extent>,
+  i: number,
+  covered: Covered | undefined,
+  isWhole: boolean
+): string | undefined => {
   const extent = extents[i]!
   const before = extents[i - 1]
   const next = extents[i + 1]
-  if (covered === undefined) return "a run of a log that no frame refers to"
-  if (before?.logId === extent.logId && endOf(before) !== extent.baseOffset) {
+  if (covered === undefined && isWhole) return "a run of a log that no frame refers to"
+  if (before?.logId === extent.logId && !follows(before, extent)) {
     return `a run at offset ${extent.baseOffset} where ${endOf(before)} was next`
   }
-  if (extent.baseOffset < covered.baseOffset) return `a run that begins before offset ${covered.baseOffset}`
+  if (covered === undefined) return undefined
+  if (isWhole && extent.baseOffset < covered.baseOffset) return `a run that begins before offset ${covered.baseOffset}`
+  // What was at the end of a compacted log may be gone.
+  if (extent.isCompacted && endOf(extent) < covered.endOffset) return undefined
   if (next?.logId !== extent.logId && endOf(extent) !== covered.endOffset) {
     return `the last run ends at offset ${endOf(extent)}, references at ${covered.endOffset}`
   }
   return undefined
+}
+
+/** Where the run's batches end, as far as each follows the one before; offsets between those of a compacted log may be gone. */
+const endOfBatches = (bytes: Uint8Array, { baseOffset, isCompacted }: Extent): number => {
+  let nextOffset = baseOffset
+  RecordBatch.batchesOf(bytes, (at) => {
+    const batchOffset = RecordBatch.baseOffset(bytes, at)
+    const isNext = batchOffset === nextOffset || (isCompacted && batchOffset > nextOffset)
+    if (isNext) nextOffset = RecordBatch.lastOffset(bytes, at) + 1
+  })
+  return nextOffset
 }
 
 const wrongBytes = (source: SegmentSource, extent: Extent): string | undefined => {
@@ -68,11 +101,7 @@ const wrongBytes = (source: SegmentSource, extent: Extent): string | undefined =
     const bytes = source.batch(extent.logId, endOf(extent) - 1)
     if (bytes === undefined) return "records are missing"
     if (bytes.length !== extent.byteLength || crc32c(bytes) !== extent.crc) return "records fail their checksum"
-    let nextOffset = extent.baseOffset
-    RecordBatch.batchesOf(bytes, (at) => {
-      if (RecordBatch.baseOffset(bytes, at) === nextOffset) nextOffset = RecordBatch.lastOffset(bytes, at) + 1
-    })
-    return nextOffset === endOf(extent) ? undefined : "a run whose batches do not follow each other"
+    return endOfBatches(bytes, extent) === endOf(extent) ? undefined : "a run whose batches do not follow each other"
   } catch (error) {
     if (error instanceof PageDamage) return `records cannot be reached: ${error.message}`
     if (error instanceof RecordBatch.InvalidBatch) return error.message

@@ -64,12 +64,17 @@ export const checkSegment = async (
     findings.damage("gap", `begins at seq ${source.firstSeq}, expected ${chain.nextSeq}`, { segment })
     chain.firstBadSeq ??= chain.nextSeq
   }
-  chain.nextSeq = source.firstSeq
+  chain.nextSeq = source.firstEventSeq
   const check = new FrameCheck(source, segment, chain, findings)
   for (let isMore = true; isMore;) {
     const before = chain.bytes
     isMore = check.step(endSeq)
     await pause(chain.bytes - before)
+  }
+  const statedSeq = source instanceof SegmentFile ? source.statedNextSeq : undefined
+  if (statedSeq !== undefined && endSeq > statedSeq && chain.nextSeq !== statedSeq) {
+    findings.damage("gap", `its frames end at seq ${chain.nextSeq}, expected ${statedSeq}`, { segment })
+    chain.firstBadSeq ??= chain.nextSeq
   }
   if (source.isSettled) await checkRuns(source, check.covered, chain, findings, pause)
 }
@@ -81,6 +86,8 @@ class FrameCheck {
   readonly #findings: Findings
   /** By log: what this segment's frames refer to. */
   readonly covered = new Map<number, Covered>()
+  /** No event of the segment has expired. */
+  readonly #isWhole: boolean
   #from: Seq
 
   constructor(source: SegmentSource, segment: string, chain: ChainState, findings: Findings) {
@@ -88,7 +95,8 @@ class FrameCheck {
     this.#segment = segment
     this.#chain = chain
     this.#findings = findings
-    this.#from = source.firstSeq
+    this.#isWhole = source.firstEventSeq === source.firstSeq
+    this.#from = source.firstEventSeq
   }
 
   /** Looks at some frames; false once there are no more, or none that can be reached. */
@@ -151,7 +159,9 @@ class FrameCheck {
     const { logId, baseOffset, count } = ref
     const place = { segment: this.#segment, seq, logId, baseOffset, lastOffset: baseOffset + count - 1 }
     const expected = chain.logEnds.get(logId)
-    if (expected !== undefined && expected !== baseOffset) {
+    // What lies between may be records whose events have expired.
+    const isKnown = this.#isWhole || this.covered.has(logId)
+    if (isKnown && expected !== undefined && expected !== baseOffset) {
       this.#findings.damage("offsets", `offset ${baseOffset} where ${expected} was next`, place)
     }
     chain.logEnds.set(logId, baseOffset + count)

@@ -47,6 +47,10 @@ export interface SegmentInfo {
   /** One after the segment's last event. */
   readonly nextSeq: Seq
   readonly bytes: number
+  /** The oldest event whose frame is kept; `nextSeq` if there is none: its records are all that is kept then. */
+  readonly firstEventSeq: Seq
+  /** Of a settled segment: about how much of it frames and snapshots take; 0 else. */
+  readonly historyBytes: number
   /** Its records lie in runs, per log in order. */
   readonly isSettled: boolean
 }
@@ -99,7 +103,7 @@ export interface Journal {
   /** The newest complete one that knows nothing from `atSeq` on. */
   readonly snapshot: (atSeq: Seq) => Snapshot | undefined
   readonly segments: () => ReadonlyArray<SegmentInfo>
-  /** Gives up the oldest segment; never the one that is written. */
+  /** Gives up the oldest segment; never the one that is written, and none that is being replaced by another file. */
   readonly dropOldest: () => Promise<void>
   /** Waits for what is in flight, then lets go of every handle. */
   readonly close: () => Promise<void>

@@ -13,10 +13,12 @@ import {
   type SnapshotPage
 } from "./Journal.ts"
 import { LmdbSegment } from "./LmdbSegment.ts"
+import { SegmentFile } from "../doctor/SegmentFile.ts"
 import { makeDirectory } from "../makeDirectory.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
-import { openChain, type Opened } from "./openChain.ts"
-import { lockOf, removeEnvironment, segmentFiles, segmentName, syncDirectory, unlinkInSteps } from "./segmentFiles.ts"
+import { openChain, type Opened, type Successor } from "./openChain.ts"
+import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
+import { segmentName } from "./segmentNames.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
@@ -29,16 +31,31 @@ export interface LmdbJournalOptions {
 /** What a worker needs to settle segments. */
 export interface Settling {
   /** Adjacent, the oldest first; each with one after its last event. */
-  readonly sources: ReadonlyArray<{ readonly path: string; readonly nextSeq: Seq }>
+  readonly sources: ReadonlyArray<{ readonly path: string; readonly firstSeq: Seq; readonly nextSeq: Seq }>
   readonly target: string
   readonly mapBytes: number
+}
+
+/** A complete file, to whose runs readers go over. */
+export interface Takeover {
+  /** Visits its runs, in the order of logs and offsets. Throws `JournalError` "Corrupt". */
+  readonly visitRuns: (visit: (extent: Extent) => void) => void
+  /** This log's runs are read from it: before the turn ends, the log's index must refer to them. */
+  readonly switchLog: (logId: number) => void
+  /** Gives up the sources, to which nothing refers any more. Rejects with what the file system says. */
+  readonly release: () => Promise<void>
+}
+
+export interface LmdbSegmentInfo extends SegmentInfo {
+  /** Of a settled segment: what its runs take, also those that nobody can read any more. */
+  readonly runBytes: number
 }
 
 /** The journal as a chain of LMDB environments in one directory, each a segment of the one before. */
 export class LmdbJournal implements Journal {
   readonly #options: LmdbJournalOptions
   readonly #chain: Array<Opened>
-  #nextIndex: number
+  #nextNumber: number
   /** Appended, not yet settled; a roll waits for zero, since two environments reach the disk independently. */
   #inFlight = 0
   /** Writes held back by a roll, in order. */
@@ -48,10 +65,10 @@ export class LmdbJournal implements Journal {
   /** Told when a segment was closed by a roll, and before one is dropped. */
   onChange: (() => void) | undefined
 
-  private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextIndex: number) {
+  private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextNumber: number) {
     this.#options = options
     this.#chain = chain
-    this.#nextIndex = nextIndex
+    this.#nextNumber = nextNumber
   }
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
@@ -62,18 +79,19 @@ export class LmdbJournal implements Journal {
     try {
       // A damaged page may have ended the process before: the next start looks at all of them, and names it.
       openChain({ directory: options.directory, mapBytes: mapBytes(options), everyPage: !wasClosed }, chain)
-      const journal = new LmdbJournal(options, chain, (chain.at(-1)?.index ?? 0) + 1)
+      const journal = new LmdbJournal(options, chain, (chain.at(-1)?.name.lastNumber ?? 0) + 1)
       if (chain.length === 0) journal.#addSegment(1)
       return journal
     } catch (error) {
-      for (const opened of chain) void closeBoth(opened)
+      void closeAll(chain)
       releaseLock(options.directory)
       throw error
     }
   }
 
   get firstSeq(): Seq {
-    return this.#chain[0]!.segment.firstSeq
+    const first = this.#chain.find(({ segment, nextSeq }) => segment.firstEventSeq < nextSeq)
+    return first?.segment.firstEventSeq ?? this.nextSeq
   }
 
   get nextSeq(): Seq {
@@ -95,9 +113,9 @@ export class LmdbJournal implements Journal {
   }
 
   #rollDue(): boolean {
-    const { bytes, refs, runs } = this.#chain.at(-1)!
+    const { bytes, refs, segment } = this.#chain.at(-1)!
     // A settled one is the last if the file after it was lost.
-    return runs !== undefined || bytes >= this.#options.segmentBytes || refs >= this.#options.segmentRefsMax
+    return segment.isSettled || bytes >= this.#options.segmentBytes || refs >= this.#options.segmentRefsMax
   }
 
   #write(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
@@ -157,11 +175,11 @@ export class LmdbJournal implements Journal {
   }
 
   #addSegment(firstSeq: Seq): void {
-    const index = this.#nextIndex++
-    const file = path.join(this.#options.directory, segmentName(index))
+    const name = segmentName(this.#nextNumber++)
+    const file = path.join(this.#options.directory, name.name)
     const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq)
     syncDirectory(this.#options.directory)
-    this.#chain.push({ segment, runs: undefined, index, nextSeq: firstSeq, bytes: 0, refs: 0 })
+    this.#chain.push({ segment, name, nextSeq: firstSeq, bytes: 0, refs: 0, successor: undefined })
     this.onChange?.()
   }
 
@@ -180,7 +198,7 @@ export class LmdbJournal implements Journal {
   scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
     const first = this.#chain.indexOf(this.#holding(fromSeq) ?? this.#chain[0]!)
     for (const { segment, nextSeq } of this.#chain.slice(first)) {
-      const floor = segment.floor(Math.max(fromSeq, segment.firstSeq)) ?? segment.firstSeq
+      const floor = segment.floor(Math.max(fromSeq, segment.firstEventSeq)) ?? segment.firstEventSeq
       // Where no frame holds `fromSeq`, the floor is one that ends before it.
       const isWanted = (frame: Buffer, key: Seq) => key !== floor || readFrameHead(frame).nextSeq > fromSeq
       if (!segment.scan(floor, nextSeq, (frame, key) => !isWanted(frame, key) || visit(frame))) return
@@ -200,11 +218,13 @@ export class LmdbJournal implements Journal {
   }
 
   run(segmentSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
-    return this.#holding(segmentSeq)?.runs?.batch(logId, lastOffset)
+    const opened = this.#holding(segmentSeq)
+    if (opened?.successor?.logs.has(logId) === true) return opened.successor.segment.batch(logId, lastOffset)
+    return opened?.segment.isSettled === true ? opened.segment.batch(logId, lastOffset) : undefined
   }
 
   visitRuns(segmentSeq: Seq, visit: (extent: Extent) => void): void {
-    this.#holding(segmentSeq)?.runs?.visitRuns(visit)
+    this.#holding(segmentSeq)?.segment.visitRuns(visit)
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
@@ -263,70 +283,81 @@ export class LmdbJournal implements Journal {
     return pages
   }
 
-  segments(): ReadonlyArray<SegmentInfo> {
-    return this.#chain.map(({ segment, runs, nextSeq, bytes }) => ({
-      name: path.basename(segment.path),
+  segments(): ReadonlyArray<LmdbSegmentInfo> {
+    return this.#chain.map(({ segment, name, nextSeq, bytes }) => ({
+      name: name.name,
       firstSeq: segment.firstSeq,
       nextSeq,
       bytes,
-      isSettled: runs !== undefined
+      firstEventSeq: segment.firstEventSeq,
+      historyBytes: segment.isSettled ? segment.historyBytes : 0,
+      isSettled: segment.isSettled,
+      runBytes: segment.isSettled ? segment.runBytes : 0
     }))
   }
 
   async dropOldest(): Promise<void> {
-    if (this.#chain.length < 2) return
-    const { segment, runs } = this.#chain.shift()!
+    if (this.#chain.length < 2 || this.#chain[0]!.successor !== undefined) return
+    const { segment } = this.#chain.shift()!
     this.onChange?.()
-    // The settled file last: where it is, the original is not needed.
     await discard(segment)
-    if (runs !== undefined && runs !== segment) await discard(runs)
   }
 
-  /** Where a closed segment lies, and where what settles it is written. Undefined if it is settled, written, or gone. */
-  settling(firstSeq: Seq): Settling | undefined {
-    const opened = this.#closed(firstSeq)
-    if (opened === undefined || opened.runs !== undefined) return undefined
+  /** Where adjacent closed segments lie, and where what replaces them is written. Undefined if one is gone, or replaced already. */
+  settling(firstSeqs: ReadonlyArray<Seq>): Settling | undefined {
+    const sources = this.#closed(firstSeqs)
+    if (sources === undefined) return undefined
     return {
-      sources: [{ path: opened.segment.path, nextSeq: opened.nextSeq }],
-      target: segmentFiles(this.#options.directory, opened.index).temporary,
+      sources: sources.map(({ segment: { path, firstSeq }, nextSeq }) => ({ path, firstSeq, nextSeq })),
+      target: temporaryFile(this.#options.directory, sources[0]!.name.number),
       mapBytes: mapBytes(this.#options)
     }
   }
 
-  #closed(firstSeq: Seq): Opened | undefined {
-    return this.#chain.slice(0, -1).find(({ segment }) => segment.firstSeq === firstSeq)
+  /** The closed segments that begin at these seqs, if they lie side by side. */
+  #closed(firstSeqs: ReadonlyArray<Seq>): ReadonlyArray<Opened> | undefined {
+    const from = this.#chain.findIndex(({ segment }) => segment.firstSeq === firstSeqs[0])
+    const found = this.#chain.slice(0, -1).slice(from, from + firstSeqs.length)
+    const isWanted = ({ segment, successor }: Opened, i: number) =>
+      segment.firstSeq === firstSeqs[i] && successor === undefined
+    return from >= 0 && found.length === firstSeqs.length && found.every(isWanted) ? found : undefined
   }
 
   /**
-   * Takes over the complete settled file that a worker has written: from now on its runs are read, and a start finds it. The original stays until
-   * `releaseOriginal`. False if the segment has been dropped meanwhile. Rejects with `JournalError` or what the file system says.
+   * Takes over the complete file that a worker has written: from now on a start finds it in the place of its sources,
+   * and removes them. Undefined if a source has been dropped meanwhile. Throws `JournalError` or what the file system says.
    */
-  async adoptSettled(firstSeq: Seq, temporary: string): Promise<boolean> {
-    const runs = LmdbSegment.open(temporary, mapBytes(this.#options))
-    const isComplete = runs.isSettled && runs.firstSeq === firstSeq
-    await runs.close()
-    if (!isComplete) throw new JournalError("Corrupt", `${temporary} is not complete`)
-    const opened = this.#closed(firstSeq)
-    if (opened === undefined || opened.runs !== undefined) {
-      removeEnvironment(temporary)
-      return false
+  adoptSettled({ sources: wanted, target }: Settling): Takeover | undefined {
+    throwIfIncomplete(target, wanted)
+    const sources = this.#closed(wanted.map(({ firstSeq }) => firstSeq))
+    if (sources === undefined) {
+      removeEnvironment(target)
+      return undefined
     }
-    const { settled } = segmentFiles(this.#options.directory, opened.index)
-    fs.renameSync(temporary, settled)
-    fs.rmSync(lockOf(temporary), { force: true })
+    const first = sources[0]!.name
+    const name = segmentName(first.number, sources.at(-1)!.name.lastNumber, first.generation + 1)
+    const file = path.join(this.#options.directory, name.name)
+    fs.renameSync(target, file)
+    fs.rmSync(lockOf(target), { force: true })
     syncDirectory(this.#options.directory)
-    opened.runs = LmdbSegment.open(settled, mapBytes(this.#options))
-    return true
+    const segment = LmdbSegment.open(file, mapBytes(this.#options))
+    const successor: Successor = { segment, name, sources, logs: new Set() }
+    for (const source of sources) source.successor = successor
+    return {
+      visitRuns: (visit) => segment.visitRuns(visit),
+      switchLog: (logId) => void successor.logs.add(logId),
+      release: () => this.#release(successor)
+    }
   }
 
-  /** Gives up the original of a settled segment, to which nothing refers any more. */
-  async releaseOriginal(firstSeq: Seq): Promise<void> {
-    const opened = this.#closed(firstSeq)
-    if (opened?.runs === undefined || opened.runs === opened.segment) return
-    const original = opened.segment
-    opened.segment = opened.runs
-    opened.bytes = fs.statSync(opened.runs.path).size
-    await discard(original)
+  async #release({ segment, name, sources }: Successor): Promise<void> {
+    const from = this.#chain.indexOf(sources[0]!)
+    const { nextSeq } = sources.at(-1)!
+    const bytes = fs.statSync(segment.path).size
+    this.#chain.splice(from, sources.length, { segment, name, nextSeq, bytes, refs: 0, successor: undefined })
+    for (const source of sources) await discard(source.segment)
+    // Else a power cut could bring some of them back when what replaced them is gone.
+    syncDirectory(this.#options.directory)
   }
 
   async close(): Promise<void> {
@@ -336,7 +367,7 @@ export class LmdbJournal implements Journal {
       this.#idle.push(resolve)
       await promise
     }
-    if (this.#poison === undefined) for (const opened of this.#chain) await closeBoth(opened)
+    if (this.#poison === undefined) await closeAll(this.#chain)
     releaseLock(this.#options.directory)
   }
 }
@@ -344,9 +375,18 @@ export class LmdbJournal implements Journal {
 /** The map is preset, so that it never grows: room for the segment, its last commits, and LMDB's copies of pages. */
 const mapBytes = (options: LmdbJournalOptions): number => options.segmentBytes * 4 + 1024 * 1024 * 1024
 
-const closeBoth = async ({ segment, runs }: Opened): Promise<void> => {
-  await segment.close()
-  if (runs !== undefined && runs !== segment) await runs.close()
+const closeAll = async (chain: ReadonlyArray<Opened>): Promise<void> => {
+  const successors = new Set(chain.flatMap(({ successor }) => successor ?? []))
+  for (const { segment } of [...chain, ...successors]) await segment.close()
+}
+
+/** Throws `JournalError` "Corrupt" unless the file is whole, and covers exactly these segments. */
+const throwIfIncomplete = (file: string, sources: Settling["sources"]): void => {
+  const written = SegmentFile.open(file)
+  const { isSettled, firstSeq, nextSeq } = written
+  written.close()
+  if (isSettled && firstSeq === sources[0]!.firstSeq && nextSeq === sources.at(-1)!.nextSeq) return
+  throw new JournalError("Corrupt", `${file} is not complete`)
 }
 
 /** Closes a segment and takes its file away, in steps. */

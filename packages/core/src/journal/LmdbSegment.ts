@@ -120,6 +120,11 @@ type Table = Database<Buffer, never>
 export class LmdbSegment {
   readonly path: string
   readonly firstSeq: Seq
+  /** Where its timeline begins; with `nextSeq`, one after the last event, if it says so: there is none. */
+  readonly firstEventSeq: Seq
+  readonly nextSeq: Seq | undefined
+  #runBytes: number | undefined
+  #historyBytes: number | undefined
   readonly #root: RootDatabase<Buffer, string>
   readonly #timeline: Table
   readonly #chunks: Table
@@ -132,6 +137,9 @@ export class LmdbSegment {
     this.path = path
     this.#root = root
     this.firstSeq = meta.firstSeq
+    this.firstEventSeq = meta.firstEventSeq ?? meta.firstSeq
+    this.nextSeq = meta.nextSeq
+    this.#runBytes = meta.runBytes
     const table = (name: string, wideFirst: boolean): Table =>
       root.openDB(name, { encoding: "binary", keyEncoder: keyEncoder(wideFirst) } as never) as never
     this.#timeline = table("timeline", false)
@@ -278,9 +286,36 @@ export class LmdbSegment {
     for (const { value } of this.#extents?.getRange({}) ?? []) readExtents(value, this.path, visit)
   }
 
+  /** Of a settled segment: its runs, as they are stored. Throws `JournalError` "Corrupt". */
+  get runBytes(): number {
+    if (this.#runBytes === undefined) {
+      let bytes = 0
+      this.visitRuns(({ byteLength }) => (bytes += byteLength))
+      this.#runBytes = bytes
+    }
+    return this.#runBytes
+  }
+
+  /** Of a settled segment: what frames and snapshots take of the file. */
+  get historyBytes(): number {
+    return (this.#historyBytes ??= pageBytes(this.#timeline) + pageBytes(this.#snapshots))
+  }
+
   close(): Promise<void> {
     return this.#root.close()
   }
+}
+
+interface Stats {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
+const pageBytes = (table: Table): number => {
+  const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = table.getStats() as Stats
+  return pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages)
 }
 
 /** Windows renames no file that is open. */

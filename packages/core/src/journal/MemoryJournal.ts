@@ -142,6 +142,8 @@ export class MemoryJournal implements Journal {
       firstSeq: segment.firstSeq,
       nextSeq: nextSeqOf(segment),
       bytes: segment.bytes,
+      firstEventSeq: segment.firstSeq,
+      historyBytes: 0,
       isSettled: false
     }))
   }

@@ -4,18 +4,27 @@ import { readFrameHead } from "./Frame.ts"
 import { JournalError, type Seq } from "./Journal.ts"
 import { throwIfDamaged } from "./lmdbHeader.ts"
 import { LmdbSegment, settledTableNames, tableNames } from "./LmdbSegment.ts"
-import { removeEnvironment, removeTemporaries, segmentFiles, segmentIndexes, segmentName } from "./segmentFiles.ts"
+import { namesIn, removeEnvironment, removeTemporaries, syncDirectory } from "./segmentFiles.ts"
+import { chainOf, type SegmentName } from "./segmentNames.ts"
 
 /** One segment of the chain. */
 export interface Opened {
-  /** The original, or once it was given up the settled file. */
-  segment: LmdbSegment
-  /** The settled file, if there is one. */
-  runs: LmdbSegment | undefined
-  readonly index: number
+  readonly segment: LmdbSegment
+  readonly name: SegmentName
   nextSeq: Seq
   bytes: number
   refs: number
+  /** What takes its place, while readers go over to it. */
+  successor: Successor | undefined
+}
+
+/** A complete file that holds what adjacent segments hold. */
+export interface Successor {
+  readonly segment: LmdbSegment
+  readonly name: SegmentName
+  readonly sources: ReadonlyArray<Opened>
+  /** The logs that are read from it already. */
+  readonly logs: Set<number>
 }
 
 export interface OpenOptions {
@@ -30,35 +39,47 @@ export interface OpenOptions {
  * Throws `JournalError`; what was opened before is in `chain`.
  */
 export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
-  removeTemporaries(options.directory)
-  for (const index of segmentIndexes(options.directory)) {
-    const opened = openSegment(options, index)
+  const { directory } = options
+  removeTemporaries(directory)
+  const { live, superseded } = chainOf(namesIn(directory))
+  for (const name of live) {
+    const opened = openSegment(options, name)
     const before = chain.at(-1)
     chain.push(opened)
     if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
-      throw new JournalError(
-        "Gap",
-        `${segmentName(index)} begins at seq ${opened.segment.firstSeq}, expected ${before.nextSeq}`
-      )
+      throw new JournalError("Gap", `${name.name} begins at seq ${opened.segment.firstSeq}, expected ${before.nextSeq}`)
     }
+  }
+  for (const { name } of superseded) removeEnvironment(path.join(directory, name))
+  // Else a power cut could bring some of them back when what replaced them is gone.
+  if (superseded.length > 0) syncDirectory(directory)
+}
+
+const openSegment = (options: OpenOptions, name: SegmentName): Opened => {
+  const file = path.join(options.directory, name.name)
+  throwIfDamaged(file, options.everyPage, name.generation > 0 ? settledTableNames : tableNames)
+  const segment = LmdbSegment.open(file, options.mapBytes)
+  try {
+    const nextSeq = frameRange(segment, name)
+    // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
+    const isEmpty = nextSeq === segment.firstSeq
+    return { segment, name, nextSeq, bytes: isEmpty ? 0 : fs.statSync(file).size, refs: 0, successor: undefined }
+  } catch (error) {
+    void segment.close()
+    throw error
   }
 }
 
-const openSegment = (options: OpenOptions, index: number): Opened => {
-  const { original, settled } = segmentFiles(options.directory, index)
-  const isSettled = fs.existsSync(settled)
-  const file = isSettled ? settled : original
-  throwIfDamaged(file, options.everyPage, isSettled ? settledTableNames : tableNames)
-  const segment = LmdbSegment.open(file, options.mapBytes)
+/** One after the last event. Throws `JournalError` "Corrupt" where the first or the last frame is missing. */
+const frameRange = (segment: LmdbSegment, { name }: SegmentName): Seq => {
+  const { firstEventSeq } = segment
   const last = segment.floor(Number.MAX_SAFE_INTEGER)
-  if (last !== undefined && segment.frame(segment.firstSeq) === undefined) {
-    void segment.close()
-    const name = path.basename(file)
-    throw new JournalError("Corrupt", `${name} has no frame at seq ${segment.firstSeq}, where it says that it begins`)
+  const nextSeq = last === undefined ? firstEventSeq : readFrameHead(segment.frame(last)!).nextSeq
+  if (last !== undefined && segment.frame(firstEventSeq) === undefined) {
+    throw new JournalError("Corrupt", `${name} has no frame at seq ${firstEventSeq}, where it says that it begins`)
   }
-  if (isSettled) removeEnvironment(original)
-  const nextSeq = last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
-  // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
-  const bytes = last === undefined ? 0 : fs.statSync(file).size
-  return { segment, runs: isSettled ? segment : undefined, index, nextSeq, bytes, refs: 0 }
+  if (segment.nextSeq !== undefined && segment.nextSeq !== nextSeq) {
+    throw new JournalError("Corrupt", `${name} has no frame that ends at seq ${segment.nextSeq}`)
+  }
+  return nextSeq
 }

@@ -2,33 +2,21 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { systemClock } from "../Clock.ts"
 import { JournalError } from "./Journal.ts"
+import { segmentName } from "./segmentNames.ts"
 
-const plainName = (index: number): string => `seg-${String(index).padStart(8, "0")}`
-const pattern = /^seg-(\d{8})(\.runs)?\.mdb$/
 const temporaryPattern = /^seg-\d{8}\.runs\.tmp(-lock)?$/
 
-/** As it is written: `seg-00000001.mdb`. */
-export const segmentName = (index: number): string => `${plainName(index)}.mdb`
+/** What a worker writes that settles or rewrites the segment of this number, or merges from it on. */
+export const temporaryFile = (directory: string, number: number): string =>
+  path.join(directory, segmentName(number, number, 1).name.replace(/mdb$/, "tmp"))
 
-/** `seg-00000001.runs.mdb` takes the place of `seg-00000001.mdb`; `.runs.tmp` is what it is while a worker writes it. */
-export const segmentFiles = (directory: string, index: number) => ({
-  original: path.join(directory, segmentName(index)),
-  settled: path.join(directory, `${plainName(index)}.runs.mdb`),
-  temporary: path.join(directory, `${plainName(index)}.runs.tmp`)
-})
-
-const namesIn = (directory: string): Array<string> => {
+/** Throws `JournalError` "Io". */
+export const namesIn = (directory: string): Array<string> => {
   try {
     return fs.readdirSync(directory)
   } catch (error) {
     throw new JournalError("Io", `cannot read ${directory}: ${(error as Error).message}`)
   }
-}
-
-/** The numbers of the segments, ascending. Throws `JournalError` "Io". */
-export const segmentIndexes = (directory: string): Array<number> => {
-  const found = namesIn(directory).flatMap((name) => pattern.exec(name)?.[1] ?? [])
-  return [...new Set(found.map(Number))].sort((a, b) => a - b)
 }
 
 /** What crashes left of settlings: they are done again. */

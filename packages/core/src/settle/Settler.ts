@@ -1,26 +1,41 @@
 import type { Clock } from "../Clock.ts"
 import type { Extent } from "../journal/Extent.ts"
-import type { SegmentInfo, Seq } from "../journal/Journal.ts"
-import type { LmdbJournal, Settling } from "../journal/LmdbJournal.ts"
+import type { Seq } from "../journal/Journal.ts"
+import type { LmdbJournal, LmdbSegmentInfo, Settling, Takeover } from "../journal/LmdbJournal.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { SettleOutcome, SettleWork } from "./childProcess.ts"
+import { choose, type Candidate, type ChoiceLimits, type Work } from "./choose.ts"
 import type { Settled, SettleJob } from "./settleSegment.ts"
 
 /** Where the journal's side of a settling can be interrupted; for tests that crash it there. */
 export type SettlerStep = "written" | "adopted" | "switched" | "released"
 
+/** When settled segments are written anew. */
+export interface Rewriting extends ChoiceLimits {
+  /** How often to look for one that is worth it, while nothing happens. */
+  readonly lookEveryMs: number
+  /** Events before this are needed by no replay, and not kept for their own sake. */
+  readonly keptFromSeq: () => Seq
+}
+
+/** Of the settled segments, as they were when they were last looked at. */
+export interface SettledBytes {
+  readonly liveBytes: number
+  /** What rewriting all of them would free. */
+  readonly deadBytes: number
+}
+
 export interface SettlerOptions {
-  readonly journal: Pick<
-    LmdbJournal,
-    "segments" | "settling" | "adoptSettled" | "releaseOriginal" | "visitRuns" | "onChange"
-  >
+  readonly journal: Pick<LmdbJournal, "segments" | "settling" | "adoptSettled" | "onChange">
   readonly logs: LogStore
   readonly clock: Clock
   readonly work: (job: SettleJob) => SettleWork
+  /** Without it segments are settled once, and stay as they are then. */
+  readonly rewriting?: Rewriting
   /** True: as many closed segments wait as may; appends shall wait too. */
   readonly onHold: (isHeld: boolean) => void
-  readonly onSettled: (segment: string, settled: Settled, durationMs: number) => void
+  readonly onSettled: (segment: string, settled: Settled, durationMs: number, kind: Work["kind"]) => void
   /** Tried again later, unless it was refused or failed too often: then it stays as it is until the next start. */
   readonly onFailed: (segment: string, detail: string, isGivenUp: boolean) => void
   readonly at?: (step: SettlerStep) => void
@@ -30,17 +45,19 @@ export interface SettlerOptions {
 const unsettledMax = 2
 const triesMax = 3
 const retryMs = 1000
-/** References that one turn may replace. */
-const replacedPerTurn = 50_000
+/** References that one turn may look at or replace. */
+const referencesPerTurn = 50_000
 
 /**
- * Has the closed segments settled, the oldest first, one at a time.
+ * Has closed segments settled, the oldest first, and those that are settled rewritten or merged while none waits; one at
+ * a time (see `choose`).
  *
- *     closed -> a worker writes .runs.tmp -> adopted as .runs.mdb -> readers switch, some logs per turn -> original given up
+ *     closed -> a worker writes .runs.tmp -> adopted -> readers switch, some logs per turn -> the sources are given up
  *
- * 1. The original stays until no index refers to it; a start takes the settled file where there is one.
+ * 1. The sources stay until no index refers to them; a start takes what replaces them where it is there.
  * 2. Only the journal's process renames, so that a worker that outlived its parent cannot do harm.
- * 3. A segment that cannot be settled is passed over: it never holds appends back.
+ * 3. A segment that cannot be settled is passed over: it never holds appends back. Nor does a rewrite: it hurries
+ *    as soon as a segment waits to be settled, and is given up for now when appends would wait.
  */
 export class Settler {
   readonly #options: SettlerOptions
@@ -50,10 +67,14 @@ export class Settler {
   #allowed = unsettledMax
   #isRunning = false
   #isHolding = false
-  #work: SettleWork | undefined
-  #workSeq: Seq = 0
+  #worker: SettleWork | undefined
+  /** What the worker does. */
+  #work: Work | undefined
+  #isAbandoned = false
   #loop: Promise<void> = Promise.resolve()
   #wake: () => void = () => undefined
+  /** Undefined until they were looked at. */
+  settledBytes: SettledBytes | undefined
 
   constructor(options: SettlerOptions) {
     this.#options = options
@@ -61,7 +82,7 @@ export class Settler {
 
   /** Closed segments that are not settled. */
   get unsettled(): number {
-    return this.#unsettled().length
+    return this.#closed().filter(({ isSettled }) => !isSettled).length
   }
 
   get isHolding(): boolean {
@@ -79,43 +100,89 @@ export class Settler {
   async stop(): Promise<void> {
     this.#isRunning = false
     this.#options.journal.onChange = undefined
-    this.#work?.cancel()
+    this.#worker?.cancel()
     this.#wake()
     await this.#loop
     this.#hold(false)
   }
 
-  #unsettled(): ReadonlyArray<SegmentInfo> {
-    return this.#options.journal
-      .segments()
-      .slice(0, -1)
-      .filter(({ isSettled }) => !isSettled)
+  #closed(): ReadonlyArray<LmdbSegmentInfo> {
+    return this.#options.journal.segments().slice(0, -1)
   }
 
-  #waiting(): ReadonlyArray<SegmentInfo> {
-    return this.#unsettled().filter(({ firstSeq }) => !this.#givenUp.has(firstSeq))
+  #waiting(): ReadonlyArray<LmdbSegmentInfo> {
+    return this.#closed().filter(({ isSettled, firstSeq }) => !isSettled && !this.#givenUp.has(firstSeq))
   }
 
   #changed(): void {
-    const waiting = this.#waiting()
-    if (this.#work !== undefined && !waiting.some(({ firstSeq }) => firstSeq === this.#workSeq)) this.#work.cancel()
-    this.#hold(waiting.length >= this.#allowed)
+    const waiting = this.#waiting().length
+    if (this.#work !== undefined && this.#options.journal.settling(this.#work.firstSeqs) === undefined) this.#abandon()
+    this.#hold(waiting >= this.#allowed)
+    if (this.#work !== undefined && this.#work.kind !== "settle") {
+      if (this.#isHolding) this.#abandon()
+      else if (waiting > 0) this.#worker?.hurry(true)
+    }
     this.#wake()
+  }
+
+  #abandon(): void {
+    this.#isAbandoned = true
+    this.#worker?.cancel()
   }
 
   #hold(isHeld: boolean): void {
     if (isHeld === this.#isHolding) return
     this.#isHolding = isHeld
-    this.#work?.hurry(isHeld)
+    this.#worker?.hurry(isHeld)
     this.#options.onHold(isHeld)
   }
 
   async #run(): Promise<void> {
     while (this.#isRunning) {
-      const next = this.#waiting()[0]
-      if (next === undefined) await this.#sleep(undefined)
-      else await this.#settle(next)
+      const work = await this.#next()
+      if (!this.#isRunning) return
+      const isOvertaken = work?.kind !== "settle" && this.#waiting().length > 0
+      if (isOvertaken) continue
+      if (work === undefined) await this.#sleep(this.#options.rewriting?.lookEveryMs)
+      else await this.#settle(work)
     }
+  }
+
+  async #next(): Promise<Work | undefined> {
+    const { rewriting } = this.#options
+    const [waiting] = this.#waiting()
+    if (waiting !== undefined) return { kind: "settle", firstSeqs: [waiting.firstSeq] }
+    if (rewriting === undefined) return undefined
+    const runs = await this.#reachableRuns()
+    const keptFromSeq = rewriting.keptFromSeq()
+    const candidates = this.#closed().map((segment): Candidate => {
+      const { firstSeq, nextSeq, bytes, historyBytes, runBytes, isSettled } = segment
+      const deadHistoryBytes = nextSeq <= keptFromSeq ? historyBytes : 0
+      const deadBytes = isSettled ? runBytes - (runs.get(firstSeq) ?? 0) + deadHistoryBytes : 0
+      return { firstSeq, bytes, liveBytes: bytes - deadBytes, isSettled, isGivenUp: this.#givenUp.has(firstSeq) }
+    })
+    const settled = candidates.filter(({ isSettled }) => isSettled)
+    const liveBytes = settled.reduce((sum, each) => sum + each.liveBytes, 0)
+    const deadBytes = settled.reduce((sum, each) => sum + each.bytes - each.liveBytes, 0)
+    this.settledBytes = { liveBytes, deadBytes }
+    return choose(candidates, rewriting)
+  }
+
+  /** By the first seq of their segments: stored bytes of the runs that readers can reach. Some references per turn. */
+  async #reachableRuns(): Promise<ReadonlyMap<Seq, number>> {
+    const sums = new Map<Seq, number>()
+    let looks = 0
+    for (const { index } of this.#options.logs.logs()) {
+      let offset: number | undefined = 0
+      while (offset !== undefined) {
+        offset = index.sumRuns(offset, referencesPerTurn, sums)
+        looks += Math.min(index.count, referencesPerTurn)
+        if (looks < referencesPerTurn) continue
+        looks = 0
+        await this.#nextTurn()
+      }
+    }
+    return sums
   }
 
   /** Until `ms` have passed or something changes. */
@@ -127,67 +194,69 @@ export class Settler {
     cancel?.()
   }
 
-  async #settle(segment: SegmentInfo): Promise<void> {
+  async #settle(work: Work): Promise<void> {
     const { journal, clock, onSettled } = this.#options
     const startedMs = clock.nowMs()
-    const files = journal.settling(segment.firstSeq)
-    if (files === undefined) return
-    const outcome = await this.#written(segment, files)
-    if (!this.#isRunning) return
-    if (outcome._tag === "Settled") {
-      try {
-        if (!(await this.#takeOver(segment, files.target))) return
-        onSettled(segment.name, outcome, clock.nowMs() - startedMs)
-        this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
-        this.#changed()
-      } catch (error) {
-        const detail = error instanceof Error ? error.message : String(error)
-        // Once it is adopted both files are there, and a start takes the settled one.
-        if (journal.settling(segment.firstSeq) === undefined) this.#options.onFailed(segment.name, detail, true)
-        else await this.#failed(segment, detail, false)
-      }
-    } else await this.#failed(segment, outcome.detail, outcome._tag === "Refused")
+    const settling = journal.settling(work.firstSeqs)
+    if (settling === undefined) return
+    const name = this.#closed().find(({ firstSeq }) => firstSeq === work.firstSeqs[0])!.name
+    const outcome = await this.#written(work, settling)
+    if (!this.#isRunning || this.#isAbandoned) return
+    if (outcome._tag !== "Settled") return this.#failed(work, name, outcome.detail, outcome._tag === "Refused")
+    let takeover: Takeover | undefined
+    try {
+      takeover = journal.adoptSettled(settling)
+      if (takeover === undefined) return
+      this.#options.at?.("adopted")
+      await this.#switchReaders(settling, takeover)
+      onSettled(name, outcome, clock.nowMs() - startedMs, work.kind)
+      this.#tries.delete(work.firstSeqs[0]!)
+      this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
+      this.#changed()
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      // Once it is adopted all files are there, and a start takes the new one.
+      if (takeover !== undefined) this.#options.onFailed(name, detail, true)
+      else await this.#failed(work, name, detail, false)
+    }
   }
 
-  async #written({ firstSeq, nextSeq }: SegmentInfo, files: Settling): Promise<SettleOutcome> {
-    const { logs, work } = this.#options
-    this.#work = work({ ...files, startOffsets: logs.startOffsets(firstSeq, nextSeq), keptFromSeq: 0 })
-    this.#workSeq = firstSeq
-    if (this.#isHolding) this.#work.hurry(true)
-    const outcome = await this.#work.done
+  async #written(work: Work, settling: Settling): Promise<SettleOutcome> {
+    const { logs, rewriting } = this.#options
+    const startOffsets = logs.startOffsets(...rangeOf(settling))
+    const keptFromSeq = work.kind === "settle" ? 0 : (rewriting?.keptFromSeq() ?? 0)
+    this.#isAbandoned = false
+    this.#worker = this.#options.work({ ...settling, startOffsets, keptFromSeq })
+    this.#work = work
+    if (this.#isHolding) this.#worker.hurry(true)
+    const outcome = await this.#worker.done
+    this.#worker = undefined
     this.#work = undefined
-    if (outcome._tag !== "Settled") removeEnvironment(files.target)
+    if (outcome._tag !== "Settled" || this.#isAbandoned) removeEnvironment(settling.target)
     this.#options.at?.("written")
     return outcome
   }
 
-  /** False if the segment was dropped meanwhile. */
-  async #takeOver({ firstSeq, nextSeq }: SegmentInfo, target: string): Promise<boolean> {
-    const { journal, at } = this.#options
-    if (!(await journal.adoptSettled(firstSeq, target))) return false
-    at?.("adopted")
-    await this.#switchReaders(firstSeq, nextSeq)
-    at?.("switched")
-    await journal.releaseOriginal(firstSeq)
-    at?.("released")
-    return true
-  }
-
-  async #switchReaders(firstSeq: Seq, nextSeq: Seq): Promise<void> {
-    const { journal, logs } = this.#options
+  async #switchReaders(settling: Settling, takeover: Takeover): Promise<void> {
+    const { logs, at } = this.#options
+    const [fromSeq, endSeq] = rangeOf(settling)
     const byLog = new Map<number, Array<Extent>>()
-    journal.visitRuns(firstSeq, (extent) => {
+    takeover.visitRuns((extent) => {
       const known = byLog.get(extent.logId)
       if (known === undefined) byLog.set(extent.logId, [extent])
       else known.push(extent)
     })
     let replaced = 0
-    for (const [logId] of logs.startOffsets(firstSeq, nextSeq)) {
-      replaced += logs.settle(logId, firstSeq, nextSeq, byLog.get(logId) ?? [])
-      if (replaced < replacedPerTurn) continue
+    for (const [logId] of logs.startOffsets(fromSeq, endSeq)) {
+      takeover.switchLog(logId)
+      replaced += logs.settle(logId, fromSeq, endSeq, byLog.get(logId) ?? [])
+      if (replaced < referencesPerTurn) continue
       replaced = 0
       await this.#nextTurn()
     }
+    at?.("switched")
+    await takeover.release()
+    at?.("released")
   }
 
   #nextTurn(): Promise<void> {
@@ -196,15 +265,23 @@ export class Settler {
     return promise
   }
 
-  async #failed({ firstSeq, name }: SegmentInfo, detail: string, isRefused: boolean): Promise<void> {
-    const isGone = !this.#unsettled().some((segment) => segment.firstSeq === firstSeq)
-    if (isGone) return
-    const tries = (this.#tries.get(firstSeq) ?? 0) + 1
-    this.#tries.set(firstSeq, tries)
+  async #failed({ kind, firstSeqs }: Work, name: string, detail: string, isRefused: boolean): Promise<void> {
+    if (this.#options.journal.settling(firstSeqs) === undefined) return
+    const tries = (this.#tries.get(firstSeqs[0]!) ?? 0) + 1
+    this.#tries.set(firstSeqs[0]!, tries)
+    // Of several sources nobody knows which one is to blame.
     const isGivenUp = isRefused || tries >= triesMax
-    if (isGivenUp) this.#givenUp.add(firstSeq)
+    if (isGivenUp) for (const firstSeq of firstSeqs) this.#givenUp.add(firstSeq)
     this.#options.onFailed(name, detail, isGivenUp)
     this.#changed()
-    if (!isGivenUp) await this.#sleep(retryMs * tries)
+    if (!isGivenUp) await this.#sleep(kind === "settle" ? retryMs * tries : rewriteRetryMs * tries)
   }
 }
+
+/** A disk that is full may have room again. */
+const rewriteRetryMs = 60_000
+
+const rangeOf = ({ sources }: Settling): readonly [fromSeq: Seq, endSeq: Seq] => [
+  sources[0]!.firstSeq,
+  sources.at(-1)!.nextSeq
+]

@@ -1,9 +1,9 @@
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import { partitionId } from "../actor/LogEvents.ts"
-import { readFrameHead } from "../journal/Frame.ts"
 import type { AppendFailure, Seq } from "../journal/Journal.ts"
 import { LogStore } from "../storage/LogStore.ts"
+import { keptFromSeq, type ExpiredSegments } from "./expiry.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
@@ -456,31 +456,27 @@ export class Shard {
     return promise
   }
 
+  /** Where the events begin that are kept: those that a replay needs, and those before that `isHistory` tells of. */
+  keptFromSeq(isHistory: (expired: ExpiredSegments) => boolean): Seq {
+    const needs = { recordsSeq: this.logs.oldestNeededSeq(), replaySeq: this.#snapshots.sealedFromSeq }
+    return keptFromSeq(this.#options.journal, needs, isHistory)
+  }
+
   /**
    * Gives up the oldest segments for as long as no reader can reach their records, the newest complete snapshot begins
    * behind them, and they are not kept for their events' sake; tells how many. Rejects with what the file system says.
    */
   async dropExpiredSegments(isHistory: (expired: ExpiredSegments) => boolean = () => false): Promise<number> {
-    const { journal, clock } = this.#options
+    const { journal } = this.#options
     for (let dropped = 0; ; dropped++) {
-      const segments = journal.segments()
-      const neededSeq = Math.min(this.logs.oldestNeededSeq(), this.#snapshots.sealedFromSeq)
-      const expired = segments.slice(0, -1).filter(({ nextSeq }) => nextSeq <= neededSeq)
-      if (this.#poisoned || expired.length === 0) return dropped
-      const behind = journal.frame(segments[1]!.firstSeq)
-      const endedAtMs = behind === undefined ? clock.nowMs() : readFrameHead(behind).timeMs
-      const bytes = expired.reduce((sum, segment) => sum + segment.bytes, 0)
-      if (isHistory({ bytes, endedAtMs })) return dropped
+      const [oldest, second] = journal.segments()
+      if (this.#poisoned || second === undefined || oldest!.nextSeq > this.logs.oldestNeededSeq()) return dropped
+      if (oldest!.nextSeq > this.keptFromSeq(isHistory)) return dropped
       await journal.dropOldest()
+      // It is being replaced by another file: the next look finds that one.
+      if (journal.segments()[0]!.firstSeq === oldest!.firstSeq) return dropped
     }
   }
-}
-
-/** Segments that only a look into the past would read. */
-export interface ExpiredSegments {
-  readonly bytes: number
-  /** No event of the oldest one is younger; Unix milliseconds. */
-  readonly endedAtMs: number
 }
 
 type Reply = NonNullable<Ask["reply"]>

@@ -1,5 +1,5 @@
-import type { SegmentInfo, Seq } from "@logbrook/core/journal/Journal"
-import type { Settling } from "@logbrook/core/journal/LmdbJournal"
+import type { Seq } from "@logbrook/core/journal/Journal"
+import type { LmdbSegmentInfo, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
 import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
 import type { SettleJob } from "@logbrook/core/settle/settleSegment"
 import { Settler } from "@logbrook/core/settle/Settler"
@@ -16,12 +16,15 @@ class FakeJournal {
   chain: Array<{ readonly firstSeq: Seq; isSettled: boolean }> = [{ firstSeq: 1, isSettled: false }]
   adoptFails = false
 
-  segments(): Array<SegmentInfo> {
+  segments(): Array<LmdbSegmentInfo> {
     return this.chain.map(({ firstSeq, isSettled }) => ({
       name: `seg-${firstSeq}`,
       firstSeq,
       nextSeq: firstSeq + 1,
       bytes: 100,
+      firstEventSeq: firstSeq,
+      historyBytes: 0,
+      runBytes: 0,
       isSettled
     }))
   }
@@ -36,24 +39,23 @@ class FakeJournal {
     this.onChange?.()
   }
 
-  settling(firstSeq: Seq): Settling | undefined {
-    const found = this.chain.find((segment) => segment.firstSeq === firstSeq)
-    if (found === undefined || found.isSettled) return undefined
-    return { sources: [{ path: `seg-${firstSeq}`, nextSeq: firstSeq + 1 }], target: "/nowhere/tmp", mapBytes: 1 }
+  settling(firstSeqs: ReadonlyArray<Seq>): Settling | undefined {
+    const known = this.chain.slice(0, -1).map(({ firstSeq }) => firstSeq)
+    if (!firstSeqs.every((firstSeq) => known.includes(firstSeq))) return undefined
+    const sources = firstSeqs.map((firstSeq) => ({ path: `seg-${firstSeq}`, firstSeq, nextSeq: firstSeq + 1 }))
+    return { sources, target: "/nowhere/tmp", mapBytes: 1 }
   }
 
-  adoptSettled(firstSeq: Seq): Promise<boolean> {
-    if (this.adoptFails) return Promise.reject(new Error("no space"))
-    const found = this.chain.find((segment) => segment.firstSeq === firstSeq)
-    if (found !== undefined) found.isSettled = true
-    return Promise.resolve(found !== undefined)
+  adoptSettled({ sources }: Settling): Takeover | undefined {
+    if (this.adoptFails) throw new Error("no space")
+    const found = this.chain.find(({ firstSeq }) => firstSeq === sources[0]!.firstSeq)
+    if (found === undefined) return undefined
+    const release = (): Promise<void> => {
+      found.isSettled = true
+      return Promise.resolve()
+    }
+    return { visitRuns: () => undefined, switchLog: () => undefined, release }
   }
-
-  releaseOriginal(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  visitRuns(): void {}
 }
 
 class Bench {

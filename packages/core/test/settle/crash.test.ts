@@ -84,7 +84,7 @@ describe("a crash while a segment is settled", () => {
     const firstSeq = journal.firstSeq
     const { nextSeq } = journal.segments()[0]!
     const job = () => ({
-      ...journal.settling(firstSeq)!,
+      ...journal.settling([firstSeq])!,
       startOffsets: history.harness.shard.logs.startOffsets(firstSeq, nextSeq),
       keptFromSeq: 0
     })

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { noHeaders } from "@logbrook/core/Record"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
 import { Run } from "@logbrook/core/shard/Intake"
-import type { ExpiredSegments } from "@logbrook/core/shard/Shard"
+import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
 

@@ -10,7 +10,7 @@ export const recoveredNames = (directory: string, endSeq: Seq): StreamNames | un
   try {
     for (const { name, file, bytes } of listSegments(directory).segments) {
       const source = SegmentFile.open(file)
-      links.push({ name, source, nextSeq: endSeq, bytes })
+      links.push({ name, source, firstSeq: source.firstSeq, nextSeq: endSeq, bytes })
       if (source.firstSeq < endSeq) continue
       links.pop()
       source.close()
