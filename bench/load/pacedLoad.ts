@@ -27,6 +27,7 @@ export interface PacedOptions {
 
 const mib = 1024 * 1024
 const settleMs = 10_000
+const timeBytes = 8
 
 /** Publishers of QoS 1 that send when told, and count their answers. */
 export class PacedPublishers {
@@ -35,6 +36,7 @@ export class PacedPublishers {
   readonly #topicOf: (connection: number) => string
   #packetId = 0
   #next = 0
+  #random = 1
   answeredBytes = 0
 
   constructor(payloadBytes: number, topicOf = (connection: number) => `sensors/device${connection}/data`) {
@@ -59,9 +61,19 @@ export class PacedPublishers {
     }
   }
 
+  /** What a device would send: JSON whose numbers differ from message to message. */
+  #reading(): string {
+    const digits = (count: number): string => {
+      this.#random = (Math.imul(this.#random, 1_664_525) + 1_013_904_223) >>> 0
+      return String(this.#random).padStart(10, "0").slice(0, count)
+    }
+    return `{"celsius":2${digits(3)},"humidity":0.${digits(4)},"volt":3.${digits(3)},"serial":"${digits(9)}"}`
+  }
+
   /** The payload begins with the time of its write. */
   publish(): void {
-    const payload = Buffer.alloc(this.#payloadBytes, 0x61)
+    const payload = Buffer.alloc(this.#payloadBytes, 0x20)
+    payload.write(this.#reading(), timeBytes, "latin1")
     payload.writeDoubleBE(performance.now(), 0)
     const at = this.#next++ % this.#sockets.length
     this.#packetId = (this.#packetId % 65_535) + 1

@@ -22,6 +22,8 @@ export interface LogbrookOptions {
   readonly dataDir?: string
   /** Where several are under load. */
   readonly name?: string
+  /** Settings beside the defaults, as `LOGBROOK_…`. */
+  readonly settings?: Readonly<Record<string, string>>
 }
 
 const builtProgram = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
@@ -39,7 +41,7 @@ export const startLogbrook = async (
   cpus: string,
   nodeArgs: ReadonlyArray<string> = [],
   program: string = builtProgram,
-  { name = "logbrook", dataDir: given }: LogbrookOptions = {}
+  { name = "logbrook", dataDir: given, settings = {} }: LogbrookOptions = {}
 ): Promise<Logbrook> => {
   const dataDir = given ?? mkdtempSync(join(tmpdir(), "bench-logbrook-"))
   const [mqttPort, kafkaPort, wsPort, httpPort] = [
@@ -51,7 +53,7 @@ export const startLogbrook = async (
   const ports = ["--mqtt-port", mqttPort, "--kafka-port", kafkaPort, "--mqtt-ws-port", wsPort, "--http-port", httpPort]
   const args = [...nodeArgs, program, "serve", "--data-dir", join(dataDir, "data"), ...ports.map(String)]
   const began = performance.now()
-  const started = start(cpus, process.execPath, args, { env: { ...limits, LOGBROOK_LOG_LEVEL: "warn" } })
+  const started = start(cpus, process.execPath, args, { env: { ...limits, LOGBROOK_LOG_LEVEL: "warn", ...settings } })
   await until(`${name} is ready`, readyMsMax, async () => isReady(started, httpPort)).catch((error: Error) => {
     throw new Error(`${error.message}; ${started.said()}`)
   })

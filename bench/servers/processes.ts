@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { readFileSync, readdirSync } from "node:fs"
 import * as net from "node:net"
 
 /** Kernel ticks per second in /proc: fixed on Linux. */
@@ -26,6 +26,47 @@ export const rssBytes = (pid: number): number =>
 /** What the kernel has written, or will write, to devices for a process. */
 export const deviceWriteBytes = (pid: number): number =>
   Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1] ?? 0)
+
+const childrenOf = (pid: number): ReadonlyArray<number> =>
+  readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number)
+  )
+
+const sampleMs = 50
+
+/** Device writes of a process and, as far as they were there to be seen, of the processes that it starts. */
+export class DeviceWrites {
+  readonly #bytes = new Map<number, number>()
+  readonly #pid: number
+  readonly #timer: NodeJS.Timeout
+
+  constructor(pid: number) {
+    this.#pid = pid
+    this.#timer = setInterval(() => this.#sample(), sampleMs)
+  }
+
+  #sample(): void {
+    for (const pid of [this.#pid, ...childrenOf(this.#pid)]) {
+      try {
+        this.#bytes.set(pid, deviceWriteBytes(pid))
+      } catch {
+        // It has ended: what it was seen to write counts.
+      }
+    }
+  }
+
+  /** Of the process, and of those that it has started. */
+  read(): { readonly own: number; readonly children: number } {
+    this.#sample()
+    const own = this.#bytes.get(this.#pid) ?? 0
+    const all = [...this.#bytes.values()].reduce((sum, bytes) => sum + bytes, 0)
+    return { own, children: all - own }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+}
 
 /** A port that was free just now. */
 export const freePort = (): Promise<number> => {
