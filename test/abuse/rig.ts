@@ -1,5 +1,6 @@
 /**
- * The server within 512 MiB, under one attack after another, beside a client that does nothing wrong.
+ * The server within 512 MiB, under one attack after another, beside a client that does nothing wrong. A twin of the
+ * server that nobody attacks tells what the machine itself does to such a client meanwhile.
  * `--short` for a minute in all, `--only NAME`. Exits with 0 only if all holds.
  */
 import { randomBytes } from "node:crypto"
@@ -52,6 +53,7 @@ const short: Pace = { scale: 0.5, warmUpMs: 3000, quietMs: 600, attackMs: 2500, 
 
 interface Verdict {
   readonly name: string
+  /** Before, or of the twin meanwhile, whichever is longer. */
   readonly quietMs: number
   readonly attackedMs: number
   readonly beforeBytes: number
@@ -67,7 +69,6 @@ interface Verdict {
 const fill = async (server: ServerProcess): Promise<void> => {
   await server.createStream("filled", { partitions: 1 })
   await server.createStream("free", { partitions: 1 })
-  await server.createStream("good", { filters: ["good/#"], partitions: 1 })
   await server.createStream("flood", { filters: ["flood/#"], partitions: 4, config: { "retention.bytes": "4000000" } })
   const pipe = await KafkaPipe.connect(server.ports.kafka)
   for (let n = 0; n < filledBatches; n++) {
@@ -135,23 +136,24 @@ const faultsOf = (verdict: Omit<Verdict, "faults">): Array<string> => {
   return faults
 }
 
-const suffer = async (server: ServerProcess, name: string, pace: Pace): Promise<Verdict> => {
+const suffer = async (server: ServerProcess, twin: ServerProcess, name: string, pace: Pace): Promise<Verdict> => {
   const good = await GoodClient.connect(server.ports.mqtt, "good")
-  const quietBeforeMs = quantile(await good.measure(pace.quietMs), 0.99)
+  const control = await GoodClient.connect(twin.ports.mqtt, "control")
+  const beforeMs = quantile(await good.measure(pace.quietMs), 0.99)
   const before = sampleOf(server.pid)
   const watch = new ProcessWatch(server.pid, watchEveryMs)
   const attack = startAttack(name, server.ports, pace.scale)
-  const attackedMs = quantile(await good.measure(pace.attackMs), 0.99)
+  const measured = await Promise.all([good, control].map((client) => client.measure(pace.attackMs)))
+  const [attackedMs, controlMs] = measured.map((sorted) => quantile(sorted, 0.99)) as [number, number]
   const tally = await attack.stop()
   const servedAfterMs = await servedAfter(server.ports.mqtt)
   const afterBytes = await settled(server.pid, before.anonBytes + leftBytesMax, pace.settleMs)
   watch.stop()
-  // The machine has other work too: what it did to the good client before or after, it did meanwhile.
-  const quietMs = Math.max(quietBeforeMs, quantile(await good.measure(pace.quietMs), 0.99))
   good.end()
+  control.end()
   const verdict = {
     name,
-    quietMs,
+    quietMs: Math.max(beforeMs, controlMs),
     attackedMs,
     beforeBytes: before.anonBytes,
     peakBytes: watch.peak("anonBytes"),
@@ -182,13 +184,16 @@ const names = [...attacks.keys()].filter((name) => values.only === undefined || 
 if (names.length === 0) throw new Error(`no such attack; there are: ${[...attacks.keys()].join(", ")}`)
 
 const server = await ServerProcess.start({ env })
+const twin = await ServerProcess.start({ env })
 let failed = 0
 try {
+  const good = { filters: ["good/#"], partitions: 1 }
+  await Promise.all([server, twin].map((each) => each.createStream("good", good)))
   await fill(server)
   await warmUp(server.ports, pace.warmUpMs)
   console.log(head)
   for (const name of names) {
-    const verdict = await suffer(server, name, pace)
+    const verdict = await suffer(server, twin, name, pace)
     console.log(row(verdict))
     for (const fault of verdict.faults) console.log(`  FAILED: ${fault}`)
     failed += verdict.faults.length
@@ -200,7 +205,7 @@ try {
   console.log(error)
   console.log(server.logTail())
 } finally {
-  await server.dispose()
+  await Promise.all([server, twin].map((each) => each.dispose()))
 }
 console.log(failed === 0 ? `held: ${names.length} attacks` : "FAILED")
 process.exit(failed === 0 ? 0 : 1)

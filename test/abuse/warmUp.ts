@@ -7,16 +7,17 @@ import { kafkaFrame, type Ports } from "./Attack.ts"
 const connections = 24
 const burstEveryMs = 50
 
+const connect = (port: number, n: number): net.Socket => {
+  const socket = net.connect({ port, host: "127.0.0.1", localAddress: `127.0.2.${n + 1}` })
+  return socket.on("error", () => undefined).resume()
+}
+
 /**
  * Ordinary traffic, much of it: V8 gives its heap the size that work needs and keeps it, so that a server that has just
  * begun would show its first load as memory left behind.
  */
 export const warmUp = async ({ kafka, mqtt }: Ports, forMs: number): Promise<void> => {
   const requests = Buffer.concat(Array.from({ length: 1000 }, () => kafkaFrame(Metadata, 1, { topics: null })))
-  const connect = (port: number, n: number): net.Socket => {
-    const socket = net.connect({ port, host: "127.0.0.1", localAddress: `127.0.2.${n + 1}` })
-    return socket.on("error", () => undefined).resume()
-  }
   const requesters = Array.from({ length: connections }, (_, n) => connect(kafka, n))
   const publishers = Array.from({ length: connections }, (_, n) => {
     const clientId = `warm-${n}`
