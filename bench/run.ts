@@ -83,6 +83,7 @@ const run = async (bench: Bench, names: ReadonlyArray<string>): Promise<boolean>
   const began = new Date()
   const outcomes: Array<Outcome> = []
   for (const name of names) {
+    const startedMs = performance.now()
     try {
       const outcome = await scenarios.get(name)!(bench)
       outcomes.push(outcome)
@@ -90,6 +91,7 @@ const run = async (bench: Bench, names: ReadonlyArray<string>): Promise<boolean>
     } catch (error) {
       console.error(`${name} failed:`, error)
     }
+    bench.progress(`${name} took ${((performance.now() - startedMs) / 1000).toFixed(0)} s`)
   }
   console.log(formatBars(outcomes))
   if (values.svg !== undefined) writeCharts(values.svg, outcomes)

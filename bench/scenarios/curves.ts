@@ -10,7 +10,7 @@ const connections = 200
 const streamPartitionsMax = 64
 const slices = 3
 const sliceMs = 2000
-const quickSliceMs = 1000
+const quickSliceMs = 500
 const quickMax = 1000
 const load = "curve"
 
@@ -75,7 +75,7 @@ const curves: ReadonlyArray<Curve> = [
     title: `Partitions: ${steady} from 1,024 connections`,
     xLabel: "partitions, by hash of the client id",
     yLabel: messageCost,
-    xs: [1, 4, 16, 64, 256, 1024],
+    xs: [1, 16, 64, 256, 1024],
     isFresh: true,
     connections: () => 1024,
     topicGroups: groupsOf,
@@ -131,7 +131,7 @@ const measureAt = async (bench: Bench, curve: Curve, server: Logbrook, from: num
   await curve.grow?.(bench, server, from, x)
   const sample = curve.sample ?? cpuPerMessage
   const ys: Array<number> = []
-  const warmUps = from === 0 && !bench.isQuick ? 3 : 1
+  const warmUps = from === 0 && !bench.isQuick ? 2 : 1
   for (let slice = 0; slice < warmUps; slice++) await sample(bench, server)
   for (let slice = 0; slice < (bench.isQuick ? 1 : slices); slice++) ys.push(await sample(bench, server))
   return { x, ys, rssMb: rssBytes(server.pid) / 1e6 }

@@ -15,6 +15,9 @@ const writers: ReadonlyArray<DiskWriter> = ["file", "file, 4 a sync", "lmdb", "j
 /** What the disk gives; everything else is told as a share of it. */
 const reference = "file, 4 a sync: the same and 16 batches of 16 KB"
 
+/** There are many works: with the others' slices they would take minutes. */
+const sliceMsMax = 1500
+
 interface Sample {
   readonly mbPerSecond: number
   readonly cpuMsPerMb: number
@@ -49,7 +52,7 @@ const ofServer = async (
 
 type Work = readonly [what: string, run: () => Promise<Sample>]
 
-const diskWorks = (disk: LoadProcess, { sliceMs: durationMs }: Bench): ReadonlyArray<Work> =>
+const diskWorks = (disk: LoadProcess, durationMs: number): ReadonlyArray<Work> =>
   Array.from(commitShapes).flatMap(([name, shape]) =>
     writers.map((writer): Work => [
       `${writer}: ${name}`,
@@ -61,8 +64,8 @@ const produceShape = { partitions: 16, connections: 32, recordsPerBatch: 16, val
 const produceTopic = "limits-produced"
 
 /** The whole server under loads that fill commits; payload bytes count, no heads of packets. */
-const serverWorks = async (bench: Bench, server: Logbrook): Promise<ReadonlyArray<Work>> => {
-  const { load, sliceMs: durationMs } = bench
+const serverWorks = async (bench: Bench, server: Logbrook, durationMs: number): Promise<ReadonlyArray<Work>> => {
+  const { load } = bench
   await createStream(server, { name: produceTopic, filters: [], partitions: produceShape.partitions })
   await createStream(server, { name: "sensors", filters: ["sensors/+/data"], partitions: 16 })
   const batches = Math.ceil(durationMs * 4)
@@ -95,7 +98,8 @@ export const limits: Scenario = async (bench) => {
   const disk = new LoadProcess(bench.serverCpus)
   const samples = new Map<string, Array<Sample>>()
   try {
-    const works = [...diskWorks(disk, bench), ...(await serverWorks(bench, server))]
+    const durationMs = Math.min(bench.sliceMs, sliceMsMax)
+    const works = [...diskWorks(disk, durationMs), ...(await serverWorks(bench, server, durationMs))]
     for (const [what] of works) samples.set(what, [])
     for (let round = -1; round < bench.rounds; round++) {
       for (const [what, run] of works) {

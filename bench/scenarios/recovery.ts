@@ -30,13 +30,9 @@ const sizes: ReadonlyArray<Size> = [
   { events: 100_000, segments: 1 },
   { events: 1_000_000, segments: 1 },
   { events: 1_000_000, segments: 10 },
-  { events: 10_000_000, segments: 10 },
   { events: 10_000_000, segments: 50, readyMsMax: 2000 }
 ]
-const quickSizes: ReadonlyArray<Size> = [
-  { events: 100_000, segments: 1 },
-  { events: 100_000, segments: 5 }
-]
+const quickSizes: ReadonlyArray<Size> = [{ events: 100_000, segments: 5 }]
 
 const fillProgram = fileURLToPath(new URL("../load/fillJournal.ts", import.meta.url))
 const fillMsMax = 600_000
