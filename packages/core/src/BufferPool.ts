@@ -1,7 +1,10 @@
+/** A buffer at least `bytes` long; what is in it is anything. */
+export type Take = (bytes: number) => Uint8Array
+
 /** Where large buffers come from and go to. */
 export interface Buffers {
   /** At least `bytes` long; what is in it is anything. */
-  readonly take: (bytes: number) => Uint8Array
+  readonly take: Take
   /** `bytes`, or any view of the same buffer, is used by nobody any more. */
   readonly give: (bytes: Uint8Array) => void
 }
@@ -22,7 +25,8 @@ const sizeOf = (bytes: number): number => {
 
 /**
  * Large buffers that go round. V8 counts every new one, and collects the whole heap for each 64 MB of them: at 150 MB/s
- * of records that was a third of the server's CPU.
+ * of records that was a third of the server's CPU. Whoever takes one owns it, and gives it back once, when nobody reads
+ * it any more; one that is never given back is left to the garbage collector.
  */
 export class BufferPool implements Buffers {
   readonly #freeBytesMax: number
@@ -31,6 +35,8 @@ export class BufferPool implements Buffers {
   /** What was taken and not given back; others' buffers are never taken in, and none twice. */
   readonly #taken = new WeakSet<ArrayBufferLike>()
   freeBytes = 0
+  /** For tests: what is given back is filled with it, so that whoever reads it still is found out. */
+  poison: number | undefined
 
   /** `freeBytesMax`: what lies here unused at most. */
   constructor(freeBytesMax: number) {
@@ -52,6 +58,7 @@ export class BufferPool implements Buffers {
 
   give({ buffer }: Uint8Array): void {
     if (!this.#taken.delete(buffer)) return
+    if (this.poison !== undefined) new Uint8Array(buffer).fill(this.poison)
     this.freeBytes += buffer.byteLength
     const kept = this.#free.get(buffer.byteLength)
     if (kept === undefined) this.#free.set(buffer.byteLength, [buffer])
@@ -69,9 +76,27 @@ export class BufferPool implements Buffers {
       }
     }
   }
+}
 
-  /** Whether these bytes may be written over once they have been given back: a reader that keeps them needs a copy. */
-  owns({ buffer }: Uint8Array): boolean {
-    return this.#taken.has(buffer)
+/** What one answer has borrowed of a pool: given back together. */
+export class Loan {
+  readonly #buffers: Buffers
+  #borrowed: Array<Uint8Array> = []
+
+  constructor(buffers: Buffers) {
+    this.#buffers = buffers
+  }
+
+  readonly take = (bytes: number): Uint8Array => {
+    const buffer = this.#buffers.take(bytes)
+    this.#borrowed.push(buffer)
+    return buffer
+  }
+
+  /** Nobody reads what was taken any more. Only the first call counts. */
+  end(): void {
+    const borrowed = this.#borrowed
+    this.#borrowed = []
+    for (const buffer of borrowed) this.#buffers.give(buffer)
   }
 }

@@ -1,3 +1,4 @@
+import { freshBuffers, type Take } from "./BufferPool.ts"
 import { type Codec, decompress, InvalidCompression } from "./Compression.ts"
 import { crc32c } from "./Crc32c.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -172,9 +173,10 @@ export const writeBatchHeader = (target: Uint8Array, at: number, fields: BatchFi
   return batchHeaderBytes + recordsBytes
 }
 
-/** A batch of its own of records encoded by `RecordsBuilder` (and compressed with `fields.codec`). */
-export const buildBatch = (fields: BatchFields, records: Uint8Array): Uint8Array => {
-  const bytes = new Uint8Array(batchHeaderBytes + records.length)
+/** A batch of its own, in a buffer from `take`, of records encoded by `RecordsBuilder` (and compressed with `fields.codec`). */
+export const buildBatch = (fields: BatchFields, records: Uint8Array, take: Take = freshBuffers.take): Uint8Array => {
+  const length = batchHeaderBytes + records.length
+  const bytes = take(length).subarray(0, length)
   bytes.set(records, batchHeaderBytes)
   writeBatchHeader(bytes, 0, fields, records.length)
   return bytes

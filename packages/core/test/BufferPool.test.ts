@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { BufferPool } from "../src/BufferPool.ts"
+import { BufferPool, Loan } from "../src/BufferPool.ts"
 
 describe("BufferPool", () => {
   it("hands out what was given back, whole, by any view of it", () => {
@@ -54,14 +54,43 @@ describe("BufferPool", () => {
     expect(pool.freeBytes).toBe(16_384)
     expect(pool.take(16_384).buffer).toBe(kept.buffer)
     expect(pool.take(16_384).buffer).not.toBe(kept.buffer)
-    expect(pool.owns(pool.take(100))).toBe(false)
   })
 
-  it("owns what is taken until it is given back", () => {
+  it("never holds more than its bound, and never hands out what is in use", () => {
+    const step = fc.record({ bytes: fc.integer({ min: 1, max: 100_000 }), gives: fc.boolean(), which: fc.nat() })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.nat(400_000), (steps, freeBytesMax) => {
+        const pool = new BufferPool(freeBytesMax)
+        const used: Array<Uint8Array> = []
+        for (const { bytes, gives, which } of steps) {
+          if (gives && used.length > 0) pool.give(used.splice(which % used.length, 1)[0]!)
+          else used.push(pool.take(bytes))
+          expect(new Set(used.map(({ buffer }) => buffer)).size).toBe(used.length)
+          expect(pool.freeBytes).toBeLessThanOrEqual(freeBytesMax)
+        }
+      })
+    )
+  })
+
+  it("writes over what is given back where a test asks for it", () => {
     const pool = new BufferPool(1 << 20)
-    const bytes = pool.take(5000)
-    expect(pool.owns(bytes.subarray(10))).toBe(true)
+    pool.poison = 0xdb
+    const bytes = pool.take(5000).fill(1)
     pool.give(bytes)
-    expect(pool.owns(bytes)).toBe(false)
+    expect(new Set(bytes)).toEqual(new Set([0xdb]))
+  })
+})
+
+describe("Loan", () => {
+  it("gives all back at its end, once", () => {
+    const pool = new BufferPool(1 << 20)
+    const loan = new Loan(pool)
+    const [first, second] = [loan.take(8192), loan.take(16_384)]
+    loan.end()
+    expect(pool.freeBytes).toBe(first.length + second.length)
+    const again = pool.take(8192)
+    expect(again.buffer).toBe(first.buffer)
+    loan.end()
+    expect(pool.take(8192).buffer).not.toBe(again.buffer)
   })
 })

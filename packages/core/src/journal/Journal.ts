@@ -86,13 +86,13 @@ export interface Journal {
   readonly append: (commit: Commit, settle: (failure: AppendFailure | undefined) => void) => void
   /** Visits the durable frames from the one that holds `fromSeq`, ascending, until `visit` says false. The view is valid during the visit only. */
   readonly scan: (fromSeq: Seq, visit: (frame: Buffer) => boolean) => void
-  /** The frame that begins at `firstSeq`: a copy. */
+  /** The frame that begins at `firstSeq`. The view, as of `chunk`, `batch` and `run`, is valid until the next read of any journal. */
   readonly frame: (firstSeq: Seq) => Buffer | undefined
-  /** A copy of a chunk of the commit at `firstSeq`. */
+  /** A chunk of the commit at `firstSeq`. */
   readonly chunk: (firstSeq: Seq, index: number) => Buffer | undefined
-  /** A copy of the batches whose last record is at `lastOffset`, written by the commit at `firstSeq`. */
+  /** The batches whose last record is at `lastOffset`, written by the commit at `firstSeq`. */
   readonly batch: (firstSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
-  /** A copy of the run that ends with `lastOffset`, in the settled segment that begins at `segmentSeq`. */
+  /** The run that ends with `lastOffset`, in the settled segment that begins at `segmentSeq`. */
   readonly run: (segmentSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
   /** Visits the runs of the settled segment that begins at `segmentSeq`, in the order of logs and offsets. */
   readonly visitRuns: (segmentSeq: Seq, visit: (extent: Extent) => void) => void

@@ -205,16 +205,17 @@ export class LmdbSegment {
     return this.#timeline.put({ high: 0, low: commit.firstSeq } as never, commit.frame, { append: true } as never)
   }
 
+  /** As of `chunk` and `batch`, the view is valid until the process reads anything else of LMDB. */
   frame(seq: Seq): Buffer | undefined {
-    return copied(this.#timeline.getBinaryFast({ high: 0, low: seq } as never))
+    return viewed(this.#timeline.getBinaryFast({ high: 0, low: seq } as never))
   }
 
   chunk(seq: Seq, index: number): Buffer | undefined {
-    return copied(this.#chunks.getBinaryFast({ high: seq, low: index } as never))
+    return viewed(this.#chunks.getBinaryFast({ high: seq, low: index } as never))
   }
 
   batch(logId: number, lastOffset: number): Buffer | undefined {
-    return copied(this.#batches.getBinaryFast({ high: logId, low: lastOffset } as never))
+    return viewed(this.#batches.getBinaryFast({ high: logId, low: lastOffset } as never))
   }
 
   /** The key of the last frame that begins at or before `seq`. */
@@ -353,7 +354,10 @@ const guard = (put: Promise<boolean>): void => {
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** lmdb hands out one buffer that the next read overwrites. */
+/** lmdb copies into one buffer that the next read overwrites; its `length` tells of the value, its `byteLength` does not. */
+const viewed = (shared: Buffer | undefined): Buffer | undefined =>
+  shared && Buffer.from(shared.buffer, shared.byteOffset, shared.length)
+
 const copied = (shared: Buffer | undefined): Buffer | undefined => {
   if (shared === undefined) return undefined
   const own = Buffer.allocUnsafeSlow(shared.length)

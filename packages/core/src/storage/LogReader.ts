@@ -1,4 +1,5 @@
 import { crc32c } from "@node-rs/crc32"
+import { freshBuffers, type Take } from "../BufferPool.ts"
 import { JournalError, type Journal } from "../journal/Journal.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import { RecordReader, RecordsBuilder } from "../Record.ts"
@@ -28,9 +29,10 @@ export class LogReader {
    * Whole batches from the one that holds `offset`, up to `bytesMax` but at least one (KIP-74); none at the end.
    * Producers' batches are as they were sent. What the server built from single messages lies in small runs:
    * several become one batch, never across an epoch or a producer's batch.
+   * The batches lie in buffers from `take`, several in one or one in each, and are the caller's.
    * Throws `JournalError` "Corrupt" rather than serve bytes that fail their checksum.
    */
-  read(log: Log, offset: number, bytesMax: number): Array<Uint8Array> {
+  read(log: Log, offset: number, bytesMax: number, take: Take = freshBuffers.take): Array<Uint8Array> {
     const { index } = log
     const fromOffset = Math.max(offset, log.startOffset)
     const batches: Array<Uint8Array> = []
@@ -39,7 +41,7 @@ export class LogReader {
     while (at < index.count) {
       const first = index.at(at)
       if (first.place === "run") {
-        for (const batch of batchesOfRun(this.#bytes(log, first), first, fromOffset)) {
+        for (const batch of batchesOfRun(this.#own(log, first, take), first, fromOffset)) {
           if (batches.length > 0 && bytes + batch.length > bytesMax) return batches
           batches.push(batch)
           bytes += batch.length
@@ -53,8 +55,8 @@ export class LogReader {
       if (batches.length > 0 && bytes + batchBytes > bytesMax) break
       const roomBytes = Math.min(this.#synthesisedBytesMax, bytesMax - bytes - RecordBatch.batchHeaderBytes)
       const { batch, end } = isBatch
-        ? { batch: this.#bytes(log, first), end: at + 1 }
-        : this.#merged(log, at, first, roomBytes)
+        ? { batch: this.#own(log, first, take), end: at + 1 }
+        : this.#merged(log, at, first, roomBytes, take)
       at = end
       batches.push(batch)
       bytes += batch.length
@@ -73,15 +75,16 @@ export class LogReader {
     )
   }
 
-  #single(log: Log, run: Located): Uint8Array {
+  #single(log: Log, run: Located, take: Take): Uint8Array {
     return RecordBatch.buildBatch(
       headerOf(run, run.count, run.firstTimestampMs, run.maxTimestampMs),
-      this.#bytes(log, run)
+      this.#bytes(log, run),
+      take
     )
   }
 
   /** One batch of the runs from `from` on that fit into `roomBytes`, the first in any case; `end`: one behind the last. */
-  #merged(log: Log, from: number, first: Located, roomBytes: number): { batch: Uint8Array; end: number } {
+  #merged(log: Log, from: number, first: Located, roomBytes: number, take: Take): { batch: Uint8Array; end: number } {
     const merge = this.#merge
     merge.reset()
     merge.begin(first.firstTimestampMs)
@@ -104,11 +107,20 @@ export class LogReader {
       const continues = this.#continues(next, first, run.baseOffset + run.count)
       if (!continues || byteLength + next.byteLength > roomBytes) break
     }
-    if (end === from) return { batch: this.#single(log, first), end: from + 1 }
+    if (end === from) return { batch: this.#single(log, first, take), end: from + 1 }
     const header = headerOf(first, count, first.firstTimestampMs, maxTimestampMs)
-    return { batch: RecordBatch.buildBatch(header, merge.bytes.subarray(0, byteLength)), end }
+    return { batch: RecordBatch.buildBatch(header, merge.bytes.subarray(0, byteLength), take), end }
   }
 
+  /** The stored bytes in a buffer of the caller's. Checked before they are copied: they are read from the cache then. */
+  #own(log: Log, located: Located, take: Take): Uint8Array {
+    const bytes = this.#bytes(log, located)
+    const own = take(bytes.length).subarray(0, bytes.length)
+    own.set(bytes)
+    return own
+  }
+
+  /** A view that is valid until the next read. */
   #bytes(log: Log, located: Located): Uint8Array {
     const bytes = this.#stored(log, located)
     if (bytes === undefined || bytes.length !== located.byteLength || crc32c(bytes) !== located.crc) {
@@ -175,7 +187,7 @@ export class LogReader {
 
   #batchesOf(log: Log, run: Located): Iterable<Uint8Array> {
     if (run.place === "run") return batchesOfRun(this.#bytes(log, run), run, log.startOffset)
-    return [run.verbatim || run.place === "value" ? this.#bytes(log, run) : this.#single(log, run)]
+    return [run.verbatim || run.place === "value" ? this.#bytes(log, run) : this.#single(log, run, freshBuffers.take)]
   }
 }
 

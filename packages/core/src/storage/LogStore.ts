@@ -1,7 +1,7 @@
 import { partitionKind, logIdOf, type LogEvent, type LogState } from "../actor/LogEvents.ts"
 import { kindOf, type ActorId } from "../actor/Definition.ts"
 import type { Extent } from "../journal/Extent.ts"
-import { BufferPool } from "../BufferPool.ts"
+import { BufferPool, type Take } from "../BufferPool.ts"
 import type { BatchRef } from "../journal/Frame.ts"
 import type { Commit, Journal, Seq } from "../journal/Journal.ts"
 import { Log } from "./Log.ts"
@@ -10,7 +10,7 @@ import { Tail } from "./Tail.ts"
 
 /** All partitions of a shard as readers see them: what is durable and not expired. */
 export class LogStore {
-  /** Of batches on their way to the journal; those that leave the tail come back to it. */
+  /** Of batches on their way to the journal, which come back when they leave the tail, and of answers to readers. */
   readonly buffers: BufferPool
   readonly #logs = new Map<number, Log>()
   readonly #tail: Tail
@@ -97,8 +97,8 @@ export class LogStore {
   }
 
   /** Whole record batches from `offset` on, see `LogReader.read`. */
-  read(log: Log, offset: number, bytesMax: number): Array<Uint8Array> {
-    return this.#reader.read(log, offset, bytesMax)
+  read(log: Log, offset: number, bytesMax: number, take?: Take): Array<Uint8Array> {
+    return this.#reader.read(log, offset, bytesMax, take)
   }
 
   /** The first record at or after `timestampMs`, see `LogReader.offsetForTimestamp`. */

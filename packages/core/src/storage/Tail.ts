@@ -39,9 +39,8 @@ export class Tail {
     return this.#commits.get(seq)
   }
 
-  /** A batch of these commits that a reader may keep; undefined if `commit` has none with this last offset. */
+  /** A batch of these commits, a view that is valid until `add`; undefined if `commit` has none with this last offset. */
   batch(commit: Commit, logId: number, lastOffset: number): Uint8Array | undefined {
-    const bytes = commit.batches.find((each) => each.logId === logId && each.lastOffset === lastOffset)?.bytes
-    return bytes !== undefined && this.#buffers.owns(bytes) ? new Uint8Array(bytes) : bytes
+    return commit.batches.find((each) => each.logId === logId && each.lastOffset === lastOffset)?.bytes
   }
 }

@@ -28,18 +28,16 @@ describe("Tail", () => {
     expect(tail.get(3)?.firstSeq).toBe(3)
   })
 
-  it("lends copies of buffers that go round, and gives them back when their commit leaves", () => {
+  it("lends buffers that go round, and gives them back when their commit leaves", () => {
     const buffers = new BufferPool(1 << 20)
     const tail = new Tail(10_000, buffers)
     const bytes = buffers.take(5000).fill(7)
     const commit: Commit = { ...ofBytes(1, 5000), batches: [{ logId: 3, lastOffset: 9, bytes }] }
     tail.add(commit)
     expect(tail.batch(commit, 3, 8)).toBeUndefined()
-    const lent = tail.batch(commit, 3, 9)!
+    expect(tail.batch(commit, 3, 9)).toBe(bytes)
     tail.add(ofBytes(2, 6000))
     expect(buffers.freeBytes).toBe(bytes.length)
-    buffers.take(5000).fill(8)
-    expect(new Set(lent)).toEqual(new Set([7]))
-    expect(bytes[0]).toBe(8)
+    expect(buffers.take(5000).buffer).toBe(bytes.buffer)
   })
 })

@@ -1,3 +1,4 @@
+import type { Loan } from "@logbrook/core/BufferPool"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Ask } from "@logbrook/core/shard/Intake"
 import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
@@ -39,11 +40,18 @@ export interface RequestContext {
 /** Where large responses are put together: what stands for record bytes, and the batches that it stands for. */
 export type StandIns = ReadonlyMap<Uint8Array, ReadonlyArray<Uint8Array>>
 
+/** What a large response has besides its fields. */
+export interface Large {
+  readonly standIns: StandIns
+  /** What its batches lie in: given back once they are sent. */
+  readonly loan: Loan
+}
+
 /** To be called once. `errorCode`: the first one in the response, for the metrics. Null: no response at all. */
-export type Respond<Response> = (response: Response | null, errorCode?: number, standIns?: StandIns) => void
+export type Respond<Response> = (response: Response | null, errorCode?: number, large?: Large) => void
 
 /** What a connection is given to send; undefined: nothing. */
-export type Send = (chunks: ReadonlyArray<Uint8Array> | undefined, errorCode: number) => void
+export type Send = (chunks: ReadonlyArray<Uint8Array> | undefined, errorCode: number, loan?: Loan) => void
 
 /** One API of the server. */
 export interface Handler {
@@ -72,12 +80,17 @@ export const handler = <Req, ReqIn, Res, ResIn>(
   listedFrom,
   run: (context, { frame, bodyOffset, apiVersion }, correlationId, send) => {
     const request = api.decodeRequest(frame, apiVersion, bodyOffset)
-    handle(context, request, apiVersion, (response, errorCode = 0, standIns) =>
+    handle(context, request, apiVersion, (response, errorCode = 0, large) =>
       context.guarded(() => {
         if (response === null) return send(undefined, errorCode)
         const chunks = encodeResponseFrame(api as AnyApi, apiVersion, correlationId, response as never)
-        const whole = standIns === undefined ? chunks : chunks.flatMap((chunk) => standIns.get(chunk) ?? [chunk])
-        return send(whole, errorCode)
+        if (large === undefined) return send(chunks, errorCode)
+        const { standIns, loan } = large
+        return send(
+          chunks.flatMap((chunk) => standIns.get(chunk) ?? [chunk]),
+          errorCode,
+          loan
+        )
       })
     )
   }

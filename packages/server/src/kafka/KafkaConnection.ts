@@ -1,4 +1,5 @@
 import type { Socket } from "node:net"
+import type { Loan } from "@logbrook/core/BufferPool"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Ask } from "@logbrook/core/shard/Intake"
 import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@logbrook/protocols/kafka/Header"
@@ -34,6 +35,7 @@ class Exchange implements RequestContext {
   readonly startedMs = performance.now()
   /** Empty: nothing is sent. Undefined: not answered yet. */
   response: ReadonlyArray<Uint8Array> | undefined
+  loan: Loan | undefined
   cancel: (() => void) | undefined
   hangsUp = false
 
@@ -266,9 +268,10 @@ export class KafkaConnection {
     }
     const exchange = new Exchange(this, header, frame.length + prefixBytes)
     this.#exchanges.push(exchange)
-    handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode) => {
+    handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode, loan) => {
       this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
       exchange.response = chunks ?? []
+      exchange.loan = loan
       this.#sendAnswered()
     })
   }
@@ -286,17 +289,17 @@ export class KafkaConnection {
   #sendAnswered(): void {
     if (this.#isGone || this.#isEnding) return
     for (let first = this.#exchanges[0]; first?.response !== undefined; first = this.#exchanges[0]) {
-      const { response, bytes, hangsUp } = first
+      const { response, loan, bytes, hangsUp } = first
       this.#exchanges.shift()
       this.#release(bytes)
-      this.#send(response)
+      this.#send(response, loan)
       if (hangsUp) return this.#end()
     }
     if (this.#isClosing && this.#exchanges.length === 0) this.#end()
     else this.#steer()
   }
 
-  #send(chunks: ReadonlyArray<Uint8Array>): void {
+  #send(chunks: ReadonlyArray<Uint8Array>, loan: Loan | undefined): void {
     let bytes = 0
     for (const chunk of chunks) bytes += chunk.length
     if (bytes === 0) return
@@ -304,7 +307,7 @@ export class KafkaConnection {
     this.#unsentResponses++
     this.node.unsentBytes += bytes
     this.node.metrics.sent.add(bytes)
-    this.#output.push(chunks, bytes)
+    this.#output.push(chunks, bytes, loan)
   }
 
   #release(bytes: number): void {

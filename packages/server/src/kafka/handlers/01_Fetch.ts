@@ -1,3 +1,4 @@
+import { Loan } from "@logbrook/core/BufferPool"
 import { JournalError } from "@logbrook/core/journal/Journal"
 import { batchHeaderBytes, compression } from "@logbrook/core/RecordBatch"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -128,18 +129,19 @@ class Fetching {
     this.#stopWaiting?.()
     this.#refresh()
     const standIns = new Map<Uint8Array, ReadonlyArray<Uint8Array>>()
-    const results = this.#readAll(standIns)
+    const loan = new Loan(this.#context.node.broker.shard.logs.buffers)
+    const results = this.#readAll(standIns, loan)
     let at = 0
     const responses = this.#request.topics.map(({ topic, topicId, partitions }) => {
       const own = results.slice(at, at + partitions.length)
       at += partitions.length
       return { topic, topicId, partitions: own }
     })
-    this.#respond({ responses }, firstError(results), standIns)
+    this.#respond({ responses }, firstError(results), { standIns, loan })
   }
 
   /** Reads in rotated order, answers in the order asked. */
-  #readAll(standIns: Map<Uint8Array, ReadonlyArray<Uint8Array>>): ReadonlyArray<PartitionResponse> {
+  #readAll(standIns: Map<Uint8Array, ReadonlyArray<Uint8Array>>, loan: Loan): ReadonlyArray<PartitionResponse> {
     const count = this.#partitions.length
     const results: Array<PartitionResponse> = []
     let leftBytes = Math.min(this.#bytesMax(), this.#context.responseRoomBytes())
@@ -147,7 +149,7 @@ class Fetching {
     for (let i = 0, turn = this.#context.nextFetch(); i < count; i++) {
       const at = (turn + i) % count
       const partition = this.#partitions[at]!
-      const batches = this.#read(partition, leftBytes, isFirst)
+      const batches = this.#read(partition, leftBytes, isFirst, loan)
       for (const batch of batches) leftBytes -= batch.length
       if (batches.length > 0) isFirst = false
       results[at] = this.#result(partition, standInFor(batches, standIns))
@@ -155,14 +157,14 @@ class Fetching {
     return results
   }
 
-  #read(partition: FetchPartition, leftBytes: number, isFirst: boolean): ReadonlyArray<Uint8Array> {
+  #read(partition: FetchPartition, leftBytes: number, isFirst: boolean, loan: Loan): ReadonlyArray<Uint8Array> {
     const { shard, log: report } = this.#context.node.broker
     const roomBytes = Math.max(0, Math.min(leftBytes, partition.asked.partitionMaxBytes))
     const next = partition.nextBatchBytes()
     // Only the first batch of a response may be longer than what is left (KIP-74).
     if (next === 0 || (!isFirst && next + batchHeaderBytes > roomBytes)) return []
     try {
-      const batches = shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes)
+      const batches = shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes, loan.take)
       if (this.#version >= zstdVersionMin || batches.every((batch) => compression(batch) !== "zstd")) return batches
       partition.errorCode = KafkaError.UNSUPPORTED_COMPRESSION_TYPE
     } catch (error) {
