@@ -1,5 +1,5 @@
 import { createStream, startLogbrook } from "../servers/logbrook.ts"
-import { cpuMs, DeviceWrites, pause } from "../servers/processes.ts"
+import { cpuMs, deviceBytes, DeviceWrites, pause } from "../servers/processes.ts"
 import { thousands } from "../stats.ts"
 import type { Bench, Scenario } from "./Scenario.ts"
 
@@ -27,6 +27,8 @@ interface Written {
   /** Device writes per payload byte: of the journal, and of the workers that settle. */
   readonly journal: number
   readonly settling: number
+  /** What the device took meanwhile from everybody, the file system's own journal included. */
+  readonly device: number
   readonly unsettledBytes: number
   readonly settledBytes: number
   readonly segments: number
@@ -60,10 +62,12 @@ const measure = async ({ load, isQuick, serverCpus }: Bench, rate: Rate): Promis
     const options = { mqttPort, kafkaPort, topic: stream, partitions, connections: 100, payloadBytes, fetches: false }
     await load.call("runPaced", { ...options, perSecond, durationMs: 1000 })
     const before = writes.read()
+    const deviceBefore = deviceBytes(server.dataDir) ?? NaN
     const cpu = cpuMs(pid)
     const durationMs = isQuick ? 3000 : rate.durationMs
     const { messages } = await load.call("runPaced", { ...options, perSecond, durationMs })
     const after = writes.read()
+    const device = ((deviceBytes(server.dataDir) ?? NaN) - deviceBefore) / (messages * payloadBytes)
     const serverCpuUs = ((cpuMs(pid) - cpu) * 1000) / messages
     const metric = await allSettled(httpPort)
     const [bytesIn, bytesOut, segments] = [
@@ -77,6 +81,7 @@ const measure = async ({ load, isQuick, serverCpus }: Bench, rate: Rate): Promis
       perSecond,
       journal: (after.own - before.own) / (messages * payloadBytes),
       settling: writes.read().children / (metric("records_total") * payloadBytes),
+      device,
       unsettledBytes,
       settledBytes: bytesOut / metric("records_total"),
       segments,
@@ -98,6 +103,7 @@ export const deviceWrites: Scenario = async (bench) => {
     thousands(run.perSecond),
     run.journal.toFixed(1),
     shown(run.settling, 2),
+    shown(run.device, 1),
     shown(run.unsettledBytes, 0),
     shown(run.settledBytes, 0),
     String(run.segments),
@@ -105,8 +111,9 @@ export const deviceWrites: Scenario = async (bench) => {
   ])
   const columns = [
     "messages/s",
-    "device bytes per payload byte, journal",
+    "write_bytes per payload byte, journal",
     "of settling",
+    "of all on this device",
     "bytes stored per message",
     "settled",
     "segments settled",

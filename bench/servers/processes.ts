@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
-import { readFileSync, readdirSync } from "node:fs"
+import { readFileSync, readdirSync, statSync } from "node:fs"
 import * as net from "node:net"
 
 /** Kernel ticks per second in /proc: fixed on Linux. */
@@ -26,6 +26,19 @@ export const rssBytes = (pid: number): number =>
 /** What the kernel has written, or will write, to devices for a process. */
 export const deviceWriteBytes = (pid: number): number =>
   Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1] ?? 0)
+
+const sectorBytes = 512
+
+/** What the device under a path has written since the machine started, whoever asked for it; undefined for none. */
+export const deviceBytes = (path: string): number | undefined => {
+  const { dev } = statSync(path)
+  const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)]
+  for (const line of readFileSync("/proc/diskstats", "utf8").split("\n")) {
+    const fields = line.trim().split(/\s+/)
+    if (Number(fields[0]) === major && Number(fields[1]) === minor) return Number(fields[9]) * sectorBytes
+  }
+  return undefined
+}
 
 const childrenOf = (pid: number): ReadonlyArray<number> =>
   readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
