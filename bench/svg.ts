@@ -18,10 +18,12 @@ export interface Point {
 
 const width = 640
 const height = 340
-const left = 64
-const right = 24
-const top = 48
+const left = 56
+const right = 16
+const top = 68
 const bottom = 56
+/** Between the frame and the first and last place, whose figures stand above them. */
+const inset = 28
 const ticksMax = 6
 
 /** Readable on white and on black; the lines keep their colour. */
@@ -32,11 +34,11 @@ const style = `text{font:13px system-ui,sans-serif;fill:#57606a}.title{font-weig
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
 
-/** `950`, `1 k`, `2.5 M`: for an axis. */
+/** `0.25`, `1,024`, `10 k`, `2.5 M`: for an axis. */
 export const shortNumber = (value: number): string => {
-  const [divisor, unit] = value >= 1e6 ? [1e6, " M"] : value >= 1e3 ? [1e3, " k"] : [1, ""]
-  const scaled = value / divisor
-  return `${Number.isInteger(scaled) || scaled >= 100 ? scaled.toFixed(0) : Number(scaled.toPrecision(3))}${unit}`
+  if (value < 10_000) return value.toLocaleString("en-US", { maximumSignificantDigits: 4 })
+  const [divisor, unit] = value >= 1e6 ? [1e6, "M"] : [1e3, "k"]
+  return `${(value / divisor).toLocaleString("en-US", { maximumSignificantDigits: 4 })} ${unit}`
 }
 
 /** The smallest step of 1, 2 or 5 times a power of ten with which no more than `ticksMax` reach `max`. */
@@ -54,12 +56,12 @@ const middle = 'text-anchor="middle"'
 export const chartSvg = ({ title, xLabel, yLabel, points }: Chart): string => {
   if (points.length === 0) throw new Error(`${title}: nothing to draw`)
   const positives = points.map(({ x }) => x).filter((x) => x > 0)
-  const decades = (x: number): number => (x > 0 ? Math.log10(x) : Math.log10(Math.min(...positives, 10)) - 1)
+  const decades = (x: number): number => (x > 0 ? Math.log10(x) : Math.log10(positives[0] ?? 10) - 1)
   const from = decades(points[0]!.x)
   const span = decades(points.at(-1)!.x) - from || 1
   const step = stepFor(Math.max(...points.map(({ high }) => high)) || 1)
   const yMax = Math.ceil((Math.max(...points.map(({ high }) => high)) || 1) / step) * step
-  const xOf = (x: number): number => left + ((decades(x) - from) / span) * (width - left - right)
+  const xOf = (x: number): number => left + inset + ((decades(x) - from) / span) * (width - left - right - 2 * inset)
   const yOf = (y: number): number => height - bottom - (y / yMax) * (height - top - bottom)
   const grid = Array.from({ length: Math.round(yMax / step) + 1 }, (_, at) => at * step).map((value) => {
     const y = yOf(value)
@@ -75,8 +77,8 @@ export const chartSvg = ({ title, xLabel, yLabel, points }: Chart): string => {
     return range + point + value + text(at, height - bottom + 20, shortNumber(x), middle)
   })
   const labels = [
-    text(left, 20, title, 'class="title"'),
-    text(left - 48, 38, yLabel),
+    text(16, 22, title, 'class="title"'),
+    text(16, 42, yLabel),
     text((left + width - right) / 2, height - 12, xLabel, middle)
   ]
   const body = [...grid, `<path class="line" d="${path}"/>`, ...marks, ...labels].join("\n")

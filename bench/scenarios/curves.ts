@@ -107,7 +107,7 @@ const curves: ReadonlyArray<Curve> = [
   },
   {
     name: "retained",
-    title: "Retained messages: a SUBSCRIBE with a wildcard that matches ten, and its UNSUBSCRIBE",
+    title: "Retained messages: a SUBSCRIBE with a wildcard that gets ten of them",
     xLabel: "retained messages of 100 B",
     yLabel: "CPU µs of the server per SUBSCRIBE and UNSUBSCRIBE",
     xs: [10, 100, 1000, 10_000, 100_000],
