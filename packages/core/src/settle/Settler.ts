@@ -6,6 +6,7 @@ import { removeEnvironment } from "../journal/segmentFiles.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { SettleOutcome, SettleWork } from "./childProcess.ts"
 import { choose, type Candidate, type ChoiceLimits, type Work } from "./choose.ts"
+import { Compactions, type CompactionOptions, type CompactWork } from "./Compactions.ts"
 import type { Settled, SettleJob } from "./settleSegment.ts"
 
 /** Where the journal's side of a settling can be interrupted; for tests that crash it there. */
@@ -33,6 +34,8 @@ export interface SettlerOptions {
   readonly work: (job: SettleJob) => SettleWork
   /** Without it segments are settled once, and stay as they are then. */
   readonly rewriting?: Rewriting
+  /** Without it no log is compacted; nothing but a start and `Rewriting.lookEveryMs` begins a compaction. */
+  readonly compaction?: CompactionOptions
   /** True: as many closed segments wait as may; appends shall wait too. */
   readonly onHold: (isHeld: boolean) => void
   readonly onSettled: (segment: string, settled: Settled, durationMs: number, kind: Work["kind"]) => void
@@ -49,8 +52,8 @@ const retryMs = 1000
 const referencesPerTurn = 50_000
 
 /**
- * Has closed segments settled, the oldest first, and those that are settled rewritten or merged while none waits; one at
- * a time (see `choose`).
+ * Has closed segments settled, the oldest first, and those that are settled compacted, rewritten or merged while none waits;
+ * one at a time (see `Compactions` and `choose`).
  *
  *     closed -> a worker writes .runs.tmp -> adopted -> readers switch, some logs per turn -> the sources are given up
  *
@@ -73,11 +76,14 @@ export class Settler {
   #isAbandoned = false
   #loop: Promise<void> = Promise.resolve()
   #wake: () => void = () => undefined
+  readonly #compactions: Compactions | undefined
   /** Undefined until they were looked at. */
   settledBytes: SettledBytes | undefined
 
   constructor(options: SettlerOptions) {
     this.#options = options
+    const { compaction, journal, logs, clock } = options
+    if (compaction !== undefined) this.#compactions = new Compactions(compaction, journal, logs, clock)
   }
 
   /** Closed segments that are not settled. */
@@ -148,10 +154,12 @@ export class Settler {
     }
   }
 
-  async #next(): Promise<Work | undefined> {
+  async #next(): Promise<Work | CompactWork | undefined> {
     const { rewriting } = this.#options
     const [waiting] = this.#waiting()
     if (waiting !== undefined) return { kind: "settle", firstSeqs: [waiting.firstSeq] }
+    const compact = this.#compactions?.next((firstSeq) => this.#givenUp.has(firstSeq))
+    if (compact !== undefined) return compact
     if (rewriting === undefined) return undefined
     const runs = await this.#reachableRuns()
     const keptFromSeq = rewriting.keptFromSeq()
@@ -194,7 +202,7 @@ export class Settler {
     cancel?.()
   }
 
-  async #settle(work: Work): Promise<void> {
+  async #settle(work: Work | CompactWork): Promise<void> {
     const { journal, clock, onSettled } = this.#options
     const startedMs = clock.nowMs()
     const settling = journal.settling(work.firstSeqs)
@@ -210,6 +218,7 @@ export class Settler {
       this.#options.at?.("adopted")
       await this.#switchReaders(settling, takeover)
       onSettled(name, outcome, clock.nowMs() - startedMs, work.kind)
+      if (work.kind === "compact") this.#compactions?.done(work, outcome.cleanedTo)
       this.#tries.delete(work.firstSeqs[0]!)
       this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
       this.#changed()
@@ -221,12 +230,13 @@ export class Settler {
     }
   }
 
-  async #written(work: Work, settling: Settling): Promise<SettleOutcome> {
+  async #written(work: Work | CompactWork, settling: Settling): Promise<SettleOutcome> {
     const { logs, rewriting } = this.#options
     const startOffsets = logs.startOffsets(...rangeOf(settling))
     const keptFromSeq = work.kind === "settle" ? 0 : (rewriting?.keptFromSeq() ?? 0)
     this.#isAbandoned = false
-    this.#worker = this.#options.work({ ...settling, startOffsets, keptFromSeq })
+    const compaction = "compaction" in work ? { compaction: work.compaction } : {}
+    this.#worker = this.#options.work({ ...settling, startOffsets, keptFromSeq, ...compaction })
     this.#work = work
     if (this.#isHolding) this.#worker.hurry(true)
     const outcome = await this.#worker.done
@@ -266,6 +276,7 @@ export class Settler {
   }
 
   async #failed({ kind, firstSeqs }: Work, name: string, detail: string, isRefused: boolean): Promise<void> {
+    if (kind === "compact") this.#compactions?.failed()
     if (this.#options.journal.settling(firstSeqs) === undefined) return
     const tries = (this.#tries.get(firstSeqs[0]!) ?? 0) + 1
     this.#tries.set(firstSeqs[0]!, tries)

@@ -13,7 +13,7 @@ export interface Candidate {
 }
 
 export interface Work {
-  readonly kind: "settle" | "rewrite" | "merge"
+  readonly kind: "settle" | "compact" | "rewrite" | "merge"
   /** Of adjacent segments, the oldest first. */
   readonly firstSeqs: ReadonlyArray<Seq>
 }

@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import { ByteWriter } from "../journal/Bytes.ts"
-import { ExtentPages } from "../journal/Extent.ts"
+import { ExtentPages, follows, type Extent } from "../journal/Extent.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
 import type { Settling } from "../journal/LmdbJournal.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
@@ -8,6 +8,7 @@ import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"
 import { stripFrame } from "../journal/stripFrame.ts"
 import type { Located } from "../storage/LogIndex.ts"
+import { Compactor, type CompactionJob, type LogCompactor } from "./Compactor.ts"
 import { gap } from "./frames.ts"
 import { FrameSource } from "./FrameSource.ts"
 import type { LogSource, StartOffsets } from "./LogSource.ts"
@@ -20,6 +21,8 @@ export interface SettleJob extends Settling {
   readonly startOffsets: StartOffsets
   /** Of segments that are settled already, frames before this are left out; 0: none. */
   readonly keptFromSeq: Seq
+  /** Logs of a settled segment that lose the records which have newer ones of their keys. */
+  readonly compaction?: CompactionJob
 }
 
 export interface Settled {
@@ -28,6 +31,8 @@ export interface Settled {
   readonly bytesOut: number
   readonly records: number
   readonly runs: number
+  /** How far the logs of the compaction were cleaned. */
+  readonly cleanedTo: ReadonlyArray<readonly [logId: number, offset: number]>
 }
 
 /** Where a settling can be interrupted; for tests that crash it there. */
@@ -93,27 +98,31 @@ export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise
   const sources = openSources(job)
   removeEnvironment(job.target)
   const target = LmdbSegment.createSettled(job.target, job.mapBytes, sources[0]!.segment.firstSeq)
+  let compactor: Compactor | undefined
   let counted: { readonly records: number; readonly runs: number; readonly runBytes: number }
   try {
+    if (job.compaction !== undefined) compactor = Compactor.open(job.compaction, tools.pace)
     tools.at?.("created")
     for (const source of sources) await source.collect(tools.pace)
     tools.at?.("collected")
     const nextSeq = job.sources.at(-1)!.nextSeq
     const firstEventSeq = sources.find(({ frameSeqs }) => frameSeqs.length > 0)?.frameSeqs[0] ?? nextSeq
-    counted = await writeRuns(sources, job, target, tools)
+    counted = await writeRuns(sources, job, compactor, target, tools)
     await writeFrames(sources, target, tools)
     for (const { segment } of sources) await copySnapshots(segment, target, firstEventSeq, tools)
     await target.complete({ nextSeq, firstEventSeq, runBytes: counted.runBytes })
     tools.at?.("completed")
   } finally {
     await target.close()
+    compactor?.close()
     for (const { segment } of sources) segment.close()
   }
   tools.at?.("closed")
   await syncFile(job.target)
   tools.at?.("synced")
   const bytesIn = job.sources.reduce((sum, { path }) => sum + fs.statSync(path).size, 0)
-  return { records: counted.records, runs: counted.runs, bytesIn, bytesOut: fs.statSync(job.target).size }
+  const { records, runs } = counted
+  return { records, runs, bytesIn, bytesOut: fs.statSync(job.target).size, cleanedTo: compactor?.cleanedTo ?? [] }
 }
 
 /** Throws `JournalError` "Gap" unless each source begins where the one before ends. */
@@ -137,52 +146,90 @@ const openSources = ({ sources, startOffsets, keptFromSeq }: SettleJob): Readonl
   }
 }
 
+/** Runs on their way into a segment, and their extents behind them. */
+class RunWrites {
+  readonly #target: LmdbSegment
+  readonly #writes: Writes
+  readonly #extents = new ExtentPages()
+  readonly #pages: Array<Buffer> = []
+  readonly builder: RunBuilder
+  runs = 0
+  runBytes = 0
+
+  /** `onRun` is told of each. */
+  constructor(target: LmdbSegment, tools: SettleTools, onRun: (extent: Extent) => void) {
+    this.#target = target
+    this.#writes = new Writes(tools)
+    this.builder = new RunBuilder((extent, bytes) => {
+      onRun(extent)
+      this.#put(extent, bytes)
+    })
+  }
+
+  #put(extent: Extent, bytes: Uint8Array): void {
+    const page = this.#extents.add(extent)
+    if (page !== undefined) this.#pages.push(page)
+    this.runs++
+    this.runBytes += bytes.length
+    this.#writes.put(this.#target.putRun(extent.logId, extent.baseOffset + extent.count - 1, bytes), bytes.length)
+  }
+
+  async step(): Promise<void> {
+    if (this.#writes.isFull) await this.#writes.flush("runs")
+  }
+
+  async end(): Promise<void> {
+    this.builder.end()
+    const last = this.#extents.take()
+    if (last !== undefined) this.#pages.push(last)
+    this.#pages.forEach((page, i) => this.#writes.put(this.#target.putExtents(i, page), page.length))
+    await this.#writes.flush("runs")
+  }
+}
+
 const writeRuns = async (
   sources: ReadonlyArray<LogSource>,
   { startOffsets }: SettleJob,
+  compactor: Compactor | undefined,
   target: LmdbSegment,
   tools: SettleTools
-): Promise<{ readonly records: number; readonly runs: number; readonly runBytes: number }> => {
-  const writes = new Writes(tools)
-  const pages: Array<Buffer> = []
-  const extents = new ExtentPages()
+): Promise<Pick<Settled, "records" | "runs"> & { readonly runBytes: number }> => {
   let records = 0
-  let runs = 0
-  let runBytes = 0
-  const builder = new RunBuilder((extent, bytes) => {
-    const page = extents.add(extent)
-    if (page !== undefined) pages.push(page)
-    records += extent.count
-    runs++
-    runBytes += bytes.length
-    writes.put(target.putRun(extent.logId, extent.baseOffset + extent.count - 1, bytes), bytes.length)
+  // Of logs that are not compacted, and of those that are: what they were.
+  let offsets = 0
+  const out = new RunWrites(target, tools, ({ logId, count }) => {
+    records += count
+    if (compactor?.has(logId) !== true) offsets += count
   })
   for (const [logId] of [...startOffsets].sort(([a], [b]) => a - b)) {
-    let expectedOffset: number | undefined
+    let before: Located | undefined
+    let compacted: LogCompactor | undefined
     for (const source of sources) {
       for await (const pieces of source.piecesOf(logId, tools)) {
         for (const { ref, bytes } of pieces) {
-          throwUnlessNext(logId, ref, expectedOffset)
-          expectedOffset = ref.baseOffset + ref.count
-          builder.add(logId, ref, bytes)
-          if (writes.isFull) await writes.flush("runs")
+          throwUnlessNext(logId, ref, before)
+          before = ref
+          if (compactor?.has(logId) === true) {
+            compacted ??= await compactor.log(logId, ref.baseOffset, out.builder)
+            compacted.add(ref, bytes)
+            offsets += ref.count
+          } else out.builder.add(logId, ref, bytes)
+          await out.step()
         }
       }
     }
+    compacted?.end()
   }
-  builder.end()
-  const last = extents.take()
-  if (last !== undefined) pages.push(last)
-  pages.forEach((page, i) => writes.put(target.putExtents(i, page), page.length))
-  await writes.flush("runs")
+  await out.end()
   const expected = sources.reduce((sum, source) => sum + source.records, 0)
-  if (records !== expected) throw gap(`${records} records in runs, ${expected} referred to`)
-  return { records, runs, runBytes }
+  if (offsets !== expected) throw gap(`${offsets} records in runs, ${expected} referred to`)
+  return { records, runs: out.runs, runBytes: out.runBytes }
 }
 
-const throwUnlessNext = (logId: number, { baseOffset, frameSeq }: Located, expected: number | undefined): void => {
-  if (expected === undefined || expected === baseOffset) return
-  throw gap(`log ${logId} goes on at offset ${baseOffset} (seq ${frameSeq}), expected ${expected}`)
+const throwUnlessNext = (logId: number, ref: Located, before: Located | undefined): void => {
+  if (before === undefined || follows(before, ref)) return
+  const expected = before.baseOffset + before.count
+  throw gap(`log ${logId} goes on at offset ${ref.baseOffset} (seq ${ref.frameSeq}), expected ${expected}`)
 }
 
 const writeFrames = async (

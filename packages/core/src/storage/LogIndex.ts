@@ -23,6 +23,21 @@ export interface Located {
   readonly epoch: number
 }
 
+/** What of a log lies in settled segments, as its compaction sees it. */
+export interface Compactable {
+  /** The first offset that was never cleaned; undefined if all were. */
+  readonly dirtyFrom: number | undefined
+  /** Where the runs end that may be cleaned. */
+  readonly cleanTo: number
+  /** Stored bytes of the runs that were cleaned, and of those that may be. */
+  readonly cleanBytes: number
+  readonly dirtyBytes: number
+  /** The first dirty run's first time, Unix ms. */
+  readonly dirtySinceMs: number
+  /** The segments of all these runs, by their first seqs, ascending. */
+  readonly segments: ReadonlyArray<Seq>
+}
+
 /** Per reference: four float64 (base offset, frame seq, first and max time), then six uint32. */
 const referenceBytes = 56
 const floats = referenceBytes / 8
@@ -68,6 +83,14 @@ export class LogIndex {
 
   #maxTimestampMs(i: number): number {
     return this.#float[(this.#head + i) * floats + 2]!
+  }
+
+  #firstTimestampMs(i: number): number {
+    return this.#float[(this.#head + i) * floats + 3]!
+  }
+
+  #isCompacted(i: number): boolean {
+    return (this.#word[(this.#head + i) * words + firstWord + 4]! & compactedBit) !== 0
   }
 
   #endOffset(i: number): number {
@@ -238,6 +261,25 @@ export class LogIndex {
       sums.set(seq, (sums.get(seq) ?? 0) + this.#byteLength(i))
     }
     return end < this.#count ? this.#baseOffset(end) : undefined
+  }
+
+  /** Up to the first run that is not clean and has a record newer than `toMs`, or to the first reference that is no run. */
+  compactable(toMs: number): Compactable {
+    const segments: Array<Seq> = []
+    let [cleanTo, cleanBytes, dirtyBytes, dirtySinceMs] = [0, 0, 0, Infinity]
+    let dirtyFrom: number | undefined
+    for (let i = 0; i < this.#count && this.#place(i) === "run"; i++) {
+      if (this.#isCompacted(i)) cleanBytes += this.#byteLength(i)
+      else if (this.#maxTimestampMs(i) > toMs) break
+      else {
+        dirtyFrom ??= this.#baseOffset(i)
+        dirtySinceMs = Math.min(dirtySinceMs, this.#firstTimestampMs(i))
+        dirtyBytes += this.#byteLength(i)
+      }
+      cleanTo = this.#endOffset(i)
+      if (segments.at(-1) !== this.#frameSeq(i)) segments.push(this.#frameSeq(i))
+    }
+    return { dirtyFrom, cleanTo, cleanBytes, dirtyBytes, dirtySinceMs, segments }
   }
 
   /** Forgets the references that lie wholly below `offset`: nobody may read them any more. */

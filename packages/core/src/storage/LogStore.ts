@@ -32,6 +32,11 @@ export class LogStore {
     return log
   }
 
+  /** The log with this id, if it has had a record. */
+  find(id: number): Log | undefined {
+    return this.#logs.get(id)
+  }
+
   logs(): IterableIterator<Log> {
     return this.#logs.values()
   }

@@ -8,7 +8,14 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { describe, expect, it } from "vitest"
 import { TestClock } from "../support/TestClock.ts"
 
-const settledOutcome: SettleOutcome = { _tag: "Settled", bytesIn: 100, bytesOut: 30, records: 1, runs: 1 }
+const settledOutcome: SettleOutcome = {
+  _tag: "Settled",
+  bytesIn: 100,
+  bytesOut: 30,
+  records: 1,
+  runs: 1,
+  cleanedTo: []
+}
 
 /** A chain of segments without files; the last one is written. */
 class FakeJournal {

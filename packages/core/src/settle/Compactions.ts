@@ -1,0 +1,140 @@
+import type { Clock } from "../Clock.ts"
+import type { Seq } from "../journal/Journal.ts"
+import type { LmdbJournal } from "../journal/LmdbJournal.ts"
+import type { LogStore } from "../storage/LogStore.ts"
+import type { Work } from "./choose.ts"
+import { chooseCompaction, type CompactionCandidate, type CompactionSettings } from "./chooseCompaction.ts"
+import type { CompactedLog, CompactionJob } from "./Compactor.ts"
+
+export interface CompactionOptions {
+  /** The logs that are compacted, now. */
+  readonly settings: () => Iterable<readonly [logId: number, settings: CompactionSettings]>
+  /** Of the table of keys: 24 bytes for each, and a third of it stays free. */
+  readonly mapBytesMax: number
+}
+
+/** What rewrites one segment of a compaction. */
+export interface CompactWork extends Work {
+  readonly kind: "compact"
+  readonly compaction: CompactionJob
+}
+
+interface Round {
+  readonly nowMs: number
+  readonly logs: Map<number, CompactedLog>
+  /** Segments before this are done. */
+  doneTo: Seq
+}
+
+/**
+ * Which segment a compaction rewrites next. A compaction takes some logs, fixes how far they are cleaned, and goes through
+ * all segments that have runs of them, **the oldest first**:
+ *
+ * 1. What is left of a run says that it was cleaned (`Extent.isCompacted`). Cleaned runs come before all others of their log,
+ *    and none of their records has a newer one among them.
+ * 2. A tombstone gets its delete horizon when its own segment is written: all that it hides in older ones is gone by then.
+ * 3. Nothing of it is journaled. One that was interrupted begins again, which finds the segments that it had done clean.
+ *
+ * No segment is merged or rewritten for another reason before it is through.
+ */
+export class Compactions {
+  readonly #options: CompactionOptions
+  readonly #journal: Pick<LmdbJournal, "segments" | "settling">
+  readonly #logs: LogStore
+  readonly #clock: Clock
+  #round: Round | undefined
+  /** One run of these has more keys than the table. */
+  readonly #tooManyKeys = new Set<number>()
+
+  constructor(
+    options: CompactionOptions,
+    journal: Pick<LmdbJournal, "segments" | "settling">,
+    logs: LogStore,
+    clock: Clock
+  ) {
+    this.#options = options
+    this.#journal = journal
+    this.#logs = logs
+    this.#clock = clock
+  }
+
+  /** Undefined: there is nothing to compact. Logs with runs in segments that were given up stay as they are. */
+  next(isGivenUp: (firstSeq: Seq) => boolean): CompactWork | undefined {
+    const round = (this.#round ??= this.#begin(isGivenUp))
+    if (round === undefined) return undefined
+    const firstSeq = this.#nextSegment(round)
+    if (firstSeq === undefined) {
+      this.#round = undefined
+      return undefined
+    }
+    const { nowMs, logs } = round
+    const { mapBytesMax } = this.#options
+    const compaction = { nowMs, mapBytesMax, logs: [...logs.values()], chain: this.#chain(round) }
+    return { kind: "compact", firstSeqs: [firstSeq], compaction }
+  }
+
+  /** The segment is rewritten, and readers have gone over. */
+  done({ firstSeqs }: Work, cleanedTo: ReadonlyArray<readonly [logId: number, offset: number]>): void {
+    const round = this.#round
+    if (round === undefined) return
+    round.doneTo = firstSeqs[0]! + 1
+    for (const [logId, offset] of cleanedTo) {
+      const log = round.logs.get(logId)!
+      if (offset <= log.dirtyFrom) this.#tooManyKeys.add(logId)
+      round.logs.set(logId, { ...log, cleanTo: Math.min(log.cleanTo, offset) })
+    }
+  }
+
+  /** What failed is begun again from its first segment on. */
+  failed(): void {
+    this.#round = undefined
+  }
+
+  #begin(isGivenUp: (firstSeq: Seq) => boolean): Round | undefined {
+    const nowMs = this.#clock.nowMs()
+    const candidates: Array<CompactionCandidate> = []
+    for (const [logId, settings] of this.#options.settings()) {
+      const { minCompactionLagMs } = settings
+      // Without a lag a producer's clock that goes ahead holds nothing up.
+      const toMs = minCompactionLagMs > 0 ? nowMs - minCompactionLagMs : Infinity
+      const compactable = this.#logs.find(logId)?.index.compactable(toMs)
+      const isPassedOver = this.#tooManyKeys.has(logId) || compactable?.segments.some(isGivenUp)
+      if (compactable !== undefined && isPassedOver !== true) candidates.push({ logId, settings, compactable })
+    }
+    const segmentBytes = new Map(this.#journal.segments().map(({ firstSeq, bytes }) => [firstSeq, bytes]))
+    const chosen = chooseCompaction(candidates, nowMs, segmentBytes)
+    if (chosen.length === 0) return undefined
+    const logs = chosen.map(({ logId, settings: { deleteRetentionMs }, compactable: { dirtyFrom, cleanTo } }) => {
+      const logEndOffset = this.#logs.log(logId).highWatermark
+      return [logId, { logId, dirtyFrom: dirtyFrom!, cleanTo, logEndOffset, deleteRetentionMs }] as const
+    })
+    return { nowMs, logs: new Map(logs), doneTo: 0 }
+  }
+
+  /** The oldest that is not done and has runs to look at. */
+  #nextSegment({ logs, doneTo }: Round): Seq | undefined {
+    let next = Infinity
+    for (const { logId, cleanTo } of logs.values()) {
+      const index = this.#logs.find(logId)?.index
+      const i = index?.findSeq(doneTo) ?? 0
+      if (index === undefined || i >= index.count) continue
+      const { place, baseOffset, frameSeq } = index.at(i)
+      if (place === "run" && baseOffset < cleanTo) next = Math.min(next, frameSeq)
+    }
+    return next === Infinity ? undefined : next
+  }
+
+  /** Files from the oldest on that has keys to read. */
+  #chain({ logs }: Round): ReadonlyArray<string> {
+    let fromSeq = Infinity
+    for (const { logId, dirtyFrom } of logs.values()) {
+      const index = this.#logs.find(logId)?.index
+      const i = index?.find(dirtyFrom) ?? 0
+      if (index !== undefined && i < index.count) fromSeq = Math.min(fromSeq, index.at(i).frameSeq)
+    }
+    return this.#journal
+      .segments()
+      .filter(({ firstSeq, isSettled }) => isSettled && firstSeq >= fromSeq)
+      .flatMap(({ firstSeq }) => this.#journal.settling([firstSeq])?.sources[0]?.path ?? [])
+  }
+}

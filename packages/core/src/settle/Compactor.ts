@@ -1,0 +1,189 @@
+import { addKeys } from "../compact/addKeys.ts"
+import { filterBatch } from "../compact/filterBatch.ts"
+import { keepBy } from "../compact/keepRecord.ts"
+import { KeyMap } from "../compact/KeyMap.ts"
+import { MergedRecords } from "../compact/MergedRecords.ts"
+import { SegmentFile } from "../doctor/SegmentFile.ts"
+import type { Extent } from "../journal/Extent.ts"
+import { JournalError } from "../journal/Journal.ts"
+import { InvalidRecord } from "../Record.ts"
+import * as RecordBatch from "../RecordBatch.ts"
+import type { Located } from "../storage/LogIndex.ts"
+import { batchesOfRun } from "../storage/runs.ts"
+import { checked } from "./gather.ts"
+import type { Pace } from "./Pace.ts"
+import { packedBatch, type RunBuilder } from "./RunBuilder.ts"
+
+/** A log that one compaction is to clean; the same for all segments that it goes through but for `cleanTo`, which may fall. */
+export interface CompactedLog {
+  readonly logId: number
+  /** Below it no record has a newer one of its key below `cleanTo`, but for those from here on. */
+  readonly dirtyFrom: number
+  /** Where a run begins: what lies from here on stays as it is. */
+  readonly cleanTo: number
+  /** One after the log's last record. */
+  readonly logEndOffset: number
+  readonly deleteRetentionMs: number
+}
+
+export interface CompactionJob {
+  /** When the compaction began, Unix ms. */
+  readonly nowMs: number
+  /** Of the table of keys, one log at a time. */
+  readonly mapBytesMax: number
+  readonly logs: ReadonlyArray<CompactedLog>
+  /** Files of settled segments that hold all runs of these logs from `dirtyFrom` to `cleanTo`, the oldest first. */
+  readonly chain: ReadonlyArray<string>
+}
+
+interface DirtyRun {
+  readonly segment: SegmentFile
+  readonly extent: Extent
+}
+
+/** Reads the keys of logs that are compacted, and takes from their runs what has newer records. */
+export class Compactor {
+  readonly #job: CompactionJob
+  readonly #pace: Pace
+  readonly #logs: ReadonlyMap<number, CompactedLog>
+  readonly #segments: Array<SegmentFile> = []
+  readonly #dirty = new Map<number, Array<DirtyRun>>()
+  readonly #cleanedTo = new Map<number, number>()
+
+  private constructor(job: CompactionJob, pace: Pace) {
+    this.#job = job
+    this.#pace = pace
+    this.#logs = new Map(job.logs.map((log) => [log.logId, log]))
+  }
+
+  /** Throws `PageDamage`, `JournalError`. */
+  static open(job: CompactionJob, pace: Pace): Compactor {
+    const compactor = new Compactor(job, pace)
+    try {
+      for (const path of job.chain) compactor.#open(path)
+      return compactor
+    } catch (error) {
+      compactor.close()
+      throw error
+    }
+  }
+
+  #open(path: string): void {
+    const segment = SegmentFile.open(path)
+    this.#segments.push(segment)
+    segment.visitRuns((extent) => {
+      const log = this.#logs.get(extent.logId)
+      if (log === undefined || extent.baseOffset >= log.cleanTo || endOf(extent) <= log.dirtyFrom) return
+      const runs = this.#dirty.get(extent.logId)
+      if (runs === undefined) this.#dirty.set(extent.logId, [{ segment, extent }])
+      else runs.push({ segment, extent })
+    })
+  }
+
+  close(): void {
+    for (const segment of this.#segments) segment.close()
+  }
+
+  has(logId: number): boolean {
+    return this.#logs.has(logId)
+  }
+
+  /** How far each log was cleaned, of those that were: less than was asked for where the table of keys got full. */
+  get cleanedTo(): ReadonlyArray<readonly [logId: number, offset: number]> {
+    return [...this.#cleanedTo]
+  }
+
+  /** What compacts this log's runs from `fromOffset` on, in their order. Throws `JournalError` "Corrupt". */
+  async log(logId: number, fromOffset: number, builder: RunBuilder): Promise<LogCompactor> {
+    const log = this.#logs.get(logId)!
+    const { nowMs, mapBytesMax } = this.#job
+    const dirty = this.#dirty.get(logId)?.filter(({ extent }) => endOf(extent) > fromOffset) ?? []
+    const offsets = dirty.reduce((sum, { extent }) => sum + extent.count, 0)
+    const newest = KeyMap.for(offsets, mapBytesMax)
+    let { cleanTo } = log
+    for (const { segment, extent } of dirty) {
+      if (!readKeys(segment, extent, newest)) {
+        cleanTo = extent.baseOffset
+        break
+      }
+      await this.#pace.step()
+    }
+    this.#cleanedTo.set(logId, cleanTo)
+    const keep = keepBy(newest, { ...log, nowMs })
+    return new LogCompactor(logId, cleanTo, builder, keep, nowMs + log.deleteRetentionMs)
+  }
+}
+
+const endOf = ({ baseOffset, count }: Pick<Extent, "baseOffset" | "count">): number => baseOffset + count
+
+const readKeys = (segment: SegmentFile, extent: Extent, newest: KeyMap): boolean => {
+  const run: Located = { ...extent, frameSeq: segment.firstSeq }
+  const bytes = checked(extent.logId, run, segment.batch(extent.logId, endOf(extent) - 1))
+  return corruptAt(extent.logId, run, () => {
+    for (const batch of batchesOfRun(bytes, run, 0)) if (!addKeys(newest, batch)) return false
+    return true
+  })
+}
+
+/** What is no batch, although its checksum is right, is damage with a place. */
+const corruptAt = <A>(logId: number, { baseOffset, frameSeq }: Located, read: () => A): A => {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof RecordBatch.InvalidBatch || error instanceof InvalidRecord)) throw error
+    const place = `records of log ${logId} at offset ${baseOffset} (seq ${frameSeq})`
+    throw new JournalError("Corrupt", `${place}: ${error.message}`)
+  }
+}
+
+/** One log's runs on their way through a compaction. */
+export class LogCompactor {
+  readonly #logId: number
+  readonly #cleanTo: number
+  readonly #builder: RunBuilder
+  readonly #keep: ReturnType<typeof keepBy>
+  readonly #deleteHorizonMs: number
+  readonly #merged: MergedRecords
+
+  constructor(
+    logId: number,
+    cleanTo: number,
+    builder: RunBuilder,
+    keep: ReturnType<typeof keepBy>,
+    deleteHorizonMs: number
+  ) {
+    this.#logId = logId
+    this.#cleanTo = cleanTo
+    this.#builder = builder
+    this.#keep = keep
+    this.#deleteHorizonMs = deleteHorizonMs
+    this.#merged = new MergedRecords(keep, deleteHorizonMs, ({ fields, records }) => {
+      const plainBytes = RecordBatch.batchHeaderBytes + records.length
+      builder.addCompacted(logId, false, packedBatch(fields, records), plainBytes)
+    })
+  }
+
+  /** A run behind those before. Throws `JournalError` "Corrupt". */
+  add(run: Located, bytes: Uint8Array): void {
+    const isClean = endOf(run) <= this.#cleanTo
+    if (run.verbatim || !isClean) this.#merged.end()
+    if (isClean) corruptAt(this.#logId, run, () => this.#filter(run, bytes))
+    else this.#builder.add(this.#logId, run, bytes)
+  }
+
+  /** Hands out what is open. */
+  end(): void {
+    this.#merged.end()
+  }
+
+  #filter(run: Located, bytes: Uint8Array): void {
+    for (const batch of batchesOfRun(bytes, run, 0)) {
+      if (!run.verbatim) {
+        this.#merged.add(batch)
+        continue
+      }
+      const left = filterBatch(batch, this.#keep, this.#deleteHorizonMs)
+      if (left !== undefined) this.#builder.addCompacted(this.#logId, true, left, left.length)
+    }
+  }
+}
