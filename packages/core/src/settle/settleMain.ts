@@ -33,7 +33,8 @@ const outcomeOf = async (job: SettleJob): Promise<SettleOutcome> => {
 // Before the first file operation, so that the threads that serve those inherit it. 10, not 19: beside a busy machine that
 // gets a hundredth of a processor, and appends would wait for it in the end.
 os.setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL)
-process.on("disconnect", () => process.exit(1))
+// An exit would wait for LMDB's writes, which never end on a disk that has failed: the process and its files would stay.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
 process.on("message", (order: SettleOrder) => {
   if (order._tag === "Hurry") pace.restShare = order.isHurried ? 0 : restShare
   else void outcomeOf(order.job).then((outcome) => process.send!(outcome, () => process.disconnect()))

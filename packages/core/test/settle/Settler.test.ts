@@ -1,3 +1,6 @@
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { LmdbSegmentInfo, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
 import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
@@ -22,6 +25,7 @@ class FakeJournal {
   onChange: (() => void) | undefined
   chain: Array<{ readonly firstSeq: Seq; isSettled: boolean }> = [{ firstSeq: 1, isSettled: false }]
   adoptFails = false
+  target = "/nowhere/tmp"
 
   segments(): Array<LmdbSegmentInfo> {
     return this.chain.map(({ firstSeq, isSettled }) => ({
@@ -50,7 +54,7 @@ class FakeJournal {
     const known = this.chain.slice(0, -1).map(({ firstSeq }) => firstSeq)
     if (!firstSeqs.every((firstSeq) => known.includes(firstSeq))) return undefined
     const sources = firstSeqs.map((firstSeq) => ({ path: `seg-${firstSeq}`, firstSeq, nextSeq: firstSeq + 1 }))
-    return { sources, target: "/nowhere/tmp", mapBytes: 1 }
+    return { sources, target: this.target, mapBytes: 1 }
   }
 
   adoptSettled({ sources }: Settling): Takeover | undefined {
@@ -175,6 +179,20 @@ describe("the settler", () => {
     expect(failed).toEqual(["seg-1 failed: no space 1", "seg-1 failed: no space 2", "seg-1 given up: no space 3"])
     expect(bench.working[0]!.job.sources[0]!.path).toBe("seg-2")
     await bench.settler.stop()
+  })
+
+  it("goes on when what a worker left cannot be removed", async () => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-leftover-"))
+    const bench = await started(1)
+    // As a failed disk, a directory refuses to be removed as a file.
+    bench.journal.target = directory
+    await bench.finish({ _tag: "Failed", detail: "EIO" })
+    expect(bench.heard()).toEqual(["work on seg-1", "seg-1 failed: EIO"])
+    bench.clock.advance(1000)
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1"])
+    await bench.settler.stop()
+    fs.rmdirSync(directory)
   })
 
   it("gives up what is refused at once, and what was given up never holds", async () => {
