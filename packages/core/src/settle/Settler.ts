@@ -242,7 +242,7 @@ export class Settler {
     const outcome = await this.#worker.done
     this.#worker = undefined
     this.#work = undefined
-    if (outcome._tag !== "Settled" || this.#isAbandoned) removeEnvironment(settling.target)
+    if (outcome._tag !== "Settled" || this.#isAbandoned) removeLeftover(settling.target)
     this.#options.at?.("written")
     return outcome
   }
@@ -291,6 +291,15 @@ export class Settler {
 
 /** A disk that is full may have room again. */
 const rewriteRetryMs = 60_000
+
+/** A disk that has failed removes nothing either: the next try does, or the next start. */
+const removeLeftover = (file: string): void => {
+  try {
+    removeEnvironment(file)
+  } catch {
+    return
+  }
+}
 
 const rangeOf = ({ sources }: Settling): readonly [fromSeq: Seq, endSeq: Seq] => [
   sources[0]!.firstSeq,
