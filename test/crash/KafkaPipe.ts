@@ -54,9 +54,14 @@ export class KafkaPipe {
     this.#socket.write(Buffer.concat(encodeRequestFrame(api, version, header, request)))
   }
 
-  /** Resolves when all is answered, and ends the connection. */
-  async end(): Promise<void> {
+  /** Resolves when all is answered. */
+  async answered(): Promise<void> {
     while (this.#waiting.length > 0) await this.#roomOrFailure()
+  }
+
+  /** As `answered`, and ends the connection. */
+  async end(): Promise<void> {
+    await this.answered()
     this.#socket.removeAllListeners("close")
     this.#socket.destroy()
   }

@@ -11,6 +11,7 @@ interface Unanswered {
   readonly n: number
   readonly messageId: number
   readonly payload: Buffer
+  readonly sentMs: number
   isStored: boolean
 }
 
@@ -21,6 +22,8 @@ export interface Device {
   sent: number
   /** Messages below it are acknowledged: by PUBACK, or PUBREC. */
   acknowledged: number
+  /** When the newest of those that are acknowledged was sent for the first time, as a date. */
+  acknowledgedSentMs: number
   /** Those that were sent more than once; of QoS 1, only these may be stored more than once. */
   readonly resent: Set<number>
   /** What the server did that it must not. */
@@ -51,7 +54,7 @@ export class MqttPublisher {
     topic: string,
     payloadOf: (device: Device, n: number) => Buffer
   ) {
-    this.device = { clientId, qos, sent: 0, acknowledged: 0, resent: new Set(), faults: [] }
+    this.device = { clientId, qos, sent: 0, acknowledged: 0, acknowledgedSentMs: 0, resent: new Set(), faults: [] }
     this.#port = port
     this.#topic = topic
     this.#payloadOf = payloadOf
@@ -68,10 +71,15 @@ export class MqttPublisher {
     for (let i = 0; i < count && this.#unanswered.length < unansweredMax; i++) {
       const n = this.device.sent++
       const messageId = (this.#lastMessageId = (this.#lastMessageId % 65_535) + 1)
-      const message = { n, messageId, payload: this.#payloadOf(this.device, n), isStored: false }
+      const message = { n, messageId, payload: this.#payloadOf(this.device, n), sentMs: Date.now(), isStored: false }
       this.#unanswered.push(message)
       this.#publish(message, false)
     }
+  }
+
+  /** As a lost network does; it connects again at once. */
+  drop(): void {
+    this.#socket?.destroy()
   }
 
   end(): void {
@@ -134,6 +142,7 @@ export class MqttPublisher {
       if (message.n !== device.acknowledged)
         device.faults.push(`${message.n} is acknowledged before ${device.acknowledged}`)
       device.acknowledged = message.n + 1
+      device.acknowledgedSentMs = message.sentMs
     }
     if (qos === 2) {
       if (message !== undefined) message.isStored = true

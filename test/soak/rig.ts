@@ -1,0 +1,275 @@
+/**
+ * Everything at once for a long time: what was acknowledged is there, and what the server takes does not grow.
+ * `--hours H` or `--minutes M` (5), `--restarts N` (0) by SIGTERM, `--seed N`. Exits with 0 only if all holds.
+ */
+import * as fs from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseArgs } from "node:util"
+import type { Kafka } from "kafkajs"
+import { GroupReader } from "../crash/GroupReader.ts"
+import { KafkaProducer } from "../crash/KafkaProducer.ts"
+import { MqttPublisher, type Device } from "../crash/MqttPublisher.ts"
+import { kafkajsOf } from "../support/nodeReaders.ts"
+import { sampleOf } from "../support/ProcessWatch.ts"
+import { randomOf } from "../support/random.ts"
+import { ServerProcess } from "../support/server.ts"
+import { waitUntil } from "../support/waitUntil.ts"
+import { type Activity, type Soak } from "./activities.ts"
+import * as activities from "./activities.ts"
+import { Ledger } from "./Ledger.ts"
+import { PartitionReader } from "./PartitionReader.ts"
+import { growthOf } from "./slope.ts"
+
+const mib = 1024 * 1024
+const group = "soak-readers"
+const readings = { name: "readings", partitions: 4 }
+const orders = { name: "orders", partitions: 2 }
+/** Small, so that segments are closed, settled and dropped all the time. */
+const retention = { "retention.bytes": "6000000", "retention.ms": "60000" }
+const env = {
+  NODE_OPTIONS: "--max-old-space-size=256",
+  LOGBROOK_JOURNAL_SEGMENT_BYTES: "4MB",
+  LOGBROOK_JOURNAL_HISTORY_MS: "20s"
+}
+const sendEveryMs = 50
+const produceEveryMs = 25
+const sampleEveryMs = 500
+const settleTimeoutMs = 60_000
+/** Of a run; before, heap and caches take the size that the work needs. */
+const warmUpShare = 0.4
+/** Beyond these, a figure is not flat. The memory's is that of a heap between two collections. */
+const grownMax = { anonBytes: 32 * mib, fileDescriptors: 8, delayMs: 25 }
+const faultsShown = 20
+const payloadBytes = [30, 200, 1000, 60, 4500]
+
+interface Sample {
+  readonly atMs: number
+  readonly anonBytes: number
+  readonly fileDescriptors: number
+  /** Of a request that waits for nothing but the event loop. */
+  readonly delayMs: number
+}
+
+const padded = (id: string, n: number): Buffer => {
+  const bytes = Buffer.alloc(payloadBytes[n % payloadBytes.length]!, "x")
+  bytes.write(`${id} `)
+  return bytes
+}
+
+const payloadOf = ({ clientId }: Device, n: number): Buffer => padded(`${clientId} ${n}`, n)
+
+const batchOf = (producer: number) => (n: number) =>
+  Array.from({ length: 1 + (n % 20) }, (_, i) => {
+    const id = `order-${producer}-${n}-${i}`
+    return { id, value: padded(id, n + i) }
+  })
+
+const publishersOf = (server: ServerProcess): ReadonlyArray<MqttPublisher> =>
+  Array.from({ length: 24 }, (_, i) => {
+    const qos = i % 3 === 0 ? 2 : 1
+    return new MqttPublisher(server.ports.mqtt, `device-${i}`, qos, `soak/reading/${i % 5}/${i}`, payloadOf)
+  })
+
+/** Every record of a stream goes into the ledger as it comes; resolves when all is read behind `isOver`. */
+const tail = async (
+  soak: Soak,
+  { name, partitions }: { readonly name: string; readonly partitions: number },
+  isOver: () => boolean,
+  visit: (partition: number, key: string, value: string, offset: number) => void
+): Promise<void> => {
+  const one = async (partition: number): Promise<void> => {
+    const reader = new PartitionReader(soak.server.ports.kafka, name, partition, soak.faults)
+    for (let end = Infinity; reader.offset < end;) {
+      await reader.next((key, value, offset) => visit(partition, key, value, offset))
+      if (isOver()) end = await reader.end()
+    }
+    await reader.close()
+  }
+  await Promise.all(Array.from({ length: partitions }, (_, partition) => one(partition)))
+}
+
+/** Round after round until it is over. A round that a restart broke is begun again. */
+const repeat = async (soak: Soak, activity: Activity, isOver: () => boolean, isDisturbed: () => boolean) => {
+  let rounds = 0
+  while (!isOver()) {
+    try {
+      await activity(soak, rounds)
+      rounds++
+    } catch (error) {
+      if (!isDisturbed()) soak.faults.push(`${activity.name}, round ${rounds}: ${String(error)}`)
+      await sleep(1000)
+    }
+  }
+  return rounds
+}
+
+const sample = async (server: ServerProcess): Promise<Sample> => {
+  const startedMs = performance.now()
+  await (await fetch(`${server.url}/healthz`)).text()
+  const delayMs = performance.now() - startedMs
+  const { anonBytes, fileDescriptors } = sampleOf(server.pid)
+  return { atMs: performance.now(), anonBytes, fileDescriptors, delayMs }
+}
+
+/** The group has committed all that there is. */
+const caughtUp = (soak: Soak, reader: GroupReader): Promise<unknown> =>
+  waitUntil("the group has read all", settleTimeoutMs, async () => {
+    const { partitionDetails } = await soak.server.get<{
+      partitionDetails: ReadonlyArray<{ partition: number; highWatermark: number }>
+    }>(`/streams/${readings.name}`)
+    return partitionDetails.every(
+      ({ partition, highWatermark }) => (reader.acknowledged.get(partition) ?? 0) >= highWatermark
+    )
+  })
+
+const medianOf = (samples: ReadonlyArray<Sample>, of: keyof Sample): number =>
+  samples.map((each) => each[of]).toSorted((a, b) => a - b)[Math.floor(samples.length / 2)] ?? 0
+
+/** What has grown, after the warm-up. */
+const judge = (samples: ReadonlyArray<Sample>, faults: Array<string>): void => {
+  for (const name of ["anonBytes", "fileDescriptors", "delayMs"] as const) {
+    const grown = growthOf(samples.map((each) => ({ atMs: each.atMs, value: each[name] })))
+    const unit = name === "anonBytes" ? mib : 1
+    const text = `${name}: median ${(medianOf(samples, name) / unit).toFixed(1)}, grown by ${(grown / unit).toFixed(1)}`
+    console.log(text)
+    if (grown > grownMax[name]) faults.push(`not flat, ${text}`)
+  }
+}
+
+const makeSoak = async (server: ServerProcess, kafka: Kafka, random: () => number): Promise<Soak> => {
+  await server.createStream(readings.name, {
+    filters: ["soak/reading/#"],
+    partitions: readings.partitions,
+    config: retention
+  })
+  await server.createStream(orders.name, { partitions: orders.partitions, config: retention })
+  return { server, kafka, publishers: publishersOf(server), readings, group, faults: [], random }
+}
+
+const restartNowAndThen = async (soak: Soak, restarts: number, forMs: number, onRestart: () => void) => {
+  // All in the warm-up: a new process begins to grow anew.
+  for (let i = 0; i < restarts; i++) {
+    await sleep((forMs * warmUpShare) / (restarts + 1))
+    onRestart()
+    const code = await soak.server.stop()
+    if (code !== 0) soak.faults.push(`a stop exited with ${code}: ${soak.server.logTail()}`)
+    await soak.server.start()
+    onRestart()
+  }
+}
+
+const watch = async (soak: Soak, startedMs: number, forMs: number): Promise<ReadonlyArray<Sample>> => {
+  const samples: Array<Sample> = []
+  const warmMs = startedMs + forMs * warmUpShare
+  const tellEveryMs = Math.max(30_000, forMs / 60)
+  let toldMs = startedMs
+  while (performance.now() < startedMs + forMs && soak.faults.length === 0) {
+    await sleep(sampleEveryMs)
+    const now = await sample(soak.server).catch(() => undefined)
+    if (now === undefined) continue
+    if (now.atMs > warmMs) samples.push(now)
+    if (now.atMs < toldMs + tellEveryMs) continue
+    toldMs = now.atMs
+    const { anonBytes, fileDescriptors, delayMs } = now
+    const minutes = ((now.atMs - startedMs) / 60_000).toFixed(1)
+    console.log(
+      `${minutes} min: ${(anonBytes / mib).toFixed(0)} MiB, ${fileDescriptors} files, ${delayMs.toFixed(1)} ms`
+    )
+  }
+  return samples
+}
+
+const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger> => {
+  const ledger = new Ledger(soak.publishers.map(({ device }) => device))
+  const producers = [0, 1].map(
+    (n) => new KafkaProducer(soak.kafka, orders.name, orders.partitions, produceEveryMs, batchOf(n))
+  )
+  const reader = new GroupReader(soak.kafka, group, readings.name, 2)
+  await reader.start()
+  let isOver = false
+  let hasSettled = false
+  let disturbedMs = -Infinity
+  let tick = 0
+  const sending = setInterval(() => {
+    tick++
+    for (const [i, publisher] of soak.publishers.entries()) publisher.publish((tick + i) % 3)
+    for (const { acknowledged } of producers) ledger.orders(acknowledged.splice(0))
+  }, sendEveryMs)
+  const tails = [
+    tail(
+      soak,
+      readings,
+      () => hasSettled,
+      (_partition, _key, value) => ledger.reading(value)
+    ),
+    tail(
+      soak,
+      orders,
+      () => hasSettled,
+      (partition, key, _value, offset) => ledger.order(partition, offset, key)
+    )
+  ]
+  const isDisturbed = (): boolean => performance.now() - disturbedMs < 20_000
+  const rounds = Object.values(activities).map(async (activity) => {
+    const count = await repeat(soak, activity, () => isOver, isDisturbed)
+    return `${count} ${activity.name}`
+  })
+  const restarting = restartNowAndThen(soak, restarts, forMs, () => (disturbedMs = performance.now()))
+  const samples = await watch(soak, performance.now(), forMs)
+  isOver = true
+  await restarting
+  console.log(`rounds: ${(await Promise.all(rounds)).join(", ")}`)
+  clearInterval(sending)
+  await waitUntil("all messages are answered", settleTimeoutMs, () => soak.publishers.every(({ isIdle }) => isIdle))
+  for (const producer of producers) await producer.end()
+  await caughtUp(soak, reader)
+  hasSettled = true
+  await Promise.all(tails)
+  await reader.end()
+  for (const publisher of soak.publishers) publisher.end()
+  for (const { acknowledged } of producers) ledger.orders(acknowledged.splice(0))
+  ledger.close(producers.reduce((sum, { givenUp }) => sum + givenUp.length, 0))
+  judge(samples, soak.faults)
+  return ledger
+}
+
+/** The stop is in order, and the journal is whole. */
+const finish = async (soak: Soak): Promise<void> => {
+  const segments = fs.readdirSync(soak.server.dataDir).filter((name) => /^seg-\d+\..*mdb$/.test(name))
+  const settled = segments.filter((name) => name.endsWith(".runs.mdb"))
+  console.log(`segments: ${segments.length}, settled ${settled.length}, the newest ${segments.toSorted().at(-1)}`)
+  if (settled.length === 0) soak.faults.push("no segment was settled")
+  const code = await soak.server.stop()
+  if (code !== 0) soak.faults.push(`the stop exited with ${code}: ${soak.server.logTail()}`)
+  await soak.server.cli("journal", "verify", "--data-dir", soak.server.dataDir)
+}
+
+const options = {
+  hours: { type: "string" },
+  minutes: { type: "string" },
+  restarts: { type: "string" },
+  seed: { type: "string" }
+} as const
+const { values } = parseArgs({ options })
+const minutes = values.hours === undefined ? Number(values.minutes ?? 5) : Number(values.hours) * 60
+const seed = Number(values.seed ?? Date.now() % 1_000_000)
+console.log(`${minutes} min, seed ${seed}`)
+
+const server = await ServerProcess.start({ env })
+const faults: Array<string> = []
+try {
+  const soak = await makeSoak(server, kafkajsOf(server.kafka, "soak"), randomOf(seed))
+  const ledger = await run(soak, minutes * 60_000, Number(values.restarts ?? 0))
+  await finish(soak)
+  faults.push(...soak.faults, ...ledger.faults)
+  console.log(`${ledger.records} records, ${ledger.duplicates} of QoS 1 stored twice after a resend`)
+} catch (error) {
+  faults.push(String(error))
+  console.log(error)
+  console.log(server.logTail())
+} finally {
+  await server.dispose().catch((error: unknown) => faults.push(String(error)))
+}
+for (const fault of faults.slice(0, faultsShown)) console.log(fault)
+console.log(faults.length === 0 ? "held" : `FAILED: ${faults.length} faults`)
+process.exit(faults.length === 0 ? 0 : 1)
