@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import type { Filled } from "../load/fillJournal.ts"
 import { startLogbrook } from "../servers/logbrook.ts"
+import { dropFromPageCache } from "../servers/pageCache.ts"
 import { rssBytes } from "../servers/processes.ts"
 import { median, quantile, thousands } from "../stats.ts"
 import type { Bar, Bench, Scenario } from "./Scenario.ts"
@@ -17,7 +18,8 @@ interface Size {
   readonly readyMsMax?: number
 }
 
-type Ending = "SIGTERM" | "SIGKILL"
+const endings = ["SIGTERM", "SIGKILL", "SIGKILL, cold"] as const
+type Ending = (typeof endings)[number]
 
 interface Recovered extends Filled {
   readonly readyMsMax: number | undefined
@@ -45,11 +47,12 @@ const fill = async (directory: string, { events, segments }: Size): Promise<Fill
   return JSON.parse(stdout) as Filled
 }
 
-/** Starts on what the start before has left, ended each time as `after` says; the first start's end does not count. */
+/** Starts on what the start before has left, which was ended as `after` says; cold: and nothing of it is in the page cache. */
 const restarts = async ({ serverCpus, rounds }: Bench, dataDir: string, after: Ending) => {
   const readyMs: Array<number> = []
   const rss: Array<number> = []
   for (let round = -1; round < rounds; round++) {
+    if (after === "SIGKILL, cold") await dropFromPageCache(join(dataDir, "data"))
     const server = await startLogbrook(serverCpus, [], undefined, { dataDir })
     if (round >= 0) {
       readyMs.push(server.readyMs)
@@ -68,7 +71,7 @@ export const recovery: Scenario = async (bench) => {
     try {
       bench.progress(`recovery: writing ${thousands(size.events)} events in ${size.segments} segments`)
       const filled = await fill(directory, size)
-      for (const after of ["SIGTERM", "SIGKILL"] as const) {
+      for (const after of endings) {
         const found = await restarts(bench, directory, after)
         measured.push({ ...filled, ...found, readyMsMax: size.readyMsMax })
       }
@@ -87,9 +90,9 @@ export const recovery: Scenario = async (bench) => {
   ])
   const bars = measured.flatMap(({ after, events, segments, readyMs, readyMsMax }): Array<Bar> => {
     const what = `ready with ${thousands(events)} events in ${segments} segments, after ${after}`
-    const bound = readyMsMax === undefined ? undefined : { atMost: readyMsMax }
+    const bound = readyMsMax === undefined || after === "SIGKILL, cold" ? undefined : { atMost: readyMsMax }
     return [{ what, measured: median(readyMs), unit: "ms", bound }]
   })
-  const title = "recovery: from a start to ready, page cache warm"
+  const title = "recovery: from a start to ready; cold: without what the page cache had of the journal"
   return { scenario: "recovery", tables: [{ title, columns, rows }], bars, raw: measured }
 }
