@@ -25,11 +25,13 @@ const group = "soak-readers"
 const readings = { name: "readings", partitions: 4 }
 const orders = { name: "orders", partitions: 2 }
 /** Small, so that segments are closed, settled and dropped all the time. */
-const retention = { "retention.bytes": "6000000", "retention.ms": "60000" }
+const retention = { "retention.bytes": "6000000", "retention.ms": "10000" }
 const env = {
   NODE_OPTIONS: "--max-old-space-size=256",
   LOGBROOK_JOURNAL_SEGMENT_BYTES: "4MB",
-  LOGBROOK_JOURNAL_HISTORY_MS: "20s"
+  LOGBROOK_JOURNAL_HISTORY_MS: "5s",
+  // What waits for durable sessions is kept as long as they are, and keeps the segments that it lies in.
+  LOGBROOK_LIMITS_SESSION_EXPIRY_MS_MAX: "15s"
 }
 const sendEveryMs = 50
 const produceEveryMs = 25
