@@ -49,8 +49,12 @@ export class Run {
   }
 }
 
-/** A run is full at this; above it there is room for one record of the longest MQTT packet. */
-const runBytesFull = 512 * 1024
+/**
+ * A run is full at this; above it there is room for one record of the longest MQTT packet. Buffers of this size go round:
+ * those of runs of up to 512 KB were mostly of a size that nobody had given back. With its head a run of small records
+ * fits 14 of LMDB's pages.
+ */
+const runBytesFull = 56 * 1024 - 512
 /** A record tells more than its packet: key, topic, client id and the names of the headers, with the limits on them. */
 const recordOverheadBytesMax = 256 * 1024
 const buildersKept = 256
