@@ -50,7 +50,7 @@ export const checkRuns = async (
 
 const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
 
-/** Records of expired events: nothing else tells of them, nor where the log goes on. */
+/** Records of expired events: nothing else tells of them, nor where the log goes on; of a compacted one nothing does. */
 const countUnreferred = (
   extent: Extent,
   covered: Covered | undefined,
@@ -58,7 +58,8 @@ const countUnreferred = (
 ): void => {
   const endOffset = Math.min(endOf(extent), covered?.baseOffset ?? Infinity)
   chain.records += Math.max(0, endOffset - extent.baseOffset)
-  if (covered === undefined) chain.logEnds.set(extent.logId, endOf(extent))
+  if (extent.isCompacted) chain.logEnds.delete(extent.logId)
+  else if (covered === undefined) chain.logEnds.set(extent.logId, endOf(extent))
 }
 
 /** `isWhole`: every event of the segment is there, and so is every reference. */

@@ -173,6 +173,9 @@ describe.each([
   })
 })
 
+const oneRecord = (offset: number, value: string | null, fields: Partial<RecordBatch.BatchFields>): Uint8Array =>
+  batchOf([{ offset, timestampMs: 50, key: `k${offset}`, value }], "none", fields)
+
 describe("MergedRecords", () => {
   it("makes few batches of many with a record left in each", () => {
     const records = Array.from({ length: 2000 }, (_, offset) => ({
@@ -196,19 +199,17 @@ describe("MergedRecords", () => {
   })
 
   it("never puts two leader epochs or two delete horizons into one batch", () => {
-    const batch = (offset: number, value: string | null, fields: Partial<RecordBatch.BatchFields>) =>
-      batchOf([{ offset, timestampMs: 50, key: `k${offset}`, value }], "none", fields)
     const out: Array<Uint8Array> = []
     const merged = new MergedRecords(
       () => true,
       900,
       ({ fields, records }) => out.push(RecordBatch.buildBatch(fields, records.slice()))
     )
-    merged.add(batch(0, "v", { partitionLeaderEpoch: 1 }))
-    merged.add(batch(1, null, { partitionLeaderEpoch: 1 }))
-    merged.add(batch(2, "v", { partitionLeaderEpoch: 1 }))
-    merged.add(batch(3, null, { partitionLeaderEpoch: 1, hasDeleteHorizon: true, baseTimestampMs: 700 }))
-    merged.add(batch(4, "v", { partitionLeaderEpoch: 2 }))
+    merged.add(oneRecord(0, "v", { partitionLeaderEpoch: 1 }))
+    merged.add(oneRecord(1, null, { partitionLeaderEpoch: 1 }))
+    merged.add(oneRecord(2, "v", { partitionLeaderEpoch: 1 }))
+    merged.add(oneRecord(3, null, { partitionLeaderEpoch: 1, hasDeleteHorizon: true, baseTimestampMs: 700 }))
+    merged.add(oneRecord(4, "v", { partitionLeaderEpoch: 2 }))
     merged.end()
     expect(out.map((each) => [RecordBatch.baseOffset(each), RecordBatch.lastOffset(each)])).toEqual([
       [0, 2],

@@ -155,10 +155,10 @@ const sparse = (baseOffset: number, span: number, epoch = 1): Uint8Array =>
     run(0, "value")
   )
 
-describe("runs of compacted logs", () => {
-  const ends = (runs: ReadonlyArray<{ extent: Extent }>) =>
-    runs.map(({ extent: { baseOffset, count, isCompacted } }) => [baseOffset, baseOffset + count, isCompacted])
+const ends = (runs: ReadonlyArray<{ extent: Extent }>) =>
+  runs.map(({ extent: { baseOffset, count, isCompacted } }) => [baseOffset, baseOffset + count, isCompacted])
 
+describe("runs of compacted logs", () => {
   it("go on over offsets that are gone, and tell of the span", () => {
     const runs = built((builder) => {
       for (const [at, span] of [
