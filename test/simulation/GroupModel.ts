@@ -10,6 +10,8 @@ export class GroupModel {
   readonly offsets = new Map<string, number>()
   /** Of static members that ever were, by member id. */
   readonly instanceIds = new Map<string, string>()
+  /** Until when each member must be kept, simulated ms: its session timeout after it sent what was then answered. */
+  readonly #livesUntilMs = new Map<string, number>()
   generation = 0
   generationsSoFar = 0
 
@@ -18,7 +20,12 @@ export class GroupModel {
     this.#violated = violated
   }
 
-  apply(event: GroupEvent, seq: Seq): void {
+  /** The member was answered what it had asked at `sentMs`. */
+  heard(memberId: string, sentMs: number, sessionTimeoutMs: number): void {
+    this.#livesUntilMs.set(memberId, sentMs + sessionTimeoutMs)
+  }
+
+  apply(event: GroupEvent, seq: Seq, nowMs: number): void {
     switch (event._tag) {
       case "MemberJoined":
         this.members.add(event.memberId)
@@ -31,6 +38,9 @@ export class GroupModel {
         return
       case "MemberLeft":
         if (!this.members.delete(event.memberId)) this.#wrong(seq, `${event.memberId} leaves without being there`)
+        if (event.reason === "session expired" && nowMs < (this.#livesUntilMs.get(event.memberId) ?? 0)) {
+          this.#wrong(seq, `${event.memberId} expires though it was heard within its timeout`)
+        }
         return
       case "RebalanceCompleted":
         this.#completed(event, seq)

@@ -1,6 +1,8 @@
 import { crc32c } from "@node-rs/crc32"
 import { isDeepStrictEqual } from "node:util"
 import type { CatalogEvent, SavedStream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, recordsAppended, type LogEvent } from "@logbrook/core/actor/LogEvents"
 import { pack, stateHash, unpack } from "@logbrook/core/actor/pack"
@@ -15,6 +17,7 @@ import type { Commit, Seq } from "@logbrook/core/journal/Journal"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { GroupModel } from "./GroupModel.ts"
+import { SessionTimes } from "./SessionTimes.ts"
 import { idOf } from "./payload.ts"
 
 /** Where a message is. */
@@ -57,8 +60,7 @@ export class Model {
   readonly streams = new Map<string, SavedStream>()
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
-  /** When the journal said that a client's will is published, simulated ms. */
-  readonly willsMs = new Map<string, Array<number>>()
+  readonly #sessionTimes: SessionTimes
   nextSeq: Seq = 1
   epoch = 0
   /** The epoch that a new process must go beyond. */
@@ -69,6 +71,7 @@ export class Model {
     this.#definitions = new Map(definitions.map((definition) => [definition.kind, definition]))
     this.#elapsedMs = elapsedMs
     this.#violated = violated
+    this.#sessionTimes = new SessionTimes(violated)
   }
 
   log(id: number): ModelLog {
@@ -119,6 +122,7 @@ export class Model {
       hash: (seq, id, hash) => this.#hash(seq, id, hash)
     }
     readFrame(commit.frame, visitor, head)
+    this.#sessionTimes.endFrame()
     this.nextSeq = head.nextSeq
   }
 
@@ -193,11 +197,9 @@ export class Model {
     const kind = kindOf(id)
     if (kind === "catalog") this.#catalogEvent(event as CatalogEvent)
     else if (kind === "partition") this.#logEvent(this.log(logIdOf(id)), event as LogEvent)
-    else if (kind === "group") this.#group(id).apply(event as never, seq)
-    else if (event._tag === "WillPublished") {
-      const known = this.willsMs.get(nameOf(id))
-      if (known === undefined) this.willsMs.set(nameOf(id), [this.#elapsedMs()])
-      else known.push(this.#elapsedMs())
+    else if (kind === "group") this.#group(id).apply(event as never, seq, this.#elapsedMs())
+    else if (kind === "session") {
+      this.#sessionTimes.apply(nameOf(id), event as SessionEvent, this.epoch, this.#elapsedMs())
     }
     this.#evolve(id, event)
   }
@@ -255,6 +257,14 @@ export class Model {
 
   state<State>(id: ActorId): State | undefined {
     return this.#states.get(id) as State | undefined
+  }
+
+  /** A client whose will is triggered and not published yet. */
+  clientWithPendingWill(): string | undefined {
+    for (const [id, state] of this.#states) {
+      if (kindOf(id) === "session" && (state as SessionState).pendingWills.length > 0) return nameOf(id)
+    }
+    return undefined
   }
 
   ids(): IterableIterator<ActorId> {

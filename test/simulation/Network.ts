@@ -11,7 +11,10 @@ interface Piece {
   readonly writtenMs: number
   /** Of the whole write: whoever wrote it must leave it alone until it has been taken. */
   readonly crc: number
-  readonly whole: Uint8Array
+  whole: Uint8Array
+  /** Of the direction's bytes: where the write ends. */
+  readonly endBytes: number
+  isOwn: boolean
 }
 
 export interface Stamp {
@@ -49,6 +52,7 @@ export class Pipe {
   #isDead = false
   #tinyLeft = tinyPiecesMax
   #stalledUntilUs = 0
+  #writtenBytes = 0
   /** Written and not yet taken. */
   unsentBytes = 0
   /** Runs whenever bytes were taken. */
@@ -78,9 +82,28 @@ export class Pipe {
       durableSeq: this.#watch.durableSeq(),
       writtenMs: this.#scheduler.elapsedMs,
       crc: crc32c(bytes),
-      whole: bytes
+      whole: bytes,
+      endBytes: (this.#writtenBytes += bytes.length),
+      isOwn: false
     })
     this.#schedule()
+  }
+
+  /** The system has copied what was written up to here: its writer may use those bytes again. */
+  copied(endBytes: number): void {
+    for (const piece of this.#pieces) {
+      if (piece.endBytes > endBytes) return
+      if (piece.isOwn) continue
+      this.#check(piece)
+      const leftAt = piece.whole.length - piece.bytes.length
+      piece.whole = new Uint8Array(piece.whole)
+      piece.bytes = piece.whole.subarray(leftAt)
+      piece.isOwn = true
+    }
+  }
+
+  #check({ whole, crc }: Piece): void {
+    if (crc32c(whole) !== crc) this.#watch.violated("bytes changed after they were written to a socket")
   }
 
   /** Behind what was written. */
@@ -148,7 +171,7 @@ export class Pipe {
     let left = this.#cut(this.#availableBytes(first))
     while (left > 0) {
       const piece = this.#pieces[0]!
-      if (crc32c(piece.whole) !== piece.crc) this.#watch.violated("bytes changed after they were written to a socket")
+      this.#check(piece)
       const part = piece.bytes.subarray(0, left)
       taken.push(part)
       left -= part.length

@@ -26,8 +26,8 @@ export type Mishap =
   | { readonly kind: "diskFails"; readonly atMs: number; readonly inAppends: number; readonly downMs: number }
   | { readonly kind: "diskLow"; readonly atMs: number; readonly lastsMs: number }
   | { readonly kind: "clockStep"; readonly atMs: number; readonly byMs: number }
-  /** `evolve` of one actor of this kind throws, once. */
-  | { readonly kind: "poison"; readonly atMs: number; readonly actorKind: string }
+  /** `evolve` of one actor of this kind throws: once, or when its command is decided again as well. */
+  | { readonly kind: "poison"; readonly atMs: number; readonly actorKind: string; readonly times: 1 | 2 }
   /** An operator closes one of the MQTT connections. */
   | { readonly kind: "kick"; readonly atMs: number }
 
@@ -102,7 +102,23 @@ export interface ChurnPlan {
   readonly everyMs: number
 }
 
-export type ClientPlan = PublisherPlan | SubscriberPlan | ProducerPlan | MemberPlan | ReaderPlan | ChurnPlan
+/** A durable session of a few seconds, with a will that has a delay. */
+export interface SleeperPlan {
+  readonly kind: "sleeper"
+  readonly name: string
+  readonly sessionExpirySeconds: number
+  readonly willDelaySeconds: number
+  readonly staysMsMax: number
+}
+
+export type ClientPlan =
+  | SleeperPlan
+  | PublisherPlan
+  | SubscriberPlan
+  | ProducerPlan
+  | MemberPlan
+  | ReaderPlan
+  | ChurnPlan
 
 export interface StreamPlan {
   readonly name: string
@@ -165,7 +181,7 @@ const limitsPlan = (random: Random): Partial<Limits> => ({
   ...(random.chance(0.15) && { commitInFlightBytesMax: 20_000 })
 })
 
-const mishap = (random: Random, untilMs: number): Mishap => {
+const mishap = (random: Random, latest: Random, untilMs: number): Mishap => {
   const atMs = random.between(300, untilMs)
   const downMs = random.tail(5, 9000)
   const roll = random.next()
@@ -175,8 +191,18 @@ const mishap = (random: Random, untilMs: number): Mishap => {
   if (roll < 0.74) return { kind: "diskLow", atMs, lastsMs: random.between(200, 3000) }
   if (roll < 0.82) return { kind: "clockStep", atMs, byMs: random.pick([-20_000, -900, -50, 50, 900, 20_000]) }
   if (roll < 0.92) return { kind: "kick", atMs }
-  return { kind: "poison", atMs, actorKind: random.pick(["partition", "group", "session", "catalog"]) }
+  return { kind: "poison", atMs, actorKind: random.pick(actorKinds), times: latest.pick([1, 1, 2]) }
 }
+
+const sleeper = (random: Random): SleeperPlan => ({
+  kind: "sleeper",
+  name: "z0",
+  sessionExpirySeconds: random.between(3, 10),
+  willDelaySeconds: random.pick([0, 2, 5, 20]),
+  staysMsMax: random.pick([500, 4000])
+})
+
+const actorKinds = ["partition", "group", "session", "catalog"] as const
 
 const publisher = (random: Random, later: Random, i: number): PublisherPlan => ({
   kind: "publisher",
@@ -256,6 +282,7 @@ export const makePlan = (seed: number): Plan => {
   const random = new Random(seed, "plan")
   // Of its own, so that what came to the plan later has not changed what older seeds stand for.
   const later = new Random(seed, "plan/later")
+  const latest = new Random(seed, "plan/latest")
   const faultsMs = random.pick([2000, 6000, 12_000, 25_000])
   const calm = random.chance(0.1)
   const retention = random.chance(0.3) ? ([["retention.bytes", String(random.between(500, 20_000))]] as const) : []
@@ -273,7 +300,7 @@ export const makePlan = (seed: number): Plan => {
       { name: freeStreams[0], filters: [], partitions: 2, config: retention },
       { name: freeStreams[1], filters: [], partitions: 2, config: [] }
     ],
-    mishaps: calm ? [] : times(random.between(0, 6), () => mishap(random, faultsMs)),
+    mishaps: calm ? [] : times(random.between(0, 6), () => mishap(random, latest, faultsMs)),
     clients: [
       ...times(random.between(0, 3), (i) => publisher(random, later, i)),
       ...times(random.between(0, 3), (i) => subscriber(random, i)),
@@ -288,7 +315,8 @@ export const makePlan = (seed: number): Plan => {
       })),
       ...(random.chance(0.4)
         ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
-        : [])
+        : []),
+      ...(latest.chance(0.3) ? [sleeper(latest)] : [])
     ]
   }
 }

@@ -19,6 +19,8 @@ interface Write {
   readonly cancels: Array<Cancel>
 }
 
+const noBytes = Buffer.alloc(0)
+
 const fingerprint = (commit: Commit): number => {
   let crc = crc32c(commit.frame)
   for (const chunk of commit.chunks) crc = crc32c(chunk, crc)
@@ -45,7 +47,8 @@ export class SimJournal implements Journal {
   readonly #plan: DiskPlan
   readonly #watch: JournalWatch
   readonly #writes: Array<Write> = []
-  #scratch = Buffer.alloc(0)
+  #scratch = noBytes
+  #view = noBytes
   #durableUs = 0
   #toldUs = 0
   #appends = 0
@@ -163,17 +166,22 @@ export class SimJournal implements Journal {
   }
 
   frame(firstSeq: Seq): Buffer | undefined {
-    const frame = this.#disk.content.frame(firstSeq)
-    return frame && Buffer.from(frame)
+    return this.#viewOf(this.#disk.content.frame(firstSeq))
   }
 
   chunk(firstSeq: Seq, index: number): Buffer | undefined {
-    const chunk = this.#disk.content.chunk(firstSeq, index)
-    return chunk && Buffer.from(chunk)
+    return this.#viewOf(this.#disk.content.chunk(firstSeq, index))
   }
 
   batch(firstSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
-    return this.#disk.content.batch(firstSeq, logId, lastOffset)
+    return this.#viewOf(this.#disk.content.batch(firstSeq, logId, lastOffset))
+  }
+
+  /** What was read before is overwritten: nobody may use it any more. */
+  #viewOf(bytes: Buffer | undefined): Buffer | undefined {
+    this.#view.fill(0xdb)
+    this.#view = bytes === undefined ? noBytes : Buffer.from(bytes)
+    return bytes && this.#view
   }
 
   /** Nothing is settled in a simulation. */

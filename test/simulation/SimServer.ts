@@ -28,6 +28,7 @@ export interface ServerOptions {
   readonly definitions: (own: ReadonlyArray<AnyDefinition>) => ReadonlyArray<AnyDefinition>
   readonly onDied: (why: string) => void
   readonly onDefect: (where: string, defect: unknown) => void
+  readonly onRestart: () => void
   readonly log: (level: keyof Log, message: string, fields: Fields) => void
 }
 
@@ -82,8 +83,10 @@ export class SimServer {
       version: "simulated",
       onNotice: (notice) => onNotice?.(notice),
       onPoison: ({ reason, detail }) => options.onDied(`${reason}: ${detail}`),
-      onDefect: options.onDefect
+      onDefect: options.onDefect,
+      onRestart: options.onRestart
     })
+    shard.logs.buffers.poison = 0xdb
     shard.recover()
     hooks.recovered?.(shard)
     this.broker = {

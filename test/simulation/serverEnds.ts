@@ -83,7 +83,8 @@ export class FakeSocket {
   #taken(): void {
     const goneBytes = this.#written - this.#link.toClient.unsentBytes + systemBytes
     while (this.#waiting.length > 0 && this.#waiting[0]!.atBytes <= goneBytes) {
-      const { taken } = this.#waiting.shift()!
+      const { taken, atBytes } = this.#waiting.shift()!
+      this.#link.toClient.copied(atBytes)
       if (taken !== undefined) this.#process.nextTurn(() => (this.destroyed ? undefined : taken()))
     }
   }

@@ -232,9 +232,13 @@ export class Member implements Client {
       this.#beat(life)
       const round = this.#round
       if (!this.#isStable || !this.#coordinator.isIdle) return
-      const { group: groupId, instanceId: groupInstanceId } = this.#plan
+      const { group: groupId, instanceId: groupInstanceId, sessionTimeoutMs } = this.#plan
+      const sentMs = this.#world.scheduler.elapsedMs
       const request = { groupId, generationId: this.#generation, memberId: this.#memberId, groupInstanceId }
       this.#coordinator.request(Heartbeat, 4, request, timeoutMs, (response) => {
+        if (response?.errorCode === KafkaError.NONE) {
+          this.#world.model.groups.get(groupId)?.heard(request.memberId, sentMs, sessionTimeoutMs)
+        }
         if (round !== this.#round || response === undefined || response.errorCode === KafkaError.NONE) return
         this.#refused(round, response.errorCode)
       })

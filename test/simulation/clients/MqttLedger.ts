@@ -1,5 +1,4 @@
 import type { Model } from "../Model.ts"
-import { senderOf } from "../payload.ts"
 
 export interface Publication {
   readonly id: string
@@ -19,8 +18,6 @@ export interface Publication {
 /** Of a connection's will: must it be published once, may it be, must it never? */
 export type WillFate = "must" | "may" | "never"
 
-const cutOffMsMax = 400
-
 const streamsByTopic: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
   ["s/a", ["telemetry", "audit"]],
   ["s/b", ["telemetry"]],
@@ -31,9 +28,8 @@ const streamsByTopic: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
 export class MqttLedger {
   readonly publications = new Map<string, Publication>()
   readonly wills = new Map<string, WillFate>()
-  /** From the first replay of a single actor on, see `partlyRefused`. */
+  /** From the first command on that an actor could not take at all, see `partlyRefused`. */
   isPartlyRefused = false
-  readonly willsCutOff: Array<string> = []
   readonly #model: Model
   readonly #violated: (message: string) => never
 
@@ -49,7 +45,7 @@ export class MqttLedger {
 
   /**
    * One of those that have to store the message cannot, the others have: it is refused as a whole, and its client sends
-   * it anew. A known weakness, see docs/reliability.md; it takes an actor that is being replayed.
+   * it anew. It takes an actor that throws at the same command again on a state that was rebuilt.
    */
   partlyRefused(sender: string): void {
     for (const publication of this.publications.values()) {
@@ -66,11 +62,8 @@ export class MqttLedger {
     }
   }
 
-  /**
-   * At the end: what was acknowledged is there, and as often as its QoS says. `mayDropWills`: something refused them
-   * for a while. `endsMs`: when the server's lives ended, see `#isCutOff`.
-   */
-  check(mayDropWills: boolean, endsMs: ReadonlyArray<number>): void {
+  /** At the end: what was acknowledged is there, and as often as its QoS says. */
+  check(): void {
     for (const { id, topic, qos, isAcknowledged, mayRepeat } of this.publications.values()) {
       for (const stream of MqttLedger.streamsOf(topic)) {
         const { length } = this.#model.placesIn(id, stream)
@@ -82,21 +75,10 @@ export class MqttLedger {
     }
     for (const [id, fate] of this.wills) {
       const { length } = this.#model.placesIn(id, "wills")
-      if (length > 1) this.#violated(`will ${id} was published ${length} times`)
+      if (length > 1 && !this.isPartlyRefused) this.#violated(`will ${id} was published ${length} times`)
       if (fate === "never" && length > 0 && !this.isPartlyRefused)
         this.#violated(`will ${id} was published after an orderly end`)
-      if (fate !== "must" || length > 0 || mayDropWills) continue
-      if (this.#isCutOff(senderOf(id).replace(/-will$/, ""), endsMs)) this.willsCutOff.push(id)
-      else this.#violated(`will ${id} was not published`)
+      if (fate === "must" && length === 0) this.#violated(`will ${id} was not published`)
     }
-  }
-
-  /**
-   * A known fault of the server: a will's event is one commit and its message the next, and when the server ends in
-   * between, the message is lost. Counted, not hidden: see docs/reliability.md.
-   */
-  #isCutOff(clientId: string, endsMs: ReadonlyArray<number>): boolean {
-    const willsMs = this.#model.willsMs.get(clientId) ?? []
-    return willsMs.some((willMs) => endsMs.some((endMs) => endMs >= willMs && endMs - willMs <= cutOffMsMax))
   }
 }

@@ -15,8 +15,19 @@ export interface PeerOptions {
   readonly version: 4 | 5
   readonly isDurable: boolean
   readonly receiveMaximum?: number
+  /** So short that the session may be gone when the client is back. */
+  readonly sessionExpirySeconds?: number
   /** Of the connection with this number, counted from 1. */
-  readonly will?: (connection: number) => { readonly topic: string; readonly payload: Buffer } | undefined
+  readonly will?: (connection: number) => OwnWill | undefined
+  /** How long it stays away after each connection. */
+  readonly awayMs?: () => number
+}
+
+interface OwnWill {
+  readonly topic: string
+  readonly payload: Buffer
+  /** A will with a delay may never be published. */
+  readonly delaySeconds?: number
 }
 
 export interface PeerEvents {
@@ -27,7 +38,7 @@ export interface PeerEvents {
 }
 
 const keepaliveSeconds = 20
-const sessionExpirySeconds = 3600
+const longExpirySeconds = 3600
 const retryMsMax = 1500
 const answerWithinMs = 8000
 const closedWithinMs = 10_000
@@ -100,7 +111,7 @@ export class MqttPeer {
   }
 
   #connect(number: number): void {
-    const { name, version, isDurable, receiveMaximum, will } = this.#options
+    const { name, version, isDurable, receiveMaximum, will, sessionExpirySeconds = longExpirySeconds } = this.#options
     const own = will?.(number)
     if (own !== undefined) {
       this.#willId = own.payload.toString("latin1").split("|")[0]!
@@ -113,7 +124,7 @@ export class MqttPeer {
       clientId: name,
       clean: !isDurable,
       keepalive: keepaliveSeconds,
-      ...(own !== undefined && { will: { topic: own.topic, payload: own.payload, qos: 1, retain: false } }),
+      ...(own !== undefined && { will: willOf(own) }),
       ...(version === 5 && {
         properties: {
           sessionExpiryInterval: isDurable ? sessionExpirySeconds : 0,
@@ -143,17 +154,19 @@ export class MqttPeer {
   }
 
   #packet(packet: Packet): void {
-    const { name, isDurable } = this.#options
+    const { name, isDurable, sessionExpirySeconds } = this.#options
     if (packet.cmd === "connack") {
       const code = packet.reasonCode ?? packet.returnCode ?? 0
       this.#world.trace(`${name} connack ${code} ${packet.sessionPresent}`)
       if (code !== 0) return this.reset()
       const { sessionPresent } = packet
       if (sessionPresent && !isDurable) this.#world.violated(`${name} has asked for no session and is given one`)
-      if (!sessionPresent && isDurable && this.#hadSession) this.#world.violated(`the session of ${name} is lost`)
+      const mayHaveExpired = sessionExpirySeconds !== undefined
+      if (!sessionPresent && isDurable && this.#hadSession && !mayHaveExpired)
+        this.#world.violated(`the session of ${name} is lost`)
       this.#hadSession = isDurable
       this.isConnected = true
-      if (this.#willId !== undefined) this.#world.mqtt.wills.set(this.#willId, "must")
+      if (this.#willId !== undefined && !mayHaveExpired) this.#world.mqtt.wills.set(this.#willId, "must")
       this.#events.onConnected(sessionPresent)
     } else if (packet.cmd === "disconnect") this.#world.trace(`${name} disconnect ${packet.reasonCode}`)
     else this.#events.onPacket(packet, this.#stamp)
@@ -164,7 +177,8 @@ export class MqttPeer {
     this.isConnected = false
     this.#events.onLost()
     if (this.#isLeaving) return
-    this.#cancelRetry = this.#world.scheduler.after(this.#random.tail(1, retryMsMax) * 1000, () => this.connect())
+    const awayMs = this.#options.awayMs?.() ?? this.#random.tail(1, retryMsMax)
+    this.#cancelRetry = this.#world.scheduler.after(awayMs * 1000, () => this.connect())
   }
 
   /** The connection that is there stays half open as far as the server knows. */
@@ -224,3 +238,11 @@ export class MqttPeer {
     this.isConnected = false
   }
 }
+
+const willOf = ({ topic, payload, delaySeconds }: OwnWill) => ({
+  topic,
+  payload,
+  qos: 1 as const,
+  retain: false,
+  ...(delaySeconds !== undefined && { properties: { willDelayInterval: delaySeconds } })
+})

@@ -49,9 +49,6 @@ const replied = (decision: AnyDecision, tag: string, change: (reply: Tagged) => 
   return { ...decision, reply: Exit.succeed({ ...reply.value, ...change(reply.value) }) }
 }
 
-const isNotice = (signal: Signal<unknown>, tag: string): boolean =>
-  signal._tag === "Notify" && signal.notice._tag === tag
-
 /** Every reply that a decision releases, its own too. */
 const released = (decision: AnyDecision, tag: string, change: (reply: Tagged) => object): AnyDecision => ({
   ...replied(decision, tag, change),
@@ -238,15 +235,24 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
   ),
   inActor("a will is lost at a takeover", "session", (own) =>
     deciding(own, (decision, command) =>
-      command._tag === "Connect" ? withoutSignals(decision, (signal) => isNotice(signal, "PublishWill")) : decision
+      command._tag === "Connect" ? withoutEvents(decision, "WillTriggered") : decision
     )
   ),
-  inActor("a will is lost when the server was killed", "session", (own) =>
-    deciding(own, (decision, command) =>
-      command._tag === "LoseConnection"
-        ? withoutSignals(decision, (signal) => isNotice(signal, "PublishWill"))
-        : decision
+  inActor("a will's event is one commit and its message the next", "session", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "WillTriggered", () => ({ _tag: "WillPublished", willId: undefined }))
     )
+  ),
+  inActor("a will that was refused is not asked for again", "session", (own) =>
+    deciding(own, (decision) =>
+      withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "wills")
+    )
+  ),
+  inActor("a will that waits is forgotten at a restart", "session", (own) => ({
+    resume: (state: SessionState, nowMs) => own.resume({ ...state, pendingWills: [] }, nowMs)
+  })),
+  inActor("a will is never confirmed", "session", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "WillPublished"))
   ),
   inActor("a will is published after an orderly end", "session", (own) =>
     asking(own, (command) => (command._tag === "Disconnect" ? { ...command, publishWill: true } : command))

@@ -1,5 +1,7 @@
 import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { RecordsBuilder } from "@logbrook/core/Record"
+import { Restarts } from "@logbrook/core/shard/Restarts"
+import type { Live } from "@logbrook/core/shard/ActorTable"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import { Tail } from "@logbrook/core/storage/Tail"
@@ -17,6 +19,11 @@ type Reply = (exit: Exit.Exit<unknown, unknown>) => void
 
 /** In the runtime and the protocol shells. */
 export const shellFaults: ReadonlyArray<PlantedFault> = [
+  inMethod("a rebuilt actor lacks what is not durable yet", Restarts.prototype, "restart", (original) => {
+    return (self: Restarts, live: Live, defect: unknown, _undurable: unknown, isAgain: boolean) =>
+      original(self, live, defect, [], isAgain)
+  }),
+  inMethod("an actor that has thrown goes on as it is", Restarts.prototype, "restart", () => () => undefined),
   inMethod("a long poll is not woken", LogStore.prototype, "wake", () => () => undefined),
   inMethod("a message is delivered before it is durable", Publisher.prototype, "wait", (original) => {
     return (self: Publisher, pending: PendingPublication, isJournaled: boolean) => {

@@ -259,7 +259,7 @@ export class Shard {
   #decide(intake: Intake): Settling | undefined {
     const { clock, onDefect } = this.#options
     try {
-      const turn = new Turn(this.#nextSeq, this.#epoch, clock.nowMs(), this.actors, onDefect)
+      const turn = new Turn(this.#nextSeq, this.#epoch, clock, this.actors, onDefect)
       const evolveFailed = (live: Live, defect: unknown, isAgain: boolean): void =>
         this.#restarts.restart(live, defect, this.#undurable(turn), isAgain)
       for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
@@ -329,7 +329,7 @@ export class Shard {
     for (const resolve of this.#whenSettled.splice(0)) resolve()
   }
 
-  #settle({ built, events, outcomes, intake }: Settling): void {
+  #settle({ built, events, outcomes, intake, unixOffsetMs }: Settling): void {
     // References first: a log that is deleted in the same commit must not come back.
     if (built !== undefined) this.logs.apply(built.commit, this.#epoch, built.refs)
     for (const { actor, event, seq, kind } of events) {
@@ -341,7 +341,7 @@ export class Shard {
     if (built !== undefined) this.#guarded("wake", () => this.logs.wake(built.refs))
     for (const { live, reply, exit, parkAs, signals, cause } of outcomes) {
       if (reply !== undefined && exit !== undefined) this.#guarded("reply", () => reply(exit))
-      this.#signal(live, signals, cause)
+      this.#signal(live, signals, cause, unixOffsetMs)
       if (reply !== undefined && exit === undefined) this.#park(live!, parkAs!, reply)
     }
     this.#acknowledge(intake)
@@ -378,20 +378,26 @@ export class Shard {
     }
   }
 
-  #signal(live: Live | undefined, signals: ReadonlyArray<Signalled>, cause: Ask["cause"]): void {
+  #signal(live: Live | undefined, signals: ReadonlyArray<Signalled>, cause: Ask["cause"], unixOffsetMs?: number): void {
     for (const signal of signals) {
       if (signal._tag === "Notify") this.#guarded("notice", () => this.#options.onNotice(signal.notice))
       else if (signal._tag === "Tell") this.offer({ to: signal.to, command: signal.command, cause })
-      else if (live !== undefined) this.#softSignal(live, signal, cause)
+      else if (live !== undefined) this.#softSignal(live, signal, cause, unixOffsetMs)
     }
   }
 
-  #softSignal(live: Live, signal: Exclude<Signalled, { _tag: "Notify" | "Tell" }>, cause: Ask["cause"]): void {
+  #softSignal(
+    live: Live,
+    signal: Exclude<Signalled, { _tag: "Notify" | "Tell" }>,
+    cause: Ask["cause"],
+    unixOffsetMs: number | undefined
+  ): void {
     const key = `${live.id} ${signal.key}`
     if (signal._tag === "CancelDeadline") this.#timers.cancel(key)
     else if (signal._tag === "SetDeadline") {
       const origin = `deadline ${signal.key}`
-      this.#timers.set(key, signal.atMs, { to: live.id, command: signal.command, cause: { seq: cause.seq, origin } })
+      const ask: Ask = { to: live.id, command: signal.command, cause: { seq: cause.seq, origin } }
+      this.#timers.set(key, signal.atMs, ask, unixOffsetMs)
     } else {
       const reply = live.parked?.get(signal.key)
       live.parked?.delete(signal.key)
@@ -408,7 +414,7 @@ export class Shard {
       run.refusal ??= unavailable
     }
     const outcomes = refusals(intake.asks, Exit.die(unavailable))
-    const settling: Settling = { built: undefined, events: [], outcomes, intake }
+    const settling: Settling = { built: undefined, events: [], outcomes, intake, unixOffsetMs: 0 }
     this.#inFlight.push({ settling, startedMs: this.#options.clock.monotonicMs(), done: true })
     this.#settleDone()
     this.#onFault?.(defect)

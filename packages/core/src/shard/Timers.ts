@@ -41,11 +41,14 @@ export class Timers<T> {
     return this.#deadlines.size
   }
 
-  /** One that has passed expires before the call returns: after a restart that is before anybody can ask. */
-  set(key: string, unixMs: number, value: T): void {
+  /**
+   * One that has passed expires before the call returns: after a restart that is before anybody can ask. `unixOffsetMs`: what
+   * Unix time was ahead of the monotonic clock when the deadline was made.
+   */
+  set(key: string, unixMs: number, value: T, unixOffsetMs = this.#clock.nowMs() - this.#clock.monotonicMs()): void {
     const known = this.#deadlines.get(key)
     // The same deadline once more, as after an actor's replay, stays where it is though the clock was set meanwhile.
-    const atMs = known?.unixMs === unixMs ? known.atMs : this.#clock.monotonicMs() + unixMs - this.#clock.nowMs()
+    const atMs = known?.unixMs === unixMs ? known.atMs : unixMs - unixOffsetMs
     if (atMs <= this.#clock.monotonicMs()) {
       this.#deadlines.delete(key)
       this.#expire(value)

@@ -2,6 +2,7 @@ import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type RecordBytes, type Signal } from "../actor/Definition.ts"
 import { logIdOf, type RecordsAppended } from "../actor/LogEvents.ts"
 import { pack, stateHash } from "../actor/pack.ts"
+import type { Clock } from "../Clock.ts"
 import { FrameBuilder, ownValueBytesMin, type BuiltCommit, type Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 import type { RecordsBuilder } from "../Record.ts"
@@ -36,6 +37,8 @@ export interface Settling {
   readonly events: ReadonlyArray<Decided>
   readonly outcomes: ReadonlyArray<Outcome>
   readonly intake: Intake
+  /** Of the turn's time, before the monotonic clock's. */
+  readonly unixOffsetMs: number
 }
 
 /** A partition has many small events, the other kinds few that weigh more. */
@@ -61,6 +64,7 @@ export class Turn {
   readonly #frame: FrameBuilder
   readonly #epoch: number
   readonly #nowMs: number
+  readonly #unixOffsetMs: number
   readonly #actors: ActorTable
   readonly #onDefect: (where: string, defect: unknown) => void
   readonly #events: Array<Decided> = []
@@ -71,13 +75,15 @@ export class Turn {
   constructor(
     firstSeq: Seq,
     epoch: number,
-    nowMs: number,
+    clock: Clock,
     actors: ActorTable,
     onDefect: (where: string, defect: unknown) => void
   ) {
+    const nowMs = clock.nowMs()
     this.#frame = new FrameBuilder(firstSeq, epoch, nowMs)
     this.#epoch = epoch
     this.#nowMs = nowMs
+    this.#unixOffsetMs = nowMs - clock.monotonicMs()
     this.#actors = actors
     this.#onDefect = onDefect
   }
@@ -89,7 +95,7 @@ export class Turn {
 
   settling(intake: Intake): Settling {
     const built = this.#frame.isEmpty ? undefined : this.#frame.build()
-    return { built, events: this.#events, outcomes: this.#outcomes, intake }
+    return { built, events: this.#events, outcomes: this.#outcomes, intake, unixOffsetMs: this.#unixOffsetMs }
   }
 
   /** A command whose events do not fold is decided once more, on a state that was rebuilt. */

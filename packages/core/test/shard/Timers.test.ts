@@ -125,6 +125,20 @@ describe("Timers", () => {
     }
   })
 
+  it("count from when they were made, though the clock is set before they are armed", () => {
+    const clock = new TestClock()
+    const expired: Array<string> = []
+    const timers = new Timers<string>(clock, (value) => expired.push(value))
+    const offsetMs = clock.nowMs() - clock.monotonicMs()
+    const atMs = clock.nowMs() + 1000
+    clock.setForthMs = 20_000
+    timers.set("a", atMs, "a", offsetMs)
+    clock.advance(999)
+    expect(expired).toEqual([])
+    clock.advance(1)
+    expect(expired).toEqual(["a"])
+  })
+
   it("may be set again while they expire", () => {
     const clock = new TestClock()
     const times: Array<number> = []

@@ -1,5 +1,6 @@
 import type { Exit } from "effect/Exit"
 import type {
+  Connect,
   ConnectionId,
   Disconnect,
   MessageRef,
@@ -67,6 +68,8 @@ export class MqttBroker {
   readonly #byId = new Map<ConnectionId, MqttConnection>()
   #touched: Array<MqttConnection> = []
   #connectionsSoFar = 0
+  /** Client ids of the CONNECTs that are on their way to the journal, and how many of each. */
+  readonly #opening = new Map<string, number>()
   /** Sessions whose connection has gone and whose actor has not said so yet. */
   #leaving = 0
   #whenLeft: Array<() => void> = []
@@ -125,6 +128,29 @@ export class MqttBroker {
   closed(connection: MqttConnection): void {
     this.unserve(connection)
     this.#connections.delete(connection)
+  }
+
+  /** Whether there may be a session for this client, those counted that are not durable yet. */
+  hasRoomFor(clientId: string): boolean {
+    const { directory, broker } = this
+    const { sessionsMax } = broker.limits
+    if (directory.size + this.#opening.size < sessionsMax) return true
+    // A session that is there may end before its CONNECT is decided: then that one makes it anew.
+    let sessions = directory.size
+    for (const opening of this.#opening.keys()) if (directory.get(opening) === undefined) sessions++
+    return sessions < sessionsMax || directory.get(clientId) !== undefined || this.#opening.has(clientId)
+  }
+
+  /** CONNECT goes to the session's actor; the reply is passed over once the connection is closed. */
+  opens(connection: MqttConnection, command: Connect, reply: (exit: Exit<unknown, unknown>) => void): void {
+    const { clientId } = connection
+    this.#opening.set(clientId, (this.#opening.get(clientId) ?? 0) + 1)
+    this.offerToSession(clientId, command, connection.origin("CONNECT"), (exit) => {
+      const left = this.#opening.get(clientId)! - 1
+      if (left === 0) this.#opening.delete(clientId)
+      else this.#opening.set(clientId, left)
+      if (connection.isOpening) reply(exit)
+    })
   }
 
   left(connection: MqttConnection, command: Disconnect): void {

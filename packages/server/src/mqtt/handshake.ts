@@ -40,7 +40,6 @@ const refuse = (connection: MqttConnection, code5: number, code4: number, reason
 
 /** What the server's limits and state have against a CONNECT that is well-formed. */
 const isRefused = (connection: MqttConnection, connect: Connect): boolean => {
-  const { directory, broker } = connection.mqtt
   if (connect.properties.authenticationMethod !== undefined) {
     const reason = "enhanced authentication is not supported"
     refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
@@ -51,7 +50,7 @@ const isRefused = (connection: MqttConnection, connect: Connect): boolean => {
     refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, reason)
     return true
   }
-  if (directory.size >= broker.limits.sessionsMax && directory.get(connect.clientId) === undefined) {
+  if (!connection.mqtt.hasRoomFor(connection.clientId)) {
     refuse(connection, ReasonCode.QuotaExceeded, ConnackCode311.ServerUnavailable, "there are too many sessions")
     return true
   }
@@ -85,7 +84,7 @@ export const openSession = (connection: MqttConnection, connect: Connect): void 
     keepAliveMs: connection.keepAliveMs,
     protocolVersion: connect.version
   }
-  connection.ask("CONNECT", command, (exit) => {
+  mqtt.opens(connection, command, (exit) => {
     if (Exit.isSuccess(exit)) accept(connection, connect, exit.value as SessionOpened)
     else
       refuse(connection, ReasonCode.ServerUnavailable, ConnackCode311.ServerUnavailable, "the session is not available")

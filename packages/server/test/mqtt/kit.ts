@@ -50,6 +50,8 @@ export interface KitOptions {
   readonly limits?: Partial<Limits>
   /** A directory with a journal on disk; memory otherwise. */
   readonly directory?: string
+  /** Defects fail the test otherwise. */
+  readonly onDefect?: (where: string) => void
 }
 
 /** High enough that tests do not meet them by accident. */
@@ -88,7 +90,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     version: "test",
     onNotice: (notice) => onNotice?.(notice),
     onPoison: (failure) => log.error("poison", { ...failure }),
-    onDefect: (where, defect) => log.error("defect", { where, error: String(defect) })
+    onDefect: options.onDefect ?? ((where, defect) => log.error("defect", { where, error: String(defect) }))
   })
   shard.recover()
   const broker: Broker = {

@@ -439,4 +439,48 @@ describe("limits", () => {
     expect((await connected(kit.port, { clientId: "one" })).accepted[3]).toBe(0)
     first.socket.destroy()
   })
+
+  it("count CONNECTs that are not durable yet", async () => {
+    await start({ limits: { sessionsMax: 3 } })
+    const { shard } = kit.broker
+    shard.hold(true)
+    const clients = Array.from({ length: 8 }, (_, i) => connected(kit.port, { clientId: `c${i}` }))
+    await expect.poll(() => kit.audit.length).toBe(5)
+    shard.hold(false)
+    const codes = (await Promise.all(clients)).map(({ accepted }) => accepted[3])
+    expect(kit.mqtt.directory.size).toBe(3)
+    expect(codes.filter((code) => code === 0)).toHaveLength(3)
+  })
+})
+
+const broken = (): never => {
+  throw new Error("broken")
+}
+
+describe("a message for a session whose actor was given up", () => {
+  it("is refused before anybody has stored it", async () => {
+    const defects: Array<string> = []
+    await start({ onDefect: (where) => defects.push(where) })
+    await kit.bind("bound", ["t/#"])
+    const sleeper = await connected(kit.port, { clientId: "sleeper", properties: [17, 0, 0, 3, 232] })
+    sleeper.send(subscribePacket(1, [["t/a", 2]]))
+    await sleeper.packet()
+    sleeper.socket.destroy()
+    await expect.poll(() => kit.mqtt.directory.get("sleeper")?.connection).toBe(undefined)
+    const live = kit.broker.shard.actors.get("session/sleeper")!
+    Object.assign(live, { definition: { ...live.definition, evolve: broken } })
+    const client = await connected(kit.port, { clientId: "sender" })
+    for (let packetId = 1; packetId <= 3; packetId++) {
+      client.send(publishPacket("t/a", "x", { qos: 2, packetId }))
+      expect((await client.packet())[4]).toBe(0x80)
+    }
+    // The first one found out; the others are nowhere.
+    expect(kit.broker.shard.failedActors).toEqual(["session/sleeper"])
+    expect(new Set(defects)).toEqual(new Set(["session/sleeper"]))
+    expect(kit.records("bound")).toHaveLength(1)
+    expect(kit.broker.shard.actors.peek<{ unreleasedQos2: Set<number> }>("session/sender")?.unreleasedQos2.size).toBe(0)
+    client.send(publishPacket("t/b", "x", { qos: 2, packetId: 9 }))
+    expect([...(await client.packet())]).toEqual([0x50, 2, 0, 9])
+    client.socket.destroy()
+  })
 })

@@ -1,0 +1,71 @@
+import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+
+interface Gone {
+  /** When the end of its connection became durable, simulated ms. */
+  readonly atMs: number
+  readonly expiryMs: number
+  readonly willDelayMs: number
+  /** Of the server's life: across lives it is the machine's clock that counts, which is set now and then. */
+  readonly epoch: number
+}
+
+/** A deadline counts from its decision, a little before that is durable; and what it leads to takes a while. */
+const slackMs = 2500
+
+/**
+ * When sessions expire and wills with a delay are due, by the simulation's own time: a machine's clock that is set must not
+ * change that. From the journaled events alone.
+ */
+export class SessionTimes {
+  readonly #violated: (message: string) => void
+  readonly #willDelays = new Map<string, number>()
+  readonly #gone = new Map<string, Gone>()
+  /** Triggered in this frame before their time, which is right if their sessions end. */
+  readonly #early = new Map<string, string>()
+
+  constructor(violated: (message: string) => void) {
+    this.#violated = violated
+  }
+
+  apply(clientId: string, event: SessionEvent, epoch: number, nowMs: number): void {
+    const gone = this.#gone.get(clientId)
+    switch (event._tag) {
+      case "SessionStarted":
+      case "SessionResumed":
+        this.#willDelays.set(clientId, event.will?.delayMs ?? 0)
+        this.#gone.delete(clientId)
+        if (gone?.epoch === epoch && nowMs - gone.atMs > gone.expiryMs + slackMs) {
+          this.#violated(
+            `the session of ${clientId} is there ${nowMs - gone.atMs} ms after its end, of ${gone.expiryMs}`
+          )
+        }
+        return
+      case "SessionDisconnected": {
+        const willDelayMs = this.#willDelays.get(clientId) ?? 0
+        this.#gone.set(clientId, { atMs: nowMs, expiryMs: event.sessionExpiryMs, willDelayMs, epoch })
+        return
+      }
+      case "WillTriggered":
+        if (gone?.epoch === epoch) this.#triggered(clientId, gone, nowMs)
+        return
+      case "SessionEnded":
+        this.#early.delete(clientId)
+        this.#gone.delete(clientId)
+        if (event.cause !== "Expired" || gone?.epoch !== epoch || nowMs - gone.atMs >= gone.expiryMs - slackMs) return
+        this.#violated(`the session of ${clientId} expires after ${nowMs - gone.atMs} ms of ${gone.expiryMs}`)
+        return
+      default:
+    }
+  }
+
+  #triggered(clientId: string, { atMs, expiryMs, willDelayMs }: Gone, nowMs: number): void {
+    const wantedMs = Math.min(willDelayMs, expiryMs)
+    const text = `the will of ${clientId} comes after ${nowMs - atMs} ms of ${wantedMs}`
+    if (nowMs - atMs > wantedMs + slackMs) this.#violated(text)
+    if (nowMs - atMs < wantedMs - slackMs) this.#early.set(clientId, text)
+  }
+
+  endFrame(): void {
+    for (const text of this.#early.values()) this.#violated(text)
+  }
+}
