@@ -5,7 +5,6 @@
  */
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
 import { buildBatch } from "@logbrook/core/RecordBatch"
@@ -18,7 +17,7 @@ import { waitUntil } from "../support/waitUntil.ts"
 import { attacks } from "./attacks/all.ts"
 import type { AttackerData, Tally } from "./attacker.ts"
 import { GoodClient, quantile } from "./GoodClient.ts"
-import { warmUp } from "./warmUp.ts"
+import { warmUp } from "../support/warmUp.ts"
 
 const mib = 1024 * 1024
 const memoryBytesMax = 512 * mib

@@ -14,6 +14,7 @@ import { sampleOf } from "../support/ProcessWatch.ts"
 import { randomOf } from "../support/random.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
+import { warmUp } from "../support/warmUp.ts"
 import { type Activity, type Soak } from "./activities.ts"
 import * as activities from "./activities.ts"
 import { Ledger } from "./Ledger.ts"
@@ -37,6 +38,7 @@ const sendEveryMs = 50
 const produceEveryMs = 25
 const sampleEveryMs = 500
 const settleTimeoutMs = 60_000
+const warmUpMs = 5000
 /** Of a run; before, heap and caches take the size that the work needs. */
 const warmUpShare = 0.4
 /** Beyond these, a figure is not flat. The memory's is that of a heap between two collections. */
@@ -260,6 +262,7 @@ console.log(`${minutes} min, seed ${seed}`)
 const server = await ServerProcess.start({ env })
 const faults: Array<string> = []
 try {
+  await warmUp(server.ports, warmUpMs)
   const soak = await makeSoak(server, kafkajsOf(server.kafka, "soak"), randomOf(seed))
   const ledger = await run(soak, minutes * 60_000, Number(values.restarts ?? 0))
   await finish(soak)

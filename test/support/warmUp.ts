@@ -2,7 +2,7 @@ import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { generate } from "mqtt-packet"
-import { kafkaFrame, type Ports } from "./Attack.ts"
+import { encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 
 const connections = 24
 const burstEveryMs = 50
@@ -16,8 +16,12 @@ const connect = (port: number, n: number): net.Socket => {
  * Ordinary traffic, much of it: V8 gives its heap the size that work needs and keeps it, so that a server that has just
  * begun would show its first load as memory left behind.
  */
-export const warmUp = async ({ kafka, mqtt }: Ports, forMs: number): Promise<void> => {
-  const requests = Buffer.concat(Array.from({ length: 1000 }, () => kafkaFrame(Metadata, 1, { topics: null })))
+export const warmUp = async ({ kafka, mqtt }: { kafka: number; mqtt: number }, forMs: number): Promise<void> => {
+  const requests = Buffer.concat(
+    Array.from({ length: 1000 }, (_, correlationId) =>
+      Buffer.concat(encodeRequestFrame(Metadata, 1, { correlationId, clientId: "warm" }, { topics: null }))
+    )
+  )
   const requesters = Array.from({ length: connections }, (_, n) => connect(kafka, n))
   const publishers = Array.from({ length: connections }, (_, n) => {
     const clientId = `warm-${n}`
