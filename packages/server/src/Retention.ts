@@ -1,5 +1,6 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import type { Broker } from "./Broker.ts"
 
@@ -97,6 +98,11 @@ export class Retention {
       if (id === sessionLogId || directory.byLogId(id) !== undefined) continue
       shard.offer({ to: partitionId(id), command: { _tag: "DeleteLog" }, cause: { origin: "retention" } })
     }
+  }
+
+  /** Where the events begin that are kept: those that a start needs, and the history before them. */
+  keptFromSeq(): Seq {
+    return this.#broker.shard.keptFromSeq((expired) => this.#isHistory(expired))
   }
 
   /** The past gives way to the present: never while the disk has little room. */

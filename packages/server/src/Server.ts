@@ -26,7 +26,7 @@ import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
 import { Retention, type History } from "./Retention.ts"
 import { watchCommits } from "./serverMetrics.ts"
-import { startSettling } from "./settling.ts"
+import { startSettling, type SettlingOptions } from "./settling.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
 import { version } from "./version.ts"
 
@@ -152,22 +152,24 @@ const watchDisk = ({ disk, clock, log }: Broker): Effect.Effect<void, never, Sco
     () => Effect.sync(() => disk.stop())
   )
 
-const keepRetention = (broker: Broker, history: History): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const retention = new Retention(broker, history)
-        retention.start()
-        return retention
-      }),
-      (retention) => Effect.sync(() => retention.stop())
-    )
+const keepRetention = (broker: Broker, history: History): Effect.Effect<Retention, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const retention = new Retention(broker, history)
+      retention.start()
+      return retention
+    }),
+    (retention) => Effect.sync(() => retention.stop())
   )
 
-const keepSettling = (broker: Broker, journal: LmdbJournal): Effect.Effect<void, never, Scope.Scope> =>
+const keepSettling = (
+  broker: Broker,
+  journal: LmdbJournal,
+  options: SettlingOptions
+): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(
     Effect.acquireRelease(
-      Effect.sync(() => startSettling(broker, journal)),
+      Effect.sync(() => startSettling(broker, journal, options)),
       (settler) => Effect.promise(() => settler.stop())
     )
   )
@@ -217,8 +219,11 @@ const server = (config: Config, log: Log, dying: Dying) =>
     notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker)
     yield* runShard(broker, dying)
-    yield* keepRetention(broker, config.journal)
-    if (config.journal.settle) yield* keepSettling(broker, journal)
+    const retention = yield* keepRetention(broker, config.journal)
+    if (config.journal.settle) {
+      const { segmentBytes } = config.journal
+      yield* keepSettling(broker, journal, { segmentBytes, keptFromSeq: () => retention.keptFromSeq() })
+    }
     const readiness: Readiness = { isDraining: false }
     const ports = yield* listenAll(config, broker, mqttBroker, journal, readiness)
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))

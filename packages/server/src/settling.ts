@@ -1,9 +1,22 @@
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
+import type { Work } from "@logbrook/core/settle/choose"
 import { Settler } from "@logbrook/core/settle/Settler"
+import type { Settled } from "@logbrook/core/settle/settleSegment"
 import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "./Broker.ts"
 
 const secondMs = 1000
+/** A look at every run's reference costs some milliseconds per million, in steps. */
+const lookEveryMs = 10_000
+const freedBytesMin = 4 * 1024 * 1024
+
+export interface SettlingOptions {
+  /** At which a segment is rolled. */
+  readonly segmentBytes: number
+  /** Events before this need not be kept. */
+  readonly keptFromSeq: () => Seq
+}
 
 const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_settle_segments_unsettled", "gauge", "Closed segments that are not settled.")
@@ -11,17 +24,68 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_settle_held_seconds_total", "counter", "Time that appends have waited for settling.")
   metrics.declare("logbrook_settle_seconds_total", "counter", "Time from the beginning to the end of settlings.")
   metrics.declare("logbrook_settle_segments_total", "counter", "Segments that were settled.")
-  metrics.declare("logbrook_settle_records_total", "counter", "Records of segments that were settled.")
-  metrics.declare("logbrook_settle_failures_total", "counter", "Settlings that failed.")
+  metrics.declare("logbrook_settle_failures_total", "counter", "Settlings, rewrites and merges that failed.")
   metrics.declare("logbrook_settle_bytes_in_total", "counter", "Bytes of segments before they were settled.")
   metrics.declare("logbrook_settle_bytes_out_total", "counter", "Bytes of segments after they were settled.")
+  metrics.declare(
+    "logbrook_rewrite_segments_total",
+    "counter",
+    "Settled segments that were rewritten or merged, by kind."
+  )
+  metrics.declare(
+    "logbrook_rewrite_seconds_total",
+    "counter",
+    "Time from the beginning to the end of rewrites and merges."
+  )
+  metrics.declare("logbrook_rewrite_bytes_total", "counter", "Bytes that rewrites and merges have written.")
+  metrics.declare("logbrook_rewrite_freed_bytes_total", "counter", "Bytes that they have given back.")
+  metrics.declare("logbrook_settled_live_bytes", "gauge", "Of settled segments: what is needed, at the last look.")
+  metrics.declare("logbrook_settled_dead_bytes", "gauge", "Of settled segments: what nobody needs, at the last look.")
+  metrics.declare(
+    "logbrook_write_amplification",
+    "gauge",
+    "Bytes of commits, settlings, rewrites and merges per byte of records appended, since the start."
+  )
 }
 
-/** Has closed segments settled while the server runs. The caller stops it before the shard ends. */
-export const startSettling = (broker: Broker, journal: LmdbJournal): Settler => {
+const count = (
+  { metrics, log }: Broker,
+  segment: string,
+  { bytesIn, bytesOut, records }: Settled,
+  durationMs: number,
+  kind: Work["kind"]
+): void => {
+  if (kind === "settle") {
+    metrics.add("logbrook_settle_segments_total", {})
+    metrics.add("logbrook_settle_seconds_total", {}, durationMs / secondMs)
+    metrics.add("logbrook_settle_bytes_in_total", {}, bytesIn)
+    metrics.add("logbrook_settle_bytes_out_total", {}, bytesOut)
+    log.info("segment settled", { segment, records, bytesIn, bytesOut, durationMs })
+    return
+  }
+  metrics.add("logbrook_rewrite_segments_total", { kind })
+  metrics.add("logbrook_rewrite_seconds_total", {}, durationMs / secondMs)
+  metrics.add("logbrook_rewrite_bytes_total", {}, bytesOut)
+  metrics.add("logbrook_rewrite_freed_bytes_total", {}, Math.max(0, bytesIn - bytesOut))
+  log.info(kind === "rewrite" ? "segment rewritten" : "segments merged", {
+    segment,
+    records,
+    bytesIn,
+    bytesOut,
+    durationMs
+  })
+}
+
+/** Has closed segments settled, rewritten and merged while the server runs. The caller stops it before the shard ends. */
+export const startSettling = (
+  broker: Broker,
+  journal: LmdbJournal,
+  { segmentBytes, keptFromSeq }: SettlingOptions
+): Settler => {
   const { shard, clock, metrics, log } = broker
   declareAll(broker)
   let heldSinceMs = 0
+  let settledBytes = 0
   const settler = new Settler({
     journal,
     logs: shard.logs,
@@ -34,13 +98,10 @@ export const startSettling = (broker: Broker, journal: LmdbJournal): Settler => 
         log.warn("appends wait: closed segments are not settled yet", {})
       } else metrics.add("logbrook_settle_held_seconds_total", {}, (clock.monotonicMs() - heldSinceMs) / secondMs)
     },
-    onSettled: (segment, { bytesIn, bytesOut, records }, durationMs) => {
-      metrics.add("logbrook_settle_segments_total", {})
-      metrics.add("logbrook_settle_seconds_total", {}, durationMs / secondMs)
-      metrics.add("logbrook_settle_records_total", {}, records)
-      metrics.add("logbrook_settle_bytes_in_total", {}, bytesIn)
-      metrics.add("logbrook_settle_bytes_out_total", {}, bytesOut)
-      log.info("segment settled", { segment, records, bytesIn, bytesOut, durationMs })
+    rewriting: { segmentBytes, freedBytesMin, lookEveryMs, keptFromSeq },
+    onSettled: (segment, settled, durationMs, kind) => {
+      settledBytes += settled.bytesOut
+      count(broker, segment, settled, durationMs, kind)
     },
     onFailed: (segment, detail, isGivenUp) => {
       metrics.add("logbrook_settle_failures_total", {})
@@ -53,6 +114,12 @@ export const startSettling = (broker: Broker, journal: LmdbJournal): Settler => 
   metrics.onCollect(() => {
     metrics.set("logbrook_settle_segments_unsettled", {}, settler.unsettled)
     metrics.set("logbrook_settle_holding", {}, settler.isHolding ? 1 : 0)
+    const { liveBytes, deadBytes } = settler.settledBytes
+    metrics.set("logbrook_settled_live_bytes", {}, liveBytes)
+    metrics.set("logbrook_settled_dead_bytes", {}, deadBytes)
+    const { appendedBytes } = shard.logs
+    if (appendedBytes === 0) return
+    metrics.set("logbrook_write_amplification", {}, (journal.appendedBytes + settledBytes) / appendedBytes)
   })
   settler.start()
   return settler

@@ -62,6 +62,8 @@ export class LmdbJournal implements Journal {
   readonly #waiting: Array<() => void> = []
   #poison: AppendFailure | undefined
   readonly #idle: Array<() => void> = []
+  /** Of all commits that were appended since the journal was opened. */
+  appendedBytes = 0
   /** Told when a segment was closed by a roll, and before one is dropped. */
   onChange: (() => void) | undefined
 
@@ -134,6 +136,7 @@ export class LmdbJournal implements Journal {
     }
     const opened = this.#chain.at(-1)!
     opened.bytes += commit.byteLength
+    this.appendedBytes += commit.byteLength
     opened.refs += commit.refCount
     put.then(
       (isAccepted) => this.#written(commit, opened, isAccepted, settle),

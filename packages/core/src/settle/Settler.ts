@@ -77,8 +77,7 @@ export class Settler {
   #loop: Promise<void> = Promise.resolve()
   #wake: () => void = () => undefined
   readonly #compactions: Compactions | undefined
-  /** Undefined until they were looked at. */
-  settledBytes: SettledBytes | undefined
+  settledBytes: SettledBytes = { liveBytes: 0, deadBytes: 0 }
 
   constructor(options: SettlerOptions) {
     this.#options = options

@@ -12,6 +12,8 @@ import { Tail } from "./Tail.ts"
 export class LogStore {
   /** Of batches on their way to the journal, which come back when they leave the tail, and of answers to readers. */
   readonly buffers: BufferPool
+  /** Of all records that became durable since the start. */
+  appendedBytes = 0
   readonly #logs = new Map<number, Log>()
   readonly #tail: Tail
   readonly #reader: LogReader
@@ -44,7 +46,10 @@ export class LogStore {
   /** A durable commit's references. */
   apply(commit: Commit, epoch: number, refs: ReadonlyArray<BatchRef>): void {
     this.#tail.add(commit)
-    for (const ref of refs) this.log(ref.logId).append(commit.firstSeq, epoch, ref)
+    for (const ref of refs) {
+      this.log(ref.logId).append(commit.firstSeq, epoch, ref)
+      this.appendedBytes += ref.byteLength
+    }
   }
 
   /** Wakes who waits for more in these logs; a deleted one's readers were woken by its deletion. */

@@ -1,3 +1,5 @@
+import { readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { systemClock } from "@logbrook/core/Clock"
 import { compress, type Codec } from "@logbrook/core/Compression"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -14,6 +16,7 @@ import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
 import { makeCounter, ToyPartition } from "../support/toys.ts"
 import { inProcess } from "./inProcess.ts"
+import { rewriteAll } from "./rewriteAll.ts"
 
 export interface Kept extends RecordContent {
   readonly offset: number
@@ -41,6 +44,9 @@ export const recordsIn = (batch: Uint8Array, sent: ReadonlySet<number>): Array<K
 }
 
 export const quietLimits = { tailBytesMax: 0, commitInFlightBytesMax: 1e9 }
+
+/** An empty file takes 50 KB, which is much for a small segment and nothing for a real one. */
+const segmentBytesMin = 400_000
 
 /** A shard over a journal on disk, with a model of what its logs hold. */
 export class History {
@@ -198,6 +204,25 @@ export class History {
     await promise
     await settler.stop()
     return failures
+  }
+
+  /**
+   * Settles, rewrites and merges until nothing is worth it; tells what was done. Throws if something could not be.
+   * Events before `keptFromSeq` may go.
+   */
+  async rewrite(
+    keptFromSeq = 0,
+    work: (job: SettleJob) => SettleWork = inProcess(),
+    at: (step: SettlerStep) => void = () => undefined
+  ): Promise<ReadonlyArray<string>> {
+    const options = { journal: this.journal, logs: this.harness.shard.logs, work, at }
+    return rewriteAll(options, Math.max(this.segmentBytes, segmentBytesMin), () => keptFromSeq)
+  }
+
+  /** Bytes of all segments' files. */
+  get diskBytes(): number {
+    const names = readdirSync(this.directory).filter((name) => name.endsWith(".mdb"))
+    return names.reduce((sum, name) => sum + statSync(join(this.directory, name)).size, 0)
   }
 
   /** Every offset of every log, read with the log's own borders and with these. Throws for what differs from the model. */

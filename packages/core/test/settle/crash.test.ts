@@ -1,9 +1,11 @@
+import { randomBytes } from "node:crypto"
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
+import { chainOf } from "@logbrook/core/journal/segmentNames"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import { describe, expect, it } from "vitest"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -38,8 +40,22 @@ const replayIn = async (directory: string) => {
   return replayed
 }
 
-const settleAndDie = (directory: string, killAt: number) =>
-  spawnSync(process.execPath, ["--conditions=source", script, directory, String(killAt)], { encoding: "utf8" })
+/** A replay from the first event knows of an actor that is as at its beginning, one from a snapshot does not. */
+const statesIn = async (directory: string): Promise<ReadonlyArray<unknown>> => {
+  const { states, mismatches } = await replayIn(directory)
+  expect(mismatches).toBe(0)
+  return (JSON.parse(states) as ReadonlyArray<[string, unknown]>).filter(([actor]) => actor !== "counter/roll")
+}
+
+const settleAndDie = (directory: string, killAt: number, ...kept: ReadonlyArray<number>) =>
+  spawnSync(process.execPath, ["--conditions=source", script, directory, ...[killAt, ...kept].map(String)], {
+    encoding: "utf8"
+  })
+
+const segmentsIn = (directory: string): string =>
+  readdirSync(directory)
+    .filter((name) => /(tmp|mdb)$/.test(name))
+    .join(" ")
 
 describe("a crash while a segment is settled", () => {
   it("loses nothing, at whatever step", async () => {
@@ -60,11 +76,7 @@ describe("a crash while a segment is settled", () => {
       cpSync(original, directory, { recursive: true })
       expect(settleAndDie(directory, step).signal).toBe("SIGKILL")
       expect(await replayIn(directory)).toEqual(before)
-      found.add(
-        readdirSync(directory)
-          .filter((name) => /(tmp|mdb)$/.test(name))
-          .join(" ")
-      )
+      found.add(segmentsIn(directory))
       await history.reopen(directory)
       expect(readdirSync(directory).filter((name) => name.includes(".tmp"))).toEqual([])
       history.check()
@@ -74,6 +86,56 @@ describe("a crash while a segment is settled", () => {
       await history.close()
     }
     // Before the first file, beside the original, settled beside the original, and settled; of either segment.
+    expect(found.size).toBeGreaterThanOrEqual(6)
+  }, 180_000)
+
+  it("loses nothing while one is rewritten and several are merged, and their events go", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    for (let segment = 0; segment < 3; segment++) {
+      for (let i = 0; i < 6; i++) {
+        history.run(1, [{ key: `k${i}`, value: `${segment} ${i}`.padEnd(300, "v"), timestampMs: fromMs + i }])
+        const bulky = { key: null, value: randomBytes(30_000).toString("latin1"), timestampMs: fromMs }
+        if (segment === 0) history.run(3, [bulky])
+        history.batch(2, [{ key: "zstd", value: `sent ${i}`, timestampMs: fromMs }], "zstd")
+        history.count(i)
+        await history.flush()
+      }
+      await history.roll()
+    }
+    for (let i = 0; i < 5; i++) {
+      history.count(i)
+      await history.flush()
+    }
+    expect(await history.settle()).toEqual([])
+    history.moveStart(3, 6)
+    const kept = history.firstSeqs()[2]!
+    expect(history.harness.shard.keptFromSeq(() => false)).toBeGreaterThanOrEqual(kept)
+    await history.close()
+    const original = history.directory
+    const states = await statesIn(original)
+    const whole = temporaryDirectory()
+    cpSync(original, whole, { recursive: true })
+    const steps = Number(settleAndDie(whole, 0, kept).stdout)
+    expect(steps).toBeGreaterThan(20)
+    expect(segmentsIn(whole)).toMatch(/^seg-00000001-0000000[23]\.runs-3\.mdb seg/)
+    const found = new Set<string>()
+    for (let step = 1; step <= steps; step++) {
+      const directory = temporaryDirectory()
+      cpSync(original, directory, { recursive: true })
+      expect(settleAndDie(directory, step, kept).signal).toBe("SIGKILL")
+      expect(await statesIn(directory)).toEqual(states)
+      found.add(segmentsIn(directory))
+      await history.reopen(directory)
+      expect(readdirSync(directory).filter((name) => name.includes(".tmp"))).toEqual([])
+      expect(chainOf(readdirSync(directory)).superseded).toEqual([])
+      history.check()
+      await history.rewrite(kept)
+      history.check()
+      expect(history.journal.firstSeq).toBe(kept)
+      expect(history.harness.defects).toEqual([])
+      await history.close()
+    }
+    // Sources with and without what is written, and beside what replaces them; for the rewrite, and for the merge.
     expect(found.size).toBeGreaterThanOrEqual(6)
   }, 180_000)
 

@@ -5,6 +5,7 @@ import type { RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { History } from "./History.ts"
 import { inProcess } from "./inProcess.ts"
+import { noise } from "./noise.ts"
 
 type Step =
   | { readonly _tag: "run"; readonly logId: number; readonly records: ReadonlyArray<RecordContent> }
@@ -21,6 +22,10 @@ type Step =
   | { readonly _tag: "delete"; readonly logId: number }
   | { readonly _tag: "roll" }
   | { readonly _tag: "settle" }
+  /** With the events that only history would keep, or without. */
+  | { readonly _tag: "rewrite"; readonly isHistoryKept: boolean }
+  /** Of all logs, and the segments that nobody needs then. */
+  | { readonly _tag: "expire"; readonly share: number }
   | { readonly _tag: "restart" }
 
 const fromMs = 1_800_000_000_000
@@ -54,7 +59,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ _tag: fc.constant("many" as const), bytes: fc.integer({ min: 1000, max: 3000 }) })
+    arbitrary: fc.record({ _tag: fc.constant("many" as const), bytes: fc.integer({ min: 1000, max: 9000 }) })
   },
   { weight: 8, arbitrary: fc.constant({ _tag: "flush" as const }) },
   { weight: 3, arbitrary: fc.record({ _tag: fc.constant("count" as const), n: fc.nat(9) }) },
@@ -69,8 +74,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ _tag: "delete" as const, logId: 9 }) },
   { weight: 2, arbitrary: fc.constant({ _tag: "roll" as const }) },
   { weight: 2, arbitrary: fc.constant({ _tag: "settle" as const }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ _tag: fc.constant("rewrite" as const), isHistoryKept: fc.boolean() })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ _tag: fc.constant("expire" as const), share: fc.constantFrom(0.5, 0.9, 1) })
+  },
   { weight: 1, arbitrary: fc.constant({ _tag: "restart" as const }) }
 )
+
+/** What the settler did in all runs, but for settling: the test must reach it. */
+const rewritten: Array<string> = []
+let journalsWithoutFirstEvents = 0
 
 const take = async (history: History, each: Step): Promise<void> => {
   switch (each._tag) {
@@ -81,7 +98,7 @@ const take = async (history: History, each: Step): Promise<void> => {
     case "many":
       // More than a frame takes: these lie in chunks.
       for (let id = 10; id < 30; id++) {
-        history.run(id, [{ key: null, value: "m".repeat(each.bytes), timestampMs: fromMs }])
+        history.run(id, [{ key: null, value: noise(each.bytes, id), timestampMs: fromMs }])
       }
       return history.flush()
     case "count":
@@ -98,6 +115,21 @@ const take = async (history: History, each: Step): Promise<void> => {
     case "settle":
       expect(await history.settle()).toEqual([])
       return undefined
+    case "rewrite": {
+      await history.flush()
+      const { shard } = history.harness
+      const keptFromSeq = each.isHistoryKept ? 0 : shard.keptFromSeq(() => false)
+      const done = await history.rewrite(keptFromSeq, undefined, () => history.check())
+      rewritten.push(...done.map((told) => told.split(" ")[0]!))
+      const { firstSeq } = history.journal
+      if (firstSeq > history.firstSeqs()[0]!) journalsWithoutFirstEvents++
+      return undefined
+    }
+    case "expire":
+      for (const [id, kept] of history.kept) history.moveStart(id, Math.floor(each.share * kept.length))
+      await history.flush()
+      await history.harness.shard.dropExpiredSegments()
+      return undefined
     case "restart":
       return history.restart()
   }
@@ -109,7 +141,8 @@ describe("a journal whose segments are settled", () => {
       fc.asyncProperty(
         fc.array(step, { minLength: 10, maxLength: 40, size: "max" }),
         fc.constantFrom(1, 5000, 1e9),
-        async (steps, bytesMax) => {
+        fc.constantFrom(0.5, 0.9, 1),
+        async (steps, bytesMax, share) => {
           const history = await History.open(temporaryDirectory())
           for (const each of steps) await take(history, each)
           await history.flush()
@@ -126,6 +159,11 @@ describe("a journal whose segments are settled", () => {
           await history.restart()
           expect(history.journal.segments().filter(({ isSettled }) => isSettled)).toHaveLength(settled)
           history.check(bytesMax)
+          await take(history, { _tag: "expire", share })
+          await take(history, { _tag: "rewrite", isHistoryKept: share === 1 })
+          history.check(bytesMax)
+          await history.restart()
+          history.check(bytesMax)
           expect(history.harness.defects).toEqual([])
           history.harness.expectReplayIsLive()
           await history.close()
@@ -133,5 +171,7 @@ describe("a journal whose segments are settled", () => {
       ),
       { numRuns: 25 }
     )
+    expect(rewritten).toEqual(expect.arrayContaining(["rewrite", "merge"]))
+    expect(journalsWithoutFirstEvents).toBeGreaterThan(0)
   }, 120_000)
 })
