@@ -71,12 +71,13 @@ export class Retention {
       return { retentionMs: limits.sessionExpiryMsMax, retentionBytes: limits.sessionLogBytesMax }
     }
     const found = directory.byLogId(logId)
-    return found && effectiveConfig(found.stream.config)
+    const config = found && effectiveConfig(found.stream.config)
+    return config?.isExpiring === true ? config : undefined
   }
 
   #enforce(logId: number, nowMs: number): void {
     const rule = this.#rule(logId)
-    // A stream may have been deleted since it was appended to; asking for its log would make a new one.
+    // A stream may be compacted only, or deleted since it was appended to; asking for its log would make a new one.
     if (rule === undefined) return
     const log = this.#broker.shard.logs.log(logId)
     const byTime = rule.retentionMs < 0 ? 0 : log.expiredBefore(nowMs - rule.retentionMs)

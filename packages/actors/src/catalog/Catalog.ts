@@ -16,7 +16,7 @@ import {
   type SavedStream,
   type Stream
 } from "./CatalogProtocol.ts"
-import { InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
+import { effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
@@ -52,6 +52,12 @@ const throwIfFiltersInvalid = (filters: ReadonlyArray<string>, limits: CatalogLi
   if (new Set(filters).size !== filters.length) throw refused("InvalidFilter", "a filter is given twice")
 }
 
+/** A bound stream whose records have no key has nothing to be compacted by. */
+const throwIfWithoutKey = (filters: ReadonlyArray<string>, key: string, config: ReadonlyMap<string, string>): void => {
+  if (filters.length === 0 || key !== "none" || !effectiveConfig(config).isCompacted) return
+  throw refused("InvalidConfig", "a compacted stream needs a key: topic, clientid, topic[N] or user-property:NAME")
+}
+
 const getOrThrow = (state: CatalogState, name: string): Stream => {
   const stream = state.streams.get(name)
   if (stream === undefined) throw refused("UnknownStream", `no stream is named "${name}"`)
@@ -70,7 +76,9 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
   }
   throwIfFiltersInvalid(command.filters, limits)
   parseKeyExpression(command.key, limits)
-  validateConfig(new Map(command.config), limits)
+  const config = new Map(command.config)
+  validateConfig(config, limits)
+  throwIfWithoutKey(command.filters, command.key, config)
   const stream: SavedStream = {
     name: command.name,
     topicId: command.topicId,
@@ -109,6 +117,7 @@ const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogL
     else config.set(name, value)
   }
   validateConfig(config, limits)
+  throwIfWithoutKey(filters, stream.key, config)
   const altered: Stream = { ...stream, filters, config }
   return {
     events: [{ _tag: "StreamAltered", name: command.name, filters, config: [...config] }],

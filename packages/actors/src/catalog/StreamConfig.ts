@@ -3,6 +3,15 @@ import type { Limits } from "@logbrook/core/Limits"
 
 /** A stream's settings under Kafka's topic configuration names, and `mqtt.headers`, which is ours. */
 export interface StreamConfig {
+  /** Whether the newest record of a key drives out the older ones. */
+  readonly isCompacted: boolean
+  /** Whether records expire by age and size; not those of a stream that is only compacted. */
+  readonly isExpiring: boolean
+  readonly minCleanableDirtyRatio: number
+  readonly minCompactionLagMs: number
+  readonly maxCompactionLagMs: number
+  /** How long a tombstone stays once the records that it hides are gone. */
+  readonly deleteRetentionMs: number
   /** -1: for ever. */
   readonly retentionMs: number
   /** Per partition; -1: no limit. */
@@ -31,6 +40,28 @@ const wholeNumber = (min: number, max: number) => (text: string) => {
   return value >= min && value <= max ? value : undefined
 }
 
+const longMax = 2n ** 63n - 1n
+
+/** Kafka's longs; what a number cannot hold exactly means for ever. */
+const long = (min: number) => (text: string) =>
+  /^\d{1,19}$/.test(text) && BigInt(text) <= longMax && Number(text) >= min ? Number(text) : undefined
+
+const ratio = (text: string): number | undefined => {
+  const value = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN
+  return value >= 0 && value <= 1 ? value : undefined
+}
+
+const policyNames: ReadonlyArray<string> = ["compact", "delete"]
+
+const policiesOf = (text: string): ReadonlyArray<string> => text.split(",").map((name) => name.trim())
+
+/** `delete`, `compact`, or both with a comma. */
+const cleanupPolicy = (text: string): string | undefined => {
+  const names = policiesOf(text)
+  const isEachOnce = new Set(names).size === names.length
+  return isEachOnce && names.every((name) => policyNames.includes(name)) ? text : undefined
+}
+
 const oneOf =
   (...values: ReadonlyArray<string>) =>
   (text: string) =>
@@ -57,8 +88,33 @@ const settings: ReadonlyArray<Setting> = [
   {
     name: "cleanup.policy",
     byDefault: "delete",
-    documentation: "What becomes of old records.",
-    parse: oneOf("delete")
+    documentation:
+      "What becomes of old records: delete lets them expire, compact keeps the newest of each key; compact,delete does both.",
+    parse: cleanupPolicy
+  },
+  {
+    name: "min.cleanable.dirty.ratio",
+    byDefault: "0.5",
+    documentation: "A partition is compacted when more than this share of its settled bytes was not compacted yet.",
+    parse: ratio
+  },
+  {
+    name: "min.compaction.lag.ms",
+    byDefault: "0",
+    documentation: "A record is not compacted before it is as old.",
+    parse: long(0)
+  },
+  {
+    name: "max.compaction.lag.ms",
+    byDefault: String(longMax),
+    documentation: "A settled record is compacted once it is as old, whatever the dirty ratio.",
+    parse: long(1)
+  },
+  {
+    name: "delete.retention.ms",
+    byDefault: String(dayMs),
+    documentation: "How long a tombstone stays once the older records of its key are gone.",
+    parse: long(0)
   },
   {
     name: "message.timestamp.type",
@@ -85,7 +141,7 @@ export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyA
   }
 ]
 
-/** Throws `InvalidConfig` for the first name or value that is none. */
+/** Throws `InvalidConfig` for the first name or value that is none, or for two that contradict each other. */
 export const validateConfig = (config: ReadonlyMap<string, string>, limits: ConfigLimits): void => {
   const known = streamSettings(limits)
   for (const [name, value] of config) {
@@ -95,12 +151,24 @@ export const validateConfig = (config: ReadonlyMap<string, string>, limits: Conf
       throw new InvalidConfig({ name, message: `Invalid value ${value} for configuration ${name}` })
     }
   }
+  const { minCompactionLagMs, maxCompactionLagMs } = effectiveConfig(config)
+  if (minCompactionLagMs > maxCompactionLagMs) {
+    const message = "min.compaction.lag.ms must not be greater than max.compaction.lag.ms"
+    throw new InvalidConfig({ name: "max.compaction.lag.ms", message })
+  }
 }
 
 /** What holds for a stream whose own settings are `config`, which were validated, perhaps under other limits. */
 export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConfig => {
   const text = (name: string): string => config.get(name) ?? settings.find((s) => s.name === name)!.byDefault
+  const policies = policiesOf(text("cleanup.policy"))
   return {
+    isCompacted: policies.includes("compact"),
+    isExpiring: policies.includes("delete"),
+    minCleanableDirtyRatio: Number(text("min.cleanable.dirty.ratio")),
+    minCompactionLagMs: Number(text("min.compaction.lag.ms")),
+    maxCompactionLagMs: Number(text("max.compaction.lag.ms")),
+    deleteRetentionMs: Number(text("delete.retention.ms")),
     retentionMs: Number(text("retention.ms")),
     retentionBytes: Number(text("retention.bytes")),
     maxMessageBytes: Number(config.get("max.message.bytes") ?? Infinity),

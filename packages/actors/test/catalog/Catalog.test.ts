@@ -30,6 +30,7 @@ const given = (...commands: ReadonlyArray<CatalogCommand>): CatalogState => {
 
 const refusal = (state: CatalogState, command: CatalogCommand): string => {
   const { events, reply } = catalog.decide(state, command, nowMs)
+  if (Exit.isSuccess(reply!)) return "not refused"
   expect(events).toEqual([])
   return Exit.match(reply!, {
     onSuccess: () => "not refused",
@@ -76,13 +77,74 @@ describe("creating", () => {
     ["a", { config: [["retention.ms", "soon"]] }, "InvalidConfig"],
     ["a", { config: [["no.such.setting", "1"]] }, "InvalidConfig"],
     ["a", { config: [["__proto__", "1"]] }, "InvalidConfig"],
-    ["a", { config: [["cleanup.policy", "compact"]] }, "InvalidConfig"]
+    ["a", { config: [["cleanup.policy", ""]] }, "InvalidConfig"],
+    ["a", { config: [["cleanup.policy", "compact,compact"]] }, "InvalidConfig"],
+    ["a", { config: [["cleanup.policy", "compact,forget"]] }, "InvalidConfig"],
+    ["a", { config: [["min.cleanable.dirty.ratio", "1.1"]] }, "InvalidConfig"],
+    ["a", { config: [["min.cleanable.dirty.ratio", "half"]] }, "InvalidConfig"],
+    ["a", { config: [["min.compaction.lag.ms", "-1"]] }, "InvalidConfig"],
+    ["a", { config: [["max.compaction.lag.ms", "0"]] }, "InvalidConfig"],
+    ["a", { config: [["max.compaction.lag.ms", "9223372036854775808"]] }, "InvalidConfig"],
+    ["a", { config: [["delete.retention.ms", "1d"]] }, "InvalidConfig"],
+    [
+      "a",
+      {
+        config: [
+          ["min.compaction.lag.ms", "11"],
+          ["max.compaction.lag.ms", "10"]
+        ]
+      },
+      "InvalidConfig"
+    ],
+    ["a", { filters: ["x"], key: "none", config: [["cleanup.policy", "compact"]] }, "InvalidConfig"]
   ] as ReadonlyArray<[string, Partial<CreateStream>, string]>)("refuses %s with %j: %s", (name, more, reason) => {
     expect(refusal(given(create("taken")), create(name, more))).toBe(reason)
   })
 
   it("refuses one stream too many", () => {
     expect(refusal(given(create("a"), create("b"), create("c")), create("d"))).toBe("TooManyStreams")
+  })
+})
+
+const configOf = (...config: ReadonlyArray<readonly [string, string]>) =>
+  effectiveConfig(given(create("a", { config })).streams.get("a")!.config)
+
+describe("compaction", () => {
+  it("is off by default, with Kafka's settings", () => {
+    expect(configOf()).toMatchObject({
+      isCompacted: false,
+      isExpiring: true,
+      minCleanableDirtyRatio: 0.5,
+      minCompactionLagMs: 0,
+      maxCompactionLagMs: 2 ** 63,
+      deleteRetentionMs: 86_400_000
+    })
+  })
+
+  it.each([
+    ["compact", true, false],
+    ["delete", false, true],
+    ["compact,delete", true, true],
+    ["delete, compact", true, true]
+  ])("takes the policy %s", (policy, isCompacted, isExpiring) => {
+    expect(configOf(["cleanup.policy", policy])).toMatchObject({ isCompacted, isExpiring })
+  })
+
+  it("takes what Kafka takes", () => {
+    const config = configOf(
+      ["min.cleanable.dirty.ratio", "0"],
+      ["min.compaction.lag.ms", "5"],
+      ["max.compaction.lag.ms", "9223372036854775807"],
+      ["delete.retention.ms", "0"]
+    )
+    expect(config).toMatchObject({ minCleanableDirtyRatio: 0, minCompactionLagMs: 5, deleteRetentionMs: 0 })
+  })
+
+  it("cannot be turned on for a bound stream without keys", () => {
+    const state = given(create("bound", { filters: ["x"], key: "none" }), create("free", { key: "none" }))
+    const config = [["cleanup.policy", "compact"]] as const
+    expect(refusal(state, { _tag: "AlterStream", name: "bound", config })).toBe("InvalidConfig")
+    expect(refusal(state, { _tag: "AlterStream", name: "free", config })).toBe("not refused")
   })
 })
 

@@ -37,6 +37,11 @@ const retention: ReadonlyArray<Option> = [
   { name: "retention", value: "DURATION", help: "how long records are kept: 7d, 12h, unlimited" },
   { name: "retention-bytes", value: "SIZE", help: "bytes kept per partition: 10GiB, unlimited" }
 ]
+const compact: Option = {
+  name: "compact",
+  value: undefined,
+  help: "keep the newest record of each key, for ever unless a retention is given"
+}
 const time: ReadonlyArray<Option> = [
   { name: "utc", value: undefined, help: "times in UTC (so by default)" },
   { name: "local", value: undefined, help: "times of this machine's zone" }
@@ -86,6 +91,7 @@ export const commands: ReadonlyArray<Command> = [
       filter,
       { name: "partitions", value: "N", help: "16 for a bound stream, 1 for a free one" },
       { name: "key", value: "EXPR", help: "clientid, topic, topic[N], user-property:NAME or none" },
+      compact,
       ...retention,
       configText,
       url,
@@ -114,6 +120,7 @@ export const commands: ReadonlyArray<Command> = [
     description: "The given filters replace all that were there.",
     options: [
       filter,
+      compact,
       ...retention,
       configText,
       { name: "reset", value: "NAME", isMultiple: true, help: "take a setting back to its default" },

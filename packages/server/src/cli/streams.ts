@@ -48,6 +48,8 @@ const configOf = (args: Arguments): Record<string, string> => {
   const [retention, bytes] = [args.text("retention"), args.text("retention-bytes")]
   if (retention !== undefined) config["retention.ms"] = limitText("retention", retention, durationMs)
   if (bytes !== undefined) config["retention.bytes"] = limitText("retention-bytes", bytes, sizeBytes)
+  const isExpiring = retention !== undefined || bytes !== undefined
+  if (args.flag("compact")) config["cleanup.policy"] ??= isExpiring ? "compact,delete" : "compact"
   return config
 }
 

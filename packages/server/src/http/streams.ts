@@ -76,8 +76,11 @@ export const getStream = (broker: Broker, name: string) => {
   return detailsOf(broker, stream)
 }
 
-/** A bound stream's records are keyed by client, a free one's by its producers. */
-const defaultKey = (filters: ReadonlyArray<string>): string => (filters.length > 0 ? "clientid" : "none")
+/** A bound stream's records are keyed by client, or by topic if only a key's newest one counts; a free one's by its producers. */
+const defaultKey = (filters: ReadonlyArray<string>, config: ReadonlyMap<string, string>): string => {
+  if (filters.length === 0) return "none"
+  return effectiveConfig(config).isCompacted ? "topic" : "clientid"
+}
 
 export const createStream = async (broker: Broker, payload: typeof CreateStream.Type) => {
   throwIfDiskLow(broker)
@@ -88,7 +91,7 @@ export const createStream = async (broker: Broker, payload: typeof CreateStream.
     topicId: randomBytes(16).toString("base64url"),
     filters,
     partitions,
-    key: key ?? defaultKey(filters),
+    key: key ?? defaultKey(filters, new Map(Object.entries(config))),
     config: Object.entries(config),
     validateOnly
   }

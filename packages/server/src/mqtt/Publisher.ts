@@ -47,6 +47,12 @@ const tooLarge: Refusal = {
   drop: "too_large",
   isFinal: true
 }
+const withoutKey: Refusal = {
+  code: ReasonCode.ImplementationSpecificError,
+  text: "a compacted stream takes no message without a key",
+  drop: "without_key",
+  isFinal: true
+}
 const unavailable: Refusal = {
   code: ReasonCode.UnspecifiedError,
   text: "the message could not be stored",
@@ -56,7 +62,10 @@ const unavailable: Refusal = {
 
 const reservedTopic = /^\$(?:stream|share|queue)(?:\/|$)/
 
-const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
+const refusalOf = (cause: unknown): Refusal => {
+  if (cause === "MessageTooLarge") return tooLarge
+  return cause === "RecordWithoutKey" ? withoutKey : unavailable
+}
 
 /** Why a record is not in its log; undefined if it is there. */
 export const runRefusal = (run: Run | undefined): Refusal | undefined =>

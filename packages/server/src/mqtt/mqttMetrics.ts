@@ -14,6 +14,7 @@ export type DropReason =
   | "retained_full"
   | "slow_consumer"
   | "too_large"
+  | "without_key"
   | "unavailable"
 
 const dropReasons: ReadonlyArray<DropReason> = [
@@ -25,6 +26,7 @@ const dropReasons: ReadonlyArray<DropReason> = [
   "retained_full",
   "slow_consumer",
   "too_large",
+  "without_key",
   "unavailable"
 ]
 

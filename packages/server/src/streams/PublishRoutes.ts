@@ -35,6 +35,10 @@ interface Target {
   /** Known when it depends on client and topic only. */
   readonly fixed: { readonly key: Uint8Array; readonly logId: number } | undefined
   readonly hasMqttHeaders: boolean
+  /** A record without key could never be compacted. */
+  readonly needsKeys: boolean
+  /** Clearing a topic's retained message deletes the topic's key: the record is a tombstone. */
+  readonly hasTombstones: boolean
 }
 
 interface Route {
@@ -89,9 +93,15 @@ export class PublishRoutes {
       const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
       const own = target.hasMqttHeaders ? extra : userHeaders(publication)
       const { key, logId } = target.fixed ?? this.#place(target, publication)
+      if (key === null && target.needsKeys) {
+        placed.push({ run: Run.refused(logId, this.#origin, "RecordWithoutKey"), index: 0 })
+        continue
+      }
       const run = this.#shard.run(logId, this.#origin)
       const { count, byteLength } = run.records
-      if (run.records.append(key, publication.payload, block, nowMs, own)) {
+      const { payload, retain } = publication
+      const value = target.hasTombstones && retain && payload.length === 0 ? null : payload
+      if (run.records.append(key, value, block, nowMs, own)) {
         this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
         placed.push({ run, index: count })
       } else placed.push({ run: Run.refused(logId, this.#origin, "MessageTooLarge"), index: 0 })
@@ -114,11 +124,14 @@ export class PublishRoutes {
     const isFixed = expression._tag !== "UserProperty" && expression._tag !== "None"
     const text = isFixed ? keyOf(expression, { clientId: this.#clientId, topic, userProperties: undefined }) : null
     const key = text === null ? null : utf8(text)
+    const { mqttHeaders, isCompacted } = effectiveConfig(stream.config)
     return {
       stream,
       expression,
       fixed: key === null ? undefined : { key, logId: stream.logIds[partitionOf(key, stream.logIds.length)]! },
-      hasMqttHeaders: effectiveConfig(stream.config).mqttHeaders
+      hasMqttHeaders: mqttHeaders,
+      needsKeys: isCompacted,
+      hasTombstones: isCompacted && expression._tag === "Topic"
     }
   }
 

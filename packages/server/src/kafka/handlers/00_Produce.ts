@@ -38,19 +38,29 @@ const zstdVersionMin = 7
 
 const refused = (code: Failure["code"], message: string | null = null): Failure => ({ code, message, memberId: "" })
 
-const batchLimits = new WeakMap<Stream, BatchLimits>()
+/** What holds for the batches of a stream. */
+interface BatchRules {
+  readonly limits: BatchLimits
+  /** Of a compacted stream: a record without key would never be compacted. */
+  readonly needsKeys: boolean
+}
 
-const batchLimitsOf = (stream: Stream, limits: Limits): BatchLimits => {
-  const known = batchLimits.get(stream)
+const batchRules = new WeakMap<Stream, BatchRules>()
+
+const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
+  const known = batchRules.get(stream)
   if (known !== undefined) return known
   const { recordBatchBytesMax, decompressedBytesMax, decompressionRatioMax } = limits
-  const { maxMessageBytes } = effectiveConfig(stream.config)
-  const own: BatchLimits = {
-    recordBatchBytesMax: Math.min(recordBatchBytesMax, maxMessageBytes),
-    decompressedBytesMax,
-    decompressionRatioMax
+  const { maxMessageBytes, isCompacted } = effectiveConfig(stream.config)
+  const own: BatchRules = {
+    limits: {
+      recordBatchBytesMax: Math.min(recordBatchBytesMax, maxMessageBytes),
+      decompressedBytesMax,
+      decompressionRatioMax
+    },
+    needsKeys: isCompacted
   }
-  batchLimits.set(stream, own)
+  batchRules.set(stream, own)
   return own
 }
 
@@ -65,7 +75,11 @@ const refuseRequest = (context: RequestContext, { acks, transactionalId }: Produ
 }
 
 /** The one batch of a partition, ready to be stored. Throws `InvalidBatch`. */
-const checkedBatch = (records: Uint8Array | null, limits: BatchLimits, version: number): ProducedBatch => {
+const checkedBatch = (
+  records: Uint8Array | null,
+  { limits, needsKeys }: BatchRules,
+  version: number
+): ProducedBatch => {
   const [bytes, more] = splitBatches(records ?? new Uint8Array(0), limits)
   if (bytes === undefined || more !== undefined) {
     throw new InvalidBatch("InvalidRecord", "A request has exactly one record batch per partition.")
@@ -73,6 +87,9 @@ const checkedBatch = (records: Uint8Array | null, limits: BatchLimits, version: 
   const batch = validateProduced(bytes, limits)
   if (batch.codec === "zstd" && version < zstdVersionMin) {
     throw new InvalidBatch("UnsupportedCompression", `Produce ${version} does not know zstd.`)
+  }
+  if (needsKeys && batch.hasRecordWithoutKey) {
+    throw new InvalidBatch("InvalidRecord", "A compacted topic takes no record without a key.")
   }
   stampMaxTimestamp(bytes, batch.maxTimestampMs)
   return batch
@@ -90,7 +107,7 @@ const placeOf = (context: RequestContext, topic: string, data: PartitionData, ve
   if (stream === undefined || logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
   if (isBound(stream)) return refused(KafkaError.TOPIC_AUTHORIZATION_FAILED, "The stream is written by MQTT.")
   try {
-    const batch = checkedBatch(data.records, batchLimitsOf(stream, limits), version)
+    const batch = checkedBatch(data.records, batchRulesOf(stream, limits), version)
     return batch.isTransactional
       ? refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
       : { logId, batch }
