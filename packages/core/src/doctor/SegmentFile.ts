@@ -5,9 +5,9 @@ import {
   decodePage,
   decodeSeal,
   sealIndex,
-  segmentFormat,
   settledTableNames,
-  tableNames
+  tableNames,
+  throwIfUnknownFormat
 } from "../journal/LmdbSegment.ts"
 import { LmdbFile, PageDamage, type Tree } from "./LmdbFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
@@ -275,12 +275,7 @@ const metaOf = (file: LmdbFile): Meta => {
   } catch {
     throw new PageDamage(0, "the format version cannot be read")
   }
-  if (meta["format"] !== segmentFormat) {
-    throw new JournalError(
-      "UnknownFormat",
-      `${file.path} has format ${String(meta["format"])}; this version reads format ${segmentFormat}`
-    )
-  }
+  throwIfUnknownFormat(file.path, meta["format"])
   if (!Number.isSafeInteger(meta["firstSeq"])) throw new PageDamage(0, "the first seq cannot be read")
   const firstSeq = meta["firstSeq"] as number
   const firstEventSeq = wholeNumber(meta["firstEventSeq"]) ?? firstSeq

@@ -39,8 +39,17 @@ const writeU32 = (target: Uint8Array, value: number, at: number): void => {
   target[at + 3] = value
 }
 
-/** Raised with each change of what a segment's tables hold. */
-export const segmentFormat = 2
+/** Raised with each change of what a segment's tables hold, or of how a chain of them is put together. */
+export const segmentFormat = 3
+/** Format 2 knows no segment that was rewritten. */
+const formatsRead: ReadonlyArray<unknown> = [2, segmentFormat]
+
+/** Throws `JournalError` "UnknownFormat" for a format that this version does not read. */
+export const throwIfUnknownFormat = (file: string, format: unknown): void => {
+  if (formatsRead.includes(format)) return
+  const known = formatsRead.join(" and ")
+  throw new JournalError("UnknownFormat", `${file} has format ${String(format)}; this version reads formats ${known}`)
+}
 
 export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as const
 
@@ -184,14 +193,13 @@ export class LmdbSegment {
       throw new JournalError("Corrupt", `${path} has no format version`)
     }
     const meta = readMeta(bytes)
-    if (meta?.format !== segmentFormat) {
+    try {
+      throwIfUnknownFormat(path, meta?.format)
+    } catch (error) {
       void root.close()
-      throw new JournalError(
-        "UnknownFormat",
-        `${path} has format ${meta?.format}; this version reads format ${segmentFormat}`
-      )
+      throw error
     }
-    return new LmdbSegment(path, root, meta)
+    return new LmdbSegment(path, root, meta!)
   }
 
   /** True once the commit and all before it are on disk; false for one that LMDB refused. */

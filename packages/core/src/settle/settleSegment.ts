@@ -109,7 +109,7 @@ export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise
     const firstEventSeq = sources.find(({ frameSeqs }) => frameSeqs.length > 0)?.frameSeqs[0] ?? nextSeq
     counted = await writeRuns(sources, job, compactor, target, tools)
     await writeFrames(sources, target, tools)
-    for (const { segment } of sources) await copySnapshots(segment, target, firstEventSeq, tools)
+    for (const { segment } of sources) await copySnapshots(segment, target, job.keptFromSeq, tools)
     await target.complete({ nextSeq, firstEventSeq, runBytes: counted.runBytes })
     tools.at?.("completed")
   } finally {
@@ -253,16 +253,16 @@ const writeFrames = async (
 const copySnapshots = async (
   source: SegmentFile,
   target: LmdbSegment,
-  firstEventSeq: Seq,
+  keptFromSeq: Seq,
   { at, pace }: SettleTools
 ): Promise<void> => {
   for (const { fromSeq, index } of source.snapshotPages()) {
-    const page = fromSeq < firstEventSeq ? undefined : source.page(fromSeq, index)
+    const page = fromSeq < keptFromSeq ? undefined : source.page(fromSeq, index)
     if (page !== undefined) await target.writePage(fromSeq, index, page)
     at?.("snapshots")
     await pace.step()
   }
-  for (const { fromSeq, pages } of source.sealed()) if (fromSeq >= firstEventSeq) await target.seal(fromSeq, pages)
+  for (const { fromSeq, pages } of source.sealed()) if (fromSeq >= keptFromSeq) await target.seal(fromSeq, pages)
 }
 
 const syncFile = async (file: string): Promise<void> => {

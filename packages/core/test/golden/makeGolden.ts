@@ -8,6 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setImmediate } from "node:timers/promises"
 import { FrameBuilder, noCause } from "@logbrook/core/journal/Frame"
+import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { segmentFormat } from "@logbrook/core/journal/LmdbSegment"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders } from "@logbrook/core/Record"
@@ -17,6 +18,8 @@ import { Shard } from "@logbrook/core/shard/Shard"
 import { systemClock } from "@logbrook/core/Clock"
 import { encodeRecords } from "../support/commits.ts"
 import { contentsOf, goldenDefinitions, goldenLogs, openGolden } from "./contents.ts"
+import { inProcess } from "../settle/inProcess.ts"
+import { rewriteAll } from "../settle/rewriteAll.ts"
 import { packDirectory } from "./pack.ts"
 
 const throwTrouble = (trouble: unknown): never => {
@@ -25,9 +28,7 @@ const throwTrouble = (trouble: unknown): never => {
 
 const sizes: ReadonlyArray<number> = [20, 700, 90, 6000, 2500, 0]
 
-/** Runs of the server's in frames, chunks and values; events with causes; snapshots; hashes at the end. */
-const live = async (directory: string, firstRound: number, rounds: number): Promise<void> => {
-  const journal = openGolden(directory)
+const started = (journal: LmdbJournal): Shard => {
   const shard = new Shard({
     journal,
     clock: systemClock,
@@ -41,6 +42,13 @@ const live = async (directory: string, firstRound: number, rounds: number): Prom
   })
   shard.recover()
   shard.start(throwTrouble)
+  return shard
+}
+
+/** Runs of the server's in frames, chunks and values; events with causes; snapshots; hashes at the end. */
+const live = async (directory: string, firstRound: number, rounds: number): Promise<void> => {
+  const journal = openGolden(directory)
+  const shard = started(journal)
   for (let round = firstRound; round < firstRound + rounds; round++) {
     for (let counter = 0; counter < 3; counter++) {
       const command = { _tag: "Add", n: round * (counter + 1) }
@@ -60,6 +68,25 @@ const live = async (directory: string, firstRound: number, rounds: number): Prom
     await shard.settled()
     await setImmediate()
   }
+  await shard.drained()
+  shard.stop()
+  await journal.close()
+}
+
+/**
+ * Most of three logs expires; closed segments are settled; what is left of the oldest ones is rewritten and merged, without
+ * events that no replay needs.
+ */
+const settle = async (directory: string): Promise<void> => {
+  const journal = openGolden(directory)
+  const shard = started(journal)
+  for (const logId of [2, 3, 5]) {
+    const offset = Math.floor(shard.logs.log(logId).highWatermark * 0.8)
+    shard.offer({ to: `partition/${logId}`, command: { _tag: "MoveLogStart", offset }, cause: { origin: "golden" } })
+  }
+  await shard.settled()
+  const keptFromSeq = shard.keptFromSeq(() => false)
+  await rewriteAll({ journal, logs: shard.logs, work: inProcess() }, 400_000, () => keptFromSeq)
   await shard.drained()
   shard.stop()
   await journal.close()
@@ -120,6 +147,7 @@ if (fs.existsSync(`${target}.gz`))
   throw new Error(`${target}.gz is there: it is read for ever, and never written again`)
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-golden-"))
 await live(directory, 0, 16)
+await settle(directory)
 await live(directory, 16, 10)
 await produce(directory)
 const names = fs.readdirSync(directory).filter((name) => name.endsWith(".mdb"))

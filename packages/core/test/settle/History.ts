@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { systemClock } from "@logbrook/core/Clock"
 import { compress, type Codec } from "@logbrook/core/Compression"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import type { Limits } from "@logbrook/core/Limits"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
@@ -59,15 +60,18 @@ export class History {
   harness: ShardHarness
   readonly #clock = new TestClock()
 
-  private constructor(directory: string, segmentBytes: number) {
+  readonly #limits: Partial<Limits>
+
+  private constructor(directory: string, segmentBytes: number, limits: Partial<Limits>) {
     this.directory = directory
     this.segmentBytes = segmentBytes
+    this.#limits = limits
     this.journal = this.#open()
     this.harness = this.#start()
   }
 
-  static async open(directory: string, segmentBytes = 40_000): Promise<History> {
-    const history = new History(directory, segmentBytes)
+  static async open(directory: string, segmentBytes = 40_000, limits: Partial<Limits> = {}): Promise<History> {
+    const history = new History(directory, segmentBytes, { ...quietLimits, ...limits })
     await history.flush()
     return history
   }
@@ -78,7 +82,7 @@ export class History {
   }
 
   #start(): ShardHarness {
-    return new ShardHarness({ clock: this.#clock, journal: this.journal, limits: quietLimits }).start()
+    return new ShardHarness({ clock: this.#clock, journal: this.journal, limits: this.#limits }).start()
   }
 
   /** Everything offered is durable then. */

@@ -143,7 +143,7 @@ describe("a journal whose segments are settled", () => {
         fc.constantFrom(1, 5000, 1e9),
         fc.constantFrom(0.5, 0.9, 1),
         async (steps, bytesMax, share) => {
-          const history = await History.open(temporaryDirectory())
+          const history = await History.open(temporaryDirectory(), 40_000, { snapshotPageBytesMax: 60 })
           for (const each of steps) await take(history, each)
           await history.flush()
           await history.roll()

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url"
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
+import type { SnapshotPage } from "@logbrook/core/journal/Journal"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { settledOk, type RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -178,18 +179,20 @@ describe("a settled segment", () => {
     await history.close()
   })
 
-  it("keeps the pages of a snapshot whose seal is in the next segment", async () => {
+  it("keeps the pages of a snapshot that began in the segment before, and whose seal is in the next one", async () => {
     const history = await History.open(temporaryDirectory(), 400_000)
     await writeRuns(history, 1, 5)
     const { journal } = history
     const fromSeq = journal.nextSeq
-    const page = { seq: fromSeq, bytes: Buffer.from("the first page") }
-    expect(await settledOk((settle) => journal.writePage(fromSeq, 0, page, settle))).toBe(true)
-    await history.roll()
-    const last = { seq: journal.nextSeq, bytes: Buffer.from("the last page") }
-    expect(await settledOk((settle) => journal.writePage(fromSeq, 1, last, settle))).toBe(true)
-    expect(await settledOk((settle) => journal.completeSnapshot(fromSeq, 2, settle))).toBe(true)
-    const wanted = { fromSeq, pages: [page, last] }
+    const pages: Array<SnapshotPage> = []
+    for (const text of ["the first page", "the second page", "the last page"]) {
+      const page = { seq: journal.nextSeq, bytes: Buffer.from(text) }
+      expect(await settledOk((settle) => journal.writePage(fromSeq, pages.length, page, settle))).toBe(true)
+      pages.push(page)
+      if (pages.length < 3) await history.roll()
+    }
+    expect(await settledOk((settle) => journal.completeSnapshot(fromSeq, 3, settle))).toBe(true)
+    const wanted = { fromSeq, pages }
     expect(journal.snapshot(journal.nextSeq)).toEqual(wanted)
     expect(await history.settle()).toEqual([])
     expect(journal.snapshot(journal.nextSeq)).toEqual(wanted)
