@@ -32,7 +32,9 @@ const env = {
   LOGBROOK_JOURNAL_SEGMENT_BYTES: "4MB",
   LOGBROOK_JOURNAL_HISTORY_MS: "5s",
   // What waits for durable sessions is kept as long as they are, and keeps the segments that it lies in.
-  LOGBROOK_LIMITS_SESSION_EXPIRY_MS_MAX: "15s"
+  LOGBROOK_LIMITS_SESSION_EXPIRY_MS_MAX: "15s",
+  // Full within the first seconds.
+  LOGBROOK_LIMITS_TAIL_BYTES_MAX: "8MiB"
 }
 const sendEveryMs = 50
 const produceEveryMs = 25
