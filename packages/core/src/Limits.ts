@@ -159,6 +159,8 @@ export interface Limits {
   readonly segmentBytesMax: number
   /** Index entries of a segment at which it is rolled. */
   readonly segmentIndexEntriesMax: number
+  /** The table of keys of a compaction, 24 bytes each of which a quarter stays free; a log with more is compacted in steps. */
+  readonly compactionKeysBytesMax: number
   /** One page of a snapshot. */
   readonly snapshotPageBytesMax: number
   /** A partition's records in one commit that lie in the frame itself; larger ones become batches of their own. */
@@ -235,6 +237,7 @@ export const defaultLimits: Limits = {
   tailBytesMax: 32 * mib,
   segmentBytesMax: 512 * 1_000_000,
   segmentIndexEntriesMax: 4_000_000,
+  compactionKeysBytesMax: 64 * mib,
   snapshotPageBytesMax: 256 * kib,
   frameRecordsBytesMax: 4 * kib,
   frameBytesMax: 32 * kib,

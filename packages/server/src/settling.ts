@@ -1,10 +1,13 @@
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import type { Work } from "@logbrook/core/settle/choose"
+import type { CompactionSettings } from "@logbrook/core/settle/chooseCompaction"
 import { Settler } from "@logbrook/core/settle/Settler"
 import type { Settled } from "@logbrook/core/settle/settleSegment"
 import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "./Broker.ts"
+import type { StreamDirectory } from "./streams/StreamDirectory.ts"
 
 const secondMs = 1000
 /** A look at every run's reference costs some milliseconds per million, in steps. */
@@ -30,14 +33,18 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare(
     "logbrook_rewrite_segments_total",
     "counter",
-    "Settled segments that were rewritten or merged, by kind."
+    "Settled segments that were compacted, rewritten or merged, by kind."
   )
   metrics.declare(
     "logbrook_rewrite_seconds_total",
     "counter",
-    "Time from the beginning to the end of rewrites and merges."
+    "Time from the beginning to the end of compactions, rewrites and merges."
   )
-  metrics.declare("logbrook_rewrite_bytes_total", "counter", "Bytes that rewrites and merges have written.")
+  metrics.declare(
+    "logbrook_rewrite_bytes_total",
+    "counter",
+    "Bytes that compactions, rewrites and merges have written."
+  )
   metrics.declare("logbrook_rewrite_freed_bytes_total", "counter", "Bytes that they have given back.")
   metrics.declare("logbrook_settled_live_bytes", "gauge", "Of settled segments: what is needed, at the last look.")
   metrics.declare("logbrook_settled_dead_bytes", "gauge", "Of settled segments: what nobody needs, at the last look.")
@@ -67,16 +74,23 @@ const count = (
   metrics.add("logbrook_rewrite_seconds_total", {}, durationMs / secondMs)
   metrics.add("logbrook_rewrite_bytes_total", {}, bytesOut)
   metrics.add("logbrook_rewrite_freed_bytes_total", {}, Math.max(0, bytesIn - bytesOut))
-  log.info(kind === "rewrite" ? "segment rewritten" : "segments merged", {
-    segment,
-    records,
-    bytesIn,
-    bytesOut,
-    durationMs
-  })
+  log.info(rewritten[kind], { segment, records, bytesIn, bytesOut, durationMs })
 }
 
-/** Has closed segments settled, rewritten and merged while the server runs. The caller stops it before the shard ends. */
+const rewritten = {
+  compact: "segment compacted",
+  rewrite: "segment rewritten",
+  merge: "segments merged"
+}
+
+function* compactedLogs(directory: StreamDirectory): Iterable<readonly [logId: number, settings: CompactionSettings]> {
+  for (const { config, logIds } of directory.all().values()) {
+    const settings = effectiveConfig(config)
+    if (settings.isCompacted) for (const logId of logIds) yield [logId, settings]
+  }
+}
+
+/** Has closed segments settled, compacted, rewritten and merged while the server runs. The caller stops it before the shard ends. */
 export const startSettling = (
   broker: Broker,
   journal: LmdbJournal,
@@ -99,6 +113,10 @@ export const startSettling = (
       } else metrics.add("logbrook_settle_held_seconds_total", {}, (clock.monotonicMs() - heldSinceMs) / secondMs)
     },
     rewriting: { segmentBytes, freedBytesMin, lookEveryMs, keptFromSeq },
+    compaction: {
+      settings: () => compactedLogs(broker.directory),
+      mapBytesMax: broker.limits.compactionKeysBytesMax
+    },
     onSettled: (segment, settled, durationMs, kind) => {
       settledBytes += settled.bytesOut
       count(broker, segment, settled, durationMs, kind)

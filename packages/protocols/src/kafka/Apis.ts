@@ -13,6 +13,7 @@ import { SyncGroup } from "./messages/14_SyncGroup.ts"
 import { ApiVersions } from "./messages/18_ApiVersions.ts"
 import { CreateTopics } from "./messages/19_CreateTopics.ts"
 import { DeleteTopics } from "./messages/20_DeleteTopics.ts"
+import { DeleteRecords } from "./messages/21_DeleteRecords.ts"
 import { InitProducerId } from "./messages/22_InitProducerId.ts"
 import { OffsetForLeaderEpoch } from "./messages/23_OffsetForLeaderEpoch.ts"
 
@@ -31,6 +32,7 @@ const declared: ReadonlyArray<AnyApi> = [
   ApiVersions,
   CreateTopics,
   DeleteTopics,
+  DeleteRecords,
   InitProducerId,
   OffsetForLeaderEpoch
 ]

@@ -48,3 +48,17 @@ export const appendBatch = (
     { to: partitionId(logId), command, cause: context.cause, reply: settle as Untyped },
     command.bytes.length
   )
+
+/** -1: to the end. */
+export const moveLogStart = (
+  context: RequestContext,
+  logId: number,
+  offset: number,
+  settle: Settle<{ readonly logStartOffset: number }, PartitionRefused>
+): void =>
+  context.offer({
+    to: partitionId(logId),
+    command: { _tag: "MoveLogStart", offset, reason: "DeleteRecords" } satisfies PartitionCommand,
+    cause: context.cause,
+    reply: settle as Untyped
+  })

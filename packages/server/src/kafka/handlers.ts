@@ -13,6 +13,7 @@ import { syncGroupHandler } from "./handlers/14_SyncGroup.ts"
 import { apiVersionsHandler, type AdvertisedApi } from "./handlers/18_ApiVersions.ts"
 import { createTopicsHandler } from "./handlers/19_CreateTopics.ts"
 import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
+import { deleteRecordsHandler } from "./handlers/21_DeleteRecords.ts"
 import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
 import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
 
@@ -31,6 +32,7 @@ const all: ReadonlyArray<Handler> = [
   apiVersionsHandler(advertised),
   createTopicsHandler,
   deleteTopicsHandler,
+  deleteRecordsHandler,
   initProducerIdHandler,
   offsetForLeaderEpochHandler
 ]
