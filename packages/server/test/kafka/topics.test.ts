@@ -6,6 +6,7 @@ import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
+import { DeleteRecords } from "@logbrook/protocols/kafka/messages/21_DeleteRecords"
 import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -285,5 +286,108 @@ describe("OffsetForLeaderEpoch (traps 19, 20)", () => {
 
   it("knows no other topics", async () => {
     expect((await endOf(client, 1))![0]).toBe(3)
+  })
+})
+
+const deleted = async (version: number, ...asked: ReadonlyArray<readonly [string, number, number]>) => {
+  const topics = asked.map(([name, partitionIndex, offset]) => ({ name, partitions: [{ partitionIndex, offset }] }))
+  const answer = await client.send(DeleteRecords, version, { topics, timeoutMs: 1000 })
+  return answer.topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partitionIndex, lowWatermark, errorCode }) => [name, partitionIndex, lowWatermark, errorCode])
+  )
+}
+
+const produceThree = async (name: string, index = 0) => {
+  const batch = batchOf([
+    { key: "a", value: "1" },
+    { key: "a", value: "2" },
+    { key: "b", value: "3" }
+  ])
+  await client.send(Produce, 9, produceOf(name, batch, { index }))
+}
+
+describe("DeleteRecords", () => {
+  it("moves the log start, up to the high watermark, and never back", async () => {
+    const { logIds } = await kit.createStream("orders", { partitions: 2 })
+    await produceThree("orders")
+    const { logs } = kit.broker.shard
+    for (const version of [0, 1, 2]) {
+      expect(await deleted(version, ["orders", 0, version])).toEqual([["orders", 0, version, 0]])
+      expect(logs.log(logIds[0]!).startOffset).toBe(version)
+    }
+    expect(await deleted(2, ["orders", 0, 1])).toEqual([["orders", 0, 2, 0]])
+    expect(await deleted(2, ["orders", 0, -1], ["orders", 1, -1])).toEqual([
+      ["orders", 0, 3, 0],
+      ["orders", 1, 0, 0]
+    ])
+    await produceThree("orders")
+    expect(await deleted(2, ["orders", 0, 3])).toEqual([["orders", 0, 3, 0]])
+  })
+
+  it("tells an error for each partition that is not there, or has not so many records", async () => {
+    await kit.createStream("orders")
+    await produceThree("orders")
+    expect(
+      await deleted(
+        2,
+        ["orders", 0, 4],
+        ["orders", 0, -2],
+        ["orders", 1, 0],
+        ["orders", -1, 0],
+        ["nowhere", 0, 0],
+        ["orders", 0, Number.MAX_SAFE_INTEGER]
+      )
+    ).toEqual([
+      ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE],
+      ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE],
+      ["orders", 1, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+      ["orders", -1, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+      ["nowhere", 0, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+      ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE]
+    ])
+    expect((await client.send(DeleteRecords, 2, { topics: [], timeoutMs: 0 })).topics).toEqual([])
+  })
+
+  it("leaves a stream alone that is only compacted", async () => {
+    await kit.createStream("last", { config: [["cleanup.policy", "compact"]] })
+    await kit.createStream("both", { config: [["cleanup.policy", "compact,delete"]] })
+    for (const name of ["last", "both"]) await produceThree(name)
+    expect(await deleted(2, ["last", 0, 1], ["both", 0, 1])).toEqual([
+      ["last", 0, -1, KafkaError.POLICY_VIOLATION],
+      ["both", 0, 1, 0]
+    ])
+  })
+})
+
+const produceCode = async (name: string, batch: Uint8Array): Promise<number> => {
+  const { responses } = await client.send(Produce, 9, produceOf(name, batch))
+  return responses[0]!.partitionResponses[0]!.errorCode
+}
+
+describe("a compacted topic", () => {
+  it("is created with Kafka's settings, which the answer tells", async () => {
+    const configs = [
+      { name: "cleanup.policy", value: "compact,delete" },
+      { name: "min.compaction.lag.ms", value: "5" }
+    ]
+    const topic = { name: "last", numPartitions: 1, replicationFactor: 1, assignments: [], configs }
+    const { topics } = await client.send(CreateTopics, 7, { topics: [topic], timeoutMs: 0, validateOnly: false })
+    const told = new Map(topics[0]!.configs!.map(({ name, value, configSource }) => [name, [value, configSource]]))
+    expect(topics[0]!.errorCode).toBe(0)
+    expect(told.get("cleanup.policy")).toEqual(["compact,delete", 1])
+    expect(told.get("min.compaction.lag.ms")).toEqual(["5", 1])
+    expect(told.get("max.compaction.lag.ms")).toEqual(["9223372036854775807", 5])
+    expect(told.get("delete.retention.ms")).toEqual(["86400000", 5])
+    expect(told.get("min.cleanable.dirty.ratio")).toEqual(["0.5", 5])
+  })
+
+  it("takes no record without a key, and nothing of its batch", async () => {
+    const { logIds } = await kit.createStream("last", { config: [["cleanup.policy", "compact"]] })
+    expect(await produceCode("last", batchOf([{ key: "a", value: "1" }, { value: "2" }]))).toBe(
+      KafkaError.INVALID_RECORD
+    )
+    expect(kit.broker.shard.logs.log(logIds[0]!).highWatermark).toBe(0)
+    expect(await produceCode("last", batchOf([{ key: "a", value: "1" }]))).toBe(0)
+    expect(await produceCode("last", batchOf([{ key: "", value: "1" }]))).toBe(0)
   })
 })

@@ -158,7 +158,7 @@ describe("mqttPacketBytesMax", () => {
     const payload = "x".repeat(3_000_000)
     client.send(...[1, 2].map((packetId) => publishPacket("a", payload, { qos: 1, packetId })))
     for (const packetId of [1, 2]) expect([...(await client.packet()).subarray(0, 4)]).toEqual([0x40, 2, 0, packetId])
-    expect(kit.records("all").map(({ value }) => value.length)).toEqual([3_000_000, 3_000_000])
+    expect(kit.records("all").map(({ value }) => value?.length)).toEqual([3_000_000, 3_000_000])
     client.socket.destroy()
   })
 })

@@ -3,7 +3,7 @@ import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as Exit from "effect/Exit"
-import { catalogId, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogId, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -24,7 +24,8 @@ import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
 
 export interface StoredRecord {
   readonly key: string | undefined
-  readonly value: string
+  /** Null: a tombstone. */
+  readonly value: string | null
   readonly headers: ReadonlyArray<readonly [string, string]>
 }
 
@@ -36,7 +37,12 @@ export interface Kit {
   /** What was logged at `warn`: the audit. */
   readonly audit: Array<{ readonly message: string; readonly fields: Fields }>
   /** A stream bound to these filters. */
-  readonly bind: (name: string, filters: ReadonlyArray<string>, partitions?: number) => Promise<void>
+  readonly bind: (
+    name: string,
+    filters: ReadonlyArray<string>,
+    partitions?: number,
+    rest?: Partial<CreateStream>
+  ) => Promise<void>
   /** All records of a stream, partition after partition. */
   readonly records: (stream: string) => Array<StoredRecord>
   /** The durable events of sessions, retained messages and partitions, by their tags. */
@@ -119,7 +125,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     webSocketPort: webSocket.port,
     audit,
     events,
-    bind: (name, filters, partitions = 1) => bindStream(shard, name, filters, partitions),
+    bind: (name, filters, partitions = 1, rest = {}) => bindStream(shard, name, filters, partitions, rest),
     records: (stream) => recordsOf(broker, stream),
     seq: () => settledSeq(shard, journal),
     stop: async () => {
@@ -132,7 +138,13 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   }
 }
 
-const bindStream = (shard: Shard, name: string, filters: ReadonlyArray<string>, partitions: number): Promise<void> =>
+const bindStream = (
+  shard: Shard,
+  name: string,
+  filters: ReadonlyArray<string>,
+  partitions: number,
+  rest: Partial<CreateStream>
+): Promise<void> =>
   new Promise((resolve, reject) => {
     const command: CatalogCommand = {
       _tag: "CreateStream",
@@ -142,7 +154,8 @@ const bindStream = (shard: Shard, name: string, filters: ReadonlyArray<string>, 
       partitions,
       key: "clientid",
       config: [],
-      validateOnly: false
+      validateOnly: false,
+      ...rest
     }
     shard.offer({
       to: catalogId,
@@ -168,7 +181,12 @@ const recordsOf = ({ shard, directory }: Broker, name: string): Array<StoredReco
         iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
           const key = record.key()
           const headers = record.headers().map(([header, value]) => [text(header), text(value)] as const)
-          found.push({ key: key === null ? undefined : text(key), value: text(record.value()), headers })
+          const value = record.value()
+          found.push({
+            key: key === null ? undefined : text(key),
+            value: value === null ? null : text(value),
+            headers
+          })
         })
         offset = RecordBatch.lastOffset(batch) + 1
       }

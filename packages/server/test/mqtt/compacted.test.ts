@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { connected, type Kit, publishPacket, startKit } from "./kit.ts"
+
+let kit: Kit
+
+beforeEach(async () => {
+  kit = await startKit()
+})
+
+afterEach(() => kit.stop())
+
+const compact = [["cleanup.policy", "compact"]] as const
+
+const userProperty = (name: string, value: string): ReadonlyArray<number> => [
+  38,
+  0,
+  name.length,
+  ...Buffer.from(name),
+  0,
+  value.length,
+  ...Buffer.from(value)
+]
+
+const published = async (...packets: ReadonlyArray<Buffer>): Promise<ReadonlyArray<number | undefined>> => {
+  const client = await connected(kit.port)
+  client.send(...packets)
+  const codes: Array<number | undefined> = []
+  while (codes.length < packets.length) codes.push((await client.packet())[4])
+  client.socket.destroy()
+  return codes
+}
+
+describe("a bound stream that is compacted", () => {
+  it("gets a tombstone for an emptied retained message, and nothing else empties a topic", async () => {
+    await kit.bind("last", ["t/#"], 1, { key: "topic", config: compact })
+    await kit.bind("all", ["t/#"], 1, { key: "topic" })
+    await kit.bind("byClient", ["t/#"], 1, { config: compact })
+    await published(
+      publishPacket("t/a", "1", { qos: 1, retain: true, packetId: 1 }),
+      publishPacket("t/a", "", { qos: 1, packetId: 2 }),
+      publishPacket("t/a", "", { qos: 1, retain: true, packetId: 3 })
+    )
+    const values = (stream: string) => kit.records(stream).map(({ value }) => value)
+    expect(values("last")).toEqual(["1", "", null])
+    expect(kit.records("last").map(({ key }) => key)).toEqual(["t/a", "t/a", "t/a"])
+    expect(values("all")).toEqual(["1", "", ""])
+    expect(values("byClient")).toEqual(["1", "", ""])
+  })
+
+  it("refuses a message without a key, and says why", async () => {
+    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: compact })
+    await kit.bind("level", ["l/#"], 1, { key: "topic[3]", config: compact })
+    const codes = await published(
+      publishPacket("t/a", "x", { qos: 1, packetId: 1 }),
+      publishPacket("t/a", "y", { qos: 1, packetId: 2, properties: userProperty("name", "n") }),
+      publishPacket("l/a", "x", { qos: 1, packetId: 3 }),
+      publishPacket("l/a/b", "y", { qos: 1, packetId: 4 })
+    )
+    expect(codes).toEqual([0x83, undefined, 0x83, undefined])
+    expect(kit.records("named").map(({ key, value }) => [key, value])).toEqual([["n", "y"]])
+    expect(kit.records("level").map(({ key, value }) => [key, value])).toEqual([["b", "y"]])
+    expect(kit.broker.metrics.render()).toContain('logbrook_mqtt_messages_dropped_total{reason="without_key"} 2')
+  })
+})
