@@ -1,7 +1,7 @@
 /**
  * The server within 512 MiB, under one attack after another, beside a client that does nothing wrong. A twin of the
  * server that nobody attacks tells what the machine itself does to such a client meanwhile.
- * `--short` for a minute in all, `--only NAME`. Exits with 0 only if all holds.
+ * `--short` for a minute in all, `--only NAME`, `--rounds N` (1). Exits with 0 only if all holds.
  */
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
@@ -176,10 +176,11 @@ const row = ({ name, tally, ...figures }: Verdict): string => {
 const head = `| Attack | What it did | anon before, MiB | peak | settled | RSS peak, MiB | p99 quiet, ms | p99 attacked | served after, ms |
 |---|---|---|---|---|---|---|---|---|`
 
-const options = { short: { type: "boolean" }, only: { type: "string" } } as const
+const options = { short: { type: "boolean" }, only: { type: "string" }, rounds: { type: "string" } } as const
 const { values } = parseArgs({ options })
 const pace = values.short === true ? short : whole
-const names = [...attacks.keys()].filter((name) => values.only === undefined || name === values.only)
+const known = [...attacks.keys()].filter((name) => values.only === undefined || name === values.only)
+const names = Array.from({ length: Number(values.rounds ?? 1) }, () => known).flat()
 if (names.length === 0) throw new Error(`no such attack; there are: ${[...attacks.keys()].join(", ")}`)
 
 const server = await ServerProcess.start({ env })
