@@ -18,6 +18,7 @@ import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
 import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
 import { mqttShapes } from "./scenarios/shapes.ts"
+import { stopAll } from "./servers/processes.ts"
 import { chartSvg } from "./svg.ts"
 
 /** In the order of a whole run. */
@@ -66,8 +67,8 @@ const writeCharts = (directory: string, outcomes: ReadonlyArray<Outcome>): void 
   }
 }
 
-const makeBench = (load: LoadProcess, quickRounds: number): Bench => ({
-  load,
+const makeBench = (quickRounds: number): Bench => ({
+  load: new LoadProcess(values["client-cpus"]),
   serverCpus: values["server-cpus"],
   clientCpus: values["client-cpus"],
   rounds: count(values.rounds, values.quick ? quickRounds : 5),
@@ -77,19 +78,22 @@ const makeBench = (load: LoadProcess, quickRounds: number): Bench => ({
 })
 
 /** A scenario that fails is told, and the others are run all the same; tells whether all went through. */
-const run = async (bench: Bench, names: ReadonlyArray<string>): Promise<boolean> => {
+const run = async (names: ReadonlyArray<string>): Promise<boolean> => {
   const machine = await describeMachine()
   console.log(JSON.stringify(machine))
   const began = new Date()
   const outcomes: Array<Outcome> = []
   for (const name of names) {
     const startedMs = performance.now()
+    const bench = makeBench(1)
     try {
       const outcome = await scenarios.get(name)!(bench)
       outcomes.push(outcome)
       for (const table of outcome.tables) console.log(formatTable(table))
     } catch (error) {
       console.error(`${name} failed:`, error)
+    } finally {
+      await stopAll()
     }
     bench.progress(`${name} took ${((performance.now() - startedMs) / 1000).toFixed(0)} s`)
   }
@@ -108,12 +112,11 @@ const main = async (known: ReadonlyMap<string, unknown>): Promise<number> => {
     console.log(unknown.length > 0 ? `no scenario ${unknown.join(", ")}\n${usage}` : usage)
     return unknown.length > 0 ? 2 : 0
   }
-  const load = new LoadProcess(values["client-cpus"])
+  if (values.compare === undefined) return (await run(names)) ? 0 : 1
   try {
-    if (values.compare === undefined) return (await run(makeBench(load, 1), names)) ? 0 : 1
-    return (await compare(makeBench(load, 3), values.compare, names)) ? 1 : 0
+    return (await compare(makeBench(3), values.compare, names)) ? 1 : 0
   } finally {
-    await load.stop()
+    await stopAll()
   }
 }
 

@@ -12,6 +12,8 @@ import type { Bar, Bench, Scenario, Table } from "./Scenario.ts"
 const partitions = 4
 const valueBytes = 1000
 const recordsPerBatch = 64
+/** CPU is told in steps of 10 ms: one pass would take a few of them. */
+const fetchTimes = 8
 /** Many small requests under way, and few large ones. */
 const produceShapes: ReadonlyArray<ProduceShape> = [
   { batchRecords: 16, connections: 32 },
@@ -85,12 +87,19 @@ const produceByKcat = ({ load, clientCpus }: Bench, records: number, file: strin
   }
 })
 
-/** What was produced in the same round, just before: from the page cache, or from memory. */
+/** What was produced in the same round, just before, again and again: from the page cache, or from memory. */
 const fetchByUs = ({ load }: Bench): Work => ({
   what: `fetch, warm, batches of ${recordsPerBatch} KB, our client`,
-  run: (contestant, round) => {
+  run: async (contestant, round) => {
     const topic = `${topicOf(contestant, round)}-${recordsPerBatch}`
-    return load.call("fetchAll", { port: contestant.kafkaPort, topic, partitions, connections: 2 })
+    const sum = { bytes: 0, elapsedMs: 0 }
+    for (let time = 0; time < fetchTimes; time++) {
+      const options = { port: contestant.kafkaPort, topic, partitions, connections: 2 }
+      const { bytes, elapsedMs } = await load.call("fetchAll", options)
+      sum.bytes += bytes
+      sum.elapsedMs += elapsedMs
+    }
+    return sum
   }
 })
 

@@ -1,5 +1,4 @@
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
-import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { homedir, tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,6 +10,8 @@ const version = "4.1.0"
 const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "logbrook-bench", `kafka-${version}`)
 const pom = fileURLToPath(new URL("./kafka/pom.xml", import.meta.url))
 const metadataVersion = 9
+/** 16 bytes in base64url, which must not begin with a dash. */
+const clusterId = Buffer.from("logbrook's bench").toString("base64url")
 const installMsMax = 300_000
 const readyMsMax = 60_000
 
@@ -83,7 +84,7 @@ export const startKafka = async (cpus: string): Promise<Kafka> => {
   const config = join(directory, "server.properties")
   writeFileSync(config, properties(directory, kafkaPort, await freePort()))
   const classes = ["-cp", (await jars())!]
-  const format = ["kafka.tools.StorageTool", "format", "-t", randomBytes(16).toString("base64url"), "-c", config]
+  const format = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", config]
   if ((await run("java", [...classes, ...format], readyMsMax)) !== 0) throw new Error("kafka: no storage was formatted")
   const began = performance.now()
   const started = start(cpus, "java", [...javaOptions, ...classes, "kafka.Kafka", config])

@@ -125,6 +125,14 @@ export interface Started {
   readonly kill: () => Promise<void>
 }
 
+/** Those that have not ended. */
+const live = new Set<Started>()
+
+/** Ends what a failure has left running: a server that nobody stops keeps this process alive. */
+export const stopAll = async (): Promise<void> => {
+  await Promise.all(Array.from(live, ({ stop }) => stop()))
+}
+
 const saidChars = 4000
 const stopMs = 10_000
 
@@ -156,7 +164,10 @@ export const start = (
     child.kill("SIGKILL")
     return ended
   }
-  return { child, pid: child.pid, said: () => said, stop, kill }
+  const started: Started = { child, pid: child.pid, said: () => said, stop, kill }
+  live.add(started)
+  void ended.then(() => live.delete(started))
+  return started
 }
 
 /** The output of a command; undefined when it is not installed. */
