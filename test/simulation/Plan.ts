@@ -194,6 +194,12 @@ const mishap = (random: Random, latest: Random, untilMs: number): Mishap => {
   return { kind: "poison", atMs, actorKind: random.pick(actorKinds), times: latest.pick([1, 1, 2]) }
 }
 
+/** So far that it passes a session's whole expiry. */
+const clockSteps = (random: Random): ReadonlyArray<Mishap> =>
+  random.chance(0.3)
+    ? [{ kind: "clockStep", atMs: random.between(1000, 8000), byMs: random.pick([-20_000, 20_000]) }]
+    : []
+
 const sleeper = (random: Random): SleeperPlan => ({
   kind: "sleeper",
   name: "z0",
@@ -300,7 +306,9 @@ export const makePlan = (seed: number): Plan => {
       { name: freeStreams[0], filters: [], partitions: 2, config: retention },
       { name: freeStreams[1], filters: [], partitions: 2, config: [] }
     ],
-    mishaps: calm ? [] : times(random.between(0, 6), () => mishap(random, latest, faultsMs)),
+    mishaps: calm
+      ? []
+      : [...times(random.between(0, 6), () => mishap(random, latest, faultsMs)), ...clockSteps(latest)],
     clients: [
       ...times(random.between(0, 3), (i) => publisher(random, later, i)),
       ...times(random.between(0, 3), (i) => subscriber(random, i)),
@@ -316,7 +324,7 @@ export const makePlan = (seed: number): Plan => {
       ...(random.chance(0.4)
         ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
         : []),
-      ...(latest.chance(0.3) ? [sleeper(latest)] : [])
+      ...(latest.chance(0.4) ? [sleeper(latest)] : [])
     ]
   }
 }

@@ -50,6 +50,8 @@ const stepsMax = 3_000_000
 const lookEveryMs = 250
 const compareEveryMs = 1500
 const quietMs = 4000
+/** Events that may pass before a poison strikes. */
+const poisonPatience = 20
 const turnWithinMs = 1500
 /** Refusals that a client earns without sending anything wrong: its connection is too slow. */
 const tolerated =
@@ -77,7 +79,7 @@ export class Simulation implements World {
   #connections = 0
   #waitingSinceMs = 0
   /** The kind of which the next events do not fold, this many times. */
-  #poison: { readonly actorKind: string; left: number; readonly times: number } | undefined
+  #poison: { readonly actorKind: string; left: number; patience: number; readonly times: number } | undefined
   /** An actor that has thrown is being rebuilt: then everything folds. */
   #isReplaying = false
   isHealed = false
@@ -223,8 +225,10 @@ export class Simulation implements World {
     return hooked.map((definition) => ({
       ...definition,
       evolve: (state: unknown, event: { readonly _tag: string }) => {
+        const next = definition.evolve(state, event)
+        // Behind its change: what it has of its state is of no use any more.
         if (this.#isPoisoned(definition.kind)) throw new Error("planted by the simulation")
-        return definition.evolve(state, event)
+        return next
       }
     }))
   }
@@ -232,6 +236,11 @@ export class Simulation implements World {
   #isPoisoned(kind: string): boolean {
     const poison = this.#poison
     if (poison?.actorKind !== kind || this.#isReplaying) return false
+    // Best while something is on its way to the disk, which a replay does not find there.
+    if (poison.patience > 0 && this.#journal!.pendingCommits === 0) {
+      poison.patience--
+      return false
+    }
     poison.left--
     if (poison.left === 0) this.#poison = undefined
     // The command is refused, though others of its turn were taken.
@@ -270,7 +279,12 @@ export class Simulation implements World {
           this.scheduler.wallOffsetMs += mishap.byMs
           return
         case "poison":
-          this.#poison = { actorKind: mishap.actorKind, left: mishap.times, times: mishap.times }
+          this.#poison = {
+            actorKind: mishap.actorKind,
+            left: mishap.times,
+            patience: poisonPatience,
+            times: mishap.times
+          }
           return
         case "kick": {
           const connections = [...server.mqtt.connections()].filter(({ clientId }) => clientId !== "")

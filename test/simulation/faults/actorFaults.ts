@@ -251,6 +251,10 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
   inActor("a will that waits is forgotten at a restart", "session", (own) => ({
     resume: (state: SessionState, nowMs) => own.resume({ ...state, pendingWills: [] }, nowMs)
   })),
+  inActor("a session's deadlines are compared with the machine's clock", "session", (own) => ({
+    decide: (state: SessionState, command: Tagged, nowMs) =>
+      own.decide(state, "atMs" in command ? { ...command, atMs: nowMs } : command, nowMs)
+  })),
   inActor("a will is never confirmed", "session", (own) =>
     deciding(own, (decision) => withoutEvents(decision, "WillPublished"))
   ),

@@ -100,10 +100,6 @@ export const journalFaults: ReadonlyArray<PlantedFault> = [
   inJournal("a frame is read from a buffer that was overwritten", (own) => ({
     frame: (firstSeq) => own.frame(firstSeq)?.fill(0, 60)
   })),
-  {
-    name: "deadlines follow the machine's clock",
-    plant: () => ({ shardClock: (own) => ({ ...own, monotonicMs: own.nowMs }) })
-  },
   clockFault("pacing never fires", (delayMs) => delayMs > 0 && delayMs <= 5),
   clockFault("one timer in three is lost", (delayMs, call) => delayMs > 50 && call % 3 === 0)
 ]
