@@ -1,14 +1,13 @@
-import type { SegmentFile } from "../doctor/SegmentFile.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { checked, cuts, gather, type Slice } from "./gather.ts"
-import type { LogSource, Piece, StartOffsets } from "./LogSource.ts"
+import type { LogSource, Piece, SettleSource, StartOffsets } from "./LogSource.ts"
 import type { Pace } from "./Pace.ts"
 import type { SettleTools } from "./settleSegment.ts"
 import { SourceRefs } from "./SourceRefs.ts"
 
 /** A segment as it was written: records in frames, chunks and values, in the order of commits. */
 export class FrameSource implements LogSource {
-  readonly segment: SegmentFile
+  readonly segment: SettleSource
   readonly #nextSeq: Seq
   readonly #refs: SourceRefs
   readonly #cuts: Iterator<ReadonlyArray<Slice>>
@@ -20,7 +19,7 @@ export class FrameSource implements LogSource {
   #isRead = false
 
   /** Small records are sorted in memory, `gatherBytesMax` at a time. */
-  constructor(segment: SegmentFile, nextSeq: Seq, startOffsets: StartOffsets, gatherBytesMax: number) {
+  constructor(segment: SettleSource, nextSeq: Seq, startOffsets: StartOffsets, gatherBytesMax: number) {
     this.segment = segment
     this.#nextSeq = nextSeq
     this.#refs = new SourceRefs(startOffsets)

@@ -1,5 +1,6 @@
 import type { Seq } from "../journal/Journal.ts"
 import type { SegmentFile } from "../doctor/SegmentFile.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import type { Located } from "../storage/LogIndex.ts"
 import type { Pace } from "./Pace.ts"
 import type { SettleTools } from "./settleSegment.ts"
@@ -13,9 +14,12 @@ export interface Piece {
 /** From where on each log is kept, by log id. */
 export type StartOffsets = ReadonlyArray<readonly [logId: number, startOffset: number]>
 
+/** What a closed segment is read by: `SegmentFile`; the simulation has its own. */
+export type SettleSource = SegmentSource & Pick<SegmentFile, "snapshotPages">
+
 /** A closed segment as settling reads it. */
 export interface LogSource {
-  readonly segment: SegmentFile
+  readonly segment: SettleSource
   /** Finds frames and records, and checks that neither has a gap. Before all others; throws `JournalError`: "Gap", "Corrupt". */
   readonly collect: (pace: Pace) => Promise<void>
   /** The frames that are kept, ascending. */

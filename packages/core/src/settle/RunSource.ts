@@ -1,15 +1,14 @@
-import type { SegmentFile } from "../doctor/SegmentFile.ts"
 import { follows, type Extent } from "../journal/Extent.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { LogIndex } from "../storage/LogIndex.ts"
 import { eachFrame, gap } from "./frames.ts"
 import { checked } from "./gather.ts"
-import type { LogSource, Piece, StartOffsets } from "./LogSource.ts"
+import type { LogSource, Piece, SettleSource, StartOffsets } from "./LogSource.ts"
 import type { Pace } from "./Pace.ts"
 
 /** A settled segment: its runs are read one by one, as they lie there. */
 export class RunSource implements LogSource {
-  readonly segment: SegmentFile
+  readonly segment: SettleSource
   readonly frameSeqs: Array<Seq> = []
   records = 0
   readonly #nextSeq: Seq
@@ -18,7 +17,7 @@ export class RunSource implements LogSource {
   readonly #indexes = new Map<number, LogIndex>()
 
   /** Frames before `keptFromSeq` are left out. */
-  constructor(segment: SegmentFile, nextSeq: Seq, startOffsets: StartOffsets, keptFromSeq: Seq) {
+  constructor(segment: SettleSource, nextSeq: Seq, startOffsets: StartOffsets, keptFromSeq: Seq) {
     this.segment = segment
     this.#nextSeq = nextSeq
     this.#keptFromSeq = Math.min(Math.max(keptFromSeq, segment.firstEventSeq), nextSeq)
