@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import type { AnyDefinition } from "../actor/Definition.ts"
 import { kindOf } from "../actor/Definition.ts"
 import { logIdOf, partitionKind, type LogState } from "../actor/LogEvents.ts"
+import { firstEventSeqOf } from "../journal/firstEventSeqOf.ts"
 import { lockState } from "../journal/lock.ts"
 import { JournalError, type Seq } from "../journal/Journal.ts"
 import { Replay } from "../shard/Replay.ts"
@@ -70,7 +71,6 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
   const bytesTotal = segments.reduce((sum, { bytes }) => sum + bytes, 0)
   const chain = emptyChain()
   const links: Array<ChainLink> = []
-  let firstSeq: Seq | undefined
   for (const [i, segment] of segments.entries()) {
     const own = new Findings()
     const before = { ...chain, logEnds: new Map(chain.logEnds) }
@@ -89,7 +89,6 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
     findings.more += own.more
     if (opened === undefined) continue
     const { source } = opened
-    if (source.firstEventSeq < chain.nextSeq!) firstSeq ??= source.firstEventSeq
     links.push({ name: segment.name, source, firstSeq: source.firstSeq, nextSeq: chain.nextSeq!, bytes: segment.bytes })
   }
   if (links.length === 0 && findings.damages === 0) findings.damage("segment", "there is no segment: no journal")
@@ -100,7 +99,7 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
     directory,
     isLive,
     segments: segments.length,
-    firstSeq: firstSeq ?? chain.nextSeq ?? 1,
+    firstSeq: links.length === 0 ? 1 : firstEventSeqOf(links),
     nextSeq: chain.nextSeq ?? 1,
     frames: chain.frames,
     events: chain.events,

@@ -10,6 +10,7 @@ import {
   type SnapshotPage
 } from "../journal/Journal.ts"
 import type { Extent } from "../journal/Extent.ts"
+import { firstEventSeqOf } from "../journal/firstEventSeqOf.ts"
 import { PageDamage } from "./LmdbFile.ts"
 import { SegmentFile } from "./SegmentFile.ts"
 import { listSegments, heldInstead, type ListedSegment } from "./segments.ts"
@@ -36,8 +37,7 @@ export class ReadOnlyChain implements Journal {
   }
 
   get firstSeq(): Seq {
-    const first = this.#links.find(({ source, nextSeq }) => source.firstEventSeq < nextSeq)
-    return first?.source.firstEventSeq ?? this.nextSeq
+    return firstEventSeqOf(this.#links)
   }
 
   get nextSeq(): Seq {
@@ -76,15 +76,16 @@ export class ReadOnlyChain implements Journal {
   }
 
   scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
+    const wantedSeq = Math.max(fromSeq, this.firstSeq)
     for (const link of this.#links) {
-      if (link.nextSeq <= fromSeq) continue
+      if (link.nextSeq <= wantedSeq) continue
       let next = link.firstSeq
       const look = (frame: Buffer): boolean => {
         const head = readFrameHead(frame)
         next = head.nextSeq
-        return head.nextSeq <= fromSeq || visit(frame)
+        return head.nextSeq <= wantedSeq || visit(frame)
       }
-      const from = (): Seq => Math.max(next, fromSeq)
+      const from = (): Seq => Math.max(next, wantedSeq)
       if (!this.#from(link, (source) => source.scan(next, link.nextSeq, look), from)) return
     }
   }

@@ -65,6 +65,8 @@ export const checkSegment = async (
     chain.firstBadSeq ??= chain.nextSeq
   }
   chain.nextSeq = source.firstEventSeq
+  // Where events have expired, nobody knows how far logs went on.
+  if (source.firstEventSeq > source.firstSeq) chain.logEnds.clear()
   const check = new FrameCheck(source, segment, chain, findings)
   for (let isMore = true; isMore;) {
     const before = chain.bytes
@@ -86,8 +88,6 @@ class FrameCheck {
   readonly #findings: Findings
   /** By log: what this segment's frames refer to. */
   readonly covered = new Map<number, Covered>()
-  /** No event of the segment has expired. */
-  readonly #isWhole: boolean
   #from: Seq
 
   constructor(source: SegmentSource, segment: string, chain: ChainState, findings: Findings) {
@@ -95,7 +95,6 @@ class FrameCheck {
     this.#segment = segment
     this.#chain = chain
     this.#findings = findings
-    this.#isWhole = source.firstEventSeq === source.firstSeq
     this.#from = source.firstEventSeq
   }
 
@@ -159,9 +158,7 @@ class FrameCheck {
     const { logId, baseOffset, count } = ref
     const place = { segment: this.#segment, seq, logId, baseOffset, lastOffset: baseOffset + count - 1 }
     const expected = chain.logEnds.get(logId)
-    // What lies between may be records whose events have expired.
-    const isKnown = this.#isWhole || this.covered.has(logId)
-    if (isKnown && expected !== undefined && expected !== baseOffset) {
+    if (expected !== undefined && expected !== baseOffset) {
       this.#findings.damage("offsets", `offset ${baseOffset} where ${expected} was next`, place)
     }
     chain.logEnds.set(logId, baseOffset + count)

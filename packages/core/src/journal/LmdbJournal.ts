@@ -15,6 +15,7 @@ import {
 import { LmdbSegment } from "./LmdbSegment.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
 import { makeDirectory } from "../makeDirectory.ts"
+import { firstEventSeqOf } from "./firstEventSeqOf.ts"
 import { acquireLock, releaseLock } from "./lock.ts"
 import { openChain, type Opened, type Successor } from "./openChain.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
@@ -92,8 +93,7 @@ export class LmdbJournal implements Journal {
   }
 
   get firstSeq(): Seq {
-    const first = this.#chain.find(({ segment, nextSeq }) => segment.firstEventSeq < nextSeq)
-    return first?.segment.firstEventSeq ?? this.nextSeq
+    return firstEventSeqOf(this.#chain.map(({ segment, nextSeq }) => ({ source: segment, nextSeq })))
   }
 
   get nextSeq(): Seq {
@@ -199,11 +199,12 @@ export class LmdbJournal implements Journal {
   }
 
   scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
-    const first = this.#chain.indexOf(this.#holding(fromSeq) ?? this.#chain[0]!)
+    const wantedSeq = Math.max(fromSeq, this.firstSeq)
+    const first = this.#chain.indexOf(this.#holding(wantedSeq) ?? this.#chain[0]!)
     for (const { segment, nextSeq } of this.#chain.slice(first)) {
-      const floor = segment.floor(Math.max(fromSeq, segment.firstEventSeq)) ?? segment.firstEventSeq
-      // Where no frame holds `fromSeq`, the floor is one that ends before it.
-      const isWanted = (frame: Buffer, key: Seq) => key !== floor || readFrameHead(frame).nextSeq > fromSeq
+      const floor = segment.floor(Math.max(wantedSeq, segment.firstEventSeq)) ?? segment.firstEventSeq
+      // Where no frame holds `wantedSeq`, the floor is one that ends before it.
+      const isWanted = (frame: Buffer, key: Seq) => key !== floor || readFrameHead(frame).nextSeq > wantedSeq
       if (!segment.scan(floor, nextSeq, (frame, key) => !isWanted(frame, key) || visit(frame))) return
     }
   }

@@ -161,7 +161,7 @@ export class Settler {
     if (compact !== undefined) return compact
     if (rewriting === undefined) return undefined
     const runs = await this.#reachableRuns()
-    const keptFromSeq = rewriting.keptFromSeq()
+    const keptFromSeq = this.#keptFromSeq()
     const candidates = this.#closed().map((segment): Candidate => {
       const { firstSeq, nextSeq, bytes, historyBytes, runBytes, isSettled } = segment
       const deadHistoryBytes = nextSeq <= keptFromSeq ? historyBytes : 0
@@ -173,6 +173,12 @@ export class Settler {
     const deadBytes = settled.reduce((sum, each) => sum + each.bytes - each.liveBytes, 0)
     this.settledBytes = { liveBytes, deadBytes }
     return choose(candidates, rewriting)
+  }
+
+  /** A start reads every frame from the first segment on that is not settled: events must not be missing behind it. */
+  #keptFromSeq(): Seq {
+    const unsettled = this.#options.journal.segments().find(({ isSettled }) => !isSettled)
+    return Math.min(this.#options.rewriting?.keptFromSeq() ?? 0, unsettled?.firstSeq ?? Infinity)
   }
 
   /** By the first seq of their segments: stored bytes of the runs that readers can reach. Some references per turn. */
@@ -230,9 +236,8 @@ export class Settler {
   }
 
   async #written(work: Work | CompactWork, settling: Settling): Promise<SettleOutcome> {
-    const { logs, rewriting } = this.#options
-    const startOffsets = logs.startOffsets(...rangeOf(settling))
-    const keptFromSeq = work.kind === "settle" ? 0 : (rewriting?.keptFromSeq() ?? 0)
+    const startOffsets = this.#options.logs.startOffsets(...rangeOf(settling))
+    const keptFromSeq = work.kind === "settle" ? 0 : this.#keptFromSeq()
     this.#isAbandoned = false
     const compaction = "compaction" in work ? { compaction: work.compaction } : {}
     this.#worker = this.#options.work({ ...settling, startOffsets, keptFromSeq, ...compaction })

@@ -21,7 +21,7 @@ export interface Needs {
  * segment's first seq. Time and bytes only fall from the oldest segment to the newest, and so the answer is searched.
  */
 export const keptFromSeq = (
-  journal: Pick<Journal, "segments" | "frame">,
+  journal: Pick<Journal, "segments" | "frame" | "firstSeq">,
   { recordsSeq, replaySeq }: Needs,
   isHistory: (expired: ExpiredSegments) => boolean
 ): Seq => {
@@ -29,8 +29,8 @@ export const keptFromSeq = (
   const past = segments.slice(0, -1).filter(({ nextSeq }) => nextSeq <= replaySeq)
   const bytesFrom = suffixSums(past.map((segment) => historyBytes(segment, recordsSeq)))
   const isKept = (i: number): boolean => {
-    const { firstEventSeq, nextSeq } = past[i]!
-    const behind = firstEventSeq < nextSeq ? journal.frame(nextSeq) : undefined
+    const { nextSeq } = past[i]!
+    const behind = nextSeq > journal.firstSeq ? journal.frame(nextSeq) : undefined
     return behind !== undefined && isHistory({ bytes: bytesFrom[i]!, endedAtMs: readFrameHead(behind).timeMs })
   }
   if (past.length > 0 && isKept(0)) return past[0]!.firstSeq

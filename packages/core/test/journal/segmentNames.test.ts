@@ -38,6 +38,17 @@ describe("a segment's name", () => {
   })
 })
 
+/** `1.runs` for `seg-00000001.runs.mdb`. */
+const spelt = (text: string): Array<string> =>
+  text === ""
+    ? []
+    : text.split(" ").map((each) => {
+        const [numbers, ...rest] = each.split(".")
+        if (!/^[\d-]+$/.test(numbers!)) return each
+        const long = numbers!.split("-").map((number) => number.padStart(8, "0"))
+        return ["seg-" + long.join("-"), ...rest, "mdb"].join(".")
+      })
+
 describe("what counts of a directory's files", () => {
   it.each([
     ["originals, in the order of numbers", "2 1", "1 2", ""],
@@ -48,15 +59,6 @@ describe("what counts of a directory's files", () => {
     ["what was merged and rewritten", "1-3.runs-3 1-3.runs-2 4", "1-3.runs-3 4", "1-3.runs-2"],
     ["others, which are none", "1 lock x.mdb", "1", ""]
   ])("%s", (_what, files, live, superseded) => {
-    const spelt = (text: string): Array<string> =>
-      text === ""
-        ? []
-        : text.split(" ").map((each) => {
-            const [numbers, ...rest] = each.split(".")
-            if (!/^[\d-]+$/.test(numbers!)) return each
-            const long = numbers!.split("-").map((number) => number.padStart(8, "0"))
-            return ["seg-" + long.join("-"), ...rest, "mdb"].join(".")
-          })
     const found = chainOf(spelt(files))
     expect([names(found.live), names(found.superseded)]).toEqual([spelt(live), spelt(superseded)])
   })

@@ -1,10 +1,16 @@
 import { readdirSync } from "node:fs"
+import { diagnose } from "@logbrook/core/doctor/Doctor"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
+import type { SettleWork } from "@logbrook/core/settle/childProcess"
+import type { SettleJob } from "@logbrook/core/settle/settleSegment"
 import { describe, expect, it } from "vitest"
+import { goldenDefinitions } from "../golden/contents.ts"
 import type { RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { History, replayOf } from "./History.ts"
+import { inProcess } from "./inProcess.ts"
 import { noise } from "./noise.ts"
+import { rewriteAll } from "./rewriteAll.ts"
 
 const fromMs = 1_800_000_000_000
 const one = (value: string): Array<RecordContent> => [{ key: null, value, timestampMs: fromMs }]
@@ -148,21 +154,21 @@ describe("small neighbours", () => {
   })
 })
 
-describe("events that are not kept", () => {
-  /** Three closed segments and a sealed snapshot in the fourth. */
-  const threeSegments = async (): Promise<History> => {
-    const history = await History.open(temporaryDirectory(), 400_000)
-    for (let i = 0; i < 3; i++) {
-      history.count(i)
-      await writeSegment(history, new Map([[1, 10]]))
-    }
-    for (let i = 0; i < 5; i++) {
-      history.count(i)
-      await history.flush()
-    }
-    return history
+/** Three closed segments and a sealed snapshot in the fourth. */
+const threeSegments = async (): Promise<History> => {
+  const history = await History.open(temporaryDirectory(), 400_000)
+  for (let i = 0; i < 3; i++) {
+    history.count(i)
+    await writeSegment(history, new Map([[1, 10]]))
   }
+  for (let i = 0; i < 5; i++) {
+    history.count(i)
+    await history.flush()
+  }
+  return history
+}
 
+describe("events that are not kept", () => {
   it("go with a merge, and the journal begins where they end", async () => {
     const history = await threeSegments()
     const kept = history.harness.shard.keptFromSeq(() => false)
@@ -231,3 +237,83 @@ it("streams of very different retention: the space of the short one comes back",
   expect(history.harness.defects).toEqual([])
   await history.close()
 }, 60_000)
+
+/** The second of three segments is rewritten without its events; the first is kept as it is. */
+const withHole = async (): Promise<{ history: History; kept: number }> => {
+  const history = await History.open(temporaryDirectory(), 400_000)
+  await writeSegment(history, new Map([[1, 200]]))
+  await writeSegment(
+    history,
+    new Map([
+      [1, 10],
+      [2, 190]
+    ])
+  )
+  for (let i = 0; i < 3; i++) {
+    history.count(i)
+    await writeSegment(history, new Map([[1, 200]]))
+  }
+  await history.rewrite()
+  history.moveStart(2, 190)
+  await history.flush()
+  const kept = history.firstSeqs()[2]!
+  expect(history.harness.shard.keptFromSeq(() => false)).toBeGreaterThanOrEqual(kept)
+  expect(await history.rewrite(kept)).toEqual(["rewrite seg-00000002.runs.mdb"])
+  return { history, kept }
+}
+
+describe("a segment that lost its events before an older one did", () => {
+  it("is where the journal's events begin, whatever the older one has", async () => {
+    const { history, kept } = await withHole()
+    const [first, second] = history.journal.segments()
+    expect([first!.firstEventSeq, second!.firstEventSeq]).toEqual([1, kept])
+    expect(history.journal.firstSeq).toBe(kept)
+    history.check()
+    expect(history.replay().mismatches).toBe(0)
+    await history.restart()
+    expect(history.journal.firstSeq).toBe(kept)
+    history.check()
+    const tool = openReadOnly(history.directory)
+    expect(tool.firstSeq).toBe(kept)
+    const seqs: Array<number> = []
+    tool.scan(1, (frame) => seqs.push(Number(frame.readBigInt64LE(16))) > 0)
+    expect(seqs[0]).toBe(kept)
+    await tool.close()
+    const options = { directory: history.directory, definitions: goldenDefinitions, pause: () => undefined }
+    expect((await diagnose(options)).findings.filter(({ isDamage }) => isDamage)).toEqual([])
+    history.harness.expectReplayIsLive()
+    await history.close()
+  })
+})
+
+/** Cannot settle the first segment. */
+const refuse = (job: SettleJob): SettleWork => {
+  const isFirst = job.sources[0]!.path.endsWith("seg-00000001.mdb")
+  if (!isFirst) return inProcess()(job)
+  const done = Promise.resolve({ _tag: "Refused", detail: "is damaged" } as const)
+  return { done, hurry: () => undefined, cancel: () => undefined }
+}
+
+it("events stay behind a segment that could not be settled, since a start reads its frames", async () => {
+  const history = await History.open(temporaryDirectory(), 400_000)
+  for (let i = 0; i < 4; i++) {
+    history.count(i)
+    await writeSegment(history, new Map([[1, 10]]))
+  }
+  await expect(history.settle(refuse)).resolves.toHaveLength(1)
+  const kept = history.harness.shard.keptFromSeq(() => false)
+  expect(kept).toBeGreaterThan(history.firstSeqs()[1]!)
+  const told: Array<string> = []
+  await rewriteAll(
+    { journal: history.journal, logs: history.harness.shard.logs, work: refuse, onFailed: (name) => told.push(name) },
+    1_000_000,
+    () => kept
+  )
+  expect(told).toEqual(["seg-00000001.mdb"])
+  expect(filesIn(history.directory)[1]).toMatch(/^seg-00000002-0000000\d\.runs-2\.mdb$/)
+  expect(history.journal.firstSeq).toBe(1)
+  await history.restart()
+  history.check()
+  expect(history.harness.defects).toEqual([])
+  await history.close()
+})

@@ -5,7 +5,7 @@ import { Settler, type SettlerOptions } from "@logbrook/core/settle/Settler"
 /** As long as a settler finds something to do; tells what it has done. Rejects with what failed. */
 export const rewriteAll = async (
   options: Pick<SettlerOptions, "journal" | "logs" | "work"> &
-    Partial<Pick<SettlerOptions, "at" | "compaction" | "clock">>,
+    Partial<Pick<SettlerOptions, "at" | "compaction" | "clock" | "onFailed">>,
   segmentBytes: number,
   keptFromSeq: () => Seq
 ): Promise<ReadonlyArray<string>> => {
@@ -23,12 +23,12 @@ export const rewriteAll = async (
     }
   }
   const settler = new Settler({
+    onFailed: (segment, detail) => reject(new Error(`${segment}: ${detail}`)),
     ...options,
     clock,
     rewriting: { segmentBytes, freedBytesMin: 1, lookEveryMs, keptFromSeq },
     onHold: () => undefined,
-    onSettled: (segment, _settled, _durationMs, kind) => done.push(`${kind} ${segment}`),
-    onFailed: (segment, detail) => reject(new Error(`${segment}: ${detail}`))
+    onSettled: (segment, _settled, _durationMs, kind) => done.push(`${kind} ${segment}`)
   })
   settler.start()
   await promise.finally(() => settler.stop())
