@@ -1,6 +1,7 @@
 import type { LoadShape } from "../load/MqttLoad.ts"
 import { createStream, startLogbrook, type Logbrook } from "../servers/logbrook.ts"
 import { cpuMs, deviceWriteBytes, pause, rssBytes } from "../servers/processes.ts"
+import { fetchWarm } from "../scenarios/fetchWarm.ts"
 import type { Bench } from "../scenarios/Scenario.ts"
 import { mqttShapes } from "../scenarios/shapes.ts"
 import { quantile } from "../stats.ts"
@@ -70,7 +71,7 @@ const kafka: Comparison = async (bench, build) => {
     await createStream(server, { name: topic, filters: [], partitions })
     const batches = bench.isQuick ? 500 : 3000
     const produce = () => bench.load.call("produceAll", { port, topic, ...produceShape, batches })
-    const fetch = () => bench.load.call("fetchAll", { port, topic, partitions, connections: 2 })
+    const fetch = () => fetchWarm(bench.load, { port, topic, partitions })
     return [...(await timed("kafka produce", produce)), ...(await timed("kafka fetch", fetch))]
   }
   return { take, close: server.stop }

@@ -7,13 +7,12 @@ import { librdkafkaVersion, runKcat } from "../servers/kcat.ts"
 import { startLogbrook } from "../servers/logbrook.ts"
 import { cpuMs, rssBytes } from "../servers/processes.ts"
 import { median, quantile, thousands } from "../stats.ts"
+import { fetchWarm } from "./fetchWarm.ts"
 import type { Bar, Bench, Scenario, Table } from "./Scenario.ts"
 
 const partitions = 4
 const valueBytes = 1000
 const recordsPerBatch = 64
-/** CPU is told in steps of 10 ms: one pass would take a few of them. */
-const fetchTimes = 8
 /** Many small requests under way, and few large ones. */
 const produceShapes: ReadonlyArray<ProduceShape> = [
   { batchRecords: 16, connections: 32 },
@@ -90,16 +89,9 @@ const produceByKcat = ({ load, clientCpus }: Bench, records: number, file: strin
 /** What was produced in the same round, just before, again and again: from the page cache, or from memory. */
 const fetchByUs = ({ load }: Bench): Work => ({
   what: `fetch, warm, batches of ${recordsPerBatch} KB, our client`,
-  run: async (contestant, round) => {
+  run: (contestant, round) => {
     const topic = `${topicOf(contestant, round)}-${recordsPerBatch}`
-    const sum = { bytes: 0, elapsedMs: 0 }
-    for (let time = 0; time < fetchTimes; time++) {
-      const options = { port: contestant.kafkaPort, topic, partitions, connections: 2 }
-      const { bytes, elapsedMs } = await load.call("fetchAll", options)
-      sum.bytes += bytes
-      sum.elapsedMs += elapsedMs
-    }
-    return sum
+    return fetchWarm(load, { port: contestant.kafkaPort, topic, partitions })
   }
 })
 
