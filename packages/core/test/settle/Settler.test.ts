@@ -5,7 +5,7 @@ import type { Seq } from "@logbrook/core/journal/Journal"
 import type { LmdbSegmentInfo, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
 import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
 import type { SettleJob } from "@logbrook/core/settle/settleSegment"
-import { Settler } from "@logbrook/core/settle/Settler"
+import { Settler, type SettlerOptions } from "@logbrook/core/settle/Settler"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { describe, expect, it } from "vitest"
@@ -35,7 +35,8 @@ class FakeJournal {
       bytes: 100,
       firstEventSeq: firstSeq,
       historyBytes: 0,
-      runBytes: 0,
+      // Nobody can read them: no log has a reference.
+      runBytes: isSettled ? 80 : 0,
       isSettled
     }))
   }
@@ -74,7 +75,7 @@ class Bench {
   readonly journal = new FakeJournal()
   readonly told: Array<string> = []
   readonly working: Array<{ job: SettleJob; finish: (outcome: SettleOutcome) => void }> = []
-  readonly settler = new Settler({
+  readonly #options: SettlerOptions = {
     journal: this.journal,
     logs: new LogStore(new MemoryJournal(this.clock), 0, 1000),
     clock: this.clock,
@@ -83,7 +84,12 @@ class Bench {
     onSettled: (segment) => this.told.push(`${segment} settled`),
     onFailed: (segment, detail, isGivenUp) =>
       this.told.push(`${segment} ${isGivenUp ? "given up" : "failed"}: ${detail}`)
-  })
+  }
+  readonly settler: Settler
+
+  constructor(rewriting: Partial<Pick<SettlerOptions, "rewriting">> = {}) {
+    this.settler = new Settler({ ...this.#options, ...rewriting })
+  }
 
   #work(job: SettleJob): SettleWork {
     const { promise, resolve } = Promise.withResolvers<SettleOutcome>()
@@ -109,6 +115,18 @@ class Bench {
   heard(): Array<string> {
     return this.told.splice(0)
   }
+}
+
+const rewriting = { segmentBytes: 1000, freedBytesMin: 1, lookEveryMs: 500, keptFromSeq: () => 0 }
+
+/** One settled segment, of which nothing is needed. */
+const rewriter = async (): Promise<Bench> => {
+  const bench = new Bench({ rewriting })
+  bench.journal.chain[0]!.isSettled = true
+  bench.journal.roll()
+  bench.settler.start()
+  await bench.settle()
+  return bench
 }
 
 const started = async (closed = 0): Promise<Bench> => {
@@ -235,5 +253,48 @@ describe("the settler", () => {
     bench.journal.roll()
     await bench.settle()
     expect(bench.heard()).toEqual([])
+  })
+
+  it("rewrites what is settled while nothing waits, and tells how much is dead", async () => {
+    const bench = await rewriter()
+    expect(bench.heard()).toEqual(["work on seg-1"])
+    expect(bench.settler.settledBytes).toEqual({ liveBytes: 20, deadBytes: 80 })
+    expect(bench.working[0]!.job.startOffsets).toEqual([])
+    await bench.finish(settledOutcome)
+    expect(bench.heard()[0]).toBe("seg-1 settled")
+    await bench.settler.stop()
+  })
+
+  it("hurries a rewrite when a segment closes, and gives it up when appends would wait", async () => {
+    const bench = await rewriter()
+    bench.heard()
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["hurry"])
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["hurry", "hold", "work on seg-2", "hurry"])
+    bench.working.shift()
+    await bench.finish(settledOutcome)
+    expect(bench.heard().slice(0, 2)).toEqual(["seg-2 settled", "go on"])
+    await bench.settler.stop()
+  })
+
+  it("looks again after a while, and tries a rewrite that failed again later", async () => {
+    const bench = await rewriter()
+    await bench.finish({ _tag: "Failed", detail: "no space" })
+    expect(bench.heard()).toEqual(["work on seg-1", "seg-1 failed: no space"])
+    bench.clock.advance(59_000)
+    await bench.settle()
+    expect(bench.heard()).toEqual([])
+    bench.clock.advance(1000)
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1"])
+    await bench.finish({ _tag: "Refused", detail: "damaged" })
+    expect(bench.heard()).toEqual(["seg-1 given up: damaged"])
+    bench.clock.advance(120_000)
+    await bench.settle()
+    expect(bench.heard()).toEqual([])
+    await bench.settler.stop()
   })
 })

@@ -1,0 +1,265 @@
+/**
+ * A journal at full retention: appends at a steady rate to two streams, of which one keeps much less time than the other;
+ * segments are settled, rewritten and merged beside them, and the oldest records are read all the time.
+ * `node --conditions=source bench/retention.ts [--minutes 10] [--rate 5000] [directory]`. Everything but the settling is in
+ * one process. Fails if a read gives anything but the record that was appended there.
+ * Proves nothing about sockets, about many partitions, or about a cold disk: what is read was written minutes before.
+ */
+import { createCipheriv } from "node:crypto"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { parseArgs } from "node:util"
+import { systemClock } from "@logbrook/core/Clock"
+import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { noHeaders, iterate } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
+import { inChildProcess } from "@logbrook/core/settle/childProcess"
+import { Settler } from "@logbrook/core/settle/Settler"
+import type { Run } from "@logbrook/core/shard/Intake"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { ToyPartition } from "../packages/core/test/support/toys.ts"
+
+const { values, positionals } = parseArgs({
+  options: { minutes: { type: "string", default: "10" }, rate: { type: "string", default: "5000" } },
+  allowPositionals: true
+})
+const MiB = 1024 * 1024
+const segmentBytes = 32 * MiB
+const messageBytes = 1024
+const streams = [
+  { logId: 1, share: 0.9, retentionBytes: 64 * MiB },
+  { logId: 2, share: 0.1, retentionBytes: 24 * MiB }
+]
+const perSecond = Number(values.rate)
+/** After both streams are full: until what was settled before that is rewritten. */
+const settlingInMs = 20_000
+
+const directory = fs.mkdtempSync(path.join(positionals[0] ?? os.tmpdir(), "logbrook-retention-"))
+const journal = LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: defaultLimits.segmentIndexEntriesMax })
+const fail = (what: string, detail: unknown): never => {
+  console.error(what, detail)
+  process.exit(1)
+}
+const shard = new Shard({
+  journal,
+  clock: systemClock,
+  limits: defaultLimits,
+  definitions: [ShardActor, ToyPartition],
+  number: 0,
+  version: "bench",
+  onNotice: () => undefined,
+  onPoison: (failure) => fail("poisoned", failure),
+  onDefect: (where, defect) => fail(where, defect)
+})
+shard.recover()
+shard.start((defect) => fail("fault", defect))
+
+/** Bytes that do not compress, with the record's offset in front. */
+const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16, 1), Buffer.alloc(16, 2)).update(Buffer.alloc(1 << 22))
+const payloadOf = (offset: number): Buffer => {
+  const at = (offset * 613) % (noise.length - messageBytes)
+  const payload = Buffer.from(noise.subarray(at, at + messageBytes))
+  payload.writeDoubleLE(offset)
+  return payload
+}
+
+interface Sample {
+  readonly latencyMs: number
+  /** A worker was settling, rewriting or merging when the message came, or when it was acknowledged. */
+  readonly isBeside: boolean
+}
+
+const state = { offered: 0, told: 0, working: 0, heldMs: 0, holdAtMs: 0, reads: 0, readErrors: 0, appendedBytes: 0 }
+const samples: Array<Sample> = []
+const counts = new Map<number, number>()
+const kinds = new Map<string, { jobs: number; bytesIn: number; bytesOut: number }>()
+
+const settler = new Settler({
+  journal,
+  logs: shard.logs,
+  clock: systemClock,
+  work: (job) => {
+    state.working++
+    const work = inChildProcess(job)
+    void work.done.then(() => state.working--)
+    return work
+  },
+  rewriting: {
+    segmentBytes,
+    freedBytesMin: MiB,
+    lookEveryMs: 1000,
+    keptFromSeq: () => shard.keptFromSeq(() => false)
+  },
+  onHold: (isHeld) => {
+    shard.hold(isHeld)
+    if (isHeld) state.holdAtMs = performance.now()
+    else state.heldMs += performance.now() - state.holdAtMs
+  },
+  onSettled: (_segment, { bytesIn, bytesOut }, _durationMs, kind) => {
+    const sum = kinds.get(kind) ?? { jobs: 0, bytesIn: 0, bytesOut: 0 }
+    kinds.set(kind, { jobs: sum.jobs + 1, bytesIn: sum.bytesIn + bytesIn, bytesOut: sum.bytesOut + bytesOut })
+  },
+  onFailed: (segment, detail) => fail(segment, detail)
+})
+settler.start()
+
+/** The sampled messages that are under way, by their tokens. */
+const offeredAt = new Map<number, { readonly atMs: number; readonly isBeside: boolean }>()
+const receiver = {
+  acked: (token: number, run: Run | undefined): void => {
+    if (run?.refusal !== undefined) fail("refused", run.refusal)
+    state.told++
+    const sample = offeredAt.get(token)
+    if (sample === undefined) return
+    offeredAt.delete(token)
+    const isBeside = sample.isBeside || state.working > 0
+    samples.push({ latencyMs: performance.now() - sample.atMs, isBeside })
+  }
+}
+
+const publish = (logId: number): void => {
+  const run = shard.run(logId, "bench")
+  const before = run.records.byteLength
+  const offset = counts.get(logId) ?? 0
+  counts.set(logId, offset + 1)
+  run.records.append(null, payloadOf(offset), noHeaders, systemClock.nowMs())
+  shard.ran(run.records.byteLength - before)
+  if (state.offered % 16 === 0) {
+    offeredAt.set(state.offered, { atMs: performance.now(), isBeside: state.working > 0 })
+  }
+  shard.ack(receiver, state.offered++, run, run.records.count - 1)
+}
+
+const retain = (): void => {
+  for (const { logId, retentionBytes } of streams) {
+    const log = shard.logs.log(logId)
+    const offset = log.expiredAbove(retentionBytes)
+    if (offset <= log.startOffset) continue
+    shard.offer({ to: `partition/${logId}`, command: { _tag: "MoveLogStart", offset }, cause: { origin: "bench" } })
+  }
+  void shard.dropExpiredSegments()
+}
+
+/** The oldest records, and some that are somewhere else: each must be what was appended there. */
+const read = (): void => {
+  for (const { logId } of streams) {
+    const log = shard.logs.log(logId)
+    const span = log.highWatermark - log.startOffset
+    for (const offset of [log.startOffset, log.startOffset + Math.floor(((state.reads * 0.618) % 1) * span)]) {
+      if (span === 0) continue
+      state.reads++
+      try {
+        if (!isWhole(shard.logs.read(log, offset, 256 * 1024), offset)) state.readErrors++
+      } catch (error) {
+        console.error(error)
+        state.readErrors++
+      }
+    }
+  }
+}
+
+const isWhole = (batches: ReadonlyArray<Uint8Array>, offset: number): boolean => {
+  let isFound = false
+  let isRight = true
+  for (const batch of batches) {
+    iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
+      const at = RecordBatch.baseOffset(batch) + record.offsetDelta
+      const value = record.value()!
+      isFound ||= at === offset
+      isRight &&= Buffer.from(value).equals(payloadOf(at))
+    })
+  }
+  return isFound && isRight
+}
+
+const diskBytes = (): number => {
+  let bytes = 0
+  for (const name of fs.readdirSync(directory)) {
+    bytes += (fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512
+  }
+  return bytes
+}
+
+const sleep = (ms: number): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  setTimeout(resolve, ms)
+  return promise
+}
+
+const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
+  sorted[Math.floor(share * (sorted.length - 1))] ?? NaN
+
+const shown = (found: ReadonlyArray<Sample>): string => {
+  const sorted = found.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b)
+  const at = (share: number): string => quantile(sorted, share).toFixed(1)
+  return `p50 ${at(0.5)} p99 ${at(0.99)} max ${at(1)} ms of ${sorted.length}`
+}
+
+const mb = (bytes: number): string => (bytes / 1e6).toFixed(1)
+
+const beganMs = performance.now()
+const endMs = beganMs + Number(values.minutes) * 60_000
+let warmAtMs = Infinity
+let lookedMs = 0
+const disk: Array<number> = []
+while (performance.now() < endMs) {
+  const nowMs = performance.now()
+  const due = Math.floor(((nowMs - beganMs) / 1000) * perSecond) - state.offered
+  const behindMax = perSecond
+  for (let i = 0; i < due && shard.hasRoom && state.offered - state.told < behindMax; i++) {
+    publish(state.offered % 10 < streams[0]!.share * 10 ? streams[0]!.logId : streams[1]!.logId)
+  }
+  if (nowMs - lookedMs >= 200) {
+    lookedMs = nowMs
+    retain()
+    read()
+    if (streams.every(({ logId }) => shard.logs.log(logId).startOffset > 0)) {
+      warmAtMs = Math.min(warmAtMs, nowMs + settlingInMs)
+    }
+    if (nowMs >= warmAtMs) disk.push(diskBytes())
+    else samples.length = 0
+  }
+  await sleep(1)
+}
+if (disk.length === 0) fail("too short", "the streams were not full before the end: more minutes, or a higher rate")
+
+const heldMs = state.heldMs + (settler.isHolding ? performance.now() - state.holdAtMs : 0)
+await settler.stop()
+await shard.drained()
+shard.stop()
+const [least, most] = [Math.min(...disk), Math.max(...disk)]
+const middle = (least + most) / 2
+const needed = streams.reduce((sum, { retentionBytes }) => sum + retentionBytes, 0)
+const quiet = samples.filter(({ isBeside }) => !isBeside)
+const beside = samples.filter(({ isBeside }) => isBeside)
+const p99 = (found: ReadonlyArray<Sample>): number =>
+  quantile(
+    found.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b),
+    0.99
+  )
+const written = [...kinds.values()].reduce((sum, { bytesOut }) => sum + bytesOut, 0)
+const minutes = (endMs - warmAtMs) / 60_000
+console.log(
+  `${state.offered} messages of ${messageBytes} B, ${perSecond}/s; ${minutes.toFixed(1)} minutes after warm-up`
+)
+console.log(
+  `disk: ${mb(least)} to ${mb(most)} MB, ±${((100 * (most - least)) / 2 / middle).toFixed(0)} %; ` +
+    `the streams keep ${mb(needed)} MB`
+)
+console.log(
+  `appends: quiet ${shown(quiet)}; beside a worker ${shown(beside)}; p99 ${(p99(beside) / p99(quiet)).toFixed(1)}x`
+)
+console.log(
+  `appends waited for settling ${heldMs.toFixed(0)} ms in all; reads ${state.reads}, errors ${state.readErrors}`
+)
+for (const [kind, { jobs, bytesIn, bytesOut }] of kinds) {
+  console.log(`${kind}: ${jobs} times, ${mb(bytesIn)} -> ${mb(bytesOut)} MB`)
+}
+const amplification = (journal.appendedBytes + written) / shard.logs.appendedBytes
+console.log(`${amplification.toFixed(2)} bytes written per byte of records`)
+await journal.close()
+fs.rmSync(directory, { recursive: true })
+process.exit(state.readErrors === 0 ? 0 : 1)
