@@ -5,10 +5,18 @@ const prefixBytes = 4
 const growth = 4
 const bufferBytesMin = 1024
 
+/** Where frames lie: `take` gives at least so many bytes, whatever is in them; `give` takes back what no frame needs. */
+export interface FrameBuffers {
+  readonly take: (bytes: number) => Uint8Array
+  readonly give: (bytes: Uint8Array) => void
+}
+
+const newBuffers: FrameBuffers = { take: (bytes) => Buffer.allocUnsafe(bytes), give: () => undefined }
+
 /**
  * Cuts a connection's bytes into frames: 4 bytes of size, then so many bytes. Between frames it holds no buffer. A frame
- * handed out has bytes of its own: the chunks may be reused once `push` has returned. After a throw the connection
- * must be closed.
+ * handed out has a buffer of its own, which is the receiver's: the chunks may be reused once `push` has returned. After a
+ * throw the connection must be closed.
  */
 export class Splitter {
   /** The largest frame allowed, in bytes without the prefix; a change counts from the next frame on. */
@@ -16,10 +24,12 @@ export class Splitter {
   #size = 0
   #prefixHave = 0
   #have = 0
-  #frame: Buffer | undefined
+  #frame: Uint8Array | undefined
+  readonly #buffers: FrameBuffers
 
-  constructor(sizeMax: number) {
+  constructor(sizeMax: number, buffers: FrameBuffers = newBuffers) {
     this.sizeMax = sizeMax
+    this.#buffers = buffers
   }
 
   /** Throws `WireError`: a size that is negative or zero (`length`) or over `sizeMax` (`too-large`). */
@@ -50,9 +60,11 @@ export class Splitter {
     const needed = this.#have + to - from
     let frame = this.#frame
     if (frame === undefined || frame.length < needed) {
-      // The last step is always exactly the frame's size, since no step is more.
-      const grown = Buffer.allocUnsafe(Math.min(this.#size, Math.max(bufferBytesMin, needed * growth)))
-      if (frame !== undefined) grown.set(frame.subarray(0, this.#have))
+      const grown = this.#buffers.take(Math.min(this.#size, Math.max(bufferBytesMin, needed * growth)))
+      if (frame !== undefined) {
+        grown.set(frame.subarray(0, this.#have))
+        this.#buffers.give(frame)
+      }
       this.#frame = frame = grown
     }
     // `set` of a whole view is faster than of a subarray, which has to be made first.
@@ -61,11 +73,12 @@ export class Splitter {
   }
 
   #emit(onFrame: (frame: Uint8Array) => void): void {
-    const frame = this.#frame as Buffer
+    const frame = this.#frame!
+    const size = this.#size
     this.#frame = undefined
     this.#size = 0
     this.#prefixHave = 0
     this.#have = 0
-    onFrame(frame)
+    onFrame(frame.length === size ? frame : frame.subarray(0, size))
   }
 }

@@ -110,4 +110,30 @@ describe("Splitter", () => {
     first?.fill(9)
     expect([...(second as Uint8Array)]).toEqual([3])
   })
+
+  it("gives back each buffer that it outgrows, once, and none that it has handed out", () => {
+    fc.assert(
+      fc.property(frames, fc.integer({ min: 1, max: 3000 }), (given, size) => {
+        const taken = new Set<Uint8Array>()
+        const take = (bytes: number): Uint8Array => {
+          // Longer than asked for, and with other bytes in it, as those of a pool are.
+          const buffer = new Uint8Array(bytes + (bytes % 7)).fill(0xdd)
+          taken.add(buffer)
+          return buffer
+        }
+        const give = (bytes: Uint8Array): void => {
+          expect(taken.delete(bytes)).toBe(true)
+          bytes.fill(0xdb)
+        }
+        const splitter = new Splitter(64 * 1024, { take, give })
+        const out: Array<Uint8Array> = []
+        const bytes = stream(given)
+        for (let at = 0; at < bytes.length; at += size) {
+          splitter.push(bytes.subarray(at, at + size), (frame) => out.push(frame))
+        }
+        expect(out.map((frame) => Buffer.from(frame))).toEqual(given.map((frame) => Buffer.from(frame)))
+        expect(new Set(out.map(({ buffer }) => buffer))).toEqual(new Set(Array.from(taken, ({ buffer }) => buffer)))
+      })
+    )
+  })
 })

@@ -25,6 +25,11 @@ export interface RequestContext {
   readonly nextFetch: () => number
   /** Bytes that a response may have by what all connections have not read yet. */
   readonly responseRoomBytes: () => number
+  /**
+   * Bytes of the request's frame that outlive the handler's call: everything else of the frame is written over then.
+   * `isOnly`: nothing else of this request is kept.
+   */
+  readonly keep: (bytes: Uint8Array, isOnly: boolean) => Uint8Array
   /** Hands a command to the shard, with `bytes` of payload; a full shard pauses the connection. */
   readonly offer: (ask: Ask, bytes?: number) => void
   /** What to do if the connection ends before the response; replaces what was given before. */

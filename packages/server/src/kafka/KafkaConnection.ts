@@ -32,6 +32,8 @@ class Exchange implements RequestContext {
   readonly #header: RequestHeader
   /** Of the frame and its prefix. */
   readonly bytes: number
+  /** Undefined once what it has is kept, or the handler has returned. */
+  frame: Uint8Array | undefined
   readonly startedMs = performance.now()
   /** Empty: nothing is sent. Undefined: not answered yet. */
   response: ReadonlyArray<Uint8Array> | undefined
@@ -39,10 +41,11 @@ class Exchange implements RequestContext {
   cancel: (() => void) | undefined
   hangsUp = false
 
-  constructor(connection: KafkaConnection, header: RequestHeader, bytes: number) {
+  constructor(connection: KafkaConnection, header: RequestHeader, frame: Uint8Array) {
     this.#connection = connection
     this.#header = header
-    this.bytes = bytes
+    this.bytes = frame.length + prefixBytes
+    this.frame = frame
   }
 
   get node(): KafkaNode {
@@ -80,6 +83,23 @@ class Exchange implements RequestContext {
 
   responseRoomBytes(): number {
     return Math.max(0, this.node.broker.limits.kafkaInFlightBytesMax - this.node.unsentBytes)
+  }
+
+  /** The frame itself when `bytes` are half of it at least, else a copy: a small batch must not hold a large request. */
+  keep(bytes: Uint8Array, isOnly: boolean): Uint8Array {
+    if (isOnly && 2 * bytes.length >= this.frame!.length) {
+      this.frame = undefined
+      return bytes
+    }
+    const own = this.node.frames.take(bytes.length).subarray(0, bytes.length)
+    own.set(bytes)
+    return own
+  }
+
+  /** What the handler has decoded is of its own, but for what it has kept. */
+  handled(): void {
+    if (this.frame !== undefined) this.node.frames.give(this.frame)
+    this.frame = undefined
   }
 
   offer(ask: Ask, bytes = 0): void {
@@ -166,7 +186,7 @@ export class KafkaConnection {
     this.clientHost = client.address
     this.peer = `${client.address}:${client.port}`
     this.#socket = socket
-    this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax)
+    this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax, node.frames)
     this.#output = new SocketOutput(socket, (bytes) => {
       node.unsentBytes -= bytes
       if (this.#output.unsentBytes === 0) this.#unsentResponses = 0
@@ -266,7 +286,7 @@ export class KafkaConnection {
       this.#first = undefined
       this.#admission.authenticated()
     }
-    const exchange = new Exchange(this, header, frame.length + prefixBytes)
+    const exchange = new Exchange(this, header, frame)
     this.#exchanges.push(exchange)
     handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode, loan) => {
       this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
@@ -274,13 +294,14 @@ export class KafkaConnection {
       exchange.loan = loan
       this.#sendAnswered()
     })
+    exchange.handled()
   }
 
   #refuseVersion(header: DecodedHeader, frame: Uint8Array): void {
     this.node.metrics.answered("ApiVersions", KafkaError.UNSUPPORTED_VERSION, 0)
     // Asked first of all, so nothing is open that it could overtake; a client that asks later gets it in its turn.
     const placeholder = { ...header, _tag: "Request", clientId: null, bodyOffset: 0 } as RequestHeader
-    const exchange = new Exchange(this, placeholder, frame.length + prefixBytes)
+    const exchange = new Exchange(this, placeholder, frame)
     exchange.response = unsupportedApiVersions(header.correlationId)
     this.#exchanges.push(exchange)
     this.#sendAnswered()

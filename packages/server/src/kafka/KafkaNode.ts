@@ -1,3 +1,5 @@
+import type { Buffers } from "@logbrook/core/BufferPool"
+import type { FrameBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
 import { declareKafkaMetrics } from "./kafkaMetrics.ts"
 import { ProducerIds } from "./ProducerIds.ts"
@@ -10,11 +12,21 @@ export type AuditFields = Readonly<Record<string, string | number>>
 /** Text of a client's making, as one short line. */
 export const printable = (text: string): string => text.slice(0, 200).replaceAll(/\p{Cc}/gu, "?")
 
+/** Small ones come from Node's slabs, which cost less than a buffer each. */
+const slabBytesMax = 4096
+
+const frameBuffers = (pool: Buffers): FrameBuffers => ({
+  take: (bytes) => (bytes < slabBytesMax ? Buffer.allocUnsafe(bytes) : pool.take(bytes)),
+  give: (bytes) => pool.give(bytes)
+})
+
 /** What all connections of a Kafka listener share. */
 export class KafkaNode {
   readonly broker: Broker
   readonly producerIds: ProducerIds
   readonly metrics: ReturnType<typeof declareKafkaMetrics>
+  /** Where requests lie, and their record batches until they leave the tail of the log. */
+  readonly frames: FrameBuffers
   /** Requests read, wholly or in part, and not answered, in bytes. */
   #inFlightBytes = 0
   /** Responses that were written and not read by the clients, in bytes. */
@@ -28,6 +40,7 @@ export class KafkaNode {
     this.broker = broker
     this.producerIds = new ProducerIds()
     this.metrics = declareKafkaMetrics(broker.metrics)
+    this.frames = frameBuffers(broker.shard.logs.buffers)
   }
 
   get hasRoom(): boolean {

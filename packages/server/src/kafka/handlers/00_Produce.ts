@@ -121,8 +121,15 @@ const fail = (result: PartitionResult, { code, message }: Failure): void => {
   result.errorMessage = message
 }
 
-const append = (context: RequestContext, { logId, batch }: Place, result: PartitionResult, settled: () => void) => {
-  const { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
+const append = (
+  context: RequestContext,
+  { logId, batch }: Place,
+  isOnly: boolean,
+  result: PartitionResult,
+  settled: () => void
+) => {
+  const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
+  const bytes = context.keep(batch.bytes, isOnly)
   const command = { _tag: "AppendBatch", bytes, count, baseTimestampMs, maxTimestampMs } as const
   appendBatch(context, logId, { ...command, producerId, producerEpoch, baseSequence }, (exit) => {
     if (Exit.isFailure(exit)) fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
@@ -172,7 +179,7 @@ const produce = (
   let open = places.length
   if (open === 0) return finish()
   for (const [place, result] of places) {
-    append(context, place, result, () => {
+    append(context, place, places.length === 1, result, () => {
       if (--open === 0) finish()
     })
   }
