@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import { open, type Database, type RootDatabase } from "lmdb"
 import { readExtents, type Extent } from "./Extent.ts"
 import { JournalError, type Commit, type Seq, type SnapshotPage } from "./Journal.ts"
+import { forgetStores } from "./lmdbStores.ts"
 
 /** A place in one of a segment's tables: 12 bytes, big-endian, so that LMDB keeps them in order. */
 export interface Key {
@@ -311,6 +312,7 @@ export class LmdbSegment {
   }
 
   close(): Promise<void> {
+    forgetStores(this.#root, this.#timeline, this.#chunks, this.#batches, this.#snapshots, this.#extents)
     return this.#root.close()
   }
 }
