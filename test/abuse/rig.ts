@@ -28,7 +28,7 @@ const filledBatches = 64
 const serveTimeoutMs = 5000
 
 const env = {
-  NODE_OPTIONS: "--max-old-space-size=256",
+  NODE_OPTIONS: "--max-old-space-size=192",
   // Low enough to be reached.
   LOGBROOK_LIMITS_SESSIONS_MAX: "5000",
   LOGBROOK_LIMITS_RETAINED_BYTES_MAX: "32MiB",
