@@ -160,7 +160,7 @@ export const settings: ReadonlyArray<Setting> = [
     "journal.settle",
     yesOrNo,
     true,
-    "Rewrite closed files once, in a process beside the server: each partition's records together, compressed."
+    "Rewrite closed files in a process beside the server: each partition's records together, compressed, without what has expired."
   ),
   setting(
     "journal.historyMs",
@@ -172,7 +172,7 @@ export const settings: ReadonlyArray<Setting> = [
     "journal.historyBytes",
     size(0),
     16 * 1024 * 1024 * 1024,
-    "How much of the disk segments may take that are kept for looking into the past only."
+    "How much of the disk events may take that are kept for looking into the past only."
   ),
   setting(
     "log.level",
