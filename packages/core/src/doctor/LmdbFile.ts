@@ -44,6 +44,8 @@ export interface Tree {
 }
 
 interface Meta {
+  /** False: with overlapping sync, its data may not be on disk. */
+  readonly isSynced: boolean
   readonly txnid: number
   readonly lastPage: number
   readonly free: Tree
@@ -101,8 +103,10 @@ const readTree = (bytes: Buffer, at: number, page: number): Tree => {
 const readMeta = (bytes: Buffer, page: number): Meta => {
   if (bytes.readBigUInt64LE(8) !== 0n) throw new PageDamage(page, "the map has an address")
   const state = Buffer.from(bytes.subarray(8, 136))
-  state.writeUInt16LE(state.readUInt16LE(20) & ~overlappingSyncFlag, 20)
+  const flags = state.readUInt16LE(20)
+  state.writeUInt16LE(flags & ~overlappingSyncFlag, 20)
   return {
+    isSynced: (flags & overlappingSyncFlag) === 0,
     free: readTree(bytes, 24, page),
     main: readTable(bytes, 72, page),
     lastPage: wholeNumber(bytes, 120, page),
@@ -180,9 +184,9 @@ export class LmdbFile {
   }
 
   /**
-   * What a server would go on from. Two meta pages take turns; once its data is synced, lmdb repeats the newest in the
-   * middle of page 0. If that one is older, the end was not synced before a crash, and was acknowledged to nobody:
-   * lmdb takes it back. Else there are two copies to compare.
+   * What a server would go on from. Two meta pages take turns. A commit with overlapping sync marks its meta page, and
+   * repeats it in the middle of page 0 once its data is synced: if that one is older than a newest page with the mark, the
+   * end was not synced before a crash, and was acknowledged to nobody. Else there are two copies to compare.
    */
   #pickMeta(head: Buffer, size: number): Meta {
     const read = (page: number, at: number): Buffer => this.#read(at, pageHeaderBytes + metaBytes, size, page)
@@ -201,7 +205,7 @@ export class LmdbFile {
         throw new PageDamage(0, `two meta pages tell of commit ${meta.txnid}, and differ`)
       }
     }
-    if (synced.txnid > 0 && synced.txnid < newest.txnid) return synced
+    if (!newest.isSynced && synced.txnid > 0 && synced.txnid < newest.txnid) return synced
     if (newest.txnid > 1 && other.txnid !== newest.txnid - 1) {
       throw new PageDamage(
         0,

@@ -211,7 +211,9 @@ export class LmdbSegment {
     for (const { logId, lastOffset, bytes } of commit.batches) {
       guard(this.#batches.put({ high: logId, low: lastOffset } as never, asBuffer(bytes)))
     }
-    return this.#timeline.put({ high: 0, low: commit.firstSeq } as never, commit.frame, { append: true } as never)
+    return confirmed(this.#timeline, { high: 0, low: commit.firstSeq }, (key) =>
+      this.#timeline.put(key, commit.frame, { append: true } as never)
+    )
   }
 
   /** As of `chunk` and `batch`, the view is valid until the process reads anything else of LMDB. */
@@ -248,11 +250,13 @@ export class LmdbSegment {
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage): Promise<boolean> {
-    return this.#snapshots.put({ high: fromSeq, low: index } as never, encodePage(fromSeq, index, page))
+    const bytes = encodePage(fromSeq, index, page)
+    return confirmed(this.#snapshots, { high: fromSeq, low: index }, (key) => this.#snapshots.put(key, bytes))
   }
 
   seal(fromSeq: Seq, pages: number): Promise<boolean> {
-    return this.#snapshots.put({ high: fromSeq, low: sealIndex } as never, encodeSeal(fromSeq, pages))
+    const bytes = encodeSeal(fromSeq, pages)
+    return confirmed(this.#snapshots, { high: fromSeq, low: sealIndex }, (key) => this.#snapshots.put(key, bytes))
   }
 
   /** The from seqs of the complete snapshots in this segment, newest first. */
@@ -350,10 +354,27 @@ const openRoot = (path: string, mapBytes: number): RootDatabase<Buffer, string> 
       maxDbs: 8,
       noSubdir: true,
       // A meta page that a power cut tore is not trusted: LMDB falls back to the one before it.
-      safeRestore: true
+      safeRestore: true,
+      // With it a commit whose meta page could not be written, or whose sync failed while another was under way, is told
+      // as durable (lmdb 3.5.6, `mdb_txn_commit`): what was acknowledged would be lost on a disk with an I/O error.
+      overlappingSync: false
     } as never)
   } catch (error) {
     throw new JournalError("Corrupt", `LMDB cannot open ${path}: ${(error as Error).message}`)
+  }
+}
+
+/**
+ * What a put that is told as done has written is there: of several transactions under way, lmdb 3.5.6 sometimes tells one
+ * that failed as done. Without `overlappingSync` LMDB shows nothing that is not on disk.
+ */
+const confirmed = async (table: Table, key: Key, put: (key: never) => Promise<boolean>): Promise<boolean> => {
+  try {
+    return (await put(key as never)) && table.doesExist(key as never)
+  } catch (error) {
+    // Settled later, or never; nobody else would handle it.
+    guard((error as { readonly commitError?: Promise<boolean> }).commitError ?? Promise.resolve(false))
+    throw error
   }
 }
 
