@@ -241,8 +241,8 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
 
 /** The stop is in order, and the journal is whole. */
 const finish = async (soak: Soak): Promise<void> => {
-  const segments = fs.readdirSync(soak.server.dataDir).filter((name) => /^seg-\d+\..*mdb$/.test(name))
-  const settled = segments.filter((name) => name.endsWith(".runs.mdb"))
+  const segments = fs.readdirSync(soak.server.dataDir).filter((name) => /^seg-.*\.mdb$/.test(name))
+  const settled = segments.filter((name) => name.includes(".runs"))
   console.log(`segments: ${segments.length}, settled ${settled.length}, the newest ${segments.toSorted().at(-1)}`)
   if (settled.length === 0) soak.faults.push("no segment was settled")
   const code = await soak.server.stop()

@@ -12,7 +12,8 @@ import type { StreamDirectory } from "./streams/StreamDirectory.ts"
 const secondMs = 1000
 /** A look at every run's reference costs some milliseconds per million, in steps. */
 const lookEveryMs = 10_000
-const freedBytesMin = 4 * 1024 * 1024
+/** Syncs and renames for less are not worth it, unless segments are small. */
+const freedBytesMin = (segmentBytes: number): number => Math.min(4 * 1024 * 1024, segmentBytes / 16)
 
 export interface SettlingOptions {
   /** At which a segment is rolled. */
@@ -112,7 +113,7 @@ export const startSettling = (
         log.warn("appends wait: closed segments are not settled yet", {})
       } else metrics.add("logbrook_settle_held_seconds_total", {}, (clock.monotonicMs() - heldSinceMs) / secondMs)
     },
-    rewriting: { segmentBytes, freedBytesMin, lookEveryMs, keptFromSeq },
+    rewriting: { segmentBytes, freedBytesMin: freedBytesMin(segmentBytes), lookEveryMs, keptFromSeq },
     compaction: {
       settings: () => compactedLogs(broker.directory),
       mapBytesMax: broker.limits.compactionKeysBytesMax

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs"
 import { diagnose } from "@logbrook/core/doctor/Doctor"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
+import type { Extent } from "@logbrook/core/journal/Extent"
 import type { SettleWork } from "@logbrook/core/settle/childProcess"
 import type { SettleJob } from "@logbrook/core/settle/settleSegment"
 import { describe, expect, it } from "vitest"
@@ -315,5 +316,42 @@ it("events stay behind a segment that could not be settled, since a start reads 
   await history.restart()
   history.check()
   expect(history.harness.defects).toEqual([])
+  await history.close()
+})
+
+it("readers that have gone over and those that have not find what they look for", async () => {
+  const history = await History.open(temporaryDirectory(), 400_000)
+  for (let segment = 0; segment < 2; segment++) {
+    await writeSegment(history, new Map(Array.from({ length: 6 }, (_, i) => [i + 1, 12] as const)))
+  }
+  expect(await history.settle()).toEqual([])
+  const { journal } = history
+  const { logs } = history.harness.shard
+  const [first, second] = journal.segments()
+  const settling = journal.settling([first!.firstSeq, second!.firstSeq])!
+  const startOffsets = logs.startOffsets(first!.firstSeq, second!.nextSeq)
+  expect(startOffsets).toHaveLength(6)
+  expect((await inProcess()({ ...settling, startOffsets, keptFromSeq: 0 }).done)._tag).toBe("Settled")
+  const takeover = journal.adoptSettled(settling)!
+  const extents: Array<Extent> = []
+  takeover.visitRuns((extent) => extents.push(extent))
+  // None of both may be dropped meanwhile, nor settled once more.
+  await journal.dropOldest()
+  expect(journal.segments()[0]!.firstSeq).toBe(1)
+  expect(journal.settling([second!.firstSeq])).toBeUndefined()
+  for (const [logId] of startOffsets) {
+    history.check()
+    takeover.switchLog(logId)
+    const own = extents.filter((extent) => extent.logId === logId)
+    // Two runs become one: the last offset of the second is that of what replaces both.
+    expect(logs.settle(logId, first!.firstSeq, second!.nextSeq, own)).toBe(2)
+    expect(own).toHaveLength(1)
+  }
+  history.check()
+  await takeover.release()
+  history.check()
+  expect(filesIn(history.directory)).toEqual(["seg-00000001-00000002.runs-2.mdb", "seg-00000003.mdb"])
+  await history.restart()
+  history.check()
   await history.close()
 })
