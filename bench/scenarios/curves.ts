@@ -9,9 +9,9 @@ const payloadBytes = 100
 const connections = 200
 const streamPartitionsMax = 64
 const slices = 3
-const sliceMs = 2000
+const sliceMs = 1500
 const quickSliceMs = 500
-const quickMax = 1000
+const quickMax = 100
 const load = "curve"
 
 interface Measured {

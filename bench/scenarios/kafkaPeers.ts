@@ -171,7 +171,7 @@ export const kafkaPeers: Scenario = async (bench) => {
     bench.progress(`${scenario} is left out: Apache Kafka needs java, mvn and Maven Central`)
     return { scenario, tables: [], bars: [], raw: {} }
   }
-  const records = bench.isQuick ? 10_000 : 100_000
+  const records = bench.isQuick ? 10_000 : 60_000
   const file = join(tmpdir(), `bench-kcat-peers-${process.pid}.txt`)
   const logbrook = await startLogbrook(bench.serverCpus)
   const kafka = await startKafka(bench.serverCpus)

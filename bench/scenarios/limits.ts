@@ -16,7 +16,7 @@ const writers: ReadonlyArray<DiskWriter> = ["file", "file, 4 a sync", "lmdb", "j
 const reference = "file, 4 a sync: the same and 16 batches of 16 KB"
 
 /** There are many works: with the others' slices they would take minutes. */
-const sliceMsMax = 1500
+const sliceMsMax = 1000
 
 interface Sample {
   readonly mbPerSecond: number

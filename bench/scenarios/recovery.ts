@@ -38,6 +38,8 @@ const quickSizes: ReadonlyArray<Size> = [{ events: 100_000, segments: 5 }]
 
 const fillProgram = fileURLToPath(new URL("../load/fillJournal.ts", import.meta.url))
 const fillMsMax = 600_000
+/** Starts that count, of each journal and ending. */
+const restartsMax = 3
 
 const fill = async (directory: string, { events, segments }: Size): Promise<Filled> => {
   const data = join(directory, "data")
@@ -51,7 +53,7 @@ const fill = async (directory: string, { events, segments }: Size): Promise<Fill
 const restarts = async ({ serverCpus, rounds }: Bench, dataDir: string, after: Ending) => {
   const readyMs: Array<number> = []
   const rss: Array<number> = []
-  for (let round = -1; round < rounds; round++) {
+  for (let round = -1; round < Math.min(rounds, restartsMax); round++) {
     if (after === "SIGKILL, cold") await dropFromPageCache(join(dataDir, "data"))
     const server = await startLogbrook(serverCpus, [], undefined, { dataDir })
     if (round >= 0) {
