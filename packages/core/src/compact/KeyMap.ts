@@ -25,9 +25,10 @@ export class KeyMap {
     this.#keysMax = Math.floor(slots * usedShareMax)
   }
 
-  /** For `keys` keys, or as many as `bytesMax` has room for. */
-  static for(keys: number, bytesMax: number): KeyMap {
+  /** For `keys` keys, or as many as `bytesMax` has room for, but `keysMin` in any case. */
+  static for(keys: number, bytesMax: number, keysMin = 0): KeyMap {
     let slots = slotsMin
+    while (slots * usedShareMax < keysMin) slots *= 2
     while (slots * usedShareMax < keys && 2 * slots * slotBytes <= bytesMax) slots *= 2
     return new KeyMap(slots)
   }

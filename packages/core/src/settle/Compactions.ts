@@ -43,8 +43,6 @@ export class Compactions {
   readonly #logs: LogStore
   readonly #clock: Clock
   #round: Round | undefined
-  /** One run of these has more keys than the table. */
-  readonly #tooManyKeys = new Set<number>()
 
   constructor(
     options: CompactionOptions,
@@ -80,7 +78,6 @@ export class Compactions {
     round.doneTo = firstSeqs[0]! + 1
     for (const [logId, offset] of cleanedTo) {
       const log = round.logs.get(logId)!
-      if (offset <= log.dirtyFrom) this.#tooManyKeys.add(logId)
       round.logs.set(logId, { ...log, cleanTo: Math.min(log.cleanTo, offset) })
     }
   }
@@ -98,8 +95,9 @@ export class Compactions {
       // Without a lag a producer's clock that goes ahead holds nothing up.
       const toMs = minCompactionLagMs > 0 ? nowMs - minCompactionLagMs : Infinity
       const compactable = this.#logs.find(logId)?.index.compactable(toMs)
-      const isPassedOver = this.#tooManyKeys.has(logId) || compactable?.segments.some(isGivenUp)
-      if (compactable !== undefined && isPassedOver !== true) candidates.push({ logId, settings, compactable })
+      if (compactable !== undefined && !compactable.segments.some(isGivenUp)) {
+        candidates.push({ logId, settings, compactable })
+      }
     }
     const segmentBytes = new Map(this.#journal.segments().map(({ firstSeq, bytes }) => [firstSeq, bytes]))
     const chosen = chooseCompaction(candidates, nowMs, segmentBytes)

@@ -99,7 +99,9 @@ export class Compactor {
     const { nowMs, mapBytesMax } = this.#job
     const dirty = this.#dirty.get(logId)?.filter(({ extent }) => endOf(extent) > fromOffset) ?? []
     const offsets = dirty.reduce((sum, { extent }) => sum + extent.count, 0)
-    const newest = KeyMap.for(offsets, mapBytesMax)
+    // With room for one run each compaction gets further than the one before.
+    const first = dirty.find(({ extent }) => !extent.isCompacted)
+    const newest = KeyMap.for(offsets, mapBytesMax, first?.extent.count)
     let { cleanTo } = log
     for (const { segment, extent } of dirty) {
       if (!readKeys(segment, extent, newest)) {

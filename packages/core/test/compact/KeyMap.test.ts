@@ -32,6 +32,13 @@ describe("KeyMap", () => {
     expect(map.newestOffset(keyOf(6))).toBe(6)
   })
 
+  it("has room for as many as it must, whatever it may have", () => {
+    const map = KeyMap.for(1_000_000, 0, 100)
+    let keys = 0
+    while (map.put(keyOf(keys), keys)) keys++
+    expect(keys).toBe(192)
+  })
+
   it("has a small table for few keys, whatever it may have", () => {
     const map = KeyMap.for(10, 64 * 1024 * 1024)
     let keys = 0
