@@ -41,7 +41,7 @@ export const formatTable = ({ title, columns, rows }: Table): string => {
 const asked = ({ bound }: Bar): string =>
   bound === undefined ? "" : "atLeast" in bound ? `>= ${bound.atLeast}` : `<= ${bound.atMost}`
 
-const shown = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(2))
+const shown = (value: number): string => (Number.isFinite(value) ? value.toFixed(value >= 100 ? 0 : 2) : "none")
 
 /** All bars of a run beside what was measured. */
 export const formatBars = (outcomes: ReadonlyArray<Outcome>): string =>
