@@ -22,13 +22,16 @@ interface Side {
   streams: number
 }
 
-const producedBytes = 256 * 1024 * 1024
+const mib = 1024 * 1024
+/** What is fetched, and what one pass of a produce load sends. */
+const storedBytes = 256 * mib
+const producedBytes = 64 * mib
 
-const produce = async (side: Side, load: LoadProcess, recordsPerBatch: number) => {
+const produce = async (side: Side, load: LoadProcess, recordsPerBatch: number, bytes: number) => {
   const topic = `produced-${side.streams++}`
   await createStream(side.server, { name: topic, filters: [], partitions })
-  const batches = Math.floor(producedBytes / (recordsPerBatch * valueBytes))
-  const shape = { topic, partitions, connections: 4, recordsPerBatch, valueBytes, batches }
+  const batches = Math.floor(bytes / (recordsPerBatch * valueBytes))
+  const shape = { topic, partitions, connections: 16, recordsPerBatch, valueBytes, batches }
   return load.call("produceAll", { port: side.server.kafkaPort, ...shape })
 }
 
@@ -41,7 +44,9 @@ const note = (figures: Map<Load, Array<number>>, name: Load, figure: number): vo
 
 const measure = async (side: Side, load: LoadProcess, name: Load): Promise<void> => {
   const before = cpuMs(side.server.pid)
-  const { bytes, elapsedMs } = await (name === "fetch" ? fetch(side, load) : produce(side, load, batchRecords[name]))
+  const { bytes, elapsedMs } = await (name === "fetch"
+    ? fetch(side, load)
+    : produce(side, load, batchRecords[name], producedBytes))
   note(side.cpuMsPerMb, name, ((cpuMs(side.server.pid) - before) * 1e6) / bytes)
   note(side.mbPerSecond, name, bytes / 1000 / elapsedMs)
 }
@@ -49,7 +54,7 @@ const measure = async (side: Side, load: LoadProcess, name: Load): Promise<void>
 const begin = async (program: string | undefined, load: LoadProcess): Promise<Side> => {
   const server = await startLogbrook("0", [], program)
   const side: Side = { server, cpuMsPerMb: new Map(), mbPerSecond: new Map(), streams: 0 }
-  await produce(side, load, batchRecords.fetch)
+  await produce(side, load, batchRecords.fetch, storedBytes)
   await fetch(side, load)
   return side
 }
