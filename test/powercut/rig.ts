@@ -192,6 +192,7 @@ const run = async (cuts: number, seed: number, isControl: boolean): Promise<Read
   }
   await server.kill()
   if (audited.faults.length > 0 && !isControl) {
+    for (const fault of audited.faults.slice(0, faultsShown)) console.log(fault)
     await disk.dump(`/tmp/logbrook-power-${seed}.img`)
     console.log(`the disk is left in /tmp/logbrook-power-${seed}.img: mount -o loop`)
   }
@@ -208,7 +209,6 @@ const seed = Number(values.seed ?? Date.now() % 1_000_000)
 console.log(`${cuts} cuts, ${control} without syncs, seed ${seed}`)
 
 const faults = cuts > 0 ? await run(cuts, seed, false) : []
-for (const fault of faults.slice(0, faultsShown)) console.log(fault)
 let isSeen = true
 if (control > 0) {
   const losses = await run(control, seed, true)

@@ -103,10 +103,15 @@ export class ServerProcess {
     this.env = env
   }
 
+  /** With ports of its own; not started. */
+  static async make(options: ServerOptions = {}): Promise<ServerProcess> {
+    const [mqtt, mqttWs, kafka, http] = (await freePorts(4)) as [number, number, number, number]
+    return new ServerProcess(options.dataDir, { mqtt, mqttWs, kafka, http }, options.env ?? {})
+  }
+
   /** Resolves when it is ready. */
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
-    const [mqtt, mqttWs, kafka, http] = (await freePorts(4)) as [number, number, number, number]
-    const server = new ServerProcess(options.dataDir, { mqtt, mqttWs, kafka, http }, options.env ?? {})
+    const server = await ServerProcess.make(options)
     await server.start()
     return server
   }
