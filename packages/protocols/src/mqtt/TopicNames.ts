@@ -122,6 +122,7 @@ export class TopicCache {
   readonly #limits: CodecLimits
   readonly #slots: Array<CachedTopic | undefined>
   readonly #mask: number
+  #last: CachedTopic | undefined
 
   /** `slots` must be a power of two, else a `RangeError`. */
   constructor(slots = 4_096, limits: CodecLimits = defaultCodecLimits) {
@@ -135,13 +136,19 @@ export class TopicCache {
   decode(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start
     if (length > cachedTopicBytesMax) return decodeTopicName(bytes, start, end, this.#limits)
+    // What comes in one chunk is one connection's, and mostly of one topic.
+    const last = this.#last
+    if (last !== undefined && isSame(last.bytes, bytes, start, length)) return last.topic
     let code = length
     for (let at = start; at < end; at++) code = (Math.imul(code, 31) + bytes[at]!) | 0
     const slot = (code ^ (code >>> 15)) & this.#mask
     const cached = this.#slots[slot]
-    if (cached !== undefined && cached.hash === code && isSame(cached.bytes, bytes, start, length)) return cached.topic
+    if (cached !== undefined && cached.hash === code && isSame(cached.bytes, bytes, start, length)) {
+      this.#last = cached
+      return cached.topic
+    }
     const topic = decodeTopicName(bytes, start, end, this.#limits)
-    this.#slots[slot] = { hash: code, bytes: new Uint8Array(bytes.subarray(start, end)), topic }
+    this.#last = this.#slots[slot] = { hash: code, bytes: new Uint8Array(bytes.subarray(start, end)), topic }
     return topic
   }
 }

@@ -5,7 +5,7 @@ import { encodeAck } from "@logbrook/protocols/mqtt/encode"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
-import type { Placed } from "../streams/PublishRoutes.ts"
+import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import { publicationOf } from "./Message.ts"
 import type { MqttConnection } from "./MqttConnection.ts"
 import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal } from "./Publisher.ts"
@@ -55,7 +55,7 @@ export class Incoming implements AckReceiver, Answered {
     }
     const publication = publicationOf(packet, topic, nowMs)
     if (qos < 2 && plan.isEmpty && !retain) {
-      this.#short(packetId, qos, this.#publisher.append(publication, nowMs))
+      this.#short(publication, packetId, nowMs)
       return
     }
     if (qos === 1) this.#unanswered++
@@ -68,22 +68,23 @@ export class Incoming implements AckReceiver, Answered {
     this.#publisher.wait(pending, false)
   }
 
-  #short(packetId: number, qos: number, placed: ReadonlyArray<Placed>): void {
+  #short(publication: Publication, packetId: number, nowMs: number): void {
+    const { qos } = publication
+    if (this.#publisher.appendOnly(publication, nowMs, qos === 0 ? undefined : this, packetId)) {
+      this.#unanswered += qos
+      this.#publisher.waiting += qos
+      return
+    }
+    const placed = this.#publisher.append(publication, nowMs)
     if (qos === 0) return
-    const { shard } = this.#connection.mqtt.broker
-    const first = placed[0]
     if (placed.length > 1) {
       this.#unanswered++
       this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, { placed }), true)
-    } else if (first !== undefined) {
-      this.#unanswered++
-      this.#publisher.waiting++
-      shard.ack(this, packetId, first.run, first.index)
     } else if (this.#publisher.waiting === 0) this.#ack(pubackByte, packetId, ReasonCode.NoMatchingSubscribers)
     else {
       this.#unanswered++
       this.#publisher.waiting++
-      shard.ack(this, packetId | noReceiversBit, undefined, 0)
+      this.#connection.mqtt.broker.shard.ack(this, packetId | noReceiversBit, undefined, 0)
     }
   }
 

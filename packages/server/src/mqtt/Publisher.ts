@@ -182,6 +182,11 @@ export class Publisher {
     return this.#routes.append(publication, nowMs)
   }
 
+  /** See `PublishRoutes.appendOnly`. */
+  appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
+    return this.#routes.appendOnly(publication, nowMs, receiver, token)
+  }
+
   /**
    * Hands the message to everything that has to know it, in one turn. `isRemembered`: its QoS 2 packet id is journaled
    * in this turn as well, and what is returned hears of that.

@@ -3,7 +3,7 @@ import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { keyOf, noKeyLimits, parseKeyExpression, type KeyExpression } from "@logbrook/core/KeyExpression"
 import { partitionOf } from "@logbrook/core/Murmur2"
 import { encodeHeaders, noHeaders, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
-import { Run } from "@logbrook/core/shard/Intake"
+import { Run, type AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { StreamDirectory } from "./StreamDirectory.ts"
 
@@ -42,6 +42,7 @@ interface Target {
 }
 
 interface Route {
+  readonly topic: string
   readonly version: number
   readonly targets: ReadonlyArray<Target>
   /** The headers that only depend on client, topic, QoS and retain, encoded once: index qos * 2 + retain. */
@@ -62,6 +63,7 @@ export class PublishRoutes {
   readonly #clientId: string
   readonly #origin: string
   readonly #routes = new Map<string, Route>()
+  #last: Route | undefined
 
   constructor(shard: Shard, directory: StreamDirectory, clientId: string) {
     this.#shard = shard
@@ -88,32 +90,53 @@ export class PublishRoutes {
     const route = this.#route(publication.topic)
     if (route.targets.length === 0) return nowhere
     const extra = extraHeaders(publication)
-    const placed: Array<Placed> = []
-    for (const target of route.targets) {
-      const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
-      const own = target.hasMqttHeaders ? extra : userHeaders(publication)
-      const { key, logId } = target.fixed ?? this.#place(target, publication)
-      if (key === null && target.needsKeys) {
-        placed.push({ run: Run.refused(logId, this.#origin, "RecordWithoutKey"), index: 0 })
-        continue
-      }
-      const run = this.#shard.run(logId, this.#origin)
-      const { count, byteLength } = run.records
-      const { payload, retain } = publication
-      const value = target.hasTombstones && retain && payload.length === 0 ? null : payload
-      if (run.records.append(key, value, block, nowMs, own)) {
-        this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
-        placed.push({ run, index: count })
-      } else placed.push({ run: Run.refused(logId, this.#origin, "MessageTooLarge"), index: 0 })
+    return route.targets.map((target) => {
+      const run = this.#put(route, target, publication, extra, nowMs)
+      return { run, index: run.records.count - 1 }
+    })
+  }
+
+  /**
+   * `append` and `Shard.ack` in one, without an object for it: for a message that no more than one stream takes, which is
+   * nearly all of them. False, and nothing done, when it is not one. No `receiver`: nobody waits.
+   */
+  appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
+    const route = this.#route(publication.topic)
+    if (route.targets.length !== 1) return false
+    const run = this.#put(route, route.targets[0]!, publication, extraHeaders(publication), nowMs)
+    if (receiver !== undefined) this.#shard.ack(receiver, token, run, run.records.count - 1)
+    return true
+  }
+
+  /** The run whose last record is the message, or one that is refused. */
+  #put(route: Route, target: Target, publication: Publication, extra: ReadonlyArray<RecordHeader>, nowMs: number): Run {
+    const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
+    const own = target.hasMqttHeaders ? extra : userHeaders(publication)
+    const { key, logId } = target.fixed ?? this.#place(target, publication)
+    if (key === null && target.needsKeys) return Run.refused(logId, this.#origin, "RecordWithoutKey")
+    const run = this.#shard.run(logId, this.#origin)
+    const { byteLength } = run.records
+    const { payload, retain } = publication
+    const value = target.hasTombstones && retain && payload.length === 0 ? null : payload
+    if (!run.records.append(key, value, block, nowMs, own)) {
+      return Run.refused(logId, this.#origin, "MessageTooLarge")
     }
-    return placed
+    this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
+    return run
   }
 
   #route(topic: string): Route {
+    const last = this.#last
+    // Mostly a client's messages have the topic of the one before, and the very same string.
+    if (last !== undefined && last.topic === topic && last.version === this.#directory.version) return last
+    return (this.#last = this.#routeOf(topic))
+  }
+
+  #routeOf(topic: string): Route {
     const known = this.#routes.get(topic)
     if (known !== undefined && known.version === this.#directory.version) return known
     const targets = this.#directory.boundTo(topic).map((stream) => this.#target(stream, topic))
-    const route: Route = { version: this.#directory.version, targets, blocks: [] }
+    const route: Route = { topic, version: this.#directory.version, targets, blocks: [] }
     if (this.#routes.size >= routesMax) this.#routes.clear()
     this.#routes.set(topic, route)
     return route
@@ -177,12 +200,14 @@ const userHeaders = ({ userProperties }: Publication): ReadonlyArray<RecordHeade
 
 /** What MQTT 5 adds; none of it in the common case. */
 export const extraHeaders = (publication: Publication): ReadonlyArray<RecordHeader> => {
-  const { contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = publication
+  const { userProperties, contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = publication
+  const known = userProperties ?? contentType ?? responseTopic ?? correlationData ?? payloadFormat ?? expiryAtMs
+  if (known === undefined) return noExtra
   const headers: Array<RecordHeader> = [...userHeaders(publication)]
   if (contentType !== undefined) headers.push([headerNames.contentType, utf8(contentType)])
   if (responseTopic !== undefined) headers.push([headerNames.responseTopic, utf8(responseTopic)])
   if (correlationData !== undefined) headers.push([headerNames.correlationData, correlationData])
   if (payloadFormat !== undefined) headers.push([headerNames.payloadFormat, utf8(String(payloadFormat))])
   if (expiryAtMs !== undefined) headers.push([headerNames.expiry, utf8(String(expiryAtMs))])
-  return headers.length === 0 ? noExtra : headers
+  return headers
 }
