@@ -65,8 +65,12 @@ export const checkSegment = async (
     chain.firstBadSeq ??= chain.nextSeq
   }
   chain.nextSeq = source.firstEventSeq
-  // Where events have expired, nobody knows how far logs went on.
-  if (source.firstEventSeq > source.firstSeq) chain.logEnds.clear()
+  if (source.firstEventSeq > source.firstSeq) {
+    // Where events have expired, nobody knows how far logs went on; and nobody can fold what is before.
+    chain.logEnds.clear()
+    chain.frames = 0
+    chain.events = 0
+  }
   const check = new FrameCheck(source, segment, chain, findings)
   for (let isMore = true; isMore;) {
     const before = chain.bytes

@@ -281,7 +281,9 @@ describe("a segment that lost its events before an older one did", () => {
     expect(seqs[0]).toBe(kept)
     await tool.close()
     const options = { directory: history.directory, definitions: goldenDefinitions, pause: () => undefined }
-    expect((await diagnose(options)).findings.filter(({ isDamage }) => isDamage)).toEqual([])
+    const { findings, firstSeq, nextSeq, events } = await diagnose(options)
+    expect(findings.filter(({ isDamage }) => isDamage)).toEqual([])
+    expect([firstSeq, events]).toEqual([kept, nextSeq - kept])
     history.harness.expectReplayIsLive()
     await history.close()
   })
