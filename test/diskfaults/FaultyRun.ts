@@ -44,6 +44,8 @@ export interface Outcome {
   /** Where: operation and file. */
   readonly place: string
   readonly acknowledged: number
+  /** The start needed a repair first. */
+  readonly isRepaired: boolean
   readonly faults: ReadonlyArray<string>
 }
 
@@ -94,6 +96,7 @@ export class FaultyRun {
   readonly #disk = path.join(this.#root, "disk")
   readonly #faults: Array<string> = []
   #isMounted = false
+  #isRepaired = false
   #server: ServerProcess | undefined
   #load: Load | undefined
 
@@ -112,7 +115,7 @@ export class FaultyRun {
       if (end === "silent") this.#faults.push(`ended without a reason: ${this.#server!.logTail()}`)
       const acknowledged = this.#load === undefined ? 0 : await this.#again(this.#load)
       if (this.#load === undefined) await this.#startsAgain()
-      return { name, end, endedMs, place, acknowledged, faults: this.#faults }
+      return { name, end, endedMs, place, acknowledged, isRepaired: this.#isRepaired, faults: this.#faults }
     } finally {
       await this.#server?.dispose().catch(() => undefined)
       if (this.#isMounted) await disk!.unmount(this.#disk)
@@ -189,12 +192,7 @@ export class FaultyRun {
     const server = this.#server!
     server.env = settings
     await this.#toGoodDisk(server)
-    try {
-      await server.start()
-    } catch (error) {
-      this.#faults.push(`does not start on a good disk: ${String(error)}`)
-      return
-    }
+    if (!(await this.#starts(server))) return
     const code = await server.stop()
     if (code !== 0) this.#faults.push(`a stop on a good disk ends with ${code}: ${server.logTail()}`)
     await server
@@ -212,18 +210,42 @@ export class FaultyRun {
     fs.cpSync(copy, dataDir, { recursive: true })
   }
 
+  /**
+   * A commit that was under way behind the one that failed may be on disk, acknowledged to nobody: a start refuses the
+   * hole before it, and a repair leaves out what is behind it.
+   */
+  async #starts(server: ServerProcess): Promise<boolean> {
+    try {
+      await server.start()
+      return true
+    } catch (error) {
+      if (!server.logTail().includes("E_JOURNAL_GAP")) {
+        this.#faults.push(`does not start on a good disk: ${String(error)}`)
+        return false
+      }
+    }
+    this.#isRepaired = true
+    const repaired = path.join(this.#root, "repaired")
+    // It exits with 1, as for every damage that it finds.
+    await server.cli("doctor", "--data-dir", server.dataDir, "--repair", "--into", repaired).catch(() => undefined)
+    fs.rmSync(server.dataDir, { recursive: true })
+    fs.renameSync(repaired, server.dataDir)
+    return server.start().then(
+      () => true,
+      (error: unknown) => {
+        this.#faults.push(`does not start after a repair: ${String(error)}`)
+        return false
+      }
+    )
+  }
+
   /** Everything that was acknowledged is there after a start on a good disk, which takes the load again. Says how many. */
   async #again({ devices, producer, end }: Load): Promise<number> {
     const server = this.#server!
     const acknowledged = devices.reduce((sum, device) => sum + device.acknowledged, producer.acknowledged.length)
     server.env = settings
     await this.#toGoodDisk(server)
-    try {
-      await server.start()
-    } catch (error) {
-      this.#faults.push(`does not start on a good disk: ${String(error)}`)
-      return acknowledged
-    }
+    if (!(await this.#starts(server))) return acknowledged
     const audited = new Audit(server.kafka, undefined)
     await audited.devices(readings.name, readings.partitions, devices)
     await audited.produced(orders.name, orders.partitions, producer.acknowledged)

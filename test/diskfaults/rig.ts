@@ -64,6 +64,7 @@ const summary = (outcomes: ReadonlyArray<Outcome>): string => {
     `${failed === 0 ? "held" : "FAILED"}: ${outcomes.length} runs, ${failed} with faults`,
     [...byEnd].map(([end, count]) => `${end} ${count}`).join(", "),
     `ended in ${ended[Math.floor(ended.length / 2)]} ms (median), ${ended.at(-1)} ms (worst)`,
+    `${outcomes.filter(({ isRepaired }) => isRepaired).length} started after a repair only`,
     `${outcomes.reduce((sum, { acknowledged }) => sum + acknowledged, 0)} acknowledged`
   ].join("; ")
 }
