@@ -10,6 +10,14 @@ export interface DiskPlan {
   readonly stallMsMax: number
 }
 
+export interface SettlingPlan {
+  /** Whether closed segments are settled at all. */
+  readonly isOn: boolean
+  /** How often to look for a segment that is worth to be written anew. */
+  readonly lookEveryMs: number
+  readonly freedBytesMin: number
+}
+
 export interface NetworkPlan {
   readonly latencyUsMin: number
   readonly latencyUsMax: number
@@ -136,6 +144,7 @@ export interface Plan {
   readonly settleMs: number
   readonly limits: Partial<Limits>
   readonly disk: DiskPlan
+  readonly settling: SettlingPlan
   readonly network: NetworkPlan
   readonly streams: ReadonlyArray<StreamPlan>
   readonly mishaps: ReadonlyArray<Mishap>
@@ -325,6 +334,11 @@ export const makePlan = (seed: number): Plan => {
         ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
         : []),
       ...(latest.chance(0.4) ? [sleeper(latest)] : [])
-    ]
+    ],
+    settling: {
+      isOn: latest.chance(0.6),
+      lookEveryMs: latest.pick([200, 1000, 5000]),
+      freedBytesMin: latest.pick([1, 2000, 20_000])
+    }
   }
 }

@@ -1,15 +1,13 @@
-import type { Clock } from "@logbrook/core/Clock"
-import type { Commit, Seq, SnapshotPage } from "@logbrook/core/journal/Journal"
-import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { JournalError, type Commit, type Seq } from "@logbrook/core/journal/Journal"
+import { readFrameHead } from "@logbrook/core/journal/Frame"
+import { chainOf, type SegmentName } from "@logbrook/core/journal/segmentNames"
+import type { SimSegment } from "./SimSegment.ts"
 
-const atOnce: Clock = {
-  nowMs: () => 0,
-  monotonicMs: () => 0,
-  after: (_delayMs, task) => {
-    task()
-    return () => undefined
-  },
-  nextTurn: (task) => task()
+/** One segment of the chain, as `openChain` tells of it. */
+export interface OpenedSegment {
+  readonly name: SegmentName
+  readonly segment: SimSegment
+  readonly nextSeq: Seq
 }
 
 /** With bytes of its own, as a disk has. */
@@ -20,39 +18,46 @@ const copyOf = (commit: Commit): Commit => ({
   batches: commit.batches.map((batch) => ({ ...batch, bytes: Buffer.from(batch.bytes) }))
 })
 
-/** What survives a crash: whole commits and snapshot pages, in the order in which they were written. */
+/** What survives a crash: files, and in them whole commits and snapshot pages, in the order in which they were written. */
 export class SimDisk {
-  readonly #memory: MemoryJournal
+  readonly files = new Map<string, SimSegment>()
   readonly #onDurable: (commit: Commit) => void
   /** Every frame that ever became durable, those of dropped segments too: what a failure leaves for its reader. */
   readonly frames: Array<Buffer> = []
+  /** One after the last durable event. */
+  nextSeq: Seq = 1
 
-  constructor(segmentBytes: number, onDurable: (commit: Commit) => void) {
-    this.#memory = new MemoryJournal(atOnce, segmentBytes)
+  constructor(onDurable: (commit: Commit) => void) {
     this.#onDurable = onDurable
   }
 
-  get content(): MemoryJournal {
-    return this.#memory
+  /** Clears away what crashes left of settlings, and tells what counts, as a start does. Throws `JournalError` "Gap". */
+  open(): Array<OpenedSegment> {
+    for (const name of this.files.keys()) if (name.endsWith(".tmp")) this.files.delete(name)
+    const { live, superseded } = chainOf(this.files.keys())
+    for (const { name } of superseded) this.files.delete(name)
+    const opened: Array<OpenedSegment> = []
+    for (const name of live) {
+      const segment = this.files.get(name.name)!
+      const expected = opened.at(-1)?.nextSeq ?? segment.firstSeq
+      if (segment.firstSeq !== expected) {
+        throw new JournalError("Gap", `${name.name} begins at seq ${segment.firstSeq}, expected ${expected}`)
+      }
+      opened.push({ name, segment, nextSeq: segment.nextSeq ?? endOf(segment) })
+    }
+    return opened
   }
 
-  /** One after the last durable event. */
-  get nextSeq(): Seq {
-    return this.#memory.nextSeq
-  }
-
-  write(commit: Commit): void {
+  write(segment: SimSegment, commit: Commit): void {
     const own = copyOf(commit)
-    this.#memory.append(own, () => undefined)
+    segment.write(own)
+    this.nextSeq = own.nextSeq
     this.frames.push(own.frame)
     this.#onDurable(own)
   }
+}
 
-  writePage(fromSeq: Seq, index: number, page: SnapshotPage): void {
-    this.#memory.writePage(fromSeq, index, { ...page, bytes: Buffer.from(page.bytes) }, () => undefined)
-  }
-
-  completeSnapshot(fromSeq: Seq, pages: number): void {
-    this.#memory.completeSnapshot(fromSeq, pages, () => undefined)
-  }
+const endOf = (segment: SimSegment): Seq => {
+  const last = segment.floor(Infinity)
+  return last === undefined ? segment.firstSeq : readFrameHead(segment.frame(last)!).nextSeq
 }

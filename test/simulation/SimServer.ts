@@ -1,4 +1,7 @@
 import type { AnyDefinition, Notice } from "@logbrook/core/actor/Definition"
+import type { Clock } from "@logbrook/core/Clock"
+import { Settler, type Rewriting, type SettlerOptions } from "@logbrook/core/settle/Settler"
+import type { Settled } from "@logbrook/core/settle/settleSegment"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { Shard } from "@logbrook/core/shard/Shard"
@@ -29,7 +32,18 @@ export interface ServerOptions {
   readonly onDied: (why: string) => void
   readonly onDefect: (where: string, defect: unknown) => void
   readonly onRestart: () => void
+  /** Undefined: segments stay as they are written. */
+  readonly settling: SettlingOptions | undefined
   readonly log: (level: keyof Log, message: string, fields: Fields) => void
+}
+
+/** What `startSettling` is given, and a worker over the simulated disk. */
+export interface SettlingOptions {
+  readonly clock: Clock
+  readonly work: SettlerOptions["work"]
+  readonly rewriting: Omit<Rewriting, "keptFromSeq">
+  readonly onSettled: (segment: string, settled: Settled, kind: string) => void
+  readonly onFailed: (segment: string, detail: string, isGivenUp: boolean) => void
 }
 
 const sweepEveryMs = 1000
@@ -61,6 +75,7 @@ export class SimServer {
   readonly disk: SimDiskGuard = { isLow: false, freeBytes: 1e12, totalBytes: 1e12, wrote: () => undefined }
   readonly #options: ServerOptions
   readonly #retention: Retention
+  readonly settler: Settler | undefined
   readonly #mqttConnections = new Set<MqttConnection>()
   readonly #kafkaConnections = new Set<KafkaConnection>()
   readonly links = new Set<Link>()
@@ -107,10 +122,29 @@ export class SimServer {
     this.node = new KafkaNode(this.broker)
     this.#retention = new Retention(this.broker)
     this.#retention.start()
+    this.settler = this.#settler(options)
+    this.settler?.start()
     mqtt.listens()
     forgetDeletedStreams(this.broker)
     this.#sweep()
     this.#start()
+  }
+
+  /** As `startSettling` does. */
+  #settler({ settling, journal }: ServerOptions): Settler | undefined {
+    if (settling === undefined) return undefined
+    const { clock, work, rewriting, onSettled, onFailed } = settling
+    const { shard } = this.broker
+    return new Settler({
+      journal,
+      logs: shard.logs,
+      clock,
+      work,
+      onHold: (isHeld) => shard.hold(isHeld),
+      rewriting: { ...rewriting, keptFromSeq: () => this.#retention.keptFromSeq() },
+      onSettled: (segment, settled, _durationMs, kind) => onSettled(segment, settled, kind),
+      onFailed
+    })
   }
 
   /** As `supervise` does. */
@@ -195,6 +229,7 @@ export class SimServer {
     for (const connection of this.#kafkaConnections) connection.stop()
     await this.mqtt.stops(this.#mqttConnections)
     for (const connection of this.#kafkaConnections) connection.destroy()
+    await this.settler?.stop()
     this.#retention.stop()
     if (!shard.isPoisoned) await shard.drained()
     shard.stop()

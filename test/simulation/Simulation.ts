@@ -15,7 +15,12 @@ import { Reader } from "./clients/Reader.ts"
 import { Sleeper } from "./clients/Sleeper.ts"
 import { Subscriber } from "./clients/Subscriber.ts"
 import type { Hooks } from "./faults/Hooks.ts"
-import { Model, sessionLogId } from "./Model.ts"
+import type { Work } from "@logbrook/core/settle/choose"
+import { iterate } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
+import { idOf } from "./payload.ts"
+import { promising, simWorker } from "./SimSettler.ts"
+import { Model, type ModelLog, sessionLogId } from "./Model.ts"
 import { Link } from "./Network.ts"
 import type { ClientPlan, Mishap, NetworkPlan, Plan } from "./Plan.ts"
 import { Random } from "./Random.ts"
@@ -23,7 +28,7 @@ import { Process, Scheduler } from "./Scheduler.ts"
 import { seedGlobals } from "./seededGlobals.ts"
 import { SimDisk } from "./SimDisk.ts"
 import { SimJournal } from "./SimJournal.ts"
-import { SimServer } from "./SimServer.ts"
+import { SimServer, type SettlingOptions } from "./SimServer.ts"
 import type { Client, ClientEvents, ClientLink, World } from "./World.ts"
 
 export class Violation extends Error {
@@ -42,6 +47,8 @@ export interface Outcome {
   readonly events: number
   readonly messages: number
   readonly steps: number
+  readonly settled: number
+  readonly rewritten: number
   readonly trace: ReadonlyArray<string>
   readonly frames: ReadonlyArray<Buffer>
 }
@@ -84,6 +91,8 @@ export class Simulation implements World {
   #isReplaying = false
   isHealed = false
   mishaps = 0
+  /** Segments, by what became of them. */
+  readonly settled: Record<Work["kind"], number> = { settle: 0, compact: 0, rewrite: 0, merge: 0 }
 
   constructor(plan: Plan, hooks: Hooks = {}, keepsTrace = false) {
     this.plan = plan
@@ -96,7 +105,7 @@ export class Simulation implements World {
       () => this.scheduler.elapsedMs,
       this.violated
     )
-    this.#disk = new SimDisk(plan.disk.segmentBytes, (commit) => {
+    this.#disk = new SimDisk((commit) => {
       this.#hash.update(commit.frame)
       this.model.apply(commit)
     })
@@ -187,6 +196,7 @@ export class Simulation implements World {
       onDied: (why) => this.#died(why),
       onDefect: (where, defect) => this.#defect(where, defect),
       onRestart: () => (this.#isReplaying = false),
+      settling: this.#settling(process),
       log: (level, message, fields) => {
         const text = `${message} ${JSON.stringify(fields)}`
         this.trace(`log ${level} ${text}`)
@@ -199,6 +209,27 @@ export class Simulation implements World {
     })
     const { actors } = this.#server.broker.shard
     this.model.compare("recovered", actors.ids(), (id) => actors.peek(id))
+    this.#checkLogs()
+  }
+
+  #settling(process: Process): SettlingOptions | undefined {
+    const { isOn, lookEveryMs, freedBytesMin } = this.plan.settling
+    if (!isOn) return undefined
+    const clock = promising(process, () => this.#promises++)
+    const { segmentBytes } = this.plan.disk
+    return {
+      clock,
+      work: simWorker(this.#disk, clock, this.random(`settling/${this.#lives}`)),
+      rewriting: { segmentBytes, freedBytesMin, lookEveryMs },
+      onSettled: (segment, { records, runs }, kind) => {
+        this.settled[kind as Work["kind"]]++
+        this.trace(`${kind} ${segment}: ${records} records in ${runs} runs`)
+      },
+      onFailed: (segment, detail) => {
+        this.trace(`not settled: ${segment} ${detail}`)
+        if (!/ENOSPC|cancelled/.test(detail)) this.#violatedSoon(`${segment} is not settled: ${detail}`)
+      }
+    }
   }
 
   #died(why: string): void {
@@ -332,6 +363,8 @@ export class Simulation implements World {
       events: this.model.events,
       messages: [...this.model.logs.values()].reduce((sum, { ids }) => sum + ids.length, 0),
       steps: this.scheduler.steps,
+      settled: this.settled.settle,
+      rewritten: this.settled.rewrite + this.settled.merge,
       trace: this.#lines ?? [],
       frames: this.#disk.frames
     }
@@ -498,7 +531,9 @@ export class Simulation implements World {
 
   /** Whoever waits gets his turn, unless the disk is busy. */
   #checkTurns(): void {
-    const isStuck = this.#server!.broker.shard.waiting > 0 && this.#journal!.pendingCommits === 0
+    const { broker, settler } = this.#server!
+    const isBusy = this.#journal!.pendingCommits > 0 || settler?.isHolding === true
+    const isStuck = broker.shard.waiting > 0 && !isBusy
     const nowMs = this.scheduler.elapsedMs
     if (!isStuck) this.#waitingSinceMs = nowMs
     else if (nowMs - this.#waitingSinceMs > turnWithinMs) this.violated("commands wait, and no turn comes")
@@ -515,11 +550,44 @@ export class Simulation implements World {
   #checkEnd(): void {
     this.#compare("at the end")
     this.#checkReplay()
+    this.#checkLogs()
     this.mqtt.check()
     for (const client of this.#clients) {
       if (client instanceof Producer || client instanceof Member) client.check()
     }
     this.#checkLeftovers()
+  }
+
+  /** Every record that is kept can be read at its offset. */
+  #checkLogs(): void {
+    const { logs } = this.#server!.broker.shard
+    for (const log of this.model.logs.values()) {
+      if (log.isDeleted) continue
+      let offset = log.startOffset
+      while (offset < log.nextOffset) {
+        const [batch] = logs.read(logs.log(log.id), offset, 1)
+        if (batch === undefined) return this.violated(`log ${log.id}:${offset} can not be read`)
+        offset = this.#checkBatch(log, batch, offset)
+      }
+    }
+  }
+
+  /** Where the batch ends. */
+  #checkBatch({ id, ids }: ModelLog, batch: Uint8Array, wantedOffset: number): number {
+    const baseOffset = RecordBatch.baseOffset(batch)
+    const endOffset = RecordBatch.lastOffset(batch) + 1
+    if (baseOffset > wantedOffset || endOffset <= wantedOffset) {
+      this.violated(`log ${id}:${wantedOffset} is read as ${baseOffset} to ${endOffset}`)
+    }
+    let at = baseOffset
+    iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
+      const value = record.value()
+      const found = value === null || value.length === 0 ? "" : idOf(value)
+      if (found !== ids[at]) this.violated(`log ${id}:${at} is read as ${found}, it was ${ids[at]}`)
+      at++
+    })
+    if (at !== endOffset) this.violated(`log ${id}: ${endOffset - at} records are missing from ${at} on`)
+    return endOffset
   }
 
   /** The product's own replay, from its snapshot and from the start: no mismatch of hashes, the same states. */

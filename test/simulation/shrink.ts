@@ -15,6 +15,7 @@ const smallerPlans = function* (plan: Plan): Generator<Plan> {
   if (network.cutting.length > 1 || network.cutting[0] !== "whole")
     yield { ...plan, network: { ...network, cutting: ["whole"] } }
   if (disk.stallChance > 0) yield { ...plan, disk: { ...disk, stallChance: 0 } }
+  if (plan.settling.isOn) yield { ...plan, settling: { ...plan.settling, isOn: false } }
   if (disk.segmentBytes < 1e9) yield { ...plan, disk: { ...disk, segmentBytes: 1e9 } }
   for (const name of Object.keys(plan.limits)) {
     if (name === "newConnectionsPerSecondMax") continue
