@@ -39,7 +39,18 @@ export interface LogState {
 
 export const partitionKind = "partition"
 
-export const partitionId = (logId: number): string => `${partitionKind}/${logId}`
+const idsKept = 4096
+const ids = new Map<number, string>()
+
+/** Remembered, as it is asked for with every run of records: a new string is hashed anew by every map that it is looked up in. */
+export const partitionId = (logId: number): string => {
+  const known = ids.get(logId)
+  if (known !== undefined) return known
+  if (ids.size >= idsKept) ids.clear()
+  const id = `${partitionKind}/${logId}`
+  ids.set(logId, id)
+  return id
+}
 
 export const logIdOf = (partition: string): number => Number(partition.slice(partitionKind.length + 1))
 

@@ -70,7 +70,7 @@ export class Turn {
   readonly #events: Array<Decided> = []
   readonly #outcomes: Array<Outcome> = []
   /** The run that is being decided, whose bytes may become the batch's own. */
-  #running: { readonly builder: RecordsBuilder; readonly bytes: Uint8Array } | undefined
+  #running: { readonly logId: number; readonly builder: RecordsBuilder; readonly bytes: Uint8Array } | undefined
 
   constructor(
     firstSeq: Seq,
@@ -98,8 +98,11 @@ export class Turn {
     return { built, events: this.#events, outcomes: this.#outcomes, intake, unixOffsetMs: this.#unixOffsetMs }
   }
 
-  /** A command whose events do not fold is decided once more, on a state that was rebuilt. */
-  decide(ask: Ask, evolveFailed: EvolveFailed, isAgain = false): void {
+  /**
+   * A command whose events do not fold is decided once more, on a state that was rebuilt. Returns the reply, which follows
+   * the commit; undefined if it is parked.
+   */
+  decide(ask: Ask, evolveFailed: EvolveFailed, isAgain = false): Outcome["exit"] {
     let live: Live
     let decision: Decision<unknown, AnyEvent, unknown, unknown>
     let prepared: ReadonlyArray<Prepared>
@@ -107,23 +110,20 @@ export class Turn {
       live = this.#actors.getOrMake(ask.to, this.#nowMs)
       live.lastUsedMs = this.#nowMs
       if (live.health !== "running") {
-        this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
-        return
+        return this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
       }
       const command = ask.late === undefined ? ask.command : ask.late()
       decision = live.definition.decide(live.state, command, this.#nowMs)
       prepared = decision.events.map((event) => this.#prepare(event, decision.records))
     } catch (defect) {
       this.#onDefect(ask.to, defect)
-      this.#refuse(ask, defect)
-      return
+      return this.#refuse(ask, defect)
     }
     const defect = this.#evolve(live, prepared)
     if (defect !== undefined) {
       evolveFailed(live, defect.thrown, isAgain)
-      if (isAgain) this.#refuse(ask, new ActorUnavailable(`${ask.to} cannot take this`, { cause: defect.thrown }))
-      else this.decide(ask, evolveFailed, true)
-      return
+      if (!isAgain) return this.decide(ask, evolveFailed, true)
+      return this.#refuse(ask, new ActorUnavailable(`${ask.to} cannot take this`, { cause: defect.thrown }))
     }
     const cause = this.#stage(live, prepared, decision.records, ask.cause)
     const { parkAs, signals } = decision
@@ -134,12 +134,19 @@ export class Turn {
       if (ask.reply !== undefined) this.#onDefect(ask.to, defect)
     }
     if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.()
-    this.#outcomes.push({ live, reply: ask.reply, exit, parkAs, signals, cause })
+    const { reply } = ask
+    // A run has neither: nothing follows its commit but the acknowledgements.
+    if (reply !== undefined || signals.length > 0) {
+      this.#outcomes.push({ live, reply, exit, parkAs, signals, cause })
+    }
+    return exit
   }
 
-  #refuse(ask: Ask, defect: unknown): void {
+  #refuse(ask: Ask, defect: unknown): Outcome["exit"] {
     ask.refused?.()
-    this.#outcomes.push(...refusals([ask], Exit.die(defect)))
+    const exit = Exit.die(defect)
+    this.#outcomes.push(...refusals([ask], exit))
+    return exit
   }
 
   /** Whatever can throw for an event's content throws here, before any state moves on. */
@@ -169,7 +176,7 @@ export class Turn {
     for (const { event, payload } of prepared) {
       const seq =
         payload === undefined
-          ? this.#stageRecords(logIdOf(live.id), event as RecordsAppended, records!, cause)
+          ? this.#stageRecords(this.#running?.logId ?? logIdOf(live.id), event as RecordsAppended, records!, cause)
           : this.#frame.event(live.id, live.definition.version, payload, cause)
       first ??= seq
       cause = { seq: first }
@@ -225,11 +232,9 @@ export class Turn {
     if (records.count === 0) return
     const { count, firstTimestampMs, maxTimestampMs, bytes } = records
     const command = { _tag: "AppendRun", count, firstTimestampMs, maxTimestampMs, bytes }
-    const before = this.#outcomes.length
-    this.#running = { builder: records, bytes }
-    this.decide({ to, command, cause: { origin: run.origin } }, evolveFailed)
+    this.#running = { logId: run.logId, builder: records, bytes }
+    const exit = this.decide({ to, command, cause: { origin: run.origin } }, evolveFailed)
     this.#running = undefined
-    const exit = this.#outcomes[before]?.exit
     if (exit !== undefined && Exit.isSuccess(exit)) run.baseOffset = (exit.value as { baseOffset: number }).baseOffset
     else run.refusal = exit === undefined ? new ActorUnavailable(to) : exit.cause
   }
