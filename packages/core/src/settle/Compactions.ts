@@ -19,6 +19,9 @@ export interface CompactWork extends Work {
   readonly compaction: CompactionJob
 }
 
+/** Of what a compaction cleans at once, while little is clean. */
+const dirtySegmentsMin = 4
+
 interface Round {
   readonly nowMs: number
   readonly logs: Map<number, CompactedLog>
@@ -35,7 +38,8 @@ interface Round {
  * 2. A tombstone gets its delete horizon when its own segment is written: all that it hides in older ones is gone by then.
  * 3. Nothing of it is journaled. One that was interrupted begins again, which finds the segments that it had done clean.
  *
- * No segment is merged or rewritten for another reason before it is through.
+ * No segment is merged or rewritten for another reason before it is through. Between two of them they are: what is clean lies in
+ * few segments then, and for each of those the keys of all that is dirty are read.
  */
 export class Compactions {
   readonly #options: CompactionOptions
@@ -57,8 +61,14 @@ export class Compactions {
   }
 
   /** Undefined: there is nothing to compact. Logs with runs in segments that were given up stay as they are. */
-  next(isGivenUp: (firstSeq: Seq) => boolean): CompactWork | undefined {
-    const round = (this.#round ??= this.#begin(isGivenUp))
+  begin(isGivenUp: (firstSeq: Seq) => boolean): CompactWork | undefined {
+    this.#round = this.#planned(isGivenUp)
+    return this.goOn()
+  }
+
+  /** Undefined: none is under way, or the one that was is through. */
+  goOn(): CompactWork | undefined {
+    const round = this.#round
     if (round === undefined) return undefined
     const firstSeq = this.#nextSegment(round)
     if (firstSeq === undefined) {
@@ -87,14 +97,14 @@ export class Compactions {
     this.#round = undefined
   }
 
-  #begin(isGivenUp: (firstSeq: Seq) => boolean): Round | undefined {
+  #planned(isGivenUp: (firstSeq: Seq) => boolean): Round | undefined {
     const nowMs = this.#clock.nowMs()
     const candidates: Array<CompactionCandidate> = []
     for (const [logId, settings] of this.#options.settings()) {
       const { minCompactionLagMs } = settings
       // Without a lag a producer's clock that goes ahead holds nothing up.
       const toMs = minCompactionLagMs > 0 ? nowMs - minCompactionLagMs : Infinity
-      const compactable = this.#logs.find(logId)?.index.compactable(toMs)
+      const compactable = this.#logs.find(logId)?.index.compactable(toMs, dirtySegmentsMin)
       if (compactable !== undefined && !compactable.segments.some(isGivenUp)) {
         candidates.push({ logId, settings, compactable })
       }

@@ -154,11 +154,15 @@ export class Settler {
   }
 
   async #next(): Promise<Work | CompactWork | undefined> {
-    const { rewriting } = this.#options
     const [waiting] = this.#waiting()
     if (waiting !== undefined) return { kind: "settle", firstSeqs: [waiting.firstSeq] }
-    const compact = this.#compactions?.next((firstSeq) => this.#givenUp.has(firstSeq))
+    const compact = this.#compactions?.goOn()
     if (compact !== undefined) return compact
+    return (await this.#worthRewriting()) ?? this.#compactions?.begin((firstSeq) => this.#givenUp.has(firstSeq))
+  }
+
+  async #worthRewriting(): Promise<Work | undefined> {
+    const { rewriting } = this.#options
     if (rewriting === undefined) return undefined
     const runs = await this.#reachableRuns()
     const keptFromSeq = this.#keptFromSeq()

@@ -58,5 +58,5 @@ export const chooseCompaction = (
 const isOverdue = ({ settings, compactable }: CompactionCandidate, nowMs: number): boolean =>
   nowMs - compactable.dirtySinceMs > settings.maxCompactionLagMs
 
-const isDirty = ({ settings, compactable: { dirtyBytes, cleanBytes } }: CompactionCandidate): boolean =>
-  dirtyBytes > settings.minCleanableDirtyRatio * (dirtyBytes + cleanBytes)
+const isDirty = ({ settings, compactable: { dirtyBytes, laterBytes, cleanBytes } }: CompactionCandidate): boolean =>
+  dirtyBytes + laterBytes > settings.minCleanableDirtyRatio * (dirtyBytes + laterBytes + cleanBytes)

@@ -27,14 +27,15 @@ export interface Located {
 export interface Compactable {
   /** The first offset that was never cleaned; undefined if all were. */
   readonly dirtyFrom: number | undefined
-  /** Where the runs end that may be cleaned. */
+  /** Where the runs end that are cleaned next. */
   readonly cleanTo: number
-  /** Stored bytes of the runs that were cleaned, and of those that may be. */
+  /** Stored bytes of the runs that were cleaned, of those that are next, and of those that may be cleaned after them. */
   readonly cleanBytes: number
   readonly dirtyBytes: number
+  readonly laterBytes: number
   /** The first dirty run's first time, Unix ms. */
   readonly dirtySinceMs: number
-  /** The segments of all these runs, by their first seqs, ascending. */
+  /** The segments of the runs before `cleanTo`, by their first seqs, ascending. */
   readonly segments: ReadonlyArray<Seq>
 }
 
@@ -263,23 +264,37 @@ export class LogIndex {
     return end < this.#count ? this.#baseOffset(end) : undefined
   }
 
-  /** Up to the first run that is not clean and has a record newer than `toMs`, or to the first reference that is no run. */
-  compactable(toMs: number): Compactable {
+  /**
+   * Up to the first run that is not clean and has a record newer than `toMs`, or to the first reference that is no run. For
+   * each segment the keys of all that is dirty are read, so that not more is cleaned at once than what lies in as many
+   * segments as clean runs do, but `dirtySegmentsMin` in any case.
+   */
+  compactable(toMs: number, dirtySegmentsMin: number): Compactable {
     const segments: Array<Seq> = []
-    let [cleanTo, cleanBytes, dirtyBytes, dirtySinceMs] = [0, 0, 0, Infinity]
+    let [cleanTo, cleanBytes, dirtyBytes, laterBytes, dirtySinceMs] = [0, 0, 0, 0, Infinity]
     let dirtyFrom: number | undefined
+    let dirtySegmentsMax = 0
     for (let i = 0; i < this.#count && this.#place(i) === "run"; i++) {
-      if (this.#isCompacted(i)) cleanBytes += this.#byteLength(i)
-      else if (this.#maxTimestampMs(i) > toMs) break
+      const isClean = this.#isCompacted(i)
+      if (!isClean && this.#maxTimestampMs(i) > toMs) break
+      if (!isClean && dirtyFrom === undefined) {
+        dirtyFrom = this.#baseOffset(i)
+        dirtySegmentsMax = segments.length + Math.max(dirtySegmentsMin, segments.length)
+      }
+      const isNewSegment = segments.at(-1) !== this.#frameSeq(i)
+      if (laterBytes > 0 || (dirtyFrom !== undefined && isNewSegment && segments.length >= dirtySegmentsMax)) {
+        laterBytes += this.#byteLength(i)
+        continue
+      }
+      if (isClean) cleanBytes += this.#byteLength(i)
       else {
-        dirtyFrom ??= this.#baseOffset(i)
-        dirtySinceMs = Math.min(dirtySinceMs, this.#firstTimestampMs(i))
         dirtyBytes += this.#byteLength(i)
+        dirtySinceMs = Math.min(dirtySinceMs, this.#firstTimestampMs(i))
       }
       cleanTo = this.#endOffset(i)
-      if (segments.at(-1) !== this.#frameSeq(i)) segments.push(this.#frameSeq(i))
+      if (isNewSegment) segments.push(this.#frameSeq(i))
     }
-    return { dirtyFrom, cleanTo, cleanBytes, dirtyBytes, dirtySinceMs, segments }
+    return { dirtyFrom, cleanTo, cleanBytes, dirtyBytes, laterBytes, dirtySinceMs, segments }
   }
 
   /** Forgets the references that lie wholly below `offset`: nobody may read them any more. */

@@ -184,7 +184,7 @@ export class KeyedLoad {
   }
 
   #dirtyBytes(): number {
-    const bytes = Object.values(logIds).map((logId) => this.#logs.log(logId).index.compactable(Infinity).dirtyBytes)
+    const bytes = Object.values(logIds).map((logId) => this.#logs.log(logId).index.compactable(Infinity, 1).dirtyBytes)
     return this.#settler.unsettled + bytes.reduce((sum, each) => sum + each, 0)
   }
 
@@ -196,7 +196,7 @@ export class KeyedLoad {
     let compacted = 0
     let written = 0
     for (const [logId, newest] of this.#newest) {
-      const { cleanTo } = this.#logs.log(logId).index.compactable(Infinity)
+      const { cleanTo } = this.#logs.log(logId).index.compactable(Infinity, 1)
       const missing = new Set(newest)
       missing.delete(-1)
       const keys = new Set<string>()

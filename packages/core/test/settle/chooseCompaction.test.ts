@@ -19,7 +19,11 @@ const log = (
   dirtyBytes: number,
   cleanBytes: number,
   segments: ReadonlyArray<number>,
-  rest: { readonly settings?: Partial<CompactionSettings>; readonly dirtySinceMs?: number } = {}
+  rest: {
+    readonly settings?: Partial<CompactionSettings>
+    readonly dirtySinceMs?: number
+    readonly laterBytes?: number
+  } = {}
 ): CompactionCandidate => ({
   logId,
   settings: { ...defaults, ...rest.settings },
@@ -28,6 +32,7 @@ const log = (
     cleanTo: 100,
     cleanBytes,
     dirtyBytes,
+    laterBytes: rest.laterBytes ?? 0,
     dirtySinceMs: rest.dirtySinceMs ?? nowMs,
     segments
   }
@@ -45,6 +50,7 @@ describe("chooseCompaction", () => {
     ["nothing that is clean", [log(5, 0, 900, [1])], []],
     ["what is dirtier than its ratio", [log(5, 501, 500, [1])], [5]],
     ["not what is as dirty as its ratio", [log(5, 500, 500, [1])], []],
+    ["by what comes later too", [log(5, 300, 500, [1], { laterBytes: 201 })], [5]],
     ["by a ratio of 0 whatever is dirty", [log(5, 200, 5000, [1], { settings: { minCleanableDirtyRatio: 0 } })], [5]],
     ["by a ratio of 1 nothing", [log(5, 500, 0, [1], { settings: { minCleanableDirtyRatio: 1 } })], []],
     ["those with most dirty bytes first", [log(5, 300, 0, [1]), log(6, 400, 0, [1])], [6, 5]],

@@ -134,4 +134,30 @@ describe("LogIndex", () => {
       })
     )
   })
+
+  it("tells what a compaction may clean: what is closed and old enough, of some segments at a time", () => {
+    const index = new LogIndex()
+    let baseOffset = 0
+    const put = (segment: number, isCompacted: boolean, maxTimestampMs: number): void => {
+      const run = { ...of(100), count: 10, maxTimestampMs, firstTimestampMs: maxTimestampMs - 5 }
+      index.addRun(segment, { logId: 1, producer: undefined, ...run, baseOffset, place: "run", isCompacted })
+      baseOffset += 10
+    }
+    for (const segment of [1, 1, 2]) put(segment, true, 900)
+    for (const segment of [2, 3, 3, 4, 5, 6]) put(segment, false, 10 * segment)
+    index.add(70, 1, { logId: 1, producer: undefined, ...of(100), baseOffset })
+    const clean = { dirtyFrom: 30, cleanBytes: 300, dirtySinceMs: 15 }
+    // Two segments have clean runs, so two more may be cleaned at once beside what is dirty in those.
+    expect(index.compactable(1000, 1)).toEqual({
+      ...clean,
+      cleanTo: 70,
+      dirtyBytes: 400,
+      laterBytes: 200,
+      segments: [1, 2, 3, 4]
+    })
+    expect(index.compactable(1000, 3)).toMatchObject({ cleanTo: 80, dirtyBytes: 500, laterBytes: 100 })
+    expect(index.compactable(30, 9)).toMatchObject({ cleanTo: 60, dirtyBytes: 300, laterBytes: 0, segments: [1, 2, 3] })
+    expect(index.compactable(0, 9)).toMatchObject({ dirtyFrom: undefined, cleanTo: 30, dirtyBytes: 0 })
+    expect(new LogIndex().compactable(0, 9)).toMatchObject({ dirtyFrom: undefined, cleanTo: 0, segments: [] })
+  })
 })
