@@ -1,7 +1,8 @@
 /**
- * Kills the server again and again under load, and compares what it has with what it acknowledged.
+ * Kills the server again and again under load (at any time, after rolls, while it settles, stops or is backed up), and compares what it has with what it acknowledged.
  * `--kills N` (10), `--seed N`, `--lose qos1|qos2|produce|commit` to see the audit fail. Exits with 0 only if all holds.
  */
+import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import type { Kafka } from "kafkajs"
@@ -9,10 +10,10 @@ import { kafkajsOf } from "../support/nodeReaders.ts"
 import { ServerProcess } from "../support/server.ts"
 import { randomOf } from "../support/random.ts"
 import { Audit, type Loss } from "./Audit.ts"
+import { killAt, moments } from "./kills.ts"
 import { audit, finish, loadText, regrouped, startLoad, type Load } from "./load.ts"
+import { phasesOf } from "./phases.ts"
 
-const loadMsMin = 150
-const loadMsMax = 900
 const startKillShare = 0.1
 /** Members that a kill made kafkajs replace expire only in a server that lives longer than their sessions. */
 const regroupEvery = 10
@@ -38,17 +39,21 @@ const killAll = async (
   random: () => number
 ) => {
   const readyMs: Array<number> = []
+  const phases = new Map<string, number>()
+  const count = (phase: string): void => void phases.set(phase, (phases.get(phase) ?? 0) + 1)
   for (let kill = 1; kill <= kills && audited.faults.length === 0; kill++) {
-    await sleep(loadMsMin + random() * (loadMsMax - loadMsMin))
-    if (!server.isRunning) audited.faults.push(`the server ended by itself: ${server.logTail()}`)
-    await server.kill()
+    const moment = moments[Math.floor(random() * moments.length)]!
+    const isOwnEnd = await killAt(moment, server, backupDir, random)
+    if (isOwnEnd) audited.faults.push(`the server ended by itself: ${server.logTail()}`)
+    count(moment)
+    for (const phase of phasesOf(server.dataDir)) count(`found: ${phase}`)
     readyMs.push(await restart(server, random))
     await audit(audited, kafka, load)
     if (kill % regroupEvery === 0) await regrouped(load)
     if (kill % 10 === 0 || kill === kills)
       console.log(`kill ${kill}: ${audited.records} records, ready in ${readyMs.at(-1)!.toFixed(0)} ms`)
   }
-  return readyMs
+  return { readyMs, phases }
 }
 
 const summary = (audited: Audit, load: Load, readyMs: ReadonlyArray<number>): string => {
@@ -66,15 +71,19 @@ const kills = Number(values.kills ?? 10)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 console.log(`${kills} kills, seed ${seed}`)
 
-const server = await ServerProcess.start({ env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "8MB" } })
+const server = await ServerProcess.start({ env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "2MB" } })
 const kafka = kafkajsOf(server.kafka, "rig")
 const audited = new Audit(server.kafka, values.lose as Loss | undefined)
+const backupDir = `${server.dataDir}-backup`
 let isKept = false
 try {
   const load = await startLoad(server, kafka)
-  const readyMs = await killAll(server, kafka, audited, load, kills, randomOf(seed))
+  const { readyMs, phases } = await killAll(server, kafka, audited, load, kills, randomOf(seed))
+  // Whatever the kills left of the backups before, this one is read again as a whole.
+  await server.cli("backup", backupDir, "--data-dir", server.dataDir)
   if (audited.faults.length === 0) await finish(server, kafka, audited, load)
   for (const fault of audited.faults.slice(0, faultsShown)) console.log(fault)
+  console.log(`kills: ${[...phases].map(([phase, times]) => `${phase} ${times}`).join(", ")}`)
   console.log(summary(audited, load, readyMs))
 } catch (error) {
   audited.faults.push(String(error))
@@ -82,6 +91,7 @@ try {
   console.log(server.logTail())
   console.log("FAILED: the rig could not go on")
 } finally {
+  fs.rmSync(backupDir, { recursive: true, force: true })
   isKept = audited.faults.length > 0 && values.lose === undefined
   if (isKept) {
     await server.kill()

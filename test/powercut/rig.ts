@@ -4,13 +4,13 @@
  * `--cuts N` (10), `--seed N`; `--control N` (0): afterwards N cuts of a server whose syncs do nothing, which must lose.
  * Exits with 0 only if all holds.
  */
-import * as fs from "node:fs"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import type { Kafka } from "kafkajs"
 import { Audit } from "../crash/Audit.ts"
 import { audit, finish, loadText, regrouped, startLoad, type Load } from "../crash/load.ts"
+import { phasesOf } from "../crash/phases.ts"
 import { shimEnv } from "../support/diskShim.ts"
 import { kafkajsOf } from "../support/nodeReaders.ts"
 import { randomOf } from "../support/random.ts"
@@ -64,20 +64,6 @@ const nothingFound = (): Found => ({
   readyMs: [],
   phases: new Map()
 })
-
-const numbered = /^seg-(\d+)/
-
-/** What a start finds in the directory: begun segments, begun settlings, originals beside their settled files. */
-const phasesOf = (directory: string): ReadonlyArray<string> => {
-  const names = fs.existsSync(directory) ? fs.readdirSync(directory).filter((name) => !name.endsWith("-lock")) : []
-  const settled = names.filter((name) => name.endsWith(".runs.mdb")).map((name) => numbered.exec(name)![1])
-  const isTakenOver = settled.some((index) => names.includes(`seg-${index}.mdb`))
-  return [
-    ...(names.some((name) => name.endsWith(".mdb.tmp")) ? ["roll"] : []),
-    ...(names.some((name) => name.endsWith(".runs.tmp")) ? ["settling"] : []),
-    ...(isTakenOver ? ["taken over"] : [])
-  ]
-}
 
 /** Kills the server at the cut, or lets it learn of it from its disk: then it has to end, and say why. */
 const endServer = async ({ server, audited, random, found }: Rig): Promise<void> => {

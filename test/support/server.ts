@@ -244,9 +244,14 @@ export class ServerProcess {
     return JSON.parse(text) as A
   }
 
+  /** What Node is given to run the command line. */
+  cliArgs(...args: ReadonlyArray<string>): ReadonlyArray<string> {
+    return [bin, ...args]
+  }
+
   /** The command line's standard output. Rejects unless it exits with 0. */
   async cli(...args: ReadonlyArray<string>): Promise<string> {
-    const { code, stdout, stderr } = await runCommand(process.execPath, [bin, ...args])
+    const { code, stdout, stderr } = await runCommand(process.execPath, this.cliArgs(...args))
     if (code !== 0) throw new Error(`logbrook ${args.join(" ")} exited with ${code}: ${stderr}`)
     return stdout.toString("utf8")
   }
