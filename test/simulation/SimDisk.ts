@@ -48,6 +48,11 @@ export class SimDisk {
     return opened
   }
 
+  rename(from: string, to: string): void {
+    this.files.set(to, this.files.get(from)!)
+    this.files.delete(from)
+  }
+
   write(segment: SimSegment, commit: Commit): void {
     const own = copyOf(commit)
     segment.write(own)

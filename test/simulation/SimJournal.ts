@@ -391,13 +391,15 @@ export class SimJournal implements Journal {
     if (!isWhole || segment.nextSeq !== wanted.at(-1)!.nextSeq) {
       throw new JournalError("Corrupt", `${target} is not complete`)
     }
-    this.#disk.files.delete(target)
     const sources = this.#closed(wanted.map(({ firstSeq }) => firstSeq))
-    if (sources === undefined) return undefined
+    if (sources === undefined) {
+      this.#disk.files.delete(target)
+      return undefined
+    }
     const first = sources[0]!.name
     const name = segmentName(first.number, sources.at(-1)!.name.lastNumber, first.generation + 1)
     this.#watch.trace(`${name.name} adopted`)
-    this.#disk.files.set(name.name, segment)
+    this.#disk.rename(target, name.name)
     const successor: Successor = { segment, logs: new Set() }
     for (const source of sources) source.successor = successor
     return {

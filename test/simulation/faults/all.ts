@@ -1,7 +1,13 @@
 import { actorFaults } from "./actorFaults.ts"
 import type { PlantedFault } from "./Hooks.ts"
 import { journalFaults } from "./journalFaults.ts"
+import { settleFaults } from "./settleFaults.ts"
 import { shellFaults } from "./shellFaults.ts"
 
 /** Each must be caught by one of the first thousand seeds. */
-export const plantedFaults: ReadonlyArray<PlantedFault> = [...journalFaults, ...actorFaults, ...shellFaults]
+export const plantedFaults: ReadonlyArray<PlantedFault> = [
+  ...journalFaults,
+  ...settleFaults,
+  ...actorFaults,
+  ...shellFaults
+]
