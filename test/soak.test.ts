@@ -10,6 +10,7 @@ const device = (qos: 1 | 2, sent: number, resent: ReadonlyArray<number> = []): D
   qos,
   sent,
   acknowledged: sent,
+  acknowledgedSentMs: 0,
   resent: new Set(resent),
   faults: []
 })

@@ -41,6 +41,7 @@ const produceEveryMs = 25
 const sampleEveryMs = 500
 const settleTimeoutMs = 60_000
 const warmUpMs = 5000
+const roundTimeoutMs = 30_000
 /** Of a run; before, heap and caches take the size that the work needs. */
 const warmUpShare = 0.4
 /** Beyond these, a figure is not flat. The memory's is that of a heap between two collections. */
@@ -99,7 +100,9 @@ const repeat = async (soak: Soak, activity: Activity, isOver: () => boolean, isD
   let rounds = 0
   while (!isOver()) {
     try {
-      await activity(soak, rounds)
+      // A call of a client whose connection a restart took may never be answered.
+      const late = sleep(roundTimeoutMs, undefined, { ref: false }).then(() => Promise.reject(new Error("no end")))
+      await Promise.race([activity(soak, rounds), late])
       rounds++
     } catch (error) {
       if (!isDisturbed()) soak.faults.push(`${activity.name}, round ${rounds}: ${String(error)}`)
@@ -161,6 +164,7 @@ const restartNowAndThen = async (soak: Soak, restarts: number, forMs: number, on
     if (code !== 0) soak.faults.push(`a stop exited with ${code}: ${soak.server.logTail()}`)
     await soak.server.start()
     onRestart()
+    await warmUp(soak.server.ports, warmUpMs)
   }
 }
 
@@ -215,7 +219,7 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
       (partition, key, _value, offset) => ledger.order(partition, offset, key)
     )
   ]
-  const isDisturbed = (): boolean => performance.now() - disturbedMs < 20_000
+  const isDisturbed = (): boolean => performance.now() - disturbedMs < 20_000 + roundTimeoutMs
   const rounds = Object.values(activities).map(async (activity) => {
     const count = await repeat(soak, activity, () => isOver, isDisturbed)
     return `${count} ${activity.name}`
