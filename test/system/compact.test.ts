@@ -61,6 +61,9 @@ it("a stream of last values keeps those, tombstones for their time, and then not
     key: "topic",
     config: { "cleanup.policy": "compact" }
   })
+  const described = await server.cli("streams", "describe", "state", "--url", server.url)
+  expect(described).toMatch(/compaction +the newest record of each key stays/)
+  expect(described).not.toMatch(/^retention/m)
   await server.createStream("noise", { filters: ["noise"], partitions: 1 })
   const client = await connectAsync(server.mqttUrl)
   for (let round = 0; round < rounds; round++) {

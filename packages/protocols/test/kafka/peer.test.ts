@@ -40,6 +40,7 @@ const cases = [...apis.values()].flatMap((api) => {
 /** From these versions on, the peer's arguments are the fields in the order of the wire. */
 const plainRequestsSince = new Map([
   ["CreateTopics", 2],
+  ["DeleteRecords", 0],
   ["DeleteTopics", 6],
   ["FindCoordinator", 4],
   ["Heartbeat", 0],

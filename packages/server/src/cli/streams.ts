@@ -53,13 +53,29 @@ const configOf = (args: Arguments): Record<string, string> => {
   return config
 }
 
+/** What stays, and how long. */
+const retentionRows = ({
+  config,
+  retentionMs,
+  retentionBytes
+}: StreamDetails): ReadonlyArray<readonly [string, string]> => {
+  const policies = (config["cleanup.policy"] ?? "delete").split(",").map((name) => name.trim())
+  const rows: Array<readonly [string, string]> = []
+  if (policies.includes("compact")) rows.push(["compaction", "the newest record of each key stays"])
+  if (!policies.includes("delete")) return rows
+  rows.push(
+    ["retention", retentionMs < 0 ? "unlimited" : durationText(retentionMs)],
+    ["retention bytes", retentionBytes < 0 ? "unlimited" : `${bytesText(retentionBytes)} per partition`]
+  )
+  return rows
+}
+
 const printStream = (io: Io, stream: StreamDetails): void => {
   const pairs: Array<readonly [string, string]> = [
     ["name", stream.name],
     ["kind", stream.kind === "bound" ? `bound to ${stream.filters.join(", ")}` : "free"],
     ["key", stream.key],
-    ["retention", stream.retentionMs < 0 ? "unlimited" : durationText(stream.retentionMs)],
-    ["retention bytes", stream.retentionBytes < 0 ? "unlimited" : `${bytesText(stream.retentionBytes)} per partition`],
+    ...retentionRows(stream),
     ["topic id", stream.topicId],
     ["created", stream.createdAt],
     ["records", String(stream.records)],
