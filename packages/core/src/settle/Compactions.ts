@@ -16,6 +16,8 @@ export interface CompactionOptions {
 /** What rewrites one segment of a compaction. */
 export interface CompactWork extends Work {
   readonly kind: "compact"
+  /** First seqs of the segments whose keys it reads. */
+  readonly readSeqs: ReadonlyArray<Seq>
   readonly compaction: CompactionJob
 }
 
@@ -77,8 +79,10 @@ export class Compactions {
     }
     const { nowMs, logs } = round
     const { mapBytesMax } = this.#options
-    const compaction = { nowMs, mapBytesMax, logs: [...logs.values()], chain: this.#chain(round) }
-    return { kind: "compact", firstSeqs: [firstSeq], compaction }
+    const readSeqs = this.#readSeqs(round)
+    const chain = readSeqs.flatMap((seq) => this.#journal.settling([seq])?.sources[0]?.path ?? [])
+    const compaction = { nowMs, mapBytesMax, logs: [...logs.values()], chain }
+    return { kind: "compact", firstSeqs: [firstSeq], readSeqs, compaction }
   }
 
   /** The segment is rewritten, and readers have gone over. */
@@ -132,8 +136,8 @@ export class Compactions {
     return next === Infinity ? undefined : next
   }
 
-  /** Files from the oldest on that has keys to read. */
-  #chain({ logs }: Round): ReadonlyArray<string> {
+  /** Settled segments from the oldest on that has keys to read. */
+  #readSeqs({ logs }: Round): ReadonlyArray<Seq> {
     let fromSeq = Infinity
     for (const { logId, dirtyFrom } of logs.values()) {
       const index = this.#logs.find(logId)?.index
@@ -143,6 +147,6 @@ export class Compactions {
     return this.#journal
       .segments()
       .filter(({ firstSeq, isSettled }) => isSettled && firstSeq >= fromSeq)
-      .flatMap(({ firstSeq }) => this.#journal.settling([firstSeq])?.sources[0]?.path ?? [])
+      .map(({ firstSeq }) => firstSeq)
   }
 }

@@ -72,7 +72,7 @@ export class Settler {
   #isHolding = false
   #worker: SettleWork | undefined
   /** What the worker does. */
-  #work: Work | undefined
+  #work: Work | CompactWork | undefined
   #isAbandoned = false
   #loop: Promise<void> = Promise.resolve()
   #wake: () => void = () => undefined
@@ -121,13 +121,20 @@ export class Settler {
 
   #changed(): void {
     const waiting = this.#waiting().length
-    if (this.#work !== undefined && this.#options.journal.settling(this.#work.firstSeqs) === undefined) this.#abandon()
+    if (this.#work !== undefined && this.#isGone(this.#work)) this.#abandon()
     this.#hold(waiting >= this.#allowed)
     if (this.#work !== undefined && this.#work.kind !== "settle") {
       if (this.#isHolding) this.#abandon()
       else if (waiting > 0) this.#worker?.hurry(true)
     }
     this.#wake()
+  }
+
+  /** Whether a segment that it reads was dropped. */
+  #isGone(work: Work | CompactWork): boolean {
+    const { journal } = this.#options
+    const isDropped = (firstSeqs: ReadonlyArray<Seq>): boolean => journal.settling(firstSeqs) === undefined
+    return isDropped(work.firstSeqs) || ("readSeqs" in work && work.readSeqs.some((seq) => isDropped([seq])))
   }
 
   #abandon(): void {

@@ -1,6 +1,7 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import type { Extent } from "@logbrook/core/journal/Extent"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { LmdbSegmentInfo, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
 import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
@@ -26,6 +27,8 @@ class FakeJournal {
   chain: Array<{ readonly firstSeq: Seq; isSettled: boolean }> = [{ firstSeq: 1, isSettled: false }]
   adoptFails = false
   target = "/nowhere/tmp"
+  /** What workers have written. */
+  runs: ReadonlyArray<Extent> = []
 
   segments(): Array<LmdbSegmentInfo> {
     return this.chain.map(({ firstSeq, isSettled }) => ({
@@ -66,7 +69,7 @@ class FakeJournal {
       found.isSettled = true
       return Promise.resolve()
     }
-    return { visitRuns: () => undefined, switchLog: () => undefined, release }
+    return { visitRuns: (visit) => this.runs.forEach(visit), switchLog: () => undefined, release }
   }
 }
 
@@ -75,9 +78,10 @@ class Bench {
   readonly journal = new FakeJournal()
   readonly told: Array<string> = []
   readonly working: Array<{ job: SettleJob; finish: (outcome: SettleOutcome) => void }> = []
+  readonly logs = new LogStore(new MemoryJournal(this.clock), 0, 1000)
   readonly #options: SettlerOptions = {
     journal: this.journal,
-    logs: new LogStore(new MemoryJournal(this.clock), 0, 1000),
+    logs: this.logs,
     clock: this.clock,
     work: (job) => this.#work(job),
     onHold: (isHeld) => this.told.push(isHeld ? "hold" : "go on"),
@@ -87,7 +91,7 @@ class Bench {
   }
   readonly settler: Settler
 
-  constructor(rewriting: Partial<Pick<SettlerOptions, "rewriting">> = {}) {
+  constructor(rewriting: Partial<Pick<SettlerOptions, "rewriting" | "compaction">> = {}) {
     this.settler = new Settler({ ...this.#options, ...rewriting })
   }
 
@@ -297,4 +301,62 @@ describe("the settler", () => {
     expect(bench.heard()).toEqual([])
     await bench.settler.stop()
   })
+
+  it("goes through the segments of a log that is compacted, and again through one when another that it reads is dropped", async () => {
+    const settings = {
+      minCleanableDirtyRatio: 0.5,
+      minCompactionLagMs: 0,
+      maxCompactionLagMs: 1e9,
+      deleteRetentionMs: 7
+    }
+    const bench = new Bench({ compaction: { settings: () => [[5, settings]], mapBytesMax: 1000 } })
+    for (let segment = 1; segment <= 3; segment++) {
+      bench.journal.roll()
+      bench.journal.chain[segment - 1]!.isSettled = true
+      bench.logs.recoverRun(segment, runOf(10 * segment, false))
+    }
+    bench.settler.start()
+    await bench.settle()
+    const [first] = bench.working
+    expect(first!.job.compaction).toEqual({
+      nowMs: bench.clock.nowMs(),
+      mapBytesMax: 1000,
+      logs: [{ logId: 5, dirtyFrom: 10, cleanTo: 40, logEndOffset: 40, deleteRetentionMs: 7 }],
+      chain: ["seg-1", "seg-2", "seg-3"]
+    })
+    bench.journal.runs = [runOf(10, true)]
+    await bench.finish({ ...settledOutcome, cleanedTo: [[5, 30]] })
+    expect(bench.heard()).toEqual(["work on seg-1", "seg-1 settled", "work on seg-2"])
+    expect(bench.working[0]!.job.compaction!.logs[0]).toMatchObject({ dirtyFrom: 10, cleanTo: 30 })
+    bench.logs.log(5).moveStart(20)
+    bench.journal.drop()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-2"])
+    expect(bench.working[1]!.job.compaction!.chain).toEqual(["seg-2", "seg-3"])
+    bench.working.shift()
+    bench.journal.runs = [runOf(20, true)]
+    await bench.finish({ ...settledOutcome, cleanedTo: [[5, 30]] })
+    // The third was behind what the table had room for: it is the next compaction's.
+    expect(bench.heard()).toEqual(["seg-2 settled", "work on seg-2"])
+    expect(bench.working[0]!.job.compaction!.logs[0]).toMatchObject({ dirtyFrom: 30, cleanTo: 40 })
+    await bench.settler.stop()
+  })
+})
+
+/** A run of log 5 with ten records. */
+const runOf = (baseOffset: number, isCompacted: boolean): Extent => ({
+  logId: 5,
+  epoch: 1,
+  baseOffset,
+  count: 10,
+  firstTimestampMs: 0,
+  maxTimestampMs: 0,
+  byteLength: 50,
+  crc: 0,
+  place: "run",
+  chunk: 0,
+  position: 50,
+  verbatim: false,
+  isCompacted,
+  producer: undefined
 })
