@@ -158,4 +158,25 @@ describe("a journal whose logs are compacted", () => {
     await model.history.close()
     await cleanDoctor(model.history.directory)
   })
+
+  it.each([1, 2, 3, 4])("never brings a deleted key back, cut short at segment %d again and again", async (diesAt) => {
+    const model = new CompactedHistory(await History.open(temporaryDirectory()))
+    for (const segment of [1, 2, 3]) {
+      const isDeleted = segment === 2
+      for (const logId of logIds) {
+        model.append(logId, [
+          [isDeleted ? 1 : segment, isDeleted],
+          [9, false]
+        ])
+      }
+      await model.history.roll()
+    }
+    for (const logId of logIds) model.append(logId, [[4, false]])
+    await model.history.roll()
+    for (let attempt = 0; attempt < 5; attempt++) {
+      await compact(model, { _tag: "compact", keys: 100, waitMs: deleteRetentionMs + 1, diesAt })
+      model.check(1e9)
+    }
+    await model.history.close()
+  })
 })
