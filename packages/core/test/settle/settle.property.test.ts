@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { History } from "./History.ts"
+import { History, type ReplayView } from "./History.ts"
 import { inProcess } from "./inProcess.ts"
 import { noise } from "./noise.ts"
 
@@ -135,6 +135,22 @@ const take = async (history: History, each: Step): Promise<void> => {
   }
 }
 
+const untouched = JSON.stringify({ total: 0, notes: [], deadlines: [] })
+
+/** States that are not as at their beginning, which no snapshot has, and the events from `fromSeq` on. */
+const comparable = ({ states, events, mismatches }: ReplayView, fromSeq: number) => ({
+  states: (JSON.parse(states) as Array<[string, unknown]>).filter(([, state]) => JSON.stringify(state) !== untouched),
+  events: (JSON.parse(events) as Array<{ readonly seq: number }>).filter(({ seq }) => seq >= fromSeq),
+  mismatches
+})
+
+/** Where the first events are gone, one of both may begin at a newer snapshot, whose seal was on its way to the disk. */
+const expectAlike = (a: ReplayView, b: ReplayView): void => {
+  const firstSeqs = [a, b].map(({ events }) => (JSON.parse(events) as Array<{ readonly seq: number }>)[0]?.seq ?? 0)
+  const fromSeq = Math.max(...firstSeqs)
+  expect(comparable(a, fromSeq)).toEqual(comparable(b, fromSeq))
+}
+
 describe("a journal whose segments are settled", () => {
   it("reads as before, from any offset, and replays equal; also after a restart", async () => {
     await fc.assert(
@@ -154,7 +170,7 @@ describe("a journal whose segments are settled", () => {
           expect(await history.settle(inProcess(), () => history.check(bytesMax))).toEqual([])
           expect(history.unsettled).toBe(0)
           history.check(bytesMax)
-          expect(history.replay()).toEqual(before)
+          expectAlike(history.replay(), before)
           const settled = history.journal.segments().filter(({ isSettled }) => isSettled).length
           await history.restart()
           expect(history.journal.segments().filter(({ isSettled }) => isSettled)).toHaveLength(settled)
