@@ -79,11 +79,13 @@ let isKept = false
 try {
   const load = await startLoad(server, kafka)
   const { readyMs, phases } = await killAll(server, kafka, audited, load, kills, randomOf(seed))
-  // Whatever the kills left of the backups before, this one is read again as a whole.
-  await server.cli("backup", backupDir, "--data-dir", server.dataDir)
-  if (audited.faults.length === 0) await finish(server, kafka, audited, load)
-  for (const fault of audited.faults.slice(0, faultsShown)) console.log(fault)
   console.log(`kills: ${[...phases].map(([phase, times]) => `${phase} ${times}`).join(", ")}`)
+  if (audited.faults.length === 0) {
+    await finish(server, kafka, audited, load)
+    // Whatever the kills left of the backups before, this one is read again as a whole.
+    await server.cli("backup", backupDir, "--data-dir", server.dataDir)
+  }
+  for (const fault of audited.faults.slice(0, faultsShown)) console.log(fault)
   console.log(summary(audited, load, readyMs))
 } catch (error) {
   audited.faults.push(String(error))
