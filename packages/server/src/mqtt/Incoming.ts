@@ -70,13 +70,18 @@ export class Incoming implements AckReceiver, Answered {
 
   #short(publication: Publication, packetId: number, nowMs: number): void {
     const { qos } = publication
-    if (this.#publisher.appendOnly(publication, nowMs, qos === 0 ? undefined : this, packetId)) {
+    const run = this.#publisher.appendOnly(publication, nowMs, qos === 0 ? undefined : this, packetId)
+    if (run !== undefined) {
       this.#unanswered += qos
       this.#publisher.waiting += qos
+      if (qos === 0) this.#countIfRefused(run)
       return
     }
     const placed = this.#publisher.append(publication, nowMs)
-    if (qos === 0) return
+    if (qos === 0) {
+      this.#countIfRefused(placed.find((each) => each.run.refusal !== undefined)?.run)
+      return
+    }
     if (placed.length > 1) {
       this.#unanswered++
       this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, { placed }), true)
@@ -86,6 +91,12 @@ export class Incoming implements AckReceiver, Answered {
       this.#publisher.waiting++
       this.#connection.mqtt.broker.shard.ack(this, packetId | noReceiversBit, undefined, 0)
     }
+  }
+
+  /** Nobody is told of a message of QoS 0. */
+  #countIfRefused(run: Run | undefined): void {
+    const refusal = runRefusal(run)
+    if (refusal !== undefined) this.#connection.mqtt.metrics.dropped(refusal.drop)
   }
 
   /** The message of a token is durable, or refused. */

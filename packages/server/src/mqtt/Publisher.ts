@@ -183,7 +183,12 @@ export class Publisher {
   }
 
   /** See `PublishRoutes.appendOnly`. */
-  appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
+  appendOnly(
+    publication: Publication,
+    nowMs: number,
+    receiver: AckReceiver | undefined,
+    token: number
+  ): Run | undefined {
     return this.#routes.appendOnly(publication, nowMs, receiver, token)
   }
 

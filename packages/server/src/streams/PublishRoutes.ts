@@ -98,14 +98,20 @@ export class PublishRoutes {
 
   /**
    * `append` and `Shard.ack` in one, without an object for it: for a message that no more than one stream takes, which is
-   * nearly all of them. False, and nothing done, when it is not one. No `receiver`: nobody waits.
+   * nearly all of them. The run whose last record is the message, or one that is refused; undefined, and nothing done, when
+   * it is not one stream. No `receiver`: nobody waits.
    */
-  appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
+  appendOnly(
+    publication: Publication,
+    nowMs: number,
+    receiver: AckReceiver | undefined,
+    token: number
+  ): Run | undefined {
     const route = this.#route(publication.topic)
-    if (route.targets.length !== 1) return false
+    if (route.targets.length !== 1) return undefined
     const run = this.#put(route, route.targets[0]!, publication, extraHeaders(publication), nowMs)
     if (receiver !== undefined) this.#shard.ack(receiver, token, run, run.records.count - 1)
-    return true
+    return run
   }
 
   /** The run whose last record is the message, or one that is refused. */

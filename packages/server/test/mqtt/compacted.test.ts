@@ -61,4 +61,17 @@ describe("a bound stream that is compacted", () => {
     expect(kit.records("level").map(({ key, value }) => [key, value])).toEqual([["b", "y"]])
     expect(kit.broker.metrics.render()).toContain('logbrook_mqtt_messages_dropped_total{reason="without_key"} 2')
   })
+
+  it("counts what nobody is told of: messages of QoS 0 without a key", async () => {
+    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: compact })
+    await kit.bind("level", ["t/x/#"], 1, { key: "topic[4]", config: compact })
+    const client = await connected(kit.port)
+    const named = userProperty("name", "n")
+    client.send(publishPacket("t/a", "x"), publishPacket("t/a", "y", { properties: named }), publishPacket("t/x", "x"))
+    client.send(publishPacket("t/x/y", "z", { properties: named, qos: 1 }))
+    expect((await client.packet())[4]).toBe(0x83)
+    client.socket.destroy()
+    expect(kit.records("named").map(({ value }) => value)).toEqual(["y", "z"])
+    expect(kit.broker.metrics.render()).toContain('logbrook_mqtt_messages_dropped_total{reason="without_key"} 3')
+  })
 })

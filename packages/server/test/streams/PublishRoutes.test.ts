@@ -1,0 +1,177 @@
+import { catalogId, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import * as Exit from "effect/Exit"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { PublishRoutes, type Publication } from "../../src/streams/PublishRoutes.ts"
+import { type Kit, startKit } from "../mqtt/kit.ts"
+
+let kit: Kit
+let routes: PublishRoutes
+
+beforeEach(async () => {
+  kit = await startKit()
+  routes = new PublishRoutes(kit.broker.shard, kit.broker.directory, "dev1")
+})
+
+afterEach(() => kit.stop())
+
+const publication = (topic: string, payload: string, rest: Partial<Publication> = {}): Publication => ({
+  topic,
+  payload: Buffer.from(payload),
+  qos: 1,
+  retain: false,
+  userProperties: undefined,
+  contentType: undefined,
+  responseTopic: undefined,
+  correlationData: undefined,
+  payloadFormat: undefined,
+  expiryAtMs: undefined,
+  ...rest
+})
+
+const nowMs = (): number => kit.broker.clock.nowMs()
+
+/** Collects what is acknowledged: the token, and the offset or why there is none. */
+class Receiver implements AckReceiver {
+  readonly told: Array<string> = []
+
+  acked(token: number, run: Run | undefined, index: number): void {
+    this.told.push(`${token} ${run?.refusal === undefined ? `at ${run!.baseOffset + index}` : String(run.refusal)}`)
+  }
+}
+
+const put = (topic: string, payload: string, receiver?: AckReceiver, token = 0): boolean =>
+  routes.appendOnly(publication(topic, payload), nowMs(), receiver, token) !== undefined
+
+const alter = (command: CatalogCommand): Promise<void> =>
+  new Promise((resolve, reject) => {
+    kit.broker.shard.offer({
+      to: catalogId,
+      command,
+      cause: { origin: "test" },
+      reply: (exit) => (Exit.isSuccess(exit) ? resolve() : reject(new Error(String(exit.cause))))
+    })
+  })
+
+/** Until the next turn and its commit are through. */
+const turned = (): Promise<void> =>
+  new Promise((resolve) => kit.broker.shard.ack({ acked: () => resolve() }, 0, undefined, 0))
+
+const values = async (stream: string): Promise<ReadonlyArray<string | null>> => {
+  await turned()
+  return kit.records(stream).map(({ value }) => value)
+}
+
+const set = (name: string, value: string): Promise<void> =>
+  alter({ _tag: "AlterStream", name: "one", config: [[name, value]] })
+
+const empty = (topic: string): void =>
+  void routes.appendOnly(publication(topic, "", { retain: true }), nowMs(), undefined, 0)
+
+describe("appendOnly", () => {
+  it("stores for the one stream, and acknowledges each message with its own offset", async () => {
+    await kit.bind("one", ["t/#"])
+    const receiver = new Receiver()
+    expect(["a", "b", "c"].map((payload, i) => put("t/x", payload, receiver, 7 + i))).toEqual([true, true, true])
+    await turned()
+    expect(receiver.told).toEqual(["7 at 0", "8 at 1", "9 at 2"])
+    expect(await values("one")).toEqual(["a", "b", "c"])
+  })
+
+  it("does nothing at all for no stream and for two", async () => {
+    await kit.bind("one", ["t/#"])
+    await kit.bind("two", ["t/x"])
+    const receiver = new Receiver()
+    const { waiting } = kit.broker.shard
+    expect([put("t/x", "a", receiver), put("u", "a", receiver)]).toEqual([false, false])
+    expect(kit.broker.shard.waiting).toBe(waiting)
+    await turned()
+    expect(receiver.told).toEqual([])
+    expect([await values("one"), await values("two")]).toEqual([[], []])
+  })
+
+  it("tells at once of a message that has no key and needs one, whoever waits", async () => {
+    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: [["cleanup.policy", "compact"]] })
+    const receiver = new Receiver()
+    const runs = [receiver, undefined].map((each) => routes.appendOnly(publication("t/x", "a"), nowMs(), each, 1))
+    expect(runs.map((run) => run?.refusal)).toEqual(["RecordWithoutKey", "RecordWithoutKey"])
+    await turned()
+    expect(receiver.told).toEqual(["1 RecordWithoutKey"])
+    expect(await values("named")).toEqual([])
+  })
+
+  it("takes the headers of each message, whatever QoS and retain the one before had", async () => {
+    await kit.bind("one", ["t/#"])
+    const flags = [0, 1, 2].flatMap((qos) => [false, true].map((retain) => ({ qos, retain })))
+    for (const each of [...flags, ...flags.toReversed()]) {
+      routes.appendOnly(publication("t/x", "a", each), nowMs(), undefined, 0)
+    }
+    await turned()
+    const stored = kit.records("one").map(({ headers }) => {
+      const all = new Map(headers)
+      return { qos: Number(all.get("mqtt.qos")), retain: all.get("mqtt.retain") === "1" }
+    })
+    expect(stored).toEqual([...flags, ...flags.toReversed()])
+  })
+})
+
+describe("the last route", () => {
+  it("gives way to a stream that is made, altered, deleted or made again while the topic stays", async () => {
+    expect(put("t/x", "nobody's")).toBe(false)
+    await kit.bind("one", ["t/#"])
+    expect(put("t/x", "1")).toBe(true)
+    await kit.bind("two", ["t/x"])
+    expect(put("t/x", "refused: two streams")).toBe(false)
+    await alter({ _tag: "AlterStream", name: "two", filters: ["u"] })
+    expect(put("t/x", "2")).toBe(true)
+    const before = await values("one")
+    await alter({ _tag: "DeleteStream", name: "one" })
+    expect(put("t/x", "nobody's")).toBe(false)
+    await kit.bind("one", ["t/x"])
+    expect(put("t/x", "3")).toBe(true)
+    await turned()
+    expect([before, await values("one"), await values("two")]).toEqual([["1", "2"], ["3"], []])
+  })
+
+  it("has a stream's settings as they are, not as they were", async () => {
+    await kit.bind("one", ["t/#"], 1, { key: "topic" })
+    empty("t/x")
+    await set("cleanup.policy", "compact")
+    empty("t/x")
+    await set("cleanup.policy", "delete")
+    empty("t/x")
+    await set("mqtt.headers", "false")
+    empty("t/x")
+    await turned()
+    expect(await values("one")).toEqual(["", null, "", ""])
+    expect(kit.records("one").map(({ headers }) => headers.length)).toEqual([4, 4, 4, 0])
+  })
+
+  it("is that of the topic, through any change of topics and more of them than are remembered", async () => {
+    await kit.bind("a", ["a/#"], 1, { key: "topic" })
+    await kit.bind("b", ["b/#"], 1, { key: "topic" })
+    const topics = Array.from({ length: 100 }, (_, i) => [`a/${i}`, `a/${i}`, `b/${i % 3}`, `a/${i}`]).flat()
+    for (const topic of topics) expect(put(topic, topic)).toBe(true)
+    await turned()
+    for (const stream of ["a", "b"]) {
+      const stored = kit.records(stream)
+      expect(stored.map(({ value }) => value)).toEqual(topics.filter((topic) => topic.startsWith(stream)))
+      for (const { key, value, headers } of stored) expect([key, headers[0]![1]]).toEqual([value, value])
+    }
+  })
+
+  it("is each client's own", async () => {
+    await kit.bind("one", ["t/#"])
+    const other = new PublishRoutes(kit.broker.shard, kit.broker.directory, "dev2")
+    for (const each of [routes, other, routes, other]) {
+      each.appendOnly(publication("t/x", "a"), nowMs(), undefined, 0)
+    }
+    await turned()
+    expect(kit.records("one").map(({ key, headers }) => [key, headers[1]![1]])).toEqual([
+      ["dev1", "dev1"],
+      ["dev2", "dev2"],
+      ["dev1", "dev1"],
+      ["dev2", "dev2"]
+    ])
+  })
+})
