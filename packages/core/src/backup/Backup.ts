@@ -41,7 +41,7 @@ export interface BackedUp {
   readonly keptSegments: number
 }
 
-/** Retention may take the oldest segment before it is copied: then what is newer is begun with. */
+/** Retention may take a segment before it is copied, or another file its place: then it begins again with what there is. */
 const attemptsMax = 5
 
 class SegmentGone extends Error {
@@ -65,9 +65,10 @@ export const backUp = async (options: BackupOptions): Promise<BackedUp> => {
     if (last !== undefined && last.clusterId !== clusterId) {
       throw new JournalError("Io", `${target} is a backup of another server (cluster ${last.clusterId || "unnamed"})`)
     }
+    const run = new BackupRun(options, last, clusterId)
     for (let attempt = 1; ; attempt++) {
       try {
-        return await new BackupRun(options, last, clusterId).run()
+        return await run.attempt()
       } catch (error) {
         if (!(error instanceof SegmentGone)) throw named(error)
         if (attempt === attemptsMax)
@@ -102,22 +103,22 @@ const isOwnLeftover = (name: string): boolean => name === "lock" || leftoverPatt
 
 class BackupRun {
   readonly #options: BackupOptions
-  readonly #last: Manifest | undefined
+  readonly #last: ReadonlyArray<BackedUpSegment>
   readonly #clusterId: string
   readonly #pause: Pause
+  /** Copies that are there: the last backup's, and those of this one's attempts. */
+  readonly #copies: Array<BackedUpSegment>
   #bytesTotal = 0
-  #copiedSegments = 0
-  #copiedBytes = 0
-  #keptSegments = 0
 
   constructor(options: BackupOptions, last: Manifest | undefined, clusterId: string) {
     this.#options = options
-    this.#last = last
+    this.#last = last?.segments ?? []
+    this.#copies = [...this.#last]
     this.#clusterId = clusterId
     this.#pause = (bytes) => options.pause(bytes, this.#bytesTotal)
   }
 
-  async run(): Promise<BackedUp> {
+  async attempt(): Promise<BackedUp> {
     const { dataDir, target } = this.#options
     const { segments, unknown } = listSegments(dataDir)
     const strange = unknown.find((name) => name.startsWith("seg-"))
@@ -127,30 +128,26 @@ class BackupRun {
     const newest = segments.at(-1)
     if (newest === undefined) throw new JournalError("Io", `${dataDir} holds no journal`)
     this.#bytesTotal = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-    const source = SegmentFile.open(newest.file, lockState(dataDir).state === "held")
-    const { nextSeq } = source
+    // First: while the others are copied it may be closed, settled and removed.
+    const newestCopy = await this.#unlessGone(newest, () => this.#newest(newest))
     const done: Array<BackedUpSegment> = []
-    try {
-      for (const segment of segments.slice(0, -1)) {
-        const next = segments[segments.indexOf(segment) + 1]!
-        const copy = await this.#unlessGone(segment, () => this.#closed(segment))
-        if (done.length > 0 && done.at(-1)!.nextSeq !== copy.firstSeq) throw gap(segment, done.at(-1)!.nextSeq)
-        done.push(copy)
-        if (next === newest && copy.nextSeq !== source.firstSeq) throw gap(newest, copy.nextSeq)
-      }
-      done.push(await this.#newest(newest, source, nextSeq))
-    } finally {
-      source.close()
+    for (const segment of segments.slice(0, -1)) {
+      const copy = await this.#unlessGone(segment, () => this.#closed(segment))
+      if (done.length > 0 && done.at(-1)!.nextSeq !== copy.firstSeq) throw gap(segment, done.at(-1)!.nextSeq)
+      done.push(copy)
     }
+    if (done.length > 0 && done.at(-1)!.nextSeq !== newestCopy.firstSeq) throw gap(newest, done.at(-1)!.nextSeq)
+    done.push(newestCopy)
     const manifest = this.#manifest(done)
     syncDirectory(target)
     writeWhole(path.join(target, manifestFile), encodeManifest(manifest))
     this.#removeOld(manifest)
+    const copied = done.filter((copy) => !this.#last.includes(copy))
     return {
       manifest,
-      copiedSegments: this.#copiedSegments,
-      copiedBytes: this.#copiedBytes,
-      keptSegments: this.#keptSegments
+      copiedSegments: copied.length,
+      copiedBytes: copied.reduce((sum, { bytes }) => sum + bytes, 0),
+      keptSegments: done.length - copied.length
     }
   }
 
@@ -164,16 +161,13 @@ class BackupRun {
     }
   }
 
-  /** Kept if the last backup has it and it is the same; a copy else. */
+  /** Kept if there is a copy and it is the same; copied else. */
   async #closed(segment: ListedSegment): Promise<BackedUpSegment> {
     const { target } = this.#options
-    const kept = this.#last?.segments.find(({ name, isClosed }) => isClosed && name === segment.name)
+    const kept = this.#copies.findLast(({ name, isClosed }) => isClosed && name === segment.name)
     if (kept !== undefined && isThere(target, kept) && kept.bytes === segment.bytes) {
       const { sha256 } = await digestOf(segment.file, this.#pause)
-      if (sha256 === kept.sha256) {
-        this.#keptSegments++
-        return kept
-      }
+      if (sha256 === kept.sha256) return kept
     }
     const building = path.join(target, `${segment.name}.tmp`)
     throwIfNoRoom(target, segment.bytes)
@@ -182,13 +176,21 @@ class BackupRun {
     return this.#finish(segment.name, building, { ...digest, firstSeq, nextSeq, isClosed: true })
   }
 
-  async #newest(segment: ListedSegment, source: SegmentSource, nextSeq: Seq): Promise<BackedUpSegment> {
-    const { target } = this.#options
-    const kept = this.#last?.segments.find(({ name, isClosed }) => !isClosed && name === segment.name)
-    if (kept !== undefined && kept.nextSeq === nextSeq && isThere(target, kept) && this.#endsAlike(kept, source)) {
-      this.#keptSegments++
-      return kept
+  /** Up to the last event that is there now. */
+  async #newest(segment: ListedSegment): Promise<BackedUpSegment> {
+    const source = SegmentFile.open(segment.file, lockState(this.#options.dataDir).state === "held")
+    try {
+      return await this.#upTo(source.nextSeq, segment, source)
+    } finally {
+      source.close()
     }
+  }
+
+  async #upTo(nextSeq: Seq, segment: ListedSegment, source: SegmentSource): Promise<BackedUpSegment> {
+    const { target } = this.#options
+    const kept = this.#copies.findLast(({ name, isClosed }) => !isClosed && name === segment.name)
+    const isSame = kept?.nextSeq === nextSeq && isThere(target, kept) && this.#endsAlike(kept, source)
+    if (kept !== undefined && isSame) return kept
     const building = path.join(target, `${segment.name}.copy`)
     throwIfNoRoom(target, segment.bytes)
     fs.rmSync(building, { force: true })
@@ -213,9 +215,9 @@ class BackupRun {
   #finish(name: string, building: string, rest: Omit<BackedUpSegment, "name" | "file">): BackedUpSegment {
     const file = copyName(name, rest.sha256)
     fs.renameSync(building, path.join(this.#options.target, file))
-    this.#copiedSegments++
-    this.#copiedBytes += rest.bytes
-    return { name, file, ...rest }
+    const copy = { name, file, ...rest }
+    this.#copies.push(copy)
+    return copy
   }
 
   /** Reads a copy as a whole. Throws `JournalError` "Corrupt" with the first thing that is wrong with it. */

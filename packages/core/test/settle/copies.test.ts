@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { backUp } from "@logbrook/core/backup/Backup"
 import { restore } from "@logbrook/core/backup/Restore"
@@ -60,6 +60,39 @@ describe("a journal with settled segments", () => {
     history.check()
     history.run(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
     await history.flush()
+    history.check()
+    await history.close()
+  })
+
+  it("is backed up although segments are closed, settled and merged meanwhile, and nothing is copied twice", async () => {
+    const { history } = await settledHistory()
+    const target = join(temporaryDirectory(), "backup")
+    let isRolled = false
+    let newest: { readonly file: string; readonly inode: number } | undefined
+    const change = async (): Promise<void> => {
+      if (!isRolled) {
+        isRolled = true
+        await history.roll()
+        await history.settle()
+      }
+      const name = readdirSync(target).find(
+        (each) => each.startsWith("seg-00000003") && /[0-9a-f]{16}\.mdb$/.test(each)
+      )
+      if (name === undefined || newest !== undefined) return
+      const file = join(target, name)
+      newest = { file, inode: statSync(file).ino }
+      await history.rewrite()
+    }
+    const options = { dataDir: history.directory, target, nowMs: () => fromMs, pause: change }
+    const { manifest, copiedSegments } = await backUp(options)
+    expect(manifest.segments.map(({ name }) => name)).toEqual(["seg-00000001-00000002.runs-2.mdb", "seg-00000003.mdb"])
+    expect(copiedSegments).toBe(2)
+    expect(statSync(newest!.file).ino).toBe(newest!.inode)
+    expect((await backUp(options)).keptSegments).toBe(2)
+    await history.close()
+    const dataDir = join(temporaryDirectory(), "restored")
+    await restore({ ...restoreOptions, backup: target, dataDir })
+    await history.reopen(dataDir)
     history.check()
     await history.close()
   })
