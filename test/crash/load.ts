@@ -1,4 +1,4 @@
-import type { Kafka } from "kafkajs"
+import type { Kafka, KafkaJSError } from "kafkajs"
 import type { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import type { Audit } from "./Audit.ts"
@@ -63,12 +63,19 @@ export const startLoad = async (server: ServerProcess, kafka: Kafka) => {
 
 export type Load = Awaited<ReturnType<typeof startLoad>>
 
-const committedOf = async (kafka: Kafka): Promise<ReadonlyMap<number, number>> => {
+const committedOf = async (kafka: Kafka, triesLeft = 3): Promise<ReadonlyMap<number, number>> => {
   const admin = kafka.admin()
-  await admin.connect()
-  const [found] = await admin.fetchOffsets({ groupId: group, topics: [readings.name] })
-  await admin.disconnect()
-  return new Map(found!.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  try {
+    await admin.connect()
+    const [found] = await admin.fetchOffsets({ groupId: group, topics: [readings.name] })
+    return new Map(found!.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  } catch (error) {
+    // kafkajs may still hold a connection to the server that was killed.
+    if (triesLeft === 0 || (error as KafkaJSError).retriable !== true) throw error
+    return await committedOf(kafka, triesLeft - 1)
+  } finally {
+    await admin.disconnect()
+  }
 }
 
 /** All that was acknowledged before the call is there: the audit's faults tell of what is not. */

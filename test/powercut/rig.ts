@@ -174,7 +174,7 @@ const run = async (cuts: number, seed: number, isControl: boolean): Promise<Read
     else load.abandon()
     console.log(`${foundText(found)}; ${loadText(audited, load)}`)
   } catch (error) {
-    audited.faults.push(String(error), server.logTail())
+    audited.faults.push((error as Error).stack ?? String(error), server.logTail())
   }
   await server.kill()
   if (audited.faults.length > 0 && !isControl) {
