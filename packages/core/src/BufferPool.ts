@@ -9,8 +9,11 @@ export interface Buffers {
   readonly give: (bytes: Uint8Array) => void
 }
 
+/** Plain arrays, not of Node's class, whose `slice` does not copy. */
+const allocate = (bytes: number): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+
 /** Buffers for once: they are garbage when nobody uses them. */
-export const freshBuffers: Buffers = { take: (bytes) => Buffer.allocUnsafeSlow(bytes), give: () => undefined }
+export const freshBuffers: Buffers = { take: allocate, give: () => undefined }
 
 /** Smaller ones are left to the garbage collector. */
 const pooledBytesMin = 4096
@@ -51,7 +54,7 @@ export class BufferPool implements Buffers {
     this.#free.set(size, kept)
     const free = kept.pop()
     if (free !== undefined) this.freeBytes -= size
-    const buffer = free ?? Buffer.allocUnsafeSlow(size).buffer
+    const buffer = free ?? allocate(size).buffer
     this.#taken.add(buffer)
     return new Uint8Array(buffer)
   }
