@@ -37,6 +37,7 @@ class Exchange implements RequestContext {
   readonly startedMs = performance.now()
   /** Empty: nothing is sent. Undefined: not answered yet. */
   response: ReadonlyArray<Uint8Array> | undefined
+  responseBytes = 0
   loan: Loan | undefined
   cancel: (() => void) | undefined
   hangsUp = false
@@ -134,7 +135,8 @@ class Exchange implements RequestContext {
  *     socket -> Splitter -> backlog -> Exchange (handler) -> SocketOutput -> socket
  *
  * Reading pauses while five requests are open, while all connections together have too many bytes of large requests in
- * flight, while the shard is full, and while the client does not read its responses.
+ * flight, while the shard is full, while large responses wait for one before them, and while the client does not read its
+ * responses.
  */
 export class KafkaConnection {
   readonly node: KafkaNode
@@ -161,6 +163,8 @@ export class KafkaConnection {
   #progressMs = 0
   #waitsForShard = false
   #waitsForTurn = false
+  /** Responses that wait for one before them; the node counts them as unsent. */
+  #heldBytes = 0
   /** Responses handed to the output since it was last empty. */
   #unsentResponses = 0
   #isPaused = false
@@ -252,10 +256,9 @@ export class KafkaConnection {
   }
 
   get #mayBegin(): boolean {
-    const { kafkaPipelinedRequestsMax } = this.node.broker.limits
-    return (
-      this.#exchanges.length < kafkaPipelinedRequestsMax && !this.#waitsForShard && !this.#waitsForTurn && !this.#isSlow
-    )
+    const { kafkaPipelinedRequestsMax, slowConsumerUnsentBytesMax } = this.node.broker.limits
+    const isWaiting = this.#waitsForShard || this.#waitsForTurn || this.#heldBytes > slowConsumerUnsentBytesMax
+    return this.#exchanges.length < kafkaPipelinedRequestsMax && !isWaiting && !this.#isSlow
   }
 
   /** The client does not read what it has asked for. */
@@ -290,9 +293,7 @@ export class KafkaConnection {
     this.#exchanges.push(exchange)
     handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode, loan) => {
       this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
-      exchange.response = chunks ?? []
-      exchange.loan = loan
-      this.#sendAnswered()
+      this.#answer(exchange, chunks ?? [], loan)
     })
     exchange.handled()
   }
@@ -302,31 +303,38 @@ export class KafkaConnection {
     // Asked first of all, so nothing is open that it could overtake; a client that asks later gets it in its turn.
     const placeholder = { ...header, _tag: "Request", clientId: null, bodyOffset: 0 } as RequestHeader
     const exchange = new Exchange(this, placeholder, frame)
-    exchange.response = unsupportedApiVersions(header.correlationId)
     this.#exchanges.push(exchange)
+    this.#answer(exchange, unsupportedApiVersions(header.correlationId))
+  }
+
+  #answer(exchange: Exchange, chunks: ReadonlyArray<Uint8Array>, loan?: Loan): void {
+    if (this.#isGone) return
+    exchange.response = chunks
+    exchange.loan = loan
+    for (const chunk of chunks) exchange.responseBytes += chunk.length
+    this.#heldBytes += exchange.responseBytes
+    this.node.unsentBytes += exchange.responseBytes
     this.#sendAnswered()
   }
 
   #sendAnswered(): void {
-    if (this.#isGone || this.#isEnding) return
+    if (this.#isEnding) return
     for (let first = this.#exchanges[0]; first?.response !== undefined; first = this.#exchanges[0]) {
-      const { response, loan, bytes, hangsUp } = first
+      const { response, responseBytes, loan, bytes, hangsUp } = first
       this.#exchanges.shift()
       this.#release(bytes)
-      this.#send(response, loan)
+      this.#send(response, responseBytes, loan)
       if (hangsUp) return this.#end()
     }
     if (this.#isClosing && this.#exchanges.length === 0) this.#end()
     else this.#steer()
   }
 
-  #send(chunks: ReadonlyArray<Uint8Array>, loan: Loan | undefined): void {
-    let bytes = 0
-    for (const chunk of chunks) bytes += chunk.length
+  #send(chunks: ReadonlyArray<Uint8Array>, bytes: number, loan: Loan | undefined): void {
     if (bytes === 0) return
+    this.#heldBytes -= bytes
     if (this.#output.unsentBytes === 0) this.#progressMs = this.node.broker.clock.monotonicMs()
     this.#unsentResponses++
-    this.node.unsentBytes += bytes
     this.node.metrics.sent.add(bytes)
     this.#output.push(chunks, bytes, loan)
   }
@@ -417,7 +425,7 @@ export class KafkaConnection {
     this.#backlog.length = 0
     for (const { cancel } of this.#exchanges.splice(0)) cancel?.()
     this.node.endTurn(this.#resume)
-    this.node.unsentBytes -= this.#output.unsentBytes
+    this.node.unsentBytes -= this.#output.unsentBytes + this.#heldBytes
     this.#output.unsentBytes = 0
     this.#release(this.#inFlightBytes)
   }

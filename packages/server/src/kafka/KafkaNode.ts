@@ -29,7 +29,7 @@ export class KafkaNode {
   readonly frames: FrameBuffers
   /** Requests read, wholly or in part, and not answered, in bytes. */
   #inFlightBytes = 0
-  /** Responses that were written and not read by the clients, in bytes. */
+  /** Responses that the system has not taken yet, or that wait for one before them, in bytes. */
   unsentBytes = 0
   readonly #waiting = new Set<() => void>()
   #turn: (() => void) | undefined

@@ -31,6 +31,17 @@ const inFlightBytes = () => Number(/logbrook_kafka_in_flight_bytes (\d+)/.exec(k
 
 const sentBytes = () => Number(/logbrook_kafka_sent_bytes_total (\d+)/.exec(kit.broker.metrics.render())![1])
 
+const answered = (api: string) =>
+  Number(
+    new RegExp(`logbrook_kafka_requests_total\\{[^}]*api="${api}"[^}]*\\} (\\d+)`).exec(
+      kit.broker.metrics.render()
+    )?.[1] ?? 0
+  )
+
+const whole = fetchOf("orders", { maxBytes: 16 * 1024 * 1024, partitionMaxBytes: 16 * 1024 * 1024 })
+
+const bytesOf = async (from: RawClient) => only(await from.send(Fetch, 11, whole)).records!.length
+
 const long = (from: RawClient) => from.frame(Produce, 9, produceOf("orders", batchOf(["x".repeat(600_000)])))
 
 const fill = async (client: RawClient, batches: number, bytes: number): Promise<void> => {
@@ -182,7 +193,6 @@ describe("a connection", () => {
     await fill(client, 16, 900_000)
     const slow = await kit.connect()
     slow.socket.pause()
-    const whole = fetchOf("orders", { maxBytes: 16 * 1024 * 1024, partitionMaxBytes: 16 * 1024 * 1024 })
     for (let i = 0; i < 3; i++) slow.write(slow.frame(Fetch, 11, whole))
     await pause(300)
     expect((await client.send(ApiVersions, 0, {})).errorCode).toBe(0)
@@ -194,10 +204,38 @@ describe("a connection", () => {
     expect((await client.send(Fetch, 11, whole)).responses).toHaveLength(1)
   })
 
+  it("counts answers that wait for one before them, and begins no more behind large ones", async () => {
+    const client = await start({ kafkaInFlightBytesMax: 4_000_000, slowConsumerStallMs: 300 })
+    await kit.createStream("idle")
+    await fill(client, 4, 900_000)
+    const ahead = await kit.connect()
+    const wait = ahead.frame(Fetch, 11, fetchOf("idle", { maxWaitMs: 1500 }))
+    ahead.write(Buffer.concat([wait, ...Array.from({ length: 4 }, () => ahead.frame(Fetch, 11, whole))]))
+    await until(() => answered("Fetch") > 0)
+    await pause(50)
+    expect(answered("Fetch")).toBe(1)
+    expect(await bytesOf(client)).toBeLessThan(1_000_000)
+    // It reads all that is sent; only the order of the answers holds them.
+    await expect.poll(() => ahead.frames.length, { timeout: 4000 }).toBe(5)
+    expect(await bytesOf(client)).toBeGreaterThan(3_600_000)
+  })
+
+  it("counts no answers of a client that has gone", async () => {
+    const client = await start({ kafkaInFlightBytesMax: 4_000_000, slowConsumerUnsentBytesMax: 16 * 1024 * 1024 })
+    await kit.createStream("idle")
+    await fill(client, 4, 900_000)
+    const wait = client.frame(Fetch, 11, fetchOf("idle", { maxWaitMs: 20_000 }))
+    client.write(Buffer.concat([wait, client.frame(Fetch, 11, whole)]))
+    await until(() => answered("Fetch") > 0)
+    const other = await kit.connect()
+    expect(await bytesOf(other)).toBeLessThan(1_000_000)
+    client.socket.destroy()
+    await expect.poll(() => bytesOf(other), { timeout: 2000 }).toBeGreaterThan(3_600_000)
+  })
+
   it("sends large responses whole to a client that reads slowly", async () => {
     const client = await start()
     await fill(client, 10, 900_000)
-    const whole = fetchOf("orders", { maxBytes: 16 * 1024 * 1024, partitionMaxBytes: 16 * 1024 * 1024 })
     const answer = client.send(Fetch, 11, whole)
     for (let i = 0; i < 5; i++) {
       client.socket.pause()
