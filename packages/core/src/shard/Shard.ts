@@ -143,8 +143,9 @@ export class Shard {
     this.#hand = this.actors.live()
     this.#snapshots.recovered(recovered)
     this.#restarts.clear()
-    this.#timers.clear()
-    for (const live of this.actors.live()) this.#resume(live.id)
+    this.#timers.renew(() => {
+      for (const live of this.actors.live()) this.#resume(live.id)
+    })
   }
 
   #resume(id: ActorId): void {

@@ -21,13 +21,15 @@ const delayMsMax = 2 ** 31 - 1
 
 /**
  * Deadlines by key, given as Unix times, since that is what the journal keeps, and turned into durations when they are armed:
- * a machine's clock that is set forth or back moves none of them. Moving one (a heartbeat does it each time) touches a map only: its old heap entry is dropped,
- * or put back for the later time, when it comes up.
+ * a machine's clock that is set forth or back moves none of them. Moving one (a heartbeat does it each time) touches a map
+ * only: its old heap entry is dropped, or put back for the later time, when it comes up.
  */
 export class Timers<T> {
   readonly #clock: Clock
   readonly #expire: (value: T) => void
-  readonly #deadlines = new Map<string, Deadline<T>>()
+  #deadlines = new Map<string, Deadline<T>>()
+  /** Those of before, while `renew` runs. */
+  #before: ReadonlyMap<string, Deadline<T>> = new Map()
   readonly #heap: Array<Entry> = []
   #armedForMs = Infinity
   #disarm: (() => void) | undefined
@@ -48,7 +50,8 @@ export class Timers<T> {
   set(key: string, unixMs: number, value: T, unixOffsetMs = this.#clock.nowMs() - this.#clock.monotonicMs()): void {
     const known = this.#deadlines.get(key)
     // The same deadline once more, as after an actor's replay, stays where it is though the clock was set meanwhile.
-    const atMs = known?.unixMs === unixMs ? known.atMs : unixMs - unixOffsetMs
+    const before = known ?? this.#before.get(key)
+    const atMs = before?.unixMs === unixMs ? before.atMs : unixMs - unixOffsetMs
     if (atMs <= this.#clock.monotonicMs()) {
       this.#deadlines.delete(key)
       this.#expire(value)
@@ -67,8 +70,17 @@ export class Timers<T> {
     this.#deadlines.delete(key)
   }
 
+  /** Forgets all but what `setAgain` sets: of these the same deadlines stay where they were. */
+  renew(setAgain: () => void): void {
+    const before = this.#deadlines
+    this.clear()
+    this.#before = before
+    setAgain()
+    this.#before = new Map()
+  }
+
   clear(): void {
-    this.#deadlines.clear()
+    this.#deadlines = new Map()
     this.#heap.length = 0
     this.#disarm?.()
     this.#armedForMs = Infinity

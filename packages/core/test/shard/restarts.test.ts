@@ -198,6 +198,29 @@ describe("a turn that throws", () => {
     harness.expectReplayIsLive()
   })
 
+  it("leaves deadlines where they were, though the machine's clock was set meanwhile", async () => {
+    const harness = new ShardHarness().start()
+    harness.tell("counter/1", { _tag: "AddLater", key: "a", inMs: 1000, n: 1 })
+    harness.tell("counter/1", { _tag: "AddLater", key: "gone", inMs: 1000, n: 10 })
+    harness.advance(400)
+    harness.tell("counter/1", { _tag: "Cancel", key: "gone" })
+    harness.run()
+    harness.clock.setForthMs = 20_000
+    breakTurn(harness)
+    harness.run()
+    await harness.shard.settled()
+    harness.shard.rebuild()
+    harness.shard.start(() => undefined)
+    harness.ask("rebuilt", "counter/1", get)
+    expect(harness.advance(599)).toEqual(["rebuilt ok 0"])
+    harness.ask("before", "counter/1", get)
+    expect(harness.run()).toEqual(["before ok 0"])
+    harness.advance(1)
+    harness.ask("after", "counter/1", get)
+    expect(harness.run()).toEqual(["after ok 1"])
+    harness.expectReplayIsLive()
+  })
+
   it("gives those that were given up another chance", async () => {
     const harness = new ShardHarness().start()
     for (let restart = 0; restart < 6; restart++) {
