@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -26,6 +27,8 @@ export interface Fault {
   readonly env: (directory: string, logFile: string) => Promise<Readonly<Record<string, string>>>
   /** Once it is ready. */
   readonly started?: (server: ServerProcess) => Promise<unknown>
+  /** A run in which it does not come up has failed. */
+  readonly isCertain: boolean
   /** Whether the disk stays bad, so that nothing that is sent afterwards may be acknowledged. */
   readonly isSticky: boolean
   /** Mounts a disk that is too small, and unmounts it. */
@@ -57,8 +60,9 @@ const readFault = (logFile: string) => {
   return { ms: Number(ms), pid: Number(pid), place: `${operation} ${path.basename(file!)}` }
 }
 
+/** Bytes that a settling cannot make smaller: a disk shall fill up. */
 const payloadOf = (text: string, n: number): Buffer => {
-  const bytes = Buffer.alloc(payloadBytes[n % payloadBytes.length]!, "x")
+  const bytes = randomBytes(payloadBytes[n % payloadBytes.length]!)
   bytes.write(`${text} `)
   return bytes
 }
@@ -112,6 +116,7 @@ export class FaultyRun {
     try {
       const { end, endedMs } = await this.#failing()
       const place = readFault(this.#logFile)?.place ?? ""
+      if (end === "never" && this.#fault.isCertain) this.#faults.push("the fault did not come up")
       if (end === "silent") this.#faults.push(`ended without a reason: ${this.#server!.logTail()}`)
       const acknowledged = this.#load === undefined ? 0 : await this.#again(this.#load)
       if (this.#load === undefined) await this.#startsAgain()

@@ -11,15 +11,16 @@ import { FaultyRun, type Fault, type Outcome } from "./FaultyRun.ts"
 
 const eio = 5
 const enospc = 28
-const smallDisksMiB = [3, 5, 8, 12, 16]
-const fileBytesMax = [100_000, 300_000, 500_000, 700_000, 1_000_000]
+const smallDisksMiB = [2, 3, 4, 6, 8]
+const fileBytesMax = [100_000, 200_000, 300_000, 400_000, 500_000]
 const shownMax = 30
 
-/** The reserve that keeps a disk from being full is taken away. */
-const noReserve = { LOGBROOK_LIMITS_DISK_RESERVE_BYTES_MIN: "0" }
+/** The reserve that keeps a disk from being full is taken away, and settlings that give space back. */
+const noReserve = { LOGBROOK_LIMITS_DISK_RESERVE_BYTES_MIN: "0", LOGBROOK_JOURNAL_SETTLE: "false" }
 
 const shimmed = (name: string, rule: Pick<ShimRule, "does" | "at" | "isSticky" | "operations">): Fault => ({
   name,
+  isCertain: false,
   isSticky: rule.isSticky === true,
   env: (directory, logFile) =>
     shimEnv({ operations: ["write", "sync", "truncate", "create", "rename"], ...rule, directory, logFile })
@@ -34,6 +35,7 @@ const atOperation = (at: number): ReadonlyArray<Fault> => [
 
 const smallDisk = (mib: number): Fault => ({
   name: `full: a disk of ${mib} MiB`,
+  isCertain: true,
   isSticky: false,
   env: () => Promise.resolve(noReserve),
   disk: {
@@ -44,6 +46,7 @@ const smallDisk = (mib: number): Fault => ({
 
 const smallFiles = (bytes: number): Fault => ({
   name: `EFBIG: files of ${bytes} bytes at most`,
+  isCertain: true,
   isSticky: false,
   env: () => Promise.resolve(noReserve),
   started: ({ pid }) => outputOf("prlimit", ["--pid", String(pid), `--fsize=${bytes}`])
@@ -86,7 +89,12 @@ const work = async (): Promise<void> => {
   for (const fault of left) {
     const outcome = await new FaultyRun(fault).run()
     outcomes.push(outcome)
-    if (outcome.faults.length > 0 || outcome.end === "signal" || outcomes.length % shownMax === 0)
+    if (
+      outcome.faults.length > 0 ||
+      outcome.end === "signal" ||
+      outcome.end === "never" ||
+      outcomes.length % shownMax === 0
+    )
       console.log(shown(outcome))
   }
 }
