@@ -43,17 +43,18 @@ export class Incoming implements AckReceiver, Answered {
     const topic = packet.properties?.topicAlias === undefined ? packet.topic : this.#aliased(packet)
     mqtt.metrics.received[qos]!.add(1)
     if (qos === 2 && this.#unreleased.has(packetId)) {
-      this.#settle(new PendingPublication(this.#publisher, packetId, qos, {}))
+      this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, {}), false)
       return
     }
     if (qos > 0) this.#throwIfTooMany(qos)
     const plan = mqtt.directory.subscriptions.plan(topic)
-    const refusal = this.#publisher.refusal(topic, retain, qos, plan)
+    const publication = publicationOf(packet, topic, nowMs)
+    const refusal = this.#publisher.refusal(publication, plan)
     if (refusal !== undefined) {
-      this.#settle(new PendingPublication(this.#publisher, packetId, qos, { refusal }))
+      if (qos === 1) this.#unanswered++
+      this.#publisher.refuse(packetId, qos, refusal)
       return
     }
-    const publication = publicationOf(packet, topic, nowMs)
     if (qos < 2 && plan.isEmpty && !retain) {
       this.#short(publication, packetId, nowMs)
       return
@@ -63,25 +64,15 @@ export class Incoming implements AckReceiver, Answered {
     if (qos === 2 && pending.refusal === undefined) this.#remember(packetId, pending)
   }
 
-  #settle(pending: PendingPublication): void {
-    if (pending.qos === 1) this.#unanswered++
-    this.#publisher.wait(pending, false)
-  }
-
   #short(publication: Publication, packetId: number, nowMs: number): void {
     const { qos } = publication
-    const run = this.#publisher.appendOnly(publication, nowMs, qos === 0 ? undefined : this, packetId)
-    if (run !== undefined) {
+    if (this.#publisher.appendOnly(publication, nowMs, qos === 0 ? undefined : this, packetId)) {
       this.#unanswered += qos
       this.#publisher.waiting += qos
-      if (qos === 0) this.#countIfRefused(run)
       return
     }
     const placed = this.#publisher.append(publication, nowMs)
-    if (qos === 0) {
-      this.#countIfRefused(placed.find((each) => each.run.refusal !== undefined)?.run)
-      return
-    }
+    if (qos === 0) return
     if (placed.length > 1) {
       this.#unanswered++
       this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, { placed }), true)
@@ -91,12 +82,6 @@ export class Incoming implements AckReceiver, Answered {
       this.#publisher.waiting++
       this.#connection.mqtt.broker.shard.ack(this, packetId | noReceiversBit, undefined, 0)
     }
-  }
-
-  /** Nobody is told of a message of QoS 0. */
-  #countIfRefused(run: Run | undefined): void {
-    const refusal = runRefusal(run)
-    if (refusal !== undefined) this.#connection.mqtt.metrics.dropped(refusal.drop)
   }
 
   /** The message of a token is durable, or refused. */

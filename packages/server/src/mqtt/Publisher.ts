@@ -62,10 +62,7 @@ const unavailable: Refusal = {
 
 const reservedTopic = /^\$(?:stream|share|queue)(?:\/|$)/
 
-const refusalOf = (cause: unknown): Refusal => {
-  if (cause === "MessageTooLarge") return tooLarge
-  return cause === "RecordWithoutKey" ? withoutKey : unavailable
-}
+const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
 
 /** Why a record is not in its log; undefined if it is there. */
 export const runRefusal = (run: Run | undefined): Refusal | undefined =>
@@ -136,6 +133,9 @@ interface PublicationParts {
 const nowhere: ReadonlyArray<Placed> = []
 const nobody: ReadonlyArray<Match<Session>> = []
 
+/** What of a message decides whether it is taken. */
+type Described = Pick<Publication, "topic" | "retain" | "qos" | "userProperties">
+
 /** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
   readonly #mqtt: MqttBroker
@@ -155,8 +155,9 @@ export class Publisher {
   }
 
   /** What can be said before anything is stored. */
-  refusal(topic: string, retain: boolean, qos: number, plan: Plan<Session>): Refusal | undefined {
+  refusal({ topic, retain, qos, userProperties }: Described, plan: Plan<Session>): Refusal | undefined {
     if (topic.charCodeAt(0) === 0x24 && reservedTopic.test(topic)) return notAuthorized
+    if (this.#routes.lacksKey(topic, userProperties)) return withoutKey
     const { shard, disk } = this.#mqtt.broker
     if (shard.failedActors.length > 0 && this.#needsFailed(topic, retain, qos, plan)) return unavailable
     if (!disk.isLow) return undefined
@@ -183,12 +184,7 @@ export class Publisher {
   }
 
   /** See `PublishRoutes.appendOnly`. */
-  appendOnly(
-    publication: Publication,
-    nowMs: number,
-    receiver: AckReceiver | undefined,
-    token: number
-  ): Run | undefined {
+  appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
     return this.#routes.appendOnly(publication, nowMs, receiver, token)
   }
 
@@ -205,9 +201,7 @@ export class Publisher {
   ): PendingPublication {
     const retained = publication.retain ? retainedOf(publication, this.#clientId, nowMs) : undefined
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
-      const refused = new PendingPublication(this, packetId, publication.qos, { refusal: retainedFull })
-      this.wait(refused, false)
-      return refused
+      return this.refuse(packetId, publication.qos, retainedFull)
     }
     const { live, durable } = this.#select(plan, publication.qos)
     const inStreams = this.#routes.append(publication, nowMs)
@@ -223,6 +217,12 @@ export class Publisher {
     if (retained !== undefined) this.#retain(publication.topic, retained, pending)
     this.wait(pending, journalsPacketId || retained !== undefined || pending.placed.length > 0)
     return pending
+  }
+
+  refuse(packetId: number, qos: number, refusal: Refusal): PendingPublication {
+    const refused = new PendingPublication(this, packetId, qos, { refusal })
+    this.wait(refused, false)
+    return refused
   }
 
   /** Settles `pending` with its turn; at once if nothing of it is journaled and nothing before it waits. */

@@ -17,7 +17,7 @@ export class Wills {
     this.#mqtt = mqtt
   }
 
-  /** What is refused now is asked for again by the session, unless it can never be stored. */
+  /** What is refused for now is asked for again by the session; what can never be stored is dropped. */
   publish({ clientId, willId, will }: PublishWill): void {
     const { broker, directory } = this.#mqtt
     const name = `${willId} ${clientId}`
@@ -26,14 +26,14 @@ export class Wills {
     const origin = `mqtt ${clientId} will`.slice(0, 200)
     const publisher = new Publisher(this.#mqtt, clientId, origin, answered)
     const plan = directory.subscriptions.plan(will.topic)
-    const refusal = publisher.refusal(will.topic, will.retain, will.qos, plan)
-    if (refusal !== undefined) {
-      this.#mqtt.metrics.dropped(refusal.drop)
-      return
-    }
-    this.#underWay.add(name)
     const nowMs = broker.clock.nowMs()
-    const pending = publisher.publish(publicationOfWill(will, nowMs), plan, 0, nowMs, true)
+    const publication = publicationOfWill(will, nowMs)
+    const refusal = publisher.refusal(publication, plan)
+    this.#underWay.add(name)
+    const pending =
+      refusal === undefined
+        ? publisher.publish(publication, plan, 0, nowMs, true)
+        : publisher.refuse(0, will.qos, refusal)
     this.#confirm(clientId, willId, pending, origin)
   }
 

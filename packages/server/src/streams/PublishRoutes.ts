@@ -35,8 +35,8 @@ interface Target {
   /** Known when it depends on client and topic only. */
   readonly fixed: { readonly key: Uint8Array; readonly logId: number } | undefined
   readonly hasMqttHeaders: boolean
-  /** A record without key could never be compacted. */
-  readonly needsKeys: boolean
+  /** A record without key could never be compacted, and a message may have none. */
+  readonly mayLackKey: boolean
   /** Clearing a topic's retained message deletes the topic's key: the record is a tombstone. */
   readonly hasTombstones: boolean
 }
@@ -45,6 +45,7 @@ interface Route {
   readonly topic: string
   readonly version: number
   readonly targets: ReadonlyArray<Target>
+  readonly mayLackKey: boolean
   /** The headers that only depend on client, topic, QoS and retain, encoded once: index qos * 2 + retain. */
   readonly blocks: Array<HeaderBlock | undefined>
 }
@@ -82,6 +83,14 @@ export class PublishRoutes {
     return this.#route(topic).targets.flatMap(({ fixed, stream }) => fixed?.logId ?? stream.logIds)
   }
 
+  /** Whether a compacted stream finds no key in the message: then nobody must store it, since it is refused as a whole. */
+  lacksKey(topic: string, userProperties: Publication["userProperties"]): boolean {
+    const route = this.#route(topic)
+    if (!route.mayLackKey) return false
+    const source = { clientId: this.#clientId, topic, userProperties }
+    return route.targets.some(({ mayLackKey, expression }) => mayLackKey && keyOf(expression, source) === null)
+  }
+
   /**
    * Puts the message into the run of every bound stream's partition for the next turn, in the order of the calls.
    * `nowMs`: arrival. Empty when no stream is bound to the topic. The caller asks for acknowledgements by `Shard.ack`.
@@ -98,20 +107,14 @@ export class PublishRoutes {
 
   /**
    * `append` and `Shard.ack` in one, without an object for it: for a message that no more than one stream takes, which is
-   * nearly all of them. The run whose last record is the message, or one that is refused; undefined, and nothing done, when
-   * it is not one stream. No `receiver`: nobody waits.
+   * nearly all of them. False, and nothing done, when it is not one. No `receiver`: nobody waits.
    */
-  appendOnly(
-    publication: Publication,
-    nowMs: number,
-    receiver: AckReceiver | undefined,
-    token: number
-  ): Run | undefined {
+  appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
     const route = this.#route(publication.topic)
-    if (route.targets.length !== 1) return undefined
+    if (route.targets.length !== 1) return false
     const run = this.#put(route, route.targets[0]!, publication, extraHeaders(publication), nowMs)
     if (receiver !== undefined) this.#shard.ack(receiver, token, run, run.records.count - 1)
-    return run
+    return true
   }
 
   /** The run whose last record is the message, or one that is refused. */
@@ -119,7 +122,6 @@ export class PublishRoutes {
     const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
     const own = target.hasMqttHeaders ? extra : userHeaders(publication)
     const { key, logId } = target.fixed ?? this.#place(target, publication)
-    if (key === null && target.needsKeys) return Run.refused(logId, this.#origin, "RecordWithoutKey")
     const run = this.#shard.run(logId, this.#origin)
     const { byteLength } = run.records
     const { payload, retain } = publication
@@ -142,7 +144,8 @@ export class PublishRoutes {
     const known = this.#routes.get(topic)
     if (known !== undefined && known.version === this.#directory.version) return known
     const targets = this.#directory.boundTo(topic).map((stream) => this.#target(stream, topic))
-    const route: Route = { topic, version: this.#directory.version, targets, blocks: [] }
+    const mayLackKey = targets.some((target) => target.mayLackKey)
+    const route: Route = { topic, version: this.#directory.version, targets, mayLackKey, blocks: [] }
     if (this.#routes.size >= routesMax) this.#routes.clear()
     this.#routes.set(topic, route)
     return route
@@ -159,7 +162,7 @@ export class PublishRoutes {
       expression,
       fixed: key === null ? undefined : { key, logId: stream.logIds[partitionOf(key, stream.logIds.length)]! },
       hasMqttHeaders: mqttHeaders,
-      needsKeys: isCompacted,
+      mayLackKey: isCompacted && key === null,
       hasTombstones: isCompacted && expression._tag === "Topic"
     }
   }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { connected, type Kit, publishPacket, startKit } from "./kit.ts"
+import { connected, type Kit, publishPacket, startKit, subscribePacket } from "./kit.ts"
 
 let kit: Kit
 
@@ -71,7 +71,36 @@ describe("a bound stream that is compacted", () => {
     client.send(publishPacket("t/x/y", "z", { properties: named, qos: 1 }))
     expect((await client.packet())[4]).toBe(0x83)
     client.socket.destroy()
-    expect(kit.records("named").map(({ value }) => value)).toEqual(["y", "z"])
+    expect(kit.records("named").map(({ value }) => value)).toEqual(["y"])
     expect(kit.broker.metrics.render()).toContain('logbrook_mqtt_messages_dropped_total{reason="without_key"} 3')
+  })
+
+  it("has a message without a key stored by nobody: refused is refused", async () => {
+    await kit.bind("all", ["t/#"])
+    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: compact })
+    const subscriber = await connected(kit.port, { clientId: "durable", properties: [17, 0, 0, 0, 60] })
+    subscriber.send(subscribePacket(1, [["t/#", 1]]))
+    await subscriber.packet()
+    const codes = await published(
+      publishPacket("t/a", "1", { qos: 1, packetId: 1 }),
+      publishPacket("t/a", "2", { qos: 1, packetId: 2, retain: true }),
+      publishPacket("t/a", "3", { qos: 2, packetId: 3 })
+    )
+    expect(codes).toEqual([0x83, 0x83, 0x83])
+    await published(publishPacket("t/a", "4", { qos: 1, properties: userProperty("name", "n") }))
+    expect((await subscriber.packet()).at(-1)).toBe("4".charCodeAt(0))
+    expect(kit.records("all").map(({ value }) => value)).toEqual(["4"])
+    expect(kit.mqtt.retained.index.size).toBe(0)
+    subscriber.socket.destroy()
+  })
+
+  it("drops a will without a key, once", async () => {
+    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: compact })
+    const will = [0, 0, 3, ...Buffer.from("t/w"), 0, 1, 0x78]
+    const client = await connected(kit.port, { clientId: "willing", flags: 2 | 4, rest: will })
+    client.socket.destroy()
+    await expect.poll(() => kit.events.includes("WillDropped"), { timeout: 2000 }).toBe(true)
+    expect(kit.records("named")).toEqual([])
+    expect(kit.broker.metrics.render()).toContain('logbrook_mqtt_messages_dropped_total{reason="without_key"} 1')
   })
 })

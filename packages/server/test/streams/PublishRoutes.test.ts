@@ -41,7 +41,7 @@ class Receiver implements AckReceiver {
 }
 
 const put = (topic: string, payload: string, receiver?: AckReceiver, token = 0): boolean =>
-  routes.appendOnly(publication(topic, payload), nowMs(), receiver, token) !== undefined
+  routes.appendOnly(publication(topic, payload), nowMs(), receiver, token)
 
 const alter = (command: CatalogCommand): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -90,16 +90,6 @@ describe("appendOnly", () => {
     expect([await values("one"), await values("two")]).toEqual([[], []])
   })
 
-  it("tells at once of a message that has no key and needs one, whoever waits", async () => {
-    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: [["cleanup.policy", "compact"]] })
-    const receiver = new Receiver()
-    const runs = [receiver, undefined].map((each) => routes.appendOnly(publication("t/x", "a"), nowMs(), each, 1))
-    expect(runs.map((run) => run?.refusal)).toEqual(["RecordWithoutKey", "RecordWithoutKey"])
-    await turned()
-    expect(receiver.told).toEqual(["1 RecordWithoutKey"])
-    expect(await values("named")).toEqual([])
-  })
-
   it("takes the headers of each message, whatever QoS and retain the one before had", async () => {
     await kit.bind("one", ["t/#"])
     const flags = [0, 1, 2].flatMap((qos) => [false, true].map((retain) => ({ qos, retain })))
@@ -112,6 +102,19 @@ describe("appendOnly", () => {
       return { qos: Number(all.get("mqtt.qos")), retain: all.get("mqtt.retain") === "1" }
     })
     expect(stored).toEqual([...flags, ...flags.toReversed()])
+  })
+})
+
+describe("lacksKey", () => {
+  it("is asked of compacted streams whose key depends on the message", async () => {
+    await kit.bind("named", ["t/#"], 1, { key: "user-property:name", config: [["cleanup.policy", "compact"]] })
+    await kit.bind("level", ["t/x/#"], 1, { key: "topic[4]", config: [["cleanup.policy", "compact"]] })
+    await kit.bind("kept", ["u/#"], 1, { key: "user-property:name" })
+    await kit.bind("byTopic", ["v/#"], 1, { key: "topic", config: [["cleanup.policy", "compact"]] })
+    const named: Publication["userProperties"] = [["name", "n"]]
+    expect([routes.lacksKey("t/a", undefined), routes.lacksKey("t/a", named)]).toEqual([true, false])
+    expect([routes.lacksKey("t/x", named), routes.lacksKey("t/x/y/z", named)]).toEqual([true, false])
+    expect(["u/a", "v/a", "w"].map((topic) => routes.lacksKey(topic, undefined))).toEqual([false, false, false])
   })
 })
 
