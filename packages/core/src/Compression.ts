@@ -1,6 +1,15 @@
 import { compressFrameSync, decompressFrameSync } from "lz4-napi"
 import { compressSync as snappyCompress, uncompressSync as snappyUncompress } from "snappy"
-import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib"
+import {
+  constants,
+  createGunzip,
+  createZstdDecompress,
+  gunzipSync,
+  gzipSync,
+  zstdCompressSync,
+  zstdDecompressSync
+} from "node:zlib"
+import { defaultLimits } from "./Limits.ts"
 
 /** Kafka's compression codecs but "none", by their names. */
 export type Codec = "gzip" | "snappy" | "lz4" | "zstd"
@@ -33,18 +42,48 @@ interface ZlibResult {
   readonly engine: { readonly bytesWritten: number }
 }
 
+type ZlibCodec = "gzip" | "zstd"
+
+/** What Node's zlib streams keep for compatibility (`_processChunk`) and what it works on. */
+interface ZlibEngine {
+  _chunkSize: number
+  _outBuffer: Uint8Array
+  readonly bytesWritten: number
+  readonly _processChunk: (bytes: Uint8Array, flush: number) => Uint8Array
+}
+
+/** Into new buffers. */
+const inflate = (codec: ZlibCodec, bytes: Uint8Array, maxOutputLength: number): ZlibResult => {
+  const options = { maxOutputLength, info: true }
+  return (codec === "gzip" ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, options)) as unknown as ZlibResult
+}
+
 /**
- * zlib allocates piece by piece and stops at `maxOutputLength`; `info` tells how much of the input was of the stream.
- * A zstd frame may ask for a window of 128 MiB, as the highest levels do: that is address space, and only what is written
- * becomes memory (measured: none for a frame of 3 KB), so such frames are taken.
+ * Into `out` as far as it fits. Should Node ignore the two fields one day, it allocates as for `inflate`, and nothing else
+ * changes.
  */
-const zlibBounded = (codec: "gzip" | "zstd", bytes: Uint8Array, limitBytes: number): Uint8Array => {
-  const options = { maxOutputLength: Math.max(limitBytes, 1), info: true }
+const inflateInto = (codec: ZlibCodec, bytes: Uint8Array, maxOutputLength: number, out: Uint8Array): ZlibResult => {
+  const options = { maxOutputLength, chunkSize: constants.Z_MIN_CHUNK }
+  const stream = codec === "gzip" ? createGunzip(options) : createZstdDecompress(options)
+  const engine = stream as unknown as ZlibEngine
+  // One byte more than allowed tells that it is too large, before a second buffer is begun.
+  engine._outBuffer = out.subarray(0, maxOutputLength + 1)
+  engine._chunkSize = engine._outBuffer.length
+  const flush = codec === "gzip" ? constants.Z_FINISH : constants.ZSTD_e_end
+  return { buffer: engine._processChunk(bytes, flush), engine }
+}
+
+/**
+ * Stops at `limitBytes`; the engine tells how much of the input was of the stream. A zstd frame may ask for a window of
+ * 128 MiB, as the highest levels do: that is address space, and only what is written becomes memory (measured: none for
+ * a frame of 3 KB), so such frames are taken.
+ */
+const zlibBounded = (codec: ZlibCodec, bytes: Uint8Array, limitBytes: number, out?: Uint8Array): Uint8Array => {
+  const maxOutputLength = Math.max(limitBytes, 1)
   let result: ZlibResult
   try {
-    result = (codec === "gzip"
-      ? gunzipSync(bytes, options)
-      : zstdDecompressSync(bytes, options)) as unknown as ZlibResult
+    result =
+      out === undefined ? inflate(codec, bytes, maxOutputLength) : inflateInto(codec, bytes, maxOutputLength, out)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(codec, limitBytes)
     throw corrupt(codec, error instanceof Error ? error.message : "not readable")
@@ -64,6 +103,11 @@ const snappyLength = (bytes: Uint8Array): number => {
     if (byte < 0x80) return length
   }
   throw corrupt("snappy", "no length")
+}
+
+/** Frees what a library has allocated for this alone, and does not wait for V8 to collect it. */
+const free = ({ buffer, length }: Uint8Array): void => {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === length) buffer.transfer(0)
 }
 
 const snappyBlock = (bytes: Uint8Array, limitBytes: number): Uint8Array => {
@@ -105,6 +149,7 @@ const xerial = (bytes: Uint8Array, limitBytes: number): Uint8Array => {
     const piece = snappyBlock(block, declaredBytes - outAt)
     out.set(piece, outAt)
     outAt += piece.length
+    free(piece)
   }
   return out
 }
@@ -217,6 +262,44 @@ export const decompress = (codec: Codec, bytes: Uint8Array, limitBytes: number):
       return isXerial(bytes) ? xerial(bytes, limitBytes) : snappyBlock(bytes, limitBytes)
     case "lz4":
       return lz4(bytes, limitBytes)
+  }
+}
+
+/** Made when it is first needed, and undefined while it is used. Of its pages only those that were written to are memory. */
+let scratch: Uint8Array | undefined
+
+const zlibInScratch = <A>(
+  codec: ZlibCodec,
+  bytes: Uint8Array,
+  limitBytes: number,
+  use: (decompressed: Uint8Array) => A
+): A => {
+  const out = scratch ?? Buffer.allocUnsafeSlow(defaultLimits.decompressedBytesMax + 1)
+  scratch = undefined
+  try {
+    return use(zlibBounded(codec, bytes, limitBytes, out))
+  } finally {
+    scratch = out
+  }
+}
+
+/**
+ * As `decompress`, for one look: what `use` is given is gone when it returns. Nothing is left to V8, which collects such
+ * garbage only once there are 64 MiB of it, nor to malloc, which keeps much of what was zlib's pieces of 16 KiB: after
+ * 60 refused gzip and 60 refused zstd batches 72 MiB, which only `malloc_trim` gave back, and Node cannot call that.
+ */
+export const withDecompressed = <A>(
+  codec: Codec,
+  bytes: Uint8Array,
+  limitBytes: number,
+  use: (decompressed: Uint8Array) => A
+): A => {
+  if (codec === "gzip" || codec === "zstd") return zlibInScratch(codec, bytes, limitBytes, use)
+  const decompressed = decompress(codec, bytes, limitBytes)
+  try {
+    return use(decompressed)
+  } finally {
+    free(decompressed)
   }
 }
 

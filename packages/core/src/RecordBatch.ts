@@ -1,5 +1,5 @@
 import { freshBuffers, type Take } from "./BufferPool.ts"
-import { type Codec, decompress, InvalidCompression } from "./Compression.ts"
+import { type Codec, decompress, InvalidCompression, withDecompressed } from "./Compression.ts"
 import { crc32c } from "./Crc32c.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { InvalidRecord, RecordReader } from "./Record.ts"
@@ -248,22 +248,35 @@ export const splitBatches = (records: Uint8Array, limits: BatchLimits = defaultL
 }
 
 /**
- * A batch's records, decompressed. What fits an uncompressed batch is no bomb, so the ratio counts above that only: a
- * producer of zeros may well compress a thousandfold. Throws `InvalidBatch`.
+ * What `unpack` makes of a batch's records. What fits an uncompressed batch is no bomb, so the ratio counts above that
+ * only: a producer of zeros may well compress a thousandfold.
  */
-export const recordsOf = (batch: Uint8Array, limits: BatchLimits = defaultLimits): Uint8Array => {
+const unpacked = <A>(
+  batch: Uint8Array,
+  limits: BatchLimits,
+  plain: (records: Uint8Array) => A,
+  unpack: (codec: Codec, packed: Uint8Array, limitBytes: number) => A
+): A => {
   const packed = batch.subarray(batchHeaderBytes)
   const codec = compression(batch)
   if (codec === undefined) throw new InvalidBatch("UnsupportedCompression", "an unknown compression codec")
-  if (codec === "none") return packed
+  if (codec === "none") return plain(packed)
   const byRatio = Math.max(packed.length * limits.decompressionRatioMax, limits.recordBatchBytesMax)
   try {
-    return decompress(codec, packed, Math.min(limits.decompressedBytesMax, byRatio))
+    return unpack(codec, packed, Math.min(limits.decompressedBytesMax, byRatio))
   } catch (error) {
     if (!(error instanceof InvalidCompression)) throw error
     throw new InvalidBatch(error.reason === "TooLarge" ? "MessageTooLarge" : "CorruptMessage", error.message)
   }
 }
+
+/** A batch's records, decompressed. Throws `InvalidBatch`. */
+export const recordsOf = (batch: Uint8Array, limits: BatchLimits = defaultLimits): Uint8Array =>
+  unpacked(batch, limits, (records) => records, decompress)
+
+/** As `recordsOf`, for one look: what `use` is given of a compressed batch is gone when it returns. */
+export const withRecordsOf = <A>(batch: Uint8Array, limits: BatchLimits, use: (records: Uint8Array) => A): A =>
+  unpacked(batch, limits, use, (codec, packed, limitBytes) => withDecompressed(codec, packed, limitBytes, use))
 
 const noLimits: BatchLimits = {
   recordBatchBytesMax: Infinity,
@@ -273,6 +286,10 @@ const noLimits: BatchLimits = {
 
 /** As `recordsOf`, of a batch that was stored: it was checked then, perhaps under other limits. */
 export const storedRecordsOf = (batch: Uint8Array): Uint8Array => recordsOf(batch, noLimits)
+
+/** As `withRecordsOf`, of a batch that was stored. */
+export const withStoredRecordsOf = <A>(batch: Uint8Array, use: (records: Uint8Array) => A): A =>
+  withRecordsOf(batch, noLimits, use)
 
 /** What there is to know of a producer's batch once it is checked. */
 export interface ProducedBatch {
@@ -354,7 +371,7 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
   if (!isTimestamp(baseTimestampMs)) throw new InvalidBatch("InvalidTimestamp", "a base timestamp that cannot be")
   let walked: Walked
   try {
-    walked = walk(recordsOf(batch, limits), count(batch), baseTimestampMs)
+    walked = withRecordsOf(batch, limits, (records) => walk(records, count(batch), baseTimestampMs))
   } catch (error) {
     if (!(error instanceof InvalidRecord)) throw error
     throw new InvalidBatch(error.reason === "Timestamp" ? "InvalidTimestamp" : "InvalidRecord", error.message)
@@ -389,10 +406,12 @@ export const offsetForTimestamp = (batch: Uint8Array, timestampMs: number): Offs
   const firstOffset = baseOffset(batch)
   if (isLogAppendTime(batch)) return { offset: firstOffset, timestampMs: maxTimestampMs }
   const baseTimestampMs = baseTimestamp(batch)
-  const reader = new RecordReader().reset(storedRecordsOf(batch))
-  while (reader.nextDeltas()) {
-    const found = baseTimestampMs + reader.timestampDelta
-    if (found >= timestampMs) return { offset: firstOffset + reader.offsetDelta, timestampMs: found }
-  }
-  return undefined
+  return withStoredRecordsOf(batch, (records) => {
+    const reader = new RecordReader().reset(records)
+    while (reader.nextDeltas()) {
+      const found = baseTimestampMs + reader.timestampDelta
+      if (found >= timestampMs) return { offset: firstOffset + reader.offsetDelta, timestampMs: found }
+    }
+    return undefined
+  })
 }

@@ -1,7 +1,9 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { constants, zstdCompressSync } from "node:zlib"
-import { type Codec, compress, decompress, InvalidCompression } from "../src/Compression.ts"
+import { type Codec, compress, decompress, InvalidCompression, withDecompressed } from "../src/Compression.ts"
 
 const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
 const text = new TextEncoder().encode("the quick brown fox jumps over the lazy dog, ".repeat(50))
@@ -83,7 +85,89 @@ describe.each(codecs)("%s", (codec) => {
   })
 })
 
+const mib = 1 << 20
+
+const buffersBytes = (): number => process.memoryUsage().external
+
+/** The most that buffers take beyond what they took before, in bytes; meanwhile the collector is not asked to run. */
+const buffersOf = (times: number, work: () => void): number => {
+  setFlagsFromString("--expose-gc")
+  const collect = runInNewContext("gc") as () => void
+  // A second one tells V8 what the first has freed.
+  collect()
+  collect()
+  const before = buffersBytes()
+  let most = 0
+  for (let time = 0; time < times; time++) {
+    work()
+    most = Math.max(most, buffersBytes() - before)
+  }
+  return most
+}
+
+const failing = (): never => {
+  throw new Error("of the look itself")
+}
+
+describe.each(codecs)("%s, for one look", (codec) => {
+  const look = (bytes: Uint8Array, limitBytes: number): Buffer =>
+    withDecompressed(codec, bytes, limitBytes, (decompressed) => Buffer.from(decompressed))
+
+  it("is what decompress gives", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3000 }), fc.integer({ min: 1, max: 40 }), (piece, times) => {
+        const bytes = concat(...Array.from({ length: times }, () => piece))
+        expect(look(compress(codec, bytes), bytes.length).equals(bytes)).toBe(true)
+      }),
+      { numRuns: 60 }
+    )
+  })
+
+  it("takes exactly the limit and not one byte more, again and again", () => {
+    const packed = compress(codec, text)
+    for (let round = 0; round < 3; round++) {
+      expect(look(packed, text.length).equals(text)).toBe(true)
+      expect(() => look(packed, text.length - 1)).toThrow("more than")
+      expect(() => look(packed.subarray(0, packed.length - 1), text.length)).toThrow(InvalidCompression)
+      expect(() => look(concat(packed, Uint8Array.of(1)), text.length)).toThrow(InvalidCompression)
+    }
+  })
+
+  it("keeps what an outer look sees while there is an inner one, also after one that threw", () => {
+    const other = text.toReversed()
+    expect(() => withDecompressed(codec, compress(codec, text), text.length, failing)).toThrow("of the look itself")
+    withDecompressed(codec, compress(codec, text), text.length, (outer) => {
+      expect(look(compress(codec, other), other.length).equals(other)).toBe(true)
+      expect(Buffer.from(outer).equals(text)).toBe(true)
+    })
+  })
+
+  it("takes more than the default limit where that is allowed", () => {
+    const bytes = Buffer.alloc(40 * mib, text)
+    expect(look(compress(codec, bytes), bytes.length).equals(bytes)).toBe(true)
+  }, 20_000)
+
+  it("holds one output's memory at most, however many were refused or looked at", () => {
+    const bomb = compress(codec, new Uint8Array(64 * mib))
+    const large = compress(codec, new Uint8Array(15 * mib))
+    const most = buffersOf(12, () => {
+      expect(() => look(bomb, 16 * mib)).toThrow("more than")
+      expect(withDecompressed(codec, large, 16 * mib, ({ length }) => length)).toBe(15 * mib)
+    })
+    expect(most).toBeLessThan(20 * mib)
+  }, 20_000)
+})
+
 describe("snappy-java's framing", () => {
+  it("holds the memory of its output, and of no block beside it", () => {
+    const block = compress("snappy", new Uint8Array(5 * mib))
+    const framed = xerialOf([block, block, block])
+    const most = buffersOf(12, () => {
+      expect(withDecompressed("snappy", framed, 16 * mib, ({ length }) => length)).toBe(15 * mib)
+    })
+    expect(most).toBeLessThan(20 * mib)
+  })
+
   it("is one block after the other", () => {
     const framed = xerialOf([compress("snappy", text), compress("snappy", text)])
     expect(Buffer.from(decompress("snappy", framed, 1 << 20)).equals(concat(text, text))).toBe(true)

@@ -213,11 +213,13 @@ const walk = (
   const baseOffset = RecordBatch.baseOffset(batch)
   const baseTimestampMs = RecordBatch.baseTimestamp(batch)
   const appendTimeMs = RecordBatch.isLogAppendTime(batch) ? RecordBatch.maxTimestamp(batch) : undefined
-  const reader = new RecordReader().reset(RecordBatch.storedRecordsOf(batch))
-  while (reader.nextDeltas()) {
-    const offset = baseOffset + reader.offsetDelta
-    if (offset >= startOffset && !visit(offset, appendTimeMs ?? baseTimestampMs + reader.timestampDelta)) return
-  }
+  RecordBatch.withStoredRecordsOf(batch, (records) => {
+    const reader = new RecordReader().reset(records)
+    while (reader.nextDeltas()) {
+      const offset = baseOffset + reader.offsetDelta
+      if (offset >= startOffset && !visit(offset, appendTimeMs ?? baseTimestampMs + reader.timestampDelta)) return
+    }
+  })
 }
 
 const firstFrom = (batch: Uint8Array, startOffset: number, timestampMs: number): OffsetAndTimestamp | undefined => {
