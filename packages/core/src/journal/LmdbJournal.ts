@@ -63,6 +63,9 @@ export class LmdbJournal implements Journal {
   readonly #waiting: Array<() => void> = []
   #poison: AppendFailure | undefined
   readonly #idle: Array<() => void> = []
+  /** Files that count no more and are not removed yet, the oldest first, and when they are closed. */
+  readonly #discarded = new Map<string, Promise<unknown>>()
+  #removing: Promise<void> = Promise.resolve()
   /** Of all commits that were appended since the journal was opened. */
   appendedBytes = 0
   /** Told when a segment was closed by a roll, and before one is dropped. */
@@ -301,10 +304,12 @@ export class LmdbJournal implements Journal {
   }
 
   async dropOldest(): Promise<void> {
-    if (this.#chain.length < 2 || this.#chain[0]!.successor !== undefined) return
-    const { segment } = this.#chain.shift()!
+    const oldest = this.#chain[0]!
+    if (this.#discarded.size > 0) await this.#removeDiscarded()
+    if (this.#chain.length < 2 || this.#chain[0] !== oldest || oldest.successor !== undefined) return
+    this.#chain.shift()
     this.onChange?.()
-    await discard(segment)
+    await this.#discard([oldest])
   }
 
   /** Where adjacent closed segments lie, and where what replaces them is written. Undefined if one is gone, or replaced already. */
@@ -343,8 +348,7 @@ export class LmdbJournal implements Journal {
     const file = path.join(this.#options.directory, name.name)
     fs.renameSync(target, file)
     fs.rmSync(lockOf(target), { force: true })
-    syncDirectory(this.#options.directory)
-    const segment = LmdbSegment.open(file, mapBytes(this.#options))
+    const segment = this.#opened(file)
     const successor: Successor = { segment, name, sources, logs: new Set() }
     for (const source of sources) source.successor = successor
     return {
@@ -354,14 +358,47 @@ export class LmdbJournal implements Journal {
     }
   }
 
+  /** A file that has just got its name. If it cannot be used it is removed: a later start would find it in the place of newer ones. */
+  #opened(file: string): LmdbSegment {
+    try {
+      syncDirectory(this.#options.directory)
+      return LmdbSegment.open(file, mapBytes(this.#options))
+    } catch (error) {
+      removeEnvironment(file)
+      throw error
+    }
+  }
+
   async #release({ segment, name, sources }: Successor): Promise<void> {
     const from = this.#chain.indexOf(sources[0]!)
     const { nextSeq } = sources.at(-1)!
     const bytes = fs.statSync(segment.path).size
     this.#chain.splice(from, sources.length, { segment, name, nextSeq, bytes, refs: 0, successor: undefined })
-    for (const source of sources) await discard(source.segment)
-    // Else a power cut could bring some of them back when what replaced them is gone.
-    syncDirectory(this.#options.directory)
+    await this.#discard(sources)
+  }
+
+  #discard(segments: ReadonlyArray<Opened>): Promise<void> {
+    const closed = Promise.all(segments.map(({ segment }) => segment.close()))
+    for (const { segment } of segments) this.#discarded.set(segment.path, closed)
+    return this.#removeDiscarded()
+  }
+
+  /**
+   * In order, and what cannot be removed is tried again before anything is dropped: a start would find it again once what
+   * covers it is gone, and refuse the gap if what lies behind it is.
+   */
+  #removeDiscarded(): Promise<void> {
+    const remove = async (): Promise<void> => {
+      for (const [file, closed] of this.#discarded) {
+        await closed
+        await removeInSteps(file)
+        this.#discarded.delete(file)
+      }
+      // Else a power cut could bring some of them back when what replaced them is gone.
+      syncDirectory(this.#options.directory)
+    }
+    this.#removing = this.#removing.then(remove, remove)
+    return this.#removing
   }
 
   async close(): Promise<void> {
@@ -393,11 +430,11 @@ const throwIfIncomplete = (file: string, sources: Settling["sources"]): void => 
   throw new JournalError("Corrupt", `${file} is not complete`)
 }
 
-/** Closes a segment and takes its file away, in steps. */
-const discard = async (segment: LmdbSegment): Promise<void> => {
-  await segment.close()
-  await unlinkInSteps(segment.path)
-  await fs.promises.rm(lockOf(segment.path), { force: true })
+/** Takes away a segment's file that nobody has open. */
+const removeInSteps = async (file: string): Promise<void> => {
+  // What was cut short may have unlinked it.
+  if (fs.existsSync(file)) await unlinkInSteps(file)
+  await fs.promises.rm(lockOf(file), { force: true })
 }
 
 const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -62,7 +62,7 @@ export class Compactions {
     this.#clock = clock
   }
 
-  /** Undefined: there is nothing to compact. Logs with runs in segments that were given up stay as they are. */
+  /** Undefined: there is nothing to compact. Logs with runs in segments that were given up, or are the last, stay as they are. */
   begin(isGivenUp: (firstSeq: Seq) => boolean): CompactWork | undefined {
     this.#round = this.#planned(isGivenUp)
     return this.goOn()
@@ -109,7 +109,9 @@ export class Compactions {
       // Without a lag a producer's clock that goes ahead holds nothing up.
       const toMs = minCompactionLagMs > 0 ? nowMs - minCompactionLagMs : Infinity
       const compactable = this.#logs.find(logId)?.index.compactable(toMs, dirtySegmentsMin)
-      if (compactable !== undefined && !compactable.segments.some(isGivenUp)) {
+      // The last one is settled if the file after it was lost: until the next roll nothing may replace it.
+      const isFit = (seq: Seq): boolean => !isGivenUp(seq) && this.#journal.settling([seq]) !== undefined
+      if (compactable?.segments.every(isFit) === true) {
         candidates.push({ logId, settings, compactable })
       }
     }

@@ -18,6 +18,10 @@ export type Written = Pick<Settled, "records" | "runs"> & { readonly runBytes: n
 /** One transaction: what the disk is kept busy with at a time. */
 const writeBytesMax = 1024 * 1024
 
+const throwUnlessTaken = (isTaken: boolean): void => {
+  if (!isTaken) throw new JournalError("Io", "LMDB refused a write")
+}
+
 /** Puts into a segment, about `writeBytesMax` per transaction. */
 class Writes {
   readonly #tools: SettleTools
@@ -44,7 +48,7 @@ class Writes {
     if (last === undefined) return
     this.#last = undefined
     this.#bytes = 0
-    if (!(await last)) throw new JournalError("Io", "LMDB refused a write")
+    throwUnlessTaken(await last)
     this.#tools.at?.(name)
     await this.#tools.pace.step()
   }
@@ -180,9 +184,11 @@ const copySnapshots = async (
 ): Promise<void> => {
   for (const { fromSeq, index } of source.snapshotPages()) {
     const page = fromSeq < keptFromSeq ? undefined : source.page(fromSeq, index)
-    if (page !== undefined) await target.writePage(fromSeq, index, page)
+    if (page !== undefined) throwUnlessTaken(await target.writePage(fromSeq, index, page))
     at?.("snapshots")
     await pace.step()
   }
-  for (const { fromSeq, pages } of source.sealed()) if (fromSeq >= keptFromSeq) await target.seal(fromSeq, pages)
+  for (const { fromSeq, pages } of source.sealed()) {
+    if (fromSeq >= keptFromSeq) throwUnlessTaken(await target.seal(fromSeq, pages))
+  }
 }

@@ -9,7 +9,7 @@ import type { SettleJob } from "@logbrook/core/settle/settleSegment"
 import { Settler, type SettlerOptions } from "@logbrook/core/settle/Settler"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { TestClock } from "../support/TestClock.ts"
 
 const settledOutcome: SettleOutcome = {
@@ -339,6 +339,23 @@ describe("the settler", () => {
     // The third was behind what the table had room for: it is the next compaction's.
     expect(bench.heard()).toEqual(["seg-2 settled", "work on seg-2"])
     expect(bench.working[0]!.job.compaction!.logs[0]).toMatchObject({ dirtyFrom: 30, cleanTo: 40 })
+    await bench.settler.stop()
+  })
+
+  it("compacts nothing in the last segment, which is settled if the file after it was lost", async () => {
+    const settings = { minCleanableDirtyRatio: 0, minCompactionLagMs: 0, maxCompactionLagMs: 0, deleteRetentionMs: 0 }
+    const bench = new Bench({ rewriting, compaction: { settings: () => [[5, settings]], mapBytesMax: 1000 } })
+    bench.journal.chain[0]!.isSettled = true
+    bench.logs.recoverRun(1, runOf(10, false))
+    const settling = vi.spyOn(bench.journal, "settling")
+    bench.settler.start()
+    for (let i = 0; i < 5; i++) await bench.settle()
+    expect(bench.heard()).toEqual([])
+    // It sleeps: else nothing else in the process would ever run.
+    expect(settling.mock.calls.length).toBeLessThan(5)
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.heard()).toEqual(["work on seg-1"])
     await bench.settler.stop()
   })
 })
