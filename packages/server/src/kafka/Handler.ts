@@ -1,8 +1,7 @@
 import type { Loan } from "@logbrook/core/BufferPool"
-import type { Cause } from "@logbrook/core/journal/Frame"
-import type { Ask } from "@logbrook/core/shard/Intake"
 import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
+import type { Asker } from "./asks.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 
 export interface HostPort {
@@ -11,7 +10,7 @@ export interface HostPort {
 }
 
 /** One request as its handler sees it, besides its body. */
-export interface RequestContext {
+export interface RequestContext extends Asker {
   readonly node: KafkaNode
   /** Empty for a client that does not tell. */
   readonly clientId: string
@@ -19,8 +18,6 @@ export interface RequestContext {
   readonly clientHost: string
   /** Where this client can reach the server again. */
   readonly advertised: HostPort
-  /** What the journal says of whatever this request leads to. */
-  readonly cause: Cause
   /** Counts this connection's fetches, so that each begins with another partition. */
   readonly nextFetch: () => number
   /** Bytes that a response may have by what all connections have not read yet. */
@@ -30,8 +27,6 @@ export interface RequestContext {
    * `isOnly`: nothing else of this request is kept.
    */
   readonly keep: (bytes: Uint8Array, isOnly: boolean) => Uint8Array
-  /** Hands a command to the shard, with `bytes` of payload; a full shard pauses the connection. */
-  readonly offer: (ask: Ask, bytes?: number) => void
   /** What to do if the connection ends before the response; replaces what was given before. */
   readonly onCancel: (cancel: (() => void) | undefined) => void
   /** The request breaks the protocol: one audit line, and the connection closes behind the response. */

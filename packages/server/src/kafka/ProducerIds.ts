@@ -1,7 +1,6 @@
 import * as Exit from "effect/Exit"
-import { askCatalog } from "./asks.ts"
+import { askCatalog, type Asker } from "./asks.ts"
 import { failureOf, type Failure } from "./errors.ts"
-import type { RequestContext } from "./Handler.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 
 /** Ids per journaled event. What is left of a block at a stop is never given. */
@@ -16,13 +15,13 @@ export class ProducerIds {
   #isAsking = false
   #waiting: Array<Settle> = []
 
-  take(context: RequestContext, settle: Settle): void {
+  take(context: Asker, settle: Settle): void {
     if (this.#next < this.#end) return settle({ producerId: this.#next++ })
     this.#waiting.push(settle)
     if (!this.#isAsking) this.#ask(context)
   }
 
-  #ask(context: RequestContext): void {
+  #ask(context: Asker): void {
     this.#isAsking = true
     askCatalog(context, { _tag: "AllocateProducerIds", count: blockIds }, (exit) => {
       this.#isAsking = false

@@ -8,10 +8,19 @@ import type { GroupRefused, ReplyTo, Request } from "@logbrook/actors/group/Grou
 import type { Appended, PartitionCommand, PartitionRefused } from "@logbrook/actors/partition/Partition"
 import { actorId } from "@logbrook/core/actor/Definition"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
+import type { Cause } from "@logbrook/core/journal/Frame"
+import type { Ask } from "@logbrook/core/shard/Intake"
 import type { Exit } from "effect/Exit"
-import type { RequestContext } from "./Handler.ts"
 
 // The shard's replies have no types: here each command meets the one that its actor answers with.
+
+/** Who asks actors for something: a request. */
+export interface Asker {
+  /** What the journal says of whatever this request leads to. */
+  readonly cause: Cause
+  /** Hands a command to the shard, with `bytes` of payload; a full shard pauses the connection. */
+  readonly offer: (ask: Ask, bytes?: number) => void
+}
 
 type Settle<Reply, Failure> = (exit: Exit<Reply, Failure>) => void
 type Untyped = Settle<unknown, unknown>
@@ -24,13 +33,13 @@ interface CatalogReplies {
 }
 
 export const askCatalog = <Command extends CatalogCommand>(
-  context: RequestContext,
+  context: Asker,
   command: Command,
   settle: Settle<CatalogReplies[Command["_tag"]], CatalogRefused>
 ): void => context.offer({ to: catalogId, command, cause: context.cause, reply: settle as Untyped })
 
 export const askGroup = <Command extends Request>(
-  context: RequestContext,
+  context: Asker,
   groupId: string,
   command: Command,
   settle: Settle<ReplyTo<Command>, GroupRefused>
@@ -39,7 +48,7 @@ export const askGroup = <Command extends Request>(
 type AppendBatch = Extract<PartitionCommand, { readonly _tag: "AppendBatch" }>
 
 export const appendBatch = (
-  context: RequestContext,
+  context: Asker,
   logId: number,
   command: AppendBatch,
   settle: Settle<Appended, PartitionRefused>
@@ -51,7 +60,7 @@ export const appendBatch = (
 
 /** -1: to the end. */
 export const moveLogStart = (
-  context: RequestContext,
+  context: Asker,
   logId: number,
   offset: number,
   settle: Settle<{ readonly logStartOffset: number }, PartitionRefused>
