@@ -13,6 +13,7 @@ command -v kcat > /dev/null || missing+=(kcat)
 command -v mosquitto > /dev/null || missing+=(mosquitto)
 command -v mosquitto_pub > /dev/null || missing+=(mosquitto-clients)
 command -v unzip > /dev/null || missing+=(unzip)
+command -v gcc > /dev/null || missing+=(gcc libc6-dev)
 command -v java > /dev/null || missing+=(default-jdk-headless)
 command -v mvn > /dev/null || missing+=(maven)
 if [ ${#missing[@]} -gt 0 ]; then
