@@ -130,13 +130,14 @@ export class MqttBroker {
     this.#connections.delete(connection)
   }
 
-  /** Whether there may be a session for this client, those counted that are not durable yet. */
+  /** Whether there may be a session for this client. Counted too: those that are not durable yet, and wills that wait. */
   hasRoomFor(clientId: string): boolean {
     const { directory, broker } = this
     const { sessionsMax } = broker.limits
-    if (directory.size + this.#opening.size < sessionsMax) return true
+    const held = directory.size + directory.pendingWills
+    if (held + this.#opening.size < sessionsMax) return true
     // A session that is there may end before its CONNECT is decided: then that one makes it anew.
-    let sessions = directory.size
+    let sessions = held
     for (const opening of this.#opening.keys()) if (directory.get(opening) === undefined) sessions++
     return sessions < sessionsMax || directory.get(clientId) !== undefined || this.#opening.has(clientId)
   }

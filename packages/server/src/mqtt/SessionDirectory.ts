@@ -17,12 +17,15 @@ export interface SessionView<C> {
 export class SessionDirectory<C> {
   readonly subscriptions = new Subscriptions<SessionView<C>>()
   readonly #views = new Map<string, SessionView<C>>()
+  /** Wills whose messages nobody has stored yet, also of sessions that have ended. */
+  pendingWills = 0
 
   /** Follows a shard that has recovered. */
   static follow<C>(shard: Shard): SessionDirectory<C> {
     const directory = new SessionDirectory<C>()
     for (const id of shard.actors.ofKind("session")) {
       const state = shard.actors.peek<SessionState>(id)
+      directory.pendingWills += state?.pendingWills.length ?? 0
       if (state === undefined || state.name === "Absent") continue
       const view = directory.#start(nameOf(id), state.life.sessionExpiryMs)
       directory.#subscribe(view, state.subscriptions.values())
@@ -63,7 +66,13 @@ export class SessionDirectory<C> {
     }
   }
 
+  #countWills(event: SessionEvent): void {
+    if (event._tag === "WillTriggered") this.pendingWills++
+    else if (event._tag === "WillPublished" || event._tag === "WillDropped") this.pendingWills--
+  }
+
   #observe(clientId: string, event: SessionEvent): void {
+    this.#countWills(event)
     if (event._tag === "SessionStarted") {
       this.#start(clientId, event.sessionExpiryMs)
       return

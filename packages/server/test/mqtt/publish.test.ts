@@ -3,6 +3,9 @@ import { connected, type Kit, type KitOptions, packet, publishPacket, startKit, 
 
 let kit: Kit
 
+/** Of a CONNECT: a will "x" that is to be retained. `topic` is one character. */
+const retainedWill = (topic: string) => ({ flags: 2 | 4 | 32, rest: [0, 0, 1, ...Buffer.from(topic), 0, 1, 0x78] })
+
 const start = async (options: KitOptions): Promise<void> => {
   await kit.stop()
   kit = await startKit(options)
@@ -450,6 +453,26 @@ describe("limits", () => {
     const codes = (await Promise.all(clients)).map(({ accepted }) => accepted[3])
     expect(kit.mqtt.directory.size).toBe(3)
     expect(codes.filter((code) => code === 0)).toHaveLength(3)
+  })
+
+  it("count wills that outlive their sessions since nobody can store them", async () => {
+    await start({ limits: { sessionsMax: 3, retainedMessagesMax: 1 } })
+    const first = await connected(kit.port, { clientId: "first" })
+    first.send(publishPacket("full", "x", { qos: 1, retain: true }))
+    await first.packet()
+    const codes: Array<number | undefined> = []
+    for (const name of ["a", "b", "c", "d"]) {
+      const client = await connected(kit.port, { clientId: name, ...retainedWill(name) })
+      codes.push(client.accepted[3])
+      client.socket.destroy()
+      await expect.poll(() => kit.mqtt.directory.size).toBe(1)
+    }
+    expect(codes).toEqual([0, 0, 0x97, 0x97])
+    first.send(publishPacket("full", "", { qos: 1, retain: true, packetId: 2 }))
+    await first.packet()
+    await expect.poll(() => kit.events.filter((tag) => tag === "WillPublished"), { timeout: 4000 }).toHaveLength(1)
+    expect((await connected(kit.port, { clientId: "e" })).accepted[3]).toBe(0)
+    first.socket.destroy()
   })
 })
 
