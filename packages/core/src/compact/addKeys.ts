@@ -9,10 +9,12 @@ import type { KeyMap } from "./KeyMap.ts"
 export const addKeys = (newest: KeyMap, batch: Uint8Array): boolean => {
   if (RecordBatch.isControl(batch)) return true
   const baseOffset = RecordBatch.baseOffset(batch)
-  const reader = new RecordReader().reset(RecordBatch.storedRecordsOf(batch))
-  while (reader.next()) {
-    const key = reader.key()
-    if (key !== null && !newest.put(key, baseOffset + reader.offsetDelta)) return false
-  }
-  return true
+  return RecordBatch.withStoredRecordsOf(batch, (records) => {
+    const reader = new RecordReader().reset(records)
+    while (reader.next()) {
+      const key = reader.key()
+      if (key !== null && !newest.put(key, baseOffset + reader.offsetDelta)) return false
+    }
+    return true
+  })
 }

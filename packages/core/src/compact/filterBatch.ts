@@ -34,13 +34,14 @@ const mark = (batch: Uint8Array, records: Uint8Array, keep: Keep): Marked => {
  */
 export const filterBatch = (batch: Uint8Array, keep: Keep, deleteHorizonMs: number): Uint8Array | undefined => {
   if (RecordBatch.isControl(batch)) return batch
-  const records = RecordBatch.storedRecordsOf(batch)
-  const { stays, kept, hasTombstone } = mark(batch, records, keep)
-  if (kept === 0) return undefined
-  const oldHorizonMs = RecordBatch.deleteHorizon(batch)
-  const newHorizonMs = hasTombstone ? (oldHorizonMs ?? deleteHorizonMs) : oldHorizonMs
-  if (kept === RecordBatch.count(batch) && newHorizonMs === oldHorizonMs) return batch
-  return rebuilt(batch, records, stays, newHorizonMs)
+  return RecordBatch.withStoredRecordsOf(batch, (records) => {
+    const { stays, kept, hasTombstone } = mark(batch, records, keep)
+    if (kept === 0) return undefined
+    const oldHorizonMs = RecordBatch.deleteHorizon(batch)
+    const newHorizonMs = hasTombstone ? (oldHorizonMs ?? deleteHorizonMs) : oldHorizonMs
+    if (kept === RecordBatch.count(batch) && newHorizonMs === oldHorizonMs) return batch
+    return rebuilt(batch, records, stays, newHorizonMs)
+  })
 }
 
 const rebuilt = (
