@@ -118,8 +118,10 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
 /** The lock and the disk; true if the directory is in use. */
 const aroundTheSegments = (directory: string, findings: Findings): boolean => {
   const { state, pid } = lockState(directory)
-  if (state === "stale")
-    findings.notice("lock", `process ${pid} has ended without letting go; the next start takes over`)
+  if (state === "stale") {
+    const who = pid === 0 ? "a start failed after a process" : `process ${pid}`
+    findings.notice("lock", `${who} has ended without letting go; the next start takes over`)
+  }
   let free: number
   try {
     const { bavail, bsize } = fs.statfsSync(directory)

@@ -16,7 +16,7 @@ import { LmdbSegment } from "./LmdbSegment.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
 import { makeDirectory } from "../makeDirectory.ts"
 import { firstEventSeqOf } from "./firstEventSeqOf.ts"
-import { acquireLock, releaseLock } from "./lock.ts"
+import { acquireLock, leaveSuspect, releaseLock } from "./lock.ts"
 import { openChain, type Opened, type Successor } from "./openChain.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
 import { segmentName } from "./segmentNames.ts"
@@ -80,17 +80,17 @@ export class LmdbJournal implements Journal {
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
     makeDirectory(options.directory)
-    const wasClosed = acquireLock(options.directory)
+    const lastEnd = acquireLock(options.directory)
     const chain: Array<Opened> = []
     try {
-      // A damaged page may have ended the process before: the next start looks at all of them, and names it.
-      openChain({ directory: options.directory, mapBytes: mapBytes(options), everyPage: !wasClosed }, chain)
+      openChain({ directory: options.directory, mapBytes: mapBytes(options), lastEnd }, chain)
       const journal = new LmdbJournal(options, chain, (chain.at(-1)?.name.lastNumber ?? 0) + 1)
       if (chain.length === 0) journal.#addSegment(1)
       return journal
     } catch (error) {
       void closeAll(chain)
-      releaseLock(options.directory)
+      if (lastEnd === "clean") releaseLock(options.directory)
+      else leaveSuspect(options.directory)
       throw error
     }
   }

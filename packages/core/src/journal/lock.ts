@@ -32,34 +32,62 @@ const aliveWithoutProc = (pid: number): string | undefined => {
   }
 }
 
-/** Whether the directory's writer lives; "stale": it has ended without letting go. */
-export const lockState = (directory: string): { readonly state: "free" | "held" | "stale"; readonly pid: number } => {
-  const holder = read(lockFile(directory))
-  if (holder === undefined) return { state: "free", pid: 0 }
-  const pid = Number(holder.split(" ")[0])
-  return { state: pid > 0 && identity(pid) === holder ? "held" : "stale", pid }
+/** Behind the identity of a writer that took over from one that had ended without letting go. */
+const takenOver = " taken-over"
+
+export interface LockState {
+  /** "stale": the writer has ended without letting go. */
+  readonly state: "free" | "held" | "stale"
+  readonly pid: number
+  /** Whether the writer itself took over from one that had ended without letting go. */
+  readonly hadTakenOver: boolean
 }
 
-/** One writer per directory; false if the last one has ended without letting go. Throws `JournalError` "Locked" while its process lives. */
-export const acquireLock = (directory: string): boolean => {
+/** Whether the directory's writer lives. */
+export const lockState = (directory: string): LockState => {
+  const text = read(lockFile(directory))
+  if (text === undefined) return { state: "free", pid: 0, hadTakenOver: false }
+  const hadTakenOver = text.endsWith(takenOver)
+  const holder = hadTakenOver ? text.slice(0, -takenOver.length) : text
+  const pid = Number(holder.split(" ")[0])
+  return { state: pid > 0 && identity(pid) === holder ? "held" : "stale", pid, hadTakenOver }
+}
+
+/** How the writers before this one have ended, without letting go ("unclean") or not; "uncleanAgain": the last two. */
+export type LastEnd = "clean" | "unclean" | "uncleanAgain"
+
+/** One writer per directory. Throws `JournalError` "Locked" while the last one's process lives. */
+export const acquireLock = (directory: string): LastEnd => {
   const file = lockFile(directory)
   const own = identity(process.pid) ?? String(process.pid)
+  let lastEnd: LastEnd = "clean"
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
-      fs.writeFileSync(file, own, { flag: "wx" })
-      return attempt === 0
+      // After two in a row everything is looked at: the next one counts anew.
+      fs.writeFileSync(file, lastEnd === "unclean" ? own + takenOver : own, { flag: "wx" })
+      return lastEnd
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
         throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)
       }
     }
-    const { state, pid } = lockState(directory)
+    const { state, pid, hadTakenOver } = lockState(directory)
+    lastEnd = hadTakenOver ? "uncleanAgain" : "unclean"
     if (state === "held") {
       throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
     }
     fs.rmSync(file, { force: true })
   }
   throw new JournalError("Locked", `${directory} is being taken by another process`)
+}
+
+/** For a start that failed after such an end: nobody holds the directory, and the next start looks at everything. */
+export const leaveSuspect = (directory: string): void => {
+  try {
+    fs.writeFileSync(lockFile(directory), `0${takenOver}`)
+  } catch {
+    // The lock that stays is one of a process that has ended, soon.
+  }
 }
 
 export const releaseLock = (directory: string): void => fs.rmSync(lockFile(directory), { force: true })

@@ -3,6 +3,7 @@ import * as path from "node:path"
 import { readFrameHead } from "./Frame.ts"
 import { JournalError, type Seq } from "./Journal.ts"
 import { throwIfDamaged } from "./lmdbHeader.ts"
+import type { LastEnd } from "./lock.ts"
 import { LmdbSegment, settledTableNames, tableNames } from "./LmdbSegment.ts"
 import { namesIn, removeEnvironment, removeTemporaries, syncDirectory } from "./segmentFiles.ts"
 import { chainOf, type SegmentName } from "./segmentNames.ts"
@@ -30,12 +31,14 @@ export interface Successor {
 export interface OpenOptions {
   readonly directory: string
   readonly mapBytes: number
-  /** Looks at all pages first, not at roots only. */
-  readonly everyPage: boolean
+  readonly lastEnd: LastEnd
 }
 
 /**
- * Opens every segment in order, and clears away what crashes left of settlings.
+ * Opens every segment in order, and clears away what crashes left of settlings. Of the newest segment every page is looked
+ * at if the last writer did not let go, of all segments if the one before did not either: a page that is damaged, which
+ * LMDB follows into nowhere, may have ended both. After one kill a start does not read a whole directory (717 MB on a
+ * cold disk: 2.5 to 4.9 s).
  * Throws `JournalError`; what was opened before is in `chain`.
  */
 export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
@@ -43,7 +46,8 @@ export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
   removeTemporaries(directory)
   const { live, superseded } = chainOf(namesIn(directory))
   for (const name of live) {
-    const opened = openSegment(options, name)
+    const isSuspect = options.lastEnd === "uncleanAgain" || (options.lastEnd === "unclean" && name === live.at(-1))
+    const opened = openSegment(options, name, isSuspect)
     const before = chain.at(-1)
     chain.push(opened)
     if (before !== undefined && opened.segment.firstSeq !== before.nextSeq) {
@@ -55,9 +59,9 @@ export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
   if (superseded.length > 0) syncDirectory(directory)
 }
 
-const openSegment = (options: OpenOptions, name: SegmentName): Opened => {
+const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean): Opened => {
   const file = path.join(options.directory, name.name)
-  throwIfDamaged(file, options.everyPage, name.generation > 0 ? settledTableNames : tableNames)
+  throwIfDamaged(file, everyPage, name.generation > 0 ? settledTableNames : tableNames)
   const segment = LmdbSegment.open(file, options.mapBytes)
   try {
     const nextSeq = frameRange(segment, name)
@@ -66,7 +70,8 @@ const openSegment = (options: OpenOptions, name: SegmentName): Opened => {
     return { segment, name, nextSeq, bytes: isEmpty ? 0 : fs.statSync(file).size, refs: 0, successor: undefined }
   } catch (error) {
     void segment.close()
-    throw error
+    if (error instanceof JournalError) throw error
+    throw new JournalError("Corrupt", `${name.name} cannot be read: ${(error as Error).message}`)
   }
 }
 

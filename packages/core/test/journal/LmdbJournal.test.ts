@@ -7,6 +7,8 @@ import { FaultyJournal } from "@logbrook/core/journal/FaultyJournal"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { JournalError, type AppendFailure, type Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { throwIfDamaged } from "@logbrook/core/journal/lmdbHeader"
+import { tableNames } from "@logbrook/core/journal/LmdbSegment"
 import { open } from "lmdb"
 import { describe, expect, it } from "vitest"
 import { appended, plainCommit, settledOk } from "../support/commits.ts"
@@ -48,11 +50,29 @@ const segmentFiles = (directory: string): Array<string> =>
     .sort()
 
 /** A journal of `segments` segments, closed. */
-const fill = async (directory: string, segments: number): Promise<number> => {
-  const journal = openAt(directory, 10_000)
-  while (journal.segments().length < segments) await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
+const fill = async (directory: string, segments: number, segmentBytes = 10_000, bytes = 6000): Promise<number> => {
+  const journal = openAt(directory, segmentBytes)
+  while (journal.segments().length < segments) await appended(journal, plainCommit(journal.nextSeq, 1, bytes))
   await journal.close()
   return journal.nextSeq
+}
+
+const pageBytes = 4096
+const pageHeadBytes = 24
+
+/** The bytes with the head of one page wrong that only a look at every page finds; the file has them too then. */
+const damageBelowRoots = (file: string, whole: Buffer): Buffer => {
+  const damaged: Array<Buffer> = []
+  for (let at = 2 * pageBytes; at < whole.length; at += pageBytes) {
+    const bytes = Buffer.from(whole)
+    bytes.fill(0xff, at, at + pageHeadBytes)
+    writeFileSync(file, bytes)
+    const found = (everyPage: boolean) => reasonOf(() => throwIfDamaged(file, everyPage, tableNames)) === "Corrupt"
+    if (found(true) && !found(false)) damaged.push(bytes)
+  }
+  // The first and the last leaf are read when the segment is opened.
+  expect(damaged.length).toBeGreaterThan(4)
+  return damaged[damaged.length >> 1]!
 }
 
 describe("LmdbJournal refuses", () => {
@@ -114,6 +134,35 @@ describe("LmdbJournal refuses", () => {
       await openAt(directory).close()
     }
     expect(existsSync(join(directory, "lock"))).toBe(false)
+  })
+
+  it("a page that LMDB would follow into nowhere, in the newest segment after a kill, in any after two", async () => {
+    const directory = temporaryDirectory()
+    // Some sixty frames a segment: its timeline has leaves below its root.
+    await fill(directory, 4, 60_000, 1000)
+    rmSync(join(directory, segmentFiles(directory).at(-1)!))
+    const lock = join(directory, "lock")
+    const [closed, , newest] = segmentFiles(directory).map((name) => join(directory, name)) as [string, string, string]
+    const whole = [closed, newest].map((file) => [file, readFileSync(file)] as const)
+    const opens = (): string | undefined => reasonOf(() => void openAt(directory).close())
+    const damaged = (file: string): void => {
+      for (const [each, bytes] of whole) writeFileSync(each, each === file ? damageBelowRoots(file, bytes) : bytes)
+    }
+
+    damaged(newest)
+    writeFileSync(lock, "4999999 1 boot")
+    expect(opens()).toBe("Corrupt")
+    expect(opens()).toBe("Corrupt")
+
+    damaged(closed)
+    writeFileSync(lock, "4999999 1 boot")
+    const journal = openAt(directory)
+    const left = readFileSync(lock, "utf8")
+    await journal.close()
+    expect(left).toMatch(/ taken-over$/)
+    writeFileSync(lock, left.replace(String(process.pid), "4999999"))
+    expect(opens()).toBe("Corrupt")
+    expect(opens()).toBe("Corrupt")
   })
 
   it("to read where there is no journal", () => {
