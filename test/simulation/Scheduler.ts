@@ -36,8 +36,9 @@ export class Scheduler {
     this.#microtasks.push(task)
   }
 
+  /** In whole microseconds, never early: with fractions, two tasks of the same moment could change places. */
   after(delayUs: number, run: () => void): Cancel {
-    const entry: Entry = { atUs: this.nowUs + Math.max(0, delayUs), order: this.#order++, run }
+    const entry: Entry = { atUs: this.nowUs + Math.max(0, Math.ceil(delayUs)), order: this.#order++, run }
     this.#push(entry)
     return () => {
       entry.run = undefined

@@ -59,6 +59,8 @@ export class MqttPeer {
   #cancelPing: Cancel | undefined
   #cancelRetry: Cancel | undefined
   #willId: string | undefined
+  /** The world's, when this connection was begun. */
+  #mishaps = 0
   #heardMs = 0
   isConnected = false
 
@@ -84,6 +86,7 @@ export class MqttPeer {
     this.#drop()
     this.#cancelRetry?.()
     const number = ++this.#connections
+    this.#mishaps = this.#world.mishaps
     const { name, version } = this.#options
     const own = this.#world.connect("mqtt", name, {
       onBytes: (chunk, stamp) => {
@@ -223,7 +226,6 @@ export class MqttPeer {
       }
       return
     }
-    const { mishaps } = this.#world
     const willId = this.#willId
     if (willId !== undefined) this.#world.mqtt.wills.set(willId, "may")
     this.send({ cmd: "disconnect", reasonCode: 0 })
@@ -231,9 +233,9 @@ export class MqttPeer {
     this.#world.scheduler.after(3_000_000, () => {
       if (number === this.#connections) link.reset()
       else return
-      if (willId !== undefined && mishaps === this.#world.mishaps && this.#world.plan.network.lifeMsMax === 0) {
-        this.#world.mqtt.wills.set(willId, "never")
-      }
+      // A mishap before DISCONNECT counts too: the client may not have learnt yet that it sends into a dead connection.
+      const wasUndisturbed = this.#mishaps === this.#world.mishaps && this.#world.plan.network.lifeMsMax === 0
+      if (willId !== undefined && wasUndisturbed) this.#world.mqtt.wills.set(willId, "never")
     })
     this.isConnected = false
   }
