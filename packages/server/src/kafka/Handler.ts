@@ -3,6 +3,7 @@ import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
 import type { Asker } from "./asks.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
+import type { RefusedBatches } from "./RefusedBatches.ts"
 
 export interface HostPort {
   readonly host: string
@@ -20,6 +21,8 @@ export interface RequestContext extends Asker {
   readonly advertised: HostPort
   /** Counts this connection's fetches, so that each begins with another partition. */
   readonly nextFetch: () => number
+  /** Of this connection. */
+  readonly refusedBatches: RefusedBatches
   /** Bytes that a response may have by what all connections have not read yet. */
   readonly responseRoomBytes: () => number
   /**

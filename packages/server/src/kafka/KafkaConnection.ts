@@ -12,6 +12,7 @@ import { handlers } from "./handlers.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { FirstRequest } from "./FirstRequest.ts"
 import { printable, type KafkaNode } from "./KafkaNode.ts"
+import { RefusedBatches } from "./RefusedBatches.ts"
 import { SocketOutput } from "./SocketOutput.ts"
 
 /** Whoever breaks the protocol is gone within 100 ms. */
@@ -82,6 +83,10 @@ class Exchange implements RequestContext {
     return this.#connection.nextFetch++
   }
 
+  get refusedBatches(): RefusedBatches {
+    return this.#connection.refusedBatches
+  }
+
   responseRoomBytes(): number {
     return Math.max(0, this.node.broker.limits.kafkaInFlightBytesMax - this.node.unsentBytes)
   }
@@ -145,6 +150,7 @@ export class KafkaConnection {
   /** Address and port, for the journal and the log. */
   readonly peer: string
   nextFetch = 0
+  readonly refusedBatches = new RefusedBatches()
   readonly #socket: Socket
   readonly #splitter: Splitter
   readonly #output: SocketOutput

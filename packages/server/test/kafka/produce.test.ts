@@ -197,6 +197,19 @@ describe("idempotent producers (trap 36)", () => {
     expect(logOf("orders").highWatermark).toBe(4)
   })
 
+  it("are not taken to begin with a batch that was sent behind one which the full disk refused", async () => {
+    kit.broker.disk.isLow = true
+    expect((await produce(sequenced(9, 0, ["a"]))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
+    expect((await produce(sequenced(9, 1, ["b"]))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
+    kit.broker.disk.isLow = false
+    const outOfOrder = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
+    expect((await produce(sequenced(9, 1, ["b"]))).errorCode).toBe(outOfOrder)
+    expect((await produce(sequenced(9, 2, ["c"]))).errorCode).toBe(outOfOrder)
+    expect(await produce(sequenced(8, 5, ["another's"]))).toMatchObject({ errorCode: 0, baseOffset: 0 })
+    expect(await produce(sequenced(9, 0, ["a"]))).toMatchObject({ errorCode: 0, baseOffset: 1 })
+    expect(await produce(sequenced(9, 1, ["b"]))).toMatchObject({ errorCode: 0, baseOffset: 2 })
+  })
+
   it("keep their order when they pipeline (trap 13)", async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => produce(sequenced(5, i, [`${i}`]), {}, 9)))
     expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(Array.from({ length: 20 }, (_, i) => i))

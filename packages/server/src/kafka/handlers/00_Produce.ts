@@ -65,12 +65,11 @@ const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
 }
 
 /** Why no batch of the request can be stored. */
-const refuseRequest = (context: RequestContext, { acks, transactionalId }: ProduceRequest): Failure | undefined => {
+const refuseRequest = ({ acks, transactionalId }: ProduceRequest): Failure | undefined => {
   if (acks !== -1 && acks !== 0 && acks !== 1) return refused(KafkaError.INVALID_REQUIRED_ACKS)
   if (transactionalId !== null) {
     return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
   }
-  if (context.node.broker.disk.isLow) return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
   return undefined
 }
 
@@ -100,6 +99,15 @@ interface Place {
   readonly batch: ProducedBatch
 }
 
+/** Why a batch cannot be stored at present: its producer sends it again. */
+const refuseForNow = ({ node, refusedBatches }: RequestContext, { logId, batch }: Place): Failure | undefined => {
+  if (!node.broker.disk.isLow) {
+    return refusedBatches.admits(logId, batch) ? undefined : refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+  }
+  refusedBatches.add(logId, batch)
+  return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
+}
+
 const placeOf = (context: RequestContext, topic: string, data: PartitionData, version: number): Place | Failure => {
   const { directory, limits } = context.node.broker
   const stream = directory.byName(topic)
@@ -108,9 +116,11 @@ const placeOf = (context: RequestContext, topic: string, data: PartitionData, ve
   if (isBound(stream)) return refused(KafkaError.TOPIC_AUTHORIZATION_FAILED, "The stream is written by MQTT.")
   try {
     const batch = checkedBatch(data.records, batchRulesOf(stream, limits), version)
-    return batch.isTransactional
-      ? refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
-      : { logId, batch }
+    if (batch.isTransactional) {
+      return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
+    }
+    const place = { logId, batch }
+    return refuseForNow(context, place) ?? place
   } catch (error) {
     return batchFailure(error)
   }
@@ -154,7 +164,7 @@ const produce = (
   version: number,
   respond: Respond<Parameters<typeof Produce.encodeResponse>[1]>
 ): void => {
-  const refusal = refuseRequest(context, request)
+  const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
   const places: Array<readonly [Place, PartitionResult]> = []
   const responses = request.topicData.map(({ name, partitionData }) => ({
