@@ -1,6 +1,6 @@
 import type { Attack } from "../Attack.ts"
 import { hostileConnections, hugeSizes, slowLoris } from "./connections.ts"
-import { decompressionBombs, pipelinedRequests, unreadFetches } from "./kafkaFloods.ts"
+import { allowedBombs, decompressionBombs, pipelinedRequests, unreadFetches } from "./kafkaFloods.ts"
 import {
   aliasesAndProperties,
   qos2WithoutPubrel,
@@ -18,6 +18,7 @@ export const attacks: ReadonlyMap<string, Attack> = new Map([
   ["unread fetches", unreadFetches],
   ["pipelined requests", pipelinedRequests],
   ["decompression bombs", decompressionBombs],
+  ["bombs within the limits", allowedBombs],
   ["unread answers to PINGREQ", unreadPings],
   ["aliases and user properties", aliasesAndProperties],
   ["subscriptions", subscriptionFlood],

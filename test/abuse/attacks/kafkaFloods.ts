@@ -1,3 +1,4 @@
+import { randomFillSync } from "node:crypto"
 import { compress, type Codec } from "@logbrook/core/Compression"
 import { buildBatch } from "@logbrook/core/RecordBatch"
 import { decodeResponseHeader } from "@logbrook/protocols/kafka/Header"
@@ -9,6 +10,7 @@ import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts"
 
 const mib = 1024 * 1024
+const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
 
 const fetchAll = (): Buffer =>
   kafkaFrame(Fetch, 11, {
@@ -45,10 +47,12 @@ export const unreadFetches: Attack = (field) =>
     )
   })
 
-/** A batch whose records decompress to so many bytes. */
-const bombOf = (codec: Codec, bytes: number): Buffer => {
+/** A batch that decompresses to so many bytes, which are no records. */
+const bombOf = (codec: Codec, bytes: number, incompressibleBytes = 0): Buffer => {
   const fields = { baseOffset: 0, partitionLeaderEpoch: -1, count: 1, baseTimestampMs: 1, maxTimestampMs: 1, codec }
-  const batch = buildBatch(fields, compress(codec, Buffer.alloc(bytes)))
+  const records = Buffer.alloc(bytes)
+  randomFillSync(records, 0, incompressibleBytes)
+  const batch = buildBatch(fields, compress(codec, records))
   return kafkaFrame(Produce, 9, {
     transactionalId: null,
     acks: 1,
@@ -57,35 +61,43 @@ const bombOf = (codec: Codec, bytes: number): Buffer => {
   })
 }
 
-/** Batches that decompress to up to 256 MiB, of each codec, each client with the next when the last is answered. */
-export const decompressionBombs: Attack = (field) =>
-  withHorde(field, async (horde) => {
-    const bombs = [
-      bombOf("gzip", 100 * mib),
-      bombOf("snappy", 20 * mib),
-      bombOf("lz4", 100 * mib),
-      bombOf("zstd", 256 * mib)
-    ]
-    const work = async (bomb: Buffer): Promise<void> => {
-      while (!field.signal.aborted) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        const splitter = new Splitter(mib)
-        const onFrame = (frame: Uint8Array): void => {
-          const { bodyOffset } = decodeResponseHeader(frame, Produce, 9)
-          const { responses } = Produce.decodeResponse(frame, 9, bodyOffset)
-          field.count(responses[0]!.partitionResponses[0]!.errorCode === 0 ? "stored" : "refused")
-          resolve()
+/** Each client sends its batch again when it is answered. */
+const refusedBatches =
+  (makeBombs: () => ReadonlyArray<Buffer>): Attack =>
+  (field) =>
+    withHorde(field, async (horde) => {
+      const bombs = makeBombs()
+      const work = async (bomb: Buffer): Promise<void> => {
+        while (!field.signal.aborted) {
+          const { promise, resolve } = Promise.withResolvers<void>()
+          const splitter = new Splitter(mib)
+          const onFrame = (frame: Uint8Array): void => {
+            const { bodyOffset } = decodeResponseHeader(frame, Produce, 9)
+            const { responses } = Produce.decodeResponse(frame, 9, bodyOffset)
+            field.count(responses[0]!.partitionResponses[0]!.errorCode === 0 ? "stored" : "refused")
+            resolve()
+          }
+          const socket = await horde.connect(field.ports.kafka, (chunk) => splitter.push(chunk, onFrame))
+          socket?.on("close", () => resolve())
+          socket?.write(bomb)
+          await Promise.race([promise, sleep(5000, field.signal)])
+          horde.end(socket)
+          await sleep(50, field.signal)
         }
-        const socket = await horde.connect(field.ports.kafka, (chunk) => splitter.push(chunk, onFrame))
-        socket?.on("close", () => resolve())
-        socket?.write(bomb)
-        await Promise.race([promise, sleep(5000, field.signal)])
-        horde.end(socket)
-        await sleep(50, field.signal)
       }
-    }
-    await Promise.all(bombs.map(work))
-  })
+      await Promise.all(bombs.map(work))
+    })
+
+/** Batches that decompress to up to 256 MiB, of each codec. */
+export const decompressionBombs: Attack = refusedBatches(() => [
+  bombOf("gzip", 100 * mib),
+  bombOf("snappy", 20 * mib),
+  bombOf("lz4", 100 * mib),
+  bombOf("zstd", 256 * mib)
+])
+
+/** Batches of 15 MiB, which size and ratio allow: they are decompressed to their ends before they are refused. */
+export const allowedBombs: Attack = refusedBatches(() => codecs.map((codec) => bombOf(codec, 15 * mib, 100_000)))
 
 /** Thousands of small requests at once on each of fifty connections, whose answers nobody reads. */
 export const pipelinedRequests: Attack = (field) =>
