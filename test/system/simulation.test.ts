@@ -16,7 +16,7 @@ const simulate = async (...args: ReadonlyArray<string>): Promise<string> => {
 }
 
 /** Each found a fault of the product once, see docs/reliability.md. */
-const seedsThatFound = [5, 6, 26, 65, 97, 127, 141, 344, 478, 757, 817, 1351, 2422, 2985, 4656, 5680]
+const seedsThatFound = [5, 6, 26, 65, 97, 127, 141, 344, 478, 757, 817, 1351, 2422, 2985, 4112, 4656, 5680, 17379]
 
 describe("the simulated server", () => {
   it("keeps every invariant for thirty seeds, and does the same in another process", async () => {
