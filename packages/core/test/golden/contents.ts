@@ -49,13 +49,13 @@ export const contentsOf = (directory: string): ReadonlyArray<string> => {
     lines.push(`log ${logId} ${log.startOffset} ${log.highWatermark}`)
     for (let at = log.startOffset; at < log.highWatermark;) {
       for (const batch of logs.read(log, at, 1_000_000)) {
-        at = RecordBatch.baseOffset(batch)
         iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
           const value = record.value()!
+          const offset = RecordBatch.baseOffset(batch) + record.offsetDelta
           const timestampMs = RecordBatch.baseTimestamp(batch) + record.timestampDelta
-          lines.push(`record ${logId} ${at} ${timestampMs} ${value.length} ${shortHash(value)}`)
-          at++
+          lines.push(`record ${logId} ${offset} ${timestampMs} ${value.length} ${shortHash(value)}`)
         })
+        at = RecordBatch.lastOffset(batch) + 1
       }
     }
   }

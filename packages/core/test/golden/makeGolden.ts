@@ -10,6 +10,7 @@ import { setImmediate } from "node:timers/promises"
 import { FrameBuilder, noCause } from "@logbrook/core/journal/Frame"
 import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { segmentFormat } from "@logbrook/core/journal/LmdbSegment"
+import type { CompactionOptions } from "@logbrook/core/settle/Compactions"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
@@ -73,9 +74,12 @@ const live = async (directory: string, firstRound: number, rounds: number): Prom
   await journal.close()
 }
 
+const compactedLogs = [4, 6, 7]
+const always = { minCleanableDirtyRatio: 0, minCompactionLagMs: 0, maxCompactionLagMs: 0, deleteRetentionMs: 1000 }
+
 /**
- * Most of three logs expires; closed segments are settled; what is left of the oldest ones is rewritten and merged, without
- * events that no replay needs.
+ * Most of three logs expires; closed segments are settled; three logs are compacted; what is left of the oldest ones is
+ * rewritten and merged, without events that no replay needs.
  */
 const settle = async (directory: string): Promise<void> => {
   const journal = openGolden(directory)
@@ -86,7 +90,13 @@ const settle = async (directory: string): Promise<void> => {
   }
   await shard.settled()
   const keptFromSeq = shard.keptFromSeq(() => false)
-  await rewriteAll({ journal, logs: shard.logs, work: inProcess() }, 400_000, () => keptFromSeq)
+  const compaction: CompactionOptions = {
+    settings: () => compactedLogs.map((logId) => [logId, always] as const),
+    mapBytesMax: 1_000_000
+  }
+  // The records' times are past by then.
+  const clock = { ...systemClock, nowMs: () => 1_900_000_000_000 }
+  await rewriteAll({ journal, logs: shard.logs, work: inProcess(), compaction, clock }, 400_000, () => keptFromSeq)
   await shard.drained()
   shard.stop()
   await journal.close()
