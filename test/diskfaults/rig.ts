@@ -66,7 +66,9 @@ const summary = (outcomes: ReadonlyArray<Outcome>): string => {
   return [
     `${failed === 0 ? "held" : "FAILED"}: ${outcomes.length} runs, ${failed} with faults`,
     [...byEnd].map(([end, count]) => `${end} ${count}`).join(", "),
-    `ended in ${ended[Math.floor(ended.length / 2)]} ms (median), ${ended.at(-1)} ms (worst)`,
+    ended.length === 0
+      ? "none ended under load"
+      : `ended in ${ended[Math.floor(ended.length / 2)]} ms (median), ${ended.at(-1)} ms (worst)`,
     `${outcomes.filter(({ isRepaired }) => isRepaired).length} started after a repair only`,
     `${outcomes.reduce((sum, { acknowledged }) => sum + acknowledged, 0)} acknowledged`
   ].join("; ")
