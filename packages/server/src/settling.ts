@@ -29,6 +29,7 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_settle_seconds_total", "counter", "Time from the beginning to the end of settlings.")
   metrics.declare("logbrook_settle_segments_total", "counter", "Segments that were settled.")
   metrics.declare("logbrook_settle_failures_total", "counter", "Settlings, rewrites and merges that failed.")
+  metrics.declare("logbrook_settle_records_total", "counter", "Records of segments that were settled.")
   metrics.declare("logbrook_settle_bytes_in_total", "counter", "Bytes of segments before they were settled.")
   metrics.declare("logbrook_settle_bytes_out_total", "counter", "Bytes of segments after they were settled.")
   metrics.declare(
@@ -66,6 +67,7 @@ const count = (
   if (kind === "settle") {
     metrics.add("logbrook_settle_segments_total", {})
     metrics.add("logbrook_settle_seconds_total", {}, durationMs / secondMs)
+    metrics.add("logbrook_settle_records_total", {}, records)
     metrics.add("logbrook_settle_bytes_in_total", {}, bytesIn)
     metrics.add("logbrook_settle_bytes_out_total", {}, bytesOut)
     log.info("segment settled", { segment, records, bytesIn, bytesOut, durationMs })
