@@ -1,7 +1,7 @@
 /**
  * A journal at full retention: appends at a steady rate to two streams, of which one keeps much less time than the other;
  * segments are settled, rewritten and merged beside them, and the oldest records are read all the time.
- * `node --conditions=source bench/retention.ts [--minutes 10] [--rate 5000] [directory]`. Everything but the settling is in
+ * `node --conditions=source bench/retention.ts [--minutes 10] [--rate 5000] [--segment-mib 32] [directory]`. Everything but the settling is in
  * one process. Fails if a read gives anything but the record that was appended there.
  * Proves nothing about sockets, about many partitions, or about a cold disk: what is read was written minutes before.
  */
@@ -23,11 +23,15 @@ import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { ToyPartition } from "../packages/core/test/support/toys.ts"
 
 const { values, positionals } = parseArgs({
-  options: { minutes: { type: "string", default: "10" }, rate: { type: "string", default: "5000" } },
+  options: {
+    minutes: { type: "string", default: "10" },
+    rate: { type: "string", default: "5000" },
+    "segment-mib": { type: "string", default: "32" }
+  },
   allowPositionals: true
 })
 const MiB = 1024 * 1024
-const segmentBytes = 32 * MiB
+const segmentBytes = Number(values["segment-mib"]) * MiB
 const messageBytes = 1024
 const streams = [
   { logId: 1, share: 0.9, retentionBytes: 64 * MiB },
