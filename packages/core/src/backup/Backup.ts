@@ -12,7 +12,8 @@ import { JournalError, type Seq } from "../journal/Journal.ts"
 import { acquireLock, lockState, releaseLock } from "../journal/lock.ts"
 import { makeDirectory } from "../makeDirectory.ts"
 import { copySegment } from "./copySegment.ts"
-import { copyFile, digestOf, syncDirectory, throwIfNoRoom, writeWhole, type Pause } from "./files.ts"
+import { copyFile, digestOf, throwIfNoRoom, writeWhole, type Pause } from "./files.ts"
+import { syncDirectory } from "../journal/segmentFiles.ts"
 import {
   backupFormat,
   copyName,

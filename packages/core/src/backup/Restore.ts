@@ -10,7 +10,8 @@ import { JournalError, type Seq } from "../journal/Journal.ts"
 import { LmdbJournal } from "../journal/LmdbJournal.ts"
 import { Replay } from "../shard/Replay.ts"
 import { copySegment } from "./copySegment.ts"
-import { copyFile, makeEmptyDirectory, syncDirectory, throwIfNoRoom, type Pause } from "./files.ts"
+import { copyFile, makeEmptyDirectory, throwIfNoRoom, type Pause } from "./files.ts"
+import { syncDirectory } from "../journal/segmentFiles.ts"
 import { readManifest, type BackedUpSegment, type Manifest } from "./Manifest.ts"
 
 /** The last event that counts, or the time from which on none does. */

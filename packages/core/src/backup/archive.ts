@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { create, extract } from "tar"
 import { JournalError } from "../journal/Journal.ts"
-import { syncDirectory } from "./files.ts"
+import { syncDirectory } from "../journal/segmentFiles.ts"
 import { copyPattern, manifestFile, readManifest } from "./Manifest.ts"
 
 const isBackupFile = (name: string): boolean => name === manifestFile || copyPattern.test(name)

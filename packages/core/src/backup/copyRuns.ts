@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32"
-import { ExtentPages, type Extent } from "../journal/Extent.ts"
+import { endOf, ExtentPages, type Extent } from "../journal/Extent.ts"
 import { JournalError } from "../journal/Journal.ts"
 import type { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { RecordReader } from "../Record.ts"
@@ -7,8 +7,6 @@ import * as RecordBatch from "../RecordBatch.ts"
 import { batchesOfRun } from "../storage/runs.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { allAccepted, guarded, type CopyOptions } from "./copying.ts"
-
-const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
 
 /**
  * Copies a settled segment's runs up to where each log ends. What cannot be read is left out when salvaging: its extent is

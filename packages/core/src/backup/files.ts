@@ -2,23 +2,12 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../journal/Journal.ts"
+import { syncDirectory } from "../journal/segmentFiles.ts"
 import { makeDirectory } from "../makeDirectory.ts"
 
 const stepBytes = 1024 * 1024
 
 export type Pause = (bytes: number) => Promise<void> | void
-
-/** A power cut may forget a name whose directory was not synced. */
-export const syncDirectory = (directory: string): void => {
-  // Windows has no such call.
-  if (process.platform === "win32") return
-  const descriptor = fs.openSync(directory, "r")
-  try {
-    fs.fsyncSync(descriptor)
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
 
 const eachStep = async (file: string, pause: Pause, visit: (bytes: Buffer) => void): Promise<number> => {
   const descriptor = fs.openSync(file, "r")

@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
 import * as path from "node:path"
-import { follows, type Extent } from "../journal/Extent.ts"
+import { endOf, follows, type Extent } from "../journal/Extent.ts"
 import { JournalError } from "../journal/Journal.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import type { ChainState } from "./checkSegment.ts"
@@ -47,8 +47,6 @@ export const checkRuns = async (
     await pause(extent.byteLength)
   }
 }
-
-const endOf = ({ baseOffset, count }: Extent): number => baseOffset + count
 
 /** Records of expired events: nothing else tells of them, nor where the log goes on; of a compacted one nothing does. */
 const countUnreferred = (

@@ -16,12 +16,15 @@ export interface Extent extends BatchRef {
   readonly isCompacted: boolean
 }
 
+/** One after the last offset that the run covers. */
+export const endOf = ({ baseOffset, count }: Pick<Extent, "baseOffset" | "count">): number => baseOffset + count
+
 /** Whether a log's run may stand behind that one: without a gap, unless one of both was compacted. */
 export const follows = (
   before: Pick<Extent, "baseOffset" | "count" | "isCompacted">,
   { baseOffset, isCompacted }: Pick<Extent, "baseOffset" | "isCompacted">
 ): boolean => {
-  const endOffset = before.baseOffset + before.count
+  const endOffset = endOf(before)
   return baseOffset === endOffset || (baseOffset > endOffset && (before.isCompacted || isCompacted))
 }
 

@@ -4,7 +4,7 @@ import { keepBy } from "../compact/keepRecord.ts"
 import { KeyMap } from "../compact/KeyMap.ts"
 import { MergedRecords } from "../compact/MergedRecords.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
-import type { Extent } from "../journal/Extent.ts"
+import { endOf, type Extent } from "../journal/Extent.ts"
 import { JournalError } from "../journal/Journal.ts"
 import { InvalidRecord } from "../Record.ts"
 import * as RecordBatch from "../RecordBatch.ts"
@@ -115,8 +115,6 @@ export class Compactor {
     return new LogCompactor(logId, cleanTo, builder, keep, nowMs + log.deleteRetentionMs)
   }
 }
-
-const endOf = ({ baseOffset, count }: Pick<Extent, "baseOffset" | "count">): number => baseOffset + count
 
 const readKeys = (segment: SegmentFile, extent: Extent, newest: KeyMap): boolean => {
   const run: Located = { ...extent, frameSeq: segment.firstSeq }
