@@ -86,7 +86,10 @@ const rewritten = {
   merge: "segments merged"
 }
 
-function* compactedLogs(directory: StreamDirectory): Iterable<readonly [logId: number, settings: CompactionSettings]> {
+/** The logs of streams whose `cleanup.policy` has "compact" in it, now. */
+export function* compactedLogs(
+  directory: StreamDirectory
+): Iterable<readonly [logId: number, settings: CompactionSettings]> {
   for (const { config, logIds } of directory.all().values()) {
     const settings = effectiveConfig(config)
     if (settings.isCompacted) for (const logId of logIds) yield [logId, settings]

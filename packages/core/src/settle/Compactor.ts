@@ -3,7 +3,7 @@ import { filterBatch } from "../compact/filterBatch.ts"
 import { keepBy } from "../compact/keepRecord.ts"
 import { KeyMap } from "../compact/KeyMap.ts"
 import { MergedRecords } from "../compact/MergedRecords.ts"
-import { SegmentFile } from "../doctor/SegmentFile.ts"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { endOf, type Extent } from "../journal/Extent.ts"
 import { JournalError } from "../journal/Journal.ts"
 import { InvalidRecord } from "../Record.ts"
@@ -37,7 +37,7 @@ export interface CompactionJob {
 }
 
 interface DirtyRun {
-  readonly segment: SegmentFile
+  readonly segment: SegmentSource
   readonly extent: Extent
 }
 
@@ -46,7 +46,7 @@ export class Compactor {
   readonly #job: CompactionJob
   readonly #pace: Pace
   readonly #logs: ReadonlyMap<number, CompactedLog>
-  readonly #segments: Array<SegmentFile> = []
+  readonly #segments: Array<SegmentSource> = []
   readonly #dirty = new Map<number, Array<DirtyRun>>()
   readonly #cleanedTo = new Map<number, number>()
 
@@ -56,11 +56,11 @@ export class Compactor {
     this.#logs = new Map(job.logs.map((log) => [log.logId, log]))
   }
 
-  /** Throws `PageDamage`, `JournalError`. */
-  static open(job: CompactionJob, pace: Pace): Compactor {
+  /** `open` is given the paths of the chain. Throws what it throws, and `JournalError`. */
+  static open(job: CompactionJob, pace: Pace, open: (path: string) => SegmentSource): Compactor {
     const compactor = new Compactor(job, pace)
     try {
-      for (const path of job.chain) compactor.#open(path)
+      for (const path of job.chain) compactor.#add(open(path))
       return compactor
     } catch (error) {
       compactor.close()
@@ -68,8 +68,7 @@ export class Compactor {
     }
   }
 
-  #open(path: string): void {
-    const segment = SegmentFile.open(path)
+  #add(segment: SegmentSource): void {
     this.#segments.push(segment)
     segment.visitRuns((extent) => {
       const log = this.#logs.get(extent.logId)
@@ -81,7 +80,7 @@ export class Compactor {
   }
 
   close(): void {
-    for (const segment of this.#segments) segment.close()
+    for (const segment of this.#segments) void segment.close()
   }
 
   has(logId: number): boolean {
@@ -116,7 +115,7 @@ export class Compactor {
   }
 }
 
-const readKeys = (segment: SegmentFile, extent: Extent, newest: KeyMap): boolean => {
+const readKeys = (segment: SegmentSource, extent: Extent, newest: KeyMap): boolean => {
   const run: Located = { ...extent, frameSeq: segment.firstSeq }
   const bytes = checked(extent.logId, run, segment.batch(extent.logId, endOf(extent) - 1))
   return corruptAt(extent.logId, run, () => {

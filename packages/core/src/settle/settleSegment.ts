@@ -62,7 +62,7 @@ export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise
   let compactor: Compactor | undefined
   let counted: Written
   try {
-    if (job.compaction !== undefined) compactor = Compactor.open(job.compaction, tools.pace)
+    if (job.compaction !== undefined) compactor = Compactor.open(job.compaction, tools.pace, SegmentFile.open)
     tools.at?.("created")
     for (const source of sources) await source.collect(tools.pace)
     tools.at?.("collected")
