@@ -1,12 +1,12 @@
 import { crc32c } from "@node-rs/crc32"
-import { constants, zstdCompressSync } from "node:zlib"
 import { readRef, writeRef } from "./batchRef.ts"
 import { ByteReader, ByteWriter, TornBytes } from "./Bytes.ts"
 import { entryType, formatOf, frameFormat, hashBytes, headerBytes, openBody, readFrameHead } from "./Frame.ts"
 import { JournalError } from "./Journal.ts"
+import { ZstdEncoder } from "../ZstdEncoder.ts"
 
-const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
-/** Below this there is nothing to gain, and a call costs 30 µs. */
+const encoder = new ZstdEncoder(1)
+/** Below this there is nothing to gain. */
 const compressedBytesMin = 256
 
 const skipEntryHead = (reader: ByteReader): number => {
@@ -62,7 +62,7 @@ export const stripFrame = (frame: Buffer, scratch: ByteWriter): Buffer => {
 }
 
 const assemble = (frame: Buffer, body: Buffer): Buffer => {
-  const packed = body.length < compressedBytesMin ? body : zstdCompressSync(body, zstdOptions)
+  const packed = body.length < compressedBytesMin ? body : encoder.encode(body)
   const isSmaller = packed.length < body.length
   const bytes = isSmaller ? packed : body
   const stripped = Buffer.allocUnsafeSlow(headerBytes + bytes.length)
@@ -70,7 +70,7 @@ const assemble = (frame: Buffer, body: Buffer): Buffer => {
   stripped[4] = isSmaller ? frameFormat.strippedZstd : frameFormat.stripped
   stripped.writeUInt16LE(0, 6)
   stripped.writeUInt32LE(body.length, 32)
-  bytes.copy(stripped, headerBytes)
+  stripped.set(bytes, headerBytes)
   stripped.writeUInt32LE(crc32c(stripped.subarray(4)), 0)
   return stripped
 }

@@ -109,7 +109,11 @@ describe("runs", () => {
     }
     const batch = RecordBatch.buildBatch(fields, records)
     const [only] = built((builder) =>
-      builder.add(1, located(7, 200, batch, { place: "value", firstTimestampMs: fromMs }), batch)
+      builder.add(
+        1,
+        located(7, 200, batch, { place: "value", firstTimestampMs: fromMs, maxTimestampMs: fromMs }),
+        batch
+      )
     )
     const [plain] = [...batchesOfRun(only!.bytes, { ...only!.extent, frameSeq: 1 }, 0)]
     expect(Buffer.from(plain!).equals(batch)).toBe(true)
