@@ -1,6 +1,8 @@
 import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import * as net from "node:net"
 
@@ -8,6 +10,7 @@ const prefixBytes = 4
 const readBytes = 1024 * 1024
 const fetchVersion = 12
 const listOffsetsVersion = 5
+const apiVersionsVersion = 3
 const latest = -1
 
 /** One connection, one request at a time. A response's record bytes are views that the next request overwrites. */
@@ -53,6 +56,11 @@ export class KafkaClient {
     const frame = await answered.promise
     const { bodyOffset } = decodeResponseHeader(frame, api, version)
     return api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>
+  }
+
+  /** Tells the server what software this is (KIP-511). */
+  async identify(clientSoftwareName: string): Promise<void> {
+    await this.request(ApiVersions, apiVersionsVersion, { clientSoftwareName, clientSoftwareVersion: "1" })
   }
 
   #took(chunk: Buffer, bytes: number): void {

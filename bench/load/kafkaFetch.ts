@@ -20,8 +20,14 @@ export const nextOffset = (records: Uint8Array, from: number): number => {
   return next
 }
 
-const fetchPartitions = async (port: number, topic: string, ends: ReadonlyMap<number, number>) => {
+const fetchPartitions = async (
+  port: number,
+  topic: string,
+  ends: ReadonlyMap<number, number>,
+  software: string | undefined
+) => {
   const client = await KafkaClient.connect(port)
+  if (software !== undefined) await client.identify(software)
   const offsets = new Map(Array.from(ends.keys(), (partition) => [partition, 0]))
   let bytes = 0
   let records = 0
@@ -40,14 +46,15 @@ const fetchPartitions = async (port: number, topic: string, ends: ReadonlyMap<nu
   return { bytes, records }
 }
 
-/** Everything that is below the high watermarks, once, over `connections` that share the partitions. */
+/** Everything that is below the high watermarks, once, over `connections` that share the partitions, as a client of this software. */
 export const fetchAll = async (options: {
   readonly port: number
   readonly topic: string
   readonly partitions: number
   readonly connections: number
+  readonly software?: string
 }): Promise<FetchRun> => {
-  const { port, topic, partitions, connections } = options
+  const { port, topic, partitions, connections, software } = options
   const asking = await KafkaClient.connect(port)
   const marks = await asking.highWatermarks(topic, partitions)
   asking.close()
@@ -55,7 +62,10 @@ export const fetchAll = async (options: {
   marks.forEach((mark, partition) => mark > 0 && shares[partition % connections]!.set(partition, mark))
   const cpuBefore = process.cpuUsage()
   const began = performance.now()
-  const runs = await Promise.all(shares.filter((share) => share.size > 0).map((s) => fetchPartitions(port, topic, s)))
+  const fetching = shares
+    .filter((share) => share.size > 0)
+    .map((share) => fetchPartitions(port, topic, share, software))
+  const runs = await Promise.all(fetching)
   const elapsedMs = performance.now() - began
   const { user, system } = process.cpuUsage(cpuBefore)
   const bytes = runs.reduce((sum, run) => sum + run.bytes, 0)

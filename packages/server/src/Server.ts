@@ -196,8 +196,9 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journ
       listenHttp(broker, { host, port: config.http.port, readiness, journal })
     )
     const advertised = config.kafka.advertised ?? { host, port: 0 }
+    const zstdClients = new Set(config.kafka.zstdClients.split(","))
     const kafka = yield* listening("kafka", config.kafka.port, () =>
-      listenKafka(broker, { host, port: config.kafka.port, advertised })
+      listenKafka(broker, { host, port: config.kafka.port, advertised, zstdClients })
     )
     const mqtt = yield* listening("mqtt", config.mqtt.port, () =>
       listenMqtt(broker, mqttBroker, { host, port: config.mqtt.port })

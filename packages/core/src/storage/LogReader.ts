@@ -29,10 +29,17 @@ export class LogReader {
    * Whole batches from the one that holds `offset`, up to `bytesMax` but at least one (KIP-74); none at the end.
    * Producers' batches are as they were sent. What the server built from single messages lies in small runs:
    * several become one batch, never across an epoch or a producer's batch.
+   * Settled ones of its own the server has compressed: `readsZstd` gets them as they lie, others plain.
    * The batches lie in buffers from `take`, several in one or one in each, and are the caller's.
    * Throws `JournalError` "Corrupt" rather than serve bytes that fail their checksum.
    */
-  read(log: Log, offset: number, bytesMax: number, take: Take = freshBuffers.take): Array<Uint8Array> {
+  read(
+    log: Log,
+    offset: number,
+    bytesMax: number,
+    take: Take = freshBuffers.take,
+    readsZstd = false
+  ): Array<Uint8Array> {
     const { index } = log
     const fromOffset = Math.max(offset, log.startOffset)
     const batches: Array<Uint8Array> = []
@@ -41,7 +48,7 @@ export class LogReader {
     while (at < index.count) {
       const first = index.at(at)
       if (first.place === "run") {
-        for (const batch of batchesOfRun(this.#own(log, first, take), first, fromOffset)) {
+        for (const batch of batchesOfRun(this.#own(log, first, take), first, fromOffset, readsZstd)) {
           if (batches.length > 0 && bytes + batch.length > bytesMax) return batches
           batches.push(batch)
           bytes += batch.length

@@ -107,8 +107,8 @@ export class LogStore {
   }
 
   /** Whole record batches from `offset` on, see `LogReader.read`. */
-  read(log: Log, offset: number, bytesMax: number, take?: Take): Array<Uint8Array> {
-    return this.#reader.read(log, offset, bytesMax, take)
+  read(log: Log, offset: number, bytesMax: number, take?: Take, readsZstd?: boolean): Array<Uint8Array> {
+    return this.#reader.read(log, offset, bytesMax, take, readsZstd)
   }
 
   /** The first record at or after `timestampMs`, see `LogReader.offsetForTimestamp`. */

@@ -8,10 +8,7 @@ import type { Located } from "./LogIndex.ts"
 const plainBytesMax = 4 * defaultLimits.decompressedBytesMax
 const chunkBytesMin = 64
 
-/**
- * Batches that the server built are compressed where they lie and go out plain: not every client has zstd, none has asked
- * for it, and it costs 0.1 µs a record.
- */
+/** Of a batch that the server built, which may be compressed where it lies. */
 const plain = (batch: Uint8Array, largestBytes: number): Uint8Array => {
   if (RecordBatch.compression(batch) === "none") return batch
   const records = zstdDecompressSync(batch.subarray(RecordBatch.batchHeaderBytes), {
@@ -34,8 +31,16 @@ const plain = (batch: Uint8Array, largestBytes: number): Uint8Array => {
   return whole
 }
 
-/** A run's batches from the one that holds `fromOffset`, as readers get them. Throws `JournalError` "Corrupt". */
-export function* batchesOfRun(bytes: Uint8Array, run: Located, fromOffset: number): Iterable<Uint8Array> {
+/**
+ * A run's batches from the one that holds `fromOffset`, as they lie there; for a reader that does not know zstd
+ * (`readsZstd` false) the server's own are made plain. Throws `JournalError` "Corrupt".
+ */
+export function* batchesOfRun(
+  bytes: Uint8Array,
+  run: Located,
+  fromOffset: number,
+  readsZstd = false
+): Iterable<Uint8Array> {
   for (let at = 0; at < bytes.length;) {
     const length = bytes.length - at > RecordBatch.batchHeaderBytes ? RecordBatch.batchBytes(bytes, at) : 0
     if (length < RecordBatch.batchHeaderBytes || at + length > bytes.length) {
@@ -45,7 +50,9 @@ export function* batchesOfRun(bytes: Uint8Array, run: Located, fromOffset: numbe
       )
     }
     const batch = bytes.subarray(at, at + length)
-    if (RecordBatch.lastOffset(batch) >= fromOffset) yield run.verbatim ? batch : plain(batch, run.position)
+    if (RecordBatch.lastOffset(batch) >= fromOffset) {
+      yield run.verbatim || readsZstd ? batch : plain(batch, run.position)
+    }
     at += length
   }
 }

@@ -15,8 +15,11 @@ export interface Config {
   readonly mqtt: { readonly port: number }
   /** MQTT over WebSocket. */
   readonly mqttWs: { readonly port: number }
-  /** `advertised`: what Kafka clients are told to connect to; null: where they have connected. */
-  readonly kafka: { readonly port: number; readonly advertised: HostPort | null }
+  /**
+   * `advertised`: what Kafka clients are told to connect to; null: where they have connected.
+   * `zstdClients`: names of client software that reads zstd, with commas between them.
+   */
+  readonly kafka: { readonly port: number; readonly advertised: HostPort | null; readonly zstdClients: string }
   readonly http: { readonly port: number }
   /** `history`: events that no stream needs any more are kept this long, and no more than this of them. */
   readonly journal: {

@@ -52,6 +52,13 @@ const address: Kind = {
   expects: "host:port, such as broker.example.org:9092",
   parse: (value) => (value === null ? null : hostAndPort(value))
 }
+const softwareNames: Kind = {
+  expects: "names of letters, digits, - and . with commas between them",
+  parse: (value) =>
+    typeof value === "string" && value.length <= 4096 && /^[a-zA-Z0-9.-]+(, ?[a-zA-Z0-9.-]+)*$/.test(value)
+      ? value.replaceAll(" ", "")
+      : undefined
+}
 const oneOf = (...values: ReadonlyArray<string>): Kind => ({
   expects: values.join(", "),
   parse: (value) => values.find((each) => each === value)
@@ -142,6 +149,12 @@ export const settings: ReadonlyArray<Setting> = [
     address,
     null,
     "What Kafka clients are told to connect to, if not `host` and `kafka.port`."
+  ),
+  setting(
+    "kafka.zstdClients",
+    softwareNames,
+    "apache-kafka-java,kgo",
+    "Client software, by the name it gives (KIP-511), that gets settled records compressed with zstd as they lie on the disk; everyone else gets them decompressed. `none` for nobody."
   ),
   setting("http.port", port, 18_083, "HTTP API, health and metrics."),
   setting(

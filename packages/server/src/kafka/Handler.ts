@@ -19,6 +19,10 @@ export interface RequestContext extends Asker {
   readonly clientHost: string
   /** Where this client can reach the server again. */
   readonly advertised: HostPort
+  /** Whether the client is known to decompress zstd. */
+  readonly readsZstd: boolean
+  /** The client has told what software it is (KIP-511). */
+  readonly identified: (softwareName: string) => void
   /** Counts this connection's fetches, so that each begins with another partition. */
   readonly nextFetch: () => number
   /** Of this connection. */

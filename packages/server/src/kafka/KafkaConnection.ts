@@ -79,6 +79,14 @@ class Exchange implements RequestContext {
     return { origin: `kafka ${name}${rest}` }
   }
 
+  get readsZstd(): boolean {
+    return this.#connection.readsZstd
+  }
+
+  identified(softwareName: string): void {
+    this.#connection.readsZstd = this.node.zstdClients.has(softwareName)
+  }
+
   nextFetch(): number {
     return this.#connection.nextFetch++
   }
@@ -150,6 +158,8 @@ export class KafkaConnection {
   /** Address and port, for the journal and the log. */
   readonly peer: string
   nextFetch = 0
+  /** Until the client has told its software's name, it is taken for one that does not. */
+  readsZstd = false
   readonly refusedBatches = new RefusedBatches()
   readonly #socket: Socket
   readonly #splitter: Splitter

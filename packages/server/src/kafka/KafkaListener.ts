@@ -13,6 +13,8 @@ export interface KafkaOptions {
   readonly port: number
   /** What clients are told to connect to. Port 0: the one listened on; a wildcard host: where the client has connected. */
   readonly advertised: HostPort
+  /** Names of client software, see `KafkaNode`. */
+  readonly zstdClients: ReadonlySet<string>
 }
 
 export interface KafkaListener {
@@ -63,7 +65,7 @@ const sweepRegularly = ({ clock }: Broker, connections: ReadonlySet<KafkaConnect
 
 /** Serves Kafka clients. Rejects with the system's error when the port cannot be had. */
 export const listenKafka = async (broker: Broker, options: KafkaOptions): Promise<KafkaListener> => {
-  const node = new KafkaNode(broker)
+  const node = new KafkaNode(broker, options.zstdClients)
   const connections = new Set<KafkaConnection>()
   const server = createSharedServer((socket) => accept(node, options.advertised, connections, socket))
   server.listen(options.port, options.host)

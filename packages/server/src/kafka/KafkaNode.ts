@@ -23,6 +23,8 @@ const frameBuffers = (pool: Buffers): FrameBuffers => ({
 /** What all connections of a Kafka listener share. */
 export class KafkaNode {
   readonly broker: Broker
+  /** Names of client software (KIP-511) that is known to decompress zstd. */
+  readonly zstdClients: ReadonlySet<string>
   readonly producerIds: ProducerIds
   readonly metrics: ReturnType<typeof declareKafkaMetrics>
   /** Where requests lie, and their record batches until they leave the tail of the log. */
@@ -36,8 +38,9 @@ export class KafkaNode {
   #auditSecond = 0
   #auditLines = 0
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, zstdClients: ReadonlySet<string> = new Set()) {
     this.broker = broker
+    this.zstdClients = zstdClients
     this.producerIds = new ProducerIds()
     this.metrics = declareKafkaMetrics(broker.metrics)
     this.frames = frameBuffers(broker.shard.logs.buffers)

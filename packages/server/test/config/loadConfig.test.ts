@@ -41,6 +41,15 @@ describe("loadConfig", () => {
     expect(config.limits).toEqual(defaultLimits)
   })
 
+  it("takes names of software with commas between them", () => {
+    const zstdClients = (text: string) =>
+      loadConfig(sources({ flags: { "kafka-zstd-clients": text } })).kafka.zstdClients
+    expect(zstdClients("kgo, confluent-kafka-python,none")).toBe("kgo,confluent-kafka-python,none")
+    for (const text of ["", "kgo,", "two words", "a;b"]) {
+      expect(problemsOf({ flags: { "kafka-zstd-clients": text } })).toMatchObject([{ path: "kafka.zstdClients" }])
+    }
+  })
+
   it("lets flags win over variables, variables over the file, and knows each origin", () => {
     const given = {
       flags: { "mqtt-port": "1" },

@@ -49,6 +49,7 @@ export interface StreamOptions {
 export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly journal?: Journal
+  readonly zstdClients?: ReadonlySet<string>
   readonly advertised?: { readonly host: string; readonly port: number }
 }
 
@@ -95,7 +96,12 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     nodeId: 1
   }
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
-  const listener = await listenKafka(broker, { host: "127.0.0.1", port: 0, advertised })
+  const listener = await listenKafka(broker, {
+    host: "127.0.0.1",
+    port: 0,
+    advertised,
+    zstdClients: options.zstdClients ?? new Set()
+  })
   const ask = (to: string, command: object): Promise<unknown> =>
     new Promise((resolve, reject) =>
       shard.offer({

@@ -11,6 +11,8 @@ import { standInFor } from "../standIns.ts"
 
 // Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
 // or max_wait. Each request of a connection begins with another partition, so that none starves. Topic ids from v13 on.
+// What the server has compressed itself goes out so from v10 on (KIP-110) to clients that are known to read it: kafkajs
+// asks for v11 without having zstd.
 // Left out: sessions (every answer has session id 0, which is legal and makes clients send full requests), replicas (a
 // replica id >= 0 is refused), aborted transactions (there are none: the last stable offset is the high watermark).
 
@@ -163,9 +165,11 @@ class Fetching {
     const next = partition.nextBatchBytes()
     // Only the first batch of a response may be longer than what is left (KIP-74).
     if (next === 0 || (!isFirst && next + batchHeaderBytes > roomBytes)) return []
+    const mayBeZstd = this.#version >= zstdVersionMin
+    const readsZstd = mayBeZstd && this.#context.readsZstd
     try {
-      const batches = shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes, loan.take)
-      if (this.#version >= zstdVersionMin || batches.every((batch) => compression(batch) !== "zstd")) return batches
+      const batches = shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd)
+      if (mayBeZstd || batches.every((batch) => compression(batch) !== "zstd")) return batches
       partition.errorCode = KafkaError.UNSUPPORTED_COMPRESSION_TYPE
     } catch (error) {
       if (!(error instanceof JournalError)) throw error

@@ -19,10 +19,11 @@ export interface AdvertisedApi {
 
 /** The list is made of all handlers, this one too. */
 export const apiVersionsHandler = (advertised: () => ReadonlyArray<AdvertisedApi>): Handler =>
-  handler(ApiVersions, served, (_context, request, version, respond) => {
+  handler(ApiVersions, served, (context, request, version, respond) => {
     const { clientSoftwareName, clientSoftwareVersion } = request
     const apiKeys = advertised().map(({ key, min, max }) => ({ apiKey: key, minVersion: min, maxVersion: max }))
     const isNamed = softwareName.test(clientSoftwareName) && softwareName.test(clientSoftwareVersion)
+    if (isNamed) context.identified(clientSoftwareName)
     const errorCode = version < softwareVersionMin || isNamed ? KafkaError.NONE : KafkaError.INVALID_REQUEST
     respond({ errorCode, apiKeys }, errorCode)
   })
