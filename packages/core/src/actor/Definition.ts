@@ -54,8 +54,13 @@ export interface Decision<Command, Event, Reply, Failure> {
  */
 export interface Definition<State, Command, Event extends { readonly _tag: string }, Reply, Failure> {
   readonly kind: string
-  /** Of the event and state shapes; journaled with every event, so that `evolve` and `load` can read older ones. */
+  /** Of the events' shapes, from 1 on; journaled with every event. A journal with a higher one is refused. */
   readonly version: number
+  /**
+   * An event that was journaled by an older `version`, as `evolve` takes it; pure, as `evolve` is. Without it older events
+   * go to `evolve` as they are, which is right as long as event types and optional fields are only added.
+   */
+  readonly upcast?: (event: { readonly _tag: string }, version: number) => Event
   readonly initial: (id: ActorId) => State
   /** What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. */
   readonly decide: (state: State, command: Command, nowMs: number) => Decision<Command, Event, Reply, Failure>
@@ -65,6 +70,7 @@ export interface Definition<State, Command, Event extends { readonly _tag: strin
   readonly resume: (state: State, nowMs: number) => ReadonlyArray<Signal<Command>>
   /** Plain data (objects, arrays, numbers, strings, booleans, null, Uint8Array) with a deterministic order. */
   readonly save: (state: State) => unknown
+  /** What `save` gave, now or in an older version: that one has no number, and is told by its fields. */
   readonly load: (id: ActorId, saved: unknown) => State
   /** Nothing to remember: the actor need not be kept in memory or in a snapshot. */
   readonly isEmpty: (state: State) => boolean

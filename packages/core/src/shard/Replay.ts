@@ -29,8 +29,10 @@ export interface JournaledEvent {
   readonly actor: ActorId
   readonly timeMs: number
   readonly epoch: number
+  /** Of the definition that journaled it; 0 for a partition's records. */
   readonly version: number
   readonly cause: Cause
+  /** As it was journaled. */
   readonly event: { readonly _tag: string }
 }
 
@@ -63,6 +65,9 @@ export interface Replayed {
   readonly unknownKinds: ReadonlySet<string>
 }
 
+/** Of a partition's references: their events are not journaled but made here. */
+const noVersion = 0
+
 /** Folds the journal into actor states: the newest snapshot before the end, then every event behind it. */
 export class Replay {
   readonly #definitions: ReadonlyMap<string, AnyDefinition>
@@ -80,7 +85,10 @@ export class Replay {
     this.#options = options
   }
 
-  /** Throws `JournalError`: "Gap" where events are missing that the states need, "Corrupt" for a damaged frame. */
+  /**
+   * Throws `JournalError`: "Gap" where events are missing that the states need, "Corrupt" for a damaged frame,
+   * "UnknownFormat" for an event of a newer version than its definition's.
+   */
   run(journal: History): Replayed {
     const endSeq = this.#options.endSeq ?? journal.nextSeq
     const snapshot = this.#options.fromStart && journal.firstSeq === 1 ? undefined : journal.snapshot(endSeq)
@@ -147,7 +155,7 @@ export class Replay {
         const id = partitionId(ref.logId)
         const definition = this.#definition(id)
         if (definition === undefined) return
-        this.#apply(seq, id, definition, head, 0, cause, recordsAppended(ref, head.epoch))
+        this.#apply(seq, id, definition, head, noVersion, cause, recordsAppended(ref, head.epoch))
       },
       event: (seq, id, version, payload, cause) => {
         if (seq >= endSeq || seq < foldFrom) return
@@ -174,7 +182,8 @@ export class Replay {
     this.#events++
     this.#options.onEvent?.({ seq, actor, timeMs: head.timeMs, epoch: head.epoch, version, cause, event })
     if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
-    this.#states.set(actor, definition.evolve(this.#states.get(actor) ?? definition.initial(actor), event))
+    const current = version === noVersion ? event : upcast(definition, seq, version, event)
+    this.#states.set(actor, definition.evolve(this.#states.get(actor) ?? definition.initial(actor), current))
   }
 
   #compare(seq: Seq, actor: ActorId, journaled: Buffer): void {
@@ -191,4 +200,12 @@ export class Replay {
       replayed: replayed.toString("hex")
     })
   }
+}
+
+const upcast = (definition: AnyDefinition, seq: Seq, version: number, event: { readonly _tag: string }) => {
+  const { kind, version: newest } = definition
+  if (version > newest) {
+    throw new JournalError("UnknownFormat", `seq ${seq}: a ${kind} event of version ${version}, known up to ${newest}`)
+  }
+  return version < newest && definition.upcast !== undefined ? definition.upcast(event, version) : event
 }
