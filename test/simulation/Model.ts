@@ -18,7 +18,10 @@ import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { GroupModel } from "./GroupModel.ts"
 import { SessionTimes } from "./SessionTimes.ts"
-import { idOf } from "./payload.ts"
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import { eachKeyed, eachKeyedOfRun } from "./keyedRecords.ts"
+import { KeyedLog } from "./KeyedLog.ts"
+import { idOfRecord } from "./payload.ts"
 
 /** Where a message is. */
 export interface Place {
@@ -58,6 +61,8 @@ export class Model {
   readonly #topicIds = new Set<string>()
   readonly logs = new Map<number, ModelLog>()
   readonly streams = new Map<string, SavedStream>()
+  /** Of the streams that are compacted, by log id. */
+  readonly keyed = new Map<number, KeyedLog>()
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
   readonly #sessionTimes: SessionTimes
@@ -167,15 +172,26 @@ export class Model {
     const before = log.ids.length
     const records = ref.verbatim || ref.place === "value" ? RecordBatch.recordsOf(bytes) : bytes
     iterate(records, ref.count, (record) => {
-      const value = record.value()
-      const id = value === null || value.length === 0 ? "" : idOf(value)
+      const id = idOfRecord(record)
       if (id === undefined) this.#violated(`log ${ref.logId}: a message at seq ${seq} is not whole`)
       else this.#place(log, id, seq)
     })
     if (log.ids.length - before !== ref.count) this.#violated(`log ${ref.logId}: records are missing at seq ${seq}`)
+    this.#keyedRecords(ref, bytes, records)
     log.nextOffset = ref.baseOffset + ref.count
     log.maxTimestampMs = Math.max(log.maxTimestampMs, ref.maxTimestampMs)
     this.#evolve(partitionId(ref.logId), recordsAppended(ref, head.epoch))
+  }
+
+  /** A producer's batch comes without its offsets. */
+  #keyedRecords(ref: BatchRef, bytes: Uint8Array, records: Uint8Array): void {
+    const keyed = this.keyed.get(ref.logId)
+    if (keyed === undefined) return
+    if (!ref.verbatim) eachKeyedOfRun(records, ref.baseOffset, ref.firstTimestampMs, (record) => keyed.add(record))
+    else {
+      const shift = ref.baseOffset - RecordBatch.baseOffset(bytes)
+      eachKeyed(bytes, (record) => keyed.add({ ...record, offset: record.offset + shift }))
+    }
   }
 
   #place(log: ModelLog, id: string, seq: Seq): void {
@@ -227,6 +243,8 @@ export class Model {
     for (const logId of stream.logIds) {
       if (this.#logIds.has(logId)) this.#violated(`log id ${logId} is used again, by ${stream.name}`)
       this.#logIds.add(logId)
+      const config = effectiveConfig(new Map(stream.config))
+      if (config.isCompacted) this.keyed.set(logId, new KeyedLog(this.log(logId), config, this.#violated))
     }
     this.#topicIds.add(stream.topicId)
     this.streams.set(stream.name, stream)

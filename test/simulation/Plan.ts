@@ -1,5 +1,7 @@
+import type { Codec } from "@logbrook/core/Compression"
 import type { Limits } from "@logbrook/core/Limits"
-import { Random } from "./Random.ts"
+import { withCompaction } from "./compactionPlan.ts"
+import { Random, times } from "./Random.ts"
 
 export interface DiskPlan {
   readonly segmentBytes: number
@@ -38,6 +40,13 @@ export type Mishap =
   | { readonly kind: "poison"; readonly atMs: number; readonly actorKind: string; readonly times: 1 | 2 }
   /** An operator closes one of the MQTT connections. */
   | { readonly kind: "kick"; readonly atMs: number }
+  /** In the next compaction: while its worker writes, or when its file has got its name and its source is still there. */
+  | {
+      readonly kind: "crashCompacting"
+      readonly atMs: number
+      readonly downMs: number
+      readonly when: "written" | "adopted"
+    }
 
 export interface PublisherPlan {
   readonly kind: "publisher"
@@ -55,6 +64,8 @@ export interface PublisherPlan {
   readonly bytesMax: number
   /** How long PUBREL may wait, so that restarts find ids that are not released. */
   readonly releasesWithinMs: number
+  /** It publishes to topics of which a stream keeps the last value, and clears them now and then (MQTT 5 only). */
+  readonly lastValues?: { readonly topics: number; readonly tombstones: number }
 }
 
 export interface SubscriberPlan {
@@ -80,6 +91,17 @@ export interface ProducerPlan {
   readonly everyMs: number
   readonly version: number
   readonly bytesMax: number
+  readonly keyed?: KeyedPlan
+}
+
+/** What a producer writes to a stream that is compacted. */
+export interface KeyedPlan {
+  readonly keys: number
+  /** Chance of a record to be one. */
+  readonly tombstones: number
+  readonly codec: Codec | "none"
+  /** Of its clock, against the server's. */
+  readonly clockAheadMs: number
 }
 
 export interface MemberPlan {
@@ -130,6 +152,8 @@ export type ClientPlan =
 
 export interface StreamPlan {
   readonly name: string
+  /** By default "clientid". */
+  readonly key?: string
   readonly filters: ReadonlyArray<string>
   readonly partitions: number
   readonly config: ReadonlyArray<readonly [string, string]>
@@ -156,8 +180,6 @@ export const boundStreams = ["telemetry", "audit"] as const
 export const willStream = "wills"
 export const freeStreams = ["orders", "payments"] as const
 export const topics = ["s/a", "s/b", "n/b"] as const
-
-const times = <T>(count: number, make: (i: number) => T): Array<T> => Array.from({ length: count }, (_, i) => make(i))
 
 const diskPlan = (random: Random): DiskPlan => {
   const isSlow = random.chance(0.15)
@@ -293,7 +315,9 @@ const members = (random: Random): Array<MemberPlan> => {
 }
 
 /** What this seed stands for. */
-export const makePlan = (seed: number): Plan => {
+export const makePlan = (seed: number): Plan => withCompaction(basePlan(seed))
+
+const basePlan = (seed: number): Plan => {
   const random = new Random(seed, "plan")
   // Of its own, so that what came to the plan later has not changed what older seeds stand for.
   const later = new Random(seed, "plan/later")

@@ -60,3 +60,6 @@ export class Random {
     return bytes
   }
 }
+
+export const times = <T>(count: number, make: (i: number) => T): Array<T> =>
+  Array.from({ length: count }, (_, i) => make(i))

@@ -19,11 +19,22 @@ export class Scheduler {
   nowUs = 0
   steps = 0
   /** What is wrong with the machine's clock, as after a step by NTP. */
-  wallOffsetMs = 0
+  #wallOffsetMs = 0
+  #nowMsBefore = 0
 
   /** Unix ms, as the machine tells it. */
   get nowMs(): number {
-    return startMs + Math.floor(this.nowUs / 1000) + this.wallOffsetMs
+    return startMs + Math.floor(this.nowUs / 1000) + this.#wallOffsetMs
+  }
+
+  /** The latest that it has told so far. */
+  get nowMsMax(): number {
+    return Math.max(this.#nowMsBefore, this.nowMs)
+  }
+
+  stepWall(byMs: number): void {
+    this.#nowMsBefore = this.nowMsMax
+    this.#wallOffsetMs += byMs
   }
 
   /** Since the beginning of the simulation, whatever the machine's clock says. */

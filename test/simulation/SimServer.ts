@@ -14,6 +14,7 @@ import { Metrics } from "@logbrook/server/Metrics"
 import { makeMqttBroker, type MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
 import { ConnectionGate, type Admission } from "@logbrook/server/net/ConnectionGate"
+import { compactedLogs } from "@logbrook/server/settling"
 import { Retention } from "@logbrook/server/Retention"
 import { forgetDeletedStreams } from "@logbrook/server/streams/forgetDeletedStreams"
 import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
@@ -42,6 +43,7 @@ export interface SettlingOptions {
   readonly clock: Clock
   readonly work: SettlerOptions["work"]
   readonly rewriting: Omit<Rewriting, "keptFromSeq">
+  readonly at: NonNullable<SettlerOptions["at"]>
   readonly onSettled: (segment: string, settled: Settled, kind: string) => void
   readonly onFailed: (segment: string, detail: string, isGivenUp: boolean) => void
 }
@@ -133,8 +135,8 @@ export class SimServer {
   /** As `startSettling` does. */
   #settler({ settling, journal }: ServerOptions): Settler | undefined {
     if (settling === undefined) return undefined
-    const { clock, work, rewriting, onSettled, onFailed } = settling
-    const { shard } = this.broker
+    const { clock, work, rewriting, at, onSettled, onFailed } = settling
+    const { shard, directory, limits } = this.broker
     return new Settler({
       journal,
       logs: shard.logs,
@@ -142,6 +144,8 @@ export class SimServer {
       work,
       onHold: (isHeld) => shard.hold(isHeld),
       rewriting: { ...rewriting, keptFromSeq: () => this.#retention.keptFromSeq() },
+      compaction: { settings: () => compactedLogs(directory), mapBytesMax: limits.compactionKeysBytesMax },
+      at,
       onSettled: (segment, settled, _durationMs, kind) => onSettled(segment, settled, kind),
       onFailed
     })

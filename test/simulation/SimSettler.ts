@@ -1,5 +1,6 @@
 import type { Clock } from "@logbrook/core/Clock"
 import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
+import { Compactor } from "@logbrook/core/settle/Compactor"
 import { Pace } from "@logbrook/core/settle/Pace"
 import { sourceOf, type Settled, type SettleJob } from "@logbrook/core/settle/settleSegment"
 import { writeSettled } from "@logbrook/core/settle/writeSettled"
@@ -47,12 +48,14 @@ export const simWorker = (disk: SimDisk, clock: Clock, random: Random): ((job: S
     const sources = wanted.map(({ path: source, nextSeq }) =>
       sourceOf(disk.files.get(source)!, nextSeq, job, gatherBytesMax)
     )
+    const compactor = job.compaction && Compactor.open(job.compaction, tools.pace, (file) => disk.files.get(file)!)
     for (const source of sources) await source.collect(tools.pace)
     if (random.chance(failureChance)) return { _tag: "Failed", detail: "ENOSPC" }
-    const { records, runs } = await writeSettled(sources, job, target, tools)
+    const { records, runs } = await writeSettled(sources, job, target, tools, compactor)
     await wait(random.tail(1, startMsMax))
     const bytesIn = sources.reduce((sum, { segment }) => sum + (segment as SimSegment).bytes, 0)
-    const settled: Settled = { records, runs, bytesIn, bytesOut: target.bytes, cleanedTo: [] }
+    const cleanedTo = compactor?.cleanedTo ?? []
+    const settled: Settled = { records, runs, bytesIn, bytesOut: target.bytes, cleanedTo }
     return { _tag: "Settled", ...settled }
   }
   return (job) => {

@@ -16,15 +16,17 @@ import { Reader } from "./clients/Reader.ts"
 import { Sleeper } from "./clients/Sleeper.ts"
 import { Subscriber } from "./clients/Subscriber.ts"
 import type { Hooks } from "./faults/Hooks.ts"
+import type { CompactionJob } from "@logbrook/core/settle/Compactor"
 import type { Work } from "@logbrook/core/settle/choose"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { idOf } from "./payload.ts"
+import { idOfRecord } from "./payload.ts"
 import { promising, simWorker } from "./SimSettler.ts"
 import { Model, type ModelLog, sessionLogId } from "./Model.ts"
 import { Link } from "./Network.ts"
 import type { ClientPlan, Mishap, NetworkPlan, Plan } from "./Plan.ts"
 import { Random } from "./Random.ts"
+import { readKeyed } from "./readKeyed.ts"
 import { Process, Scheduler } from "./Scheduler.ts"
 import { seedGlobals } from "./seededGlobals.ts"
 import { SimDisk } from "./SimDisk.ts"
@@ -50,6 +52,10 @@ export interface Outcome {
   readonly steps: number
   readonly settled: number
   readonly rewritten: number
+  readonly compacted: number
+  /** Records, and tombstones among them, that compactions have removed. */
+  readonly gone: number
+  readonly tombstonesGone: number
   readonly trace: ReadonlyArray<string>
   readonly frames: ReadonlyArray<Buffer>
 }
@@ -61,10 +67,17 @@ const quietMs = 4000
 /** Events that may pass before a poison strikes. */
 const poisonPatience = 20
 const turnWithinMs = 1500
+const crashWithinUs = { written: 1_500_000, adopted: 300_000 }
 /** Refusals that a client earns without sending anything wrong: its connection is too slow. */
 const tolerated =
   /no CONNECT in time|begun and not completed|does not take what is sent|a message was refused|session is not available|is not completed|are not read/
 const internalDefects = /cannot take this|planted by the simulation/
+
+const sum = <T>(all: Iterable<T>, of: (each: T) => number): number => {
+  let total = 0
+  for (const each of all) total += of(each)
+  return total
+}
 
 /** One run of one plan: a server with its disk, a network, clients, and what goes wrong. */
 export class Simulation implements World {
@@ -80,6 +93,7 @@ export class Simulation implements World {
   readonly #lines: Array<string> | undefined
   readonly #clients: Array<Client> = []
   readonly #random: Random
+  readonly #looks: Random
   #server: SimServer | undefined
   #journal: SimJournal | undefined
   #promises = 0
@@ -88,6 +102,11 @@ export class Simulation implements World {
   /** By the client's address, each connection's own. */
   readonly #links = new Map<string, Link>()
   #waitingSinceMs = 0
+  /** The next compaction is to be interrupted. */
+  #crashCompacting: Extract<Mishap, { kind: "crashCompacting" }> | undefined
+  #isCompacting = false
+  /** When compactions began, Unix ms. */
+  readonly #compactedMs = new Set<number>()
   /** The kind of which the next events do not fold, this many times. */
   #poison: { readonly actorKind: string; left: number; patience: number; readonly times: number } | undefined
   /** An actor that has thrown is being rebuilt: then everything folds. */
@@ -103,6 +122,7 @@ export class Simulation implements World {
     this.#hooks = hooks
     this.#lines = keepsTrace ? [] : undefined
     this.#random = this.random("world")
+    this.#looks = this.random("looks")
     this.model = new Model(
       definitions({ ...defaultLimits, ...plan.limits }),
       () => this.scheduler.elapsedMs,
@@ -182,6 +202,7 @@ export class Simulation implements World {
     this.#lives++
     this.#poison = undefined
     this.#isReplaying = false
+    this.#isCompacting = false
     this.#waitingSinceMs = this.scheduler.elapsedMs
     this.model.epochBefore = this.model.epoch
     this.trace(`server starts, ${this.#lives}`)
@@ -228,19 +249,56 @@ export class Simulation implements World {
     if (!isOn) return undefined
     const clock = promising(process, () => this.#promises++)
     const { segmentBytes } = this.plan.disk
+    const work = simWorker(this.#disk, clock, this.random(`settling/${this.#lives}`))
     return {
       clock,
-      work: simWorker(this.#disk, clock, this.random(`settling/${this.#lives}`)),
+      work: (job) => {
+        this.#isCompacting = job.compaction !== undefined
+        if (job.compaction !== undefined) this.#compacts(job.compaction)
+        return work(job)
+      },
+      at: (step) => {
+        if (step === "adopted" && this.#isCompacting) this.#crashesCompacting("adopted")
+        if (step === "switched") this.#keyedChanged()
+      },
       rewriting: { segmentBytes, freedBytesMin, lookEveryMs },
       onSettled: (segment, { records, runs }, kind) => {
         this.settled[kind as Work["kind"]]++
         this.trace(`${kind} ${segment}: ${records} records in ${runs} runs`)
+        this.#keyedChanged()
       },
       onFailed: (segment, detail) => {
         this.trace(`not settled: ${segment} ${detail}`)
         if (!/ENOSPC|cancelled/.test(detail)) this.#violatedSoon(`${segment} is not settled: ${detail}`)
       }
     }
+  }
+
+  #compacts({ nowMs, logs }: CompactionJob): void {
+    this.#compactedMs.add(nowMs)
+    for (const { logId, logEndOffset } of logs) this.model.keyed.get(logId)!.lasts.add(logEndOffset - 1)
+    this.#crashesCompacting("written")
+  }
+
+  /** In a while, in which its worker writes, or its source's file is removed. */
+  #crashesCompacting(when: "written" | "adopted"): void {
+    const mishap = this.#crashCompacting
+    if (mishap?.when !== when) return
+    this.#crashCompacting = undefined
+    const server = this.#server
+    this.scheduler.after(this.#random.tail(0, crashWithinUs[when]), () => {
+      if (this.isHealed || server !== this.#server) return
+      this.trace(`crash in a compaction, ${when}`)
+      this.#crash(mishap.downMs)
+    })
+  }
+
+  /** Readers see other files than before. */
+  #keyedChanged(): void {
+    const server = this.#server
+    this.scheduler.after(0, () => {
+      if (server !== undefined && server === this.#server) this.#checkKeyed()
+    })
   }
 
   #died(why: string): void {
@@ -308,6 +366,9 @@ export class Simulation implements World {
       switch (mishap.kind) {
         case "crash":
           return this.#crash(mishap.downMs)
+        case "crashCompacting":
+          this.#crashCompacting = mishap
+          return
         case "stop":
           return this.#stop(server, mishap.downMs)
         case "diskFails":
@@ -318,7 +379,7 @@ export class Simulation implements World {
           this.scheduler.after(mishap.lastsMs * 1000, () => (server.disk.isLow = false))
           return
         case "clockStep":
-          this.scheduler.wallOffsetMs += mishap.byMs
+          this.scheduler.stepWall(mishap.byMs)
           return
         case "poison":
           this.#poison = {
@@ -372,10 +433,13 @@ export class Simulation implements World {
       lives: this.#lives,
       mishaps: this.mishaps,
       events: this.model.events,
-      messages: [...this.model.logs.values()].reduce((sum, { ids }) => sum + ids.length, 0),
+      messages: sum(this.model.logs.values(), ({ ids }) => ids.length),
       steps: this.scheduler.steps,
       settled: this.settled.settle,
       rewritten: this.settled.rewrite + this.settled.merge,
+      compacted: this.settled.compact,
+      gone: sum(this.model.keyed.values(), ({ gone }) => gone),
+      tombstonesGone: sum(this.model.keyed.values(), ({ tombstonesGone }) => tombstonesGone),
       trace: this.#lines ?? [],
       frames: this.#disk.frames
     }
@@ -443,7 +507,7 @@ export class Simulation implements World {
   #setUp(): void {
     const { shard } = this.#server!.broker
     const cause = { origin: "simulation" }
-    for (const { name, filters, partitions, config } of this.plan.streams) {
+    for (const { name, filters, partitions, config, key = "clientid" } of this.plan.streams) {
       const topicId = this.random(name).bytes(16).toString("base64url")
       const command = {
         _tag: "CreateStream",
@@ -451,7 +515,7 @@ export class Simulation implements World {
         topicId,
         filters,
         partitions,
-        key: "clientid",
+        key,
         config,
         validateOnly: false
       }
@@ -510,6 +574,7 @@ export class Simulation implements World {
   #compareRegularly(): void {
     this.scheduler.after(this.#random.between(100, compareEveryMs) * 1000, () => {
       if (this.#isQuiet() && !this.#isRestarting()) this.#compare("live")
+      if (this.#server !== undefined) this.#checkKeyed()
       this.#compareRegularly()
     })
   }
@@ -572,14 +637,34 @@ export class Simulation implements World {
   /** Every record that is kept can be read at its offset. */
   #checkLogs(): void {
     const { logs } = this.#server!.broker.shard
+    this.#checkKeyed()
     for (const log of this.model.logs.values()) {
-      if (log.isDeleted) continue
+      if (log.isDeleted || this.model.keyed.has(log.id)) continue
       let offset = log.startOffset
       while (offset < log.nextOffset) {
         const [batch] = logs.read(logs.log(log.id), offset, 1)
         if (batch === undefined) return this.violated(`log ${log.id}:${offset} can not be read`)
         offset = this.#checkBatch(log, batch, offset)
       }
+    }
+  }
+
+  /** Of streams that are compacted: what a reader gets from the beginning to the end. */
+  #checkKeyed(): void {
+    const { logs } = this.#server!.broker.shard
+    const unsettledSeq = this.#journal!.segments().find(({ isSettled }) => !isSettled)?.firstSeq ?? Infinity
+    for (const [logId, keyed] of this.model.keyed) {
+      const log = logs.log(logId)
+      const { startOffset } = this.model.log(logId)
+      const read = readKeyed(logs, log, startOffset)
+      const fromOffset = this.#looks.between(startOffset, Math.max(startOffset, log.highWatermark))
+      keyed.checkSuffix(readKeyed(logs, log, fromOffset), read, fromOffset)
+      keyed.check(read, {
+        wallMsMax: this.scheduler.nowMsMax,
+        endOffset: log.highWatermark,
+        unsettledSeq,
+        compactedMs: this.#compactedMs
+      })
     }
   }
 
@@ -592,8 +677,7 @@ export class Simulation implements World {
     }
     let at = baseOffset
     iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
-      const value = record.value()
-      const found = value === null || value.length === 0 ? "" : idOf(value)
+      const found = idOfRecord(record)
       if (found !== ids[at]) this.violated(`log ${id}:${at} is read as ${found}, it was ${ids[at]}`)
       at++
     })

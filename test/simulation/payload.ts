@@ -1,3 +1,4 @@
+import type { RecordReader } from "@logbrook/core/Record"
 import { hash32 } from "./Random.ts"
 
 /**
@@ -24,6 +25,17 @@ export const idOf = (payload: Uint8Array): string | undefined => {
   if (end < 0) return undefined
   const id = text.slice(0, end)
   return text.slice(end + 1) === filler(hash32(id), text.length - end - 1) ? id : undefined
+}
+
+/** Of a message without a value: the name of the header, or user property, that has its payload. */
+export const idHeader = "id"
+
+/** The id of a stored message; "" for one that has none, undefined for one that is not whole. */
+export const idOfRecord = (record: RecordReader): string | undefined => {
+  const value = record.value()
+  if (value !== null && value.length > 0) return idOf(value)
+  const header = record.headers().find(([name]) => Buffer.from(name).toString("latin1") === idHeader)
+  return header?.[1] == null ? "" : idOf(header[1])
 }
 
 /** As `idOf`, of a will, which has a sender's name and the number of its connection. */

@@ -54,7 +54,19 @@ const reportsMax = 5
 
 export const runSeeds = async (from: number, count: number, out: string): Promise<boolean> => {
   const hash = createHash("sha256")
-  const sums = { lives: 0, mishaps: 0, events: 0, messages: 0, steps: 0, settled: 0, rewritten: 0, simulatedMs: 0 }
+  const sums = {
+    lives: 0,
+    mishaps: 0,
+    events: 0,
+    messages: 0,
+    steps: 0,
+    settled: 0,
+    rewritten: 0,
+    compacted: 0,
+    gone: 0,
+    tombstonesGone: 0,
+    simulatedMs: 0
+  }
   let failures = 0
   for (let seed = from; seed < from + count; seed++) {
     const plan = makePlan(seed)
@@ -64,10 +76,12 @@ export const runSeeds = async (from: number, count: number, out: string): Promis
     if (outcome.violation === undefined) continue
     if (++failures <= reportsMax) await report(plan, outcome, out)
   }
-  const { lives, mishaps, events, messages, steps, settled, rewritten, simulatedMs } = sums
+  const { lives, mishaps, events, messages, steps, settled, rewritten, compacted, gone, tombstonesGone, simulatedMs } =
+    sums
   console.log(
     `${count} seeds, ${(simulatedMs / 3_600_000).toFixed(1)} h simulated in ${steps} steps: ${lives - count} restarts, ` +
-      `${mishaps} mishaps, ${events} events, ${messages} records, ${settled} segments settled, ${rewritten} rewritten or merged`
+      `${mishaps} mishaps, ${events} events, ${messages} records, ${settled} segments settled, ${rewritten} rewritten or merged, ` +
+      `${compacted} compacted: ${gone} records gone, ${tombstonesGone} of them tombstones`
   )
   console.log(`${failures} of ${count} failed; hash ${hash.digest("hex").slice(0, 16)}`)
   return failures === 0

@@ -5,7 +5,10 @@ import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import type { Stamp } from "../Network.ts"
-import { idOf } from "../payload.ts"
+import { eachKeyed } from "../keyedRecords.ts"
+import type { KeyedLog } from "../KeyedLog.ts"
+import type { ModelLog } from "../Model.ts"
+import { idOfRecord } from "../payload.ts"
 import type { Random } from "../Random.ts"
 import type { ClientLink, World } from "../World.ts"
 
@@ -121,6 +124,8 @@ export interface FetchedPartition {
   readonly asked: AskedPartition
   /** The messages from the asked offset on. */
   readonly ids: ReadonlyArray<string>
+  /** Where to go on. */
+  readonly nextOffset: number
 }
 
 /** How late a fetch may be answered that waits for what has come meanwhile. */
@@ -148,10 +153,18 @@ export const fetch = (
     const partitions = response.responses.map(({ partitions: [only] }, i) => {
       const { errorCode, highWatermark, records } = only!
       const own = asked[i]!
-      if (errorCode !== 0) return { errorCode, asked: own, ids: [] }
+      if (errorCode !== 0) return { errorCode, asked: own, ids: [], nextOffset: own.offset, isBehind: false }
       checkHighWatermark(world, peer.name, own, highWatermark, stamp)
-      return { errorCode, asked: own, ids: checkedIds(world, peer.name, own, records ?? new Uint8Array(0), stamp) }
+      const read = checked(world, peer.name, own, records ?? new Uint8Array(0), stamp)
+      return { errorCode, asked: own, ...read, isBehind: read.nextOffset < highWatermark }
     })
+    // With gaps between them there are records all the same up to the high watermark.
+    if (
+      partitions.some(({ isBehind }) => isBehind) &&
+      partitions.every(({ nextOffset, asked: own }) => nextOffset === own.offset)
+    ) {
+      world.violated(`${peer.name} is given nothing below the high watermark`)
+    }
     // A connection that has broken or stalled proves nothing about wake-ups.
     if (world.network.lifeMsMax === 0 && mishaps === world.mishaps) checkPrompt(world, peer.name, asked, sentMs, stamp)
     return settle(partitions)
@@ -172,11 +185,30 @@ const checkHighWatermark = (
   world.violated(`${name} is told a high watermark of ${stream}/${partition}:${highWatermark}, which was not durable`)
 }
 
-const checkedIds = (world: World, name: string, asked: AskedPartition, records: Uint8Array, { durableSeq }: Stamp) => {
-  const { stream, partition, offset: from } = asked
+interface Read {
+  readonly ids: ReadonlyArray<string>
+  readonly nextOffset: number
+}
+
+const checked = (world: World, name: string, asked: AskedPartition, records: Uint8Array, stamp: Stamp): Read => {
+  const { stream, partition, offset } = asked
   const log = world.model.logOf(stream, partition)
+  if (log === undefined || log.isDeleted) return { ids: [], nextOffset: offset }
+  const keyed = world.model.keyed.get(log.id)
+  if (keyed !== undefined) return checkedKeyed(world, name, asked, log, keyed, records, stamp)
+  const ids = checkedIds(world, name, asked, log, records, stamp)
+  return { ids, nextOffset: offset + ids.length }
+}
+
+const checkedIds = (
+  world: World,
+  name: string,
+  { stream, partition, offset: from }: AskedPartition,
+  log: ModelLog,
+  records: Uint8Array,
+  { durableSeq }: Stamp
+): ReadonlyArray<string> => {
   const ids: Array<string> = []
-  if (log === undefined || log.isDeleted) return ids
   let expected = -1
   RecordBatch.batchesOf(records, (at, length) => {
     const batch = records.subarray(at, at + length)
@@ -187,8 +219,7 @@ const checkedIds = (world: World, name: string, asked: AskedPartition, records: 
       )
     }
     iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
-      const value = record.value()
-      const id = value === null || value.length === 0 ? "" : idOf(value)
+      const id = idOfRecord(record)
       const there = log.ids[offset]
       if (id !== there) world.violated(`${name} reads ${id} at ${stream}/${partition}:${offset}, where ${there} is`)
       if ((log.seqs[offset] ?? Infinity) >= durableSeq) {
@@ -200,6 +231,42 @@ const checkedIds = (world: World, name: string, asked: AskedPartition, records: 
     expected = offset
   })
   return ids
+}
+
+/** Of a log that is compacted: offsets ascend, and what is passed over is gone. */
+const checkedKeyed = (
+  world: World,
+  name: string,
+  { stream, partition, offset: from }: AskedPartition,
+  log: ModelLog,
+  keyed: KeyedLog,
+  records: Uint8Array,
+  { durableSeq }: Stamp
+): Read => {
+  const ids: Array<string> = []
+  let next = from
+  const passTo = (end: number): void => {
+    for (; next < end; next++) keyed.passedOver(name, next)
+  }
+  RecordBatch.batchesOf(records, (at, length) => {
+    const batch = records.subarray(at, at + length)
+    eachKeyed(batch, (record) => {
+      const { offset, id } = record
+      keyed.checkRead(name, record)
+      if ((log.seqs[offset] ?? Infinity) >= durableSeq) {
+        world.violated(`${name} reads ${id} at ${stream}/${partition}:${offset} before it was durable`)
+      }
+      if (offset < next && (ids.length > 0 || offset >= from)) {
+        world.violated(`${name} reads ${stream}/${partition}:${offset} behind ${next - 1}`)
+      }
+      if (offset < from) return
+      passTo(offset)
+      ids.push(id!)
+      next++
+    })
+    passTo(RecordBatch.lastOffset(batch) + 1)
+  })
+  return { ids, nextOffset: next }
 }
 
 const checkPrompt = (

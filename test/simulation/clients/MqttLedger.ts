@@ -5,6 +5,8 @@ export interface Publication {
   readonly topic: string
   readonly qos: 0 | 1 | 2
   readonly sender: string
+  /** An empty retained message: it deletes the topic's key of a compacted stream. */
+  readonly isTombstone: boolean
   /** Simulated ms of the first try. */
   readonly sentMs: number
   /** The server has said that it has it. */
@@ -24,6 +26,11 @@ const streamsByTopic: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
   ["n/b", []]
 ])
 
+const streamsByRoot: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["w", ["wills"]],
+  ["v", ["latest"]]
+])
+
 /** What MQTT clients know of each other: who has sent what, and what was promised to them. */
 export class MqttLedger {
   readonly publications = new Map<string, Publication>()
@@ -40,7 +47,7 @@ export class MqttLedger {
 
   /** The streams that store what is published on the topic. */
   static streamsOf(topic: string): ReadonlyArray<string> {
-    return streamsByTopic.get(topic) ?? (topic.startsWith("w/") ? ["wills"] : [])
+    return streamsByTopic.get(topic) ?? streamsByRoot.get(topic.split("/")[0]!) ?? []
   }
 
   /**

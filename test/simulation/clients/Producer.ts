@@ -1,11 +1,13 @@
+import { compress } from "@logbrook/core/Compression"
 import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { buildBatch } from "@logbrook/core/RecordBatch"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import type { Stamp } from "../Network.ts"
-import { numberOf, payloadOf } from "../payload.ts"
+import { idHeader, numberOf, payloadOf } from "../payload.ts"
 import type { ProducerPlan } from "../Plan.ts"
+import type { Random } from "../Random.ts"
 import type { Client, World } from "../World.ts"
 import { KafkaPeer } from "./KafkaPeer.ts"
 
@@ -27,6 +29,7 @@ export class Producer implements Client {
   readonly #world: World
   readonly #plan: ProducerPlan
   readonly #peer: KafkaPeer
+  readonly #keys: Random
   #open: Array<Batch> = []
   #made = 0
   #records = 0
@@ -40,6 +43,7 @@ export class Producer implements Client {
     this.#world = world
     this.#plan = plan
     this.#peer = new KafkaPeer(world, plan.name)
+    this.#keys = world.random(`${plan.name}/keys`)
   }
 
   start(): void {
@@ -95,21 +99,37 @@ export class Producer implements Client {
     for (let count = this.#peer.random.between(1, recordsPerBatchMax); count > 0; count--) {
       const n = this.#records++
       ids.push(`${this.name}:${n}`)
-      builder.append(null, payloadOf(this.name, n, this.#plan.bytesMax), noHeaders, timestampMs)
+      this.#append(builder, n)
     }
     const isIdempotent = this.#producerId >= 0
+    const codec = this.#plan.keyed?.codec ?? "none"
     const bytes = buildBatch(
       {
         baseOffset: 0,
         partitionLeaderEpoch: -1,
+        codec,
         count: ids.length,
-        baseTimestampMs: timestampMs,
-        maxTimestampMs: timestampMs,
+        baseTimestampMs: builder.firstTimestampMs,
+        maxTimestampMs: builder.maxTimestampMs,
         ...(isIdempotent && { producerId: this.#producerId, producerEpoch: 0, baseSequence })
       },
-      Buffer.from(builder.bytes)
+      codec === "none" ? Buffer.from(builder.bytes) : compress(codec, builder.bytes)
     )
     return { ids, baseSequence, bytes, isInFlight: false }
+  }
+
+  #append(builder: RecordsBuilder, n: number): void {
+    const { keyed, bytesMax } = this.#plan
+    const payload = payloadOf(this.name, n, bytesMax)
+    if (keyed === undefined) {
+      builder.append(null, payload, noHeaders, timestampMs)
+      return
+    }
+    const key = Buffer.from(`key-${this.#keys.tail(0, keyed.keys - 1)}`)
+    const isTombstone = this.#keys.chance(keyed.tombstones)
+    const nowMs = this.#world.scheduler.nowMs + keyed.clockAheadMs
+    const id = [Buffer.from(idHeader), payload] as const
+    builder.append(key, isTombstone ? null : payload, noHeaders, nowMs, isTombstone ? [id] : [])
   }
 
   #send(batch: Batch): void {

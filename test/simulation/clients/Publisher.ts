@@ -1,7 +1,7 @@
 import type { PublisherPlan } from "../Plan.ts"
 import { topics } from "../Plan.ts"
 import type { Stamp } from "../Network.ts"
-import { payloadOf } from "../payload.ts"
+import { idHeader, payloadOf } from "../payload.ts"
 import type { Random } from "../Random.ts"
 import type { Client, World } from "../World.ts"
 import { type Packet, MqttPeer } from "./MqttPeer.ts"
@@ -26,6 +26,7 @@ export class Publisher implements Client {
   readonly #peer: MqttPeer
   readonly #random: Random
   readonly #holding: Random
+  readonly #values: Random
   readonly #open = new Map<number, Open>()
   /** Packet ids of this connection's PUBLISH packets in the order of sending, whose answers must come in that order. */
   readonly #expected: [qos1: Array<number>, qos2: Array<number>] = [[], []]
@@ -57,6 +58,7 @@ export class Publisher implements Client {
     )
     this.#random = world.random(`${name}/load`)
     this.#holding = world.random(`${name}/holding`)
+    this.#values = world.random(`${name}/values`)
   }
 
   start(): void {
@@ -129,6 +131,11 @@ export class Publisher implements Client {
     return roll < qos0 ? 0 : roll < qos0 + qos1 ? 1 : 2
   }
 
+  #topic(): string {
+    const { lastValues } = this.#plan
+    return lastValues === undefined ? this.#random.pick(topics) : `v/${this.#values.tail(0, lastValues.topics - 1)}`
+  }
+
   /** False: there is nothing left. */
   #publishNext(): boolean {
     const again = this.#again.shift()
@@ -140,9 +147,10 @@ export class Publisher implements Client {
     const n = this.#next++
     const publication: Publication = {
       id: `${this.name}:${n}`,
-      topic: this.#random.pick(topics),
+      topic: this.#topic(),
       qos: this.#qos(),
       sender: this.name,
+      isTombstone: this.#values.chance(this.#plan.lastValues?.tombstones ?? 0),
       sentMs: this.#world.scheduler.elapsedMs,
       isAcknowledged: false,
       mayRepeat: false,
@@ -172,17 +180,19 @@ export class Publisher implements Client {
   }
 
   #send(packetId: number, { publication, n, retain, isRepeated }: Open): void {
-    const { topic, qos, id } = publication
+    const { topic, qos, id, isTombstone } = publication
     this.#world.trace(`${this.name} publishes ${id} qos ${qos} as ${packetId}`)
     if (qos > 0) this.#expected[qos - 1]!.push(packetId)
     if (isRepeated) publication.wasRepeated = true
+    const payload = payloadOf(this.name, n, this.#plan.bytesMax)
     this.#peer.send({
       cmd: "publish",
       topic,
-      payload: payloadOf(this.name, n, this.#plan.bytesMax),
+      payload: isTombstone ? "" : payload,
       qos,
-      retain,
+      retain: retain || isTombstone,
       dup: isRepeated && qos > 0,
+      ...(isTombstone && { properties: { userProperties: { [idHeader]: payload.toString("latin1") } } }),
       ...(qos > 0 && { messageId: packetId })
     } as Packet)
   }

@@ -56,9 +56,9 @@ export class Reader implements Client {
     fetch(this.#world, this.#peer, { version, waitMs, bytesMax }, asked, (fetched) => {
       if (fetched === undefined) return this.#later(() => this.#read())
       let outOfRange = -1
-      for (const { errorCode, asked: own, ids } of fetched) {
+      for (const { errorCode, asked: own, nextOffset } of fetched) {
         if (errorCode === KafkaError.OFFSET_OUT_OF_RANGE) outOfRange = own.partition
-        else if (errorCode === KafkaError.NONE) this.#positions[own.partition] = own.offset + ids.length
+        else if (errorCode === KafkaError.NONE) this.#positions[own.partition] = nextOffset
         else this.#world.trace(`${this.name} cannot read ${own.partition}: ${errorCode}`)
       }
       if (outOfRange >= 0) return this.#reset(outOfRange)

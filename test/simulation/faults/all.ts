@@ -1,4 +1,5 @@
 import { actorFaults } from "./actorFaults.ts"
+import { compactionFaults } from "./compactionFaults.ts"
 import type { PlantedFault } from "./Hooks.ts"
 import { journalFaults } from "./journalFaults.ts"
 import { settleFaults } from "./settleFaults.ts"
@@ -8,6 +9,7 @@ import { shellFaults } from "./shellFaults.ts"
 export const plantedFaults: ReadonlyArray<PlantedFault> = [
   ...journalFaults,
   ...settleFaults,
+  ...compactionFaults,
   ...actorFaults,
   ...shellFaults
 ]
