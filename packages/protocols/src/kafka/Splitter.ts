@@ -32,8 +32,16 @@ export class Splitter {
     this.#buffers = buffers
   }
 
-  /** Throws `WireError`: a size that is negative or zero (`length`) or over `sizeMax` (`too-large`). */
-  push(chunk: Uint8Array, onFrame: (frame: Uint8Array) => void): void {
+  /** Some of a frame has come, but not all. */
+  get isWithinFrame(): boolean {
+    return this.#prefixHave > 0
+  }
+
+  /**
+   * Tells how many bytes it has taken: all, unless `onFrame` returns false, which leaves those behind that frame to the
+   * caller. Throws `WireError`: a size that is negative or zero (`length`) or over `sizeMax` (`too-large`).
+   */
+  push(chunk: Uint8Array, onFrame: (frame: Uint8Array) => unknown): number {
     let at = 0
     while (at < chunk.length) {
       if (this.#prefixHave < prefixBytes) {
@@ -46,8 +54,9 @@ export class Splitter {
       const end = Math.min(chunk.length, at + this.#size - this.#have)
       this.#copy(chunk, at, end)
       at = end
-      if (this.#have === this.#size) this.#emit(onFrame)
+      if (this.#have === this.#size && !this.#emit(onFrame)) break
     }
+    return at
   }
 
   #check(): void {
@@ -72,13 +81,13 @@ export class Splitter {
     this.#have = needed
   }
 
-  #emit(onFrame: (frame: Uint8Array) => void): void {
+  #emit(onFrame: (frame: Uint8Array) => unknown): boolean {
     const frame = this.#frame!
     const size = this.#size
     this.#frame = undefined
     this.#size = 0
     this.#prefixHave = 0
     this.#have = 0
-    onFrame(frame.length === size ? frame : frame.subarray(0, size))
+    return onFrame(frame.length === size ? frame : frame.subarray(0, size)) !== false
   }
 }

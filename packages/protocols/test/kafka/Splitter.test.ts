@@ -64,6 +64,19 @@ describe("Splitter", () => {
     }
   })
 
+  it("leaves what is behind a frame to the caller when it is told to, and goes on with it", () => {
+    const splitter = new Splitter(100)
+    const bytes = stream([Uint8Array.of(1), Uint8Array.of(2, 2), Uint8Array.of(3, 3, 3)])
+    const sizes: Array<number> = []
+    const one = (frame: Uint8Array): boolean => {
+      sizes.push(frame.length)
+      return false
+    }
+    const taken = [0, 5, 11].map((from) => splitter.push(bytes.subarray(from), one))
+    expect([taken, sizes, splitter.isWithinFrame]).toEqual([[5, 6, 7], [1, 2, 3], false])
+    expect([splitter.push(bytes.subarray(0, 2), one), splitter.isWithinFrame]).toEqual([2, true])
+  })
+
   it("takes a frame of exactly its limit, and a new limit from the next frame on", () => {
     const splitter = new Splitter(10)
     const sizes: Array<number> = []

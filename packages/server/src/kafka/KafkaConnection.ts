@@ -1,15 +1,15 @@
 import type { Socket } from "node:net"
 import type { Loan } from "@logbrook/core/BufferPool"
-import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Ask } from "@logbrook/core/shard/Intake"
 import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { WireError } from "@logbrook/protocols/kafka/Wire"
-import type { HostPort, RequestContext } from "./Handler.ts"
+import type { HostPort } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
 import { handlers } from "./handlers.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
+import { Exchange } from "./Exchange.ts"
 import { FirstRequest } from "./FirstRequest.ts"
 import { printable, type KafkaNode } from "./KafkaNode.ts"
 import { RefusedBatches } from "./RefusedBatches.ts"
@@ -17,8 +17,6 @@ import { SocketOutput } from "./SocketOutput.ts"
 
 /** Whoever breaks the protocol is gone within 100 ms. */
 const lingerMs = 50
-const originLengthMax = 200
-const prefixBytes = 4
 /** Of one connection's requests in flight: below, they never wait for the room that all connections share. */
 const smallBytesMax = 64 * 1024
 
@@ -27,129 +25,16 @@ const requestsPerTurnMax = 8
 /** Small responses take more memory than their bytes: so many wait for a client that does not read. */
 const unsentResponsesMax = 256
 
-/** A request that was begun and whose response is not handed to the output. */
-class Exchange implements RequestContext {
-  readonly #connection: KafkaConnection
-  readonly #header: RequestHeader
-  /** Of the frame and its prefix. */
-  readonly bytes: number
-  /** Undefined once what it has is kept, or the handler has returned. */
-  frame: Uint8Array | undefined
-  readonly startedMs = performance.now()
-  /** Empty: nothing is sent. Undefined: not answered yet. */
-  response: ReadonlyArray<Uint8Array> | undefined
-  responseBytes = 0
-  loan: Loan | undefined
-  cancel: (() => void) | undefined
-  hangsUp = false
-
-  constructor(connection: KafkaConnection, header: RequestHeader, frame: Uint8Array) {
-    this.#connection = connection
-    this.#header = header
-    this.bytes = frame.length + prefixBytes
-    this.frame = frame
-  }
-
-  get node(): KafkaNode {
-    return this.#connection.node
-  }
-
-  get clientId(): string {
-    return this.#header.clientId ?? ""
-  }
-
-  get clientHost(): string {
-    return this.#connection.clientHost
-  }
-
-  get advertised(): HostPort {
-    return this.#connection.advertised
-  }
-
-  get apiName(): string {
-    return this.#header.api.name
-  }
-
-  get cause(): Cause {
-    const { clientId, correlationId } = this.#header
-    const { peer } = this.#connection
-    // Of what is too long the client id goes first.
-    const rest = `@${peer} ${this.apiName}#${correlationId}`
-    const name = (clientId ?? "-").slice(0, originLengthMax - "kafka ".length - rest.length)
-    return { origin: `kafka ${name}${rest}` }
-  }
-
-  get readsZstd(): boolean {
-    return this.#connection.readsZstd
-  }
-
-  identified(softwareName: string): void {
-    this.#connection.readsZstd = this.node.zstdClients.has(softwareName)
-  }
-
-  nextFetch(): number {
-    return this.#connection.nextFetch++
-  }
-
-  get refusedBatches(): RefusedBatches {
-    return this.#connection.refusedBatches
-  }
-
-  responseRoomBytes(): number {
-    return Math.max(0, this.node.broker.limits.kafkaInFlightBytesMax - this.node.unsentBytes)
-  }
-
-  /** The frame itself when `bytes` are half of it at least, else a copy: a small batch must not hold a large request. */
-  keep(bytes: Uint8Array, isOnly: boolean): Uint8Array {
-    if (isOnly && 2 * bytes.length >= this.frame!.length) {
-      this.frame = undefined
-      return bytes
-    }
-    const own = this.node.frames.take(bytes.length).subarray(0, bytes.length)
-    own.set(bytes)
-    return own
-  }
-
-  /** What the handler has decoded is of its own, but for what it has kept. */
-  handled(): void {
-    if (this.frame !== undefined) this.node.frames.give(this.frame)
-    this.frame = undefined
-  }
-
-  offer(ask: Ask, bytes = 0): void {
-    this.#connection.offer(ask, bytes)
-  }
-
-  onCancel(cancel: (() => void) | undefined): void {
-    this.cancel = cancel
-  }
-
-  violation(reason: string): void {
-    this.hangsUp = true
-    this.#connection.audit(reason, this.#header)
-  }
-
-  guarded(task: () => void): void {
-    try {
-      task()
-    } catch (error) {
-      this.#connection.defect(error)
-    }
-  }
-
-  hangUp(): void {
-    this.hangsUp = true
-  }
-}
+const nothing = new Uint8Array(0)
 
 /**
  * One Kafka client: bytes in, frames, handlers, responses in the order of the requests. Plain callbacks, no fiber.
  *
- *     socket -> Splitter -> backlog -> Exchange (handler) -> SocketOutput -> socket
+ *     socket -> Splitter -> Exchange (handler) -> SocketOutput -> socket
  *
- * Reading pauses while five requests are open, while all connections together have too many bytes of large requests in
- * flight, while the shard is full, while large responses wait for one before them, and while the client does not read its
- * responses.
+ * A request is cut out of what was read when it may begin: until then it takes its bytes and no more. Reading pauses
+ * while five requests are open, while all connections together have too many bytes of large requests in flight, while the
+ * shard is full, while large responses wait for one before them, and while the client does not read its responses.
  */
 export class KafkaConnection {
   readonly node: KafkaNode
@@ -166,17 +51,17 @@ export class KafkaConnection {
   readonly #output: SocketOutput
   readonly #admission: Admission
   readonly #openedMs: number
-  /** Complete requests that were not begun; one read has 64 KB of them at most, then reading pauses. */
-  readonly #backlog: Array<Uint8Array> = []
+  /** What was read behind the last request that was begun: 64 KB at most, since nothing is read meanwhile. */
+  #rest: Uint8Array = nothing
   readonly #exchanges: Array<Exchange> = []
   readonly #resume = (): void => this.#steer()
   /** Until a request has come that is one. */
   #first: FirstRequest | undefined
   /** Bytes of this connection that the node counts as in flight. */
   #inFlightBytes = 0
-  #partialBytes = 0
   #frameBegunMs = 0
   #progressMs = 0
+  #begunInTurn = 0
   #waitsForShard = false
   #waitsForTurn = false
   /** Responses that wait for one before them; the node counts them as unsent. */
@@ -185,7 +70,6 @@ export class KafkaConnection {
   #unsentResponses = 0
   #isPaused = false
   #isSteering = false
-  /** Nothing more is read or begun. */
   #isClosing = false
   /** Nothing more is sent either. */
   #isEnding = false
@@ -222,40 +106,50 @@ export class KafkaConnection {
     node.metrics.received.add(chunk.length)
     node.took(chunk.length)
     this.#inFlightBytes += chunk.length
-    if (this.#partialBytes === 0) this.#frameBegunMs = node.broker.clock.monotonicMs()
-    this.#partialBytes += chunk.length
+    if (!this.#splitter.isWithinFrame) this.#frameBegunMs = node.broker.clock.monotonicMs()
+    this.#rest = chunk
     try {
       this.#first?.push(chunk)
-      this.#splitter.push(chunk, this.#onFrame)
     } catch (error) {
       this.#fail(error)
     }
     this.#steer()
+    if (this.#rest.length > 0) this.#rest = node.copy(this.#rest)
   }
 
-  readonly #onFrame = (frame: Uint8Array): void => {
-    this.#partialBytes -= frame.length + prefixBytes
+  readonly #onFrame = (frame: Uint8Array): boolean => {
     this.#frameBegunMs = this.node.broker.clock.monotonicMs()
-    this.#backlog.push(frame)
     this.node.endTurn(this.#resume)
+    this.#begin(frame)
+    return ++this.#begunInTurn < requestsPerTurnMax && this.#mayBegin
   }
 
   /** Begins what may begin, and reads only when nothing waits. */
   #steer(): void {
     if (this.#isSteering || this.#isGone) return
     this.#isSteering = true
-    for (let begun = 0; this.#backlog.length > 0 && !this.#isClosing && this.#mayBegin; begun++) {
-      if (begun === requestsPerTurnMax) this.#yield()
-      else this.#begin(this.#backlog.shift()!)
-    }
+    if (this.#rest.length > 0 && this.#mayBegin) this.#split(this.#rest)
     this.#isSteering = false
-    const mayRead = this.#backlog.length === 0 && this.#mayBegin && !this.#isClosing && this.#hasRoom
+    const mayRead = this.#rest.length === 0 && this.#mayBegin && this.#hasRoom
     if (mayRead !== this.#isPaused) return
     this.#isPaused = !mayRead
     if (mayRead) {
       this.#frameBegunMs = this.node.broker.clock.monotonicMs()
       this.#socket.resume()
     } else this.#socket.pause()
+  }
+
+  /** Of `bytes` as much as may begin. A chunk that was just read is not the pool's, which passes it over. */
+  #split(bytes: Uint8Array): void {
+    this.#begunInTurn = 0
+    try {
+      const rest = bytes.subarray(this.#splitter.push(bytes, this.#onFrame))
+      this.#rest = this.#isClosing ? nothing : rest
+    } catch (error) {
+      this.#fail(error)
+    }
+    if (this.#rest.length === 0) this.node.frames.give(bytes)
+    else if (this.#mayBegin) this.#yield()
   }
 
   #yield(): void {
@@ -274,7 +168,7 @@ export class KafkaConnection {
   get #mayBegin(): boolean {
     const { kafkaPipelinedRequestsMax, slowConsumerUnsentBytesMax } = this.node.broker.limits
     const isWaiting = this.#waitsForShard || this.#waitsForTurn || this.#heldBytes > slowConsumerUnsentBytesMax
-    return this.#exchanges.length < kafkaPipelinedRequestsMax && !isWaiting && !this.#isSlow
+    return !this.#isClosing && this.#exchanges.length < kafkaPipelinedRequestsMax && !isWaiting && !this.#isSlow
   }
 
   /** The client does not read what it has asked for. */
@@ -393,10 +287,16 @@ export class KafkaConnection {
     this.#end()
   }
 
+  /** Nothing more is read or begun. */
+  #close(): void {
+    this.#isClosing = true
+    this.#rest = nothing
+  }
+
   /** Closes behind what is answered already, soon whether or not the client reads it. */
   #end(): void {
     if (this.#isEnding) return
-    this.#isClosing = true
+    this.#close()
     this.#isEnding = true
     this.#socket.pause()
     this.#output.end()
@@ -405,8 +305,7 @@ export class KafkaConnection {
 
   /** The server stops: fetches that wait are given up, what was offered is answered; nothing more is read. */
   stop(): void {
-    this.#isClosing = true
-    this.#backlog.length = 0
+    this.#close()
     const parked = this.#exchanges.filter(({ cancel }) => cancel !== undefined)
     if (parked.length === this.#exchanges.length) this.#end()
   }
@@ -415,12 +314,12 @@ export class KafkaConnection {
   sweep(nowMs: number): void {
     const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.node.broker.limits
     // Paused for want of room counts too: half-read requests must not keep it for ever.
-    const isReading = !this.#isPaused || (this.#backlog.length === 0 && this.#mayBegin)
-    const lacksRequest = this.#first?.isLarge === false && this.#backlog.length === 0
+    const isReading = !this.#isPaused || (this.#rest.length === 0 && this.#mayBegin)
+    const lacksRequest = this.#first?.isLarge === false && this.#rest.length === 0
     if (lacksRequest && nowMs - this.#openedMs >= connectTimeoutMs) {
       this.audit("no request in time")
       this.#socket.destroy()
-    } else if (isReading && this.#partialBytes > 0 && nowMs - this.#frameBegunMs > frameStallMs) {
+    } else if (isReading && this.#splitter.isWithinFrame && nowMs - this.#frameBegunMs > frameStallMs) {
       this.audit("a request is not completed")
       this.#socket.destroy()
     } else if (this.#isSlow && nowMs - this.#progressMs > slowConsumerStallMs) {
@@ -436,9 +335,8 @@ export class KafkaConnection {
   /** The socket is closed. */
   closed(): void {
     this.#isGone = true
-    this.#isClosing = true
+    this.#close()
     this.#admission.release()
-    this.#backlog.length = 0
     for (const { cancel } of this.#exchanges.splice(0)) cancel?.()
     this.node.endTurn(this.#resume)
     this.node.unsentBytes -= this.#output.unsentBytes + this.#heldBytes

@@ -46,6 +46,13 @@ export class KafkaNode {
     this.frames = frameBuffers(broker.shard.logs.buffers)
   }
 
+  /** In a buffer of `frames`, whose owner the caller is. */
+  copy(bytes: Uint8Array): Uint8Array {
+    const own = this.frames.take(bytes.length).subarray(0, bytes.length)
+    own.set(bytes)
+    return own
+  }
+
   get hasRoom(): boolean {
     return this.#inFlightBytes < this.broker.limits.kafkaInFlightBytesMax
   }

@@ -129,6 +129,16 @@ describe("a connection", () => {
     expect(correlationIds(client)).toEqual(Array.from({ length: 31 }, (_, i) => i + 1))
   })
 
+  it("answers what came whole in front of a frame that is none", async () => {
+    const client = await start()
+    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 50, minBytes: 10_000 }))
+    const asks = Array.from({ length: 20 }, () => client.frame(ApiVersions, 0, {}))
+    client.write(Buffer.concat([wait, ...asks, Buffer.from("ffffffff", "hex")]))
+    await client.closed()
+    expect(correlationIds(client)).toEqual(Array.from({ length: 21 }, (_, i) => i + 1))
+    await until(() => inFlightBytes() === 0)
+  })
+
   it("lets others in between when a client sends a thousand small requests at once", async () => {
     const flood = await start()
     const other = await kit.connect()

@@ -1,0 +1,125 @@
+import type { Loan } from "@logbrook/core/BufferPool"
+import type { Cause } from "@logbrook/core/journal/Frame"
+import type { Ask } from "@logbrook/core/shard/Intake"
+import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
+import type { HostPort, RequestContext } from "./Handler.ts"
+import type { KafkaConnection } from "./KafkaConnection.ts"
+import type { KafkaNode } from "./KafkaNode.ts"
+import type { RefusedBatches } from "./RefusedBatches.ts"
+
+const originLengthMax = 200
+/** The size of a frame is in front of it. */
+const prefixBytes = 4
+
+/** A request that was begun and whose response is not handed to the output. */
+export class Exchange implements RequestContext {
+  readonly #connection: KafkaConnection
+  readonly #header: RequestHeader
+  /** Of the frame and its prefix. */
+  readonly bytes: number
+  /** Undefined once what it has is kept, or the handler has returned. */
+  frame: Uint8Array | undefined
+  readonly startedMs = performance.now()
+  /** Empty: nothing is sent. Undefined: not answered yet. */
+  response: ReadonlyArray<Uint8Array> | undefined
+  responseBytes = 0
+  loan: Loan | undefined
+  cancel: (() => void) | undefined
+  hangsUp = false
+
+  constructor(connection: KafkaConnection, header: RequestHeader, frame: Uint8Array) {
+    this.#connection = connection
+    this.#header = header
+    this.bytes = frame.length + prefixBytes
+    this.frame = frame
+  }
+
+  get node(): KafkaNode {
+    return this.#connection.node
+  }
+
+  get clientId(): string {
+    return this.#header.clientId ?? ""
+  }
+
+  get clientHost(): string {
+    return this.#connection.clientHost
+  }
+
+  get advertised(): HostPort {
+    return this.#connection.advertised
+  }
+
+  get apiName(): string {
+    return this.#header.api.name
+  }
+
+  get cause(): Cause {
+    const { clientId, correlationId } = this.#header
+    const { peer } = this.#connection
+    // Of what is too long the client id goes first.
+    const rest = `@${peer} ${this.apiName}#${correlationId}`
+    const name = (clientId ?? "-").slice(0, originLengthMax - "kafka ".length - rest.length)
+    return { origin: `kafka ${name}${rest}` }
+  }
+
+  get readsZstd(): boolean {
+    return this.#connection.readsZstd
+  }
+
+  identified(softwareName: string): void {
+    this.#connection.readsZstd = this.node.zstdClients.has(softwareName)
+  }
+
+  nextFetch(): number {
+    return this.#connection.nextFetch++
+  }
+
+  get refusedBatches(): RefusedBatches {
+    return this.#connection.refusedBatches
+  }
+
+  responseRoomBytes(): number {
+    return Math.max(0, this.node.broker.limits.kafkaInFlightBytesMax - this.node.unsentBytes)
+  }
+
+  /** The frame itself when `bytes` are half of it at least, else a copy: a small batch must not hold a large request. */
+  keep(bytes: Uint8Array, isOnly: boolean): Uint8Array {
+    if (isOnly && 2 * bytes.length >= this.frame!.length) {
+      this.frame = undefined
+      return bytes
+    }
+    return this.node.copy(bytes)
+  }
+
+  /** What the handler has decoded is of its own, but for what it has kept. */
+  handled(): void {
+    if (this.frame !== undefined) this.node.frames.give(this.frame)
+    this.frame = undefined
+  }
+
+  offer(ask: Ask, bytes = 0): void {
+    this.#connection.offer(ask, bytes)
+  }
+
+  onCancel(cancel: (() => void) | undefined): void {
+    this.cancel = cancel
+  }
+
+  violation(reason: string): void {
+    this.hangsUp = true
+    this.#connection.audit(reason, this.#header)
+  }
+
+  guarded(task: () => void): void {
+    try {
+      task()
+    } catch (error) {
+      this.#connection.defect(error)
+    }
+  }
+
+  hangUp(): void {
+    this.hangsUp = true
+  }
+}
