@@ -3,6 +3,7 @@ import type { KeyedRecord } from "./keyedRecords.ts"
 import type { ModelLog } from "./Model.ts"
 
 export interface CompactionConfig {
+  readonly isCompacted: boolean
   readonly minCompactionLagMs: number
   readonly deleteRetentionMs: number
 }
@@ -28,7 +29,8 @@ export interface Bounds {
 }
 
 /**
- * A log that is compacted, beside its `ModelLog`: what was stored under which key, and what was seen to be gone since.
+ * A log that is compacted, or will be, beside its `ModelLog`: what was stored under which key, and what was seen to be gone
+ * since. Records without a key, from before it was compacted, go with the others and are in no other way bound.
  *
  * 1. What is read is what was stored: offset, key, value, time, producer and sequence.
  * 2. The newest value of a key is there, a tombstone until its delete horizon, the log's last record in any case.
@@ -39,7 +41,7 @@ export interface Bounds {
  */
 export class KeyedLog {
   readonly #log: ModelLog
-  readonly #config: CompactionConfig
+  config: CompactionConfig
   readonly #violated: (message: string) => void
   readonly #records: Array<KeyedRecord> = []
   readonly #gone = new Set<number>()
@@ -51,7 +53,7 @@ export class KeyedLog {
 
   constructor(log: ModelLog, config: CompactionConfig, violated: (message: string) => void) {
     this.#log = log
-    this.#config = config
+    this.config = config
     this.#violated = violated
   }
 
@@ -124,9 +126,9 @@ export class KeyedLog {
   /** From the newest record down to the oldest. */
   #checkKeys(there: ReadonlyMap<number, ReadRecord>, bounds: Bounds): void {
     const { id, startOffset } = this.#log
-    const drivers = new Set<string>()
+    const drivers = new Set<string | null>()
     /** By key: why nothing older may be there. */
-    const hidden = new Map<string, string>()
+    const hidden = new Map<string | null, string>()
     for (let offset = bounds.endOffset - 1; offset >= startOffset; offset--) {
       const stored = this.#records[offset]!
       const read = there.get(offset)
@@ -137,7 +139,8 @@ export class KeyedLog {
       } else {
         if (this.#gone.has(offset)) this.#violated(`log ${id}:${offset} was gone and is there again`)
         const why = hidden.get(stored.key)
-        if (why !== undefined) this.#violated(`log ${id}:${offset} of ${stored.key} is there, though ${why}`)
+        if (why !== undefined && stored.key !== null)
+          this.#violated(`log ${id}:${offset} of ${stored.key} is there, though ${why}`)
         if (this.#horizonOf(read, bounds) !== undefined) hidden.set(stored.key, `${offset} has its delete horizon`)
       }
       if (this.#isCleanable(stored, bounds)) drivers.add(stored.key)
@@ -152,7 +155,7 @@ export class KeyedLog {
       this.#violated(`log ${this.#log.id}:${offset}: its delete horizon was ${known} and is ${deleteHorizonMs}`)
     }
     if (known !== undefined || deleteHorizonMs === undefined) return known
-    if (!compactedMs.has(deleteHorizonMs - this.#config.deleteRetentionMs)) {
+    if (!compactedMs.has(deleteHorizonMs - this.config.deleteRetentionMs)) {
       this.#violated(`log ${this.#log.id}:${offset}: no compaction was at ${deleteHorizonMs} less delete.retention.ms`)
     }
     this.#horizons.set(offset, deleteHorizonMs)
@@ -160,7 +163,7 @@ export class KeyedLog {
   }
 
   #isCleanable({ offset, timestampMs }: KeyedRecord, { wallMsMax, unsettledSeq }: Bounds): boolean {
-    const { minCompactionLagMs } = this.#config
+    const { minCompactionLagMs } = this.config
     const isOld = minCompactionLagMs === 0 || timestampMs <= wallMsMax - minCompactionLagMs
     return isOld && this.#log.seqs[offset]! < unsettledSeq
   }
@@ -170,7 +173,8 @@ export class KeyedLog {
     const what = `log ${this.#log.id}:${offset} of ${key}, a ${isTombstone ? "tombstone" : "value"},`
     if (offset === bounds.endOffset - 1) this.#violated(`${what} is gone, and it was the last record`)
     if (!this.#isCleanable(stored, bounds)) this.#violated(`${what} is gone, and it was too young or not settled`)
-    if (isDrivenOut) return
+    if (!this.config.isCompacted) this.#violated(`${what} is gone, and its stream is not compacted`)
+    if (isDrivenOut || key === null) return
     if (!isTombstone) this.#violated(`${what} is gone, and it was the newest`)
     const horizonMs = this.#horizons.get(offset)
     if (horizonMs === undefined || horizonMs > bounds.wallMsMax) {
@@ -179,7 +183,7 @@ export class KeyedLog {
   }
 
   #checkCompacted(read: ReadonlyArray<ReadRecord>): void {
-    const keys = new Map<string, number>()
+    const keys = new Map<string | null, number>()
     let firstDirty = -1
     for (const { offset, key, isCompacted } of read) {
       if (!isCompacted) {
@@ -189,7 +193,7 @@ export class KeyedLog {
       const { id } = this.#log
       if (firstDirty >= 0) this.#violated(`log ${id}:${offset} is compacted, and ${firstDirty} before it is not`)
       const older = keys.get(key)
-      if (older !== undefined && !this.lasts.has(older)) {
+      if (key !== null && older !== undefined && !this.lasts.has(older)) {
         this.#violated(`log ${id}: ${key} is compacted and is there twice, at ${older} and ${offset}`)
       }
       keys.set(key, offset)

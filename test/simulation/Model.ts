@@ -61,7 +61,7 @@ export class Model {
   readonly #topicIds = new Set<string>()
   readonly logs = new Map<number, ModelLog>()
   readonly streams = new Map<string, SavedStream>()
-  /** Of the streams that are compacted, by log id. */
+  /** Of the streams that have a policy of their own, by log id. */
   readonly keyed = new Map<number, KeyedLog>()
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
@@ -234,7 +234,12 @@ export class Model {
     if (event._tag === "StreamDeleted") this.streams.delete(event.name)
     if (event._tag === "StreamAltered") {
       const { filters, config } = event
-      this.streams.set(event.name, { ...this.streams.get(event.name)!, filters, config })
+      const stream = this.streams.get(event.name)!
+      this.streams.set(event.name, { ...stream, filters, config })
+      for (const logId of stream.logIds) {
+        const keyed = this.keyed.get(logId)
+        if (keyed !== undefined) keyed.config = effectiveConfig(new Map(config))
+      }
     }
     if (event._tag !== "StreamCreated") return
     const { stream } = event
@@ -243,8 +248,9 @@ export class Model {
     for (const logId of stream.logIds) {
       if (this.#logIds.has(logId)) this.#violated(`log id ${logId} is used again, by ${stream.name}`)
       this.#logIds.add(logId)
+      if (!stream.config.some(([name]) => name === "cleanup.policy")) continue
       const config = effectiveConfig(new Map(stream.config))
-      if (config.isCompacted) this.keyed.set(logId, new KeyedLog(this.log(logId), config, this.#violated))
+      this.keyed.set(logId, new KeyedLog(this.log(logId), config, this.#violated))
     }
     this.#topicIds.add(stream.topicId)
     this.streams.set(stream.name, stream)

@@ -102,6 +102,8 @@ export interface KeyedPlan {
   readonly codec: Codec | "none"
   /** Of its clock, against the server's. */
   readonly clockAheadMs: number
+  /** So many batches have records without a key as well; then the stream begins to be compacted. */
+  readonly convertsAfter?: number
 }
 
 export interface MemberPlan {
@@ -122,6 +124,8 @@ export interface ReaderPlan {
   readonly stream: string
   readonly version: number
   readonly bytesMax: number
+  /** It says so, and gets what the server has compressed as it lies there. */
+  readonly readsZstd?: boolean
 }
 
 /** Creates and deletes streams, writes to them, commits offsets of them. */

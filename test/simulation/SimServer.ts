@@ -52,6 +52,9 @@ const sweepEveryMs = 1000
 const restartDelayMs = 20
 const advertised = { host: "sim", port: 9092 }
 
+/** What clients call themselves that read zstd. */
+export const zstdSoftware = "simulated-zstd"
+
 /** Disk space, of which the simulation says how much there is. */
 interface SimDiskGuard {
   isLow: boolean
@@ -121,7 +124,7 @@ export class SimServer {
     const mqtt = makeMqttBroker(this.broker)
     this.mqtt = mqtt
     onNotice = (notice) => mqtt.onNotice(notice)
-    this.node = new KafkaNode(this.broker)
+    this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))
     this.#retention = new Retention(this.broker)
     this.#retention.start()
     this.settler = this.#settler(options)

@@ -151,6 +151,11 @@ export class Simulation implements World {
     throw new Violation(message)
   }
 
+  alter(name: string, config: ReadonlyArray<readonly [string, string]>): void {
+    const command = { _tag: "AlterStream", name, config }
+    this.#server?.broker.shard.offer({ to: catalogId, command, cause: { origin: "simulation" } })
+  }
+
   connect(protocol: "mqtt" | "kafka", name: string, events: ClientEvents): ClientLink {
     const random = this.random(`connection/${++this.#connections}/${name}`)
     const link = new Link(this.scheduler, random, this.network, {

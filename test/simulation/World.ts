@@ -37,6 +37,8 @@ export interface World {
   readonly trace: (line: string) => void
   /** Ends the run. */
   readonly violated: (message: string) => never
+  /** An operator changes a stream's configuration; whether that becomes durable is to be seen in the model. */
+  readonly alter: (stream: string, config: ReadonlyArray<readonly [string, string]>) => void
   readonly connect: (protocol: "mqtt" | "kafka", name: string, events: ClientEvents) => ClientLink
 }
 

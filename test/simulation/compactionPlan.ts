@@ -4,6 +4,7 @@ import { Random, times } from "./Random.ts"
 /** The free stream and the bound one that are compacted. */
 const pricesStream = "prices"
 const latestStream = "latest"
+const convertedStream = "converted"
 const partitions = 2
 
 const config = (random: Random): StreamPlan["config"] => {
@@ -73,8 +74,25 @@ const reader = (random: Random, i: number): ReaderPlan => ({
   name: `v${i}`,
   stream: random.pick([pricesStream, latestStream]),
   version: random.between(10, 17),
-  bytesMax: random.pick([200, 2000, 1_000_000])
+  bytesMax: random.pick([200, 2000, 1_000_000]),
+  readsZstd: random.chance(0.5)
 })
+
+/** A stream that is not compacted at first, and its one producer. */
+const conversion = (random: Random, faultsMs: number): Pick<Plan, "streams" | "clients"> => {
+  const made = producer(random, 9, faultsMs)
+  const convertsAfter = random.pick([made.batches, random.between(1, made.batches)])
+  const settings = config(random).filter(([name]) => name !== "cleanup.policy" && name !== "retention.bytes")
+  return {
+    streams: [
+      { name: convertedStream, filters: [], partitions: 1, config: [["cleanup.policy", "delete"], ...settings] }
+    ],
+    clients: [
+      { ...made, stream: convertedStream, partition: 0, keyed: { ...made.keyed!, convertsAfter } },
+      { ...reader(random, 9), stream: convertedStream }
+    ]
+  }
+}
 
 /** Some plans have streams that are compacted beside the others, in segments that are small enough for it. */
 export const withCompaction = (plan: Plan): Plan => {
@@ -82,6 +100,7 @@ export const withCompaction = (plan: Plan): Plan => {
   if (!random.chance(0.4)) return plan
   const { faultsMs, clients, mishaps } = plan
   const isCalm = mishaps.length === 0
+  const converted = random.chance(0.4) ? conversion(random, faultsMs) : { streams: [], clients: [] }
   return {
     ...plan,
     limits: { ...plan.limits, compactionKeysBytesMax: random.pick([64 * 1024 * 1024, 3000, 400]) },
@@ -90,14 +109,16 @@ export const withCompaction = (plan: Plan): Plan => {
     streams: [
       ...plan.streams,
       { name: pricesStream, filters: [], partitions, config: config(random) },
-      { name: latestStream, filters: ["v/#"], partitions, key: "topic", config: config(random) }
+      { name: latestStream, filters: ["v/#"], partitions, key: "topic", config: config(random) },
+      ...converted.streams
     ],
     mishaps: isCalm ? mishaps : [...mishaps, ...times(random.between(0, 3), () => crash(random, faultsMs))],
     clients: [
       ...clients,
       ...times(random.between(1, 3), (i) => producer(random, i, faultsMs)),
       ...times(random.between(0, 2), (i) => publisher(random, i, faultsMs)),
-      ...times(random.between(0, 2), (i) => reader(random, i))
+      ...times(random.between(0, 2), (i) => reader(random, i)),
+      ...converted.clients
     ]
   }
 }

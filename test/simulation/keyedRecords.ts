@@ -5,7 +5,7 @@ import { idOfRecord } from "./payload.ts"
 /** A record of a stream that is compacted, as it was stored; it must never be read otherwise. */
 export interface KeyedRecord {
   readonly offset: number
-  readonly key: string
+  readonly key: string | null
   readonly id: string | undefined
   readonly isTombstone: boolean
   readonly timestampMs: number
@@ -19,9 +19,11 @@ const producerOf = (batch: Uint8Array, offsetDelta: number): string => {
   return `${producerId}/${RecordBatch.producerEpoch(batch)}${sequence}`
 }
 
+const textOf = (key: Uint8Array | null): string | null => key && Buffer.from(key).toString("latin1")
+
 const recordAt = (reader: RecordReader, producer: string, offset: number, timestampMs: number): KeyedRecord => ({
   offset,
-  key: Buffer.from(reader.key() ?? "").toString("latin1"),
+  key: textOf(reader.key()),
   id: idOfRecord(reader),
   isTombstone: reader.valueLength < 0,
   timestampMs,

@@ -1,5 +1,6 @@
 import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { iterate } from "@logbrook/core/Record"
@@ -32,8 +33,12 @@ export class KafkaPeer {
   #correlationId = 0
   #connections = 0
 
-  constructor(world: World, name: string) {
+  readonly software: string | undefined
+
+  /** `software`: the name by which it introduces itself on each connection (KIP-511). */
+  constructor(world: World, name: string, software?: string) {
     this.name = name
+    this.software = software
     this.#world = world
     this.random = world.random(name)
   }
@@ -84,7 +89,10 @@ export class KafkaPeer {
     timeoutMs: number,
     settle: (response: ResponseOf<A> | undefined, stamp: Stamp) => void
   ): void {
-    this.#link ??= this.#connect()
+    if (this.#link === undefined) {
+      this.#link = this.#connect()
+      this.#introduce(timeoutMs)
+    }
     const link = this.#link
     const correlationId = ++this.#correlationId
     const cancel = this.#world.scheduler.after(timeoutMs * 1000, () => {
@@ -104,6 +112,14 @@ export class KafkaPeer {
       }
     })
     link.write(Buffer.concat(encodeRequestFrame(api, version, { correlationId, clientId: this.name }, body)))
+  }
+
+  #introduce(timeoutMs: number): void {
+    if (this.software === undefined) return
+    const software = { clientSoftwareName: this.software, clientSoftwareVersion: "1" }
+    this.request(ApiVersions, 3, software, timeoutMs, (response) => {
+      if (response !== undefined && response.errorCode !== 0) this.#world.violated(`${this.name} is told no versions`)
+    })
   }
 
   /** At once; who waits for an answer is told. */
@@ -155,7 +171,9 @@ export const fetch = (
       const own = asked[i]!
       if (errorCode !== 0) return { errorCode, asked: own, ids: [], nextOffset: own.offset, isBehind: false }
       checkHighWatermark(world, peer.name, own, highWatermark, stamp)
-      const read = checked(world, peer.name, own, records ?? new Uint8Array(0), stamp)
+      const bytes = records ?? new Uint8Array(0)
+      if (peer.software === undefined) checkPlain(world, peer.name, own, bytes)
+      const read = checked(world, peer.name, own, bytes, stamp)
       return { errorCode, asked: own, ...read, isBehind: read.nextOffset < highWatermark }
     })
     // With gaps between them there are records all the same up to the high watermark.
@@ -183,6 +201,14 @@ const checkHighWatermark = (
   const seq = log.seqs[highWatermark - 1]
   if (seq !== undefined && seq < durableSeq) return
   world.violated(`${name} is told a high watermark of ${stream}/${partition}:${highWatermark}, which was not durable`)
+}
+
+/** Of its own accord the server compresses for nobody who has not said that he reads it. */
+const checkPlain = (world: World, name: string, { stream, partition }: AskedPartition, records: Uint8Array): void => {
+  RecordBatch.batchesOf(records, (at) => {
+    if (RecordBatch.compression(records, at) === "none" || world.model.streams.get(stream)?.filters.length === 0) return
+    world.violated(`${name} is given a compressed batch of ${stream}/${partition}`)
+  })
 }
 
 interface Read {

@@ -54,6 +54,7 @@ export class Producer implements Client {
 
   waitsFor(): string | undefined {
     const left = this.#plan.batches - this.#made + this.#open.length
+    if (left === 0 && this.#mustConvert()) return `${this.name} has still to have its stream compacted`
     return left === 0 ? undefined : `${this.name} has ${left} batches to produce, ${this.#open.length} under way`
   }
 
@@ -79,6 +80,7 @@ export class Producer implements Client {
     const { inFlight, everyMs, batches } = this.#plan
     for (const batch of this.#open) if (!batch.isInFlight) this.#send(batch)
     while (this.#open.length < inFlight && this.#made < batches && !this.#isWaiting) {
+      if (this.#mustConvert()) return this.#convert()
       const batch = this.#make()
       this.#open.push(batch)
       this.#send(batch)
@@ -89,6 +91,23 @@ export class Producer implements Client {
         this.#pump()
       })
     }
+  }
+
+  #mustConvert(): boolean {
+    const { stream, keyed } = this.#plan
+    if (keyed?.convertsAfter === undefined || this.#made < keyed.convertsAfter) return false
+    return !this.#world.model.streams.get(stream)!.config.some(([, value]) => value === "compact")
+  }
+
+  /** A record without a key that comes again would be refused: all must be stored before. */
+  #convert(): void {
+    if (this.#open.length > 0) return
+    this.#isWaiting = true
+    this.#world.alter(this.#plan.stream, [["cleanup.policy", "compact"]])
+    this.#later(() => {
+      this.#isWaiting = false
+      this.#pump()
+    })
   }
 
   #make(): Batch {
@@ -125,7 +144,8 @@ export class Producer implements Client {
       builder.append(null, payload, noHeaders, timestampMs)
       return
     }
-    const key = Buffer.from(`key-${this.#keys.tail(0, keyed.keys - 1)}`)
+    const lacksKey = this.#made <= (keyed.convertsAfter ?? 0) && this.#keys.chance(0.5)
+    const key = lacksKey ? null : Buffer.from(`key-${this.#keys.tail(0, keyed.keys - 1)}`)
     const isTombstone = this.#keys.chance(keyed.tombstones)
     const nowMs = this.#world.scheduler.nowMs + keyed.clockAheadMs
     const id = [Buffer.from(idHeader), payload] as const
@@ -182,7 +202,8 @@ export class Producer implements Client {
     })
     this.#world.trace(`${this.name} has ${batch.ids[0]} at ${baseOffset}`)
     this.#open = this.#open.filter((each) => each !== batch)
-    this.#pump()
+    if (this.#made === this.#plan.batches && this.#mustConvert()) this.#convert()
+    else this.#pump()
   }
 
   /** Each record, of an idempotent producer once and in order. */

@@ -2,6 +2,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import type { ReaderPlan } from "../Plan.ts"
 import type { Client, World } from "../World.ts"
+import { zstdSoftware } from "../SimServer.ts"
 import { fetch, KafkaPeer } from "./KafkaPeer.ts"
 
 const timeoutMs = 8000
@@ -21,7 +22,7 @@ export class Reader implements Client {
     this.name = plan.name
     this.#world = world
     this.#plan = plan
-    this.#peer = new KafkaPeer(world, plan.name)
+    this.#peer = new KafkaPeer(world, plan.name, plan.readsZstd === true ? zstdSoftware : undefined)
   }
 
   start(): void {

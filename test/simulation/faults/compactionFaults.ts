@@ -75,6 +75,7 @@ export const compactionFaults: ReadonlyArray<PlantedFault> = [
   inMethod("min.compaction.lag.ms is ignored", LogIndex.prototype, "compactable", (original) => {
     return (self: LogIndex, _toMs: number, dirtySegmentsMin: number) => original(self, Infinity, dirtySegmentsMin)
   }),
+  inLogs("the last record of a log is compacted away", () => ({ logEndOffset: -1 })),
   inMethod("a record that is left moves to another offset", RecordsBuilder.prototype, "appendRecord", (original) => {
     const isMoved = everyNth(20)
     return (self: RecordsBuilder, record: RecordReader, offsetDelta: number, timestampMs: number) =>

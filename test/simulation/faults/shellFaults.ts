@@ -3,6 +3,8 @@ import { RecordsBuilder } from "@logbrook/core/Record"
 import { Restarts } from "@logbrook/core/shard/Restarts"
 import type { Live } from "@logbrook/core/shard/ActorTable"
 import { Shard } from "@logbrook/core/shard/Shard"
+import type { Take } from "@logbrook/core/BufferPool"
+import type { Log } from "@logbrook/core/storage/Log"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import { Tail } from "@logbrook/core/storage/Tail"
 import { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
@@ -92,6 +94,10 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
   inMethod("runs are merged at wrong offsets", RecordsBuilder.prototype, "appendRun", (original) => {
     return (self: RecordsBuilder, bytes: Uint8Array, count: number, offsetDelta: number, timestampDelta: number) =>
       original(self, bytes, count, offsetDelta + (offsetDelta > 0 ? 1 : 0), timestampDelta)
+  }),
+  inMethod("everybody is given what the server has compressed", LogStore.prototype, "read", (original) => {
+    return (self: LogStore, log: Log, offset: number, bytesMax: number, take?: Take) =>
+      original(self, log, offset, bytesMax, take, true)
   }),
   inMethod("a PUBACK of the client is not kept", Outgoing.prototype, "flush", () => () => undefined),
   inMethod("a takeover leaves the old connection open", MqttConnection.prototype, "takenOver", () => () => undefined),
