@@ -5,7 +5,7 @@ import { createCipheriv } from "node:crypto"
 import { cpus } from "node:os"
 import { connectAsync } from "mqtt"
 import { LoadProcess } from "./load/LoadProcess.ts"
-import { createStream, startLogbrook, type Logbrook } from "./servers/logbrook.ts"
+import { createStream, metric, startLogbrook, type Logbrook } from "./servers/logbrook.ts"
 import { cpuMs, until } from "./servers/processes.ts"
 import { median } from "./stats.ts"
 
@@ -42,11 +42,6 @@ const publish = async ({ mqttPort }: Logbrook, messages: number): Promise<void> 
     await client.endAsync()
   }
   await Promise.all(Array.from({ length: publishers }, one))
-}
-
-const metric = async ({ httpPort }: Logbrook, name: string): Promise<number> => {
-  const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text()
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
 }
 
 const figures = { plain: new Map<string, Array<number>>(), zstd: new Map<string, Array<number>>() }

@@ -72,6 +72,12 @@ const isReady = async ({ child, said }: Started, httpPort: number): Promise<bool
   return (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).ok
 }
 
+/** As `/metrics` has it; NaN for one that is not there. */
+export const metric = async ({ httpPort }: Logbrook, name: string): Promise<number> => {
+  const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
+}
+
 const blocksUnder = (directory: string): number =>
   readdirSync(directory, { recursive: true, encoding: "utf8" }).reduce(
     (sum, name) => sum + statSync(join(directory, name)).blocks,
