@@ -76,6 +76,9 @@ export class SimJournal implements Journal {
   #nextNumber: number
   /** Told when a segment was closed by a roll, and before one is dropped. */
   onChange: (() => void) | undefined
+  /** Files that count no more and are not removed yet. */
+  readonly #discarded: Array<string> = []
+  #removing: Promise<void> = Promise.resolve()
   #durableUs = 0
   #toldUs = 0
   #appends = 0
@@ -342,12 +345,31 @@ export class SimJournal implements Journal {
   }
 
   async dropOldest(): Promise<void> {
-    if (this.#chain.length < 2 || this.#chain[0]!.successor !== undefined) return
-    const { name, segment } = this.#chain.shift()!
-    this.#watch.trace(`segment ${segment.firstSeq} dropped`)
+    const oldest = this.#chain[0]!
+    this.#watch.promised()
+    if (this.#discarded.length > 0) await this.#removeDiscarded()
+    if (this.#chain.length < 2 || this.#chain[0] !== oldest || oldest.successor !== undefined) return
+    this.#chain.shift()
+    this.#watch.trace(`segment ${oldest.segment.firstSeq} dropped`)
     this.#changed()
-    await this.#pause()
-    this.#disk.files.delete(name.name)
+    await this.#discard([oldest])
+  }
+
+  #discard(segments: ReadonlyArray<Opened>): Promise<void> {
+    for (const { name } of segments) this.#discarded.push(name.name)
+    return this.#removeDiscarded()
+  }
+
+  /** As in `LmdbJournal`, in order: what covers a file is there for as long as the file. */
+  #removeDiscarded(): Promise<void> {
+    const remove = async (): Promise<void> => {
+      for (let name = this.#discarded[0]; name !== undefined; name = this.#discarded[0]) {
+        await this.#pause()
+        this.#disk.files.delete(name)
+        this.#discarded.shift()
+      }
+    }
+    return (this.#removing = this.#removing.then(remove))
   }
 
   close(): Promise<void> {
@@ -413,9 +435,6 @@ export class SimJournal implements Journal {
     const { nextSeq } = sources.at(-1)!
     const opened: Opened = { name, segment, nextSeq, bytes: segment.bytes, successor: undefined }
     this.#chain.splice(this.#chain.indexOf(sources[0]!), sources.length, opened)
-    for (const source of sources) {
-      await this.#pause()
-      this.#disk.files.delete(source.name.name)
-    }
+    await this.#discard(sources)
   }
 }

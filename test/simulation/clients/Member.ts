@@ -88,7 +88,8 @@ export class Member implements Client {
     const memberId = this.#memberId
     const generation = this.#generation
     peer.request(LeaveGroup, 4, request, timeoutMs, (response) => {
-      if (response?.members[0]?.errorCode !== KafkaError.NONE) return peer.close()
+      // Without a generation it would be the commit of a simple consumer, which a group without members takes.
+      if (response?.members[0]?.errorCode !== KafkaError.NONE || generation < 0) return peer.close()
       return this.#commitLate(peer, memberId, generation, () => peer.close())
     })
   }

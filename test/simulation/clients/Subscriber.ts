@@ -149,7 +149,7 @@ export class Subscriber implements Client {
     return Math.max(-1, ...granted)
   }
 
-  #count({ id, sender, mayRepeat, wasRepeated }: Publication, { qos, dup }: Delivery): void {
+  #count({ id, sender, sentMs, mayRepeat, wasRepeated }: Publication, { qos, dup }: Delivery): void {
     const count = (this.#counts.get(id) ?? 0) + 1
     this.#counts.set(id, count)
     if (qos === 2 && count > 1 && !mayRepeat && !this.#world.mqtt.isPartlyRefused)
@@ -158,8 +158,10 @@ export class Subscriber implements Client {
     const key = `${sender} ${qos}`
     const newest = this.#newest.get(key) ?? -1
     const n = numberOf(id)
+    // What was sent before the subscription comes only if it is sent again: then behind what came since.
+    const isLate = !this.#plan.isDurable || sentMs <= this.#subscribedMs
     if (n > newest) this.#newest.set(key, n)
-    else if (count === 1 && !dup && !mayRepeat && !(wasRepeated && !this.#plan.isDurable)) {
+    else if (count === 1 && !dup && !mayRepeat && !(wasRepeated && isLate)) {
       this.#world.violated(`${this.name} gets ${id} behind number ${newest} of QoS ${qos}`)
     }
   }
