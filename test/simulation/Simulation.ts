@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { catalogId } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
@@ -23,10 +24,10 @@ import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { idOfRecord } from "./payload.ts"
 import { promising, simWorker } from "./SimSettler.ts"
 import { Model, type ModelLog, sessionLogId } from "./Model.ts"
+import { KeyedReader } from "./KeyedReader.ts"
 import { Link } from "./Network.ts"
 import type { ClientPlan, Mishap, NetworkPlan, Plan } from "./Plan.ts"
 import { Random } from "./Random.ts"
-import { readKeyed } from "./readKeyed.ts"
 import { Process, Scheduler } from "./Scheduler.ts"
 import { seedGlobals } from "./seededGlobals.ts"
 import { SimDisk } from "./SimDisk.ts"
@@ -67,6 +68,8 @@ const quietMs = 4000
 /** Events that may pass before a poison strikes. */
 const poisonPatience = 20
 const turnWithinMs = 1500
+/** Three tries, of which the last one comes after three minutes. */
+const overdueWithinMs = 400_000
 const crashWithinUs = { written: 1_500_000, adopted: 300_000 }
 /** Refusals that a client earns without sending anything wrong: its connection is too slow. */
 const tolerated =
@@ -94,6 +97,7 @@ export class Simulation implements World {
   readonly #clients: Array<Client> = []
   readonly #random: Random
   readonly #looks: Random
+  readonly #keyedReader = new KeyedReader()
   #server: SimServer | undefined
   #journal: SimJournal | undefined
   #promises = 0
@@ -105,6 +109,8 @@ export class Simulation implements World {
   /** The next compaction is to be interrupted. */
   #crashCompacting: Extract<Mishap, { kind: "crashCompacting" }> | undefined
   #isCompacting = false
+  /** In this life of the server: a segment that stays as it is, and the logs that are in it. */
+  #hasGivenUp = false
   /** When compactions began, Unix ms. */
   readonly #compactedMs = new Set<number>()
   /** The kind of which the next events do not fold, this many times. */
@@ -208,6 +214,7 @@ export class Simulation implements World {
     this.#poison = undefined
     this.#isReplaying = false
     this.#isCompacting = false
+    this.#hasGivenUp = false
     this.#waitingSinceMs = this.scheduler.elapsedMs
     this.model.epochBefore = this.model.epoch
     this.trace(`server starts, ${this.#lives}`)
@@ -272,7 +279,8 @@ export class Simulation implements World {
         this.trace(`${kind} ${segment}: ${records} records in ${runs} runs`)
         this.#keyedChanged()
       },
-      onFailed: (segment, detail) => {
+      onFailed: (segment, detail, isGivenUp) => {
+        this.#hasGivenUp ||= isGivenUp
         this.trace(`not settled: ${segment} ${detail}`)
         if (!/ENOSPC|cancelled/.test(detail)) this.#violatedSoon(`${segment} is not settled: ${detail}`)
       }
@@ -482,6 +490,11 @@ export class Simulation implements World {
     const isOver = (): boolean =>
       this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet() && this.#server?.connections === 0
     await this.#until(isOver, 90_000, () => "connections or commits are left")
+    await this.#until(
+      () => this.#overdue() === undefined,
+      overdueWithinMs,
+      () => this.#overdue() ?? ""
+    )
     this.#checkEnd()
   }
 
@@ -564,6 +577,27 @@ export class Simulation implements World {
     }
     const clientId = this.model.clientWithPendingWill()
     return clientId === undefined ? undefined : `a will of ${clientId} is not published`
+  }
+
+  /** A log that could be compacted and has waited longer than max.compaction.lag.ms. */
+  #overdue(): string | undefined {
+    const { logs } = this.#server!.broker.shard
+    const { nowMs } = this.scheduler
+    if (this.#hasGivenUp) return undefined
+    for (const { name, logIds, config } of this.model.streams.values()) {
+      const { isCompacted, minCompactionLagMs, maxCompactionLagMs } = effectiveConfig(new Map(config))
+      for (const logId of isCompacted ? logIds : []) {
+        const { index } = logs.log(logId)
+        for (let i = 0; i < index.count && index.at(i).place === "run"; i++) {
+          const run = index.at(i)
+          if (run.isCompacted) continue
+          if (run.maxTimestampMs > nowMs - minCompactionLagMs) break
+          if (nowMs - run.firstTimestampMs > maxCompactionLagMs)
+            return `${name} is not compacted from ${run.baseOffset} on`
+        }
+      }
+    }
+    return undefined
   }
 
   // --- Invariants ---
@@ -661,9 +695,9 @@ export class Simulation implements World {
     for (const [logId, keyed] of this.model.keyed) {
       const log = logs.log(logId)
       const { startOffset } = this.model.log(logId)
-      const read = readKeyed(logs, log, startOffset)
+      const read = this.#keyedReader.read(logs, log, startOffset)
       const fromOffset = this.#looks.between(startOffset, Math.max(startOffset, log.highWatermark))
-      keyed.checkSuffix(readKeyed(logs, log, fromOffset), read, fromOffset)
+      keyed.checkSuffix(this.#keyedReader.read(logs, log, fromOffset), read, fromOffset)
       keyed.check(read, {
         wallMsMax: this.scheduler.nowMsMax,
         endOffset: log.highWatermark,

@@ -106,6 +106,7 @@ export const compactionFaults: ReadonlyArray<PlantedFault> = [
     ...work,
     firstSeqs: [work.readSeqs.at(-1) ?? work.firstSeqs[0]!]
   })),
+  inMethod("a log that is due is never compacted", Compactions.prototype, "begin", () => () => undefined),
   inMethod("a compaction passes over a segment", Compactions.prototype, "goOn", (original) => {
     const isPassed = everyNth(4)
     return (self: Compactions) => {
