@@ -38,6 +38,20 @@ it("hands over every byte of many connections in order, and uses one buffer", as
   expect(buffers.size).toBe(1)
 })
 
+it("reads no connection twice before the others when there is more than a read holds", async () => {
+  const order: Array<number> = []
+  const accepted: Array<net.Socket> = []
+  const { port } = await listen((socket) => void accepted.push(socket))
+  const clients = [net.connect(port, "127.0.0.1"), net.connect(port, "127.0.0.1")]
+  for (const client of clients) client.write(Buffer.alloc(400_000))
+  await expect.poll(() => accepted.length).toBe(2)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  for (const [i, socket] of accepted.entries()) readShared(socket, () => void order.push(i))
+  await expect.poll(() => order.length).toBeGreaterThanOrEqual(10)
+  expect(order.slice(0, 6).filter((i) => i === 0)).toHaveLength(3)
+  for (const client of clients) client.destroy()
+})
+
 it("reads nothing while paused, and goes on after", async () => {
   let bytes = 0
   let socket: net.Socket | undefined

@@ -24,6 +24,7 @@ type Phase = "connecting" | "opening" | "open" | "closed"
 const closeGraceMs = 80
 const originCharactersMax = 200
 const flushBytesMin = 256 * 1024
+const pingresp = encodePingresp()
 
 type Reply = (exit: Exit<unknown, unknown>) => void
 
@@ -65,6 +66,7 @@ export class MqttConnection implements TransportEvents {
   #lastReadMs: number
   #frameSinceMs = 0
   #slowSinceMs = 0
+  #readsAfterDrain = false
   #hasLeft = false
   readonly #admission: Admission
 
@@ -217,7 +219,9 @@ export class MqttConnection implements TransportEvents {
         unsubscribe(this, packet)
         return
       case "Pingreq":
-        this.send(encodePingresp())
+        this.send(pingresp)
+        // Who asks and does not take the answers is read no further: two bytes each would fill the memory as well.
+        if (this.isSlow) this.#readAfterDrain()
         return
       case "Disconnect":
         this.#disconnected(packet)
@@ -295,9 +299,19 @@ export class MqttConnection implements TransportEvents {
     if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.monotonicMs()
   }
 
+  #readAfterDrain(): void {
+    this.#readsAfterDrain = true
+    this.#transport.pause()
+  }
+
   onDrain(): void {
     this.#slowSinceMs = 0
     if (!this.isOpen) return
+    if (this.#readsAfterDrain) {
+      this.#readsAfterDrain = false
+      this.#lastReadMs = this.mqtt.broker.clock.monotonicMs()
+      this.#transport.resume()
+    }
     this.#outgoing?.pump()
     this.#feed?.pump()
     if (this.#feed?.isEmpty) this.#feed = undefined
@@ -315,12 +329,12 @@ export class MqttConnection implements TransportEvents {
       }
     } else if (this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {
       this.violated(new MqttError(ReasonCode.ProtocolError, "a packet was begun and not completed in time"))
-    } else if (this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
+    } else if (!this.#readsAfterDrain && this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
       // [MQTT-3.1.2-22]
       this.close(ReasonCode.KeepAliveTimeout, "nothing came within the keep alive time")
     } else if (this.#slowSinceMs > 0 && nowMs - this.#slowSinceMs >= slowConsumerStallMs) {
       this.violated(new MqttError(ReasonCode.QuotaExceeded, "the client does not take what is sent"))
-    } else if (this.#slowSinceMs > 0 && !this.isSlow) this.onDrain()
+    } else if ((this.#slowSinceMs > 0 || this.#readsAfterDrain) && !this.isSlow) this.onDrain()
   }
 
   /** The client sent what it may not: the reply that its protocol has for it, one line, the end. */

@@ -12,14 +12,16 @@ export interface MqttListening {
   readonly close: () => Promise<void>
 }
 
-/** Up to this many bytes, one copy is cheaper than a vector of buffers. */
+/** Up to so many bytes in all, or of each, one copy is cheaper than a vector of buffers. */
 const joinBytesMax = 16 * 1024
+const smallBytesMax = 128
 
 const join = (buffers: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
   if (buffers.length === 1) return buffers[0]!
   let bytes = 0
   for (const buffer of buffers) bytes += buffer.length
-  return bytes > joinBytesMax ? undefined : Buffer.concat(buffers, bytes)
+  const isCheap = bytes <= joinBytesMax || bytes <= smallBytesMax * buffers.length
+  return isCheap ? Buffer.concat(buffers, bytes) : undefined
 }
 
 class TcpTransport implements Transport {

@@ -33,6 +33,7 @@ const responseTopic = [8, 0, 2, ...Buffer.from("re")]
 const correlationData = [9, 0, 2, 7, 8]
 
 const rendered = (): string => kit.broker.metrics.render()
+const receivedBytes = () => Number(/logbrook_mqtt_received_bytes_total (\d+)/.exec(rendered())![1])
 const dropped = (reason: string): string => `logbrook_mqtt_messages_dropped_total{reason="${reason}"}`
 
 describe("acknowledgements", () => {
@@ -345,6 +346,23 @@ describe("deliveries", () => {
     expect(kit.audit.at(-1)!.fields["reason"]).toContain("does not take")
     client.socket.destroy()
   })
+
+  it("read no further from who asks with PINGREQ and does not take the answers, and go on when it does", async () => {
+    await start({ limits: { slowConsumerUnsentBytesMax: 100_000 } })
+    const client = await connected(kit.port, { clientId: "pinger" })
+    client.socket.removeAllListeners("data").pause()
+    const pings = Buffer.alloc(24 * 1024 * 1024)
+    for (let at = 0; at < pings.length; at += 2) pings[at] = 0xc0
+    const before = receivedBytes()
+    client.socket.write(pings)
+    let seen = -1
+    await expect.poll(() => seen === (seen = receivedBytes()), { interval: 300, timeout: 20_000 }).toBe(true)
+    expect(seen - before).toBeLessThan(pings.length)
+    let answerBytes = 0
+    client.socket.on("data", (chunk) => (answerBytes += chunk.length)).resume()
+    await expect.poll(() => answerBytes, { timeout: 20_000 }).toBe(pings.length)
+    client.socket.destroy()
+  }, 45_000)
 
   it("queue behind the window within the limit, and count what is dropped", async () => {
     await start({ limits: { offlineQueueMessagesMax: 10, inflightPerSessionMax: 2 } })
