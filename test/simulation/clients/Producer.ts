@@ -79,11 +79,12 @@ export class Producer implements Client {
     if (this.#isWaiting) return
     const { inFlight, everyMs, batches } = this.#plan
     for (const batch of this.#open) if (!batch.isInFlight) this.#send(batch)
+    if (this.#mustConvert()) return this.#convert()
     while (this.#open.length < inFlight && this.#made < batches && !this.#isWaiting) {
-      if (this.#mustConvert()) return this.#convert()
       const batch = this.#make()
       this.#open.push(batch)
       this.#send(batch)
+      if (this.#mustConvert()) return
       if (everyMs === 0) continue
       this.#isWaiting = true
       this.#world.scheduler.after(this.#peer.random.between(1, 2 * everyMs) * 1000, () => {
@@ -202,8 +203,7 @@ export class Producer implements Client {
     })
     this.#world.trace(`${this.name} has ${batch.ids[0]} at ${baseOffset}`)
     this.#open = this.#open.filter((each) => each !== batch)
-    if (this.#made === this.#plan.batches && this.#mustConvert()) this.#convert()
-    else this.#pump()
+    this.#pump()
   }
 
   /** Each record, of an idempotent producer once and in order. */
