@@ -62,11 +62,11 @@ const bombOf = (codec: Codec, bytes: number, incompressibleBytes = 0): Buffer =>
 }
 
 /** Each client sends its batch again when it is answered. */
-const refusedBatches =
-  (makeBombs: () => ReadonlyArray<Buffer>): Attack =>
-  (field) =>
+const refusedBatches = (makeBombs: () => ReadonlyArray<Buffer>): Attack => {
+  let bombs: ReadonlyArray<Buffer> | undefined
+  return (field) =>
     withHorde(field, async (horde) => {
-      const bombs = makeBombs()
+      bombs ??= makeBombs()
       const work = async (bomb: Buffer): Promise<void> => {
         while (!field.signal.aborted) {
           const { promise, resolve } = Promise.withResolvers<void>()
@@ -87,6 +87,7 @@ const refusedBatches =
       }
       await Promise.all(bombs.map(work))
     })
+}
 
 /** Batches that decompress to up to 256 MiB, of each codec. */
 export const decompressionBombs: Attack = refusedBatches(() => [

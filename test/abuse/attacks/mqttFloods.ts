@@ -76,7 +76,10 @@ export const sessionFlood: Attack = (field) =>
         const { promise, resolve } = Promise.withResolvers<void>()
         const clientId = `durable-${lane}-${n}`
         const socket = await session(field, horde, { clientId, expirySeconds: 60, onPacket: () => resolve() })
-        if (socket === undefined) continue
+        if (socket === undefined) {
+          await sleep(20, field.signal)
+          continue
+        }
         field.count("sessions")
         socket.write(wire({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: `own/${clientId}/#`, qos: 1 }] }))
         await Promise.race([promise, sleep(2000, field.signal)])
