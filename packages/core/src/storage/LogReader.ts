@@ -48,7 +48,7 @@ export class LogReader {
     while (at < index.count) {
       const first = index.at(at)
       if (first.place === "run") {
-        for (const batch of batchesOfRun(this.#own(log, first, take), first, fromOffset, readsZstd)) {
+        for (const batch of batchesOfRun(this.#own(log, first, take), first, fromOffset, take, readsZstd)) {
           if (batches.length > 0 && bytes + batch.length > bytesMax) return batches
           batches.push(batch)
           bytes += batch.length

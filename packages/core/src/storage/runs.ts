@@ -1,21 +1,19 @@
-import { zstdDecompressSync } from "node:zlib"
+import { freshBuffers, type Take } from "../BufferPool.ts"
 import { defaultLimits } from "../Limits.ts"
 import { JournalError } from "../journal/Journal.ts"
 import * as RecordBatch from "../RecordBatch.ts"
+import { ZstdDecoder } from "../ZstdDecoder.ts"
 import type { Located } from "./LogIndex.ts"
 
 /** The server's own batches: no producer had a say in how well they compress. */
 const plainBytesMax = 4 * defaultLimits.decompressedBytesMax
-const chunkBytesMin = 64
+
+const decoder = new ZstdDecoder()
 
 /** Of a batch that the server built, which may be compressed where it lies. */
-const plain = (batch: Uint8Array, largestBytes: number): Uint8Array => {
+const plain = (batch: Uint8Array, largestBytes: number, take: Take): Uint8Array => {
   if (RecordBatch.compression(batch) === "none") return batch
-  const records = zstdDecompressSync(batch.subarray(RecordBatch.batchHeaderBytes), {
-    maxOutputLength: plainBytesMax,
-    // In one piece: by default zlib joins pieces of 16 KB, which takes half as long again.
-    chunkSize: Math.min(Math.max(largestBytes, chunkBytesMin), plainBytesMax)
-  })
+  const records = decoder.decode(batch.subarray(RecordBatch.batchHeaderBytes), largestBytes, plainBytesMax)
   const fields: RecordBatch.BatchFields = {
     baseOffset: RecordBatch.baseOffset(batch),
     partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),
@@ -25,7 +23,8 @@ const plain = (batch: Uint8Array, largestBytes: number): Uint8Array => {
     baseTimestampMs: RecordBatch.baseTimestamp(batch),
     maxTimestampMs: RecordBatch.maxTimestamp(batch)
   }
-  const whole = Buffer.allocUnsafeSlow(RecordBatch.batchHeaderBytes + records.length)
+  const bytes = RecordBatch.batchHeaderBytes + records.length
+  const whole = take(bytes).subarray(0, bytes)
   whole.set(records, RecordBatch.batchHeaderBytes)
   RecordBatch.writeBatchHeader(whole, 0, fields, records.length)
   return whole
@@ -33,12 +32,13 @@ const plain = (batch: Uint8Array, largestBytes: number): Uint8Array => {
 
 /**
  * A run's batches from the one that holds `fromOffset`, as they lie there; for a reader that does not know zstd
- * (`readsZstd` false) the server's own are made plain. Throws `JournalError` "Corrupt".
+ * (`readsZstd` false) the server's own are made plain, in buffers from `take`. Throws `JournalError` "Corrupt".
  */
 export function* batchesOfRun(
   bytes: Uint8Array,
   run: Located,
   fromOffset: number,
+  take: Take = freshBuffers.take,
   readsZstd = false
 ): Iterable<Uint8Array> {
   for (let at = 0; at < bytes.length;) {
@@ -51,7 +51,7 @@ export function* batchesOfRun(
     }
     const batch = bytes.subarray(at, at + length)
     if (RecordBatch.lastOffset(batch) >= fromOffset) {
-      yield run.verbatim || readsZstd ? batch : plain(batch, run.position)
+      yield run.verbatim || readsZstd ? batch : plain(batch, run.position, take)
     }
     at += length
   }
