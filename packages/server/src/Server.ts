@@ -141,16 +141,26 @@ interface Notices {
   to: ((notice: Notice) => void) | undefined
 }
 
-const watchDisk = ({ disk, clock, log }: Broker): Effect.Effect<void, never, Scope.Scope> =>
+const watchDisk = ({ disk, clock, log }: Broker, journal: LmdbJournal): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
+      journal.hasRoomForSpare = () => !disk.isTight
       disk.start(clock, (isLow, freeBytes) => {
+        if (isLow) dropSpare(journal, log)
         if (isLow) log.warn("disk low: writes are refused until space is free", { freeBytes })
         else log.info("disk has room again: writes are taken", { freeBytes })
       })
     }),
     () => Effect.sync(() => disk.stop())
   )
+
+const dropSpare = (journal: LmdbJournal, log: Log): void => {
+  try {
+    journal.dropSpare()
+  } catch (error) {
+    log.warn("a file that nobody needs cannot be removed", { error: String(error) })
+  }
+}
 
 const keepRetention = (broker: Broker, history: History): Effect.Effect<Retention, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -218,7 +228,7 @@ const server = (config: Config, log: Log, dying: Dying) =>
     // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
     const mqttBroker = makeMqttBroker(broker)
     notices.to = (notice) => mqttBroker.onNotice(notice)
-    yield* watchDisk(broker)
+    yield* watchDisk(broker, journal)
     yield* runShard(broker, dying)
     const retention = yield* keepRetention(broker, config.journal)
     if (config.journal.settle) {

@@ -173,6 +173,8 @@ class BackupRun {
     const building = path.join(target, `${segment.name}.tmp`)
     throwIfNoRoom(target, segment.bytes)
     const digest = await copyFile(segment.file, building, this.#pause)
+    // Another segment may have begun in it.
+    if (!fs.existsSync(segment.file)) throw new SegmentGone()
     const { firstSeq, nextSeq } = await this.#verified(segment.name, building)
     return this.#finish(segment.name, building, { ...digest, firstSeq, nextSeq, isClosed: true })
   }

@@ -120,11 +120,13 @@ export class LmdbFile {
   readonly pageBytes: number
   pagesInFile: number
   readonly #descriptor: number
+  readonly #inode: number
   #meta: Meta
 
-  private constructor(path: string, descriptor: number, size: number) {
+  private constructor(path: string, descriptor: number, { size, ino }: fs.Stats) {
     this.path = path
     this.#descriptor = descriptor
+    this.#inode = ino
     const head = this.#read(0, pageHeaderBytes + metaBytes, size, 0)
     this.pageBytes = pageBytesOf(head)
     this.pagesInFile = Math.floor(size / this.pageBytes)
@@ -136,8 +138,7 @@ export class LmdbFile {
   static open(path: string): LmdbFile {
     const descriptor = fs.openSync(path, "r")
     try {
-      const { size } = fs.fstatSync(descriptor)
-      return new LmdbFile(path, descriptor, size)
+      return new LmdbFile(path, descriptor, fs.fstatSync(descriptor))
     } catch (error) {
       fs.closeSync(descriptor)
       throw error
@@ -146,6 +147,15 @@ export class LmdbFile {
 
   close(): void {
     fs.closeSync(this.#descriptor)
+  }
+
+  /**
+   * Throws `PageDamage` if the file has lost its name: a server that needs it no more cuts it, or begins another segment
+   * in it. Until then it holds what it held.
+   */
+  throwIfGone(): void {
+    if (fs.statSync(this.path, { throwIfNoEntry: false })?.ino === this.#inode) return
+    throw new PageDamage(0, "the file was given up while it was read")
   }
 
   /** Goes on to what is the newest synced commit now. Throws `PageDamage`; beside a writer it may do so by chance. */

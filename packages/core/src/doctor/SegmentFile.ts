@@ -60,7 +60,9 @@ export class SegmentFile implements SegmentSource {
   static open(path: string, isWritten = false): SegmentFile {
     const file = openFile(path, isWritten)
     try {
-      return new SegmentFile(file, isWritten)
+      const segment = new SegmentFile(file, isWritten)
+      file.throwIfGone()
+      return segment
     } catch (error) {
       file.close()
       throw error
@@ -68,7 +70,12 @@ export class SegmentFile implements SegmentSource {
   }
 
   #read<A>(run: () => A): A {
-    if (!this.isWritten) return run()
+    const found = this.isWritten ? this.#readWritten(run) : run()
+    this.#file.throwIfGone()
+    return found
+  }
+
+  #readWritten<A>(run: () => A): A {
     for (let attempt = 1; ; attempt++) {
       try {
         this.#file.refresh()
@@ -77,6 +84,7 @@ export class SegmentFile implements SegmentSource {
         if (this.#file.isStable()) return found
       } catch (error) {
         if (!(error instanceof PageDamage)) throw error
+        this.#file.throwIfGone()
         if (attempt === attemptsMax || (attempt > 100 && this.#file.isStable())) throw error
       }
       if (attempt === attemptsMax) throw new JournalError("Io", `${this.path} changes faster than it can be read`)
@@ -92,7 +100,6 @@ export class SegmentFile implements SegmentSource {
   }
 
   scan(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
-    if (!this.isWritten) return this.#walk(from, end, visit)
     for (let next = from; ;) {
       const frames = this.#step(next, end)
       for (const [frame, key] of frames) if (!visit(frame, key)) return false
@@ -102,25 +109,17 @@ export class SegmentFile implements SegmentSource {
     }
   }
 
-  #walk(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
-    let went = true
-    this.#file.walk(this.#table("timeline"), key(from, 0, false), (bytes, value) => {
-      const seq = wholeKey(bytes, 4)
-      if (seq >= end) return false
-      went = visit(value(), seq)
-      return went
-    })
-    return went
-  }
-
-  /** The next frames, fewer with each attempt. */
+  /** The next frames, fewer with each attempt; none is visited before it is certain. */
   #step(from: Seq, end: Seq): ReadonlyArray<readonly [frame: Buffer, key: Seq]> {
     let framesMax = 2 * framesPerStep
     return this.#read(() => {
       framesMax = Math.max(1, Math.floor(framesMax / 2))
       const frames: Array<readonly [frame: Buffer, key: Seq]> = []
       let bytes = 0
-      this.#walk(from, end, (frame, seq) => {
+      this.#file.walk(this.#table("timeline"), key(from, 0, false), (bytesOfKey, value) => {
+        const seq = wholeKey(bytesOfKey, 4)
+        if (seq >= end) return false
+        const frame = value()
         frames.push([frame, seq])
         bytes += frame.length
         return frames.length < framesMax && bytes < stepBytes

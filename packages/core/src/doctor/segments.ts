@@ -3,11 +3,12 @@ import * as path from "node:path"
 import { JournalError } from "../journal/Journal.ts"
 import { namesIn } from "../journal/segmentFiles.ts"
 import { chainOf, holderOf, parseSegmentName } from "../journal/segmentNames.ts"
+import { isSpare } from "../journal/SpareFile.ts"
 import type { Findings } from "./Finding.ts"
 import { SegmentFile } from "./SegmentFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
-const otherFiles = new Set(["lock", "cluster-id"])
+const isOther = (name: string): boolean => name === "lock" || name === "cluster-id" || isSpare(name)
 
 export interface ListedSegment {
   readonly name: string
@@ -55,7 +56,7 @@ export const listSegments = (directory: string): Listing => {
   const unknown: Array<string> = []
   const leftovers = superseded.map(({ name }) => name)
   for (const name of names) {
-    if (parseSegmentName(name) !== undefined || otherFiles.has(name)) continue
+    if (parseSegmentName(name) !== undefined || isOther(name)) continue
     // What LMDB keeps beside a file: readers of living processes.
     const ofSegment = name.endsWith("-lock") ? name.slice(0, -"-lock".length) : undefined
     if (ofSegment !== undefined && parseSegmentName(ofSegment) !== undefined) {

@@ -20,6 +20,7 @@ import { acquireLock, leaveSuspect, releaseLock } from "./lock.ts"
 import { openChain, type Opened, type Successor } from "./openChain.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
 import { segmentName } from "./segmentNames.ts"
+import { SpareFile } from "./SpareFile.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
@@ -66,15 +67,19 @@ export class LmdbJournal implements Journal {
   /** Files that count no more and are not removed yet, the oldest first, and when they are closed. */
   readonly #discarded = new Map<string, Promise<unknown>>()
   #removing: Promise<void> = Promise.resolve()
+  readonly #spare: SpareFile
   /** Of all commits that were appended since the journal was opened. */
   appendedBytes = 0
   /** Told when a segment was closed by a roll, and before one is dropped. */
   onChange: (() => void) | undefined
+  /** Whether the disk has room for a file that holds nothing. */
+  hasRoomForSpare = (): boolean => true
 
   private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextNumber: number) {
     this.#options = options
     this.#chain = chain
     this.#nextNumber = nextNumber
+    this.#spare = new SpareFile(options.directory, options.segmentBytes)
   }
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
@@ -183,7 +188,7 @@ export class LmdbJournal implements Journal {
   #addSegment(firstSeq: Seq): void {
     const name = segmentName(this.#nextNumber++)
     const file = path.join(this.#options.directory, name.name)
-    const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq)
+    const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq, this.#spare.take())
     syncDirectory(this.#options.directory)
     this.#chain.push({ segment, name, nextSeq: firstSeq, bytes: 0, refs: 0, successor: undefined })
     this.onChange?.()
@@ -391,7 +396,7 @@ export class LmdbJournal implements Journal {
     const remove = async (): Promise<void> => {
       for (const [file, closed] of this.#discarded) {
         await closed
-        await removeInSteps(file)
+        await this.#giveUp(file)
         this.#discarded.delete(file)
       }
       // Else a power cut could bring some of them back when what replaced them is gone.
@@ -399,6 +404,18 @@ export class LmdbJournal implements Journal {
     }
     this.#removing = this.#removing.then(remove, remove)
     return this.#removing
+  }
+
+  async #giveUp(file: string): Promise<void> {
+    // What was cut short may have renamed or unlinked it.
+    const isThere = fs.existsSync(file)
+    if (isThere && !(this.hasRoomForSpare() && this.#spare.keep(file))) await unlinkInSteps(file)
+    await fs.promises.rm(lockOf(file), { force: true })
+  }
+
+  /** The disk has no room for it. Throws what the file system says. */
+  dropSpare(): void {
+    this.#spare.drop()
   }
 
   async close(): Promise<void> {
@@ -428,13 +445,6 @@ const throwIfIncomplete = (file: string, sources: Settling["sources"]): void => 
   written.close()
   if (isSettled && firstSeq === sources[0]!.firstSeq && nextSeq === sources.at(-1)!.nextSeq) return
   throw new JournalError("Corrupt", `${file} is not complete`)
-}
-
-/** Takes away a segment's file that nobody has open. */
-const removeInSteps = async (file: string): Promise<void> => {
-  // What was cut short may have unlinked it.
-  if (fs.existsSync(file)) await unlinkInSteps(file)
-  await fs.promises.rm(lockOf(file), { force: true })
 }
 
 const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))

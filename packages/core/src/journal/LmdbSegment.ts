@@ -159,8 +159,11 @@ export class LmdbSegment {
     this.#extents = meta.isSettled === true ? table("extents", false) : undefined
   }
 
-  /** Gets its name once it is whole: a file of this name that is empty, or lacks its tables, is damaged. */
-  static create(path: string, mapBytes: number, firstSeq: Seq): LmdbSegment {
+  /**
+   * Gets its name once it is whole: a file of this name that is empty, or lacks its tables, is damaged. `spare`: a file
+   * that shall be used for it.
+   */
+  static create(path: string, mapBytes: number, firstSeq: Seq, spare?: string): LmdbSegment {
     const building = underConstruction(path)
     // What a crash while one was made has left there.
     for (const file of [building, `${building}-lock`]) fs.rmSync(file, { force: true })
@@ -168,6 +171,13 @@ export class LmdbSegment {
     const meta: Meta = { format: segmentFormat, firstSeq }
     const segment = new LmdbSegment(path, root, meta)
     root.putSync("meta", Buffer.from(JSON.stringify(meta)))
+    if (spare !== undefined) {
+      overwriteHead(spare, fs.readFileSync(building))
+      void segment.close()
+      for (const file of [building, `${building}-lock`]) fs.rmSync(file)
+      fs.renameSync(spare, path)
+      return LmdbSegment.open(path, mapBytes)
+    }
     if (building !== path) {
       fs.renameSync(`${building}-lock`, `${path}-lock`)
       fs.renameSync(building, path)
@@ -183,6 +193,12 @@ export class LmdbSegment {
 
   get isSettled(): boolean {
     return this.#extents !== undefined
+  }
+
+  /** Of the file, up to the last page that was ever used; behind it may lie what the file was before. */
+  get usedBytes(): number {
+    const { pageSize, lastPageNumber } = this.#root.getStats() as Stats & { readonly lastPageNumber: number }
+    return pageSize * (lastPageNumber + 1)
   }
 
   /** Throws `JournalError`: "Corrupt" for a file without format version, "UnknownFormat" for one with another. */
@@ -331,6 +347,17 @@ interface Stats {
 const pageBytes = (table: Table): number => {
   const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = table.getStats() as Stats
   return pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages)
+}
+
+/** An environment begins in a file of whatever there was: its pages are counted from the last one that the head tells of. */
+const overwriteHead = (file: string, head: Buffer): void => {
+  const descriptor = fs.openSync(file, "r+")
+  try {
+    for (let done = 0; done < head.length;) done += fs.writeSync(descriptor, head, done, head.length - done, done)
+    fs.fdatasyncSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
 }
 
 /** Windows renames no file that is open. */

@@ -1,4 +1,3 @@
-import * as fs from "node:fs"
 import * as path from "node:path"
 import { readFrameHead } from "./Frame.ts"
 import { JournalError, type Seq } from "./Journal.ts"
@@ -67,7 +66,7 @@ const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean
     const nextSeq = frameRange(segment, name)
     // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
     const isEmpty = nextSeq === segment.firstSeq
-    return { segment, name, nextSeq, bytes: isEmpty ? 0 : fs.statSync(file).size, refs: 0, successor: undefined }
+    return { segment, name, nextSeq, bytes: isEmpty ? 0 : segment.usedBytes, refs: 0, successor: undefined }
   } catch (error) {
     void segment.close()
     if (error instanceof JournalError) throw error
