@@ -137,8 +137,9 @@ export class SimJournal implements Journal {
       this.#writeCommit(opened, commit)
     }
     this.#inOrder(() => {
-      const opened = this.#rolled()
-      opened.bytes += commit.byteLength
+      // As in `LmdbJournal`, what is refused rolls nothing: a segment with nothing in it would follow another.
+      const opened = failure === undefined ? this.#rolled() : this.#chain.at(-1)!
+      if (failure === undefined) opened.bytes += commit.byteLength
       this.#begin(failure === undefined ? () => write(opened) : undefined, () => {
         this.pendingCommits--
         this.pendingBytes -= commit.byteLength
@@ -302,7 +303,7 @@ export class SimJournal implements Journal {
     if (this.#isGone) return
     const ok = this.#poison === undefined
     this.#inOrder(() => {
-      const { segment } = this.#rolled()
+      const { segment } = ok ? this.#rolled() : this.#chain.at(-1)!
       this.#begin(ok ? () => write(segment) : undefined, () => settle(ok))
     })
   }
