@@ -1,8 +1,7 @@
 import { crc32c } from "@node-rs/crc32"
 import { KeyMap } from "@logbrook/core/compact/KeyMap"
 import { MergedRecords } from "@logbrook/core/compact/MergedRecords"
-import type { RecordReader } from "@logbrook/core/Record"
-import { RecordsBuilder } from "@logbrook/core/Record"
+import { RecordReader, RecordsBuilder } from "@logbrook/core/Record"
 import { segmentName, parseSegmentName } from "@logbrook/core/journal/segmentNames"
 import { Compactions, type CompactWork } from "@logbrook/core/settle/Compactions"
 import type { CompactedLog } from "@logbrook/core/settle/Compactor"
@@ -37,6 +36,12 @@ const inBatch = (name: string, change: (batch: Buffer, verbatim: boolean) => voi
     }
   })
 
+/** The cursor may have read no more than the record's deltas. */
+const isTombstone = ({ bytes, start, position }: RecordReader): boolean => {
+  const own = new RecordReader().reset(bytes.subarray(start, position))
+  return own.next() && own.valueLength < 0
+}
+
 const everyNth = (n: number): (() => boolean) => {
   let count = 0
   return () => ++count % n === 0
@@ -57,7 +62,7 @@ export const compactionFaults: ReadonlyArray<PlantedFault> = [
   inLogs("delete.retention.ms is ignored", () => ({ deleteRetentionMs: 0 })),
   inMethod("a tombstone goes at its first compaction", RecordsBuilder.prototype, "appendRecord", (original) => {
     return (self: RecordsBuilder, record: RecordReader, ...args: ReadonlyArray<never>) =>
-      record.valueLength < 0 && record.position > 0 ? undefined : original(self, record, ...args)
+      isTombstone(record) ? undefined : original(self, record, ...args)
   }),
   inMethod(
     "a tombstone's delete horizon is set anew by each compaction",
