@@ -16,14 +16,16 @@ const simulate = async (...args: ReadonlyArray<string>): Promise<string> => {
 }
 
 /** Each found a fault of the product once, see docs/reliability.md. */
-const seedsThatFound = [5, 6, 26, 65, 97, 127, 141, 344, 478, 757, 817, 1351, 2422, 2985, 4112, 4656, 5680, 17379]
+const seedsThatFound = [
+  5, 6, 26, 65, 97, 127, 141, 344, 440, 478, 624, 757, 817, 1351, 2422, 2985, 4112, 4656, 5680, 17379
+]
 
 describe("the simulated server", () => {
   it("keeps every invariant for thirty seeds, and does the same in another process", async () => {
     const [one, other] = await Promise.all([simulate("--seeds", "30"), simulate("--seeds", "30")])
     expect(one).toMatch(/^0 of 30 failed; hash [0-9a-f]{16}$/)
     expect(other).toBe(one)
-  })
+  }, 180_000)
 
   it.each(seedsThatFound)("keeps them for seed %i, which once it did not", async (seed) => {
     expect(await simulate("--seed", String(seed))).toMatch(/^every invariant held; hash/)
