@@ -1,9 +1,11 @@
+import * as path from "node:path"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import type { Work } from "@logbrook/core/settle/choose"
 import type { CompactionSettings } from "@logbrook/core/settle/chooseCompaction"
 import { Settler } from "@logbrook/core/settle/Settler"
-import type { Settled } from "@logbrook/core/settle/settleSegment"
+import type { Settled, SettleJob } from "@logbrook/core/settle/settleSegment"
+import { parseSegmentName } from "@logbrook/core/journal/segmentNames"
 import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "./Broker.ts"
@@ -86,6 +88,12 @@ const rewritten = {
   merge: "segments merged"
 }
 
+const kindOf = ({ compaction }: SettleJob, names: ReadonlyArray<string>): Work["kind"] => {
+  if (compaction !== undefined) return "compact"
+  if (names.length > 1) return "merge"
+  return parseSegmentName(names[0]!)?.generation === 0 ? "settle" : "rewrite"
+}
+
 /** The logs of streams whose `cleanup.policy` has "compact" in it, now. */
 export function* compactedLogs(
   directory: StreamDirectory
@@ -110,7 +118,12 @@ export const startSettling = (
     journal,
     logs: shard.logs,
     clock,
-    work: inChildProcess,
+    work: (job) => {
+      const names = job.sources.map((source) => path.basename(source.path))
+      log.debug("settling worker begins", { kind: kindOf(job, names), segments: names.join(" ") })
+      return inChildProcess(job)
+    },
+    unsettledMax: Math.floor(broker.limits.unsettledBytesMax / segmentBytes),
     onHold: (isHeld) => {
       shard.hold(isHeld)
       if (isHeld) {
