@@ -19,7 +19,7 @@ interface SharedSocket extends net.Socket {
 
 /**
  * Node calls it as the socket's method: no function per connection. Behind a full read the others have their turn: libuv
- * reads a connection up to 32 times in a row, which is 2 MB of small packets, or two seconds of nothing else.
+ * reads a connection up to 32 times in a row, which is a million of the smallest packets.
  */
 function onRead(this: SharedSocket, bytes: number, buffer: Uint8Array): boolean {
   this[onChunk]!((buffer as Buffer).subarray(0, bytes))
