@@ -7,6 +7,14 @@ export interface Acknowledged {
   readonly ids: ReadonlyArray<string>
 }
 
+export interface Outgoing {
+  readonly id: string
+  /** The id when left out; else the id is in the header `id`. */
+  readonly key?: string
+  /** Null is a tombstone. */
+  readonly value: Buffer | null
+}
+
 /** Longer than a restart takes: only then is a send given up, and what became of it unknown. */
 const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
 
@@ -18,8 +26,9 @@ export class KafkaProducer {
   readonly #kafka: Kafka
   readonly #stream: string
   readonly #partitions: number
-  readonly #batchOf: (n: number) => ReadonlyArray<{ readonly id: string; readonly value: Buffer }>
-  readonly #pauseMs: number
+  readonly #batchOf: (n: number) => ReadonlyArray<Outgoing>
+  /** Between two batches. */
+  pauseMs: number
   #isEnding = false
   readonly #running: Promise<void>
 
@@ -28,12 +37,12 @@ export class KafkaProducer {
     stream: string,
     partitions: number,
     pauseMs: number,
-    batchOf: (n: number) => ReadonlyArray<{ readonly id: string; readonly value: Buffer }>
+    batchOf: (n: number) => ReadonlyArray<Outgoing>
   ) {
     this.#kafka = kafka
     this.#stream = stream
     this.#partitions = partitions
-    this.#pauseMs = pauseMs
+    this.pauseMs = pauseMs
     this.#batchOf = batchOf
     this.#running = this.#run()
   }
@@ -61,7 +70,7 @@ export class KafkaProducer {
         await producer.disconnect()
         producer = await this.#open()
       }
-      await new Promise((resolve) => void setTimeout(resolve, this.#pauseMs))
+      await new Promise((resolve) => void setTimeout(resolve, this.pauseMs))
     }
     await producer.disconnect()
   }
@@ -69,7 +78,9 @@ export class KafkaProducer {
   async #send(producer: Producer, n: number): Promise<void> {
     const partition = n % this.#partitions
     const batch = this.#batchOf(n)
-    const messages = batch.map(({ id, value }) => ({ key: id, value, partition }))
+    const messages = batch.map(({ id, key, value }) =>
+      key === undefined ? { key: id, value, partition } : { key, value, partition, headers: { id } }
+    )
     const [result] = await producer.send({ topic: this.#stream, acks: -1, messages })
     this.acknowledged.push({ partition, baseOffset: Number(result!.baseOffset), ids: batch.map(({ id }) => id) })
   }

@@ -14,6 +14,8 @@ const qos2Devices = 12
 /** Each device sends this often, one to three messages. */
 const sendEveryMs = 20
 const produceEveryMs = 15
+/** Of so many times, when there is to be little load. */
+const slowEvery = 20
 /** Small ones lie in frames, large ones are batches of their own. */
 const payloadBytes = [30, 200, 30, 1000, 60, 30, 6000]
 const settleTimeoutMs = 30_000
@@ -43,8 +45,9 @@ export const startLoad = async (server: ServerProcess, kafka: Kafka) => {
   const reader = new GroupReader(kafka, group, readings.name, 2)
   await reader.start()
   let tick = 0
+  let every = 1
   const sending = setInterval(() => {
-    tick++
+    if (++tick % every !== 0) return
     for (const [i, publisher] of publishers.entries()) publisher.publish(1 + ((tick + i) % 3))
   }, sendEveryMs)
   const abandon = (): void => {
@@ -58,7 +61,11 @@ export const startLoad = async (server: ServerProcess, kafka: Kafka) => {
     await producer.end()
     abandon()
   }
-  return { devices: publishers.map((publisher) => publisher.device), producer, reader, settle, abandon }
+  const slow = (isSlow: boolean): void => {
+    every = isSlow ? slowEvery : 1
+    producer.pauseMs = produceEveryMs * every
+  }
+  return { devices: publishers.map((publisher) => publisher.device), producer, reader, slow, settle, abandon }
 }
 
 export type Load = Awaited<ReturnType<typeof startLoad>>

@@ -1,26 +1,65 @@
 /**
- * Kills the server again and again under load (at any time, after rolls, while it settles, stops or is backed up), and compares what it has with what it acknowledged.
- * `--kills N` (10), `--seed N`, `--lose qos1|qos2|produce|commit` to see the audit fail. Exits with 0 only if all holds.
+ * Kills the server again and again under load, at any time and while it does what takes its time: rolls, settles, rewrites,
+ * merges, compacts, drops segments, stops, or is backed up; and compares what it has with what it acknowledged.
+ * `--kills N` (10), `--seed N`, `--lose qos1|qos2|produce|commit|sample|state` to see the checks fail. Exits with 0 only if all holds
+ * and, from 50 kills on, everything that was aimed at was hit.
  */
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import type { Kafka } from "kafkajs"
-import { kafkajsOf } from "../support/nodeReaders.ts"
-import { ServerProcess } from "../support/server.ts"
 import { randomOf } from "../support/random.ts"
-import { Audit, type Loss } from "./Audit.ts"
-import { killAt, moments } from "./kills.ts"
-import { audit, finish, loadText, regrouped, startLoad, type Load } from "./load.ts"
-import { phasesOf } from "./phases.ts"
+import type { Loss } from "./Audit.ts"
+import type { ChurnLoss } from "./churn.ts"
+import { Hits, killAt, type Aim, type Target } from "./kills.ts"
+import { expiringSite, keepingSite, type Site } from "./sites.ts"
 
 const startKillShare = 0.1
+/** Of the kills, those on a server where everything expires. */
+const expiringShare = 0.2
 /** Members that a kill made kafkajs replace expire only in a server that lives longer than their sessions. */
 const regroupEvery = 10
+/** From so many kills on, each aim must have been hit. */
+const certainKills = 50
 const faultsShown = 20
 
+/** What all kills have aimed at and hit. */
+class Counts {
+  readonly aimed = new Map<Aim, number>()
+  readonly hit = new Map<Aim, number>()
+  readonly closer = new Map<string, number>()
+  readonly readyMs: Array<number> = []
+
+  text(): string {
+    const each = [...this.aimed].map(([aim, times]) => `${aim} ${times}`)
+    const hit = [...this.hit].map(([aim, times]) => `${aim} ${times}`)
+    const closer = [...this.closer].map(([how, times]) => `${how} ${times}`)
+    return `aimed at: ${each.join(", ")}\nhit: ${hit.join(", ")}\nfound: ${closer.sort().join(", ")}`
+  }
+
+  get missed(): ReadonlyArray<Aim> {
+    return [...this.aimed.keys()].filter((aim) => aim !== "any time" && !this.hit.has(aim))
+  }
+}
+
+const add = <Key>(counts: Map<Key, number>, key: Key): void => void counts.set(key, (counts.get(key) ?? 0) + 1)
+
+/** Every other time what was hit least; of equals, and else, any. */
+const nextAim = (aims: ReadonlyArray<Aim>, { hit, aimed }: Counts, random: () => number): Aim => {
+  const some = aims[Math.floor(random() * aims.length)]!
+  if (random() < 0.5) return some
+  const times = (aim: Aim): number => (aim === "any time" ? aimed : hit).get(aim) ?? 0
+  return aims.reduce((least, aim) => (times(aim) < times(least) ? aim : least), some)
+}
+
+/** What the kill left is whole, before any start has mended it. */
+const checkFiles = async ({ server, faults }: Site): Promise<void> => {
+  const check = (...args: ReadonlyArray<string>): Promise<unknown> =>
+    server.cli(...args, "--data-dir", server.dataDir).catch((error: Error) => faults.push(error.message))
+  await Promise.all([check("doctor"), check("journal", "verify")])
+}
+
 /** Some kills come while the server is still starting. */
-const restart = async (server: ServerProcess, random: () => number): Promise<number> => {
+const restart = async ({ server }: Site, random: () => number): Promise<number> => {
   if (random() < startKillShare) {
     const starting = server.start().catch(() => undefined)
     await sleep(50 + random() * 250)
@@ -30,74 +69,80 @@ const restart = async (server: ServerProcess, random: () => number): Promise<num
   return server.start()
 }
 
-const killAll = async (
-  server: ServerProcess,
-  kafka: Kafka,
-  audited: Audit,
-  load: Load,
-  kills: number,
-  random: () => number
-) => {
-  const readyMs: Array<number> = []
-  const phases = new Map<string, number>()
-  const count = (phase: string): void => void phases.set(phase, (phases.get(phase) ?? 0) + 1)
-  for (let kill = 1; kill <= kills && audited.faults.length === 0; kill++) {
-    const moment = moments[Math.floor(random() * moments.length)]!
-    const isOwnEnd = await killAt(moment, server, backupDir, random)
-    if (isOwnEnd) audited.faults.push(`the server ended by itself: ${server.logTail()}`)
-    count(moment)
-    for (const phase of phasesOf(server.dataDir)) count(`found: ${phase}`)
-    readyMs.push(await restart(server, random))
-    await audit(audited, kafka, load)
-    if (kill % regroupEvery === 0) await regrouped(load)
-    if (kill % 10 === 0 || kill === kills)
-      console.log(`kill ${kill}: ${audited.records} records, ready in ${readyMs.at(-1)!.toFixed(0)} ms`)
+const killAll = async (site: Site, kills: number, counts: Counts, target: Target): Promise<void> => {
+  const { server, faults, slow } = site
+  const hits = new Hits(target)
+  for (let kill = 1; kill <= kills && faults.length === 0; kill++) {
+    const aim = nextAim(site.aims, counts, target.random)
+    const isOwnEnd = await killAt(aim, target)
+    if (isOwnEnd) faults.push(`the server ended by itself: ${server.logTail()}`)
+    add(counts.aimed, aim)
+    const found = hits.found()
+    for (const hit of new Set(found.map(({ aim }) => aim))) add(counts.hit, hit)
+    for (const { aim, how } of found) add(counts.closer, `${aim} (${how})`)
+    slow(false)
+    await checkFiles(site)
+    counts.readyMs.push(await restart(site, target.random))
+    await site.audit()
+    if (kill % regroupEvery === 0) await site.regrouped()
+    if (kill % 10 === 0 || kill === kills) console.log(`${site.name}, kill ${kill}: ${site.text()}`)
   }
-  return { readyMs, phases }
 }
 
-const summary = (audited: Audit, load: Load, readyMs: ReadonlyArray<number>): string => {
-  const sorted = readyMs.toSorted((a, b) => a - b)
-  return [
-    `${audited.faults.length === 0 ? "held" : "FAILED"}: ${readyMs.length} kills`,
-    loadText(audited, load),
-    `ready in ${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms (median), ${sorted.at(-1)?.toFixed(0)} ms (worst)`
-  ].join(", ")
+/** Resolves with the faults. The data directory stays where there are any, unless they were asked for. */
+const run = async (site: Site, kills: number, counts: Counts, random: () => number): Promise<ReadonlyArray<string>> => {
+  const { server, faults, churn } = site
+  const backupDir = `${server.dataDir}-backup`
+  try {
+    await killAll(site, kills, counts, { server, backupDir, random, slow: site.slow })
+    if (faults.length === 0) {
+      await site.finish()
+      await checkFiles(site)
+      // Whatever the kills left of the backups before, this one is read again as a whole.
+      await server.cli("backup", backupDir, "--data-dir", server.dataDir)
+    }
+    const isVain = kills >= certainKills * expiringShare && (churn.expired === 0 || churn.compacted === 0)
+    if (isVain) faults.push(`nothing was removed: ${churn.text()}`)
+  } catch (error) {
+    faults.push(`the rig could not go on: ${(error as Error).stack}`, server.logTail())
+  }
+  fs.rmSync(backupDir, { recursive: true, force: true })
+  const isKept = faults.length > 0 && values.lose === undefined
+  if (isKept) {
+    await server.kill()
+    console.log(`the journal is left in ${server.dataDir}`)
+  } else await server.dispose()
+  return faults
 }
 
 const options = { kills: { type: "string" }, seed: { type: "string" }, lose: { type: "string" } } as const
 const { values } = parseArgs({ options })
 const kills = Number(values.kills ?? 10)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
+const lose = values.lose as Loss | ChurnLoss | undefined
 console.log(`${kills} kills, seed ${seed}`)
 
-const server = await ServerProcess.start({ env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "2MB" } })
-const kafka = kafkajsOf(server.kafka, "rig")
-const audited = new Audit(server.kafka, values.lose as Loss | undefined)
-const backupDir = `${server.dataDir}-backup`
-let isKept = false
-try {
-  const load = await startLoad(server, kafka)
-  const { readyMs, phases } = await killAll(server, kafka, audited, load, kills, randomOf(seed))
-  console.log(`kills: ${[...phases].map(([phase, times]) => `${phase} ${times}`).join(", ")}`)
-  if (audited.faults.length === 0) {
-    await finish(server, kafka, audited, load)
-    // Whatever the kills left of the backups before, this one is read again as a whole.
-    await server.cli("backup", backupDir, "--data-dir", server.dataDir)
-  }
-  for (const fault of audited.faults.slice(0, faultsShown)) console.log(fault)
-  console.log(summary(audited, load, readyMs))
-} catch (error) {
-  audited.faults.push(String(error))
-  console.log(error)
-  console.log(server.logTail())
-  console.log("FAILED: the rig could not go on")
-} finally {
-  fs.rmSync(backupDir, { recursive: true, force: true })
-  isKept = audited.faults.length > 0 && values.lose === undefined
-  if (isKept) {
-    await server.kill()
-    console.log(`the journal is left in ${server.dataDir}`)
-  } else await server.dispose()
+const random = randomOf(seed)
+const counts = new Counts()
+const expiringKills = Math.floor(kills * expiringShare)
+const faults: Array<string> = []
+const texts: Array<string> = []
+for (const [make, share] of [
+  [keepingSite, kills - expiringKills],
+  [expiringSite, expiringKills]
+] as const) {
+  if (share === 0 || faults.length > 0) continue
+  const site = await make(lose)
+  faults.push(...(await run(site, share, counts, random)))
+  texts.push(`${site.name}: ${site.text()}`)
 }
-process.exit(audited.faults.length === 0 ? 0 : 1)
+if (kills >= certainKills && faults.length === 0) {
+  faults.push(...counts.missed.map((aim) => `no kill has hit what was aimed at: ${aim}`))
+}
+for (const fault of faults.slice(0, faultsShown)) console.log(fault)
+for (const text of texts) console.log(text)
+console.log(counts.text())
+const sorted = counts.readyMs.toSorted((a, b) => a - b)
+const ready = `ready in ${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms (median), ${sorted.at(-1)?.toFixed(0)} ms (worst)`
+console.log(`${faults.length === 0 ? "held" : "FAILED"}: ${counts.readyMs.length} kills, ${ready}`)
+process.exit(faults.length === 0 ? 0 : 1)

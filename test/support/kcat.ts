@@ -62,6 +62,9 @@ export const kcatRead = async (
     "-q",
     "-X",
     "fetch.wait.max.ms=20",
+    "-X",
+    // The log's start may move between the question for it and the first fetch.
+    "auto.offset.reset=earliest",
     "-f",
     format
   ]
