@@ -31,7 +31,12 @@ const startMsMax = 500
  * The worker that settles, over the simulated disk: what it writes comes in steps, and a crash leaves any first part of
  * it. It ends with its server, as the child process does.
  */
-export const simWorker = (disk: SimDisk, clock: Clock, random: Random): ((job: SettleJob) => SettleWork) => {
+export const simWorker = (
+  disk: SimDisk,
+  clock: Clock,
+  random: Random,
+  isHealed: () => boolean
+): ((job: SettleJob) => SettleWork) => {
   const wait = (ms: number): Promise<void> => {
     const { promise, resolve } = Promise.withResolvers<void>()
     clock.after(ms, resolve)
@@ -50,7 +55,7 @@ export const simWorker = (disk: SimDisk, clock: Clock, random: Random): ((job: S
     )
     const compactor = job.compaction && Compactor.open(job.compaction, tools.pace, (file) => disk.files.get(file)!)
     for (const source of sources) await source.collect(tools.pace)
-    if (random.chance(failureChance)) return { _tag: "Failed", detail: "ENOSPC" }
+    if (random.chance(failureChance) && !isHealed()) return { _tag: "Failed", detail: "ENOSPC" }
     const { records, runs } = await writeSettled(sources, job, target, tools, compactor)
     await wait(random.tail(1, startMsMax))
     const bytesIn = sources.reduce((sum, { segment }) => sum + (segment as SimSegment).bytes, 0)

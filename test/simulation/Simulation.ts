@@ -261,7 +261,7 @@ export class Simulation implements World {
     if (!isOn) return undefined
     const clock = promising(process, () => this.#promises++)
     const { segmentBytes } = this.plan.disk
-    const work = simWorker(this.#disk, clock, this.random(`settling/${this.#lives}`))
+    const work = simWorker(this.#disk, clock, this.random(`settling/${this.#lives}`), () => this.isHealed)
     return {
       clock,
       work: (job) => {
