@@ -2,7 +2,7 @@ import type { LoadShape, Slice } from "../load/MqttLoad.ts"
 import { startAedes } from "../servers/aedes.ts"
 import { createStream, startLogbrook } from "../servers/logbrook.ts"
 import { mosquittoVersion, startMosquitto } from "../servers/mosquitto.ts"
-import { cpuMs, machineBusyMs, rssBytes } from "../servers/processes.ts"
+import { childrenCpuMs, cpuMs, machineBusyMs, rssBytes } from "../servers/processes.ts"
 import type { Server } from "../servers/Server.ts"
 import { median, quantile, thousands } from "../stats.ts"
 import type { Bar, Bench, Outcome, Scenario } from "./Scenario.ts"
@@ -12,7 +12,10 @@ const stream = "sensors"
 
 interface Sample extends Slice {
   readonly perSecond: number
+  /** With what the server does later for the slice's messages. */
   readonly serverCpuUs: number
+  /** Of it, by the processes that settle what was written. */
+  readonly settleCpuUs: number
   readonly clientCpuUs: number
   /** CPU of neither server nor clients, as a share of one core: how noisy the machine was. */
   readonly foreignCores: number
@@ -20,15 +23,20 @@ interface Sample extends Slice {
 }
 
 const sample = async ({ load }: Bench, server: Server, durationMs: number): Promise<Sample> => {
-  const cpuBefore = cpuMs(server.pid)
+  const ownBefore = cpuMs(server.pid)
+  const childrenBefore = childrenCpuMs(server.pid)
   const busyBefore = machineBusyMs()
   const slice = await load.call("slice", { name: server.name, durationMs })
-  const serverMs = cpuMs(server.pid) - cpuBefore
-  const foreignMs = machineBusyMs() - busyBefore - serverMs - slice.clientCpuMs
+  const sliceMs = cpuMs(server.pid) - ownBefore + childrenCpuMs(server.pid) - childrenBefore
+  const foreignMs = machineBusyMs() - busyBefore - sliceMs - slice.clientCpuMs
+  await server.rest?.()
+  const childrenMs = childrenCpuMs(server.pid) - childrenBefore
+  const serverMs = cpuMs(server.pid) - ownBefore + childrenMs
   return {
     ...slice,
     perSecond: (slice.messages * 1000) / slice.elapsedMs,
     serverCpuUs: (serverMs * 1000) / slice.messages,
+    settleCpuUs: (childrenMs * 1000) / slice.messages,
     clientCpuUs: (slice.clientCpuMs * 1000) / slice.messages,
     foreignCores: Math.max(0, foreignMs / slice.elapsedMs),
     rssMb: rssBytes(server.pid) / 1e6
@@ -45,6 +53,7 @@ const row = (name: string, samples: ReadonlyArray<Sample>, own: ReadonlyArray<Sa
     name,
     thousands(median(of((each) => each.perSecond))),
     cpuUs(samples).toFixed(2),
+    median(of((each) => each.settleCpuUs)).toFixed(2),
     median(of((each) => each.clientCpuUs)).toFixed(2),
     median(of((each) => each.rssMb)).toFixed(0),
     samples === own ? "" : `${median(ratios).toFixed(2)} (${spread})`,
@@ -57,6 +66,7 @@ const columns = [
   "server",
   "messages/s",
   "CPU µs/msg",
+  "of it settling",
   "client µs/msg",
   "RSS MB",
   "Logbrook is × (range)",

@@ -28,6 +28,8 @@ export interface LogbrookOptions {
 
 const builtProgram = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
 const readyMsMax = 60_000
+const settledMsMax = 60_000
+const restLookMs = 50
 const blockBytes = 512
 
 /** Its limits guard against one address and a storm of connections: here all load comes from one address. */
@@ -62,9 +64,11 @@ export const startLogbrook = async (
     await started.stop()
     if (given === undefined) rmSync(dataDir, { recursive: true, force: true })
   }
+  const unsettled = (): Promise<number> => metric({ httpPort }, "logbrook_settle_segments_unsettled")
+  const rest = () => until(`${name} has settled`, settledMsMax, async () => (await unsettled()) === 0, restLookMs)
   const storedBytes = () => blocksUnder(dataDir) * blockBytes
   const { pid, kill } = started
-  return { name, pid, mqttPort, kafkaPort, httpPort, dataDir, readyMs, storedBytes, stop, kill }
+  return { name, pid, mqttPort, kafkaPort, httpPort, dataDir, readyMs, storedBytes, rest, stop, kill }
 }
 
 const isReady = async ({ child, said }: Started, httpPort: number): Promise<boolean> => {
@@ -73,7 +77,7 @@ const isReady = async ({ child, said }: Started, httpPort: number): Promise<bool
 }
 
 /** As `/metrics` has it; NaN for one that is not there. */
-export const metric = async ({ httpPort }: Logbrook, name: string): Promise<number> => {
+export const metric = async ({ httpPort }: Pick<Logbrook, "httpPort">, name: string): Promise<number> => {
   const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text()
   return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
 }

@@ -1,16 +1,31 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
-import { readFileSync, readdirSync, statSync } from "node:fs"
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs"
 import * as net from "node:net"
 
 /** Kernel ticks per second in /proc: fixed on Linux. */
 const tickMs = 10
 const kib = 1024
 
+const timesOf = (pid: number): ReadonlyArray<number> => {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+  return stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 15)
+    .map((ticks) => Number(ticks) * tickMs)
+}
+
 /** CPU of all threads of a process, in ms. */
 export const cpuMs = (pid: number): number => {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  return (Number(fields[11]) + Number(fields[12])) * tickMs
+  const [user, system] = timesOf(pid)
+  return user! + system!
+}
+
+/** CPU of the processes that it has started, in ms; of those that have ended too. */
+export const childrenCpuMs = (pid: number): number => {
+  const [, , user, system] = timesOf(pid)
+  const living = childrenOf(pid).reduce((sum, child) => sum + (existsSync(`/proc/${child}`) ? cpuMs(child) : 0), 0)
+  return user! + system! + living
 }
 
 /** CPU of the whole machine that was not idle, in ms. */

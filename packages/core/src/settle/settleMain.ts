@@ -1,6 +1,6 @@
 /**
- * Settles one segment in a process of its own: whatever it takes of processor and memory, the journal's event loop and its
- * collector do not see. The job comes as a message, the outcome goes as one; without its parent it ends.
+ * Settles segments in a process of its own: whatever it takes of processor and memory, the journal's event loop and its
+ * collector do not see. A job comes as a message, its outcome goes as one; without its parent it ends.
  */
 import * as os from "node:os"
 import { systemClock } from "../Clock.ts"
@@ -17,6 +17,13 @@ export type SettleOrder =
   | { readonly _tag: "Settle"; readonly job: SettleJob }
   /** Whether others wait for the end: then it does not rest. */
   | { readonly _tag: "Hurry"; readonly isHurried: boolean }
+
+export type SettleWord =
+  | SettleOutcome
+  /** Without a job for a while: the parent may let go. */
+  | { readonly _tag: "Idle" }
+
+const idleMs = 15_000
 
 const pace = new Pace(systemClock, sliceMs, restShare)
 
@@ -35,7 +42,17 @@ const outcomeOf = async (job: SettleJob): Promise<SettleOutcome> => {
 os.setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL)
 // An exit would wait for LMDB's writes, which never end on a disk that has failed: the process and its files would stay.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
+const tell = (word: SettleWord): void => void process.send!(word)
+let cancelIdle = (): void => undefined
+
+const settle = async (job: SettleJob): Promise<void> => {
+  cancelIdle()
+  pace.restShare = restShare
+  tell(await outcomeOf(job))
+  cancelIdle = systemClock.after(idleMs, () => tell({ _tag: "Idle" }))
+}
+
 process.on("message", (order: SettleOrder) => {
-  if (order._tag === "Hurry") pace.restShare = order.isHurried ? 0 : restShare
-  else void outcomeOf(order.job).then((outcome) => process.send!(outcome, () => process.disconnect()))
+  if (order._tag === "Settle") void settle(order.job)
+  else pace.restShare = order.isHurried ? 0 : restShare
 })

@@ -123,7 +123,7 @@ describe("a reader whose file was given up meanwhile", () => {
   it("is told so, whatever has begun in it", async () => {
     const { directory, journal } = await withSpare()
     await fillTo(journal, 2)
-    const [{ name, firstSeq }] = journal.segments() as [{ name: string; firstSeq: number }]
+    const { name, firstSeq } = journal.segments()[0]!
     const source = SegmentFile.open(join(directory, name))
     const frame = source.frame(firstSeq)!
     await journal.dropOldest()
@@ -141,7 +141,7 @@ describe("a reader whose file was given up meanwhile", () => {
     await fillTo(journal, 2)
     const chain = openReadOnly(directory)
     const expected = framesOf(chain)
-    const [{ name }] = journal.segments() as [{ name: string }]
+    const { name } = journal.segments()[0]!
     // As settling leaves it: another file has the events, and the first one's content is another's.
     const file = join(directory, name)
     const bytes = readFileSync(file)

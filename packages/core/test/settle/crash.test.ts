@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { execFileSync, spawnSync } from "node:child_process"
-import { cpSync, existsSync, readdirSync } from "node:fs"
+import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -171,7 +171,23 @@ describe("a crash while a segment is settled", () => {
   }, 60_000)
 })
 
+const childrenOf = (pid: number): string =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+
 describe("a worker", () => {
+  it("does one job after the other, and keeps nobody from ending", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await write(history)
+    expect(await history.settle(inChildProcess)).toEqual([])
+    const children = childrenOf(process.pid)
+    expect(children).not.toBe("")
+    await write(history)
+    expect(await history.settle(inChildProcess)).toEqual([])
+    expect(childrenOf(process.pid)).toBe(children)
+    history.check()
+    await history.close()
+  })
+
   it("ends when its parent is killed", async () => {
     const history = await History.open(temporaryDirectory(), 400_000)
     await write(history)
