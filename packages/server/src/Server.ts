@@ -67,6 +67,7 @@ interface Listening {
 }
 
 const clusterIdFile = "cluster-id"
+const trimEveryMs = 60_000
 
 /** Made once per data directory. */
 const clusterIdOf = (directory: string): string => {
@@ -81,7 +82,8 @@ const openJournal = (config: Config): Effect.Effect<LmdbJournal, never, Scope.Sc
       LmdbJournal.open({
         directory: config.dataDir,
         segmentBytes: config.limits.segmentBytesMax,
-        segmentRefsMax: config.limits.segmentIndexEntriesMax
+        segmentRefsMax: config.limits.segmentIndexEntriesMax,
+        sparesMax: Math.max(1, Math.floor(config.limits.unsettledBytesMax / config.limits.segmentBytesMax))
       })
     ),
     (journal) => Effect.promise(() => journal.close())
@@ -144,9 +146,9 @@ interface Notices {
 const watchDisk = ({ disk, clock, log }: Broker, journal: LmdbJournal): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      journal.hasRoomForSpare = () => !disk.isTight
+      journal.hasRoomForSpares = () => !disk.isTight
       disk.start(clock, (isLow, freeBytes) => {
-        if (isLow) dropSpare(journal, log)
+        if (isLow) dropSpares(journal, log)
         if (isLow) log.warn("disk low: writes are refused until space is free", { freeBytes })
         else log.info("disk has room again: writes are taken", { freeBytes })
       })
@@ -154,13 +156,27 @@ const watchDisk = ({ disk, clock, log }: Broker, journal: LmdbJournal): Effect.E
     () => Effect.sync(() => disk.stop())
   )
 
-const dropSpare = (journal: LmdbJournal, log: Log): void => {
+const dropSpares = (journal: LmdbJournal, log: Log): void => {
   try {
-    journal.dropSpare()
+    journal.dropSpares()
   } catch (error) {
-    log.warn("a file that nobody needs cannot be removed", { error: String(error) })
+    notRemoved(log)(error)
   }
 }
+
+const notRemoved =
+  (log: Log) =>
+  (error: unknown): void =>
+    log.warn("a file that nobody needs cannot be removed", { error: String(error) })
+
+/** What a burst has left is given back some minutes later. */
+const trimSpares = (journal: LmdbJournal, log: Log): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.promise(() => journal.trimSpares().catch(notRemoved(log))).pipe(
+    Effect.delay(trimEveryMs),
+    Effect.forever,
+    Effect.forkScoped,
+    Effect.asVoid
+  )
 
 const keepRetention = (broker: Broker, history: History): Effect.Effect<Retention, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -229,6 +245,7 @@ const server = (config: Config, log: Log, dying: Dying) =>
     const mqttBroker = makeMqttBroker(broker)
     notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker, journal)
+    yield* trimSpares(journal, log)
     yield* runShard(broker, dying)
     const retention = yield* keepRetention(broker, config.journal)
     if (config.journal.settle) {

@@ -20,7 +20,7 @@ import { acquireLock, leaveSuspect, releaseLock } from "./lock.ts"
 import { openChain, type Opened, type Successor } from "./openChain.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
 import { segmentName } from "./segmentNames.ts"
-import { SpareFile } from "./SpareFile.ts"
+import { SpareFiles } from "./SpareFiles.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
@@ -28,6 +28,8 @@ export interface LmdbJournalOptions {
   readonly segmentBytes: number
   /** A segment is rolled once it refers to this many record batches. */
   readonly segmentRefsMax: number
+  /** Files of segments that nobody needs any more, kept for those to come; 1 if not given. */
+  readonly sparesMax?: number
 }
 
 /** What a worker needs to settle segments. */
@@ -67,19 +69,19 @@ export class LmdbJournal implements Journal {
   /** Files that count no more and are not removed yet, the oldest first, and when they are closed. */
   readonly #discarded = new Map<string, Promise<unknown>>()
   #removing: Promise<void> = Promise.resolve()
-  readonly #spare: SpareFile
+  readonly #spares: SpareFiles
   /** Of all commits that were appended since the journal was opened. */
   appendedBytes = 0
   /** Told when a segment was closed by a roll, and before one is dropped. */
   onChange: (() => void) | undefined
-  /** Whether the disk has room for a file that holds nothing. */
-  hasRoomForSpare = (): boolean => true
+  /** Whether the disk has room for files that hold nothing. */
+  hasRoomForSpares = (): boolean => true
 
   private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextNumber: number) {
     this.#options = options
     this.#chain = chain
     this.#nextNumber = nextNumber
-    this.#spare = new SpareFile(options.directory, options.segmentBytes)
+    this.#spares = new SpareFiles(options.directory, options.segmentBytes, options.sparesMax ?? 1)
   }
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
@@ -188,7 +190,7 @@ export class LmdbJournal implements Journal {
   #addSegment(firstSeq: Seq): void {
     const name = segmentName(this.#nextNumber++)
     const file = path.join(this.#options.directory, name.name)
-    const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq, this.#spare.take())
+    const segment = LmdbSegment.create(file, mapBytes(this.#options), firstSeq, this.#spares.take())
     syncDirectory(this.#options.directory)
     this.#chain.push({ segment, name, nextSeq: firstSeq, bytes: 0, refs: 0, successor: undefined })
     this.onChange?.()
@@ -409,13 +411,18 @@ export class LmdbJournal implements Journal {
   async #giveUp(file: string): Promise<void> {
     // What was cut short may have renamed or unlinked it.
     const isThere = fs.existsSync(file)
-    if (isThere && !(this.hasRoomForSpare() && this.#spare.keep(file))) await unlinkInSteps(file)
+    if (isThere && !(this.hasRoomForSpares() && this.#spares.keep(file))) await unlinkInSteps(file)
     await fs.promises.rm(lockOf(file), { force: true })
   }
 
-  /** The disk has no room for it. Throws what the file system says. */
-  dropSpare(): void {
-    this.#spare.drop()
+  /** The disk has no room for them. Throws what the file system says. */
+  dropSpares(): void {
+    this.#spares.drop()
+  }
+
+  /** Gives up those that nobody has needed since the last time. Rejects with what the file system says. */
+  trimSpares(): Promise<void> {
+    return this.#spares.trim(unlinkInSteps)
   }
 
   async close(): Promise<void> {

@@ -13,7 +13,8 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const segmentBytes = 256 * 1024
 
-const openAt = (directory: string): LmdbJournal => LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: 1e6 })
+const openAt = (directory: string, sparesMax = 1): LmdbJournal =>
+  LmdbJournal.open({ directory, segmentBytes, segmentRefsMax: 1e6, sparesMax })
 
 const fillTo = async (journal: LmdbJournal, segments: number): Promise<void> => {
   while (journal.segments().length < segments) await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
@@ -39,7 +40,7 @@ const withSpare = async (): Promise<{ directory: string; journal: LmdbJournal; i
   await fillTo(journal, 2)
   const inode = inodeOf(directory, "seg-00000001.mdb")
   await journal.dropOldest()
-  return { directory, journal, inode, spare: join(directory, "spare.mdb") }
+  return { directory, journal, inode, spare: join(directory, "spare-00000001.mdb") }
 }
 
 describe("the file of a segment that was dropped", () => {
@@ -100,21 +101,44 @@ describe("the file of a segment that was dropped", () => {
 
   it("goes when the disk has no room for it, and is not kept then", async () => {
     const { directory, journal, spare } = await withSpare()
-    journal.dropSpare()
+    journal.dropSpares()
     expect(existsSync(spare)).toBe(false)
-    journal.hasRoomForSpare = () => false
+    journal.hasRoomForSpares = () => false
     await fillTo(journal, 2)
     await journal.dropOldest()
     expect(readdirSync(directory).filter((name) => name.endsWith(".mdb"))).toEqual(["seg-00000003.mdb"])
     await journal.close()
   })
 
-  it("is no more than one", async () => {
+  it("goes, but for one, when nobody has needed it for a while", async () => {
+    const directory = temporaryDirectory()
+    const journal = openAt(directory, 3)
+    await fillTo(journal, 6)
+    for (let i = 0; i < 5; i++) await journal.dropOldest()
+    const spares = (): number => readdirSync(directory).filter((name) => name.startsWith("spare-")).length
+    expect(spares()).toBe(3)
+    await journal.trimSpares()
+    // They have come since the last look.
+    expect(spares()).toBe(3)
+    await fillTo(journal, 2)
+    await journal.trimSpares()
+    expect(spares()).toBe(1)
+    await journal.trimSpares()
+    expect(spares()).toBe(1)
+    await fillTo(journal, 3)
+    expect(spares()).toBe(0)
+    await journal.close()
+  })
+
+  it("is no more than one unless more are allowed", async () => {
     const directory = temporaryDirectory()
     const journal = openAt(directory)
     await fillTo(journal, 4)
     for (let i = 0; i < 3; i++) await journal.dropOldest()
-    expect(readdirSync(directory).filter((name) => name.endsWith(".mdb"))).toEqual(["seg-00000004.mdb", "spare.mdb"])
+    expect(readdirSync(directory).filter((name) => name.endsWith(".mdb"))).toEqual([
+      "seg-00000004.mdb",
+      "spare-00000001.mdb"
+    ])
     await journal.close()
   })
 })
@@ -147,8 +171,8 @@ describe("a reader whose file was given up meanwhile", () => {
     const bytes = readFileSync(file)
     const settled = join(directory, name.replace(".mdb", ".runs.mdb"))
     writeFileSync(settled, bytes)
-    renameSync(file, join(directory, "spare.mdb"))
-    writeFileSync(join(directory, "spare.mdb"), Buffer.alloc(bytes.length, 0x55))
+    renameSync(file, join(directory, "spare-00000001.mdb"))
+    writeFileSync(join(directory, "spare-00000001.mdb"), Buffer.alloc(bytes.length, 0x55))
     expect(framesOf(chain)).toEqual(expected)
     await chain.close()
     await journal.close()

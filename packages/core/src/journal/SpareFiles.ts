@@ -1,0 +1,69 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { namesIn, syncDirectory } from "./segmentFiles.ts"
+
+const pattern = /^spare-(\d{8})\.mdb$/
+const spareName = (number: number): string => `spare-${String(number).padStart(8, "0")}.mdb`
+
+/** Whether it is a file of a data directory that says nothing. */
+export const isSpare = (name: string): boolean => pattern.test(name)
+
+/**
+ * Files of segments that nobody needs any more, until the next ones begin in them. To write into pages that the page
+ * cache and the file system have already costs much less than to make new ones (docs/performance.md). What is behind the
+ * last page of the environment that begins in one is never read, as LMDB's own free pages.
+ */
+export class SpareFiles {
+  readonly #directory: string
+  readonly #segmentBytes: number
+  readonly #filesMax: number
+  /** The newest last. */
+  readonly #files: Array<string>
+  #nextNumber: number
+  /** How many there were at least since the last `trim`: nobody needed these. */
+  #unused: number
+
+  /** `segmentBytes`: of a full segment; a file that is much smaller or larger is not worth it. */
+  constructor(directory: string, segmentBytes: number, filesMax: number) {
+    this.#directory = directory
+    this.#segmentBytes = segmentBytes
+    this.#filesMax = filesMax
+    // Those that a former process has left are good as well.
+    this.#files = namesIn(directory).filter(isSpare).sort()
+    this.#nextNumber = 1 + Number(pattern.exec(this.#files.at(-1) ?? "")?.[1] ?? 0)
+    this.#unused = this.#files.length
+  }
+
+  /** Takes over a file that nobody has open; false: it has to be removed. Throws what the file system says. */
+  keep(file: string): boolean {
+    // Windows renames no file that somebody reads.
+    if (this.#files.length >= this.#filesMax || process.platform === "win32") return false
+    const { size } = fs.statSync(file)
+    if (size < this.#segmentBytes / 2 || size > this.#segmentBytes * 2) return false
+    const name = spareName(this.#nextNumber++)
+    fs.renameSync(file, path.join(this.#directory, name))
+    // Else a power cut could bring the old name back, with what has begun in the file by then.
+    syncDirectory(this.#directory)
+    this.#files.push(name)
+    return true
+  }
+
+  /** A file that is the caller's from now on: the newest, of which the page cache has most. */
+  take(): string | undefined {
+    const name = this.#files.pop()
+    this.#unused = Math.min(this.#unused, this.#files.length)
+    return name === undefined ? undefined : path.join(this.#directory, name)
+  }
+
+  /** Gives up what nobody has needed since the last time, but for one. Rejects with what the file system says. */
+  async trim(remove: (file: string) => Promise<void>): Promise<void> {
+    const surplus = this.#files.splice(0, Math.max(0, this.#unused - 1))
+    this.#unused = this.#files.length
+    for (const name of surplus) await remove(path.join(this.#directory, name))
+  }
+
+  /** Gives up all of them at once. Throws what the file system says. */
+  drop(): void {
+    for (let file = this.take(); file !== undefined; file = this.take()) fs.rmSync(file)
+  }
+}
