@@ -1,6 +1,5 @@
 import type { KafkaRecord } from "../support/kafkaRecord.ts"
-import { kcatRead } from "../support/kcat.ts"
-import { sentMsOf } from "./ExpiringAudit.ts"
+import { sentMsOf, type ReadPartition } from "./ExpiringAudit.ts"
 import type { Acknowledged, Outgoing } from "./KafkaProducer.ts"
 
 const keys = 300
@@ -58,15 +57,21 @@ interface Partition {
 export class CompactedAudit {
   /** Acknowledged records that the last look did not find any more. */
   compacted = 0
-  readonly #brokers: string
   readonly #stream: string
+  readonly #readPartition: ReadPartition
   readonly #rules: CompactedRules
   readonly #faults: Array<string>
   readonly #partitions: ReadonlyArray<Partition>
 
-  constructor(brokers: string, stream: string, partitions: number, rules: CompactedRules, faults: Array<string>) {
-    this.#brokers = brokers
+  constructor(
+    stream: string,
+    partitions: number,
+    rules: CompactedRules,
+    faults: Array<string>,
+    readPartition: ReadPartition
+  ) {
     this.#stream = stream
+    this.#readPartition = readPartition
     this.#rules = rules
     this.#faults = faults
     this.#partitions = Array.from({ length: partitions }, () => ({
@@ -93,7 +98,7 @@ export class CompactedAudit {
   async #look(index: number, isLost: boolean): Promise<void> {
     const partition = this.#partitions[index]!
     const { newest, told } = partition
-    const records = await kcatRead(this.#brokers, this.#stream, { partition: index })
+    const records = await this.#readPartition(index)
     const readMs = Date.now()
     const lost = isLost ? [...newest.values()].find(({ id }) => !isTombstone(versionOf(id))) : undefined
     const found = records.filter(({ offset }) => offset !== lost?.offset)

@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto"
 import type { KafkaRecord } from "../support/kafkaRecord.ts"
-import { kcatRead } from "../support/kcat.ts"
 import type { Acknowledged, Outgoing } from "./KafkaProducer.ts"
 
 /** What is told of a record by its id: `name-n-sentMs`. */
 export const sentMsOf = (id: string): number => Number(id.slice(id.lastIndexOf("-") + 1))
 
-const valueBytesMin = 500
-const valueBytesMax = 4000
+const valueBytesMin = 1000
+const valueBytesMax = 8000
 
 /** Bytes that do not compress, and that only this id has. */
 const valueOf = (id: string): Buffer => {
@@ -24,6 +23,9 @@ export const samplesOf = (n: number): ReadonlyArray<Outgoing> => {
   })
 }
 
+/** All that can be read of a partition, in the order of its offsets. */
+export type ReadPartition = (partition: number) => Promise<Array<KafkaRecord>>
+
 /** One partition, as far as it may still be read. */
 interface Partition {
   start: number
@@ -39,15 +41,21 @@ interface Partition {
  */
 export class ExpiringAudit {
   expired = 0
-  readonly #brokers: string
   readonly #stream: string
+  readonly #readPartition: ReadPartition
   readonly #retentionMs: number
   readonly #faults: Array<string>
   readonly #partitions: ReadonlyArray<Partition>
 
-  constructor(brokers: string, stream: string, partitions: number, retentionMs: number, faults: Array<string>) {
-    this.#brokers = brokers
+  constructor(
+    stream: string,
+    partitions: number,
+    retentionMs: number,
+    faults: Array<string>,
+    readPartition: ReadPartition
+  ) {
     this.#stream = stream
+    this.#readPartition = readPartition
     this.#retentionMs = retentionMs
     this.#faults = faults
     this.#partitions = Array.from({ length: partitions }, () => ({ start: 0, told: new Map(), read: new Map() }))
@@ -63,7 +71,7 @@ export class ExpiringAudit {
 
   async #read(index: number, isLost: boolean): Promise<void> {
     const partition = this.#partitions[index]!
-    const records = await kcatRead(this.#brokers, this.#stream, { partition: index })
+    const records = await this.#readPartition(index)
     const readMs = Date.now()
     const newest = Math.max(-1, ...partition.told.keys())
     const found = isLost ? records.filter(({ offset }) => offset !== newest) : records

@@ -1,4 +1,5 @@
 import type { Kafka } from "kafkajs"
+import { kcatRead } from "../support/kcat.ts"
 import type { ServerProcess } from "../support/server.ts"
 import { CompactedAudit, valuesOf } from "./CompactedAudit.ts"
 import { ExpiringAudit, samplesOf } from "./ExpiringAudit.ts"
@@ -41,9 +42,10 @@ export const startChurn = async (server: ServerProcess, kafka: Kafka, options: C
   })
   const sampling = new KafkaProducer(kafka, samples.name, samples.partitions, samples.pauseMs, samplesOf)
   const stating = new KafkaProducer(kafka, states.name, states.partitions, states.pauseMs, valuesOf)
-  const expiring = new ExpiringAudit(server.kafka, samples.name, samples.partitions, retentionMs, faults)
+  const readOf = (stream: string) => (partition: number) => kcatRead(server.kafka, stream, { partition })
+  const expiring = new ExpiringAudit(samples.name, samples.partitions, retentionMs, faults, readOf(samples.name))
   const rules = { deleteRetentionMs, retentionMs: allExpires ? retentionMs : Infinity }
-  const compacted = new CompactedAudit(server.kafka, states.name, states.partitions, rules, faults)
+  const compacted = new CompactedAudit(states.name, states.partitions, rules, faults, readOf(states.name))
   return {
     slow: (isSlow: boolean): void => {
       sampling.pauseMs = isSlow ? slowMs : samples.pauseMs

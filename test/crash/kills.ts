@@ -14,7 +14,7 @@ export type Aim = "any time" | "roll" | Work | "drop" | "backup" | "stop"
 
 const loadMsMin = 150
 const loadMsMax = 900
-const momentWithinMs = 5000
+const momentWithinMs = 3500
 /** The snapshot that a roll begins takes a few turns. */
 const afterRollMsMax = 25
 const writingMsMax = 60
@@ -60,11 +60,12 @@ const whileWorking = async (work: Work, { server, random }: Target): Promise<voi
   const isUnderWay = (): boolean => isSettling(dataDir) && lastWork(server) === work
   if (!isUnderWay()) await changed(dataDir, (name) => name.endsWith(".runs.tmp") && isUnderWay())
   if (random() < 0.5) {
-    await sleep(random() * writingMsMax)
+    // Mostly early: the file of a small segment is soon complete.
+    await sleep(random() ** 2 * writingMsMax)
     return
   }
   await changed(dataDir, (name) => /\.runs(-\d+)?\.mdb$/.test(name))
-  await sleep(random() * removingMsMax)
+  await sleep(random() ** 2 * removingMsMax)
 }
 
 const killServer = async (server: ServerProcess): Promise<boolean> => {
@@ -101,7 +102,7 @@ export const killAt = async (aim: Aim, target: Target): Promise<boolean> => {
   } else if (aim === "drop") {
     slow(true)
     await changed(dataDir, (name) => isDropped(dataDir, name))
-    await sleep(random() * removingMsMax)
+    await sleep(random() ** 2 * removingMsMax)
   } else if (aim === "stop") {
     process.kill(server.pid, "SIGTERM")
     await sleep(random() * stoppingMsMax)
@@ -127,8 +128,8 @@ export class Hits {
     this.#target = target
   }
 
-  /** To be asked once after each kill, before the next start. */
-  found(): ReadonlyArray<Hit> {
+  /** To be asked once after each kill, before the next start, with what it was aimed at: a backup's leftovers stay. */
+  found(aim: Aim): ReadonlyArray<Hit> {
     const { server, backupDir } = this.#target
     const { dataDir } = server
     const hits: Array<Hit> = []
@@ -141,8 +142,8 @@ export class Hits {
     const dropped = dropLeftovers(dataDir)
     if (dropped.some((name) => !this.#dropped.includes(name))) hits.push({ aim: "drop", how: "its lock left" })
     this.#dropped = dropped
-    if (isBackupCut(backupDir)) hits.push({ aim: "backup", how: "copies begun" })
-    if (isStopCut(server)) hits.push({ aim: "stop", how: "begun, not let go" })
+    if (aim === "backup" && isBackupCut(backupDir)) hits.push({ aim: "backup", how: "copies begun" })
+    if (aim === "stop" && isStopCut(server)) hits.push({ aim: "stop", how: "begun, not let go" })
     return hits
   }
 }

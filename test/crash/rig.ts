@@ -15,7 +15,7 @@ import { expiringSite, keepingSite, type Site } from "./sites.ts"
 
 const startKillShare = 0.1
 /** Of the kills, those on a server where everything expires. */
-const expiringShare = 0.2
+const expiringShare = 0.3
 /** Members that a kill made kafkajs replace expire only in a server that lives longer than their sessions. */
 const regroupEvery = 10
 /** From so many kills on, each aim must have been hit. */
@@ -77,7 +77,7 @@ const killAll = async (site: Site, kills: number, counts: Counts, target: Target
     const isOwnEnd = await killAt(aim, target)
     if (isOwnEnd) faults.push(`the server ended by itself: ${server.logTail()}`)
     add(counts.aimed, aim)
-    const found = hits.found()
+    const found = hits.found(aim)
     for (const hit of new Set(found.map(({ aim }) => aim))) add(counts.hit, hit)
     for (const { aim, how } of found) add(counts.closer, `${aim} (${how})`)
     slow(false)

@@ -29,7 +29,7 @@ const logLevel = { LOGBROOK_LOG_LEVEL: "debug" }
 const churnLosses: ReadonlyArray<string | undefined> = ["sample", "state"]
 
 /** Longer than a kill, the checks and a restart take on a busy machine; else there is nothing young to be missed. */
-const retentionMs = 10_000
+const retentionMs = 6000
 
 const losses = (lose: Loss | ChurnLoss | undefined) =>
   churnLosses.includes(lose)
@@ -56,8 +56,7 @@ export const keepingSite = async (lose: Loss | ChurnLoss | undefined): Promise<S
       churn.slow(isSlow)
     },
     audit: async () => {
-      await audit(audited, kafka, load)
-      await churn.audit()
+      await Promise.all([audit(audited, kafka, load), churn.audit()])
     },
     regrouped: () => regrouped(load),
     finish: async () => {
@@ -80,7 +79,7 @@ export const expiringSite = async (lose: Loss | ChurnLoss | undefined): Promise<
   return {
     name: "everything expires",
     server,
-    aims: ["drop"],
+    aims: ["drop", "rewrite", "compact"],
     faults,
     slow: churn.slow,
     audit: churn.audit,
