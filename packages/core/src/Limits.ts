@@ -159,8 +159,6 @@ export interface Limits {
   readonly segmentBytesMax: number
   /** Index entries of a segment at which it is rolled. */
   readonly segmentIndexEntriesMax: number
-  /** Closed segments that are not settled yet, at which appends wait; two segments at least. */
-  readonly unsettledBytesMax: number
   /** The table of keys of a compaction, 24 bytes each of which a quarter stays free; a log with more is compacted in steps. */
   readonly compactionKeysBytesMax: number
   /** One page of a snapshot. */
@@ -239,7 +237,6 @@ export const defaultLimits: Limits = {
   tailBytesMax: 32 * mib,
   segmentBytesMax: 128 * 1_000_000,
   segmentIndexEntriesMax: 4_000_000,
-  unsettledBytesMax: 1024 * 1_000_000,
   compactionKeysBytesMax: 64 * mib,
   snapshotPageBytesMax: 256 * kib,
   frameRecordsBytesMax: 4 * kib,

@@ -67,7 +67,6 @@ interface Listening {
 }
 
 const clusterIdFile = "cluster-id"
-const trimEveryMs = 60_000
 
 /** Made once per data directory. */
 const clusterIdOf = (directory: string): string => {
@@ -82,8 +81,7 @@ const openJournal = (config: Config): Effect.Effect<LmdbJournal, never, Scope.Sc
       LmdbJournal.open({
         directory: config.dataDir,
         segmentBytes: config.limits.segmentBytesMax,
-        segmentRefsMax: config.limits.segmentIndexEntriesMax,
-        sparesMax: Math.max(1, Math.floor(config.limits.unsettledBytesMax / config.limits.segmentBytesMax))
+        segmentRefsMax: config.limits.segmentIndexEntriesMax
       })
     ),
     (journal) => Effect.promise(() => journal.close())
@@ -160,23 +158,9 @@ const dropSpares = (journal: LmdbJournal, log: Log): void => {
   try {
     journal.dropSpares()
   } catch (error) {
-    notRemoved(log)(error)
+    log.warn("files that nobody needs cannot be removed", { error: String(error) })
   }
 }
-
-const notRemoved =
-  (log: Log) =>
-  (error: unknown): void =>
-    log.warn("a file that nobody needs cannot be removed", { error: String(error) })
-
-/** What a burst has left is given back some minutes later. */
-const trimSpares = (journal: LmdbJournal, log: Log): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.promise(() => journal.trimSpares().catch(notRemoved(log))).pipe(
-    Effect.delay(trimEveryMs),
-    Effect.forever,
-    Effect.forkScoped,
-    Effect.asVoid
-  )
 
 const keepRetention = (broker: Broker, history: History): Effect.Effect<Retention, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -245,7 +229,6 @@ const server = (config: Config, log: Log, dying: Dying) =>
     const mqttBroker = makeMqttBroker(broker)
     notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker, journal)
-    yield* trimSpares(journal, log)
     yield* runShard(broker, dying)
     const retention = yield* keepRetention(broker, config.journal)
     if (config.journal.settle) {

@@ -123,7 +123,6 @@ export const startSettling = (
       log.debug("settling worker begins", { kind: kindOf(job, names), segments: names.join(" ") })
       return inChildProcess(job)
     },
-    unsettledMax: Math.floor(broker.limits.unsettledBytesMax / segmentBytes),
     onHold: (isHeld) => {
       shard.hold(isHeld)
       if (isHeld) {

@@ -28,8 +28,6 @@ export interface LmdbJournalOptions {
   readonly segmentBytes: number
   /** A segment is rolled once it refers to this many record batches. */
   readonly segmentRefsMax: number
-  /** Files of segments that nobody needs any more, kept for those to come; 1 if not given. */
-  readonly sparesMax?: number
 }
 
 /** What a worker needs to settle segments. */
@@ -81,7 +79,7 @@ export class LmdbJournal implements Journal {
     this.#options = options
     this.#chain = chain
     this.#nextNumber = nextNumber
-    this.#spares = new SpareFiles(options.directory, options.segmentBytes, options.sparesMax ?? 1)
+    this.#spares = new SpareFiles(options.directory, options.segmentBytes)
   }
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
@@ -418,11 +416,6 @@ export class LmdbJournal implements Journal {
   /** The disk has no room for them. Throws what the file system says. */
   dropSpares(): void {
     this.#spares.drop()
-  }
-
-  /** Gives up those that nobody has needed since the last time. Rejects with what the file system says. */
-  trimSpares(): Promise<void> {
-    return this.#spares.trim(unlinkInSteps)
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,9 @@ import { namesIn, syncDirectory } from "./segmentFiles.ts"
 const pattern = /^spare-(\d{8})\.mdb$/
 const spareName = (number: number): string => `spare-${String(number).padStart(8, "0")}.mdb`
 
+/** As many as closed segments may wait to be settled. */
+const filesMax = 2
+
 /** Whether it is a file of a data directory that says nothing. */
 export const isSpare = (name: string): boolean => pattern.test(name)
 
@@ -16,28 +19,23 @@ export const isSpare = (name: string): boolean => pattern.test(name)
 export class SpareFiles {
   readonly #directory: string
   readonly #segmentBytes: number
-  readonly #filesMax: number
   /** The newest last. */
   readonly #files: Array<string>
   #nextNumber: number
-  /** How many there were at least since the last `trim`: nobody needed these. */
-  #unused: number
 
   /** `segmentBytes`: of a full segment; a file that is much smaller or larger is not worth it. */
-  constructor(directory: string, segmentBytes: number, filesMax: number) {
+  constructor(directory: string, segmentBytes: number) {
     this.#directory = directory
     this.#segmentBytes = segmentBytes
-    this.#filesMax = filesMax
     // Those that a former process has left are good as well.
     this.#files = namesIn(directory).filter(isSpare).sort()
     this.#nextNumber = 1 + Number(pattern.exec(this.#files.at(-1) ?? "")?.[1] ?? 0)
-    this.#unused = this.#files.length
   }
 
   /** Takes over a file that nobody has open; false: it has to be removed. Throws what the file system says. */
   keep(file: string): boolean {
     // Windows renames no file that somebody reads.
-    if (this.#files.length >= this.#filesMax || process.platform === "win32") return false
+    if (this.#files.length >= filesMax || process.platform === "win32") return false
     const { size } = fs.statSync(file)
     if (size < this.#segmentBytes / 2 || size > this.#segmentBytes * 2) return false
     const name = spareName(this.#nextNumber++)
@@ -51,15 +49,7 @@ export class SpareFiles {
   /** A file that is the caller's from now on: the newest, of which the page cache has most. */
   take(): string | undefined {
     const name = this.#files.pop()
-    this.#unused = Math.min(this.#unused, this.#files.length)
     return name === undefined ? undefined : path.join(this.#directory, name)
-  }
-
-  /** Gives up what nobody has needed since the last time, but for one. Rejects with what the file system says. */
-  async trim(remove: (file: string) => Promise<void>): Promise<void> {
-    const surplus = this.#files.splice(0, Math.max(0, this.#unused - 1))
-    this.#unused = this.#files.length
-    for (const name of surplus) await remove(path.join(this.#directory, name))
   }
 
   /** Gives up all of them at once. Throws what the file system says. */

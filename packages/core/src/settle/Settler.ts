@@ -32,8 +32,6 @@ export interface SettlerOptions {
   readonly logs: LogStore
   readonly clock: Clock
   readonly work: (job: SettleJob) => SettleWork
-  /** Closed segments that are not settled, the one under way included, at which appends wait; 2 at least, and if not given. */
-  readonly unsettledMax?: number
   /** Without it segments are settled once, and stay as they are then. */
   readonly rewriting?: Rewriting
   /** Without it no log is compacted; nothing but a start and `Rewriting.lookEveryMs` begins a compaction. */
@@ -46,8 +44,8 @@ export interface SettlerOptions {
   readonly at?: (step: SettlerStep) => void
 }
 
-/** One is settled while the next one fills. */
-const unsettledMin = 2
+/** Closed segments that wait, the one under way included, at which appends wait. */
+const unsettledMax = 2
 const triesMax = 3
 const retryMs = 1000
 /** References that one turn may look at or replace. */
@@ -69,8 +67,7 @@ export class Settler {
   readonly #tries = new Map<Seq, number>()
   readonly #givenUp = new Set<Seq>()
   /** `unsettledMax`, or one more than what a start found as long as that is more: it shrinks, and never grows. */
-  #allowed: number
-  readonly #unsettledMax: number
+  #allowed = unsettledMax
   #isRunning = false
   #isHolding = false
   #worker: SettleWork | undefined
@@ -84,7 +81,6 @@ export class Settler {
 
   constructor(options: SettlerOptions) {
     this.#options = options
-    this.#allowed = this.#unsettledMax = Math.max(unsettledMin, options.unsettledMax ?? 0)
     const { compaction, journal, logs, clock } = options
     if (compaction !== undefined) this.#compactions = new Compactions(compaction, journal, logs, clock)
   }
@@ -100,7 +96,7 @@ export class Settler {
 
   start(): void {
     this.#isRunning = true
-    this.#allowed = Math.max(this.#unsettledMax, this.unsettled + 1)
+    this.#allowed = Math.max(unsettledMax, this.unsettled + 1)
     this.#options.journal.onChange = () => this.#changed()
     this.#loop = this.#run()
   }
@@ -240,8 +236,7 @@ export class Settler {
       onSettled(name, outcome, clock.nowMs() - startedMs, work.kind)
       if (work.kind === "compact") this.#compactions?.done(work, outcome.cleanedTo)
       this.#tries.delete(work.firstSeqs[0]!)
-      const stillNeeded = Math.min(this.#allowed, this.#waiting().length + 1)
-      this.#allowed = Math.max(this.#unsettledMax, stillNeeded)
+      this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
       this.#changed()
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error)
