@@ -15,6 +15,7 @@ export class SimSegment implements SettleSource, SettleTarget {
   #range: SettledRange | undefined
   readonly #seqs: Array<Seq> = []
   readonly #frames = new Map<Seq, Buffer>()
+  #view: Buffer | undefined
   readonly #chunks = new Map<string, Buffer>()
   readonly #batches = new Map<string, Buffer>()
   readonly #extents: Array<Buffer> = []
@@ -140,6 +141,13 @@ export class SimSegment implements SettleSource, SettleTarget {
 
   batch(logId: number, lastOffset: number): Buffer | undefined {
     return this.#batches.get(`${logId}/${lastOffset}`)
+  }
+
+  /** The one before is gone. */
+  batchView(logId: number, lastOffset: number): Buffer | undefined {
+    this.#view?.fill(0xaa)
+    const bytes = this.batch(logId, lastOffset)
+    return (this.#view = bytes && Buffer.from(bytes))
   }
 
   visitRuns(visit: (extent: Extent) => void): void {

@@ -182,9 +182,10 @@ export class LmdbFile {
     return isStable
   }
 
-  #read(at: number, length: number, size: number, page: number): Buffer {
+  #read(at: number, length: number, size: number, page: number, scratch?: Buffer): Buffer {
     if (at + length > size) throw new PageDamage(page, `lies behind the end of the file, ${size} bytes`)
-    const bytes = Buffer.allocUnsafeSlow(length)
+    const hasRoom = scratch !== undefined && scratch.length >= length
+    const bytes = hasRoom ? scratch.subarray(0, length) : Buffer.allocUnsafeSlow(length)
     for (let done = 0; done < length;) {
       const read = fs.readSync(this.#descriptor, bytes, done, length - done, at + done)
       if (read === 0) throw new PageDamage(page, "lies behind the end of the file")
@@ -264,7 +265,7 @@ export class LmdbFile {
     return { key, flags, child: 0, data: bytes.subarray(keyEnd, dataEnd), valueBytes: low }
   }
 
-  #value(page: Page, { flags, data, valueBytes }: Node): Buffer {
+  #value(page: Page, { flags, data, valueBytes }: Node, scratch?: Buffer): Buffer {
     if ((flags & nodeFlags.overflow) === 0) return data
     const number = wholeNumber(data, 0, page.number)
     const pages = wholeNumber(data, 16, page.number)
@@ -273,7 +274,7 @@ export class LmdbFile {
       throw new PageDamage(page.number, `${valueBytes} bytes in ${pages} overflow pages`)
     }
     const size = this.pagesInFile * this.pageBytes
-    const bytes = this.#read(number * this.pageBytes, pageHeaderBytes + valueBytes, size, number)
+    const bytes = this.#read(number * this.pageBytes, pageHeaderBytes + valueBytes, size, number, scratch)
     const isOverflow = (bytes.readUInt16LE(18) & ~adminFlags) === pageFlags.overflow
     if (!isOverflow || wholeNumber(bytes, 0, number) !== number || bytes.readUInt32LE(20) !== pages) {
       throw new PageDamage(number, "is no overflow page, or another")
@@ -295,10 +296,10 @@ export class LmdbFile {
     return this.get(this.#meta.main, Buffer.from(name))
   }
 
-  /** Throws `PageDamage`. */
-  get(tree: Tree, key: Buffer): Buffer | undefined {
+  /** `scratch`: where a value that has pages of its own may lie, if there is room. Throws `PageDamage`. */
+  get(tree: Tree, key: Buffer, scratch?: Buffer): Buffer | undefined {
     const found = this.#find(tree, key, this.#meta.txnid)
-    return found && this.#value(found.page, found.node)
+    return found && this.#value(found.page, found.node, scratch)
   }
 
   /** The value with the highest key. Throws `PageDamage`. */

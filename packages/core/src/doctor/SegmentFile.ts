@@ -25,6 +25,8 @@ const key = (wide: number, narrow: number, wideFirst: boolean): Buffer => {
 const attemptsMax = 10_000
 const framesPerStep = 64
 const stepBytes = 1024 * 1024
+/** A little more than a run in one turn has. */
+const scratchBytes = 128 * 1024
 
 /**
  * A segment read without LMDB: damage is thrown as `PageDamage` and ends no process, and a server that writes to it does
@@ -41,6 +43,7 @@ export class SegmentFile implements SegmentSource {
   readonly statedNextSeq: Seq | undefined
   readonly #file: LmdbFile
   #tables: ReadonlyMap<string, Tree>
+  #scratch: Buffer | undefined
 
   private constructor(file: LmdbFile, isWritten: boolean) {
     this.path = file.path
@@ -149,6 +152,15 @@ export class SegmentFile implements SegmentSource {
 
   batch(logId: number, lastOffset: number): Buffer | undefined {
     return this.#read(() => this.#file.get(this.#table("batches"), key(lastOffset, logId, false)))
+  }
+
+  /**
+   * As `batch`, but valid until the next call only: a new buffer for each batch of 37 to 56 KB was a fifth to a third of a
+   * settling's CPU (273 MB of records of 100 B 0.51 to 0.42 s, 328 MB of 1 KB 0.40 to 0.27).
+   */
+  batchView(logId: number, lastOffset: number): Buffer | undefined {
+    this.#scratch ??= Buffer.allocUnsafeSlow(scratchBytes)
+    return this.#read(() => this.#file.get(this.#table("batches"), key(lastOffset, logId, false), this.#scratch))
   }
 
   visitRuns(visit: (extent: Extent) => void): void {

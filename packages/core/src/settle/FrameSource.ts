@@ -65,9 +65,12 @@ export class FrameSource implements LogSource {
     const { logId, index } = this.#refs.logs[ordinal]!
     for (let i = from; i < to; i++) {
       const ref = index.at(i)
-      const { place, byteLength, baseOffset, count } = ref
+      const { place, byteLength, baseOffset, count, verbatim } = ref
       if (place === "value") {
-        yield { ref, bytes: checked(logId, ref, this.segment.batch(logId, baseOffset + count - 1)) }
+        const lastOffset = baseOffset + count - 1
+        const { segment } = this
+        const bytes = verbatim ? segment.batch(logId, lastOffset) : segment.batchView(logId, lastOffset)
+        yield { ref, bytes: checked(logId, ref, bytes) }
       } else {
         yield { ref, bytes: this.#gathered.subarray(this.#position, this.#position + byteLength) }
         this.#position += byteLength

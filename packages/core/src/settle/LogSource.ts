@@ -8,6 +8,7 @@ import type { SettleTools } from "./settleSegment.ts"
 /** Records of one log that lie together: one commit's, or with `place` "run" a run of a settled segment. */
 export interface Piece {
   readonly ref: Located
+  /** Valid until the next piece, unless it is a run or a producer's own. */
   readonly bytes: Uint8Array
 }
 
@@ -15,7 +16,7 @@ export interface Piece {
 export type StartOffsets = ReadonlyArray<readonly [logId: number, startOffset: number]>
 
 /** What a closed segment is read by: `SegmentFile`; the simulation has its own. */
-export type SettleSource = SegmentSource & Pick<SegmentFile, "snapshotPages">
+export type SettleSource = SegmentSource & Pick<SegmentFile, "snapshotPages" | "batchView">
 
 /** A closed segment as settling reads it. */
 export interface LogSource {
