@@ -51,6 +51,9 @@ describe("the look at a stream that expires", () => {
     expect(await expiringFaults(sent, without(), without())).toEqual([])
     const old = longAgo(sent.slice(0, 2)).map(({ id }) => ({ id, value: null }))
     expect(await expiringFaults([...old, ...sent.slice(2)], without(0, 1))).toEqual([])
+    const allOld = longAgo(sent).map(({ id }) => ({ id, value: null }))
+    const nothing: Change = () => []
+    expect(await expiringFaults(allOld, nothing, nothing)).toEqual([])
   })
 
   it.each([

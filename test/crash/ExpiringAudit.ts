@@ -75,7 +75,7 @@ export class ExpiringAudit {
     const readMs = Date.now()
     const newest = Math.max(-1, ...partition.told.keys())
     const found = isLost ? records.filter(({ offset }) => offset !== newest) : records
-    const start = found[0]?.offset ?? newest + 1
+    const start = found[0]?.offset ?? Math.max(partition.start, newest + 1)
     if (start < partition.start) this.#fault(index, `the log start went back from ${partition.start} to ${start}`)
     partition.start = start
     for (const [i, record] of found.entries()) {

@@ -95,7 +95,7 @@ export const killAt = async (aim: Aim, target: Target): Promise<boolean> => {
   await sleep(loadMsMin + random() * (loadMsMax - loadMsMin))
   if (aim === "roll") {
     await changed(dataDir, (name) => /^seg-\d+\.mdb(\.tmp)?$/.test(name))
-    await sleep(random() * afterRollMsMax)
+    await sleep(random() ** 2 * afterRollMsMax)
   } else if (isWork(aim)) {
     slow(aim !== "settle")
     await whileWorking(aim, target)

@@ -7,6 +7,7 @@
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import { runCommand } from "../support/runCommand.ts"
 import { randomOf } from "../support/random.ts"
 import type { Loss } from "./Audit.ts"
 import type { ChurnLoss } from "./churn.ts"
@@ -53,8 +54,11 @@ const nextAim = (aims: ReadonlyArray<Aim>, { hit, aimed }: Counts, random: () =>
 
 /** What the kill left is whole, before any start has mended it. */
 const checkFiles = async ({ server, faults }: Site): Promise<void> => {
-  const check = (...args: ReadonlyArray<string>): Promise<unknown> =>
-    server.cli(...args, "--data-dir", server.dataDir).catch((error: Error) => faults.push(error.message))
+  const check = async (...args: ReadonlyArray<string>): Promise<void> => {
+    const command = server.cliArgs(...args, "--data-dir", server.dataDir)
+    const { code, stdout, stderr } = await runCommand(process.execPath, command)
+    if (code !== 0) faults.push(`${args.join(" ")} exited with ${code}: ${stdout.toString("utf8")}${stderr}`)
+  }
   await Promise.all([check("doctor"), check("journal", "verify")])
 }
 
