@@ -27,6 +27,8 @@ const without =
   (records) =>
     records.filter(({ offset }) => !offsets.includes(offset))
 
+const nothing: Change = () => []
+
 const at =
   (offset: number, change: Partial<KafkaRecord>): Change =>
   (records) =>
@@ -52,7 +54,6 @@ describe("the look at a stream that expires", () => {
     const old = longAgo(sent.slice(0, 2)).map(({ id }) => ({ id, value: null }))
     expect(await expiringFaults([...old, ...sent.slice(2)], without(0, 1))).toEqual([])
     const allOld = longAgo(sent).map(({ id }) => ({ id, value: null }))
-    const nothing: Change = () => []
     expect(await expiringFaults(allOld, nothing, nothing)).toEqual([])
   })
 
