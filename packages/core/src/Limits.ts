@@ -155,7 +155,7 @@ export interface Limits {
   readonly inboxCommandsMax: number
   /** Newest records kept in memory per shard. */
   readonly tailBytesMax: number
-  /** Size at which a segment is rolled, unless ten snapshots need more. */
+  /** Size at which a segment is rolled, unless ten snapshots need more: then up to four times as much. */
   readonly segmentBytesMax: number
   /** Index entries of a segment at which it is rolled. */
   readonly segmentIndexEntriesMax: number

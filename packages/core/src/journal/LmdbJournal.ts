@@ -24,7 +24,7 @@ import { SpareFiles } from "./SpareFiles.ts"
 
 export interface LmdbJournalOptions {
   readonly directory: string
-  /** A segment is rolled once it holds this many bytes. */
+  /** A segment is rolled once it holds this many bytes, or ten times the newest snapshot's, up to four times as many. */
   readonly segmentBytes: number
   /** A segment is rolled once it refers to this many record batches. */
   readonly segmentRefsMax: number
@@ -68,6 +68,9 @@ export class LmdbJournal implements Journal {
   readonly #discarded = new Map<string, Promise<unknown>>()
   #removing: Promise<void> = Promise.resolve()
   readonly #spares: SpareFiles
+  /** Of the newest snapshot that this process has completed, and of the one that it writes. */
+  #snapshotBytes = 0
+  #pageBytes = 0
   /** Of all commits that were appended since the journal was opened. */
   appendedBytes = 0
   /** Told when a segment was closed by a roll, and before one is dropped. */
@@ -125,7 +128,14 @@ export class LmdbJournal implements Journal {
   #rollDue(): boolean {
     const { bytes, refs, segment } = this.#chain.at(-1)!
     // A settled one is the last if the file after it was lost.
-    return segment.isSettled || bytes >= this.#options.segmentBytes || refs >= this.#options.segmentRefsMax
+    return segment.isSettled || bytes >= this.#rollBytes || refs >= this.#options.segmentRefsMax
+  }
+
+  /** Each segment begins with a snapshot: a large one should not be most of what is written. */
+  get #rollBytes(): number {
+    const { segmentBytes } = this.#options
+    const wanted = snapshotsPerSegment * this.#snapshotBytes
+    return Math.max(segmentBytes, Math.min(wanted, rollShareMax * segmentBytes))
   }
 
   #write(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
@@ -240,10 +250,12 @@ export class LmdbJournal implements Journal {
   }
 
   writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
+    this.#pageBytes = page.bytes.length + (index === 0 ? 0 : this.#pageBytes)
     this.#inOrder(() => this.#writeAside((segment) => segment.writePage(fromSeq, index, page), settle))
   }
 
   completeSnapshot(fromSeq: Seq, pages: number, settle: (ok: boolean) => void): void {
+    this.#snapshotBytes = this.#pageBytes
     this.#inOrder(() => this.#writeAside((segment) => segment.seal(fromSeq, pages), settle))
   }
 
@@ -430,8 +442,14 @@ export class LmdbJournal implements Journal {
   }
 }
 
-/** The map is preset, so that it never grows: room for the segment, its last commits, and LMDB's copies of pages. */
-const mapBytes = (options: LmdbJournalOptions): number => options.segmentBytes * 4 + 1024 * 1024 * 1024
+const snapshotsPerSegment = 10
+const rollShareMax = 4
+
+/**
+ * The map is preset, so that it never grows: room for the segment, whose pages may be half empty, its last commits, and
+ * LMDB's copies of pages.
+ */
+const mapBytes = (options: LmdbJournalOptions): number => options.segmentBytes * 2 * rollShareMax + 1024 * 1024 * 1024
 
 const closeAll = async (chain: ReadonlyArray<Opened>): Promise<void> => {
   const successors = new Set(chain.flatMap(({ successor }) => successor ?? []))

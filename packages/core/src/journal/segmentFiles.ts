@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { systemClock } from "../Clock.ts"
 import { JournalError } from "./Journal.ts"
-import { segmentName } from "./segmentNames.ts"
+import { parseSegmentName, segmentName } from "./segmentNames.ts"
 
 const temporaryPattern = /^seg-\d{8}\.runs\.tmp(-lock)?$/
 
@@ -19,17 +19,26 @@ export const namesIn = (directory: string): Array<string> => {
   }
 }
 
-/** What crashes left of settlings: they are done again. */
+/** What crashes left: of settlings, which are done again, and LMDB's locks of segments that were being removed. */
 export const removeTemporaries = (directory: string): void => {
-  for (const name of namesIn(directory)) if (temporaryPattern.test(name)) fs.rmSync(path.join(directory, name))
+  const names = new Set(namesIn(directory))
+  const isLeftLock = (name: string): boolean => {
+    const file = name.endsWith(lockEnding) ? name.slice(0, -lockEnding.length) : ""
+    return parseSegmentName(file) !== undefined && !names.has(file)
+  }
+  for (const name of names) {
+    if (temporaryPattern.test(name) || isLeftLock(name)) fs.rmSync(path.join(directory, name))
+  }
 }
 
 export const removeEnvironment = (file: string): void => {
   for (const name of [file, lockOf(file)]) fs.rmSync(name, { force: true })
 }
 
+const lockEnding = "-lock"
+
 /** LMDB's own, beside each of its files. */
-export const lockOf = (file: string): string => `${file}-lock`
+export const lockOf = (file: string): string => `${file}${lockEnding}`
 
 /** A power cut may forget a file whose directory was not synced, whatever was synced in the file. */
 export const syncDirectory = (directory: string): void => {

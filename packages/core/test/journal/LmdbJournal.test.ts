@@ -264,6 +264,30 @@ describe("LmdbJournal rolls", () => {
   })
 })
 
+describe("LmdbJournal rolls", () => {
+  const bytesAtRoll = async (snapshotBytes: number): Promise<number> => {
+    const journal = openAt(temporaryDirectory(), 100_000)
+    const half = { seq: 1, bytes: Buffer.alloc(snapshotBytes / 2) }
+    await settledOk((settle) => journal.writePage(1, 0, half, settle))
+    await settledOk((settle) => journal.writePage(1, 1, half, settle))
+    await settledOk((settle) => journal.completeSnapshot(1, 2, settle))
+    while (journal.segments().length < 2) await appended(journal, plainCommit(journal.nextSeq, 1, 9000))
+    const { bytes } = journal.segments()[0]!
+    await journal.close()
+    return bytes
+  }
+
+  it.each([
+    [2000, 100_000],
+    [20_000, 200_000],
+    [900_000, 400_000]
+  ])("with a snapshot of %i bytes at %i", async (snapshotBytes, expected) => {
+    const bytes = await bytesAtRoll(snapshotBytes)
+    expect(bytes).toBeGreaterThanOrEqual(expected)
+    expect(bytes).toBeLessThan(expected + 20_000)
+  })
+})
+
 describe("LmdbJournal drops segments", () => {
   it("and their files", async () => {
     const directory = temporaryDirectory()
@@ -274,6 +298,22 @@ describe("LmdbJournal drops segments", () => {
     expect(segmentFiles(directory)).not.toContain(first)
     expect(existsSync(join(directory, `${first}-lock`))).toBe(false)
     await journal.close()
+  })
+
+  it("and at a start what a crash has left of one, but no lock of a segment that is there", async () => {
+    const directory = temporaryDirectory()
+    await fill(directory, 3)
+    const first = segmentFiles(directory)[0]!
+    const journal = openAt(directory, 10_000)
+    await journal.dropOldest()
+    await journal.close()
+    writeFileSync(join(directory, `${first}-lock`), "")
+    const locks = segmentFiles(directory).map((name) => `${name}-lock`)
+    for (const lock of locks) writeFileSync(join(directory, lock), Buffer.alloc(8192))
+    const again = openAt(directory, 10_000)
+    expect(existsSync(join(directory, `${first}-lock`))).toBe(false)
+    expect(locks.filter((lock) => !existsSync(join(directory, lock)))).toEqual([])
+    await again.close()
   })
 })
 
