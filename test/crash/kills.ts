@@ -118,34 +118,20 @@ export interface Hit {
   readonly how: string
 }
 
-/** Tells what the kills of one data directory have hit, by what is on its disk after each. */
-export class Hits {
-  readonly #target: Target
-  /** A start does not remove them. */
-  #dropped: ReadonlyArray<string> = []
-
-  constructor(target: Target) {
-    this.#target = target
-  }
-
-  /** To be asked once after each kill, before the next start, with what it was aimed at: a backup's leftovers stay. */
-  found(aim: Aim): ReadonlyArray<Hit> {
-    const { server, backupDir } = this.#target
-    const { dataDir } = server
-    const hits: Array<Hit> = []
-    const phases = phasesOf(dataDir)
-    const work = lastWork(server)
-    if (work !== undefined && phases.includes("settling")) hits.push({ aim: work, how: "its file begun" })
-    if (work !== undefined && phases.includes("taken over")) hits.push({ aim: work, how: "sources beside it" })
-    if (phases.includes("roll")) hits.push({ aim: "roll", how: "segment begun" })
-    else if (lacksSnapshot(dataDir)) hits.push({ aim: "roll", how: "snapshot incomplete" })
-    const dropped = dropLeftovers(dataDir)
-    if (dropped.some((name) => !this.#dropped.includes(name))) hits.push({ aim: "drop", how: "its lock left" })
-    this.#dropped = dropped
-    if (aim === "backup" && isBackupCut(backupDir)) hits.push({ aim: "backup", how: "copies begun" })
-    if (aim === "stop" && isStopCut(server)) hits.push({ aim: "stop", how: "begun, not let go" })
-    return hits
-  }
+/** What a kill has hit, by what is on the disk before the next start. A backup's leftovers stay: they count where it was aimed at. */
+export const hitsOf = (aim: Aim, { server, backupDir }: Target): ReadonlyArray<Hit> => {
+  const { dataDir } = server
+  const hits: Array<Hit> = []
+  const phases = phasesOf(dataDir)
+  const work = lastWork(server)
+  if (work !== undefined && phases.includes("settling")) hits.push({ aim: work, how: "its file begun" })
+  if (work !== undefined && phases.includes("taken over")) hits.push({ aim: work, how: "sources beside it" })
+  if (phases.includes("roll")) hits.push({ aim: "roll", how: "segment begun" })
+  else if (lacksSnapshot(dataDir)) hits.push({ aim: "roll", how: "snapshot incomplete" })
+  if (dropLeftovers(dataDir).length > 0) hits.push({ aim: "drop", how: "its lock left" })
+  if (aim === "backup" && isBackupCut(backupDir)) hits.push({ aim, how: "copies begun" })
+  if (aim === "stop" && isStopCut(server)) hits.push({ aim, how: "begun, not let go" })
+  return hits
 }
 
 /** Whether the server has said that it stops, and still has its data directory. */

@@ -11,7 +11,7 @@ import { runCommand } from "../support/runCommand.ts"
 import { randomOf } from "../support/random.ts"
 import type { Loss } from "./Audit.ts"
 import type { ChurnLoss } from "./churn.ts"
-import { Hits, killAt, type Aim, type Target } from "./kills.ts"
+import { hitsOf, killAt, type Aim, type Target } from "./kills.ts"
 import { expiringSite, keepingSite, type Site } from "./sites.ts"
 
 const startKillShare = 0.1
@@ -75,13 +75,12 @@ const restart = async ({ server }: Site, random: () => number): Promise<number> 
 
 const killAll = async (site: Site, kills: number, counts: Counts, target: Target): Promise<void> => {
   const { server, faults, slow } = site
-  const hits = new Hits(target)
   for (let kill = 1; kill <= kills && faults.length === 0; kill++) {
     const aim = nextAim(site.aims, counts, target.random)
     const isOwnEnd = await killAt(aim, target)
     if (isOwnEnd) faults.push(`the server ended by itself: ${server.logTail()}`)
     add(counts.aimed, aim)
-    const found = hits.found(aim)
+    const found = hitsOf(aim, target)
     for (const hit of new Set(found.map(({ aim }) => aim))) add(counts.hit, hit)
     for (const { aim, how } of found) add(counts.closer, `${aim} (${how})`)
     slow(false)
