@@ -29,6 +29,8 @@ const problemsOf = (given: Given): ReadonlyArray<ConfigProblem> => {
 
 const advertised = (text: string) => loadConfig(sources({ flags: { "kafka-advertised": text } })).kafka.advertised
 
+const zstdClients = (text: string) => loadConfig(sources({ flags: { "kafka-zstd-clients": text } })).kafka.zstdClients
+
 describe("loadConfig", () => {
   it("needs nothing", () => {
     const config = loadConfig({ flags: new Map(), env: { PATH: "/bin" }, files: [] })
@@ -42,8 +44,6 @@ describe("loadConfig", () => {
   })
 
   it("takes names of software with commas between them", () => {
-    const zstdClients = (text: string) =>
-      loadConfig(sources({ flags: { "kafka-zstd-clients": text } })).kafka.zstdClients
     expect(zstdClients("kgo, confluent-kafka-python,none")).toBe("kgo,confluent-kafka-python,none")
     for (const text of ["", "kgo,", "two words", "a;b"]) {
       expect(problemsOf({ flags: { "kafka-zstd-clients": text } })).toMatchObject([{ path: "kafka.zstdClients" }])
