@@ -237,19 +237,6 @@ describe("LmdbJournal once poisoned", () => {
   })
 })
 
-/** What a segment of 100,000 bytes had when it was rolled. */
-const bytesAtRoll = async (snapshotBytes: number): Promise<number> => {
-  const journal = openAt(temporaryDirectory(), 100_000)
-  const half = { seq: 1, bytes: Buffer.alloc(snapshotBytes / 2) }
-  await settledOk((settle) => journal.writePage(1, 0, half, settle))
-  await settledOk((settle) => journal.writePage(1, 1, half, settle))
-  await settledOk((settle) => journal.completeSnapshot(1, 2, settle))
-  while (journal.segments().length < 2) await appended(journal, plainCommit(journal.nextSeq, 1, 9000))
-  const { bytes } = journal.segments()[0]!
-  await journal.close()
-  return bytes
-}
-
 describe("LmdbJournal rolls", () => {
   it("only when everything in the segment before is durable", async () => {
     const journal = openAt(temporaryDirectory(), 20_000)
@@ -290,7 +277,7 @@ const bytesAtRoll = async (snapshotBytes: number): Promise<number> => {
   return bytes
 }
 
-describe("LmdbJournal rolls", () => {
+describe("LmdbJournal rolls for its snapshots", () => {
   it.each([
     [2000, 100_000],
     [20_000, 200_000],
