@@ -3,7 +3,9 @@ import { defineConfig } from "vitest/config"
 /** `unit`: pure, in process. `system`: real sockets, disks and child processes, npm only. `clients`: needs `test/clients/install.sh`. */
 const project = (name: string, include: ReadonlyArray<string>, testTimeout: number) => ({
   resolve: { conditions: ["source", "node", "import", "default"] },
-  ssr: { resolve: { conditions: ["source", "node", "import", "default"], externalConditions: ["node", "import", "default"] } },
+  ssr: {
+    resolve: { conditions: ["source", "node", "import", "default"], externalConditions: ["node", "import", "default"] }
+  },
   test: { name, include: [...include], testTimeout, hookTimeout: testTimeout, pool: "forks" as const }
 })
 

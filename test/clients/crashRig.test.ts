@@ -14,9 +14,12 @@ describe("the crash rig", () => {
     expect(finished.code).toBe(0)
   })
 
-  it.each(["qos1", "qos2", "produce", "commit", "sample", "state"])("fails when one acknowledged entry is left out: %s", async (kind) => {
-    const finished = await rig("--kills", "1", "--lose", kind)
-    expect(lastLine(finished)).toMatch(/^FAILED: 1 kills/)
-    expect(finished.code).toBe(1)
-  })
+  it.each(["qos1", "qos2", "produce", "commit", "sample", "state"])(
+    "fails when one acknowledged entry is left out: %s",
+    async (kind) => {
+      const finished = await rig("--kills", "1", "--lose", kind)
+      expect(lastLine(finished)).toMatch(/^FAILED: 1 kills/)
+      expect(finished.code).toBe(1)
+    }
+  )
 })

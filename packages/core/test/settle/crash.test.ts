@@ -171,8 +171,7 @@ describe("a crash while a segment is settled", () => {
   }, 60_000)
 })
 
-const childrenOf = (pid: number): string =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+const childrenOf = (pid: number): string => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
 
 describe("a worker", () => {
   it("does one job after the other, and keeps nobody from ending", async () => {
