@@ -109,8 +109,8 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       return () => undefined
     }
   ),
-  inMethod("what is delivered live is delivered twice", MqttBroker.prototype, "deliver", (original) => {
-    return (self: MqttBroker, ...args: ReadonlyArray<never>) => {
+  inMethod("what is delivered live is delivered twice", Publisher.prototype, "deliver", (original) => {
+    return (self: Publisher, ...args: ReadonlyArray<never>) => {
       original(self, ...args)
       original(self, ...args)
     }

@@ -6,8 +6,8 @@ import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
+import type { Client } from "./Client.ts"
 import { publicationOf } from "./Message.ts"
-import type { MqttConnection } from "./MqttConnection.ts"
 import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal } from "./Publisher.ts"
 import { sessionActor } from "./SessionDirectory.ts"
 
@@ -17,12 +17,21 @@ const noReceiversBit = 1 << 16
 const pubackByte = 0x40
 const pubrecByte = 0x50
 
+/** A client that publishes. */
+interface PublishingClient extends Client {
+  /** Where its messages are, in their PUBACK and PUBREC. */
+  readonly wantsReceipts: boolean
+  /** An acknowledgement of four bytes, reason Success. */
+  readonly ack: (firstByte: number, packetId: number) => void
+  readonly violated: (error: MqttError) => void
+}
+
 /**
  * One client's PUBLISH and PUBREL packets. A QoS 1 message that only streams have to know goes the short way: encoded
  * into its partition's run, acknowledged by a token, no object of its own.
  */
 export class Incoming implements AckReceiver, Answered {
-  readonly #connection: MqttConnection
+  readonly #connection: PublishingClient
   readonly #publisher: Publisher
   #aliases: Array<string | undefined> | undefined
   /** Packet ids of QoS 2 that wait for PUBREL; the session's state has the same. */
@@ -30,7 +39,7 @@ export class Incoming implements AckReceiver, Answered {
   /** Of QoS 1. */
   #unanswered = 0
 
-  constructor(connection: MqttConnection, unreleased: ReadonlyArray<number>) {
+  constructor(connection: PublishingClient, unreleased: ReadonlyArray<number>) {
     this.#connection = connection
     this.#unreleased = new Set(unreleased)
     this.#publisher = new Publisher(connection.mqtt, connection.clientId, connection.origin("PUBLISH"), this)

@@ -3,8 +3,6 @@ import type {
   Connect,
   ConnectionId,
   Disconnect,
-  MessageRef,
-  QoS,
   SessionCommand,
   SessionNotice
 } from "@logbrook/actors/session/SessionProtocol"
@@ -14,19 +12,14 @@ import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
-import type { Placed } from "../streams/PublishRoutes.ts"
 import { AckSlab } from "./AckSlab.ts"
-import type { OutgoingMessage } from "./Message.ts"
-import type { MqttConnection } from "./MqttConnection.ts"
+import type { MqttContext } from "./MqttContext.ts"
 import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
-import { enqueueLate, type PendingPublication } from "./Publisher.ts"
+import type { Outgoing } from "./Outgoing.ts"
 import { RetainedStore } from "./RetainedStore.ts"
 import { sessionActor, SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
-import type { Match } from "./Subscriptions.ts"
 import { Wills } from "./Wills.ts"
-
-export type Session = SessionView<MqttConnection>
 
 /** A session as operators see it. */
 export interface SessionInfo {
@@ -48,25 +41,47 @@ export interface ConnectionInfo {
   readonly openedMs: number
 }
 
+/** A connection as the broker knows it. */
+export interface BrokerConnection {
+  readonly id: ConnectionId
+  /** Empty before CONNECT. */
+  readonly clientId: string
+  readonly session: Session | undefined
+  readonly isOpen: boolean
+  readonly outgoing: Outgoing
+  readonly info: ConnectionInfo
+  readonly flush: () => void
+  /** Looks at the deadlines, now and then; `nowMs` by the monotonic clock. */
+  readonly sweep: (nowMs: number) => void
+  /** DISCONNECT where the version has it, then the end; the will is published. */
+  readonly close: (code: number, reasonString: string, graceMs?: number) => void
+  /** As `close`, for a connection whose session is another's already. */
+  readonly takenOver: () => void
+  /** As `close`, for a connection whose session is told by the operator's own command. */
+  readonly kicked: () => void
+}
+
+export type Session = SessionView<BrokerConnection>
+
 const sweepEveryMs = 250
 /** The longest that a client may take to read its DISCONNECT when the server stops. */
 const stopGraceMs = 1000
 
 /** What all MQTT connections share. */
-export class MqttBroker {
+export class MqttBroker implements MqttContext {
   readonly broker: Broker
   readonly decoding: DecodeContext
-  readonly directory: SessionDirectory<MqttConnection>
+  readonly directory: SessionDirectory<BrokerConnection>
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
   readonly acks = new AckSlab()
   readonly #wills = new Wills(this)
-  readonly #connections = new Set<MqttConnection>()
+  readonly #connections = new Set<BrokerConnection>()
   /** Those that have sent CONNECT, by client id. */
-  readonly #serving = new Map<string, MqttConnection>()
-  readonly #byId = new Map<ConnectionId, MqttConnection>()
-  #touched: Array<MqttConnection> = []
+  readonly #serving = new Map<string, BrokerConnection>()
+  readonly #byId = new Map<ConnectionId, BrokerConnection>()
+  #touched: Array<BrokerConnection> = []
   #connectionsSoFar = 0
   /** Client ids of the CONNECTs that are on their way to the journal, and how many of each. */
   readonly #opening = new Map<string, number>()
@@ -107,25 +122,24 @@ export class MqttBroker {
     return `${this.broker.shard.epoch}.${++this.#connectionsSoFar}`
   }
 
-  opened(connection: MqttConnection): void {
+  opened(connection: BrokerConnection): void {
     this.#connections.add(connection)
   }
 
   /** The client's connection from now on; the one before is closed [MQTT-3.1.4-3]. */
-  serve(connection: MqttConnection): void {
-    connection.authenticated()
+  serve(connection: BrokerConnection): void {
     this.#serving.get(connection.clientId)?.takenOver()
     this.#serving.set(connection.clientId, connection)
     this.#byId.set(connection.id, connection)
   }
 
-  unserve(connection: MqttConnection): void {
+  unserve(connection: BrokerConnection): void {
     this.#byId.delete(connection.id)
     if (this.#serving.get(connection.clientId) === connection) this.#serving.delete(connection.clientId)
     if (connection.session?.connection === connection) connection.session.connection = undefined
   }
 
-  closed(connection: MqttConnection): void {
+  closed(connection: BrokerConnection): void {
     this.unserve(connection)
     this.#connections.delete(connection)
   }
@@ -142,21 +156,21 @@ export class MqttBroker {
     return sessions < sessionsMax || directory.get(clientId) !== undefined || this.#opening.has(clientId)
   }
 
-  /** CONNECT goes to the session's actor; the reply is passed over once the connection is closed. */
-  opens(connection: MqttConnection, command: Connect, reply: (exit: Exit<unknown, unknown>) => void): void {
-    const { clientId } = connection
+  /** CONNECT goes to the session's actor. */
+  opens(clientId: string, command: Connect, origin: string, reply: (exit: Exit<unknown, unknown>) => void): void {
     this.#opening.set(clientId, (this.#opening.get(clientId) ?? 0) + 1)
-    this.offerToSession(clientId, command, connection.origin("CONNECT"), (exit) => {
+    this.offerToSession(clientId, command, origin, (exit) => {
       const left = this.#opening.get(clientId)! - 1
       if (left === 0) this.#opening.delete(clientId)
       else this.#opening.set(clientId, left)
-      if (connection.isOpening) reply(exit)
+      reply(exit)
     })
   }
 
-  left(connection: MqttConnection, command: Disconnect): void {
+  /** DISCONNECT goes to the session's actor; `stops` waits for it. */
+  left(clientId: string, command: Disconnect, origin: string): void {
     this.#leaving++
-    this.offerToSession(connection.clientId, command, connection.origin("DISCONNECT"), () => {
+    this.offerToSession(clientId, command, origin, () => {
       this.#leaving--
       if (this.#leaving === 0) for (const resolve of this.#whenLeft.splice(0)) resolve()
     })
@@ -171,33 +185,10 @@ export class MqttBroker {
     this.broker.shard.offer({ to: sessionActor(clientId), command, cause: { origin }, reply })
   }
 
-  // --- Messages ---
-
-  /** For a durable session: a reference to a record of the next turn. */
-  enqueue(
-    clientId: string,
-    queued: Placed,
-    ref: Omit<MessageRef, "logId" | "offset">,
-    origin: string,
-    pending?: PendingPublication
-  ): void {
-    const late = enqueueLate(queued, ref)
-    const answers = pending && { reply: pending.hasFailed, refused: pending.refused }
-    this.broker.shard.offer({ to: sessionActor(clientId), late, cause: { origin }, ...answers })
-  }
-
-  /** To connected clients; what they cannot take is dropped and counted. */
-  deliver(message: OutgoingMessage, live: ReadonlyArray<Match<Session>>): void {
-    const { retain, qos } = message.publication
-    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds } of live) {
-      const { connection } = subscriber
-      if (connection === undefined || !connection.isOpen) continue
-      connection.outgoing.deliver(message, Math.min(qos, granted) as QoS, retain && retainAsPublished, subscriptionIds)
-    }
-  }
+  // --- Out ---
 
   /** Written at the end of the current turn of the event loop, so that what comes together goes together. */
-  flushSoon(connection: MqttConnection): void {
+  flushSoon(connection: BrokerConnection): void {
     if (this.#touched.push(connection) === 1) queueMicrotask(() => this.#flush())
   }
 
@@ -241,12 +232,12 @@ export class MqttBroker {
 
   *sessions(): IterableIterator<SessionInfo> {
     for (const { clientId, isDurable, filters, connection } of this.directory.all()) {
-      yield { clientId, isDurable, subscriptions: [...filters], connection: connection && infoOf(connection) }
+      yield { clientId, isDurable, subscriptions: [...filters], connection: connection?.info }
     }
   }
 
   *connections(): IterableIterator<ConnectionInfo> {
-    for (const connection of this.#connections) yield infoOf(connection)
+    for (const connection of this.#connections) yield connection.info
   }
 
   // --- Listeners ---
@@ -265,7 +256,7 @@ export class MqttBroker {
   }
 
   /** A listener ends: its clients are told, and what their leaving means is durable when this resolves. */
-  async stops(connections: Iterable<MqttConnection>): Promise<void> {
+  async stops(connections: Iterable<BrokerConnection>): Promise<void> {
     for (const connection of connections) {
       connection.close(ReasonCode.ServerShuttingDown, "the server stops", stopGraceMs)
     }
@@ -279,15 +270,6 @@ export class MqttBroker {
     if (--this.#listeners === 0) this.#stopSweep?.()
   }
 }
-
-const infoOf = (connection: MqttConnection): ConnectionInfo => ({
-  id: connection.id,
-  clientId: connection.clientId,
-  remoteAddress: connection.remoteAddress,
-  protocolVersion: connection.version,
-  keepAliveMs: connection.keepAliveMs,
-  openedMs: connection.openedMs
-})
 
 /** For a shard that has recovered; its notices are to be given to `onNotice`. */
 export const makeMqttBroker = (broker: Broker): MqttBroker => new MqttBroker(broker)

@@ -7,10 +7,10 @@ import type { Disconnect, ProtocolVersion, SessionPacket } from "@logbrook/proto
 import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
-import { openSession } from "./handshake.ts"
+import { openSession, type OpeningConnection } from "./handshake.ts"
 import { Incoming } from "./Incoming.ts"
 import { secondMs } from "./Message.ts"
-import type { MqttBroker, Session } from "./MqttBroker.ts"
+import type { ConnectionInfo, MqttBroker, Session } from "./MqttBroker.ts"
 import { Outgoing } from "./Outgoing.ts"
 import { RetainedFeed } from "./RetainedFeed.ts"
 import { subscribe, unsubscribe } from "./subscribe.ts"
@@ -30,9 +30,9 @@ type Reply = (exit: Exit<unknown, unknown>) => void
 
 /**
  * One client's connection: bytes in, packets by phase, bytes out. Small: what only some connections need is made on
- * first use.
+ * first use. Each part of it says beside its own code what it needs of a connection.
  */
-export class MqttConnection implements TransportEvents {
+export class MqttConnection implements TransportEvents, OpeningConnection {
   readonly mqtt: MqttBroker
   readonly id: ConnectionId
   readonly #transport: Transport
@@ -42,10 +42,8 @@ export class MqttConnection implements TransportEvents {
   version: ProtocolVersion = 5
   clientId = ""
   session: Session | undefined
-  /** The client's Maximum Packet Size. */
   packetSizeMax = Infinity
   wantsReceipts = false
-  /** Request Problem Information: reason strings and user properties in every packet [MQTT-3.1.2-29]. */
   wantsProblems = true
   sessionExpiryMs = 0
   keepAliveMs = 0
@@ -60,7 +58,7 @@ export class MqttConnection implements TransportEvents {
   #isTouched = false
   #nowMs: number
   /** Unix ms. */
-  readonly openedMs: number
+  readonly #openedMs: number
   /** This and the next three by the monotonic clock. */
   readonly #acceptedMs: number
   #lastReadMs: number
@@ -76,17 +74,20 @@ export class MqttConnection implements TransportEvents {
     this.#transport = transport
     this.#admission = admission
     this.#splitter = new Splitter(mqtt.broker.limits.preAuthFrameBytesMax)
-    this.#nowMs = this.openedMs = mqtt.broker.clock.nowMs()
+    this.#nowMs = this.#openedMs = mqtt.broker.clock.nowMs()
     this.#acceptedMs = this.#lastReadMs = mqtt.broker.clock.monotonicMs()
     mqtt.opened(this)
   }
 
-  get remoteAddress(): string {
-    return this.#transport.remoteAddress
-  }
-
-  get isConnecting(): boolean {
-    return this.#phase === "connecting"
+  get info(): ConnectionInfo {
+    return {
+      id: this.id,
+      clientId: this.clientId,
+      remoteAddress: this.#transport.remoteAddress,
+      protocolVersion: this.version,
+      keepAliveMs: this.keepAliveMs,
+      openedMs: this.#openedMs
+    }
   }
 
   get isOpening(): boolean {
@@ -114,9 +115,10 @@ export class MqttConnection implements TransportEvents {
     return (this.#feed ??= new RetainedFeed(this))
   }
 
-  /** Of what a packet of this client leads to, in the journal. */
   origin(packet: string): string {
-    return `mqtt ${this.clientId}@${this.remoteAddress} `.slice(0, originCharactersMax - packet.length) + packet
+    return (
+      `mqtt ${this.clientId}@${this.#transport.remoteAddress} `.slice(0, originCharactersMax - packet.length) + packet
+    )
   }
 
   // --- In ---
@@ -166,12 +168,10 @@ export class MqttConnection implements TransportEvents {
     } else if (this.#phase === "opening") (this.#held ??= []).push(new Uint8Array(packet))
   }
 
-  /** Its CONNECT is one that the server takes. */
   authenticated(): void {
     this.#admission.authenticated()
   }
 
-  /** The session is the connection's: what waited for it goes on. */
   opened(): void {
     this.#phase = "open"
     this.#transport.resume()
@@ -244,11 +244,6 @@ export class MqttConnection implements TransportEvents {
 
   // --- To the session's actor ---
 
-  tell(command: SessionCommand, reply: Reply): void {
-    this.ask(command._tag, command, reply)
-  }
-
-  /** The reply is passed over once the connection is closed. */
   ask(packet: string, command: SessionCommand, reply: Reply): void {
     this.mqtt.offerToSession(this.clientId, command, this.origin(packet), (exit) => {
       if (this.#phase !== "closed") reply(exit)
@@ -257,7 +252,7 @@ export class MqttConnection implements TransportEvents {
 
   // --- Out ---
 
-  /** The bytes must not change from now on. Written with all others of this turn of the event loop. */
+  /** Written with all others of this turn of the event loop. */
   send(bytes: Uint8Array): void {
     if (this.#phase === "closed") return
     this.mqtt.acks.leave(this)
@@ -319,7 +314,6 @@ export class MqttConnection implements TransportEvents {
 
   // --- The end ---
 
-  /** Looks at the deadlines; called now and then. */
   sweep(nowMs: number): void {
     const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.mqtt.broker.limits
     if (this.#phase === "closed") return
@@ -354,7 +348,6 @@ export class MqttConnection implements TransportEvents {
     } else this.close(code, error.message)
   }
 
-  /** CONNACK with a refusal; `packet` undefined: the client's version has none for it. */
   refuse(packet: Uint8Array | undefined, reason: string): void {
     if (this.#phase === "closed") return
     this.mqtt.metrics.refusedConnections.add(1)
@@ -363,14 +356,12 @@ export class MqttConnection implements TransportEvents {
     this.#shut(closeGraceMs)
   }
 
-  /** The journal does not go along: the client has to come again. */
   lost(reason: string): void {
     if (this.#phase === "closed") return
     this.mqtt.broker.log.warn("mqtt: connection lost", { ...this.#who(), reason })
     this.close(ReasonCode.UnspecifiedError, reason)
   }
 
-  /** DISCONNECT where the version has it, then the end; the will is published. */
   close(code: number, reasonString: string, graceMs = closeGraceMs): void {
     if (this.#phase === "closed") return
     if (this.version === 5 && this.#phase === "open") {
@@ -380,13 +371,11 @@ export class MqttConnection implements TransportEvents {
     this.#shut(graceMs)
   }
 
-  /** As `close`, for a connection whose session is another's already. */
   takenOver(): void {
     this.#hasLeft = true
     this.close(ReasonCode.SessionTakenOver, "another connection has the session now")
   }
 
-  /** As `close`, for a connection whose session is told by the operator's own command. */
   kicked(): void {
     this.#hasLeft = true
     this.close(ReasonCode.AdministrativeAction, "closed by an operator")
@@ -404,7 +393,8 @@ export class MqttConnection implements TransportEvents {
     if (this.#hasLeft || !hasSession) return
     this.#hasLeft = true
     this.#outgoing?.flush()
-    this.mqtt.left(this, { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs })
+    const command = { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs } as const
+    this.mqtt.left(this.clientId, command, this.origin("DISCONNECT"))
   }
 
   #shut(graceMs: number): void {
@@ -418,6 +408,6 @@ export class MqttConnection implements TransportEvents {
   }
 
   #who(): { client: string | undefined; address: string } {
-    return { client: this.clientId === "" ? undefined : this.clientId, address: this.remoteAddress }
+    return { client: this.clientId === "" ? undefined : this.clientId, address: this.#transport.remoteAddress }
   }
 }

@@ -9,8 +9,16 @@ import type {
 } from "@logbrook/actors/session/SessionProtocol"
 import { copyWithPacketId, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encode"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import type { Client } from "./Client.ts"
 import type { OutgoingMessage } from "./Message.ts"
-import type { MqttConnection } from "./MqttConnection.ts"
+
+/** A client that messages are sent to. */
+interface SubscribedClient extends Client {
+  /** It takes less than is sent: QoS 0 is dropped, the rest waits. */
+  readonly isSlow: boolean
+  /** Something waits for `flush`. */
+  readonly touched: () => void
+}
 
 /** A message of a clean session: lost with its connection. */
 interface LiveItem {
@@ -47,7 +55,7 @@ const compactAt = 256
  * QoS 2 is not sent before its packet id is durable, and PUBREL not before PUBREC is.
  */
 export class Outgoing {
-  readonly #connection: MqttConnection
+  readonly #connection: SubscribedClient
   readonly #windowMax: number
   readonly #inflight = new Map<number, Inflight>()
   #unacknowledged = 0
@@ -58,7 +66,7 @@ export class Outgoing {
   #pendingBytes = 0
   #batches: Array<Batch> = []
 
-  constructor(connection: MqttConnection, windowMax: number) {
+  constructor(connection: SubscribedClient, windowMax: number) {
     this.#connection = connection
     this.#windowMax = windowMax
   }
@@ -267,7 +275,7 @@ export class Outgoing {
     const batches = this.#batches
     this.#batches = []
     for (const batch of batches) {
-      this.#connection.tell(commandOf(batch, this.#connection.id), (exit) => {
+      this.#connection.ask(batch.tag, commandOf(batch, this.#connection.id), (exit) => {
         if (Exit.isSuccess(exit)) this.#durable(batch)
         else this.#connection.lost("its session does not take what happened")
       })

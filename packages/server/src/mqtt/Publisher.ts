@@ -1,5 +1,5 @@
 import * as Exit from "effect/Exit"
-import type { MessageRef, QoS, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { QoS } from "@logbrook/actors/session/SessionProtocol"
 import { retainedBytesOf, type RetainedCommand, type RetainedMessage } from "@logbrook/actors/retained/Retained"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
@@ -7,7 +7,7 @@ import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
-import type { MqttBroker, Session } from "./MqttBroker.ts"
+import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
 import { sessionLogId } from "../Retention.ts"
 import { retainedActor } from "./RetainedStore.ts"
@@ -80,7 +80,7 @@ export class PendingPublication implements AckReceiver {
   readonly qos: number
   readonly placed: ReadonlyArray<Placed>
   readonly message: OutgoingMessage | undefined
-  readonly live: ReadonlyArray<Match<Session>>
+  readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly hasReceivers: boolean
   refusal: Refusal | undefined
 
@@ -125,20 +125,20 @@ export class PendingPublication implements AckReceiver {
 interface PublicationParts {
   readonly placed: ReadonlyArray<Placed>
   readonly message: OutgoingMessage | undefined
-  readonly live: ReadonlyArray<Match<Session>>
+  readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly hasReceivers: boolean
   readonly refusal: Refusal
 }
 
 const nowhere: ReadonlyArray<Placed> = []
-const nobody: ReadonlyArray<Match<Session>> = []
+const nobody: ReadonlyArray<Match<ReceivingSession>> = []
 
 /** What of a message decides whether it is taken. */
 type Described = Pick<Publication, "topic" | "retain" | "qos" | "userProperties">
 
 /** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
-  readonly #mqtt: MqttBroker
+  readonly #mqtt: MqttContext
   readonly #clientId: string
   readonly #origin: string
   readonly #answered: Answered
@@ -146,7 +146,7 @@ export class Publisher {
   /** Publications that wait for their turn. */
   waiting = 0
 
-  constructor(mqtt: MqttBroker, clientId: string, origin: string, answered: Answered) {
+  constructor(mqtt: MqttContext, clientId: string, origin: string, answered: Answered) {
     this.#mqtt = mqtt
     this.#clientId = clientId
     this.#origin = origin
@@ -155,7 +155,7 @@ export class Publisher {
   }
 
   /** What can be said before anything is stored. */
-  refusal({ topic, retain, qos, userProperties }: Described, plan: Plan<Session>): Refusal | undefined {
+  refusal({ topic, retain, qos, userProperties }: Described, plan: Plan<ReceivingSession>): Refusal | undefined {
     if (topic.charCodeAt(0) === 0x24 && reservedTopic.test(topic)) return notAuthorized
     if (this.#routes.lacksKey(topic, userProperties)) return withoutKey
     const { shard, disk } = this.#mqtt.broker
@@ -166,7 +166,7 @@ export class Publisher {
   }
 
   /** Whether an actor that was given up would have to store it: then nobody does, so that nobody stores it twice. */
-  #needsFailed(topic: string, retain: boolean, qos: number, { targets }: Plan<Session>): boolean {
+  #needsFailed(topic: string, retain: boolean, qos: number, { targets }: Plan<ReceivingSession>): boolean {
     const { shard } = this.#mqtt.broker
     if (retain && shard.isFailed(retainedActor(topic))) return true
     if (qos === 2 && shard.isFailed(sessionActor(this.#clientId))) return true
@@ -194,7 +194,7 @@ export class Publisher {
    */
   publish(
     publication: Publication,
-    plan: Plan<Session>,
+    plan: Plan<ReceivingSession>,
     packetId: number,
     nowMs: number,
     journalsPacketId = false
@@ -237,8 +237,18 @@ export class Publisher {
 
   settled(pending: PendingPublication): void {
     if (pending.refusal !== undefined) this.#mqtt.metrics.dropped(pending.refusal.drop)
-    else if (pending.message !== undefined) this.#mqtt.deliver(pending.message, pending.live)
+    else if (pending.message !== undefined) this.deliver(pending.message, pending.live)
     this.#answered.answered(pending)
+  }
+
+  /** To connected clients; what they cannot take is dropped and counted. */
+  deliver(message: OutgoingMessage, live: ReadonlyArray<Match<ReceivingSession>>): void {
+    const { retain, qos } = message.publication
+    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds } of live) {
+      const { connection } = subscriber
+      if (connection === undefined || !connection.isOpen) continue
+      connection.outgoing.deliver(message, Math.min(qos, granted) as QoS, retain && retainAsPublished, subscriptionIds)
+    }
   }
 
   #hasRoomFor(topic: string, message: RetainedMessage): boolean {
@@ -246,10 +256,13 @@ export class Publisher {
   }
 
   /** Who gets it at once and who by the queue of a session. A shared subscription's disconnected members are the last choice. */
-  #select(plan: Plan<Session>, qos: number): { live: Array<Match<Session>>; durable: Array<Match<Session>> } {
-    const live: Array<Match<Session>> = []
-    const durable: Array<Match<Session>> = []
-    const choose = (match: Match<Session> | undefined): void => {
+  #select(
+    plan: Plan<ReceivingSession>,
+    qos: number
+  ): { live: Array<Match<ReceivingSession>>; durable: Array<Match<ReceivingSession>> } {
+    const live: Array<Match<ReceivingSession>> = []
+    const durable: Array<Match<ReceivingSession>> = []
+    const choose = (match: Match<ReceivingSession> | undefined): void => {
       if (match === undefined) return
       if (match.subscriber.isDurable && Math.min(match.qos, qos) > 0) durable.push(match)
       else if (match.subscriber.connection !== undefined) live.push(match)
@@ -257,9 +270,9 @@ export class Publisher {
     for (const target of plan.targets) choose(target.clientId === this.#clientId ? target.ownMatch : target.match)
     const { shard } = this.#mqtt.broker
     for (const group of plan.groups) {
-      const isAble = (session: Session): boolean => !shard.isFailed(sessionActor(session.clientId))
-      const isConnected = (session: Session): boolean => session.connection !== undefined && isAble(session)
-      const isDurable = (session: Session): boolean => session.isDurable && isAble(session)
+      const isAble = (session: ReceivingSession): boolean => !shard.isFailed(sessionActor(session.clientId))
+      const isConnected = (session: ReceivingSession): boolean => session.connection !== undefined && isAble(session)
+      const isDurable = (session: ReceivingSession): boolean => session.isDurable && isAble(session)
       choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
     }
     return { live, durable }
@@ -268,20 +281,16 @@ export class Publisher {
   #enqueue(
     publication: Publication,
     queued: Placed,
-    durable: ReadonlyArray<Match<Session>>,
+    durable: ReadonlyArray<Match<ReceivingSession>>,
     pending: PendingPublication
   ): void {
     const bytes = publication.payload.length + publication.topic.length
+    const answers = { reply: pending.hasFailed, refused: pending.refused }
     for (const { subscriber, qos, retainAsPublished, subscriptionIds } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
-      this.#mqtt.enqueue(
-        subscriber.clientId,
-        queued,
-        { qos: granted, retain, subscriptionIds, bytes },
-        this.#origin,
-        pending
-      )
+      const ref = { qos: granted, retain, subscriptionIds, bytes }
+      this.#mqtt.sessionLog.enqueue(subscriber.clientId, queued, ref, this.#origin, answers)
     }
   }
 
@@ -296,14 +305,5 @@ export class Publisher {
       refused: pending.refused,
       byteLength
     })
-  }
-}
-
-/** The command that refers to a record of the turn that decides it. */
-export const enqueueLate = (queued: Placed, ref: Omit<MessageRef, "logId" | "offset">): (() => SessionCommand) => {
-  return () => {
-    const { run, index } = queued
-    const messages = run.refusal === undefined ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
-    return { _tag: "Enqueue", messages }
   }
 }

@@ -1,7 +1,16 @@
 import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import type { AckReceiver } from "@logbrook/core/shard/Intake"
+import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
-import type { MqttConnection } from "./MqttConnection.ts"
+import type { Outgoing } from "./Outgoing.ts"
+
+/** A client that has subscribed. */
+interface FedClient extends Client {
+  readonly isOpen: boolean
+  readonly isSlow: boolean
+  readonly session: { readonly isDurable: boolean } | undefined
+  readonly outgoing: Outgoing
+}
 
 interface Wanted {
   readonly topics: ReadonlyArray<string>
@@ -23,11 +32,11 @@ const pageTopicsMax = 64
  * A page is read from states that may be ahead of the journal, so it waits for the turn that comes after them.
  */
 export class RetainedFeed implements AckReceiver {
-  readonly #connection: MqttConnection
+  readonly #connection: FedClient
   readonly #wanted: Array<Wanted> = []
   #page: ReadonlyArray<Page> | undefined
 
-  constructor(connection: MqttConnection) {
+  constructor(connection: FedClient) {
     this.#connection = connection
   }
 
@@ -81,6 +90,6 @@ export class RetainedFeed implements AckReceiver {
     const origin = this.#connection.origin("SUBSCRIBE")
     const queued = mqtt.sessionLog.append(message.publication, clientId, origin, mqtt.broker.clock.nowMs())
     const ref = { qos, retain: true, subscriptionIds, bytes: message.byteLength }
-    mqtt.enqueue(clientId, queued, ref, origin)
+    mqtt.sessionLog.enqueue(clientId, queued, ref, origin)
   }
 }

@@ -1,10 +1,12 @@
+import type { MessageRef, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { encodeHeaders, RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { Run } from "@logbrook/core/shard/Intake"
+import { type Ask, Run } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { sessionLogId } from "../Retention.ts"
 import { extraHeaders, headerNames, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
+import { sessionActor } from "./SessionDirectory.ts"
 
 const readBytes = 64 * 1024
 const recordOverheadBytes = 24
@@ -47,6 +49,21 @@ export class SessionLog {
       return { run, index: count }
     }
     return { run: Run.refused(sessionLogId, origin, "MessageTooLarge"), index: 0 }
+  }
+
+  /** Into the queue of a durable session: a reference to what `append` has put into this turn. */
+  enqueue(
+    clientId: string,
+    { run, index }: Placed,
+    ref: Omit<MessageRef, "logId" | "offset">,
+    origin: string,
+    answers?: Pick<Ask, "reply" | "refused">
+  ): void {
+    const late = (): SessionCommand => {
+      const messages = run.refusal === undefined ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
+      return { _tag: "Enqueue", messages }
+    }
+    this.#shard.offer({ to: sessionActor(clientId), late, cause: { origin }, ...answers })
   }
 
   /** The message at `offset` of a log; undefined if it has gone with the log's retention. */

@@ -1,6 +1,6 @@
 import type { ConfirmWill, PublishWill } from "@logbrook/actors/session/SessionProtocol"
 import { publicationOfWill } from "./Message.ts"
-import type { MqttBroker } from "./MqttBroker.ts"
+import type { MqttContext } from "./MqttContext.ts"
 import { sessionActor } from "./SessionDirectory.ts"
 import { type Answered, type PendingPublication, Publisher } from "./Publisher.ts"
 
@@ -9,11 +9,11 @@ import { type Answered, type PendingPublication, Publisher } from "./Publisher.t
  * with the will's message: neither a crash nor a refusal loses it, and it is not published again.
  */
 export class Wills {
-  readonly #mqtt: MqttBroker
+  readonly #mqtt: MqttContext
   /** Published, the commit not durable yet: the session may ask again meanwhile. */
   readonly #underWay = new Set<string>()
 
-  constructor(mqtt: MqttBroker) {
+  constructor(mqtt: MqttContext) {
     this.#mqtt = mqtt
   }
 

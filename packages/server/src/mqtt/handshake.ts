@@ -6,9 +6,32 @@ import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
 import type { Connect, Will as WireWill } from "@logbrook/protocols/mqtt/Packet"
 import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { secondMs } from "./Message.ts"
-import type { MqttConnection } from "./MqttConnection.ts"
+import type { Client } from "./Client.ts"
+import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
 
-/** "Does not expire" of MQTT 5; here it is the longest that is granted. */
+/** A connection whose CONNECT has come: the handshake settles what the connection goes by from then on. */
+export interface OpeningConnection extends Client, BrokerConnection {
+  readonly mqtt: MqttBroker
+  clientId: string
+  session: Session | undefined
+  packetSizeMax: number
+  wantsProblems: boolean
+  wantsReceipts: boolean
+  sessionExpiryMs: number
+  keepAliveMs: number
+  inflightMax: number
+  /** Packet ids of QoS 2 that wait for PUBREL since an earlier connection. */
+  unreleased: ReadonlyArray<number>
+  readonly isOpening: boolean
+  /** Its CONNECT is one that the server takes. */
+  readonly authenticated: () => void
+  /** CONNACK with a refusal, then the end; `packet` undefined: the client's version has none for it. */
+  readonly refuse: (packet: Uint8Array | undefined, reason: string) => void
+  /** The session is the connection's: what waited for it goes on. */
+  readonly opened: () => void
+}
+
+/** Of a client that names none (MQTT 5, 3.1.2.11.3). */
 const receiveMaximumDefault = 65_535
 
 const willOf = ({ topic, payload, qos, retain, properties }: WireWill, delayMsMax: number): Will => ({
@@ -32,14 +55,14 @@ const expiryOf = (connect: Connect, sessionExpiryMsMax: number): number => {
   return Math.min((connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs, sessionExpiryMsMax)
 }
 
-const refuse = (connection: MqttConnection, code5: number, code4: number, reason: string): void => {
+const refuse = (connection: OpeningConnection, code5: number, code4: number, reason: string): void => {
   const { version } = connection
   const code = version === 5 ? code5 : code4
   connection.refuse(encodeConnack(version, false, code, version === 5 ? { reasonString: reason } : {}), reason)
 }
 
 /** What the server's limits and state have against a CONNECT that is well-formed. */
-const isRefused = (connection: MqttConnection, connect: Connect): boolean => {
+const isRefused = (connection: OpeningConnection, connect: Connect): boolean => {
   if (connect.properties.authenticationMethod !== undefined) {
     const reason = "enhanced authentication is not supported"
     refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
@@ -58,7 +81,7 @@ const isRefused = (connection: MqttConnection, connect: Connect): boolean => {
 }
 
 /** CONNECT: the session is opened, its old connection closed; CONNACK follows the commit. */
-export const openSession = (connection: MqttConnection, connect: Connect): void => {
+export const openSession = (connection: OpeningConnection, connect: Connect): void => {
   const { mqtt } = connection
   const { limits } = mqtt.broker
   const { properties } = connect
@@ -73,6 +96,7 @@ export const openSession = (connection: MqttConnection, connect: Connect): void 
   connection.sessionExpiryMs = expiryOf(connect, limits.sessionExpiryMsMax)
   connection.keepAliveMs = connect.keepAliveSeconds * secondMs
   connection.inflightMax = Math.min(properties.receiveMaximum ?? receiveMaximumDefault, limits.inflightPerSessionMax)
+  connection.authenticated()
   // Before the session's actor hears of it, so that nothing of the old connection comes after.
   mqtt.serve(connection)
   const command: OpenSession = {
@@ -84,14 +108,15 @@ export const openSession = (connection: MqttConnection, connect: Connect): void 
     keepAliveMs: connection.keepAliveMs,
     protocolVersion: connect.version
   }
-  mqtt.opens(connection, command, (exit) => {
+  mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
+    if (!connection.isOpening) return
     if (Exit.isSuccess(exit)) accept(connection, connect, exit.value as SessionOpened)
     else
       refuse(connection, ReasonCode.ServerUnavailable, ConnackCode311.ServerUnavailable, "the session is not available")
   })
 }
 
-const accept = (connection: MqttConnection, connect: Connect, opened: SessionOpened): void => {
+const accept = (connection: OpeningConnection, connect: Connect, opened: SessionOpened): void => {
   const { mqtt, version } = connection
   const session = mqtt.directory.get(connection.clientId)
   if (session === undefined) {
@@ -108,7 +133,7 @@ const accept = (connection: MqttConnection, connect: Connect, opened: SessionOpe
   connection.opened()
 }
 
-const connackProperties = (connection: MqttConnection, connect: Connect): ConnackProperties => {
+const connackProperties = (connection: OpeningConnection, connect: Connect): ConnackProperties => {
   const { limits } = connection.mqtt.broker
   const askedMs = (connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs
   const grantedMs = connection.sessionExpiryMs

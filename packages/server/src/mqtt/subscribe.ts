@@ -4,14 +4,19 @@ import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
-import type { MqttConnection } from "./MqttConnection.ts"
+import type { Client } from "./Client.ts"
+import type { RetainedFeed } from "./RetainedFeed.ts"
+
+interface SubscribingClient extends Client {
+  readonly feed: RetainedFeed
+}
 
 const reservedFilter = /^\$(?:stream|queue)(?:\/|$)/
 
 const isReserved = (filter: string): boolean => reservedFilter.test(parseSharedFilter(filter)?.filter ?? filter)
 
 /** [MQTT-3.8.4-1] The SUBACK follows the commit; what is retained follows the SUBACK. */
-export const subscribe = (connection: MqttConnection, packet: Subscribe): void => {
+export const subscribe = (connection: SubscribingClient, packet: Subscribe): void => {
   const subscriptionId = packet.properties.subscriptionIdentifier ?? null
   const wanted = packet.subscriptions.map((subscription): Subscription => ({ ...subscription, subscriptionId }))
   const subscriptions = wanted.filter(({ filter }) => !isReserved(filter))
@@ -27,7 +32,7 @@ export const subscribe = (connection: MqttConnection, packet: Subscribe): void =
 }
 
 const acknowledge = (
-  connection: MqttConnection,
+  connection: SubscribingClient,
   packetId: number,
   wanted: ReadonlyArray<Subscription>,
   results: SubscriptionsMade["results"]
@@ -54,7 +59,7 @@ const acknowledge = (
 }
 
 /** The UNSUBACK follows the commit. */
-export const unsubscribe = (connection: MqttConnection, { packetId, filters }: Unsubscribe): void => {
+export const unsubscribe = (connection: Client, { packetId, filters }: Unsubscribe): void => {
   connection.ask("UNSUBSCRIBE", { _tag: "Unsubscribe", connectionId: connection.id, filters }, (exit) => {
     if (Exit.isFailure(exit)) {
       connection.lost("its session does not take subscriptions")

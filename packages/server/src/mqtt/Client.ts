@@ -1,0 +1,24 @@
+import type { Exit } from "effect/Exit"
+import type { ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
+import type { MqttContext } from "./MqttContext.ts"
+
+/** A client and its connection, as whatever answers its packets knows them. */
+export interface Client {
+  readonly mqtt: MqttContext
+  readonly id: ConnectionId
+  readonly clientId: string
+  readonly version: ProtocolVersion
+  /** The client's Maximum Packet Size. */
+  readonly packetSizeMax: number
+  /** Request Problem Information: reason strings and user properties in every packet [MQTT-3.1.2-29]. */
+  readonly wantsProblems: boolean
+  /** Of what a packet of this client leads to, in the journal. */
+  readonly origin: (packet: string) => string
+  /** The bytes must not change from now on. */
+  readonly send: (bytes: Uint8Array) => void
+  /** To the session's actor; the reply is passed over once the connection is closed. */
+  readonly ask: (packet: string, command: SessionCommand, reply: (exit: Exit<unknown, unknown>) => void) => void
+  /** The journal does not go along: the client has to come again. */
+  readonly lost: (reason: string) => void
+}

@@ -1,0 +1,31 @@
+import type { QoS } from "@logbrook/actors/session/SessionProtocol"
+import type { Broker } from "../Broker.ts"
+import type { OutgoingMessage } from "./Message.ts"
+import type { MqttMetrics } from "./mqttMetrics.ts"
+import type { RetainedStore } from "./RetainedStore.ts"
+import type { SessionDirectory, SessionView } from "./SessionDirectory.ts"
+import type { SessionLog } from "./SessionLog.ts"
+
+/** A connection as its session's publishers know it. */
+export interface Receiver {
+  readonly isOpen: boolean
+  readonly outgoing: {
+    readonly deliver: (
+      message: OutgoingMessage,
+      qos: QoS,
+      retain: boolean,
+      subscriptionIds: ReadonlyArray<number>
+    ) => void
+  }
+}
+
+export type ReceivingSession = SessionView<Receiver>
+
+/** What messages come from and go to, whoever publishes them. */
+export interface MqttContext {
+  readonly broker: Broker
+  readonly directory: SessionDirectory<Receiver>
+  readonly retained: RetainedStore
+  readonly sessionLog: SessionLog
+  readonly metrics: MqttMetrics
+}
