@@ -33,6 +33,29 @@ const sourceFilesMin: ReadonlyMap<string, number> = new Map([
 /** The impure shells: the only files of core and actors that may use the clock, chance and timers. */
 const shells: ReadonlySet<string> = new Set(["packages/core/src/journal/LmdbJournal.ts", "packages/core/src/Clock.ts"])
 
+/** The circles of imports that there are all the same, each in order of names. One that is gone leaves the list. */
+const knownCircles: ReadonlyArray<ReadonlyArray<string>> = [
+  ["packages/core/src/doctor/checkRuns.ts", "packages/core/src/doctor/checkSegment.ts"],
+  [
+    "packages/core/src/journal/Extent.ts",
+    "packages/core/src/journal/Frame.ts",
+    "packages/core/src/journal/Journal.ts",
+    "packages/core/src/journal/batchRef.ts"
+  ],
+  [
+    "packages/core/src/settle/Compactor.ts",
+    "packages/core/src/settle/FrameSource.ts",
+    "packages/core/src/settle/LogSource.ts",
+    "packages/core/src/settle/RunSource.ts",
+    "packages/core/src/settle/SourceRefs.ts",
+    "packages/core/src/settle/gather.ts",
+    "packages/core/src/settle/settleSegment.ts",
+    "packages/core/src/settle/writeSettled.ts"
+  ],
+  ["packages/core/src/settle/childProcess.ts", "packages/core/src/settle/settleMain.ts"],
+  ["packages/server/src/kafka/Exchange.ts", "packages/server/src/kafka/KafkaConnection.ts"]
+]
+
 const bannedCalls = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|new\s+Promise)\b/g
 // Spelt so that this file does not find itself.
 const unfinishedWords = /\b(TO[D]O|FIX[M]E)\b/
@@ -258,6 +281,32 @@ const importFaults = ({ path, text }: SourceFile): Array<string> => {
   })
 }
 
+/** The files of its own package that a file imports, types included. */
+const ownImportsOf = ({ path, text }: SourceFile): Array<string> => {
+  const ownName = `@logbrook/${packageOf(path)}/`
+  return importsOf(text).flatMap((specifier) => {
+    if (specifier.startsWith(".")) return [posix.join(posix.dirname(path), specifier)]
+    if (specifier.startsWith(ownName)) return [`packages/${packageOf(path)}/src/${specifier.slice(ownName.length)}.ts`]
+    return []
+  })
+}
+
+/** The files that import each other, by whatever way round: one sorted list per circle. */
+const circlesOf = (files: ReadonlyArray<SourceFile>): Array<Array<string>> => {
+  const imports = new Map(files.map((file) => [file.path, ownImportsOf(file)]))
+  const reachedFrom = (path: string): ReadonlySet<string> => {
+    const reached = new Set(imports.get(path))
+    // A set's iterator comes to what is added meanwhile.
+    for (const next of reached) for (const further of imports.get(next) ?? []) reached.add(further)
+    return reached
+  }
+  const reached = new Map([...imports.keys()].sort().map((path) => [path, reachedFrom(path)]))
+  return [...reached].flatMap(([path, leadsTo]) => {
+    const circle = [...leadsTo].filter((other) => reached.get(other)?.has(path)).sort()
+    return circle[0] === path ? [circle] : []
+  })
+}
+
 const barrelFaults = ({ path, text }: SourceFile): Array<string> => {
   const faults = importsOf(text)
     .filter((specifier) => /^(effect|@effect\/[^/]+|@logbrook\/[^/]+)$/.test(specifier))
@@ -310,6 +359,7 @@ describe("the house is clean", () => {
   })
 
   it("imports point one way", () => expect(sources.flatMap(importFaults)).toEqual([]))
+  it("no circles of imports but those that are known", () => expect(circlesOf(sources)).toEqual(knownCircles))
   it("no barrels", () => expect(sources.flatMap(barrelFaults)).toEqual([]))
   it(`files have at most ${fileLinesMax} lines`, () => expect(everything.flatMap(fileLengthFaults)).toEqual([]))
   it(`functions have at most ${functionLinesMax} lines`, () =>
@@ -345,6 +395,38 @@ describe("the rules find", () => {
     const text = 'import { x } from "@logbrook/core/Limits"\nconst say = `import "@logbrook/server/A"`\n'
     expect(importsOf(text)).toContain("@logbrook/core/Limits")
     expect(importFaults(planted("packages/server/src/A.ts", text.split("\n")[0]!))).toEqual([])
+  })
+
+  it.each<[string, ReadonlyArray<string>]>([
+    ["of two", ["b", "a"]],
+    ["of three", ["b", "c", "a"]],
+    ["of one", ["a"]]
+  ])("a circle %s", (_what, targets) => {
+    const files = targets.map((target, i) => planted(`packages/core/src/${"abc"[i]}.ts`, `import "./${target}.ts"\n`))
+    expect(circlesOf(files)).toEqual([files.map(({ path }) => path)])
+  })
+
+  it("a circle by types, by re-exports, by the package's own name, and two that do not touch", () => {
+    const files = [
+      planted("packages/core/src/a.ts", 'import type { b } from "./d/b.ts"'),
+      planted("packages/core/src/d/b.ts", 'import { a } from "@logbrook/core/a"'),
+      planted("packages/core/src/d/e.ts", 'export { f } from "./f.ts"\nimport { a } from "../a.ts"'),
+      planted("packages/core/src/d/f.ts", 'const e = await import("./e.ts")')
+    ]
+    expect(circlesOf(files)).toEqual([
+      ["packages/core/src/a.ts", "packages/core/src/d/b.ts"],
+      ["packages/core/src/d/e.ts", "packages/core/src/d/f.ts"]
+    ])
+  })
+
+  it("no circle in what is imported twice, from another package, or in a comment", () => {
+    const files = [
+      planted("packages/server/src/a.ts", 'import "./b.ts"\nimport "./c.ts"\nimport "@logbrook/core/a"'),
+      planted("packages/server/src/b.ts", 'import "./c.ts"\nimport "node:fs"'),
+      planted("packages/server/src/c.ts", '// import "./a.ts"\nimport "@logbrook/core/c"'),
+      planted("packages/core/src/c.ts", 'const text = `import "./a.ts"`')
+    ]
+    expect(circlesOf(files)).toEqual([])
   })
 
   it("barrels", () => {
