@@ -5,8 +5,8 @@ import type { ConnackProperties } from "@logbrook/protocols/mqtt/encode"
 import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
 import type { Connect, Will as WireWill } from "@logbrook/protocols/mqtt/Packet"
 import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
-import { secondMs } from "./Message.ts"
 import type { Client } from "./Client.ts"
+import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
 
 /** A connection whose CONNECT has come: the handshake settles what the connection goes by from then on. */
