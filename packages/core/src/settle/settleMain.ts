@@ -25,7 +25,8 @@ export type SettleWord =
 
 const idleMs = 15_000
 
-const pace = new Pace(systemClock, sliceMs, restShare)
+/** Of the job under way: a pace counts from its beginning, so one for all would rest for as long as the worker has waited. */
+let pace = new Pace(systemClock, sliceMs, restShare)
 
 const outcomeOf = async (job: SettleJob): Promise<SettleOutcome> => {
   try {
@@ -47,7 +48,7 @@ let cancelIdle = (): void => undefined
 
 const settle = async (job: SettleJob): Promise<void> => {
   cancelIdle()
-  pace.restShare = restShare
+  pace = new Pace(systemClock, sliceMs, restShare)
   tell(await outcomeOf(job))
   cancelIdle = systemClock.after(idleMs, () => tell({ _tag: "Idle" }))
 }

@@ -181,7 +181,11 @@ describe("a worker", () => {
     const children = childrenOf(process.pid)
     expect(children).not.toBe("")
     await write(history)
+    await sleep(3000)
+    const beganMs = performance.now()
     expect(await history.settle(inChildProcess)).toEqual([])
+    // It does not rest from having waited.
+    expect(performance.now() - beganMs).toBeLessThan(2500)
     expect(childrenOf(process.pid)).toBe(children)
     history.check()
     await history.close()
