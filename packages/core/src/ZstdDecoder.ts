@@ -1,20 +1,5 @@
-import { constants, createZstdDecompress, zstdDecompressSync, type ZstdDecompress } from "node:zlib"
-
-/** What Node's zstd stream works with, see `ZstdEncoder`. */
-interface Engine {
-  readonly _handle?: {
-    readonly writeSync?: (
-      flush: number,
-      bytes: Uint8Array,
-      at: number,
-      length: number,
-      out: Uint8Array,
-      outAt: number,
-      outLength: number
-    ) => void
-  }
-  readonly _writeState?: Uint32Array
-}
+import { createZstdDecompress, zstdDecompressSync, type ZstdDecompress } from "node:zlib"
+import { oneCall } from "./zstdEngine.ts"
 
 /** Content that may be longer goes the slow way: the buffer stays. */
 const outBytesMax = 1024 * 1024
@@ -39,16 +24,11 @@ export class ZstdDecoder {
   #decode(frame: Uint8Array, expectedBytes: number): Uint8Array | undefined {
     // A frame that is none is told as an event, too.
     this.#stream ??= createZstdDecompress().on("error", () => undefined)
-    const { _handle: handle, _writeState: state } = this.#stream as unknown as Engine
-    if (handle?.writeSync === undefined || state === undefined) return undefined
+    const room = expectedBytes + 1
+    if (this.#out.length < room) this.#out = Buffer.allocUnsafeSlow(room)
+    const written = oneCall(this.#stream, frame, this.#out, room)
     // Where all the room was needed, there may be more to come.
-    if (this.#out.length <= expectedBytes) this.#out = Buffer.allocUnsafeSlow(expectedBytes + 1)
-    const out = this.#out
-    // Left as it is by a call that fails.
-    state[1] = frame.length + 1
-    handle.writeSync(constants.ZSTD_e_end, frame, 0, frame.length, out, 0, expectedBytes + 1)
-    const [roomLeft, inputLeft] = state
-    if (inputLeft === 0 && roomLeft! > 0) return out.subarray(0, expectedBytes + 1 - roomLeft!)
+    if (written !== undefined && written < room) return this.#out.subarray(0, written)
     this.#stream = undefined
     return undefined
   }

@@ -14,6 +14,7 @@ export class DiskGuard {
   readonly #directory: string
   readonly #limits: DiskLimits
   #stop: (() => void) | undefined
+  #onChange: ((isLow: boolean, freeBytes: number) => void) | undefined
   isLow = false
   freeBytes = Infinity
   totalBytes = 0
@@ -29,11 +30,11 @@ export class DiskGuard {
     if (!this.isLow && this.freeBytes < this.#reserveBytes) this.check()
   }
 
+  /** `onChange` is told of each change, whoever has looked. */
   start(clock: Clock, onChange: (isLow: boolean, freeBytes: number) => void): void {
+    this.#onChange = onChange
     const check = (): void => {
-      const wasLow = this.isLow
       this.check()
-      if (wasLow !== this.isLow) onChange(this.isLow, this.freeBytes)
       this.#stop = clock.after(checkEveryMs, check)
     }
     check()
@@ -48,7 +49,9 @@ export class DiskGuard {
     const { bavail, blocks, bsize } = fs.statfsSync(this.#directory)
     this.freeBytes = bavail * bsize
     this.totalBytes = blocks * bsize
+    const wasLow = this.isLow
     this.isLow = this.freeBytes < this.#reserveBytes
+    if (wasLow !== this.isLow) this.#onChange?.(this.isLow, this.freeBytes)
   }
 
   /** Twice the reserve is left: what can be done without goes. */

@@ -27,17 +27,23 @@ export class SpareFiles {
   constructor(directory: string, segmentBytes: number) {
     this.#directory = directory
     this.#segmentBytes = segmentBytes
-    // Those that a former process has left are good as well.
-    this.#files = namesIn(directory).filter(isSpare).sort()
-    this.#nextNumber = 1 + Number(pattern.exec(this.#files.at(-1) ?? "")?.[1] ?? 0)
+    // Those that a former process has left are good as well, unless segments had another size then.
+    const found = namesIn(directory).filter(isSpare).sort()
+    this.#nextNumber = 1 + Number(pattern.exec(found.at(-1) ?? "")?.[1] ?? 0)
+    this.#files = found.filter((name) => this.#isFit(path.join(directory, name)))
+    for (const name of found) if (!this.#files.includes(name)) fs.rmSync(path.join(directory, name))
+  }
+
+  #isFit(file: string): boolean {
+    const { size } = fs.statSync(file)
+    return size >= this.#segmentBytes / 2 && size <= this.#segmentBytes * 2
   }
 
   /** Takes over a file that nobody has open; false: it has to be removed. Throws what the file system says. */
   keep(file: string): boolean {
     // Windows renames no file that somebody reads.
     if (this.#files.length >= filesMax || process.platform === "win32") return false
-    const { size } = fs.statSync(file)
-    if (size < this.#segmentBytes / 2 || size > this.#segmentBytes * 2) return false
+    if (!this.#isFit(file)) return false
     const name = spareName(this.#nextNumber++)
     fs.renameSync(file, path.join(this.#directory, name))
     // Else a power cut could bring the old name back, with what has begun in the file by then.

@@ -84,6 +84,14 @@ describe("the file of a segment that was dropped", () => {
     await again.close()
   })
 
+  it("goes at a start with segments of another size", async () => {
+    const { directory, journal, spare } = await withSpare()
+    await journal.close()
+    const again = LmdbJournal.open({ directory, segmentBytes: segmentBytes / 8, segmentRefsMax: 1e6 })
+    expect(existsSync(spare)).toBe(false)
+    await again.close()
+  })
+
   it("serves after a crash that came when another segment had begun in it, and had no name yet", async () => {
     const { directory, journal, spare } = await withSpare()
     await fillTo(journal, 2)
