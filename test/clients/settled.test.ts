@@ -2,7 +2,7 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { connectAsync } from "mqtt"
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { RawClient } from "../../packages/server/test/kafka/kit.ts"
 import { fetchOf, only } from "../../packages/server/test/kafka/requests.ts"
 import { javaRead } from "../support/java.ts"
@@ -17,17 +17,12 @@ const payload = (n: number): string => `{"sensor":${n % 100},"value":${(n * 7919
 const sent = Array.from({ length: messages }, (_, n) => payload(n))
 const payloadBytes = messages * 400
 
-const metric = async (server: ServerProcess, name: string): Promise<number> => {
-  const text = await (await fetch(`${server.url}/metrics`)).text()
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
-}
-
 /** Checks what was read; tells how many bytes of responses that took for a byte of payload. */
 const readAll = async (server: ServerProcess, read: () => Promise<ReadonlyArray<KafkaRecord>>): Promise<number> => {
-  const before = await metric(server, "logbrook_kafka_sent_bytes_total")
+  const before = await server.metric("logbrook_kafka_sent_bytes_total")
   const records = await read()
   expect(records.map(({ value }) => value!.toString()).sort()).toEqual(sent.toSorted())
-  return ((await metric(server, "logbrook_kafka_sent_bytes_total")) - before) / payloadBytes
+  return ((await server.metric("logbrook_kafka_sent_bytes_total")) - before) / payloadBytes
 }
 
 /** The codecs of the batches that a client of this software gets from the beginning. */
@@ -58,13 +53,7 @@ describe("settled records, which the server has compressed", () => {
       await Promise.all(some.map((text, i) => client.publishAsync(`sensors/${i}`, text, { qos: 1 })))
     }
     await client.endAsync()
-    await vi.waitFor(
-      async () => {
-        expect(await metric(server, "logbrook_settle_segments_total")).toBeGreaterThan(3)
-        expect(await metric(server, "logbrook_settle_segments_unsettled")).toBe(0)
-      },
-      { timeout: 30_000, interval: 200 }
-    )
+    await server.settled(3)
   })
   afterAll(() => server?.dispose())
 

@@ -225,6 +225,24 @@ export class ServerProcess {
     return text.slice(-logTailBytes)
   }
 
+  /** As `/metrics` has it; NaN for one that is not there. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text()
+    return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
+  }
+
+  /** Until more than so many segments have been settled, and none waits. Throws after 30 s. */
+  async settled(segments: number): Promise<void> {
+    const deadlineMs = performance.now() + 30_000
+    for (;;) {
+      const done = await this.metric("logbrook_settle_segments_total")
+      const waiting = await this.metric("logbrook_settle_segments_unsettled")
+      if (done > segments && waiting === 0) return
+      if (performance.now() > deadlineMs) throw new Error(`${done} segments were settled, ${waiting} wait`)
+      await sleep(200)
+    }
+  }
+
   async createStream(name: string, options: StreamOptions = {}): Promise<void> {
     await this.request("POST", "/streams", { name, ...options })
   }

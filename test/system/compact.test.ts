@@ -13,18 +13,12 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-const metric = async (server: ServerProcess, name: string): Promise<number> => {
-  const text = await (await fetch(`${server.url}/metrics`)).text()
-  const line = text.split("\n").find((each) => each.startsWith(`${name} `))
-  return Number(line?.slice(name.length + 1) ?? 0)
-}
-
 const topicOf = (device: number): string => `state/${device}`
 
 /** Other messages, until whatever came before lies in closed segments. */
 const roll = async (server: ServerProcess, client: MqttClient): Promise<void> => {
-  const settled = await metric(server, "logbrook_settle_segments_total")
-  while ((await metric(server, "logbrook_settle_segments_total")) < settled + 1) {
+  const settled = await server.metric("logbrook_settle_segments_total")
+  while ((await server.metric("logbrook_settle_segments_total")) < settled + 1) {
     const noise = Array.from({ length: 50 }, () => client.publishAsync("noise", "x".repeat(4000), { qos: 1 }))
     await Promise.all(noise)
   }
@@ -32,11 +26,11 @@ const roll = async (server: ServerProcess, client: MqttClient): Promise<void> =>
 
 const compacted = async (server: ServerProcess, before: number): Promise<number> => {
   const name = `logbrook_rewrite_segments_total{kind="compact"}`
-  await vi.waitFor(async () => expect(await metric(server, name)).toBeGreaterThan(before), {
+  await vi.waitFor(async () => expect(await server.metric(name)).toBeGreaterThan(before), {
     timeout: 40_000,
     interval: 200
   })
-  return metric(server, name)
+  return server.metric(name)
 }
 
 /** Key and value of everything there is; the log's last offset tells that it is everything. */

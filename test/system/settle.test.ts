@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { connectAsync } from "mqtt"
-import { afterEach, expect, it, vi } from "vitest"
+import { afterEach, expect, it } from "vitest"
 import { kafkajsRead } from "../support/nodeReaders.ts"
 import { ServerProcess } from "../support/server.ts"
 
@@ -12,11 +12,6 @@ const cleanUps: Array<() => Promise<unknown> | void> = []
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
-
-const metric = async (server: ServerProcess, name: string): Promise<number> => {
-  const text = await (await fetch(`${server.url}/metrics`)).text()
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
-}
 
 const payload = (i: number): string => `{"sensor":${i % 100},"value":${(i * 7919) % 1000},"n":${i}}`.padEnd(400)
 
@@ -36,16 +31,10 @@ it("a server settles its closed segments, serves them, restarts, is checked, bac
     await Promise.all(some.map((n) => client.publishAsync(`sensors/${n % 100}`, payload(n), { qos: 1 })))
   }
   await client.endAsync()
-  await vi.waitFor(
-    async () => {
-      expect(await metric(server, "logbrook_settle_segments_total")).toBeGreaterThan(3)
-      expect(await metric(server, "logbrook_settle_segments_unsettled")).toBe(0)
-    },
-    { timeout: 30_000, interval: 200 }
-  )
-  expect(await metric(server, "logbrook_settle_failures_total")).toBeNaN()
-  expect(await metric(server, "logbrook_settle_bytes_out_total")).toBeLessThan(
-    (await metric(server, "logbrook_settle_bytes_in_total")) / 2
+  await server.settled(3)
+  expect(await server.metric("logbrook_settle_failures_total")).toBeNaN()
+  expect(await server.metric("logbrook_settle_bytes_out_total")).toBeLessThan(
+    (await server.metric("logbrook_settle_bytes_in_total")) / 2
   )
   const sent = Array.from({ length: messages }, (_, i) => payload(i)).sort()
   expect(await read(server)).toEqual(sent)
