@@ -225,10 +225,11 @@ export class ServerProcess {
     return text.slice(-logTailBytes)
   }
 
-  /** As `/metrics` has it; NaN for one that is not there. */
+  /** As `/metrics` has it; 0 for a counter that has not counted yet, which is not there. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text()
-    return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
+    const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `))
+    return line === undefined ? 0 : Number(line.slice(name.length + 1))
   }
 
   /** Until more than so many segments have been settled, and none waits. Throws after 30 s. */

@@ -49,6 +49,8 @@ class Worker {
   /** Of the job under way. */
   #resolve: ((outcome: SettleOutcome) => void) | undefined
   #said = ""
+  /** Its outcome may be on its way all the same. */
+  #isKilled = false
 
   constructor() {
     this.#child = fork(workerFile, {
@@ -75,8 +77,13 @@ class Worker {
     return {
       done: promise,
       hurry: (isHurried) => void (isUnderWay() && this.#order({ _tag: "Hurry", isHurried })),
-      cancel: () => void (isUnderWay() && this.#child.kill("SIGKILL"))
+      cancel: () => void (isUnderWay() && this.#kill())
     }
+  }
+
+  #kill(): void {
+    this.#isKilled = true
+    this.#child.kill("SIGKILL")
   }
 
   /** A child that is gone tells by its end. */
@@ -89,7 +96,7 @@ class Worker {
       this.#resolve?.(word)
       this.#resolve = undefined
       this.#keepsParent(false)
-      wait(this)
+      if (!this.#isKilled) wait(this)
       // Else it has got another job before it said this.
     } else if (waitNoMore(this)) this.letGo()
   }

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { chainOf } from "@logbrook/core/journal/segmentNames"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
+import type { SettleJob } from "@logbrook/core/settle/settleSegment"
 import { describe, expect, it } from "vitest"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { History, replayOf } from "./History.ts"
@@ -46,6 +47,16 @@ const statesIn = async (directory: string): Promise<ReadonlyArray<unknown>> => {
   expect(mismatches).toBe(0)
   return (JSON.parse(states) as ReadonlyArray<[string, unknown]>).filter(([actor]) => actor !== "counter/roll")
 }
+
+/** To settle its first segment, each time anew. */
+const firstJobOf =
+  ({ journal, harness }: History) =>
+  (): SettleJob => {
+    const firstSeq = journal.firstSeq
+    const { nextSeq } = journal.segments()[0]!
+    const startOffsets = harness.shard.logs.startOffsets(firstSeq, nextSeq)
+    return { ...journal.settling([firstSeq])!, startOffsets, keptFromSeq: 0 }
+  }
 
 const settleAndDie = (directory: string, killAt: number, ...kept: ReadonlyArray<number>) =>
   spawnSync(process.execPath, ["--conditions=source", script, directory, ...[killAt, ...kept].map(String)], {
@@ -142,14 +153,7 @@ describe("a crash while a segment is settled", () => {
   it("of its worker, killed 30 times, leaves the original as it is", async () => {
     const history = await History.open(temporaryDirectory(), 400_000)
     await write(history)
-    const { journal } = history
-    const firstSeq = journal.firstSeq
-    const { nextSeq } = journal.segments()[0]!
-    const job = () => ({
-      ...journal.settling([firstSeq])!,
-      startOffsets: history.harness.shard.logs.startOffsets(firstSeq, nextSeq),
-      keptFromSeq: 0
-    })
+    const job = firstJobOf(history)
     const startedMs = performance.now()
     expect((await inChildProcess(job()).done)._tag).toBe("Settled")
     const tookMs = performance.now() - startedMs
@@ -188,6 +192,22 @@ describe("a worker", () => {
     expect(performance.now() - beganMs).toBeLessThan(2500)
     expect(childrenOf(process.pid)).toBe(children)
     history.check()
+    await history.close()
+  })
+
+  it("that was killed while its outcome was on its way gets no other job", async () => {
+    const history = await History.open(temporaryDirectory(), 400_000)
+    await write(history)
+    const job = firstJobOf(history)
+    const startedMs = performance.now()
+    expect((await inChildProcess(job()).done)._tag).toBe("Settled")
+    const tookMs = performance.now() - startedMs
+    const work = inChildProcess(job())
+    // While this process reads no message.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * tookMs + 500)
+    work.cancel()
+    expect((await work.done)._tag).toBe("Settled")
+    expect((await inChildProcess(job()).done)._tag).toBe("Settled")
     await history.close()
   })
 
