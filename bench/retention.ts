@@ -1,8 +1,9 @@
 /**
- * A journal at full retention: appends at a steady rate to two streams, of which one keeps much less time than the other;
- * segments are settled, rewritten and merged beside them, and the oldest records are read all the time.
+ * A journal at full retention: appends at a steady rate to two streams, of which one keeps much less time than the other, and
+ * to a third that keeps the newest record of each key; segments are settled, rewritten, merged and compacted beside them, and the
+ * oldest records are read all the time.
  * `node --conditions=source bench/retention.ts [--minutes 10] [--rate 5000] [--segment-mib 32] [directory]`. Everything but the settling is in
- * one process. Fails if a read gives anything but the record that was appended there.
+ * one process. Fails if a read gives anything but the record that was appended there, or if the newest record of a key is gone.
  * Proves nothing about sockets, about many partitions, or about a cold disk: what is read was written minutes before.
  */
 import { createCipheriv } from "node:crypto"
@@ -10,6 +11,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { systemClock } from "@logbrook/core/Clock"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
@@ -34,9 +36,11 @@ const MiB = 1024 * 1024
 const segmentBytes = Number(values["segment-mib"]) * MiB
 const messageBytes = 1024
 const streams = [
-  { logId: 1, share: 0.9, retentionBytes: 64 * MiB },
+  { logId: 1, share: 0.8, retentionBytes: 64 * MiB },
   { logId: 2, share: 0.1, retentionBytes: 24 * MiB }
 ]
+/** Gets what is left of the messages; key after key. */
+const compacted = { logId: 3, keys: 10_000 }
 const perSecond = Number(values.rate)
 /** After both streams are full: until what was settled before that is rewritten. */
 const settlingInMs = 20_000
@@ -70,6 +74,8 @@ const payloadOf = (offset: number): Buffer => {
   return payload
 }
 
+const keyOf = (offset: number): Buffer => Buffer.from(`key ${offset % compacted.keys}`)
+
 interface Sample {
   readonly latencyMs: number
   /** A worker was settling, rewriting or merging when the message came, or when it was acknowledged. */
@@ -96,6 +102,10 @@ const settler = new Settler({
     freedBytesMin: MiB,
     lookEveryMs: 1000,
     keptFromSeq: () => shard.keptFromSeq(() => false)
+  },
+  compaction: {
+    settings: () => [[compacted.logId, effectiveConfig(new Map())]],
+    mapBytesMax: defaultLimits.compactionKeysBytesMax
   },
   onHold: (isHeld) => {
     shard.hold(isHeld)
@@ -129,7 +139,8 @@ const publish = (logId: number): void => {
   const before = run.records.byteLength
   const offset = counts.get(logId) ?? 0
   counts.set(logId, offset + 1)
-  run.records.append(null, payloadOf(offset), noHeaders, systemClock.nowMs())
+  const key = logId === compacted.logId ? keyOf(offset) : null
+  run.records.append(key, payloadOf(offset), noHeaders, systemClock.nowMs())
   shard.ran(run.records.byteLength - before)
   if (state.offered % 16 === 0) {
     offeredAt.set(state.offered, { atMs: performance.now(), isBeside: state.working > 0 })
@@ -149,14 +160,15 @@ const retain = (): void => {
 
 /** The oldest records, and some that are somewhere else: each must be what was appended there. */
 const read = (): void => {
-  for (const { logId } of streams) {
+  for (const { logId } of [...streams, compacted]) {
     const log = shard.logs.log(logId)
     const span = log.highWatermark - log.startOffset
     for (const offset of [log.startOffset, log.startOffset + Math.floor(((state.reads * 0.618) % 1) * span)]) {
       if (span === 0) continue
       state.reads++
       try {
-        if (!isWhole(shard.logs.read(log, offset, 256 * 1024), offset)) state.readErrors++
+        const batches = shard.logs.read(log, offset, 256 * 1024)
+        if (!isWhole(batches, logId === compacted.logId ? undefined : offset)) state.readErrors++
       } catch (error) {
         console.error(error)
         state.readErrors++
@@ -165,8 +177,9 @@ const read = (): void => {
   }
 }
 
-const isWhole = (batches: ReadonlyArray<Uint8Array>, offset: number): boolean => {
-  let isFound = false
+/** `offset`: what must be among them. */
+const isWhole = (batches: ReadonlyArray<Uint8Array>, offset: number | undefined): boolean => {
+  let isFound = offset === undefined && batches.length > 0
   let isRight = true
   for (const batch of batches) {
     iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
@@ -177,6 +190,28 @@ const isWhole = (batches: ReadonlyArray<Uint8Array>, offset: number): boolean =>
     })
   }
   return isFound && isRight
+}
+
+/** Of the compacted stream: keys whose newest record is not there. */
+const lostKeys = (): number => {
+  const log = shard.logs.log(compacted.logId)
+  const newest = new Map<string, number>()
+  for (let at = log.startOffset; at < log.highWatermark;) {
+    const batches = shard.logs.read(log, at, MiB)
+    if (batches.length === 0) fail("nothing to read at offset", at)
+    for (const batch of batches) {
+      iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
+        newest.set(Buffer.from(record.key()!).toString(), RecordBatch.baseOffset(batch) + record.offsetDelta)
+      })
+      at = RecordBatch.baseOffset(batch) + RecordBatch.lastOffsetDelta(batch) + 1
+    }
+  }
+  let lost = 0
+  const firstOffset = Math.max(0, log.highWatermark - compacted.keys)
+  for (let offset = firstOffset; offset < log.highWatermark; offset++) {
+    if (newest.get(keyOf(offset).toString()) !== offset) lost++
+  }
+  return lost
 }
 
 const diskBytes = (): number => {
@@ -204,6 +239,15 @@ const shown = (found: ReadonlyArray<Sample>): string => {
 
 const mb = (bytes: number): string => (bytes / 1e6).toFixed(1)
 
+const logOf = (message: number): number => {
+  let tenth = message % 10
+  for (const { logId, share } of streams) {
+    if (tenth < share * 10) return logId
+    tenth -= share * 10
+  }
+  return compacted.logId
+}
+
 const beganMs = performance.now()
 const endMs = beganMs + Number(values.minutes) * 60_000
 let warmAtMs = Infinity
@@ -214,7 +258,7 @@ while (performance.now() < endMs) {
   const due = Math.floor(((nowMs - beganMs) / 1000) * perSecond) - state.offered
   const behindMax = perSecond
   for (let i = 0; i < due && shard.hasRoom && state.offered - state.told < behindMax; i++) {
-    publish(state.offered % 10 < streams[0]!.share * 10 ? streams[0]!.logId : streams[1]!.logId)
+    publish(logOf(state.offered))
   }
   if (nowMs - lookedMs >= 200) {
     lookedMs = nowMs
@@ -234,9 +278,10 @@ const heldMs = state.heldMs + (settler.isHolding ? performance.now() - state.hol
 await settler.stop()
 await shard.drained()
 shard.stop()
+const lost = lostKeys()
 const [least, most] = [Math.min(...disk), Math.max(...disk)]
 const middle = (least + most) / 2
-const needed = streams.reduce((sum, { retentionBytes }) => sum + retentionBytes, 0)
+const needed = streams.reduce((sum, { retentionBytes }) => sum + retentionBytes, compacted.keys * messageBytes)
 const quiet = samples.filter(({ isBeside }) => !isBeside)
 const beside = samples.filter(({ isBeside }) => isBeside)
 const p99 = (found: ReadonlyArray<Sample>): number =>
@@ -257,7 +302,7 @@ console.log(
   `appends: quiet ${shown(quiet)}; beside a worker ${shown(beside)}; p99 ${(p99(beside) / p99(quiet)).toFixed(1)}x`
 )
 console.log(
-  `appends waited for settling ${heldMs.toFixed(0)} ms in all; reads ${state.reads}, errors ${state.readErrors}`
+  `appends waited for settling ${heldMs.toFixed(0)} ms in all; reads ${state.reads}, errors ${state.readErrors}; keys lost ${lost}`
 )
 for (const [kind, { jobs, bytesIn, bytesOut }] of kinds) {
   console.log(`${kind}: ${jobs} times, ${mb(bytesIn)} -> ${mb(bytesOut)} MB`)
@@ -266,4 +311,4 @@ const amplification = (journal.appendedBytes + written) / shard.logs.appendedByt
 console.log(`${amplification.toFixed(2)} bytes written per byte of records`)
 await journal.close()
 fs.rmSync(directory, { recursive: true })
-process.exit(state.readErrors === 0 ? 0 : 1)
+process.exit(state.readErrors === 0 && lost === 0 ? 0 : 1)
