@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { figureOf, isSlower } from "../bench/compare/compare.ts"
 import type { Reading } from "../bench/compare/readings.ts"
+import { startFlags } from "../bench/servers/logbrook.ts"
 import { chartSvg, shortNumber } from "../bench/svg.ts"
 
 const reading = (value: number, better: "higher" | "lower"): Reading => ({ what: "w", unit: "u", value, better })
@@ -73,5 +75,12 @@ describe("a chart", () => {
     [1_500_000, "1.5 M"]
   ])("writes %d as %s", (value, short) => {
     expect(shortNumber(value)).toBe(short)
+  })
+})
+
+describe("the server that is measured", () => {
+  it("is started as users start it", () => {
+    const { scripts } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
+    expect(scripts.start).toContain(`node ${startFlags.join(" ")} packages/server/bundle/bin.js serve`)
   })
 })

@@ -27,6 +27,8 @@ export interface LogbrookOptions {
 }
 
 const builtProgram = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
+/** As `npm start` has them. */
+export const startFlags: ReadonlyArray<string> = ["--max-semi-space-size=16"]
 const readyMsMax = 60_000
 const settledMsMax = 60_000
 const restLookMs = 50
@@ -53,7 +55,7 @@ export const startLogbrook = async (
     await freePort()
   ]
   const ports = ["--mqtt-port", mqttPort, "--kafka-port", kafkaPort, "--mqtt-ws-port", wsPort, "--http-port", httpPort]
-  const args = [...nodeArgs, program, "serve", "--data-dir", join(dataDir, "data"), ...ports.map(String)]
+  const args = [...startFlags, ...nodeArgs, program, "serve", "--data-dir", join(dataDir, "data"), ...ports.map(String)]
   const began = performance.now()
   const started = start(cpus, process.execPath, args, { env: { ...limits, LOGBROOK_LOG_LEVEL: "warn", ...settings } })
   await until(`${name} is ready`, readyMsMax, async () => isReady(started, httpPort)).catch((error: Error) => {
