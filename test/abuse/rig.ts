@@ -37,8 +37,8 @@ const bursts = 3
 const env = {
   // Of a machine's memory V8 would take 128 MiB for its young generation alone.
   NODE_OPTIONS: "--max-old-space-size=192 --max-semi-space-size=8",
-  // Else malloc keeps what is freed of ever larger buffers: it raises this by itself, up to 32 MiB.
-  MALLOC_MMAP_THRESHOLD_: "65536",
+  // Else malloc keeps what is freed: it raises this by itself, from 128 KiB up to 32 MiB.
+  MALLOC_MMAP_THRESHOLD_: "16384",
   // Low enough to be reached.
   LOGBROOK_LIMITS_SESSIONS_MAX: "5000",
   LOGBROOK_LIMITS_RETAINED_BYTES_MAX: "32MiB",
