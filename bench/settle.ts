@@ -15,7 +15,7 @@ import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { batchHeaderBytes, buildBatch, count } from "@logbrook/core/RecordBatch"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import { Settler } from "@logbrook/core/settle/Settler"
-import type { Settled } from "@logbrook/core/settle/settleSegment"
+import type { Settled } from "@logbrook/core/settle/SettleJob"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 
 const { values } = parseArgs({

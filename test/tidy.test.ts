@@ -33,29 +33,6 @@ const sourceFilesMin: ReadonlyMap<string, number> = new Map([
 /** The impure shells: the only files of core and actors that may use the clock, chance and timers. */
 const shells: ReadonlySet<string> = new Set(["packages/core/src/journal/LmdbJournal.ts", "packages/core/src/Clock.ts"])
 
-/** The circles of imports that there are all the same, each in order of names. One that is gone leaves the list. */
-const knownCircles: ReadonlyArray<ReadonlyArray<string>> = [
-  ["packages/core/src/doctor/checkRuns.ts", "packages/core/src/doctor/checkSegment.ts"],
-  [
-    "packages/core/src/journal/Extent.ts",
-    "packages/core/src/journal/Frame.ts",
-    "packages/core/src/journal/Journal.ts",
-    "packages/core/src/journal/batchRef.ts"
-  ],
-  [
-    "packages/core/src/settle/Compactor.ts",
-    "packages/core/src/settle/FrameSource.ts",
-    "packages/core/src/settle/LogSource.ts",
-    "packages/core/src/settle/RunSource.ts",
-    "packages/core/src/settle/SourceRefs.ts",
-    "packages/core/src/settle/gather.ts",
-    "packages/core/src/settle/settleSegment.ts",
-    "packages/core/src/settle/writeSettled.ts"
-  ],
-  ["packages/core/src/settle/childProcess.ts", "packages/core/src/settle/settleMain.ts"],
-  ["packages/server/src/kafka/Exchange.ts", "packages/server/src/kafka/KafkaConnection.ts"]
-]
-
 const bannedCalls = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|new\s+Promise)\b/g
 // Spelt so that this file does not find itself.
 const unfinishedWords = /\b(TO[D]O|FIX[M]E)\b/
@@ -359,7 +336,7 @@ describe("the house is clean", () => {
   })
 
   it("imports point one way", () => expect(sources.flatMap(importFaults)).toEqual([]))
-  it("no circles of imports but those that are known", () => expect(circlesOf(sources)).toEqual(knownCircles))
+  it("no circles of imports", () => expect(circlesOf(sources)).toEqual([]))
   it("no barrels", () => expect(sources.flatMap(barrelFaults)).toEqual([]))
   it(`files have at most ${fileLinesMax} lines`, () => expect(everything.flatMap(fileLengthFaults)).toEqual([]))
   it(`functions have at most ${functionLinesMax} lines`, () =>

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { SegmentFile } from "@logbrook/core/doctor/SegmentFile"
-import { JournalError } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { chainOf, parseSegmentName } from "@logbrook/core/journal/segmentNames"
 
 export type Phase = "roll" | "settling" | "taken over"

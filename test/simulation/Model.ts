@@ -6,13 +6,8 @@ import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, recordsAppended, type LogEvent } from "@logbrook/core/actor/LogEvents"
 import { pack, stateHash, unpack } from "@logbrook/core/actor/pack"
-import {
-  readFrame,
-  readFrameHead,
-  type BatchRef,
-  type FrameHead,
-  type FrameVisitor
-} from "@logbrook/core/journal/Frame"
+import type { BatchRef } from "@logbrook/core/journal/batchRef"
+import { readFrame, readFrameHead, type FrameHead, type FrameVisitor } from "@logbrook/core/journal/Frame"
 import type { Commit, Seq } from "@logbrook/core/journal/Journal"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"

@@ -1,4 +1,5 @@
-import { JournalError, type Commit, type Seq } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { Commit, Seq } from "@logbrook/core/journal/Journal"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
 import { chainOf, type SegmentName } from "@logbrook/core/journal/segmentNames"
 import type { SimSegment } from "./SimSegment.ts"

@@ -1,15 +1,8 @@
 import { crc32c } from "@node-rs/crc32"
 import type { Extent } from "@logbrook/core/journal/Extent"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
-import {
-  JournalError,
-  type AppendFailure,
-  type Commit,
-  type Journal,
-  type Seq,
-  type Snapshot,
-  type SnapshotPage
-} from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { AppendFailure, Commit, Journal, Seq, Snapshot, SnapshotPage } from "@logbrook/core/journal/Journal"
 import type { LmdbSegmentInfo, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
 import { segmentName, type SegmentName } from "@logbrook/core/journal/segmentNames"
 import type { DiskPlan } from "./Plan.ts"

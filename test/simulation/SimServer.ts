@@ -1,7 +1,7 @@
 import type { AnyDefinition, Notice } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
 import { Settler, type Rewriting, type SettlerOptions } from "@logbrook/core/settle/Settler"
-import type { Settled } from "@logbrook/core/settle/settleSegment"
+import type { Settled } from "@logbrook/core/settle/SettleJob"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { Shard } from "@logbrook/core/shard/Shard"

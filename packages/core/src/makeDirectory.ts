@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError } from "./journal/Journal.ts"
+import { JournalError } from "./journal/JournalError.ts"
 
 /**
  * Makes a directory and those above it; one that is there is fine. Throws `JournalError` "Io". Node's own (`recursive: true`,

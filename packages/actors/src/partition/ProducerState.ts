@@ -1,4 +1,4 @@
-import type { Producer } from "@logbrook/core/journal/Frame"
+import type { Producer } from "@logbrook/core/journal/batchRef"
 
 export interface ProducedBatch {
   readonly baseSequence: number

@@ -1,4 +1,4 @@
-import type { BatchRef, Producer } from "../journal/Frame.ts"
+import type { BatchRef, Producer } from "../journal/batchRef.ts"
 
 /**
  * The events of a partition that storage itself understands. `RecordsAppended` is journaled as a reference

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError, type Seq } from "../journal/Journal.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { parseSegmentName } from "../journal/segmentNames.ts"
 import type { Digest } from "./files.ts"
 

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { create, extract } from "tar"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { syncDirectory } from "../journal/segmentFiles.ts"
 import { copyPattern, manifestFile, readManifest } from "./Manifest.ts"
 

@@ -1,11 +1,11 @@
 import { crc32c } from "@node-rs/crc32"
+import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { endOf, ExtentPages, type Extent } from "../journal/Extent.ts"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import type { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { RecordReader } from "../Record.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import { batchesOfRun } from "../storage/runs.ts"
-import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { allAccepted, guarded, type CopyOptions } from "./copying.ts"
 
 /**

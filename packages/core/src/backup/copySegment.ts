@@ -1,11 +1,13 @@
 import * as fs from "node:fs"
 import { crc32c } from "@node-rs/crc32"
-import { readFrame, readFrameHead, type BatchRef } from "../journal/Frame.ts"
-import { JournalError, type Commit, type Seq } from "../journal/Journal.ts"
-import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { commitOf, type SegmentSource } from "../doctor/SegmentSource.ts"
-import { copyRuns } from "./copyRuns.ts"
+import type { BatchRef } from "../journal/batchRef.ts"
+import { readFrame, readFrameHead } from "../journal/Frame.ts"
+import type { Commit, Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
+import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { allAccepted, guarded, type CopyOptions } from "./copying.ts"
+import { copyRuns } from "./copyRuns.ts"
 
 /** Written as one transaction; read between two pauses, so that no reader is held open for long. */
 const stepBytes = 4 * 1024 * 1024

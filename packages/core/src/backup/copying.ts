@@ -1,5 +1,6 @@
 import { PageDamage } from "../doctor/LmdbFile.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import type { Pause } from "./files.ts"
 
 export interface CopyOptions {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { syncDirectory } from "../journal/segmentFiles.ts"
 import { makeDirectory } from "../makeDirectory.ts"
 

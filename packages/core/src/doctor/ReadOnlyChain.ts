@@ -1,16 +1,8 @@
-import { readFrameHead } from "../journal/Frame.ts"
-import {
-  JournalError,
-  type AppendFailure,
-  type Commit,
-  type Journal,
-  type SegmentInfo,
-  type Seq,
-  type Snapshot,
-  type SnapshotPage
-} from "../journal/Journal.ts"
 import type { Extent } from "../journal/Extent.ts"
 import { firstEventSeqOf } from "../journal/firstEventSeqOf.ts"
+import { readFrameHead } from "../journal/Frame.ts"
+import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { PageDamage } from "./LmdbFile.ts"
 import { SegmentFile } from "./SegmentFile.ts"
 import { listSegments, heldInstead, type ListedSegment } from "./segments.ts"

@@ -1,5 +1,5 @@
-import { readFrameHead } from "../journal/Frame.ts"
-import { JournalError, type Seq, type SnapshotPage } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
+import type { Seq, SnapshotPage } from "../journal/Journal.ts"
 import { readExtents, type Extent } from "../journal/Extent.ts"
 import {
   decodePage,
@@ -11,6 +11,7 @@ import {
 } from "../journal/LmdbSegment.ts"
 import { LmdbFile, PageDamage, type Tree } from "./LmdbFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
+import { readFrameHead } from "../journal/Frame.ts"
 
 const keyBytes = 12
 

@@ -1,5 +1,6 @@
+import type { BatchRef } from "../journal/batchRef.ts"
 import type { Extent } from "../journal/Extent.ts"
-import { readFrame, type BatchRef, type FrameHead } from "../journal/Frame.ts"
+import { readFrame, type FrameHead } from "../journal/Frame.ts"
 import type { Commit, Seq, SnapshotPage } from "../journal/Journal.ts"
 
 /** What a segment holds, whoever reads it: `LmdbSegment` beside a writer, `SegmentFile` where nobody writes. */

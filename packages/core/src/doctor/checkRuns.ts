@@ -1,18 +1,12 @@
 import { crc32c } from "@node-rs/crc32"
 import * as path from "node:path"
 import { endOf, follows, type Extent } from "../journal/Extent.ts"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import * as RecordBatch from "../RecordBatch.ts"
-import type { ChainState } from "./checkSegment.ts"
+import type { ChainState, Covered } from "./ChainState.ts"
 import type { Findings } from "./Finding.ts"
 import { PageDamage } from "./LmdbFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
-
-/** Offsets of one log that a segment's frames refer to. */
-export interface Covered {
-  readonly baseOffset: number
-  endOffset: number
-}
 
 /**
  * Reads a settled segment's runs: their checksums, their batches one after the other, and that each log's lie side by side

@@ -1,41 +1,16 @@
 import { crc32c } from "@node-rs/crc32"
 import * as path from "node:path"
-import { readFrame, readFrameHead, type BatchRef, type FrameHead } from "../journal/Frame.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
+import type { BatchRef } from "../journal/batchRef.ts"
+import { readFrame, readFrameHead, type FrameHead } from "../journal/Frame.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import * as RecordBatch from "../RecordBatch.ts"
-import { checkRuns, type Covered } from "./checkRuns.ts"
+import type { Covered, ChainState } from "./ChainState.ts"
+import { checkRuns } from "./checkRuns.ts"
 import type { Findings } from "./Finding.ts"
 import { PageDamage } from "./LmdbFile.ts"
 import { SegmentFile } from "./SegmentFile.ts"
 import { recordsOf, type SegmentSource } from "./SegmentSource.ts"
-
-/** What is known from the segments before. */
-export interface ChainState {
-  /** Where the next frame must begin; undefined before the first segment. */
-  nextSeq: Seq | undefined
-  epoch: number
-  timeMs: number
-  frames: number
-  events: number
-  records: number
-  bytes: number
-  /** By log: one after the last offset. */
-  readonly logEnds: Map<number, number>
-  /** Everything before this seq is whole; undefined as long as everything is. */
-  firstBadSeq: Seq | undefined
-}
-
-export const emptyChain = (): ChainState => ({
-  nextSeq: undefined,
-  epoch: 0,
-  timeMs: 0,
-  frames: 0,
-  events: 0,
-  records: 0,
-  bytes: 0,
-  logEnds: new Map(),
-  firstBadSeq: undefined
-})
 
 const framesPerStep = 256
 const bytesPerStep = 4 * 1024 * 1024

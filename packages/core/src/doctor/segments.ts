@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { namesIn } from "../journal/segmentFiles.ts"
 import { chainOf, holderOf, parseSegmentName } from "../journal/segmentNames.ts"
 import { isSpare } from "../journal/SpareFiles.ts"

@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
-import type { BatchRef } from "./Frame.ts"
-import { JournalError } from "./Journal.ts"
+import type { BatchRef } from "./batchRef.ts"
+import { JournalError } from "./JournalError.ts"
 
 /**
  * A run of a settled segment: whole record batches of one log, one after the other, of one epoch, all of them built by

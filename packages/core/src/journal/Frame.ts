@@ -1,9 +1,9 @@
 import { crc32c } from "@node-rs/crc32"
 import { zstdDecompressSync } from "node:zlib"
-import { readRef, writeRef } from "./batchRef.ts"
+import { readRef, writeRef, type BatchRef, type Producer } from "./batchRef.ts"
 import { borrowWriter, ByteReader, ByteWriter, returnWriter, TornBytes } from "./Bytes.ts"
 import type { Commit, Seq, StoredBatch } from "./Journal.ts"
-import { JournalError } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
 
 /**
  * The frame: every event of one commit, little-endian.
@@ -41,34 +41,6 @@ export interface Cause {
 }
 
 export const noCause: Cause = {}
-
-export interface Producer {
-  readonly id: number
-  readonly epoch: number
-  readonly baseSequence: number
-}
-
-/** `run`: the segment was settled, and a run of the log holds the records among others. */
-export type Place = "frame" | "chunk" | "value" | "run"
-
-/** A partition's event: where its records are and what they cover. */
-export interface BatchRef {
-  readonly logId: number
-  readonly baseOffset: number
-  readonly count: number
-  readonly firstTimestampMs: number
-  readonly maxTimestampMs: number
-  readonly byteLength: number
-  readonly crc: number
-  /** In the frame, in chunk `chunk` of its commit, a value of its own, or in a run of its segment. */
-  readonly place: Place
-  readonly chunk: number
-  /** In the frame (absolute) or in the chunk. */
-  readonly position: number
-  /** As the producer sent it, with its batch header; otherwise records only, unless it is a value of its own. */
-  readonly verbatim: boolean
-  readonly producer: Producer | undefined
-}
 
 export interface FrameHead {
   readonly kind: number

@@ -1,21 +1,13 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Extent } from "./Extent.ts"
-import { readFrameHead } from "./Frame.ts"
-import {
-  JournalError,
-  type AppendFailure,
-  type Commit,
-  type Journal,
-  type SegmentInfo,
-  type Seq,
-  type Snapshot,
-  type SnapshotPage
-} from "./Journal.ts"
-import { LmdbSegment } from "./LmdbSegment.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
 import { makeDirectory } from "../makeDirectory.ts"
+import type { Extent } from "./Extent.ts"
 import { firstEventSeqOf } from "./firstEventSeqOf.ts"
+import { readFrameHead } from "./Frame.ts"
+import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
+import { LmdbSegment } from "./LmdbSegment.ts"
 import { acquireLock, leaveSuspect, releaseLock } from "./lock.ts"
 import { openChain, type Opened, type Successor } from "./openChain.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"

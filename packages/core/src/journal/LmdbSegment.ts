@@ -2,7 +2,8 @@ import { crc32c } from "@node-rs/crc32"
 import * as fs from "node:fs"
 import { open, type Database, type RootDatabase } from "lmdb"
 import { readExtents, type Extent } from "./Extent.ts"
-import { JournalError, type Commit, type Seq, type SnapshotPage } from "./Journal.ts"
+import type { Commit, Seq, SnapshotPage } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
 import { forgetStores } from "./lmdbStores.ts"
 
 /** A place in one of a segment's tables: 12 bytes, big-endian, so that LMDB keeps them in order. */

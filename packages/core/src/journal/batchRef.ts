@@ -1,5 +1,32 @@
 import type { ByteReader, ByteWriter } from "./Bytes.ts"
-import type { BatchRef } from "./Frame.ts"
+
+export interface Producer {
+  readonly id: number
+  readonly epoch: number
+  readonly baseSequence: number
+}
+
+/** `run`: the segment was settled, and a run of the log holds the records among others. */
+export type Place = "frame" | "chunk" | "value" | "run"
+
+/** A partition's event: where its records are and what they cover. */
+export interface BatchRef {
+  readonly logId: number
+  readonly baseOffset: number
+  readonly count: number
+  readonly firstTimestampMs: number
+  readonly maxTimestampMs: number
+  readonly byteLength: number
+  readonly crc: number
+  /** In the frame, in chunk `chunk` of its commit, a value of its own, or in a run of its segment. */
+  readonly place: Place
+  readonly chunk: number
+  /** In the frame (absolute) or in the chunk. */
+  readonly position: number
+  /** As the producer sent it, with its batch header; otherwise records only, unless it is a value of its own. */
+  readonly verbatim: boolean
+  readonly producer: Producer | undefined
+}
 
 const flagOwnValue = 1
 const flagVerbatim = 2

@@ -1,5 +1,5 @@
 import { LmdbFile, PageDamage } from "../doctor/LmdbFile.ts"
-import { JournalError } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
 
 /**
  * Throws `JournalError` "Corrupt" for a file that is no whole LMDB environment, since lmdb 3.5.6 maps it and ends the

@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { JournalError } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
 
 const lockFile = (directory: string): string => path.join(directory, "lock")
 

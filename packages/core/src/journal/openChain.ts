@@ -1,9 +1,10 @@
 import * as path from "node:path"
 import { readFrameHead } from "./Frame.ts"
-import { JournalError, type Seq } from "./Journal.ts"
+import type { Seq } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
 import { throwIfDamaged } from "./lmdbHeader.ts"
-import type { LastEnd } from "./lock.ts"
 import { LmdbSegment, settledTableNames, tableNames } from "./LmdbSegment.ts"
+import type { LastEnd } from "./lock.ts"
 import { namesIn, removeEnvironment, removeTemporaries, syncDirectory } from "./segmentFiles.ts"
 import { chainOf, type SegmentName } from "./segmentNames.ts"
 

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { systemClock } from "../Clock.ts"
-import { JournalError } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
 import { parseSegmentName, segmentName } from "./segmentNames.ts"
 
 const temporaryPattern = /^seg-\d{8}\.runs\.tmp(-lock)?$/

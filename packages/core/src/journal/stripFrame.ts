@@ -1,9 +1,9 @@
 import { crc32c } from "@node-rs/crc32"
+import { ZstdEncoder } from "../ZstdEncoder.ts"
 import { readRef, writeRef } from "./batchRef.ts"
 import { ByteReader, ByteWriter, TornBytes } from "./Bytes.ts"
 import { entryType, formatOf, frameFormat, hashBytes, headerBytes, openBody, readFrameHead } from "./Frame.ts"
-import { JournalError } from "./Journal.ts"
-import { ZstdEncoder } from "../ZstdEncoder.ts"
+import { JournalError } from "./JournalError.ts"
 
 const encoder = new ZstdEncoder(1)
 /** Below this there is nothing to gain. */

@@ -4,7 +4,7 @@ import type { LmdbJournal } from "../journal/LmdbJournal.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { Work } from "./choose.ts"
 import { chooseCompaction, type CompactionCandidate, type CompactionSettings } from "./chooseCompaction.ts"
-import type { CompactedLog, CompactionJob } from "./Compactor.ts"
+import type { CompactedLog, CompactionJob } from "./SettleJob.ts"
 
 export interface CompactionOptions {
   /** The logs that are compacted, now. */

@@ -5,7 +5,7 @@ import { KeyMap } from "../compact/KeyMap.ts"
 import { MergedRecords } from "../compact/MergedRecords.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { endOf, type Extent } from "../journal/Extent.ts"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { InvalidRecord } from "../Record.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import type { Located } from "../storage/LogIndex.ts"
@@ -13,28 +13,7 @@ import { batchesOfRun } from "../storage/runs.ts"
 import { checked } from "./gather.ts"
 import type { Pace } from "./Pace.ts"
 import { packedBatch, type RunBuilder } from "./RunBuilder.ts"
-
-/** A log that one compaction is to clean; the same for all segments that it goes through but for `cleanTo`, which may fall. */
-export interface CompactedLog {
-  readonly logId: number
-  /** Below it no record has a newer one of its key below `cleanTo`, but for those from here on. */
-  readonly dirtyFrom: number
-  /** Where a run begins: what lies from here on stays as it is. */
-  readonly cleanTo: number
-  /** One after the log's last record. */
-  readonly logEndOffset: number
-  readonly deleteRetentionMs: number
-}
-
-export interface CompactionJob {
-  /** When the compaction began, Unix ms. */
-  readonly nowMs: number
-  /** Of the table of keys, one log at a time. */
-  readonly mapBytesMax: number
-  readonly logs: ReadonlyArray<CompactedLog>
-  /** Files of settled segments that hold all runs of these logs from `dirtyFrom` to `cleanTo`, the oldest first. */
-  readonly chain: ReadonlyArray<string>
-}
+import type { CompactedLog, CompactionJob } from "./SettleJob.ts"
 
 interface DirtyRun {
   readonly segment: SegmentSource

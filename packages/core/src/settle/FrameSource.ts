@@ -1,8 +1,8 @@
 import type { Seq } from "../journal/Journal.ts"
 import { checked, cuts, gather, type Slice } from "./gather.ts"
-import type { LogSource, Piece, SettleSource, StartOffsets } from "./LogSource.ts"
+import type { LogSource, Piece, SettleSource } from "./LogSource.ts"
 import type { Pace } from "./Pace.ts"
-import type { SettleTools } from "./settleSegment.ts"
+import type { StartOffsets, SettleTools } from "./SettleJob.ts"
 import { SourceRefs } from "./SourceRefs.ts"
 
 /** A segment as it was written: records in frames, chunks and values, in the order of commits. */

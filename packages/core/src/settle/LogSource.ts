@@ -1,9 +1,9 @@
-import type { Seq } from "../journal/Journal.ts"
 import type { SegmentFile } from "../doctor/SegmentFile.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { Seq } from "../journal/Journal.ts"
 import type { Located } from "../storage/LogIndex.ts"
 import type { Pace } from "./Pace.ts"
-import type { SettleTools } from "./settleSegment.ts"
+import type { SettleTools } from "./SettleJob.ts"
 
 /** Records of one log that lie together: one commit's, or with `place` "run" a run of a settled segment. */
 export interface Piece {
@@ -11,9 +11,6 @@ export interface Piece {
   /** Valid until the next piece, unless it is a run or a producer's own. */
   readonly bytes: Uint8Array
 }
-
-/** From where on each log is kept, by log id. */
-export type StartOffsets = ReadonlyArray<readonly [logId: number, startOffset: number]>
 
 /** What a closed segment is read by: `SegmentFile`; the simulation has its own. */
 export type SettleSource = SegmentSource & Pick<SegmentFile, "snapshotPages" | "batchView">

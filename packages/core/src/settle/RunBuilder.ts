@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
 import type { Extent } from "../journal/Extent.ts"
-import { JournalError } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { InvalidRecord, RecordsBuilder } from "../Record.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import type { Located } from "../storage/LogIndex.ts"

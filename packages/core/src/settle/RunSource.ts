@@ -3,8 +3,9 @@ import type { Seq } from "../journal/Journal.ts"
 import { LogIndex } from "../storage/LogIndex.ts"
 import { eachFrame, gap } from "./frames.ts"
 import { checked } from "./gather.ts"
-import type { LogSource, Piece, SettleSource, StartOffsets } from "./LogSource.ts"
+import type { LogSource, Piece, SettleSource } from "./LogSource.ts"
 import type { Pace } from "./Pace.ts"
+import type { StartOffsets } from "./SettleJob.ts"
 
 /** A settled segment: its runs are read one by one, as they lie there. */
 export class RunSource implements LogSource {

@@ -4,10 +4,11 @@ import type { Seq } from "../journal/Journal.ts"
 import type { LmdbJournal, LmdbSegmentInfo, Settling, Takeover } from "../journal/LmdbJournal.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"
 import type { LogStore } from "../storage/LogStore.ts"
-import type { SettleOutcome, SettleWork } from "./childProcess.ts"
+import type { SettleWork } from "./childProcess.ts"
 import { choose, type Candidate, type ChoiceLimits, type Work } from "./choose.ts"
 import { Compactions, type CompactionOptions, type CompactWork } from "./Compactions.ts"
-import type { Settled, SettleJob } from "./settleSegment.ts"
+import type { Settled, SettleJob } from "./SettleJob.ts"
+import type { SettleOutcome } from "./workerMessages.ts"
 
 /** Where the journal's side of a settling can be interrupted; for tests that crash it there. */
 export type SettlerStep = "written" | "adopted" | "switched" | "released"

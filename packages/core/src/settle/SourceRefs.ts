@@ -1,10 +1,11 @@
-import { readFrame, type BatchRef, type FrameHead } from "../journal/Frame.ts"
-import type { Seq } from "../journal/Journal.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { BatchRef } from "../journal/batchRef.ts"
+import { readFrame, type FrameHead } from "../journal/Frame.ts"
+import type { Seq } from "../journal/Journal.ts"
 import { LogIndex } from "../storage/LogIndex.ts"
 import { eachFrame, gap } from "./frames.ts"
-import type { StartOffsets } from "./LogSource.ts"
 import type { Pace } from "./Pace.ts"
+import type { StartOffsets } from "./SettleJob.ts"
 
 /** One log's references in the segment that is settled, above its start. */
 export interface SourceLog {

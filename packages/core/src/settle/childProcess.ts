@@ -1,15 +1,8 @@
 import { fork, type ChildProcess } from "node:child_process"
 import type { Socket } from "node:net"
 import { fileURLToPath } from "node:url"
-import type { SettleOrder, SettleWord } from "./settleMain.ts"
-import type { Settled, SettleJob } from "./settleSegment.ts"
-
-export type SettleOutcome =
-  | ({ readonly _tag: "Settled" } & Settled)
-  /** The source is not what a journal writes: `detail` names the place. */
-  | { readonly _tag: "Refused"; readonly detail: string }
-  /** It may go well another time. */
-  | { readonly _tag: "Failed"; readonly detail: string }
+import type { SettleJob } from "./SettleJob.ts"
+import type { SettleOutcome, SettleOrder, SettleWord } from "./workerMessages.ts"
 
 export interface SettleWork {
   /** Never rejects. */

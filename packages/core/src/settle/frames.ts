@@ -1,6 +1,7 @@
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { readFrameHead, type FrameHead } from "../journal/Frame.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import type { Pace } from "./Pace.ts"
 
 const stepBytes = 1024 * 1024

@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32"
-import { JournalError, type Seq } from "../journal/Journal.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import type { Located } from "../storage/LogIndex.ts"
 import type { Pace } from "./Pace.ts"
 import type { SourceLog, SourceRefs } from "./SourceRefs.ts"

@@ -4,24 +4,15 @@
  */
 import * as os from "node:os"
 import { systemClock } from "../Clock.ts"
-import { JournalError } from "../journal/Journal.ts"
-import type { SettleOutcome } from "./childProcess.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { Pace } from "./Pace.ts"
-import { settleSegment, type SettleJob } from "./settleSegment.ts"
+import type { SettleJob } from "./SettleJob.ts"
+import { settleSegment } from "./settleSegment.ts"
+import type { SettleOutcome, SettleOrder, SettleWord } from "./workerMessages.ts"
 
 const sliceMs = 4
 /** Appends beside it wait 0.8 to 2.4 times as long as without it (bench/settle.ts). */
 const restShare = 1
-
-export type SettleOrder =
-  | { readonly _tag: "Settle"; readonly job: SettleJob }
-  /** Whether others wait for the end: then it does not rest. */
-  | { readonly _tag: "Hurry"; readonly isHurried: boolean }
-
-export type SettleWord =
-  | SettleOutcome
-  /** Without a job for a while: the parent may let go. */
-  | { readonly _tag: "Idle" }
 
 const idleMs = 15_000
 

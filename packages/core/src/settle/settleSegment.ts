@@ -1,52 +1,15 @@
 import * as fs from "node:fs"
-import type { Seq } from "../journal/Journal.ts"
-import type { Settling } from "../journal/LmdbJournal.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
+import type { Seq } from "../journal/Journal.ts"
 import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"
-import { Compactor, type CompactionJob } from "./Compactor.ts"
+import { Compactor } from "./Compactor.ts"
 import { gap } from "./frames.ts"
 import { FrameSource } from "./FrameSource.ts"
-import type { LogSource, SettleSource, StartOffsets } from "./LogSource.ts"
-import type { Pace } from "./Pace.ts"
+import type { LogSource, SettleSource } from "./LogSource.ts"
 import { RunSource } from "./RunSource.ts"
+import type { Settled, SettleJob, SettleTools } from "./SettleJob.ts"
 import { writeSettled, type Written } from "./writeSettled.ts"
-
-export interface SettleJob extends Settling {
-  /** The logs whose records are copied, from these offsets on; the others of the segments were deleted or have expired. */
-  readonly startOffsets: StartOffsets
-  /** Of segments that are settled already, frames before this are left out; 0: none. */
-  readonly keptFromSeq: Seq
-  /** Logs of a settled segment that lose the records which have newer ones of their keys. */
-  readonly compaction?: CompactionJob
-}
-
-export interface Settled {
-  /** Of the sources' files. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly records: number
-  readonly runs: number
-  /** How far the logs of the compaction were cleaned. */
-  readonly cleanedTo: ReadonlyArray<readonly [logId: number, offset: number]>
-}
-
-/** Where a settling can be interrupted; for tests that crash it there. */
-export type SettleStep =
-  | "created"
-  | "collected"
-  | "gathered"
-  | "runs"
-  | "frames"
-  | "snapshots"
-  | "completed"
-  | "closed"
-  | "synced"
-
-export interface SettleTools {
-  readonly pace: Pace
-  readonly at?: (step: SettleStep) => void
-}
 
 /** Small records that are sorted in memory at a time. */
 const gatherBytesMax = 64 * 1024 * 1024

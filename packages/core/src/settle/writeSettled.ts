@@ -1,6 +1,7 @@
 import { ByteWriter } from "../journal/Bytes.ts"
 import { ExtentPages, follows, type Extent } from "../journal/Extent.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import type { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { stripFrame } from "../journal/stripFrame.ts"
 import type { Located } from "../storage/LogIndex.ts"
@@ -8,7 +9,7 @@ import type { Compactor, LogCompactor } from "./Compactor.ts"
 import { gap } from "./frames.ts"
 import type { LogSource, SettleSource } from "./LogSource.ts"
 import { RunBuilder } from "./RunBuilder.ts"
-import type { SettleJob, SettleStep, SettleTools, Settled } from "./settleSegment.ts"
+import type { SettleJob, SettleStep, SettleTools, Settled } from "./SettleJob.ts"
 
 /** What a settled segment is filled by: `LmdbSegment`; the simulation has its own. */
 export type SettleTarget = Pick<LmdbSegment, "putRun" | "putExtents" | "putFrame" | "writePage" | "seal" | "complete">

@@ -1,15 +1,10 @@
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import { partitionId, recordsAppended } from "../actor/LogEvents.ts"
 import { pack, stateHash, unpack } from "../actor/pack.ts"
-import {
-  readFrame,
-  readFrameHead,
-  type BatchRef,
-  type Cause,
-  type FrameHead,
-  type FrameVisitor
-} from "../journal/Frame.ts"
-import { JournalError, type Journal, type Seq, type SnapshotPage } from "../journal/Journal.ts"
+import type { BatchRef } from "../journal/batchRef.ts"
+import { readFrame, readFrameHead, type Cause, type FrameHead, type FrameVisitor } from "../journal/Frame.ts"
+import type { Journal, Seq, SnapshotPage } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 
 /** A page of a snapshot: what `ActorTable.saved` gave; null for an initial state. */
 export type SavedActors = ReadonlyArray<readonly [id: ActorId, saved: Uint8Array | null]>

@@ -1,8 +1,9 @@
 import type { ActorId } from "../actor/Definition.ts"
 import { partitionId, type LogState } from "../actor/LogEvents.ts"
-import { JournalError, type Seq } from "../journal/Journal.ts"
-import type { LogStore } from "../storage/LogStore.ts"
+import type { Seq } from "../journal/Journal.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { LogRecovery } from "../storage/LogRecovery.ts"
+import type { LogStore } from "../storage/LogStore.ts"
 import { Replay } from "./Replay.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
 

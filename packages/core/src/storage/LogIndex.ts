@@ -1,5 +1,5 @@
+import type { BatchRef, Place } from "../journal/batchRef.ts"
 import type { Extent } from "../journal/Extent.ts"
-import type { BatchRef, Place } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 
 /**

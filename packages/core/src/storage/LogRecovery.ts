@@ -1,4 +1,5 @@
-import type { BatchRef, FrameHead } from "../journal/Frame.ts"
+import type { BatchRef } from "../journal/batchRef.ts"
+import type { FrameHead } from "../journal/Frame.ts"
 import type { Journal, SegmentInfo, Seq } from "../journal/Journal.ts"
 import type { LogStore } from "./LogStore.ts"
 

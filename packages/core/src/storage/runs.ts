@@ -1,6 +1,6 @@
 import { freshBuffers, type Take } from "../BufferPool.ts"
+import { JournalError } from "../journal/JournalError.ts"
 import { defaultLimits } from "../Limits.ts"
-import { JournalError } from "../journal/Journal.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import { ZstdDecoder } from "../ZstdDecoder.ts"
 import type { Located } from "./LogIndex.ts"

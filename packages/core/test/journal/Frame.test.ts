@@ -1,17 +1,16 @@
 import { crc32c } from "@node-rs/crc32"
+import type { BatchRef, Producer } from "@logbrook/core/journal/batchRef"
 import {
   chunkBytesMax,
   FrameBuilder,
   ownValueBytesMin,
   readFrame,
   readFrameHead,
-  type BatchRef,
   type BuiltCommit,
   type Cause,
-  type Producer,
   type StagedRecords
 } from "@logbrook/core/journal/Frame"
-import { JournalError } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { staged } from "../support/commits.ts"

@@ -8,7 +8,7 @@ import { noHeaders, RecordReader, RecordsBuilder } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import type { SettleWork } from "@logbrook/core/settle/childProcess"
 import { Settler } from "@logbrook/core/settle/Settler"
-import type { SettleJob } from "@logbrook/core/settle/settleSegment"
+import type { SettleJob } from "@logbrook/core/settle/SettleJob"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 
 export interface KeyedLoadOptions {

@@ -1,5 +1,5 @@
 import * as fc from "fast-check"
-import type { SettleStep } from "@logbrook/core/settle/settleSegment"
+import type { SettleStep } from "@logbrook/core/settle/SettleJob"
 import { describe, expect, it } from "vitest"
 import type { Plain } from "../compact/batches.ts"
 import { temporaryDirectory } from "../support/temporary.ts"

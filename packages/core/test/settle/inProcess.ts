@@ -1,7 +1,9 @@
 import { systemClock } from "@logbrook/core/Clock"
-import type { SettleOutcome, SettleWork } from "@logbrook/core/settle/childProcess"
+import type { SettleOutcome } from "@logbrook/core/settle/workerMessages"
+import type { SettleWork } from "@logbrook/core/settle/childProcess"
 import { Pace } from "@logbrook/core/settle/Pace"
-import { settleSegment, type SettleJob, type SettleStep } from "@logbrook/core/settle/settleSegment"
+import type { SettleJob, SettleStep } from "@logbrook/core/settle/SettleJob"
+import { settleSegment } from "@logbrook/core/settle/settleSegment"
 
 /** Does in this process what a worker does. */
 export const inProcess =

@@ -1,5 +1,6 @@
 import type { ActorId } from "@logbrook/core/actor/Definition"
-import { JournalError, type Seq } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import { noHeaders } from "@logbrook/core/Record"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"

@@ -1,5 +1,5 @@
 import type { Extent } from "@logbrook/core/journal/Extent"
-import type { Place } from "@logbrook/core/journal/Frame"
+import type { Place } from "@logbrook/core/journal/batchRef"
 import { LogIndex, type Located } from "@logbrook/core/storage/LogIndex"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"

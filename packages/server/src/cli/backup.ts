@@ -10,7 +10,7 @@ import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 /** What the core refuses, with its reason as the code. */
 export const journalErrors = async <A>(run: () => Promise<A>, hint?: string): Promise<A> => {
-  const { JournalError } = await import("@logbrook/core/journal/Journal")
+  const { JournalError } = await import("@logbrook/core/journal/JournalError")
   try {
     return await run()
   } catch (error) {

@@ -9,8 +9,8 @@ import type {
   StateDiff,
   StateView
 } from "../tools/journalTools.ts"
-import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { fetchOrThrow, requestJson, type Listed } from "./client.ts"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import type { Io } from "./Io.ts"
 import { urlOf } from "./options.ts"
@@ -42,7 +42,7 @@ export const openPast = async (
   }
   const [{ openReadOnly }, { JournalError }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
     import("@logbrook/core/doctor/ReadOnlyChain"),
-    import("@logbrook/core/journal/Journal"),
+    import("@logbrook/core/journal/JournalError"),
     import("../Broker.ts"),
     import("@logbrook/core/Limits"),
     import("../tools/journalTools.ts")

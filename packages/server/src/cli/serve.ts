@@ -23,7 +23,7 @@ const journalHints = {
 /** What a start can fail with, said so that one can do something about it. */
 const startError = async (config: Config, error: unknown): Promise<unknown> => {
   const [{ JournalError }, { ListenFailed }] = await Promise.all([
-    import("@logbrook/core/journal/Journal"),
+    import("@logbrook/core/journal/JournalError"),
     import("../Server.ts")
   ])
   if (error instanceof JournalError) {

@@ -1,9 +1,8 @@
 import type { Loan } from "@logbrook/core/BufferPool"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Ask } from "@logbrook/core/shard/Intake"
-import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
+import type { DecodedHeader, RequestHeader } from "@logbrook/protocols/kafka/Header"
 import type { HostPort, RequestContext } from "./Handler.ts"
-import type { KafkaConnection } from "./KafkaConnection.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import type { RefusedBatches } from "./RefusedBatches.ts"
 
@@ -11,9 +10,27 @@ const originLengthMax = 200
 /** The size of a frame is in front of it. */
 const prefixBytes = 4
 
+/** A connection as its requests see it. */
+export interface Exchanging {
+  readonly node: KafkaNode
+  readonly advertised: HostPort
+  readonly clientHost: string
+  /** Address and port, for the journal and the log. */
+  readonly peer: string
+  nextFetch: number
+  /** Until the client has told its software's name, it is taken for one that does not. */
+  readsZstd: boolean
+  readonly refusedBatches: RefusedBatches
+  /** Commands are always taken; a full shard takes no further requests of this client for a while. */
+  readonly offer: (ask: Ask, bytes: number) => void
+  readonly audit: (reason: string, header?: DecodedHeader) => void
+  /** A fault of the server's own: this connection ends, the others go on. */
+  readonly defect: (error: unknown) => void
+}
+
 /** A request that was begun and whose response is not handed to the output. */
 export class Exchange implements RequestContext {
-  readonly #connection: KafkaConnection
+  readonly #connection: Exchanging
   readonly #header: RequestHeader
   /** Of the frame and its prefix. */
   readonly bytes: number
@@ -27,7 +44,7 @@ export class Exchange implements RequestContext {
   cancel: (() => void) | undefined
   hangsUp = false
 
-  constructor(connection: KafkaConnection, header: RequestHeader, frame: Uint8Array) {
+  constructor(connection: Exchanging, header: RequestHeader, frame: Uint8Array) {
     this.#connection = connection
     this.#header = header
     this.bytes = frame.length + prefixBytes

@@ -9,7 +9,7 @@ import type { HostPort } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
 import { handlers } from "./handlers.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
-import { Exchange } from "./Exchange.ts"
+import { Exchange, type Exchanging } from "./Exchange.ts"
 import { FirstRequest } from "./FirstRequest.ts"
 import { printable, type KafkaNode } from "./KafkaNode.ts"
 import { RefusedBatches } from "./RefusedBatches.ts"
@@ -36,14 +36,12 @@ const nothing = new Uint8Array(0)
  * while five requests are open, while all connections together have too many bytes of large requests in flight, while the
  * shard is full, while large responses wait for one before them, and while the client does not read its responses.
  */
-export class KafkaConnection {
+export class KafkaConnection implements Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
   readonly clientHost: string
-  /** Address and port, for the journal and the log. */
   readonly peer: string
   nextFetch = 0
-  /** Until the client has told its software's name, it is taken for one that does not. */
   readsZstd = false
   readonly refusedBatches = new RefusedBatches()
   readonly #socket: Socket
@@ -254,7 +252,6 @@ export class KafkaConnection {
     this.node.gave(bytes)
   }
 
-  /** Commands are always taken; a full shard takes no further requests of this client for a while. */
   offer(ask: Ask, bytes: number): void {
     const { shard } = this.node.broker
     shard.offer(ask)
@@ -280,7 +277,6 @@ export class KafkaConnection {
     this.#end()
   }
 
-  /** A fault of the server's own: this connection ends, the others go on. */
   defect(error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.node.broker.log.error("kafka: defect", { peer: this.peer, error: text })

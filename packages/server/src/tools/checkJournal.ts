@@ -1,6 +1,7 @@
 import { nameOf, kindOf, type ActorId } from "@logbrook/core/actor/Definition"
 import { readFrame } from "@logbrook/core/journal/Frame"
-import { JournalError, type Seq } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import { Replay, type Mismatch } from "@logbrook/core/shard/Replay"
 import { eventsPage, type EventView, type Past } from "./journalTools.ts"
 import { displayName } from "./StreamNames.ts"

@@ -1,11 +1,11 @@
 import { Loan } from "@logbrook/core/BufferPool"
-import { JournalError } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { batchHeaderBytes, compression } from "@logbrook/core/RecordBatch"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
-import { FetchPartition } from "../FetchPartition.ts"
 import { firstError } from "../errors.ts"
+import { FetchPartition } from "../FetchPartition.ts"
 import { handler, type RequestContext, type Respond } from "../Handler.ts"
 import { standInFor } from "../standIns.ts"
 

@@ -1,4 +1,4 @@
-import { JournalError } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
