@@ -187,10 +187,19 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #sessionPacket(bytes: Uint8Array): void {
     const { decoding } = this.mqtt
     if (bytes[0]! >>> 4 === PacketType.Publish) {
-      this.incoming.publish(decodePublish(bytes, this.version, decoding), this.#nowMs)
+      const publish = decodePublish(bytes, this.version, decoding)
+      this.incoming.publish(publish, this.#nowMs)
+      if (publish.qos > 0 && this.#slowSinceMs > 0) this.#asked()
       return
     }
     this.#control(decodePacket(bytes, this.version, decoding))
+  }
+
+  /** Who asks and does not take the answers is read no further: a few bytes each would fill the memory as well. */
+  #asked(): void {
+    if (!this.isSlow || !this.isOpen) return
+    this.#readsAfterDrain = true
+    this.#transport.pause()
   }
 
   #control(packet: SessionPacket): void {
@@ -207,6 +216,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         return
       case "Pubrel":
         this.incoming.release(packet.packetId)
+        this.#asked()
         return
       case "Pubcomp":
         this.#outgoing?.completed(packet.packetId)
@@ -214,14 +224,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         return
       case "Subscribe":
         subscribe(this, packet)
+        this.#asked()
         return
       case "Unsubscribe":
         unsubscribe(this, packet)
+        this.#asked()
         return
       case "Pingreq":
         this.send(pingresp)
-        // Who asks and does not take the answers is read no further: two bytes each would fill the memory as well.
-        if (this.isSlow) this.#readAfterDrain()
+        this.#asked()
         return
       case "Disconnect":
         this.#disconnected(packet)
@@ -292,11 +303,6 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#outBytes = 0
     this.#transport.write(out)
     if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.monotonicMs()
-  }
-
-  #readAfterDrain(): void {
-    this.#readsAfterDrain = true
-    this.#transport.pause()
   }
 
   onDrain(): void {

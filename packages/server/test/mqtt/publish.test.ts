@@ -347,22 +347,30 @@ describe("deliveries", () => {
     client.socket.destroy()
   })
 
-  it("read no further from who asks with PINGREQ and does not take the answers, and go on when it does", async () => {
-    await start({ limits: { slowConsumerUnsentBytesMax: 100_000 } })
-    const client = await connected(kit.port, { clientId: "pinger" })
-    client.socket.removeAllListeners("data").pause()
-    const pings = Buffer.alloc(24 * 1024 * 1024)
-    for (let at = 0; at < pings.length; at += 2) pings[at] = 0xc0
-    const before = receivedBytes()
-    client.socket.write(pings)
-    let seen = -1
-    await expect.poll(() => seen === (seen = receivedBytes()), { interval: 300, timeout: 20_000 }).toBe(true)
-    expect(seen - before).toBeLessThan(pings.length)
-    let answerBytes = 0
-    client.socket.on("data", (chunk) => (answerBytes += chunk.length)).resume()
-    await expect.poll(() => answerBytes, { timeout: 20_000 }).toBe(pings.length)
-    client.socket.destroy()
-  }, 45_000)
+  it.each([
+    { packet: "PINGREQ", asks: [0xc0, 0], answerBytes: 2 },
+    { packet: "PUBLISH", asks: [...publishPacket("a", "", { qos: 1, packetId: 7 })], answerBytes: 5 },
+    { packet: "PUBREL", asks: [0x62, 2, 0, 7], answerBytes: 5 }
+  ])(
+    "read no further from who sends $packet and takes no answers, and go on when it does",
+    async (each) => {
+      await start({ limits: { slowConsumerUnsentBytesMax: 100_000 } })
+      const client = await connected(kit.port, { clientId: "asker" })
+      client.socket.removeAllListeners("data").pause()
+      const count = (24 * 1024 * 1024) / each.answerBytes
+      const all = Buffer.alloc(Math.ceil(count) * each.asks.length, Buffer.from(each.asks))
+      const before = receivedBytes()
+      client.socket.write(all)
+      let seen = -1
+      await expect.poll(() => seen === (seen = receivedBytes()), { interval: 300, timeout: 20_000 }).toBe(true)
+      expect(seen - before).toBeLessThan(all.length)
+      let answerBytes = 0
+      client.socket.on("data", (chunk) => (answerBytes += chunk.length)).resume()
+      await expect.poll(() => answerBytes, { timeout: 20_000 }).toBe(Math.ceil(count) * each.answerBytes)
+      client.socket.destroy()
+    },
+    45_000
+  )
 
   it("queue behind the window within the limit, and count what is dropped", async () => {
     await start({ limits: { offlineQueueMessagesMax: 10, inflightPerSessionMax: 2 } })
