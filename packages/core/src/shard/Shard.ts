@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import { partitionId } from "../actor/LogEvents.ts"
@@ -23,6 +24,7 @@ interface InFlight {
 }
 
 const passivateAfterMs = 60_000
+const deadlineRetryMs = 1000
 const lookedAtPerTurn = 16
 
 /**
@@ -397,13 +399,21 @@ export class Shard {
     if (signal._tag === "CancelDeadline") this.#timers.cancel(key)
     else if (signal._tag === "SetDeadline") {
       const origin = `deadline ${signal.key}`
-      const ask: Ask = { to: live.id, command: signal.command, cause: { seq: cause.seq, origin } }
+      const reply: Reply = (exit) => this.#deadlineDone(key, ask, exit)
+      const ask: Ask = { to: live.id, command: signal.command, cause: { seq: cause.seq, origin }, reply }
       this.#timers.set(key, signal.atMs, ask, unixOffsetMs)
     } else {
       const reply = live.parked?.get(signal.key)
       live.parked?.delete(signal.key)
       if (reply !== undefined) this.#guarded("reply", () => reply(signal.exit))
     }
+  }
+
+  /** A command that the actor throws at is refused; nobody but its deadline sends this one again. */
+  #deadlineDone(key: string, ask: Ask, exit: Exit.Exit<unknown, unknown>): void {
+    const isRefused = Exit.isFailure(exit) && Cause.isDie(exit.cause)
+    if (!isRefused || this.isFailed(ask.to) || this.#timers.has(key)) return
+    this.#timers.set(key, this.#options.clock.nowMs() + deadlineRetryMs, ask)
   }
 
   /** The turn is lost as a whole: nothing of it was committed. Its callers are told behind those of the turns before. */

@@ -66,6 +66,10 @@ export class Timers<T> {
     this.#arm()
   }
 
+  has(key: string): boolean {
+    return this.#deadlines.has(key)
+  }
+
   cancel(key: string): void {
     this.#deadlines.delete(key)
   }

@@ -79,6 +79,51 @@ describe("an actor whose evolve throws", () => {
     harness.expectReplayIsLive()
   })
 
+  it("is told of a deadline again after a second, when that was what it threw at twice", () => {
+    const switches = { breaksEvolve: false, breaksSave: false, breaksDeadlineTimes: 0 }
+    const harness = new ShardHarness({ switches }).start()
+    harness.tell("counter/1", { _tag: "AddLater", key: "a", inMs: 100, n: 5 })
+    harness.tell("counter/1", { _tag: "AddLater", key: "b", inMs: 100, n: 7 })
+    harness.run()
+    switches.breaksDeadlineTimes = 2
+    harness.advance(100)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 7, deadlines: [["a", expect.any(Number), 5]] })
+    harness.advance(999)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 7 })
+    harness.advance(1)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 12, deadlines: [] })
+    harness.advance(10_000)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 12 })
+    harness.expectReplayIsLive()
+  })
+
+  it("is not told of it again when it has set or cancelled the deadline meanwhile, or was given up", () => {
+    const switches = { breaksEvolve: false, breaksSave: false, breaksDeadlineTimes: 0 }
+    const harness = new ShardHarness({ switches }).start()
+    for (const actor of ["counter/1", "counter/2"] as const) {
+      harness.tell(actor, { _tag: "AddLater", key: "a", inMs: 100, n: 5 })
+      harness.run()
+      switches.breaksDeadlineTimes = 2
+      harness.advance(100)
+    }
+    harness.tell("counter/1", { _tag: "AddLater", key: "a", inMs: 5000, n: 1 })
+    harness.tell("counter/2", { _tag: "Cancel", key: "a" })
+    harness.run()
+    harness.advance(2000)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 0 })
+    expect(harness.shard.actors.peek("counter/2")).toMatchObject({ total: 0, deadlines: [] })
+    harness.advance(3000)
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 1 })
+    harness.tell("counter/3", { _tag: "AddLater", key: "a", inMs: 100, n: 5 })
+    harness.run()
+    switches.breaksDeadlineTimes = Infinity
+    harness.advance(20_000)
+    expect(harness.shard.failedActors).toEqual(["counter/3"])
+    const { length } = harness.defects
+    harness.advance(20_000)
+    expect(harness.defects.length).toBe(length)
+  })
+
   it("is given up at the sixth time within a minute", () => {
     const harness = new ShardHarness().start()
     harness.tell("counter/1", add(7))

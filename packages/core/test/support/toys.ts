@@ -45,6 +45,8 @@ export interface CounterSwitches {
   breaksEvolve: boolean
   /** The next one only. */
   breaksEvolveOnce?: boolean
+  /** Of a deadline's end, so many times. */
+  breaksDeadlineTimes?: number
   breaksSave: boolean
 }
 
@@ -178,6 +180,10 @@ export const makeCounter = (
     const breaks = switches.breaksEvolve || switches.breaksEvolveOnce === true
     switches.breaksEvolveOnce = false
     if (breaks) throw new Error("evolve is switched off")
+    if (event._tag === "DeadlineGone" && (switches.breaksDeadlineTimes ?? 0) > 0) {
+      switches.breaksDeadlineTimes!--
+      throw new Error("no deadline ends")
+    }
     return evolve(state, event)
   },
   resume: ({ deadlines }) =>
