@@ -144,6 +144,11 @@ export class Subscriber implements Client {
     this.#peer.send({ cmd: qos === 1 ? "puback" : "pubrec", messageId } as Packet)
   }
 
+  /** Its session ends with a connection, or may have no room for a message. */
+  get #mayMiss(): boolean {
+    return !this.#plan.isDurable || this.#world.plan.limits.offlineQueueMessagesMax !== undefined
+  }
+
   #grantedQos(topic: string): number {
     const granted = this.#plan.filters.filter(([filter]) => matches(filter, topic)).map(([, qos]) => qos)
     return Math.max(-1, ...granted)
@@ -158,8 +163,8 @@ export class Subscriber implements Client {
     const key = `${sender} ${qos}`
     const newest = this.#newest.get(key) ?? -1
     const n = numberOf(id)
-    // What was sent before the subscription comes only if it is sent again: then behind what came since.
-    const isLate = !this.#plan.isDurable || sentMs <= this.#subscribedMs
+    // What was sent before the subscription, or found its queue full, comes only if it is sent again: then behind what came since.
+    const isLate = sentMs <= this.#subscribedMs || this.#mayMiss
     if (n > newest) this.#newest.set(key, n)
     else if (count === 1 && !dup && !mayRepeat && !(wasRepeated && isLate)) {
       this.#world.violated(`${this.name} gets ${id} behind number ${newest} of QoS ${qos}`)
@@ -169,7 +174,7 @@ export class Subscriber implements Client {
   /** A durable session gets whatever was acknowledged to its sender after the subscription was. */
   waitsFor(): string | undefined {
     if (!this.#peer.isConnected) return `${this.name} is not connected`
-    if (!this.#plan.isDurable || this.#world.plan.limits.offlineQueueMessagesMax !== undefined) return undefined
+    if (this.#mayMiss) return undefined
     for (const { id, topic, qos, sentMs, isAcknowledged, mayRepeat } of this.#world.mqtt.publications.values()) {
       const granted = this.#grantedQos(topic)
       // What was refused in part may be acknowledged later as a duplicate, and this session lacks it: a known fault.
