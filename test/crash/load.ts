@@ -9,6 +9,7 @@ import { MqttPublisher, type Device } from "./MqttPublisher.ts"
 const readings = { name: "readings", partitions: 4 }
 const orders = { name: "orders", partitions: 2 }
 const group = "readers"
+const crashesShown = 4
 const qos1Devices = 32
 const qos2Devices = 12
 /** Each device sends this often, one to three messages. */
@@ -97,7 +98,10 @@ export const audit = async (audited: Audit, kafka: Kafka, { devices, producer, r
 /** Resolves when the group has an assignment again, and reads and commits. */
 export const regrouped = async ({ reader }: Load): Promise<void> => {
   const before = reader.commits
-  await waitUntil("the group goes on", settleTimeoutMs, () => reader.commits > before + 4)
+  const goesOn = () => reader.commits > before + 4
+  await waitUntil("the group goes on", settleTimeoutMs, goesOn).catch((error: Error) => {
+    throw new Error([error.message, ...reader.crashes.slice(-crashesShown)].join("\n"))
+  })
 }
 
 /** Resolves when the group has committed all that is in its stream. */

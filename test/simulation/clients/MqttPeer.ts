@@ -62,6 +62,8 @@ export class MqttPeer {
   /** The world's, when this connection was begun. */
   #mishaps = 0
   #heardMs = 0
+  /** The connection that DISCONNECT was sent on. */
+  #ending = 0
   isConnected = false
 
   constructor(world: World, options: PeerOptions, events: PeerEvents) {
@@ -222,7 +224,8 @@ export class MqttPeer {
     if (link === undefined || !this.isConnected) {
       if (isOver) {
         this.#cancelRetry?.()
-        link?.reset()
+        // A DISCONNECT may still be on its way.
+        if (this.#ending !== this.#connections) link?.reset()
       }
       return
     }
@@ -230,6 +233,7 @@ export class MqttPeer {
     if (willId !== undefined) this.#world.mqtt.wills.set(willId, "may")
     this.send({ cmd: "disconnect", reasonCode: 0 })
     const number = this.#connections
+    this.#ending = number
     this.#world.scheduler.after(3_000_000, () => {
       if (number === this.#connections) link.reset()
       else return
