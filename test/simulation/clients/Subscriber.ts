@@ -1,5 +1,5 @@
 import { matches } from "@logbrook/core/TopicFilter"
-import type { SubscriberPlan } from "../Plan.ts"
+import type { Mishap, SubscriberPlan } from "../Plan.ts"
 import type { Stamp } from "../Network.ts"
 import { idOf, numberOf } from "../payload.ts"
 import type { Random } from "../Random.ts"
@@ -17,6 +17,8 @@ interface Delivery {
 }
 
 /** Subscribes, and counts what it is given. */
+const refuses = ({ kind }: Mishap): boolean => kind === "diskLow"
+
 export class Subscriber implements Client {
   readonly name: string
   readonly #world: World
@@ -163,8 +165,9 @@ export class Subscriber implements Client {
     const key = `${sender} ${qos}`
     const newest = this.#newest.get(key) ?? -1
     const n = numberOf(id)
-    // What was sent before the subscription, or found its queue full, comes only if it is sent again: then behind what came since.
-    const isLate = sentMs <= this.#subscribedMs || this.#mayMiss
+    // What was sent before the subscription, found its queue full, or was refused and its sender did not hear of it, comes only if
+    // it is sent again: then behind what came since.
+    const isLate = sentMs <= this.#subscribedMs || this.#mayMiss || this.#world.plan.mishaps.some(refuses)
     if (n > newest) this.#newest.set(key, n)
     else if (count === 1 && !dup && !mayRepeat && !(wasRepeated && isLate)) {
       this.#world.violated(`${this.name} gets ${id} behind number ${newest} of QoS ${qos}`)

@@ -38,6 +38,8 @@ export type PartitionCommand =
       readonly producerId: number
       readonly producerEpoch: number
       readonly baseSequence: number
+      /** One that its producer has sent before it was refused, and comes again: where the producer is not known yet, only who asks can tell. */
+      readonly isAhead: boolean
     }
   /** Retention and DeleteRecords. -1: to the end. */
   | { readonly _tag: "MoveLogStart"; readonly offset: number; readonly reason: string }
@@ -96,6 +98,7 @@ const appendRun = (state: PartitionState, command: Command<"AppendRun">): Partit
 const appendBatch = (state: PartitionState, command: Command<"AppendBatch">): PartitionDecision => {
   const { producerId, producerEpoch, baseSequence, count } = command
   const isIdempotent = producerId >= 0
+  if (command.isAhead) return refuse("OutOfOrderSequenceNumber")
   if (isIdempotent) {
     const checked = checkSequence(state.producers.get(producerId), producerEpoch, baseSequence, count)
     if (checked._tag === "Refused") return refuse(checked.reason)

@@ -12,7 +12,7 @@ export interface Ask {
   readonly late?: () => unknown
   readonly cause: Cause
   /** Called in the turn itself if the command is refused: whoever is decided behind it may have to know. */
-  readonly refused?: () => void
+  readonly refused?: (exit: Exit<unknown, unknown>) => void
   /** Called once, after what was decided is durable. */
   readonly reply?: (exit: Exit<unknown, unknown>) => void
   /** What the command carries to the journal, if that is much, such as a record batch. */

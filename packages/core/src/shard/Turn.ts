@@ -133,7 +133,7 @@ export class Turn {
       exit = Exit.die(defect)
       if (ask.reply !== undefined) this.#onDefect(ask.to, defect)
     }
-    if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.()
+    if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.(exit)
     const { reply } = ask
     // A run has neither: nothing follows its commit but the acknowledgements.
     if (reply !== undefined || signals.length > 0) {
@@ -143,8 +143,8 @@ export class Turn {
   }
 
   #refuse(ask: Ask, defect: unknown): Outcome["exit"] {
-    ask.refused?.()
     const exit = Exit.die(defect)
+    ask.refused?.(exit)
     this.#outcomes.push(...refusals([ask], exit))
     return exit
   }

@@ -87,7 +87,10 @@ describe("an actor whose evolve throws", () => {
     harness.run()
     switches.breaksDeadlineTimes = 2
     harness.advance(100)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 7, deadlines: [["a", expect.any(Number), 5]] })
+    expect(harness.shard.actors.peek("counter/1")).toMatchObject({
+      total: 7,
+      deadlines: [["a", expect.any(Number), 5]]
+    })
     harness.advance(999)
     expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 7 })
     harness.advance(1)

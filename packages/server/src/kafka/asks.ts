@@ -47,16 +47,26 @@ export const askGroup = <Command extends Request>(
 
 type AppendBatch = Extract<PartitionCommand, { readonly _tag: "AppendBatch" }>
 
+/** What is asked and told in the turn that decides: of batches behind each other the next one must know. */
+interface InTurn {
+  readonly isAhead: () => boolean
+  readonly refused: (exit: Exit<Appended, PartitionRefused>) => void
+}
+
 export const appendBatch = (
   context: Asker,
   logId: number,
-  command: AppendBatch,
+  command: Omit<AppendBatch, "isAhead">,
+  { isAhead, refused }: InTurn,
   settle: Settle<Appended, PartitionRefused>
-): void =>
+): void => {
+  const late = (): AppendBatch => ({ ...command, isAhead: isAhead() })
+  const { cause } = context
   context.offer(
-    { to: partitionId(logId), command, cause: context.cause, reply: settle as Untyped },
+    { to: partitionId(logId), late, cause, refused: refused as Untyped, reply: settle as Untyped },
     command.bytes.length
   )
+}
 
 /** -1: to the end. */
 export const moveLogStart = (

@@ -12,6 +12,7 @@ import {
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { appendBatch } from "../asks.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
@@ -101,9 +102,7 @@ interface Place {
 
 /** Why a batch cannot be stored at present: its producer sends it again. */
 const refuseForNow = ({ node, refusedBatches }: RequestContext, { logId, batch }: Place): Failure | undefined => {
-  if (!node.broker.disk.isLow) {
-    return refusedBatches.admits(logId, batch) ? undefined : refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
-  }
+  if (!node.broker.disk.isLow) return undefined
   refusedBatches.add(logId, batch)
   return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
 }
@@ -139,9 +138,17 @@ const append = (
   settled: () => void
 ) => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
+  const { refusedBatches } = context
+  const inTurn = {
+    isAhead: () => !refusedBatches.admits(logId, batch),
+    // What the partition itself refuses it knows of.
+    refused: (exit: Exit.Exit<unknown, unknown>) => {
+      if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
+    }
+  }
   const bytes = context.keep(batch.bytes, isOnly)
   const command = { _tag: "AppendBatch", bytes, count, baseTimestampMs, maxTimestampMs } as const
-  appendBatch(context, logId, { ...command, producerId, producerEpoch, baseSequence }, (exit) => {
+  appendBatch(context, logId, { ...command, producerId, producerEpoch, baseSequence }, inTurn, (exit) => {
     if (Exit.isFailure(exit)) fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
     else {
       result.baseOffset = exit.value.baseOffset
