@@ -11,8 +11,8 @@ export class GroupReader {
   /** By partition, the highest offset that was ever sent to be committed. */
   readonly tried = new Map<number, number>()
   commits = 0
-  /** What ended a member, by kafkajs: most are begun again. */
-  readonly crashes: Array<string> = []
+  /** What ended a member that kafkajs does not begin again. */
+  readonly ends: Array<string> = []
   readonly #consumers: ReadonlyArray<Consumer>
   readonly #stream: string
 
@@ -29,7 +29,7 @@ export class GroupReader {
 
   async #run(consumer: Consumer): Promise<void> {
     consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
-      this.crashes.push(`${restart ? "begun again" : "ended"}: ${error.stack ?? error.message}`)
+      if (!restart) this.ends.push(error.stack ?? error.message)
     })
     await consumer.connect()
     await consumer.subscribe({ topic: this.#stream, fromBeginning: true })

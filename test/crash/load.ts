@@ -9,7 +9,6 @@ import { MqttPublisher, type Device } from "./MqttPublisher.ts"
 const readings = { name: "readings", partitions: 4 }
 const orders = { name: "orders", partitions: 2 }
 const group = "readers"
-const crashesShown = 4
 const qos1Devices = 32
 const qos2Devices = 12
 /** Each device sends this often, one to three messages. */
@@ -100,7 +99,7 @@ export const regrouped = async ({ reader }: Load): Promise<void> => {
   const before = reader.commits
   const goesOn = () => reader.commits > before + 4
   await waitUntil("the group goes on", settleTimeoutMs, goesOn).catch((error: Error) => {
-    throw new Error([error.message, ...reader.crashes.slice(-crashesShown)].join("\n"))
+    throw new Error([error.message, ...reader.ends].join("\n"))
   })
 }
 
