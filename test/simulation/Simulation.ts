@@ -490,10 +490,11 @@ export class Simulation implements World {
     const isOver = (): boolean =>
       this.scheduler.elapsedMs > doneMs + quietMs && this.#isQuiet() && this.#server?.connections === 0
     await this.#until(isOver, 90_000, () => "connections or commits are left")
+    // Retention goes on, so another commit may be under way by then.
     await this.#until(
-      () => this.#overdue() === undefined,
+      () => this.#isQuiet() && this.#overdue() === undefined,
       overdueWithinMs,
-      () => this.#overdue() ?? ""
+      () => this.#overdue() ?? "commits are left"
     )
     this.#checkEnd()
   }
