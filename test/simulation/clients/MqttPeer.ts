@@ -62,6 +62,8 @@ export class MqttPeer {
   /** The world's, when this connection was begun. */
   #mishaps = 0
   #heardMs = 0
+  /** The newest connection that CONNACK came on. */
+  #lastConnected = 0
   /** The connection that DISCONNECT was sent on. */
   #ending = 0
   isConnected = false
@@ -171,6 +173,7 @@ export class MqttPeer {
         this.#world.violated(`the session of ${name} is lost`)
       this.#hadSession = isDurable
       this.isConnected = true
+      this.#lastConnected = this.#connections
       if (this.#willId !== undefined && !mayHaveExpired) this.#world.mqtt.wills.set(this.#willId, "must")
       this.#events.onConnected(sessionPresent)
     } else if (packet.cmd === "disconnect") this.#world.trace(`${name} disconnect ${packet.reasonCode}`)
@@ -205,7 +208,8 @@ export class MqttPeer {
   #expectClose(number: number): void {
     const { mishaps } = this.#world
     this.#world.scheduler.after(closedWithinMs * 1000, () => {
-      if (this.#closed.has(number) || mishaps !== this.#world.mishaps) return
+      const isTakenOver = this.#lastConnected > number
+      if (!isTakenOver || this.#closed.has(number) || mishaps !== this.#world.mishaps) return
       this.#world.violated(
         `the server leaves connection ${number} of ${this.#options.name} open, though it has another`
       )
