@@ -31,6 +31,9 @@ const churnLosses: ReadonlyArray<string | undefined> = ["sample", "state"]
 /** Longer than a kill, the checks and a restart take on a busy machine; else there is nothing young to be missed. */
 const retentionMs = 6000
 
+/** A server is away while its files are looked at, on a busy machine for half a minute. */
+const patience = { initialRetryTime: 50, maxRetryTime: 500, retries: 200 }
+
 const losses = (lose: Loss | ChurnLoss | undefined) =>
   churnLosses.includes(lose)
     ? { churnLoss: lose as ChurnLoss, loss: undefined }
@@ -41,7 +44,7 @@ export const keepingSite = async (lose: Loss | ChurnLoss | undefined): Promise<S
   const { churnLoss, loss } = losses(lose)
   const env = { ...logLevel, LOGBROOK_JOURNAL_SEGMENT_BYTES: "1MB", LOGBROOK_JOURNAL_HISTORY_MS: "5s" }
   const server = await ServerProcess.start({ env })
-  const kafka = kafkajsOf(server.kafka, "rig")
+  const kafka = kafkajsOf(server.kafka, "rig", patience)
   const audited = new Audit(server.kafka, loss)
   const { faults } = audited
   const load = await startLoad(server, kafka)
@@ -75,7 +78,7 @@ export const expiringSite = async (lose: Loss | ChurnLoss | undefined): Promise<
   const server = await ServerProcess.start({ env })
   const faults: Array<string> = []
   const options = { retentionMs, allExpires: true, faults, lose: losses(lose).churnLoss }
-  const churn = await startChurn(server, kafkajsOf(server.kafka, "rig"), options)
+  const churn = await startChurn(server, kafkajsOf(server.kafka, "rig", patience), options)
   return {
     name: "everything expires",
     server,

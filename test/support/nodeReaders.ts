@@ -1,5 +1,5 @@
 import { Consumer } from "@platformatic/kafka"
-import { Kafka, logLevel, type IHeaders } from "kafkajs"
+import { Kafka, logLevel, type IHeaders, type RetryOptions } from "kafkajs"
 import type { KafkaRecord } from "./kafkaRecord.ts"
 
 const readTimeoutMs = 120_000
@@ -8,8 +8,11 @@ const readTimeoutMs = 120_000
 let reads = 0
 const ownGroup = (): string => `reader-${process.pid}-${++reads}`
 
-export const kafkajsOf = (brokers: string, clientId = "kafkajs"): Kafka =>
-  new Kafka({ brokers: [brokers], clientId, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, retries: 8 } })
+export const kafkajsOf = (
+  brokers: string,
+  clientId = "kafkajs",
+  retry: RetryOptions = { initialRetryTime: 50, retries: 8 }
+): Kafka => new Kafka({ brokers: [brokers], clientId, logLevel: logLevel.NOTHING, retry })
 
 /** kafkajs keeps names in the order of their first occurrence, and the values of a repeated one in a list. */
 const kafkajsHeaders = (headers: IHeaders): ReadonlyArray<readonly [string, string]> =>
