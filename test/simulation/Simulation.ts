@@ -106,6 +106,7 @@ export class Simulation implements World {
   /** By the client's address, each connection's own. */
   readonly #links = new Map<string, Link>()
   #waitingSinceMs = 0
+  #waitingAtSeq = 0
   /** The next compaction is to be interrupted. */
   #crashCompacting: Extract<Mishap, { kind: "crashCompacting" }> | undefined
   #isCompacting = false
@@ -649,7 +650,10 @@ export class Simulation implements World {
   #checkTurns(): void {
     const { broker, settler } = this.#server!
     const isBusy = this.#journal!.pendingCommits > 0 || settler?.isHolding === true
-    const isStuck = broker.shard.waiting > 0 && !isBusy
+    // Others may wait than at the last look.
+    const hadTurn = broker.shard.nextSeq !== this.#waitingAtSeq
+    this.#waitingAtSeq = broker.shard.nextSeq
+    const isStuck = broker.shard.waiting > 0 && !isBusy && !hadTurn
     const nowMs = this.scheduler.elapsedMs
     if (!isStuck) this.#waitingSinceMs = nowMs
     else if (nowMs - this.#waitingSinceMs > turnWithinMs) this.violated("commands wait, and no turn comes")
