@@ -17,13 +17,13 @@ import { limits } from "./scenarios/limits.ts"
 import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
 import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
-import { mqttShapes } from "./scenarios/shapes.ts"
+import { mqttLoads } from "./scenarios/shapes.ts"
 import { stopAll } from "./servers/processes.ts"
 import { chartSvg } from "./svg.ts"
 
 /** In the order of a whole run. */
 const scenarios: ReadonlyMap<string, Scenario> = new Map([
-  ...Array.from(mqttShapes, ([name, shape]): [string, Scenario] => [name, mqttThroughput(name, shape)]),
+  ...Array.from(mqttLoads, ([name, asked]): [string, Scenario] => [name, mqttThroughput(name, asked)]),
   ["kafka", kafkaThroughput],
   ["kafka-peers", kafkaPeers],
   ["limits", limits],

@@ -1,6 +1,7 @@
 /**
- * What a shard costs over plain callbacks that do the same encoding and the same appends: CPU per message, in
- * interleaved slices, over a journal that keeps nothing and settles at once. Proves nothing about disks or sockets.
+ * CPU per message of a shard, in interleaved slices, over a journal that keeps nothing and settles at once: under its
+ * supervised fiber beside the same shard drained by plain callbacks, and beside callbacks that do the same encoding and
+ * the same appends but bound, supervise, and order nothing. Proves nothing about disks or sockets.
  */
 import { actorId } from "@logbrook/core/actor/Definition"
 import { pack } from "@logbrook/core/actor/pack"
@@ -12,9 +13,12 @@ import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
 import type { Run } from "@logbrook/core/shard/Intake"
+import { supervise } from "@logbrook/core/shard/supervise"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { LogStore } from "@logbrook/core/storage/LogStore"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { makeCounter, ToyPartition } from "../packages/core/test/support/toys.ts"
 
 const rounds = 7
@@ -43,7 +47,12 @@ interface Contender {
   readonly told: () => number
 }
 
-const makeShard = (journal: Journal): Shard => {
+/** Who drains a shard: the fiber that restarts it after a fault, as in the server, or nobody but the event loop. */
+type Drive = "fiber" | "callbacks"
+
+const onFault = (fault: unknown): void => console.error(fault)
+
+const makeShard = (journal: Journal, drive: Drive): Shard => {
   const shard = new Shard({
     journal,
     clock: systemClock,
@@ -56,12 +65,13 @@ const makeShard = (journal: Journal): Shard => {
     onDefect: (where, defect) => console.error(where, defect)
   })
   shard.recover()
-  shard.start((defect) => console.error(defect))
+  if (drive === "callbacks") shard.start(onFault)
+  else Effect.runFork(Effect.scoped(Effect.flatMap(supervise(shard, onFault), Fiber.join)))
   return shard
 }
 
-const shardPublishing = (messages: number, partitions: number): Contender => {
-  const shard = makeShard(new Sink(systemClock))
+const shardPublishing = (messages: number, partitions: number, drive: Drive = "fiber"): Contender => {
+  const shard = makeShard(new Sink(systemClock), drive)
   let told = 0
   const receiver = {
     acked: (_token: number, run: Run | undefined) => void (told += run!.refusal === undefined ? 1 : 0)
@@ -126,8 +136,8 @@ const plainPublishing = (messages: number, partitions: number): Contender => {
   }
 }
 
-const shardAsking = (messages: number, actors: number): Contender => {
-  const shard = makeShard(new Sink(systemClock))
+const shardAsking = (messages: number, actors: number, drive: Drive = "fiber"): Contender => {
+  const shard = makeShard(new Sink(systemClock), drive)
   const ids = Array.from({ length: actors }, (_, i) => actorId("counter", i))
   let told = 0
   const reply = (): void => void told++
@@ -193,25 +203,37 @@ const slice = async ({ turn, told }: Contender): Promise<number> => {
 
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
-const compare = async (name: string, shard: Contender, plain: Contender): Promise<void> => {
-  await slice(shard)
-  await slice(plain)
+const compare = async (name: string, ofShard: Contender, other: Contender): Promise<string> => {
+  await slice(ofShard)
+  await slice(other)
   const ratios: Array<number> = []
   const costs: Array<number> = []
   for (let round = 0; round < rounds; round++) {
-    const [ofShard, ofPlain] = [await slice(shard), await slice(plain)]
-    ratios.push(ofShard / ofPlain)
-    costs.push(ofShard)
+    const [own, plain] = [await slice(ofShard), await slice(other)]
+    ratios.push(own / plain)
+    costs.push(own)
   }
   const range = `${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}`
-  console.log(
-    `${name}: shard ${median(costs).toFixed(2)} µs of CPU per message, ${median(ratios).toFixed(2)} of plain (${range})`
-  )
+  return `${name}: ${median(costs).toFixed(2)} µs, ${median(ratios).toFixed(2)} (${range})`
 }
 
-await compare("publish, 256 a turn, 16 partitions", shardPublishing(256, 16), plainPublishing(256, 16))
-await compare("publish, 256 a turn, 256 partitions", shardPublishing(256, 256), plainPublishing(256, 256))
-await compare("publish, 4 a turn, 4 partitions", shardPublishing(4, 4), plainPublishing(4, 4))
-await compare("ask, 256 a turn, 64 actors", shardAsking(256, 64), plainAsking(256, 64))
-await compare("ask, 1 a turn", shardAsking(1, 1), plainAsking(1, 1))
+const publish = { shard: shardPublishing, plain: plainPublishing }
+const ask = { shard: shardAsking, plain: plainAsking }
+const loads = [
+  { name: "publish, 256 a turn, 16 partitions", ...publish, messages: 256, actors: 16 },
+  { name: "publish, 256 a turn, 256 partitions", ...publish, messages: 256, actors: 256 },
+  { name: "publish, 4 a turn, 4 partitions", ...publish, messages: 4, actors: 4 },
+  { name: "publish, 1 a turn", ...publish, messages: 1, actors: 1 },
+  { name: "ask, 256 a turn, 64 actors", ...ask, messages: 256, actors: 64 },
+  { name: "ask, 1 a turn", ...ask, messages: 1, actors: 1 }
+]
+
+console.log("CPU per message, and its ratio to that of the same shard without a fiber")
+for (const { name, shard, messages, actors } of loads) {
+  console.log(await compare(name, shard(messages, actors, "fiber"), shard(messages, actors, "callbacks")))
+}
+console.log("... to that of callbacks that do no more than encode and append")
+for (const { name, shard, plain, messages, actors } of loads) {
+  console.log(await compare(name, shard(messages, actors), plain(messages, actors)))
+}
 process.exit(0)

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs"
+import * as net from "node:net"
 import { describe, expect, it } from "vitest"
 import { figureOf, isSlower } from "../bench/compare/compare.ts"
 import type { Reading } from "../bench/compare/readings.ts"
+import { publishPacket } from "../bench/load/mqttPackets.ts"
+import { MqttReader } from "../bench/load/MqttReader.ts"
 import { startFlags } from "../bench/servers/logbrook.ts"
 import { chartSvg, shortNumber } from "../bench/svg.ts"
 
@@ -82,5 +85,47 @@ describe("the server that is measured", () => {
   it("is started as users start it", () => {
     const { scripts } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
     expect(scripts.start).toContain(`node ${startFlags.join(" ")} packages/server/bundle/bin.js serve`)
+  })
+})
+
+/** A server of one connection that grants its subscription and keeps what else it is sent. */
+const grantingServer = async () => {
+  const { promise: subscribed, resolve } = Promise.withResolvers<net.Socket>()
+  const heard: Array<Buffer> = []
+  const server = net.createServer({ noDelay: true }, (socket) =>
+    socket.on("data", (bytes: Buffer) => {
+      if (bytes[0] === 0x10) socket.write(Buffer.from([0x20, 2, 0, 0]))
+      else if (bytes[0] === 0x82) {
+        socket.write(Buffer.from([0x90, 3, bytes[2]!, bytes[3]!, 1]))
+        resolve(socket)
+      } else heard.push(bytes)
+    })
+  )
+  await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening))
+  return { port: (server.address() as net.AddressInfo).port, subscribed, heard, close: () => server.close() }
+}
+
+describe("the subscriber beside a load", () => {
+  it("counts every message and acknowledges those of QoS 1, wherever their bytes are cut", async () => {
+    const { port, subscribed, heard, close } = await grantingServer()
+    const onFailed = (error: Error) => expect.unreachable(error.message)
+    const reader = await MqttReader.subscribe(port, "sensors/+/data", { onReceived: () => {}, onFailed })
+    const socket = await subscribed
+    const topic = "sensors/a/data"
+    const packets = [1, 2, 3, 4].map((id) => publishPacket(topic, Buffer.alloc(id * 70), id % 2 === 0 ? 0 : 1, id))
+    const bytes = Buffer.concat(packets)
+    for (let cut = 1; cut < bytes.length; cut += 7) {
+      socket.write(bytes.subarray(0, cut))
+      await new Promise<void>((next) => void setImmediate(next))
+      socket.write(bytes.subarray(cut))
+      await new Promise<void>((next) => void setImmediate(next))
+    }
+    const rounds = Math.ceil((bytes.length - 1) / 7)
+    const acks = Buffer.concat(Array.from({ length: rounds }, () => Buffer.from([0x40, 2, 0, 1, 0x40, 2, 0, 3])))
+    await expect.poll(() => Buffer.concat(heard).toString("hex")).toBe(acks.toString("hex"))
+    expect(reader.received).toBe(rounds * packets.length)
+    reader.close()
+    socket.destroy()
+    close()
   })
 })

@@ -7,6 +7,8 @@ import {
   pubackFirstByte,
   publishPacket
 } from "./mqttPackets.ts"
+import type { Reader, Reading } from "./Reader.ts"
+import { startReader } from "./startReader.ts"
 
 export interface LoadShape {
   readonly connections: number
@@ -30,6 +32,8 @@ export interface Slice {
 }
 
 const readBytes = 64 * 1024
+/** How long a server may take for what it owes when a slice's sending has ended. */
+const owedMsMax = 30_000
 
 /** One connection that keeps its window full with packets built before. */
 class Publisher {
@@ -131,10 +135,11 @@ const unit = (topic: string, shape: LoadShape, packetId: number): Buffer => {
   return Buffer.concat([...unacknowledged, publishPacket(topic, payload, 1, packetId)])
 }
 
-/** Many publishers in this process, connected once and loaded in slices. */
+/** Many publishers in this process, connected once and loaded in slices, and at will one client that gets all they send. */
 export class MqttLoad {
   readonly #shape: LoadShape
   readonly #publishers: Array<Publisher> = []
+  #reader: Reader | undefined
   #settled: (() => void) | undefined
   #failed: (error: Error) => void = () => {}
   readonly #failure: Promise<never>
@@ -148,7 +153,11 @@ export class MqttLoad {
   }
 
   /** One client after the other, so that no server's limit of new connections counts. */
-  async connect(port: number, name: string): Promise<void> {
+  async connect(port: number, name: string, reading: Reading | undefined): Promise<void> {
+    if (reading !== undefined) {
+      const events = { onReceived: () => this.#onSettled(), onFailed: this.#failed }
+      this.#reader = await Promise.race([startReader(reading, events), this.#failure])
+    }
     const buffer = Buffer.allocUnsafeSlow(readBytes)
     for (let index = 0; index < this.#shape.connections; index++) {
       const connected = Promise.withResolvers<void>()
@@ -169,14 +178,22 @@ export class MqttLoad {
   }
 
   #onSettled(): void {
-    if (this.#publishers.every((publisher) => publisher.isSettled)) this.#settled?.()
+    if (!this.#publishers.every((publisher) => publisher.isSettled)) return
+    const isRead = this.#reader === undefined || this.#reader.received >= this.#acked() * this.#shape.messagesPerAck
+    if (isRead) this.#settled?.()
   }
 
   #acked(): number {
     return this.#publishers.reduce((sum, publisher) => sum + publisher.acked, 0)
   }
 
-  /** Keeps every window full for `durationMs`, then waits for what is owed. Rejects when a connection breaks. */
+  #owed(): string {
+    const read = this.#reader === undefined ? "" : `, of whose messages ${this.#reader.received} have been read`
+    const owing = this.#publishers.filter((publisher) => !publisher.isSettled).length
+    return `after ${owedMsMax} ms ${owing} publishers still wait; ${this.#acked()} were answered${read}`
+  }
+
+  /** Keeps every window full for `durationMs`, then waits for what is owed to publishers and reader. Rejects when a connection breaks. */
   async slice(durationMs: number): Promise<Slice> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#settled = resolve
@@ -191,7 +208,9 @@ export class MqttLoad {
       for (const publisher of this.#publishers) publisher.isSending = false
       this.#onSettled()
     }, durationMs)
+    const overdue = setTimeout(() => this.#failed(new Error(this.#owed())), durationMs + owedMsMax)
     await Promise.race([promise, this.#failure])
+    clearTimeout(overdue)
     const elapsedMs = performance.now() - began
     this.#settled = undefined
     const { user, system } = process.cpuUsage(cpuBefore)
@@ -200,6 +219,7 @@ export class MqttLoad {
   }
 
   close(): void {
+    this.#reader?.close()
     for (const publisher of this.#publishers) publisher.close()
   }
 }

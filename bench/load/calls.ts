@@ -5,6 +5,7 @@ import { produceAll } from "./kafkaProduce.ts"
 import { createTopic } from "./kafkaTopics.ts"
 import { MqttLoad, type LoadShape, type Slice } from "./MqttLoad.ts"
 import { PacedPublishers, runPaced, runSlice } from "./pacedLoad.ts"
+import type { Reading } from "./Reader.ts"
 import { addRetained, addSessions, addSubscriptions, endSubscriptions, readRetained } from "./population.ts"
 
 const loads = new Map<string, MqttLoad>()
@@ -19,10 +20,15 @@ const loadOf = (name: string): MqttLoad => {
 
 /** What the load process does for the conductor; arguments and results are plain data. */
 export const calls = {
-  connect: async (options: { readonly name: string; readonly port: number; readonly shape: LoadShape }) => {
+  connect: async (options: {
+    readonly name: string
+    readonly port: number
+    readonly shape: LoadShape
+    readonly reading?: Reading | undefined
+  }) => {
     const load = new MqttLoad(options.shape)
     loads.set(options.name, load)
-    await load.connect(options.port, options.name.replaceAll(/\W+/g, "-"))
+    await load.connect(options.port, options.name.replaceAll(/\W+/g, "-"), options.reading)
   },
   slice: (options: { readonly name: string; readonly durationMs: number }): Promise<Slice> =>
     loadOf(options.name).slice(options.durationMs),

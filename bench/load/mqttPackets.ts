@@ -31,4 +31,8 @@ export const publishPacket = (topic: string, payload: Uint8Array, qos: 0 | 1, pa
   return packet(0x30 | (qos << 1), Buffer.concat([text(topic), ...id, payload]))
 }
 
+/** One filter, packet id 1. */
+export const subscribePacket = (filter: string, qos: 0 | 1): Buffer =>
+  packet(0x82, Buffer.concat([Buffer.from([0, 1]), text(filter), Buffer.from([qos])]))
+
 export const disconnectPacket = Buffer.from([0xe0, 0])

@@ -1,14 +1,17 @@
-import type { LoadShape, Slice } from "../load/MqttLoad.ts"
+import type { Slice } from "../load/MqttLoad.ts"
+import type { Reading } from "../load/Reader.ts"
 import { startAedes } from "../servers/aedes.ts"
-import { createStream, startLogbrook } from "../servers/logbrook.ts"
+import { createStream, startLogbrook, type Logbrook } from "../servers/logbrook.ts"
 import { mosquittoVersion, startMosquitto } from "../servers/mosquitto.ts"
 import { childrenCpuMs, cpuMs, machineBusyMs, rssBytes } from "../servers/processes.ts"
 import type { Server } from "../servers/Server.ts"
 import { median, quantile, thousands } from "../stats.ts"
 import type { Bar, Bench, Outcome, Scenario } from "./Scenario.ts"
+import type { MqttLoadAsked } from "./shapes.ts"
 
 const partitions = 16
 const stream = "sensors"
+const filter = "sensors/+/data"
 
 interface Sample extends Slice {
   readonly perSecond: number
@@ -80,30 +83,42 @@ const checkStored = async ({ load }: Bench, kafkaPort: number, acknowledged: num
   if (stored !== acknowledged) throw new Error(`${acknowledged} messages were acknowledged, ${stored} are stored`)
 }
 
-const startAll = async ({
-  serverCpus: cpus,
-  isQuick
-}: Bench): Promise<{ own: Awaited<ReturnType<typeof startLogbrook>>; all: Array<Server> }> => {
+const startAll = async (
+  { serverCpus: cpus, isQuick }: Bench,
+  isRead: boolean
+): Promise<{ own: Logbrook; all: Array<Server> }> => {
   const own = await startLogbrook(cpus)
-  await createStream(own, { name: stream, filters: ["sensors/+/data"], partitions })
+  await createStream(own, { name: stream, filters: [filter], partitions })
   const peers: Array<Server> = [await startAedes(cpus)]
   if ((await mosquittoVersion()) !== undefined) {
-    peers.push(await startMosquitto(cpus, false))
-    if (!isQuick) peers.push(await startMosquitto(cpus, true))
+    peers.push(await startMosquitto(cpus, { isPersistent: false, isUnbounded: isRead }))
+    if (!isQuick && !isRead) peers.push(await startMosquitto(cpus, { isPersistent: true, isUnbounded: false }))
   }
   return { own, all: [own, ...peers] }
 }
 
-/** Interleaved slices: every round loads each server once, the others being idle. */
+const readingOf = (server: Server, own: Logbrook): Reading =>
+  server === own
+    ? { protocol: "kafka", port: own.kafkaPort, topic: stream, partitions }
+    : { protocol: "mqtt", port: server.mqttPort, filter }
+
+/**
+ * Interleaved slices: every round loads each server once, the others being idle. A slice ends when everything is
+ * answered and, if there is a reader, has come to it.
+ */
 export const mqttThroughput =
-  (scenario: string, { shape, mosquitto, aedes }: { shape: LoadShape; mosquitto: number; aedes: number }): Scenario =>
+  (scenario: string, { shape, isRead, mosquitto, aedes }: MqttLoadAsked): Scenario =>
   async (bench): Promise<Outcome> => {
     const bounds = new Map(Object.entries({ mosquitto, aedes }))
-    const { own, all } = await startAll(bench)
+    const { own, all } = await startAll(bench, isRead)
     const samples = new Map<string, Array<Sample>>(all.map(({ name }) => [name, []]))
     let acknowledged = 0
     try {
-      for (const { name, mqttPort } of all) await bench.load.call("connect", { name, port: mqttPort, shape })
+      for (const server of all) {
+        const { name, mqttPort: port } = server
+        const reading = isRead ? readingOf(server, own) : undefined
+        await bench.load.call("connect", { name, port, shape, reading })
+      }
       for (let round = -1; round < bench.rounds; round++) {
         for (const server of all) {
           const taken = await sample(bench, server, bench.sliceMs)
@@ -132,6 +147,6 @@ export const mqttThroughput =
       ]
     })
     const rows = Array.from(samples, ([name, theirs]) => row(name, theirs, ours))
-    const title = `${scenario}: ${shape.connections} connections, ${shape.payloadBytes} B payload`
+    const title = `${scenario}: ${shape.connections} connections, ${shape.payloadBytes} B payload${isRead ? ", read by one client" : ""}`
     return { scenario, tables: [{ title, columns, rows }], bars, raw: { shape, samples: Object.fromEntries(samples) } }
   }

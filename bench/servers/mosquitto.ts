@@ -4,13 +4,24 @@ import { join } from "node:path"
 import { freePort, isListening, output, start, until } from "./processes.ts"
 import type { Server } from "./Server.ts"
 
-/** As it is shipped, a listener apart; `isPersistent`: its database is written at exit and every half hour, never per message. */
-export const startMosquitto = async (cpus: string, isPersistent: boolean): Promise<Server> => {
+export interface MosquittoOptions {
+  /** Its database is written at exit and every half hour, never per message. */
+  readonly isPersistent: boolean
+  /** It keeps what a subscriber has not taken yet, where it would else throw away what is behind 1,000 messages. */
+  readonly isUnbounded: boolean
+}
+
+/** As it is shipped, a listener and the options apart. */
+export const startMosquitto = async (
+  cpus: string,
+  { isPersistent, isUnbounded }: MosquittoOptions
+): Promise<Server> => {
   const directory = mkdtempSync(join(tmpdir(), "bench-mosquitto-"))
   const mqttPort = await freePort()
   const config = join(directory, "mosquitto.conf")
   const persistence = isPersistent ? `persistence true\npersistence_location ${directory}/\n` : ""
-  writeFileSync(config, `listener ${mqttPort} 127.0.0.1\nallow_anonymous true\nuser root\n${persistence}`)
+  const queues = isUnbounded ? "max_inflight_messages 0\nmax_queued_messages 0\n" : ""
+  writeFileSync(config, `listener ${mqttPort} 127.0.0.1\nallow_anonymous true\nuser root\n${persistence}${queues}`)
   const started = start(cpus, "mosquitto", ["-c", config])
   const name = isPersistent ? "mosquitto, persistence" : "mosquitto"
   await until(`${name} is ready`, 10_000, () => isListening(mqttPort)).catch((error: Error) => {
