@@ -53,13 +53,15 @@ describe("the look at a stream that expires", () => {
     expect(await expiringFaults(sent, without(), without())).toEqual([])
     const old = longAgo(sent.slice(0, 2)).map(({ id }) => ({ id, value: null }))
     expect(await expiringFaults([...old, ...sent.slice(2)], without(0, 1))).toEqual([])
+    const isOvertaken = [without(1), without(0, 1)]
+    expect(await expiringFaults([...old, ...sent.slice(2)], ...isOvertaken)).toEqual([])
     const allOld = longAgo(sent).map(({ id }) => ({ id, value: null }))
     expect(await expiringFaults(allOld, nothing, nothing)).toEqual([])
   })
 
   it.each([
     ["a young record that is gone at the beginning", [without(0)], /is gone after/],
-    ["a hole", [without(2)], /where 2 was next/],
+    ["a hole", [without(2), without(2)], /where 2 was next/],
     ["a lost end", [without(6)], /the log ends at 6/],
     ["a log start that goes back", [without(0), without()], /went back from 1 to 0/],
     ["a record at another offset than told", [at(1, { key: Buffer.from(sent[2]!.id) })], /was acknowledged/],

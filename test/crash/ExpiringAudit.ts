@@ -71,7 +71,7 @@ export class ExpiringAudit {
 
   async #read(index: number, isLost: boolean): Promise<void> {
     const partition = this.#partitions[index]!
-    const records = await this.#readPartition(index)
+    const records = await this.#readFromStart(index)
     const readMs = Date.now()
     const newest = Math.max(-1, ...partition.told.keys())
     const found = isLost ? records.filter(({ offset }) => offset !== newest) : records
@@ -92,6 +92,18 @@ export class ExpiringAudit {
       this.expired++
     }
     for (const [id, offset] of partition.read) if (offset < start) partition.read.delete(id)
+  }
+
+  /**
+   * A log start that overtakes a reader has him jump to it: what may still be read begins there. A hole is no such jump,
+   * since a second reader begins before it.
+   */
+  async #readFromStart(index: number): Promise<Array<KafkaRecord>> {
+    const records = await this.#readPartition(index)
+    const jump = records.findLastIndex(({ offset }, i) => i > 0 && offset !== records[i - 1]!.offset + 1)
+    if (jump === -1) return records
+    const [first] = await this.#readPartition(index)
+    return first === undefined || first.offset >= records[jump]!.offset ? records.slice(jump) : records
   }
 
   #checkRecord(index: number, { offset, key, value }: KafkaRecord): void {
