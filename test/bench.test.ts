@@ -105,11 +105,12 @@ const grantingServer = async () => {
   return { port: (server.address() as net.AddressInfo).port, subscribed, heard, close: () => server.close() }
 }
 
+const unwanted = (error: Error) => expect.unreachable(error.message)
+
 describe("the subscriber beside a load", () => {
   it("counts every message and acknowledges those of QoS 1, wherever their bytes are cut", async () => {
     const { port, subscribed, heard, close } = await grantingServer()
-    const onFailed = (error: Error) => expect.unreachable(error.message)
-    const reader = await MqttReader.subscribe(port, "sensors/+/data", { onReceived: () => {}, onFailed })
+    const reader = await MqttReader.subscribe(port, "sensors/+/data", { onReceived: () => {}, onFailed: unwanted })
     const socket = await subscribed
     const topic = "sensors/a/data"
     const packets = [1, 2, 3, 4].map((id) => publishPacket(topic, Buffer.alloc(id * 70), id % 2 === 0 ? 0 : 1, id))
