@@ -53,9 +53,9 @@ export interface Limits {
   /** QoS 2 packet ids of a client that wait for PUBREL; one more is answered with 0x93. */
   readonly unreleasedQos2Max: number
 
-  /** Messages queued for a session that is not connected. */
+  /** Messages queued for one session; of a durable one, those in flight included. */
   readonly offlineQueueMessagesMax: number
-  /** Payload and topic bytes queued for a session that is not connected. */
+  /** Payload and topic bytes of the same. */
   readonly offlineQueueBytesMax: number
 
   /** What all durable sessions' messages take that are not expired; beyond it the oldest are dropped. */
@@ -68,7 +68,7 @@ export interface Limits {
 
   /** Retained messages. */
   readonly retainedMessagesMax: number
-  /** Payload and topic bytes of all retained messages. */
+  /** Payload, topic and property bytes of all retained messages. */
   readonly retainedBytesMax: number
 
   /** Will Delay Interval granted at most. */

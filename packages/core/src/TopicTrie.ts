@@ -19,6 +19,8 @@ const makeNode = <V>(parent: Node<V> | undefined, level: string): Node<V> => ({
 
 const isEmpty = <V>(node: Node<V>): boolean => node.children === undefined && node.entries === undefined
 
+const unlimited = { topicBytesMax: Infinity, topicLevelsMax: Infinity }
+
 /**
  * Topic filters by level, for finding all that match a topic. An entry is a (filter, key) pair with a value; a key is
  * whatever tells the filter's holders apart (a session, a stream).
@@ -35,10 +37,10 @@ export class TopicTrie<V> {
     return this.#size
   }
 
-  /** Adds an entry, or replaces the value of (filter, key). Throws `InvalidTopicFilter`. */
+  /** Adds an entry, or replaces the value of (filter, key). Throws `InvalidTopicFilter`; how long it may be is checked where it comes in. */
   add(filter: string, key: string, value: V): void {
     let node = this.#root
-    for (const level of parseTopicFilter(filter)) {
+    for (const level of parseTopicFilter(filter, unlimited)) {
       node.children ??= new Map()
       let child = node.children.get(level)
       if (child === undefined) {

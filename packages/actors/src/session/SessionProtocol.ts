@@ -441,7 +441,14 @@ export interface Deliver {
   readonly entries: ReadonlyArray<QueueEntry>
 }
 
-export type SessionNotice = CloseConnection | PublishWill | Deliver
+/** Messages that the queue had no room for: this session misses them. */
+export interface QueueFull {
+  readonly _tag: "QueueFull"
+  readonly clientId: string
+  readonly count: number
+}
+
+export type SessionNotice = CloseConnection | PublishWill | Deliver | QueueFull
 
 export type SessionSettings = Pick<
   Limits,

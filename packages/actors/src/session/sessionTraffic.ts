@@ -8,6 +8,7 @@ import type {
   Received,
   ReleaseQos2,
   SessionEvent,
+  SessionNotice,
   SessionSettings,
   Subscribe,
   Subscription,
@@ -73,9 +74,15 @@ export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): Ses
     ? decided({ _tag: "Qos2Freed", known: true }, [{ _tag: "Qos2Released", packetId }])
     : decided({ _tag: "Qos2Freed", known: false })
 
-/** What is in flight counts as queued: it may have to be sent again. */
+/**
+ * What is in flight counts as queued: it may have to be sent again. A message may have been on its way here while the session
+ * ended or began anew: then it is not for this one. If the session has become one that ends with its connection, it is.
+ */
 export const enqueue = (settings: SessionSettings, state: SessionState, { messages }: Enqueue): SessionDecision => {
-  if (state.life.sessionExpiryMs === 0) return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
+  const isAbsent = state.life.sessionExpiryMs === 0 && state.life.connectionId === null
+  if (isAbsent || state.subscriptions.size === 0) {
+    return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
+  }
   const accepted: Array<MessageRef> = []
   let bytes = state.queuedBytes
   const entryIds = messages.map((message) => {
@@ -86,14 +93,20 @@ export const enqueue = (settings: SessionSettings, state: SessionState, { messag
   })
   const firstEntryId = state.nextEntryId
   const events: Array<SessionEvent> = []
-  if (accepted.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages: accepted })
-  const count = messages.length - accepted.length
-  if (count > 0) events.push({ _tag: "MessagesDropped", count })
+  const notices: Array<SessionNotice> = []
+  const { clientId } = state
   const { connectionId } = state.life
-  if (connectionId === null || accepted.length === 0) return decided({ _tag: "Enqueued", entryIds }, events)
-  const entries = accepted.map((message, i) => queueEntry(message, firstEntryId + i))
-  const notice = notify({ _tag: "Deliver", clientId: state.clientId, connectionId, entries })
-  return decided({ _tag: "Enqueued", entryIds }, events, [notice])
+  if (accepted.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages: accepted })
+  if (accepted.length > 0 && connectionId !== null) {
+    const entries = accepted.map((message, i) => queueEntry(message, firstEntryId + i))
+    notices.push({ _tag: "Deliver", clientId, connectionId, entries })
+  }
+  const count = messages.length - accepted.length
+  if (count > 0) {
+    events.push({ _tag: "MessagesDropped", count })
+    notices.push({ _tag: "QueueFull", clientId, count })
+  }
+  return decided({ _tag: "Enqueued", entryIds }, events, notices.map(notify))
 }
 
 export const markSent = (state: SessionState, { entries }: MarkSent): SessionDecision => {

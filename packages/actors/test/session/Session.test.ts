@@ -14,6 +14,7 @@ const given = (...commands: ReadonlyArray<SessionCommand>): SessionHarness => {
 const closeOld = { _tag: "CloseConnection", clientId: "a/b", connectionId: "1", reason: "SessionTakenOver" }
 const publish = (delayMs: number) => ({ _tag: "PublishWill", clientId: "a/b", willId: 1, will: willOf(delayMs) })
 const confirm = { _tag: "ConfirmWill", willId: 1, refused: null } as const
+const subscribe = { _tag: "Subscribe", connectionId: "1", subscriptions: [subscriptionOf("a")] } as const
 const enqueueOf = (...offsets: ReadonlyArray<number>) =>
   ({ _tag: "Enqueue", messages: offsets.map((offset) => messageOf(offset)) }) as const
 
@@ -50,7 +51,6 @@ describe("Absent", () => {
   it("queues nothing and takes no traffic", () => {
     const session = new SessionHarness()
     expect(session.send(enqueueOf(1, 2))).toMatchObject({ tags: [], reply: { entryIds: [null, null] } })
-    const subscribe = { _tag: "Subscribe", connectionId: "1", subscriptions: [subscriptionOf("a")] } as const
     expect(session.send(subscribe)).toMatchObject({ tags: [], refused: "SessionTakenOver" })
     const queued = { _tag: "MessagesQueued", firstEntryId: 0, messages: [messageOf(1)] } as const
     expect(() => session.definition.evolve(session.state, queued)).toThrow("absent")
@@ -245,7 +245,7 @@ describe("a takeover", () => {
   const takenOver = ["SessionTakenOver", "SessionResumed"]
 
   it("resumes the session and closes the old connection", () => {
-    const session = given(connectOf("1"), enqueueOf(1))
+    const session = given(connectOf("1"), subscribe, enqueueOf(1))
     const { tags, notices, reply } = session.send(connectOf("2"))
     expect(tags).toEqual(takenOver)
     expect(notices).toEqual([closeOld])
@@ -266,7 +266,7 @@ describe("a takeover", () => {
   })
 
   it("by a clean start ends the session and publishes any will", () => {
-    const session = given(connectOf("1", { will: willOf(1000) }), enqueueOf(1))
+    const session = given(connectOf("1", { will: willOf(1000) }), subscribe, enqueueOf(1))
     const { events, tags, notices, reply } = session.send(connectOf("2", { cleanStart: true }))
     expect(tags).toEqual(["SessionTakenOver", "WillTriggered", "SessionEnded", "SessionStarted"])
     expect(events[2]).toEqual({ _tag: "SessionEnded", cause: "CleanStart" })
@@ -309,7 +309,7 @@ describe("a reconnect", () => {
   })
 
   it("comes too late once the expiry has passed", () => {
-    const session = given(connectOf("1"), enqueueOf(1), disconnectOf("1"))
+    const session = given(connectOf("1"), subscribe, enqueueOf(1), disconnectOf("1"))
     session.until(session.nowMs + hourMs)
     const { tags, reply } = session.send(connectOf("2"))
     expect(tags).toEqual(["SessionStarted"])
@@ -318,7 +318,7 @@ describe("a reconnect", () => {
   })
 
   it("with clean start discards the past", () => {
-    const session = given(connectOf("1"), enqueueOf(1), disconnectOf("1"))
+    const session = given(connectOf("1"), subscribe, enqueueOf(1), disconnectOf("1"))
     expect(session.send(connectOf("2", { cleanStart: true }))).toMatchObject({
       tags: ["SessionEnded", "SessionStarted"],
       reply: { sessionPresent: false, queue: [] }
@@ -349,7 +349,7 @@ describe("a kick", () => {
 
 describe("a restart of the server", () => {
   it("disconnects, publishes a will without delay, and counts the expiry from then", () => {
-    const session = given(connectOf("1", { will: willOf(0) }), enqueueOf(1))
+    const session = given(connectOf("1", { will: willOf(0) }), subscribe, enqueueOf(1))
     session.nowMs += 5000
     session.restart()
     const [outcome] = session.until(session.nowMs)

@@ -10,6 +10,11 @@ const connected = (settings: Partial<SessionSettings> = {}): SessionHarness => {
 
 const subscribeOf = (...subscriptions: ReadonlyArray<Subscription>) =>
   ({ _tag: "Subscribe", connectionId: "1", subscriptions }) as const
+const subscribed = (settings: Partial<SessionSettings> = {}): SessionHarness => {
+  const session = connected(settings)
+  session.send(subscribeOf(subscriptionOf("any")))
+  return session
+}
 const markOf = (...entries: ReadonlyArray<readonly [number, number | null]>) =>
   ({
     _tag: "MarkSent",
@@ -131,7 +136,7 @@ describe("QoS 2 from the client", () => {
 describe("the queue", () => {
   it("tells a connection what came, by reference", () => {
     const message = messageOf(3, { qos: 2, retain: true, subscriptionIds: [1, 2] })
-    const { events, notices, reply } = connected().send(enqueueOf(message))
+    const { events, notices, reply } = subscribed().send(enqueueOf(message))
     expect(events).toEqual([{ _tag: "MessagesQueued", firstEntryId: 0, messages: [message] }])
     const entry = { entryId: 0, ...message, packetId: null, phase: "queued" }
     expect(notices).toEqual([{ _tag: "Deliver", clientId: "a/b", connectionId: "1", entries: [entry] }])
@@ -139,24 +144,35 @@ describe("the queue", () => {
   })
 
   it("waits quietly without a connection", () => {
-    const session = connected()
+    const session = subscribed()
     session.send(leave)
     expect(session.send(enqueueOf(messageOf(3)))).toMatchObject({ tags: ["MessagesQueued"], notices: [] })
   })
 
-  it("is none of a clean session's", () => {
-    const session = new SessionHarness()
-    session.send(connectOf("1", { sessionExpiryMs: 0 }))
+  it("is also of a session that ends with its connection since a moment ago", () => {
+    const session = subscribed()
+    session.send(leave)
+    session.send(connectOf("2", { sessionExpiryMs: 0 }))
+    expect(session.send(enqueueOf(messageOf(3)))).toMatchObject({
+      tags: ["MessagesQueued"],
+      notices: [{ _tag: "Deliver", connectionId: "2", entries: [{ offset: 3 }] }]
+    })
+  })
+
+  it("takes nothing that was on its way to the session before a clean start", () => {
+    const session = subscribed()
+    session.send(connectOf("2", { cleanStart: true }))
     expect(session.send(enqueueOf(messageOf(3)))).toMatchObject({ tags: [], notices: [], reply: { entryIds: [null] } })
   })
 
   it("drops the newest over its number, and counts", () => {
-    const session = connected({ offlineQueueMessagesMax: 2 })
+    const session = subscribed({ offlineQueueMessagesMax: 2 })
     const { tags, reply, notices } = session.send(enqueueOf(messageOf(1), messageOf(2), messageOf(3)))
     expect(tags).toEqual(["MessagesQueued", "MessagesDropped"])
     expect(reply).toMatchObject({ entryIds: [0, 1, null] })
-    expect(notices).toMatchObject([{ entries: [{ offset: 1 }, { offset: 2 }] }])
-    expect(session.send(enqueueOf(messageOf(4)))).toMatchObject({ tags: ["MessagesDropped"], notices: [] })
+    const missed = { _tag: "QueueFull", clientId: "a/b", count: 1 }
+    expect(notices).toMatchObject([{ entries: [{ offset: 1 }, { offset: 2 }] }, missed])
+    expect(session.send(enqueueOf(messageOf(4)))).toMatchObject({ tags: ["MessagesDropped"], notices: [missed] })
     expect(session.state.droppedMessages).toBe(2)
     session.send(markOf([0, 1]))
     expect(session.send(enqueueOf(messageOf(5))).tags).toEqual(["MessagesDropped"])
@@ -166,7 +182,7 @@ describe("the queue", () => {
   })
 
   it("drops the newest over its bytes", () => {
-    const session = connected({ offlineQueueBytesMax: 100 })
+    const session = subscribed({ offlineQueueBytesMax: 100 })
     const messages = [messageOf(1, { bytes: 60 }), messageOf(2, { bytes: 41 }), messageOf(3, { bytes: 40 })]
     expect(session.send(enqueueOf(...messages)).reply).toMatchObject({ entryIds: [0, null, 1] })
     session.send(markOf([0, 1]))
@@ -176,7 +192,7 @@ describe("the queue", () => {
   })
 
   it("gives packet ids, several at once, and keeps its order", () => {
-    const session = connected()
+    const session = subscribed()
     session.send(enqueueOf(messageOf(1), messageOf(2, { qos: 0 }), messageOf(3, { qos: 2 })))
     expect(session.send(markOf([0, 1], [1, null], [2, 65_535])).tags).toEqual(["MessagesSent"])
     expect([...session.state.queue.values()]).toMatchObject([
@@ -188,7 +204,7 @@ describe("the queue", () => {
   })
 
   it("refuses marks as a whole", () => {
-    const session = connected()
+    const session = subscribed()
     session.send(enqueueOf(messageOf(1), messageOf(2), messageOf(3, { qos: 0 })))
     session.send(markOf([0, 1]))
     const refusals: ReadonlyArray<readonly [ReturnType<typeof markOf>, string]> = [
@@ -209,7 +225,7 @@ describe("the queue", () => {
   })
 
   it("forgets what was acknowledged, once", () => {
-    const session = connected()
+    const session = subscribed()
     session.send(enqueueOf(messageOf(1), messageOf(2), messageOf(3)))
     session.send(markOf([0, 1], [1, 2]))
     const { events, reply } = session.send(ackOf(2, 2, 8, 1))
@@ -221,7 +237,7 @@ describe("the queue", () => {
   })
 
   it("remembers PUBREC of QoS 2 over a restart, in place", () => {
-    const session = connected()
+    const session = subscribed()
     session.send(enqueueOf(messageOf(1, { qos: 2 }), messageOf(2)))
     session.send(markOf([0, 1], [1, 2]))
     expect(session.send(receivedOf(1, 2, 3))).toMatchObject({
@@ -242,7 +258,7 @@ describe("the queue", () => {
   })
 
   it("throws at a journal that acknowledges what was not sent", () => {
-    const session = connected()
+    const session = subscribed()
     session.send(enqueueOf(messageOf(1)))
     const acked = { _tag: "MessagesAcked", packetIds: [1] } as const
     expect(() => session.definition.evolve(session.state, acked)).toThrow("does not hold")

@@ -37,7 +37,7 @@ const backUpInto = async (target: string, dataDir: string, progress: Progress): 
 
 export const backup = async (args: Arguments, io: Io): Promise<number> => {
   const target = args.positionals[0]!
-  const dataDir = existingDirectoryOf(args, io)
+  const dataDir = await existingDirectoryOf(args, io)
   beNice()
   const progress = makeProgress(io, "backing up")
   const hint = "logbrook doctor tells what is damaged; the last backup is still there"

@@ -1,6 +1,6 @@
 import type { Arguments, Command, Option } from "./commandLine.ts"
 import type { Io } from "./Io.ts"
-import { json, offline, url } from "./options.ts"
+import { dataDirectory, json, offline, url } from "./options.ts"
 
 /** The flags of the server's own settings, in the order of their importance; the rest is for files and variables. */
 const serverOptions: ReadonlyArray<Option> = [
@@ -11,11 +11,16 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "mqtt-ws-port", value: "PORT", help: "MQTT over WebSocket (8083)" },
   { name: "kafka-port", value: "PORT", help: "Kafka (9092)" },
   { name: "kafka-advertised", value: "HOST:PORT", help: "what Kafka clients are told to connect to" },
+  {
+    name: "kafka-zstd-clients",
+    value: "NAMES",
+    help: "who gets settled records as zstd (apache-kafka-java,kgo); none for nobody"
+  },
   { name: "http-port", value: "PORT", help: "HTTP API, health, metrics (18083)" },
   { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
-  { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (512MB)" },
+  { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (128MB)" },
   { name: "journal-pacing-ms", value: "DURATION", help: "how long a commit may wait for company (5ms)" },
-  { name: "journal-settle", value: "BOOLEAN", help: "rewrite closed files once, compressed (true)" },
+  { name: "journal-settle", value: "BOOLEAN", help: "rewrite and compact closed files, in a process beside the server (true)" },
   { name: "journal-history-ms", value: "DURATION", help: "how long events are kept for looking into the past (7d)" },
   { name: "journal-history-bytes", value: "SIZE", help: "how much they may take beside the streams' data (16GiB)" },
   { name: "insecure-listen", value: undefined, help: "listen where others can reach, without authentication" }
@@ -201,16 +206,16 @@ export const commands: ReadonlyArray<Command> = [
     name: "journal verify",
     positionals: [],
     summary: "fold the whole journal again and compare all states",
-    description: "Reads the data directory (LOGBROOK_DATA_DIR, else ./data), beside a running server too.",
-    options: [offline, json],
+    description: "Beside a running server too.",
+    options: [dataDirectory, json],
     run: lazily(journalModule, (module) => module.verify)
   },
   {
     name: "journal replay",
     positionals: [],
     summary: "fold everything and count it",
-    description: "Reads the data directory (LOGBROOK_DATA_DIR, else ./data), beside a running server too.",
-    options: [offline, json],
+    description: "Beside a running server too.",
+    options: [dataDirectory, json],
     run: lazily(journalModule, (module) => module.replay)
   },
   {
@@ -220,7 +225,7 @@ export const commands: ReadonlyArray<Command> = [
     description:
       "Up to the last event that is there now; DIR keeps what it has of the last backup, FILE.tar is written anew. " +
       "Each copy is read again as a whole.",
-    options: [offline, json],
+    options: [dataDirectory, json],
     run: lazily(backupModule, (module) => module.backup)
   },
   {
@@ -240,7 +245,7 @@ export const commands: ReadonlyArray<Command> = [
     summary: "check a data directory, and save what is whole",
     description: "Beside a running server too, but for --repair. Exit code 1: damage was found.",
     options: [
-      offline,
+      dataDirectory,
       { name: "repair", value: undefined, help: "write what is whole into a new directory; the damaged one is kept" },
       { name: "into", value: "DIR", help: "that directory; else the damaged one's name with .repaired" },
       json

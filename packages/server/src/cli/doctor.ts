@@ -103,7 +103,7 @@ const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repa
 
 /** Exit code 1 where damage was found, repaired or not. */
 export const doctor = async (args: Arguments, io: Io): Promise<number> => {
-  const directory = existingDirectoryOf(args, io)
+  const directory = await existingDirectoryOf(args, io)
   beNice()
   const diagnosis = await examine(directory, makeProgress(io, "reading"))
   const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure

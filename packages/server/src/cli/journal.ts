@@ -163,7 +163,7 @@ const progressOf = (io: Io, isQuiet: boolean) => (events: number) => {
 
 export const verify = async (args: Arguments, io: Io): Promise<number> => {
   const { verifyJournal } = await import("../tools/checkJournal.ts")
-  const { past, close } = await openPast(directoryOf(args, io))
+  const { past, close } = await openPast(await directoryOf(args, io))
   try {
     const verified = verifyJournal(past, progressOf(io, args.flag("json") || !io.isErrTty))
     const { ok, events, hashes, firstSeq, lastSeq, failure } = verified
@@ -184,7 +184,7 @@ export const verify = async (args: Arguments, io: Io): Promise<number> => {
 
 export const replay = async (args: Arguments, io: Io): Promise<number> => {
   const { replayAll } = await import("../tools/checkJournal.ts")
-  const { past, close } = await openPast(directoryOf(args, io))
+  const { past, close } = await openPast(await directoryOf(args, io))
   try {
     const startedMs = performance.now()
     const counts = replayAll(past, progressOf(io, args.flag("json") || !io.isErrTty))

@@ -1,6 +1,7 @@
 import * as fs from "node:fs"
 import type { Arguments, Option } from "./commandLine.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { configOf } from "./configFiles.ts"
 import type { Io } from "./Io.ts"
 
 export const json: Option = { name: "json", value: undefined, help: "one JSON document instead of text" }
@@ -16,12 +17,19 @@ export const offline: Option = {
 }
 
 /** For commands that read everything: never from a live server, which would stand still meanwhile. */
-export const directoryOf = (args: Arguments, { env }: Io): string =>
-  args.text("data-dir") ?? env["LOGBROOK_DATA_DIR"] ?? "./data"
+export const dataDirectory: Option = {
+  name: "data-dir",
+  value: "DIR",
+  help: "the data directory; else that of LOGBROOK_DATA_DIR or the configuration file, else ./data"
+}
+
+/** The configuration is not looked at, whatever is wrong with it, when the directory is named beside it. */
+export const directoryOf = async (args: Arguments, io: Io): Promise<string> =>
+  args.text("data-dir") ?? io.env["LOGBROOK_DATA_DIR"] ?? (await configOf(args, io)).config.dataDir
 
 /** Throws `CliError` for a directory that does not exist. */
-export const existingDirectoryOf = (args: Arguments, io: Io): string => {
-  const directory = directoryOf(args, io)
+export const existingDirectoryOf = async (args: Arguments, io: Io): Promise<string> => {
+  const directory = await directoryOf(args, io)
   if (fs.existsSync(directory)) return directory
   throw new CliError(
     exitCodes.notFound,

@@ -106,13 +106,14 @@ const mayBeZero: ReadonlySet<keyof Limits> = new Set([
   "diskReserveRatioMin"
 ])
 
-/** What the protocols' own fields can hold. */
+/** What the protocols' own fields can hold, and how deep topics may be looked up by recursion. */
 const highest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>([
   ["receiveMaximum", 65_535],
   ["inflightPerSessionMax", 65_535],
   ["topicAliasesMax", 65_535],
   ["clientIdBytesMax", 65_535],
   ["topicBytesMax", 65_535],
+  ["topicLevelsMax", 1000],
   ["mqttPacketBytesMax", 268_435_460],
   ["kafkaRequestBytesMax", 0x7fff_ffff],
   ["recordBatchBytesMax", 0x7fff_ffff],

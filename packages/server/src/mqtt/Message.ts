@@ -70,6 +70,10 @@ export const retainedOf = (publication: Publication, clientId: string, nowMs: nu
   timestampMs: nowMs
 })
 
+/** [MQTT-3.3.2-6] What was sent before it expired is sent again all the same [MQTT-4.4.0-1]. */
+const secondsLeft = (expiryAtMs: number, nowMs: number): number =>
+  Math.max(0, Math.ceil((expiryAtMs - nowMs) / secondMs))
+
 const deliveryProperties = (
   message: Publication,
   subscriptionIds: ReadonlyArray<number>,
@@ -82,8 +86,7 @@ const deliveryProperties = (
     ...(responseTopic !== undefined && { responseTopic }),
     ...(correlationData !== undefined && { correlationData }),
     ...(payloadFormat !== undefined && { payloadFormatIndicator: payloadFormat === 1 ? 1 : 0 }),
-    // What is left of it [MQTT-3.3.2-6].
-    ...(expiryAtMs !== undefined && { messageExpiryIntervalSeconds: Math.ceil((expiryAtMs - nowMs) / secondMs) }),
+    ...(expiryAtMs !== undefined && { messageExpiryIntervalSeconds: secondsLeft(expiryAtMs, nowMs) }),
     ...(subscriptionIds.length > 0 && { subscriptionIdentifiers: subscriptionIds })
   }
   return Object.keys(properties).length === 0 ? undefined : properties

@@ -216,6 +216,9 @@ export class MqttBroker implements MqttContext {
       }
       case "PublishWill":
         this.#wills.publish(known)
+        return
+      case "QueueFull":
+        this.metrics.dropped("queue_full", known.count)
     }
   }
 

@@ -65,6 +65,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #frameSinceMs = 0
   #slowSinceMs = 0
   #readsAfterDrain = false
+  #readsAfterRoom = false
   #hasLeft = false
   readonly #admission: Admission
 
@@ -123,6 +124,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   // --- In ---
 
+  /** Otherwise whatever the client sends stays in the socket. */
+  get #isReading(): boolean {
+    return this.#phase === "open" && !this.#readsAfterDrain && !this.#readsAfterRoom
+  }
+
   onChunk(chunk: Uint8Array): void {
     if (this.#phase === "closed") return
     const { broker, metrics } = this.mqtt
@@ -141,10 +147,28 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (after === 0) this.#frameSinceMs = 0
     else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#lastReadMs
     if (broker.shard.hasRoom || !this.isOpen) return
+    this.#readsAfterRoom = true
     this.#transport.pause()
     broker.shard.whenRoom(() => {
-      if (this.isOpen) this.#transport.resume()
+      this.#readsAfterRoom = false
+      if (this.isOpen) this.#readOn()
     })
+  }
+
+  /** What the server did not read in between, the client is not to blame for. */
+  #readOn(): void {
+    if (this.#readsAfterDrain || this.#readsAfterRoom) return
+    this.#lastReadMs = this.mqtt.broker.clock.monotonicMs()
+    if (this.#frameSinceMs > 0) this.#frameSinceMs = this.#lastReadMs
+    this.#transport.resume()
+  }
+
+  guarded(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#thrown(error)
+    }
   }
 
   #thrown(error: unknown): void {
@@ -174,14 +198,12 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   opened(): void {
     this.#phase = "open"
-    this.#transport.resume()
+    this.#readOn()
     const held = this.#held ?? []
     this.#held = undefined
-    try {
+    this.guarded(() => {
       for (const packet of held) if (this.isOpen) this.#sessionPacket(packet)
-    } catch (error) {
-      this.#thrown(error)
-    }
+    })
   }
 
   #sessionPacket(bytes: Uint8Array): void {
@@ -213,6 +235,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         return
       case "Pubrec":
         this.outgoing.received(packet.packetId, packet.reasonCode)
+        this.#feed?.pump()
         return
       case "Pubrel":
         this.incoming.release(packet.packetId)
@@ -257,7 +280,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   ask(packet: string, command: SessionCommand, reply: Reply): void {
     this.mqtt.offerToSession(this.clientId, command, this.origin(packet), (exit) => {
-      if (this.#phase !== "closed") reply(exit)
+      if (this.#phase !== "closed") this.guarded(() => reply(exit))
     })
   }
 
@@ -310,8 +333,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (!this.isOpen) return
     if (this.#readsAfterDrain) {
       this.#readsAfterDrain = false
-      this.#lastReadMs = this.mqtt.broker.clock.monotonicMs()
-      this.#transport.resume()
+      this.#readOn()
     }
     this.#outgoing?.pump()
     this.#feed?.pump()
@@ -327,9 +349,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       if (nowMs - this.#acceptedMs >= connectTimeoutMs) {
         this.violated(new MqttError(ReasonCode.KeepAliveTimeout, "no CONNECT in time"))
       }
-    } else if (this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {
+    } else if (this.#isReading && this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {
       this.violated(new MqttError(ReasonCode.ProtocolError, "a packet was begun and not completed in time"))
-    } else if (!this.#readsAfterDrain && this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
+    } else if (this.#isReading && this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
       // [MQTT-3.1.2-22]
       this.close(ReasonCode.KeepAliveTimeout, "nothing came within the keep alive time")
     } else if (this.#slowSinceMs > 0 && nowMs - this.#slowSinceMs >= slowConsumerStallMs) {

@@ -32,6 +32,7 @@ type Item = LiveItem | QueueEntry
 
 interface Inflight {
   readonly qos: QoS
+  readonly bytes: number
   readonly isQueued: boolean
   /** `marking`: not sent before its packet id is durable, or an id given before a reconnect whose turn has not come. */
   phase: "marking" | "sent" | "received"
@@ -47,6 +48,10 @@ interface Batch {
 
 const packetIdMax = 65_535
 const compactAt = 256
+
+/** Above these, in the queue and on the way, the client is given nothing that can wait elsewhere. */
+const backlogMessagesMax = 64
+const backlogBytesMax = 1024 * 1024
 
 /**
  * What goes out to one client: a window of unacknowledged messages, and a bounded queue behind it.
@@ -64,6 +69,7 @@ export class Outgoing {
   #pending: Array<Item> = []
   #pendingAt = 0
   #pendingBytes = 0
+  #inflightBytes = 0
   #batches: Array<Batch> = []
 
   constructor(connection: SubscribedClient, windowMax: number) {
@@ -71,8 +77,12 @@ export class Outgoing {
     this.#windowMax = windowMax
   }
 
+  get hasBacklog(): boolean {
+    return this.#pendingCount > backlogMessagesMax || this.#pendingBytes + this.#inflightBytes > backlogBytesMax
+  }
+
   /** Messages behind the window. */
-  get pendingCount(): number {
+  get #pendingCount(): number {
     return this.#pending.length - this.#pendingAt
   }
 
@@ -85,7 +95,7 @@ export class Outgoing {
       return
     }
     const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
-    const isFull = this.pendingCount >= offlineQueueMessagesMax
+    const isFull = this.#pendingCount >= offlineQueueMessagesMax
     if (isFull || this.#pendingBytes + message.byteLength > offlineQueueBytesMax) {
       mqtt.metrics.dropped("queue_full")
       return
@@ -97,30 +107,37 @@ export class Outgoing {
   /** The session's queue: at the opening all of it, later what is new in it. */
   enqueue(entries: ReadonlyArray<QueueEntry>): void {
     for (const entry of entries) {
-      if (entry.packetId !== null)
-        this.#inflight.set(entry.packetId, { qos: entry.qos, isQueued: true, phase: "marking" })
-      this.#push(entry)
+      const { packetId, qos, bytes, phase } = entry
+      if (packetId !== null && phase === "received") this.#releaseAgain(packetId, entry)
+      else {
+        if (packetId !== null) this.#inflight.set(packetId, { qos, bytes, isQueued: true, phase: "marking" })
+        this.#push(entry)
+      }
     }
     this.pump()
   }
 
   #push(item: Item): void {
     this.#pending.push(item)
-    if ("message" in item) this.#pendingBytes += item.message.byteLength
+    this.#pendingBytes += bytesOf(item)
+  }
+
+  #onItsWay(packetId: number, inflight: Inflight): void {
+    this.#inflight.set(packetId, inflight)
+    this.#unacknowledged++
+    this.#inflightBytes += inflight.bytes
   }
 
   /** Sends what the window and the socket have room for. */
   pump(): void {
-    const { version } = this.#connection
     while (this.#pendingAt < this.#pending.length && this.#unacknowledged < this.#windowMax) {
       if (this.#connection.isSlow) return
       const item = this.#pending[this.#pendingAt]!
       this.#pendingAt++
-      if ("message" in item) {
-        this.#pendingBytes -= item.message.byteLength
-        this.#sendLive(item)
-      } else if (item.packetId === null) this.#sendQueued(item)
-      else this.#sendAgain(item, item.packetId, version)
+      this.#pendingBytes -= bytesOf(item)
+      if ("message" in item) this.#sendLive(item)
+      else if (item.packetId === null) this.#sendQueued(item)
+      else this.#sendAgain(item, item.packetId)
     }
     if (this.#pendingAt < compactAt && this.#pendingAt < this.#pending.length) return
     this.#pending = this.#pending.slice(this.#pendingAt)
@@ -130,14 +147,13 @@ export class Outgoing {
   #sendLive({ message, qos, retain, subscriptionIds }: LiveItem): void {
     if (!this.#canSend(message, qos, retain, subscriptionIds)) return
     const packetId = this.#nextPacketId()
-    this.#inflight.set(packetId, { qos, isQueued: false, phase: "sent" })
-    this.#unacknowledged++
+    this.#onItsWay(packetId, { qos, bytes: message.byteLength, isQueued: false, phase: "sent" })
     this.#write(message, qos, retain, subscriptionIds, packetId, false)
   }
 
   #sendQueued(entry: QueueEntry): void {
     const { mqtt } = this.#connection
-    const { entryId, qos, retain, subscriptionIds } = entry
+    const { entryId, qos, bytes, retain, subscriptionIds } = entry
     const packetId = this.#nextPacketId()
     const marking = this.#batch("MarkSent")
     marking.entries.push({ entryId, packetId })
@@ -149,44 +165,46 @@ export class Outgoing {
     }
     // What comes behind a held one is held as well, so that the queue's order is the client's.
     const isHeld = qos === 2 || this.#held > 0
-    this.#inflight.set(packetId, { qos, isQueued: true, phase: isHeld ? "marking" : "sent" })
-    this.#unacknowledged++
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: isHeld ? "marking" : "sent" })
     if (isHeld) {
       this.#held++
       marking.held.push({ entry, packetId, message })
     } else this.#write(message, qos, retain, subscriptionIds, packetId, false)
   }
 
+  /** [MQTT-4.4.0-1] PUBREL waits for no window [MQTT-3.3.4-10]. */
+  #releaseAgain(packetId: number, { qos, bytes }: QueueEntry): void {
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: "received" })
+    this.#release(packetId)
+  }
+
   /** [MQTT-4.4.0-1] */
-  #sendAgain(entry: QueueEntry, packetId: number, version: 4 | 5): void {
-    const connection = this.#connection
-    const inflight = this.#inflight.get(packetId)!
-    if (entry.phase === "received") {
-      inflight.phase = "received"
-      this.#unacknowledged++
-      connection.send(encodeAck(version, "Pubrel", packetId))
-      return
-    }
-    const message = connection.mqtt.sessionLog.read(entry.logId, entry.offset)
-    if (message === undefined) {
-      connection.mqtt.metrics.dropped("expired")
+  #sendAgain(entry: QueueEntry, packetId: number): void {
+    const { mqtt } = this.#connection
+    const { qos, bytes, retain, subscriptionIds } = entry
+    const message = mqtt.sessionLog.read(entry.logId, entry.offset)
+    if (message === undefined) mqtt.metrics.dropped("expired")
+    if (message === undefined || !this.#fits(message, qos, retain, subscriptionIds)) {
       this.#inflight.delete(packetId)
       this.#batch("Acked").packetIds.push(packetId)
       return
     }
-    inflight.phase = "sent"
-    this.#unacknowledged++
-    this.#write(message, entry.qos, entry.retain, entry.subscriptionIds, packetId, true)
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: "sent" })
+    this.#write(message, qos, retain, subscriptionIds, packetId, true)
   }
 
   #canSend(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {
+    const { mqtt } = this.#connection
+    if (!message.isExpired(mqtt.broker.clock.nowMs())) return this.#fits(message, qos, retain, subscriptionIds)
+    mqtt.metrics.dropped("expired")
+    return false
+  }
+
+  /** One that does not counts as sent [MQTT-3.1.2-25]. */
+  #fits(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {
     const { mqtt, version, packetSizeMax } = this.#connection
-    const nowMs = mqtt.broker.clock.nowMs()
-    if (message.isExpired(nowMs)) {
-      mqtt.metrics.dropped("expired")
-      return false
-    }
     if (packetSizeMax === Infinity) return true
+    const nowMs = mqtt.broker.clock.nowMs()
     if (message.encode(version, qos, retain, subscriptionIds, nowMs).byteLength <= packetSizeMax) return true
     mqtt.metrics.dropped("packet_too_large")
     return false
@@ -249,6 +267,7 @@ export class Outgoing {
   #finish(packetId: number, inflight: Inflight): void {
     this.#inflight.delete(packetId)
     this.#unacknowledged--
+    this.#inflightBytes -= inflight.bytes
     if (inflight.isQueued) this.#batch("Acked").packetIds.push(packetId)
     this.pump()
   }
@@ -297,6 +316,8 @@ export class Outgoing {
     }
   }
 }
+
+const bytesOf = (item: Item): number => ("message" in item ? item.message.byteLength : item.bytes)
 
 const commandOf = ({ tag, entries, packetIds }: Batch, connectionId: string): SessionCommand => {
   if (tag === "MarkSent") return { _tag: "MarkSent", connectionId, entries } satisfies MarkSent

@@ -1,4 +1,5 @@
 import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
 import type { AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
@@ -12,84 +13,132 @@ interface FedClient extends Client {
   readonly outgoing: Outgoing
 }
 
+/** A subscription whose retained messages have not all been sent. */
 interface Wanted {
-  readonly topics: ReadonlyArray<string>
   readonly subscription: Subscription
+  /** The token from which on all is settled that was under way when the subscription began to count. */
+  readonly readableAt: number
+  /** Undefined: not looked for yet. */
+  topics: ReadonlyArray<string> | undefined
   at: number
 }
 
-interface Page {
-  readonly message: OutgoingMessage
-  readonly qos: QoS
-  readonly subscriptionIds: ReadonlyArray<number>
+interface Read {
+  readonly wanted: Wanted
+  readonly topic: string
+  readonly retained: RetainedMessage
 }
 
-/** Topics per page, and the queue behind the window above which no page is begun. */
-const pageTopicsMax = 64
+/** Of one page. */
+const topicsMax = 64
+const bytesMax = 256 * 1024
 
 /**
  * The retained messages of new subscriptions, page by page as the client takes them: `#` may match 100,000.
- * A page is read from states that may be ahead of the journal, so it waits for the turn that comes after them.
+ *
+ *     subscription counts -> what was under way is settled -> topics found -> page read -> settled -> sent
+ *
+ * 1. A publication that was under way when the subscription began to count may go to nobody but the retained state:
+ *    so nothing is looked for before it has settled.
+ * 2. A page is read from states that may be ahead of the journal, so it waits for the turn that comes after them.
+ * 3. What has changed since it was read is left out: the client gets the newer one as a subscriber, or has it already.
  */
 export class RetainedFeed implements AckReceiver {
   readonly #connection: FedClient
-  readonly #wanted: Array<Wanted> = []
-  #page: ReadonlyArray<Page> | undefined
+  readonly #wanted = new Map<string, Wanted>()
+  #page: Array<Read> = []
+  #isWaiting = false
+  /** The newest token that a turn was asked to give back, and the newest that came. */
+  #asked = 0
+  #settled = 0
 
   constructor(connection: FedClient) {
     this.#connection = connection
   }
 
   get isEmpty(): boolean {
-    return this.#wanted.length === 0 && this.#page === undefined
+    return this.#wanted.size === 0 && this.#page.length === 0 && !this.#isWaiting
   }
 
+  /** A subscription that was made again begins again. */
   add(subscription: Subscription): void {
-    const topics = this.#connection.mqtt.retained.matching(subscription.filter)
-    if (topics.length > 0) this.#wanted.push({ topics, subscription, at: 0 })
+    const { filter } = subscription
+    this.remove(filter)
+    this.#wanted.set(filter, { subscription, readableAt: this.#asked + 1, topics: undefined, at: 0 })
     this.pump()
+  }
+
+  /** [MQTT-3.10.4-2] */
+  remove(filter: string): void {
+    this.#wanted.delete(filter)
+    this.#page = this.#page.filter(({ wanted }) => wanted.subscription.filter !== filter)
   }
 
   pump(): void {
-    const { mqtt, isSlow, outgoing } = this.#connection
-    if (this.#page !== undefined || isSlow || outgoing.pendingCount > pageTopicsMax) return
-    const first = this.#wanted[0]
-    if (first === undefined) return
-    const { topics, subscription } = first
-    const nowMs = mqtt.broker.clock.nowMs()
-    const page: Array<Page> = []
-    const end = Math.min(topics.length, first.at + pageTopicsMax)
-    for (; first.at < end; first.at++) {
-      const topic = topics[first.at]!
-      const retained = mqtt.retained.get(topic, nowMs)
-      if (retained === undefined) continue
-      const qos = Math.min(retained.qos, subscription.qos) as QoS
-      const subscriptionIds = subscription.subscriptionId === null ? [] : [subscription.subscriptionId]
-      page.push({ message: new OutgoingMessage(publicationOfRetained(topic, retained)), qos, subscriptionIds })
+    if (this.#isWaiting) return
+    for (let next = this.#page[0]; next !== undefined; next = this.#page[0]) {
+      if (!this.#hasRoom) return
+      this.#page.shift()
+      this.#deliver(next)
     }
-    if (first.at === topics.length) this.#wanted.shift()
-    this.#page = page
-    mqtt.broker.shard.ack(this, 0, undefined, 0)
+    const wanted = this.#next()
+    if (wanted === undefined || !this.#hasRoom) return
+    if (wanted.readableAt <= this.#settled) this.#page = this.#read(wanted)
+    this.#isWaiting = true
+    this.#connection.mqtt.broker.shard.ack(this, ++this.#asked, undefined, 0)
   }
 
-  acked(): void {
-    const page = this.#page ?? []
-    this.#page = undefined
-    if (!this.#connection.isOpen) return
-    for (const one of page) this.#deliver(one)
-    this.pump()
+  acked(token: number): void {
+    this.#isWaiting = false
+    this.#settled = token
+    if (this.#connection.isOpen) this.pump()
+  }
+
+  get #hasRoom(): boolean {
+    return !this.#connection.isSlow && !this.#connection.outgoing.hasBacklog
+  }
+
+  /** The first that is not through. */
+  #next(): Wanted | undefined {
+    for (const wanted of this.#wanted.values()) {
+      if (wanted.topics === undefined || wanted.at < wanted.topics.length) return wanted
+      this.#wanted.delete(wanted.subscription.filter)
+    }
+    return undefined
+  }
+
+  #read(wanted: Wanted): Array<Read> {
+    const { mqtt } = this.#connection
+    const nowMs = mqtt.broker.clock.nowMs()
+    const page: Array<Read> = []
+    const topics = (wanted.topics ??= mqtt.retained.matching(wanted.subscription.filter))
+    const end = Math.min(topics.length, wanted.at + topicsMax)
+    for (let bytes = 0; wanted.at < end && bytes < bytesMax; wanted.at++) {
+      const topic = topics[wanted.at]!
+      const retained = mqtt.retained.get(topic, nowMs)
+      if (retained === undefined) continue
+      page.push({ wanted, topic, retained })
+      bytes += retained.payload.length
+    }
+    return page
   }
 
   /** A durable session's QoS 1 and 2 go through its queue like any other. */
-  #deliver({ message, qos, subscriptionIds }: Page): void {
+  #deliver({ wanted: { subscription }, topic, retained }: Read): void {
     const { mqtt, session, clientId, outgoing } = this.#connection
+    const { clock, shard } = mqtt.broker
+    const isNewest = (): boolean => mqtt.retained.holds(topic, retained, clock.nowMs())
+    if (!isNewest()) return
+    const message = new OutgoingMessage(publicationOfRetained(topic, retained))
+    const qos = Math.min(retained.qos, subscription.qos) as QoS
+    const subscriptionIds = subscription.subscriptionId === null ? [] : [subscription.subscriptionId]
     if (qos === 0 || session?.isDurable !== true) {
       outgoing.deliver(message, qos, true, subscriptionIds)
       return
     }
     const origin = this.#connection.origin("SUBSCRIBE")
-    const queued = mqtt.sessionLog.append(message.publication, clientId, origin, mqtt.broker.clock.nowMs())
+    const queued = mqtt.sessionLog.append(message.publication, clientId, origin, clock.nowMs())
     const ref = { qos, retain: true, subscriptionIds, bytes: message.byteLength }
-    mqtt.sessionLog.enqueue(clientId, queued, ref, origin)
+    mqtt.sessionLog.enqueue(clientId, queued, ref, origin, { isWanted: isNewest })
   }
 }

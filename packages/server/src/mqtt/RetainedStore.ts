@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util"
 import {
   retainedBytesOf,
   type RetainedEvent,
@@ -41,6 +42,12 @@ export class RetainedStore {
     const message = this.#shard.actors.peek<RetainedState>(retainedActor(topic))?.message ?? undefined
     if (message === undefined) return undefined
     return message.expiryAtMs !== null && message.expiryAtMs <= nowMs ? undefined : message
+  }
+
+  /** Whether that is still what `get` gives. */
+  holds(topic: string, message: RetainedMessage, nowMs: number): boolean {
+    // By value: an idle topic's message is read anew each time.
+    return isDeepStrictEqual(this.get(topic, nowMs), message)
   }
 
   /** The topics that a filter matches. */

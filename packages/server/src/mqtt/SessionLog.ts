@@ -51,16 +51,20 @@ export class SessionLog {
     return { run: Run.refused(sessionLogId, origin, "MessageTooLarge"), index: 0 }
   }
 
-  /** Into the queue of a durable session: a reference to what `append` has put into this turn. */
+  /**
+   * Into the queue of a durable session: a reference to what `append` has put into this turn. `isWanted` is asked when
+   * that is decided.
+   */
   enqueue(
     clientId: string,
     { run, index }: Placed,
     ref: Omit<MessageRef, "logId" | "offset">,
     origin: string,
-    answers?: Pick<Ask, "reply" | "refused">
+    { isWanted, ...answers }: Pick<Ask, "reply" | "refused"> & { readonly isWanted?: () => boolean } = {}
   ): void {
     const late = (): SessionCommand => {
-      const messages = run.refusal === undefined ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
+      const isThere = run.refusal === undefined && isWanted?.() !== false
+      const messages = isThere ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
       return { _tag: "Enqueue", messages }
     }
     this.#shard.offer({ to: sessionActor(clientId), late, cause: { origin }, ...answers })

@@ -58,7 +58,7 @@ const matchOf = <S>(entries: ReadonlyArray<Entry<S>>): Match<S> => {
     subscriber: entries[0]!.subscriber,
     qos: Math.max(...entries.map(({ subscription }) => subscription.qos)) as QoS,
     retainAsPublished: entries.some(({ subscription }) => subscription.retainAsPublished),
-    subscriptionIds: [...new Set(ids)].sort((a, b) => a - b)
+    subscriptionIds: ids.sort((a, b) => a - b)
   }
 }
 

@@ -23,6 +23,8 @@ export interface OpeningConnection extends Client, BrokerConnection {
   /** Packet ids of QoS 2 that wait for PUBREL since an earlier connection. */
   unreleased: ReadonlyArray<number>
   readonly isOpening: boolean
+  /** A defect in it closes the connection. */
+  readonly guarded: (run: () => void) => void
   /** Its CONNECT is one that the server takes. */
   readonly authenticated: () => void
   /** CONNACK with a refusal, then the end; `packet` undefined: the client's version has none for it. */
@@ -58,7 +60,8 @@ const expiryOf = (connect: Connect, sessionExpiryMsMax: number): number => {
 const refuse = (connection: OpeningConnection, code5: number, code4: number, reason: string): void => {
   const { version } = connection
   const code = version === 5 ? code5 : code4
-  connection.refuse(encodeConnack(version, false, code, version === 5 ? { reasonString: reason } : {}), reason)
+  const properties = version === 5 ? { reasonString: reason } : {}
+  connection.refuse(encodeConnack(version, false, code, properties, connection.packetSizeMax), reason)
 }
 
 /** What the server's limits and state have against a CONNECT that is well-formed. */
@@ -86,8 +89,8 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   const { limits } = mqtt.broker
   const { properties } = connect
   connection.clientId = connect.clientId === "" ? `logbrook-${randomUUID()}` : connect.clientId
-  if (isRefused(connection, connect)) return
   connection.packetSizeMax = properties.maximumPacketSizeBytes ?? Infinity
+  if (isRefused(connection, connect)) return
   connection.wantsProblems = properties.requestProblemInformation ?? true
   connection.wantsReceipts =
     connect.version === 5 &&
@@ -110,7 +113,7 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   }
   mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
     if (!connection.isOpening) return
-    if (Exit.isSuccess(exit)) accept(connection, connect, exit.value as SessionOpened)
+    if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value as SessionOpened))
     else
       refuse(connection, ReasonCode.ServerUnavailable, ConnackCode311.ServerUnavailable, "the session is not available")
   })

@@ -59,13 +59,14 @@ const acknowledge = (
 }
 
 /** The UNSUBACK follows the commit. */
-export const unsubscribe = (connection: Client, { packetId, filters }: Unsubscribe): void => {
+export const unsubscribe = (connection: SubscribingClient, { packetId, filters }: Unsubscribe): void => {
   connection.ask("UNSUBSCRIBE", { _tag: "Unsubscribe", connectionId: connection.id, filters }, (exit) => {
     if (Exit.isFailure(exit)) {
       connection.lost("its session does not take subscriptions")
       return
     }
     const { results } = exit.value as SubscriptionsEnded
+    for (const filter of filters) connection.feed.remove(filter)
     const codes = results.map(({ existed }) => (existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted))
     connection.send(encodeUnsuback(connection.version, packetId, codes))
   })

@@ -147,6 +147,19 @@ for (const version of [4, 5] as const) {
       })
     }
 
+    it("counts what a durable session's full queue has no room for", async () => {
+      await start({ limits: { offlineQueueMessagesMax: 3 } })
+      const away = await connect(version, durable(version, "away"))
+      await away.subscribeAsync("q/#", { qos: 1 })
+      await away.endAsync()
+      const publisher = await connect(version)
+      for (const payload of ["a", "b", "c", "d", "e"]) await publisher.publishAsync("q/a", payload, { qos: 1 })
+      const counted = `logbrook_mqtt_messages_dropped_total{reason="queue_full"} 2`
+      await expect.poll(() => kit.broker.metrics.render()).toContain(counted)
+      const back = await connectHearing(version, durable(version, "away"))
+      await expect.poll(() => texts(back.got)).toEqual(["a", "b", "c"])
+    })
+
     it("keeps session, queue and retained messages across a restart", async () => {
       const directory = temporaryDirectory()
       directories.push(directory)
