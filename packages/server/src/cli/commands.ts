@@ -20,7 +20,11 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
   { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (128MB)" },
   { name: "journal-pacing-ms", value: "DURATION", help: "how long a commit may wait for company (5ms)" },
-  { name: "journal-settle", value: "BOOLEAN", help: "rewrite and compact closed files, in a process beside the server (true)" },
+  {
+    name: "journal-settle",
+    value: "BOOLEAN",
+    help: "rewrite and compact closed files, in a process beside the server (true)"
+  },
   { name: "journal-history-ms", value: "DURATION", help: "how long events are kept for looking into the past (7d)" },
   { name: "journal-history-bytes", value: "SIZE", help: "how much they may take beside the streams' data (16GiB)" },
   { name: "insecure-listen", value: undefined, help: "listen where others can reach, without authentication" }

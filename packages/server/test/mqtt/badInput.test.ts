@@ -160,6 +160,12 @@ describe("handshake", () => {
     })
   }
 
+  it("5, in a CONNACK that is no longer than the client takes", async () => {
+    const client = new RawClient(kit.port)
+    client.send(connectPacket({ properties: [21, 0, 1, 0x78, 39, 0, 0, 0, 20] }))
+    expect([...(await client.rest())]).toEqual([0x20, 3, 0, 0x8c, 0])
+  })
+
   it("anything before CONNECT", () => refused(publishPacket("a", "x"), []))
   it("invalid UTF-8 in the client id", () =>
     refused(packet(0x10, [0, 4], Buffer.from("MQTT"), [4, 2, 0, 0, 0, 1, 0xff]), []))

@@ -244,6 +244,20 @@ describe("deliveries", () => {
     client.socket.destroy()
   })
 
+  it("give a subscription id as often as it was given", async () => {
+    const client = await connected(kit.port)
+    for (const [packetId, filter] of [
+      [1, "a/+"],
+      [2, "a/#"]
+    ] as const) {
+      client.send(packet(0x82, [0, packetId, 2, 11, 7, 0, 3], Buffer.from(filter), [0]))
+      await client.packet()
+    }
+    client.send(publishPacket("a/b", "x"))
+    expect([...(await client.packet()).subarray(7)]).toEqual([4, 11, 7, 11, 7, 0x78])
+    client.socket.destroy()
+  })
+
   it("send retained messages as Retain Handling says", async () => {
     const client = await connected(kit.port)
     client.send(publishPacket("r", "x", { qos: 1, retain: true }))

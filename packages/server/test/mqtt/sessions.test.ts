@@ -230,6 +230,20 @@ it("closes a client that is silent for one and a half keep alive times", async (
   expect(performance.now() - from).toBeLessThan(2500)
 })
 
+it("does not count the time in which the server itself reads nothing", async () => {
+  await start({ limits: { inboxCommandsMax: 1 } })
+  const client = await connected(kit.port, { keepAliveSeconds: 1 })
+  kit.broker.shard.hold(true)
+  client.send(subscribePacket(1, [["a", 0]]))
+  await expect.poll(() => kit.broker.shard.hasRoom).toBe(false)
+  client.send([0xc0, 0])
+  await new Promise((resolve) => setTimeout(resolve, 2300))
+  kit.broker.shard.hold(false)
+  const answers = [await client.packet(), await client.packet()]
+  expect(answers.map((answer) => answer[0]).toSorted()).toEqual([0x90, 0xd0])
+  client.socket.destroy()
+})
+
 it("repeats what was sent and not acknowledged, with DUP and the same packet id", async () => {
   const options = { clientId: "again", flags: 0, properties: [17, 0, 0, 14, 16] }
   const first = await connected(kit.port, options)
@@ -329,4 +343,22 @@ it("shows sessions and connections, and kicks", async () => {
   expect(kit.mqtt.kick("kicked")).toBe(true)
   expect((await client.rest())[2]).toBe(0x98)
   await expect.poll(() => [...kit.mqtt.sessions()]).toEqual([])
+})
+
+describe("raised limits", () => {
+  it("let filters be as deep as they say, of sessions and of streams, across a restart", async () => {
+    const directory = temporaryDirectory()
+    directories.push(directory)
+    const options = { directory, limits: { topicLevelsMax: 64 } }
+    await start(options)
+    const filter = `${"a/".repeat(50)}#`
+    await kit.bind("deep", [filter])
+    await (await connect(5, durable(5, "deep"))).subscribeAsync(filter, { qos: 1 })
+    await start(options)
+    const { got } = await connectHearing(5, durable(5, "deep"))
+    const publisher = await connect(5)
+    await publisher.publishAsync(`${"a/".repeat(50)}b`, "x", { qos: 1 })
+    await expect.poll(() => texts(got)).toEqual(["x"])
+    expect(kit.records("deep")).toHaveLength(1)
+  })
 })

@@ -1,0 +1,169 @@
+import * as fs from "node:fs"
+import mqtt, { type MqttClient } from "mqtt"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import {
+  type Kit,
+  type KitOptions,
+  connected,
+  packet,
+  publishPacket,
+  startKit,
+  subscribePacket,
+  temporaryDirectory
+} from "./kit.ts"
+
+let kit: Kit
+const directories: Array<string> = []
+const clients: Array<MqttClient> = []
+
+const start = async (options: KitOptions): Promise<void> => {
+  await kit.stop()
+  kit = await startKit(options)
+}
+
+beforeEach(async () => {
+  kit = await startKit()
+})
+
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.endAsync(true)))
+  await kit.stop()
+  for (const directory of directories.splice(0)) fs.rmSync(directory, { recursive: true })
+})
+
+const connect = async (options: mqtt.IClientOptions): Promise<MqttClient> => {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${kit.port}`, { protocolVersion: 5, ...options })
+  clients.push(client)
+  return client
+}
+
+const retain = async (count: number, payload: string | Buffer, qos: 1 | 2 = 1): Promise<void> => {
+  const publisher = await connect({ clientId: "retains" })
+  for (let i = 0; i < count; i++) await publisher.publishAsync(`many/${i}`, payload, { qos, retain: true })
+}
+
+const idOf = (message: Buffer): [number, number] => {
+  const at = 4 + message[3]!
+  return [message[at]!, message[at + 1]!]
+}
+
+const unsubscribePacket = (packetId: number, filter: string): Buffer =>
+  packet(0xa2, [0, packetId, 0, 0, filter.length], Buffer.from(filter))
+
+/** What comes within 300 ms of silence, each message acknowledged. */
+const drained = async (client: Awaited<ReturnType<typeof connected>>, first: ReadonlyArray<Buffer> = []) => {
+  const messages = [...first]
+  for (let quietMs = 0; quietMs < 300;) {
+    if (client.waitingBytes === 0) {
+      quietMs += 20
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      continue
+    }
+    quietMs = 0
+    const next = await client.packet()
+    if (next[0]! >>> 4 !== 3) continue
+    messages.push(next)
+    client.send([0x40, 2, ...idOf(next)])
+  }
+  return messages
+}
+
+describe("retained messages of a new subscription", () => {
+  it.each([0, 1] as const)(
+    "end with the newest of each topic, and never go back, while they change: QoS %i",
+    async (qos) => {
+      const directory = temporaryDirectory()
+      directories.push(directory)
+      await start({ directory })
+      const topics = Array.from({ length: 100 }, (_, i) => `many/${i}`)
+      const rounds = 60
+      const publisher = await connect({ clientId: "pub" })
+      const session = { clean: false, properties: { sessionExpiryInterval: 3600 } }
+      const subscriber = await connect({ clientId: "sub", ...(qos === 1 && session) })
+      const newest = new Map<string, number>()
+      const wentBack: Array<string> = []
+      subscriber.on("message", (topic, payload) => {
+        const value = Number(payload)
+        if (value < (newest.get(topic) ?? 0)) wentBack.push(`${topic}: ${newest.get(topic)} to ${value}`)
+        newest.set(topic, value)
+      })
+      for (let round = 1; round <= rounds; round++) {
+        const published = topics.map((topic) => publisher.publishAsync(topic, String(round), { qos: 1, retain: true }))
+        const filter = round % 2 === 0 ? "many/#" : "many/+"
+        if (round % 3 === 1) {
+          await new Promise((resolve) => setTimeout(resolve, round % 7))
+          await subscriber.subscribeAsync(filter, { qos })
+        }
+        await Promise.all(published)
+        if (round % 3 === 2) await subscriber.unsubscribeAsync(["many/#", "many/+"])
+      }
+      await subscriber.subscribeAsync("many/#", { qos })
+      await expect.poll(() => topics.filter((topic) => newest.get(topic) !== rounds)).toEqual([])
+      expect(wentBack).toEqual([])
+    },
+    30_000
+  )
+
+  it("go to who was not subscribed yet when they came", async () => {
+    const directory = temporaryDirectory()
+    directories.push(directory)
+    await start({ directory })
+    const publisher = await connect({ clientId: "pub" })
+    for (let i = 0; i < 150; i++) {
+      const subscriber = await connected(kit.port, { clientId: `sub${i}` })
+      subscriber.send(subscribePacket(1, [[`late/${i}`, 0]]))
+      await new Promise((resolve) => setTimeout(resolve, i % 5))
+      await publisher.publishAsync(`late/${i}`, "x", { qos: 1, retain: true })
+      expect((await subscriber.packet())[0]).toBe(0x90)
+      expect((await subscriber.packet())[0]! >>> 4).toBe(3)
+      subscriber.socket.destroy()
+    }
+  }, 30_000)
+
+  it.each([0, 1] as const)(
+    "are not dropped while the client takes its time: QoS %i",
+    async (qos) => {
+      await retain(40, Buffer.alloc(600_000, 0x78))
+      const subscriber = await connect({ clientId: "sub" })
+      const got = new Set<string>()
+      subscriber.on("message", (topic) => void got.add(topic))
+      subscriber.stream.pause()
+      subscriber.subscribe("many/#", { qos })
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      subscriber.stream.resume()
+      await expect.poll(() => got.size, { timeout: 10_000 }).toBe(40)
+      expect(kit.broker.metrics.render()).not.toMatch(/dropped_total\{reason="(slow_consumer|queue_full)"\} [1-9]/)
+    },
+    30_000
+  )
+
+  it("stop with UNSUBSCRIBE", async () => {
+    await retain(500, "x")
+    const subscriber = await connected(kit.port, { clientId: "sub", properties: [33, 0, 1] })
+    subscriber.send(subscribePacket(1, [["many/#", 1]]))
+    expect((await subscriber.packet())[0]).toBe(0x90)
+    const first = await subscriber.packet()
+    subscriber.send(unsubscribePacket(2, "many/#"))
+    expect((await subscriber.packet())[0]).toBe(0xb0)
+    subscriber.send([0x40, 2, ...idOf(first)])
+    expect((await drained(subscriber)).length).toBeLessThan(150)
+    subscriber.socket.destroy()
+  })
+
+  it("come once however often the same filter is subscribed to before they are taken", async () => {
+    await retain(100, "x")
+    const subscriber = await connected(kit.port, { clientId: "sub", properties: [33, 0, 1] })
+    for (let i = 1; i <= 50; i++) subscriber.send(subscribePacket(i, [["many/#", 1]]))
+    expect((await drained(subscriber)).length).toBeLessThan(300)
+    subscriber.socket.destroy()
+  })
+
+  it("go on when the client refuses each", async () => {
+    await retain(300, "x", 2)
+    const subscriber = await connected(kit.port, { clientId: "sub" })
+    subscriber.send(subscribePacket(1, [["many/#", 2]]))
+    await subscriber.packet()
+    for (let i = 0; i < 300; i++) subscriber.send([0x50, 3, ...idOf(await subscriber.packet()), 0x97])
+    subscriber.socket.destroy()
+  })
+})
