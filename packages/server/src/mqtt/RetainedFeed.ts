@@ -126,7 +126,7 @@ export class RetainedFeed implements AckReceiver {
   /** A durable session's QoS 1 and 2 go through its queue like any other. */
   #deliver({ wanted: { subscription }, topic, retained }: Read): void {
     const { mqtt, session, clientId, outgoing } = this.#connection
-    const { clock, shard } = mqtt.broker
+    const { clock } = mqtt.broker
     const isNewest = (): boolean => mqtt.retained.holds(topic, retained, clock.nowMs())
     if (!isNewest()) return
     const message = new OutgoingMessage(publicationOfRetained(topic, retained))

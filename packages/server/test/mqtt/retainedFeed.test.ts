@@ -1,16 +1,7 @@
 import * as fs from "node:fs"
 import mqtt, { type MqttClient } from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import {
-  type Kit,
-  type KitOptions,
-  connected,
-  packet,
-  publishPacket,
-  startKit,
-  subscribePacket,
-  temporaryDirectory
-} from "./kit.ts"
+import { type Kit, type KitOptions, connected, packet, startKit, subscribePacket, temporaryDirectory } from "./kit.ts"
 
 let kit: Kit
 const directories: Array<string> = []
