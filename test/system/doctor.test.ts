@@ -87,7 +87,7 @@ describe("doctor", () => {
     expect(logId).toBe(Number(text.split(" ")[0]))
     expect(baseOffset! <= lastOffset!).toBe(true)
     const target = path.join(root, "records.repaired")
-    const repaired = await repair({ diagnosis: found, target, definitions, pause })
+    const repaired = await repair({ diagnosis: found, target, definitions, nowMs: Date.now, pause })
     expect(repaired).toMatchObject({ lostFromSeq: undefined, lostRecords: found.findings })
     expect(repaired.diagnosis).toMatchObject({ nextSeq: found.nextSeq })
     expect(repaired.diagnosis.findings).toMatchObject([{ kind: "records", logId, baseOffset }])
@@ -104,10 +104,11 @@ describe("doctor", () => {
     const found = await examine(directory)
     expect(found.findings).toMatchObject([{ kind: "frame", segment: names.at(-1), seq: found.firstBadSeq }])
     const target = path.join(root, "frame.repaired")
-    const { diagnosis, lostFromSeq } = await repair({ diagnosis: found, target, definitions, pause })
+    const { diagnosis, lostFromSeq } = await repair({ diagnosis: found, target, definitions, nowMs: Date.now, pause })
     expect(diagnosis).toMatchObject({ isClean: true, nextSeq: found.firstBadSeq, firstSeq: 1 })
     expect(lostFromSeq).toBe(found.firstBadSeq)
-    expect((await readOnce(target)).nextSeq).toBe(found.firstBadSeq)
+    expect((await readOnce(target)).nextSeq).toBe(found.firstBadSeq! + 1)
+    expect((await examine(target)).epoch).toBeGreaterThan(found.epoch)
     expect((await examine(directory)).findings).toEqual(found.findings)
   })
 
@@ -118,7 +119,7 @@ describe("doctor", () => {
     const found = await examine(directory)
     expect(found.findings[0]).toMatchObject({ kind: "segment", segment: names[2] })
     const target = path.join(root, "segment.repaired")
-    const { diagnosis } = await repair({ diagnosis: found, target, definitions, pause })
+    const { diagnosis } = await repair({ diagnosis: found, target, definitions, nowMs: Date.now, pause })
     expect(diagnosis).toMatchObject({ isClean: true, segments: 2, nextSeq: found.firstBadSeq })
     await readAll(target)
   })
@@ -136,7 +137,7 @@ describe("doctor", () => {
     const found = await examine(directory)
     expect(found.isClean).toBe(false)
     const target = path.join(root, "structure.repaired")
-    const { diagnosis } = await repair({ diagnosis: found, target, definitions, pause })
+    const { diagnosis } = await repair({ diagnosis: found, target, definitions, nowMs: Date.now, pause })
     expect(diagnosis.isClean).toBe(true)
   })
 
@@ -144,7 +145,7 @@ describe("doctor", () => {
     const directory = copyOf("used")
     fs.truncateSync(path.join(directory, segmentsOf(directory).at(-1)!), 0)
     const found = await examine(directory)
-    const options = { diagnosis: found, target: whole, definitions, pause }
+    const options = { diagnosis: found, target: whole, definitions, nowMs: Date.now, pause }
     await expect(repair(options)).rejects.toMatchObject({ reason: "Io" })
     const isLive = { ...options, target: path.join(root, "none"), diagnosis: { ...found, isLive: true } }
     await expect(repair(isLive)).rejects.toMatchObject({ reason: "Locked" })

@@ -9,6 +9,7 @@ import {
 } from "@platformatic/kafka"
 import { CompressionTypes, Kafka, logLevel, type Consumer as KafkaJsConsumer } from "kafkajs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { startKit, type Kit } from "../../packages/server/test/kafka/kit.ts"
 
 // Two clients of npm over real sockets.
@@ -83,6 +84,28 @@ describe("kafkajs", () => {
     for (let i = 0; i < 20; i++) await producer.send({ topic: "orders", messages: [{ value: `${i}` }] })
     const log = kit.broker.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
     expect(log.highWatermark).toBe(20)
+  })
+
+  it("goes on at the beginning when what it had committed has been deleted", async () => {
+    await kit.createStream("orders")
+    const producer = await producerOf("writer")
+    await producer.send({ topic: "orders", messages: Array.from({ length: 10 }, (_, i) => ({ value: `${i}` })) })
+    const admin = client("admin").admin()
+    await admin.connect()
+    closing.push(() => admin.disconnect())
+    const committed = { partitionIndex: 0, committedOffset: 2, committedLeaderEpoch: -1, committedMetadata: "" }
+    await (
+      await kit.connect()
+    ).send(OffsetCommit, 7, { groupId: "g", topics: [{ name: "orders", partitions: [committed] }] })
+    await admin.fetchTopicOffsets("orders")
+    await admin.deleteTopicRecords({ topic: "orders", partitions: [{ partition: 0, offset: "7" }] })
+    const consumer = client("reader").consumer({ groupId: "g", maxWaitTimeInMs })
+    await consumer.connect()
+    closing.push(() => consumer.disconnect())
+    await consumer.subscribe({ topic: "orders", fromBeginning: true })
+    const seen: Array<string> = []
+    await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
+    await expect.poll(() => seen, { timeout: 15_000 }).toEqual(["7", "8", "9"])
   })
 
   it("shares a stream among three, and again when one leaves", async () => {

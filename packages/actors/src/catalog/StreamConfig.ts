@@ -31,6 +31,8 @@ interface Setting {
   readonly name: string
   readonly byDefault: string
   readonly documentation: string
+  /** Taken and kept, and changes nothing. */
+  readonly isInert?: boolean
   /** Undefined: the text is no value of this setting. */
   readonly parse: (text: string) => number | boolean | string | undefined
 }
@@ -130,9 +132,37 @@ const settings: ReadonlyArray<Setting> = [
   }
 ]
 
-/** What may be set on a stream. A name that Kafka has and we do not is refused rather than ignored. */
+const inert = (name: string, byDefault: string, parse: Setting["parse"]): Setting => ({
+  name,
+  byDefault,
+  documentation: "How Kafka's own brokers store and replicate; without effect here.",
+  isInert: true,
+  parse
+})
+
+const longNumber = long(0)
+const yesOrNo = oneOf("true", "false")
+
+/** Kafka Streams and many scripts give these with every topic. */
+const inertSettings: ReadonlyArray<Setting> = [
+  inert("segment.bytes", "1073741824", wholeNumber(1, 0x7fff_ffff)),
+  inert("segment.ms", String(7 * dayMs), long(1)),
+  inert("segment.jitter.ms", "0", longNumber),
+  inert("segment.index.bytes", "10485760", wholeNumber(4, 0x7fff_ffff)),
+  inert("index.interval.bytes", "4096", wholeNumber(0, 0x7fff_ffff)),
+  inert("file.delete.delay.ms", "60000", longNumber),
+  inert("flush.messages", String(longMax), long(1)),
+  inert("flush.ms", String(longMax), longNumber),
+  inert("preallocate", "false", yesOrNo),
+  inert("unclean.leader.election.enable", "false", yesOrNo),
+  inert("min.insync.replicas", "1", oneOf("1")),
+  inert("compression.type", "producer", oneOf("producer"))
+]
+
+/** What may be set on a stream. A name or value of Kafka's that readers or writers would notice, and we do not have, is refused. */
 export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyArray<Setting> => [
   ...settings,
+  ...inertSettings,
   {
     name: "max.message.bytes",
     byDefault: String(recordBatchBytesMax),
@@ -141,14 +171,17 @@ export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyA
   }
 ]
 
+/** An answer has less room than a request. */
+const shown = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
+
 /** Throws `InvalidConfig` for the first name or value that is none, or for two that contradict each other. */
 export const validateConfig = (config: ReadonlyMap<string, string>, limits: ConfigLimits): void => {
   const known = streamSettings(limits)
   for (const [name, value] of config) {
     const setting = known.find((s) => s.name === name)
-    if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${name}` })
+    if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${shown(name)}` })
     if (setting.parse(value) === undefined) {
-      throw new InvalidConfig({ name, message: `Invalid value ${value} for configuration ${name}` })
+      throw new InvalidConfig({ name, message: `Invalid value ${shown(value)} for configuration ${name}` })
     }
   }
   const { minCompactionLagMs, maxCompactionLagMs } = effectiveConfig(config)

@@ -199,13 +199,12 @@ const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
 
 const partitionOf = ({ topicId, partition }: OffsetToCommit) => ({ topicId, partition })
 
+/** As in Kafka an offset may be any: kafkajs commits -1 and -2 for "the end" and "the beginning", and finds none later. */
 const refuseOffset = (
   settings: GroupSettings,
-  { offset, metadata }: OffsetToCommit
-): OffsetsStored["partitions"][number]["refused"] => {
-  if (metadata.length > settings.offsetMetadataLengthMax) return "OffsetMetadataTooLarge"
-  return offset < 0 || !Number.isSafeInteger(offset) ? "OffsetOutOfRange" : null
-}
+  { metadata }: OffsetToCommit
+): OffsetsStored["partitions"][number]["refused"] =>
+  metadata.length > settings.offsetMetadataLengthMax ? "OffsetMetadataTooLarge" : null
 
 /** Counts only partitions without an offset so far. */
 const addsTooMany = (draft: Draft, accepted: ReadonlyArray<OffsetToCommit>): boolean => {

@@ -187,9 +187,7 @@ export interface MembersLeft {
 export interface OffsetsStored {
   readonly _tag: "OffsetsStored"
   /** In the order asked; `refused` null: durable. */
-  readonly partitions: ReadonlyArray<
-    TopicPartition & { readonly refused: "OffsetMetadataTooLarge" | "OffsetOutOfRange" | null }
-  >
+  readonly partitions: ReadonlyArray<TopicPartition & { readonly refused: "OffsetMetadataTooLarge" | null }>
 }
 
 export interface CommittedOffset extends TopicPartition {

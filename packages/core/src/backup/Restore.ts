@@ -1,19 +1,17 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { kindOf, type AnyDefinition } from "../actor/Definition.ts"
-import { stateHash } from "../actor/pack.ts"
+import type { AnyDefinition } from "../actor/Definition.ts"
 import { diagnose, type Diagnosis } from "../doctor/Doctor.ts"
 import { PageDamage } from "../doctor/LmdbFile.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
-import { FrameBuilder, readFrameHead } from "../journal/Frame.ts"
+import { readFrameHead } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
-import { LmdbJournal } from "../journal/LmdbJournal.ts"
 import { syncDirectory } from "../journal/segmentFiles.ts"
-import { Replay } from "../shard/Replay.ts"
 import { copySegment } from "./copySegment.ts"
 import { copyFile, makeEmptyDirectory, throwIfNoRoom, type Pause } from "./files.ts"
 import { readManifest, type BackedUpSegment, type Manifest } from "./Manifest.ts"
+import { raiseEpoch } from "./raiseEpoch.ts"
 
 /** The last event that counts, or the time from which on none does. */
 export type Until = { readonly seq: Seq } | { readonly timeMs: number }
@@ -38,12 +36,6 @@ export interface Restored {
   readonly lastTimeMs: number
   readonly diagnosis: Diagnosis
 }
-
-/**
- * Clients hold epochs of what the original wrote after the backup. A restored server begins this far above those that the
- * backup knows, so that no epoch ever stands for two histories (OffsetForLeaderEpoch, KIP-320).
- */
-const epochsApart = 1000
 
 /**
  * Makes a data directory from a backup, whole commits up to `until`: the last commit that ends at or before the seq, or
@@ -147,28 +139,4 @@ const restoreSegment = async (
     source.close()
   }
   fs.rmSync(whole)
-}
-
-const journalOptions = { segmentBytes: 1_000_000_000, segmentRefsMax: Infinity }
-
-/** Appends a commit with a hash of the shard's state, at an epoch of its own; the last time before it. */
-const raiseEpoch = async (directory: string, epoch: number, options: RestoreOptions): Promise<number> => {
-  const journal = LmdbJournal.open({ ...journalOptions, directory })
-  try {
-    const { states, lastTimeMs } = new Replay(options.definitions).run(journal)
-    const id = [...states.keys()].find((each) => kindOf(each) === "shard")
-    const definition = options.definitions.find(({ kind }) => kind === "shard")
-    // Without them no server has ever written here: there is no epoch to be told from.
-    if (id === undefined || definition === undefined) return lastTimeMs
-    const frame = new FrameBuilder(journal.nextSeq, epoch + epochsApart, options.nowMs())
-    frame.hash(id, stateHash(definition.save(states.get(id))))
-    const { promise, resolve } = Promise.withResolvers<string | undefined>()
-    journal.append(frame.build().commit, (failure) => resolve(failure?.detail))
-    const failure = await promise
-    if (failure !== undefined) throw new JournalError("Io", failure)
-    return lastTimeMs
-  } finally {
-    await journal.close()
-    for (const name of fs.readdirSync(directory)) if (name.endsWith("-lock")) fs.rmSync(path.join(directory, name))
-  }
 }

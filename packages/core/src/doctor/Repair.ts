@@ -3,6 +3,7 @@ import * as path from "node:path"
 import type { AnyDefinition } from "../actor/Definition.ts"
 import { copySegment } from "../backup/copySegment.ts"
 import { copyFile, makeEmptyDirectory, throwIfNoRoom, type Pause } from "../backup/files.ts"
+import { raiseEpoch } from "../backup/raiseEpoch.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import { syncDirectory } from "../journal/segmentFiles.ts"
@@ -17,6 +18,7 @@ export interface RepairOptions {
   /** Must be empty, or not be there. */
   readonly target: string
   readonly definitions: ReadonlyArray<AnyDefinition>
+  readonly nowMs: () => number
   readonly pause: (bytes: number, bytesTotal: number) => Promise<void> | void
 }
 
@@ -33,7 +35,8 @@ export interface Repaired {
 
 /**
  * Writes what is whole into a new directory: all events before the first damage, whole segments as they are, damaged ones
- * frame by frame. Nothing is made up: records that cannot be read are left out, and reading them stays an error.
+ * frame by frame. Nothing is made up: records that cannot be read are left out, and reading them stays an error. Where events
+ * are lost, the epoch of what comes next is far above theirs.
  * Throws `JournalError` "Io" if nothing can be saved, and "Locked" for a directory that is in use.
  */
 export const repair = async (options: RepairOptions): Promise<Repaired> => {
@@ -68,14 +71,20 @@ export const repair = async (options: RepairOptions): Promise<Repaired> => {
   }
   const clusterId = path.join(directory, "cluster-id")
   if (fs.existsSync(clusterId)) fs.copyFileSync(clusterId, path.join(target, "cluster-id"))
+  const repaired = await diagnose({ directory: target, definitions: options.definitions, pause })
+  if (firstBadSeq !== undefined && isReplayable(repaired)) await raiseEpoch(target, diagnosis.epoch, options)
   syncDirectory(target)
   return {
-    diagnosis: await diagnose({ directory: target, definitions: options.definitions, pause }),
+    diagnosis: repaired,
     lostFromSeq: firstBadSeq === undefined ? undefined : nextSeq,
     lostToSeq: diagnosis.nextSeq,
     lostRecords: findings.filter(({ kind, seq }) => kind === "records" && seq !== undefined && seq < nextSeq)
   }
 }
+
+/** Lost records hinder no replay. */
+const isReplayable = ({ findings }: Diagnosis): boolean =>
+  findings.every(({ kind, isDamage }) => !isDamage || kind === "records")
 
 /** Undefined for one of which nothing can be read. */
 const openWhole = (file: string): SegmentFile | undefined => {

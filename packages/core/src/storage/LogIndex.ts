@@ -194,6 +194,15 @@ export class LogIndex {
     return i
   }
 
+  /** One behind the last reference of those at the beginning whose times are all before `timestampMs`; one without times (-1) is passed over. */
+  findUnexpired(timestampMs: number): number {
+    let found = 0
+    for (let i = 0; i < this.#count && this.#maxTimestampMs(i) < timestampMs; i++) {
+      if (this.#maxTimestampMs(i) >= 0) found = i + 1
+    }
+    return found
+  }
+
   /** The reference from `from` on with the highest time, the first of equals; -1 if there is none. */
   findMaxTimestamp(from: number): number {
     let found = -1

@@ -138,7 +138,7 @@ describe("a journal with settled segments", () => {
       ["records", 2, "seg-00000001.runs.mdb"]
     ])
     const target = join(temporaryDirectory(), "repaired")
-    const repaired = await repair({ diagnosis, target, definitions, pause })
+    const repaired = await repair({ diagnosis, target, definitions, nowMs: Date.now, pause })
     expect(repaired.lostRecords.map(({ logId, baseOffset, lastOffset }) => [logId, baseOffset, lastOffset])).toEqual([
       [2, 0, 29]
     ])

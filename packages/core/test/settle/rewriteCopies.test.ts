@@ -137,7 +137,7 @@ describe("a merged segment without its first events", () => {
       ["records", 2, merged]
     ])
     const target = join(temporaryDirectory(), "repaired")
-    await repair({ diagnosis, target, definitions, pause })
+    await repair({ diagnosis, target, definitions, nowMs: Date.now, pause })
     history.kept.delete(2)
     await history.reopen(target)
     history.check()

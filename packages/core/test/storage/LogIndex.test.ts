@@ -107,6 +107,17 @@ describe("LogIndex", () => {
     ])
   })
 
+  it("finds what has not expired, and lets references without times wait for the next that has one", () => {
+    const index = new LogIndex()
+    const refs = [-1, 5, -1, 8, 6, -1].map((maxTimestampMs) => ({
+      ...of(10),
+      maxTimestampMs,
+      firstTimestampMs: maxTimestampMs
+    }))
+    fill(index, refs, 0)
+    expect([0, 5, 6, 8, 9].map((timeMs) => index.findUnexpired(timeMs))).toEqual([0, 0, 2, 2, 5])
+  })
+
   it("takes the runs of a segment, more or fewer than there were, in the middle of others", () => {
     const runs = fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 12 })
     fc.assert(

@@ -97,7 +97,8 @@ const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repa
   ])
   const progress = makeProgress(io, "saving")
   const target = args.text("into") ?? `${diagnosis.directory.replace(/[\\/]+$/, "")}.repaired`
-  const options = { diagnosis, target, definitions: definitions(defaultLimits), pause: stepping(progress) }
+  const pause = stepping(progress)
+  const options = { diagnosis, target, definitions: definitions(defaultLimits), nowMs: Date.now, pause }
   return journalErrors(() => repair(options)).finally(progress.end)
 }
 

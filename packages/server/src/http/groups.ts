@@ -9,7 +9,8 @@ const offsetsOf = ({ directory, shard }: Broker, state: GroupState) =>
   listOffsets(state.offsets).map(({ topicId, stream, partition, offset }) => {
     const logId = directory.byTopicId(topicId)?.logIds[partition]
     const highWatermark = logId === undefined ? null : shard.logs.log(logId).highWatermark
-    const lag = highWatermark === null ? null : Math.max(0, highWatermark - offset)
+    // A negative offset is a client's way to say that it has none.
+    const lag = highWatermark === null || offset < 0 ? null : Math.max(0, highWatermark - offset)
     return { stream, partition, offset, highWatermark, lag }
   })
 

@@ -54,8 +54,7 @@ const batchCodes: Codes<InvalidBatchReason> = {
 }
 
 const offsetCodes: Codes<NonNullable<OffsetsStored["partitions"][number]["refused"]>> = {
-  OffsetMetadataTooLarge: KafkaError.OFFSET_METADATA_TOO_LARGE,
-  OffsetOutOfRange: KafkaError.OFFSET_OUT_OF_RANGE
+  OffsetMetadataTooLarge: KafkaError.OFFSET_METADATA_TOO_LARGE
 }
 
 /** The error of one committed offset; 0 for one that is durable. */

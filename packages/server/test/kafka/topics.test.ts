@@ -67,6 +67,15 @@ describe("Metadata", () => {
     expect(kit.broker.directory.all().size).toBe(0)
   })
 
+  it("refuses ids before v12, which has no way to answer them", async () => {
+    for (const version of [10, 11]) {
+      const { topics } = await client.send(Metadata, version, {
+        topics: [{ topicId: "AAAAAAAAAAAAAAAAAAAAAQ", name: null }]
+      })
+      expect(topics.map(({ errorCode, name }) => [errorCode, name])).toEqual([[KafkaError.INVALID_REQUEST, ""]])
+    }
+  })
+
   it("finds a topic by its id with a null name", async () => {
     const { topicId } = await kit.createStream("orders")
     const { topics } = await client.send(Metadata, 12, { topics: [{ topicId, name: null }] })
@@ -138,6 +147,30 @@ describe("CreateTopics", () => {
     expect((await create(both)).errorCode).toBe(KafkaError.INVALID_REQUEST)
   })
 
+  it("takes settings of Kafka's own storage, and keeps them", async () => {
+    const configs = [
+      { name: "segment.bytes", value: "52428800" },
+      { name: "min.insync.replicas", value: "1" }
+    ]
+    const created = await create(topicOf("app-repartition", { configs }))
+    expect(created.errorCode).toBe(0)
+    const shown = created.configs!.map(({ name, value }) => `${name}=${value}`)
+    expect(shown).toContain("segment.bytes=52428800")
+    expect(shown.some((setting) => setting.startsWith("segment.ms"))).toBe(false)
+  })
+
+  it("refuses a setting in fewer bytes than it may have", async () => {
+    const long = "x".repeat(32_000)
+    for (const setting of [
+      { name: long, value: "1" },
+      { name: "retention.ms", value: long }
+    ]) {
+      const { errorCode, errorMessage } = await create(topicOf("a", { configs: [setting] }))
+      expect(errorCode).toBe(KafkaError.INVALID_CONFIG)
+      expect(errorMessage!.length).toBeLessThan(300)
+    }
+  })
+
   it.each<[string, object, number]>([
     ["a/b", {}, KafkaError.INVALID_TOPIC_EXCEPTION],
     ["a\0b", {}, KafkaError.INVALID_TOPIC_EXCEPTION],
@@ -150,6 +183,8 @@ describe("CreateTopics", () => {
     ["a", { replicationFactor: 0 }, KafkaError.INVALID_REPLICATION_FACTOR],
     ["a", { configs: [{ name: "retention.ms", value: null }] }, KafkaError.INVALID_CONFIG],
     ["a", { configs: [{ name: "retention.ms", value: "soon" }] }, KafkaError.INVALID_CONFIG],
+    ["a", { configs: [{ name: "min.insync.replicas", value: "2" }] }, KafkaError.INVALID_CONFIG],
+    ["a", { configs: [{ name: "compression.type", value: "gzip" }] }, KafkaError.INVALID_CONFIG],
     ["a", { configs: [{ name: "__proto__", value: "1" }] }, KafkaError.INVALID_CONFIG]
   ])("refuses %j with %j", async (name, more, errorCode) => {
     const seq = kit.broker.shard.nextSeq

@@ -17,6 +17,9 @@ const errorOfName = (name: string): number =>
     ? KafkaError.UNKNOWN_TOPIC_OR_PARTITION
     : KafkaError.INVALID_TOPIC_EXCEPTION
 
+/** Earlier versions have the field already, and no way to answer it. */
+const byIdSince = 12
+
 const described = ({ node }: RequestContext, { name, topicId, logIds }: Stream) => {
   const { nodeId, shard } = node.broker
   const nodes = [nodeId]
@@ -31,8 +34,11 @@ const described = ({ node }: RequestContext, { name, topicId, logIds }: Stream) 
   return { errorCode: KafkaError.NONE as number, name: name as string | null, topicId, partitions }
 }
 
-const topicOf = (context: RequestContext, { topicId, name }: Asked): ReturnType<typeof described> => {
+const topicOf = (context: RequestContext, { topicId, name }: Asked, version: number): ReturnType<typeof described> => {
   const { directory } = context.node.broker
+  if (name === null && version < byIdSince) {
+    return { errorCode: KafkaError.INVALID_REQUEST, name: "", topicId, partitions: [] }
+  }
   const stream = name === null ? directory.byTopicId(topicId) : directory.byName(name)
   if (stream !== undefined) return described(context, stream)
   return name === null
@@ -48,7 +54,7 @@ export const metadataHandler = handler(Metadata, [0, 13], (context, request, ver
   const { broker } = context.node
   const topics = asksForAll(request.topics, version)
     ? Array.from(broker.directory.all().values(), (stream) => described(context, stream))
-    : (request.topics ?? []).map((asked) => topicOf(context, asked))
+    : (request.topics ?? []).map((asked) => topicOf(context, asked, version))
   const { host, port } = context.advertised
   const brokers = [{ nodeId: broker.nodeId, host, port }]
   const { clusterId, nodeId: controllerId } = broker

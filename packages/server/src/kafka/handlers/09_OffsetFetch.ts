@@ -81,7 +81,8 @@ const fetchGroup = (
   const partitions = partitionsOf(context, topics)
   askGroup(context, groupId, { _tag: "FetchOffsets", partitions }, (exit) => {
     if (Exit.isFailure(exit)) {
-      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
+      // Java clients before 3.9 give up at COORDINATOR_NOT_AVAILABLE here, and look for the coordinator at this.
+      const { code } = failureOf(exit.cause, KafkaError.NOT_COORDINATOR)
       return settle({ groupId, errorCode: code, topics: [] })
     }
     const { offsets } = exit.value

@@ -74,13 +74,15 @@ const created = (stream: Stream, limits: ConfigLimits): Created => ({
   topicId: stream.topicId,
   numPartitions: stream.logIds.length,
   replicationFactor: 1,
-  configs: streamSettings(limits).map(({ name, byDefault }) => ({
-    name,
-    value: stream.config.get(name) ?? byDefault,
-    readOnly: false,
-    configSource: stream.config.has(name) ? configSources.topic : configSources.byDefault,
-    isSensitive: false
-  }))
+  configs: streamSettings(limits)
+    .filter(({ name, isInert }) => isInert !== true || stream.config.has(name))
+    .map(({ name, byDefault }) => ({
+      name,
+      value: stream.config.get(name) ?? byDefault,
+      readOnly: false,
+      configSource: stream.config.has(name) ? configSources.topic : configSources.byDefault,
+      isSensitive: false
+    }))
 })
 
 const create = (
