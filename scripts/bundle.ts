@@ -20,6 +20,6 @@ await build({
   format: "esm",
   target: "node22",
   // With machine code of their own, or not needed at most starts.
-  external: ["lmdb", "snappy", "lz4-napi", "msgpackr", "@node-rs/crc32", "ws", "yaml"],
+  external: ["lmdb", "snappy", "lz4-napi", "msgpackr", "@node-rs/crc32", "yaml"],
   logLevel: "warning"
 })

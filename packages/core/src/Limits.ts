@@ -15,7 +15,7 @@ export interface Limits {
 
   /** Largest frame of either protocol before its connection is authenticated. */
   readonly preAuthFrameBytesMax: number
-  /** From accept to a complete CONNECT. */
+  /** From accept to a complete CONNECT or first Kafka request. */
   readonly connectTimeoutMs: number
   /** From accept to a completed SASL exchange. */
   readonly saslTimeoutMs: number
@@ -103,7 +103,7 @@ export interface Limits {
 
   /** Members of one group. */
   readonly groupMembersMax: number
-  /** Metadata, assignment, or offset metadata of one member. */
+  /** Metadata of all its protocols, or the assignment, of one member. */
   readonly groupMetadataBytesMax: number
   /** The shortest session timeout that a group member may ask for. */
   readonly groupSessionTimeoutMsMin: number
@@ -138,9 +138,9 @@ export interface Limits {
   /** How long a connection may be slow before it is closed. */
   readonly slowConsumerStallMs: number
 
-  /** Writes stop when fewer bytes of the disk are free; reads and deletes go on. */
+  /** Writes stop when less than this and less than `diskReserveRatioMin` of the disk is free; reads and deletes go on. 0 in either: never. */
   readonly diskReserveBytesMin: number
-  /** Writes stop when a smaller share of the disk is free, 0 to 1. */
+  /** A share of the disk, 0 to 1: see `diskReserveBytesMin`. */
   readonly diskReserveRatioMin: number
 
   /** Bytes of the commits that are not durable yet. */

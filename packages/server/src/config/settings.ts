@@ -143,13 +143,13 @@ export const settings: ReadonlyArray<Setting> = [
     "Listen on an address that others can reach, although nobody is authenticated."
   ),
   setting("mqtt.port", port, 1883, "MQTT 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
-  setting("mqttWs.port", port, 8083, "MQTT over WebSocket, at `/mqtt`."),
+  setting("mqttWs.port", port, 8083, "MQTT over WebSocket, on any path."),
   setting("kafka.port", port, 9092, "Kafka's protocol."),
   setting(
     "kafka.advertised",
     address,
     null,
-    "What Kafka clients are told to connect to, if not `host` and `kafka.port`."
+    "What Kafka clients are told to connect to. Without it: `host` and `kafka.port`; for 0.0.0.0 and :: the address that they connected to."
   ),
   setting(
     "kafka.zstdClients",
@@ -174,7 +174,7 @@ export const settings: ReadonlyArray<Setting> = [
     "journal.settle",
     yesOrNo,
     true,
-    "Rewrite closed files in a process beside the server: each partition's records together, compressed, without what has expired."
+    "Rewrite closed files in a process beside the server: each partition's records together, compressed, without what has expired. Off: nothing is compacted, and only whole files give their room back."
   ),
   setting(
     "journal.historyMs",

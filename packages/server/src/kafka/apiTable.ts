@@ -12,7 +12,8 @@ export const apiTable = (): string => {
   return [
     "# Kafka APIs",
     "",
-    "What the server answers, and lists in ApiVersions. Another version, or another API, closes the connection.",
+    "What the server answers, and lists in ApiVersions. Another version, or another API, closes the connection; another version of",
+    "ApiVersions is answered with `UNSUPPORTED_VERSION`.",
     "",
     "| Key | API | Versions | Flexible from | Remark |",
     "|---|---|---|---|---|",

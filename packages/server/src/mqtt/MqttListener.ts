@@ -4,67 +4,12 @@ import { createSharedServer, readShared } from "../net/sharedReads.ts"
 import type { Broker } from "../Broker.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
-import type { Transport } from "./Transport.ts"
+import { TcpTransport } from "./TcpTransport.ts"
 
 export interface MqttListening {
   readonly port: number
   /** No new connections; clients are told, and cut off a second later. Resolves when all are closed. */
   readonly close: () => Promise<void>
-}
-
-/** Up to so many bytes in all, or of each, one copy is cheaper than a vector of buffers. */
-const joinBytesMax = 16 * 1024
-const smallBytesMax = 128
-
-const join = (buffers: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
-  if (buffers.length === 1) return buffers[0]!
-  let bytes = 0
-  for (const buffer of buffers) bytes += buffer.length
-  const isCheap = bytes <= joinBytesMax || bytes <= smallBytesMax * buffers.length
-  return isCheap ? Buffer.concat(buffers, bytes) : undefined
-}
-
-class TcpTransport implements Transport {
-  readonly #socket: net.Socket
-  readonly remoteAddress: string
-
-  constructor(socket: net.Socket) {
-    this.#socket = socket
-    this.remoteAddress = socket.remoteAddress ?? "unknown"
-  }
-
-  get unsentBytes(): number {
-    return this.#socket.writableLength
-  }
-
-  write(buffers: ReadonlyArray<Uint8Array>): void {
-    const socket = this.#socket
-    if (socket.writableEnded || socket.destroyed) return
-    const joined = join(buffers)
-    if (joined !== undefined) {
-      socket.write(joined)
-      return
-    }
-    socket.cork()
-    for (const buffer of buffers) socket.write(buffer)
-    socket.uncork()
-  }
-
-  end(): void {
-    this.#socket.end()
-  }
-
-  destroy(): void {
-    this.#socket.destroy()
-  }
-
-  pause(): void {
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#socket.resume()
-  }
 }
 
 /** The close event follows and tells all there is to do. */

@@ -1,57 +1,139 @@
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import * as http from "node:http"
-import type { AddressInfo } from "node:net"
-import { WebSocket, WebSocketServer } from "ws"
+import type { AddressInfo, Socket } from "node:net"
+import { MqttError } from "@logbrook/protocols/mqtt/Packet"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import { CloseCode, closeFrame, frameHead, FrameReader, WebSocketError } from "@logbrook/protocols/websocket/frames"
 import type { Broker } from "../Broker.ts"
+import type { Admission } from "../net/ConnectionGate.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import type { MqttListening } from "./MqttListener.ts"
+import { TcpTransport } from "./TcpTransport.ts"
 import type { Transport } from "./Transport.ts"
 
 const subprotocol = "mqtt"
-const unsupportedData = 1003
-const normalClosure = 1000
+/** RFC 6455, 1.3. */
+const keySuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+/** Above this what the client pings for is left to the next ping. */
+const unsentBytesAtPongMax = 64 * 1024
 
-const transportOf = (socket: WebSocket, remoteAddress: string, onDrain: () => void): Transport => ({
-  remoteAddress,
-  get unsentBytes() {
-    return socket.bufferedAmount
-  },
-  write: (buffers) => {
-    if (socket.readyState !== WebSocket.OPEN) return
-    const bytes = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers)
-    socket.send(bytes, { binary: true }, () => {
-      if (socket.bufferedAmount === 0) onDrain()
-    })
-  },
-  end: () => socket.close(normalClosure),
-  destroy: () => socket.terminate(),
-  pause: () => socket.pause(),
-  resume: () => socket.resume()
-})
+/** What is wrong with the request, as a status line; undefined if it is a WebSocket's for MQTT. */
+const refusalOf = ({ method, headers }: http.IncomingMessage): string | undefined => {
+  if (method !== "GET" || headers.upgrade?.toLowerCase() !== "websocket") return "400 Bad Request"
+  if (headers["sec-websocket-version"] !== "13") return "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
+  if (!/^[+/0-9A-Za-z]{22}==$/.test(headers["sec-websocket-key"] ?? "")) return "400 Bad Request"
+  const offered = (headers["sec-websocket-protocol"] ?? "").split(",")
+  return offered.some((name) => name.trim() === subprotocol) ? undefined : "400 Bad Request"
+}
 
-const accept = (mqtt: MqttBroker, socket: WebSocket, remoteAddress: string, connections: Set<MqttConnection>): void => {
-  const admission = mqtt.broker.gate.admit(remoteAddress)
-  if (admission === undefined) {
-    socket.terminate()
-    return
+const acceptanceOf = (key: string): string =>
+  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+  `Sec-WebSocket-Accept: ${createHash("sha1").update(`${key}${keySuffix}`).digest("base64")}\r\n` +
+  `Sec-WebSocket-Protocol: ${subprotocol}\r\n\r\n`
+
+/** A client's connection within a WebSocket's frames. */
+class WebSocketTransport implements Transport {
+  readonly #socket: Socket
+  readonly #tcp: TcpTransport
+  readonly remoteAddress: string
+  /** Told in the close frame. */
+  closeCode: number = CloseCode.Normal
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    this.#tcp = new TcpTransport(socket)
+    this.remoteAddress = this.#tcp.remoteAddress
   }
-  const connection: MqttConnection = new MqttConnection(
-    mqtt,
-    transportOf(socket, remoteAddress, () => connection.onDrain()),
-    admission
-  )
+
+  get unsentBytes(): number {
+    return this.#tcp.unsentBytes
+  }
+
+  write(buffers: ReadonlyArray<Uint8Array>): void {
+    let bytes = 0
+    for (const buffer of buffers) bytes += buffer.length
+    this.#tcp.write([frameHead("binary", bytes), ...buffers])
+  }
+
+  pong(payload: Uint8Array): void {
+    if (this.unsentBytes <= unsentBytesAtPongMax) this.#tcp.write([frameHead("pong", payload.length), payload])
+  }
+
+  end(): void {
+    this.#tcp.write([closeFrame(this.closeCode)])
+    this.#tcp.end()
+  }
+
+  /** The client has closed: the answer, then the end (RFC 6455, 5.5.1). */
+  closed(): void {
+    this.#tcp.write([closeFrame(this.closeCode)])
+    this.#socket.destroySoon()
+  }
+
+  destroy(): void {
+    this.#tcp.destroy()
+  }
+
+  pause(): void {
+    this.#tcp.pause()
+  }
+
+  resume(): void {
+    this.#tcp.resume()
+  }
+}
+
+/** Returns what reads the socket's bytes. */
+const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connections: Set<MqttConnection>) => {
+  const transport = new WebSocketTransport(socket)
+  const connection = new MqttConnection(mqtt, transport, admission)
   connections.add(connection)
-  socket.on("message", (data, isBinary) => {
-    // [MQTT-6.0.0-1]
-    if (isBinary) connection.onChunk(data as Buffer)
-    else socket.close(unsupportedData)
+  const frames = new FrameReader({
+    onBytes: (bytes) => connection.onChunk(bytes),
+    onPing: (payload) => transport.pong(payload),
+    onClose: () => transport.closed()
   })
-  socket.on("error", () => undefined)
+  const read = (chunk: Buffer): void => {
+    try {
+      frames.push(chunk)
+    } catch (error) {
+      if (!(error instanceof WebSocketError)) throw error
+      transport.closeCode = error.code
+      connection.violated(new MqttError(ReasonCode.ProtocolError, `WebSocket: ${error.message}`))
+    }
+  }
+  socket.on("data", read)
+  socket.on("drain", () => connection.onDrain())
+  socket.on("end", () => socket.destroySoon())
   socket.on("close", () => {
     connections.delete(connection)
     connection.onClosed()
   })
+  return read
+}
+
+const upgrade = (mqtt: MqttBroker, connections: Set<MqttConnection>) => {
+  return (request: http.IncomingMessage, socket: Socket, head: Buffer): void => {
+    // The close event follows and tells all there is to do.
+    socket.on("error", () => undefined)
+    const refusal = refusalOf(request)
+    if (refusal !== undefined) {
+      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
+      return
+    }
+    const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
+    if (admission === undefined) {
+      socket.destroy()
+      return
+    }
+    socket.setTimeout(0)
+    socket.setNoDelay(true)
+    socket.write(acceptanceOf(request.headers["sec-websocket-key"]!))
+    const read = serve(mqtt, socket, admission, connections)
+    if (head.length > 0) read(head)
+  }
 }
 
 /** MQTT over WebSocket, on any path; clients must offer the subprotocol `mqtt` [MQTT-6.0.0-3]. Rejects with the error of `listen`. */
@@ -69,19 +151,7 @@ export const listenMqttWebSocket = async (
   )
   // Before the upgrade the gate does not know them yet.
   server.maxConnections = limits.connectionsMax
-  const webSockets = new WebSocketServer({
-    server,
-    maxPayload: limits.mqttPacketBytesMax,
-    perMessageDeflate: false,
-    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
-    verifyClient: ({ req }: { req: http.IncomingMessage }) =>
-      (req.headers["sec-websocket-protocol"] ?? "").split(",").some((offered) => offered.trim() === subprotocol)
-  })
-  // Errors of the HTTP server come out here as well; `listen` has its own listener below.
-  webSockets.on("error", () => undefined)
-  webSockets.on("connection", (socket, request) =>
-    accept(mqtt, socket, request.socket.remoteAddress ?? "unknown", connections)
-  )
+  server.on("upgrade", upgrade(mqtt, connections))
   server.listen(options.port, options.host)
   await once(server, "listening")
   mqtt.listens()
@@ -90,7 +160,6 @@ export const listenMqttWebSocket = async (
     close: async () => {
       const closed = once(server, "close")
       server.close()
-      webSockets.close()
       await mqtt.stops(connections)
       server.closeAllConnections()
       await closed

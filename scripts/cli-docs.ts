@@ -1,0 +1,31 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Command } from "../packages/server/src/cli/commandLine.ts"
+import { commands } from "../packages/server/src/cli/commands.ts"
+
+const page = path.join(path.dirname(fileURLToPath(import.meta.url)), "../docs/cli.md")
+const begin = "<!-- commands: written by scripts/cli-docs.ts -->"
+const end = "<!-- end of commands -->"
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+
+const section = ({ name, positionals, summary, description, options }: Command): string => {
+  const rows = options.map(({ name, value, isMultiple, help }) => {
+    const flag = `--${name}${value === undefined ? "" : ` ${value}`}${isMultiple === true ? " …" : ""}`
+    return `| \`${cell(flag)}\` | ${cell(help)} |`
+  })
+  const text = `${summary[0]!.toUpperCase()}${summary.slice(1)}.${description === undefined ? "" : ` ${description}`}`
+  return [`### ${[name, ...positionals].join(" ")}`, text, "", "| Option | |", "|---|---|", ...rows].join("\n")
+}
+
+/** The page as it is, and as it should be. */
+export const cliPage = (): { readonly found: string; readonly wanted: string } => {
+  const found = fs.readFileSync(page, "utf8")
+  const [before, rest] = found.split(begin)
+  const after = rest?.split(end)[1]
+  if (before === undefined || after === undefined) throw new Error(`${page} has no place for the commands`)
+  return { found, wanted: `${before}${begin}\n${commands.map(section).join("\n\n")}\n${end}${after}` }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) fs.writeFileSync(page, cliPage().wanted)
