@@ -37,7 +37,7 @@ export interface Manifest {
 }
 
 /** A segment's name with a digest's first digits. */
-export const copyPattern = /^seg-\d{8}(-\d{8})?(\.runs(-\d{1,9})?)?-[0-9a-f]{16}\.mdb$/
+export const copyPattern = /^seg-\d{8,}(-\d{8,})?(\.runs(-\d{1,9})?)?-[0-9a-f]{16}\.mdb$/
 
 /** `seg-00000007.mdb` with this digest. */
 export const copyName = (name: string, sha256: string): string => `${name.slice(0, -4)}-${sha256.slice(0, 16)}.mdb`

@@ -2,8 +2,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { namesIn, syncDirectory } from "./segmentFiles.ts"
 
-const pattern = /^spare-(\d{8})\.mdb$/
+const pattern = /^spare-(\d{8,})\.mdb$/
 const spareName = (number: number): string => `spare-${String(number).padStart(8, "0")}.mdb`
+
+const numberOf = (name: string): number => Number(pattern.exec(name)![1])
 
 /** As many as closed segments may wait to be settled. */
 const filesMax = 2
@@ -28,8 +30,10 @@ export class SpareFiles {
     this.#directory = directory
     this.#segmentBytes = segmentBytes
     // Those that a former process has left are good as well, unless segments had another size then.
-    const found = namesIn(directory).filter(isSpare).sort()
-    this.#nextNumber = 1 + Number(pattern.exec(found.at(-1) ?? "")?.[1] ?? 0)
+    const found = namesIn(directory)
+      .filter(isSpare)
+      .sort((a, b) => numberOf(a) - numberOf(b))
+    this.#nextNumber = 1 + (found.length === 0 ? 0 : numberOf(found.at(-1)!))
     this.#files = found.filter((name) => this.#isFit(path.join(directory, name)))
     for (const name of found) if (!this.#files.includes(name)) fs.rmSync(path.join(directory, name))
   }

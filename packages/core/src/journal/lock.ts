@@ -44,8 +44,9 @@ export interface LockState {
 }
 
 /** Whether the directory's writer lives. */
-export const lockState = (directory: string): LockState => {
-  const text = read(lockFile(directory))
+export const lockState = (directory: string): LockState => stateOf(read(lockFile(directory)))
+
+const stateOf = (text: string | undefined): LockState => {
   if (text === undefined) return { state: "free", pid: 0, hadTakenOver: false }
   const hadTakenOver = text.endsWith(takenOver)
   const holder = hadTakenOver ? text.slice(0, -takenOver.length) : text
@@ -56,27 +57,66 @@ export const lockState = (directory: string): LockState => {
 /** How the writers before this one have ended, without letting go ("unclean") or not; "uncleanAgain": the last two. */
 export type LastEnd = "clean" | "unclean" | "uncleanAgain"
 
+/** Whole at once, so that nobody reads half of it; false if there is a lock. */
+const make = (file: string, text: string): boolean => {
+  const draft = `${file}.${process.pid}`
+  try {
+    fs.writeFileSync(draft, text)
+    fs.linkSync(draft, file)
+    return true
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") return false
+    if (code === undefined || !withoutLinks.has(code)) throw new JournalError("Io", `cannot lock: ${message}`)
+    return makeWithoutLink(file, text)
+  } finally {
+    fs.rmSync(draft, { force: true })
+  }
+}
+
+/** What file systems without hard links say. */
+const withoutLinks: ReadonlySet<string> = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"])
+
+const makeWithoutLink = (file: string, text: string): boolean => {
+  try {
+    fs.writeFileSync(file, text, { flag: "wx" })
+    return true
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") return false
+    throw new JournalError("Io", `cannot lock: ${message}`)
+  }
+}
+
+/** Takes away a lock whose writer has ended; false if it had become another's meanwhile, which is put back. */
+const removeStale = (file: string, text: string): boolean => {
+  const taken = `${file}.${process.pid}.stale`
+  try {
+    fs.renameSync(file, taken)
+    const isSame = read(taken) === text
+    if (!isSame) fs.linkSync(taken, file)
+    return isSame
+  } catch {
+    // Somebody else has taken it away.
+    return false
+  } finally {
+    fs.rmSync(taken, { force: true })
+  }
+}
+
 /** One writer per directory. Throws `JournalError` "Locked" while the last one's process lives. */
 export const acquireLock = (directory: string): LastEnd => {
   const file = lockFile(directory)
   const own = identity(process.pid) ?? String(process.pid)
   let lastEnd: LastEnd = "clean"
   for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      // After two in a row everything is looked at: the next one counts anew.
-      fs.writeFileSync(file, lastEnd === "unclean" ? own + takenOver : own, { flag: "wx" })
-      return lastEnd
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-        throw new JournalError("Io", `cannot lock ${directory}: ${(error as Error).message}`)
-      }
-    }
-    const { state, pid, hadTakenOver } = lockState(directory)
+    // After two in a row everything is looked at: the next one counts anew.
+    if (make(file, lastEnd === "unclean" ? own + takenOver : own)) return lastEnd
+    const text = read(file)
+    const { state, pid, hadTakenOver } = stateOf(text)
+    if (state === "held") throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
+    if (text === undefined || !removeStale(file, text)) break
     lastEnd = hadTakenOver ? "uncleanAgain" : "unclean"
-    if (state === "held") {
-      throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
-    }
-    fs.rmSync(file, { force: true })
   }
   throw new JournalError("Locked", `${directory} is being taken by another process`)
 }
@@ -90,4 +130,10 @@ export const leaveSuspect = (directory: string): void => {
   }
 }
 
-export const releaseLock = (directory: string): void => fs.rmSync(lockFile(directory), { force: true })
+/** Only one's own: it may have been taken over from a process that looked as if it had ended. */
+export const releaseLock = (directory: string): void => {
+  const file = lockFile(directory)
+  const own = identity(process.pid) ?? String(process.pid)
+  const text = read(file)
+  if (text === own || text === own + takenOver) fs.rmSync(file, { force: true })
+}

@@ -4,7 +4,7 @@ import { systemClock } from "../Clock.ts"
 import { JournalError } from "./JournalError.ts"
 import { parseSegmentName, segmentName } from "./segmentNames.ts"
 
-const temporaryPattern = /^seg-\d{8}\.runs\.tmp(-lock)?$/
+const temporaryPattern = /^seg-\d{8,}\.runs\.tmp(-lock)?$/
 
 /** What a worker writes that settles or rewrites the segment of this number, or merges from it on. */
 export const temporaryFile = (directory: string, number: number): string =>

@@ -14,7 +14,7 @@ export interface SegmentName {
   readonly generation: number
 }
 
-const pattern = /^seg-(\d{8})(?:-(\d{8}))?(\.runs(?:-([1-9]\d{0,8}))?)?\.mdb$/
+const pattern = /^seg-(\d{8,})(?:-(\d{8,}))?(\.runs(?:-([1-9]\d{0,8}))?)?\.mdb$/
 const digits = (number: number): string => String(number).padStart(8, "0")
 
 export const segmentName = (number: number, lastNumber = number, generation = 0): SegmentName => {

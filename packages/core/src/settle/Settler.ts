@@ -223,7 +223,7 @@ export class Settler {
     const { journal, clock, onSettled } = this.#options
     const startedMs = clock.nowMs()
     const settling = journal.settling(work.firstSeqs)
-    if (settling === undefined) return
+    if (settling === undefined) return this.#nextTurn()
     const name = this.#closed().find(({ firstSeq }) => firstSeq === work.firstSeqs[0])!.name
     const outcome = await this.#written(work, settling)
     if (!this.#isRunning || this.#isAbandoned) return
@@ -241,9 +241,8 @@ export class Settler {
       this.#changed()
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error)
-      // Once it is adopted all files are there, and a start takes the new one.
-      if (takeover !== undefined) this.#options.onFailed(name, detail, true)
-      else await this.#failed(work, name, detail, false)
+      if (takeover === undefined) await this.#failed(work, name, detail, false)
+      else this.#failedAdopted(work, name, detail)
     }
   }
 
@@ -289,6 +288,14 @@ export class Settler {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#options.clock.nextTurn(resolve)
     return promise
+  }
+
+  /** Once it is adopted all files are there, and a start takes the new one: until then they stay as they are. */
+  #failedAdopted({ kind, firstSeqs }: Work, name: string, detail: string): void {
+    if (kind === "compact") this.#compactions?.failed()
+    for (const firstSeq of firstSeqs) this.#givenUp.add(firstSeq)
+    this.#options.onFailed(name, detail, true)
+    this.#changed()
   }
 
   async #failed({ kind, firstSeqs }: Work, name: string, detail: string, isRefused: boolean): Promise<void> {

@@ -21,9 +21,14 @@ let waiting: Worker | undefined
 
 /** Settles in a child process at low priority. */
 export const inChildProcess = (job: SettleJob): SettleWork => {
-  const worker = waiting ?? new Worker()
-  waiting = undefined
-  return worker.begin(job)
+  try {
+    const worker = waiting ?? new Worker()
+    waiting = undefined
+    return worker.begin(job)
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error)
+    return { done: Promise.resolve({ _tag: "Failed", detail }), hurry: () => undefined, cancel: () => undefined }
+  }
 }
 
 const wait = (worker: Worker): void => {
@@ -51,11 +56,12 @@ class Worker {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"]
     })
-    this.#child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    this.#child.on("error", (error) => this.#ended(error.message))
+    // One that could not be started has no streams.
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#said = (this.#said + text).slice(-saidMax)
     })
     this.#child.on("message", (word) => this.#told(word as SettleWord))
-    this.#child.on("error", (error) => this.#ended(error.message))
     this.#child.once("close", (code, signal) =>
       this.#ended(`the worker ended (${signal ?? code}) ${this.#said}`.trim())
     )

@@ -17,6 +17,8 @@ export interface Live {
   /** Times of restarts within the intensity window. */
   restartsMs: ReadonlyArray<number>
   parked: Map<string, (exit: Exit<unknown, unknown>) => void> | undefined
+  /** Replies that are to be parked once their turns have settled. */
+  parking: number
 }
 
 /** No definition knows this kind of actor. */
@@ -59,8 +61,9 @@ export class ActorTable {
     if (live !== undefined) return live
     const definition = this.definition(id)
     const saved = this.#passive.get(id)
+    const state = saved === undefined ? definition.initial(id) : definition.load(id, unpack(saved))
     this.#passive.delete(id)
-    return this.put(id, saved === undefined ? definition.initial(id) : definition.load(id, unpack(saved)), nowMs)
+    return this.put(id, state, nowMs)
   }
 
   get(id: ActorId): Live | undefined {
@@ -76,7 +79,8 @@ export class ActorTable {
       unhashed: 0,
       lastUsedMs: nowMs,
       restartsMs: [],
-      parked: undefined
+      parked: undefined,
+      parking: 0
     }
     this.#live.set(id, live)
     return live

@@ -345,7 +345,9 @@ export class Shard {
     for (const { live, reply, exit, parkAs, signals, cause } of outcomes) {
       if (reply !== undefined && exit !== undefined) this.#guarded("reply", () => reply(exit))
       this.#signal(live, signals, cause, unixOffsetMs)
-      if (reply !== undefined && exit === undefined) this.#park(live!, parkAs!, reply)
+      if (reply === undefined || exit !== undefined) continue
+      live!.parking--
+      this.#park(live!, parkAs!, reply)
     }
     this.#acknowledge(intake)
   }
@@ -442,7 +444,7 @@ export class Shard {
         return
       }
       const live = next.value
-      if (live.lastUsedMs >= beforeMs || live.health !== "running" || live.parked?.size) continue
+      if (live.lastUsedMs >= beforeMs || live.health !== "running" || live.parked?.size || live.parking > 0) continue
       this.#guarded(live.id, () => this.actors.passivate(live))
     }
   }

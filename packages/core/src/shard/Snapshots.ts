@@ -60,6 +60,8 @@ export class Snapshots {
   }
 
   #isDue(nextSeq: Seq): boolean {
+    // Two of the same point would have the same pages' keys.
+    if (nextSeq === this.#lastFromSeq) return false
     if (nextSeq - this.#lastFromSeq >= eventsPerSnapshot) return true
     const { writtenSegmentSeq } = this.#journal
     if (writtenSegmentSeq === this.#writtenSegmentSeq) return false

@@ -136,6 +136,7 @@ export class Turn {
     if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.(exit)
     const { reply } = ask
     // A run has neither: nothing follows its commit but the acknowledgements.
+    if (reply !== undefined && exit === undefined) live.parking++
     if (reply !== undefined || signals.length > 0) {
       this.#outcomes.push({ live, reply, exit, parkAs, signals, cause })
     }

@@ -254,7 +254,7 @@ export class LogIndex {
       this.#put(first + i, fromSeq, extent.epoch, extent, extent.isCompacted)
       this.byteLength += extent.byteLength
     })
-    if (this.#count * floats < this.#float.length * usedShareMin) this.#resize(Math.ceil(this.#count * 1.5))
+    this.#shrink()
     return end - first
   }
 
@@ -313,5 +313,12 @@ export class LogIndex {
     this.#head += dropped
     this.#count -= dropped
     if (this.#count === 0) this.#head = 0
+    this.#shrink()
+  }
+
+  /** Gives room back that is mostly unused. */
+  #shrink(): void {
+    const capacity = this.#float.length / floats
+    if (capacity > capacityMin && this.#count < capacity * usedShareMin) this.#resize(Math.ceil(this.#count * 1.5))
   }
 }

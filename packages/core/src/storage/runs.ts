@@ -13,7 +13,11 @@ const decoder = new ZstdDecoder()
 /** Of a batch that the server built, which may be compressed where it lies. */
 const plain = (batch: Uint8Array, largestBytes: number, take: Take): Uint8Array => {
   if (RecordBatch.compression(batch) === "none") return batch
-  const records = decoder.decode(batch.subarray(RecordBatch.batchHeaderBytes), largestBytes, plainBytesMax)
+  const records = decoder.decode(
+    batch.subarray(RecordBatch.batchHeaderBytes),
+    largestBytes,
+    Math.max(plainBytesMax, largestBytes)
+  )
   const fields: RecordBatch.BatchFields = {
     baseOffset: RecordBatch.baseOffset(batch),
     partitionLeaderEpoch: RecordBatch.partitionLeaderEpoch(batch),

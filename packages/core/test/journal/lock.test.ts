@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, it } from "vitest"
@@ -32,6 +32,42 @@ it("tells how the writers before have ended, two of them", () => {
   expect(acquireLock(directory)).toBe("uncleanAgain")
   rmSync(directory, { recursive: true })
 })
+
+it("is let go of by who has it only, and leaves nothing else", () => {
+  const directory = mkdtempSync(join(tmpdir(), "logbrook-lock-"))
+  const file = join(directory, "lock")
+  acquireLock(directory)
+  writeFileSync(file, "1 2 another")
+  releaseLock(directory)
+  expect(readFileSync(file, "utf8")).toBe("1 2 another")
+  expect(acquireLock(directory)).toBe("unclean")
+  expect(readdirSync(directory)).toEqual(["lock"])
+  releaseLock(directory)
+  expect(readdirSync(directory)).toEqual([])
+  rmSync(directory, { recursive: true })
+})
+
+it("is one process's when many take over at the same time from one that has ended", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "logbrook-lock-"))
+  const lock = join(import.meta.dirname, "../../src/journal/lock.ts")
+  const script = `
+    const { acquireLock } = await import(${JSON.stringify(lock)})
+    while (Date.now() < Number(process.argv[1])) {}
+    try { acquireLock(process.argv[2]); console.log("has it") } catch { console.log("is late") }
+    await new Promise((resolve) => setTimeout(resolve, 500))`
+  for (let round = 0; round < 3; round++) {
+    writeFileSync(join(directory, "lock"), "4999999 1 none")
+    const startMs = String(Date.now() + 700)
+    const takers = Array.from({ length: 4 }, () => {
+      const child = spawn(process.execPath, ["--input-type=module", "-e", script, startMs, directory])
+      return new Promise<string>((resolve) => child.stdout.once("data", (text) => resolve(String(text).trim())))
+    })
+    const words = await Promise.all(takers)
+    expect(words.filter((word) => word === "has it")).toHaveLength(1)
+    await new Promise((resolve) => setTimeout(resolve, 700))
+  }
+  rmSync(directory, { recursive: true })
+}, 20_000)
 
 it.runIf(existsSync("/proc/self/stat"))("is free when its holder has ended and nobody has waited for it", async () => {
   const directory = mkdtempSync(join(tmpdir(), "logbrook-lock-"))

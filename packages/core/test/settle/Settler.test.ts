@@ -27,6 +27,9 @@ class FakeJournal {
   onChange: (() => void) | undefined
   chain: Array<{ readonly firstSeq: Seq; isSettled: boolean }> = [{ firstSeq: 1, isSettled: false }]
   adoptFails = false
+  failingStep: "visitRuns" | "release" | undefined
+  /** Taken over, whatever came of it: nothing more is to be settled there. */
+  readonly #adopted = new Set<Seq>()
   target = "/nowhere/tmp"
   /** What workers have written. */
   runs: ReadonlyArray<Extent> = []
@@ -57,7 +60,7 @@ class FakeJournal {
 
   settling(firstSeqs: ReadonlyArray<Seq>): Settling | undefined {
     const known = this.chain.slice(0, -1).map(({ firstSeq }) => firstSeq)
-    if (!firstSeqs.every((firstSeq) => known.includes(firstSeq))) return undefined
+    if (!firstSeqs.every((firstSeq) => known.includes(firstSeq) && !this.#adopted.has(firstSeq))) return undefined
     const sources = firstSeqs.map((firstSeq) => ({ path: `seg-${firstSeq}`, firstSeq, nextSeq: firstSeq + 1 }))
     return { sources, target: this.target, mapBytes: 1 }
   }
@@ -66,11 +69,20 @@ class FakeJournal {
     if (this.adoptFails) throw new Error("no space")
     const found = this.chain.find(({ firstSeq }) => firstSeq === sources[0]!.firstSeq)
     if (found === undefined) return undefined
-    const release = (): Promise<void> => {
+    const fail = (step: "visitRuns" | "release"): void => {
+      if (this.failingStep === step) throw new Error("EMFILE")
+    }
+    if (this.failingStep !== undefined) this.#adopted.add(found.firstSeq)
+    const release = async (): Promise<void> => {
+      fail("release")
       found.isSettled = true
       return Promise.resolve()
     }
-    return { visitRuns: (visit) => this.runs.forEach(visit), switchLog: () => undefined, release }
+    const visitRuns = (visit: (extent: Extent) => void): void => {
+      fail("visitRuns")
+      this.runs.forEach(visit)
+    }
+    return { visitRuns, switchLog: () => undefined, release }
   }
 }
 
@@ -242,6 +254,21 @@ describe("the settler", () => {
     expect(bench.heard()).toEqual(["work on seg-1", "seg-1 settled"])
     await bench.settler.stop()
   })
+
+  it.each(["visitRuns", "release"] as const)(
+    "goes on, and holds nobody, when %s fails behind the takeover",
+    async (step) => {
+      const bench = await started()
+      bench.journal.failingStep = step
+      bench.journal.roll()
+      bench.journal.roll()
+      await bench.settle()
+      expect(bench.settler.isHolding).toBe(true)
+      await bench.finish(settledOutcome)
+      expect(bench.heard().slice(-3)).toEqual(["seg-1 given up: EMFILE", "go on", "work on seg-2"])
+      await bench.settler.stop()
+    }
+  )
 
   it("ends the work on a segment that is dropped, without a failure", async () => {
     const bench = await started(2)
