@@ -47,7 +47,8 @@ const collectGroups = ({ metrics, directory, shard }: Broker): void => {
       if (stream === undefined) continue
       for (const { partition, offset } of partitions.values()) {
         const logId = stream.logIds[partition]
-        if (logId === undefined) continue
+        // A negative offset is a client's way to say that it has none.
+        if (logId === undefined || offset < 0) continue
         const labels = { consumergroup: nameOf(id), topic: stream.name, partition }
         metrics.set("kafka_consumergroup_current_offset", labels, offset)
         metrics.set("kafka_consumergroup_lag", labels, Math.max(0, shard.logs.log(logId).highWatermark - offset))

@@ -63,10 +63,12 @@ export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<numb
   }
 }
 
-/** Of this process. A reader that has gone, such as `head`, ends it quietly. */
+/** Of this process. A reader that has gone, such as `head`, ends it quietly; the server goes on without its log. */
 export const runMain = async (): Promise<void> => {
+  const isServer = process.argv[2] === "serve"
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.failure)
+    if (!isServer) process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.failure)
   })
+  process.stderr.on("error", () => undefined)
   process.exitCode = await runCli(process.argv.slice(2), processIo())
 }

@@ -160,7 +160,7 @@ export const settings: ReadonlyArray<Setting> = [
   setting("http.port", port, 18_083, "HTTP API, health and metrics."),
   setting(
     "journal.segmentBytes",
-    size(65_536),
+    size(65_536, 64 * 1024 ** 3),
     defaultLimits.segmentBytesMax,
     "Size at which the journal begins a new file."
   ),

@@ -117,6 +117,10 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
 }
 
 const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL): void => {
+  if (request.method !== "GET") {
+    sendError(response, 405, "METHOD_NOT_ALLOWED", "this path is read with GET")
+    return
+  }
   const lastId = request.headers["last-event-id"]
   const from = url.searchParams.get("from")
   const text = typeof lastId === "string" ? lastId : from
@@ -149,8 +153,14 @@ const bodyOf = async (request: http.IncomingMessage, bytesMax: number): Promise<
   return Buffer.concat(parts)
 }
 
+const apiMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PATCH", "DELETE"])
+
 const answerApi = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL) => {
   const method = request.method ?? "GET"
+  if (!apiMethods.has(method)) {
+    sendError(response, 405, "METHOD_NOT_ALLOWED", `${method} is no method of the API`)
+    return
+  }
   const hasBody = method === "POST" || method === "PATCH" || method === "PUT"
   // Any page may send a form across sites; JSON only after a preflight, which is never granted.
   if (hasBody && !/^application\/json\b/.test(request.headers["content-type"] ?? "")) {

@@ -40,18 +40,23 @@ export class EventTail {
     eventsPage(this.#past, this.#past.journal.nextSeq, 1, filter)
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
     response.write(": journal\n\n")
+    let isUnderWay = false
+    // A page a turn: a filter may pass over everything.
     const wake = (): void => {
-      let hasNext = true
-      while (hasNext && !response.writableNeedDrain && !response.destroyed) {
-        const page = this.#page(nextSeq, filter)
-        if (page === undefined) {
-          response.end()
-          return
-        }
-        nextSeq = page.nextSeq
-        hasNext = page.hasNext
-        for (const event of page.events) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+      if (isUnderWay || response.writableNeedDrain || response.destroyed) return
+      const page = this.#page(nextSeq, filter)
+      if (page === undefined) {
+        response.end()
+        return
       }
+      nextSeq = page.nextSeq
+      for (const event of page.events) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+      if (!page.hasNext) return
+      isUnderWay = true
+      setImmediate(() => {
+        isUnderWay = false
+        wake()
+      })
     }
     const keepAlive = setInterval(() => response.write(": \n\n"), keepAliveMs)
     this.#wakes.add(wake)

@@ -45,8 +45,11 @@ const throwIfDiskLow = ({ disk }: Broker): void => {
   if (disk.isLow) throw new ApiFailure("DISK_LOW", "the disk is nearly full: only reads and deletes are taken")
 }
 
+/** One that nothing has asked for is empty, or is not there at all: of a stream that was only validated. */
+const emptyLog = { startOffset: 0, highWatermark: 0, byteLength: 0 }
+
 export const summaryOf = ({ shard }: Broker, stream: Stream) => {
-  const logs = stream.logIds.map((logId) => shard.logs.log(logId))
+  const logs = stream.logIds.map((logId) => shard.logs.find(logId) ?? emptyLog)
   return {
     name: stream.name,
     topicId: stream.topicId,
@@ -64,7 +67,7 @@ export const summaryOf = ({ shard }: Broker, stream: Stream) => {
 const detailsOf = (broker: Broker, stream: Stream) => {
   const { retentionMs, retentionBytes } = effectiveConfig(stream.config)
   const partitionDetails = stream.logIds.map((logId, partition) => {
-    const { startOffset, highWatermark, byteLength } = broker.shard.logs.log(logId)
+    const { startOffset, highWatermark, byteLength } = broker.shard.logs.find(logId) ?? emptyLog
     return { partition, logId, startOffset, highWatermark, bytes: byteLength }
   })
   return { ...summaryOf(broker, stream), retentionMs, retentionBytes, partitionDetails }

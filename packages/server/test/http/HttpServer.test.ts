@@ -112,6 +112,22 @@ describe("HTTP", () => {
     expect(Object.keys(reply.body)).toEqual(["code", "message"])
   })
 
+  it("makes no log for a stream that it only validates", async () => {
+    const ids = () => Array.from(broker.shard.logs.logs(), ({ id }) => id)
+    const before = ids()
+    const asked = { name: "validated", partitions: 3, validateOnly: true }
+    const answer = await call("/api/v1/streams", "POST", asked)
+    expect(answer).toMatchObject({ status: 201, body: { partitions: 3, records: 0 } })
+    expect(answer.body.partitionDetails).toHaveLength(3)
+    expect(ids()).toEqual(before)
+    expect(broker.directory.byName("validated")).toBe(undefined)
+  })
+
+  it("answers 405 to methods that it does not have", async () => {
+    expect((await call("/api/v1/streams", "OPTIONS")).status).toBe(405)
+    expect((await call("/api/v1/journal/tail", "HEAD")).status).toBe(405)
+  })
+
   it("names the field that is wrong, and says what it wants", async () => {
     const { body } = await call("/api/v1/streams", "POST", { name: "x", partitions: "many" })
     expect(body.message).toBe('partitions: Expected number, actual "many"')
