@@ -119,7 +119,7 @@ const take = async (history: History, each: Step): Promise<void> => {
       await history.flush()
       const { shard } = history.harness
       const keptFromSeq = each.isHistoryKept ? 0 : shard.keptFromSeq(() => false)
-      const done = await history.rewrite(keptFromSeq, undefined, () => history.check())
+      const done = await await history.rewrite(keptFromSeq, undefined, () => history.check())
       rewritten.push(...done.map((told) => told.split(" ")[0]!))
       const { firstSeq } = history.journal
       if (firstSeq > history.firstSeqs()[0]!) journalsWithoutFirstEvents++
@@ -134,6 +134,28 @@ const take = async (history: History, each: Step): Promise<void> => {
       return history.restart()
   }
 }
+
+const [many, count, flush, roll]: ReadonlyArray<Step> = [
+  { _tag: "many", bytes: 9000 },
+  { _tag: "count", n: 3 },
+  { _tag: "flush" },
+  { _tag: "roll" }
+]
+const ten: Step = {
+  _tag: "run",
+  logId: 1,
+  records: Array.from({ length: 10 }, () => ({ key: null, value: "v", timestampMs: fromMs, headers: [] }))
+}
+
+/** Reaches by itself what `rewritten` and `journalsWithoutFirstEvents` ask for, whatever the random histories do. */
+const rewritingAll: Array<Step> = [
+  ...[ten, many!, many!, many!, roll!, count!, roll!, count!, roll!],
+  // A newer snapshot, sealed.
+  ...Array.from({ length: 20 }, () => [count!, flush!]).flat(),
+  { _tag: "settle" },
+  { _tag: "expire", share: 0.9 },
+  { _tag: "rewrite", isHistoryKept: false }
+]
 
 const untouched = JSON.stringify({ total: 0, notes: [], deadlines: [] })
 
@@ -185,7 +207,7 @@ describe("a journal whose segments are settled", () => {
           await history.close()
         }
       ),
-      { numRuns: 25 }
+      { numRuns: 25, examples: [[rewritingAll, 5000, 0.9]] }
     )
     expect(rewritten).toEqual(expect.arrayContaining(["rewrite", "merge"]))
     expect(journalsWithoutFirstEvents).toBeGreaterThan(0)
