@@ -86,7 +86,7 @@ describe("backup and restore", () => {
       { until: { seq: inTheMiddle.nextSeq - 1 }, endSeq: inTheMiddle.nextSeq },
       { until: { seq: inTheMiddle.nextSeq - 2 }, endSeq: inTheMiddle.firstSeq },
       { until: { seq: inTheMiddle.firstSeq }, endSeq: inTheMiddle.firstSeq },
-      { until: { seq: 1e9 }, endSeq: heads.at(-1)!.nextSeq },
+      { until: { seq: heads.at(-1)!.nextSeq - 1 }, endSeq: heads.at(-1)!.nextSeq },
       {
         until: { timeMs: inTheMiddle.timeMs - 1 },
         endSeq: heads.find((h) => h.timeMs >= inTheMiddle.timeMs)!.firstSeq
@@ -103,7 +103,9 @@ describe("backup and restore", () => {
       expect(last.epoch).toBeGreaterThan(heads.at(-1)!.epoch + 100)
       expect((await diagnose({ directory: copy, definitions, pause: () => undefined })).isClean).toBe(true)
     }
-    await expect(restored(target, fresh(), { timeMs: 1 })).rejects.toMatchObject({ reason: "Gap" })
+    for (const until of [{ timeMs: 1 }, { seq: heads.at(-1)!.nextSeq }]) {
+      await expect(restored(target, fresh(), until)).rejects.toMatchObject({ reason: "Gap" })
+    }
   })
 
   it("refuse a backup that was damaged, a directory that holds something, and another server's backup", async () => {
@@ -280,10 +282,11 @@ describe("logbrook backup, restore and doctor", () => {
       expect(await cli("backup", file, "--data-dir", directory)).toMatchObject({ code: 0, err: "" })
       expect(fs.readdirSync(folder)).toEqual(["backup.tar"])
     }
-    const copy = path.join(folder, "copy")
+    const copy = path.join(folder, "new", "copy")
     expect(await cli("restore", file, "--data-dir", copy)).toMatchObject({ code: 0, err: "" })
     expect(await cli("doctor", "--data-dir", copy)).toMatchObject({ code: 0, err: "" })
-    expect(fs.readdirSync(folder).sort()).toEqual(["backup.tar", "copy"])
+    expect(fs.readdirSync(folder).sort()).toEqual(["backup.tar", "new"])
+    expect(fs.readdirSync(path.dirname(copy))).toEqual(["copy"])
 
     fs.truncateSync(file, fs.statSync(file).size - 5000)
     const cut = await cli("restore", file, "--data-dir", path.join(folder, "cut"))
@@ -292,7 +295,7 @@ describe("logbrook backup, restore and doctor", () => {
     await create({ file, cwd: folder }, ["stranger"])
     const foreign = await cli("restore", file, "--data-dir", path.join(folder, "cut"))
     expect(foreign).toMatchObject({ code: 1, err: expect.stringContaining("holds stranger, which is no backup's") })
-    expect(fs.readdirSync(folder).sort()).toEqual(["backup.tar", "copy", "stranger"])
+    expect(fs.readdirSync(folder).sort()).toEqual(["backup.tar", "new", "stranger"])
   })
 
   it("name damage by stream and offset, and save the rest", async () => {

@@ -1,5 +1,8 @@
 import { execFile } from "node:child_process"
+import { once } from "node:events"
 import * as fs from "node:fs"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -167,6 +170,35 @@ describe("logbrook", () => {
       err: expect.stringContaining("did you mean --mqtt-port?")
     })
     expect(await cli("streams")).toMatchObject({ code: 2, out: "" })
+    for (const words of [
+      ["help", "journal", "state"],
+      ["journal", "state", "-h"]
+    ]) {
+      expect((await cli(...words)).out).toMatch(/^logbrook journal state ACTOR/)
+    }
+    expect((await cli("help", "streams")).out).toBe((await cli("streams", "--help")).out)
+    expect((await cli("help")).out).toBe((await cli("--help")).out)
+  })
+
+  it("says that a server is no Logbrook, and what no server can be asked for", async () => {
+    const server = http.createServer((_request, response) => response.end("<html></html>")).listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    expect(await cli("streams", "list", "--url", url)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^error\[E_HTTP\]: what answers at .* is no Logbrook/)
+    })
+    for (const name of ["", ".", ".."]) {
+      expect(await cli("groups", "describe", name, "--url", url)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("cannot be asked for")
+      })
+    }
+    expect(await cli("streams", "create", "x", "--retention", "7", "--url", url)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("--retention takes 7d")
+    })
+    server.close()
   })
 
   it("says that nobody answers", async () => {
@@ -174,6 +206,32 @@ describe("logbrook", () => {
       code: 5,
       err: expect.stringMatching(/E_UNREACHABLE.*\(bad port\)/)
     })
+  })
+
+  it("asks on from --from until it has its lines, however many pages a server needs for them", async () => {
+    const asked: Array<string> = []
+    const event = {
+      time: "2026-01-31T12:00:00.000Z",
+      epoch: 1,
+      actor: "group/a",
+      type: "T",
+      version: 1,
+      cause: {},
+      event: {}
+    }
+    const server = http.createServer((request, response) => {
+      asked.push(request.url!)
+      const seq = Number(new URL(request.url!, "http://localhost").searchParams.get("cursor"))
+      const data = seq === 1 ? [] : [{ ...event, seq }]
+      response.end(JSON.stringify({ data, meta: { cursor: String(seq + 10), hasnext: true } }))
+    })
+    await once(server.listen(0, "127.0.0.1"), "listening")
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { out } = await cli("journal", "tail", "--from", "1", "--lines", "2", "--type", "T", "--url", url)
+    expect(out.split("\n").map((line) => line.split("\t")[0])).toEqual(["11", "21", ""])
+    const path = "/api/v1/journal/events?cursor="
+    expect(asked).toEqual([`${path}1&limit=2&type=T`, `${path}11&limit=2&type=T`, `${path}21&limit=1&type=T`])
+    server.close()
   })
 
   it("checks a configuration without starting", async () => {

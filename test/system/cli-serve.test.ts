@@ -143,6 +143,15 @@ describe("logbrook serve", () => {
     expect(err).toMatch(/^error\[E_JOURNAL_[A-Z_]+\]: /)
   })
 
+  it("writes nothing into a backup", async () => {
+    fs.mkdirSync(path.join(root, "backup"))
+    fs.writeFileSync(path.join(root, "backup", "backup.json"), "{}")
+    const { code, err } = await serve("backup", ...anyPorts).ended
+    expect(code).toBe(1)
+    expect(err).toMatch(/^error\[E_JOURNAL_UNKNOWN_FORMAT\]: .*logbrook restore/)
+    expect(fs.readdirSync(path.join(root, "backup"))).toEqual(["backup.json"])
+  })
+
   it("starts nothing when the configuration is wrong", async () => {
     fs.writeFileSync(path.join(root, "wrong.yaml"), "mqtt:\n  prot: 1\n")
     const { code, err } = await serve("wrong", "--config", "wrong.yaml", "--host", "0.0.0.0").ended

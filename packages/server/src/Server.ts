@@ -7,8 +7,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { kindOf, type Notice } from "@logbrook/core/actor/Definition"
+import { manifestFile } from "@logbrook/core/backup/Manifest"
 import { systemClock } from "@logbrook/core/Clock"
 import type { AppendFailure, Journal } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Recovery } from "@logbrook/core/shard/recover"
 import { Shard } from "@logbrook/core/shard/Shard"
@@ -75,15 +77,23 @@ const clusterIdOf = (directory: string): string => {
   return fs.readFileSync(file, "utf8").trim()
 }
 
+/** Throws `JournalError` for a backup's directory: its next backup would refuse what a server adds. */
+const throwIfBackup = (directory: string): void => {
+  if (!fs.existsSync(path.join(directory, manifestFile))) return
+  const advice = "logbrook restore makes a data directory of it"
+  throw new JournalError("UnknownFormat", `${directory} holds a backup (${manifestFile}): ${advice}`)
+}
+
 const openJournal = (config: Config): Effect.Effect<LmdbJournal, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() =>
-      LmdbJournal.open({
+    Effect.sync(() => {
+      throwIfBackup(config.dataDir)
+      return LmdbJournal.open({
         directory: config.dataDir,
         segmentBytes: config.limits.segmentBytesMax,
         segmentRefsMax: config.limits.segmentIndexEntriesMax
       })
-    ),
+    }),
     (journal) => Effect.promise(() => journal.close())
   )
 

@@ -90,12 +90,15 @@ const throwIfUnsound = ({ findings, isClean }: Diagnosis, { firstSeq }: Manifest
   throw new JournalError("Corrupt", `the restored journal is not sound: ${where}: ${wrong.message}${hint}`)
 }
 
-/** One after the last event that is wanted. Throws `JournalError` "Gap" for a point before the backup's first event. */
+/** One after the last event that is wanted. Throws `JournalError` "Gap" for a point before the backup's first event, or a seq behind its last. */
 const endSeqOf = ({ until, backup }: RestoreOptions, manifest: Manifest): Seq => {
   if (until === undefined) return manifest.nextSeq
   const endSeq = "seq" in until ? until.seq + 1 : seqAfter(until.timeMs, backup, manifest)
-  if (endSeq > manifest.firstSeq) return Math.min(endSeq, manifest.nextSeq)
-  throw new JournalError("Gap", `the backup begins at seq ${manifest.firstSeq}, behind the wanted point`)
+  if (endSeq <= manifest.firstSeq) {
+    throw new JournalError("Gap", `the backup begins at seq ${manifest.firstSeq}, behind the wanted point`)
+  }
+  if (endSeq <= manifest.nextSeq) return endSeq
+  throw new JournalError("Gap", `the backup ends at seq ${manifest.nextSeq - 1}, before the wanted ${endSeq - 1}`)
 }
 
 /** The first event that is later. */

@@ -119,7 +119,7 @@ const take = async (history: History, each: Step): Promise<void> => {
       await history.flush()
       const { shard } = history.harness
       const keptFromSeq = each.isHistoryKept ? 0 : shard.keptFromSeq(() => false)
-      const done = await await history.rewrite(keptFromSeq, undefined, () => history.check())
+      const done = await history.rewrite(keptFromSeq, undefined, () => history.check())
       rewritten.push(...done.map((told) => told.split(" ")[0]!))
       const { firstSeq } = history.journal
       if (firstSeq > history.firstSeqs()[0]!) journalsWithoutFirstEvents++
@@ -135,26 +135,28 @@ const take = async (history: History, each: Step): Promise<void> => {
   }
 }
 
-const [many, count, flush, roll]: ReadonlyArray<Step> = [
-  { _tag: "many", bytes: 9000 },
-  { _tag: "count", n: 3 },
-  { _tag: "flush" },
-  { _tag: "roll" }
-]
-const ten: Step = {
-  _tag: "run",
-  logId: 1,
-  records: Array.from({ length: 10 }, () => ({ key: null, value: "v", timestampMs: fromMs, headers: [] }))
+const steps = (tags: string): ReadonlyArray<Step> => tags.split(" ").map((tag) => stepsByTag[tag]!)
+const stepsByTag: Readonly<Record<string, Step>> = {
+  many: { _tag: "many", bytes: 9000 },
+  count: { _tag: "count", n: 3 },
+  flush: { _tag: "flush" },
+  roll: { _tag: "roll" },
+  settle: { _tag: "settle" },
+  expire: { _tag: "expire", share: 0.9 },
+  rewrite: { _tag: "rewrite", isHistoryKept: false },
+  run: {
+    _tag: "run",
+    logId: 1,
+    records: Array.from({ length: 10 }, () => ({ key: null, value: "v", timestampMs: fromMs, headers: [] }))
+  }
 }
 
 /** Reaches by itself what `rewritten` and `journalsWithoutFirstEvents` ask for, whatever the random histories do. */
 const rewritingAll: Array<Step> = [
-  ...[ten, many!, many!, many!, roll!, count!, roll!, count!, roll!],
+  ...steps("run many many many roll count roll count roll"),
   // A newer snapshot, sealed.
-  ...Array.from({ length: 20 }, () => [count!, flush!]).flat(),
-  { _tag: "settle" },
-  { _tag: "expire", share: 0.9 },
-  { _tag: "rewrite", isHistoryKept: false }
+  ...steps(Array(20).fill("count flush").join(" ")),
+  ...steps("settle expire rewrite")
 ]
 
 const untouched = JSON.stringify({ total: 0, notes: [], deadlines: [] })

@@ -24,8 +24,16 @@ type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 export const painted = ({ isTty, env }: Pick<Io, "isTty" | "env">, style: Style, text: string): string =>
   isTty && !env["NO_COLOR"] ? styleText(style, text, { validateStream: false }) : text
 
+/** A name or text that a client gave: without what would move a terminal's cursor, or turn the direction of its text. */
+export const plainText = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, (control) => {
+    const code = control.codePointAt(0)!
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`
+  })
+
 /** A table with aligned columns on a terminal, tabs between the cells elsewhere. Columns of numbers align right. */
-export const table = (io: Io, head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): void => {
+export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<ReadonlyArray<string>>): void => {
+  const rows = cells.map((row) => row.map(plainText))
   if (!io.isTty) {
     for (const row of [head, ...rows]) io.out(row.join("\t"))
     return
@@ -41,7 +49,7 @@ export const table = (io: Io, head: ReadonlyArray<string>, rows: ReadonlyArray<R
 /** Names and values below each other. */
 export const fields = (io: Io, pairs: ReadonlyArray<readonly [string, string]>, indent = ""): void => {
   const width = Math.max(...pairs.map(([name]) => name.length))
-  for (const [name, value] of pairs) io.out(`${indent}${painted(io, "dim", name.padEnd(width))}  ${value}`)
+  for (const [name, value] of pairs) io.out(`${indent}${painted(io, "dim", name.padEnd(width))}  ${plainText(value)}`)
 }
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB"]

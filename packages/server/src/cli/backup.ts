@@ -1,24 +1,13 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { BackedUp } from "@logbrook/core/backup/Backup"
-import type { Restored, RestoreOptions, Until } from "@logbrook/core/backup/Restore"
+import type { Restored, RestoreOptions } from "@logbrook/core/backup/Restore"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, type Io } from "./Io.ts"
-import { existingDirectoryOf } from "./options.ts"
+import { journalErrors } from "./journalErrors.ts"
+import { existingDirectoryOf, pointOf } from "./options.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
-
-/** What the core refuses, with its reason as the code. */
-export const journalErrors = async <A>(run: () => Promise<A>, hint?: string): Promise<A> => {
-  const { JournalError } = await import("@logbrook/core/journal/JournalError")
-  try {
-    return await run()
-  } catch (error) {
-    if (!(error instanceof JournalError)) throw error
-    const code = `E_JOURNAL_${error.reason.replaceAll(/\B[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
-    throw new CliError(exitCodes.failure, code, error.message, error.reason === "Corrupt" ? hint : undefined)
-  }
-}
 
 /** Into a directory, or through one beside it into one file. */
 const backUpInto = async (target: string, dataDir: string, progress: Progress): Promise<BackedUp> => {
@@ -56,15 +45,6 @@ export const backup = async (args: Arguments, io: Io): Promise<number> => {
 
 const iso = (timeMs: number): string => new Date(timeMs).toISOString()
 
-/** A seq, or a time as ISO 8601. */
-const untilOf = (text: string | undefined): Until | undefined => {
-  if (text === undefined) return undefined
-  if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
-  const timeMs = Date.parse(text)
-  if (Number.isFinite(timeMs)) return { timeMs }
-  throw usageError(`"${text}" is neither a seq nor a time`, "a time is written 2026-01-31T12:00:00Z")
-}
-
 /** From a directory, or from one file through a directory beside what is made. */
 const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
   const [core, { isArchive, unpackBackup }, { manifestFile }] = await Promise.all([
@@ -78,7 +58,9 @@ const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
     throw new CliError(exitCodes.notFound, "E_NO_BACKUP", `${backup} holds no backup`, hint)
   }
   if (!isArchive(backup)) return core.restore(options)
-  const directory = fs.mkdtempSync(`${path.resolve(dataDir)}.unpacking-`)
+  const beside = path.resolve(dataDir)
+  fs.mkdirSync(path.dirname(beside), { recursive: true })
+  const directory = fs.mkdtempSync(`${beside}.unpacking-`)
   try {
     await unpackBackup(backup, directory)
     return await core.restore({ ...options, backup: directory })
@@ -88,7 +70,8 @@ const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
 }
 
 export const restore = async (args: Arguments, io: Io): Promise<number> => {
-  const until = untilOf(args.text("until"))
+  const untilText = args.text("until")
+  const until = untilText === undefined ? undefined : pointOf(untilText)
   const dataDir = args.text("data-dir")
   if (dataDir === undefined)
     throw usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")

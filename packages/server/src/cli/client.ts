@@ -1,4 +1,4 @@
-import { CliError, exitCodes, type ExitCode } from "./CliError.ts"
+import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
 
 const timeoutMs = 60_000
 
@@ -21,7 +21,7 @@ const unreachable = (url: string, error: unknown): CliError => {
 
 /** Throws `CliError` when nobody answers, and for an error that the server gives. */
 export const fetchOrThrow = async (url: string, path: string, init: RequestInit = {}): Promise<Response> => {
-  if (!URL.canParse(path, url)) throw new CliError(exitCodes.usage, "E_USAGE", `"${url}" is no URL`)
+  if (!URL.canParse(path, url)) throw usageError(`"${url}" is no URL`)
   let response: Response
   try {
     response = await fetch(new URL(path, url), { signal: AbortSignal.timeout(timeoutMs), ...init })
@@ -40,13 +40,24 @@ export const fetchOrThrow = async (url: string, path: string, init: RequestInit 
   throw new CliError(exitOf(response.status), code, error.message ?? `the server answers ${response.status}`)
 }
 
+/** A name as one segment of a path. Throws `CliError` for names that URLs take for directories, however they are escaped. */
+export const pathSegment = (name: string): string => {
+  if (name !== "" && name !== "." && name !== "..") return encodeURIComponent(name)
+  throw usageError(`"${name}" cannot be asked for: no URL has such a name in its path`)
+}
+
 export const requestJson = async <A>(url: string, path: string, method = "GET", body?: unknown): Promise<A> => {
   const init: RequestInit =
     body === undefined
       ? { method }
       : { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
   const response = await fetchOrThrow(url, path, init)
-  return (await response.json()) as A
+  try {
+    return (await response.json()) as A
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw unreachable(url, error)
+    throw new CliError(exitCodes.failure, "E_HTTP", `what answers at ${url} is no Logbrook`)
+  }
 }
 
 export interface Listed<A> {

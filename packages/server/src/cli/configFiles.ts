@@ -9,7 +9,7 @@ const standardFiles = ["logbrook.yaml", "/etc/logbrook/logbrook.yaml"]
 
 /** The named file, or the first of the standard ones that is there. Throws `CliError` for a named one that cannot be read. */
 const filesOf = (args: Arguments, { env }: Io): ConfigSources["files"] => {
-  const named = args.text("config") ?? env["LOGBROOK_CONFIG"]
+  const named = args.text("config") ?? (env["LOGBROOK_CONFIG"] || undefined)
   const name = named ?? standardFiles.find((each) => fs.existsSync(each))
   if (name === undefined) return []
   try {

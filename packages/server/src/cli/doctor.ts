@@ -1,10 +1,10 @@
 import type { Diagnosis } from "@logbrook/core/doctor/Doctor"
 import type { Finding } from "@logbrook/core/doctor/Finding"
 import type { Repaired } from "@logbrook/core/doctor/Repair"
-import { journalErrors } from "./backup.ts"
 import { exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, painted, type Io } from "./Io.ts"
+import { journalErrors } from "./journalErrors.ts"
 import { existingDirectoryOf } from "./options.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 

@@ -1,5 +1,5 @@
 import { exitCodes } from "./CliError.ts"
-import { listAll, requestJson } from "./client.ts"
+import { listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
 import { fields, table, type Io } from "./Io.ts"
 import { urlOf } from "./options.ts"
@@ -46,7 +46,7 @@ export const list = async (args: Arguments, io: Io): Promise<number> => {
 }
 
 export const describe = async (args: Arguments, io: Io): Promise<number> => {
-  const path = `/api/v1/groups/${encodeURIComponent(args.positionals[0]!)}`
+  const path = `/api/v1/groups/${pathSegment(args.positionals[0]!)}`
   const group = await requestJson<GroupDetails>(urlOf(args, io), path)
   if (args.flag("json")) {
     io.out(JSON.stringify(group, null, 2))

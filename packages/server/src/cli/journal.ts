@@ -1,8 +1,9 @@
 import type { EventFilter, EventView } from "../tools/journalTools.ts"
 import type { Plain } from "../tools/plain.ts"
+import type { Change } from "../tools/structuralDiff.ts"
 import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
-import { painted, table, type Io } from "./Io.ts"
+import { painted, plainText, table, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
 import { directoryOf, numberOption, seqOf } from "./options.ts"
 
@@ -36,7 +37,7 @@ const timeText = (args: Arguments, iso: string): string => {
 const isObject = (value: Plain | undefined): value is { readonly [name: string]: Plain } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const scalarText = (value: Plain): string => (typeof value === "string" ? value : JSON.stringify(value))
+const scalarText = (value: Plain): string => plainText(typeof value === "string" ? value : JSON.stringify(value))
 
 /** `{bytes, base64}` is how bytes are shown. */
 const isBytes = (value: Plain): value is { readonly bytes: number; readonly base64: string } =>
@@ -46,10 +47,11 @@ const inlineMax = 100
 
 /** A value for people: what is short on one line, the rest indented below its name. */
 const printValue = (io: Io, name: string, value: Plain, indent: string): void => {
-  const label = `${indent}${painted(io, "cyan", name)}`
+  const label = `${indent}${painted(io, "cyan", plainText(name))}`
   if (isBytes(value)) io.out(`${label}: ${value.bytes} bytes${value.bytes === 0 ? "" : ` ${value.base64}`}`)
   else if (typeof value !== "object" || value === null) io.out(`${label}: ${scalarText(value)}`)
-  else if (JSON.stringify(value).length + indent.length <= inlineMax) io.out(`${label}: ${JSON.stringify(value)}`)
+  else if (JSON.stringify(value).length + indent.length <= inlineMax)
+    io.out(`${label}: ${plainText(JSON.stringify(value))}`)
   else {
     io.out(`${label}:`)
     for (const [key, each] of Object.entries(value)) {
@@ -78,10 +80,10 @@ const eventLine = (args: Arguments, io: Io, event: EventView): string =>
   [
     painted(io, "dim", `${event.seq}`.padStart(io.isTty ? 8 : 0)),
     painted(io, "dim", timeText(args, event.time)),
-    event.actor.padEnd(io.isTty ? 24 : 0),
+    plainText(event.actor).padEnd(io.isTty ? 24 : 0),
     painted(io, "bold", event.type),
     summaryText(event.event),
-    painted(io, "dim", causeText(event) === "" ? "" : `← ${causeText(event)}`)
+    painted(io, "dim", causeText(event) === "" ? "" : `← ${plainText(causeText(event))}`)
   ]
     .filter(Boolean)
     .join(io.isTty ? " " : "\t")
@@ -102,8 +104,15 @@ export const tail = (args: Arguments, io: Io): Promise<number> =>
     if (source.follow === undefined && args.flag("follow")) {
       throw usageError("--follow needs a server: nothing comes to a directory that is read", "leave out --data-dir")
     }
-    const page = from === undefined ? await source.last(limit, filter) : await source.from(seqOf(from), limit, filter)
+    let page = from === undefined ? await source.last(limit, filter) : await source.from(seqOf(from), limit, filter)
     printEvents(args, io, page.events)
+    // With a filter one page may end, short, behind all that it may look at.
+    let left = from === undefined ? 0 : limit - page.events.length
+    while (left > 0 && page.hasNext) {
+      page = await source.from(page.nextSeq, left, filter)
+      printEvents(args, io, page.events)
+      left -= page.events.length
+    }
     if (source.follow === undefined || !args.flag("follow")) return
     for await (const event of source.follow(page.nextSeq, filter)) printEvents(args, io, [event])
   })
@@ -116,14 +125,14 @@ export const show = (args: Arguments, io: Io): Promise<number> =>
       return
     }
     const { event, causes, origin } = shown
-    io.out(`${painted(io, "bold", `#${event.seq} ${event.type}`)} of ${event.actor}`)
+    io.out(`${painted(io, "bold", `#${event.seq} ${event.type}`)} of ${plainText(event.actor)}`)
     io.out(`  ${timeText(args, event.time)}, epoch ${event.epoch}`)
     if (isObject(event.event)) {
       for (const [name, value] of Object.entries(event.event)) if (name !== "_tag") printValue(io, name, value, "  ")
     }
     for (const cause of causes)
       io.out(`because of ${eventLine(args, { ...io, isTty: false }, cause).replaceAll("\t", " ")}`)
-    io.out(`because of ${origin ?? "what is not in the journal any more"}`)
+    io.out(`because of ${plainText(origin ?? "what is not in the journal any more")}`)
   })
 
 export const state = (args: Arguments, io: Io): Promise<number> =>
@@ -133,10 +142,16 @@ export const state = (args: Arguments, io: Io): Promise<number> =>
       io.out(JSON.stringify(found, null, 2))
       return
     }
-    io.out(`${painted(io, "bold", found.actor)} just after #${found.seq}`)
+    io.out(`${painted(io, "bold", plainText(found.actor))} just after #${found.seq}`)
     if (!isObject(found.state)) io.out(scalarText(found.state))
     else for (const [name, value] of Object.entries(found.state)) printValue(io, name, value, "  ")
   })
+
+const changeText = ({ path, change, before, after }: Change) => {
+  if (change === "added") return ["green", `+ ${path}: ${JSON.stringify(after)}`] as const
+  if (change === "removed") return ["red", `- ${path}: ${JSON.stringify(before)}`] as const
+  return ["yellow", `~ ${path}: ${JSON.stringify(before)} → ${JSON.stringify(after)}`] as const
+}
 
 export const diff = (args: Arguments, io: Io): Promise<number> =>
   withSource(args, io, async (source) => {
@@ -146,11 +161,10 @@ export const diff = (args: Arguments, io: Io): Promise<number> =>
       io.out(JSON.stringify(found, null, 2))
       return
     }
-    io.out(`${painted(io, "bold", found.actor)} from #${found.fromSeq} to #${found.toSeq}`)
-    for (const { path, change, before, after } of found.changes) {
-      if (change === "added") io.out(painted(io, "green", `  + ${path}: ${JSON.stringify(after)}`))
-      else if (change === "removed") io.out(painted(io, "red", `  - ${path}: ${JSON.stringify(before)}`))
-      else io.out(painted(io, "yellow", `  ~ ${path}: ${JSON.stringify(before)} → ${JSON.stringify(after)}`))
+    io.out(`${painted(io, "bold", plainText(found.actor))} from #${found.fromSeq} to #${found.toSeq}`)
+    for (const change of found.changes) {
+      const [style, text] = changeText(change)
+      io.out(painted(io, style, `  ${plainText(text)}`))
     }
     if (found.changes.length === 0) io.out("  nothing changed")
     io.out(`${found.events.length}${found.hasMoreEvents ? "+" : ""} events in between`)
@@ -173,7 +187,7 @@ export const verify = async (args: Arguments, io: Io): Promise<number> => {
       if (hashes === 0) io.out(`ok: ${folded}, fold; no state hash is among them that could be compared`)
       else io.out(`ok: ${folded}, fold to the ${hashes} states that were live`)
     } else {
-      io.out(`#${failure.seq} ${failure.actor}: ${failure.message}`)
+      io.out(plainText(`#${failure.seq} ${failure.actor}: ${failure.message}`))
       for (const event of failure.suspects) io.out(`  ${eventLine(args, io, event)}`)
     }
     return ok ? exitCodes.ok : exitCodes.failure

@@ -1,6 +1,4 @@
-import * as fs from "node:fs"
 import type {
-  At,
   EventFilter,
   EventPage,
   EventView,
@@ -9,11 +7,13 @@ import type {
   StateDiff,
   StateView
 } from "../tools/journalTools.ts"
+import type { At } from "../tools/point.ts"
 import { fetchOrThrow, requestJson, type Listed } from "./client.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import type { Io } from "./Io.ts"
-import { urlOf } from "./options.ts"
+import { journalErrors } from "./journalErrors.ts"
+import { pointOf, throwIfNoDirectory, urlOf } from "./options.ts"
 
 /** The past, asked of a server or read from a data directory. */
 export interface JournalSource {
@@ -32,28 +32,15 @@ export interface JournalSource {
 export const openPast = async (
   directory: string
 ): Promise<{ readonly past: Past; readonly close: () => Promise<void> }> => {
-  if (!fs.existsSync(directory)) {
-    throw new CliError(
-      exitCodes.notFound,
-      "E_NO_DATA_DIR",
-      `there is no directory ${directory}`,
-      "name it with --data-dir"
-    )
-  }
-  const [{ openReadOnly }, { JournalError }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
+  throwIfNoDirectory(directory)
+  const [{ openReadOnly }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
     import("@logbrook/core/doctor/ReadOnlyChain"),
-    import("@logbrook/core/journal/JournalError"),
     import("../Broker.ts"),
     import("@logbrook/core/Limits"),
     import("../tools/journalTools.ts")
   ])
-  try {
-    const journal = openReadOnly(directory)
-    return { past: pastOf(journal, definitions(defaultLimits)), close: () => journal.close() }
-  } catch (error) {
-    if (!(error instanceof JournalError)) throw error
-    throw new CliError(exitCodes.failure, `E_JOURNAL_${error.reason.toUpperCase()}`, error.message)
-  }
+  const journal = await journalErrors(() => openReadOnly(directory))
+  return { past: pastOf(journal, definitions(defaultLimits)), close: () => journal.close() }
 }
 
 /** What the tools refuse, as the server would answer it. */
@@ -74,14 +61,6 @@ const codes = {
   InvalidActor: "E_INVALID_ACTOR",
   Expired: "E_EXPIRED"
 } as const
-
-/** A seq, or a time. */
-const pointOf = (text: string): At => {
-  if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
-  const timeMs = Date.parse(text)
-  if (Number.isFinite(timeMs)) return { timeMs }
-  throw usageError(`"${text}" is neither a seq nor a time`, "a time is written 2026-01-31T12:00:00Z")
-}
 
 const offline = async (directory: string): Promise<JournalSource> => {
   const tools = await import("../tools/journalTools.ts")

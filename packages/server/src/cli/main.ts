@@ -19,27 +19,25 @@ const find = (words: ReadonlyArray<string>): Command => {
   throw usageError(`there is no command "${named}"`, meant ? `did you mean logbrook ${meant}?` : "logbrook --help")
 }
 
-const run = async (words: ReadonlyArray<string>, io: Io): Promise<number> => {
+const run = async (given: ReadonlyArray<string>, io: Io): Promise<number> => {
+  // `help streams create` is `streams create --help`.
+  const words = given[0] === "help" ? [...given.slice(1), "--help"] : given
   const isHelp = words.includes("--help") || words.includes("-h")
   const plain = words.filter((word) => !word.startsWith("-"))
   if (words[0] === "--version" || words[0] === "-v") {
     io.out(version)
     return exitCodes.ok
   }
-  if (plain.length === 0 || (plain.length === 1 && groups.includes(plain[0]!)) || words[0] === "help") {
-    if (!isHelp && plain.length > 0 && words[0] !== "help") {
-      printOverview({ ...io, out: io.err }, plain[0])
-      return exitCodes.usage
-    }
-    if (plain.length === 0 && words.length > 0 && !isHelp)
-      throw usageError(`${words[0]} is no option`, "logbrook --help")
-    printOverview(
-      io,
-      groups.find((group) => group === plain.at(-1))
-    )
+  if (plain.length === 0) {
+    if (words.length > 0 && !isHelp) throw usageError(`${words[0]} is no option`, "logbrook --help")
+    printOverview(io, undefined)
     return exitCodes.ok
   }
-  const command = find(words)
+  if (plain.length === 1 && groups.includes(plain[0]!)) {
+    printOverview(isHelp ? io : { ...io, out: io.err, isTty: io.isErrTty }, plain[0])
+    return isHelp ? exitCodes.ok : exitCodes.usage
+  }
+  const command = find(isHelp ? plain : words)
   if (isHelp) {
     printHelp(io, command)
     return exitCodes.ok

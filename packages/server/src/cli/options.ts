@@ -1,4 +1,5 @@
 import * as fs from "node:fs"
+import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { Arguments, Option } from "./commandLine.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { configOf } from "./configFiles.ts"
@@ -25,23 +26,25 @@ export const dataDirectory: Option = {
 
 /** The configuration is not looked at, whatever is wrong with it, when the directory is named beside it. */
 export const directoryOf = async (args: Arguments, io: Io): Promise<string> =>
-  args.text("data-dir") ?? io.env["LOGBROOK_DATA_DIR"] ?? (await configOf(args, io)).config.dataDir
+  args.text("data-dir") ?? (io.env["LOGBROOK_DATA_DIR"] || (await configOf(args, io)).config.dataDir)
+
+/** Throws `CliError`. */
+export const throwIfNoDirectory = (directory: string): void => {
+  if (fs.existsSync(directory)) return
+  const hint = "name it with --data-dir"
+  throw new CliError(exitCodes.notFound, "E_NO_DATA_DIR", `there is no directory ${directory}`, hint)
+}
 
 /** Throws `CliError` for a directory that does not exist. */
 export const existingDirectoryOf = async (args: Arguments, io: Io): Promise<string> => {
   const directory = await directoryOf(args, io)
-  if (fs.existsSync(directory)) return directory
-  throw new CliError(
-    exitCodes.notFound,
-    "E_NO_DATA_DIR",
-    `there is no directory ${directory}`,
-    "name it with --data-dir"
-  )
+  throwIfNoDirectory(directory)
+  return directory
 }
 
 export const defaultUrl = "http://127.0.0.1:18083"
 
-export const urlOf = (args: Arguments, { env }: Io): string => args.text("url") ?? env["LOGBROOK_URL"] ?? defaultUrl
+export const urlOf = (args: Arguments, { env }: Io): string => args.text("url") ?? (env["LOGBROOK_URL"] || defaultUrl)
 
 /** Throws `CliError` for a text that is no whole number of at least `min`. */
 export const numberOption = (args: Arguments, name: string, min: number, byDefault: number): number => {
@@ -50,6 +53,13 @@ export const numberOption = (args: Arguments, name: string, min: number, byDefau
   const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN
   if (value >= min) return value
   throw usageError(`--${name} takes a whole number, ${min} at least, not "${text}"`)
+}
+
+/** Throws `CliError` "E_USAGE". */
+export const pointOf = (text: string): At => {
+  const at = parsePoint(text)
+  if (at !== undefined) return at
+  throw usageError(`"${text}" is neither a seq nor a time`, pointHelp)
 }
 
 export const seqOf = (text: string): number => {

@@ -6,6 +6,7 @@ import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
 import { painted, type Io } from "./Io.ts"
+import { cliErrorOf } from "./journalErrors.ts"
 
 const stopTimeoutMs = 10_000
 
@@ -26,10 +27,7 @@ const startError = async (config: Config, error: unknown): Promise<unknown> => {
     import("@logbrook/core/journal/JournalError"),
     import("../Server.ts")
   ])
-  if (error instanceof JournalError) {
-    const code = `E_JOURNAL_${error.reason.replaceAll(/\B[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
-    return new CliError(exitCodes.failure, code, error.message, journalHints[error.reason])
-  }
+  if (error instanceof JournalError) return cliErrorOf(error, journalHints[error.reason])
   if (error instanceof ListenFailed) {
     const { code, what, port } = error
     const place = `${protocols[what]} cannot listen on ${config.host} port ${port}`

@@ -1,6 +1,6 @@
 import { durationMs, sizeBytes } from "../config/values.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
-import { listAll, requestJson } from "./client.ts"
+import { listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, durationText, fields, table, type Io } from "./Io.ts"
 import { numberOption, urlOf } from "./options.ts"
@@ -29,11 +29,13 @@ interface StreamDetails extends StreamSummary {
   }>
 }
 
-const pathOf = (name: string): string => `/api/v1/streams/${encodeURIComponent(name)}`
+const pathOf = (name: string): string => `/api/v1/streams/${pathSegment(name)}`
 
 /** `7d`, `512MB`, or `unlimited`. */
 const limitText = (name: string, text: string, parse: (value: unknown) => number | undefined): string => {
-  const value = text === "unlimited" || text === "-1" ? -1 : parse(text)
+  // A bare number would be milliseconds, and a stream of seven of them is empty at once.
+  const isBare = name === "retention" && /^\d+$/.test(text)
+  const value = text === "unlimited" || text === "-1" ? -1 : isBare ? undefined : parse(text)
   if (value !== undefined) return String(value)
   throw usageError(`--${name} takes ${name === "retention" ? "7d, 12h" : "512MB, 10GiB"} or unlimited, not "${text}"`)
 }
@@ -53,13 +55,13 @@ const configOf = (args: Arguments): Record<string, string> => {
   return config
 }
 
+const policiesOf = ({ config }: StreamDetails): ReadonlyArray<string> =>
+  (config["cleanup.policy"] ?? "delete").split(",").map((name) => name.trim())
+
 /** What stays, and how long. */
-const retentionRows = ({
-  config,
-  retentionMs,
-  retentionBytes
-}: StreamDetails): ReadonlyArray<readonly [string, string]> => {
-  const policies = (config["cleanup.policy"] ?? "delete").split(",").map((name) => name.trim())
+const retentionRows = (stream: StreamDetails): ReadonlyArray<readonly [string, string]> => {
+  const { retentionMs, retentionBytes } = stream
+  const policies = policiesOf(stream)
   const rows: Array<readonly [string, string]> = []
   if (policies.includes("compact")) rows.push(["compaction", "the newest record of each key stays"])
   if (!policies.includes("delete")) return rows
@@ -134,7 +136,12 @@ export const alter = async (args: Arguments, io: Io): Promise<number> => {
   for (const name of args.texts("reset")) config[name] = null
   if (filters.length === 0 && Object.keys(config).length === 0) throw usageError("there is nothing to change")
   const body = { ...(filters.length === 0 ? {} : { filters }), config }
-  return shown(args, io, await requestJson<StreamDetails>(urlOf(args, io), pathOf(args.positionals[0]!), "PATCH", body))
+  const stream = await requestJson<StreamDetails>(urlOf(args, io), pathOf(args.positionals[0]!), "PATCH", body)
+  const isLimited = args.text("retention") !== undefined || args.text("retention-bytes") !== undefined
+  if (isLimited && !policiesOf(stream).includes("delete")) {
+    io.err("the stream is compacted only, nothing of it expires: --config cleanup.policy=compact,delete changes that")
+  }
+  return shown(args, io, stream)
 }
 
 /** Asks on a terminal; elsewhere `--yes` says it. */

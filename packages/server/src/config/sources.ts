@@ -19,6 +19,9 @@ export interface Read {
 /** Variables that are read elsewhere. */
 const otherVariables: ReadonlySet<string> = new Set(["LOGBROOK_URL", "LOGBROOK_CONFIG"])
 
+/** What Kubernetes gives every container beside a Service named `logbrook`: LOGBROOK_SERVICE_HOST, LOGBROOK_PORT=tcp://… */
+const serviceLink = /^LOGBROOK_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_[A-Z]+|PORT=[a-z]+:)/
+
 const fileBytesMax = 1024 * 1024
 const byPath = new Map(settings.map((setting) => [setting.path, setting]))
 const byEnv = new Map(settings.map((setting) => [setting.env, setting]))
@@ -35,11 +38,13 @@ export const readFlags = (flags: ReadonlyMap<string, unknown>): Read => ({
   problems: []
 })
 
+/** A variable that is set to nothing is not set. */
 export const readEnv = (env: Readonly<Record<string, string | undefined>>): Read => {
   const given: Array<Given> = []
   const problems: Array<ConfigProblem> = []
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith("LOGBROOK_") || value === undefined || otherVariables.has(name)) continue
+    if (!name.startsWith("LOGBROOK_") || !value) continue
+    if (otherVariables.has(name) || serviceLink.test(`${name}=${value}`)) continue
     const setting = byEnv.get(name)
     if (setting !== undefined) given.push({ path: setting.path, value, origin: name })
     else {

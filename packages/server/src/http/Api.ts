@@ -67,6 +67,9 @@ const StreamDetails = Schema.Struct({
   )
 })
 
+/** A field that nobody reads is a mistake, and the stream would be another one than meant. */
+const exact = { parseOptions: { onExcessProperty: "error" } } as const
+
 /** What Kafka has no word for: filters make a bound stream; partitions -1 or none, 16 for a bound one and 1 for a free one. */
 export const CreateStream = Schema.Struct({
   name: Schema.String,
@@ -75,13 +78,13 @@ export const CreateStream = Schema.Struct({
   key: Schema.optional(Schema.String),
   config: Schema.optionalWith(Settings, { default: () => ({}) }),
   validateOnly: Schema.optionalWith(Schema.Boolean, { default: () => false })
-})
+}).annotations(exact)
 
 /** A setting of null goes back to its default. */
 export const AlterStream = Schema.Struct({
   filters: Schema.optional(Schema.Array(Schema.String)),
   config: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) }))
-})
+}).annotations(exact)
 
 const name = HttpApiSchema.param("name", Schema.String)
 

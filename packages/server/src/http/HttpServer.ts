@@ -75,11 +75,19 @@ const sendJson = (response: http.ServerResponse, status: number, value: unknown)
 const sendError = (response: http.ServerResponse, status: number, code: string, message: string): void =>
   sendJson(response, status, { code, message })
 
+const sendNotAllowed = (response: http.ServerResponse, methods: ReadonlyArray<string>): void => {
+  const allowed = methods.join(", ")
+  response.setHeader("allow", allowed)
+  sendError(response, 405, "METHOD_NOT_ALLOWED", `this path takes ${allowed}`)
+}
+
 /** A page of another site may make its name point here (DNS rebinding): on loopback only local names are answered. */
 const isForeignHost = (request: http.IncomingMessage, host: string): boolean => {
   if (!isLoopback(host)) return false
-  const name = /^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(request.headers.host ?? "")?.[1] ?? ""
-  return !isLoopback(name.replaceAll(/[[\]]/g, ""))
+  // Browsers always name one; old health checks (HTTP/1.0) do not.
+  if (request.headers.host === undefined) return false
+  const name = /^(\[[^\]]*\]|[^:]*?)\.?(:\d+)?$/.exec(request.headers.host)?.[1] ?? ""
+  return !isLoopback(name.replaceAll(/[[\]]/g, "").toLowerCase())
 }
 
 const answer = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
@@ -99,7 +107,7 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
   if (url.pathname.startsWith("/api/v1/") && url.pathname !== "/api/v1/journal/tail") {
     await answerApi(shell, request, response, url)
   } else if (!isRead) {
-    sendError(response, 405, "METHOD_NOT_ALLOWED", "this path is read with GET")
+    sendNotAllowed(response, ["GET", "HEAD"])
   } else if (url.pathname === "/api/v1/journal/tail") {
     answerTail(shell, request, response, url)
   } else if (url.pathname === "/healthz") {
@@ -118,7 +126,7 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
 
 const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL): void => {
   if (request.method !== "GET") {
-    sendError(response, 405, "METHOD_NOT_ALLOWED", "this path is read with GET")
+    sendNotAllowed(response, ["GET"])
     return
   }
   const lastId = request.headers["last-event-id"]
@@ -153,15 +161,18 @@ const bodyOf = async (request: http.IncomingMessage, bytesMax: number): Promise<
   return Buffer.concat(parts)
 }
 
-const apiMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PATCH", "DELETE"])
-
 const answerApi = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL) => {
   const method = request.method ?? "GET"
-  if (!apiMethods.has(method)) {
-    sendError(response, 405, "METHOD_NOT_ALLOWED", `${method} is no method of the API`)
+  const methods = await shell.api.methodsAt(url.pathname)
+  if (methods.length === 0) {
+    sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
     return
   }
-  const hasBody = method === "POST" || method === "PATCH" || method === "PUT"
+  if (!methods.includes(method)) {
+    sendNotAllowed(response, methods)
+    return
+  }
+  const hasBody = method === "POST" || method === "PATCH"
   // Any page may send a form across sites; JSON only after a preflight, which is never granted.
   if (hasBody && !/^application\/json\b/.test(request.headers["content-type"] ?? "")) {
     sendError(response, 415, "UNSUPPORTED_MEDIA_TYPE", "the body is JSON: content-type application/json")
@@ -177,8 +188,7 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
   const init: RequestInit = body === undefined ? { method, headers } : { method, headers, body: new Uint8Array(body) }
   const reply = await shell.api.handle(new Request(url, init))
   const text = await reply.text()
-  if (reply.status === 404 && text === "") sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
-  else if (reply.status === 400) sendJson(response, 400, badRequest(text))
+  if (reply.status === 400) sendJson(response, 400, badRequest(text))
   else if (reply.status >= 500 && text === "") sendError(response, reply.status, "INTERNAL", "the request failed")
   else send(response, reply.status, "application/json", text)
 }

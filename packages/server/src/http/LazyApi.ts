@@ -31,6 +31,11 @@ export class LazyApi {
     return (await this.#load()).handler(request)
   }
 
+  /** What a path of the API can be asked with; nothing where there is nothing. */
+  async methodsAt(pathname: string): Promise<ReadonlyArray<string>> {
+    return (await import("./apiHandler.ts")).methodsAt(pathname)
+  }
+
   /** The OpenAPI description as JSON. */
   openApi(): Promise<string> {
     this.#openApi ??= import("./apiHandler.ts").then(({ openApi }) => JSON.stringify(openApi()))

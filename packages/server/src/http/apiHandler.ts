@@ -6,7 +6,8 @@ import * as Layer from "effect/Layer"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import { diffStates, eventsPage, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
-import type { At, EventFilter, Past } from "../tools/journalTools.ts"
+import type { EventFilter, Past } from "../tools/journalTools.ts"
+import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
@@ -51,12 +52,11 @@ const pageOf = <A>(
   return { data: shown.map(item), meta: { cursor: hasnext ? shown.at(-1)! : null, hasnext } }
 }
 
-/** A seq, or a time as ISO 8601. Throws `ApiFailure`. */
+/** Throws `ApiFailure`. */
 const pointOf = (text: string): At => {
-  if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
-  const timeMs = Date.parse(text)
-  if (Number.isFinite(timeMs)) return { timeMs }
-  throw new ApiFailure("BAD_REQUEST", `"${text}" is neither a seq nor a time such as 2026-01-31T12:00:00Z`)
+  const at = parsePoint(text)
+  if (at !== undefined) return at
+  throw new ApiFailure("BAD_REQUEST", `"${text}" is neither a seq nor a time: ${pointHelp}`)
 }
 
 const lastOf = ({ journal }: Past): At => ({ seq: journal.nextSeq - 1 })
@@ -145,3 +145,12 @@ export const makeApiHandler = (broker: Broker, past: Past): ApiHandler => {
 }
 
 export const openApi = (): unknown => OpenApi.fromApi(Api)
+
+const routes = Object.entries(OpenApi.fromApi(Api).paths).map(([template, methods]) => ({
+  pattern: new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
+  methods: Object.keys(methods).flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]))
+}))
+
+/** What a path can be asked with; nothing where there is nothing. */
+export const methodsAt = (pathname: string): ReadonlyArray<string> =>
+  routes.find(({ pattern }) => pattern.test(pathname))?.methods ?? []

@@ -6,6 +6,7 @@ import { readFrame, readFrameHead, type Cause, type FrameHead } from "@logbrook/
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import { Replay } from "@logbrook/core/shard/Replay"
 import { isoTime, type Plain } from "./plain.ts"
+import type { At } from "./point.ts"
 import { presentEvent, presentState } from "./present.ts"
 import { displayName, isActorName, resolveActor, streamNamesAt, type StreamNames } from "./StreamNames.ts"
 import { structuralDiff, type Change } from "./structuralDiff.ts"
@@ -190,9 +191,6 @@ const unknownEvent = ({ journal: { firstSeq, nextSeq } }: Past, seq: Seq): Journ
     reason: seq < firstSeq ? "Expired" : "UnknownEvent",
     message: `there is no event ${seq}: the journal holds ${firstSeq} to ${nextSeq - 1}`
   })
-
-/** A point in the past: just after an event, or the end of a millisecond. */
-export type At = { readonly seq: Seq } | { readonly timeMs: number }
 
 /** One after the last event at that point. */
 export const endSeqAt = (past: Past, at: At): Seq => {

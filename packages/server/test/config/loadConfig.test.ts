@@ -53,7 +53,12 @@ describe("loadConfig", () => {
   it("lets flags win over variables, variables over the file, and knows each origin", () => {
     const given = {
       flags: { "mqtt-port": "1" },
-      env: { LOGBROOK_MQTT_PORT: "2", LOGBROOK_KAFKA_PORT: "3", LOGBROOK_URL: "http://elsewhere" },
+      env: {
+        LOGBROOK_MQTT_PORT: "2",
+        LOGBROOK_KAFKA_PORT: "3",
+        LOGBROOK_URL: "http://elsewhere",
+        LOGBROOK_HTTP_PORT: ""
+      },
       yaml: "mqtt:\n  port: 4\nkafka:\n  port: 5\nhttp:\n  port: 6\n"
     }
     const loaded = loadWithOrigins(sources(given))
@@ -90,6 +95,18 @@ describe("loadConfig", () => {
       commitPacingMs: 7,
       listenHost: "127.0.0.1"
     })
+  })
+
+  it("passes over what Kubernetes says of a service named logbrook, and nothing more", () => {
+    const links = {
+      LOGBROOK_SERVICE_HOST: "10.0.0.1",
+      LOGBROOK_SERVICE_PORT_MQTT: "1883",
+      LOGBROOK_PORT: "tcp://10.0.0.1:1883",
+      LOGBROOK_PORT_1883_TCP_ADDR: "10.0.0.1"
+    }
+    expect(problemsOf({ env: links })).toEqual([])
+    const own = { LOGBROOK_PORT: "1883", LOGBROOK_SERVICE: "1" }
+    expect(problemsOf({ env: own }).map(({ origin }) => origin)).toEqual(Object.keys(own))
   })
 
   it("tells everything that is wrong at once, with path, origin and what was meant", () => {

@@ -1,4 +1,6 @@
+import { once } from "node:events"
 import * as http from "node:http"
+import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
@@ -123,14 +125,29 @@ describe("HTTP", () => {
     expect(broker.directory.byName("validated")).toBe(undefined)
   })
 
-  it("answers 405 to methods that it does not have", async () => {
-    expect((await call("/api/v1/streams", "OPTIONS")).status).toBe(405)
-    expect((await call("/api/v1/journal/tail", "HEAD")).status).toBe(405)
+  it("answers 405 to methods that a path does not have, and names those that it has", async () => {
+    const allowed = async (path: string, method: string) => {
+      const response = await fetch(base + path, { method })
+      expect(response.status).toBe(405)
+      return response.headers.get("allow")
+    }
+    expect(await allowed("/api/v1/streams", "OPTIONS")).toBe("GET, HEAD, POST")
+    expect(await allowed("/api/v1/streams/x", "PUT")).toBe("GET, HEAD, PATCH, DELETE")
+    expect(await allowed("/api/v1/journal/tail", "HEAD")).toBe("GET")
+    expect(await allowed("/healthz", "POST")).toBe("GET, HEAD")
+    for (const path of ["/api/v1/none", "/api/v1/streams/", "/api/v1/streams/a/b"]) {
+      for (const method of ["GET", "PUT"]) expect((await call(path, method)).status).toBe(404)
+    }
+    expect((await fetch(`${base}/api/v1/streams`, { method: "HEAD" })).status).toBe(200)
   })
 
   it("names the field that is wrong, and says what it wants", async () => {
     const { body } = await call("/api/v1/streams", "POST", { name: "x", partitions: "many" })
     expect(body.message).toBe('partitions: Expected number, actual "many"')
+    const misspelled = await call("/api/v1/streams", "POST", { name: "misspelled", filter: ["x/#"] })
+    expect(misspelled).toMatchObject({ status: 400, body: { message: expect.stringContaining("filter: ") } })
+    expect(broker.directory.byName("misspelled")).toBe(undefined)
+    expect((await call("/api/v1/streams/sensors", "PATCH", { retention: "7d" })).status).toBe(400)
   })
 
   it("takes JSON only, one MiB of it, and on loopback no foreign name", async () => {
@@ -139,13 +156,22 @@ describe("HTTP", () => {
     const headers = { "content-type": "application/json" }
     expect((await fetch(url, { method: "POST", headers, body: "{" })).status).toBe(400)
     expect((await fetch(url, { method: "POST", headers, body: " ".repeat(1024 * 1024 + 1) })).status).toBe(413)
-    const status = await new Promise((resolve) => {
-      http.get(`${base}/api/v1/streams`, { headers: { host: "evil.example.org" } }, (response) => {
-        response.resume()
-        resolve(response.statusCode)
+    const statusFor = (host: string) =>
+      new Promise((resolve) => {
+        http.get(`${base}/api/v1/streams`, { headers: { host } }, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        })
       })
-    })
-    expect(status).toBe(403)
+    for (const host of ["evil.example.org", "localhost.example.org", "127.0.0.1.example.org:80"]) {
+      expect(await statusFor(host)).toBe(403)
+    }
+    for (const host of ["LOCALHOST:18083", "localhost.", "127.0.0.1", "[::1]:1"])
+      expect(await statusFor(host)).toBe(200)
+    const socket = net.connect(listening.port, "127.0.0.1", () => socket.write("GET /healthz HTTP/1.0\r\n\r\n"))
+    const [head] = await once(socket, "data")
+    expect(String(head)).toMatch(/^HTTP\/1.1 200 OK/)
+    socket.destroy()
   })
 
   it("refuses writes on a full disk, and deletes on", async () => {

@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest"
+import { fields, plainText, table, type Io } from "../../src/cli/Io.ts"
+
+const printed = (isTty: boolean, run: (io: Io) => void): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  run({ out: (line) => lines.push(line), err: () => undefined, isTty, isErrTty: isTty, env: { NO_COLOR: "1" } })
+  return lines
+}
+
+describe("what clients named", () => {
+  const clear = "a\u001B[2Jb"
+
+  it("moves no cursor, breaks no line and turns no text round", () => {
+    expect(plainText(clear)).toBe("a\\x1b[2Jb")
+    expect(plainText("a\tb\nc\u009B\u007F")).toBe("a\\x09b\\x0ac\\x9b\\x7f")
+    expect(plainText("a\u202Eb\u2028")).toBe("a\\u202eb\\u2028")
+    expect(plainText("Grüße, 世界 👋 مرحبا")).toBe("Grüße, 世界 👋 مرحبا")
+  })
+
+  it("stays in its cell", () => {
+    expect(printed(false, (io) => table(io, ["NAME", "N"], [["a\tb", "1"]]))).toEqual(["NAME\tN", "a\\x09b\t1"])
+    const wide = ["NAME       N", "a\\x1b[2Jb  1"]
+    expect(printed(true, (io) => table(io, ["NAME", "N"], [[clear, "1"]]))).toEqual(wide)
+    expect(printed(true, (io) => fields(io, [["name", clear]]))).toEqual(["name  a\\x1b[2Jb"])
+  })
+})
