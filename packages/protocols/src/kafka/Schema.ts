@@ -43,7 +43,7 @@ export const int16 = fixed<number>("int16")
 export const uint16 = fixed<number>("uint16")
 export const int32 = fixed<number>("int32")
 export const uint32 = fixed<number>("uint32")
-/** Within ±(2^53 - 1); see `Reader.int64`. */
+/** A number; see `Reader.int64`. */
 export const int64 = fixed<number>("int64")
 export const float64 = fixed<number>("float64")
 /** 22 characters of unpadded base64url, as Kafka prints it. */

@@ -3,7 +3,7 @@ export type WireReason =
   | "truncated" // a field, or a declared length, goes past the end
   | "length" // a negative length where null is not allowed, or one over its limit
   | "too-large" // a frame over the connection's limit, too many array elements
-  | "range" // an integer that does not fit its field, or an int64 outside ±(2^53 - 1)
+  | "range" // an integer that does not fit its field, or a number outside ±(2^53 - 1) to be written
   | "varint" // a variable-length integer of too many bytes
   | "utf8" // a string that is not UTF-8
   | "trailing" // bytes left over after a message or a tagged field
@@ -31,8 +31,8 @@ export const stringBytesMax = 0x7fff
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /**
- * Reads Kafka's primitives from one frame, and never past its end. Integers are big-endian. An int64 is a `number`:
- * offsets, timestamps and producer ids fit ±(2^53 - 1), and what does not is a `range` error, never a rounded value.
+ * Reads Kafka's primitives from one frame, and never past its end. Integers are big-endian. An int64 is a `number`; one
+ * outside ±(2^53 - 1) is read as that bound: no offset, time or id is so far, and clients do ask for `Long.MAX_VALUE`.
  * A uuid is the 22 characters of unpadded base64url that Kafka prints.
  */
 export class Reader {
@@ -97,8 +97,7 @@ export class Reader {
   int64(): number {
     const high = this.int32()
     const value = high * 0x1_0000_0000 + this.uint32()
-    if (!Number.isSafeInteger(value)) throw new WireError("range", "an int64 outside ±(2^53 - 1)")
-    return value
+    return Math.min(Math.max(value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)
   }
 
   float64(): number {

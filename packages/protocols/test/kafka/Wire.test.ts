@@ -76,9 +76,16 @@ describe("Reader and Writer", () => {
     )
   })
 
-  it("refuses integers that a number cannot hold exactly, both ways", () => {
-    expect(reasonOf(() => new Reader(hex("7fffffffffffffff")).int64())).toBe("range")
-    expect(reasonOf(() => new Reader(hex("0020000000000000")).int64())).toBe("range")
+  it("reads an int64 that a number cannot hold exactly as the bound", () => {
+    for (const far of ["7fffffffffffffff", "0020000000000000", "0020000000000001"]) {
+      expect(new Reader(hex(far)).int64()).toBe(Number.MAX_SAFE_INTEGER)
+    }
+    for (const far of ["8000000000000000", "ffe0000000000000", "ffdfffffffffffff"]) {
+      expect(new Reader(hex(far)).int64()).toBe(Number.MIN_SAFE_INTEGER)
+    }
+  })
+
+  it("refuses other integers that a number cannot hold exactly, and writes none", () => {
     expect(reasonOf(() => new Reader(hex("ffffffffffffffffff01")).varlong())).toBe("range")
     for (const write of [
       (w: Writer) => w.int8(128),

@@ -119,7 +119,9 @@ describe("Fetch", () => {
     await produce(["a", "b"])
     expect(await codeAt(2)).toBe(0)
     expect(await codeAt(3)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
-    expect(await codeAt(-1)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    for (const offset of [-1, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]) {
+      expect(await codeAt(offset)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    }
     const logId = kit.broker.directory.byName("orders")!.logIds[0]!
     await kit.ask(`partition/${logId}`, { _tag: "MoveLogStart", offset: 2, reason: "test" })
     expect(await codeAt(1)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)

@@ -234,12 +234,18 @@ describe("offsets (traps 34, 35)", () => {
         { name: "nowhere", partitions: [partition(0)] },
         {
           name: "orders",
-          partitions: [partition(4), partition(0, { committedMetadata: "x".repeat(5000) }), partition(0)]
+          partitions: [
+            partition(4),
+            partition(0, { committedMetadata: "x".repeat(5000) }),
+            partition(0),
+            partition(0, { committedOffset: Number.MAX_SAFE_INTEGER }),
+            partition(0, { committedOffset: Number.MIN_SAFE_INTEGER })
+          ]
         }
       ]
     })
     const codes = topics.map(({ partitions }) => partitions.map(({ errorCode }) => errorCode))
-    expect(codes).toEqual([[3], [3, KafkaError.OFFSET_METADATA_TOO_LARGE, 0]])
+    expect(codes).toEqual([[3], [3, KafkaError.OFFSET_METADATA_TOO_LARGE, 0, 1, 1]])
     expect(await fetchOffsets(7, ["orders"])).toEqual([["orders", 1, "", 0]])
   })
 

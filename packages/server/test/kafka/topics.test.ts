@@ -263,6 +263,8 @@ describe("ListOffsets (traps 29, 30)", () => {
       expect(await list(-4, version)).toEqual(version >= 8 ? [0, 0, -1] : [35, -1, -1])
       expect(await list(-5, version)).toEqual(version >= 9 ? [0, -1, -1] : [35, -1, -1])
       expect(await list(-6, version)).toEqual([35, -1, -1])
+      expect(await list(Number.MIN_SAFE_INTEGER, version)).toEqual([35, -1, -1])
+      expect(await list(Number.MAX_SAFE_INTEGER, version)).toEqual([0, -1, -1])
     }
     expect(await list(-1, 9, -1, 1)).toEqual([0, 4, -1])
   })

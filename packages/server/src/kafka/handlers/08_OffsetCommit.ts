@@ -28,6 +28,10 @@ export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, reque
           return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
         }
         const { topicId } = stream
+        // Read as a bound: the offset that was meant would not come back.
+        if (Math.abs(committedOffset) === Number.MAX_SAFE_INTEGER) {
+          return { partitionIndex, errorCode: KafkaError.OFFSET_OUT_OF_RANGE as number }
+        }
         const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
         offsets.push({
           topicId,
