@@ -100,11 +100,12 @@ describe("logbrook serve", () => {
     expect((await second.stop()).code).toBe(0)
   })
 
-  it("is forced by a second signal", async () => {
-    const served = await serve("forced", ...anyPorts).started()
+  it("stops in order when it is told so twice at once, as `timeout` does", async () => {
+    const served = await serve("told-twice", ...anyPorts).started()
     served.process.kill("SIGINT")
     served.process.kill("SIGTERM")
-    expect((await served.ended).code).toBe(130)
+    expect((await served.ended).code).toBe(0)
+    expect(fs.existsSync(path.join(root, "told-twice", "lock"))).toBe(false)
   })
 
   it("names port and flag when a port is taken", async () => {

@@ -5,6 +5,7 @@ import { stateHash } from "../actor/pack.ts"
 import { FrameBuilder } from "../journal/Frame.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import { LmdbJournal } from "../journal/LmdbJournal.ts"
+import { occupancyFile } from "../journal/segmentFiles.ts"
 import { Replay } from "../shard/Replay.ts"
 
 /**
@@ -19,6 +20,9 @@ export interface RaiseOptions {
   readonly definitions: ReadonlyArray<AnyDefinition>
   readonly nowMs: () => number
 }
+
+/** What a writer leaves beside the segments. */
+const isOfWriter = (name: string): boolean => name.endsWith("-lock") || name === occupancyFile
 
 /**
  * Appends a commit with a hash of the shard's state, far above `epoch`. Returns the time of the last commit before it, Unix
@@ -41,6 +45,6 @@ export const raiseEpoch = async (directory: string, epoch: number, options: Rais
     return lastTimeMs
   } finally {
     await journal.close()
-    for (const name of fs.readdirSync(directory)) if (name.endsWith("-lock")) fs.rmSync(path.join(directory, name))
+    for (const name of fs.readdirSync(directory).filter(isOfWriter)) fs.rmSync(path.join(directory, name))
   }
 }

@@ -1,14 +1,15 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../journal/JournalError.ts"
-import { namesIn } from "../journal/segmentFiles.ts"
+import { lockOf, namesIn, occupancyFile } from "../journal/segmentFiles.ts"
 import { chainOf, holderOf, parseSegmentName } from "../journal/segmentNames.ts"
 import { isSpare } from "../journal/SpareFiles.ts"
 import type { Findings } from "./Finding.ts"
 import { SegmentFile } from "./SegmentFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
-const isOther = (name: string): boolean => name === "lock" || name === "cluster-id" || isSpare(name)
+const others: ReadonlySet<string> = new Set(["lock", occupancyFile, lockOf(occupancyFile), "cluster-id"])
+const isOther = (name: string): boolean => others.has(name) || isSpare(name)
 
 export interface ListedSegment {
   readonly name: string

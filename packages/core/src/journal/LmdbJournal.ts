@@ -8,7 +8,8 @@ import { readFrameHead } from "./Frame.ts"
 import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "./Journal.ts"
 import { JournalError } from "./JournalError.ts"
 import { LmdbSegment } from "./LmdbSegment.ts"
-import { acquireLock, leaveSuspect, releaseLock } from "./lock.ts"
+import { acquireLock, leaveSuspect, releaseLock, throwIfHeld, type LastEnd } from "./lock.ts"
+import { Occupancy } from "./Occupancy.ts"
 import { openChain, type Opened, type Successor } from "./openChain.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
 import { segmentName } from "./segmentNames.ts"
@@ -49,6 +50,7 @@ export interface LmdbSegmentInfo extends SegmentInfo {
 export class LmdbJournal implements Journal {
   readonly #options: LmdbJournalOptions
   readonly #chain: Array<Opened>
+  readonly #occupancy: Occupancy
   #nextNumber: number
   /** Appended, not yet settled; a roll waits for zero, since two environments reach the disk independently. */
   #inFlight = 0
@@ -70,27 +72,29 @@ export class LmdbJournal implements Journal {
   /** Whether the disk has room for files that hold nothing. */
   hasRoomForSpares = (): boolean => true
 
-  private constructor(options: LmdbJournalOptions, chain: Array<Opened>, nextNumber: number) {
+  private constructor(options: LmdbJournalOptions, chain: Array<Opened>, occupancy: Occupancy) {
     this.#options = options
     this.#chain = chain
-    this.#nextNumber = nextNumber
+    this.#occupancy = occupancy
+    this.#nextNumber = (chain.at(-1)?.name.lastNumber ?? 0) + 1
     this.#spares = new SpareFiles(options.directory, options.segmentBytes)
   }
 
   /** Throws `JournalError`: an unknown format, a gap in seq, a torn frame at the end of a chain, or a directory in use. */
   static open(options: LmdbJournalOptions): LmdbJournal {
     makeDirectory(options.directory)
-    const lastEnd = acquireLock(options.directory)
+    const { occupancy, lastEnd } = takeDirectory(options.directory)
     const chain: Array<Opened> = []
     try {
       openChain({ directory: options.directory, mapBytes: mapBytes(options), lastEnd }, chain)
-      const journal = new LmdbJournal(options, chain, (chain.at(-1)?.name.lastNumber ?? 0) + 1)
+      const journal = new LmdbJournal(options, chain, occupancy)
       if (chain.length === 0) journal.#addSegment(1)
       return journal
     } catch (error) {
       void closeAll(chain)
       if (lastEnd === "clean") releaseLock(options.directory)
       else leaveSuspect(options.directory)
+      void occupancy.release()
       throw error
     }
   }
@@ -431,6 +435,19 @@ export class LmdbJournal implements Journal {
     }
     if (this.#poison === undefined) await closeAll(this.#chain)
     releaseLock(this.#options.directory)
+    await this.#occupancy.release()
+  }
+}
+
+/** For one writer. Throws `JournalError` "Locked" while there is another, whether or not its process can be seen from here. */
+const takeDirectory = (directory: string): { readonly occupancy: Occupancy; readonly lastEnd: LastEnd } => {
+  throwIfHeld(directory)
+  const occupancy = Occupancy.take(directory)
+  try {
+    return { occupancy, lastEnd: acquireLock(directory) }
+  } catch (error) {
+    void occupancy.release()
+    throw error
   }
 }
 

@@ -104,6 +104,15 @@ const removeStale = (file: string, text: string): boolean => {
   }
 }
 
+const inUse = (directory: string, pid: number): JournalError =>
+  new JournalError("Locked", `${directory} is in use by process ${pid}`)
+
+/** Throws `JournalError` "Locked" while the writer's process lives. */
+export const throwIfHeld = (directory: string): void => {
+  const { state, pid } = lockState(directory)
+  if (state === "held") throw inUse(directory, pid)
+}
+
 /** One writer per directory. Throws `JournalError` "Locked" while the last one's process lives. */
 export const acquireLock = (directory: string): LastEnd => {
   const file = lockFile(directory)
@@ -114,7 +123,7 @@ export const acquireLock = (directory: string): LastEnd => {
     if (make(file, lastEnd === "unclean" ? own + takenOver : own)) return lastEnd
     const text = read(file)
     const { state, pid, hadTakenOver } = stateOf(text)
-    if (state === "held") throw new JournalError("Locked", `${directory} is in use by process ${pid}`)
+    if (state === "held") throw inUse(directory, pid)
     if (text === undefined || !removeStale(file, text)) break
     lastEnd = hadTakenOver ? "uncleanAgain" : "unclean"
   }

@@ -40,6 +40,9 @@ const lockEnding = "-lock"
 /** LMDB's own, beside each of its files. */
 export const lockOf = (file: string): string => `${file}${lockEnding}`
 
+/** An LMDB environment in which nothing is ever written: see `Occupancy`. */
+export const occupancyFile = "lock.lmdb"
+
 /** A power cut may forget a file whose directory was not synced, whatever was synced in the file. */
 export const syncDirectory = (directory: string): void => {
   // Windows has no such call.

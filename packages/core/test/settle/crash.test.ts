@@ -65,7 +65,7 @@ const settleAndDie = (directory: string, killAt: number, ...kept: ReadonlyArray<
 
 const segmentsIn = (directory: string): string =>
   readdirSync(directory)
-    .filter((name) => /(tmp|mdb)$/.test(name))
+    .filter((name) => /\.(tmp|mdb)$/.test(name))
     .join(" ")
 
 describe("a crash while a segment is settled", () => {

@@ -7,6 +7,7 @@ import type { Arguments } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
 import { painted, type Io } from "./Io.ts"
 import { cliErrorOf } from "./journalErrors.ts"
+import { listenToSignals } from "./signals.ts"
 
 const stopTimeoutMs = 10_000
 
@@ -71,34 +72,6 @@ const banner = (config: Config, io: Io, server: RunningServer): void => {
   io.out("")
 }
 
-interface Signals {
-  /** Resolves with the first SIGINT or SIGTERM. */
-  readonly first: Promise<NodeJS.Signals>
-  readonly ignore: () => void
-}
-
-/** A second signal forces: the process ends at once. */
-const listenToSignals = (io: Io): Signals => {
-  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
-  let seen = 0
-  const on = (signal: NodeJS.Signals): void => {
-    if (++seen > 1) {
-      io.err("forced")
-      process.exit(exitCodes.interrupted)
-    }
-    resolve(signal)
-  }
-  process.on("SIGINT", on)
-  process.on("SIGTERM", on)
-  return {
-    first: promise,
-    ignore: () => {
-      process.off("SIGINT", on)
-      process.off("SIGTERM", on)
-    }
-  }
-}
-
 const stopInTime = async (server: RunningServer): Promise<boolean> => {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
@@ -112,7 +85,10 @@ const stopInTime = async (server: RunningServer): Promise<boolean> => {
 /** Runs until a signal, or until the server cannot go on. */
 export const serve = async (args: Arguments, io: Io): Promise<number> => {
   const { config } = await configOf(args, io)
-  const signals = listenToSignals(io)
+  const signals = listenToSignals(process, performance.now.bind(performance), () => {
+    io.err("forced")
+    process.exit(exitCodes.interrupted)
+  })
   const log = makeLog(config.log.level, process.stderr, Date.now)
   const { startServer } = await import("../Server.ts")
   let server: RunningServer

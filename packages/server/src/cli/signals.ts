@@ -1,0 +1,34 @@
+import type { EventEmitter } from "node:events"
+
+/** `timeout`, and others that signal a process and then its group, say one thing twice. */
+const echoMs = 500
+
+export interface Signals {
+  /** Resolves with the first SIGINT or SIGTERM. */
+  readonly first: Promise<NodeJS.Signals>
+  readonly ignore: () => void
+}
+
+/** `onSecond`: somebody does not want to wait for what the first one began. */
+export const listenToSignals = (
+  process: Pick<EventEmitter, "on" | "off">,
+  nowMs: () => number,
+  onSecond: () => void
+): Signals => {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  let firstMs: number | undefined
+  const on = (signal: NodeJS.Signals): void => {
+    firstMs ??= nowMs()
+    if (nowMs() - firstMs > echoMs) onSecond()
+    resolve(signal)
+  }
+  process.on("SIGINT", on)
+  process.on("SIGTERM", on)
+  return {
+    first: promise,
+    ignore: () => {
+      process.off("SIGINT", on)
+      process.off("SIGTERM", on)
+    }
+  }
+}
