@@ -1,3 +1,5 @@
+import { plainText } from "./plainText.ts"
+
 /** `silent` is for tests. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent"
 
@@ -17,7 +19,7 @@ const colours: Readonly<Record<string, string>> = { debug: "90", info: "36", war
 const pretty = (level: string, time: Date, message: string, fields: Fields): string => {
   const rest = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => ` \u001b[90m${name}=\u001b[0m${value}`)
+    .map(([name, value]) => ` \u001b[90m${name}=\u001b[0m${plainText(String(value))}`)
   return `\u001b[90m${time.toISOString().slice(11, 23)}\u001b[0m \u001b[${colours[level]}m${level.padEnd(5)}\u001b[0m ${message}${rest.join("")}\n`
 }
 

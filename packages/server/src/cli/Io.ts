@@ -1,4 +1,5 @@
 import { styleText } from "node:util"
+import { plainText } from "../plainText.ts"
 
 /** Where a command writes. */
 export interface Io {
@@ -23,13 +24,6 @@ type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 /** Colour on a terminal only, and not where NO_COLOR is set. */
 export const painted = ({ isTty, env }: Pick<Io, "isTty" | "env">, style: Style, text: string): string =>
   isTty && !env["NO_COLOR"] ? styleText(style, text, { validateStream: false }) : text
-
-/** A name or text that a client gave: without what would move a terminal's cursor, or turn the direction of its text. */
-export const plainText = (text: string): string =>
-  text.replaceAll(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, (control) => {
-    const code = control.codePointAt(0)!
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`
-  })
 
 /** A table with aligned columns on a terminal, tabs between the cells elsewhere. Columns of numbers align right. */
 export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<ReadonlyArray<string>>): void => {

@@ -1,9 +1,10 @@
+import { plainText } from "../plainText.ts"
 import type { EventFilter, EventView } from "../tools/journalTools.ts"
 import type { Plain } from "../tools/plain.ts"
 import type { Change } from "../tools/structuralDiff.ts"
 import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
-import { painted, plainText, table, type Io } from "./Io.ts"
+import { painted, table, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
 import { directoryOf, numberOption, seqOf } from "./options.ts"
 

@@ -1,80 +1,112 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
+import type { Log } from "../Log.ts"
 import { eventsPage, JournalQueryRefused, type EventFilter, type Past } from "../tools/journalTools.ts"
 
 const eventsPerWrite = 200
+/** A filter may pass over everything: some 5 ms of one turn. */
+const eventsLookedAtMax = 5000
 const keepAliveMs = 15_000
 
-/** Journal events as they become durable, as server-sent events: `id` is the seq, so that a client goes on where it was. */
+interface Tail {
+  readonly response: ServerResponse
+  readonly filter: EventFilter
+  nextSeq: Seq
+}
+
+/**
+ * Journal events as they become durable, as server-sent events: `id` is the seq, so that a client goes on where it was. All
+ * tails together get one page a turn, one after the other, however many there are.
+ */
 export class EventTail {
   readonly #past: Past
+  readonly #log: Log
   readonly #tailsMax: number
-  readonly #wakes = new Set<() => void>()
-  #isArmed = false
+  readonly #tails = new Set<Tail>()
+  /** There may be events for them; the first is the next one's. */
+  readonly #ready = new Set<Tail>()
+  #isPumping = false
 
   constructor(broker: Broker, past: Past) {
     this.#past = past
+    this.#log = broker.log
     this.#tailsMax = broker.limits.httpEventTailsMax
     for (const { kind } of past.definitions) broker.shard.observe(kind, () => this.#observed())
   }
 
-  /** Once per turn of the event loop, however many events a commit has. */
-  #observed(): void {
-    if (this.#isArmed || this.#wakes.size === 0) return
-    this.#isArmed = true
-    setImmediate(() => {
-      this.#isArmed = false
-      for (const wake of this.#wakes) wake()
-    })
-  }
-
   get isFull(): boolean {
-    return this.#wakes.size >= this.#tailsMax
+    return this.#tails.size >= this.#tailsMax
   }
 
   /** Writes until the client goes. `fromSeq` undefined: only what comes. Throws `JournalQueryRefused` before the head is written. */
   serve(request: IncomingMessage, response: ServerResponse, fromSeq: Seq | undefined, filter: EventFilter): void {
-    let nextSeq = fromSeq ?? this.#past.journal.nextSeq
+    const { journal } = this.#past
+    const tail: Tail = { response, filter, nextSeq: fromSeq ?? journal.nextSeq }
     // A filter that names no actor is refused before anything is sent.
-    eventsPage(this.#past, this.#past.journal.nextSeq, 1, filter)
+    eventsPage(this.#past, journal.nextSeq, 1, filter)
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
     response.write(": journal\n\n")
-    let isUnderWay = false
-    // A page a turn: a filter may pass over everything.
-    const wake = (): void => {
-      if (isUnderWay || response.writableNeedDrain || response.destroyed) return
-      const page = this.#page(nextSeq, filter)
-      if (page === undefined) {
-        response.end()
-        return
-      }
-      nextSeq = page.nextSeq
-      for (const event of page.events) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
-      if (!page.hasNext) return
-      isUnderWay = true
-      setImmediate(() => {
-        isUnderWay = false
-        wake()
-      })
-    }
     const keepAlive = setInterval(() => response.write(": \n\n"), keepAliveMs)
-    this.#wakes.add(wake)
-    response.on("drain", wake)
+    this.#tails.add(tail)
+    response.on("drain", () => this.#wake(tail))
     request.on("close", () => {
       clearInterval(keepAlive)
-      this.#wakes.delete(wake)
+      this.#tails.delete(tail)
+      this.#ready.delete(tail)
     })
-    wake()
+    this.#wake(tail)
   }
 
-  /** Undefined: the actor that is asked for has gone meanwhile. */
-  #page(fromSeq: Seq, filter: EventFilter) {
+  /** Of a commit, event by event: those that are ready already are not touched. */
+  #observed(): void {
+    if (this.#ready.size === this.#tails.size) return
+    for (const tail of this.#tails) this.#ready.add(tail)
+    this.#pump()
+  }
+
+  #wake(tail: Tail): void {
+    this.#ready.add(tail)
+    this.#pump()
+  }
+
+  #pump(): void {
+    if (this.#isPumping || this.#ready.size === 0) return
+    this.#isPumping = true
+    setImmediate(() => {
+      this.#isPumping = false
+      const [tail] = this.#ready
+      if (tail === undefined) return
+      this.#ready.delete(tail)
+      if (this.#page(tail)) this.#ready.add(tail)
+      this.#pump()
+    })
+  }
+
+  /** Whether there may be more to write at once. */
+  #page(tail: Tail): boolean {
+    const { response, filter } = tail
+    if (response.destroyed || response.writableNeedDrain) return false
     try {
-      return eventsPage(this.#past, fromSeq, eventsPerWrite, filter)
+      const { events, nextSeq, hasNext } = eventsPage(
+        this.#past,
+        tail.nextSeq,
+        eventsPerWrite,
+        filter,
+        eventsLookedAtMax
+      )
+      tail.nextSeq = nextSeq
+      for (const event of events) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+      return hasNext
     } catch (error) {
-      if (error instanceof JournalQueryRefused) return undefined
-      throw error
+      this.#tails.delete(tail)
+      // The actor that is asked for has gone meanwhile.
+      if (error instanceof JournalQueryRefused) response.end()
+      else {
+        this.#log.error("http: the journal cannot be read", { seq: tail.nextSeq, error: String(error) })
+        response.destroy()
+      }
+      return false
     }
   }
 }

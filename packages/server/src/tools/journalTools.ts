@@ -106,17 +106,23 @@ const throwIfUnknownKind = ({ definitions }: Past, kind: string): void => {
 }
 
 /**
- * Events from `fromSeq` on that pass the filter, `limit` at most. Hashes only if `type` asks for them. Throws
- * `JournalQueryRefused` for a filter that nothing could ever pass.
+ * Events from `fromSeq` on that pass the filter, `limit` at most, among the first `lookedAtMax`. Hashes only if `type` asks
+ * for them. Throws `JournalQueryRefused` for a filter that nothing could ever pass, `JournalError` for damage.
  */
-export const eventsPage = (past: Past, fromSeq: Seq, limit: number, filter: EventFilter): EventPage => {
+export const eventsPage = (
+  past: Past,
+  fromSeq: Seq,
+  limit: number,
+  filter: EventFilter,
+  lookedAtMax = eventsLookedAtMax
+): EventPage => {
   const { journal } = past
   const names = past.names()
   if (filter.kind !== undefined) throwIfUnknownKind(past, filter.kind)
   const actor = filter.actor === undefined ? undefined : resolveOrThrow(filter.actor, names)
   if (actor !== undefined) throwIfUnknownKind(past, kindOf(actor))
   const events: Array<EventView> = []
-  const lookedAtEnd = Math.max(fromSeq, journal.firstSeq) + eventsLookedAtMax
+  const lookedAtEnd = Math.max(fromSeq, journal.firstSeq) + lookedAtMax
   let nextSeq = Math.max(fromSeq, journal.firstSeq)
   const visit: Visit = (seq, head, id, version, cause, event) => {
     if (seq < nextSeq || events.length >= limit) return

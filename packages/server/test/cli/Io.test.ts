@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { fields, plainText, table, type Io } from "../../src/cli/Io.ts"
+import { fields, table, type Io } from "../../src/cli/Io.ts"
+import { makeLog } from "../../src/Log.ts"
+import { plainText } from "../../src/plainText.ts"
 
 const printed = (isTty: boolean, run: (io: Io) => void): ReadonlyArray<string> => {
   const lines: Array<string> = []
@@ -15,6 +17,13 @@ describe("what clients named", () => {
     expect(plainText("a\tb\nc\u009B\u007F")).toBe("a\\x09b\\x0ac\\x9b\\x7f")
     expect(plainText("a\u202Eb\u2028")).toBe("a\\u202eb\\u2028")
     expect(plainText("Grüße, 世界 👋 مرحبا")).toBe("Grüße, 世界 👋 مرحبا")
+  })
+
+  it("stays in its line of the log", () => {
+    let line = ""
+    const terminal = { isTTY: true, write: (text: string) => (line += text) } as unknown as NodeJS.WriteStream
+    makeLog("info", terminal, () => 0).warn("refused", { clientId: `${clear}\n` })
+    expect(line.endsWith("=\u001B[0ma\\x1b[2Jb\\x0a\n")).toBe(true)
   })
 
   it("stays in its cell", () => {

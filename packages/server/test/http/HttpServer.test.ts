@@ -3,6 +3,8 @@ import * as http from "node:http"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { systemClock } from "@logbrook/core/Clock"
+import type { Journal } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import type { Broker } from "../../src/Broker.ts"
@@ -242,5 +244,57 @@ describe("HTTP", () => {
     expect((await idsOf(live, 2)).every((seq) => seq > seqs.at(-1))).toBe(true)
     expect((await fetch(`${base}/api/v1/journal/tail?from=x`)).status).toBe(400)
     expect((await fetch(`${base}/api/v1/journal/tail?actor=x`)).status).toBe(400)
+  })
+
+  /** A server whose journal is read by `scan`. */
+  const withScan = async (scan: Journal["scan"], run: (tail: string) => Promise<void>) => {
+    const read: Journal = new Proxy<Journal>(journal, {
+      get: (target, name) => (name === "scan" ? scan : Reflect.get(target, name, target))
+    })
+    const other = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal: read })
+    try {
+      await run(`http://127.0.0.1:${other.port}/api/v1/journal/tail`)
+    } finally {
+      await other.close()
+    }
+  }
+
+  it("ends the live views that come to damage, and nothing else", async () => {
+    let isDamaged = true
+    const scan: Journal["scan"] = (fromSeq, visit) => {
+      if (isDamaged) throw new JournalError("Corrupt", "a frame fails its checksum")
+      journal.scan(fromSeq, visit)
+    }
+    await withScan(scan, async (tail) => {
+      for (let i = 0; i < 3; i++) await expect((await fetch(`${tail}?from=1`)).text()).rejects.toThrow("terminated")
+      const live = await fetch(tail)
+      isDamaged = false
+      await call("/api/v1/streams", "POST", { name: "after-damage" })
+      expect(await idsOf(live, 1)).toHaveLength(1)
+    })
+  })
+
+  it("serves one live view a turn, whatever their number", async () => {
+    let turn = 0
+    const turns: Array<number> = []
+    let isCounting = true
+    const count = (): void => {
+      turn++
+      if (isCounting) setImmediate(count)
+    }
+    count()
+    const scan: Journal["scan"] = (fromSeq, visit) => {
+      turns.push(turn)
+      journal.scan(fromSeq, visit)
+    }
+    await withScan(scan, async (tail) => {
+      const views = await Promise.all(Array.from({ length: 8 }, () => fetch(`${tail}?from=1&type=Nothing`)))
+      turns.length = 0
+      await call("/api/v1/streams", "POST", { name: "turns" })
+      await expect.poll(() => turns.length).toBeGreaterThanOrEqual(8)
+      expect(new Set(turns).size).toBe(turns.length)
+      for (const view of views) await view.body!.cancel()
+    })
+    isCounting = false
   })
 })
