@@ -421,7 +421,10 @@ export class SimJournal implements Journal {
     return {
       visitRuns: (visit) => segment.visitRuns(visit),
       switchLog: (logId) => void successor.logs.add(logId),
-      release: () => this.#release(name, segment, sources)
+      release: () => this.#release(name, segment, sources),
+      giveUp: () => {
+        throw new Error("nothing that can fail here is behind the takeover")
+      }
     }
   }
 

@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import { diagnose, type Diagnosis } from "@logbrook/core/doctor/Doctor"
 import { LmdbFile } from "@logbrook/core/doctor/LmdbFile"
 import { repair } from "@logbrook/core/doctor/Repair"
@@ -108,8 +109,27 @@ describe("doctor", () => {
     expect(diagnosis).toMatchObject({ isClean: true, nextSeq: found.firstBadSeq, firstSeq: 1 })
     expect(lostFromSeq).toBe(found.firstBadSeq)
     expect((await readOnce(target)).nextSeq).toBe(found.firstBadSeq! + 1)
-    expect((await examine(target)).epoch).toBeGreaterThan(found.epoch)
+    expect((await examine(target)).epoch).toBeGreaterThan(found.epoch + 100)
     expect((await examine(directory)).findings).toEqual(found.findings)
+  })
+
+  it("says when the epoch of what was cut cannot be raised", async () => {
+    const directory = copyOf("unfoldable")
+    const last = path.join(directory, segmentsOf(directory).at(-1)!)
+    write(last, fs.readFileSync(last).lastIndexOf(Buffer.from("shutdown")), Buffer.from("SHUT"))
+    const found = await examine(directory)
+    const target = path.join(root, "unfoldable.repaired")
+    const broken = definitions.map((definition: AnyDefinition) => ({
+      ...definition,
+      load: () => {
+        throw new Error("no state of ours")
+      },
+      evolve: () => {
+        throw new Error("no event of ours")
+      }
+    }))
+    const repaired = await repair({ diagnosis: found, target, definitions: broken, nowMs: Date.now, pause })
+    expect(repaired.epochRefused).toMatch(/no (state|event) of ours/)
   })
 
   it("keeps the segments before one that is lost", async () => {

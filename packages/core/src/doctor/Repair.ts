@@ -31,6 +31,8 @@ export interface Repaired {
   readonly lostToSeq: Seq
   /** Records that are lost although their events are kept. */
   readonly lostRecords: ReadonlyArray<Finding>
+  /** Why what comes next has no higher epoch although events are lost; undefined if it has, or none are. */
+  readonly epochRefused: string | undefined
 }
 
 /**
@@ -72,19 +74,26 @@ export const repair = async (options: RepairOptions): Promise<Repaired> => {
   const clusterId = path.join(directory, "cluster-id")
   if (fs.existsSync(clusterId)) fs.copyFileSync(clusterId, path.join(target, "cluster-id"))
   const repaired = await diagnose({ directory: target, definitions: options.definitions, pause })
-  if (firstBadSeq !== undefined && isReplayable(repaired)) await raiseEpoch(target, diagnosis.epoch, options)
+  const epochRefused = firstBadSeq === undefined ? undefined : await raised(target, diagnosis.epoch, options)
   syncDirectory(target)
   return {
     diagnosis: repaired,
     lostFromSeq: firstBadSeq === undefined ? undefined : nextSeq,
     lostToSeq: diagnosis.nextSeq,
-    lostRecords: findings.filter(({ kind, seq }) => kind === "records" && seq !== undefined && seq < nextSeq)
+    lostRecords: findings.filter(({ kind, seq }) => kind === "records" && seq !== undefined && seq < nextSeq),
+    epochRefused
   }
 }
 
-/** Lost records hinder no replay. */
-const isReplayable = ({ findings }: Diagnosis): boolean =>
-  findings.every(({ kind, isDamage }) => !isDamage || kind === "records")
+/** Undefined, or why not: a copy whose states cannot be folded is one where no server starts either. */
+const raised = async (target: string, epoch: number, options: RepairOptions): Promise<string | undefined> => {
+  try {
+    await raiseEpoch(target, epoch, options)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
 
 /** Undefined for one of which nothing can be read. */
 const openWhole = (file: string): SegmentFile | undefined => {

@@ -37,8 +37,10 @@ export interface Takeover {
   readonly visitRuns: (visit: (extent: Extent) => void) => void
   /** This log's runs are read from it: before the turn ends, the log's index must refer to them. */
   readonly switchLog: (logId: number) => void
-  /** Gives up the sources, to which nothing refers any more. Rejects with what the file system says. */
+  /** Gives up the sources, to which nothing refers any more. Rejects with what the file system says: they are removed later. */
   readonly release: () => Promise<void>
+  /** Readers cannot go over: all files stay until nobody needs what is in them, or a start takes the new one. */
+  readonly giveUp: () => void
 }
 
 export interface LmdbSegmentInfo extends SegmentInfo {
@@ -319,10 +321,13 @@ export class LmdbJournal implements Journal {
   async dropOldest(): Promise<void> {
     const oldest = this.#chain[0]!
     if (this.#discarded.size > 0) await this.#removeDiscarded()
-    if (this.#chain.length < 2 || this.#chain[0] !== oldest || oldest.successor !== undefined) return
+    const { successor } = oldest
+    const isTakenOver = successor !== undefined && !successor.isGivenUp
+    if (this.#chain.length < 2 || this.#chain[0] !== oldest || isTakenOver) return
     this.#chain.shift()
     this.onChange?.()
-    await this.#discard([oldest])
+    const isLastSource = successor !== undefined && oldest === successor.sources.at(-1)
+    await this.#discard(isLastSource ? [oldest, successor] : [oldest])
   }
 
   /** Where adjacent closed segments lie, and where what replaces them is written. Undefined if one is gone, or replaced already. */
@@ -362,12 +367,14 @@ export class LmdbJournal implements Journal {
     fs.renameSync(target, file)
     fs.rmSync(lockOf(target), { force: true })
     const segment = this.#opened(file)
-    const successor: Successor = { segment, name, sources, logs: new Set() }
+    const { size: bytes } = fs.statSync(file)
+    const successor: Successor = { segment, name, sources, bytes, logs: new Set(), isGivenUp: false }
     for (const source of sources) source.successor = successor
     return {
       visitRuns: (visit) => segment.visitRuns(visit),
       switchLog: (logId) => void successor.logs.add(logId),
-      release: () => this.#release(successor)
+      release: () => this.#release(successor),
+      giveUp: () => void (successor.isGivenUp = true)
     }
   }
 
@@ -382,15 +389,14 @@ export class LmdbJournal implements Journal {
     }
   }
 
-  async #release({ segment, name, sources }: Successor): Promise<void> {
+  #release({ segment, name, sources, bytes }: Successor): Promise<void> {
     const from = this.#chain.indexOf(sources[0]!)
     const { nextSeq } = sources.at(-1)!
-    const bytes = fs.statSync(segment.path).size
     this.#chain.splice(from, sources.length, { segment, name, nextSeq, bytes, refs: 0, successor: undefined })
-    await this.#discard(sources)
+    return this.#discard(sources)
   }
 
-  #discard(segments: ReadonlyArray<Opened>): Promise<void> {
+  #discard(segments: ReadonlyArray<Pick<Opened, "segment">>): Promise<void> {
     const closed = Promise.all(segments.map(({ segment }) => segment.close()))
     for (const { segment } of segments) this.#discarded.set(segment.path, closed)
     return this.#removeDiscarded()
@@ -465,13 +471,20 @@ const closeAll = async (chain: ReadonlyArray<Opened>): Promise<void> => {
   for (const { segment } of [...chain, ...successors]) await segment.close()
 }
 
-/** Throws `JournalError` "Corrupt" unless the file is whole, and covers exactly these segments. */
+/**
+ * Throws `JournalError` "Corrupt" unless the file is whole, covers exactly these segments, and tells of its runs: once it
+ * has its name a start takes it, and removes the sources.
+ */
 const throwIfIncomplete = (file: string, sources: Settling["sources"]): void => {
   const written = SegmentFile.open(file)
-  const { isSettled, firstSeq, nextSeq } = written
-  written.close()
-  if (isSettled && firstSeq === sources[0]!.firstSeq && nextSeq === sources.at(-1)!.nextSeq) return
-  throw new JournalError("Corrupt", `${file} is not complete`)
+  try {
+    const { isSettled, firstSeq, nextSeq } = written
+    const isWhole = isSettled && firstSeq === sources[0]!.firstSeq && nextSeq === sources.at(-1)!.nextSeq
+    if (!isWhole) throw new JournalError("Corrupt", `${file} is not complete`)
+    written.visitRuns(() => undefined)
+  } finally {
+    written.close()
+  }
 }
 
 const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -24,8 +24,11 @@ export interface Successor {
   readonly segment: LmdbSegment
   readonly name: SegmentName
   readonly sources: ReadonlyArray<Opened>
+  readonly bytes: number
   /** The logs that are read from it already. */
   readonly logs: Set<number>
+  /** Some logs are read from it and others from its sources for as long as this process lives. */
+  isGivenUp: boolean
 }
 
 export interface OpenOptions {

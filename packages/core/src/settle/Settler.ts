@@ -234,16 +234,27 @@ export class Settler {
       if (takeover === undefined) return
       this.#options.at?.("adopted")
       await this.#switchReaders(settling, takeover)
+      await this.#release(name, takeover)
       onSettled(name, outcome, clock.nowMs() - startedMs, work.kind)
       if (work.kind === "compact") this.#compactions?.done(work, outcome.cleanedTo)
       this.#tries.delete(work.firstSeqs[0]!)
       this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
       this.#changed()
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error)
+      const detail = describe(error)
       if (takeover === undefined) await this.#failed(work, name, detail, false)
-      else this.#failedAdopted(work, name, detail)
+      else this.#failedAdopted(work, takeover, name, detail)
     }
+  }
+
+  /** What cannot be removed now is before anything else is dropped; the new segment is in its place all the same. */
+  async #release(name: string, takeover: Takeover): Promise<void> {
+    try {
+      await takeover.release()
+    } catch (error) {
+      this.#options.onFailed(name, `its file stays for now: ${describe(error)}`, false)
+    }
+    this.#options.at?.("released")
   }
 
   async #written(work: Work | CompactWork, settling: Settling): Promise<SettleOutcome> {
@@ -280,8 +291,6 @@ export class Settler {
       await this.#nextTurn()
     }
     at?.("switched")
-    await takeover.release()
-    at?.("released")
   }
 
   #nextTurn(): Promise<void> {
@@ -290,8 +299,8 @@ export class Settler {
     return promise
   }
 
-  /** Once it is adopted all files are there, and a start takes the new one: until then they stay as they are. */
-  #failedAdopted({ kind, firstSeqs }: Work, name: string, detail: string): void {
+  #failedAdopted({ kind, firstSeqs }: Work, takeover: Takeover, name: string, detail: string): void {
+    takeover.giveUp()
     if (kind === "compact") this.#compactions?.failed()
     for (const firstSeq of firstSeqs) this.#givenUp.add(firstSeq)
     this.#options.onFailed(name, detail, true)
@@ -311,6 +320,8 @@ export class Settler {
     if (!isGivenUp) await this.#sleep(kind === "settle" ? retryMs * tries : rewriteRetryMs * tries)
   }
 }
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** A disk that is full may have room again. */
 const rewriteRetryMs = 60_000

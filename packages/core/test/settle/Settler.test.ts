@@ -28,6 +28,7 @@ class FakeJournal {
   chain: Array<{ readonly firstSeq: Seq; isSettled: boolean }> = [{ firstSeq: 1, isSettled: false }]
   adoptFails = false
   failingStep: "visitRuns" | "release" | undefined
+  readonly stuck: Array<Seq> = []
   /** Taken over, whatever came of it: nothing more is to be settled there. */
   readonly #adopted = new Set<Seq>()
   target = "/nowhere/tmp"
@@ -74,15 +75,15 @@ class FakeJournal {
     }
     if (this.failingStep !== undefined) this.#adopted.add(found.firstSeq)
     const release = async (): Promise<void> => {
-      fail("release")
       found.isSettled = true
+      fail("release")
       return Promise.resolve()
     }
     const visitRuns = (visit: (extent: Extent) => void): void => {
       fail("visitRuns")
       this.runs.forEach(visit)
     }
-    return { visitRuns, switchLog: () => undefined, release }
+    return { visitRuns, switchLog: () => undefined, release, giveUp: () => void this.stuck.push(found.firstSeq) }
   }
 }
 
@@ -255,20 +256,22 @@ describe("the settler", () => {
     await bench.settler.stop()
   })
 
-  it.each(["visitRuns", "release"] as const)(
-    "goes on, and holds nobody, when %s fails behind the takeover",
-    async (step) => {
-      const bench = await started()
-      bench.journal.failingStep = step
-      bench.journal.roll()
-      bench.journal.roll()
-      await bench.settle()
-      expect(bench.settler.isHolding).toBe(true)
-      await bench.finish(settledOutcome)
-      expect(bench.heard().slice(-3)).toEqual(["seg-1 given up: EMFILE", "go on", "work on seg-2"])
-      await bench.settler.stop()
-    }
-  )
+  it.each([
+    ["visitRuns", ["seg-1 given up: EMFILE"], [1]],
+    ["release", ["seg-1 failed: its file stays for now: EMFILE", "seg-1 settled"], []]
+  ] as const)("goes on, and holds nobody, when %s fails behind the takeover", async (step, told, stuck) => {
+    const bench = await started()
+    bench.journal.failingStep = step
+    bench.journal.roll()
+    bench.journal.roll()
+    await bench.settle()
+    expect(bench.settler.isHolding).toBe(true)
+    bench.heard()
+    await bench.finish(settledOutcome)
+    expect(bench.heard()).toEqual([...told, "go on", "work on seg-2"])
+    expect(bench.journal.stuck).toEqual(stuck)
+    await bench.settler.stop()
+  })
 
   it("ends the work on a segment that is dropped, without a failure", async () => {
     const bench = await started(2)

@@ -1,8 +1,13 @@
 import fs, { readdirSync } from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
+import { systemClock } from "@logbrook/core/Clock"
 import type { Extent } from "@logbrook/core/journal/Extent"
 import type { LmdbJournal, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
 import { LmdbSegment } from "@logbrook/core/journal/LmdbSegment"
+import type { SettleWork } from "@logbrook/core/settle/childProcess"
+import type { SettleJob } from "@logbrook/core/settle/SettleJob"
+import { Settler } from "@logbrook/core/settle/Settler"
+import { open } from "lmdb"
 import { afterEach, expect, it, vi } from "vitest"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { History } from "./History.ts"
@@ -56,6 +61,75 @@ const drop = (journal: LmdbJournal): Promise<unknown> => journal.dropOldest().ca
 afterEach(() => {
   vi.restoreAllMocks()
   syncBuiltinESMExports()
+})
+
+it("a file that does not tell of its runs takes nobody's place", async () => {
+  const history = await settledHistory()
+  const damaging = (job: SettleJob): SettleWork => {
+    const { done, ...work } = inProcess()(job)
+    const damaged = async () => {
+      const outcome = await done
+      const root = open({ path: job.target, noSubdir: true, mapSize: job.mapBytes, maxDbs: 16 })
+      const extents = root.openDB<Buffer, Buffer>({ name: "extents", encoding: "binary", keyEncoding: "binary" })
+      for (const { key, value } of extents.getRange()) {
+        const bytes = Buffer.from(value)
+        bytes[bytes.length - 1]! ^= 1
+        await extents.put(key, bytes)
+      }
+      await root.close()
+      return outcome
+    }
+    return { ...work, done: damaged() }
+  }
+  history.run(1, [{ key: null, value: "more", timestampMs: fromMs }])
+  await history.flush()
+  await history.roll()
+  await history.flush()
+  const before = filesIn(history)
+  const failures: Array<string> = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const settler = new Settler({
+    journal: history.journal,
+    logs: history.harness.shard.logs,
+    clock: systemClock,
+    work: damaging,
+    onHold: () => undefined,
+    onSettled: () => undefined,
+    onFailed: (_segment, detail) => {
+      failures.push(detail)
+      resolve()
+    }
+  })
+  settler.start()
+  await promise
+  await settler.stop()
+  expect(failures).toEqual([expect.stringContaining("fails its checksum")])
+  expect(filesIn(history).filter((name) => !name.endsWith(".tmp"))).toEqual(before)
+  await history.restart()
+  expect(filesIn(history)).toEqual(before)
+  history.check()
+  expect(await history.settle()).toEqual([])
+  history.check()
+  await history.close()
+})
+
+it("readers that could not go over keep nothing from being dropped", async () => {
+  const history = await settledHistory()
+  const settling = await written(history)
+  const takeover = history.journal.adoptSettled(settling)!
+  takeover.switchLog(1)
+  const before = filesIn(history)
+  expect(before).toContain("seg-00000001-00000002.runs-2.mdb")
+  await history.journal.dropOldest()
+  expect(filesIn(history)).toEqual(before)
+  takeover.giveUp()
+  await history.journal.dropOldest()
+  expect(filesIn(history)).toEqual(before.filter((name) => name !== "seg-00000001.runs.mdb"))
+  await history.journal.dropOldest()
+  expect(filesIn(history)).toEqual(["seg-00000003.runs.mdb", "seg-00000004.mdb"])
+  await history.journal.dropOldest()
+  expect(filesIn(history)).toEqual(["seg-00000004.mdb"])
+  await history.close()
 })
 
 it("a source that could not be removed does not outlive what took its place", async () => {

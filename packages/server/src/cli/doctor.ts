@@ -51,7 +51,7 @@ const savedText = ({ firstSeq, firstBadSeq, nextSeq, findings }: Diagnosis): str
 }
 
 const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
-  const { diagnosis, lostFromSeq, lostToSeq, lostRecords } = repaired
+  const { diagnosis, lostFromSeq, lostToSeq, lostRecords, epochRefused } = repaired
   io.out(`${painted(io, "bold", "saved")}: ${diagnosis.directory}, #${diagnosis.firstSeq} to #${diagnosis.nextSeq - 1}`)
   if (lostFromSeq !== undefined) {
     const to = lostToSeq > lostFromSeq ? ` to #${lostToSeq - 1} or later` : ""
@@ -59,6 +59,11 @@ const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
   }
   for (const finding of lostRecords) {
     io.out(`  ${painted(io, "red", "lost")}: records of ${placeText({ ...finding, segment: undefined }, nameOf)}`)
+  }
+  if (epochRefused !== undefined) {
+    io.out(
+      `  ${painted(io, "red", "its leader epoch is not raised")}, Kafka clients may not notice what is lost: ${epochRefused}`
+    )
   }
   if (!diagnosis.isClean) {
     io.out("  it is not clean:")
