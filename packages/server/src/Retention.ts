@@ -79,8 +79,9 @@ export class Retention {
     const rule = this.#rule(logId)
     // A stream may be compacted only, or deleted since it was appended to; asking for its log would make a new one.
     if (rule === undefined) return
-    const log = this.#broker.shard.logs.log(logId)
-    const byTime = rule.retentionMs < 0 ? 0 : log.expiredBefore(nowMs - rule.retentionMs)
+    const { logs } = this.#broker.shard
+    const log = logs.log(logId)
+    const byTime = rule.retentionMs < 0 ? 0 : logs.expiredBefore(log, nowMs - rule.retentionMs)
     const byBytes = rule.retentionBytes < 0 ? 0 : log.expiredAbove(rule.retentionBytes)
     const offset = Math.max(byTime, byBytes)
     if (offset <= log.startOffset) return

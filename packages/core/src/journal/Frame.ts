@@ -251,6 +251,16 @@ export const readFrameHead = (frame: Buffer): FrameHead => {
   }
 }
 
+/** When its commit was written, Unix milliseconds; undefined for a frame that is damaged. */
+export const frameTimeMs = (frame: Buffer): number | undefined => {
+  try {
+    return readFrameHead(frame).timeMs
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error
+    return undefined
+  }
+}
+
 /** Visits every entry in order. The views are of `frame`, whose `head` may be known already. Throws `JournalError` for a frame that is not whole. */
 export const readFrame = (frame: Buffer, visitor: FrameVisitor, head: FrameHead = readFrameHead(frame)): FrameHead => {
   try {

@@ -21,11 +21,13 @@ let waiting: Worker | undefined
 
 /** Settles in a child process at low priority. */
 export const inChildProcess = (job: SettleJob): SettleWork => {
+  let worker: Worker | undefined
   try {
-    const worker = waiting ?? new Worker()
+    worker = waiting ?? new Worker()
     waiting = undefined
     return worker.begin(job)
   } catch (error) {
+    worker?.kill()
     const detail = error instanceof Error ? error.message : String(error)
     return { done: Promise.resolve({ _tag: "Failed", detail }), hurry: () => undefined, cancel: () => undefined }
   }
@@ -76,11 +78,11 @@ class Worker {
     return {
       done: promise,
       hurry: (isHurried) => void (isUnderWay() && this.#order({ _tag: "Hurry", isHurried })),
-      cancel: () => void (isUnderWay() && this.#kill())
+      cancel: () => void (isUnderWay() && this.kill())
     }
   }
 
-  #kill(): void {
+  kill(): void {
     this.#isKilled = true
     this.#child.kill("SIGKILL")
   }

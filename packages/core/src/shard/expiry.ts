@@ -1,4 +1,4 @@
-import { readFrameHead } from "../journal/Frame.ts"
+import { frameTimeMs } from "../journal/Frame.ts"
 import type { Journal, SegmentInfo, Seq } from "../journal/Journal.ts"
 
 /** Events that only a look into the past would read. */
@@ -31,7 +31,10 @@ export const keptFromSeq = (
   const isKept = (i: number): boolean => {
     const { nextSeq } = past[i]!
     const behind = nextSeq > journal.firstSeq ? journal.frame(nextSeq) : undefined
-    return behind !== undefined && isHistory({ bytes: bytesFrom[i]!, endedAtMs: readFrameHead(behind).timeMs })
+    if (behind === undefined) return false
+    const endedAtMs = frameTimeMs(behind)
+    // What is damaged tells nothing: it is kept, for whoever mends it.
+    return endedAtMs === undefined || isHistory({ bytes: bytesFrom[i]!, endedAtMs })
   }
   if (past.length > 0 && isKept(0)) return past[0]!.firstSeq
   let low = 0

@@ -58,12 +58,9 @@ export class Log {
     for (const wake of this.#waiting) wake()
   }
 
-  /**
-   * Where the log begins once every batch whose newest record is older than `timestampMs` has expired. Batches whose producer
-   * gave no times expire with the next one that has some.
-   */
-  expiredBefore(timestampMs: number): number {
-    return this.#startAt(this.index.findUnexpired(timestampMs))
+  /** See `LogStore.expiredBefore`. */
+  expiredBefore(timestampMs: number, writtenMs: (frameSeq: Seq) => number): number {
+    return this.#startAt(this.index.findUnexpired(timestampMs, writtenMs))
   }
 
   /** Where the log begins once its oldest batches have expired, for as long as `bytes` remain. */

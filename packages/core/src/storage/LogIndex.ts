@@ -194,13 +194,13 @@ export class LogIndex {
     return i
   }
 
-  /** One behind the last reference of those at the beginning whose times are all before `timestampMs`; one without times (-1) is passed over. */
-  findUnexpired(timestampMs: number): number {
-    let found = 0
-    for (let i = 0; i < this.#count && this.#maxTimestampMs(i) < timestampMs; i++) {
-      if (this.#maxTimestampMs(i) >= 0) found = i + 1
+  /** The first reference that is not older than `timestampMs`; one without times (-1) is as old as `writtenMs` says of its commit. */
+  findUnexpired(timestampMs: number, writtenMs: (frameSeq: Seq) => number): number {
+    for (let i = 0; i < this.#count; i++) {
+      const newestMs = this.#maxTimestampMs(i)
+      if ((newestMs >= 0 ? newestMs : writtenMs(this.#frameSeq(i))) >= timestampMs) return i
     }
-    return found
+    return this.#count
   }
 
   /** The reference from `from` on with the highest time, the first of equals; -1 if there is none. */

@@ -3,6 +3,7 @@ import { partitionKind, logIdOf, type LogEvent, type LogState } from "../actor/L
 import { BufferPool, type Take } from "../BufferPool.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import type { Extent } from "../journal/Extent.ts"
+import { frameTimeMs } from "../journal/Frame.ts"
 import type { Commit, Journal, Seq } from "../journal/Journal.ts"
 import { Log } from "./Log.ts"
 import { LogReader } from "./LogReader.ts"
@@ -15,10 +16,12 @@ export class LogStore {
   /** Of all records that became durable since the start. */
   appendedBytes = 0
   readonly #logs = new Map<number, Log>()
+  readonly #journal: Journal
   readonly #tail: Tail
   readonly #reader: LogReader
 
   constructor(journal: Journal, tailBytesMax: number, synthesisedBatchBytesMax: number) {
+    this.#journal = journal
     this.buffers = new BufferPool(tailBytesMax)
     this.#tail = new Tail(tailBytesMax, this.buffers)
     this.#reader = new LogReader(journal, this.#tail, synthesisedBatchBytesMax)
@@ -118,6 +121,24 @@ export class LogStore {
 
   maxTimestamp(log: Log): { offset: number; timestampMs: number } | undefined {
     return this.#reader.maxTimestamp(log)
+  }
+
+  /**
+   * Where the log begins once every batch whose newest record is older than `timestampMs` has expired. One whose producer
+   * gave no times is as old as what it lies in was written, as in Kafka (the file's last modification).
+   */
+  expiredBefore(log: Log, timestampMs: number): number {
+    return log.expiredBefore(timestampMs, (frameSeq) => this.#writtenMs(frameSeq))
+  }
+
+  /** When a commit was written, or no earlier than the last of its segment was, once that is closed; Unix milliseconds. */
+  #writtenMs(frameSeq: Seq): number {
+    const { firstSeq } = this.#journal
+    const segments = this.#journal.segments()
+    const at = segments.findLastIndex((segment) => segment.firstSeq <= frameSeq)
+    const behindSeq = at < segments.length - 1 ? segments[at]!.nextSeq : frameSeq
+    const frame = this.#journal.frame(Math.max(behindSeq, firstSeq))
+    return (frame && frameTimeMs(frame)) ?? Infinity
   }
 
   /** The oldest commit that a reader can still reach. */

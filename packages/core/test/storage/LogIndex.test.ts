@@ -107,7 +107,7 @@ describe("LogIndex", () => {
     ])
   })
 
-  it("finds what has not expired, and lets references without times wait for the next that has one", () => {
+  it("finds what has not expired, and takes the commit's time for references without times", () => {
     const index = new LogIndex()
     const refs = [-1, 5, -1, 8, 6, -1].map((maxTimestampMs) => ({
       ...of(10),
@@ -115,7 +115,9 @@ describe("LogIndex", () => {
       firstTimestampMs: maxTimestampMs
     }))
     fill(index, refs, 0)
-    expect([0, 5, 6, 8, 9].map((timeMs) => index.findUnexpired(timeMs))).toEqual([0, 0, 2, 2, 5])
+    const at = (writtenMs: number) => [0, 5, 6, 8, 9].map((timeMs) => index.findUnexpired(timeMs, () => writtenMs))
+    expect(at(7)).toEqual([0, 0, 0, 3, 6])
+    expect(at(0)).toEqual([0, 1, 3, 3, 6])
   })
 
   it("takes the runs of a segment, more or fewer than there were, in the middle of others", () => {

@@ -10,6 +10,7 @@ import { DeleteRecords } from "@logbrook/protocols/kafka/messages/21_DeleteRecor
 import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { Retention } from "../../src/Retention.ts"
 import { batchOf, startKit, startMs, type Kit, type RawClient } from "./kit.ts"
 import { produceOf } from "./requests.ts"
 
@@ -245,6 +246,30 @@ const list = async (timestamp: number, version = 9, currentLeaderEpoch = -1, iso
 }
 
 const at = (value: string, ms: number) => ({ value, timestampMs: startMs + ms })
+
+describe("retention.ms", () => {
+  it("counts from when they were written for records without times", async () => {
+    await kit.createStream("orders", { config: [["retention.ms", "100"]] })
+    const { logs } = kit.broker.shard
+    const log = logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
+    const retention = new Retention(kit.broker)
+    const produceAt = async (timestampMs: number) => {
+      await client.send(Produce, 9, produceOf("orders", batchOf([{ value: "a", timestampMs }])))
+      retention.look()
+    }
+    await produceAt(-1)
+    expect(log.startOffset).toBe(0)
+    const startAfterLooks = () => {
+      for (let i = 0; i < 50; i++) retention.look()
+      return log.startOffset
+    }
+    await expect.poll(startAfterLooks).toBe(1)
+    await produceAt(Date.now() + 3_600_000)
+    await produceAt(-1)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect([startAfterLooks(), log.highWatermark]).toEqual([1, 3])
+  })
+})
 
 describe("ListOffsets (traps 29, 30)", () => {
   beforeEach(async () => {
