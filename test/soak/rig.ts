@@ -278,8 +278,11 @@ try {
   faults.push(String(error))
   console.log(error)
   console.log(server.logTail())
-} finally {
-  await server.dispose().catch((error: unknown) => faults.push(String(error)))
+}
+if (faults.length === 0) await server.dispose().catch((error: unknown) => faults.push(String(error)))
+else {
+  await server.stop().catch((error: unknown) => faults.push(String(error)))
+  console.log(`the data directory is kept: ${server.dataDir}`)
 }
 for (const fault of faults.slice(0, faultsShown)) console.log(fault)
 console.log(faults.length === 0 ? "held" : `FAILED: ${faults.length} faults`)
