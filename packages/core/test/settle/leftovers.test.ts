@@ -63,24 +63,26 @@ afterEach(() => {
   syncBuiltinESMExports()
 })
 
+/** The last byte of each page that tells of runs is another one. */
+const damaging = (job: SettleJob): SettleWork => {
+  const { done, ...work } = inProcess()(job)
+  const damaged = async () => {
+    const outcome = await done
+    const root = open({ path: job.target, noSubdir: true, mapSize: job.mapBytes, maxDbs: 16 })
+    const extents = root.openDB<Buffer, Buffer>({ name: "extents", encoding: "binary", keyEncoding: "binary" })
+    for (const { key, value } of extents.getRange()) {
+      const bytes = Buffer.from(value)
+      bytes[bytes.length - 1]! ^= 1
+      await extents.put(key, bytes)
+    }
+    await root.close()
+    return outcome
+  }
+  return { ...work, done: damaged() }
+}
+
 it("a file that does not tell of its runs takes nobody's place", async () => {
   const history = await settledHistory()
-  const damaging = (job: SettleJob): SettleWork => {
-    const { done, ...work } = inProcess()(job)
-    const damaged = async () => {
-      const outcome = await done
-      const root = open({ path: job.target, noSubdir: true, mapSize: job.mapBytes, maxDbs: 16 })
-      const extents = root.openDB<Buffer, Buffer>({ name: "extents", encoding: "binary", keyEncoding: "binary" })
-      for (const { key, value } of extents.getRange()) {
-        const bytes = Buffer.from(value)
-        bytes[bytes.length - 1]! ^= 1
-        await extents.put(key, bytes)
-      }
-      await root.close()
-      return outcome
-    }
-    return { ...work, done: damaged() }
-  }
   history.run(1, [{ key: null, value: "more", timestampMs: fromMs }])
   await history.flush()
   await history.roll()
