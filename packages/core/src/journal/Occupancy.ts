@@ -61,11 +61,22 @@ const openAt = (file: string): RootDatabase => {
 
 /** It holds nothing; and LMDB would end the process. */
 const renewIfDamaged = (file: string): void => {
+  if (!isDamaged(file)) return
+  // Or it is not whole yet: another process is making it.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, makingMsMax)
+  if (!isDamaged(file)) return
+  for (const each of [file, lockOf(file)]) fs.rmSync(each, { force: true })
+}
+
+const makingMsMax = 200
+
+const isDamaged = (file: string): boolean => {
   try {
     throwIfDamaged(file, false, [])
+    return false
   } catch (error) {
     if (!(error instanceof JournalError)) throw error
-    for (const each of [file, lockOf(file)]) fs.rmSync(each, { force: true })
+    return true
   }
 }
 

@@ -50,6 +50,39 @@ describe("a directory whose writer cannot be seen, as in another container", () 
     await openAt(directory).close()
   }, 20_000)
 
+  it("is one process's, or nobody's, when many begin at the same time", async () => {
+    const root = temporaryDirectory()
+    const directories = Array.from({ length: 6 }, (_, i) => join(root, String(i)))
+    const script = `
+      const { LmdbJournal } = await import(${JSON.stringify(source)})
+      const [startMs, ...directories] = process.argv.slice(1)
+      const words = directories.map((directory, i) => {
+        while (Date.now() < Number(startMs) + 80 * i) {}
+        try {
+          LmdbJournal.open({ directory, segmentBytes: 1e6, segmentRefsMax: 1000 })
+          return "has it"
+        } catch (error) {
+          return String(error.reason ?? error)
+        }
+      })
+      console.log(JSON.stringify(words))
+      setInterval(() => undefined, 1000)`
+    const startMs = String(Date.now() + 1500)
+    const starters = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ["--input-type=module", "-e", script, startMs, ...directories])
+    )
+    const words = await Promise.all(
+      starters.map(async ({ stdout }) => JSON.parse(String((await once(stdout, "data"))[0])) as ReadonlyArray<string>)
+    )
+    for (const starter of starters) starter.kill("SIGKILL")
+    for (const [i] of directories.entries()) {
+      const told = words.map((each) => each[i]!)
+      expect(told.filter((word) => word === "has it").length).toBeLessThanOrEqual(1)
+      expect(told.filter((word) => word !== "has it" && word !== "Locked")).toEqual([])
+    }
+    expect(words.flat()).toContain("has it")
+  }, 20_000)
+
   it("is taken although what would tell is damaged: it holds nothing", async () => {
     const directory = temporaryDirectory()
     await openAt(directory).close()
