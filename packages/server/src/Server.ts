@@ -223,8 +223,9 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journ
     const mqtt = yield* listening("mqtt", config.mqtt.port, () =>
       listenMqtt(broker, mqttBroker, { host, port: config.mqtt.port })
     )
+    const origins = new Set(config.mqttWs.origins.split(","))
     const mqttWs = yield* listening("mqttWs", config.mqttWs.port, () =>
-      listenMqttWebSocket(broker, mqttBroker, { host, port: config.mqttWs.port })
+      listenMqttWebSocket(broker, mqttBroker, { host, port: config.mqttWs.port, origins })
     )
     return { mqtt: mqtt.port, mqttWs: mqttWs.port, kafka: kafka.port, http: http.port }
   })

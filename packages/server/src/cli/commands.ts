@@ -9,6 +9,7 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "host", value: "ADDRESS", help: "the address to listen on (127.0.0.1)" },
   { name: "mqtt-port", value: "PORT", help: "MQTT (1883); 0 takes any free port, here and below" },
   { name: "mqtt-ws-port", value: "PORT", help: "MQTT over WebSocket (8083)" },
+  { name: "mqtt-ws-origins", value: "ORIGINS", help: "web pages that may connect on loopback: any, or these (local)" },
   { name: "kafka-port", value: "PORT", help: "Kafka (9092)" },
   { name: "kafka-advertised", value: "HOST:PORT", help: "what Kafka clients are told to connect to" },
   {

@@ -13,8 +13,8 @@ export interface Config {
   /** The host may be another than loopback although nobody is authenticated. */
   readonly insecureListen: boolean
   readonly mqtt: { readonly port: number }
-  /** MQTT over WebSocket. */
-  readonly mqttWs: { readonly port: number }
+  /** MQTT over WebSocket. `origins`: of web pages that may connect to a server on loopback, with commas between them; or `local`, or `any`. */
+  readonly mqttWs: { readonly port: number; readonly origins: string }
   /**
    * `advertised`: what Kafka clients are told to connect to; null: where they have connected.
    * `zstdClients`: names of client software that reads zstd, with commas between them.

@@ -59,6 +59,15 @@ const softwareNames: Kind = {
       ? value.replaceAll(" ", "")
       : undefined
 }
+const origins: Kind = {
+  expects: "local, any, or origins such as https://app.example.org with commas between them",
+  parse: (value) =>
+    typeof value === "string" &&
+    value.length <= 4096 &&
+    /^(local|any|https?:\/\/[^\s,/]+(, ?https?:\/\/[^\s,/]+)*)$/.test(value)
+      ? value.replaceAll(" ", "").toLowerCase()
+      : undefined
+}
 const oneOf = (...values: ReadonlyArray<string>): Kind => ({
   expects: values.join(", "),
   parse: (value) => values.find((each) => each === value)
@@ -144,6 +153,12 @@ export const settings: ReadonlyArray<Setting> = [
   ),
   setting("mqtt.port", port, 1883, "MQTT 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
   setting("mqttWs.port", port, 8083, "MQTT over WebSocket, on any path."),
+  setting(
+    "mqttWs.origins",
+    origins,
+    "local",
+    "Web pages that may connect while the server listens on loopback: those of local names only, those of these origins too, or any."
+  ),
   setting("kafka.port", port, 9092, "Kafka's protocol."),
   setting(
     "kafka.advertised",

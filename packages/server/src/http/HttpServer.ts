@@ -2,7 +2,7 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
-import { isLoopback } from "../config/values.ts"
+import { isForeignHost } from "../net/localNames.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
 import { EventTail } from "./eventTail.ts"
 import { unreadyReasons, type Readiness } from "./health.ts"
@@ -26,6 +26,9 @@ interface Shell {
   readonly tail: EventTail
 }
 
+/** How often Node looks for requests that take too long. */
+const lookEveryMs = 1000
+
 /** The HTTP API, health, metrics and live events. Rejects with Node's error when the port cannot be taken. */
 export const listenHttp = async (
   broker: Broker,
@@ -34,7 +37,7 @@ export const listenHttp = async (
   const past = livePast(broker, options.journal)
   const api = new LazyApi(broker, past)
   const shell: Shell = { broker, options, api, tail: new EventTail(broker, past) }
-  const server = http.createServer((request, response) => {
+  const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {
     answer(shell, request, response).catch((error: unknown) => {
       broker.log.error("an HTTP request failed", { url: request.url, error: describe(error) })
       if (response.headersSent) response.destroy()
@@ -81,18 +84,9 @@ const sendNotAllowed = (response: http.ServerResponse, methods: ReadonlyArray<st
   sendError(response, 405, "METHOD_NOT_ALLOWED", `this path takes ${allowed}`)
 }
 
-/** A page of another site may make its name point here (DNS rebinding): on loopback only local names are answered. */
-const isForeignHost = (request: http.IncomingMessage, host: string): boolean => {
-  if (!isLoopback(host)) return false
-  // Browsers always name one; old health checks (HTTP/1.0) do not.
-  if (request.headers.host === undefined) return false
-  const name = /^(\[[^\]]*\]|[^:]*?)\.?(:\d+)?$/.exec(request.headers.host)?.[1] ?? ""
-  return !isLoopback(name.replaceAll(/[[\]]/g, "").toLowerCase())
-}
-
 const answer = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
   const { broker, options } = shell
-  if (isForeignHost(request, options.host)) {
+  if (isForeignHost(request.headers.host, options.host)) {
     sendError(response, 403, "FOREIGN_HOST", "this server listens on loopback and answers to local names only")
     return
   }

@@ -22,6 +22,8 @@ type Phase = "connecting" | "opening" | "open" | "closed"
 
 /** A client that does not take the end of the connection is cut off; "close within 100 ms" counts from the cause. */
 const closeGraceMs = 80
+/** For a client that ended it and still reads what it was sent. */
+const endGraceMs = 1000
 const originCharactersMax = 200
 const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
@@ -407,6 +409,13 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   kicked(): void {
     this.#hasLeft = true
     this.close(ReasonCode.AdministrativeAction, "closed by an operator")
+  }
+
+  /** The client sends nothing more, and has not said goodbye: its will is due [MQTT-3.1.2-8]. */
+  ended(): void {
+    if (this.#phase === "closed") return
+    this.#leave(true, null)
+    this.#shut(endGraceMs)
   }
 
   onClosed(): void {

@@ -25,6 +25,7 @@ const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConne
   const connection = new MqttConnection(mqtt, new TcpTransport(socket), admission)
   connections.add(connection)
   socket.on("drain", () => connection.onDrain())
+  socket.on("end", () => connection.ended())
   socket.on("error", ignore)
   socket.on("close", () => {
     connections.delete(connection)

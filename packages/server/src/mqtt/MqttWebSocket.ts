@@ -7,6 +7,7 @@ import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { CloseCode, closeFrame, frameHead, FrameReader, WebSocketError } from "@logbrook/protocols/websocket/frames"
 import type { Broker } from "../Broker.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
+import { isForeignOrigin } from "../net/localNames.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import type { MqttListening } from "./MqttListener.ts"
@@ -16,7 +17,7 @@ import type { Transport } from "./Transport.ts"
 const subprotocol = "mqtt"
 /** RFC 6455, 1.3. */
 const keySuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-/** Above this what the client pings for is left to the next ping. */
+/** Above this pongs wait, and only the newest is sent (RFC 6455, 5.5.3). */
 const unsentBytesAtPongMax = 64 * 1024
 
 /** What is wrong with the request, as a status line; undefined if it is a WebSocket's for MQTT. */
@@ -35,14 +36,14 @@ const acceptanceOf = (key: string): string =>
 
 /** A client's connection within a WebSocket's frames. */
 class WebSocketTransport implements Transport {
-  readonly #socket: Socket
   readonly #tcp: TcpTransport
   readonly remoteAddress: string
   /** Told in the close frame. */
   closeCode: number = CloseCode.Normal
+  /** What the newest ping asks for. */
+  #pong: Uint8Array | undefined
 
   constructor(socket: Socket) {
-    this.#socket = socket
     this.#tcp = new TcpTransport(socket)
     this.remoteAddress = this.#tcp.remoteAddress
   }
@@ -58,18 +59,19 @@ class WebSocketTransport implements Transport {
   }
 
   pong(payload: Uint8Array): void {
-    if (this.unsentBytes <= unsentBytesAtPongMax) this.#tcp.write([frameHead("pong", payload.length), payload])
+    this.#pong = new Uint8Array(payload)
+    if (this.unsentBytes <= unsentBytesAtPongMax) this.drained()
+  }
+
+  drained(): void {
+    if (this.#pong === undefined) return
+    this.#tcp.write([frameHead("pong", this.#pong.length), this.#pong])
+    this.#pong = undefined
   }
 
   end(): void {
     this.#tcp.write([closeFrame(this.closeCode)])
     this.#tcp.end()
-  }
-
-  /** The client has closed: the answer, then the end (RFC 6455, 5.5.1). */
-  closed(): void {
-    this.#tcp.write([closeFrame(this.closeCode)])
-    this.#socket.destroySoon()
   }
 
   destroy(): void {
@@ -93,7 +95,8 @@ const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connectio
   const frames = new FrameReader({
     onBytes: (bytes) => connection.onChunk(bytes),
     onPing: (payload) => transport.pong(payload),
-    onClose: () => transport.closed()
+    // The answer is the close frame with which every connection ends (RFC 6455, 5.5.1).
+    onClose: () => connection.ended()
   })
   const read = (chunk: Buffer): void => {
     try {
@@ -105,8 +108,11 @@ const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connectio
     }
   }
   socket.on("data", read)
-  socket.on("drain", () => connection.onDrain())
-  socket.on("end", () => socket.destroySoon())
+  socket.on("drain", () => {
+    transport.drained()
+    connection.onDrain()
+  })
+  socket.on("end", () => connection.ended())
   socket.on("close", () => {
     connections.delete(connection)
     connection.onClosed()
@@ -114,50 +120,85 @@ const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connectio
   return read
 }
 
-const upgrade = (mqtt: MqttBroker, connections: Set<MqttConnection>) => {
-  return (request: http.IncomingMessage, socket: Socket, head: Buffer): void => {
-    // The close event follows and tells all there is to do.
-    socket.on("error", () => undefined)
-    const refusal = refusalOf(request)
-    if (refusal !== undefined) {
-      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
-      return
-    }
-    const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
-    if (admission === undefined) {
-      socket.destroy()
-      return
-    }
-    socket.setTimeout(0)
-    socket.setNoDelay(true)
-    socket.write(acceptanceOf(request.headers["sec-websocket-key"]!))
-    const read = serve(mqtt, socket, admission, connections)
-    if (head.length > 0) read(head)
-  }
+export interface WebSocketOptions {
+  readonly host: string
+  readonly port: number
+  /** See `isForeignOrigin`. */
+  readonly origins: ReadonlySet<string>
 }
+
+interface Shell {
+  readonly mqtt: MqttBroker
+  readonly options: WebSocketOptions
+  readonly connections: Set<MqttConnection>
+  /** Of all sockets, upgraded or not. */
+  readonly admissions: WeakMap<Socket, Admission>
+  isStopping: boolean
+}
+
+const connected = ({ mqtt, admissions }: Shell, socket: Socket): void => {
+  const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
+  if (admission === undefined) {
+    socket.destroy()
+    return
+  }
+  admissions.set(socket, admission)
+  socket.on("close", () => admission.release())
+}
+
+const refuse = (socket: Socket, status: string): void => {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
+}
+
+const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, head: Buffer): void => {
+  const { mqtt, options, connections, admissions } = shell
+  // The close event follows and tells all there is to do.
+  socket.on("error", () => undefined)
+  const refusal = refusalOf(request)
+  if (refusal !== undefined) return refuse(socket, refusal)
+  if (shell.isStopping) return refuse(socket, "503 Service Unavailable")
+  const { origin } = request.headers
+  if (isForeignOrigin(origin, options.host, options.origins)) {
+    mqtt.broker.log.warn("mqtt: a page of another site is refused; mqttWs.origins can allow it", { origin })
+    return refuse(socket, "403 Forbidden")
+  }
+  socket.setTimeout(0)
+  socket.setNoDelay(true)
+  socket.write(acceptanceOf(request.headers["sec-websocket-key"]!))
+  const read = serve(mqtt, socket, admissions.get(socket)!, connections)
+  if (head.length > 0) read(head)
+}
+
+/** How often Node looks for requests that take too long. */
+const lookEveryMs = 1000
 
 /** MQTT over WebSocket, on any path; clients must offer the subprotocol `mqtt` [MQTT-6.0.0-3]. Rejects with the error of `listen`. */
 export const listenMqttWebSocket = async (
   { limits }: Broker,
   mqtt: MqttBroker,
-  options: { readonly host: string; readonly port: number }
+  options: WebSocketOptions
 ): Promise<MqttListening> => {
   const connections = new Set<MqttConnection>()
+  const shell: Shell = { mqtt, options, connections, admissions: new WeakMap(), isStopping: false }
   const server = http.createServer(
-    { requestTimeout: limits.connectTimeoutMs, headersTimeout: limits.connectTimeoutMs },
+    {
+      requestTimeout: limits.connectTimeoutMs,
+      headersTimeout: limits.connectTimeoutMs,
+      connectionsCheckingInterval: lookEveryMs
+    },
     (_request, response) => {
       response.writeHead(426, { Connection: "close", Upgrade: "websocket" }).end("MQTT over WebSocket only\n")
     }
   )
-  // Before the upgrade the gate does not know them yet.
-  server.maxConnections = limits.connectionsMax
-  server.on("upgrade", upgrade(mqtt, connections))
+  server.on("connection", (socket: Socket) => connected(shell, socket))
+  server.on("upgrade", (request, socket, head) => upgrade(shell, request, socket as Socket, head))
   server.listen(options.port, options.host)
   await once(server, "listening")
   mqtt.listens()
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {
+      shell.isStopping = true
       const closed = once(server, "close")
       server.close()
       await mqtt.stops(connections)

@@ -117,7 +117,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const events: Array<string> = []
   for (const kind of ["session", "retained", "partition"]) shard.observe(kind, (_actor, { _tag }) => events.push(_tag))
   const tcp = await listenMqtt(broker, mqtt, { host: "127.0.0.1", port: 0 })
-  const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0 })
+  const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0, origins: new Set(["local"]) })
   return {
     broker,
     mqtt,

@@ -38,11 +38,12 @@ const frame = (opcode: number, payload: Uint8Array): Buffer => {
 }
 
 class Client {
-  readonly socket = net.connect(kit.webSocketPort, "127.0.0.1")
+  readonly socket: net.Socket
   received = Buffer.alloc(0)
   isClosed = false
 
-  constructor() {
+  constructor(of = kit) {
+    this.socket = net.connect(of.webSocketPort, "127.0.0.1")
     sockets.push(this.socket)
     this.socket.on("data", (chunk) => (this.received = Buffer.concat([this.received, chunk as Buffer])))
     this.socket.on("error", () => undefined)
@@ -76,6 +77,14 @@ const connected = async (): Promise<Client> => {
   client.socket.write(frame(2, connectPacket({ version: 4 })))
   expect(await client.frame()).toEqual({ first: 0x82, payload: Buffer.from([0x20, 2, 0, 0]) })
   return client
+}
+
+/** Of the answer to a page of this origin. */
+const statusFor = async (origin: string): Promise<string> => {
+  const client = new Client()
+  client.socket.write(request({ Origin: origin }))
+  await expect.poll(() => client.received.toString()).toMatch(/\r\n\r\n/)
+  return client.received.toString().slice(9, 12)
 }
 
 describe("MQTT over WebSocket", () => {
@@ -156,15 +165,72 @@ describe("MQTT over WebSocket", () => {
     await expect.poll(() => client.isClosed).toBe(true)
   })
 
-  it("drops pongs that nobody reads", async () => {
+  it("takes pages of local names only, and those that are allowed", async () => {
+    for (const origin of ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080", "http://LOCALHOST"]) {
+      expect(await statusFor(origin)).toBe("101")
+    }
+    const foreign = ["https://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "null"]
+    for (const origin of foreign) expect(await statusFor(origin)).toBe("403")
+    expect(kit.audit.map(({ fields }) => fields["origin"])).toEqual(foreign)
+  })
+
+  it("ends for a client that closes and reads nothing, and publishes its will", async () => {
+    await kit.bind("wills", ["w"])
+    const client = await new Client().upgrade()
+    client.socket.write(frame(2, connectPacket({ version: 4, flags: 6, rest: [0, 1, 0x77, 0, 1, 0x78] })))
+    await client.frame()
+    client.socket.write(frame(2, subscribePacket(1, [["a", 0]], 4)))
+    await client.frame()
+    client.socket.pause()
+    const publisher = await new Client().upgrade()
+    publisher.socket.write(frame(2, connectPacket({ version: 4, clientId: "publisher" })))
+    await publisher.frame()
+    for (let i = 0; i < 150; i++)
+      publisher.socket.write(frame(2, publishPacket("a", "x".repeat(60_000), { version: 4 })))
+    publisher.socket.write(frame(2, packet(0xc0, [])))
+    await publisher.frame()
+    const { open } = kit.broker.gate
+    client.socket.write(frame(8, Buffer.from([3, 0xe8])))
+    await expect.poll(() => kit.records("wills"), { timeout: 3000 }).toHaveLength(1)
+    await expect.poll(() => kit.broker.gate.open, { timeout: 3000 }).toBe(open - 1)
+  })
+
+  it("upgrades nobody while the server stops", async () => {
+    const own = await startKit()
+    const held = Array.from({ length: 5 }, () => new Client(own))
+    const [head, end] = [request().slice(0, -2), "\r\n"]
+    for (const { socket } of held) socket.write(head)
+    const client = await new Client(own).upgrade()
+    client.socket.write(frame(2, connectPacket({ version: 4 })))
+    await client.frame()
+    const stopped = own.stop()
+    // In the turns in which the client's session ends.
+    for (const { socket } of held) socket.write(end)
+    await stopped
+    await expect.poll(() => held.every(({ isClosed }) => isClosed)).toBe(true)
+    for (const { received } of held) expect(received.toString()).not.toContain(" 101 ")
+  })
+
+  it("counts sockets at the gate before their request is there, and closes those that send none in time", async () => {
+    const own = await startKit({ limits: { connectTimeoutMs: 200, connectionsPerAddressMax: 2 } })
+    const clients = Array.from({ length: 3 }, () => new Client(own))
+    await expect.poll(() => clients.filter(({ isClosed }) => isClosed)).toHaveLength(1)
+    expect(own.broker.gate.refused).toBe(1)
+    await expect.poll(() => own.broker.gate.open, { timeout: 5000 }).toBe(0)
+    await own.stop()
+  }, 10_000)
+
+  it("answers the newest ping once the client reads again, and drops pongs that nobody reads", async () => {
     const client = await connected()
     client.socket.pause()
     const pings = Buffer.concat(Array.from({ length: 10_000 }, () => frame(9, Buffer.alloc(125))))
     for (let i = 0; i < 8; i++) client.socket.write(pings)
+    client.socket.write(frame(9, Buffer.from("newest")))
     await new Promise((resolve) => setTimeout(resolve, 500))
     client.socket.resume()
     client.socket.write(frame(2, subscribePacket(1, [["a", 0]], 4)))
     await expect.poll(() => client.received.includes(Buffer.from([0x82, 5, 0x90, 3, 0, 1, 0]))).toBe(true)
+    await expect.poll(() => client.received.includes(Buffer.from("\u008A\u0006newest", "latin1"))).toBe(true)
     expect(client.received.length).toBeLessThan(80_000 * 127)
   })
 

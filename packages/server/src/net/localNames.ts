@@ -1,0 +1,24 @@
+import { isLoopback } from "../config/values.ts"
+
+/** As in a URL or a Host header: brackets, capitals and a last dot make no other name. */
+const isLocal = (host: string): boolean => isLoopback(host.replaceAll(/[[\]]/g, "").replace(/\.$/, "").toLowerCase())
+
+/**
+ * A page of another site may make its name point here (DNS rebinding): on loopback only local names are answered. Browsers
+ * always name one; old health checks (HTTP/1.0) do not.
+ */
+export const isForeignHost = (header: string | undefined, listenHost: string): boolean =>
+  header !== undefined && isLoopback(listenHost) && !isLocal(/^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(header)?.[1] ?? "")
+
+/**
+ * WebSockets are not bound to the site of the page that opens them: on loopback only pages of local names may, and those of
+ * `allowed` origins (`https://app.example.org`), or of any with `any`. Only browsers send an origin.
+ */
+export const isForeignOrigin = (
+  header: string | undefined,
+  listenHost: string,
+  allowed: ReadonlySet<string>
+): boolean => {
+  if (header === undefined || !isLoopback(listenHost) || allowed.has("any") || allowed.has(header)) return false
+  return !URL.canParse(header) || !isLocal(new URL(header).hostname)
+}
