@@ -129,8 +129,13 @@ const highest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>
   ["fetchBytesMax", 0x7fff_ffff]
 ])
 
+/** Below what a socket takes before it tells that it is full, nobody would tell when there is room again. */
+const lowest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>([
+  ["slowConsumerUnsentBytesMax", 128 * 1024]
+])
+
 const limitKind = (name: keyof Limits): Kind => {
-  const min = mayBeZero.has(name) ? 0 : 1
+  const min = mayBeZero.has(name) ? 0 : (lowest.get(name) ?? 1)
   if (/Ms(Max|Min)?$/.test(name)) return duration(min)
   if (/Bytes(Max|Min)?$/.test(name)) return size(min, highest.get(name))
   if (name === "diskReserveRatioMin") return share

@@ -51,6 +51,7 @@ export const listenHttp = async (
     server.once("error", reject)
     server.listen(options.port, options.host, resolve)
   })
+  server.on("error", (error) => broker.log.error("http: a connection could not be accepted", { error: String(error) }))
   const close = async (): Promise<void> => {
     const closed = new Promise((resolve) => server.close(resolve))
     server.closeAllConnections()

@@ -70,6 +70,7 @@ export const listenKafka = async (broker: Broker, options: KafkaOptions): Promis
   const server = createSharedServer((socket) => accept(node, options.advertised, connections, socket))
   server.listen(options.port, options.host)
   await once(server, "listening")
+  server.on("error", (error) => broker.log.error("kafka: a connection could not be accepted", { error: String(error) }))
   node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
   forgetDeletedStreams(broker)
   const stopSweeping = sweepRegularly(broker, connections)

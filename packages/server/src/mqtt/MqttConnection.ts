@@ -420,7 +420,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   onClosed(): void {
     this.#leave(true, null)
-    this.#phase = "closed"
+    this.#close()
     this.#admission.release()
     this.mqtt.closed(this)
   }
@@ -436,12 +436,19 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   #shut(graceMs: number): void {
     this.mqtt.acks.leave(this)
-    this.#phase = "closed"
+    this.#close()
     this.mqtt.unserve(this)
     this.flush()
     this.#transport.resume()
     this.#transport.end()
     this.mqtt.broker.clock.after(graceMs, () => this.#transport.destroy())
+  }
+
+  #close(): void {
+    this.#phase = "closed"
+    const unsent = this.#feed?.stop() ?? 0
+    this.#feed = undefined
+    if (unsent > 0) this.mqtt.metrics.dropped("retained_unsent", unsent)
   }
 
   #who(): { client: string | undefined; address: string } {

@@ -36,7 +36,7 @@ const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConne
 
 /** MQTT over TCP. Rejects with the error of `listen`. */
 export const listenMqtt = async (
-  _broker: Broker,
+  { log }: Broker,
   mqtt: MqttBroker,
   options: { readonly host: string; readonly port: number }
 ): Promise<MqttListening> => {
@@ -44,6 +44,7 @@ export const listenMqtt = async (
   const server = createSharedServer((socket) => accept(mqtt, socket, connections))
   server.listen(options.port, options.host)
   await once(server, "listening")
+  server.on("error", (error) => log.error("mqtt: a connection could not be accepted", { error: String(error) }))
   mqtt.listens()
   return {
     port: (server.address() as net.AddressInfo).port,

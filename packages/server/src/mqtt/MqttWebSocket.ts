@@ -174,7 +174,7 @@ const lookEveryMs = 1000
 
 /** MQTT over WebSocket, on any path; clients must offer the subprotocol `mqtt` [MQTT-6.0.0-3]. Rejects with the error of `listen`. */
 export const listenMqttWebSocket = async (
-  { limits }: Broker,
+  { limits, log }: Broker,
   mqtt: MqttBroker,
   options: WebSocketOptions
 ): Promise<MqttListening> => {
@@ -194,6 +194,7 @@ export const listenMqttWebSocket = async (
   server.on("upgrade", (request, socket, head) => upgrade(shell, request, socket as Socket, head))
   server.listen(options.port, options.host)
   await once(server, "listening")
+  server.on("error", (error) => log.error("mqtt: a WebSocket could not be accepted", { error: String(error) }))
   mqtt.listens()
   return {
     port: (server.address() as AddressInfo).port,

@@ -95,8 +95,10 @@ export class Outgoing {
       return
     }
     const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
-    const isFull = this.#pendingCount >= offlineQueueMessagesMax
-    if (isFull || this.#pendingBytes + message.byteLength > offlineQueueBytesMax) {
+    const hasRoom = this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax && !isSlow
+    const isFull =
+      this.#pendingCount >= offlineQueueMessagesMax || this.#pendingBytes + message.byteLength > offlineQueueBytesMax
+    if (isFull && !hasRoom) {
       mqtt.metrics.dropped("queue_full")
       return
     }

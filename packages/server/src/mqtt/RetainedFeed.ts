@@ -4,6 +4,7 @@ import type { AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
 import type { Outgoing } from "./Outgoing.ts"
+import type { RetainedWatcher } from "./RetainedStore.ts"
 
 /** A client that has subscribed. */
 interface FedClient extends Client {
@@ -21,6 +22,8 @@ interface Wanted {
   /** Undefined: not looked for yet. */
   topics: ReadonlyArray<string> | undefined
   at: number
+  /** Topics whose messages have changed since then, and have gone to the client as they came. Undefined: not settled yet. */
+  live: Set<string> | undefined
 }
 
 interface Read {
@@ -41,9 +44,9 @@ const bytesMax = 256 * 1024
  * 1. A publication that was under way when the subscription began to count may go to nobody but the retained state:
  *    so nothing is looked for before it has settled.
  * 2. A page is read from states that may be ahead of the journal, so it waits for the turn that comes after them.
- * 3. What has changed since it was read is left out: the client gets the newer one as a subscriber, or has it already.
+ * 3. What has changed since then is left out: the client gets the newer one as a subscriber, or has it already.
  */
-export class RetainedFeed implements AckReceiver {
+export class RetainedFeed implements AckReceiver, RetainedWatcher {
   readonly #connection: FedClient
   readonly #wanted = new Map<string, Wanted>()
   #page: Array<Read> = []
@@ -64,7 +67,9 @@ export class RetainedFeed implements AckReceiver {
   add(subscription: Subscription): void {
     const { filter } = subscription
     this.remove(filter)
-    this.#wanted.set(filter, { subscription, readableAt: this.#asked + 1, topics: undefined, at: 0 })
+    const readableAt = this.#asked + 1
+    this.#wanted.set(filter, { subscription, readableAt, topics: undefined, at: 0, live: undefined })
+    this.#connection.mqtt.retained.watch(this)
     this.pump()
   }
 
@@ -72,6 +77,21 @@ export class RetainedFeed implements AckReceiver {
   remove(filter: string): void {
     this.#wanted.delete(filter)
     this.#page = this.#page.filter(({ wanted }) => wanted.subscription.filter !== filter)
+    if (this.isEmpty) this.#connection.mqtt.retained.unwatch(this)
+  }
+
+  /** The connection has gone. Tells how many messages of a durable session's subscriptions had been found and not sent. */
+  stop(): number {
+    const { mqtt, session } = this.#connection
+    mqtt.retained.unwatch(this)
+    if (session?.isDurable !== true) return 0
+    let unsent = this.#page.length
+    for (const { topics, at } of this.#wanted.values()) unsent += (topics?.length ?? 0) - at
+    return unsent
+  }
+
+  retainedSet(topic: string): void {
+    for (const { live } of this.#wanted.values()) live?.add(topic)
   }
 
   pump(): void {
@@ -82,6 +102,7 @@ export class RetainedFeed implements AckReceiver {
       this.#deliver(next)
     }
     const wanted = this.#next()
+    if (wanted === undefined) this.#connection.mqtt.retained.unwatch(this)
     if (wanted === undefined || !this.#hasRoom) return
     if (wanted.readableAt <= this.#settled) this.#page = this.#read(wanted)
     this.#isWaiting = true
@@ -91,6 +112,7 @@ export class RetainedFeed implements AckReceiver {
   acked(token: number): void {
     this.#isWaiting = false
     this.#settled = token
+    for (const wanted of this.#wanted.values()) if (wanted.readableAt <= token) wanted.live ??= new Set()
     if (this.#connection.isOpen) this.pump()
   }
 
@@ -108,7 +130,7 @@ export class RetainedFeed implements AckReceiver {
   }
 
   #read(wanted: Wanted): Array<Read> {
-    const { mqtt } = this.#connection
+    const { mqtt, clientId } = this.#connection
     const nowMs = mqtt.broker.clock.nowMs()
     const page: Array<Read> = []
     const topics = (wanted.topics ??= mqtt.retained.matching(wanted.subscription.filter))
@@ -116,7 +138,9 @@ export class RetainedFeed implements AckReceiver {
     for (let bytes = 0; wanted.at < end && bytes < bytesMax; wanted.at++) {
       const topic = topics[wanted.at]!
       const retained = mqtt.retained.get(topic, nowMs)
-      if (retained === undefined) continue
+      if (retained === undefined || wanted.live?.has(topic) === true) continue
+      // [MQTT-3.8.3-3]
+      if (wanted.subscription.noLocal && retained.clientId === clientId) continue
       page.push({ wanted, topic, retained })
       bytes += retained.payload.length
     }
@@ -124,11 +148,11 @@ export class RetainedFeed implements AckReceiver {
   }
 
   /** A durable session's QoS 1 and 2 go through its queue like any other. */
-  #deliver({ wanted: { subscription }, topic, retained }: Read): void {
+  #deliver({ wanted: { subscription, live }, topic, retained }: Read): void {
     const { mqtt, session, clientId, outgoing } = this.#connection
     const { clock } = mqtt.broker
     const isNewest = (): boolean => mqtt.retained.holds(topic, retained, clock.nowMs())
-    if (!isNewest()) return
+    if (!isNewest() || live?.has(topic) === true) return
     const message = new OutgoingMessage(publicationOfRetained(topic, retained))
     const qos = Math.min(retained.qos, subscription.qos) as QoS
     const subscriptionIds = subscription.subscriptionId === null ? [] : [subscription.subscriptionId]

@@ -12,10 +12,16 @@ import type { Shard } from "@logbrook/core/shard/Shard"
 
 export const retainedActor = (topic: string): string => actorId("retained", topic)
 
+/** Told of every topic whose retained message became another one, durably. */
+export interface RetainedWatcher {
+  readonly retainedSet: (topic: string) => void
+}
+
 /** The retained messages as the outside may know them. */
 export class RetainedStore {
   readonly index: RetainedIndex
   readonly #shard: Shard
+  readonly #watchers = new Set<RetainedWatcher>()
 
   private constructor(shard: Shard, limits: Limits) {
     this.#shard = shard
@@ -31,10 +37,21 @@ export class RetainedStore {
     }
     shard.observe("retained", (actor, event) => {
       const retained = event as RetainedEvent
-      if (retained._tag === "RetainedSet") store.index.set(nameOf(actor), retainedBytesOf(retained.message))
-      else store.index.delete(nameOf(actor))
+      const topic = nameOf(actor)
+      if (retained._tag === "RetainedSet") {
+        store.index.set(topic, retainedBytesOf(retained.message))
+        for (const watcher of store.#watchers) watcher.retainedSet(topic)
+      } else store.index.delete(topic)
     })
     return store
+  }
+
+  watch(watcher: RetainedWatcher): void {
+    this.#watchers.add(watcher)
+  }
+
+  unwatch(watcher: RetainedWatcher): void {
+    this.#watchers.delete(watcher)
   }
 
   /** What is retained on the topic, unless it has expired. May be ahead of the journal by a commit. */

@@ -12,6 +12,7 @@ export type DropReason =
   | "packet_too_large"
   | "queue_full"
   | "retained_full"
+  | "retained_unsent"
   | "slow_consumer"
   | "too_large"
   | "without_key"
@@ -24,6 +25,7 @@ const dropReasons: ReadonlyArray<DropReason> = [
   "packet_too_large",
   "queue_full",
   "retained_full",
+  "retained_unsent",
   "slow_consumer",
   "too_large",
   "without_key",

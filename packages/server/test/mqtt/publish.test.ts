@@ -386,6 +386,20 @@ describe("deliveries", () => {
     45_000
   )
 
+  it("need no room in the queue while the window has some", async () => {
+    await start({ limits: { offlineQueueMessagesMax: 0, inflightPerSessionMax: 2 } })
+    const subscriber = await connected(kit.port, { clientId: "sub" })
+    subscriber.send(subscribePacket(1, [["a", 1]]))
+    await subscriber.packet()
+    const client = await connected(kit.port, { clientId: "pub" })
+    for (let i = 1; i <= 3; i++) client.send(publishPacket("a", "x", { qos: 1, packetId: i }))
+    for (let i = 1; i <= 3; i++) await client.packet()
+    for (let i = 0; i < 2; i++) expect((await subscriber.packet())[0]! >>> 4).toBe(3)
+    expect(rendered()).toContain(`${dropped("queue_full")} 1`)
+    subscriber.socket.destroy()
+    client.socket.destroy()
+  })
+
   it("queue behind the window within the limit, and count what is dropped", async () => {
     await start({ limits: { offlineQueueMessagesMax: 10, inflightPerSessionMax: 2 } })
     const subscriber = await connected(kit.port, { clientId: "sub" })

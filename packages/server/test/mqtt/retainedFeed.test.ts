@@ -149,6 +149,50 @@ describe("retained messages of a new subscription", () => {
     subscriber.socket.destroy()
   })
 
+  it("come once when they change before they are taken: as any subscriber gets them", async () => {
+    await retain(300, "old")
+    const subscriber = await connected(kit.port, { clientId: "sub", properties: [33, 0, 4] })
+    subscriber.send(subscribePacket(1, [["many/#", 1]]))
+    await subscriber.packet()
+    const first = await subscriber.packet()
+    const publisher = await connect({ clientId: "pub" })
+    await publisher.publishAsync("many/299", "new", { qos: 1, retain: true })
+    subscriber.send([0x40, 2, ...idOf(first)])
+    const all = await drained(subscriber, [first])
+    const changed = all.filter((message) => message.subarray(4, 4 + message[3]!).toString() === "many/299")
+    expect(changed.map((message) => [message.subarray(-3).toString(), message[0]! & 1])).toEqual([["new", 0]])
+    expect(all).toHaveLength(300)
+    subscriber.socket.destroy()
+  })
+
+  it("do not come to who has published them, with No Local [MQTT-3.8.3-3]", async () => {
+    await retain(3, "x")
+    const own = await connect({ clientId: "own" })
+    await own.publishAsync("many/own", "x", { qos: 1, retain: true })
+    const topics: Array<string> = []
+    own.on("message", (topic) => void topics.push(topic))
+    await own.subscribeAsync("many/+", { qos: 1, nl: true })
+    await expect.poll(() => topics.toSorted()).toEqual(["many/0", "many/1", "many/2"])
+    await own.subscribeAsync("many/own", { qos: 1 })
+    await expect.poll(() => topics).toContain("many/own")
+    expect(topics).toHaveLength(4)
+  })
+
+  it("are counted when a durable session's connection goes before they were taken", async () => {
+    await retain(300, "x")
+    const options = { clientId: "sub", flags: 0, properties: [17, 0, 0, 14, 16, 33, 0, 8] }
+    const subscriber = await connected(kit.port, options)
+    subscriber.send(subscribePacket(1, [["many/#", 1]]))
+    await subscriber.packet()
+    await subscriber.packet()
+    subscriber.socket.destroy()
+    const unsent = () => /reason="retained_unsent"\} (\d+)/.exec(kit.broker.metrics.render())?.[1]
+    await expect.poll(() => Number(unsent())).toBeGreaterThan(100)
+    const again = await connected(kit.port, options)
+    expect((await drained(again)).length + Number(unsent())).toBe(300)
+    again.socket.destroy()
+  })
+
   it("go on when the client refuses each", async () => {
     await retain(300, "x", 2)
     const subscriber = await connected(kit.port, { clientId: "sub" })
