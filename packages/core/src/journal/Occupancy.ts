@@ -33,10 +33,10 @@ export class Occupancy {
       forgetStores(environment)
       throw inUse(directory, pids)
     }
-    const presence = environment.useReadTransaction()
+    const presence = enter(environment)
     const all = readersOf(environment)
     // Two at the same time: each stays in the table until it ends, for the other to see.
-    if (all.length !== 1) throw inUse(directory, all)
+    if (presence === undefined || all.length !== 1) throw inUse(directory, all)
     return new Occupancy(environment, presence)
   }
 
@@ -44,6 +44,15 @@ export class Occupancy {
     this.#presence.done()
     await this.#environment.close()
     forgetStores(this.#environment)
+  }
+}
+
+/** Undefined if LMDB refuses it: a process of the same id, in another container, has just entered. */
+const enter = (environment: RootDatabase): Transaction | undefined => {
+  try {
+    return environment.useReadTransaction()
+  } catch {
+    return undefined
   }
 }
 
