@@ -183,7 +183,7 @@ class BackupRun {
 
   /** Up to the last event that is there now. */
   async #newest(segment: ListedSegment): Promise<BackedUpSegment> {
-    const source = SegmentFile.open(segment.file, lockState(this.#options.dataDir).state === "held")
+    const source = SegmentFile.open(segment.file, lockState(this.#options.dataDir).state !== "free")
     try {
       return await this.#upTo(source.nextSeq, segment, source)
     } finally {

@@ -120,8 +120,12 @@ const diagnoseListed = async (options: DoctorOptions, listing: Listing): Promise
 const aroundTheSegments = (directory: string, findings: Findings): boolean => {
   const { state, pid } = lockState(directory)
   if (state === "stale") {
-    const who = pid === 0 ? "a start failed after a process" : `process ${pid}`
-    findings.notice("lock", `${who} has ended without letting go; the next start takes over`)
+    const ended = "has ended without letting go, which the next start takes over"
+    const what =
+      pid === 0
+        ? `a start failed after a process that ${ended}`
+        : `process ${pid} ${ended}, or runs in another container`
+    findings.notice("lock", what)
   }
   let free: number
   try {
