@@ -446,9 +446,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   #close(): void {
     this.#phase = "closed"
-    const unsent = this.#feed?.stop() ?? 0
+    if (this.#feed !== undefined && this.session !== undefined) this.session.retainedDue = this.#feed.stop()
     this.#feed = undefined
-    if (unsent > 0) this.mqtt.metrics.dropped("retained_unsent", unsent)
   }
 
   #who(): { client: string | undefined; address: string } {

@@ -80,14 +80,10 @@ export class RetainedFeed implements AckReceiver, RetainedWatcher {
     if (this.isEmpty) this.#connection.mqtt.retained.unwatch(this)
   }
 
-  /** The connection has gone. Tells how many messages of a durable session's subscriptions had been found and not sent. */
-  stop(): number {
-    const { mqtt, session } = this.#connection
-    mqtt.retained.unwatch(this)
-    if (session?.isDurable !== true) return 0
-    let unsent = this.#page.length
-    for (const { topics, at } of this.#wanted.values()) unsent += (topics?.length ?? 0) - at
-    return unsent
+  /** The connection has gone. Tells which subscriptions are not through. */
+  stop(): ReadonlyArray<Subscription> {
+    this.#connection.mqtt.retained.unwatch(this)
+    return Array.from(this.#wanted.values(), ({ subscription }) => subscription)
   }
 
   retainedSet(topic: string): void {

@@ -11,6 +11,8 @@ export interface SessionView<C> {
   isDurable: boolean
   readonly filters: Set<string>
   connection: C | undefined
+  /** Subscriptions whose retained messages the last connection had not all taken. */
+  retainedDue: ReadonlyArray<Subscription>
 }
 
 /** All sessions and their subscriptions, followed from the journal; `C` is a connection that serves one. */
@@ -47,7 +49,13 @@ export class SessionDirectory<C> {
   }
 
   #start(clientId: string, sessionExpiryMs: number): SessionView<C> {
-    const view = { clientId, isDurable: sessionExpiryMs > 0, filters: new Set<string>(), connection: undefined }
+    const view: SessionView<C> = {
+      clientId,
+      isDurable: sessionExpiryMs > 0,
+      filters: new Set(),
+      connection: undefined,
+      retainedDue: []
+    }
     this.#views.set(clientId, view)
     return view
   }

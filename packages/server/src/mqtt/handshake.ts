@@ -8,6 +8,7 @@ import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes
 import type { Client } from "./Client.ts"
 import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
+import type { RetainedFeed } from "./RetainedFeed.ts"
 
 /** A connection whose CONNECT has come: the handshake settles what the connection goes by from then on. */
 export interface OpeningConnection extends Client, BrokerConnection {
@@ -23,6 +24,7 @@ export interface OpeningConnection extends Client, BrokerConnection {
   /** Packet ids of QoS 2 that wait for PUBREL since an earlier connection. */
   unreleased: ReadonlyArray<number>
   readonly isOpening: boolean
+  readonly feed: RetainedFeed
   /** A defect in it closes the connection. */
   readonly guarded: (run: () => void) => void
   /** Its CONNECT is one that the server takes. */
@@ -134,6 +136,9 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   connection.send(encodeConnack(version, sessionPresent, ReasonCode.Success, properties, connection.packetSizeMax))
   if (opened.queue.length > 0) connection.outgoing.enqueue(opened.queue)
   connection.opened()
+  const due = session.retainedDue.filter(({ filter }) => session.filters.has(filter))
+  session.retainedDue = []
+  for (const subscription of due) connection.feed.add(subscription)
 }
 
 const connackProperties = (connection: OpeningConnection, connect: Connect): ConnackProperties => {

@@ -12,7 +12,6 @@ export type DropReason =
   | "packet_too_large"
   | "queue_full"
   | "retained_full"
-  | "retained_unsent"
   | "slow_consumer"
   | "too_large"
   | "without_key"
@@ -25,7 +24,6 @@ const dropReasons: ReadonlyArray<DropReason> = [
   "packet_too_large",
   "queue_full",
   "retained_full",
-  "retained_unsent",
   "slow_consumer",
   "too_large",
   "without_key",
