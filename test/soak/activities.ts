@@ -11,6 +11,8 @@ import { PartitionReader } from "./PartitionReader.ts"
 export interface Soak {
   readonly server: ServerProcess
   readonly kafka: Kafka
+  /** For members of the group that come and go. */
+  readonly guests: Kafka
   readonly publishers: ReadonlyArray<MqttPublisher>
   readonly readings: { readonly name: string; readonly partitions: number }
   readonly group: string
@@ -113,10 +115,13 @@ export const awayAndBack: Activity = async (soak, round) => {
 
 /** One more member comes into the group, and leaves it. */
 export const rebalances: Activity = async (soak) => {
-  const member = new GroupReader(soak.kafka, soak.group, soak.readings.name, 1)
-  await member.start()
-  await sleep(3000 + soak.random() * 3000)
-  await member.end()
+  const member = new GroupReader(soak.guests, soak.group, soak.readings.name, 1)
+  try {
+    await member.start()
+    await sleep(3000 + soak.random() * 3000)
+  } finally {
+    await member.end()
+  }
   await sleep(2000)
 }
 

@@ -5,7 +5,6 @@
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import type { Kafka } from "kafkajs"
 import { GroupReader } from "../crash/GroupReader.ts"
 import { KafkaProducer } from "../crash/KafkaProducer.ts"
 import { MqttPublisher, type Device } from "../crash/MqttPublisher.ts"
@@ -23,6 +22,9 @@ import { growthOf } from "./slope.ts"
 
 const mib = 1024 * 1024
 const group = "soak-readers"
+/** The client id of the members that stay, and how many they are. */
+const memberName = "soak"
+const members = 2
 const readings = { name: "readings", partitions: 4 }
 const orders = { name: "orders", partitions: 2 }
 /** Small, so that segments are closed, settled and dropped all the time. */
@@ -120,16 +122,27 @@ const sample = async (server: ServerProcess): Promise<Sample> => {
   return { atMs: performance.now(), anonBytes, fileDescriptors, delayMs }
 }
 
-/** The group has committed all that there is. */
-const caughtUp = (soak: Soak, reader: GroupReader): Promise<unknown> =>
-  waitUntil("the group has read all", settleTimeoutMs, async () => {
-    const { partitionDetails } = await soak.server.get<{
-      partitionDetails: ReadonlyArray<{ partition: number; highWatermark: number }>
-    }>(`/streams/${readings.name}`)
-    return partitionDetails.every(
-      ({ partition, highWatermark }) => (reader.acknowledged.get(partition) ?? 0) >= highWatermark
-    )
+interface GroupView {
+  readonly details: { readonly members: ReadonlyArray<{ readonly clientId: string }> }
+  readonly offsets: ReadonlyArray<{ readonly partition: number; readonly offset: number; readonly lag: number | null }>
+}
+
+/**
+ * The group has committed all that there is, by whatever member: a guest that a restart has cut off from its round may still
+ * be one. The two that stay are there, and no commit that was acknowledged to them is lost.
+ */
+const caughtUp = async (soak: Soak, reader: GroupReader): Promise<void> => {
+  const view = await waitUntil("the group has read all", settleTimeoutMs, async () => {
+    const found = await soak.server.get<GroupView>(`/groups/${group}`)
+    const stayed = found.details.members.filter(({ clientId }) => clientId === memberName)
+    const hasRead = found.offsets.length === readings.partitions && found.offsets.every(({ lag }) => lag === 0)
+    return hasRead && stayed.length === members ? found : undefined
   })
+  for (const { partition, offset } of view.offsets) {
+    const acknowledged = reader.acknowledged.get(partition) ?? 0
+    if (offset < acknowledged) soak.faults.push(`partition ${partition}: committed ${acknowledged}, now ${offset}`)
+  }
+}
 
 const medianOf = (samples: ReadonlyArray<Sample>, of: keyof Sample): number =>
   samples.map((each) => each[of]).toSorted((a, b) => a - b)[Math.floor(samples.length / 2)] ?? 0
@@ -145,14 +158,16 @@ const judge = (samples: ReadonlyArray<Sample>, faults: Array<string>): void => {
   }
 }
 
-const makeSoak = async (server: ServerProcess, kafka: Kafka, random: () => number): Promise<Soak> => {
+const makeSoak = async (server: ServerProcess, random: () => number): Promise<Soak> => {
   await server.createStream(readings.name, {
     filters: ["soak/reading/#"],
     partitions: readings.partitions,
     config: retention
   })
   await server.createStream(orders.name, { partitions: orders.partitions, config: retention })
-  return { server, kafka, publishers: publishersOf(server), readings, group, faults: [], random }
+  const kafka = kafkajsOf(server.kafka, memberName)
+  const guests = kafkajsOf(server.kafka, "guest")
+  return { server, kafka, guests, publishers: publishersOf(server), readings, group, faults: [], random }
 }
 
 const restartNowAndThen = async (soak: Soak, restarts: number, forMs: number, onRestart: () => void) => {
@@ -168,7 +183,12 @@ const restartNowAndThen = async (soak: Soak, restarts: number, forMs: number, on
   }
 }
 
-const watch = async (soak: Soak, startedMs: number, forMs: number): Promise<ReadonlyArray<Sample>> => {
+const watch = async (
+  soak: Soak,
+  startedMs: number,
+  forMs: number,
+  { ends }: GroupReader
+): Promise<ReadonlyArray<Sample>> => {
   const samples: Array<Sample> = []
   const warmMs = startedMs + forMs * warmUpShare
   const tellEveryMs = Math.max(30_000, forMs / 60)
@@ -178,6 +198,7 @@ const watch = async (soak: Soak, startedMs: number, forMs: number): Promise<Read
     const now = await sample(soak.server).catch(() => undefined)
     if (now === undefined) continue
     if (now.atMs > warmMs) samples.push(now)
+    soak.faults.push(...ends.splice(0).map((end) => `a member of the group has ended: ${end}`))
     if (now.atMs < toldMs + tellEveryMs) continue
     toldMs = now.atMs
     const { anonBytes, fileDescriptors, delayMs } = now
@@ -194,7 +215,7 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
   const producers = [0, 1].map(
     (n) => new KafkaProducer(soak.kafka, orders.name, orders.partitions, produceEveryMs, batchOf(n))
   )
-  const reader = new GroupReader(soak.kafka, group, readings.name, 2)
+  const reader = new GroupReader(soak.kafka, group, readings.name, members)
   await reader.start()
   let isOver = false
   let hasSettled = false
@@ -225,7 +246,7 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
     return `${count} ${activity.name}`
   })
   const restarting = restartNowAndThen(soak, restarts, forMs, () => (disturbedMs = performance.now()))
-  const samples = await watch(soak, performance.now(), forMs)
+  const samples = await watch(soak, performance.now(), forMs, reader)
   isOver = true
   await restarting
   console.log(`rounds: ${(await Promise.all(rounds)).join(", ")}`)
@@ -269,7 +290,7 @@ const server = await ServerProcess.start({ env })
 const faults: Array<string> = []
 try {
   await warmUp(server.ports, warmUpMs)
-  const soak = await makeSoak(server, kafkajsOf(server.kafka, "soak"), randomOf(seed))
+  const soak = await makeSoak(server, randomOf(seed))
   const ledger = await run(soak, minutes * 60_000, Number(values.restarts ?? 0))
   await finish(soak)
   faults.push(...soak.faults, ...ledger.faults)
