@@ -97,17 +97,17 @@ const tail = async (
   await Promise.all(Array.from({ length: partitions }, (_, partition) => one(partition)))
 }
 
-/** Round after round until it is over. A round that a restart broke is begun again. */
+/** Round after round until it is over, and how many held. One that a restart broke has left something behind: its number is not used again. */
 const repeat = async (soak: Soak, activity: Activity, isOver: () => boolean, isDisturbed: () => boolean) => {
   let rounds = 0
-  while (!isOver()) {
+  for (let round = 0; !isOver(); round++) {
     try {
       // A call of a client whose connection a restart took may never be answered.
       const late = sleep(roundTimeoutMs, undefined, { ref: false }).then(() => Promise.reject(new Error("no end")))
-      await Promise.race([activity(soak, rounds), late])
+      await Promise.race([activity(soak, round), late])
       rounds++
     } catch (error) {
-      if (!isDisturbed()) soak.faults.push(`${activity.name}, round ${rounds}: ${String(error)}`)
+      if (!isDisturbed()) soak.faults.push(`${activity.name}, round ${round}: ${String(error)}`)
       await sleep(1000)
     }
   }
