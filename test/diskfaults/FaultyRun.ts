@@ -17,7 +17,7 @@ const payloadBytes = [40, 3000, 9000, 300]
 export const endsWithinMs = 1000
 /** Of a load in which the fault does not come up. */
 const loadMsMax = 8000
-const goesOnMs = 1200
+const goesOnMs = 5000
 const faultsShown = 5
 const settings = { LOGBROOK_JOURNAL_SEGMENT_BYTES: "512KiB" }
 

@@ -150,7 +150,7 @@ const medianOf = (samples: ReadonlyArray<Sample>, of: keyof Sample): number =>
 /** What has grown, after the warm-up. */
 const judge = (samples: ReadonlyArray<Sample>, faults: Array<string>): void => {
   for (const name of ["anonBytes", "fileDescriptors", "delayMs"] as const) {
-    const grown = growthOf(samples.map((each) => ({ atMs: each.atMs, value: each[name] })))
+    const grown = growthOf(samples.map((each) => ({ value: each[name] })))
     const unit = name === "anonBytes" ? mib : 1
     const text = `${name}: median ${(medianOf(samples, name) / unit).toFixed(1)}, grown by ${(grown / unit).toFixed(1)}`
     console.log(text)

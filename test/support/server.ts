@@ -50,6 +50,9 @@ const isFree = async (port: number): Promise<boolean> => {
   }
 }
 
+/** Node's `fetch` refuses 10,080. */
+const portMin = 10_081
+
 /**
  * As many free ports as asked for, below those that systems give to outgoing connections: a server that is down for a
  * moment must find its port again.
@@ -57,7 +60,7 @@ const isFree = async (port: number): Promise<boolean> => {
 export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
   const found = new Set<number>()
   while (found.size < count) {
-    const port = randomInt(10_000, 32_768)
+    const port = randomInt(portMin, 32_768)
     if (!found.has(port) && (await isFree(port))) found.add(port)
   }
   return [...found]

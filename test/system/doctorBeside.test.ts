@@ -51,7 +51,8 @@ it("reading beside a writer loses nothing, and sees all that was acknowledged", 
     }
     await setImmediate()
   }
-  expect(scans).toBeGreaterThan(100)
+  // 500 on an idle machine; the writer does not wait for them.
+  expect(scans).toBeGreaterThan(20)
   const journal = LmdbJournal.open({ directory, segmentBytes: 1e6, segmentRefsMax: 1e6 })
   expect(endOf(journal)).toBe(commits + 1)
   expect(journal.segments().length).toBeGreaterThan(1)

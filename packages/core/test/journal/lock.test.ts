@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -54,17 +55,19 @@ it("is one process's when many take over at the same time from one that has ende
     const { acquireLock } = await import(${JSON.stringify(lock)})
     while (Date.now() < Number(process.argv[1])) {}
     try { acquireLock(process.argv[2]); console.log("has it") } catch { console.log("is late") }
-    await new Promise((resolve) => setTimeout(resolve, 500))`
+    setInterval(() => undefined, 1000)`
   for (let round = 0; round < 3; round++) {
     writeFileSync(join(directory, "lock"), "4999999 1 none")
     const startMs = String(Date.now() + 700)
-    const takers = Array.from({ length: 4 }, () => {
-      const child = spawn(process.execPath, ["--input-type=module", "-e", script, startMs, directory])
-      return new Promise<string>((resolve) => child.stdout.once("data", (text) => resolve(String(text).trim())))
-    })
-    const words = await Promise.all(takers)
+    const takers = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ["--input-type=module", "-e", script, startMs, directory])
+    )
+    const words = await Promise.all(takers.map(async ({ stdout }) => String((await once(stdout, "data"))[0]).trim()))
     expect(words.filter((word) => word === "has it")).toHaveLength(1)
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    // Whoever has it lives until all have spoken.
+    const ended = takers.map((taker) => once(taker, "exit"))
+    for (const taker of takers) taker.kill("SIGKILL")
+    await Promise.all(ended)
   }
   rmSync(directory, { recursive: true })
 }, 20_000)

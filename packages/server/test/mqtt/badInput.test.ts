@@ -101,7 +101,8 @@ describe("framing", () => {
     refusedInSession(5, [packet(0x30, [0, 1, 0x61, 3, 0x03, 0x00, 0x09, 0x61])], malformed))
 
   it("lets one byte per second be, under the deadline", async () => {
-    const client = new RawClient(kit.port)
+    const own = await startKit({ limits: { connectTimeoutMs: 5000 } })
+    const client = new RawClient(own.port)
     const bytes = connectPacket({ clientId: "slow" })
     const pauseMs = 300 / bytes.length
     for (const byte of bytes) {
@@ -113,6 +114,12 @@ describe("framing", () => {
     await new Promise((resolve) => setTimeout(resolve, 300))
     client.send([0x00])
     expect([...(await client.packet())]).toEqual([0xd0, 0])
+    client.socket.destroy()
+    await own.stop()
+  })
+
+  it("does not let a packet be that was begun and comes no further", async () => {
+    const client = await connected(kit.port)
     client.send([0xc0])
     expect(isDisconnect(await client.rest(), protocolError)).toBe(true)
   })
