@@ -120,9 +120,10 @@ describe("a connection", () => {
       begun++
       return offer(ask)
     }
-    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 200, minBytes: 10_000 }))
+    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 10_000 }))
     const produce = Array.from({ length: 30 }, () => client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
     client.write(Buffer.concat([wait, ...produce]))
+    await until(() => begun === 4)
     await pause(80)
     expect(begun).toBe(4)
     await until(() => client.frames.length === 31)

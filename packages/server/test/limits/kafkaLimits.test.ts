@@ -124,7 +124,7 @@ describe("requests", () => {
   it("kafkaPipelinedRequestsMax: so many are begun, the others wait", async () => {
     const client = await start({ kafkaPipelinedRequestsMax: 2 })
     const { nextSeq } = kit.broker.shard
-    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 400, minBytes: 100_000 }))
+    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 100_000 }))
     const produce = Array.from({ length: 5 }, () => client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
     client.write(Buffer.concat([wait, ...produce]))
     await pause(200)
