@@ -18,32 +18,25 @@ const pauseMs = 40
 const root = path.join(import.meta.dirname, "..")
 const bin = path.join(root, "packages/server/bundle/bin.js")
 const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-demo-"))
-const ports = { mqtt: 21883, ws: 28083, kafka: 29092, http: 28183 }
-const url = `http://127.0.0.1:${ports.http}`
+/** Any that are free, as the server tells them. */
+const ports = { MQTT: "", Kafka: "", HTTP: "" }
+const serverUrl = (): string => `http://127.0.0.1:${ports.HTTP}`
 
 const say = (text: string): void => console.log(`\n\u001b[1m${text}\u001b[0m`)
 
 const logbrook = (...args: ReadonlyArray<string>): string =>
-  execFileSync(process.execPath, [bin, ...args, "--url", url], { encoding: "utf8" })
+  execFileSync(process.execPath, [bin, ...args, "--url", serverUrl()], { encoding: "utf8" })
 
 const startServer = async (): Promise<ChildProcess> => {
-  const flags = {
-    "data-dir": dataDir,
-    "mqtt-port": ports.mqtt,
-    "mqtt-ws-port": ports.ws,
-    "kafka-port": ports.kafka,
-    "http-port": ports.http
-  }
-  const server = spawn(
-    process.execPath,
-    [bin, "serve", ...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, String(v)])],
-    {
-      stdio: ["ignore", "pipe", "ignore"]
-    }
-  )
+  const anyPort = ["mqtt", "mqtt-ws", "kafka", "http"].flatMap((name) => [`--${name}-port`, "0"])
+  const server = spawn(process.execPath, [bin, "serve", "--data-dir", dataDir, ...anyPort], {
+    stdio: ["ignore", "pipe", "ignore"]
+  })
   for await (const line of readline.createInterface({ input: server.stdout! })) {
     console.log(line)
-    if (await isReady()) break
+    const [, name, port] = /^ {2}(MQTT|Kafka|HTTP) .*:(\d+)$/.exec(line) ?? []
+    if (name !== undefined) ports[name as keyof typeof ports] = port!
+    if (ports.HTTP !== "" && (await isReady())) break
   }
   server.stdout!.resume()
   return server
@@ -51,7 +44,7 @@ const startServer = async (): Promise<ChildProcess> => {
 
 const isReady = async (): Promise<boolean> => {
   try {
-    return (await fetch(`${url}/readyz`)).ok
+    return (await fetch(`${serverUrl()}/readyz`)).ok
   } catch {
     return false
   }
@@ -91,7 +84,7 @@ class Ledger {
 }
 
 const startConsumer = (name: string, ledger: Ledger): ChildProcess => {
-  const child = fork(path.join(import.meta.dirname, "demoConsumer.ts"), [String(ports.kafka), name], {
+  const child = fork(path.join(import.meta.dirname, "demoConsumer.ts"), [ports.Kafka, name], {
     // kafkajs computes a negative timeout once, of which Node warns.
     execArgv: ["--disable-warning=TimeoutNegativeWarning"]
   })
@@ -103,7 +96,7 @@ const startConsumer = (name: string, ledger: Ledger): ChildProcess => {
 }
 
 const publishOne = async (d: number): Promise<void> => {
-  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${ports.mqtt}`, { clientId: `device-${d}` })
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${ports.MQTT}`, { clientId: `device-${d}` })
   for (let n = 0; n < messagesPerDevice; n++) {
     await client.publishAsync(`sensors/${d}/data`, JSON.stringify({ n, celsius: 20 + (n % 5) }), { qos: 1 })
     await sleep(pauseMs)
