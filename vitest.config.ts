@@ -6,15 +6,7 @@ const project = (name: string, include: ReadonlyArray<string>, testTimeout: numb
   ssr: {
     resolve: { conditions: ["source", "node", "import", "default"], externalConditions: ["node", "import", "default"] }
   },
-  test: {
-    name,
-    include: [...include],
-    testTimeout,
-    hookTimeout: testTimeout,
-    pool: "forks" as const,
-    // A busy machine may stop a process for a second; what never comes is missed all the same.
-    expect: { poll: { timeout: 10_000 } }
-  }
+  test: { name, include: [...include], testTimeout, hookTimeout: testTimeout, pool: "forks" as const }
 })
 
 export default defineConfig({

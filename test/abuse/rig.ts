@@ -59,7 +59,7 @@ interface Pace {
 }
 
 const whole: Pace = { scale: 1, warmUpMs: 6000, quietMs: 2000, attackMs: 5500, settleMs: 20_000, latencyFloorMs: 50 }
-const short: Pace = { scale: 0.5, warmUpMs: 3000, quietMs: 400, attackMs: 900, settleMs: 10_000, latencyFloorMs: 150 }
+const short: Pace = { scale: 0.5, warmUpMs: 3000, quietMs: 400, attackMs: 900, settleMs: 10_000, latencyFloorMs: 75 }
 
 /** Times in ms, each a p99. */
 interface Burst extends CpuUse {

@@ -150,7 +150,7 @@ const medianOf = (samples: ReadonlyArray<Sample>, of: keyof Sample): number =>
 /** What has grown, after the warm-up. */
 const judge = (samples: ReadonlyArray<Sample>, faults: Array<string>): void => {
   for (const name of ["anonBytes", "fileDescriptors", "delayMs"] as const) {
-    const grown = growthOf(samples.map((each) => ({ value: each[name] })))
+    const grown = growthOf(samples.map((each) => ({ atMs: each.atMs, value: each[name] })))
     const unit = name === "anonBytes" ? mib : 1
     const text = `${name}: median ${(medianOf(samples, name) / unit).toFixed(1)}, grown by ${(grown / unit).toFixed(1)}`
     console.log(text)
@@ -171,9 +171,9 @@ const makeSoak = async (server: ServerProcess, random: () => number): Promise<So
 }
 
 const restartNowAndThen = async (soak: Soak, restarts: number, forMs: number, onRestart: () => void) => {
-  // All in the warm-up: a new process begins to grow anew.
+  // All in the first half of the warm-up: a new process begins to grow anew, and has the other half for it.
   for (let i = 0; i < restarts; i++) {
-    await sleep((forMs * warmUpShare) / (restarts + 1))
+    await sleep((forMs * warmUpShare) / 2 / (restarts + 1))
     onRestart()
     const code = await soak.server.stop()
     if (code !== 0) soak.faults.push(`a stop exited with ${code}: ${soak.server.logTail()}`)

@@ -159,4 +159,4 @@ it("a journal whose writer is killed at any time has all that was acknowledged, 
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
-}, 240_000)
+})

@@ -104,7 +104,7 @@ describe("framing", () => {
     const own = await startKit({ limits: { connectTimeoutMs: 5000 } })
     const client = new RawClient(own.port)
     const bytes = connectPacket({ clientId: "slow" })
-    const pauseMs = 300 / bytes.length
+    const pauseMs = 2500 / bytes.length
     for (const byte of bytes) {
       client.send([byte])
       await new Promise((resolve) => setTimeout(resolve, pauseMs))

@@ -216,7 +216,7 @@ describe("MQTT over WebSocket", () => {
     const clients = Array.from({ length: 3 }, () => new Client(own))
     await expect.poll(() => clients.filter(({ isClosed }) => isClosed)).toHaveLength(1)
     expect(own.broker.gate.refused).toBe(1)
-    await expect.poll(() => own.broker.gate.open).toBe(0)
+    await expect.poll(() => own.broker.gate.open, { timeout: 10_000 }).toBe(0)
     await own.stop()
   })
 
