@@ -1,6 +1,6 @@
 import type { AnyDefinition, Notice } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
-import { Settler, type Rewriting, type SettlerOptions } from "@logbrook/core/settle/Settler"
+import { Settler, type Rewriting, type SettleFailure, type SettlerOptions } from "@logbrook/core/settle/Settler"
 import type { Settled } from "@logbrook/core/settle/SettleJob"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
@@ -45,7 +45,7 @@ export interface SettlingOptions {
   readonly rewriting: Omit<Rewriting, "keptFromSeq">
   readonly at: NonNullable<SettlerOptions["at"]>
   readonly onSettled: (segment: string, settled: Settled, kind: string) => void
-  readonly onFailed: (segment: string, detail: string, isGivenUp: boolean) => void
+  readonly onFailed: (segment: string, detail: string, failure: SettleFailure) => void
 }
 
 const sweepEveryMs = 1000

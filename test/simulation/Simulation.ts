@@ -280,8 +280,8 @@ export class Simulation implements World {
         this.trace(`${kind} ${segment}: ${records} records in ${runs} runs`)
         this.#keyedChanged()
       },
-      onFailed: (segment, detail, isGivenUp) => {
-        this.#hasGivenUp ||= isGivenUp
+      onFailed: (segment, detail, failure) => {
+        this.#hasGivenUp ||= failure === "givenUp"
         this.trace(`not settled: ${segment} ${detail}`)
         if (!/ENOSPC|cancelled/.test(detail)) this.#violatedSoon(`${segment} is not settled: ${detail}`)
       }

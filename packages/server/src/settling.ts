@@ -3,7 +3,7 @@ import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import type { Work } from "@logbrook/core/settle/choose"
 import type { CompactionSettings } from "@logbrook/core/settle/chooseCompaction"
-import { Settler } from "@logbrook/core/settle/Settler"
+import { Settler, type SettleFailure } from "@logbrook/core/settle/Settler"
 import type { Settled, SettleJob } from "@logbrook/core/settle/SettleJob"
 import { parseSegmentName } from "@logbrook/core/journal/segmentNames"
 import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -16,6 +16,12 @@ const secondMs = 1000
 const lookEveryMs = 10_000
 /** Syncs and renames for less are not worth it, unless segments are small. */
 const freedBytesMin = (segmentBytes: number): number => Math.min(4 * 1024 * 1024, segmentBytes / 16)
+
+const failureTexts: Readonly<Record<SettleFailure, string>> = {
+  retried: "segment not settled: tried again",
+  givenUp: "segment not settled: it stays as it is",
+  notRemoved: "segment settled, its former file not removed: tried again"
+}
 
 export interface SettlingOptions {
   /** At which a segment is rolled. */
@@ -139,12 +145,9 @@ export const startSettling = (
       settledBytes += settled.bytesOut
       count(broker, segment, settled, durationMs, kind)
     },
-    onFailed: (segment, detail, isGivenUp) => {
+    onFailed: (segment, detail, failure) => {
       metrics.add("logbrook_settle_failures_total", {})
-      log.error(isGivenUp ? "segment not settled: it stays as it is" : "segment not settled: tried again", {
-        segment,
-        detail
-      })
+      log.error(failureTexts[failure], { segment, detail })
     }
   })
   metrics.onCollect(() => {

@@ -28,6 +28,13 @@ export interface SettledBytes {
   readonly deadBytes: number
 }
 
+/**
+ * - `retried`: later.
+ * - `givenUp`: it was refused or failed too often, and stays as it is until the next start.
+ * - `notRemoved`: it is settled, and its former file is removed before anything else is dropped.
+ */
+export type SettleFailure = "retried" | "givenUp" | "notRemoved"
+
 export interface SettlerOptions {
   readonly journal: Pick<LmdbJournal, "segments" | "settling" | "adoptSettled" | "onChange">
   readonly logs: LogStore
@@ -40,8 +47,7 @@ export interface SettlerOptions {
   /** True: as many closed segments wait as may; appends shall wait too. */
   readonly onHold: (isHeld: boolean) => void
   readonly onSettled: (segment: string, settled: Settled, durationMs: number, kind: Work["kind"]) => void
-  /** Tried again later, unless it was refused or failed too often: then it stays as it is until the next start. */
-  readonly onFailed: (segment: string, detail: string, isGivenUp: boolean) => void
+  readonly onFailed: (segment: string, detail: string, failure: SettleFailure) => void
   readonly at?: (step: SettlerStep) => void
 }
 
@@ -247,12 +253,11 @@ export class Settler {
     }
   }
 
-  /** What cannot be removed now is before anything else is dropped; the new segment is in its place all the same. */
   async #release(name: string, takeover: Takeover): Promise<void> {
     try {
       await takeover.release()
     } catch (error) {
-      this.#options.onFailed(name, `its file stays for now: ${describe(error)}`, false)
+      this.#options.onFailed(name, describe(error), "notRemoved")
     }
     this.#options.at?.("released")
   }
@@ -303,7 +308,7 @@ export class Settler {
     takeover.giveUp()
     if (kind === "compact") this.#compactions?.failed()
     for (const firstSeq of firstSeqs) this.#givenUp.add(firstSeq)
-    this.#options.onFailed(name, detail, true)
+    this.#options.onFailed(name, detail, "givenUp")
     this.#changed()
   }
 
@@ -315,7 +320,7 @@ export class Settler {
     // Of several sources nobody knows which one is to blame.
     const isGivenUp = isRefused || tries >= triesMax
     if (isGivenUp) for (const firstSeq of firstSeqs) this.#givenUp.add(firstSeq)
-    this.#options.onFailed(name, detail, isGivenUp)
+    this.#options.onFailed(name, detail, isGivenUp ? "givenUp" : "retried")
     this.#changed()
     if (!isGivenUp) await this.#sleep(kind === "settle" ? retryMs * tries : rewriteRetryMs * tries)
   }

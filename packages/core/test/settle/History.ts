@@ -197,9 +197,9 @@ export class History {
       work,
       onHold: () => undefined,
       onSettled: () => --left === 0 && resolve(),
-      onFailed: (segment, detail, isGivenUp) => {
+      onFailed: (segment, detail, failure) => {
         failures.push(`${segment}: ${detail}`)
-        if (isGivenUp && --left === 0) resolve()
+        if (failure === "givenUp" && --left === 0) resolve()
       },
       at
     })

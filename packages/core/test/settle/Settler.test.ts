@@ -22,6 +22,8 @@ const settledOutcome: SettleOutcome = {
   cleanedTo: []
 }
 
+const failureTexts = { retried: "failed", givenUp: "given up", notRemoved: "not removed" }
+
 /** A chain of segments without files; the last one is written. */
 class FakeJournal {
   onChange: (() => void) | undefined
@@ -100,8 +102,7 @@ class Bench {
     work: (job) => this.#work(job),
     onHold: (isHeld) => this.told.push(isHeld ? "hold" : "go on"),
     onSettled: (segment) => this.told.push(`${segment} settled`),
-    onFailed: (segment, detail, isGivenUp) =>
-      this.told.push(`${segment} ${isGivenUp ? "given up" : "failed"}: ${detail}`)
+    onFailed: (segment, detail, failure) => this.told.push(`${segment} ${failureTexts[failure]}: ${detail}`)
   }
   readonly settler: Settler
 
@@ -258,7 +259,7 @@ describe("the settler", () => {
 
   it.each([
     ["visitRuns", ["seg-1 given up: EMFILE"], [1]],
-    ["release", ["seg-1 failed: its file stays for now: EMFILE", "seg-1 settled"], []]
+    ["release", ["seg-1 not removed: EMFILE", "seg-1 settled"], []]
   ] as const)("goes on, and holds nobody, when %s fails behind the takeover", async (step, told, stuck) => {
     const bench = await started()
     bench.journal.failingStep = step

@@ -38,7 +38,7 @@ export class LazyApi {
 
   /** The OpenAPI description as JSON. */
   openApi(): Promise<string> {
-    this.#openApi ??= import("./apiHandler.ts").then(({ openApi }) => JSON.stringify(openApi()))
+    this.#openApi ??= import("./apiHandler.ts").then(({ openApi }) => JSON.stringify(openApi))
     return this.#openApi
   }
 

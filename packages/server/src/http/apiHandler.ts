@@ -144,9 +144,9 @@ export const makeApiHandler = (broker: Broker, past: Past): ApiHandler => {
   return { handler: (request) => handler(request), dispose }
 }
 
-export const openApi = (): unknown => OpenApi.fromApi(Api)
+export const openApi = OpenApi.fromApi(Api)
 
-const routes = Object.entries(OpenApi.fromApi(Api).paths).map(([template, methods]) => ({
+const routes = Object.entries(openApi.paths).map(([template, methods]) => ({
   pattern: new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
   methods: Object.keys(methods).flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]))
 }))
