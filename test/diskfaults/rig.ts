@@ -5,6 +5,7 @@
  * Exits with 0 only if all holds.
  */
 import { parseArgs } from "node:util"
+import { enterOwnMountNamespace } from "../support/mountNamespace.ts"
 import { outputOf } from "../support/runCommand.ts"
 import { shimEnv, type ShimRule } from "../support/diskShim.ts"
 import { FaultyRun, type Fault, type Outcome } from "./FaultyRun.ts"
@@ -74,6 +75,7 @@ const summary = (outcomes: ReadonlyArray<Outcome>): string => {
   ].join("; ")
 }
 
+if (process.getuid?.() === 0) enterOwnMountNamespace()
 const string = { type: "string" } as const
 const { values } = parseArgs({
   options: { operations: string, from: string, step: string, only: string, parallel: string }

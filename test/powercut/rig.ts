@@ -12,6 +12,7 @@ import { Audit } from "../crash/Audit.ts"
 import { audit, finish, loadText, regrouped, startLoad, type Load } from "../crash/load.ts"
 import { phasesOf } from "../crash/phases.ts"
 import { shimEnv } from "../support/diskShim.ts"
+import { enterOwnMountNamespace } from "../support/mountNamespace.ts"
 import { kafkajsOf } from "../support/nodeReaders.ts"
 import { randomOf } from "../support/random.ts"
 import { ServerProcess } from "../support/server.ts"
@@ -187,6 +188,7 @@ const run = async (cuts: number, seed: number, isControl: boolean): Promise<Read
   return audited.faults
 }
 
+enterOwnMountNamespace()
 const options = { cuts: { type: "string" }, seed: { type: "string" }, control: { type: "string" } } as const
 const { values } = parseArgs({ options })
 const cuts = Number(values.cuts ?? 10)

@@ -5,6 +5,7 @@
  *     npm run simulate -- --seed 42 --trace            everything that happened
  *     npm run simulate -- --plan FILE --trace          the same of a plan that was made smaller
  *     npm run simulate -- --faults [--only TEXT]       are the planted faults (whose names have TEXT) caught?
+ *     npm run simulate -- --faults --part 2/5          those of the second of five parts
  *
  * Exits with 0 only if every invariant held; the last line has a hash of everything that happened.
  */
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     faults: { type: "boolean", default: false },
     only: { type: "string", default: "" },
+    part: { type: "string", default: "1/1" },
     out: { type: "string", default: "test/simulation/failures" }
   }
 })
@@ -30,7 +32,7 @@ const { values } = parseArgs({
 const from = Number(values.from)
 const count = Number(values.seeds)
 const isOk = values.faults
-  ? await runFaults(from, values.only)
+  ? await runFaults(from, values.only, values.part)
   : values.plan !== undefined
     ? await runOne(JSON.parse(readFileSync(values.plan, "utf8")) as Plan, values.trace, values.out)
     : values.seed !== undefined

@@ -1,3 +1,4 @@
+import { partOf } from "../support/part.ts"
 import { plantedFaults } from "./faults/all.ts"
 import { makePlan } from "./Plan.ts"
 import { Simulation } from "./Simulation.ts"
@@ -5,12 +6,12 @@ import { Simulation } from "./Simulation.ts"
 const seedsMax = 1000
 
 /** Prints which seed caught which planted fault, as a table; false if one was not caught by a thousand seeds. */
-export const runFaults = async (from: number, only: string): Promise<boolean> => {
+export const runFaults = async (from: number, only: string, part: string): Promise<boolean> => {
   let missed = 0
   let caught = 0
   console.log("| Planted fault | Seeds run | Caught as |\n|---|---|---|")
-  for (const { name, plant } of plantedFaults) {
-    if (!name.includes(only)) continue
+  const wanted = plantedFaults.filter(({ name }) => name.includes(only))
+  for (const { name, plant } of partOf(wanted, part)) {
     let found: string | undefined
     let runs = 0
     while (found === undefined && runs < seedsMax) {
