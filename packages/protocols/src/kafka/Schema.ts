@@ -123,6 +123,8 @@ export interface Api<Req, ReqIn, Res, ResIn> {
   readonly flexible: number | "never"
   readonly request: StructShape
   readonly response: StructShape
+  /** The body that a reader is at. Bytes behind it are left to the caller: clients do send some. */
+  readonly readRequest: (r: Reader, version: number) => Req
   /** The body from `offset` to the end of `bytes`; bytes left over are a `trailing` error. */
   readonly decodeRequest: (bytes: Uint8Array, version: number, offset?: number) => Req
   readonly decodeResponse: (bytes: Uint8Array, version: number, offset?: number) => Res
@@ -161,6 +163,7 @@ export function api<const Q extends Fields, const S extends Fields>(
     flexible,
     request: request.shape,
     response: response.shape,
+    readRequest: request.read,
     decodeRequest: request.decode,
     decodeResponse: response.decode,
     encodeRequest: request.encode,
@@ -191,10 +194,13 @@ function direction<Out, In>(
     return version - min
   }
   const at = (version: number) => ({ version, flexible: isFlexible(flexible, version) })
+  const read = (r: Reader, version: number): Out => {
+    const reader = (reads[indexOf(version)] ??= compileReader(shape, at(version)))
+    return reader(r) as Out
+  }
   const decode = (bytes: Uint8Array, version: number, offset = 0): Out => {
-    const read = (reads[indexOf(version)] ??= compileReader(shape, at(version)))
     const r = new Reader(bytes, offset)
-    const value = read(r) as Out
+    const value = read(r, version)
     r.end()
     return value
   }
@@ -207,5 +213,5 @@ function direction<Out, In>(
     write(w, version, value)
     return w.chunks()
   }
-  return { shape, decode, write, encode }
+  return { shape, read, decode, write, encode }
 }

@@ -6,7 +6,7 @@ import { JoinGroup } from "../../src/kafka/messages/11_JoinGroup.ts"
 import { ApiVersions } from "../../src/kafka/messages/18_ApiVersions.ts"
 import * as K from "../../src/kafka/Schema.ts"
 import type { RequestOf, ResponseInputOf } from "../../src/kafka/Schema.ts"
-import { WireError } from "../../src/kafka/Wire.ts"
+import { Reader, WireError } from "../../src/kafka/Wire.ts"
 import { arbitrary } from "./arbitraries.ts"
 
 const cases = [...apis.values()].flatMap((api) => {
@@ -83,6 +83,18 @@ describe("every API in every version", () => {
         expect(reasonOf(() => api.decodeRequest(Buffer.concat([whole, Buffer.of(0)]), version))).not.toBe(
           "nothing thrown"
         )
+      }),
+      { numRuns: 25 }
+    )
+  })
+
+  it.each(cases)("%s reads a request up to its end and leaves what is behind it", (_name, api, version) => {
+    const behind = fc.uint8Array({ minLength: 1, maxLength: 16 })
+    fc.assert(
+      fc.property(arbitrary(api.request, version), behind, (request, more) => {
+        const reader = new Reader(Buffer.concat([...api.encodeRequest(version, request as never), more]))
+        expect(api.readRequest(reader, version)).toEqual(request)
+        expect(reader.remaining).toBe(more.length)
       }),
       { numRuns: 25 }
     )

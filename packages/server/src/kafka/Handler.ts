@@ -1,6 +1,7 @@
 import type { Loan } from "@logbrook/core/BufferPool"
 import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
+import { Reader } from "@logbrook/protocols/kafka/Wire"
 import type { Asker } from "./asks.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import type { RefusedBatches } from "./RefusedBatches.ts"
@@ -67,7 +68,10 @@ export interface Handler {
   readonly serves: readonly [min: number, max: number]
   /** What ApiVersions lists from; lower than what is served only where clients need it so. */
   readonly listedFrom: number
-  /** Decodes the body from `bodyOffset` and answers, now or later. Throws `WireError`. */
+  /**
+   * Decodes the body from `bodyOffset` and answers, now or later. Throws `WireError`. Bytes behind the body are counted
+   * and ignored, as Kafka ignores them: librdkafka from 2.1 on writes a null array of Metadata three bytes too long.
+   */
   readonly run: (
     context: RequestContext,
     request: { readonly frame: Uint8Array; readonly bodyOffset: number; readonly apiVersion: number },
@@ -86,7 +90,9 @@ export const handler = <Req, ReqIn, Res, ResIn>(
   serves,
   listedFrom,
   run: (context, { frame, bodyOffset, apiVersion }, correlationId, send) => {
-    const request = api.decodeRequest(frame, apiVersion, bodyOffset)
+    const body = new Reader(frame, bodyOffset)
+    const request = api.readRequest(body, apiVersion)
+    if (body.remaining > 0) context.node.metrics.ignored(api.name, body.remaining)
     handle(context, request, apiVersion, (response, errorCode = 0, large) =>
       context.guarded(() => {
         if (response === null) return send(undefined, errorCode)

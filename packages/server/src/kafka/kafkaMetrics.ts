@@ -14,6 +14,7 @@ export const declareKafkaMetrics = (metrics: Metrics) => {
   metrics.declare("logbrook_kafka_received_bytes_total", "counter", "Bytes read from Kafka clients.")
   metrics.declare("logbrook_kafka_sent_bytes_total", "counter", "Bytes of responses.")
   metrics.declare("logbrook_kafka_violations_total", "counter", "Requests that no client may send.")
+  metrics.declare("logbrook_kafka_ignored_bytes_total", "counter", "Bytes behind the bodies of requests, by API.")
   metrics.declare("logbrook_kafka_connections", "gauge", "Open connections of Kafka clients.")
   metrics.declare("logbrook_kafka_in_flight_bytes", "gauge", "Bytes of requests that are not answered.")
   return {
@@ -24,6 +25,8 @@ export const declareKafkaMetrics = (metrics: Metrics) => {
       metrics.observe("logbrook_kafka_request_duration_seconds", { api }, durationMs / secondMs)
       metrics.add("logbrook_kafka_requests_total", { api, error: errorName(errorCode) })
     },
+    /** Bytes that a request has behind its body. */
+    ignored: (api: string, bytes: number): void => metrics.add("logbrook_kafka_ignored_bytes_total", { api }, bytes),
     /** `collect`: connections, and bytes of requests, that are there now. */
     onCollect: (collect: () => readonly [connections: number, inFlightBytes: number]): void =>
       metrics.onCollect(() => {
