@@ -42,7 +42,7 @@ const collectGroups = ({ metrics, directory, shard }: Broker): void => {
   metrics.clear("kafka_consumergroup_lag")
   for (const id of shard.actors.ofKind("group")) {
     const state = shard.actors.peek<GroupState>(id)
-    for (const [topicId, partitions] of state?.offsets ?? []) {
+    for (const [topicId, partitions] of state?.offsets.topics ?? []) {
       const stream = directory.byTopicId(topicId)
       if (stream === undefined) continue
       for (const { partition, offset } of partitions.values()) {

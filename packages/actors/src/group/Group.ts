@@ -19,7 +19,7 @@ import {
   stateNameOf,
   touchSession
 } from "./groupDraft.ts"
-import { countOffsets, fetched } from "./groupOffsets.ts"
+import { committedOffset, fetched } from "./groupOffsets.ts"
 import {
   type Command,
   type CommitOffsets,
@@ -185,7 +185,7 @@ const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
   if (refusal !== null) return refused(refusal, "The commit is not of a member of this generation.", memberId)
   const outcome = offsets.map((each) => ({ ...partitionOf(each), refused: refuseOffset(draft.settings, each) }))
   const accepted = offsets.filter((_, i) => outcome[i]?.refused === null)
-  if (countOffsets(draft.state.offsets) + accepted.length > offsetsMax && addsTooMany(draft, accepted)) {
+  if (draft.state.offsets.count + accepted.length > offsetsMax && addsTooMany(draft, accepted)) {
     return refused("InvalidCommitOffsetSize", `A group keeps at most ${offsetsMax} offsets.`, memberId)
   }
   if (accepted.length > 0) {
@@ -211,14 +211,14 @@ const addsTooMany = (draft: Draft, accepted: ReadonlyArray<OffsetToCommit>): boo
   const table = draft.state.offsets
   const added = new Set(
     accepted
-      .filter(({ topicId, partition }) => table.get(topicId)?.get(partition) === undefined)
+      .filter((each) => committedOffset(table, each) === undefined)
       .map(({ topicId, partition }) => `${partition}/${topicId}`)
   )
-  return countOffsets(table) + added.size > draft.settings.offsetsMax
+  return table.count + added.size > draft.settings.offsetsMax
 }
 
 const forgetStreams = (draft: Draft, command: ForgetStreams): Answer => {
-  const topicIds = command.topicIds.filter((topicId) => draft.state.offsets.has(topicId))
+  const topicIds = command.topicIds.filter((topicId) => draft.state.offsets.topics.has(topicId))
   if (topicIds.length > 0) apply(draft, { _tag: "OffsetsForgotten", topicIds })
   return Exit.succeed({ _tag: "StreamsForgotten" })
 }
@@ -253,7 +253,7 @@ const describe = (draft: Draft): Answer => {
       assignment: stable ? member.assignment : noBytes
     })),
     pendingMembers: pending.size,
-    committedOffsets: countOffsets(draft.state.offsets)
+    committedOffsets: draft.state.offsets.count
   })
 }
 

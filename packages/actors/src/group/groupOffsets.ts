@@ -1,64 +1,93 @@
 import type { CommittedOffset, OffsetToCommit, TopicPartition } from "./GroupProtocol.ts"
+import { weightOfOffset, weightOfTopic } from "./groupWeight.ts"
+
+type Partitions = ReadonlyMap<number, CommittedOffset>
 
 /**
  * Committed offsets by topic id, then partition: a commit copies the maps of the streams it names, not the whole table.
  * Maps keep the order of the first commits, which a replay repeats.
  */
-export type OffsetTable = ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>>
-
-export const noOffsets: OffsetTable = new Map()
-
-export const countOffsets = (table: OffsetTable): number => {
-  let count = 0
-  for (const partitions of table.values()) count += partitions.size
-  return count
+export interface OffsetTable {
+  readonly topics: ReadonlyMap<string, Partitions>
+  /** Offsets of all topics. */
+  readonly count: number
+  /** See `groupWeight.ts`. */
+  readonly weightBytes: number
 }
 
+export const noOffsets: OffsetTable = { topics: new Map(), count: 0, weightBytes: 0 }
+
+export const committedOffset = (
+  table: OffsetTable,
+  { topicId, partition }: TopicPartition
+): CommittedOffset | undefined => table.topics.get(topicId)?.get(partition)
+
 export const committed = (table: OffsetTable, offsets: ReadonlyArray<OffsetToCommit>, atMs: number): OffsetTable => {
-  const next = new Map(table)
+  const topics = new Map(table.topics)
   const copied = new Map<string, Map<number, CommittedOffset>>()
+  let { count, weightBytes } = table
   for (const { topicId, stream, partition, offset, leaderEpoch, metadata } of offsets) {
     let partitions = copied.get(topicId)
     if (partitions === undefined) {
-      partitions = new Map(table.get(topicId))
+      const before = table.topics.get(topicId)
+      if (before === undefined) weightBytes += weightOfTopic(topicId)
+      partitions = new Map(before)
       copied.set(topicId, partitions)
-      next.set(topicId, partitions)
+      topics.set(topicId, partitions)
     }
-    partitions.set(partition, { topicId, stream, partition, offset, leaderEpoch, metadata, committedAtMs: atMs })
+    const former = partitions.get(partition)
+    if (former === undefined) count++
+    else weightBytes -= weightOfOffset(former)
+    const next = { topicId, stream, partition, offset, leaderEpoch, metadata, committedAtMs: atMs }
+    weightBytes += weightOfOffset(next)
+    partitions.set(partition, next)
   }
-  return next
+  return { topics, count, weightBytes }
 }
 
 export const forgotten = (table: OffsetTable, topicIds: ReadonlyArray<string>): OffsetTable => {
-  const next = new Map(table)
-  for (const topicId of topicIds) next.delete(topicId)
-  return next
+  const topics = new Map(table.topics)
+  let { count, weightBytes } = table
+  for (const topicId of topicIds) {
+    const partitions = topics.get(topicId)
+    if (partitions === undefined) continue
+    topics.delete(topicId)
+    count -= partitions.size
+    weightBytes -= weightOfPartitions(topicId, partitions)
+  }
+  return { topics, count, weightBytes }
+}
+
+const weightOfPartitions = (topicId: string, partitions: Partitions): number => {
+  let bytes = weightOfTopic(topicId)
+  for (const offset of partitions.values()) bytes += weightOfOffset(offset)
+  return bytes
 }
 
 export const fetched = (
   table: OffsetTable,
   partitions: ReadonlyArray<TopicPartition> | null
 ): ReadonlyArray<CommittedOffset> =>
-  partitions === null
-    ? listOffsets(table)
-    : partitions.map(({ topicId, partition }) => table.get(topicId)?.get(partition) ?? never(topicId, partition))
+  partitions === null ? listOffsets(table) : partitions.map((each) => committedOffset(table, each) ?? never(each))
 
 /** All, in the order of the first commits. */
-export const listOffsets = (table: OffsetTable): ReadonlyArray<CommittedOffset> =>
-  [...table.values()].flatMap((partitions) => [...partitions.values()])
+export const listOffsets = ({ topics }: OffsetTable): ReadonlyArray<CommittedOffset> =>
+  [...topics.values()].flatMap((partitions) => [...partitions.values()])
 
 /** Back from `listOffsets`. */
 export const offsetTable = (offsets: ReadonlyArray<CommittedOffset>): OffsetTable => {
-  const table = new Map<string, Map<number, CommittedOffset>>()
+  const topics = new Map<string, Map<number, CommittedOffset>>()
   for (const offset of offsets) {
-    const partitions = table.get(offset.topicId)
-    if (partitions === undefined) table.set(offset.topicId, new Map([[offset.partition, offset]]))
+    const partitions = topics.get(offset.topicId)
+    if (partitions === undefined) topics.set(offset.topicId, new Map([[offset.partition, offset]]))
     else partitions.set(offset.partition, offset)
   }
-  return table
+  let weightBytes = 0
+  for (const [topicId, partitions] of topics) weightBytes += weightOfPartitions(topicId, partitions)
+  return { topics, count: offsets.length, weightBytes }
 }
 
-const never = (topicId: string, partition: number): CommittedOffset => ({
+const never = ({ topicId, partition }: TopicPartition): CommittedOffset => ({
   topicId,
   stream: "",
   partition,

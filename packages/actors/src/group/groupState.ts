@@ -1,34 +1,56 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
-import { emptyContext, type GroupContext, type Member, type PendingMember } from "./groupContext.ts"
+import {
+  emptyContext,
+  type GroupContext,
+  type MachineJournalEvent,
+  type Member,
+  type PendingMember
+} from "./groupContext.ts"
 import { type GroupSnapshot, initialSnapshot, nextSnapshot, snapshotOf } from "./groupMachine.ts"
 import { committed, forgotten, listOffsets, noOffsets, type OffsetTable, offsetTable } from "./groupOffsets.ts"
 import type { CommittedOffset, GroupEvent, GroupStateName } from "./GroupProtocol.ts"
+import { contextWeightChange, weightOfContext, weightOfGroup } from "./groupWeight.ts"
 
 export interface GroupState {
   readonly groupId: string
   readonly machine: GroupSnapshot
   readonly offsets: OffsetTable
+  /** Of members and pending members: see `groupWeight.ts`. Kept by `evolve`, not saved. */
+  readonly membersBytes: number
 }
 
-export const initialGroup = (id: ActorId): GroupState => ({
-  groupId: nameOf(id),
+const groupThatNeverWas = (groupId: string): GroupState => ({
+  groupId,
   machine: initialSnapshot,
-  offsets: noOffsets
+  offsets: noOffsets,
+  membersBytes: 0
 })
+
+export const initialGroup = (id: ActorId): GroupState => groupThatNeverWas(nameOf(id))
+
+/** About the bytes of memory that the group takes, of its members and offsets and all their names; 0 for one that is empty. */
+export const weightBytesOf = ({ groupId, offsets, membersBytes }: GroupState): number =>
+  weightOfGroup(groupId, membersBytes + offsets.weightBytes)
 
 /** No members, none expected, no offsets. Its generation is nobody's, so it may be forgotten. */
 export const isEmptyGroup = ({ machine, offsets }: GroupState): boolean =>
   (machine.value === "Empty" || machine.value === "Dead") &&
   machine.context.members.size === 0 &&
   machine.context.pending.size === 0 &&
-  offsets.size === 0
+  offsets.count === 0
 
 /**
  * A group with nothing to remember is one that never was, whether or not the runtime has dropped it in between:
  * so a replay, which drops nothing, comes to the same state as the life that it repeats.
  */
 export const settled = (state: GroupState): GroupState =>
-  isEmptyGroup(state) ? { groupId: state.groupId, machine: initialSnapshot, offsets: noOffsets } : state
+  isEmptyGroup(state) ? groupThatNeverWas(state.groupId) : state
+
+const machineMoved = (state: GroupState, event: MachineJournalEvent): GroupState => {
+  const machine = nextSnapshot(state.machine, event)
+  const change = contextWeightChange(state.machine.context, machine.context, event)
+  return { ...state, machine, membersBytes: state.membersBytes + change }
+}
 
 export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState => {
   const state = settled(before)
@@ -38,9 +60,9 @@ export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState =
     case "OffsetsForgotten":
       return { ...state, offsets: forgotten(state.offsets, event.topicIds) }
     case "GroupDeleted":
-      return { ...state, machine: nextSnapshot(state.machine, event), offsets: noOffsets }
+      return { ...machineMoved(state, event), offsets: noOffsets }
     default:
-      return { ...state, machine: nextSnapshot(state.machine, event) }
+      return machineMoved(state, event)
   }
 }
 
@@ -77,5 +99,10 @@ export const loadGroup = (id: ActorId, saved: SavedGroup): GroupState => {
     members: new Map(members.map((member) => [member.memberId, member])),
     pending: new Map(pending.map((member) => [member.memberId, member]))
   }
-  return { groupId: nameOf(id), machine: snapshotOf(state, context), offsets: offsetTable(offsets) }
+  return {
+    groupId: nameOf(id),
+    machine: snapshotOf(state, context),
+    offsets: offsetTable(offsets),
+    membersBytes: weightOfContext(context)
+  }
 }

@@ -3,13 +3,20 @@ import { describe, expect, it } from "vitest"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import type { GroupEvent } from "../../src/group/GroupProtocol.ts"
 import { rebalanceTimeoutMs } from "../../src/group/groupContext.ts"
+import { weightBytesOf } from "../../src/group/groupState.ts"
 import { assign, bytes, type Call, GroupHarness, isParked } from "./GroupHarness.ts"
 
 /** What six clients may do, each remembering the id and generation that it was told last. */
 type Step =
   | { readonly do: "join"; readonly who: number; readonly protocols: number; readonly known: boolean }
   | { readonly do: "sync" | "heartbeat" | "leave" | "restartClient"; readonly who: number }
-  | { readonly do: "commit"; readonly who: number; readonly partition: number; readonly offset: number }
+  | {
+      readonly do: "commit"
+      readonly who: number
+      readonly partition: number
+      readonly offset: number
+      readonly metadata: string
+    }
   | { readonly do: "wait"; readonly ms: number }
   /** Time passes, and every client with an id sends heartbeats. */
   | { readonly do: "live"; readonly ms: number }
@@ -37,7 +44,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant("commit" as const),
       who,
       partition: fc.integer({ min: 0, max: 3 }),
-      offset: fc.nat(1_000)
+      offset: fc.nat(1_000),
+      metadata: fc.constantFrom("", "at noon", "12345678".repeat(100))
     })
   },
   {
@@ -177,6 +185,9 @@ class World {
       throw new Error("the saved states differ in their bytes")
     }
     expect(this.shadow.groupId).toBe(state.groupId)
+    // The running weight of the live state is what `load` computes from scratch.
+    expect(weightBytesOf(state)).toBe(weightBytesOf(this.shadow))
+    expect(weightBytesOf(state) === 0).toBe(state.membersBytes + state.offsets.weightBytes === 0)
   }
 
   /** Nobody waits for ever: a parked reply has a ticket, and whatever may hang has a deadline. */
@@ -220,6 +231,8 @@ describe("any order of commands, times and restarts", () => {
         world.check()
         expect(["Empty", "Dead"]).toContain(group.value)
         expect([group.parked.size, group.deadlines.size]).toEqual([0, 0])
+        group.send({ _tag: "DeleteGroup" })
+        expect(weightBytesOf(group.state)).toBe(0)
         for (const each of world.reached) reached.add(each)
       }),
       { numRuns: 300 }

@@ -5,8 +5,8 @@ import type { Broker } from "../Broker.ts"
 import { presentGroup } from "../tools/present.ts"
 import { ApiFailure } from "./ApiFailure.ts"
 
-const offsetsOf = ({ directory, shard }: Broker, state: GroupState) =>
-  listOffsets(state.offsets).map(({ topicId, stream, partition, offset }) => {
+const offsetsOf = ({ directory, shard }: Broker, { offsets }: GroupState) =>
+  listOffsets(offsets).map(({ topicId, stream, partition, offset }) => {
     const logId = directory.byTopicId(topicId)?.logIds[partition]
     const highWatermark = logId === undefined ? null : shard.logs.log(logId).highWatermark
     // A negative offset is a client's way to say that it has none.
@@ -33,9 +33,9 @@ const find = ({ shard }: Broker, name: string): GroupState => {
 }
 
 export const groupSummary = (broker: Broker, name: string) => {
-  const { machine, offsets } = find(broker, name)
-  const lag = lagOf(offsetsOf(broker, { groupId: name, machine, offsets }))
-  return { group: name, state: machine.value, members: machine.context.members.size, lag }
+  const state = find(broker, name)
+  const { value, context } = state.machine
+  return { group: name, state: value, members: context.members.size, lag: lagOf(offsetsOf(broker, state)) }
 }
 
 export const getGroup = (broker: Broker, name: string) => {

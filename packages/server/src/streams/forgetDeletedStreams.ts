@@ -6,7 +6,7 @@ import type { Broker } from "../Broker.ts"
 const forget = ({ shard, directory }: Pick<Broker, "shard" | "directory">, cause: Cause): void => {
   for (const to of shard.actors.ofKind("group")) {
     const offsets = shard.actors.peek<GroupState>(to)?.offsets
-    const topicIds = [...(offsets?.keys() ?? [])].filter((topicId) => directory.byTopicId(topicId) === undefined)
+    const topicIds = [...(offsets?.topics.keys() ?? [])].filter((topicId) => directory.byTopicId(topicId) === undefined)
     if (topicIds.length > 0) shard.offer({ to, command: { _tag: "ForgetStreams", topicIds }, cause })
   }
 }
