@@ -272,7 +272,7 @@ describe("logbrook backup, restore and doctor", () => {
     expect((await cli("journal", "verify", "--data-dir", copy)).code).toBe(0)
     const refused = await cli("restore", target, "--data-dir", copy)
     expect(refused).toMatchObject({ code: 1, out: "" })
-    expect(refused.err).toContain("is not empty")
+    expect(refused.err).toContain("is taken: it is a data directory")
     expect((await cli("restore", target)).code).toBe(2)
   })
 
@@ -319,6 +319,6 @@ describe("logbrook backup, restore and doctor", () => {
     expect(fs.existsSync(`${damaged}.repaired/seg-00000001.mdb`)).toBe(true)
     const json = JSON.parse((await cli("doctor", "--data-dir", damaged, "--json")).out) as object
     expect(json).toMatchObject({ isClean: false, findings: [{ kind: "records", baseOffset: 0, lastOffset: 0 }] })
-    expect((await cli("doctor", "--data-dir", fresh())).err).toContain("error[E_NO_DATA_DIR]")
+    expect((await cli("doctor", "--data-dir", fresh())).err).toContain("error[E_NO_JOURNAL]")
   })
 })

@@ -135,24 +135,65 @@ describe("logbrook journal, on a data directory", () => {
         err: expect.stringContaining("error[E_USAGE]")
       })
     }
-    for (const words of [["doctor"], ["backup", path.join(root, "copy")]]) {
-      expect(await cli(...words, "--data-dir", path.join(root, "none"))).toMatchObject({
-        code: 3,
-        err: expect.stringContaining("error[E_NO_DATA_DIR]")
-      })
-    }
+  })
+})
+
+describe("logbrook, on what is no data directory", () => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-none-"))
+  const at = (name: string): string => path.join(root, name)
+  afterAll(() => fs.rmSync(root, { recursive: true }))
+
+  beforeAll(async () => {
+    for (const name of ["empty", "lost", "photos", "parent", "cut"]) fs.mkdirSync(at(name))
+    fs.writeFileSync(at("lost/cluster-id"), "x")
+    fs.writeFileSync(at("photos/beach.jpg"), "x")
+    fs.writeFileSync(at("file"), "x")
+    fs.writeFileSync(at("cut/seg-00000001-0123456789abcdef.mdb"), "x")
+    await liveThrough(at("parent/data"))
+    expect((await cli("backup", at("backup"), "--data-dir", at("parent/data"))).code).toBe(0)
+    expect((await cli("backup", at("backup.tar"), "--data-dir", at("parent/data"))).code).toBe(0)
   })
 
-  it("says that a directory is none", async () => {
-    expect(await cli("journal", "tail", "--data-dir", root)).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("E_JOURNAL_IO")
-    })
-    expect(await cli("journal", "tail", "--data-dir", path.join(root, "none"))).toMatchObject({ code: 3 })
-    expect(await cli("restore", root, "--data-dir", path.join(root, "restored"))).toMatchObject({
-      code: 3,
-      err: expect.stringContaining("error[E_NO_BACKUP]")
-    })
+  const kinds = [
+    ["empty", "is empty", "logbrook serve makes one"],
+    ["none", "does not exist", "logbrook serve makes one"],
+    ["backup", "is a backup", "logbrook restore"],
+    ["backup.tar", "is a backup in one file", "logbrook restore"],
+    ["cut", "is a backup that was not finished", "--data-dir names"],
+    ["lost", "segments (seg-*.mdb) are all gone", "from a backup"],
+    ["file", "is a file", "--data-dir names"],
+    ["photos", "holds other files", "--data-dir names"],
+    ["parent", "holds other files", "parent/data"]
+  ] as const
+
+  it.each(kinds)("says of %s that it %s, and what to do, whatever the command", async (name, what, advice) => {
+    for (const words of [["doctor"], ["doctor", "--repair"], ["backup", at("copy")], ["journal", "tail"]].concat([
+      ["journal", "verify"],
+      ["journal", "replay"]
+    ])) {
+      const ran = await cli(...words, "--data-dir", at(name))
+      expect(ran).toMatchObject({ code: 3, out: "" })
+      expect(ran.err).toMatch(/^error\[E_NO_JOURNAL\]: there is no journal: /)
+      expect(ran.err.split("\n")[0]).toContain(what)
+      expect(ran.err.split("\n")[1]).toContain(advice)
+    }
+    expect(fs.existsSync(at("copy"))).toBe(false)
+  })
+
+  it("restores from backups only, and into nothing but an empty directory", async () => {
+    for (const [name, what] of kinds.filter(([name]) => !name.startsWith("backup"))) {
+      const ran = await cli("restore", at(name), "--data-dir", at("restored"))
+      expect(ran).toMatchObject({ code: 3, err: expect.stringContaining("error[E_NO_BACKUP]: there is no backup: ") })
+      expect(ran.err).toContain(what)
+    }
+    for (const name of ["parent/data", "photos", "backup", "file"]) {
+      const ran = await cli("restore", at("backup"), "--data-dir", at(name))
+      expect(ran).toMatchObject({ code: 1, err: expect.stringContaining("error[E_NOT_EMPTY]: ") })
+    }
+    for (const name of ["parent/data", "lost", "file"]) {
+      const ran = await cli("backup", at(name), "--data-dir", at("parent/data"))
+      expect(ran).toMatchObject({ code: 1, err: expect.stringContaining("error[E_NOT_EMPTY]: ") })
+    }
   })
 })
 

@@ -42,6 +42,9 @@ export const copyPattern = /^seg-\d{8,}(-\d{8,})?(\.runs(-\d{1,9})?)?-[0-9a-f]{1
 /** `seg-00000007.mdb` with this digest. */
 export const copyName = (name: string, sha256: string): string => `${name.slice(0, -4)}-${sha256.slice(0, 16)}.mdb`
 
+/** Whether a backup of this name is one file instead of a directory. */
+export const isArchive = (name: string): boolean => name.endsWith(".tar")
+
 const digest = (manifest: Manifest): string => createHash("sha256").update(JSON.stringify(manifest)).digest("hex")
 
 export const encodeManifest = (manifest: Manifest): string =>

@@ -7,9 +7,6 @@ import { copyPattern, manifestFile, readManifest } from "./Manifest.ts"
 
 const isBackupFile = (name: string): boolean => name === manifestFile || copyPattern.test(name)
 
-/** Whether a backup of this name is one file instead of a directory. */
-export const isArchive = (name: string): boolean => name.endsWith(".tar")
-
 /** The file system's errors have a system call; those of the format do not. */
 const named = (error: unknown, file: string): unknown => {
   if (!(error instanceof Error) || error instanceof JournalError) return error

@@ -2,18 +2,20 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { BackedUp } from "@logbrook/core/backup/Backup"
 import type { Restored, RestoreOptions } from "@logbrook/core/backup/Restore"
-import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
+import { journalDirectoryOf, throwIfNoBackup, throwIfNoBackupTarget, throwIfTaken } from "./directories.ts"
 import { bytesText, type Io } from "./Io.ts"
 import { journalErrors } from "./journalErrors.ts"
-import { existingDirectoryOf, pointOf } from "./options.ts"
+import { pointOf } from "./options.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 /** Into a directory, or through one beside it into one file. */
 const backUpInto = async (target: string, dataDir: string, progress: Progress): Promise<BackedUp> => {
-  const [{ backUp }, { isArchive, packBackup }] = await Promise.all([
+  const [{ backUp }, { packBackup }, { isArchive }] = await Promise.all([
     import("@logbrook/core/backup/Backup"),
-    import("@logbrook/core/backup/archive")
+    import("@logbrook/core/backup/archive"),
+    import("@logbrook/core/backup/Manifest")
   ])
   const directory = isArchive(target) ? `${target}.building` : target
   const done = await backUp({ dataDir, target: directory, nowMs: Date.now, pause: stepping(progress) })
@@ -26,7 +28,8 @@ const backUpInto = async (target: string, dataDir: string, progress: Progress): 
 
 export const backup = async (args: Arguments, io: Io): Promise<number> => {
   const target = args.positionals[0]!
-  const dataDir = await existingDirectoryOf(args, io)
+  const dataDir = await journalDirectoryOf(args, io)
+  await throwIfNoBackupTarget(target)
   beNice()
   const progress = makeProgress(io, "backing up")
   const hint = "logbrook doctor tells what is damaged; the last backup is still there"
@@ -47,16 +50,14 @@ const iso = (timeMs: number): string => new Date(timeMs).toISOString()
 
 /** From a directory, or from one file through a directory beside what is made. */
 const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
-  const [core, { isArchive, unpackBackup }, { manifestFile }] = await Promise.all([
+  const [core, { unpackBackup }, { isArchive }] = await Promise.all([
     import("@logbrook/core/backup/Restore"),
     import("@logbrook/core/backup/archive"),
     import("@logbrook/core/backup/Manifest")
   ])
   const { backup, dataDir } = options
-  if (!fs.existsSync(isArchive(backup) ? backup : path.join(backup, manifestFile))) {
-    const hint = `a backup is a directory with ${manifestFile}, or one file NAME.tar`
-    throw new CliError(exitCodes.notFound, "E_NO_BACKUP", `${backup} holds no backup`, hint)
-  }
+  await throwIfNoBackup(backup)
+  await throwIfTaken(dataDir, "--data-dir")
   if (!isArchive(backup)) return core.restore(options)
   const beside = path.resolve(dataDir)
   fs.mkdirSync(path.dirname(beside), { recursive: true })

@@ -5,7 +5,7 @@ import { exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, painted, type Io } from "./Io.ts"
 import { journalErrors } from "./journalErrors.ts"
-import { existingDirectoryOf } from "./options.ts"
+import { journalDirectoryOf, throwIfTaken } from "./directories.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 type NameOf = (logId: number) => string
@@ -100,8 +100,9 @@ const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repa
     import("../Broker.ts"),
     import("@logbrook/core/Limits")
   ])
-  const progress = makeProgress(io, "saving")
   const target = args.text("into") ?? `${diagnosis.directory.replace(/[\\/]+$/, "")}.repaired`
+  await throwIfTaken(target, "--into")
+  const progress = makeProgress(io, "saving")
   const pause = stepping(progress)
   const options = { diagnosis, target, definitions: definitions(defaultLimits), nowMs: Date.now, pause }
   return journalErrors(() => repair(options)).finally(progress.end)
@@ -109,7 +110,7 @@ const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repa
 
 /** Exit code 1 where damage was found, repaired or not. */
 export const doctor = async (args: Arguments, io: Io): Promise<number> => {
-  const directory = await existingDirectoryOf(args, io)
+  const directory = await journalDirectoryOf(args, io)
   beNice()
   const diagnosis = await examine(directory, makeProgress(io, "reading"))
   const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure

@@ -4,9 +4,10 @@ import type { Plain } from "../tools/plain.ts"
 import type { Change } from "../tools/structuralDiff.ts"
 import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
+import { directoryOf } from "./directories.ts"
 import { painted, table, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
-import { directoryOf, numberOption, seqOf } from "./options.ts"
+import { numberOption, seqOf } from "./options.ts"
 
 const withSource = async (args: Arguments, io: Io, run: (source: JournalSource) => Promise<void>): Promise<number> => {
   const source = await openSource(args, io)

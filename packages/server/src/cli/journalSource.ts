@@ -11,9 +11,10 @@ import type { At } from "../tools/point.ts"
 import { fetchOrThrow, requestJson, type Listed } from "./client.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
+import { throwIfNoJournal } from "./directories.ts"
 import type { Io } from "./Io.ts"
 import { journalErrors } from "./journalErrors.ts"
-import { pointOf, throwIfNoDirectory, urlOf } from "./options.ts"
+import { pointOf, urlOf } from "./options.ts"
 
 /** The past, asked of a server or read from a data directory. */
 export interface JournalSource {
@@ -32,7 +33,7 @@ export interface JournalSource {
 export const openPast = async (
   directory: string
 ): Promise<{ readonly past: Past; readonly close: () => Promise<void> }> => {
-  throwIfNoDirectory(directory)
+  await throwIfNoJournal(directory)
   const [{ openReadOnly }, { definitions }, { defaultLimits }, { pastOf }] = await Promise.all([
     import("@logbrook/core/doctor/ReadOnlyChain"),
     import("../Broker.ts"),

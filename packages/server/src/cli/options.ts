@@ -1,8 +1,6 @@
-import * as fs from "node:fs"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { Arguments, Option } from "./commandLine.ts"
-import { CliError, exitCodes, usageError } from "./CliError.ts"
-import { configOf } from "./configFiles.ts"
+import { usageError } from "./CliError.ts"
 import type { Io } from "./Io.ts"
 
 export const json: Option = { name: "json", value: undefined, help: "one JSON document instead of text" }
@@ -22,24 +20,6 @@ export const dataDirectory: Option = {
   name: "data-dir",
   value: "DIR",
   help: "the data directory; else that of LOGBROOK_DATA_DIR or the configuration file, else ./data"
-}
-
-/** The configuration is not looked at, whatever is wrong with it, when the directory is named beside it. */
-export const directoryOf = async (args: Arguments, io: Io): Promise<string> =>
-  args.text("data-dir") ?? (io.env["LOGBROOK_DATA_DIR"] || (await configOf(args, io)).config.dataDir)
-
-/** Throws `CliError`. */
-export const throwIfNoDirectory = (directory: string): void => {
-  if (fs.existsSync(directory)) return
-  const hint = "name it with --data-dir"
-  throw new CliError(exitCodes.notFound, "E_NO_DATA_DIR", `there is no directory ${directory}`, hint)
-}
-
-/** Throws `CliError` for a directory that does not exist. */
-export const existingDirectoryOf = async (args: Arguments, io: Io): Promise<string> => {
-  const directory = await directoryOf(args, io)
-  throwIfNoDirectory(directory)
-  return directory
 }
 
 export const defaultUrl = "http://127.0.0.1:18083"
