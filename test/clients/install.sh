@@ -16,6 +16,7 @@ command -v unzip > /dev/null || missing+=(unzip)
 command -v gcc > /dev/null || missing+=(gcc libc6-dev)
 command -v java > /dev/null || missing+=(default-jdk-headless)
 command -v mvn > /dev/null || missing+=(maven)
+python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   as_root apt-get update -qq
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq "${missing[@]}" < /dev/null
@@ -30,3 +31,21 @@ if [ ! -f "$cache/kafka-messages/.done-$kafka_version" ]; then
   unzip -qjo "$cache/java/kafka-clients-$kafka_version.jar" 'common/message/*.json' -d "$cache/kafka-messages"
   touch "$cache/kafka-messages/.done-$kafka_version"
 fi
+
+# A Python of its own for every set of packages: `python/NAME/bin/python`.
+python_with() { # name, package…
+  local at="$cache/python/$1"
+  shift
+  [ "$(cat "$at/.done" 2> /dev/null)" = "$*" ] && return
+  rm -rf "$at"
+  python3 -m venv "$at"
+  "$at/bin/pip" install --quiet --disable-pip-version-check "$@"
+  echo "$*" > "$at/.done"
+}
+
+# librdkafka 2.16.0 and, of 2024, 2.5.3; the newest of the others, and the kafka-python that distributions have.
+python_with confluent confluent-kafka==2.16.1
+python_with confluent-2024 confluent-kafka==2.5.3
+python_with kafka-python kafka-python==3.0.12 zstandard==0.25.0 six==1.17.0
+python_with kafka-python-2.0.2 kafka-python==2.0.2 zstandard==0.25.0 six==1.17.0
+python_with aiokafka aiokafka==0.14.0 cramjam==2.11.0

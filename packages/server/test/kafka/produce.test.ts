@@ -1,5 +1,5 @@
-import { gzipSync } from "node:zlib"
-import { batchHeaderBytes, batchesOf, buildBatch, maxTimestamp, crc } from "@logbrook/core/RecordBatch"
+import { gzipSync, zstdCompressSync } from "node:zlib"
+import { batchHeaderBytes, batchesOf, buildBatch, compression, maxTimestamp, crc } from "@logbrook/core/RecordBatch"
 import { readFrame } from "@logbrook/core/journal/Frame"
 import { crc32c } from "@logbrook/core/Crc32c"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -32,6 +32,12 @@ const produce = async (records: Uint8Array | null, more: Parameters<typeof produ
 const codeOfBytes = async (bytes: number) => {
   const response = await client.send(Produce, 9, produceOf("small", batchOf(["x".repeat(bytes)])))
   return response.responses[0]!.partitionResponses[0]!.errorCode
+}
+
+const zstdBatch = (): Uint8Array => {
+  const records = zstdCompressSync(batchOf(["a"]).subarray(batchHeaderBytes))
+  const fields = { count: 1, baseTimestampMs: startMs, maxTimestampMs: startMs }
+  return buildBatch({ baseOffset: 0, partitionLeaderEpoch: -1, codec: "zstd", ...fields }, records)
 }
 
 const logOf = (name: string, partition = 0) =>
@@ -116,26 +122,25 @@ describe("Produce", () => {
     expect((await produce(batchOf(["a"]))).errorCode).toBe(0)
   })
 
-  it("refuses other acks, transactions, and zstd before version 7", async () => {
+  it("refuses other acks and transactions", async () => {
     expect((await produce(batchOf(["a"]), { acks: 2 })).errorCode).toBe(KafkaError.INVALID_REQUIRED_ACKS)
     const denied = KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     expect((await produce(batchOf(["a"]), { transactionalId: "t" })).errorCode).toBe(denied)
     const transactional = { isTransactional: true, producerId: 7, producerEpoch: 0, baseSequence: 0 }
     expect((await produce(batchOf(["a"], transactional))).errorCode).toBe(denied)
-    const zstd = (await import("node:zlib")).zstdCompressSync(batchOf(["a"]).subarray(batchHeaderBytes))
-    const fields = {
-      baseOffset: 0,
-      partitionLeaderEpoch: -1,
-      count: 1,
-      baseTimestampMs: startMs,
-      maxTimestampMs: startMs
+  })
+
+  it("refuses zstd before version 7; what is there every version of Fetch gets as it is, and what stands before it", async () => {
+    expect((await produce(zstdBatch())).errorCode).toBe(0)
+    expect((await produce(zstdBatch(), {}, 6)).errorCode).toBe(KafkaError.UNSUPPORTED_COMPRESSION_TYPE)
+    expect((await produce(batchOf(["plain"]), {}, 7)).errorCode).toBe(0)
+    expect((await produce(zstdBatch(), {}, 7)).errorCode).toBe(0)
+    for (const version of [4, 9, 10, 12]) {
+      const { errorCode, records } = only(await client.send(Fetch, version, fetchOf("orders")))
+      const codecs: Array<string | undefined> = []
+      batchesOf(records!, (at) => codecs.push(compression(records!, at)))
+      expect([version, errorCode, codecs]).toEqual([version, 0, ["zstd", "none", "zstd"]])
     }
-    const packed = () => buildBatch({ ...fields, codec: "zstd" }, zstd)
-    expect((await produce(packed(), {}, 6)).errorCode).toBe(KafkaError.UNSUPPORTED_COMPRESSION_TYPE)
-    expect((await produce(packed(), {}, 7)).errorCode).toBe(0)
-    const old = only(await client.send(Fetch, 9, fetchOf("orders")))
-    expect([old.errorCode, old.records!.length]).toEqual([KafkaError.UNSUPPORTED_COMPRESSION_TYPE, 0])
-    expect(only(await client.send(Fetch, 10, fetchOf("orders"))).errorCode).toBe(0)
   })
 
   it("obeys max.message.bytes", async () => {

@@ -1,6 +1,6 @@
 import { Loan } from "@logbrook/core/BufferPool"
 import { JournalError } from "@logbrook/core/journal/JournalError"
-import { batchHeaderBytes, compression } from "@logbrook/core/RecordBatch"
+import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
@@ -12,7 +12,8 @@ import { standInFor } from "../standIns.ts"
 // Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
 // or max_wait. Each request of a connection begins with another partition, so that none starves. Topic ids from v13 on.
 // What the server has compressed itself goes out so from v10 on (KIP-110) to clients that are known to read it: kafkajs
-// asks for v11 without having zstd.
+// asks for v11 without having zstd. What a producer has compressed goes out as it is in every version, as Kafka sends it
+// unless the topic's own `compression.type` is zstd: a client without zstd reads what stands before such a batch.
 // Left out: sessions (every answer has session id 0, which is legal and makes clients send full requests), replicas (a
 // replica id >= 0 is refused), aborted transactions (there are none: the last stable offset is the high watermark).
 
@@ -165,18 +166,15 @@ class Fetching {
     const next = partition.nextBatchBytes()
     // Only the first batch of a response may be longer than what is left (KIP-74).
     if (next === 0 || (!isFirst && next + batchHeaderBytes > roomBytes)) return []
-    const mayBeZstd = this.#version >= zstdVersionMin
-    const readsZstd = mayBeZstd && this.#context.readsZstd
+    const readsZstd = this.#version >= zstdVersionMin && this.#context.readsZstd
     try {
-      const batches = shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd)
-      if (mayBeZstd || batches.every((batch) => compression(batch) !== "zstd")) return batches
-      partition.errorCode = KafkaError.UNSUPPORTED_COMPRESSION_TYPE
+      return shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd)
     } catch (error) {
       if (!(error instanceof JournalError)) throw error
       report.error("kafka: a log cannot be read", { log: partition.log!.id, error: error.message })
       partition.errorCode = KafkaError.KAFKA_STORAGE_ERROR
+      return []
     }
-    return []
   }
 
   #result(partition: FetchPartition, records: Uint8Array): PartitionResponse {

@@ -1,0 +1,72 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { outputOf } from "./runCommand.ts"
+
+const clients = path.join(import.meta.dirname, "../clients")
+
+const textOf = (bytes: Buffer | null): string => (bytes === null ? "-" : bytes.toString("base64"))
+const bytesOf = (text: string): Buffer | null => (text === "-" ? null : Buffer.from(text, "base64"))
+
+/** A client library of Python: its packages, by the name that install.sh gives them, and the program that uses it. */
+export interface PythonClient {
+  readonly packages: string
+  readonly program: string
+}
+
+export interface PythonRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+}
+
+const run = async (client: PythonClient, args: ReadonlyArray<string>, input = ""): Promise<ReadonlyArray<string>> => {
+  const python = path.join(clients, ".cache/python", client.packages, "bin/python")
+  if (!fs.existsSync(python)) throw new Error(`no ${python}: run test/clients/install.sh first`)
+  const program = path.join(clients, "python", client.program)
+  const output = await outputOf(python, ["-B", program, ...args], { input, timeoutMs: 60_000 })
+  return output
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+}
+
+const recordOf = (line: string): PythonRecord => {
+  const [topic, partition, offset, , key, value] = line.split(" ") as [string, string, string, string, string, string]
+  return { topic, partition: Number(partition), offset: Number(offset), key: bytesOf(key), value: bytesOf(value) }
+}
+
+/** Names of all topics. */
+export const pythonTopics = (client: PythonClient, brokers: string): Promise<ReadonlyArray<string>> =>
+  run(client, ["topics", brokers])
+
+/** Resolves when all records are acknowledged. */
+export const pythonProduce = async (
+  client: PythonClient,
+  brokers: string,
+  topic: string,
+  codec: string,
+  records: ReadonlyArray<{ readonly key: Buffer | null; readonly value: Buffer | null }>
+): Promise<void> => {
+  const input = records.map(({ key, value }) => `${textOf(key)} ${textOf(value)}\n`).join("")
+  await run(client, ["produce", brokers, topic, codec], input)
+}
+
+/** The first `count` records of a topic's partitions, read without a group. */
+export const pythonRead = async (
+  client: PythonClient,
+  brokers: string,
+  topic: string,
+  count: number
+): Promise<ReadonlyArray<PythonRecord>> => (await run(client, ["read", brokers, topic, String(count)])).map(recordOf)
+
+/** The next `count` records of a group, which are committed. `topic` is a pattern if it begins with "^". */
+export const pythonGroup = async (
+  client: PythonClient,
+  brokers: string,
+  topic: string,
+  group: string,
+  count: number
+): Promise<ReadonlyArray<PythonRecord>> =>
+  (await run(client, ["group", brokers, topic, group, String(count)])).map(recordOf)
