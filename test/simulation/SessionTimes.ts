@@ -1,4 +1,4 @@
-import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { SessionDisconnected, SessionEvent } from "@logbrook/actors/session/SessionProtocol"
 
 interface Gone {
   /** When the end of its connection became durable, simulated ms. */
@@ -41,6 +41,7 @@ export class SessionTimes {
         }
         return
       case "SessionDisconnected": {
+        this.#checkEnd(clientId, event)
         const willDelayMs = this.#willDelays.get(clientId) ?? 0
         this.#gone.set(clientId, { atMs: nowMs, expiryMs: event.sessionExpiryMs, willDelayMs, epoch })
         return
@@ -51,10 +52,22 @@ export class SessionTimes {
       case "SessionEnded":
         this.#early.delete(clientId)
         this.#gone.delete(clientId)
+        if (event.cause === "ConnectionClosed" && gone !== undefined && gone.expiryMs > 0) {
+          this.#violated(`the session of ${clientId} ends with its connection, though it was to live on`)
+        }
         if (event.cause !== "Expired" || gone?.epoch !== epoch || nowMs - gone.atMs >= gone.expiryMs - slackMs) return
         this.#violated(`the session of ${clientId} expires after ${nowMs - gone.atMs} ms of ${gone.expiryMs}`)
         return
       default:
+    }
+  }
+
+  /** Only a DISCONNECT with reason 0x00 takes the will away [MQTT-3.14.4-3], and what nobody saw the server died of. */
+  #checkEnd(clientId: string, { cause, end, keepsWill }: SessionDisconnected): void {
+    const isOrderly = end?.by === "client" && end.reasonCode === 0
+    const isTold = end !== undefined && (cause === "Lost") === (end.by === "restart")
+    if (!isTold || isOrderly === keepsWill) {
+      this.#violated(`a connection of ${clientId} is told to have ended by ${JSON.stringify(end)}, as ${cause}`)
     }
   }
 

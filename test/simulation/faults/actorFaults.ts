@@ -258,6 +258,16 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
   inActor("a will is never confirmed", "session", (own) =>
     deciding(own, (decision) => withoutEvents(decision, "WillPublished"))
   ),
+  inActor("how a connection ended is lost", "session", (own) =>
+    deciding(own, (decision) => changed(decision, "SessionDisconnected", () => ({ end: undefined })))
+  ),
+  inActor("what a crash ended is told as an end by the client", "session", (own) =>
+    deciding(own, (decision, command) =>
+      command._tag !== "LoseConnection"
+        ? decision
+        : changed(decision, "SessionDisconnected", () => ({ end: { by: "client", reasonCode: 4 } }))
+    )
+  ),
   inActor("a will is published after an orderly end", "session", (own) =>
     asking(own, (command) => (command._tag === "Disconnect" ? { ...command, publishWill: true } : command))
   ),

@@ -59,6 +59,33 @@ export interface QueueEntry extends MessageRef {
   readonly phase: DeliveryPhase
 }
 
+/**
+ * Who ended a connection and how, as the journal and the log tell it. Plain data. A takeover is an event of its own,
+ * `SessionTakenOver`. Reason codes are those of MQTT 5, whatever the client's version; texts are short.
+ */
+export type ConnectionEnd =
+  /** DISCONNECT (MQTT 5, 3.14); `reason`: its Reason String. */
+  | { readonly by: "client"; readonly reasonCode: number; readonly reason?: string }
+  /** No DISCONNECT came. `FIN`, `WebSocket close`, or the system's error: `ECONNRESET`, `ETIMEDOUT`, `EPIPE`. */
+  | { readonly by: "socket"; readonly error: string }
+  /** Nothing came for 1.5 times this long [MQTT-3.1.2-22]. */
+  | { readonly by: "keep alive"; readonly keepAliveMs: number }
+  /** The client sent what the protocol or a limit forbids. */
+  | { readonly by: "protocol"; readonly reasonCode: number; readonly reason: string }
+  /** The client does not read what is sent to it. */
+  | { readonly by: "slow consumer" }
+  /** A packet was begun and not completed. */
+  | { readonly by: "frame stall" }
+  /** Another connection has the client id now. */
+  | { readonly by: "takeover" }
+  /** An operator closed it. */
+  | { readonly by: "kick" }
+  | { readonly by: "server stop" }
+  /** The server could not serve it. */
+  | { readonly by: "server"; readonly reason: string }
+  /** The server died, or rebuilt the session's state: nobody saw the end. */
+  | { readonly by: "restart" }
+
 /** What a session needs to know of the CONNECT that opened its connection. */
 export interface ConnectionSettings {
   readonly connectionId: ConnectionId
@@ -86,6 +113,7 @@ export interface Disconnect {
   readonly publishWill: boolean
   /** Of the DISCONNECT packet; null: as CONNECT said. Ignored if CONNECT said 0: a protocol error (MQTT 5, 3.14.2.2.2). */
   readonly sessionExpiryMs: number | null
+  readonly end: ConnectionEnd
 }
 
 /** Replied with `SubscriptionsMade`. The filters are valid and authorized; `qos` is what may be granted. */
@@ -310,16 +338,21 @@ export interface SessionTakenOver {
 export interface SessionDisconnected {
   readonly _tag: "SessionDisconnected"
   readonly connectionId: ConnectionId
+  /** Not in journals of older versions. */
+  readonly end?: ConnectionEnd
   readonly cause: "Closed" | "Kicked" | "Lost"
   readonly sessionExpiryMs: number
   readonly keepsWill: boolean
   readonly atMs: number
 }
 
-/** The session is forgotten with all that it had. */
+/**
+ * The session is forgotten with all that it had. `ConnectionClosed`: it was to live no longer than its connection, which
+ * older versions called `Expired` too.
+ */
 export interface SessionEnded {
   readonly _tag: "SessionEnded"
-  readonly cause: "Expired" | "CleanStart" | "Kicked"
+  readonly cause: "ConnectionClosed" | "Expired" | "CleanStart" | "Kicked"
 }
 
 /** The will's time has come: it is the session's to publish, whatever becomes of the session. */

@@ -3,6 +3,7 @@ import type {
   CloseConnection,
   ConfirmWill,
   Connect,
+  ConnectionEnd,
   ConnectionSettings,
   Disconnect,
   Kick,
@@ -41,9 +42,10 @@ const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
  * connection was lost: never the time of day, which may have been set meanwhile.
  */
 const settleDue = (draft: Draft, reachedMs: number): void => {
-  const { expiresAtMs, willAtMs } = draft.life
-  if (expiresAtMs !== null && expiresAtMs <= reachedMs) endSession(draft, "Expired")
-  else if (willAtMs !== null && willAtMs <= reachedMs) triggerWill(draft)
+  const { expiresAtMs, willAtMs, sessionExpiryMs } = draft.life
+  if (expiresAtMs !== null && expiresAtMs <= reachedMs) {
+    endSession(draft, sessionExpiryMs === 0 ? "ConnectionClosed" : "Expired")
+  } else if (willAtMs !== null && willAtMs <= reachedMs) triggerWill(draft)
 }
 
 const askToClose = (draft: Draft, reason: CloseConnection["reason"]): void => {
@@ -80,6 +82,7 @@ export const connect = (draft: Draft, command: Connect): SessionDecision => {
 const close = (
   draft: Draft,
   cause: SessionDisconnected["cause"],
+  end: ConnectionEnd,
   sessionExpiryMs: number,
   keepsWill: boolean
 ): void => {
@@ -88,6 +91,7 @@ const close = (
   apply(draft, {
     _tag: "SessionDisconnected",
     connectionId,
+    end,
     cause,
     sessionExpiryMs,
     keepsWill,
@@ -99,7 +103,7 @@ export const disconnect = (draft: Draft, command: Disconnect): SessionDecision =
   const { connectionId, sessionExpiryMs: grantedMs } = draft.life
   if (connectionId !== command.connectionId) return decisionOf(draft, done)
   const sessionExpiryMs = grantedMs === 0 ? 0 : (command.sessionExpiryMs ?? grantedMs)
-  close(draft, "Closed", sessionExpiryMs, command.publishWill)
+  close(draft, "Closed", command.end, sessionExpiryMs, command.publishWill)
   settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
@@ -107,7 +111,7 @@ export const disconnect = (draft: Draft, command: Disconnect): SessionDecision =
 export const kick = (draft: Draft, { endSession: ends }: Kick): SessionDecision => {
   const isConnected = draft.life.connectionId !== null
   askToClose(draft, "AdministrativeAction")
-  close(draft, "Kicked", draft.life.sessionExpiryMs, true)
+  close(draft, "Kicked", { by: "kick" }, draft.life.sessionExpiryMs, true)
   if (ends && !isAbsent(draft)) endSession(draft, "Kicked")
   else if (isConnected) settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
@@ -116,7 +120,7 @@ export const kick = (draft: Draft, { endSession: ends }: Kick): SessionDecision 
 export const loseConnection = (draft: Draft, command: LoseConnection): SessionDecision => {
   if (draft.life.connectionId !== command.connectionId) return decisionOf(draft, done)
   askToClose(draft, "UnspecifiedError")
-  close(draft, "Lost", draft.life.sessionExpiryMs, true)
+  close(draft, "Lost", { by: "restart" }, draft.life.sessionExpiryMs, true)
   settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }

@@ -2,7 +2,15 @@ import { unpack } from "@logbrook/core/actor/pack"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import type { SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
-import { connectOf, messageOf, type Outcome, SessionHarness, subscriptionOf, willOf } from "./SessionHarness.ts"
+import {
+  cleanEnd,
+  connectOf,
+  messageOf,
+  type Outcome,
+  SessionHarness,
+  subscriptionOf,
+  willOf
+} from "./SessionHarness.ts"
 
 const settings = {
   subscriptionsPerSessionMax: 3,
@@ -116,7 +124,7 @@ const connect = fc
 const disconnect = fc
   .record({ publishWill: fc.boolean(), sessionExpiryMs: fc.constantFrom(null, null, 0, 500), isStale })
   .map(({ isStale, ...rest }) =>
-    command((life) => ({ _tag: "Disconnect", connectionId: connectionOf(life, isStale), ...rest }))
+    command((life) => ({ _tag: "Disconnect", connectionId: connectionOf(life, isStale), end: cleanEnd, ...rest }))
   )
 
 const enqueue = fc

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
 import type { SessionCommand } from "../../src/session/SessionProtocol.ts"
-import { connectOf, hourMs, messageOf, SessionHarness, subscriptionOf, willOf } from "./SessionHarness.ts"
+import { cleanEnd, connectOf, hourMs, messageOf, SessionHarness, subscriptionOf, willOf } from "./SessionHarness.ts"
 
 const disconnectOf = (connectionId: string, publishWill = true, sessionExpiryMs: number | null = null) =>
-  ({ _tag: "Disconnect", connectionId, publishWill, sessionExpiryMs }) as const
+  ({ _tag: "Disconnect", connectionId, publishWill, sessionExpiryMs, end: cleanEnd }) as const
 
 const given = (...commands: ReadonlyArray<SessionCommand>): SessionHarness => {
   const session = new SessionHarness()
@@ -62,7 +62,9 @@ describe("Disconnect", () => {
     const session = given(connectOf("1"))
     expect(session.send(disconnectOf("1")).tags).toEqual(["SessionDisconnected"])
     expect(session.until(session.nowMs + hourMs - 1)).toEqual([])
-    expect(session.until(session.nowMs + 1).map(({ tags }) => tags)).toEqual([["SessionEnded"]])
+    expect(session.until(session.nowMs + 1).flatMap(({ events }) => events)).toEqual([
+      { _tag: "SessionEnded", cause: "Expired" }
+    ])
     expect(session.definition.isEmpty(session.state)).toBe(true)
     expect(session.state).toEqual(session.definition.initial(session.id))
   })
@@ -75,7 +77,8 @@ describe("Disconnect", () => {
     })
     const { events } = session.send(disconnectOf("1"))
     expect(events.map(({ _tag }) => _tag)).toEqual(["SessionDisconnected", "SessionEnded"])
-    expect(events[1]).toEqual({ _tag: "SessionEnded", cause: "Expired" })
+    expect(events[0]).toMatchObject({ cause: "Closed", end: cleanEnd })
+    expect(events[1]).toEqual({ _tag: "SessionEnded", cause: "ConnectionClosed" })
     expect(session.state).toEqual(session.definition.initial(session.id))
     expect(session.deadlines.size).toBe(0)
   })
@@ -278,7 +281,7 @@ describe("a takeover", () => {
   it("of a clean session finds none, even without clean start", () => {
     const session = given(connectOf("1", { sessionExpiryMs: 0, will: willOf(1000) }))
     const { events, notices, reply } = session.send(connectOf("2"))
-    expect(events[2]).toEqual({ _tag: "SessionEnded", cause: "Expired" })
+    expect(events[2]).toEqual({ _tag: "SessionEnded", cause: "ConnectionClosed" })
     expect(events.map(({ _tag }) => _tag).at(-1)).toBe("SessionStarted")
     expect(notices).toEqual([closeOld, publish(1000)])
     expect(reply).toMatchObject({ sessionPresent: false })
@@ -331,8 +334,9 @@ describe("a kick", () => {
 
   it("closes the connection with its will and keeps the session", () => {
     const session = given(connectOf("1", { will: willOf(0) }))
-    const { tags, notices } = session.send({ _tag: "Kick", endSession: false })
+    const { tags, events, notices } = session.send({ _tag: "Kick", endSession: false })
     expect(tags).toEqual(["SessionDisconnected", "WillTriggered"])
+    expect(events[0]).toMatchObject({ cause: "Kicked", end: { by: "kick" } })
     expect(notices).toEqual([closed, publish(0)])
     expect(session.send({ _tag: "Kick", endSession: false }).tags).toEqual([])
     expect(session.deadlines.get("expire")?.atMs).toBe(session.nowMs + hourMs)
@@ -354,7 +358,7 @@ describe("a restart of the server", () => {
     session.restart()
     const [outcome] = session.until(session.nowMs)
     expect(outcome?.tags).toEqual(["SessionDisconnected", "WillTriggered"])
-    expect(outcome?.events[0]).toMatchObject({ cause: "Lost", atMs: session.nowMs })
+    expect(outcome?.events[0]).toMatchObject({ cause: "Lost", end: { by: "restart" }, atMs: session.nowMs })
     expect(outcome?.notices).toEqual([{ ...closeOld, reason: "UnspecifiedError" }, publish(0)])
     expect(session.deadlines.get("expire")?.atMs).toBe(session.nowMs + hourMs)
     expect(session.send(connectOf("2")).reply).toMatchObject({ sessionPresent: true, queue: [{ offset: 1 }] })

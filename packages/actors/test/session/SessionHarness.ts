@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import { makeSession } from "../../src/session/Session.ts"
 import {
   type Connect,
+  type ConnectionEnd,
   defaultSessionSettings,
   type MessageRef,
   type SessionCommand,
@@ -19,6 +20,8 @@ import {
 } from "../../src/session/SessionProtocol.ts"
 
 export const hourMs = 3_600_000
+
+export const cleanEnd: ConnectionEnd = { by: "client", reasonCode: 0 }
 
 export const connectOf = (connectionId: string, changes: Partial<Connect> = {}): Connect => ({
   _tag: "Connect",

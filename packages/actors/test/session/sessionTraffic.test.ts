@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { SessionCommand, SessionSettings, Subscription } from "../../src/session/SessionProtocol.ts"
-import { connectOf, messageOf, SessionHarness, subscriptionOf } from "./SessionHarness.ts"
+import { cleanEnd, connectOf, messageOf, SessionHarness, subscriptionOf } from "./SessionHarness.ts"
 
 const connected = (settings: Partial<SessionSettings> = {}): SessionHarness => {
   const session = new SessionHarness(settings)
@@ -28,7 +28,13 @@ const receive = (packetId: number) => ({ _tag: "ReceiveQos2", connectionId: "1",
 const release = (packetId: number) => ({ _tag: "ReleaseQos2", connectionId: "1", packetId }) as const
 const offsets = (session: SessionHarness) => [...session.state.queue.values()].map(({ offset }) => offset)
 const enqueueOf = (...messages: ReadonlyArray<ReturnType<typeof messageOf>>) => ({ _tag: "Enqueue", messages }) as const
-const leave: SessionCommand = { _tag: "Disconnect", connectionId: "1", publishWill: false, sessionExpiryMs: null }
+const leave: SessionCommand = {
+  _tag: "Disconnect",
+  connectionId: "1",
+  publishWill: false,
+  sessionExpiryMs: null,
+  end: cleanEnd
+}
 
 describe("every command of a connection", () => {
   it.each<SessionCommand>([

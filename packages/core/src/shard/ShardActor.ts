@@ -14,22 +14,33 @@ export type ShardCommand =
   | { readonly _tag: "Stop" }
 
 export type ShardEvent =
-  /** `wasStopped` is false after a crash. */
-  | { readonly _tag: "Started"; readonly epoch: number; readonly version: string; readonly wasStopped: boolean }
+  /** `wasStopped` is false after a crash; a new journal's first start has `isNew` instead (older versions said true). */
+  | {
+      readonly _tag: "Started"
+      readonly epoch: number
+      readonly version: string
+      readonly isNew?: true
+      readonly wasStopped?: boolean
+    }
   | { readonly _tag: "Stopped" }
 
 type ShardDecision = Decision<ShardCommand, ShardEvent, void, never>
+
+const started = (
+  { isStopped, starts }: ShardState,
+  { epoch, version }: { readonly epoch: number; readonly version: string }
+): ShardEvent => ({ _tag: "Started", epoch, version, ...(starts === 0 ? { isNew: true } : { wasStopped: isStopped }) })
 
 export const ShardActor: Definition<ShardState, ShardCommand, ShardEvent, void, never> = {
   kind: "shard",
   version: 1,
   initial: () => ({ epoch: 0, version: "", isStopped: true, starts: 0 }),
   decide: (state, command): ShardDecision => {
-    const event: ShardEvent =
-      command._tag === "Start"
-        ? { _tag: "Started", epoch: command.epoch, version: command.version, wasStopped: state.isStopped }
-        : { _tag: "Stopped" }
-    return { events: [event], reply: Exit.void, signals: [] }
+    return {
+      events: [command._tag === "Start" ? started(state, command) : { _tag: "Stopped" }],
+      reply: Exit.void,
+      signals: []
+    }
   },
   evolve: (state, event) =>
     event._tag === "Started"

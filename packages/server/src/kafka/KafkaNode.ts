@@ -1,6 +1,7 @@
 import type { Buffers } from "@logbrook/core/BufferPool"
 import type { FrameBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
+import { BoundedLines } from "../net/BoundedLines.ts"
 import { declareKafkaMetrics } from "./kafkaMetrics.ts"
 import { ProducerIds } from "./ProducerIds.ts"
 
@@ -35,14 +36,20 @@ export class KafkaNode {
   unsentBytes = 0
   readonly #waiting = new Set<() => void>()
   #turn: (() => void) | undefined
-  #auditSecond = 0
-  #auditLines = 0
+  readonly #audit: BoundedLines
 
   constructor(broker: Broker, zstdClients: ReadonlySet<string> = new Set()) {
     this.broker = broker
     this.zstdClients = zstdClients
     this.producerIds = new ProducerIds()
     this.metrics = declareKafkaMetrics(broker.metrics)
+    this.#audit = new BoundedLines(
+      broker.log,
+      broker.clock,
+      "warn",
+      auditLinesPerSecondMax,
+      "kafka: more refusals than were logged"
+    )
     this.frames = frameBuffers(broker.shard.logs.buffers)
   }
 
@@ -98,16 +105,7 @@ export class KafkaNode {
 
   /** One line for whoever sends what no client may. */
   audit(message: string, fields: AuditFields): void {
-    const { clock, log } = this.broker
-    const second = Math.floor(clock.monotonicMs() / 1000)
     this.metrics.violations.add(1)
-    if (second !== this.#auditSecond) {
-      this.#auditSecond = second
-      const left = this.#auditLines - auditLinesPerSecondMax
-      if (left > 0) log.warn("kafka: more refusals than were logged", { refusals: left })
-      this.#auditLines = 0
-    }
-    this.#auditLines++
-    if (this.#auditLines <= auditLinesPerSecondMax) log.warn(message, fields)
+    this.#audit.write(message, fields)
   }
 }

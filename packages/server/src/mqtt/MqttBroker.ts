@@ -1,6 +1,7 @@
 import type { Exit } from "effect/Exit"
 import type {
   Connect,
+  ConnectionEnd,
   ConnectionId,
   Disconnect,
   SessionCommand,
@@ -9,9 +10,9 @@ import type {
 import type { Notice } from "@logbrook/core/actor/Definition"
 import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
-import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
+import { BoundedLines } from "../net/BoundedLines.ts"
 import { AckSlab } from "./AckSlab.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
@@ -54,7 +55,7 @@ export interface BrokerConnection {
   /** Looks at the deadlines, now and then; `nowMs` by the monotonic clock. */
   readonly sweep: (nowMs: number) => void
   /** DISCONNECT where the version has it, then the end; the will is published. */
-  readonly close: (code: number, reasonString: string, graceMs?: number) => void
+  readonly close: (end: ConnectionEnd, graceMs?: number) => void
   /** As `close`, for a connection whose session is another's already. */
   readonly takenOver: () => void
   /** As `close`, for a connection whose session is told by the operator's own command. */
@@ -64,6 +65,7 @@ export interface BrokerConnection {
 export type Session = SessionView<BrokerConnection>
 
 const sweepEveryMs = 250
+const endLinesPerSecondMax = 20
 /** The longest that a client may take to read its DISCONNECT when the server stops. */
 const stopGraceMs = 1000
 
@@ -76,6 +78,8 @@ export class MqttBroker implements MqttContext {
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
   readonly acks = new AckSlab()
+  /** Of connections. */
+  readonly ends: BoundedLines
   readonly #wills = new Wills(this)
   readonly #connections = new Set<BrokerConnection>()
   /** Those that have sent CONNECT, by client id. */
@@ -102,6 +106,13 @@ export class MqttBroker implements MqttContext {
       subscriptionsPerPacketMax: limits.subscriptionsPerPacketMax
     }
     this.broker = broker
+    this.ends = new BoundedLines(
+      broker.log,
+      broker.clock,
+      "info",
+      endLinesPerSecondMax,
+      "mqtt: more connections ended than were logged"
+    )
     this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
     this.directory = SessionDirectory.follow(broker.shard)
     this.retained = RetainedStore.follow(broker.shard, limits)
@@ -211,7 +222,8 @@ export class MqttBroker implements MqttContext {
       case "CloseConnection": {
         const connection = this.#byId.get(known.connectionId)
         if (known.reason === "SessionTakenOver") connection?.takenOver()
-        else connection?.close(ReasonCode[known.reason], "closed by the server")
+        else if (known.reason === "AdministrativeAction") connection?.kicked()
+        else connection?.close({ by: "restart" })
         return
       }
       case "PublishWill":
@@ -261,7 +273,7 @@ export class MqttBroker implements MqttContext {
   /** A listener ends: its clients are told, and what their leaving means is durable when this resolves. */
   async stops(connections: Iterable<BrokerConnection>): Promise<void> {
     for (const connection of connections) {
-      connection.close(ReasonCode.ServerShuttingDown, "the server stops", stopGraceMs)
+      connection.close({ by: "server stop" }, stopGraceMs)
     }
     if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
       await new Promise<void>((resolve) => {

@@ -1,5 +1,5 @@
 import type { Exit } from "effect/Exit"
-import type { ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { ConnectionEnd, ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
 import { decodePacket, decodePublish } from "@logbrook/protocols/mqtt/decode"
 import { encodeConnackRefusal, encodeDisconnect, encodePingresp } from "@logbrook/protocols/mqtt/encode"
@@ -7,6 +7,7 @@ import type { Disconnect, ProtocolVersion, SessionPacket } from "@logbrook/proto
 import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
+import { disconnectOf, endFields, endText } from "./connectionEnd.ts"
 import { openSession, type OpeningConnection } from "./handshake.ts"
 import { Incoming } from "./Incoming.ts"
 import { secondMs } from "./Message.ts"
@@ -15,6 +16,7 @@ import { Outgoing } from "./Outgoing.ts"
 import { RetainedFeed } from "./RetainedFeed.ts"
 import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
+import type { Fields } from "../Log.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 
 /** `connecting`: no CONNECT yet; `opening`: its session is on its way to the journal. */
@@ -25,6 +27,8 @@ const closeGraceMs = 80
 /** For a client that ended it and still reads what it was sent. */
 const endGraceMs = 1000
 const originCharactersMax = 200
+/** A client's own words, in the journal. */
+const reasonCharactersMax = 200
 const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
 
@@ -69,6 +73,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #readsAfterDrain = false
   #readsAfterRoom = false
   #hasLeft = false
+  #socketError: string | undefined
   readonly #admission: Admission
 
   constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
@@ -177,7 +182,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (error instanceof MqttError) this.violated(error)
     else {
       this.mqtt.broker.log.error("mqtt: a defect closes the connection", { ...this.#who(), error: String(error) })
-      this.close(ReasonCode.UnspecifiedError, "a defect of the server")
+      this.close({ by: "server", reason: "a defect of the server" })
     }
   }
 
@@ -274,7 +279,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     }
     const { sessionExpiryMsMax } = this.mqtt.broker.limits
     const expiryMs = expirySeconds === undefined ? null : Math.min(expirySeconds * secondMs, sessionExpiryMsMax)
-    this.#leave(reasonCode !== ReasonCode.NormalDisconnection, expiryMs)
+    const reason = properties.reasonString?.slice(0, reasonCharactersMax)
+    const end: ConnectionEnd = { by: "client", reasonCode, ...(reason !== undefined && { reason }) }
+    this.#tellEnd(end)
+    this.#leave(reasonCode !== ReasonCode.NormalDisconnection, expiryMs, end)
     this.#shut(closeGraceMs)
   }
 
@@ -352,91 +360,117 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         this.violated(new MqttError(ReasonCode.KeepAliveTimeout, "no CONNECT in time"))
       }
     } else if (this.#isReading && this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {
-      this.violated(new MqttError(ReasonCode.ProtocolError, "a packet was begun and not completed in time"))
+      this.#refused({ by: "frame stall" })
     } else if (this.#isReading && this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
       // [MQTT-3.1.2-22]
-      this.close(ReasonCode.KeepAliveTimeout, "nothing came within the keep alive time")
+      this.close({ by: "keep alive", keepAliveMs: this.keepAliveMs })
     } else if (this.#slowSinceMs > 0 && nowMs - this.#slowSinceMs >= slowConsumerStallMs) {
-      this.violated(new MqttError(ReasonCode.QuotaExceeded, "the client does not take what is sent"))
+      this.#refused({ by: "slow consumer" })
     } else if ((this.#slowSinceMs > 0 || this.#readsAfterDrain) && !this.isSlow) this.onDrain()
   }
 
   /** The client sent what it may not: the reply that its protocol has for it, one line, the end. */
   violated(error: MqttError): void {
-    if (this.#phase === "closed") return
-    const code = error.reasonCode
-    this.mqtt.metrics.refusedConnections.add(1)
-    this.mqtt.broker.log.warn("mqtt: connection refused", {
-      ...this.#who(),
-      code: `0x${code.toString(16)}`,
-      reason: error.message
-    })
     if (this.#phase === "connecting") {
-      const refusal = encodeConnackRefusal(error)
-      if (refusal !== undefined) this.send(refusal)
-      this.#shut(closeGraceMs)
-    } else this.close(code, error.message)
+      this.refuse(encodeConnackRefusal(error), error.message, error.reasonCode)
+    } else this.#refused({ by: "protocol", reasonCode: error.reasonCode, reason: error.message })
   }
 
-  refuse(packet: Uint8Array | undefined, reason: string): void {
+  #refused(end: ConnectionEnd): void {
     if (this.#phase === "closed") return
-    this.mqtt.metrics.refusedConnections.add(1)
-    this.mqtt.broker.log.warn("mqtt: connection refused", { ...this.#who(), reason })
+    const { code, reasonString: reason } = disconnectOf(end)
+    this.#tellRefusal({ by: end.by, code: `0x${code.toString(16)}`, reason })
+    this.#close(end)
+  }
+
+  refuse(packet: Uint8Array | undefined, reason: string, code?: number): void {
+    if (this.#phase === "closed") return
+    this.#tellRefusal({ code: code === undefined ? undefined : `0x${code.toString(16)}`, reason })
     if (packet !== undefined) this.send(packet)
     this.#shut(closeGraceMs)
+  }
+
+  #tellRefusal(fields: Fields): void {
+    this.mqtt.metrics.refusedConnections.add(1)
+    this.mqtt.broker.log.warn("mqtt: connection refused", { ...this.#who(), ...fields })
   }
 
   lost(reason: string): void {
     if (this.#phase === "closed") return
     this.mqtt.broker.log.warn("mqtt: connection lost", { ...this.#who(), reason })
-    this.close(ReasonCode.UnspecifiedError, reason)
+    this.#close({ by: "server", reason })
   }
 
-  close(code: number, reasonString: string, graceMs = closeGraceMs): void {
+  close(end: ConnectionEnd, graceMs = closeGraceMs): void {
     if (this.#phase === "closed") return
+    this.#tellEnd(end)
+    this.#close(end, graceMs)
+  }
+
+  #close(end: ConnectionEnd, graceMs = closeGraceMs): void {
     if (this.version === 5 && this.#phase === "open") {
+      const { code, reasonString } = disconnectOf(end)
       this.send(encodeDisconnect(code, { reasonString }, this.packetSizeMax))
     }
-    this.#leave(true, null)
+    this.#leave(true, null, end)
     this.#shut(graceMs)
   }
 
   takenOver(): void {
     this.#hasLeft = true
-    this.close(ReasonCode.SessionTakenOver, "another connection has the session now")
+    this.close({ by: "takeover" })
   }
 
   kicked(): void {
     this.#hasLeft = true
-    this.close(ReasonCode.AdministrativeAction, "closed by an operator")
+    this.close({ by: "kick" })
   }
 
   /** The client sends nothing more, and has not said goodbye: its will is due [MQTT-3.1.2-8]. */
-  ended(): void {
+  ended(how = "FIN"): void {
     if (this.#phase === "closed") return
-    this.#leave(true, null)
+    const end: ConnectionEnd = { by: "socket", error: how }
+    this.#tellEnd(end)
+    this.#leave(true, null, end)
     this.#shut(endGraceMs)
   }
 
+  /** What the system says of a socket that closes next, such as `ECONNRESET`. */
+  failed(error: string): void {
+    this.#socketError ??= error
+  }
+
   onClosed(): void {
-    this.#leave(true, null)
-    this.#close()
+    if (this.#phase !== "closed") {
+      const end: ConnectionEnd = { by: "socket", error: this.#socketError ?? "closed" }
+      this.#tellEnd(end)
+      this.#leave(true, null, end)
+    }
+    this.#closed()
     this.#admission.release()
     this.mqtt.closed(this)
   }
 
-  #leave(publishWill: boolean, sessionExpiryMs: number | null): void {
-    const hasSession = this.#phase === "opening" || this.#phase === "open"
-    if (this.#hasLeft || !hasSession) return
+  get #hasSession(): boolean {
+    return this.#phase === "opening" || this.#phase === "open"
+  }
+
+  /** Of a connection that never was a client's nobody wants to read: such are those of health checks. */
+  #tellEnd(end: ConnectionEnd): void {
+    if (this.#hasSession) this.mqtt.ends.write("mqtt: connection ended", { ...this.#who(), ...endFields(end) })
+  }
+
+  #leave(publishWill: boolean, sessionExpiryMs: number | null, end: ConnectionEnd): void {
+    if (this.#hasLeft || !this.#hasSession) return
     this.#hasLeft = true
     this.#outgoing?.flush()
-    const command = { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs } as const
-    this.mqtt.left(this.clientId, command, this.origin("DISCONNECT"))
+    const command = { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs, end } as const
+    this.mqtt.left(this.clientId, command, this.origin(endText(end)))
   }
 
   #shut(graceMs: number): void {
     this.mqtt.acks.leave(this)
-    this.#close()
+    this.#closed()
     this.mqtt.unserve(this)
     this.flush()
     this.#transport.resume()
@@ -444,7 +478,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.mqtt.broker.clock.after(graceMs, () => this.#transport.destroy())
   }
 
-  #close(): void {
+  #closed(): void {
     this.#phase = "closed"
     if (this.#feed !== undefined && this.session !== undefined) this.session.retainedDue = this.#feed.stop()
     this.#feed = undefined

@@ -4,16 +4,13 @@ import { createSharedServer, readShared } from "../net/sharedReads.ts"
 import type { Broker } from "../Broker.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
-import { TcpTransport } from "./TcpTransport.ts"
+import { errorName, TcpTransport } from "./TcpTransport.ts"
 
 export interface MqttListening {
   readonly port: number
   /** No new connections; clients are told, and cut off a second later. Resolves when all are closed. */
   readonly close: () => Promise<void>
 }
-
-/** The close event follows and tells all there is to do. */
-const ignore = (): void => undefined
 
 const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConnection>): void => {
   const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
@@ -26,7 +23,8 @@ const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConne
   connections.add(connection)
   socket.on("drain", () => connection.onDrain())
   socket.on("end", () => connection.ended())
-  socket.on("error", ignore)
+  // The close event follows and tells all there is to do.
+  socket.on("error", (error) => connection.failed(errorName(error)))
   socket.on("close", () => {
     connections.delete(connection)
     connection.onClosed()

@@ -11,7 +11,7 @@ import { isForeignOrigin } from "../net/localNames.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import type { MqttListening } from "./MqttListener.ts"
-import { TcpTransport } from "./TcpTransport.ts"
+import { errorName, TcpTransport } from "./TcpTransport.ts"
 import type { Transport } from "./Transport.ts"
 
 const subprotocol = "mqtt"
@@ -96,7 +96,7 @@ const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connectio
     onBytes: (bytes) => connection.onChunk(bytes),
     onPing: (payload) => transport.pong(payload),
     // The answer is the close frame with which every connection ends (RFC 6455, 5.5.1).
-    onClose: () => connection.ended()
+    onClose: () => connection.ended("WebSocket close")
   })
   const read = (chunk: Buffer): void => {
     try {
@@ -108,6 +108,7 @@ const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connectio
     }
   }
   socket.on("data", read)
+  socket.on("error", (error) => connection.failed(errorName(error)))
   socket.on("drain", () => {
     transport.drained()
     connection.onDrain()

@@ -13,6 +13,9 @@ const join = (buffers: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
   return isCheap ? Buffer.concat(buffers, bytes) : undefined
 }
 
+/** `ECONNRESET` and the like. */
+export const errorName = (error: NodeJS.ErrnoException): string => error.code ?? error.name
+
 export class TcpTransport implements Transport {
   readonly #socket: Socket
   readonly remoteAddress: string

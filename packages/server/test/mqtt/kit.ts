@@ -29,13 +29,21 @@ export interface StoredRecord {
   readonly headers: ReadonlyArray<readonly [string, string]>
 }
 
+export interface Line {
+  readonly message: string
+  readonly fields: Fields
+}
+
 export interface Kit {
   readonly broker: Broker
   readonly mqtt: MqttBroker
   readonly port: number
   readonly webSocketPort: number
   /** What was logged at `warn`: the audit. */
-  readonly audit: Array<{ readonly message: string; readonly fields: Fields }>
+  readonly audit: Array<Line>
+  /** What was logged at `info` and `warn`. */
+  readonly lines: Array<Line>
+  readonly journal: Journal
   /** A stream bound to these filters. */
   readonly bind: (
     name: string,
@@ -77,11 +85,15 @@ const openJournal = (directory: string | undefined): Journal =>
 export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const limits: Limits = { ...defaultLimits, ...kitLimits, ...options.limits }
   const journal = openJournal(options.directory)
-  const audit: Kit["audit"] = []
+  const audit: Array<Line> = []
+  const lines: Array<Line> = []
   const log: Log = {
     debug: quiet,
-    info: quiet,
-    warn: (message, fields = {}) => void audit.push({ message, fields }),
+    info: (message, fields = {}) => void lines.push({ message, fields }),
+    warn: (message, fields = {}) => {
+      audit.push({ message, fields })
+      lines.push({ message, fields })
+    },
     error: (message, fields = {}) => {
       throw new Error(`${message} ${JSON.stringify(fields)}`)
     }
@@ -124,6 +136,8 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     port: tcp.port,
     webSocketPort: webSocket.port,
     audit,
+    lines,
+    journal,
     events,
     bind: (name, filters, partitions = 1, rest = {}) => bindStream(shard, name, filters, partitions, rest),
     records: (stream) => recordsOf(broker, stream),

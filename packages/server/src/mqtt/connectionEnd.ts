@@ -1,0 +1,64 @@
+import type { ConnectionEnd } from "@logbrook/actors/session/SessionProtocol"
+import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import type { Fields } from "../Log.ts"
+
+const hex = (code: number): string => `0x${code.toString(16).padStart(2, "0")}`
+
+/** As an origin in the journal names it. */
+export const endText = (end: ConnectionEnd): string => {
+  switch (end.by) {
+    case "client":
+      return `DISCONNECT ${hex(end.reasonCode)}`
+    case "socket":
+      return `socket ${end.error}`
+    case "protocol":
+      return `protocol ${hex(end.reasonCode)}`
+    case "keep alive":
+      return "keep alive timeout"
+    default:
+      return end.by
+  }
+}
+
+/** As a log line names it. */
+export const endFields = (end: ConnectionEnd): Fields => {
+  switch (end.by) {
+    case "client":
+    case "protocol":
+      return { by: end.by, code: hex(end.reasonCode), reason: end.reason }
+    case "socket":
+      return { by: end.by, error: end.error }
+    case "keep alive":
+      return { by: end.by, keepAliveMs: end.keepAliveMs }
+    case "server":
+      return { by: end.by, reason: end.reason }
+    default:
+      return { by: end.by }
+  }
+}
+
+/** Of the DISCONNECT that tells a client of MQTT 5 why the server ends its connection. */
+export const disconnectOf = (end: ConnectionEnd): { readonly code: number; readonly reasonString: string } => {
+  switch (end.by) {
+    case "protocol":
+      return { code: end.reasonCode, reasonString: end.reason }
+    case "keep alive":
+      return { code: ReasonCode.KeepAliveTimeout, reasonString: "nothing came within the keep alive time" }
+    case "slow consumer":
+      return { code: ReasonCode.QuotaExceeded, reasonString: "the client does not take what is sent" }
+    case "frame stall":
+      return { code: ReasonCode.ProtocolError, reasonString: "a packet was begun and not completed in time" }
+    case "takeover":
+      return { code: ReasonCode.SessionTakenOver, reasonString: "another connection has the session now" }
+    case "kick":
+      return { code: ReasonCode.AdministrativeAction, reasonString: "closed by an operator" }
+    case "server stop":
+      return { code: ReasonCode.ServerShuttingDown, reasonString: "the server stops" }
+    case "server":
+      return { code: ReasonCode.UnspecifiedError, reasonString: end.reason }
+    case "client":
+    case "socket":
+    case "restart":
+      return { code: ReasonCode.UnspecifiedError, reasonString: "closed by the server" }
+  }
+}
