@@ -661,10 +661,9 @@ export class Simulation implements World {
 
   #checkSession(id: string): void {
     const { limits, shard } = this.#server!.broker
-    const state = shard.actors.peek<{ queue: Map<number, unknown>; unreleasedQos2: Set<number> }>(id)
+    const state = shard.actors.peek<{ queue: Map<number, unknown> }>(id)
     if (state === undefined) return
     if (state.queue.size > limits.offlineQueueMessagesMax) this.violated(`${id} has a queue of ${state.queue.size}`)
-    if (state.unreleasedQos2.size > limits.unreleasedQos2Max) this.violated(`${id} has too many ids of QoS 2`)
   }
 
   #checkEnd(): void {

@@ -46,12 +46,10 @@ export interface Limits {
   /** Topic filters in one SUBSCRIBE or UNSUBSCRIBE. */
   readonly subscriptionsPerPacketMax: number
 
-  /** Receive Maximum that the server announces: QoS 1 and 2 publishes of a client that are not answered yet. */
+  /** Receive Maximum that the server announces: an MQTT 5 client's QoS 2 publishes that wait for PUBREL; any client's QoS 1 and 2 publishes that wait for their commits before its socket is read further. */
   readonly receiveMaximum: number
   /** Unacknowledged deliveries to a client; its own Receive Maximum when that is lower. */
   readonly inflightPerSessionMax: number
-  /** QoS 2 packet ids of a client that wait for PUBREL; one more is answered with 0x93. */
-  readonly unreleasedQos2Max: number
 
   /** Messages queued for one session; of a durable one, those in flight included. */
   readonly offlineQueueMessagesMax: number
@@ -190,7 +188,6 @@ export const defaultLimits: Limits = {
   subscriptionsPerPacketMax: 64,
   receiveMaximum: 1024,
   inflightPerSessionMax: 32,
-  unreleasedQos2Max: 100,
   offlineQueueMessagesMax: 1000,
   offlineQueueBytesMax: 16 * mib,
   sessionLogBytesMax: gib,

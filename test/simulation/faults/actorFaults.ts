@@ -4,6 +4,7 @@ import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import type { AnyDefinition, Decision, Signal } from "@logbrook/core/actor/Definition"
+import { PacketIds } from "@logbrook/core/PacketIds"
 import * as Exit from "effect/Exit"
 import { inActor, type PlantedFault } from "./Hooks.ts"
 
@@ -210,7 +211,7 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
     deciding(own, (decision) => withoutEvents(decision, "Qos2Received"))
   ),
   inActor("the packet ids of QoS 2 are forgotten at a restart", "session", (own) => ({
-    load: (id, saved) => ({ ...(own.load(id, saved) as SessionState), unreleasedQos2: new Set() })
+    load: (id, saved) => ({ ...(own.load(id, saved) as SessionState), unreleasedQos2: new PacketIds() })
   })),
   inActor("PUBREL frees nothing", "session", (own) =>
     deciding(own, (decision) => withoutEvents(decision, "Qos2Released"))

@@ -57,7 +57,7 @@ const decideTraffic = (settings: SessionSettings, state: SessionState, command: 
     case "Unsubscribe":
       return unsubscribe(state, command)
     case "ReceiveQos2":
-      return receiveQos2(settings, state, command)
+      return receiveQos2(state, command)
     case "ReleaseQos2":
       return releaseQos2(state, command)
     case "MarkSent":

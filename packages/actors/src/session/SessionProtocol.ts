@@ -305,8 +305,6 @@ export type SessionReply =
 export type SessionRefusal =
   /** The command's connection is not the session's, or no longer. */
   | "SessionTakenOver"
-  /** 0x93: too many QoS 2 publishes without PUBREL. */
-  | "ReceiveMaximumExceeded"
   /** `MarkSent`: another entry has the packet id. */
   | "PacketIdentifierInUse"
   /** `Connect`: this client's wills can not be published for a while, and no more of them are kept. */
@@ -485,7 +483,7 @@ export type SessionNotice = CloseConnection | PublishWill | Deliver | QueueFull
 
 export type SessionSettings = Pick<
   Limits,
-  "subscriptionsPerSessionMax" | "unreleasedQos2Max" | "offlineQueueMessagesMax" | "offlineQueueBytesMax"
+  "subscriptionsPerSessionMax" | "offlineQueueMessagesMax" | "offlineQueueBytesMax"
 >
 
 export const defaultSessionSettings: SessionSettings = defaultLimits

@@ -1,4 +1,5 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
+import { PacketIds } from "@logbrook/core/PacketIds"
 import { absentLife, nextLifecycle, ownWill, type SessionLife, type SessionStateName } from "./sessionMachine.ts"
 import type {
   LifecycleEvent,
@@ -23,7 +24,7 @@ export interface SessionState {
   /** By filter. */
   readonly subscriptions: Map<string, Subscription>
   /** The client's packet ids that wait for PUBREL. */
-  readonly unreleasedQos2: Set<number>
+  readonly unreleasedQos2: PacketIds
   /** By entry id, in order. */
   readonly queue: Map<number, QueueEntry>
   /** Entry ids by the packet ids that they were given. */
@@ -44,7 +45,7 @@ export interface PendingWill {
 
 const noWills: ReadonlyArray<PendingWill> = []
 const noSubscriptions: Map<string, Subscription> = new Map()
-const noPacketIds: Set<number> = new Set()
+const noPacketIds = new PacketIds()
 const noEntries: Map<number, QueueEntry> = new Map()
 const noInflight: Map<number, number> = new Map()
 
@@ -142,7 +143,7 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
       for (const filter of event.filters) state.subscriptions.delete(filter)
       return state
     case "Qos2Received": {
-      const unreleasedQos2 = state.unreleasedQos2.size === 0 ? new Set<number>() : state.unreleasedQos2
+      const unreleasedQos2 = state.unreleasedQos2.size === 0 ? new PacketIds() : state.unreleasedQos2
       return { ...state, unreleasedQos2: unreleasedQos2.add(event.packetId) }
     }
     case "Qos2Released":
@@ -232,7 +233,7 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     name,
     life: { ...life, will: life.will && ownWill(life.will) },
     subscriptions: new Map(subscriptions.map((subscription) => [subscription.filter, subscription])),
-    unreleasedQos2: new Set(unreleasedQos2),
+    unreleasedQos2: PacketIds.of(unreleasedQos2),
     queue: new Map(queue.map((entry) => [entry.entryId, entry])),
     inflight,
     queuedBytes,

@@ -59,15 +59,11 @@ export const unsubscribe = (state: SessionState, command: Unsubscribe): SessionD
   return decided({ _tag: "SubscriptionsEnded", results }, events)
 }
 
-export const receiveQos2 = (
-  settings: SessionSettings,
-  state: SessionState,
-  { packetId }: ReceiveQos2
-): SessionDecision => {
-  if (state.unreleasedQos2.has(packetId)) return decided({ _tag: "Qos2Remembered", duplicate: true })
-  if (state.unreleasedQos2.size >= settings.unreleasedQos2Max) return refuse("ReceiveMaximumExceeded")
-  return decided({ _tag: "Qos2Remembered", duplicate: false }, [{ _tag: "Qos2Received", packetId }])
-}
+/** There are no more of them than packet ids. How many a client may have under way is told to its connection. */
+export const receiveQos2 = (state: SessionState, { packetId }: ReceiveQos2): SessionDecision =>
+  state.unreleasedQos2.has(packetId)
+    ? decided({ _tag: "Qos2Remembered", duplicate: true })
+    : decided({ _tag: "Qos2Remembered", duplicate: false }, [{ _tag: "Qos2Received", packetId }])
 
 export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): SessionDecision =>
   state.unreleasedQos2.has(packetId)

@@ -14,7 +14,6 @@ import {
 
 const settings = {
   subscriptionsPerSessionMax: 3,
-  unreleasedQos2Max: 3,
   offlineQueueMessagesMax: 6,
   offlineQueueBytesMax: 100
 }
@@ -86,7 +85,6 @@ class Life {
     expect(entries.length).toBeLessThanOrEqual(settings.offlineQueueMessagesMax)
     expect(state.queuedBytes).toBeLessThanOrEqual(settings.offlineQueueBytesMax)
     expect(state.subscriptions.size).toBeLessThanOrEqual(settings.subscriptionsPerSessionMax)
-    expect(state.unreleasedQos2.size).toBeLessThanOrEqual(settings.unreleasedQos2Max)
     const { pendingWills } = state
     if (state.name === "Absent") expect(state).toEqual({ ...definition.initial(session.id), pendingWills })
     expect(session.deadlines.has("wills")).toBe(pendingWills.length > 0)

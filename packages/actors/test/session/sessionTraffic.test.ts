@@ -128,14 +128,19 @@ describe("QoS 2 from the client", () => {
     expect(session.send({ ...receive(5), connectionId: "2" })).toMatchObject({ reply: { duplicate: true } })
   })
 
-  it("is limited; a duplicate is none too many", () => {
-    const session = connected({ unreleasedQos2Max: 2 })
-    session.send(receive(1))
-    session.send(receive(2))
-    expect(session.send(receive(3))).toMatchObject({ tags: [], refused: "ReceiveMaximumExceeded" })
-    expect(session.send(receive(2)).reply).toMatchObject({ duplicate: true })
-    session.send(release(1))
-    expect(session.send(receive(3)).tags).toEqual(["Qos2Received"])
+  it("has room for every packet id there is, over a restart too", () => {
+    const session = connected()
+    for (let packetId = 1; packetId <= 65_535; packetId += 11) {
+      expect(session.send(receive(packetId)).tags).toEqual(["Qos2Received"])
+    }
+    session.restart()
+    session.until(session.nowMs)
+    session.send(connectOf("2"))
+    for (const packetId of [1, 1024, 65_529]) {
+      expect(session.send({ ...receive(packetId), connectionId: "2" }).reply).toMatchObject({ duplicate: true })
+      expect(session.send({ ...release(packetId), connectionId: "2" }).tags).toEqual(["Qos2Released"])
+      expect(session.send({ ...receive(packetId), connectionId: "2" }).tags).toEqual(["Qos2Received"])
+    }
   })
 })
 

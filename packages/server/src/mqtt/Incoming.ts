@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { PacketIds } from "@logbrook/core/PacketIds"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { encodeAck } from "@logbrook/protocols/mqtt/encode"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
@@ -24,6 +25,8 @@ interface PublishingClient extends Client {
   /** An acknowledgement of four bytes, reason Success. */
   readonly ack: (firstByte: number, packetId: number) => void
   readonly violated: (error: MqttError) => void
+  /** Fewer messages wait for their commits than when it was told to read no further. */
+  readonly hasAnswered: () => void
 }
 
 /**
@@ -35,14 +38,28 @@ export class Incoming implements AckReceiver, Answered {
   readonly #publisher: Publisher
   #aliases: Array<string | undefined> | undefined
   /** Packet ids of QoS 2 that wait for PUBREL; the session's state has the same. */
-  readonly #unreleased: Set<number>
-  /** Of QoS 1. */
+  readonly #unreleased: PacketIds
+  /** So many of them may be there: those of earlier connections do not count for this one's Receive Maximum. */
+  readonly #unreleasedMax: number
+  /** Of QoS 1 and 2: messages that wait for their commits. */
   #unanswered = 0
+  readonly #unansweredMax: number
 
   constructor(connection: PublishingClient, unreleased: ReadonlyArray<number>) {
+    const { receiveMaximum } = connection.mqtt.broker.limits
     this.#connection = connection
-    this.#unreleased = new Set(unreleased)
+    this.#unreleased = PacketIds.of(unreleased)
+    this.#unreleasedMax = connection.version === 4 ? Infinity : this.#unreleased.size + receiveMaximum
+    this.#unansweredMax = receiveMaximum
     this.#publisher = new Publisher(connection.mqtt, connection.clientId, connection.origin("PUBLISH"), this)
+  }
+
+  /**
+   * So many messages wait for their commits that no more should be read. This ends without the client's doing, so a client
+   * whose PUBREL stands behind what is not read yet goes on as well.
+   */
+  get isFull(): boolean {
+    return this.#unanswered >= this.#unansweredMax
   }
 
   /** Throws `MqttError` for what closes the connection. */
@@ -52,15 +69,16 @@ export class Incoming implements AckReceiver, Answered {
     const topic = packet.properties?.topicAlias === undefined ? packet.topic : this.#aliased(packet)
     mqtt.metrics.received[qos]!.add(1)
     if (qos === 2 && this.#unreleased.has(packetId)) {
+      this.#unanswered++
       this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, {}), false)
       return
     }
-    if (qos > 0) this.#throwIfTooMany(qos)
+    if (qos === 2) this.#throwIfTooMany()
     const plan = mqtt.directory.subscriptions.plan(topic)
     const publication = publicationOf(packet, topic, nowMs)
     const refusal = this.#publisher.refusal(publication, plan)
     if (refusal !== undefined) {
-      if (qos === 1) this.#unanswered++
+      if (qos > 0) this.#unanswered++
       this.#publisher.refuse(packetId, qos, refusal)
       return
     }
@@ -68,7 +86,7 @@ export class Incoming implements AckReceiver, Answered {
       this.#short(publication, packetId, nowMs)
       return
     }
-    if (qos === 1) this.#unanswered++
+    if (qos > 0) this.#unanswered++
     const pending = this.#publisher.publish(publication, plan, packetId, nowMs, qos === 2)
     if (qos === 2 && pending.refusal === undefined) this.#remember(packetId, pending)
   }
@@ -95,7 +113,7 @@ export class Incoming implements AckReceiver, Answered {
 
   /** The message of a token is durable, or refused. */
   acked(token: number, run: Run | undefined, index: number): void {
-    this.#unanswered--
+    this.#answeredOne()
     this.#publisher.waiting--
     const packetId = token & 0xffff
     const refusal = runRefusal(run)
@@ -110,7 +128,7 @@ export class Incoming implements AckReceiver, Answered {
   /** The long way's end; QoS 0 needs no answer. */
   answered({ packetId, qos, refusal, placed, hasReceivers }: PendingPublication): void {
     if (qos === 0) return
-    if (qos === 1) this.#unanswered--
+    this.#answeredOne()
     if (refusal !== undefined) {
       if (qos === 2) this.#forget(packetId)
       this.#refuse(packetId, qos, refusal)
@@ -120,6 +138,10 @@ export class Incoming implements AckReceiver, Answered {
       const reasonCode = hasReceivers ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
       this.#ack(qos === 1 ? pubackByte : pubrecByte, packetId, reasonCode)
     }
+  }
+
+  #answeredOne(): void {
+    if (this.#unanswered-- === this.#unansweredMax) this.#connection.hasAnswered()
   }
 
   #ack(firstByte: number, packetId: number, reasonCode: number): void {
@@ -153,15 +175,11 @@ export class Incoming implements AckReceiver, Answered {
     connection.send(encodeAck(5, qos === 1 ? "Puback" : "Pubrec", packetId, code, properties, connection.packetSizeMax))
   }
 
-  /** [MQTT-3.3.4-9]; of an MQTT 3.1.1 client, what the shard's inbox holds is the only limit for QoS 1. */
-  #throwIfTooMany(qos: number): void {
-    const { version, mqtt } = this.#connection
-    const { receiveMaximum, unreleasedQos2Max } = mqtt.broker.limits
-    if (qos === 2 && this.#unreleased.size >= unreleasedQos2Max) {
-      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `more than ${unreleasedQos2Max} messages wait for PUBREL`)
-    }
-    if (version === 4 || this.#unanswered + this.#unreleased.size < receiveMaximum) return
-    throw new MqttError(ReasonCode.ReceiveMaximumExceeded, "more messages in flight than Receive Maximum")
+  /** [MQTT-3.3.4-7] MQTT 3.1.1 has no bound but the packet ids. */
+  #throwIfTooMany(): void {
+    if (this.#unreleased.size < this.#unreleasedMax) return
+    const reason = `more messages of QoS 2 wait for PUBREL than Receive Maximum, ${this.#unansweredMax}`
+    throw new MqttError(ReasonCode.ReceiveMaximumExceeded, reason)
   }
 
   #aliased({ topic, properties }: Publish): string {

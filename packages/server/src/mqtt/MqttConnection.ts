@@ -72,6 +72,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #slowSinceMs = 0
   #readsAfterDrain = false
   #readsAfterRoom = false
+  #readsAfterAnswers = false
+  /** It sent what it may not, and has still to get the answers to what it sent before. */
+  #isEnding = false
   #hasLeft = false
   #socketError: string | undefined
   readonly #admission: Admission
@@ -133,11 +136,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** Otherwise whatever the client sends stays in the socket. */
   get #isReading(): boolean {
-    return this.#phase === "open" && !this.#readsAfterDrain && !this.#readsAfterRoom
+    return this.#phase === "open" && !this.#waits
+  }
+
+  get #waits(): boolean {
+    return this.#readsAfterDrain || this.#readsAfterRoom || this.#readsAfterAnswers
   }
 
   onChunk(chunk: Uint8Array): void {
-    if (this.#phase === "closed") return
+    if (this.#phase === "closed" || this.#isEnding) return
     const { broker, metrics } = this.mqtt
     this.#nowMs = broker.clock.nowMs()
     this.#lastReadMs = broker.clock.monotonicMs()
@@ -153,18 +160,34 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     // A frame that has grown by exactly this chunk is the one that was there before.
     if (after === 0) this.#frameSinceMs = 0
     else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#lastReadMs
-    if (broker.shard.hasRoom || !this.isOpen) return
+    if (this.isOpen) this.#throttle()
+  }
+
+  /** Reads no further while more waits for its commit than should. */
+  #throttle(): void {
+    const { shard } = this.mqtt.broker
+    if (this.#incoming?.isFull === true) {
+      this.#readsAfterAnswers = true
+      this.#transport.pause()
+    }
+    if (shard.hasRoom) return
     this.#readsAfterRoom = true
     this.#transport.pause()
-    broker.shard.whenRoom(() => {
+    shard.whenRoom(() => {
       this.#readsAfterRoom = false
       if (this.isOpen) this.#readOn()
     })
   }
 
+  hasAnswered(): void {
+    if (!this.#readsAfterAnswers) return
+    this.#readsAfterAnswers = false
+    if (this.isOpen) this.#readOn()
+  }
+
   /** What the server did not read in between, the client is not to blame for. */
   #readOn(): void {
-    if (this.#readsAfterDrain || this.#readsAfterRoom) return
+    if (this.#waits) return
     this.#lastReadMs = this.mqtt.broker.clock.monotonicMs()
     if (this.#frameSinceMs > 0) this.#frameSinceMs = this.#lastReadMs
     this.#transport.resume()
@@ -179,11 +202,21 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #thrown(error: unknown): void {
-    if (error instanceof MqttError) this.violated(error)
+    if (error instanceof MqttError) this.#violatedBehindAnswers(error)
     else {
       this.mqtt.broker.log.error("mqtt: a defect closes the connection", { ...this.#who(), error: String(error) })
       this.close({ by: "server", reason: "a defect of the server" })
     }
+  }
+
+  /** What was taken before is answered first: a client that sends it again would have it stored twice. */
+  #violatedBehindAnswers(error: MqttError): void {
+    if (!this.isOpen) {
+      this.violated(error)
+      return
+    }
+    this.#isEnding = true
+    this.mqtt.broker.shard.ack({ acked: () => this.violated(error) }, 0, undefined, 0)
   }
 
   #packet(packet: Uint8Array): void {

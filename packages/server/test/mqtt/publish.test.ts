@@ -1,3 +1,4 @@
+import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { connected, type Kit, type KitOptions, packet, publishPacket, startKit, subscribePacket } from "./kit.ts"
 
@@ -452,14 +453,98 @@ describe("limits", () => {
     }
   })
 
-  it("more than Receive Maximum in flight closes an MQTT 5 connection", async () => {
-    await start({ limits: { receiveMaximum: 3 } })
+  it("Receive Maximum is what is announced: one more of QoS 2 closes an MQTT 5 connection, behind the answers", async () => {
     await kit.bind("all", ["#"])
+    const { receiveMaximum } = kit.broker.limits
     const client = await connected(kit.port)
-    client.send(...Array.from({ length: 4 }, (_, i) => publishPacket("a", "x", { qos: 1, packetId: i + 1 })))
+    expect(client.accepted.toString("hex")).toContain("210400")
+    const burst = (first: number, count: number): void => {
+      const ids = Array.from({ length: count }, (_, i) => first + i)
+      client.send(...ids.map((packetId) => publishPacket("a", String(packetId), { qos: 2, packetId })))
+    }
+    burst(1, receiveMaximum)
+    for (let id = 1; id <= receiveMaximum; id++)
+      expect([...(await client.packet())]).toEqual([0x50, 2, id >> 8, id & 255])
+    client.send([0x62, 2, 0, 1])
+    expect([...(await client.packet())]).toEqual([0x70, 2, 0, 1])
+    burst(2000, 2)
+    expect([...(await client.packet())]).toEqual([0x50, 2, 2000 >> 8, 2000 & 255])
+    const rest = await client.rest()
+    expect([rest[0], rest[2]]).toEqual([0xe0, 0x93])
+    expect(kit.records("all")).toHaveLength(receiveMaximum + 1)
+  })
+
+  it("what was taken is answered before 0x93, all of it in one write", async () => {
+    await start({ limits: { receiveMaximum: 3 } })
+    const client = await connected(kit.port)
+    client.send(...Array.from({ length: 4 }, (_, i) => publishPacket("a", "x", { qos: 2, packetId: i + 1 })))
+    for (let id = 1; id <= 3; id++) expect([...(await client.packet())]).toEqual([0x50, 3, 0, id, 0x10])
     const rest = await client.rest()
     expect([rest[0], rest[2]]).toEqual([0xe0, 0x93])
   })
+
+  it("ids of an earlier connection that wait for PUBREL leave this one's Receive Maximum alone", async () => {
+    await start({ limits: { receiveMaximum: 3 } })
+    const durable = { clientId: "sender", flags: 0, properties: [17, 0, 0, 14, 16] }
+    const before = await connected(kit.port, durable)
+    const burst = (client: typeof before, first: number): void => {
+      client.send(...[0, 1, 2].map((i) => publishPacket("a", "x", { qos: 2, packetId: first + i })))
+    }
+    burst(before, 1)
+    for (let id = 1; id <= 3; id++) await before.packet()
+    before.socket.destroy()
+    const client = await connected(kit.port, durable)
+    burst(client, 11)
+    for (let id = 11; id <= 13; id++) expect([...(await client.packet())].slice(0, 4)).toEqual([0x50, 3, 0, id])
+    client.socket.destroy()
+  })
+
+  it.each([
+    { qos: 1, version: 4 },
+    { qos: 1, version: 5 },
+    { qos: 2, version: 4 }
+  ] as const)("any number of QoS $qos may be under way in MQTT $version", async ({ qos, version }) => {
+    await kit.bind("all", ["#"])
+    const count = 5000
+    const client = await connected(kit.port, { version })
+    const ids = Array.from({ length: count }, (_, i) => i + 1)
+    client.send(...ids.map((packetId) => publishPacket("a", "x", { version, qos, packetId })))
+    for (const id of ids) expect([...(await client.packet())]).toEqual([qos === 1 ? 0x40 : 0x50, 2, id >> 8, id & 255])
+    if (qos === 2) {
+      client.send(...ids.map((id) => [0x62, 2, id >> 8, id & 255]))
+      for (const id of ids) expect([...(await client.packet())]).toEqual([0x70, 2, id >> 8, id & 255])
+    }
+    expect(kit.records("all")).toHaveLength(count)
+    client.socket.destroy()
+  })
+
+  it("a socket is read no further while Receive Maximum messages wait for their commits, then on", async () => {
+    await start({ limits: { receiveMaximum: 100 } })
+    await kit.bind("all", ["#"])
+    for (const [qos, version] of [
+      [1, 4],
+      [1, 5],
+      [2, 4]
+    ] as const) {
+      const clientId = `q${qos}v${version}`
+      const client = await connected(kit.port, { clientId, version })
+      kit.broker.shard.hold(true)
+      const before = receivedBytes()
+      const count = 2000
+      const payload = "x".repeat(1000)
+      const packets = Array.from({ length: count }, (_, i) =>
+        publishPacket("a", payload, { version, qos, packetId: i + 1 })
+      )
+      client.send(...packets)
+      let seen = -1
+      await expect.poll(() => seen === (seen = receivedBytes()), { interval: 300, timeout: 20_000 }).toBe(true)
+      expect(kit.broker.shard.waiting).toBeLessThan(count / 2)
+      expect(seen - before).toBeLessThan((count / 2) * payload.length)
+      kit.broker.shard.hold(false)
+      for (let id = 1; id <= count; id++) expect((await client.packet()).subarray(2).readUInt16BE()).toBe(id)
+      client.socket.destroy()
+    }
+  }, 30_000)
 
   it("connections over the limit of an address are closed", async () => {
     await start({ limits: { connectionsPerAddressMax: 1 } })
@@ -555,7 +640,7 @@ describe("a message for a session whose actor was given up", () => {
     expect(kit.broker.shard.failedActors).toEqual(["session/sleeper"])
     expect(new Set(defects)).toEqual(new Set(["session/sleeper"]))
     expect(kit.records("bound")).toHaveLength(1)
-    expect(kit.broker.shard.actors.peek<{ unreleasedQos2: Set<number> }>("session/sender")?.unreleasedQos2.size).toBe(0)
+    expect(kit.broker.shard.actors.peek<SessionState>("session/sender")?.unreleasedQos2.size).toBe(0)
     client.send(publishPacket("t/b", "x", { qos: 2, packetId: 9 }))
     expect([...(await client.packet())]).toEqual([0x50, 2, 0, 9])
     client.socket.destroy()
