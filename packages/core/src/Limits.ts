@@ -130,6 +130,8 @@ export interface Limits {
   readonly httpRequestTimeoutMs: number
   /** Live views of the journal's events, each an HTTP connection. */
   readonly httpEventTailsMax: number
+  /** Partitions, by size, and partitions of groups, by lag, that have series of their own in `/metrics`; those of the rest are summed. */
+  readonly metricsRowsMax: number
 
   /** Bytes written to a connection that its peer has not read, at which it counts as slow. */
   readonly slowConsumerUnsentBytesMax: number
@@ -222,6 +224,7 @@ export const defaultLimits: Limits = {
   httpHeadersTimeoutMs: 10 * secondMs,
   httpRequestTimeoutMs: 30 * secondMs,
   httpEventTailsMax: 100,
+  metricsRowsMax: 1000,
   slowConsumerUnsentBytesMax: mib,
   slowConsumerStallMs: 30 * secondMs,
   diskReserveBytesMin: gib,

@@ -1,7 +1,8 @@
-import { nameOf } from "@logbrook/core/actor/Definition"
+import { nameOf, type ActorId } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
+import type { Row, Table } from "./Metrics.ts"
 
 const secondMs = 1000
 
@@ -15,44 +16,67 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_actor_restarts_total", "counter", "Actors rebuilt by replay after a defect.")
   metrics.declare("logbrook_disk_free_bytes", "gauge", "Free bytes of the data directory's file system.")
   metrics.declare("logbrook_connections", "gauge", "Open connections of all listeners.")
-  metrics.declare("logbrook_stream_log_bytes", "gauge", "Record bytes that readers can reach.")
-  metrics.declare("kafka_topic_partition_current_offset", "gauge", "The high watermark.")
-  metrics.declare("kafka_topic_partition_oldest_offset", "gauge", "The log start offset.")
-  metrics.declare("kafka_consumergroup_current_offset", "gauge", "The committed offset.")
-  metrics.declare("kafka_consumergroup_lag", "gauge", "Records between the committed offset and the high watermark.")
   metrics.declare("process_resident_memory_bytes", "gauge", "Resident memory of the process.")
 }
 
-const collectStreams = ({ metrics, directory, shard }: Broker): void => {
-  const perPartition = ["kafka_topic_partition_current_offset", "kafka_topic_partition_oldest_offset"]
-  for (const name of [...perPartition, "logbrook_stream_log_bytes"]) metrics.clear(name)
-  for (const stream of directory.all().values()) {
-    stream.logIds.forEach((logId, partition) => {
-      const log = shard.logs.log(logId)
-      metrics.set("kafka_topic_partition_current_offset", { topic: stream.name, partition }, log.highWatermark)
-      metrics.set("kafka_topic_partition_oldest_offset", { topic: stream.name, partition }, log.startOffset)
-      metrics.set("logbrook_stream_log_bytes", { stream: stream.name, partition }, log.byteLength)
-    })
-  }
-}
-
 /** Under kafka_exporter's names, so that boards made for it work. */
-const collectGroups = ({ metrics, directory, shard }: Broker): void => {
-  metrics.clear("kafka_consumergroup_current_offset")
-  metrics.clear("kafka_consumergroup_lag")
-  for (const id of shard.actors.ofKind("group")) {
-    const state = shard.actors.peek<GroupState>(id)
-    for (const [topicId, partitions] of state?.offsets.topics ?? []) {
-      const stream = directory.byTopicId(topicId)
-      if (stream === undefined) continue
-      for (const { partition, offset } of partitions.values()) {
-        const logId = stream.logIds[partition]
-        // A negative offset is a client's way to say that it has none.
-        if (logId === undefined || offset < 0) continue
-        const labels = { consumergroup: nameOf(id), topic: stream.name, partition }
-        metrics.set("kafka_consumergroup_current_offset", labels, offset)
-        metrics.set("kafka_consumergroup_lag", labels, Math.max(0, shard.logs.log(logId).highWatermark - offset))
+const partitionTable = ({ directory, shard }: Broker): Table => ({
+  name: "partitions",
+  families: [
+    { name: "kafka_topic_partition_current_offset", help: "The high watermark.", labels: ["topic", "partition"] },
+    { name: "kafka_topic_partition_oldest_offset", help: "The log start offset.", labels: ["topic", "partition"] },
+    {
+      name: "logbrook_stream_log_bytes",
+      help: "Record bytes that readers can reach.",
+      labels: ["stream", "partition"]
+    }
+  ],
+  rankedBy: 2,
+  *read() {
+    for (const { name, logIds } of [...directory.all().values()]) {
+      for (const [partition, logId] of logIds.entries()) {
+        // Deleted since the reading began, or without any record.
+        const isThere = directory.byLogId(logId) !== undefined
+        const log = shard.logs.find(logId)
+        const values = log === undefined ? [0, 0, 0] : [log.highWatermark, log.startOffset, log.byteLength]
+        if (isThere) yield { labels: [name, partition], values }
       }
+    }
+  }
+})
+
+/** Under kafka_exporter's names, too. */
+const groupTable = (broker: Broker): Table => ({
+  name: "group_partitions",
+  families: [
+    {
+      name: "kafka_consumergroup_current_offset",
+      help: "The committed offset.",
+      labels: ["consumergroup", "topic", "partition"]
+    },
+    {
+      name: "kafka_consumergroup_lag",
+      help: "Records between the committed offset and the high watermark.",
+      labels: ["consumergroup", "topic", "partition"]
+    }
+  ],
+  rankedBy: 1,
+  *read() {
+    for (const id of broker.shard.actors.ofKind("group")) yield* groupRows(broker, id)
+  }
+})
+
+function* groupRows({ directory, shard }: Broker, id: ActorId): Iterable<Row> {
+  const state = shard.actors.peek<GroupState>(id)
+  for (const [topicId, partitions] of state?.offsets.topics ?? []) {
+    const stream = directory.byTopicId(topicId)
+    if (stream === undefined) continue
+    for (const { partition, offset } of partitions.values()) {
+      const logId = stream.logIds[partition]
+      // A negative offset is a client's way to say that it has none.
+      if (logId === undefined || offset < 0) continue
+      const lag = Math.max(0, (shard.logs.find(logId)?.highWatermark ?? 0) - offset)
+      yield { labels: [nameOf(id), stream.name, partition], values: [offset, lag] }
     }
   }
 }
@@ -82,7 +106,7 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
     metrics.set("logbrook_disk_free_bytes", {}, disk.freeBytes)
     metrics.set("logbrook_connections", {}, gate.open)
     metrics.set("process_resident_memory_bytes", {}, process.memoryUsage.rss())
-    collectStreams(broker)
-    collectGroups(broker)
   })
+  metrics.declareTable(partitionTable(broker))
+  metrics.declareTable(groupTable(broker))
 }

@@ -2,12 +2,13 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
-import { isForeignHost } from "../net/localNames.ts"
+import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
 import { EventTail } from "./eventTail.ts"
 import { unreadyReasons, type Readiness } from "./health.ts"
 import { LazyApi } from "./LazyApi.ts"
 import { livePast } from "./livePast.ts"
+import { MetricsPage } from "./MetricsPage.ts"
 
 export type { Readiness } from "./health.ts"
 
@@ -24,6 +25,7 @@ interface Shell {
   readonly options: HttpOptions
   readonly api: LazyApi
   readonly tail: EventTail
+  readonly metrics: MetricsPage
 }
 
 /** How often Node looks for requests that take too long. */
@@ -36,7 +38,8 @@ export const listenHttp = async (
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> => {
   const past = livePast(broker, options.journal)
   const api = new LazyApi(broker, past)
-  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past) }
+  const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
+  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), metrics }
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {
     answer(shell, request, response).catch((error: unknown) => {
       broker.log.error("an HTTP request failed", { url: request.url, error: describe(error) })
@@ -63,13 +66,17 @@ export const listenHttp = async (
 
 const describe = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
 
-const send = (response: http.ServerResponse, status: number, type: string, text: string): void => {
+const writeHead = (response: http.ServerResponse, status: number, type: string, bytes: number): void => {
   response.writeHead(status, {
     "content-type": type,
-    "content-length": Buffer.byteLength(text),
+    "content-length": bytes,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff"
   })
+}
+
+const send = (response: http.ServerResponse, status: number, type: string, text: string): void => {
+  writeHead(response, status, type, Buffer.byteLength(text))
   response.end(text)
 }
 
@@ -89,6 +96,10 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
   const { broker, options } = shell
   if (isForeignHost(request.headers.host, options.host)) {
     sendError(response, 403, "FOREIGN_HOST", "this server listens on loopback and answers to local names only")
+    return
+  }
+  if (isCrossSite(request.headers)) {
+    sendError(response, 403, "CROSS_SITE", "pages of other sites are not answered")
     return
   }
   const url = URL.canParse(request.url ?? "", "http://localhost")
@@ -111,12 +122,25 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
     const reasons = unreadyReasons(broker, options.readiness)
     sendJson(response, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons })
   } else if (url.pathname === "/metrics") {
-    send(response, 200, "text/plain; version=0.0.4; charset=utf-8", broker.metrics.render())
+    await answerMetrics(shell, response, url)
   } else if (url.pathname === "/openapi.json") {
     send(response, 200, "application/json", await shell.api.openApi())
   } else {
     sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
   }
+}
+
+const answerMetrics = async ({ metrics }: Shell, response: http.ServerResponse, url: URL): Promise<void> => {
+  const series = url.searchParams.get("series")
+  if (series !== null && series !== "all") {
+    sendError(response, 400, "BAD_REQUEST", "series takes all; without it, the largest")
+    return
+  }
+  const parts = await metrics.render(series === "all")
+  const bytes = parts.reduce((sum, { length }) => sum + length, 0)
+  writeHead(response, 200, "text/plain; version=0.0.4; charset=utf-8", bytes)
+  for (const part of parts) response.write(part)
+  response.end()
 }
 
 const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL): void => {

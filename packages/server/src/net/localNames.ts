@@ -22,3 +22,29 @@ export const isForeignOrigin = (
   if (header === undefined || !isLoopback(listenHost) || allowed.has("any") || allowed.has(header)) return false
   return !URL.canParse(header) || !isLocal(new URL(header).hostname)
 }
+
+/** What browsers say of a request beside its address, as Node names the headers. */
+export interface FetchHeaders {
+  readonly host?: string | undefined
+  readonly origin?: string | undefined
+  readonly "sec-fetch-site"?: string | ReadonlyArray<string> | undefined
+  readonly "sec-fetch-mode"?: string | ReadonlyArray<string> | undefined
+  readonly "sec-fetch-dest"?: string | ReadonlyArray<string> | undefined
+}
+
+/**
+ * A page of another site can read no answer, but any request that it can send costs. Links may be followed. Browsers say
+ * where a request comes from (Fetch Metadata) to addresses that they trust, loopback among them; else some name an origin.
+ */
+export const isCrossSite = (headers: FetchHeaders): boolean => {
+  const { host, origin } = headers
+  const site = headers["sec-fetch-site"]
+  if (site !== undefined) {
+    const isLink = headers["sec-fetch-mode"] === "navigate" && headers["sec-fetch-dest"] === "document"
+    return site === "cross-site" && !isLink
+  }
+  if (origin === undefined) return false
+  if (!URL.canParse(origin)) return true
+  const from = new URL(origin)
+  return from.host !== host?.toLowerCase() && !isLocal(from.hostname)
+}

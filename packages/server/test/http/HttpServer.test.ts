@@ -176,6 +176,29 @@ describe("HTTP", () => {
     socket.destroy()
   })
 
+  it("answers no page of another site, whatever it asks for; a link may be followed", async () => {
+    const statusFor = (path: string, headers: Record<string, string>) =>
+      new Promise((resolve) => {
+        http.get(`${base}${path}`, { headers }, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        })
+      })
+    const noCors = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image" }
+    for (const path of ["/metrics", "/metrics?series=all", "/api/v1/streams", "/healthz"]) {
+      expect(await statusFor(path, noCors)).toBe(403)
+      for (const origin of ["https://evil.example.org", "null"]) expect(await statusFor(path, { origin })).toBe(403)
+      for (const site of ["same-origin", "same-site", "none"]) {
+        expect(await statusFor(path, { "sec-fetch-site": site })).toBe(200)
+      }
+      for (const origin of [base, "http://localhost:3000"]) expect(await statusFor(path, { origin })).toBe(200)
+    }
+    const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" }
+    expect(await statusFor("/metrics", { ...link, "sec-fetch-dest": "document" })).toBe(200)
+    expect(await statusFor("/metrics", { ...link, "sec-fetch-dest": "iframe" })).toBe(403)
+    expect((await call("/metrics?series=some")).body).toMatchObject({ code: "BAD_REQUEST" })
+  })
+
   it("refuses writes on a full disk, and deletes on", async () => {
     broker.disk.isLow = true
     expect(await call("/api/v1/streams", "POST", { name: "late" })).toMatchObject({
