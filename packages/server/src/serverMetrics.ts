@@ -33,7 +33,7 @@ const partitionTable = ({ directory, shard }: Broker): Table => ({
   ],
   rankedBy: 2,
   *read() {
-    for (const { name, logIds } of [...directory.all().values()]) {
+    for (const { name, logIds } of directory.all().values()) {
       for (const [partition, logId] of logIds.entries()) {
         // Deleted since the reading began, or without any record.
         const isThere = directory.byLogId(logId) !== undefined
