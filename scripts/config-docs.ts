@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { bytesText, durationText } from "../packages/server/src/cli/Io.ts"
+import { sizeBytes } from "../packages/server/src/config/values.ts"
 import { settings, type Setting, type SettingValue } from "../packages/server/src/config/settings.ts"
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..")
@@ -21,7 +22,9 @@ const valueText = (path: string, value: SettingValue): string => {
   if (value === null) return "none"
   if (typeof value === "number" && /Ms(Max|Min)?$/.test(path)) return durationText(value)
   if (typeof value === "number" && /Bytes(Max|Min)?$/.test(path)) {
-    return value % 1_000_000 === 0 ? `${value / 1_000_000} MB` : bytesText(value)
+    if (value % 1_000_000 === 0) return `${value / 1_000_000} MB`
+    const text = bytesText(value)
+    return sizeBytes(text) === value ? text : `${value} B`
   }
   return String(value)
 }

@@ -85,7 +85,7 @@ export interface Limits {
   /** Kafka requests of one connection that are not answered; then its socket is paused. */
   readonly kafkaPipelinedRequestsMax: number
 
-  /** One record batch as it came, header included. */
+  /** One record batch as it came, header included. Kafka's own default: 1 MiB behind offset and length. */
   readonly recordBatchBytesMax: number
   /** The records of one batch after decompression. */
   readonly decompressedBytesMax: number
@@ -204,7 +204,7 @@ export const defaultLimits: Limits = {
   kafkaRequestBytesMax: 16 * mib,
   kafkaInFlightBytesMax: 64 * mib,
   kafkaPipelinedRequestsMax: 5,
-  recordBatchBytesMax: mib,
+  recordBatchBytesMax: mib + 12,
   decompressedBytesMax: 16 * mib,
   decompressionRatioMax: 200,
   arrayElementsMax: 100_000,

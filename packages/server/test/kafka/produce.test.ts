@@ -143,6 +143,18 @@ describe("Produce", () => {
     }
   })
 
+  it("takes batches up to Kafka's own default of max.message.bytes, 1,048,588 bytes, and gives them to a first fetch", async () => {
+    const bytesMax = 1_048_588
+    const rest = batchOf([""]).length
+    // Two lengths before the value take three bytes each instead of one.
+    const batch = (bytes: number): Uint8Array => batchOf(["x".repeat(bytes - rest - 4)])
+    expect(batch(bytesMax).length).toBe(bytesMax)
+    expect((await produce(batch(bytesMax + 1))).errorCode).toBe(KafkaError.MESSAGE_TOO_LARGE)
+    expect((await produce(batch(bytesMax))).errorCode).toBe(0)
+    const { records } = only(await client.send(Fetch, 11, fetchOf("orders", { partitionMaxBytes: 1024 * 1024 })))
+    expect(records!.length).toBe(bytesMax)
+  })
+
   it("obeys max.message.bytes", async () => {
     await kit.createStream("small", { config: [["max.message.bytes", "200"]] })
     expect(await codeOfBytes(300)).toBe(KafkaError.MESSAGE_TOO_LARGE)
