@@ -101,8 +101,10 @@ export interface Limits {
 
   /** Members of one group. */
   readonly groupMembersMax: number
-  /** Metadata of all its protocols, or the assignment, of one member. */
+  /** Metadata of all its protocols, or the assignment, of one member. Kafka's bound of a message by default. */
   readonly groupMetadataBytesMax: number
+  /** One group in memory: members, metadata, assignments, committed offsets and all names. */
+  readonly groupBytesMax: number
   /** The shortest session timeout that a group member may ask for. */
   readonly groupSessionTimeoutMsMin: number
   /** The longest session timeout that a group member may ask for. */
@@ -211,7 +213,8 @@ export const defaultLimits: Limits = {
   fetchBytesMax: 16 * mib,
   fetchWaitMsMax: 30 * secondMs,
   groupMembersMax: 1000,
-  groupMetadataBytesMax: 64 * kib,
+  groupMetadataBytesMax: 1_048_588,
+  groupBytesMax: 16 * mib,
   groupSessionTimeoutMsMin: 6 * secondMs,
   groupSessionTimeoutMsMax: 300 * secondMs,
   groupOffsetsMax: 20_000,

@@ -35,6 +35,7 @@ const groupSettings = (limits: Limits): GroupSettings => ({
   ...defaultGroupSettings,
   membersMax: limits.groupMembersMax,
   memberMetadataBytesMax: limits.groupMetadataBytesMax,
+  bytesMax: limits.groupBytesMax,
   sessionTimeoutMsMin: limits.groupSessionTimeoutMsMin,
   sessionTimeoutMsMax: limits.groupSessionTimeoutMsMax,
   offsetMetadataLengthMax: limits.groupOffsetMetadataLengthMax,

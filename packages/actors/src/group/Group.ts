@@ -4,6 +4,7 @@ import { hasAllMembersSynced, noBytes, rebalanceTimeoutMs, staticMemberId } from
 import {
   type Answer,
   apply,
+  applyAs,
   cancelDeadline,
   contextOf,
   decisionOf,
@@ -19,7 +20,7 @@ import {
   stateNameOf,
   touchSession
 } from "./groupDraft.ts"
-import { committedOffset, fetched } from "./groupOffsets.ts"
+import { fetched } from "./groupOffsets.ts"
 import {
   type Command,
   type CommitOffsets,
@@ -44,7 +45,8 @@ import {
   isEmptyGroup,
   loadGroup,
   saveGroup,
-  settled
+  settled,
+  weightBytesOf
 } from "./groupState.ts"
 import { joinMember } from "./joinMember.ts"
 import {
@@ -167,7 +169,7 @@ const refuseCommit = (draft: Draft, { memberId, groupInstanceId, generation }: C
   const state = stateNameOf(draft)
   if (generation < 0 && state === "Empty") return null
   // A group that never was, or was forgotten: the client's generation is from another life.
-  if (generation >= 0 && isEmptyGroup(draft.state)) return "IllegalGeneration"
+  if (generation >= 0 && isEmptyGroup(draft.state)) return "GroupIdNotFound"
   const member = findMember(context, memberId, groupInstanceId)
   if (typeof member === "string") return member
   if (generation !== context.generation) return "IllegalGeneration"
@@ -176,20 +178,26 @@ const refuseCommit = (draft: Draft, { memberId, groupInstanceId, generation }: C
 
 const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
   const { memberId, generation, offsets } = command
-  const { groupId } = draft.state
-  const { nameLengthMax, offsetsMax } = draft.settings
-  if (groupId === "" || groupId.length > nameLengthMax) return refused("InvalidGroupId", "The group id is not valid.")
+  if (draft.state.groupId.length > draft.settings.nameLengthMax)
+    return refused("InvalidGroupId", "The group id is too long.")
   const context = contextOf(draft)
   const refusal = refuseCommit(draft, command)
   if (refusal === "IllegalGeneration") return illegalGeneration(context, generation, memberId)
   if (refusal !== null) return refused(refusal, "The commit is not of a member of this generation.", memberId)
   const outcome = offsets.map((each) => ({ ...partitionOf(each), refused: refuseOffset(draft.settings, each) }))
   const accepted = offsets.filter((_, i) => outcome[i]?.refused === null)
-  if (draft.state.offsets.count + accepted.length > offsetsMax && addsTooMany(draft, accepted)) {
-    return refused("InvalidCommitOffsetSize", `A group keeps at most ${offsetsMax} offsets.`, memberId)
-  }
   if (accepted.length > 0) {
-    apply(draft, { _tag: "OffsetsCommitted", memberId, generation, atMs: draft.nowMs, offsets: accepted })
+    const event: GroupEvent = {
+      _tag: "OffsetsCommitted",
+      memberId,
+      generation,
+      atMs: draft.nowMs,
+      offsets: accepted
+    }
+    const next = evolveGroup(draft.state, event)
+    const excess = excessOf(draft, next)
+    if (excess !== undefined) return refused("InvalidCommitOffsetSize", excess, memberId)
+    applyAs(draft, event, next)
   }
   const member = context.members.get(memberId)
   if (member !== undefined && member.joinTicket === 0) touchSession(draft, member)
@@ -206,15 +214,13 @@ const refuseOffset = (
 ): OffsetsStored["partitions"][number]["refused"] =>
   metadata.length > settings.offsetMetadataLengthMax ? "OffsetMetadataTooLarge" : null
 
-/** Counts only partitions without an offset so far. */
-const addsTooMany = (draft: Draft, accepted: ReadonlyArray<OffsetToCommit>): boolean => {
-  const table = draft.state.offsets
-  const added = new Set(
-    accepted
-      .filter((each) => committedOffset(table, each) === undefined)
-      .map(({ topicId, partition }) => `${partition}/${topicId}`)
-  )
-  return table.count + added.size > draft.settings.offsetsMax
+/** Which bound the commit would break. What does not grow is taken, should a bound have been lowered. */
+const excessOf = ({ settings, state }: Draft, next: GroupState): string | undefined => {
+  const { offsetsMax, bytesMax } = settings
+  if (next.offsets.count > Math.max(offsetsMax, state.offsets.count))
+    return `A group keeps at most ${offsetsMax} offsets.`
+  if (weightBytesOf(next) <= Math.max(bytesMax, weightBytesOf(state))) return undefined
+  return `The group would take more than ${bytesMax} bytes.`
 }
 
 const forgetStreams = (draft: Draft, command: ForgetStreams): Answer => {

@@ -284,6 +284,10 @@ export class GroupRefused extends Data.TaggedError("GroupRefused")<{
   readonly message: string
 }> {}
 
+export type PendingLeaveReason = "left" | "session expired" | "metadata too large"
+
+export type LeaveReason = PendingLeaveReason | "rebalance timeout" | "sync timeout" | "assignment too large"
+
 /** What a journal holds of a group. Everything in it is absolute (generations, tickets), so that it folds the same from any past. */
 export type GroupEvent =
   | {
@@ -293,7 +297,7 @@ export type GroupEvent =
       readonly clientHost: string
       readonly sessionTimeoutMs: number
     }
-  | { readonly _tag: "PendingMemberLeft"; readonly memberId: string; readonly reason: "left" | "session expired" }
+  | { readonly _tag: "PendingMemberLeft"; readonly memberId: string; readonly reason: PendingLeaveReason }
   | ({
       readonly _tag: "MemberJoined"
       readonly groupInstanceId: string | null
@@ -310,8 +314,8 @@ export type GroupEvent =
       readonly _tag: "MemberLeft"
       readonly memberId: string
       readonly groupInstanceId: string | null
-      readonly reason: "left" | "session expired" | "rebalance timeout" | "sync timeout"
-      /** The client's own words. */
+      readonly reason: LeaveReason
+      /** The client's own words, or what was too large. */
       readonly detail: string | null
     }
   /** `memberId`: who caused it. `initial`: the group was Empty, so members are given time to arrive together. */
@@ -372,6 +376,8 @@ export interface GroupSettings {
   readonly membersMax: number
   /** Of one member's protocols in all, and of one member's assignment. */
   readonly memberMetadataBytesMax: number
+  /** Of the group with its members and offsets, as `groupWeight.ts` weighs them: what more numbers multiply to. */
+  readonly bytesMax: number
   readonly memberProtocolsMax: number
   /** Of group ids, member ids, instance ids, client ids, hosts and protocol names, in UTF-16 units. */
   readonly nameLengthMax: number
@@ -388,7 +394,8 @@ export const defaultGroupSettings: GroupSettings = {
   rebalanceTimeoutMsMax: 3_600_000,
   newMemberJoinTimeoutMs: 300_000,
   membersMax: 1_000,
-  memberMetadataBytesMax: 65_536,
+  memberMetadataBytesMax: 1_048_588,
+  bytesMax: 16_777_216,
   memberProtocolsMax: 64,
   nameLengthMax: 512,
   offsetMetadataLengthMax: 4_096,

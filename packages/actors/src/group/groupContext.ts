@@ -128,11 +128,10 @@ export const sameProtocols = (a: ReadonlyArray<MemberProtocol>, b: ReadonlyArray
   a.length === b.length &&
   a.every((protocol, i) => {
     const other = b[i]
-    return other !== undefined && other.name === protocol.name && sameBytes(other.metadata, protocol.metadata)
+    return (
+      other !== undefined && other.name === protocol.name && Buffer.compare(other.metadata, protocol.metadata) === 0
+    )
   })
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
 
 const details = (event: MemberDetails) => ({
   memberId: event.memberId,

@@ -53,7 +53,12 @@ export const contextOf = (draft: Draft): GroupContext => draft.state.machine.con
 export const stateNameOf = (draft: Draft): GroupStateName => draft.state.machine.value
 
 export const apply = (draft: Draft, event: GroupEvent): void => {
-  draft.state = evolveGroup(draft.state, event)
+  applyAs(draft, event, evolveGroup(draft.state, event))
+}
+
+/** An event of which the state that it leads to was looked at already. */
+export const applyAs = (draft: Draft, event: GroupEvent, next: GroupState): void => {
+  draft.state = next
   draft.events.push(event)
 }
 

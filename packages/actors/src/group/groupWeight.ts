@@ -15,12 +15,17 @@ const offsetBytes = 330
 
 const textBytes = (text: string | null): number => (text === null ? 0 : 2 * text.length)
 
-const weightOfMember = (member: Member): number => {
-  let bytes = memberBytes + member.assignment.length + textBytes(member.memberId) + textBytes(member.groupInstanceId)
+/** Without its assignment, which it has not got when it joins. */
+export const weightOfJoining = (
+  member: Pick<Member, "memberId" | "groupInstanceId" | "clientId" | "clientHost" | "protocols">
+): number => {
+  let bytes = memberBytes + textBytes(member.memberId) + textBytes(member.groupInstanceId)
   bytes += textBytes(member.clientId) + textBytes(member.clientHost)
   for (const { name, metadata } of member.protocols) bytes += protocolBytes + textBytes(name) + metadata.length
   return bytes
 }
+
+const weightOfMember = (member: Member): number => weightOfJoining(member) + member.assignment.length
 
 const weightOfPending = ({ memberId }: PendingMember): number => pendingMemberBytes + textBytes(memberId)
 

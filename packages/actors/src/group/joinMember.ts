@@ -1,10 +1,10 @@
 import * as Exit from "effect/Exit"
 import {
   foldContext,
+  type GroupContext,
   type Member,
   sameProtocols,
   selectProtocol,
-  staticMemberId,
   supportsProtocols
 } from "./groupContext.ts"
 import {
@@ -29,24 +29,39 @@ import {
   touchSession
 } from "./groupDraft.ts"
 import type { GroupEvent, GroupSettings, JoinMember, MemberDetails } from "./GroupProtocol.ts"
-import { joinedReply, maybeCompleteJoin, rebalanceOrCompleteJoin } from "./rebalance.ts"
+import { weightBytesOf } from "./groupState.ts"
+import { weightOfJoining } from "./groupWeight.ts"
+import { joinedReply, maybeCompleteJoin, rebalanceOrCompleteJoin, removeMember, removePending } from "./rebalance.ts"
 
 const reasonLengthMax = 255
 
 /** JoinGroup. Parked until the generation is complete, unless the member has nothing new to say. */
 export const joinMember = (draft: Draft, command: JoinMember): Answer | undefined => {
-  const invalid = refuseInvalid(draft.settings, draft.state.groupId, command)
+  const { groupId } = draft.state
+  if (groupId === "" || groupId.length > draft.settings.nameLengthMax) {
+    return refused("InvalidGroupId", `A group id has 1 to ${draft.settings.nameLengthMax} characters.`)
+  }
+  // First of all: a client that holds partitions of a generation that went on without it must hear that it lost them,
+  // whatever else is wrong with its request. Any other refusal it would repeat for ever, and keep them.
+  const stranger = refuseStranger(draft, command)
+  if (stranger !== undefined) return stranger
+  const invalid = refuseInvalid(draft.settings, command)
   if (invalid !== undefined) return invalid
   const context = contextOf(draft)
   if (!supportsProtocols(context, command.protocolType, command.protocols)) {
     return refused("InconsistentGroupProtocol", "No protocol of the member is known to all others.", command.memberId)
   }
-  if (command.memberId !== "") return joinKnown(draft, command)
-  const fencedMemberId = command.groupInstanceId === null ? undefined : staticMemberId(context, command.groupInstanceId)
-  const fenced = fencedMemberId === undefined ? undefined : context.members.get(fencedMemberId)
+  const excess = excessOf(draft, command)
+  if (excess !== undefined) return removeTooLarge(draft, command.memberId, excess)
+  return command.memberId === "" ? joinUnknown(draft, command) : joinKnown(draft, command)
+}
+
+const joinUnknown = (draft: Draft, command: JoinMember): Answer | undefined => {
+  const context = contextOf(draft)
   if (context.members.has(command.proposedMemberId) || context.pending.has(command.proposedMemberId)) {
     throw new Error(`proposed member id ${command.proposedMemberId} is in use`)
   }
+  const fenced = fencedBy(context, command)
   if (fenced !== undefined) return replaceStatic(draft, command, fenced)
   if (context.members.size + context.pending.size >= draft.settings.membersMax) {
     return refused("GroupMaxSizeReached", `The group has ${draft.settings.membersMax} members already.`)
@@ -56,11 +71,27 @@ export const joinMember = (draft: Draft, command: JoinMember): Answer | undefine
     : addMember(draft, command, command.proposedMemberId)
 }
 
-const refuseInvalid = (settings: GroupSettings, groupId: string, command: JoinMember): Answer | undefined => {
-  const { sessionTimeoutMs, protocols, memberId } = command
-  if (groupId === "" || groupId.length > settings.nameLengthMax) {
-    return refused("InvalidGroupId", `A group id has 1 to ${settings.nameLengthMax} characters.`)
+/** The member that a static one replaces when it comes without a member id. */
+const fencedBy = ({ members }: GroupContext, { memberId, groupInstanceId }: JoinMember): Member | undefined => {
+  if (memberId !== "" || groupInstanceId === null) return undefined
+  for (const member of members.values()) if (member.groupInstanceId === groupInstanceId) return member
+  return undefined
+}
+
+const refuseStranger = (draft: Draft, { memberId, groupInstanceId }: JoinMember): Answer | undefined => {
+  const context = contextOf(draft)
+  if (memberId === "") return undefined
+  if (context.pending.has(memberId)) {
+    return groupInstanceId === null
+      ? undefined
+      : refused("InvalidRequest", "A member id given to a dynamic member joins as a static one.", memberId)
   }
+  const member = findMember(context, memberId, groupInstanceId)
+  return typeof member === "string" ? memberRefusal(member, memberId) : undefined
+}
+
+const refuseInvalid = (settings: GroupSettings, command: JoinMember): Answer | undefined => {
+  const { sessionTimeoutMs, protocols, memberId } = command
   if (!(sessionTimeoutMs >= settings.sessionTimeoutMsMin && sessionTimeoutMs <= settings.sessionTimeoutMsMax)) {
     const { sessionTimeoutMsMin, sessionTimeoutMsMax } = settings
     return refused(
@@ -74,15 +105,43 @@ const refuseInvalid = (settings: GroupSettings, groupId: string, command: JoinMe
   if (names.some((name) => name.length > settings.nameLengthMax)) {
     return refused("InvalidRequest", `A name is longer than ${settings.nameLengthMax} characters.`)
   }
-  const metadataBytes = protocols.reduce((sum, protocol) => sum + protocol.metadata.length, 0)
-  if (protocols.length > settings.memberProtocolsMax || metadataBytes > settings.memberMetadataBytesMax) {
-    return refused(
-      "InvalidRequest",
-      `A member has at most ${settings.memberProtocolsMax} protocols and ${settings.memberMetadataBytesMax} bytes of metadata.`,
-      memberId
-    )
+  if (protocols.length > settings.memberProtocolsMax) {
+    return refused("InvalidRequest", `A member has at most ${settings.memberProtocolsMax} protocols.`, memberId)
   }
   return undefined
+}
+
+/** Which bound the member's metadata would break, in words. */
+const excessOf = (draft: Draft, command: JoinMember): string | undefined => {
+  const { memberMetadataBytesMax, bytesMax } = draft.settings
+  const metadataBytes = command.protocols.reduce((sum, protocol) => sum + protocol.metadata.length, 0)
+  if (metadataBytes > memberMetadataBytesMax) {
+    return `The member's metadata is of ${metadataBytes} bytes; ${memberMetadataBytesMax} are the most.`
+  }
+  const context = contextOf(draft)
+  const former = context.members.get(command.memberId) ?? fencedBy(context, command)
+  const growth = weightOfJoining(command) - (former === undefined ? 0 : weightOfJoining(former))
+  if (growth <= 0 || weightBytesOf(draft.state) + growth <= bytesMax) return undefined
+  return `The group would take more than ${bytesMax} bytes.`
+}
+
+/**
+ * Refused for good, so that somebody is told. A member loses its place, and is first told that: it gives its partitions
+ * up, and comes back as a new one with metadata that no longer lists them, which may be small enough.
+ */
+const removeTooLarge = (draft: Draft, memberId: string, excess: string): Answer => {
+  const context = contextOf(draft)
+  const member = context.members.get(memberId)
+  if (member !== undefined) {
+    removeMember(draft, member, "metadata too large", excess)
+    rebalanceOrCompleteJoin(draft, { memberId, reason: `the metadata of ${memberId} is too large` })
+    return memberRefusal("UnknownMemberId", memberId)
+  }
+  if (context.pending.has(memberId)) {
+    removePending(draft, memberId, "metadata too large")
+    maybeCompleteJoin(draft)
+  }
+  return refused("GroupMaxSizeReached", excess, memberId)
 }
 
 const nameOf = (protocol: { readonly name: string }): string => protocol.name
@@ -96,17 +155,13 @@ const assignMemberId = (draft: Draft, command: JoinMember): Answer => {
 }
 
 const joinKnown = (draft: Draft, command: JoinMember): Answer | undefined => {
-  const { memberId, groupInstanceId } = command
+  const { memberId } = command
   const context = contextOf(draft)
-  if (context.pending.has(memberId)) {
-    if (groupInstanceId !== null) {
-      return refused("InvalidRequest", "A member id given to a dynamic member joins as a static one.", memberId)
-    }
+  const member = context.members.get(memberId)
+  if (member === undefined) {
     cancelDeadline(draft, pendingKey(memberId))
     return addMember(draft, command, memberId)
   }
-  const member = findMember(context, memberId, groupInstanceId)
-  if (typeof member === "string") return memberRefusal(member, memberId)
   const state = stateNameOf(draft)
   const isLeader = context.leader === memberId
   const unchanged = sameProtocols(member.protocols, command.protocols)

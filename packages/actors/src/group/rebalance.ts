@@ -23,14 +23,12 @@ import {
   stateNameOf,
   touchSession
 } from "./groupDraft.ts"
-import type { GroupEvent, Joined } from "./GroupProtocol.ts"
+import type { Joined, LeaveReason, PendingLeaveReason } from "./GroupProtocol.ts"
 
 export interface Cause {
   readonly memberId: string
   readonly reason: string
 }
-
-type LeaveReason = Extract<GroupEvent, { _tag: "MemberLeft" }>["reason"]
 
 /** What a member is told of the current generation; the leader also learns of all members. */
 export const joinedReply = (context: GroupContext, memberId: string, listMembers: boolean): Joined => {
@@ -55,7 +53,7 @@ export const joinedReply = (context: GroupContext, memberId: string, listMembers
   }
 }
 
-/** Removes a member and answers what it has parked. What follows for the group is the caller's: `afterLeaving`. */
+/** Removes a member and answers what it has parked. What follows for the group is the caller's: `rebalanceOrCompleteJoin`. */
 export const removeMember = (draft: Draft, member: Member, reason: LeaveReason, detail: string | null): void => {
   const { memberId, groupInstanceId } = member
   releaseJoin(draft, member, memberRefusal("UnknownMemberId", memberId))
@@ -185,7 +183,7 @@ export const expireMember = (draft: Draft, memberId: string): void => {
   rebalanceOrCompleteJoin(draft, { memberId, reason: `session of ${memberId} expired` })
 }
 
-export const removePending = (draft: Draft, memberId: string, reason: "left" | "session expired"): void => {
+export const removePending = (draft: Draft, memberId: string, reason: PendingLeaveReason): void => {
   cancelDeadline(draft, pendingKey(memberId))
   apply(draft, { _tag: "PendingMemberLeft", memberId, reason })
 }

@@ -19,7 +19,9 @@ import {
   syncKey,
   touchSession
 } from "./groupDraft.ts"
-import type { Synced, SyncMember } from "./GroupProtocol.ts"
+import type { MemberAssignment, Synced, SyncMember } from "./GroupProtocol.ts"
+import { weightBytesOf } from "./groupState.ts"
+import { rebalanceOrCompleteJoin, removeMember } from "./rebalance.ts"
 
 /** SyncGroup. Followers are parked until the leader's assignment is durable. */
 export const syncMember = (draft: Draft, command: SyncMember): Answer | undefined => {
@@ -69,15 +71,12 @@ const awaitAssignment = (draft: Draft, member: Member): undefined => {
 
 const storeAssignment = (draft: Draft, command: SyncMember, leader: Member): Answer => {
   const { members, generation } = contextOf(draft)
-  const { memberMetadataBytesMax } = draft.settings
   // Of members that are not in this generation nothing is kept; of doubles the last.
   const known = new Map(
     command.assignments.filter(({ memberId }) => members.has(memberId)).map((each) => [each.memberId, each])
   )
-  for (const { memberId, assignment } of known.values()) {
-    if (assignment.length <= memberMetadataBytesMax) continue
-    return refused("InvalidRequest", `An assignment is longer than ${memberMetadataBytesMax} bytes.`, memberId)
-  }
+  const excess = excessOf(draft, known)
+  if (excess !== undefined) return removeLeader(draft, leader, excess)
   markSynced(draft, leader)
   apply(draft, { _tag: "AssignmentStored", generation, assignments: [...known.values()] })
   const context = contextOf(draft)
@@ -88,6 +87,28 @@ const storeAssignment = (draft: Draft, command: SyncMember, leader: Member): Ans
   }
   if (hasAllMembersSynced(context)) cancelDeadline(draft, "sync")
   return syncedReply(draft, leader.memberId)
+}
+
+const excessOf = (draft: Draft, assignments: ReadonlyMap<string, MemberAssignment>): string | undefined => {
+  const { memberMetadataBytesMax, bytesMax } = draft.settings
+  let growth = 0
+  for (const member of contextOf(draft).members.values()) {
+    const assignedBytes = assignments.get(member.memberId)?.assignment.length ?? 0
+    if (assignedBytes > memberMetadataBytesMax) {
+      return `The assignment of ${member.memberId} is of ${assignedBytes} bytes; ${memberMetadataBytesMax} are the most.`
+    }
+    growth += assignedBytes - member.assignment.length
+  }
+  if (growth <= 0 || weightBytesOf(draft.state) + growth <= bytesMax) return undefined
+  return `With these assignments the group would take more than ${bytesMax} bytes.`
+}
+
+/** Nobody else can make this generation Stable, and the leader would only send the same again. */
+const removeLeader = (draft: Draft, leader: Member, excess: string): Answer => {
+  const { memberId } = leader
+  removeMember(draft, leader, "assignment too large", excess)
+  rebalanceOrCompleteJoin(draft, { memberId, reason: `the assignment by ${memberId} is too large` })
+  return refused("GroupMaxSizeReached", excess, memberId)
 }
 
 const answerStable = (draft: Draft, member: Member): Answer => {

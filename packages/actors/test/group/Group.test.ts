@@ -1,7 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { assign, assignmentOf, bytes, GroupHarness, isParked, joined } from "./GroupHarness.ts"
-
-const protocols = (...names: ReadonlyArray<string>) => names.map((name) => ({ name, metadata: bytes("topics") }))
+import { assign, assignmentOf, bytes, GroupHarness, isParked, joined, protocols } from "./GroupHarness.ts"
 
 const completing = (count: number) => {
   const group = new GroupHarness()
@@ -108,11 +106,14 @@ describe("what a join may not be", () => {
     ["InconsistentGroupProtocol", { protocolType: "" }],
     ["InconsistentGroupProtocol", { protocolType: "connect" }],
     ["InconsistentGroupProtocol", { protocols: protocols("sticky") }],
-    ["InvalidRequest", { protocols: [{ name: "range", metadata: new Uint8Array(65_537) }] }],
+    ["GroupMaxSizeReached", { protocols: [{ name: "range", metadata: new Uint8Array(1_048_589) }] }],
     ["InvalidRequest", { protocols: Array.from({ length: 65 }, () => ({ name: "range", metadata: bytes("") })) }],
     ["InvalidRequest", { clientId: "x".repeat(513) }],
     ["InvalidRequest", { protocols: protocols("x".repeat(513)) }],
     ["UnknownMemberId", { memberId: "unknown" }],
+    ["UnknownMemberId", { memberId: "unknown", protocols: [{ name: "range", metadata: new Uint8Array(1_048_589) }] }],
+    ["UnknownMemberId", { memberId: "unknown", sessionTimeoutMs: 5_999 }],
+    ["UnknownMemberId", { memberId: "unknown", protocols: protocols("sticky") }],
     ["UnknownMemberId", { memberId: "m1", groupInstanceId: "nobody" }]
   ] as const
   it.each(cases)("%s %#", (reason, options) => {
@@ -126,6 +127,8 @@ describe("what a join may not be", () => {
   it("InvalidGroupId", () => {
     const group = new GroupHarness()
     group.state = group.definition.initial("group/")
+    expect(group.join("").refused?.reason).toBe("InvalidGroupId")
+    group.state = group.definition.initial(`group/${"x".repeat(513)}`)
     expect(group.join("").refused?.reason).toBe("InvalidGroupId")
     expect(group.commit("", -1, {}).refused?.reason).toBe("InvalidGroupId")
   })
@@ -371,8 +374,6 @@ describe("CompletingRebalance", () => {
     expect(of(0, null, null)).toBe("IllegalGeneration")
     expect(of(1, "connect", null)).toBe("InconsistentGroupProtocol")
     expect(of(1, null, "sticky")).toBe("InconsistentGroupProtocol")
-    const huge = [{ memberId: a, assignment: new Uint8Array(65_537) }]
-    expect(group.sync(a, 1, huge).refused?.reason).toBe("InvalidRequest")
     expect(of(1, "consumer", "range")).toBeUndefined()
   })
 })
@@ -572,87 +573,6 @@ describe("static members (KIP-345)", () => {
     const group = new GroupHarness()
     const id = group.join("", { requireKnownMemberId: true }).refused?.memberId ?? ""
     expect(group.join(id, { groupInstanceId: "i0" }).refused?.reason).toBe("InvalidRequest")
-  })
-})
-
-describe("offsets", () => {
-  it("are kept per topic id and partition, by members and by simple consumers of an Empty group", () => {
-    const group = new GroupHarness()
-    expect(group.offsetOf(0)).toBe(-1)
-    group.commit("", -1, { offset: 5, metadata: "mine" }, { partition: 1, offset: 6 })
-    group.commit("", -1, { partition: 1, offset: 8 })
-    expect(group.value).toBe("Empty")
-    expect(group.send({ _tag: "FetchOffsets", partitions: null }).reply).toEqual({
-      _tag: "OffsetsFetched",
-      offsets: [
-        {
-          topicId: "t1",
-          stream: "orders",
-          partition: 0,
-          offset: 5,
-          leaderEpoch: 3,
-          metadata: "mine",
-          committedAtMs: 1_000_000
-        },
-        {
-          topicId: "t1",
-          stream: "orders",
-          partition: 1,
-          offset: 8,
-          leaderEpoch: 3,
-          metadata: "",
-          committedAtMs: 1_000_000
-        }
-      ]
-    })
-    const [a = ""] = group.stable(1)
-    expect(group.commit("", -1, { offset: 9 }).refused?.reason).toBe("UnknownMemberId")
-    expect(group.commit(a, 0, { offset: 9 }).refused?.reason).toBe("IllegalGeneration")
-    expect(group.commit("x", 1, { offset: 9 }).refused?.reason).toBe("UnknownMemberId")
-    expect(group.commit(a, 1, { offset: 9 }).reply?._tag).toBe("OffsetsStored")
-    expect(group.offsetOf(0)).toBe(9)
-  })
-
-  it("of an old generation of a forgotten group are refused", () => {
-    expect(new GroupHarness().commit("m1", 3, { offset: 1 }).refused?.reason).toBe("IllegalGeneration")
-  })
-
-  it("are refused one by one", () => {
-    const group = new GroupHarness()
-    const call = group.commit("", -1, { metadata: "x".repeat(4_097) }, { partition: 1, offset: -2 })
-    expect(call.reply).toMatchObject({
-      partitions: [{ refused: "OffsetMetadataTooLarge" }, { refused: null }]
-    })
-    expect([group.offsetOf(0), group.offsetOf(1)]).toEqual([-1, -2])
-  })
-
-  it("are bounded in number", () => {
-    const group = new GroupHarness({ offsetsMax: 2 })
-    group.commit("", -1, { partition: 0 }, { partition: 1 })
-    expect(group.commit("", -1, { partition: 2 }).refused?.reason).toBe("InvalidCommitOffsetSize")
-    expect(group.commit("", -1, { partition: 1, offset: 3 }).reply?._tag).toBe("OffsetsStored")
-  })
-
-  it("go with their stream", () => {
-    const group = new GroupHarness()
-    group.commit("", -1, { offset: 5 }, { topicId: "t2", offset: 6 })
-    group.newEvents()
-    group.send({ _tag: "ForgetStreams", topicIds: ["t1", "unknown"] })
-    expect(group.newEvents()).toEqual([{ _tag: "OffsetsForgotten", topicIds: ["t1"] }])
-    expect(group.offsetOf(0)).toBe(-1)
-    group.send({ _tag: "ForgetStreams", topicIds: ["t2"] })
-    expect(group.definition.isEmpty(group.state)).toBe(true)
-  })
-
-  it("keep the session alive and pass through every state of the machine but one", () => {
-    const group = new GroupHarness()
-    const [a = ""] = group.stable(1)
-    group.join("")
-    for (let i = 0; i < 5; i++) {
-      group.advance(9_999)
-      expect(group.commit(a, 1, { offset: i }).reply?._tag).toBe("OffsetsStored")
-    }
-    expect(group.context.members.has(a)).toBe(true)
   })
 })
 

@@ -28,6 +28,8 @@ type ArmedDeadline = { readonly atMs: number; readonly command: Command; readonl
 
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
+export const protocols = (...names: ReadonlyArray<string>) => names.map((name) => ({ name, metadata: bytes("topics") }))
+
 /** Runs one group with mock time, parked replies and deadlines, as the runtime does, and keeps all events. */
 export class GroupHarness {
   nowMs = 1_000_000

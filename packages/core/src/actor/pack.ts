@@ -18,6 +18,9 @@ export const pack = (value: unknown): Buffer => packr.pack(value)
 
 export const unpack = (bytes: Uint8Array): unknown => packr.unpack(bytes)
 
-/** Eight bytes that differ when what is saved of two states differs. */
-export const stateHash = (saved: unknown): Buffer =>
-  createHash("sha256").update(pack(saved)).digest().subarray(0, hashBytes)
+/** Eight bytes that differ when two packed states differ. */
+export const hashOf = (packed: Uint8Array): Buffer =>
+  createHash("sha256").update(packed).digest().subarray(0, hashBytes)
+
+/** The same of what is saved of a state. */
+export const stateHash = (saved: unknown): Buffer => hashOf(pack(saved))

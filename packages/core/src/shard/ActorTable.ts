@@ -13,6 +13,8 @@ export interface Live {
   health: Health
   /** Events since the last state hash. */
   unhashed: number
+  /** Of the packed state at the last hash; 0 before the first. */
+  stateBytes: number
   lastUsedMs: number
   /** Times of restarts within the intensity window. */
   restartsMs: ReadonlyArray<number>
@@ -77,6 +79,7 @@ export class ActorTable {
       state,
       health: "running",
       unhashed: 0,
+      stateBytes: 0,
       lastUsedMs: nowMs,
       restartsMs: [],
       parked: undefined,

@@ -428,6 +428,23 @@ describe("a shard whose journal is poisoned", () => {
   })
 })
 
+const hashesAfter = (noteBytes: number): number => {
+  const harness = new ShardHarness().start()
+  harness.ask("note", "counter/a", { _tag: "Note", bytes: Buffer.alloc(noteBytes) })
+  for (let i = 0; i < 6 * 32; i++) harness.ask("more", "counter/a", add(1))
+  harness.run()
+  return harness.replayed(harness.journal.nextSeq).hashes
+}
+
+describe("state hashes", () => {
+  it("come after 32 events of a small state, and the more rarely the larger it is", () => {
+    expect(hashesAfter(10)).toBe(6)
+    // 64 events pay for one hash of 512 KiB; the first comes when the size is not known yet.
+    expect(hashesAfter(512 * 1024 - 100)).toBe(3)
+    expect(hashesAfter(10 * 1024 * 1024)).toBe(1)
+  })
+})
+
 describe("a shard that ends in order", () => {
   it("journals the stop with a hash of every changed actor, and begins a new epoch next time", async () => {
     const first = new ShardHarness().start()

@@ -1,3 +1,4 @@
+import type { GroupState } from "@logbrook/actors/group/groupState"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
@@ -150,7 +151,7 @@ describe("a group", () => {
     expect(await codeOf({ groupId: "x".repeat(600) })).toBe(KafkaError.INVALID_GROUP_ID)
     expect(await codeOf({ sessionTimeoutMs: 10 })).toBe(KafkaError.INVALID_SESSION_TIMEOUT)
     expect(await codeOf({ protocols: [] })).toBe(KafkaError.INCONSISTENT_GROUP_PROTOCOL)
-    expect(await codeOf({ protocols: [{ name: "range", metadata: Buffer.alloc(70_000) }] })).toBe(42)
+    expect(await codeOf({ protocols: [{ name: "range", metadata: Buffer.alloc(1_048_589) }] })).toBe(81)
     expect((await client.send(JoinGroup, 5, joinOf("who"))).errorCode).toBe(KafkaError.UNKNOWN_MEMBER_ID)
     for (const groupId of ["", "nobody"]) {
       const code = groupId === "" ? KafkaError.INVALID_GROUP_ID : KafkaError.UNKNOWN_MEMBER_ID
@@ -160,6 +161,32 @@ describe("a group", () => {
       expect((await client.send(LeaveGroup, 2, named)).errorCode).toBe(code)
     }
     expect(kit.broker.shard.nextSeq).toBe(seq)
+  })
+
+  it("takes metadata and assignments of up to a message of Kafka's", async () => {
+    const large = Buffer.alloc(1_048_588, 7)
+    const { errorCode, memberId, generationId, members } = await join(client, 5, {
+      protocols: [{ name: "range", metadata: large }]
+    })
+    expect(errorCode).toBe(0)
+    expect(Buffer.compare(members[0]!.metadata, large)).toBe(0)
+    const assignments = [{ memberId, assignment: large }]
+    const synced = await client.send(SyncGroup, 3, syncOf(generationId, memberId, { assignments }))
+    expect([synced.errorCode, Buffer.compare(synced.assignment, large)]).toEqual([0, 0])
+    expect(await heartbeat(generationId, memberId)).toBe(0)
+  })
+
+  it("takes a client id of any length; the member id leaves the rest out", async () => {
+    const clientId = "c".repeat(2000)
+    for (let version = 0; version <= 9; version++) {
+      const groupId = `long-${version}`
+      const first = await client.send(JoinGroup, version, joinOf("", { groupId }), clientId)
+      expect(first.errorCode).toBe(version >= 4 ? KafkaError.MEMBER_ID_REQUIRED : 0)
+      expect(first.memberId).toMatch(/^c{255}-[0-9a-f-]{36}$/)
+      if (version < 4) continue
+      const second = await client.send(JoinGroup, version, joinOf(first.memberId, { groupId }), clientId)
+      expect([second.errorCode, second.memberId]).toEqual([0, first.memberId])
+    }
   })
 })
 
@@ -217,13 +244,24 @@ describe("offsets (traps 34, 35)", () => {
     expect(answer.groups.map(({ groupId, errorCode }) => [groupId, errorCode])).toEqual([
       ["g", 0],
       ["h", 0],
-      ["", KafkaError.INVALID_GROUP_ID]
+      ["", 0]
     ])
     const offsets = answer.groups.map(({ topics }) => topics[0]?.partitions[0]?.committedOffset)
-    expect(offsets).toEqual([5, -1, undefined])
-    const old = await client.send(OffsetFetch, 1, fetchOf(1, ["orders"], ""))
+    expect(offsets).toEqual([5, -1, -1])
+    const old = await client.send(OffsetFetch, 1, fetchOf(1, ["orders"], "x".repeat(513)))
     expect(old.topics[0]!.partitions[0]!.errorCode).toBe(KafkaError.INVALID_GROUP_ID)
     expect((await client.send(OffsetFetch, 8, { groups: [] })).groups).toEqual([])
+  })
+
+  it("of simple consumers without a group id are committed and fetched, in every version", async () => {
+    await kit.createStream("orders")
+    for (let version = 2; version <= 9; version++) {
+      const { topics } = await client.send(OffsetCommit, version, commitOf("orders", version, { groupId: "" }))
+      expect(topics[0]!.partitions[0]!.errorCode).toBe(0)
+      const answer = await client.send(OffsetFetch, version, fetchOf(version, ["orders"], ""))
+      const fetched = version < 8 ? answer.topics : answer.groups[0]!.topics
+      expect(fetched[0]!.partitions[0]!.committedOffset).toBe(version)
+    }
   })
 
   it("are refused per partition", async () => {
@@ -249,7 +287,7 @@ describe("offsets (traps 34, 35)", () => {
     expect(await fetchOffsets(7, ["orders"])).toEqual([["orders", 1, "", 0]])
   })
 
-  it("are refused from a stale generation, and without a group id", async () => {
+  it("are refused from a stale generation, and of a group that never was", async () => {
     await kit.createStream("orders")
     const { memberId, generationId } = await join(client)
     const commit = async (more: object) => {
@@ -261,8 +299,12 @@ describe("offsets (traps 34, 35)", () => {
     expect(await commit({ memberId, generationIdOrMemberEpoch: generationId })).toBe(0)
     expect(await commit({ memberId, generationIdOrMemberEpoch: 99 })).toBe(KafkaError.ILLEGAL_GENERATION)
     expect(await commit({})).toBe(KafkaError.UNKNOWN_MEMBER_ID)
-    expect(await commit({ groupId: "" })).toBe(KafkaError.INVALID_GROUP_ID)
-    expect(await commit({ groupId: "unheard-of", generationIdOrMemberEpoch: 1 })).toBe(KafkaError.ILLEGAL_GENERATION)
+    expect(await commit({ groupId: "", generationIdOrMemberEpoch: 1 })).toBe(KafkaError.ILLEGAL_GENERATION)
+    for (let version = 2; version <= 9; version++) {
+      const request = commitOf("orders", 1, { groupId: "unheard-of", generationIdOrMemberEpoch: 1 })
+      const { topics } = await client.send(OffsetCommit, version, request)
+      expect(topics[0]!.partitions[0]!.errorCode).toBe(version < 9 ? 22 : KafkaError.GROUP_ID_NOT_FOUND)
+    }
   })
 
   it("go with their stream, and a stream of the same name begins anew", async () => {
@@ -276,7 +318,7 @@ describe("offsets (traps 34, 35)", () => {
       ["orders", -1, "", 0],
       ["kept", 6, "note", 0]
     ])
-    const state = kit.broker.shard.actors.peek<{ offsets: ReadonlyMap<string, unknown> }>("group/g")!
-    expect(state.offsets.size).toBe(1)
+    const state = kit.broker.shard.actors.peek<GroupState>("group/g")!
+    expect(state.offsets.count).toBe(1)
   })
 })

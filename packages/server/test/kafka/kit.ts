@@ -172,8 +172,8 @@ export class RawClient {
   }
 
   /** The bytes of a request, not sent. */
-  frame<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Buffer {
-    const header = { correlationId: ++this.#correlationId, clientId: "raw" }
+  frame<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>, clientId = "raw"): Buffer {
+    const header = { correlationId: ++this.#correlationId, clientId }
     return Buffer.concat(encodeRequestFrame(api, version, header, request))
   }
 
@@ -181,8 +181,13 @@ export class RawClient {
     return this.#correlationId
   }
 
-  async send<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Promise<ResponseOf<A>> {
-    const bytes = this.frame(api, version, request)
+  async send<A extends AnyApi>(
+    api: A,
+    version: number,
+    request: RequestInputOf<A>,
+    clientId?: string
+  ): Promise<ResponseOf<A>> {
+    const bytes = this.frame(api, version, request, clientId)
     const correlationId = this.#correlationId
     const frame = await new Promise<Uint8Array | undefined>((resolve) => {
       this.#waiting.set(correlationId, resolve)

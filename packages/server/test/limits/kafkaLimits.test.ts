@@ -200,11 +200,27 @@ it("topicLevelsMax: bounds the level that a stream's key is taken from", async (
 describe("groups", () => {
   it("groupMetadataBytesMax: bounds what a member says of itself, and what it is assigned", async () => {
     const client = await start({ groupMetadataBytesMax: 100 })
-    expect((await join(client, 101)).errorCode).toBe(KafkaError.INVALID_REQUEST)
-    const { errorCode, generationId, memberId } = await join(client, 100)
+    expect((await join(client, 101)).errorCode).toBe(KafkaError.GROUP_MAX_SIZE_REACHED)
+    const first = await join(client, 100)
+    expect(first.errorCode).toBe(0)
+    const over = await sync(client, first.generationId, first.memberId, 101)
+    expect(over).toBe(KafkaError.GROUP_MAX_SIZE_REACHED)
+    const second = await join(client, 100)
+    expect(await sync(client, second.generationId, second.memberId, 100)).toBe(0)
+  })
+
+  it("groupBytesMax: bounds what a whole group takes", async () => {
+    const client = await start({ groupBytesMax: 8000 })
+    expect((await join(client, 8000)).errorCode).toBe(KafkaError.GROUP_MAX_SIZE_REACHED)
+    const { errorCode, generationId, memberId } = await join(client, 3000)
     expect(errorCode).toBe(0)
-    expect(await sync(client, generationId, memberId, 101)).toBe(KafkaError.INVALID_REQUEST)
     expect(await sync(client, generationId, memberId, 100)).toBe(0)
+    const topics = [
+      { name: "orders", partitions: [{ partitionIndex: 0, committedOffset: 1, committedMetadata: "x".repeat(3000) }] }
+    ]
+    const request = { groupId: "g", generationIdOrMemberEpoch: generationId, memberId, topics }
+    const answer = await client.send(OffsetCommit, 7, request)
+    expect(answer.topics[0]!.partitions[0]!.errorCode).toBe(KafkaError.INVALID_COMMIT_OFFSET_SIZE)
   })
 
   it("groupSessionTimeoutMsMin and groupSessionTimeoutMsMax: bound what a member may ask for", async () => {

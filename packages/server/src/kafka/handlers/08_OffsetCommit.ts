@@ -1,5 +1,5 @@
 import type { OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
-import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import * as Exit from "effect/Exit"
 import { askGroup } from "../asks.ts"
@@ -8,14 +8,20 @@ import { groupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
 // OffsetCommit 2-9: of group members, and with generation -1 of simple consumers while the group is empty. Offsets hang on
-// the topic id. Left out: the retention time of v2-4, which Kafka ignores too (KIP-211), and KIP-848 members.
+// the topic id. v9: GROUP_ID_NOT_FOUND. The group id may be empty. Left out: the retention time of v2-4, which Kafka ignores too (KIP-211), and KIP-848 members.
 
 interface Result {
   readonly partitionIndex: number
   errorCode: number
 }
 
-export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, request, _version, respond) => {
+/** Clients of older versions know only that the generation is not the group's. */
+const groupIdNotFoundVersionMin = 9
+
+const versioned = (code: KafkaErrorCode, version: number): KafkaErrorCode =>
+  code === KafkaError.GROUP_ID_NOT_FOUND && version < groupIdNotFoundVersionMin ? KafkaError.ILLEGAL_GENERATION : code
+
+export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, request, version, respond) => {
   const { directory } = context.node.broker
   const offsets: Array<OffsetToCommit> = []
   const known: Array<Result> = []
@@ -56,7 +62,7 @@ export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, reque
   return askGroup(context, groupId, command, (exit) => {
     known.forEach((result, i) => {
       result.errorCode = Exit.isFailure(exit)
-        ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
+        ? versioned(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code, version)
         : offsetCode(exit.value.partitions[i]!.refused)
     })
     finish()

@@ -4,7 +4,7 @@ import { JoinGroup } from "@logbrook/protocols/kafka/messages/11_JoinGroup"
 import * as Exit from "effect/Exit"
 import { askGroup } from "../asks.ts"
 import { failureOf, type Failure } from "../errors.ts"
-import { groupIdError } from "../groupIds.ts"
+import { keptClientId, memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
 // JoinGroup 0-9, classic groups: answered when the generation is complete. v4: MEMBER_ID_REQUIRED (KIP-394); v5: static
@@ -29,7 +29,7 @@ export const joinGroupHandler = handler(JoinGroup, [0, 9], (context, request, ve
       },
       code
     )
-  const invalid = groupIdError(groupId)
+  const invalid = memberGroupIdError(groupId)
   if (invalid !== KafkaError.NONE) return refuse(invalid, "")
   const prefix = (groupInstanceId ?? context.clientId).slice(0, prefixLengthMax)
   const command = {
@@ -37,7 +37,7 @@ export const joinGroupHandler = handler(JoinGroup, [0, 9], (context, request, ve
     memberId,
     proposedMemberId: `${prefix}-${randomUUID()}`,
     groupInstanceId,
-    clientId: context.clientId,
+    clientId: keptClientId(context.clientId),
     clientHost: context.clientHost,
     sessionTimeoutMs,
     rebalanceTimeoutMs,

@@ -3,14 +3,14 @@ import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
 import * as Exit from "effect/Exit"
 import { askGroup } from "../asks.ts"
 import { failureOf } from "../errors.ts"
-import { groupIdError } from "../groupIds.ts"
+import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
 // Heartbeat 0-4: keeps a member's session; tells of a rebalance by REBALANCE_IN_PROGRESS.
 
 export const heartbeatHandler = handler(Heartbeat, [0, 4], (context, request, _version, respond) => {
   const { groupId, generationId: generation, memberId, groupInstanceId } = request
-  const invalid = groupIdError(groupId)
+  const invalid = memberGroupIdError(groupId)
   if (invalid !== KafkaError.NONE) return respond({ errorCode: invalid }, invalid)
   const command = { _tag: "Heartbeat", generation, memberId, groupInstanceId } as const
   return askGroup(context, groupId, command, (exit) => {

@@ -3,7 +3,7 @@ import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
 import * as Exit from "effect/Exit"
 import { askGroup } from "../asks.ts"
 import { failureOf, firstError, leaveCode } from "../errors.ts"
-import { groupIdError } from "../groupIds.ts"
+import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
 // LeaveGroup 0-5: one member, from v3 on several, static ones by their instance id (KIP-345).
@@ -12,7 +12,7 @@ const severalVersionMin = 3
 
 export const leaveGroupHandler = handler(LeaveGroup, [0, 5], (context, request, version, respond) => {
   const { groupId } = request
-  const invalid = groupIdError(groupId)
+  const invalid = memberGroupIdError(groupId)
   if (invalid !== KafkaError.NONE) return respond({ errorCode: invalid }, invalid)
   const leaving =
     version >= severalVersionMin

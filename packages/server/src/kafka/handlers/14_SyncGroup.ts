@@ -3,7 +3,7 @@ import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import * as Exit from "effect/Exit"
 import { askGroup } from "../asks.ts"
 import { failureOf } from "../errors.ts"
-import { groupIdError } from "../groupIds.ts"
+import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
 // SyncGroup 0-5: the leader brings the assignment, everybody gets its part once it is durable.
@@ -13,7 +13,7 @@ const noBytes = new Uint8Array(0)
 export const syncGroupHandler = handler(SyncGroup, [0, 5], (context, request, _version, respond) => {
   const { groupId, generationId: generation, memberId, groupInstanceId, protocolType, protocolName } = request
   const refuse = (errorCode: number): void => respond({ errorCode, assignment: noBytes }, errorCode)
-  const invalid = groupIdError(groupId)
+  const invalid = memberGroupIdError(groupId)
   if (invalid !== KafkaError.NONE) return refuse(invalid)
   const { assignments } = request
   const command = { _tag: "SyncMember", generation, memberId, groupInstanceId, protocolType, protocolName } as const
