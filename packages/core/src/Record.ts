@@ -273,6 +273,35 @@ export const skipRecords = (bytes: Uint8Array, count: number): number => {
   return reader.position
 }
 
+/** Bytes of a record that is the first of its batch, without the batch's header. */
+export const recordBytes = (
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+  headerBlock: HeaderBlock,
+  extraHeaders: ReadonlyArray<RecordHeader> = noExtraHeaders
+): number => {
+  const length = recordLength(0, 0, key, value, headerBlock, extraHeaders)
+  return lengthSize(length) + length
+}
+
+/** What a record's own length field says. */
+const recordLength = (
+  timestampDelta: number,
+  offsetDelta: number,
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+  headerBlock: HeaderBlock,
+  extraHeaders: ReadonlyArray<RecordHeader>
+): number =>
+  1 +
+  varlongSize(timestampDelta) +
+  lengthSize(offsetDelta) +
+  fieldSize(key) +
+  fieldSize(value) +
+  lengthSize(headerBlock.count + extraHeaders.length) +
+  headerBlock.bytes.length +
+  (extraHeaders.length === 0 ? 0 : headersSize(extraHeaders))
+
 const initialCapacityBytes = 1024
 /** A reset builder keeps a buffer up to this, so that a thousand idle partitions do not hold a thousand peaks. */
 const keptCapacityBytes = 64 * 1024
@@ -359,16 +388,7 @@ export class RecordsBuilder {
     extraHeaders: ReadonlyArray<RecordHeader> = noExtraHeaders
   ): boolean {
     const timestampDelta = this.#isBegun ? timestampMs - this.firstTimestampMs : 0
-    const headerCount = headerBlock.count + extraHeaders.length
-    const length =
-      1 +
-      varlongSize(timestampDelta) +
-      lengthSize(this.count) +
-      fieldSize(key) +
-      fieldSize(value) +
-      lengthSize(headerCount) +
-      headerBlock.bytes.length +
-      (extraHeaders.length === 0 ? 0 : headersSize(extraHeaders))
+    const length = recordLength(timestampDelta, this.count, key, value, headerBlock, extraHeaders)
     const end = this.byteLength + lengthSize(length) + length
     if (end > this.#bytesMax) return false
     if (end > this.#buffer.length) this.#grow(end)
@@ -380,7 +400,7 @@ export class RecordsBuilder {
     at = writeLength(target, at, this.count)
     at = writeField(target, at, key)
     at = writeField(target, at, value)
-    at = writeLength(target, at, headerCount)
+    at = writeLength(target, at, headerBlock.count + extraHeaders.length)
     at = copy(target, at, headerBlock.bytes)
     if (extraHeaders.length > 0) writeHeaders(target, at, extraHeaders)
     if (this.count === 0 || timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs

@@ -439,8 +439,8 @@ const hashesAfter = (noteBytes: number): number => {
 describe("state hashes", () => {
   it("come after 32 events of a small state, and the more rarely the larger it is", () => {
     expect(hashesAfter(10)).toBe(6)
-    // 64 events pay for one hash of 512 KiB; the first comes when the size is not known yet.
-    expect(hashesAfter(512 * 1024 - 100)).toBe(3)
+    // 64 events pay for one hash of 16 KiB; the first comes when the size is not known yet.
+    expect(hashesAfter(16 * 1024 - 100)).toBe(3)
     expect(hashesAfter(10 * 1024 * 1024)).toBe(1)
   })
 })

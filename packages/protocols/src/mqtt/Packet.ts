@@ -18,7 +18,7 @@ export interface CodecLimits {
   readonly userPropertiesMax: number
   /** Names and values together, per property section. */
   readonly userPropertyBytesMax: number
-  /** Also the number of filters in one UNSUBSCRIBE. */
+  /** Filters that are read of one SUBSCRIBE or UNSUBSCRIBE; those behind them are counted. */
   readonly subscriptionsPerPacketMax: number
 }
 
@@ -28,7 +28,7 @@ export const defaultCodecLimits: CodecLimits = {
   topicLevelsMax: 32,
   userPropertiesMax: 64,
   userPropertyBytesMax: 8_192,
-  subscriptionsPerPacketMax: 64
+  subscriptionsPerPacketMax: 10_000
 }
 
 export interface MqttErrorOptions {
@@ -163,6 +163,8 @@ export interface Subscribe {
   readonly packetId: number
   /** Never empty. */
   readonly subscriptions: ReadonlyArray<Subscription>
+  /** Filters behind these, over `subscriptionsPerPacketMax`: only their lengths were read. */
+  readonly refusedFilters: number
   readonly properties: SubscribeProperties
 }
 
@@ -171,6 +173,8 @@ export interface Unsubscribe {
   readonly packetId: number
   /** Never empty. */
   readonly filters: ReadonlyArray<string>
+  /** As in `Subscribe`; always 0 in MQTT 3.1.1, whose UNSUBACK cannot tell. */
+  readonly refusedFilters: number
   readonly properties: { readonly userProperties?: UserProperties }
 }
 

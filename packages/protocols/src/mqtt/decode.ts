@@ -211,11 +211,18 @@ const decodeSubscribe = (reader: PacketReader, version: ProtocolVersion, limits:
   const properties = version === 5 ? readProperties(reader, allowedProperties.subscribe, limits) : {}
   if (reader.remaining === 0) throw protocolError("SUBSCRIBE without a filter")
   const subscriptions: Array<Subscription> = []
-  while (reader.remaining > 0) {
-    throwIfTooMany(subscriptions.length, limits)
+  while (reader.remaining > 0 && subscriptions.length < limits.subscriptionsPerPacketMax) {
     subscriptions.push(decodeSubscription(reader, version, limits))
   }
-  return { _tag: "Subscribe", packetId, subscriptions, properties }
+  const refusedFilters = countFilters(reader, 1)
+  return { _tag: "Subscribe", packetId, subscriptions, refusedFilters, properties }
+}
+
+/** Passes over the filters that are left, each with `optionBytes` behind it: a packet of 4 MiB holds a million. */
+const countFilters = (reader: PacketReader, optionBytes: number): number => {
+  let count = 0
+  for (; reader.remaining > 0; count++) reader.skip(reader.uint16() + optionBytes)
+  return count
 }
 
 const decodeSubscription = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Subscription => {
@@ -243,18 +250,19 @@ const decodeUnsubscribe = (reader: PacketReader, version: ProtocolVersion, limit
   const properties = version === 5 ? readProperties(reader, allowedProperties.unsubscribe, limits) : {}
   if (reader.remaining === 0) throw protocolError("UNSUBSCRIBE without a filter")
   const filters: Array<string> = []
-  while (reader.remaining > 0) {
-    throwIfTooMany(filters.length, limits)
+  while (reader.remaining > 0 && filters.length < limits.subscriptionsPerPacketMax) {
     const filter = reader.string()
     validateTopicFilter(filter, limits)
     filters.push(filter)
   }
-  return { _tag: "Unsubscribe", packetId, filters, properties }
-}
-
-const throwIfTooMany = (filters: number, limits: CodecLimits): void => {
-  if (filters < limits.subscriptionsPerPacketMax) return
-  throw new MqttError(ReasonCode.QuotaExceeded, `more than ${limits.subscriptionsPerPacketMax} filters in a packet`)
+  const refusedFilters = countFilters(reader, 0)
+  if (version === 4 && refusedFilters > 0) {
+    throw new MqttError(
+      ReasonCode.QuotaExceeded,
+      `more than ${limits.subscriptionsPerPacketMax} filters in UNSUBSCRIBE`
+    )
+  }
+  return { _tag: "Unsubscribe", packetId, filters, refusedFilters, properties }
 }
 
 /** Those of MQTT 5, section 3.14.2.1, that a client may send. */

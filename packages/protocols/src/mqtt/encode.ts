@@ -316,7 +316,7 @@ export const encodeSuback = (
 ): Uint8Array =>
   encodeFitting(properties, packetSizeMax, (properties) => {
     startSubscriptionAck(version, packetId, properties)
-    for (const code of codes) body.uint8(version === 4 && code >= subackFailure311 ? subackFailure311 : code)
+    body.raw(Uint8Array.from(codes, (code) => (version === 4 ? Math.min(code, subackFailure311) : code)))
     return finish(PacketType.Suback << 4)
   })
 
@@ -330,7 +330,7 @@ export const encodeUnsuback = (
 ): Uint8Array =>
   encodeFitting(properties, packetSizeMax, (properties) => {
     startSubscriptionAck(version, packetId, properties)
-    if (version === 5) for (const code of codes) body.uint8(code)
+    if (version === 5) body.raw(Uint8Array.from(codes))
     return finish(PacketType.Unsuback << 4)
   })
 

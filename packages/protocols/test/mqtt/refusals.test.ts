@@ -2,11 +2,14 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { decodePacket } from "../../src/mqtt/decode.ts"
 import { decodeConnect } from "../../src/mqtt/decodeConnect.ts"
-import type { ProtocolVersion } from "../../src/mqtt/Packet.ts"
+import { defaultCodecLimits, MqttError, type ProtocolVersion } from "../../src/mqtt/Packet.ts"
 import { bytes, errorOf, field, packet, section } from "./bytes.ts"
 
 const versions = [4, 5] as const
 const none = (version: ProtocolVersion): Uint8Array => (version === 5 ? Uint8Array.of(0) : new Uint8Array())
+
+const filters = (count: number, ...tail: ReadonlyArray<number>): Buffer =>
+  bytes(...Array.from({ length: count }, () => bytes(field("t"), ...tail)))
 
 const reasonOf = (version: ProtocolVersion, input: Uint8Array): number =>
   errorOf(() => decodePacket(input, version)).reasonCode
@@ -273,17 +276,32 @@ describe("MQTT meaning", () => {
     }
   })
 
-  it("empty SUBSCRIBE and UNSUBSCRIBE, and more than 64 filters", () => {
-    for (const [first, tail] of [
-      [0x82, [0]],
-      [0xa2, []]
-    ] as const) {
-      reasons(0x82, (version) => packet(first, 0, 1, none(version)))
-      const filters = (count: number): Buffer =>
-        bytes(...Array.from({ length: count }, () => bytes(field("t"), ...tail)))
-      reasons(0x97, (version) => packet(first, 0, 1, none(version), filters(65)))
-      for (const version of versions) decodePacket(packet(first, 0, 1, none(version), filters(64)), version)
+  it("empty SUBSCRIBE and UNSUBSCRIBE", () => {
+    for (const first of [0x82, 0xa2]) reasons(0x82, (version) => packet(first, 0, 1, none(version)))
+  })
+
+  it("filters over the number that is read are counted, their lengths checked", () => {
+    const context = { limits: { ...defaultCodecLimits, subscriptionsPerPacketMax: 2 }, topics: undefined }
+    const counted = (version: ProtocolVersion, bytes: Buffer): unknown => {
+      const decoded = decodePacket(bytes, version, context)
+      if (decoded._tag === "Subscribe") return [decoded.subscriptions.length, decoded.refusedFilters]
+      return decoded._tag === "Unsubscribe" && [decoded.filters.length, decoded.refusedFilters]
     }
+    for (const version of versions) {
+      expect(counted(version, packet(0x82, 0, 1, none(version), filters(2, 0)))).toEqual([2, 0])
+      expect(counted(version, packet(0x82, 0, 1, none(version), filters(5, 0)))).toEqual([2, 3])
+      expect(counted(version, packet(0xa2, 0, 1, none(version), filters(2)))).toEqual([2, 0])
+      for (const cut of [
+        bytes(filters(2, 0), 0, 9, 0x61, 0),
+        bytes(filters(3, 0), 0),
+        bytes(filters(3, 0), 0, 1, 0x61)
+      ]) {
+        expect(() => counted(version, packet(0x82, 0, 1, none(version), cut))).toThrow(MqttError)
+      }
+    }
+    expect(counted(5, packet(0xa2, 0, 1, 0, filters(5)))).toEqual([2, 3])
+    // Its UNSUBACK has no codes.
+    expect(() => counted(4, packet(0xa2, 0, 1, filters(5)))).toThrow("more than 2 filters in UNSUBSCRIBE")
   })
 
   it("subscription options that may not be", () => {

@@ -43,7 +43,7 @@ const retainedFull: Refusal = {
 }
 const tooLarge: Refusal = {
   code: ReasonCode.QuotaExceeded,
-  text: "the message is larger than a record may be",
+  text: "the message is larger than a stream of its topic may hold (max.message.bytes)",
   drop: "too_large",
   isFinal: true
 }
@@ -133,9 +133,6 @@ interface PublicationParts {
 const nowhere: ReadonlyArray<Placed> = []
 const nobody: ReadonlyArray<Match<ReceivingSession>> = []
 
-/** What of a message decides whether it is taken. */
-type Described = Pick<Publication, "topic" | "retain" | "qos" | "userProperties">
-
 /** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
   readonly #mqtt: MqttContext
@@ -155,9 +152,11 @@ export class Publisher {
   }
 
   /** What can be said before anything is stored. */
-  refusal({ topic, retain, qos, userProperties }: Described, plan: Plan<ReceivingSession>): Refusal | undefined {
+  refusal(publication: Publication, plan: Plan<ReceivingSession>): Refusal | undefined {
+    const { topic, retain, qos, userProperties } = publication
     if (topic.charCodeAt(0) === 0x24 && reservedTopic.test(topic)) return notAuthorized
     if (this.#routes.lacksKey(topic, userProperties)) return withoutKey
+    if (this.#routes.isTooLarge(publication)) return tooLarge
     const { shard, disk } = this.#mqtt.broker
     if (shard.failedActors.length > 0 && this.#needsFailed(topic, retain, qos, plan)) return unavailable
     if (!disk.isLow) return undefined

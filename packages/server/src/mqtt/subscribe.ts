@@ -27,21 +27,22 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
       return
     }
     const { results } = exit.value as SubscriptionsMade
-    acknowledge(connection, packet.packetId, wanted, results)
+    acknowledge(connection, packet, wanted, results)
   })
 }
 
 const acknowledge = (
   connection: SubscribingClient,
-  packetId: number,
+  { packetId, refusedFilters }: Subscribe,
   wanted: ReadonlyArray<Subscription>,
   results: SubscriptionsMade["results"]
 ): void => {
   let next = 0
   const granted = wanted.map((subscription) => (isReserved(subscription.filter) ? undefined : results[next++]))
-  const codes = granted.map((result) =>
+  const codes: Array<number> = granted.map((result) =>
     result === undefined ? ReasonCode.TopicFilterInvalid : (result.grantedQos ?? ReasonCode.QuotaExceeded)
   )
+  for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.QuotaExceeded)
   const reasonString = granted.includes(undefined)
     ? "streams cannot be read by MQTT in this version"
     : codes.includes(ReasonCode.QuotaExceeded)
@@ -59,7 +60,8 @@ const acknowledge = (
 }
 
 /** The UNSUBACK follows the commit. */
-export const unsubscribe = (connection: SubscribingClient, { packetId, filters }: Unsubscribe): void => {
+export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe): void => {
+  const { packetId, filters, refusedFilters } = packet
   connection.ask("UNSUBSCRIBE", { _tag: "Unsubscribe", connectionId: connection.id, filters }, (exit) => {
     if (Exit.isFailure(exit)) {
       connection.lost("its session does not take subscriptions")
@@ -67,7 +69,10 @@ export const unsubscribe = (connection: SubscribingClient, { packetId, filters }
     }
     const { results } = exit.value as SubscriptionsEnded
     for (const filter of filters) connection.feed.remove(filter)
-    const codes = results.map(({ existed }) => (existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted))
+    const codes: Array<number> = results.map(({ existed }) =>
+      existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted
+    )
+    for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.ImplementationSpecificError)
     connection.send(encodeUnsuback(connection.version, packetId, codes))
   })
 }

@@ -3,14 +3,25 @@ import type { Limits } from "@logbrook/core/Limits"
 
 type GateLimits = Pick<
   Limits,
-  "connectionsMax" | "connectionsPerAddressMax" | "newConnectionsPerSecondMax" | "preAuthConnectionsMax"
+  | "connectionsMax"
+  | "connectionsPerAddressMax"
+  | "newConnectionsPerSecondMax"
+  | "preAuthConnectionsMax"
+  | "preAuthConnectionsPerAddressMax"
 >
+
+/** Of one address. */
+interface Held {
+  open: number
+  /** Of the open ones. */
+  preAuth: number
+}
 
 /** Counts the connections of all listeners together. */
 export class ConnectionGate {
   readonly #limits: GateLimits
   readonly #clock: Clock
-  readonly #perAddress = new Map<string, number>()
+  readonly #perAddress = new Map<string, Held>()
   #second = 0
   #newThisSecond = 0
   open = 0
@@ -30,13 +41,14 @@ export class ConnectionGate {
       this.#second = second
       this.#newThisSecond = 0
     }
-    const fromHere = this.#perAddress.get(remoteAddress) ?? 0
-    const { connectionsMax, connectionsPerAddressMax, newConnectionsPerSecondMax, preAuthConnectionsMax } = this.#limits
+    const limits = this.#limits
+    const held = this.#perAddress.get(remoteAddress) ?? { open: 0, preAuth: 0 }
     const isOneTooMany =
-      this.open >= connectionsMax ||
-      this.preAuth >= preAuthConnectionsMax ||
-      fromHere >= connectionsPerAddressMax ||
-      this.#newThisSecond >= newConnectionsPerSecondMax
+      this.open >= limits.connectionsMax ||
+      this.preAuth >= limits.preAuthConnectionsMax ||
+      held.open >= limits.connectionsPerAddressMax ||
+      held.preAuth >= limits.preAuthConnectionsPerAddressMax ||
+      this.#newThisSecond >= limits.newConnectionsPerSecondMax
     if (isOneTooMany) {
       this.refused++
       return undefined
@@ -44,16 +56,23 @@ export class ConnectionGate {
     this.#newThisSecond++
     this.open++
     this.preAuth++
-    this.#perAddress.set(remoteAddress, fromHere + 1)
+    held.open++
+    held.preAuth++
+    this.#perAddress.set(remoteAddress, held)
     return new Admission(this, remoteAddress)
   }
 
-  /** Of an admission only. */
+  /** Of an admission only, as the next. */
+  authenticated(remoteAddress: string): void {
+    this.preAuth--
+    this.#perAddress.get(remoteAddress)!.preAuth--
+  }
+
   left(remoteAddress: string): void {
     this.open--
-    const left = this.#perAddress.get(remoteAddress)! - 1
-    if (left === 0) this.#perAddress.delete(remoteAddress)
-    else this.#perAddress.set(remoteAddress, left)
+    const held = this.#perAddress.get(remoteAddress)!
+    held.open--
+    if (held.open === 0) this.#perAddress.delete(remoteAddress)
   }
 }
 
@@ -69,9 +88,9 @@ export class Admission {
     this.#remoteAddress = remoteAddress
   }
 
-  /** The client has said who it is, as far as its protocol asks for it: no longer one of `preAuthConnectionsMax`. */
+  /** The client has said who it is, as far as its protocol asks for it: no longer one of those before it. */
   authenticated(): void {
-    if (this.#isPreAuth) this.#gate.preAuth--
+    if (this.#isPreAuth) this.#gate.authenticated(this.#remoteAddress)
     this.#isPreAuth = false
   }
 

@@ -2,7 +2,8 @@ import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { keyOf, noKeyLimits, parseKeyExpression, type KeyExpression } from "@logbrook/core/KeyExpression"
 import { partitionOf } from "@logbrook/core/Murmur2"
-import { encodeHeaders, noHeaders, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
+import { encodeHeaders, noHeaders, recordBytes, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
+import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
 import { Run, type AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { StreamDirectory } from "./StreamDirectory.ts"
@@ -39,6 +40,8 @@ interface Target {
   readonly mayLackKey: boolean
   /** Clearing a topic's retained message deletes the topic's key: the record is a tombstone. */
   readonly hasTombstones: boolean
+  /** Of a batch with one message alone. */
+  readonly batchBytesMax: number
 }
 
 interface Route {
@@ -46,6 +49,8 @@ interface Route {
   readonly version: number
   readonly targets: ReadonlyArray<Target>
   readonly mayLackKey: boolean
+  /** A payload up to this fits into every target, whatever else the message has. */
+  readonly payloadBytesSafe: number
   /** The headers that only depend on client, topic, QoS and retain, encoded once: index qos * 2 + retain. */
   readonly blocks: Array<HeaderBlock | undefined>
 }
@@ -54,6 +59,8 @@ interface Route {
 const routesMax = 32
 /** A record's framing above its key, value and headers is a few bytes; this is what a turn is told of it. */
 const recordOverheadBytes = 24
+/** More than topic, client id, key and what MQTT 5 adds take within the limits that a server ships with. */
+const recordOverheadBytesMax = 256 * 1024
 
 const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
 
@@ -89,6 +96,20 @@ export class PublishRoutes {
     if (!route.mayLackKey) return false
     const source = { clientId: this.#clientId, topic, userProperties }
     return route.targets.some(({ mayLackKey, expression }) => mayLackKey && keyOf(expression, source) === null)
+  }
+
+  /** Whether one of the streams cannot hold the message: then nobody must store it, since it is refused as a whole. */
+  isTooLarge(publication: Publication): boolean {
+    const route = this.#route(publication.topic)
+    const { payload } = publication
+    if (payload.length <= route.payloadBytesSafe) return false
+    return route.targets.some((target) => {
+      const { key } = target.fixed ?? this.#place(target, publication)
+      const bytes = target.hasMqttHeaders
+        ? recordBytes(key, payload, this.#block(route, publication), extraHeaders(publication))
+        : recordBytes(key, payload, noHeaders, userHeaders(publication))
+      return batchHeaderBytes + bytes > target.batchBytesMax
+    })
   }
 
   /**
@@ -144,8 +165,14 @@ export class PublishRoutes {
     const known = this.#routes.get(topic)
     if (known !== undefined && known.version === this.#directory.version) return known
     const targets = this.#directory.boundTo(topic).map((stream) => this.#target(stream, topic))
-    const mayLackKey = targets.some((target) => target.mayLackKey)
-    const route: Route = { topic, version: this.#directory.version, targets, mayLackKey, blocks: [] }
+    const route: Route = {
+      topic,
+      version: this.#directory.version,
+      targets,
+      mayLackKey: targets.some((target) => target.mayLackKey),
+      payloadBytesSafe: Math.min(...targets.map(({ batchBytesMax }) => batchBytesMax)) - recordOverheadBytesMax,
+      blocks: []
+    }
     if (this.#routes.size >= routesMax) this.#routes.clear()
     this.#routes.set(topic, route)
     return route
@@ -163,7 +190,8 @@ export class PublishRoutes {
       fixed: key === null ? undefined : { key, logId: stream.logIds[partitionOf(key, stream.logIds.length)]! },
       hasMqttHeaders: mqttHeaders,
       mayLackKey: isCompacted && key === null,
-      hasTombstones: isCompacted && expression._tag === "Topic"
+      hasTombstones: isCompacted && expression._tag === "Topic",
+      batchBytesMax: this.#directory.batchBytesMax(stream)
     }
   }
 

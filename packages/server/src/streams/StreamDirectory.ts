@@ -1,4 +1,5 @@
 import { makeCatalog, type CatalogState } from "@logbrook/actors/catalog/Catalog"
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { catalogId, isBound, type CatalogEvent, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
@@ -12,6 +13,7 @@ export interface StreamPartition {
 
 /** The streams as the outside may know them: what the catalog decided and the journal holds. */
 export class StreamDirectory {
+  readonly #limits: Limits
   readonly #evolve: (state: CatalogState, event: CatalogEvent) => CatalogState
   #state: CatalogState
   #byTopicId = new Map<string, Stream>()
@@ -22,6 +24,7 @@ export class StreamDirectory {
 
   private constructor(limits: Limits) {
     const catalog = makeCatalog(limits)
+    this.#limits = limits
     this.#evolve = catalog.evolve
     this.#state = catalog.initial(catalogId)
   }
@@ -36,6 +39,11 @@ export class StreamDirectory {
       if (event._tag !== "ProducerIdsAllocated") directory.#derive()
     })
     return directory
+  }
+
+  /** The largest batch that may go into the stream, in bytes. */
+  batchBytesMax(stream: Stream): number {
+    return Math.min(this.#limits.recordBatchBytesMax, effectiveConfig(stream.config).maxMessageBytes)
   }
 
   #derive(): void {

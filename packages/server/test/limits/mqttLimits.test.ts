@@ -3,7 +3,16 @@ import { arrayElementsMax } from "@logbrook/protocols/kafka/Wire"
 import { defaultCodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import * as mqttPacket from "mqtt-packet"
 import { afterEach, describe, expect, it } from "vitest"
-import { connected, connectPacket, type Kit, publishPacket, RawClient, startKit, subscribePacket } from "../mqtt/kit.ts"
+import {
+  connected,
+  connectPacket,
+  type Kit,
+  packet,
+  publishPacket,
+  RawClient,
+  startKit,
+  subscribePacket
+} from "../mqtt/kit.ts"
 
 // Each limit by its name, set to another value than the default, over real sockets.
 
@@ -19,6 +28,8 @@ const bothVersions = [4, 5] as const
 const identifierRejected = { 4: 2, 5: 0x85 } as const
 const topicAliasInvalid = 0x94
 const packetTooLarge = 0x95
+const noMatchingSubscribers = 0x10
+const implementationSpecificError = 0x83
 const quotaExceeded = 0x97
 
 const parsed = (bytes: Uint8Array): Promise<mqttPacket.Packet> =>
@@ -38,9 +49,9 @@ const sessionExpiry = (seconds: number): ReadonlyArray<number> => [
 
 const aliased = (topic: string, alias: number) => publishPacket(topic, "x", { qos: 1, properties: [0x23, 0, alias] })
 
-const unsubscribe = (filters: ReadonlyArray<string>) => {
+const unsubscribe = (filters: ReadonlyArray<string>, protocolVersion: 4 | 5 = 5) => {
   const packet: mqttPacket.Packet = { cmd: "unsubscribe", messageId: 2, unsubscriptions: [...filters] }
-  return mqttPacket.generate(packet, { protocolVersion: 5 })
+  return mqttPacket.generate(packet, { protocolVersion })
 }
 
 describe("CONNECT", () => {
@@ -119,7 +130,7 @@ describe("topicAliasesMax", () => {
 })
 
 describe("subscriptionsPerPacketMax", () => {
-  it("SUBSCRIBE with so many filters is granted, with one more refused as a whole", async () => {
+  it("SUBSCRIBE with more filters is granted as far as that, and the rest refused one by one", async () => {
     await start({ subscriptionsPerPacketMax: 2 })
     const client = await connected(kit.port)
     client.send(
@@ -136,29 +147,105 @@ describe("subscriptionsPerPacketMax", () => {
         ["e", 0]
       ])
     )
-    const rest = await client.rest()
-    expect([rest[0], rest[2]]).toEqual([0xe0, quotaExceeded])
+    expect([...(await client.packet()).subarray(-3)]).toEqual([0, 0, quotaExceeded])
+    client.send(publishPacket("e", "x", { qos: 1 }))
+    expect((await client.packet()).subarray(-1)[0]).toBe(noMatchingSubscribers)
+    client.socket.destroy()
   })
 
-  it("UNSUBSCRIBE the same", async () => {
+  it("UNSUBSCRIBE the same; MQTT 3.1.1 could not tell, and closes", async () => {
     await start({ subscriptionsPerPacketMax: 2 })
     const client = await connected(kit.port)
     client.send(unsubscribe(["a", "b"]))
     expect((await client.packet())[0]).toBe(0xb0)
     client.send(unsubscribe(["a", "b", "c"]))
-    expect((await client.rest())[2]).toBe(quotaExceeded)
+    const noSubscriptionExisted = 0x11
+    const codes = [...(await client.packet()).subarray(-3)]
+    expect(codes).toEqual([noSubscriptionExisted, noSubscriptionExisted, implementationSpecificError])
+    client.socket.destroy()
+    const old = await connected(kit.port, { version: 4 })
+    old.send(unsubscribe(["a", "b", "c"], 4))
+    expect(await old.rest()).toHaveLength(0)
   })
+
+  it("a million filters are answered with a million codes", async () => {
+    await start({})
+    const client = await connected(kit.port)
+    const filters = Array.from({ length: 1_000_000 }, () => [0, 1, 0x61, 0]).flat()
+    client.send(packet(0x82, [0, 1, 0], filters))
+    const suback = await client.packet()
+    expect(suback[0]).toBe(0x90)
+    const codes = suback.subarray(-1_000_000)
+    expect(codes.subarray(0, 10_000).every((code) => code === 0)).toBe(true)
+    expect(codes.subarray(10_000).every((code) => code === quotaExceeded)).toBe(true)
+    expect(kit.mqtt.directory.subscriptions.size).toBe(1)
+    client.socket.destroy()
+  })
+})
+
+describe("subscriptionsPerSessionMax", () => {
+  for (const version of bothVersions) {
+    it(`MQTT ${version}: a session has 10,000, each filter above them its own code, and the connection stays`, async () => {
+      await start({})
+      const client = await connected(kit.port, { version })
+      const filters = Array.from({ length: 500 }, (_, i) => i)
+      for (let packetId = 1; packetId <= 21; packetId++) {
+        client.send(
+          subscribePacket(
+            packetId,
+            filters.map((i) => [`ha/${packetId}/${i}/state`, 0] as const),
+            version
+          )
+        )
+        const codes = (await client.packet()).subarray(-500)
+        const expected = packetId <= 20 ? 0 : version === 5 ? quotaExceeded : 0x80
+        expect(codes.every((code) => code === expected)).toBe(true)
+      }
+      client.send(publishPacket("ha/20/499/state", "on", { version }))
+      expect((await client.packet()).includes("ha/20/499/state")).toBe(true)
+      client.socket.destroy()
+    })
+  }
 })
 
 describe("mqttPacketBytesMax", () => {
   it("raised, larger messages are stored, also several in one turn", async () => {
-    await start({ mqttPacketBytesMax: 4 * 1024 * 1024 })
+    await start({ mqttPacketBytesMax: 4 * 1024 * 1024, recordBatchBytesMax: 4 * 1024 * 1024 })
     await kit.bind("all", ["#"])
     const client = await connected(kit.port)
     const payload = "x".repeat(3_000_000)
     client.send(...[1, 2].map((packetId) => publishPacket("a", payload, { qos: 1, packetId })))
     for (const packetId of [1, 2]) expect([...(await client.packet()).subarray(0, 4)]).toEqual([0x40, 2, 0, packetId])
     expect(kit.records("all").map(({ value }) => value?.length)).toEqual([3_000_000, 3_000_000])
+    client.socket.destroy()
+  })
+
+  it("4 MiB as shipped: a retained list of 1.2 MB is taken, kept and delivered", async () => {
+    await start({})
+    const client = await connected(kit.port)
+    expect(await propertiesOf(client.accepted)).toMatchObject({ maximumPacketSize: 4 * 1024 * 1024 })
+    client.send(publishPacket("zigbee2mqtt/bridge/devices", "x".repeat(1_200_000), { qos: 1, retain: true }))
+    expect((await client.packet())[0]).toBe(0x40)
+    client.send(subscribePacket(1, [["zigbee2mqtt/#", 0]]))
+    expect((await client.packet())[0]).toBe(0x90)
+    expect((await client.packet()).length).toBeGreaterThan(1_200_000)
+    client.send(Buffer.from([0x30, 0x80, 0x80, 0x80, 0x02]))
+    expect((await client.rest())[2]).toBe(packetTooLarge)
+  })
+
+  it("a message that a stream cannot hold is refused, stored nowhere, and the connection stays", async () => {
+    await start({})
+    await kit.bind("small", ["s/#"], 1, { config: [["max.message.bytes", "1000"]] })
+    await kit.bind("all", ["#"])
+    const client = await connected(kit.port)
+    client.send(publishPacket("s/1", "x".repeat(1000), { qos: 1, packetId: 1 }))
+    expect([...(await client.packet()).subarray(0, 5)].slice(2)).toEqual([0, 1, quotaExceeded])
+    client.send(publishPacket("t", "x".repeat(1_200_000), { qos: 1, packetId: 2 }))
+    expect([...(await client.packet()).subarray(0, 5)].slice(2)).toEqual([0, 2, quotaExceeded])
+    client.send(publishPacket("s/1", "x".repeat(500), { qos: 1, packetId: 3 }))
+    expect([...(await client.packet())]).toEqual([0x40, 2, 0, 3])
+    for (const stream of ["small", "all"]) expect(kit.records(stream).map(({ value }) => value?.length)).toEqual([500])
+    expect(kit.broker.metrics.render()).toContain(`dropped_total{reason="too_large"} 2`)
     client.socket.destroy()
   })
 })

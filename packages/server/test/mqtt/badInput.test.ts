@@ -204,16 +204,6 @@ describe("meaning", () => {
     ["the filter +a", (version) => subscribePacket(1, [["+a", 0]], version), 0x8f],
     ["an empty SUBSCRIBE", (version) => subscribePacket(1, [], version), protocolError],
     ["SUBSCRIBE with packet id 0", (version) => subscribePacket(0, [["a", 0]], version), protocolError],
-    [
-      "a SUBSCRIBE of 65 filters",
-      (version) =>
-        subscribePacket(
-          1,
-          Array.from({ length: 65 }, (_, i) => [`a${i}`, 0] as const),
-          version
-        ),
-      0x97
-    ],
     ["SUBACK from a client", () => packet(0x90, [0, 1, 0]), protocolError],
     ["CONNACK from a client", () => packet(0x20, [0, 0]), protocolError],
     ["PINGRESP from a client", () => packet(0xd0), protocolError]

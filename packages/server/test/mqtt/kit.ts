@@ -255,13 +255,14 @@ export class RawClient {
     }
   }
 
-  /** The next whole packet. Packets of up to 127 bytes take two bytes of header. */
+  /** The next whole packet. */
   async packet(): Promise<Buffer> {
     const length = (): number => {
-      if (this.#received.length < 2) return Infinity
-      const first = this.#received[1]!
-      if (first < 0x80) return 2 + first
-      return this.#received.length < 3 ? Infinity : 3 + (first & 0x7f) + this.#received[2]! * 128
+      for (let at = 1, remaining = 0; at < this.#received.length; at++) {
+        remaining += (this.#received[at]! & 0x7f) * 128 ** (at - 1)
+        if (this.#received[at]! < 0x80) return 1 + at + remaining
+      }
+      return Infinity
     }
     await this.#until(() => this.#received.length >= length(), "a packet")
     const packet = this.#received.subarray(0, length())

@@ -139,7 +139,7 @@ it("says in CONNACK what the server can, and what was changed", async () => {
   const text = client.accepted.toString("latin1")
   expect(text).toContain("\x21\x04\x00")
   expect(text).toContain("\x22\x00\x20")
-  expect(text).toContain("\x27\x00\x10\x00\x00")
+  expect(text).toContain("\x27\x00\x40\x00\x00")
   expect(text).toContain(`\x11${Buffer.from([0, 9, 0x3a, 0x80]).toString("latin1")}`)
   expect(text).toMatch(/logbrook-[0-9a-f-]{36}/)
   client.socket.destroy()

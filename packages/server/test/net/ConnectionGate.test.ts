@@ -6,7 +6,8 @@ const many = {
   connectionsMax: 100,
   connectionsPerAddressMax: 100,
   newConnectionsPerSecondMax: 100,
-  preAuthConnectionsMax: 100
+  preAuthConnectionsMax: 100,
+  preAuthConnectionsPerAddressMax: 100
 }
 
 const gateAt = (
@@ -61,4 +62,20 @@ it("admits preAuthConnectionsMax that have not said who they are", () => {
   second.release()
   first.release()
   expect([gate.open, gate.preAuth]).toEqual([0, 0])
+})
+
+it("admits preAuthConnectionsPerAddressMax of one address that have not said who they are", () => {
+  const { gate } = gateAt({ preAuthConnectionsPerAddressMax: 1 })
+  const first = gate.admit("a")!
+  expect(gate.admit("a")).toBeUndefined()
+  const other = gate.admit("b")!
+  first.authenticated()
+  first.authenticated()
+  const second = gate.admit("a")!
+  expect(gate.admit("a")).toBeUndefined()
+  second.release()
+  const third = gate.admit("a")!
+  for (const admission of [first, other, third]) admission.release()
+  expect(gate.admit("a")).toBeDefined()
+  expect([gate.open, gate.preAuth]).toEqual([1, 1])
 })

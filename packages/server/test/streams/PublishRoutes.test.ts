@@ -29,6 +29,10 @@ const publication = (topic: string, payload: string, rest: Partial<Publication> 
   ...rest
 })
 
+const never = (): never => {
+  throw new Error("there is no run")
+}
+
 const nowMs = (): number => kit.broker.clock.nowMs()
 
 /** Collects what is acknowledged: the token, and the offset or why there is none. */
@@ -67,6 +71,31 @@ const set = (name: string, value: string): Promise<void> =>
 
 const empty = (topic: string): void =>
   void routes.appendOnly(publication(topic, "", { retain: true }), nowMs(), undefined, 0)
+
+it("tells to the byte what a stream can hold", async () => {
+  await kit.bind("with", ["w/#"], 1, { config: [["max.message.bytes", "2000"]] })
+  await kit.bind("plain", ["p/#"], 1, {
+    config: [
+      ["max.message.bytes", "2000"],
+      ["mqtt.headers", "false"]
+    ],
+    key: "none"
+  })
+  const extras: ReadonlyArray<Partial<Publication>> = [{}, { userProperties: [["a", "b"]], contentType: "text/plain" }]
+  for (const topic of ["w/1", "p/1"]) {
+    for (const extra of extras) {
+      const sized = (bytes: number) => publication(topic, "x".repeat(bytes), extra)
+      let largest = 2000
+      while (routes.isTooLarge(sized(largest))) largest--
+      const [{ run } = never()] = routes.append(sized(largest), nowMs())
+      const log = kit.broker.shard.logs.log(run.logId)
+      const before = log.highWatermark
+      await expect.poll(() => log.highWatermark).toBe(before + 1)
+      const batch = kit.broker.shard.logs.read(log, run.baseOffset, 10_000)[0]!
+      expect(batch.length).toBe(2000)
+    }
+  }
+})
 
 describe("appendOnly", () => {
   it("stores for the one stream, and acknowledges each message with its own offset", async () => {
