@@ -11,19 +11,21 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 
-/** Ends the command: printed as `error[code]: message` and `hint: hint`. */
+/** Ends the command: printed as `error[code]: message`, the details below it, and `hint: hint`. Each is one line. */
 export class CliError extends Error {
   readonly _tag = "CliError"
   readonly exitCode: ExitCode
   /** `E_PORT_TAKEN` */
   readonly code: string
   readonly hint: string | undefined
-  constructor(exitCode: ExitCode, code: string, message: string, hint?: string) {
+  readonly details: ReadonlyArray<string>
+  constructor(exitCode: ExitCode, code: string, message: string, hint?: string, details: ReadonlyArray<string> = []) {
     super(message)
     this.name = "CliError"
     this.exitCode = exitCode
     this.code = code
     this.hint = hint
+    this.details = details
   }
 }
 

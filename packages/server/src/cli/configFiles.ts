@@ -20,13 +20,11 @@ const filesOf = (args: Arguments, { env }: Io): ConfigSources["files"] => {
 }
 
 /** All that is wrong, a line each. */
-const invalidText = ({ message, problems }: ConfigInvalid): string => {
-  const lines = problems.map(({ path, origin, message, didYouMean }) => {
+const linesOf = ({ problems }: ConfigInvalid): ReadonlyArray<string> =>
+  problems.map(({ path, origin, message, didYouMean }) => {
     const meant = didYouMean === undefined ? "" : ` (did you mean ${didYouMean}?)`
-    return `  ${path === "" ? "" : `${path}: `}${message}${meant} [${origin}]`
+    return `${path === "" ? "" : `${path}: `}${message}${meant} [${origin}]`
   })
-  return [message, ...lines].join("\n")
-}
 
 /** From flags, environment and file. Throws `CliError` "E_CONFIG" with every problem. */
 export const configOf = async (args: Arguments, io: Io): Promise<LoadedConfig> => {
@@ -39,6 +37,6 @@ export const configOf = async (args: Arguments, io: Io): Promise<LoadedConfig> =
   } catch (error) {
     if (!(error instanceof ConfigInvalid)) throw error
     const hint = "logbrook config show tells each value and where it comes from"
-    throw new CliError(exitCodes.usage, "E_CONFIG", invalidText(error), hint)
+    throw new CliError(exitCodes.usage, "E_CONFIG", error.message, hint, linesOf(error))
   }
 }

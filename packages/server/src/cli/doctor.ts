@@ -1,6 +1,7 @@
 import type { Diagnosis } from "@logbrook/core/doctor/Doctor"
 import type { Finding } from "@logbrook/core/doctor/Finding"
 import type { Repaired } from "@logbrook/core/doctor/Repair"
+import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { bytesText, painted, type Io } from "./Io.ts"
@@ -27,7 +28,7 @@ const printFinding = (io: Io, finding: Finding, nameOf: NameOf): void => {
     finding.isDamage ? finding.kind : `note: ${finding.kind}`
   )
   const place = placeText(finding, nameOf)
-  io.out(`  ${kind}${place === "" ? "" : ` at ${place}`}: ${finding.message}`)
+  io.out(`  ${kind}${plainText(`${place === "" ? "" : ` at ${place}`}: ${finding.message}`)}`)
 }
 
 const printDiagnosis = (io: Io, diagnosis: Diagnosis, nameOf: NameOf): void => {
@@ -61,9 +62,8 @@ const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
     io.out(`  ${painted(io, "red", "lost")}: records of ${placeText({ ...finding, segment: undefined }, nameOf)}`)
   }
   if (epochRefused !== undefined) {
-    io.out(
-      `  ${painted(io, "red", "its leader epoch is not raised")}, Kafka clients may not notice what is lost: ${epochRefused}`
-    )
+    const what = `Kafka clients may not notice what is lost: ${plainText(epochRefused)}`
+    io.out(`  ${painted(io, "red", "its leader epoch is not raised")}, ${what}`)
   }
   if (!diagnosis.isClean) {
     io.out("  it is not clean:")

@@ -1,4 +1,5 @@
 import { suggest } from "../config/suggest.ts"
+import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { parseCommandLine, type Command } from "./commandLine.ts"
@@ -52,11 +53,13 @@ export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<numb
   } catch (error) {
     const onErr = { ...io, isTty: io.isErrTty }
     if (error instanceof CliError) {
-      io.err(`${painted(onErr, "red", `error[${error.code}]`)}: ${error.message}`)
-      if (error.hint !== undefined) io.err(`${painted(onErr, "dim", "hint")}: ${error.hint}`)
+      io.err(`${painted(onErr, "red", `error[${plainText(error.code)}]`)}: ${plainText(error.message)}`)
+      for (const line of error.details) io.err(`  ${plainText(line)}`)
+      if (error.hint !== undefined) io.err(`${painted(onErr, "dim", "hint")}: ${plainText(error.hint)}`)
       return error.exitCode
     }
-    io.err(`${painted(onErr, "red", "error[E_DEFECT]")}: ${error instanceof Error ? error.stack : String(error)}`)
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    io.err(`${painted(onErr, "red", "error[E_DEFECT]")}: ${stack.split("\n").map(plainText).join("\n")}`)
     return exitCodes.failure
   }
 }

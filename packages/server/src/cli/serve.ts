@@ -1,6 +1,7 @@
 import type { Config } from "../config/Config.ts"
 import { makeLog } from "../Log.ts"
 import type { RunningServer } from "../Server.ts"
+import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
 import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
@@ -106,7 +107,7 @@ export const serve = async (args: Arguments, io: Io): Promise<number> => {
   ])
   if ("reason" in end) {
     // A journal that has failed may never finish its writes: nothing is waited for.
-    io.err(`error[E_DIED]: ${end.reason}`)
+    io.err(`error[E_DIED]: ${plainText(end.reason)}`)
     io.err("hint: everything that was acknowledged is durable; start again once the cause is gone")
     process.exit(exitCodes.failure)
   }

@@ -5,6 +5,7 @@ import type { Broker } from "../Broker.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
 import { EventTail } from "./eventTail.ts"
+import { isNestedDeeper } from "./nesting.ts"
 import { unreadyReasons, type Readiness } from "./health.ts"
 import { LazyApi } from "./LazyApi.ts"
 import { livePast } from "./livePast.ts"
@@ -92,6 +93,15 @@ const sendNotAllowed = (response: http.ServerResponse, methods: ReadonlyArray<st
   sendError(response, 405, "METHOD_NOT_ALLOWED", `this path takes ${allowed}`)
 }
 
+const isDecodable = (pathname: string): boolean => {
+  try {
+    decodeURIComponent(pathname)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const answer = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
   const { broker, options } = shell
   if (isForeignHost(request.headers.host, options.host)) {
@@ -107,6 +117,10 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
     : undefined
   if (url === undefined) {
     sendError(response, 400, "BAD_REQUEST", "the request's target is no path")
+    return
+  }
+  if (!isDecodable(url.pathname)) {
+    sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}, which is no UTF-8`)
     return
   }
   const isRead = request.method === "GET" || request.method === "HEAD"
@@ -180,6 +194,9 @@ const bodyOf = async (request: http.IncomingMessage, bytesMax: number): Promise<
   return Buffer.concat(parts)
 }
 
+/** The API's bodies have three levels; a parser that goes down by recursion ends at some thousand. */
+const nestingMax = 32
+
 const answerApi = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL) => {
   const method = request.method ?? "GET"
   const methods = await shell.api.methodsAt(url.pathname)
@@ -201,6 +218,10 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
   const body = hasBody ? await bodyOf(request, httpBodyBytesMax) : undefined
   if (hasBody && body === undefined) {
     sendError(response, 413, "TOO_LARGE", `a body has ${httpBodyBytesMax} bytes at most`)
+    return
+  }
+  if (body !== undefined && isNestedDeeper(body, nestingMax)) {
+    sendError(response, 400, "BAD_REQUEST", `the body nests more than ${nestingMax} levels`)
     return
   }
   const headers = new Headers({ "content-type": "application/json" })

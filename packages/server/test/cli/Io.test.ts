@@ -1,5 +1,9 @@
+import { once } from "node:events"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
 import { describe, expect, it } from "vitest"
 import { fields, table, type Io } from "../../src/cli/Io.ts"
+import { runCli } from "../../src/cli/main.ts"
 import { makeLog } from "../../src/Log.ts"
 import { plainText } from "../../src/plainText.ts"
 
@@ -24,6 +28,33 @@ describe("what clients named", () => {
     const terminal = { isTTY: true, write: (text: string) => (line += text) } as unknown as NodeJS.WriteStream
     makeLog("info", terminal, () => 0).warn("refused", { clientId: `${clear}\n` })
     expect(line.endsWith("=\u001B[0ma\\x1b[2Jb\\x0a\n")).toBe(true)
+  })
+
+  it("stays in its line of an error, whether it was written on the command line or comes from a server", async () => {
+    const lines: Array<string> = []
+    const io: Io = { out: () => undefined, err: (line) => lines.push(line), isTty: true, isErrTty: true, env: {} }
+    const server = http.createServer((_request, response) => {
+      response.writeHead(404, { "content-type": "application/json" })
+      response.end(JSON.stringify({ code: `X${clear}`, message: `no ${clear}\nhint: rm -rf` }))
+    })
+    await once(server.listen(0, "127.0.0.1"), "listening")
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const quiet = { ...io, env: { NO_COLOR: "1" } }
+    for (const words of [
+      [clear],
+      ["journal", "state", clear, "--at", clear],
+      ["streams", "list", `--${clear}`],
+      ["config", "show", "--mqtt-port", clear],
+      ["config", "show", "--config", clear],
+      ["doctor", "--data-dir", clear],
+      ["streams", "describe", "x", "--url", url]
+    ]) {
+      expect(await runCli(words, quiet)).toBeGreaterThan(0)
+    }
+    server.close()
+    expect(lines.length).toBeGreaterThan(10)
+    for (const line of lines) expect(line).not.toMatch(/[\u0000-\u001f]/)
+    expect(lines).toContain("error[E_Xa\\x1b[2Jb]: no a\\x1b[2Jb\\x0ahint: rm -rf")
   })
 
   it("stays in its cell", () => {

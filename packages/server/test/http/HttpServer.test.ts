@@ -178,6 +178,32 @@ describe("HTTP", () => {
     socket.destroy()
   })
 
+  it("answers 400 to a body that nests without end, and 404 to a path that is no text", async () => {
+    const post = async (body: string) => {
+      const headers = { "content-type": "application/json" }
+      const response = await fetch(`${base}/api/v1/streams`, { method: "POST", headers, body })
+      return { status: response.status, body: await response.json() }
+    }
+    const levels = 200_000
+    for (const [open, close] of [
+      ["[", "]"],
+      ['{"a":', "}"]
+    ] as const) {
+      const nested = `${open.repeat(levels)}1${close.repeat(levels)}`.slice(0, 1024 * 1024)
+      const wanted = { status: 400, body: { code: "BAD_REQUEST", message: "the body nests more than 32 levels" } }
+      for (const body of [nested, `{"name":"deep","config":${nested.slice(0, 900_000)}}`]) {
+        expect(await post(body)).toEqual(wanted)
+      }
+    }
+    const brackets = await post(JSON.stringify({ name: "brackets", key: '[[{"\\'.repeat(50) }))
+    expect(brackets).toMatchObject({ status: 400, body: { code: "INVALID_KEY" } })
+    for (const path of ["/api/v1/streams/%ff%fe", "/api/v1/groups/%ff", "/%c3%28"]) {
+      const reply = await call(path)
+      expect(reply).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } })
+      expect(Object.keys(reply.body)).toEqual(["code", "message"])
+    }
+  })
+
   it("answers no page of another site, whatever it asks for; a link may be followed", async () => {
     const noCors = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image" }
     for (const path of ["/metrics", "/metrics?series=all", "/api/v1/streams", "/healthz"]) {
