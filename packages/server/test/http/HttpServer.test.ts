@@ -56,9 +56,11 @@ describe("HTTP", () => {
   })
   afterAll(() => listening.close())
 
-  const call = async (path: string, method = "GET", body?: unknown) => {
-    const init =
-      body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
+  const call = (path: string, method = "GET", body?: unknown) =>
+    send(path, method, body === undefined ? undefined : JSON.stringify(body))
+  const post = (body: string) => send("/api/v1/streams", "POST", body)
+  const send = async (path: string, method: string, body: string | undefined) => {
+    const init = body === undefined ? {} : { headers: { "content-type": "application/json" }, body }
     const response = await fetch(base + path, { method, ...init })
     const text = await response.text()
     return { status: response.status, body: text.startsWith("{") ? JSON.parse(text) : text }
@@ -179,11 +181,6 @@ describe("HTTP", () => {
   })
 
   it("answers 400 to a body that nests without end, and 404 to a path that is no text", async () => {
-    const post = async (body: string) => {
-      const headers = { "content-type": "application/json" }
-      const response = await fetch(`${base}/api/v1/streams`, { method: "POST", headers, body })
-      return { status: response.status, body: await response.json() }
-    }
     const levels = 200_000
     for (const [open, close] of [
       ["[", "]"],
