@@ -1,4 +1,4 @@
-import type { SessionDisconnected, SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { MessagesDropped, SessionDisconnected, SessionEvent } from "@logbrook/actors/session/SessionProtocol"
 
 interface Gone {
   /** When the end of its connection became durable, simulated ms. */
@@ -22,6 +22,8 @@ export class SessionTimes {
   readonly #gone = new Map<string, Gone>()
   /** Triggered in this frame before their time, which is right if their sessions end. */
   readonly #early = new Map<string, string>()
+  /** The newest offset that each session's full queue is known to have dropped. */
+  readonly #dropped = new Map<string, number>()
 
   constructor(violated: (message: string) => void) {
     this.#violated = violated
@@ -33,6 +35,7 @@ export class SessionTimes {
       case "SessionStarted":
       case "SessionResumed":
         this.#willDelays.set(clientId, event.will?.delayMs ?? 0)
+        if (event._tag === "SessionStarted") this.#dropped.delete(clientId)
         this.#gone.delete(clientId)
         if (gone?.epoch === epoch && nowMs - gone.atMs > gone.expiryMs + slackMs) {
           this.#violated(
@@ -46,6 +49,9 @@ export class SessionTimes {
         this.#gone.set(clientId, { atMs: nowMs, expiryMs: event.sessionExpiryMs, willDelayMs, epoch })
         return
       }
+      case "MessagesDropped":
+        this.#checkDropped(clientId, event)
+        return
       case "WillTriggered":
         if (gone?.epoch === epoch) this.#triggered(clientId, gone, nowMs)
         return
@@ -69,6 +75,20 @@ export class SessionTimes {
     if (!isTold || isOrderly === keepsWill) {
       this.#violated(`a connection of ${clientId} is told to have ended by ${JSON.stringify(end)}, as ${cause}`)
     }
+  }
+
+  /** Nothing is counted twice: the offsets rise, and there are no fewer of them than messages. */
+  #checkDropped(clientId: string, { count, ranges = [] }: MessagesDropped): void {
+    let last = this.#dropped.get(clientId) ?? -1
+    let room = 0
+    for (const [from, to] of ranges) {
+      if (from <= last || to < from)
+        this.#violated(`offset ${from} is dropped by the queue of ${clientId}, after ${last}`)
+      room += to + 1 - from
+      last = to
+    }
+    if (count < 1 || count > room) this.#violated(`the queue of ${clientId} drops ${count} messages of ${room}`)
+    this.#dropped.set(clientId, last)
   }
 
   #triggered(clientId: string, { atMs, expiryMs, willDelayMs }: Gone, nowMs: number): void {

@@ -77,6 +77,12 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       else queueMicrotask(() => reply(Exit.void))
     }
   }),
+  inMethod("what a full queue has dropped is counted twice", MqttBroker.prototype, "offerToSession", (original) => {
+    return (self: MqttBroker, clientId: string, command: SessionCommand, origin: string, reply: Reply) => {
+      original(self, clientId, command, origin, reply)
+      if (command._tag === "CountDropped") original(self, clientId, command, origin, () => undefined)
+    }
+  }),
   inMethod("bytes that were written are used again", MqttConnection.prototype, "pushOut", (original) => {
     let last: Uint8Array | undefined
     return (self: MqttConnection, bytes: Uint8Array) => {

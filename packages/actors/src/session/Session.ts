@@ -26,7 +26,17 @@ import {
   saveSession,
   type SessionState
 } from "./sessionState.ts"
-import { ack, enqueue, markSent, receive, receiveQos2, releaseQos2, subscribe, unsubscribe } from "./sessionTraffic.ts"
+import {
+  ack,
+  countDropped,
+  enqueue,
+  markSent,
+  receive,
+  receiveQos2,
+  releaseQos2,
+  subscribe,
+  unsubscribe
+} from "./sessionTraffic.ts"
 
 export type SessionDefinition = Definition<SessionState, SessionCommand, SessionEvent, SessionReply, SessionRefused>
 
@@ -47,7 +57,7 @@ type LifecycleCommand = Extract<
   }
 >
 
-type TrafficCommand = Exclude<SessionCommand, LifecycleCommand | { readonly _tag: "Enqueue" }>
+type TrafficCommand = Exclude<SessionCommand, LifecycleCommand | { readonly _tag: "Enqueue" | "CountDropped" }>
 
 const decideTraffic = (settings: SessionSettings, state: SessionState, command: TrafficCommand): SessionDecision => {
   if (command.connectionId !== state.life.connectionId) return refuse("SessionTakenOver")
@@ -93,6 +103,8 @@ const decide = (
       return confirmWill(state, command)
     case "Enqueue":
       return enqueue(settings, state, command)
+    case "CountDropped":
+      return countDropped(state, command)
     default:
       return decideTraffic(settings, state, command)
   }

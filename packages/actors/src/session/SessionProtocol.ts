@@ -154,6 +154,29 @@ export interface Enqueue {
 }
 
 /**
+ * Messages that `QueueFull` told of, of one session's life, counted together: an event for each would be one for every
+ * message that is sent to a client that is off. Replied with `Done`; ignored once that life is over.
+ */
+export interface CountDropped extends Dropped {
+  readonly _tag: "CountDropped"
+  /** Of the session, as the notices said. */
+  readonly startedAtMs: number
+}
+
+/** Messages that a queue had no room for. */
+export interface Dropped {
+  readonly count: number
+  /** What was exceeded. */
+  readonly limits: ReadonlyArray<QueueLimit>
+  readonly logId: number
+  /** Ascending, first and last offset of each; `count` of the messages in there were for this session. */
+  readonly ranges: ReadonlyArray<readonly [first: number, last: number]>
+}
+
+/** The setting that a full queue has reached. */
+export type QueueLimit = "offlineQueueMessagesMax" | "offlineQueueBytesMax"
+
+/**
  * Entries were written to the connection. Replied with `Done`; all or none. QoS 0 has `packetId` null and leaves the
  * queue. QoS 1 and 2 need an id from 1 to 65,535 that no other entry has.
  */
@@ -226,6 +249,7 @@ export type SessionCommand =
   | ReceiveQos2
   | ReleaseQos2
   | Enqueue
+  | CountDropped
   | MarkSent
   | Acked
   | Received
@@ -400,9 +424,11 @@ export interface MessagesQueued {
   readonly messages: ReadonlyArray<MessageRef>
 }
 
-export interface MessagesDropped {
+/** Of a second or more together. Journals of older versions have an event per message, with nothing but `count`. */
+export interface MessagesDropped extends Partial<Dropped> {
   readonly _tag: "MessagesDropped"
   readonly count: number
+  readonly reason?: "QueueFull"
 }
 
 export interface MessagesSent {
@@ -472,11 +498,18 @@ export interface Deliver {
   readonly entries: ReadonlyArray<QueueEntry>
 }
 
-/** Messages that the queue had no room for: this session misses them. */
+/** Messages that the queue had no room for: this session misses them. To be counted together and told by `CountDropped`. */
 export interface QueueFull {
   readonly _tag: "QueueFull"
   readonly clientId: string
-  readonly count: number
+  readonly startedAtMs: number
+  readonly messages: ReadonlyArray<DroppedMessage>
+}
+
+export interface DroppedMessage {
+  readonly logId: number
+  readonly offset: number
+  readonly limit: QueueLimit
 }
 
 export type SessionNotice = CloseConnection | PublishWill | Deliver | QueueFull

@@ -1,9 +1,12 @@
 import { decided, done, notify, refuse, type SessionDecision } from "./sessionDraft.ts"
 import type {
   Acked,
+  CountDropped,
+  DroppedMessage,
   Enqueue,
   MarkSent,
   MessageRef,
+  QueueLimit,
   ReceiveQos2,
   Received,
   ReleaseQos2,
@@ -80,10 +83,14 @@ export const enqueue = (settings: SessionSettings, state: SessionState, { messag
     return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
   }
   const accepted: Array<MessageRef> = []
+  const dropped: Array<DroppedMessage> = []
   let bytes = state.queuedBytes
   const entryIds = messages.map((message) => {
-    const isFull = state.queue.size + accepted.length >= settings.offlineQueueMessagesMax
-    if (isFull || bytes + message.bytes > settings.offlineQueueBytesMax) return null
+    const limit = exceededBy(settings, state.queue.size + accepted.length + 1, bytes + message.bytes)
+    if (limit !== undefined) {
+      dropped.push({ logId: message.logId, offset: message.offset, limit })
+      return null
+    }
     bytes += message.bytes
     return state.nextEntryId + accepted.push(message) - 1
   })
@@ -91,18 +98,26 @@ export const enqueue = (settings: SessionSettings, state: SessionState, { messag
   const events: Array<SessionEvent> = []
   const notices: Array<SessionNotice> = []
   const { clientId } = state
-  const { connectionId } = state.life
+  const { connectionId, startedAtMs } = state.life
   if (accepted.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages: accepted })
   if (accepted.length > 0 && connectionId !== null) {
     const entries = accepted.map((message, i) => queueEntry(message, firstEntryId + i))
     notices.push({ _tag: "Deliver", clientId, connectionId, entries })
   }
-  const count = messages.length - accepted.length
-  if (count > 0) {
-    events.push({ _tag: "MessagesDropped", count })
-    notices.push({ _tag: "QueueFull", clientId, count })
-  }
+  // No event: what is refused is no part of the state, and one for each would be as many as there are messages.
+  if (dropped.length > 0) notices.push({ _tag: "QueueFull", clientId, startedAtMs, messages: dropped })
   return decided({ _tag: "Enqueued", entryIds }, events, notices.map(notify))
+}
+
+const exceededBy = (settings: SessionSettings, messages: number, bytes: number): QueueLimit | undefined => {
+  if (messages > settings.offlineQueueMessagesMax) return "offlineQueueMessagesMax"
+  return bytes > settings.offlineQueueBytesMax ? "offlineQueueBytesMax" : undefined
+}
+
+export const countDropped = ({ name, life }: SessionState, command: CountDropped): SessionDecision => {
+  if (name === "Absent" || life.startedAtMs !== command.startedAtMs) return decided(done)
+  const { count, limits, logId, ranges } = command
+  return decided(done, [{ _tag: "MessagesDropped", count, reason: "QueueFull", limits, logId, ranges }])
 }
 
 export const markSent = (state: SessionState, { entries }: MarkSent): SessionDecision => {

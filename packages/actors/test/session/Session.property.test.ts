@@ -1,7 +1,7 @@
 import { unpack } from "@logbrook/core/actor/pack"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
-import type { SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
+import type { QueueFull, SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
 import {
   cleanEnd,
   connectOf,
@@ -36,6 +36,8 @@ class Life {
   told = new Set<number>()
   connections = 0
   offsets = 0
+  /** What the shell was told of and has not had counted. */
+  dropped: Array<QueueFull> = []
   private folded = 0
   private replica = this.session.definition.initial(this.session.id)
 
@@ -57,6 +59,7 @@ class Life {
     }
     if (reply?._tag === "SessionOpened") this.told = new Set(reply.queue.map(({ entryId }) => entryId))
     for (const notice of notices) {
+      if (notice._tag === "QueueFull") this.dropped.push(notice)
       if (notice._tag === "Deliver") for (const { entryId } of notice.entries) this.told.add(entryId)
       if (notice._tag !== "PublishWill") continue
       this.asked.set(notice.willId, notice.will.topic)
@@ -155,6 +158,15 @@ const confirmWill = fc
     }))
   )
 
+const countDropped = fc.constant(
+  command((life) => {
+    const startedAtMs = life.dropped.at(-1)?.startedAtMs ?? 0
+    const messages = life.dropped.splice(0).flatMap((notice) => notice.messages)
+    const ranges = messages.map(({ offset }) => [offset, offset] as const)
+    return { _tag: "CountDropped", startedAtMs, count: messages.length, limits: [], logId: 7, ranges }
+  })
+)
+
 const traffic = fc.oneof(
   fc.record({ _tag: fc.constantFrom("Acked" as const, "Received" as const), packetIds }),
   fc.record({
@@ -186,6 +198,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom(10, 60, 600, 2000).map((ms): Step => ({ _tag: "Wait", ms })) },
   { weight: 1, arbitrary: fc.boolean().map((endSession) => command(() => ({ _tag: "Kick", endSession }))) },
   { weight: 2, arbitrary: confirmWill },
+  { weight: 1, arbitrary: countDropped },
   { weight: 1, arbitrary: fc.constantFrom<Step>({ _tag: "Restart" }, { _tag: "Reload" }) }
 )
 

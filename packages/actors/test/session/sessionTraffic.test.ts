@@ -136,7 +136,7 @@ describe("QoS 2 from the client", () => {
     session.restart()
     session.until(session.nowMs)
     session.send(connectOf("2"))
-    for (const packetId of [1, 1024, 65_529]) {
+    for (const packetId of [1, 1024, 65_528]) {
       expect(session.send({ ...receive(packetId), connectionId: "2" }).reply).toMatchObject({ duplicate: true })
       expect(session.send({ ...release(packetId), connectionId: "2" }).tags).toEqual(["Qos2Released"])
       expect(session.send({ ...receive(packetId), connectionId: "2" }).tags).toEqual(["Qos2Received"])
@@ -179,14 +179,19 @@ describe("the queue", () => {
   it("drops the newest over its number, and counts", () => {
     const session = subscribed({ offlineQueueMessagesMax: 2 })
     const { tags, reply, notices } = session.send(enqueueOf(messageOf(1), messageOf(2), messageOf(3)))
-    expect(tags).toEqual(["MessagesQueued", "MessagesDropped"])
+    expect(tags).toEqual(["MessagesQueued"])
     expect(reply).toMatchObject({ entryIds: [0, 1, null] })
-    const missed = { _tag: "QueueFull", clientId: "a/b", count: 1 }
-    expect(notices).toMatchObject([{ entries: [{ offset: 1 }, { offset: 2 }] }, missed])
-    expect(session.send(enqueueOf(messageOf(4)))).toMatchObject({ tags: ["MessagesDropped"], notices: [missed] })
-    expect(session.state.droppedMessages).toBe(2)
+    const { startedAtMs } = session.state.life
+    const missed = (offset: number) => ({
+      _tag: "QueueFull",
+      clientId: "a/b",
+      startedAtMs,
+      messages: [{ logId: 7, offset, limit: "offlineQueueMessagesMax" }]
+    })
+    expect(notices).toMatchObject([{ entries: [{ offset: 1 }, { offset: 2 }] }, missed(3)])
+    expect(session.send(enqueueOf(messageOf(4)))).toMatchObject({ tags: [], notices: [missed(4)] })
     session.send(markOf([0, 1]))
-    expect(session.send(enqueueOf(messageOf(5))).tags).toEqual(["MessagesDropped"])
+    expect(session.send(enqueueOf(messageOf(5)))).toMatchObject({ tags: [], notices: [missed(5)] })
     session.send(ackOf(1))
     expect(session.send(enqueueOf(messageOf(6))).reply).toMatchObject({ entryIds: [2] })
     expect(offsets(session)).toEqual([2, 6])
@@ -195,11 +200,34 @@ describe("the queue", () => {
   it("drops the newest over its bytes", () => {
     const session = subscribed({ offlineQueueBytesMax: 100 })
     const messages = [messageOf(1, { bytes: 60 }), messageOf(2, { bytes: 41 }), messageOf(3, { bytes: 40 })]
-    expect(session.send(enqueueOf(...messages)).reply).toMatchObject({ entryIds: [0, null, 1] })
+    const { reply, notices } = session.send(enqueueOf(...messages))
+    expect(reply).toMatchObject({ entryIds: [0, null, 1] })
+    expect(notices.at(-1)).toMatchObject({ messages: [{ offset: 2, limit: "offlineQueueBytesMax" }] })
     session.send(markOf([0, 1]))
     session.send(ackOf(1))
     expect(session.state.queuedBytes).toBe(40)
     expect(session.send(enqueueOf(messageOf(4, { bytes: 60 }))).tags).toEqual(["MessagesQueued"])
+  })
+
+  it("counts what was dropped by one event, of its own life only", () => {
+    const session = subscribed()
+    const { startedAtMs } = session.state.life
+    const dropped = { count: 5, limits: ["offlineQueueMessagesMax"], logId: 7, ranges: [[3, 9]] } as const
+    const count = { _tag: "CountDropped", startedAtMs, ...dropped } as const
+    expect(session.send(count).events).toEqual([{ _tag: "MessagesDropped", reason: "QueueFull", ...dropped }])
+    session.send(leave)
+    session.send(count)
+    expect(session.state.droppedMessages).toBe(10)
+    session.nowMs++
+    session.send(connectOf("2", { cleanStart: true }))
+    expect(session.send(count).tags).toEqual([])
+    session.send({ _tag: "Kick", endSession: true })
+    expect(session.send(count).tags).toEqual([])
+  })
+
+  it("counts an event of a journal of an older version, which has its count only", () => {
+    const session = subscribed()
+    expect(session.definition.evolve(session.state, { _tag: "MessagesDropped", count: 2 }).droppedMessages).toBe(2)
   })
 
   it("gives packet ids, several at once, and keeps its order", () => {

@@ -17,6 +17,7 @@ import { AckSlab } from "./AckSlab.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
 import type { Outgoing } from "./Outgoing.ts"
+import { QueueDrops } from "./QueueDrops.ts"
 import { RetainedStore } from "./RetainedStore.ts"
 import { sessionActor, SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
@@ -81,6 +82,7 @@ export class MqttBroker implements MqttContext {
   /** Of connections. */
   readonly ends: BoundedLines
   readonly #wills = new Wills(this)
+  readonly #drops: QueueDrops
   readonly #connections = new Set<BrokerConnection>()
   /** Those that have sent CONNECT, by client id. */
   readonly #serving = new Map<string, BrokerConnection>()
@@ -115,6 +117,9 @@ export class MqttBroker implements MqttContext {
     )
     this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
     this.directory = SessionDirectory.follow(broker.shard)
+    this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
+      this.offerToSession(clientId, command, `mqtt queue of ${clientId}`.slice(0, 200), () => undefined)
+    )
     this.retained = RetainedStore.follow(broker.shard, limits)
     this.sessionLog = new SessionLog(broker.shard)
     this.metrics = makeMqttMetrics(broker.metrics, () => ({
@@ -230,7 +235,8 @@ export class MqttBroker implements MqttContext {
         this.#wills.publish(known)
         return
       case "QueueFull":
-        this.metrics.dropped("queue_full", known.count)
+        this.metrics.dropped("queue_full", known.messages.length)
+        this.#drops.note(known)
     }
   }
 
@@ -275,6 +281,7 @@ export class MqttBroker implements MqttContext {
     for (const connection of connections) {
       connection.close({ by: "server stop" }, stopGraceMs)
     }
+    this.#drops.flush()
     if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
       await new Promise<void>((resolve) => {
         this.#whenLeft.push(resolve)

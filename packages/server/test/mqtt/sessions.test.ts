@@ -1,6 +1,10 @@
 import * as fs from "node:fs"
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import type { MessagesDropped } from "@logbrook/actors/session/SessionProtocol"
+import type { SessionState } from "@logbrook/actors/session/sessionState"
+import { definitions } from "../../src/Broker.ts"
+import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
 import {
   type Kit,
   type KitOptions,
@@ -158,6 +162,46 @@ for (const version of [4, 5] as const) {
       await expect.poll(() => kit.broker.metrics.render()).toContain(counted)
       const back = await connectHearing(version, durable(version, "away"))
       await expect.poll(() => texts(back.got)).toEqual(["a", "b", "c"])
+    })
+
+    it("journals what a full queue drops once a second, not once a message", async () => {
+      const offlineQueueMessagesMax = 3
+      await start({ limits: { offlineQueueMessagesMax } })
+      const away = await connect(version, durable(version, "away"))
+      await away.subscribeAsync("q/#", { qos: 1 })
+      await away.endAsync()
+      const publisher = await connect(version)
+      const beganMs = performance.now()
+      const sent = 400
+      await Promise.all(Array.from({ length: sent }, (_, i) => publisher.publishAsync("q/a", String(i), { qos: 1 })))
+      const dropped = () => {
+        const past = pastOf(kit.journal, definitions(kit.broker.limits))
+        const { events } = lastEvents(past, 1000, { actor: "session/away", type: "MessagesDropped" })
+        return events.map(({ event }) => event as unknown as MessagesDropped)
+      }
+      const count = () => dropped().reduce((sum, event) => sum + event.count, 0)
+      await expect.poll(count, { timeout: 5000 }).toBe(sent - offlineQueueMessagesMax)
+      const seconds = (performance.now() - beganMs) / 1000
+      expect(dropped().length).toBeLessThanOrEqual(1 + seconds)
+      const limits = ["offlineQueueMessagesMax"]
+      for (const event of dropped()) expect(event).toMatchObject({ reason: "QueueFull", limits, logId: 1 })
+      const ranges = dropped().flatMap((event) => event.ranges!)
+      expect([ranges[0]![0], ranges.at(-1)![1]]).toEqual([offlineQueueMessagesMax, sent - 1])
+      const { droppedMessages } = kit.broker.shard.actors.peek<SessionState>("session/away")!
+      expect(droppedMessages).toBe(sent - offlineQueueMessagesMax)
+    })
+
+    it("journals what a full queue has dropped before the server stops", async () => {
+      await start({ limits: { offlineQueueMessagesMax: 1 } })
+      const { journal, broker } = kit
+      const away = await connect(version, durable(version, "away"))
+      await away.subscribeAsync("q/#", { qos: 1 })
+      await away.endAsync()
+      const publisher = await connect(version)
+      for (const payload of ["a", "b", "c"]) await publisher.publishAsync("q/a", payload, { qos: 1 })
+      await start()
+      const { events } = lastEvents(pastOf(journal, definitions(broker.limits)), 9, { type: "MessagesDropped" })
+      expect(events.map(({ event }) => (event as unknown as MessagesDropped).count)).toEqual([2])
     })
 
     it("keeps session, queue and retained messages across a restart", async () => {
