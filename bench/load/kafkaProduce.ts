@@ -10,7 +10,7 @@ export interface ProduceRun {
 }
 
 const produceVersion = 9
-const timestampMs = 1_800_000_000_000
+const timestampMs = Date.now()
 
 const batchOf = (records: number, valueBytes: number): Uint8Array => {
   const builder = new RecordsBuilder(records * (valueBytes + 64))

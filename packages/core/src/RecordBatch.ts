@@ -299,6 +299,8 @@ export interface ProducedBatch {
   readonly baseTimestampMs: number
   /** The highest timestamp found in the records; the header's may differ, see `stampMaxTimestamp`. */
   readonly maxTimestampMs: number
+  /** The lowest one, of the records that have one; Infinity when none has. */
+  readonly minTimestampMs: number
   /** -1: not idempotent; then epoch and sequence mean nothing. */
   readonly producerId: number
   readonly producerEpoch: number
@@ -334,15 +336,18 @@ const checkHeader = (batch: Uint8Array): Codec | "none" => {
 
 interface Walked {
   readonly maxTimestampMs: number
+  readonly minTimestampMs: number
   readonly hasRecordWithoutKey: boolean
 }
 
-/** -1 is Kafka's "no timestamp". */
-const isTimestamp = (timestampMs: number): boolean => timestampMs >= -1 && Number.isSafeInteger(timestampMs)
+/** Kafka's "no timestamp". */
+export const noTimestamp = -1
+const isTimestamp = (timestampMs: number): boolean => timestampMs >= noTimestamp && Number.isSafeInteger(timestampMs)
 
 const walk = (records: Uint8Array, expected: number, baseTimestampMs: number): Walked => {
   const reader = new RecordReader().reset(records)
-  let maxTimestampMs = -1
+  let maxTimestampMs = noTimestamp
+  let minTimestampMs = Infinity
   let hasRecordWithoutKey = false
   for (let index = 0; index < expected; index++) {
     if (!reader.next()) throw new InvalidRecord("Count", "fewer records than counted")
@@ -350,10 +355,11 @@ const walk = (records: Uint8Array, expected: number, baseTimestampMs: number): W
     const timestampMs = baseTimestampMs + reader.timestampDelta
     if (!isTimestamp(timestampMs)) throw new InvalidBatch("InvalidTimestamp", "a record's timestamp that cannot be")
     if (timestampMs > maxTimestampMs) maxTimestampMs = timestampMs
+    if (timestampMs < minTimestampMs && timestampMs !== noTimestamp) minTimestampMs = timestampMs
     if (reader.keyLength < 0) hasRecordWithoutKey = true
   }
   if (reader.position !== records.length) throw new InvalidRecord("Count", "bytes after the last record")
-  return { maxTimestampMs, hasRecordWithoutKey }
+  return { maxTimestampMs, minTimestampMs, hasRecordWithoutKey }
 }
 
 /**
@@ -382,12 +388,26 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
     count: count(batch),
     baseTimestampMs,
     maxTimestampMs: walked.maxTimestampMs,
+    minTimestampMs: walked.minTimestampMs,
     producerId: producerId(batch),
     producerEpoch: producerEpoch(batch),
     baseSequence: baseSequence(batch),
     isTransactional: isTransactional(batch),
     hasRecordWithoutKey: walked.hasRecordWithoutKey
   }
+}
+
+/** One look at the records of a batch that `validateProduced` has passed, in order, until `visit` returns false. */
+export const visitRecords = (
+  batch: Uint8Array,
+  limits: BatchLimits,
+  visit: (index: number, timestampMs: number, hasKey: boolean) => boolean
+): void => {
+  const baseTimestampMs = baseTimestamp(batch)
+  withRecordsOf(batch, limits, (records) => {
+    const reader = new RecordReader().reset(records)
+    while (reader.next() && visit(reader.offsetDelta, baseTimestampMs + reader.timestampDelta, reader.keyLength >= 0));
+  })
 }
 
 /** A record's place in its partition and in time. */

@@ -139,6 +139,7 @@ describe.each(codecs)("validateProduced, %s", (codec) => {
       count: 3,
       baseTimestampMs: 1000,
       maxTimestampMs: 1005,
+      minTimestampMs: 1000,
       producerId: 5,
       producerEpoch: 0,
       baseSequence: 3,
@@ -240,7 +241,8 @@ describe("validateProduced", () => {
   })
 
   it("takes records without timestamp", () => {
-    expect(Batch.validateProduced(batchOf([-1, -1])).maxTimestampMs).toBe(-1)
+    expect(Batch.validateProduced(batchOf([-1, -1]))).toMatchObject({ maxTimestampMs: -1, minTimestampMs: Infinity })
+    expect(Batch.validateProduced(batchOf([7, -1, 3, 5]))).toMatchObject({ maxTimestampMs: 7, minTimestampMs: 3 })
   })
 })
 

@@ -16,6 +16,10 @@ export interface StreamConfig {
   readonly retentionMs: number
   /** Per partition; -1: no limit. */
   readonly retentionBytes: number
+  /** How far behind the server's clock the time of a producer's record may be. */
+  readonly timestampBeforeMaxMs: number
+  /** How far ahead of it. */
+  readonly timestampAfterMaxMs: number
   /** Infinity: whatever the server takes. */
   readonly maxMessageBytes: number
   /** Whether records of MQTT messages carry the headers `mqtt.*`. User properties are kept in any case. */
@@ -69,7 +73,11 @@ const oneOf =
   (text: string) =>
     values.includes(text) ? text : undefined
 
-const dayMs = 24 * 60 * 60 * 1000
+const hourMs = 60 * 60 * 1000
+const dayMs = 24 * hourMs
+
+export const timestampBefore = "message.timestamp.before.max.ms"
+export const timestampAfter = "message.timestamp.after.max.ms"
 
 /** What bounds the settings of every stream. */
 export type ConfigLimits = Pick<Limits, "recordBatchBytesMax">
@@ -123,6 +131,18 @@ const settings: ReadonlyArray<Setting> = [
     byDefault: "CreateTime",
     documentation: "Whose time a record has: its producer's, or for MQTT messages the server's at arrival.",
     parse: oneOf("CreateTime")
+  },
+  {
+    name: timestampBefore,
+    byDefault: String(longMax),
+    documentation: "A producer's record whose time is further behind the server's clock is refused.",
+    parse: long(0)
+  },
+  {
+    name: timestampAfter,
+    byDefault: String(hourMs),
+    documentation: "A producer's record whose time is further ahead of the server's clock is refused.",
+    parse: long(0)
   },
   {
     name: "mqtt.headers",
@@ -204,6 +224,8 @@ export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConf
     deleteRetentionMs: Number(text("delete.retention.ms")),
     retentionMs: Number(text("retention.ms")),
     retentionBytes: Number(text("retention.bytes")),
+    timestampBeforeMaxMs: Number(text(timestampBefore)),
+    timestampAfterMaxMs: Number(text(timestampAfter)),
     maxMessageBytes: Number(config.get("max.message.bytes") ?? Infinity),
     mqttHeaders: text("mqtt.headers") === "true"
   }

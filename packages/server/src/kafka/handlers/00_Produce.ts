@@ -1,8 +1,5 @@
-import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import type { Limits } from "@logbrook/core/Limits"
+import { isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import {
-  type BatchLimits,
   InvalidBatch,
   type ProducedBatch,
   splitBatches,
@@ -15,6 +12,7 @@ import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { appendBatch } from "../asks.ts"
+import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
 import { handler, type RequestContext, type Respond } from "../Handler.ts"
 
@@ -31,39 +29,17 @@ interface PartitionResult {
   errorCode: number
   baseOffset: number
   logStartOffset: number
+  recordErrors: ReadonlyArray<RecordError>
   errorMessage: string | null
 }
+
+/** Of one response: a request of 16 MiB can have millions of wrong records. Clients are told the batch's error of the others. */
+const recordErrorsMax = 1000
 
 /** The first version in which a batch may be compressed with zstd (KIP-110). */
 const zstdVersionMin = 7
 
 const refused = (code: Failure["code"], message: string | null = null): Failure => ({ code, message, memberId: "" })
-
-/** What holds for the batches of a stream. */
-interface BatchRules {
-  readonly limits: BatchLimits
-  /** Of a compacted stream: a record without key would never be compacted. */
-  readonly needsKeys: boolean
-}
-
-const batchRules = new WeakMap<Stream, BatchRules>()
-
-const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
-  const known = batchRules.get(stream)
-  if (known !== undefined) return known
-  const { recordBatchBytesMax, decompressedBytesMax, decompressionRatioMax } = limits
-  const { maxMessageBytes, isCompacted } = effectiveConfig(stream.config)
-  const own: BatchRules = {
-    limits: {
-      recordBatchBytesMax: Math.min(recordBatchBytesMax, maxMessageBytes),
-      decompressedBytesMax,
-      decompressionRatioMax
-    },
-    needsKeys: isCompacted
-  }
-  batchRules.set(stream, own)
-  return own
-}
 
 /** Why no batch of the request can be stored. */
 const refuseRequest = ({ acks, transactionalId }: ProduceRequest): Failure | undefined => {
@@ -74,12 +50,8 @@ const refuseRequest = ({ acks, transactionalId }: ProduceRequest): Failure | und
   return undefined
 }
 
-/** The one batch of a partition, ready to be stored. Throws `InvalidBatch`. */
-const checkedBatch = (
-  records: Uint8Array | null,
-  { limits, needsKeys }: BatchRules,
-  version: number
-): ProducedBatch => {
+/** The one batch of a partition. Throws `InvalidBatch`. */
+const checkedBatch = (records: Uint8Array | null, { limits }: BatchRules, version: number): ProducedBatch => {
   const [bytes, more] = splitBatches(records ?? new Uint8Array(0), limits)
   if (bytes === undefined || more !== undefined) {
     throw new InvalidBatch("InvalidRecord", "A request has exactly one record batch per partition.")
@@ -88,10 +60,6 @@ const checkedBatch = (
   if (batch.codec === "zstd" && version < zstdVersionMin) {
     throw new InvalidBatch("UnsupportedCompression", `Produce ${version} does not know zstd.`)
   }
-  if (needsKeys && batch.hasRecordWithoutKey) {
-    throw new InvalidBatch("InvalidRecord", "A compacted topic takes no record without a key.")
-  }
-  stampMaxTimestamp(bytes, batch.maxTimestampMs)
   return batch
 }
 
@@ -107,17 +75,28 @@ const refuseForNow = ({ node, refusedBatches }: RequestContext, { logId, batch }
   return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
 }
 
-const placeOf = (context: RequestContext, topic: string, data: PartitionData, version: number): Place | Failure => {
-  const { directory, limits } = context.node.broker
+/** Where a partition's batch is to be stored, ready to be, or why it cannot be; `errorsMax` of its records at most. */
+const placeOf = (
+  context: RequestContext,
+  topic: string,
+  data: PartitionData,
+  version: number,
+  errorsMax: number
+): Place | Failure | RefusedRecords => {
+  const { directory, limits, clock } = context.node.broker
   const stream = directory.byName(topic)
   const logId = stream?.logIds[data.index]
   if (stream === undefined || logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
   if (isBound(stream)) return refused(KafkaError.TOPIC_AUTHORIZATION_FAILED, "The stream is written by MQTT.")
   try {
-    const batch = checkedBatch(data.records, batchRulesOf(stream, limits), version)
+    const rules = batchRulesOf(stream, limits)
+    const batch = checkedBatch(data.records, rules, version)
     if (batch.isTransactional) {
       return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
     }
+    const wrong = refuseRecords(batch, rules, clock.nowMs(), errorsMax)
+    if (wrong !== undefined) return wrong
+    stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
     const place = { logId, batch }
     return refuseForNow(context, place) ?? place
   } catch (error) {
@@ -125,9 +104,19 @@ const placeOf = (context: RequestContext, topic: string, data: PartitionData, ve
   }
 }
 
-const fail = (result: PartitionResult, { code, message }: Failure): void => {
-  result.errorCode = code
-  result.errorMessage = message
+const resultOf = (index: number): PartitionResult => ({
+  index,
+  errorCode: KafkaError.NONE,
+  baseOffset: -1,
+  logStartOffset: -1,
+  recordErrors: [],
+  errorMessage: null
+})
+
+const fail = (result: PartitionResult, failure: Failure | RefusedRecords): void => {
+  result.errorCode = failure.code
+  result.errorMessage = failure.message
+  if ("recordErrors" in failure) result.recordErrors = failure.recordErrors
 }
 
 const append = (
@@ -174,13 +163,15 @@ const produce = (
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
   const places: Array<readonly [Place, PartitionResult]> = []
+  let errorsLeft = recordErrorsMax
   const responses = request.topicData.map(({ name, partitionData }) => ({
     name,
     partitionResponses: partitionData.map((data) => {
-      const result = { index: data.index, errorCode: 0, baseOffset: -1, logStartOffset: -1, errorMessage: null }
-      const place = refusal ?? placeOf(context, name, data, version)
+      const result = resultOf(data.index)
+      const place = refusal ?? placeOf(context, name, data, version, errorsLeft)
       if ("code" in place) fail(result, place)
       else places.push([place, result])
+      errorsLeft -= result.recordErrors.length
       all.push(result)
       return result
     })

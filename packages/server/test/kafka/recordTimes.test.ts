@@ -1,0 +1,126 @@
+import { gzipSync } from "node:zlib"
+import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
+import { produceOf } from "./requests.ts"
+
+// What Kafka 4.1 answered to the same requests.
+
+const hourMs = 3_600_000
+const before = "message.timestamp.before.max.ms"
+const after = "message.timestamp.after.max.ms"
+
+let kit: Kit
+let client: RawClient
+/** What the server's clock says, throughout. */
+const nowMs = 1_700_000_000_000
+
+beforeEach(async () => {
+  kit = await startKit()
+  Object.assign(kit.broker, { clock: { ...kit.broker.clock, nowMs: () => nowMs } })
+  client = await kit.connect()
+  await kit.createStream("orders")
+})
+
+afterEach(async () => {
+  await kit.close()
+  expect(kit.defects).toEqual([])
+})
+
+const at = (timestampMs: number, key: string | null = "k") => ({ key, value: "v", timestampMs })
+
+const produce = async (records: Uint8Array, topic = "orders", version = 9) => {
+  const response = await client.send(Produce, version, produceOf(topic, records))
+  return response.responses[0]!.partitionResponses[0]!
+}
+
+const refusal = async (records: Uint8Array, topic = "orders", version = 9) => {
+  const seq = kit.broker.shard.nextSeq
+  const { errorCode, baseOffset, recordErrors } = await produce(records, topic, version)
+  // Nothing of the batch is stored.
+  expect(kit.broker.shard.nextSeq).toBe(seq)
+  expect(baseOffset).toBe(-1)
+  return [errorCode, recordErrors.map(({ batchIndex }) => batchIndex)]
+}
+
+const create = async (configs: ReadonlyArray<{ name: string; value: string }>, name: string) => {
+  const topics = [{ name, numPartitions: 1, replicationFactor: 1, assignments: [], configs }]
+  return (await client.send(CreateTopics, 5, { topics, timeoutMs: 1000 })).topics[0]!
+}
+
+describe("the times of produced records", () => {
+  it("may be an hour ahead, and no more; the whole batch is refused, and each such record named from version 8 on", async () => {
+    expect((await produce(batchOf([at(nowMs), at(nowMs + hourMs)]))).errorCode).toBe(0)
+    const ahead = (): Uint8Array => batchOf([at(nowMs + hourMs + 1), at(nowMs), at(nowMs * 1000)])
+    expect(await refusal(ahead(), "orders", 7)).toEqual([KafkaError.INVALID_TIMESTAMP, []])
+    expect(await refusal(ahead(), "orders", 8)).toEqual([KafkaError.INVALID_TIMESTAMP, [0, 2]])
+    const { recordErrors, errorMessage } = await produce(ahead())
+    expect(errorMessage).toBe("Records have times that the topic does not take.")
+    expect(recordErrors[0]!.batchIndexErrorMessage).toBe(
+      `Timestamp ${nowMs + hourMs + 1} is after ${nowMs + hourMs}, see ${after}.`
+    )
+  })
+
+  it("may be as old as they like, or not there at all", async () => {
+    expect((await produce(batchOf([at(nowMs), at(0), at(5), at(-1)]))).errorCode).toBe(0)
+    expect((await produce(batchOf([at(-1), at(-1)]))).errorCode).toBe(0)
+  })
+
+  it("are those of the records, whatever the header of the batch says, compressed or not", async () => {
+    const records = batchOf([at(nowMs), at(nowMs + 2 * hourMs)]).subarray(batchHeaderBytes)
+    const fields = { baseOffset: 0, partitionLeaderEpoch: -1, count: 2, baseTimestampMs: nowMs, maxTimestampMs: nowMs }
+    expect(await refusal(buildBatch(fields, records))).toEqual([KafkaError.INVALID_TIMESTAMP, [1]])
+    const packed = buildBatch({ ...fields, codec: "gzip" }, gzipSync(records))
+    expect(await refusal(packed)).toEqual([KafkaError.INVALID_TIMESTAMP, [1]])
+    const liar = { ...fields, maxTimestampMs: nowMs + 9 * hourMs }
+    expect(
+      (await produce(buildBatch(liar, batchOf([at(nowMs), at(nowMs)]).subarray(batchHeaderBytes)))).errorCode
+    ).toBe(0)
+  })
+
+  it("are bounded by the topic's own settings", async () => {
+    const config = [
+      [before, "1000"],
+      [after, "0"]
+    ] as const
+    await kit.createStream("narrow", { config })
+    expect((await produce(batchOf([at(nowMs - 1000), at(nowMs), at(-1)]), "narrow")).errorCode).toBe(0)
+    const wrong = batchOf([at(nowMs - 1001), at(nowMs), at(nowMs + 1), at(-1)])
+    expect(await refusal(wrong, "narrow")).toEqual([KafkaError.INVALID_TIMESTAMP, [0, 2]])
+    await kit.createStream("wide", { config: [[after, "9223372036854775807"]] })
+    expect((await produce(batchOf([at(nowMs * 1000)]), "wide")).errorCode).toBe(0)
+  })
+
+  it("are named beside records without key, which a compacted topic refuses", async () => {
+    await kit.createStream("latest", { config: [["cleanup.policy", "compact"]] })
+    expect(await refusal(batchOf([at(nowMs), at(nowMs, null)]), "latest")).toEqual([KafkaError.INVALID_RECORD, [1]])
+    const both = batchOf([at(nowMs, null), at(nowMs + 2 * hourMs), at(nowMs + 2 * hourMs, null)])
+    expect(await refusal(both, "latest")).toEqual([KafkaError.INVALID_TIMESTAMP, [0, 1, 2]])
+  })
+
+  it("are told of a thousand records of one request at most", async () => {
+    await kit.createStream("many", { partitions: 2 })
+    const wrong = batchOf(Array.from({ length: 700 }, () => at(nowMs * 1000)))
+    const partitionData = [0, 1, 0].map((index) => ({ index, records: wrong }))
+    const topicData = [{ name: "many", partitionData }]
+    const { responses } = await client.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 1000, topicData })
+    expect(responses[0]!.partitionResponses.map((each) => [each.errorCode, each.recordErrors.length])).toEqual([
+      [KafkaError.INVALID_TIMESTAMP, 700],
+      [KafkaError.INVALID_TIMESTAMP, 300],
+      [KafkaError.INVALID_TIMESTAMP, 0]
+    ])
+  })
+})
+
+it("the settings are Kafka's, with its defaults and bounds", async () => {
+  const plain = await create([], "plain")
+  const shown = new Map(plain.configs!.map(({ name, value }) => [name, value]))
+  expect([shown.get(before), shown.get(after)]).toEqual(["9223372036854775807", String(hourMs)])
+  expect((await create([{ name: after, value: "0" }], "zero")).errorCode).toBe(0)
+  for (const name of [before, after]) {
+    expect((await create([{ name, value: "-1" }], "bad")).errorCode).toBe(KafkaError.INVALID_CONFIG)
+  }
+})
