@@ -50,8 +50,8 @@ const firstJob = async (): Promise<SettleJob> => {
     .find(({ isSettled }) => !isSettled)
   if (waiting === undefined) throw new Error("every closed segment was settled before the server was killed: try again")
   const { firstSeq, nextSeq } = waiting
-  const settling = journal.settling([firstSeq])!
-  const job = { ...settling, startOffsets: logs.startOffsets(firstSeq, nextSeq), keptFromSeq: 0 }
+  const replacement = journal.replacement([firstSeq])!
+  const job = { ...replacement, startOffsets: logs.startOffsets(firstSeq, nextSeq), keptFromSeq: 0 }
   await journal.close()
   return { ...job, target: join(dataDir, "settled.mdb") }
 }

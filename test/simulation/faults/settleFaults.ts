@@ -1,4 +1,5 @@
 import { ExtentPages, type Extent } from "@logbrook/core/journal/Extent"
+import { SegmentChain, type Segment } from "@logbrook/core/journal/SegmentChain"
 import { parseSegmentName, segmentName } from "@logbrook/core/journal/segmentNames"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { LogStore } from "@logbrook/core/storage/LogStore"
@@ -41,6 +42,12 @@ export const settleFaults: ReadonlyArray<PlantedFault> = [
   }),
   inMethod("a rewrite leaves out events that a start needs", Shard.prototype, "keptFromSeq", () => {
     return (self: Shard) => self.nextSeq
+  }),
+  inMethod("a segment that is needed is dropped with the oldest", SegmentChain.prototype, "dropOldest", (original) => {
+    return async (self: SegmentChain<Segment>) => {
+      await original(self)
+      await original(self)
+    }
   }),
   inMethod("readers go over to a file that has not got its name", SimDisk.prototype, "rename", () => () => undefined),
   inMethod("a start takes what a crash has left of a settling", SimDisk.prototype, "open", (original) => {

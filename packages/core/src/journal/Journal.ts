@@ -67,17 +67,12 @@ export interface Snapshot {
   readonly pages: ReadonlyArray<SnapshotPage>
 }
 
-/**
- * The totally ordered events of one shard, durable, and the storage of its streams.
- * Implementations: `LmdbJournal`, `MemoryJournal`, and `FaultyJournal` around either for tests; one suite runs over all.
- */
-export interface Journal {
+/** The totally ordered events of one shard, durable, and the records beside them. What a replicated log would stand in for. */
+export interface JournalLog {
   /** The oldest event kept. */
   readonly firstSeq: Seq
   /** One after the last durable event. */
   readonly nextSeq: Seq
-  /** Where the segment that is written begins; it moves on with each roll. */
-  readonly writtenSegmentSeq: Seq
   /**
    * Makes one commit durable, all or nothing. `settle` runs once, never before the call returns, in the order of the appends.
    * After a failure other than `Busy` and `TooLarge` the journal is poisoned: nothing settles without failure any more,
@@ -92,19 +87,36 @@ export interface Journal {
   readonly chunk: (firstSeq: Seq, index: number) => Buffer | undefined
   /** The batches whose last record is at `lastOffset`, written by the commit at `firstSeq`. */
   readonly batch: (firstSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
-  /** The run that ends with `lastOffset`, in the settled segment that begins at `segmentSeq`. */
-  readonly run: (segmentSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
-  /** Visits the runs of the settled segment that begins at `segmentSeq`, in the order of logs and offsets. */
-  readonly visitRuns: (segmentSeq: Seq, visit: (extent: Extent) => void) => void
+}
+
+/** States of actors, so that a replay need not begin at the first event. */
+export interface SnapshotStore {
   /** Page `index` of the snapshot that began at `fromSeq`. */
   readonly writePage: (fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void) => void
   /** Seals the snapshot that began at `fromSeq`: from now on a replay may begin there. */
   readonly completeSnapshot: (fromSeq: Seq, pages: number, settle: (ok: boolean) => void) => void
   /** The newest complete one that knows nothing from `atSeq` on. */
   readonly snapshot: (atSeq: Seq) => Snapshot | undefined
+}
+
+/** The pieces in which a node keeps the journal: replaced by settled ones, and dropped from the oldest end. */
+export interface SegmentStore {
   readonly segments: () => ReadonlyArray<SegmentInfo>
+  /** Where the segment that is written begins; it moves on with each roll. */
+  readonly writtenSegmentSeq: Seq
+  /** The run that ends with `lastOffset`, in the settled segment that begins at `segmentSeq`. */
+  readonly run: (segmentSeq: Seq, logId: number, lastOffset: number) => Buffer | undefined
+  /** Visits the runs of the settled segment that begins at `segmentSeq`, in the order of logs and offsets. */
+  readonly visitRuns: (segmentSeq: Seq, visit: (extent: Extent) => void) => void
   /** Gives up the oldest segment; never the one that is written, and none that is being replaced by another file. */
   readonly dropOldest: () => Promise<void>
+}
+
+/**
+ * All that a shard needs of its journal. `SegmentChain` is all three over segments on a disk (`LmdbJournal`), in memory
+ * (`MemoryJournal`) or on a simulated disk; one suite runs over all.
+ */
+export interface Journal extends JournalLog, SnapshotStore, SegmentStore {
   /** Waits for what is in flight, then lets go of every handle. */
   readonly close: () => Promise<void>
 }

@@ -1,82 +1,123 @@
 import type { Clock } from "../Clock.ts"
-import { readFrameHead } from "./Frame.ts"
-import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "./Journal.ts"
+import type { Commit, Seq, SnapshotPage } from "./Journal.ts"
+import { JournalError } from "./JournalError.ts"
+import { SegmentChain, type Segment, type SegmentStorage, type TellWritten } from "./SegmentChain.ts"
+import type { SegmentName } from "./segmentNames.ts"
 
-interface Segment {
-  readonly firstSeq: Seq
-  readonly commits: Array<Commit>
-  bytes: number
-  /** By from seq: its pages by index, and how many its seal says that there are. */
-  readonly pages: Map<Seq, Map<number, SnapshotPage>>
-  readonly seals: Map<Seq, number>
+/** The journal in memory: for tests, and servers that shall forget. Durable one turn of `clock` after the append. */
+export class MemoryJournal extends SegmentChain<MemorySegment> {
+  /** A segment is rolled once it holds `segmentBytes`, see `RollOptions`. */
+  constructor(clock: Clock, segmentBytes = 64 * 1024 * 1024) {
+    super(new MemoryStorage(clock), { segmentBytes, segmentRefsMax: Infinity }, [])
+  }
 }
 
-const emptySegment = (firstSeq: Seq): Segment => ({
-  firstSeq,
-  commits: [],
-  bytes: 0,
-  pages: new Map(),
-  seals: new Map()
-})
-
-/** The journal in memory: for tests, simulation, and servers that shall forget. Durable one turn of `clock` after the append. */
-export class MemoryJournal implements Journal {
+/** Nothing in memory is worth a worker that rewrites it. */
+class MemoryStorage implements SegmentStorage<MemorySegment> {
   readonly #clock: Clock
-  readonly #segmentBytes: number
-  readonly #segments: Array<Segment> = [emptySegment(1)]
 
-  /** A segment is rolled once it holds `segmentBytes`. */
-  constructor(clock: Clock, segmentBytes = 64 * 1024 * 1024) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#segmentBytes = segmentBytes
   }
 
-  get firstSeq(): Seq {
-    return this.#segments[0]!.firstSeq
+  create({ name }: SegmentName, firstSeq: Seq): MemorySegment {
+    return new MemorySegment(name, firstSeq)
   }
 
-  get nextSeq(): Seq {
-    return nextSeqOf(this.#written)
-  }
-
-  get writtenSegmentSeq(): Seq {
-    return this.#written.firstSeq
-  }
-
-  get #written(): Segment {
-    return this.#segments.at(-1)!
-  }
-
-  /** As on disk, a snapshot's pages never begin in a segment that ends where the snapshot begins. */
-  #rolled(): Segment {
-    if (this.#written.bytes >= this.#segmentBytes) this.#segments.push(emptySegment(this.nextSeq))
-    return this.#written
-  }
-
-  append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
+  #put(write: () => void, tell: TellWritten): void {
     this.#clock.nextTurn(() => {
-      const segment = this.#rolled()
-      // As from a disk: what was appended may be used again once it is durable.
-      const batches = commit.batches.map((batch) => ({ ...batch, bytes: new Uint8Array(batch.bytes) }))
-      segment.commits.push({ ...commit, batches })
-      segment.bytes += commit.byteLength
-      settle(undefined)
+      write()
+      tell(true)
     })
   }
 
-  #commit(firstSeq: Seq): Commit | undefined {
-    const segment = this.#segments[floor(this.#segments, firstSeq)]!
-    const found = segment.commits[floor(segment.commits, firstSeq)]
-    return found?.firstSeq === firstSeq ? found : undefined
+  write(segment: MemorySegment, commit: Commit, tell: TellWritten): void {
+    this.#put(() => segment.add(commit), tell)
   }
 
-  scan(fromSeq: Seq, visit: (frame: Buffer) => boolean): void {
-    for (const { commits } of this.#segments.slice(floor(this.#segments, fromSeq))) {
-      for (let i = floor(commits, fromSeq); i < commits.length; i++) {
-        const { frame } = commits[i]!
-        if (readFrameHead(frame).nextSeq > fromSeq && !visit(frame)) return
-      }
+  writePage(segment: MemorySegment, fromSeq: Seq, index: number, page: SnapshotPage, tell: TellWritten): void {
+    this.#put(() => segment.addPage(fromSeq, index, page), tell)
+  }
+
+  seal(segment: MemorySegment, fromSeq: Seq, pages: number, tell: TellWritten): void {
+    this.#put(() => segment.addSeal(fromSeq, pages), tell)
+  }
+
+  target({ name }: SegmentName): { readonly target: string; readonly mapBytes: number } {
+    return { target: `${name}.tmp`, mapBytes: 0 }
+  }
+
+  throwIfIncomplete({ target }: { readonly target: string }): never {
+    throw new JournalError("Corrupt", `${target} is not there: a journal in memory is not settled`)
+  }
+
+  adopt(replacement: { readonly target: string }): never {
+    return this.throwIfIncomplete(replacement)
+  }
+
+  discardTarget(): void {}
+
+  remove(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  removed(): void {}
+}
+
+class MemorySegment implements Segment {
+  readonly path: string
+  readonly firstSeq: Seq
+  readonly isSettled = false
+  readonly historyBytes = 0
+  readonly runBytes = 0
+  readonly #commits: Array<Commit> = []
+  /** By log id and last offset. */
+  readonly #batches = new Map<string, Buffer>()
+  /** By from seq: its pages by index, and how many its seal says that there are. */
+  readonly #pages = new Map<Seq, Map<number, SnapshotPage>>()
+  readonly #seals = new Map<Seq, number>()
+
+  constructor(path: string, firstSeq: Seq) {
+    this.path = path
+    this.firstSeq = firstSeq
+  }
+
+  get firstEventSeq(): Seq {
+    return this.firstSeq
+  }
+
+  add(commit: Commit): void {
+    // As from a disk: what was appended may be used again once it is durable.
+    for (const { logId, lastOffset, bytes } of commit.batches) {
+      this.#batches.set(`${logId}/${lastOffset}`, Buffer.from(bytes))
     }
+    this.#commits.push({ ...commit, batches: [] })
+  }
+
+  addPage(fromSeq: Seq, index: number, page: SnapshotPage): void {
+    const known = this.#pages.get(fromSeq) ?? new Map<number, SnapshotPage>()
+    this.#pages.set(fromSeq, known.set(index, page))
+  }
+
+  addSeal(fromSeq: Seq, pages: number): void {
+    this.#seals.set(fromSeq, pages)
+  }
+
+  /** The last commit that begins at or before `seq`; -1: there is none. */
+  #floorAt(seq: Seq): number {
+    let low = -1
+    let high = this.#commits.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (this.#commits[middle]!.firstSeq <= seq) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
+  #commit(firstSeq: Seq): Commit | undefined {
+    const found = this.#commits[this.#floorAt(firstSeq)]
+    return found?.firstSeq === firstSeq ? found : undefined
   }
 
   frame(firstSeq: Seq): Buffer | undefined {
@@ -87,87 +128,35 @@ export class MemoryJournal implements Journal {
     return this.#commit(firstSeq)?.chunks[index]
   }
 
-  batch(firstSeq: Seq, logId: number, lastOffset: number): Buffer | undefined {
-    const found = this.#commit(firstSeq)?.batches.find((b) => b.logId === logId && b.lastOffset === lastOffset)
-    return found && Buffer.from(found.bytes)
+  batch(logId: number, lastOffset: number): Buffer | undefined {
+    return this.#batches.get(`${logId}/${lastOffset}`)
   }
 
-  /** Nothing is settled in memory. */
-  run(): undefined {
-    return undefined
+  floor(seq: Seq): Seq | undefined {
+    return this.#commits[this.#floorAt(seq)]?.firstSeq
+  }
+
+  scan(from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean): boolean {
+    const at = this.#floorAt(from)
+    for (let i = this.#commits[at]?.firstSeq === from ? at : at + 1; i < this.#commits.length; i++) {
+      const { firstSeq, frame } = this.#commits[i]!
+      if (firstSeq >= end) return true
+      if (!visit(frame, firstSeq)) return false
+    }
+    return true
+  }
+
+  sealed(): ReadonlyArray<{ readonly fromSeq: Seq; readonly pages: number }> {
+    return Array.from(this.#seals, ([fromSeq, pages]) => ({ fromSeq, pages })).sort((a, b) => b.fromSeq - a.fromSeq)
+  }
+
+  page(fromSeq: Seq, index: number): SnapshotPage | undefined {
+    return this.#pages.get(fromSeq)?.get(index)
   }
 
   visitRuns(): void {}
 
-  writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
-    this.#clock.nextTurn(() => {
-      const { pages } = this.#rolled()
-      const known = pages.get(fromSeq) ?? new Map<number, SnapshotPage>()
-      pages.set(fromSeq, known.set(index, page))
-      settle(true)
-    })
-  }
-
-  completeSnapshot(fromSeq: Seq, pages: number, settle: (ok: boolean) => void): void {
-    this.#clock.nextTurn(() => {
-      this.#rolled().seals.set(fromSeq, pages)
-      settle(true)
-    })
-  }
-
-  snapshot(atSeq: Seq): Snapshot | undefined {
-    const sealed = this.#segments.flatMap(({ seals }) => [...seals])
-    sealed.sort(([a], [b]) => b - a)
-    for (const [fromSeq, count] of sealed) {
-      const pages = this.#pages(fromSeq, count)
-      if (fromSeq <= atSeq && pages.length === count && pages.every((page) => page.seq <= atSeq)) {
-        return { fromSeq, pages }
-      }
-    }
-    return undefined
-  }
-
-  #pages(fromSeq: Seq, count: number): ReadonlyArray<SnapshotPage> {
-    const found: Array<SnapshotPage> = []
-    for (let index = 0; index < count; index++) {
-      const holder = this.#segments.findLast(({ pages }) => pages.get(fromSeq)?.has(index))
-      if (holder !== undefined) found.push(holder.pages.get(fromSeq)!.get(index)!)
-    }
-    return found
-  }
-
-  segments(): ReadonlyArray<SegmentInfo> {
-    return this.#segments.map((segment) => ({
-      name: `memory-${segment.firstSeq}`,
-      firstSeq: segment.firstSeq,
-      nextSeq: nextSeqOf(segment),
-      bytes: segment.bytes,
-      firstEventSeq: segment.firstSeq,
-      historyBytes: 0,
-      isSettled: false
-    }))
-  }
-
-  dropOldest(): Promise<void> {
-    if (this.#segments.length > 1) this.#segments.shift()
-    return Promise.resolve()
-  }
-
   close(): Promise<void> {
     return Promise.resolve()
   }
-}
-
-const nextSeqOf = ({ firstSeq, commits }: Segment): Seq => commits.at(-1)?.nextSeq ?? firstSeq
-
-/** The last of the ascending pieces that begins at or before `seq`, or the first one. */
-const floor = (pieces: ReadonlyArray<{ readonly firstSeq: Seq }>, seq: Seq): number => {
-  let low = 0
-  let high = pieces.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if (pieces[middle]!.firstSeq <= seq) low = middle
-    else high = middle - 1
-  }
-  return Math.max(0, low)
 }

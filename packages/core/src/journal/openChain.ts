@@ -6,30 +6,8 @@ import { throwIfDamaged } from "./lmdbHeader.ts"
 import { LmdbSegment, settledTableNames, tableNames } from "./LmdbSegment.ts"
 import type { LastEnd } from "./lock.ts"
 import { namesIn, removeEnvironment, removeTemporaries, syncDirectory } from "./segmentFiles.ts"
+import type { Link } from "./SegmentChain.ts"
 import { chainOf, type SegmentName } from "./segmentNames.ts"
-
-/** One segment of the chain. */
-export interface Opened {
-  readonly segment: LmdbSegment
-  readonly name: SegmentName
-  nextSeq: Seq
-  bytes: number
-  refs: number
-  /** What takes its place, while readers go over to it. */
-  successor: Successor | undefined
-}
-
-/** A complete file that holds what adjacent segments hold. */
-export interface Successor {
-  readonly segment: LmdbSegment
-  readonly name: SegmentName
-  readonly sources: ReadonlyArray<Opened>
-  readonly bytes: number
-  /** The logs that are read from it already. */
-  readonly logs: Set<number>
-  /** Some logs are read from it and others from its sources for as long as this process lives. */
-  isGivenUp: boolean
-}
 
 export interface OpenOptions {
   readonly directory: string
@@ -44,7 +22,7 @@ export interface OpenOptions {
  * cold disk: 2.5 to 4.9 s).
  * Throws `JournalError`; what was opened before is in `chain`.
  */
-export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
+export const openChain = (options: OpenOptions, chain: Array<Link<LmdbSegment>>): void => {
   const { directory } = options
   removeTemporaries(directory)
   const { live, superseded } = chainOf(namesIn(directory))
@@ -62,7 +40,7 @@ export const openChain = (options: OpenOptions, chain: Array<Opened>): void => {
   if (superseded.length > 0) syncDirectory(directory)
 }
 
-const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean): Opened => {
+const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean): Link<LmdbSegment> => {
   const file = path.join(options.directory, name.name)
   throwIfDamaged(file, everyPage, name.generation > 0 ? settledTableNames : tableNames)
   const segment = LmdbSegment.open(file, options.mapBytes)

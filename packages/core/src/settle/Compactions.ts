@@ -1,6 +1,6 @@
 import type { Clock } from "../Clock.ts"
 import type { Seq } from "../journal/Journal.ts"
-import type { LmdbJournal } from "../journal/LmdbJournal.ts"
+import type { RewritableChain } from "../journal/SegmentChain.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { Work } from "./choose.ts"
 import { chooseCompaction, type CompactionCandidate, type CompactionSettings } from "./chooseCompaction.ts"
@@ -45,14 +45,14 @@ interface Round {
  */
 export class Compactions {
   readonly #options: CompactionOptions
-  readonly #journal: Pick<LmdbJournal, "segments" | "settling">
+  readonly #journal: Pick<RewritableChain, "segments" | "replacement">
   readonly #logs: LogStore
   readonly #clock: Clock
   #round: Round | undefined
 
   constructor(
     options: CompactionOptions,
-    journal: Pick<LmdbJournal, "segments" | "settling">,
+    journal: Pick<RewritableChain, "segments" | "replacement">,
     logs: LogStore,
     clock: Clock
   ) {
@@ -80,7 +80,7 @@ export class Compactions {
     const { nowMs, logs } = round
     const { mapBytesMax } = this.#options
     const readSeqs = this.#readSeqs(round)
-    const chain = readSeqs.flatMap((seq) => this.#journal.settling([seq])?.sources[0]?.path ?? [])
+    const chain = readSeqs.flatMap((seq) => this.#journal.replacement([seq])?.sources[0]?.path ?? [])
     const compaction = { nowMs, mapBytesMax, logs: [...logs.values()], chain }
     return { kind: "compact", firstSeqs: [firstSeq], readSeqs, compaction }
   }
@@ -110,7 +110,7 @@ export class Compactions {
       const toMs = minCompactionLagMs > 0 ? nowMs - minCompactionLagMs : Infinity
       const compactable = this.#logs.find(logId)?.index.compactable(toMs, dirtySegmentsMin)
       // The last one is settled if the file after it was lost: until the next roll nothing may replace it.
-      const isFit = (seq: Seq): boolean => !isGivenUp(seq) && this.#journal.settling([seq]) !== undefined
+      const isFit = (seq: Seq): boolean => !isGivenUp(seq) && this.#journal.replacement([seq]) !== undefined
       if (compactable?.segments.every(isFit) === true) {
         candidates.push({ logId, settings, compactable })
       }

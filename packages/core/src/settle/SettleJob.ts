@@ -1,5 +1,5 @@
 import type { Seq } from "../journal/Journal.ts"
-import type { Settling } from "../journal/LmdbJournal.ts"
+import type { Replacement } from "../journal/SegmentChain.ts"
 import type { Pace } from "./Pace.ts"
 
 /** From where on each log is kept, by log id. */
@@ -27,7 +27,7 @@ export interface CompactionJob {
   readonly chain: ReadonlyArray<string>
 }
 
-export interface SettleJob extends Settling {
+export interface SettleJob extends Replacement {
   /** The logs whose records are copied, from these offsets on; the others of the segments were deleted or have expired. */
   readonly startOffsets: StartOffsets
   /** Of segments that are settled already, frames before this are left out; 0: none. */

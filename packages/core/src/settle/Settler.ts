@@ -1,7 +1,7 @@
 import type { Clock } from "../Clock.ts"
 import type { Extent } from "../journal/Extent.ts"
 import type { Seq } from "../journal/Journal.ts"
-import type { LmdbJournal, LmdbSegmentInfo, Settling, Takeover } from "../journal/LmdbJournal.ts"
+import type { ChainSegmentInfo, Replacement, RewritableChain, Takeover } from "../journal/SegmentChain.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { SettleWork } from "./childProcess.ts"
@@ -36,7 +36,7 @@ export interface SettledBytes {
 export type SettleFailure = "retried" | "givenUp" | "notRemoved"
 
 export interface SettlerOptions {
-  readonly journal: Pick<LmdbJournal, "segments" | "settling" | "adoptSettled" | "onChange">
+  readonly journal: RewritableChain
   readonly logs: LogStore
   readonly clock: Clock
   readonly work: (job: SettleJob) => SettleWork
@@ -118,11 +118,11 @@ export class Settler {
     this.#hold(false)
   }
 
-  #closed(): ReadonlyArray<LmdbSegmentInfo> {
+  #closed(): ReadonlyArray<ChainSegmentInfo> {
     return this.#options.journal.segments().slice(0, -1)
   }
 
-  #waiting(): ReadonlyArray<LmdbSegmentInfo> {
+  #waiting(): ReadonlyArray<ChainSegmentInfo> {
     return this.#closed().filter(({ isSettled, firstSeq }) => !isSettled && !this.#givenUp.has(firstSeq))
   }
 
@@ -140,7 +140,7 @@ export class Settler {
   /** Whether a segment that it reads was dropped. */
   #isGone(work: Work | CompactWork): boolean {
     const { journal } = this.#options
-    const isDropped = (firstSeqs: ReadonlyArray<Seq>): boolean => journal.settling(firstSeqs) === undefined
+    const isDropped = (firstSeqs: ReadonlyArray<Seq>): boolean => journal.replacement(firstSeqs) === undefined
     return isDropped(work.firstSeqs) || ("readSeqs" in work && work.readSeqs.some((seq) => isDropped([seq])))
   }
 
@@ -228,18 +228,18 @@ export class Settler {
   async #settle(work: Work | CompactWork): Promise<void> {
     const { journal, clock, onSettled } = this.#options
     const startedMs = clock.nowMs()
-    const settling = journal.settling(work.firstSeqs)
-    if (settling === undefined) return this.#nextTurn()
+    const replacement = journal.replacement(work.firstSeqs)
+    if (replacement === undefined) return this.#nextTurn()
     const name = this.#closed().find(({ firstSeq }) => firstSeq === work.firstSeqs[0])!.name
-    const outcome = await this.#written(work, settling)
+    const outcome = await this.#written(work, replacement)
     if (!this.#isRunning || this.#isAbandoned) return
     if (outcome._tag !== "Settled") return this.#failed(work, name, outcome.detail, outcome._tag === "Refused")
     let takeover: Takeover | undefined
     try {
-      takeover = journal.adoptSettled(settling)
+      takeover = journal.adopt(replacement)
       if (takeover === undefined) return
       this.#options.at?.("adopted")
-      await this.#switchReaders(settling, takeover)
+      await this.#switchReaders(replacement, takeover)
       await this.#release(name, takeover)
       onSettled(name, outcome, clock.nowMs() - startedMs, work.kind)
       if (work.kind === "compact") this.#compactions?.done(work, outcome.cleanedTo)
@@ -262,25 +262,25 @@ export class Settler {
     this.#options.at?.("released")
   }
 
-  async #written(work: Work | CompactWork, settling: Settling): Promise<SettleOutcome> {
-    const startOffsets = this.#options.logs.startOffsets(...rangeOf(settling))
+  async #written(work: Work | CompactWork, replacement: Replacement): Promise<SettleOutcome> {
+    const startOffsets = this.#options.logs.startOffsets(...rangeOf(replacement))
     const keptFromSeq = work.kind === "settle" ? 0 : this.#keptFromSeq()
     this.#isAbandoned = false
     const compaction = "compaction" in work ? { compaction: work.compaction } : {}
-    this.#worker = this.#options.work({ ...settling, startOffsets, keptFromSeq, ...compaction })
+    this.#worker = this.#options.work({ ...replacement, startOffsets, keptFromSeq, ...compaction })
     this.#work = work
     if (this.#isHolding) this.#worker.hurry(true)
     const outcome = await this.#worker.done
     this.#worker = undefined
     this.#work = undefined
-    if (outcome._tag !== "Settled" || this.#isAbandoned) removeLeftover(settling.target)
+    if (outcome._tag !== "Settled" || this.#isAbandoned) removeLeftover(replacement.target)
     this.#options.at?.("written")
     return outcome
   }
 
-  async #switchReaders(settling: Settling, takeover: Takeover): Promise<void> {
+  async #switchReaders(replacement: Replacement, takeover: Takeover): Promise<void> {
     const { logs, at } = this.#options
-    const [fromSeq, endSeq] = rangeOf(settling)
+    const [fromSeq, endSeq] = rangeOf(replacement)
     const byLog = new Map<number, Array<Extent>>()
     takeover.visitRuns((extent) => {
       const known = byLog.get(extent.logId)
@@ -314,7 +314,7 @@ export class Settler {
 
   async #failed({ kind, firstSeqs }: Work, name: string, detail: string, isRefused: boolean): Promise<void> {
     if (kind === "compact") this.#compactions?.failed()
-    if (this.#options.journal.settling(firstSeqs) === undefined) return
+    if (this.#options.journal.replacement(firstSeqs) === undefined) return
     const tries = (this.#tries.get(firstSeqs[0]!) ?? 0) + 1
     this.#tries.set(firstSeqs[0]!, tries)
     // Of several sources nobody knows which one is to blame.
@@ -340,7 +340,7 @@ const removeLeftover = (file: string): void => {
   }
 }
 
-const rangeOf = ({ sources }: Settling): readonly [fromSeq: Seq, endSeq: Seq] => [
+const rangeOf = ({ sources }: Replacement): readonly [fromSeq: Seq, endSeq: Seq] => [
   sources[0]!.firstSeq,
   sources.at(-1)!.nextSeq
 ]

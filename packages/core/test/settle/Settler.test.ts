@@ -3,7 +3,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { Extent } from "@logbrook/core/journal/Extent"
 import type { Seq } from "@logbrook/core/journal/Journal"
-import type { LmdbSegmentInfo, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
+import type { ChainSegmentInfo, Replacement, Takeover } from "@logbrook/core/journal/SegmentChain"
 import type { SettleOutcome } from "@logbrook/core/settle/workerMessages"
 import type { SettleWork } from "@logbrook/core/settle/childProcess"
 import type { SettleJob } from "@logbrook/core/settle/SettleJob"
@@ -37,7 +37,7 @@ class FakeJournal {
   /** What workers have written. */
   runs: ReadonlyArray<Extent> = []
 
-  segments(): Array<LmdbSegmentInfo> {
+  segments(): Array<ChainSegmentInfo> {
     return this.chain.map(({ firstSeq, isSettled }) => ({
       name: `seg-${firstSeq}`,
       firstSeq,
@@ -61,14 +61,14 @@ class FakeJournal {
     this.onChange?.()
   }
 
-  settling(firstSeqs: ReadonlyArray<Seq>): Settling | undefined {
+  replacement(firstSeqs: ReadonlyArray<Seq>): Replacement | undefined {
     const known = this.chain.slice(0, -1).map(({ firstSeq }) => firstSeq)
     if (!firstSeqs.every((firstSeq) => known.includes(firstSeq) && !this.#adopted.has(firstSeq))) return undefined
     const sources = firstSeqs.map((firstSeq) => ({ path: `seg-${firstSeq}`, firstSeq, nextSeq: firstSeq + 1 }))
     return { sources, target: this.target, mapBytes: 1 }
   }
 
-  adoptSettled({ sources }: Settling): Takeover | undefined {
+  adopt({ sources }: Replacement): Takeover | undefined {
     if (this.adoptFails) throw new Error("no space")
     const found = this.chain.find(({ firstSeq }) => firstSeq === sources[0]!.firstSeq)
     if (found === undefined) return undefined
@@ -379,12 +379,12 @@ describe("the settler", () => {
     const bench = new Bench({ rewriting, compaction: { settings: () => [[5, settings]], mapBytesMax: 1000 } })
     bench.journal.chain[0]!.isSettled = true
     bench.logs.recoverRun(1, runOf(10, false))
-    const settling = vi.spyOn(bench.journal, "settling")
+    const replacement = vi.spyOn(bench.journal, "replacement")
     bench.settler.start()
     for (let i = 0; i < 5; i++) await bench.settle()
     expect(bench.heard()).toEqual([])
     // It sleeps: else nothing else in the process would ever run.
-    expect(settling.mock.calls.length).toBeLessThan(5)
+    expect(replacement.mock.calls.length).toBeLessThan(5)
     bench.journal.roll()
     await bench.settle()
     expect(bench.heard()).toEqual(["work on seg-1"])

@@ -55,7 +55,7 @@ const firstJobOf =
     const firstSeq = journal.firstSeq
     const { nextSeq } = journal.segments()[0]!
     const startOffsets = harness.shard.logs.startOffsets(firstSeq, nextSeq)
-    return { ...journal.settling([firstSeq])!, startOffsets, keptFromSeq: 0 }
+    return { ...journal.replacement([firstSeq])!, startOffsets, keptFromSeq: 0 }
   }
 
 const settleAndDie = (directory: string, killAt: number, ...kept: ReadonlyArray<number>) =>

@@ -2,7 +2,8 @@ import fs, { readdirSync } from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Extent } from "@logbrook/core/journal/Extent"
-import type { LmdbJournal, Settling, Takeover } from "@logbrook/core/journal/LmdbJournal"
+import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import type { Replacement, Takeover } from "@logbrook/core/journal/SegmentChain"
 import { LmdbSegment } from "@logbrook/core/journal/LmdbSegment"
 import type { SettleWork } from "@logbrook/core/settle/childProcess"
 import type { SettleJob } from "@logbrook/core/settle/SettleJob"
@@ -35,15 +36,15 @@ const settledHistory = async (): Promise<History> => {
 }
 
 /** The first two segments, written anew as one. */
-const written = async ({ journal, harness }: History): Promise<Settling> => {
+const written = async ({ journal, harness }: History): Promise<Replacement> => {
   const [first, second] = journal.segments()
-  const settling = journal.settling([first!.firstSeq, second!.firstSeq])!
+  const replacement = journal.replacement([first!.firstSeq, second!.firstSeq])!
   const startOffsets = harness.shard.logs.startOffsets(first!.firstSeq, second!.nextSeq)
-  expect((await inProcess()({ ...settling, startOffsets, keptFromSeq: 0 }).done)._tag).toBe("Settled")
-  return settling
+  expect((await inProcess()({ ...replacement, startOffsets, keptFromSeq: 0 }).done)._tag).toBe("Settled")
+  return replacement
 }
 
-const switchReaders = ({ harness }: History, takeover: Takeover, { sources }: Settling): void => {
+const switchReaders = ({ harness }: History, takeover: Takeover, { sources }: Replacement): void => {
   const extents: Array<Extent> = []
   takeover.visitRuns((extent) => extents.push(extent))
   takeover.switchLog(1)
@@ -117,8 +118,8 @@ it("a file that does not tell of its runs takes nobody's place", async () => {
 
 it("readers that could not go over keep nothing from being dropped", async () => {
   const history = await settledHistory()
-  const settling = await written(history)
-  const takeover = history.journal.adoptSettled(settling)!
+  const replacement = await written(history)
+  const takeover = history.journal.adopt(replacement)!
   takeover.switchLog(1)
   const before = filesIn(history)
   expect(before).toContain("seg-00000001-00000002.runs-2.mdb")
@@ -136,9 +137,9 @@ it("readers that could not go over keep nothing from being dropped", async () =>
 
 it("a source that could not be removed does not outlive what took its place", async () => {
   const history = await settledHistory()
-  const settling = await written(history)
-  const takeover = history.journal.adoptSettled(settling)!
-  switchReaders(history, takeover, settling)
+  const replacement = await written(history)
+  const takeover = history.journal.adopt(replacement)!
+  switchReaders(history, takeover, replacement)
   failOnce()
   await expect(takeover.release()).rejects.toBe(tooManyFiles)
   expect(filesIn(history)).toContain("seg-00000001.runs.mdb")
@@ -163,16 +164,16 @@ it("a segment that was dropped and could not be removed is removed before the ne
 
 it("a file that could not be adopted does not count", async () => {
   const history = await settledHistory()
-  const settling = await written(history)
+  const replacement = await written(history)
   vi.spyOn(fs, "fsyncSync").mockImplementationOnce(() => {
     throw tooManyFiles
   })
   syncBuiltinESMExports()
-  expect(() => history.journal.adoptSettled(settling)).toThrow(tooManyFiles)
+  expect(() => history.journal.adopt(replacement)).toThrow(tooManyFiles)
   expect(filesIn(history)).toEqual([1, 2, 3].map((n) => `seg-0000000${n}.runs.mdb`).concat("seg-00000004.mdb"))
   await written(history)
-  const takeover = history.journal.adoptSettled(settling)!
-  switchReaders(history, takeover, settling)
+  const takeover = history.journal.adopt(replacement)!
+  switchReaders(history, takeover, replacement)
   await takeover.release()
   history.check()
   await history.restart()
@@ -184,11 +185,11 @@ it.each(["writePage", "seal"] as const)("a settling that LMDB refuses a snapshot
   const history = await settledHistory()
   await history.roll()
   const { journal } = history
-  const settling = journal.settling([journal.segments().at(-2)!.firstSeq])!
-  const job = { ...settling, startOffsets: [], keptFromSeq: 0 }
+  const replacement = journal.replacement([journal.segments().at(-2)!.firstSeq])!
+  const job = { ...replacement, startOffsets: [], keptFromSeq: 0 }
   expect((await inProcess()(job).done)._tag).toBe("Settled")
   vi.spyOn(LmdbSegment.prototype, put).mockResolvedValueOnce(false)
   expect(await inProcess()(job).done).toEqual({ _tag: "Refused", detail: "LMDB refused a write" })
-  expect(() => journal.adoptSettled(settling)).toThrow("there is no format version")
+  expect(() => journal.adopt(replacement)).toThrow("there is no format version")
   await history.close()
 })

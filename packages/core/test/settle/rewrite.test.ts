@@ -330,17 +330,17 @@ it("readers that have gone over and those that have not find what they look for"
   const { journal } = history
   const { logs } = history.harness.shard
   const [first, second] = journal.segments()
-  const settling = journal.settling([first!.firstSeq, second!.firstSeq])!
+  const replacement = journal.replacement([first!.firstSeq, second!.firstSeq])!
   const startOffsets = logs.startOffsets(first!.firstSeq, second!.nextSeq)
   expect(startOffsets).toHaveLength(6)
-  expect((await inProcess()({ ...settling, startOffsets, keptFromSeq: 0 }).done)._tag).toBe("Settled")
-  const takeover = journal.adoptSettled(settling)!
+  expect((await inProcess()({ ...replacement, startOffsets, keptFromSeq: 0 }).done)._tag).toBe("Settled")
+  const takeover = journal.adopt(replacement)!
   const extents: Array<Extent> = []
   takeover.visitRuns((extent) => extents.push(extent))
   // None of both may be dropped meanwhile, nor settled once more.
   await journal.dropOldest()
   expect(journal.segments()[0]!.firstSeq).toBe(1)
-  expect(journal.settling([second!.firstSeq])).toBeUndefined()
+  expect(journal.replacement([second!.firstSeq])).toBeUndefined()
   for (const [logId] of startOffsets) {
     history.check()
     takeover.switchLog(logId)
