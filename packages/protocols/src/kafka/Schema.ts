@@ -56,8 +56,14 @@ export const nullableString: Codec<string | null> = nullable(string)
 /** Copied out of the frame. */
 export const bytes: Codec<Uint8Array> = { _tag: "Codec", shape: { type: "bytes", nullable: undefined } }
 export const nullableBytes: Codec<Uint8Array | null> = nullable(bytes)
-/** Record batches: a view of the frame, never copied. Nullable in every message that has them. */
-export const records: Codec<Uint8Array | null> = { _tag: "Codec", shape: { type: "records", nullable: everyVersion } }
+/**
+ * Record batches: a view of the frame, never copied. Nullable in every message that has them. They are encoded from the
+ * pieces in which a log has them, one behind the other.
+ */
+export const records: Codec<Uint8Array | null, Uint8Array | ReadonlyArray<Uint8Array> | null> = {
+  _tag: "Codec",
+  shape: { type: "records", nullable: everyVersion }
+}
 
 /** Nullable in the given versions; in the others null is a `null` error, read or written. */
 export function nullable<Out, In>(codec: Codec<Out, In>, versions: RangeText = "0+"): Codec<Out | null, In | null> {

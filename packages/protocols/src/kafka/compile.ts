@@ -193,8 +193,9 @@ export function compileWriter(shape: Shape, at: Version): Write {
     case "string":
       return stringWriter(at.flexible, isNullable(shape, at))
     case "bytes":
-    case "records":
       return bytesWriter(at.flexible, isNullable(shape, at))
+    case "records":
+      return recordsWriter(at.flexible, isNullable(shape, at))
     case "array":
       return arrayWriter(shape.element, at, isNullable(shape, at))
     case "struct":
@@ -222,6 +223,18 @@ function bytesWriter(flexible: boolean, nullable: boolean): Write {
     const bytes = value as Uint8Array | null
     writeLength(w, bytes === null ? -1 : bytes.length, flexible)
     if (bytes !== null) w.raw(bytes)
+  }
+}
+
+function recordsWriter(flexible: boolean, nullable: boolean): Write {
+  const writeOne = bytesWriter(flexible, nullable)
+  return (w, value) => {
+    if (!Array.isArray(value)) return writeOne(w, value)
+    const pieces = value as ReadonlyArray<Uint8Array>
+    let length = 0
+    for (const piece of pieces) length += piece.length
+    writeLength(w, length, flexible)
+    for (const piece of pieces) w.raw(piece)
   }
 }
 

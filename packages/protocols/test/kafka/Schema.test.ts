@@ -49,6 +49,15 @@ function hex(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"))
 }
 
+const responseOf = (records: Uint8Array | ReadonlyArray<Uint8Array> | null) => ({
+  responses: [
+    {
+      topic: "t",
+      partitions: [{ partitionIndex: 0, errorCode: 0, highWatermark: 1, abortedTransactions: null, records }]
+    }
+  ]
+})
+
 describe("every API in every version", () => {
   it("is there: 17 APIs and their versions", () => {
     expect(apis.size).toBe(17)
@@ -203,6 +212,24 @@ describe("a declaration", () => {
     const response = { errorCode: 0, protocolName: null, leader: "", memberId: "", members: [] }
     expect(JoinGroup.decodeResponse(join(JoinGroup.encodeResponse(7, response)), 7).protocolName).toBeNull()
     expect(reasonOf(() => JoinGroup.encodeResponse(6, response))).toBe("null")
+  })
+
+  it("puts the pieces of a partition's records behind one another, as one value would be", () => {
+    const pieces = [
+      new Uint8Array(3000).fill(1),
+      new Uint8Array(0),
+      new Uint8Array(10).fill(2),
+      new Uint8Array(2000).fill(3)
+    ]
+    for (const version of [4, 11, 12]) {
+      const chunks = Fetch.encodeResponse(version, responseOf(pieces))
+      expect(Buffer.concat(chunks)).toEqual(
+        Buffer.concat(Fetch.encodeResponse(version, responseOf(Buffer.concat(pieces))))
+      )
+      expect(chunks).toContain(pieces[0])
+      const none = Buffer.concat(Fetch.encodeResponse(version, responseOf([])))
+      expect(Fetch.decodeResponse(none, version).responses[0]?.partitions[0]?.records).toHaveLength(0)
+    }
   })
 
   it("keeps records as a view of the frame, and passes large ones on by reference", () => {

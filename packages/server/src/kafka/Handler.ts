@@ -45,18 +45,11 @@ export interface RequestContext extends Asker {
   readonly hangUp: () => void
 }
 
-/** Where large responses are put together: what stands for record bytes, and the batches that it stands for. */
-export type StandIns = ReadonlyMap<Uint8Array, ReadonlyArray<Uint8Array>>
-
-/** What a large response has besides its fields. */
-export interface Large {
-  readonly standIns: StandIns
-  /** What its batches lie in: given back once they are sent. */
-  readonly loan: Loan
-}
-
-/** To be called once. `errorCode`: the first one in the response, for the metrics. Null: no response at all. */
-export type Respond<Response> = (response: Response | null, errorCode?: number, large?: Large) => void
+/**
+ * To be called once. `errorCode`: the first one in the response, for the metrics. Null: no response at all. `loan`: what
+ * its record batches lie in, given back once they are sent.
+ */
+export type Respond<Response> = (response: Response | null, errorCode?: number, loan?: Loan) => void
 
 /** What a connection is given to send; undefined: nothing. */
 export type Send = (chunks: ReadonlyArray<Uint8Array> | undefined, errorCode: number, loan?: Loan) => void
@@ -93,17 +86,10 @@ export const handler = <Req, ReqIn, Res, ResIn>(
     const body = new Reader(frame, bodyOffset)
     const request = api.readRequest(body, apiVersion)
     if (body.remaining > 0) context.node.metrics.ignored(api.name, body.remaining)
-    handle(context, request, apiVersion, (response, errorCode = 0, large) =>
+    handle(context, request, apiVersion, (response, errorCode = 0, loan) =>
       context.guarded(() => {
         if (response === null) return send(undefined, errorCode)
-        const chunks = encodeResponseFrame(api as AnyApi, apiVersion, correlationId, response as never)
-        if (large === undefined) return send(chunks, errorCode)
-        const { standIns, loan } = large
-        return send(
-          chunks.flatMap((chunk) => standIns.get(chunk) ?? [chunk]),
-          errorCode,
-          loan
-        )
+        return send(encodeResponseFrame(api as AnyApi, apiVersion, correlationId, response as never), errorCode, loan)
       })
     )
   }

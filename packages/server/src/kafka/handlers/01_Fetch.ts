@@ -7,7 +7,6 @@ import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schem
 import { firstError } from "../errors.ts"
 import { FetchPartition } from "../FetchPartition.ts"
 import { handler, type RequestContext, type Respond } from "../Handler.ts"
-import { standInFor } from "../standIns.ts"
 
 // Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
 // or max_wait. Each request of a connection begins with another partition, so that none starves. Topic ids from v13 on.
@@ -23,7 +22,7 @@ type PartitionResponse = FetchResponse["responses"][number]["partitions"][number
 
 const zstdVersionMin = 10
 const readCommitted = 1
-const noBytes = new Uint8Array(0)
+const noBatches: ReadonlyArray<Uint8Array> = []
 
 /** One fetch from its arrival to its answer. */
 class Fetching {
@@ -131,20 +130,19 @@ class Fetching {
   #answer(): void {
     this.#stopWaiting?.()
     this.#refresh()
-    const standIns = new Map<Uint8Array, ReadonlyArray<Uint8Array>>()
     const loan = new Loan(this.#context.node.broker.shard.logs.buffers)
-    const results = this.#readAll(standIns, loan)
+    const results = this.#readAll(loan)
     let at = 0
     const responses = this.#request.topics.map(({ topic, topicId, partitions }) => {
       const own = results.slice(at, at + partitions.length)
       at += partitions.length
       return { topic, topicId, partitions: own }
     })
-    this.#respond({ responses }, firstError(results), { standIns, loan })
+    this.#respond({ responses }, firstError(results), loan)
   }
 
   /** Reads in rotated order, answers in the order asked. */
-  #readAll(standIns: Map<Uint8Array, ReadonlyArray<Uint8Array>>, loan: Loan): ReadonlyArray<PartitionResponse> {
+  #readAll(loan: Loan): ReadonlyArray<PartitionResponse> {
     const count = this.#partitions.length
     const results: Array<PartitionResponse> = []
     let leftBytes = Math.min(this.#bytesMax(), this.#context.responseRoomBytes())
@@ -155,7 +153,7 @@ class Fetching {
       const batches = this.#read(partition, leftBytes, isFirst, loan)
       for (const batch of batches) leftBytes -= batch.length
       if (batches.length > 0) isFirst = false
-      results[at] = this.#result(partition, standInFor(batches, standIns))
+      results[at] = this.#result(partition, batches)
     }
     return results
   }
@@ -177,12 +175,12 @@ class Fetching {
     }
   }
 
-  #result(partition: FetchPartition, records: Uint8Array): PartitionResponse {
+  #result(partition: FetchPartition, records: ReadonlyArray<Uint8Array>): PartitionResponse {
     const { asked, log } = partition
     const partitionIndex = asked.partition
     const errorCode = partition.currentError()
     if (log === undefined || errorCode !== KafkaError.NONE) {
-      return { partitionIndex, errorCode, highWatermark: -1, abortedTransactions: null, records: noBytes }
+      return { partitionIndex, errorCode, highWatermark: -1, abortedTransactions: null, records: noBatches }
     }
     const diverging = partition.divergingEpoch()
     return {
@@ -205,7 +203,7 @@ const refuse = (respond: Respond<FetchResponse>, request: FetchRequest, version:
     errorCode,
     highWatermark: -1,
     abortedTransactions: null,
-    records: noBytes
+    records: noBatches
   })
   // Before v7 there is no place for an error of the whole request.
   const topics = version >= 7 ? [] : request.topics
