@@ -213,7 +213,7 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journ
   Effect.gen(function* () {
     const { host } = config
     const http = yield* listening("http", config.http.port, () =>
-      listenHttp(broker, { host, port: config.http.port, readiness, journal })
+      listenHttp(broker, { host, port: config.http.port, readiness, journal, unmatched: mqttBroker.unmatched })
     )
     const advertised = config.kafka.advertised ?? { host, port: 0 }
     const zstdClients = new Set(config.kafka.zstdClients.split(","))

@@ -200,12 +200,25 @@ const cluster = HttpApiGroup.make("cluster").add(
   )
 )
 
+const mqtt = HttpApiGroup.make("mqtt").add(
+  HttpApiEndpoint.get("unmatched", "/mqtt/unmatched-topics").addSuccess(
+    Schema.Struct({
+      /** The most frequent first; `count` is exact, or too low by `countErrorMax` at most. */
+      ...listOf(Schema.Struct({ topic: Schema.String, count: Count })).fields,
+      /** Of all topics, since the server's start. */
+      total: Count,
+      countErrorMax: Count
+    })
+  )
+)
+
 /** The HTTP API, version 1. Live events are beside it: server-sent events cannot be said in OpenAPI. */
 export const Api = HttpApi.make("logbrook")
   .add(streams)
   .add(groups)
   .add(journal)
   .add(cluster)
+  .add(mqtt)
   .addError(BadRequest)
   .addError(NotFound)
   .addError(Conflict)

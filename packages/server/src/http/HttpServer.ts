@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
+import type { TopTopics } from "../mqtt/TopTopics.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
 import { EventTail } from "./eventTail.ts"
 import { isNestedDeeper } from "./nesting.ts"
@@ -19,6 +20,8 @@ export interface HttpOptions {
   readonly readiness: Readiness
   /** Under the broker's shard. */
   readonly journal: Journal
+  /** See `MqttContext`. */
+  readonly unmatched: TopTopics
 }
 
 interface Shell {
@@ -38,7 +41,7 @@ export const listenHttp = async (
   options: HttpOptions
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> => {
   const past = livePast(broker, options.journal)
-  const api = new LazyApi(broker, past)
+  const api = new LazyApi(broker, past, options.unmatched)
   const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
   const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), metrics }
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {

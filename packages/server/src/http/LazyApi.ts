@@ -1,4 +1,5 @@
 import type { Broker } from "../Broker.ts"
+import type { TopTopics } from "../mqtt/TopTopics.ts"
 import type { Past } from "../tools/journalTools.ts"
 import type { ApiHandler } from "./apiHandler.ts"
 
@@ -12,18 +13,22 @@ const warmAfterMs = 1000
 export class LazyApi {
   readonly #broker: Broker
   readonly #past: Past
+  readonly #unmatched: TopTopics
   readonly #stopWarming: () => void
   #loading: Promise<ApiHandler> | undefined
   #openApi: Promise<string> | undefined
 
-  constructor(broker: Broker, past: Past) {
+  constructor(broker: Broker, past: Past, unmatched: TopTopics) {
     this.#broker = broker
     this.#past = past
+    this.#unmatched = unmatched
     this.#stopWarming = broker.clock.after(warmAfterMs, () => void this.#load())
   }
 
   #load(): Promise<ApiHandler> {
-    this.#loading ??= import("./apiHandler.ts").then(({ makeApiHandler }) => makeApiHandler(this.#broker, this.#past))
+    this.#loading ??= import("./apiHandler.ts").then(({ makeApiHandler }) =>
+      makeApiHandler(this.#broker, this.#past, this.#unmatched)
+    )
     return this.#loading
   }
 

@@ -8,6 +8,7 @@ import type { Broker } from "../Broker.ts"
 import { diffStates, eventsPage, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
 import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
+import type { TopTopics } from "../mqtt/TopTopics.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
@@ -95,7 +96,16 @@ const clusterInfo = ({ shard, directory, disk, clusterId, nodeId }: Broker, { jo
 
 const streamNamesOf = ({ directory }: Broker): ReadonlyArray<string> => [...directory.all().keys()].sort()
 
-const layers = (broker: Broker, past: Past) =>
+const unmatchedShown = 100
+
+const unmatchedTopics = (topics: TopTopics) => ({
+  data: topics.top(unmatchedShown),
+  meta: { cursor: null, hasnext: false },
+  total: topics.total,
+  countErrorMax: topics.countErrorMax
+})
+
+const layers = (broker: Broker, past: Past, unmatched: TopTopics) =>
   [
     HttpApiBuilder.group(Api, "streams", (handlers) =>
       handlers
@@ -129,6 +139,9 @@ const layers = (broker: Broker, past: Past) =>
     ),
     HttpApiBuilder.group(Api, "cluster", (handlers) =>
       handlers.handle("info", () => handle(() => clusterInfo(broker, past)))
+    ),
+    HttpApiBuilder.group(Api, "mqtt", (handlers) =>
+      handlers.handle("unmatched", () => handle(() => unmatchedTopics(unmatched)))
     )
   ] as const
 
@@ -138,8 +151,8 @@ export interface ApiHandler {
 }
 
 /** The API as a function over the web's own types, so that no server of another library is needed. */
-export const makeApiHandler = (broker: Broker, past: Past): ApiHandler => {
-  const api = HttpApiBuilder.api(Api).pipe(Layer.provide(layers(broker, past)))
+export const makeApiHandler = (broker: Broker, past: Past, unmatched: TopTopics): ApiHandler => {
+  const api = HttpApiBuilder.api(Api).pipe(Layer.provide(layers(broker, past, unmatched)))
   const { handler, dispose } = HttpApiBuilder.toWebHandler(Layer.merge(api, HttpServer.layerContext))
   return { handler: (request) => handler(request), dispose }
 }

@@ -99,6 +99,7 @@ export class Incoming implements AckReceiver, Answered {
       return
     }
     const placed = this.#publisher.append(publication, nowMs)
+    if (placed.length === 0) this.#publisher.unmatched(publication.topic)
     if (qos === 0) return
     if (placed.length > 1) {
       this.#unanswered++

@@ -21,6 +21,7 @@ import { QueueDrops } from "./QueueDrops.ts"
 import { RetainedStore } from "./RetainedStore.ts"
 import { sessionActor, SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
+import { TopTopics } from "./TopTopics.ts"
 import { Wills } from "./Wills.ts"
 
 /** A session as operators see it. */
@@ -78,6 +79,7 @@ export class MqttBroker implements MqttContext {
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
+  readonly unmatched = new TopTopics()
   readonly acks = new AckSlab()
   /** Of connections. */
   readonly ends: BoundedLines

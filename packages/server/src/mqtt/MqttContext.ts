@@ -5,6 +5,7 @@ import type { MqttMetrics } from "./mqttMetrics.ts"
 import type { RetainedStore } from "./RetainedStore.ts"
 import type { SessionDirectory, SessionView } from "./SessionDirectory.ts"
 import type { SessionLog } from "./SessionLog.ts"
+import type { TopTopics } from "./TopTopics.ts"
 
 /** A connection as its session's publishers know it. */
 export interface Receiver {
@@ -28,4 +29,6 @@ export interface MqttContext {
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
+  /** Of messages that no stream stores and nobody receives. */
+  readonly unmatched: TopTopics
 }

@@ -214,8 +214,15 @@ export class Publisher {
     })
     if (queued !== undefined) this.#enqueue(publication, queued, durable, pending)
     if (retained !== undefined) this.#retain(publication.topic, retained, pending)
+    if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
     this.wait(pending, journalsPacketId || retained !== undefined || pending.placed.length > 0)
     return pending
+  }
+
+  /** The message goes nowhere: often a topic or a filter that is not spelt as it was meant. */
+  unmatched(topic: string): void {
+    this.#mqtt.metrics.dropped("no_match")
+    this.#mqtt.unmatched.add(topic)
   }
 
   refuse(packetId: number, qos: number, refusal: Refusal): PendingPublication {

@@ -8,6 +8,7 @@ interface Counter {
 export type DropReason =
   | "disk_low"
   | "expired"
+  | "no_match"
   | "not_authorized"
   | "packet_too_large"
   | "queue_full"
@@ -20,6 +21,7 @@ export type DropReason =
 const dropReasons: ReadonlyArray<DropReason> = [
   "disk_low",
   "expired",
+  "no_match",
   "not_authorized",
   "packet_too_large",
   "queue_full",

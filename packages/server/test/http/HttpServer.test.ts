@@ -12,6 +12,7 @@ import { DiskGuard } from "../../src/DiskGuard.ts"
 import { listenHttp, type Readiness } from "../../src/http/HttpServer.ts"
 import { makeLog } from "../../src/Log.ts"
 import { Metrics } from "../../src/Metrics.ts"
+import { TopTopics } from "../../src/mqtt/TopTopics.ts"
 import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
@@ -47,11 +48,12 @@ describe("HTTP", () => {
   const readiness: Readiness = { isDraining: false }
   const broker = brokerOf(harness)
   forgetDeletedStreams(broker)
+  const unmatched = new TopTopics()
   let base = ""
   let listening: Awaited<ReturnType<typeof listenHttp>>
 
   beforeAll(async () => {
-    listening = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal })
+    listening = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal, unmatched })
     base = `http://127.0.0.1:${listening.port}`
   })
   afterAll(() => listening.close())
@@ -65,6 +67,19 @@ describe("HTTP", () => {
     const text = await response.text()
     return { status: response.status, body: text.startsWith("{") ? JSON.parse(text) : text }
   }
+
+  it("shows the hundred topics that most often go nowhere", async () => {
+    for (let i = 0; i < 120; i++) for (let n = 0; n <= i % 7; n++) unmatched.add(`typo/${i}`)
+    for (let n = 0; n < 9; n++) unmatched.add("sensor/a")
+    const { status, body } = await call("/api/v1/mqtt/unmatched-topics")
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ total: unmatched.total, countErrorMax: 0, meta: { cursor: null, hasnext: false } })
+    expect(body.data).toHaveLength(100)
+    expect(body.data.slice(0, 2)).toEqual([
+      { topic: "sensor/a", count: 9 },
+      { topic: "typo/6", count: 7 }
+    ])
+  })
 
   /** With headers that `fetch` does not send. */
   const statusFor = (path: string, headers: Record<string, string>): Promise<number | undefined> =>
@@ -292,7 +307,7 @@ describe("HTTP", () => {
     const read: Journal = new Proxy<Journal>(journal, {
       get: (target, name) => (name === "scan" ? scan : Reflect.get(target, name, target))
     })
-    const other = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal: read })
+    const other = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal: read, unmatched })
     try {
       await run(`http://127.0.0.1:${other.port}/api/v1/journal/tail`)
     } finally {

@@ -1,6 +1,15 @@
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { connected, type Kit, type KitOptions, packet, publishPacket, startKit, subscribePacket } from "./kit.ts"
+import {
+  connected,
+  type Kit,
+  type KitOptions,
+  packet,
+  type RawPublish,
+  publishPacket,
+  startKit,
+  subscribePacket
+} from "./kit.ts"
 
 let kit: Kit
 
@@ -47,6 +56,40 @@ describe("acknowledgements", () => {
       const ack = await client.packet()
       expect([...ack]).toEqual(topic === "bound" ? [0x40, 2, 0, i + 1] : [0x40, 3, 0, i + 1, 0x10])
     }
+    client.socket.destroy()
+  })
+
+  it("of messages that go nowhere are counted, with their topics", async () => {
+    await kit.bind("bound", ["bound"])
+    const subscriber = await connected(kit.port, { clientId: "subscriber" })
+    subscriber.send(
+      subscribePacket(1, [
+        ["heard", 0],
+        ["own", 0x04]
+      ])
+    )
+    await subscriber.packet()
+    const client = await connected(kit.port)
+    const send = (topic: string, qos: 0 | 1 | 2, rest: RawPublish = {}) =>
+      client.send(publishPacket(topic, "x", { qos, packetId: 1, ...rest }))
+    for (const topic of ["bound", "heard", "free", "free"]) send(topic, 0)
+    for (const topic of ["bound", "heard", "free"]) {
+      send(topic, 1)
+      await client.packet()
+    }
+    send("free/2", 2)
+    await client.packet()
+    send("kept", 1, { retain: true })
+    await client.packet()
+    // No Local: nobody else is subscribed.
+    subscriber.send(publishPacket("own", "x"))
+    await expect.poll(() => rendered()).toContain(`${dropped("no_match")} 5`)
+    expect(kit.mqtt.unmatched.top(9)).toEqual([
+      { topic: "free", count: 3 },
+      { topic: "free/2", count: 1 },
+      { topic: "own", count: 1 }
+    ])
+    subscriber.socket.destroy()
     client.socket.destroy()
   })
 
