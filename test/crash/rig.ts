@@ -7,7 +7,7 @@
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import { runCommand } from "../support/runCommand.ts"
+import { runCommand, type Finished } from "../support/runCommand.ts"
 import { randomOf } from "../support/random.ts"
 import type { Loss } from "./Audit.ts"
 import type { ChurnLoss } from "./churn.ts"
@@ -29,12 +29,19 @@ class Counts {
   readonly hit = new Map<Aim, number>()
   readonly closer = new Map<string, number>()
   readonly readyMs: Array<number> = []
+  /** Of states, compared by `journal verify`. */
+  hashes = 0
 
   text(): string {
     const each = [...this.aimed].map(([aim, times]) => `${aim} ${times}`)
     const hit = [...this.hit].map(([aim, times]) => `${aim} ${times}`)
     const closer = [...this.closer].map(([how, times]) => `${how} ${times}`)
-    return `aimed at: ${each.join(", ")}\nhit: ${hit.join(", ")}\nfound: ${closer.sort().join(", ")}`
+    return [
+      `aimed at: ${each.join(", ")}`,
+      `hit: ${hit.join(", ")}`,
+      `found: ${closer.sort().join(", ")}`,
+      `${this.hashes} state hashes compared`
+    ].join("\n")
   }
 
   get missed(): ReadonlyArray<Aim> {
@@ -52,14 +59,24 @@ const nextAim = (aims: ReadonlyArray<Aim>, { hit, aimed }: Counts, random: () =>
   return aims.reduce((least, aim) => (times(aim) < times(least) ? aim : least), some)
 }
 
-/** What the kill left is whole, before any start has mended it. */
-const checkFiles = async ({ server, faults }: Site): Promise<void> => {
-  const check = async (...args: ReadonlyArray<string>): Promise<void> => {
-    const command = server.cliArgs(...args, "--data-dir", server.dataDir)
-    const { code, stdout, stderr } = await runCommand(process.execPath, command)
-    if (code !== 0) faults.push(`${args.join(" ")} exited with ${code}: ${stdout.toString("utf8")}${stderr}`)
-  }
-  await Promise.all([check("doctor"), check("journal", "verify")])
+const told = (what: string, { code, stdout, stderr }: Finished): string =>
+  `${what} exited with ${code}: ${stdout.toString("utf8")}${stderr}`
+
+/** What is left is whole, before any start has mended it. Behind a kill there need not be a state hash yet to compare. */
+const checkFiles = async ({ server, faults }: Site, counts: Counts, isStopped: boolean): Promise<void> => {
+  const look = async (...args: ReadonlyArray<string>): Promise<Finished> =>
+    runCommand(process.execPath, server.cliArgs(...args, "--data-dir", server.dataDir))
+  const [doctor, verify] = await Promise.all([look("doctor"), look("journal", "verify", "--json")])
+  if (doctor.code !== 0) faults.push(told("doctor", doctor))
+  const { failure, hashes = 0 } = verifiedOf(verify)
+  counts.hashes += hashes
+  if (failure !== null || (isStopped && verify.code !== 0)) faults.push(told("journal verify", verify))
+}
+
+/** Without `failure` where it says nothing. */
+const verifiedOf = ({ stdout }: Finished): { readonly failure?: object | null; readonly hashes?: number } => {
+  const text = stdout.toString("utf8")
+  return text === "" ? {} : (JSON.parse(text) as { readonly failure: object | null; readonly hashes: number })
 }
 
 /** Some kills come while the server is still starting. */
@@ -84,7 +101,7 @@ const killAll = async (site: Site, kills: number, counts: Counts, target: Target
     for (const hit of new Set(found.map(({ aim }) => aim))) add(counts.hit, hit)
     for (const { aim, how } of found) add(counts.closer, `${aim} (${how})`)
     slow(false)
-    await checkFiles(site)
+    await checkFiles(site, counts, false)
     counts.readyMs.push(await restart(site, target.random))
     await site.audit()
     if (kill % regroupEvery === 0) await site.regrouped()
@@ -100,7 +117,7 @@ const run = async (site: Site, kills: number, counts: Counts, random: () => numb
     await killAll(site, kills, counts, { server, backupDir, random, slow: site.slow })
     if (faults.length === 0) {
       await site.finish()
-      await checkFiles(site)
+      await checkFiles(site, counts, true)
       // Whatever the kills left of the backups before, this one is read again as a whole.
       await server.cli("backup", backupDir, "--data-dir", server.dataDir)
     }

@@ -230,7 +230,10 @@ describe("logbrook serve", () => {
       expect(JSON.parse(online.out).state).toMatchObject({ nextOffset: 1 })
       const offline = await run(...state, "--data-dir", path.join(root, "asked"))
       expect(offline).toEqual(online)
-      expect(await run("journal", "verify", "--data-dir", path.join(root, "asked"))).toMatchObject({ code: 0 })
+      expect(await run("journal", "verify", "--data-dir", path.join(root, "asked"))).toMatchObject({
+        code: 1,
+        out: expect.stringContaining("nothing was compared: ")
+      })
       expect(await run("journal", "state", "group/none")).toMatchObject({ code: 3 })
     })
 

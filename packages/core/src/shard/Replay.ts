@@ -51,7 +51,10 @@ export interface ReplayOptions {
 export interface Replayed {
   readonly states: Map<ActorId, unknown>
   readonly events: number
+  /** Journaled hashes that were compared with the states here. */
   readonly hashes: number
+  /** Those that lie before a compared hash of their actor: what is behind the last one is folded, and not checked. */
+  readonly comparedEvents: number
   /** The epoch of the last frame; 0 in an empty journal. */
   readonly epoch: number
   readonly lastTimeMs: number
@@ -71,8 +74,11 @@ export class Replay {
   /** Of each actor in the snapshot: events before this are in its state already. */
   readonly #knownUpTo = new Map<ActorId, Seq>()
   readonly #unknownKinds = new Set<string>()
+  /** Of each actor, when hashes are compared: events since the last one. */
+  readonly #uncompared = new Map<ActorId, number>()
   #events = 0
   #hashes = 0
+  #comparedEvents = 0
   #head: FrameHead | undefined
 
   constructor(definitions: Iterable<AnyDefinition>, options: ReplayOptions = {}) {
@@ -117,6 +123,7 @@ export class Replay {
       states: this.#states,
       events: this.#events,
       hashes: this.#hashes,
+      comparedEvents: this.#comparedEvents,
       epoch: this.#head?.epoch ?? 0,
       lastTimeMs: this.#head?.timeMs ?? 0,
       snapshotFromSeq: snapshot?.fromSeq,
@@ -177,6 +184,7 @@ export class Replay {
     this.#events++
     this.#options.onEvent?.({ seq, actor, timeMs: head.timeMs, epoch: head.epoch, version, cause, event })
     if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
+    if (this.#options.onMismatch !== undefined) this.#uncompared.set(actor, (this.#uncompared.get(actor) ?? 0) + 1)
     const current = version === noVersion ? event : upcast(definition, seq, version, event)
     this.#states.set(actor, definition.evolve(this.#states.get(actor) ?? definition.initial(actor), current))
   }
@@ -186,6 +194,8 @@ export class Replay {
     if (definition === undefined || this.#options.onMismatch === undefined) return
     if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
     this.#hashes++
+    this.#comparedEvents += this.#uncompared.get(actor) ?? 0
+    this.#uncompared.delete(actor)
     const replayed = stateHash(definition.save(this.#states.get(actor) ?? definition.initial(actor)))
     if (replayed.equals(journaled)) return
     this.#options.onMismatch({

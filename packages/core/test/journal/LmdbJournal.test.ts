@@ -13,6 +13,7 @@ import { tableNames } from "@logbrook/core/journal/LmdbSegment"
 import { open } from "lmdb"
 import { describe, expect, it } from "vitest"
 import { appended, plainCommit, settledOk } from "../support/commits.ts"
+import { watchSyncs } from "../support/syncedNames.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { framesOf, journalSuite } from "./journalSuite.ts"
 
@@ -334,5 +335,22 @@ describe("LmdbJournal for readers", () => {
     expect(readFileSync(join(directory, "lock"), "utf8")).toBe(lock)
     expect(await appended(journal, plainCommit(journal.nextSeq))).toBeUndefined()
     await journal.close()
+  })
+})
+
+describe.runIf(process.platform === "linux")("the name of a segment", () => {
+  it("is synced before anything in it is acknowledged: ext4 would hide that it was not", async () => {
+    const directory = temporaryDirectory()
+    const synced = watchSyncs()
+    try {
+      const journal = openAt(directory, 10_000)
+      while (journal.segments().length < 3) {
+        await appended(journal, plainCommit(journal.nextSeq, 1, 6000))
+        expect(synced.of(directory)).toEqual(expect.arrayContaining(segmentFiles(directory)))
+      }
+      await journal.close()
+    } finally {
+      synced.restore()
+    }
   })
 })

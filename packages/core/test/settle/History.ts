@@ -161,6 +161,11 @@ export class History {
     this.kept.delete(logId)
   }
 
+  /** The time of what comes next. */
+  advance(ms: number): void {
+    this.#clock.advance(ms)
+  }
+
   count(n: number): void {
     this.harness.tell("counter/a", { _tag: "Add", n })
   }

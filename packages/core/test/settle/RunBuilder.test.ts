@@ -162,6 +162,31 @@ const sparse = (baseOffset: number, span: number, epoch = 1): Uint8Array =>
 const ends = (runs: ReadonlyArray<{ extent: Extent }>) =>
   runs.map(({ extent: { baseOffset, count, isCompacted } }) => [baseOffset, baseOffset + count, isCompacted])
 
+/** A producer's batch of one record of about so many bytes. */
+const batchOf = (baseOffset: number, bytes: number): Uint8Array =>
+  RecordBatch.buildBatch(
+    { baseOffset, partitionLeaderEpoch: 1, count: 1, baseTimestampMs: fromMs, maxTimestampMs: fromMs },
+    run(0, dense(bytes, baseOffset))
+  )
+
+describe("what a run tells of its largest batch", () => {
+  it.each([
+    [100, 5000, 200],
+    [5000, 200, 100],
+    [100, 200, 5000]
+  ])("is the largest, wherever it lies: %j %j %j", (...sizes) => {
+    const batches = sizes.map((bytes, i) => batchOf(i, bytes))
+    const largest = Math.max(...batches.map(({ length }) => length))
+    const side = built((builder) => {
+      batches.forEach((bytes, i) => builder.add(5, located(i, 1, bytes, { verbatim: true }), bytes))
+    })
+    expect(side.map(({ extent }) => extent.position)).toEqual([largest])
+    const together = Buffer.concat(batches)
+    const one = built((builder) => builder.add(5, located(0, 3, together, { verbatim: true }), together))
+    expect(one.map(({ extent }) => extent.position)).toEqual([largest])
+  })
+})
+
 describe("runs of compacted logs", () => {
   it("go on over offsets that are gone, and tell of the span", () => {
     const runs = built((builder) => {

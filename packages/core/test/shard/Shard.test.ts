@@ -3,6 +3,7 @@ import { noHeaders } from "@logbrook/core/Record"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
 import { Run } from "@logbrook/core/shard/Intake"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
+import { encodeRecords } from "../support/commits.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
 
@@ -442,6 +443,38 @@ describe("state hashes", () => {
     // 64 events pay for one hash of 16 KiB; the first comes when the size is not known yet.
     expect(hashesAfter(16 * 1024 - 100)).toBe(3)
     expect(hashesAfter(10 * 1024 * 1024)).toBe(1)
+  })
+
+  it("come with every 32nd event of an actor, without a stop", () => {
+    const harness = new ShardHarness().start()
+    const hashes = () => harness.replayed(harness.journal.nextSeq).hashes
+    for (let i = 0; i < 31; i++) harness.tell("counter/a", add(1))
+    harness.tell("counter/b", add(1))
+    harness.run()
+    expect(hashes()).toBe(0)
+    harness.tell("counter/a", add(1))
+    harness.run()
+    expect(hashes()).toBe(1)
+    for (let i = 0; i < 64; i++) harness.tell("counter/a", add(1))
+    harness.run()
+    expect(hashes()).toBe(3)
+    harness.expectReplayIsLive()
+  })
+
+  it("come with every 1,024th of a partition, whose events are many and small", () => {
+    const harness = new ShardHarness().start()
+    const hashes = () => harness.replayed(harness.journal.nextSeq).hashes
+    const append = (times: number) => {
+      for (let i = 0; i < times; i++) {
+        const bytes = encodeRecords([{ key: null, value: "x", timestampMs: 1 }]).bytes
+        harness.tell("partition/1", { _tag: "AppendRun", count: 1, firstTimestampMs: 1, maxTimestampMs: 1, bytes })
+      }
+      harness.run()
+    }
+    append(1023)
+    expect(hashes()).toBe(0)
+    append(1)
+    expect(hashes()).toBe(1)
   })
 })
 

@@ -1,4 +1,5 @@
 import { plainText } from "../plainText.ts"
+import type { Verified } from "../tools/checkJournal.ts"
 import type { EventFilter, EventView } from "../tools/journalTools.ts"
 import type { Plain } from "../tools/plain.ts"
 import type { Change } from "../tools/structuralDiff.ts"
@@ -177,17 +178,21 @@ const progressOf = (io: Io, isQuiet: boolean) => (events: number) => {
   if (!isQuiet) io.err(`${events.toLocaleString("en-US")} events`)
 }
 
+const verifiedText = ({ ok, events, hashes, comparedEvents, firstSeq, lastSeq }: Verified): string => {
+  const folded = `${events} events, #${firstSeq} to #${lastSeq}, fold`
+  if (ok) return `ok: ${folded}; ${comparedEvents} of them to the ${hashes} states that were live`
+  return `nothing was compared: ${folded}, but no state hash is among them: they come with every 32 events of an actor or more, and with a stop in order`
+}
+
 export const verify = async (args: Arguments, io: Io): Promise<number> => {
   const { verifyJournal } = await import("../tools/checkJournal.ts")
   const { past, close } = await openPast(await directoryOf(args, io))
   try {
     const verified = verifyJournal(past, progressOf(io, args.flag("json") || !io.isErrTty))
-    const { ok, events, hashes, firstSeq, lastSeq, failure } = verified
+    const { ok, failure } = verified
     if (args.flag("json")) io.out(JSON.stringify(verified, null, 2))
     else if (failure === null) {
-      const folded = `${events} events, #${firstSeq} to #${lastSeq}`
-      if (hashes === 0) io.out(`ok: ${folded}, fold; no state hash is among them that could be compared`)
-      else io.out(`ok: ${folded}, fold to the ${hashes} states that were live`)
+      io.out(verifiedText(verified))
     } else {
       io.out(plainText(`#${failure.seq} ${failure.actor}: ${failure.message}`))
       for (const event of failure.suspects) io.out(`  ${eventLine(args, io, event)}`)

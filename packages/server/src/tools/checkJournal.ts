@@ -20,11 +20,15 @@ export interface VerifyFailure {
 }
 
 export interface Verified {
+  /** Everything folds, every hash agrees, and there was one at least. */
   readonly ok: boolean
   readonly firstSeq: Seq
   readonly lastSeq: Seq
   readonly events: number
+  /** State hashes that were compared. */
   readonly hashes: number
+  /** Events of which one of them tells: those behind an actor's last hash fold, and no more is known of them. */
+  readonly comparedEvents: number
   readonly failure: VerifyFailure | null
 }
 
@@ -63,6 +67,7 @@ export const verifyJournal = (past: Past, onProgress: OnProgress): Verified => {
   let at: { readonly seq: Seq; readonly actor: ActorId } = { seq: journal.firstSeq, actor: "shard/0" }
   let seen = 0
   let hashes = 0
+  let comparedEvents = 0
   try {
     const replay = new Replay(past.definitions, {
       fromStart: true,
@@ -74,17 +79,18 @@ export const verifyJournal = (past: Past, onProgress: OnProgress): Verified => {
         first ??= mismatch
       }
     })
-    hashes = replay.run(journal).hashes
+    ;({ hashes, comparedEvents } = replay.run(journal))
     if (first !== undefined) failure = hashFailure(past, first)
   } catch (error) {
     failure = thrown(past, at, error)
   }
   return {
-    ok: failure === null,
+    ok: failure === null && hashes > 0,
     firstSeq: journal.firstSeq,
     lastSeq: journal.nextSeq - 1,
     events: seen,
     hashes,
+    comparedEvents,
     failure
   }
 }

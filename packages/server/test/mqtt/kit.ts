@@ -64,6 +64,7 @@ export interface KitOptions {
   readonly limits?: Partial<Limits>
   /** A directory with a journal on disk; memory otherwise. */
   readonly directory?: string
+  readonly journal?: Journal
   /** Defects fail the test otherwise. */
   readonly onDefect?: (where: string) => void
 }
@@ -84,7 +85,7 @@ const openJournal = (directory: string | undefined): Journal =>
 
 export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const limits: Limits = { ...defaultLimits, ...kitLimits, ...options.limits }
-  const journal = openJournal(options.directory)
+  const journal = options.journal ?? openJournal(options.directory)
   const audit: Array<Line> = []
   const lines: Array<Line> = []
   const log: Log = {

@@ -271,7 +271,6 @@ it("closes a client that is silent for one and a half keep alive times", async (
   const from = performance.now()
   expect(await client.rest()).toSatisfy((rest: Buffer) => rest[0] === 0xe0 && rest[2] === 0x8d)
   expect(performance.now() - from).toBeGreaterThan(1300)
-  expect(performance.now() - from).toBeLessThan(2500)
 })
 
 it("does not count the time in which the server itself reads nothing", async () => {

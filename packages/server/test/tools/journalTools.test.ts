@@ -148,6 +148,10 @@ describe("journal tools", () => {
   it("verifies, and counts what it folds", () => {
     const verified = verifyJournal(past, quiet)
     expect(verified).toMatchObject({ ok: true, failure: null, lastSeq: journal.nextSeq - 1 })
+    // After a stop every event has a hash of its actor behind it, but for those of actors that are empty again.
+    const { hashes, comparedEvents, events } = verified
+    const ofEmpty = eventsPage(past, 1, 1000, { actor: "partition/6" }).events.length
+    expect([hashes > 3, comparedEvents]).toEqual([true, events - ofEmpty])
     const counts = replayAll(past, quiet)
     expect(counts.events).toBe(verified.events)
     expect(counts.kinds).toContainEqual({ kind: "group", actors: 1, events: 3 })
@@ -175,6 +179,24 @@ describe("verification of a journal that lies", () => {
     expect(ok).toBe(false)
     expect(failure).toMatchObject({ actor: "catalog/0", seq: 2 })
     expect(failure!.suspects.map(({ seq }) => seq)).toEqual([1])
+  })
+
+  it("is not content with nothing to compare, and says how much it has compared", async () => {
+    const journal = new MemoryJournal(systemClock)
+    const past = pastOf(journal, definitions(defaultLimits))
+    expect(verifyJournal(past, quiet)).toMatchObject({ ok: false, hashes: 0, comparedEvents: 0, failure: null })
+    const harness = new ShardHarness(journal)
+    const commit = async (times: number): Promise<void> => {
+      for (let i = 0; i < times; i++) await harness.commitOffset("orders", "sensors", 0, i)
+    }
+    await commit(31)
+    expect(verifyJournal(past, quiet)).toMatchObject({ ok: false, hashes: 0, comparedEvents: 0, failure: null })
+    await commit(5)
+    const verified = verifyJournal(past, quiet)
+    // The start is an event, too.
+    expect(verified).toMatchObject({ ok: true, events: 37, hashes: 1, comparedEvents: 32 })
+    await harness.shard.drained()
+    expect(verifyJournal(past, quiet)).toMatchObject({ ok: true, events: 38, hashes: 3, comparedEvents: 38 })
   })
 
   it("names the event that its actor does not take", async () => {
