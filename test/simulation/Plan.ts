@@ -216,6 +216,10 @@ const limitsPlan = (random: Random): Partial<Limits> => ({
   ...(random.chance(0.15) && { commitInFlightBytesMax: 20_000 })
 })
 
+/** Steps of the machine's clock, 20 s at most, that retention does not believe at once. */
+const clockLimits = (random: Random): Partial<Limits> =>
+  random.chance(0.5) ? { clockAheadMsMax: random.between(1, 5000), clockHoldMs: random.between(200, 10_000) } : {}
+
 const mishap = (random: Random, latest: Random, untilMs: number): Mishap => {
   const atMs = random.between(300, untilMs)
   const downMs = random.tail(5, 9000)
@@ -333,7 +337,7 @@ const basePlan = (seed: number): Plan => {
     seed,
     faultsMs,
     settleMs: 180_000,
-    limits: limitsPlan(random),
+    limits: { ...limitsPlan(random), ...clockLimits(new Random(seed, "plan/clock")) },
     disk: diskPlan(random),
     network: calm ? { ...networkPlan(random), lifeMsMax: 0 } : networkPlan(random),
     streams: [

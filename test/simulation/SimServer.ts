@@ -15,7 +15,7 @@ import { makeMqttBroker, type MqttBroker } from "@logbrook/server/mqtt/MqttBroke
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
 import { ConnectionGate, type Admission } from "@logbrook/server/net/ConnectionGate"
 import { compactedLogs } from "@logbrook/server/settling"
-import { Retention } from "@logbrook/server/Retention"
+import { clockStartOf, Retention } from "@logbrook/server/Retention"
 import { forgetDeletedStreams } from "@logbrook/server/streams/forgetDeletedStreams"
 import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
 import type { Hooks } from "./faults/Hooks.ts"
@@ -125,7 +125,7 @@ export class SimServer {
     this.mqtt = mqtt
     onNotice = (notice) => mqtt.onNotice(notice)
     this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))
-    this.#retention = new Retention(this.broker)
+    this.#retention = new Retention(this.broker, undefined, clockStartOf(shard, journal))
     this.#retention.start()
     this.settler = this.#settler(options)
     this.settler?.start()

@@ -147,6 +147,11 @@ export interface Limits {
   /** A share of the disk, 0 to 1: see `diskReserveBytesMin`. */
   readonly diskReserveRatioMin: number
 
+  /** How far the machine's clock may be set ahead while the server runs before retention stops believing it. */
+  readonly clockAheadMsMax: number
+  /** For how long retention does not believe it then, and goes by the time that has passed. 0: it believes any clock. */
+  readonly clockHoldMs: number
+
   /** Bytes of the commits that are not durable yet. */
   readonly commitInFlightBytesMax: number
   /** Commits that are not durable yet. */
@@ -235,6 +240,8 @@ export const defaultLimits: Limits = {
   slowConsumerStallMs: 30 * secondMs,
   diskReserveBytesMin: gib,
   diskReserveRatioMin: 0.05,
+  clockAheadMsMax: hourMs,
+  clockHoldMs: dayMs,
   commitInFlightBytesMax: 16 * mib,
   commitsInFlightMax: 4,
   commitPacingMs: 5,

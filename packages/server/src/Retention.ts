@@ -1,11 +1,17 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
-import type { Seq } from "@logbrook/core/journal/Journal"
+import { frameTimeMs } from "@logbrook/core/journal/Frame"
+import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import type { ShardCommand, ShardState } from "@logbrook/core/shard/ShardActor"
 import type { Broker } from "./Broker.ts"
+import { RetentionClock, type ClockStart } from "./RetentionClock.ts"
 
 /** Holds what waits for durable sessions; see `Catalog`'s first log id. */
 export const sessionLogId = 1
+
+const shardId = "shard/0"
 
 /** Partitions that were appended to are looked at this often, all of them every tenth time. */
 const lookEveryMs = 200
@@ -24,19 +30,33 @@ export interface History {
 }
 
 const noHistory: History = { historyMs: 0, historyBytes: 0 }
+const noStart: ClockStart = { lastTimeMs: undefined, heldAtMs: undefined }
+
+/** What a shard that has recovered, and decided nothing yet, knows of the clock. */
+export const clockStartOf = ({ actors }: Shard, journal: Pick<Journal, "nextSeq" | "scan">): ClockStart => {
+  let lastTimeMs: number | undefined
+  journal.scan(journal.nextSeq - 1, (frame) => {
+    lastTimeMs = frameTimeMs(frame)
+    return false
+  })
+  return { lastTimeMs, heldAtMs: actors.peek<ShardState>(shardId)?.clockHeldAtMs }
+}
 
 /** Moves log start offsets by time and size, and lets logs and whole segments go that nobody can read any more. */
 export class Retention {
   readonly #broker: Broker
   readonly #history: History
+  readonly clock: RetentionClock
   readonly #touched = new Set<number>()
   #stop: (() => void) | undefined
   #looks = 0
   #isDropping = false
 
-  constructor(broker: Broker, history: History = noHistory) {
+  constructor(broker: Broker, history: History = noHistory, start: ClockStart = noStart) {
     this.#broker = broker
     this.#history = history
+    this.clock = new RetentionClock(broker.clock, broker.limits, start)
+    this.#tellOfTheClock()
     broker.shard.observe("partition", (actor, event) => {
       if (event._tag === "RecordsAppended") this.#touched.add(logIdOf(actor))
     })
@@ -53,10 +73,28 @@ export class Retention {
     this.#stop?.()
   }
 
+  #tellOfTheClock(): void {
+    const { shard, log, metrics } = this.#broker
+    metrics.declare("logbrook_retention_clock_held", "gauge", "1 while retention does not believe the machine's clock.")
+    metrics.onCollect(() => metrics.set("logbrook_retention_clock_held", {}, this.clock.isHeld ? 1 : 0))
+    const offer = (command: ShardCommand): void =>
+      void shard.offer({ to: shardId, command, cause: { origin: "retention" } })
+    this.clock.onHeld = (aheadMs, retentionAtMs) => {
+      const retentionAt = new Date(retentionAtMs).toISOString()
+      log.warn("the machine's clock ran ahead: retention goes by the time that has passed", { aheadMs, retentionAt })
+      offer({ _tag: "HoldClock", aheadMs, retentionAtMs })
+    }
+    this.clock.onTrusted = (reason) => {
+      log.warn("retention goes by the machine's clock again", { reason })
+      offer({ _tag: "TrustClock", reason })
+    }
+  }
+
   look(): void {
+    this.clock.look()
     const { logs } = this.#broker.shard
     const isFull = ++this.#looks % fullLookEvery === 0
-    const nowMs = this.#broker.clock.nowMs()
+    const nowMs = this.clock.nowMs()
     const due = isFull ? Array.from(logs.logs(), ({ id }) => id) : [...this.#touched]
     this.#touched.clear()
     for (const logId of due) this.#enforce(logId, nowMs)
@@ -109,9 +147,9 @@ export class Retention {
 
   /** The past gives way to the present: never while the disk has little room. */
   #isHistory({ bytes, endedAtMs }: ExpiredSegments): boolean {
-    const { clock, disk } = this.#broker
+    const { disk } = this.#broker
     const { historyMs, historyBytes } = this.#history
-    return clock.nowMs() - endedAtMs < historyMs && bytes <= historyBytes && !disk.isTight
+    return this.clock.nowMs() - endedAtMs < historyMs && bytes <= historyBytes && !disk.isTight
   }
 
   async #dropSegments(): Promise<void> {

@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import { kindOf, type Notice } from "@logbrook/core/actor/Definition"
 import { manifestFile } from "@logbrook/core/backup/Manifest"
 import { systemClock } from "@logbrook/core/Clock"
-import type { AppendFailure, Journal } from "@logbrook/core/journal/Journal"
+import type { AppendFailure } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Recovery } from "@logbrook/core/shard/recover"
@@ -18,7 +18,8 @@ import { supervise } from "@logbrook/core/shard/supervise"
 import { definitions, type Broker } from "./Broker.ts"
 import type { Config } from "./config/Config.ts"
 import { DiskGuard } from "./DiskGuard.ts"
-import { listenHttp, type Readiness } from "./http/HttpServer.ts"
+import type { ApiParts } from "./http/ApiParts.ts"
+import { listenHttp, type HttpOptions, type Readiness } from "./http/HttpServer.ts"
 import { listenKafka } from "./kafka/KafkaListener.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
@@ -26,7 +27,8 @@ import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
 import { listenMqtt } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
-import { Retention, type History } from "./Retention.ts"
+import { clockStartOf, Retention, type History } from "./Retention.ts"
+import type { ClockStart } from "./RetentionClock.ts"
 import { watchCommits } from "./serverMetrics.ts"
 import { startSettling, type SettlingOptions } from "./settling.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
@@ -143,7 +145,8 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
     nodeId: 1
   }
   watchCommits(broker, journal)
-  return { broker, recovery }
+  // Before anything is decided: the start itself is a commit of now.
+  return { broker, recovery, clockStart: clockStartOf(shard, journal) }
 }
 
 /** Notices begin with the recovery, their receiver is made after it. */
@@ -172,10 +175,14 @@ const dropSpares = (journal: LmdbJournal, log: Log): void => {
   }
 }
 
-const keepRetention = (broker: Broker, history: History): Effect.Effect<Retention, never, Scope.Scope> =>
+const keepRetention = (
+  broker: Broker,
+  history: History,
+  clockStart: ClockStart
+): Effect.Effect<Retention, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const retention = new Retention(broker, history)
+      const retention = new Retention(broker, history, clockStart)
       retention.start()
       return retention
     }),
@@ -209,11 +216,13 @@ const runShard = ({ shard, log }: Broker, dying: Dying) =>
     yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
   })
 
-const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, journal: Journal, readiness: Readiness) =>
+type HttpParts = Pick<HttpOptions, "journal" | "readiness" | keyof ApiParts>
+
+const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, parts: HttpParts) =>
   Effect.gen(function* () {
     const { host } = config
     const http = yield* listening("http", config.http.port, () =>
-      listenHttp(broker, { host, port: config.http.port, readiness, journal, unmatched: mqttBroker.unmatched })
+      listenHttp(broker, { host, port: config.http.port, ...parts })
     )
     const advertised = config.kafka.advertised ?? { host, port: 0 }
     const zstdClients = new Set(config.kafka.zstdClients.split(","))
@@ -235,19 +244,28 @@ const server = (config: Config, log: Log, dying: Dying) =>
   Effect.gen(function* () {
     const journal = yield* openJournal(config)
     const notices: Notices = { to: undefined }
-    const { broker, recovery } = makeBroker(config, journal, log, dying, notices)
+    const { broker, recovery, clockStart } = makeBroker(config, journal, log, dying, notices)
     // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
     const mqttBroker = makeMqttBroker(broker)
     notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker, journal)
     yield* runShard(broker, dying)
-    const retention = yield* keepRetention(broker, config.journal)
+    const retention = yield* keepRetention(broker, config.journal, clockStart)
     if (config.journal.settle) {
       const { segmentBytes } = config.journal
-      yield* keepSettling(broker, journal, { segmentBytes, keptFromSeq: () => retention.keptFromSeq() })
+      yield* keepSettling(broker, journal, {
+        segmentBytes,
+        keptFromSeq: () => retention.keptFromSeq(),
+        clock: retention.clock
+      })
     }
     const readiness: Readiness = { isDraining: false }
-    const ports = yield* listenAll(config, broker, mqttBroker, journal, readiness)
+    const ports = yield* listenAll(config, broker, mqttBroker, {
+      journal,
+      readiness,
+      unmatched: mqttBroker.unmatched,
+      retentionClock: retention.clock
+    })
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
     return { broker, recovery, ports }
   })

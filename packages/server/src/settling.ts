@@ -1,5 +1,6 @@
 import * as path from "node:path"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import type { Clock } from "@logbrook/core/Clock"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import type { Work } from "@logbrook/core/settle/choose"
 import type { CompactionSettings } from "@logbrook/core/settle/chooseCompaction"
@@ -28,6 +29,8 @@ export interface SettlingOptions {
   readonly segmentBytes: number
   /** Events before this need not be kept. */
   readonly keptFromSeq: () => Seq
+  /** What compaction goes by: it drops tombstones by their age. */
+  readonly clock: Clock
 }
 
 const declareAll = ({ metrics }: Broker): void => {
@@ -114,9 +117,9 @@ export function* compactedLogs(
 export const startSettling = (
   broker: Broker,
   journal: LmdbJournal,
-  { segmentBytes, keptFromSeq }: SettlingOptions
+  { segmentBytes, keptFromSeq, clock }: SettlingOptions
 ): Settler => {
-  const { shard, clock, metrics, log } = broker
+  const { shard, metrics, log } = broker
   declareAll(broker)
   let heldSinceMs = 0
   let settledBytes = 0

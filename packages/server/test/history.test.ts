@@ -1,7 +1,9 @@
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
+import { defaultLimits } from "@logbrook/core/Limits"
 import { expect, it } from "vitest"
 import { TestClock } from "../../core/test/support/TestClock.ts"
 import type { Broker } from "../src/Broker.ts"
+import { Metrics } from "../src/Metrics.ts"
 import { Retention } from "../src/Retention.ts"
 
 const dayMs = 24 * 60 * 60 * 1000
@@ -17,7 +19,8 @@ const kept = async (expired: ExpiredSegments, nowMs: number, isTight: boolean): 
       return Promise.resolve(0)
     }
   }
-  const broker = { shard, clock: new TestClock(nowMs), disk: { isTight } } as unknown as Broker
+  const clock = new TestClock(nowMs)
+  const broker = { shard, clock, disk: { isTight }, limits: defaultLimits, metrics: new Metrics() } as unknown as Broker
   const retention = new Retention(broker, { historyMs: 7 * dayMs, historyBytes: 1_000_000 })
   for (let looks = 0; looks < 10; looks++) retention.look()
   expect(isKept).toBeDefined()

@@ -1,17 +1,21 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "../actor/Definition.ts"
 
-/** The shard's own history: when it was taken over, by which version, and whether it ended in order. */
+/** The shard's own history: when it was taken over, by which version, whether it ended in order, and its clock. */
 export interface ShardState {
   readonly epoch: number
   readonly version: string
   readonly isStopped: boolean
   readonly starts: number
+  /** What retention went by when it stopped believing the machine's clock, Unix ms; not there while it believes it. */
+  readonly clockHeldAtMs?: number
 }
 
 export type ShardCommand =
   | { readonly _tag: "Start"; readonly epoch: number; readonly version: string }
   | { readonly _tag: "Stop" }
+  | { readonly _tag: "HoldClock"; readonly aheadMs: number; readonly retentionAtMs: number }
+  | { readonly _tag: "TrustClock"; readonly reason: string }
 
 export type ShardEvent =
   /** `wasStopped` is false after a crash; a new journal's first start has `isNew` instead (older versions said true). */
@@ -23,6 +27,10 @@ export type ShardEvent =
       readonly wasStopped?: boolean
     }
   | { readonly _tag: "Stopped" }
+  /** The machine's clock was set ahead by more than retention believes, which goes by `retentionAtMs` (Unix ms) from here on. */
+  | { readonly _tag: "ClockRanAhead"; readonly aheadMs: number; readonly retentionAtMs: number }
+  /** Retention believes the machine's clock again: it came back (`clock`), was waited for (`time`), or `operator`. */
+  | { readonly _tag: "ClockTrusted"; readonly reason: string }
 
 type ShardDecision = Decision<ShardCommand, ShardEvent, void, never>
 
@@ -31,21 +39,40 @@ const started = (
   { epoch, version }: { readonly epoch: number; readonly version: string }
 ): ShardEvent => ({ _tag: "Started", epoch, version, ...(starts === 0 ? { isNew: true } : { wasStopped: isStopped }) })
 
+const happened = (state: ShardState, command: ShardCommand): ShardEvent => {
+  switch (command._tag) {
+    case "Start":
+      return started(state, command)
+    case "Stop":
+      return { _tag: "Stopped" }
+    case "HoldClock":
+      return { _tag: "ClockRanAhead", aheadMs: command.aheadMs, retentionAtMs: command.retentionAtMs }
+    case "TrustClock":
+      return { _tag: "ClockTrusted", reason: command.reason }
+  }
+}
+
+const evolve = (state: ShardState, event: ShardEvent): ShardState => {
+  switch (event._tag) {
+    case "Started":
+      return { ...state, epoch: event.epoch, version: event.version, isStopped: false, starts: state.starts + 1 }
+    case "Stopped":
+      return { ...state, isStopped: true }
+    case "ClockRanAhead":
+      return { ...state, clockHeldAtMs: event.retentionAtMs }
+    case "ClockTrusted": {
+      const { clockHeldAtMs: _, ...rest } = state
+      return rest
+    }
+  }
+}
+
 export const ShardActor: Definition<ShardState, ShardCommand, ShardEvent, void, never> = {
   kind: "shard",
   version: 1,
   initial: () => ({ epoch: 0, version: "", isStopped: true, starts: 0 }),
-  decide: (state, command): ShardDecision => {
-    return {
-      events: [command._tag === "Start" ? started(state, command) : { _tag: "Stopped" }],
-      reply: Exit.void,
-      signals: []
-    }
-  },
-  evolve: (state, event) =>
-    event._tag === "Started"
-      ? { epoch: event.epoch, version: event.version, isStopped: false, starts: state.starts + 1 }
-      : { ...state, isStopped: true },
+  decide: (state, command): ShardDecision => ({ events: [happened(state, command)], reply: Exit.void, signals: [] }),
+  evolve,
   resume: () => [],
   save: (state) => state,
   load: (_id, saved) => saved as ShardState,

@@ -261,6 +261,17 @@ export const commands: ReadonlyArray<Command> = [
     )
   },
   {
+    name: "clock trust",
+    positionals: [],
+    summary: "let retention go by the machine's clock, although it ran ahead",
+    description: "Until then, or for limits.clockHoldMs, records expire as if the clock had not been set.",
+    options: [url, json],
+    run: lazily(
+      () => import("./clock.ts"),
+      (module) => module.trust
+    )
+  },
+  {
     name: "config show",
     positionals: [],
     summary: "every setting with its value and origin",

@@ -112,7 +112,8 @@ const mayBeZero: ReadonlySet<keyof Limits> = new Set([
   "fetchWaitMsMax",
   "tailBytesMax",
   "diskReserveBytesMin",
-  "diskReserveRatioMin"
+  "diskReserveRatioMin",
+  "clockHoldMs"
 ])
 
 /** What the protocols' own fields can hold, and how deep topics may be looked up by recursion. */

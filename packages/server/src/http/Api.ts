@@ -183,22 +183,29 @@ const journal = HttpApiGroup.make("journal")
       )
   )
 
-const cluster = HttpApiGroup.make("cluster").add(
-  HttpApiEndpoint.get("info", "/cluster").addSuccess(
-    Schema.Struct({
-      clusterId: Schema.String,
-      nodeId: Count,
-      version: Schema.String,
-      node: Schema.String,
-      epoch: Count,
-      streams: Count,
-      groups: Count,
-      sessions: Count,
-      journal: Schema.Struct({ firstSeq: Count, nextSeq: Count, segments: Count, bytes: Count }),
-      disk: Schema.Struct({ freeBytes: Count, totalBytes: Count, isLow: Schema.Boolean })
-    })
+const cluster = HttpApiGroup.make("cluster")
+  .add(
+    HttpApiEndpoint.get("info", "/cluster").addSuccess(
+      Schema.Struct({
+        clusterId: Schema.String,
+        nodeId: Count,
+        version: Schema.String,
+        node: Schema.String,
+        epoch: Count,
+        streams: Count,
+        groups: Count,
+        sessions: Count,
+        journal: Schema.Struct({ firstSeq: Count, nextSeq: Count, segments: Count, bytes: Count }),
+        disk: Schema.Struct({ freeBytes: Count, totalBytes: Count, isLow: Schema.Boolean }),
+        /** While it is held, retention goes by the time that has passed: the machine's clock is that much ahead. */
+        retentionClock: Schema.Struct({ isHeld: Schema.Boolean, aheadMs: Count })
+      })
+    )
   )
-)
+  .add(
+    /** Retention is to believe the machine's clock, which ran ahead. */
+    HttpApiEndpoint.post("trustClock", "/cluster/trust-clock").addSuccess(Schema.Struct({ wasHeld: Schema.Boolean }))
+  )
 
 const mqtt = HttpApiGroup.make("mqtt").add(
   HttpApiEndpoint.get("unmatched", "/mqtt/unmatched-topics").addSuccess(

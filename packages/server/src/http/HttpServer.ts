@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
-import type { TopTopics } from "../mqtt/TopTopics.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
+import type { ApiParts } from "./ApiParts.ts"
 import { EventTail } from "./eventTail.ts"
 import { isNestedDeeper } from "./nesting.ts"
 import { unreadyReasons, type Readiness } from "./health.ts"
@@ -14,14 +14,12 @@ import { MetricsPage } from "./MetricsPage.ts"
 
 export type { Readiness } from "./health.ts"
 
-export interface HttpOptions {
+export interface HttpOptions extends ApiParts {
   readonly host: string
   readonly port: number
   readonly readiness: Readiness
   /** Under the broker's shard. */
   readonly journal: Journal
-  /** See `MqttContext`. */
-  readonly unmatched: TopTopics
 }
 
 interface Shell {
@@ -41,7 +39,7 @@ export const listenHttp = async (
   options: HttpOptions
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> => {
   const past = livePast(broker, options.journal)
-  const api = new LazyApi(broker, past, options.unmatched)
+  const api = new LazyApi(broker, past, options)
   const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
   const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), metrics }
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {

@@ -1,5 +1,5 @@
 import type { Broker } from "../Broker.ts"
-import type { TopTopics } from "../mqtt/TopTopics.ts"
+import type { ApiParts } from "./ApiParts.ts"
 import type { Past } from "../tools/journalTools.ts"
 import type { ApiHandler } from "./apiHandler.ts"
 
@@ -11,24 +11,18 @@ const warmAfterMs = 1000
  * start would read (650 ms with them, 330 without), and nothing that a client waits for.
  */
 export class LazyApi {
-  readonly #broker: Broker
-  readonly #past: Past
-  readonly #unmatched: TopTopics
+  readonly #make: (module: typeof import("./apiHandler.ts")) => ApiHandler
   readonly #stopWarming: () => void
   #loading: Promise<ApiHandler> | undefined
   #openApi: Promise<string> | undefined
 
-  constructor(broker: Broker, past: Past, unmatched: TopTopics) {
-    this.#broker = broker
-    this.#past = past
-    this.#unmatched = unmatched
+  constructor(broker: Broker, past: Past, parts: ApiParts) {
+    this.#make = ({ makeApiHandler }) => makeApiHandler(broker, past, parts)
     this.#stopWarming = broker.clock.after(warmAfterMs, () => void this.#load())
   }
 
   #load(): Promise<ApiHandler> {
-    this.#loading ??= import("./apiHandler.ts").then(({ makeApiHandler }) =>
-      makeApiHandler(this.#broker, this.#past, this.#unmatched)
-    )
+    this.#loading ??= import("./apiHandler.ts").then(this.#make)
     return this.#loading
   }
 

@@ -9,9 +9,11 @@ import { diffStates, eventsPage, JournalQueryRefused, lastEvents, showEvent, sta
 import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
+import type { RetentionClock } from "../RetentionClock.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
+import type { ApiParts } from "./ApiParts.ts"
 import { getGroup, groupNames, groupSummary } from "./groups.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
 
@@ -73,7 +75,11 @@ const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }:
   return { data: page.events, meta: { cursor: String(page.nextSeq), hasnext: page.hasNext } }
 }
 
-const clusterInfo = ({ shard, directory, disk, clusterId, nodeId }: Broker, { journal }: Past) => {
+const clusterInfo = (
+  { shard, directory, disk, clusterId, nodeId }: Broker,
+  { journal }: Past,
+  { isHeld, aheadMs }: RetentionClock
+) => {
   const segments = journal.segments()
   return {
     clusterId,
@@ -90,7 +96,8 @@ const clusterInfo = ({ shard, directory, disk, clusterId, nodeId }: Broker, { jo
       segments: segments.length,
       bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0)
     },
-    disk: { freeBytes: disk.freeBytes, totalBytes: disk.totalBytes, isLow: disk.isLow }
+    disk: { freeBytes: disk.freeBytes, totalBytes: disk.totalBytes, isLow: disk.isLow },
+    retentionClock: { isHeld, aheadMs: Math.max(0, Math.round(aheadMs)) }
   }
 }
 
@@ -105,7 +112,7 @@ const unmatchedTopics = (topics: TopTopics) => ({
   countErrorMax: topics.countErrorMax
 })
 
-const layers = (broker: Broker, past: Past, unmatched: TopTopics) =>
+const layers = (broker: Broker, past: Past, parts: ApiParts) =>
   [
     HttpApiBuilder.group(Api, "streams", (handlers) =>
       handlers
@@ -138,10 +145,12 @@ const layers = (broker: Broker, past: Past, unmatched: TopTopics) =>
         )
     ),
     HttpApiBuilder.group(Api, "cluster", (handlers) =>
-      handlers.handle("info", () => handle(() => clusterInfo(broker, past)))
+      handlers
+        .handle("info", () => handle(() => clusterInfo(broker, past, parts.retentionClock)))
+        .handle("trustClock", () => handle(() => ({ wasHeld: parts.retentionClock.trust() })))
     ),
     HttpApiBuilder.group(Api, "mqtt", (handlers) =>
-      handlers.handle("unmatched", () => handle(() => unmatchedTopics(unmatched)))
+      handlers.handle("unmatched", () => handle(() => unmatchedTopics(parts.unmatched)))
     )
   ] as const
 
@@ -151,8 +160,8 @@ export interface ApiHandler {
 }
 
 /** The API as a function over the web's own types, so that no server of another library is needed. */
-export const makeApiHandler = (broker: Broker, past: Past, unmatched: TopTopics): ApiHandler => {
-  const api = HttpApiBuilder.api(Api).pipe(Layer.provide(layers(broker, past, unmatched)))
+export const makeApiHandler = (broker: Broker, past: Past, parts: ApiParts): ApiHandler => {
+  const api = HttpApiBuilder.api(Api).pipe(Layer.provide(layers(broker, past, parts)))
   const { handler, dispose } = HttpApiBuilder.toWebHandler(Layer.merge(api, HttpServer.layerContext))
   return { handler: (request) => handler(request), dispose }
 }

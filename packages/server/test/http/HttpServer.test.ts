@@ -15,7 +15,9 @@ import { Metrics } from "../../src/Metrics.ts"
 import { TopTopics } from "../../src/mqtt/TopTopics.ts"
 import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
+import { RetentionClock } from "../../src/RetentionClock.ts"
 import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+import { TestClock } from "../../../core/test/support/TestClock.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
 
 const brokerOf = ({ shard }: ShardHarness): Broker => ({
@@ -49,11 +51,14 @@ describe("HTTP", () => {
   const broker = brokerOf(harness)
   forgetDeletedStreams(broker)
   const unmatched = new TopTopics()
+  const machine = new TestClock()
+  const retentionClock = new RetentionClock(machine, defaultLimits, { lastTimeMs: undefined, heldAtMs: undefined })
+  const parts = { readiness, unmatched, retentionClock }
   let base = ""
   let listening: Awaited<ReturnType<typeof listenHttp>>
 
   beforeAll(async () => {
-    listening = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal, unmatched })
+    listening = await listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal })
     base = `http://127.0.0.1:${listening.port}`
   })
   afterAll(() => listening.close())
@@ -216,6 +221,17 @@ describe("HTTP", () => {
     }
   })
 
+  it("says when retention does not believe the clock, and lets an operator believe it", async () => {
+    const cluster = async () => (await call("/api/v1/cluster")).body.retentionClock
+    expect(await cluster()).toEqual({ isHeld: false, aheadMs: 0 })
+    machine.setForthMs = 86_400_000
+    retentionClock.look()
+    expect(await cluster()).toEqual({ isHeld: true, aheadMs: 86_400_000 })
+    expect((await call("/api/v1/cluster/trust-clock", "POST", {})).body).toEqual({ wasHeld: true })
+    expect(await cluster()).toEqual({ isHeld: false, aheadMs: 0 })
+    expect((await call("/api/v1/cluster/trust-clock", "POST", {})).body).toEqual({ wasHeld: false })
+  })
+
   it("answers no page of another site, whatever it asks for; a link may be followed", async () => {
     const noCors = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image" }
     for (const path of ["/metrics", "/metrics?series=all", "/api/v1/streams", "/healthz"]) {
@@ -307,7 +323,7 @@ describe("HTTP", () => {
     const read: Journal = new Proxy<Journal>(journal, {
       get: (target, name) => (name === "scan" ? scan : Reflect.get(target, name, target))
     })
-    const other = await listenHttp(broker, { host: "127.0.0.1", port: 0, readiness, journal: read, unmatched })
+    const other = await listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal: read })
     try {
       await run(`http://127.0.0.1:${other.port}/api/v1/journal/tail`)
     } finally {
