@@ -16,6 +16,7 @@ const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 const yearMs = 365 * dayMs
 const startMs = 1_800_000_000_000
+const silent = (): void => undefined
 const noStart: ClockStart = { lastTimeMs: undefined, heldAtMs: undefined }
 
 interface Watched {
@@ -123,8 +124,6 @@ describe("the clock of retention", () => {
 describe("retention by time", () => {
   const machine = new TestClock(startMs)
   const journal = new MemoryJournal(machine)
-  const silent = () => undefined
-
   const lived = () => {
     const shard = new Shard({
       journal,

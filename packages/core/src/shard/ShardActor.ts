@@ -61,8 +61,8 @@ const evolve = (state: ShardState, event: ShardEvent): ShardState => {
     case "ClockRanAhead":
       return { ...state, clockHeldAtMs: event.retentionAtMs }
     case "ClockTrusted": {
-      const { clockHeldAtMs: _, ...rest } = state
-      return rest
+      const { epoch, version, isStopped, starts } = state
+      return { epoch, version, isStopped, starts }
     }
   }
 }
