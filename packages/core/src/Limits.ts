@@ -117,6 +117,9 @@ export interface Limits {
   /** The metadata of one committed offset, in UTF-16 units. */
   readonly groupOffsetMetadataLengthMax: number
 
+  /** How long committed offsets are kept that no member of their group uses: Kafka's `offsets.retention.minutes`. */
+  readonly groupOffsetsRetentionMs: number
+
   /** Streams of the catalog. */
   readonly streamsMax: number
   /** Partitions of one stream. */
@@ -227,6 +230,7 @@ export const defaultLimits: Limits = {
   groupSessionTimeoutMsMax: 300 * secondMs,
   groupOffsetsMax: 20_000,
   groupOffsetMetadataLengthMax: 4096,
+  groupOffsetsRetentionMs: 7 * dayMs,
   streamsMax: 10_000,
   partitionsPerStreamMax: 64,
   streamAutoCreation: false,

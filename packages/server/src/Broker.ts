@@ -39,7 +39,8 @@ const groupSettings = (limits: Limits): GroupSettings => ({
   sessionTimeoutMsMin: limits.groupSessionTimeoutMsMin,
   sessionTimeoutMsMax: limits.groupSessionTimeoutMsMax,
   offsetMetadataLengthMax: limits.groupOffsetMetadataLengthMax,
-  offsetsMax: limits.groupOffsetsMax
+  offsetsMax: limits.groupOffsetsMax,
+  offsetsRetentionMs: limits.groupOffsetsRetentionMs
 })
 
 /** All actors, for the shard, and for tools that replay a journal. */

@@ -20,10 +20,11 @@ import {
   stateNameOf,
   touchSession
 } from "./groupDraft.ts"
-import { fetched } from "./groupOffsets.ts"
+import { committedOffset, fetched } from "./groupOffsets.ts"
 import {
   type Command,
   type CommitOffsets,
+  type DeleteOffsets,
   defaultGroupSettings,
   type ForgetStreams,
   type GroupEvent,
@@ -34,8 +35,10 @@ import {
   type LeaveMembers,
   type LeavingMember,
   type MembersLeft,
+  type OffsetsRemoved,
   type OffsetsStored,
   type OffsetToCommit,
+  type RemovedOffset,
   type Reply
 } from "./GroupProtocol.ts"
 import {
@@ -49,6 +52,7 @@ import {
   weightBytesOf
 } from "./groupState.ts"
 import { joinMember } from "./joinMember.ts"
+import { expireOffsets, resumeOffsets, watchOffsets } from "./offsetExpiry.ts"
 import {
   expireMember,
   joinPhaseOver,
@@ -59,6 +63,7 @@ import {
   removePending,
   syncPhaseOver
 } from "./rebalance.ts"
+import { consumerProtocolType, subscribedTopics } from "./subscriptions.ts"
 import { syncMember } from "./syncMember.ts"
 
 export type GroupDefinition = Definition<GroupState, Command, GroupEvent, Reply, GroupRefused>
@@ -69,11 +74,14 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
   version: 1,
   initial: initialGroup,
   decide: (state, command, nowMs) => {
-    const draft = draftOf(settings, settled(state), nowMs)
-    return decisionOf(draft, handle(draft, command))
+    const before = settled(state)
+    const draft = draftOf(settings, before, nowMs)
+    const answer = handle(draft, command)
+    watchOffsets(draft, before)
+    return decisionOf(draft, answer)
   },
   evolve: evolveGroup,
-  resume,
+  resume: (state, nowMs) => [...resume(state, nowMs), ...resumeOffsets(state, settings, nowMs)],
   save: saveGroup,
   load: (id, saved) => loadGroup(id, saved as ReturnType<typeof saveGroup>),
   isEmpty: isEmptyGroup
@@ -98,6 +106,8 @@ const handle = (draft: Draft, command: Command): Answer | undefined => {
       return Exit.succeed({ _tag: "OffsetsFetched", offsets: fetched(draft.state.offsets, command.partitions) })
     case "ForgetStreams":
       return forgetStreams(draft, command)
+    case "DeleteOffsets":
+      return deleteOffsets(draft, command)
     case "DeleteGroup":
       return deleteGroup(draft)
     case "Describe":
@@ -117,6 +127,9 @@ const handle = (draft: Draft, command: Command): Answer | undefined => {
       return done
     case "ForgetParkedReplies":
       forgetParkedReplies(draft, command.ticketsUpTo)
+      return done
+    case "ExpireOffsets":
+      expireOffsets(draft, command.dueMs)
       return done
   }
 }
@@ -227,6 +240,30 @@ const forgetStreams = (draft: Draft, command: ForgetStreams): Answer => {
   const topicIds = command.topicIds.filter((topicId) => draft.state.offsets.topics.has(topicId))
   if (topicIds.length > 0) apply(draft, { _tag: "OffsetsForgotten", topicIds })
   return Exit.succeed({ _tag: "StreamsForgotten" })
+}
+
+/** A group of other than consumers says not what it subscribes to: while it has members, none of its offsets goes. */
+const deleteOffsets = (draft: Draft, command: DeleteOffsets): Answer => {
+  if (isEmptyGroup(draft.state)) return refused("GroupIdNotFound", "There is no such group.")
+  const context = contextOf(draft)
+  const subscribed = subscribedTopics(context)
+  if (subscribed === undefined && context.protocolType !== consumerProtocolType) {
+    return refused("NonEmptyGroup", "The group has members.")
+  }
+  const partitions = command.partitions.map(({ topicId, stream, partition }) => {
+    const isUsed = subscribed === undefined || subscribed.has(stream)
+    return { topicId, partition, refused: isUsed ? ("GroupSubscribedToTopic" as const) : null }
+  })
+  const deleted = new Map<string, RemovedOffset>()
+  for (const each of partitions) {
+    const offset = each.refused === null ? committedOffset(draft.state.offsets, each) : undefined
+    if (offset === undefined) continue
+    const { topicId, stream, partition } = offset
+    deleted.set(`${partition}/${topicId}`, { topicId, stream, partition, offset: offset.offset })
+  }
+  if (deleted.size > 0) apply(draft, { _tag: "OffsetsDeleted", offsets: [...deleted.values()] })
+  const reply: OffsetsRemoved = { _tag: "OffsetsRemoved", partitions }
+  return Exit.succeed(reply)
 }
 
 const deleteGroup = (draft: Draft): Answer => {

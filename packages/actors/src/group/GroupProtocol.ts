@@ -104,6 +104,12 @@ export interface ForgetStreams {
   readonly topicIds: ReadonlyArray<string>
 }
 
+/** Of topics that no member subscribes to, or of a group without members. */
+export interface DeleteOffsets {
+  readonly _tag: "DeleteOffsets"
+  readonly partitions: ReadonlyArray<TopicPartition & { readonly stream: string }>
+}
+
 export interface DeleteGroup {
   readonly _tag: "DeleteGroup"
 }
@@ -121,6 +127,7 @@ export type Request =
   | CommitOffsets
   | FetchOffsets
   | ForgetStreams
+  | DeleteOffsets
   | DeleteGroup
   | Describe
 
@@ -141,6 +148,8 @@ export type Deadline =
   | { readonly _tag: "ExpireSync"; readonly generation: number }
   /** After a restart: replies parked under tickets up to `ticketsUpTo` have lost their connections. */
   | { readonly _tag: "ForgetParkedReplies"; readonly ticketsUpTo: number }
+  /** Offsets may have been unused for long enough; `dueMs`: the deadline's time, Unix ms, whatever the clock says by now. */
+  | { readonly _tag: "ExpireOffsets"; readonly dueMs: number }
 
 export type Command = Request | Deadline
 
@@ -211,6 +220,12 @@ export interface StreamsForgotten {
   readonly _tag: "StreamsForgotten"
 }
 
+export interface OffsetsRemoved {
+  readonly _tag: "OffsetsRemoved"
+  /** In the order asked; `refused` null: there is no offset of it any more. */
+  readonly partitions: ReadonlyArray<TopicPartition & { readonly refused: "GroupSubscribedToTopic" | null }>
+}
+
 export interface GroupGone {
   readonly _tag: "GroupGone"
 }
@@ -253,6 +268,7 @@ export interface Replies {
   readonly CommitOffsets: OffsetsStored
   readonly FetchOffsets: OffsetsFetched
   readonly ForgetStreams: StreamsForgotten
+  readonly DeleteOffsets: OffsetsRemoved
   readonly DeleteGroup: GroupGone
   readonly Describe: GroupDescription
 }
@@ -287,6 +303,12 @@ export class GroupRefused extends Data.TaggedError("GroupRefused")<{
 export type PendingLeaveReason = "left" | "session expired" | "metadata too large"
 
 export type LeaveReason = PendingLeaveReason | "rebalance timeout" | "sync timeout" | "assignment too large"
+
+/** `stream` and `offset` are for people who read the journal. */
+export interface RemovedOffset extends TopicPartition {
+  readonly stream: string
+  readonly offset: number
+}
 
 /** What a journal holds of a group. Everything in it is absolute (generations, tickets), so that it folds the same from any past. */
 export type GroupEvent =
@@ -331,6 +353,8 @@ export type GroupEvent =
       readonly generation: number
       readonly protocolName: string | null
       readonly leader: string | null
+      /** When nobody is left: since when, Unix ms. Events of before there was an expiry of offsets have none. */
+      readonly emptySinceMs?: number
     }
   | { readonly _tag: "MemberSynced"; readonly memberId: string; readonly ticket: number }
   | {
@@ -347,6 +371,14 @@ export type GroupEvent =
       readonly offsets: ReadonlyArray<OffsetToCommit>
     }
   | { readonly _tag: "OffsetsForgotten"; readonly topicIds: ReadonlyArray<string> }
+  | {
+      readonly _tag: "OffsetsExpired"
+      readonly retentionMs: number
+      readonly reason: "no members" | "not subscribed"
+      readonly offsets: ReadonlyArray<RemovedOffset>
+    }
+  /** Somebody asked for it. */
+  | { readonly _tag: "OffsetsDeleted"; readonly offsets: ReadonlyArray<RemovedOffset> }
   | { readonly _tag: "GroupDeleted" }
 
 /** What a join tells of a member. */
@@ -385,6 +417,8 @@ export interface GroupSettings {
   readonly offsetMetadataLengthMax: number
   /** Committed offsets of one group. Saving or hashing a thousand of them takes 0.7 ms. */
   readonly offsetsMax: number
+  /** Kafka's `offsets.retention.minutes`. */
+  readonly offsetsRetentionMs: number
 }
 
 export const defaultGroupSettings: GroupSettings = {
@@ -399,5 +433,6 @@ export const defaultGroupSettings: GroupSettings = {
   memberProtocolsMax: 64,
   nameLengthMax: 512,
   offsetMetadataLengthMax: 4_096,
-  offsetsMax: 20_000
+  offsetsMax: 20_000,
+  offsetsRetentionMs: 604_800_000
 }

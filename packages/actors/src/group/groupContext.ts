@@ -36,6 +36,8 @@ export interface GroupContext {
   readonly tickets: number
   /** The rebalance under way began in an Empty group. */
   readonly initialRebalance: boolean
+  /** When the last member left, Unix ms; null: it has members, never had any, or the journal is too old to tell. */
+  readonly emptySinceMs: number | null
 }
 
 export const noBytes = new Uint8Array(0)
@@ -48,11 +50,12 @@ export const emptyContext: GroupContext = {
   members: new Map(),
   pending: new Map(),
   tickets: 0,
-  initialRebalance: false
+  initialRebalance: false,
+  emptySinceMs: null
 }
 
 /** The events that the machine folds. Offsets pass it by: they are frequent and change no group state. */
-export type MachineJournalEvent = Exclude<GroupEvent, { readonly _tag: "OffsetsCommitted" | "OffsetsForgotten" }>
+export type MachineJournalEvent = Exclude<GroupEvent, { readonly _tag: `Offsets${string}` }>
 
 export const staticMemberId = (context: GroupContext, groupInstanceId: string): string | undefined => {
   for (const member of context.members.values()) {
@@ -176,6 +179,7 @@ const joined = (context: GroupContext, event: MachineJournalEvent & { _tag: "Mem
     leader: context.leader ?? event.memberId,
     members: new Map(context.members).set(event.memberId, member),
     pending: context.pending.has(event.memberId) ? without(context.pending, event.memberId) : context.pending,
+    emptySinceMs: null,
     tickets: Math.max(context.tickets, event.ticket)
   }
 }
@@ -249,6 +253,7 @@ export const foldContext = (context: GroupContext, event: MachineJournalEvent): 
         protocolName: event.protocolName,
         leader: event.leader,
         initialRebalance: false,
+        emptySinceMs: event.emptySinceMs ?? null,
         members: mapMembers(context, (member) => ({ ...member, joinTicket: 0, isNew: false }))
       }
     case "MemberSynced": {

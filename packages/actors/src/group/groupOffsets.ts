@@ -58,6 +58,27 @@ export const forgotten = (table: OffsetTable, topicIds: ReadonlyArray<string>): 
   return { topics, count, weightBytes }
 }
 
+/** Single ones; a topic goes with the last of its partitions. */
+export const removed = (table: OffsetTable, offsets: ReadonlyArray<TopicPartition>): OffsetTable => {
+  const topics = new Map(table.topics)
+  const copied = new Map<string, Map<number, CommittedOffset>>()
+  let { count, weightBytes } = table
+  for (const { topicId, partition } of offsets) {
+    const partitions = copied.get(topicId) ?? new Map(table.topics.get(topicId))
+    const offset = partitions.get(partition)
+    if (offset === undefined) continue
+    copied.set(topicId, partitions)
+    topics.set(topicId, partitions)
+    partitions.delete(partition)
+    count--
+    weightBytes -= weightOfOffset(offset)
+    if (partitions.size > 0) continue
+    topics.delete(topicId)
+    weightBytes -= weightOfTopic(topicId)
+  }
+  return { topics, count, weightBytes }
+}
+
 const weightOfPartitions = (topicId: string, partitions: Partitions): number => {
   let bytes = weightOfTopic(topicId)
   for (const offset of partitions.values()) bytes += weightOfOffset(offset)

@@ -7,7 +7,7 @@ import {
   type PendingMember
 } from "./groupContext.ts"
 import { type GroupSnapshot, initialSnapshot, nextSnapshot, snapshotOf } from "./groupMachine.ts"
-import { committed, forgotten, listOffsets, noOffsets, type OffsetTable, offsetTable } from "./groupOffsets.ts"
+import { committed, forgotten, listOffsets, noOffsets, type OffsetTable, offsetTable, removed } from "./groupOffsets.ts"
 import type { CommittedOffset, GroupEvent, GroupStateName } from "./GroupProtocol.ts"
 import { contextWeightChange, weightOfContext, weightOfGroup } from "./groupWeight.ts"
 
@@ -59,6 +59,9 @@ export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState =
       return { ...state, offsets: committed(state.offsets, event.offsets, event.atMs) }
     case "OffsetsForgotten":
       return { ...state, offsets: forgotten(state.offsets, event.topicIds) }
+    case "OffsetsExpired":
+    case "OffsetsDeleted":
+      return { ...state, offsets: removed(state.offsets, event.offsets) }
     case "GroupDeleted":
       return { ...machineMoved(state, event), offsets: noOffsets }
     default:
@@ -66,11 +69,13 @@ export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState =
   }
 }
 
-interface SavedGroup extends Omit<GroupContext, "members" | "pending"> {
+interface SavedGroup extends Omit<GroupContext, "members" | "pending" | "emptySinceMs"> {
   readonly state: GroupStateName
   readonly members: ReadonlyArray<Member>
   readonly pending: ReadonlyArray<PendingMember>
   readonly offsets: ReadonlyArray<CommittedOffset>
+  /** Left out while it is null, so that a state of before it was kept has the hash that was journaled of it. */
+  readonly emptySinceMs?: number
 }
 
 /** All groups with nothing to remember are saved alike, so that their hashes agree whether one was dropped or not. */
@@ -87,7 +92,8 @@ export const saveGroup = (state: GroupState): SavedGroup => {
     initialRebalance: rest.initialRebalance,
     members: [...members.values()],
     pending: [...pending.values()],
-    offsets: listOffsets(offsets)
+    offsets: listOffsets(offsets),
+    ...(rest.emptySinceMs === null ? {} : { emptySinceMs: rest.emptySinceMs })
   }
 }
 

@@ -136,7 +136,8 @@ const completeJoin = (draft: Draft): void => {
   }
   const protocolName = leader === null ? null : selectProtocol(before)
   cancelDeadline(draft, "rebalance")
-  apply(draft, { _tag: "RebalanceCompleted", generation: before.generation + 1, protocolName, leader })
+  const completed = { _tag: "RebalanceCompleted", generation: before.generation + 1, protocolName, leader } as const
+  apply(draft, leader === null ? { ...completed, emptySinceMs: draft.nowMs } : completed)
   const context = contextOf(draft)
   for (const member of before.members.values()) {
     const reply = joinedReply(context, member.memberId, member.memberId === leader)

@@ -66,15 +66,20 @@ interface Client {
   readonly groupInstanceId: string | null
 }
 
+const retentionMs = 25_000
+
 /** The group and its clients, what was durably committed, and a shadow that lives only from the journal. */
 class World {
-  readonly group = new GroupHarness()
+  readonly group = new GroupHarness({ offsetsRetentionMs: retentionMs })
   readonly clients: ReadonlyArray<Client> = Array.from({ length: 6 }, (_, i) => ({
     memberId: "",
     generation: -1,
     groupInstanceId: i >= 4 ? `i${i}` : null
   }))
-  private readonly committed = new Map<number, number>()
+  private readonly committed = new Map<number, { readonly offset: number; readonly atMs: number }>()
+  /** Of the checks so far: when the group was last seen with members, and since when it is seen without. */
+  private usedMs = 0
+  private emptyMs = Infinity
   private readonly protocolOf = new Map<number, string>()
   /** Joins not answered yet; the last of a client is the one it still waits for. */
   private joins: Array<{ readonly client: Client; readonly call: Call }> = []
@@ -125,7 +130,7 @@ class World {
     else if (next.do === "commit") {
       const simple = group.value === "Empty"
       const call = group.commit(simple ? "" : memberId, simple ? -1 : generation, next)
-      if (call.reply !== undefined) this.committed.set(next.partition, next.offset)
+      if (call.reply !== undefined) this.committed.set(next.partition, { offset: next.offset, atMs: group.nowMs })
     }
   }
 
@@ -165,7 +170,27 @@ class World {
     this.checkSoftState()
     const { reply } = this.group.send({ _tag: "FetchOffsets", partitions: null })
     if (reply?._tag !== "OffsetsFetched") throw new Error("offsets cannot be fetched")
-    expect(new Map(reply.offsets.map((each) => [each.partition, each.offset]))).toEqual(this.committed)
+    this.checkOffsets(new Map(reply.offsets.map((each) => [each.partition, each.offset])))
+  }
+
+  /** All that was committed, but for what nobody has used for the retention: that must be gone, and nothing else. */
+  private checkOffsets(found: ReadonlyMap<number, number>): void {
+    const { nowMs, value } = this.group
+    if (value !== "Empty") this.usedMs = nowMs
+    this.emptyMs = value === "Empty" ? Math.min(this.emptyMs, nowMs) : Infinity
+    // Plain comparisons, as this runs behind every step.
+    const wrong = (partition: number, offset: number, atMs: number): boolean => {
+      const is = found.get(partition)
+      if (is !== undefined && is !== offset) return true
+      if (nowMs - Math.max(this.emptyMs, atMs) >= retentionMs) return is !== undefined
+      return is === undefined && nowMs - Math.max(this.usedMs, atMs) < retentionMs
+    }
+    for (const [partition, { offset, atMs }] of this.committed) {
+      if (wrong(partition, offset, atMs))
+        throw new Error(`${partition}: ${found.get(partition)}, not ${offset} of ${atMs}`)
+      if (!found.has(partition)) this.committed.delete(partition)
+    }
+    for (const partition of found.keys()) if (!this.committed.has(partition)) throw new Error(`${partition} came back`)
   }
 
   /** Saved, loaded, dropped when empty, and fed with copies of the events: still the live state. */
@@ -207,6 +232,7 @@ class World {
       if (kind === "pending") expect(context.pending.has(rest.join("/"))).toBe(true)
     }
     for (const memberId of context.pending.keys()) expect(deadlines.has(`pending/${memberId}`)).toBe(true)
+    expect(deadlines.has("offsets")).toBe(this.group.state.offsets.count > 0)
     expect(deadlines.has("rebalance")).toBe(value === "PreparingRebalance")
     const unsynced = [...context.members.values()].some((member) => member.syncTicket === 0)
     if (value === "CompletingRebalance") expect(deadlines.has("sync")).toBe(true)
@@ -231,7 +257,6 @@ describe("any order of commands, times and restarts", () => {
         world.check()
         expect(["Empty", "Dead"]).toContain(group.value)
         expect([group.parked.size, group.deadlines.size]).toEqual([0, 0])
-        group.send({ _tag: "DeleteGroup" })
         expect(weightBytesOf(group.state)).toBe(0)
         for (const each of world.reached) reached.add(each)
       }),
@@ -252,6 +277,7 @@ describe("any order of commands, times and restarts", () => {
         "MemberReplaced",
         "ParkedRepliesForgotten",
         "OffsetsForgotten",
+        "OffsetsExpired",
         "left",
         "session expired",
         "rebalance timeout",

@@ -257,10 +257,10 @@ describe("PreparingRebalance", () => {
       { _tag: "MemberLeft", memberId: a, groupInstanceId: null, reason: "left", detail: "closed" },
       { _tag: "MemberLeft", memberId: b, groupInstanceId: null, reason: "left", detail: null },
       { _tag: "RebalanceStarted", memberId: a, reason: `${a}, ${b} left`, initial: false },
-      { _tag: "RebalanceCompleted", generation: 2, protocolName: null, leader: null }
+      { _tag: "RebalanceCompleted", generation: 2, protocolName: null, leader: null, emptySinceMs: group.nowMs }
     ])
     expect(group.send({ _tag: "Describe" }).reply).toMatchObject({ state: "Empty", members: [], generation: 2 })
-    expect(group.deadlines.size).toBe(0)
+    expect([...group.deadlines.keys()]).toEqual(["offsets"])
     expect(group.definition.isEmpty(group.state)).toBe(false)
   })
 })

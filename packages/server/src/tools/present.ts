@@ -29,6 +29,7 @@ export const presentGroup = (state: GroupState): Plain => {
       assignmentBytes: member.assignment.length,
       partitions: assignedOf(saved.protocolType, member.assignment)
     })),
+    emptySince: saved.emptySinceMs === undefined ? null : isoTime(saved.emptySinceMs),
     pendingMembers: saved.pending.map(({ memberId }) => memberId),
     offsets: saved.offsets.map(({ stream, partition, offset, leaderEpoch, metadata, committedAtMs }) => ({
       stream,

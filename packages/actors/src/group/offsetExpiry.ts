@@ -1,0 +1,91 @@
+import type { Signal } from "@logbrook/core/actor/Definition"
+import { apply, cancelDeadline, contextOf, type Draft } from "./groupDraft.ts"
+import { listOffsets } from "./groupOffsets.ts"
+import type { Command, CommittedOffset, GroupSettings } from "./GroupProtocol.ts"
+import type { GroupState } from "./groupState.ts"
+import { subscribedTopics } from "./subscriptions.ts"
+
+// Committed offsets expire as Kafka's do (KIP-211), after `offsets.retention.minutes`:
+// of a group without members, counted from when the last one left, or from the commit when that is later or nobody ever was
+// a member; of a Stable group of consumers, counted from the commit, and only those of topics that no member subscribes to.
+//
+// A group that has offsets has the deadline "offsets", at or before the moment when the first of them may expire: commits
+// and members only put that moment off. When the deadline comes, what is due goes and the next moment is looked for; when
+// the last member leaves, it is the retention from then.
+
+/** Kafka's `offsets.retention.check.interval.ms`: how late offsets may go that members used beyond their time. */
+const checkIntervalMs = 600_000
+
+const key = "offsets"
+
+const deadline = (atMs: number, dueMs: number): Signal<Command> => ({
+  _tag: "SetDeadline",
+  key,
+  atMs,
+  command: { _tag: "ExpireOffsets", dueMs }
+})
+
+/** Since when nobody uses the offset, Unix ms, as far as its own age tells. */
+const unusedSinceMs = (state: GroupState, { committedAtMs }: CommittedOffset): number =>
+  Math.max(committedAtMs, state.machine.context.emptySinceMs ?? 0)
+
+/** When the first offset may expire, should nothing happen until then; Infinity without offsets. */
+const firstDueMs = (state: GroupState, { offsetsRetentionMs }: GroupSettings): number => {
+  let firstMs = Infinity
+  for (const partitions of state.offsets.topics.values()) {
+    for (const offset of partitions.values()) firstMs = Math.min(firstMs, unusedSinceMs(state, offset))
+  }
+  return firstMs + offsetsRetentionMs
+}
+
+/** Offsets that may expire when they are old enough. */
+const unusedOffsets = (state: GroupState): ReadonlyArray<CommittedOffset> => {
+  const { value, context } = state.machine
+  if (value === "Empty") return listOffsets(state.offsets)
+  const subscribed = value === "Stable" ? subscribedTopics(context) : undefined
+  return subscribed === undefined ? [] : listOffsets(state.offsets).filter(({ stream }) => !subscribed.has(stream))
+}
+
+/**
+ * What is due at `dueMs`, the deadline's own time: a machine's clock that was set forth meanwhile makes nothing due. The
+ * next deadline is as long after this one as it would be had nobody touched the clock.
+ */
+export const expireOffsets = (draft: Draft, dueMs: number): void => {
+  const { offsetsRetentionMs } = draft.settings
+  const expired = unusedOffsets(draft.state).filter(
+    (offset) => unusedSinceMs(draft.state, offset) + offsetsRetentionMs <= dueMs
+  )
+  if (expired.length > 0) {
+    apply(draft, {
+      _tag: "OffsetsExpired",
+      retentionMs: offsetsRetentionMs,
+      reason: contextOf(draft).members.size === 0 ? "no members" : "not subscribed",
+      offsets: expired.map(({ topicId, stream, partition, offset }) => ({ topicId, stream, partition, offset }))
+    })
+  }
+  if (draft.state.offsets.count === 0) return
+  const nextMs = firstDueMs(draft.state, draft.settings)
+  const delayMs = nextMs > dueMs ? nextMs - dueMs : checkIntervalMs
+  draft.signals.push(deadline(draft.nowMs + delayMs, dueMs + delayMs))
+}
+
+/** After any command: a group with offsets has the deadline, one without has none. */
+export const watchOffsets = (draft: Draft, before: GroupState): void => {
+  const { machine, offsets } = draft.state
+  const isUnused = machine.value === "Empty" && before.machine.value !== "Empty"
+  if (offsets.count > 0 && (before.offsets.count === 0 || isUnused)) {
+    const dueMs = draft.nowMs + draft.settings.offsetsRetentionMs
+    draft.signals.push(deadline(dueMs, dueMs))
+  } else if (before.offsets.count > 0 && offsets.count === 0) cancelDeadline(draft, key)
+}
+
+/** After a restart: at once for all that has become due meanwhile. */
+export const resumeOffsets = (
+  state: GroupState,
+  settings: GroupSettings,
+  nowMs: number
+): ReadonlyArray<Signal<Command>> => {
+  if (state.offsets.count === 0) return []
+  const dueMs = Math.max(firstDueMs(state, settings), nowMs)
+  return [deadline(dueMs, dueMs)]
+}
