@@ -36,3 +36,9 @@ export const validateStreamName = (name: string): void => {
 /** Whether `validateStreamName` accepts the name. */
 export const isStreamName = (name: string): boolean =>
   name.length <= lengthMax && legal.test(name) && name !== "." && name !== ".." && !name.startsWith("__")
+
+/**
+ * What two names have in common that cannot both be streams: Kafka's metrics write `.` as `_`, so it refuses `a.b` beside
+ * `a_b`, and so would any Kafka that the streams are copied to.
+ */
+export const withoutDots = (name: string): string => name.replaceAll(".", "_")

@@ -3,7 +3,7 @@ import type { Decision, Definition } from "@logbrook/core/actor/Definition"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import { InvalidKeyExpression, parseKeyExpression, type KeyLimits } from "@logbrook/core/KeyExpression"
 import type { Limits } from "@logbrook/core/Limits"
-import { InvalidStreamName, validateStreamName } from "@logbrook/core/StreamName"
+import { InvalidStreamName, validateStreamName, withoutDots } from "@logbrook/core/StreamName"
 import { InvalidTopicFilter, validateBoundFilter } from "@logbrook/core/TopicFilter"
 import {
   CatalogRefused,
@@ -64,9 +64,19 @@ const getOrThrow = (state: CatalogState, name: string): Stream => {
   return stream
 }
 
+/** Those that an earlier version let both be made stay. */
+const throwIfNameTaken = ({ streams }: CatalogState, name: string): void => {
+  if (streams.has(name)) throw refused("StreamExists", `a stream named "${name}" exists`)
+  const common = withoutDots(name)
+  for (const other of streams.keys()) {
+    if (other.length !== name.length || withoutDots(other) !== common) continue
+    throw refused("InvalidStreamName", `"${name}" and the stream "${other}" differ in '.' and '_' only`)
+  }
+}
+
 const createStream = (state: CatalogState, command: CreateStream, nowMs: number, limits: CatalogLimits) => {
   validateStreamName(command.name)
-  if (state.streams.has(command.name)) throw refused("StreamExists", `a stream named "${command.name}" exists`)
+  throwIfNameTaken(state, command.name)
   if (state.streams.size >= limits.streamsMax) {
     throw refused("TooManyStreams", `the limit of ${limits.streamsMax} streams is reached`)
   }

@@ -101,6 +101,17 @@ describe("creating", () => {
     expect(refusal(given(create("taken")), create(name, more))).toBe(reason)
   })
 
+  it("refuses names that differ in dots and underscores only, whoever creates them, until the other is gone", () => {
+    const state = given(create("plant.line_1"), create("plant.line_10"), create("plant-line-1"))
+    for (const name of ["plant_line.1", "plant_line_1", "plant.line.1"]) {
+      expect(refusal(state, create(name, { filters: ["a/#"] }))).toBe("InvalidStreamName")
+      expect(refusal(state, create(name, { validateOnly: true }))).toBe("InvalidStreamName")
+    }
+    expect(refusal(state, create("plant.line_1"))).toBe("StreamExists")
+    const later = given(create("plant.line_1"), { _tag: "DeleteStream", name: "plant.line_1" }, create("plant_line_1"))
+    expect([...later.streams.keys()]).toEqual(["plant_line_1"])
+  })
+
   it("refuses one stream too many", () => {
     expect(refusal(given(create("a"), create("b"), create("c")), create("d"))).toBe("TooManyStreams")
   })

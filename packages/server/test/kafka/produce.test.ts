@@ -161,6 +161,18 @@ describe("Produce", () => {
     expect(await codeOfBytes(100)).toBe(0)
   })
 
+  it("stores and answers every batch of a request that names a partition twice", async () => {
+    const partitionData = ["a", "b"].map((value) => ({ index: 0, records: batchOf([value]) }))
+    const topicData = [
+      { name: "orders", partitionData },
+      { name: "orders", partitionData: [{ index: 0, records: batchOf(["c"]) }] }
+    ]
+    const { responses } = await client.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 1000, topicData })
+    const told = responses.map(({ partitionResponses }) => partitionResponses.map((each) => each.baseOffset))
+    expect(told).toEqual([[0, 1], [2]])
+    expect(logOf("orders").highWatermark).toBe(3)
+  })
+
   it("wants exactly one batch per partition", async () => {
     const before = kit.broker.shard.nextSeq
     const two = Buffer.concat([batchOf(["a"]), batchOf(["b"])])

@@ -77,6 +77,36 @@ describe("Metadata", () => {
     }
   })
 
+  it("tells a topic once, however often and by whatever it is named", async () => {
+    const { topicId } = await kit.createStream("orders")
+    const topics = [named("orders"), named("nowhere"), { topicId, name: null }, named("orders"), named("nowhere")]
+    const answer = await client.send(Metadata, 12, { topics })
+    expect(answer.topics.map(({ errorCode, name }) => [errorCode, name])).toEqual([
+      [0, "orders"],
+      [3, "nowhere"]
+    ])
+    const old = await client.send(Metadata, 0, { topics: [named("orders"), named("orders")] })
+    expect(old.topics.map(({ name }) => name)).toEqual(["orders"])
+  })
+
+  it("allows everything that Kafka allows without an authorizer, to those who ask", async () => {
+    await kit.createStream("orders")
+    await kit.createStream("sensors", { filters: ["s/#"] })
+    const asking = { includeTopicAuthorizedOperations: true, includeClusterAuthorizedOperations: true }
+    const notAsked = -0x8000_0000
+    for (let version = 8; version <= 13; version++) {
+      const all = await client.send(Metadata, version, { topics: null, ...asking })
+      expect(all.topics.map(({ topicAuthorizedOperations }) => topicAuthorizedOperations)).toEqual([3576, 3576])
+      expect(all.clusterAuthorizedOperations).toBe(version <= 10 ? 8096 : notAsked)
+      const plain = await client.send(Metadata, version, { topics: null })
+      expect(plain.topics.map(({ topicAuthorizedOperations }) => topicAuthorizedOperations)).toEqual([
+        notAsked,
+        notAsked
+      ])
+      expect(plain.clusterAuthorizedOperations).toBe(notAsked)
+    }
+  })
+
   it("finds a topic by its id with a null name", async () => {
     const { topicId } = await kit.createStream("orders")
     const { topics } = await client.send(Metadata, 12, { topics: [{ topicId, name: null }] })
@@ -146,6 +176,15 @@ describe("CreateTopics", () => {
     expect((await create(topicOf("a", { assignments: gap }))).errorCode).toBe(refused)
     const both = topicOf("a", { assignments: on([1]), numPartitions: 1 })
     expect((await create(both)).errorCode).toBe(KafkaError.INVALID_REQUEST)
+  })
+
+  it("refuses names that differ in dots and underscores only, in one request too", async () => {
+    await kit.createStream("plant_line", { filters: ["a/#"] })
+    const refusal = await create(topicOf("plant.line"))
+    expect(refusal.errorCode).toBe(KafkaError.INVALID_TOPIC_EXCEPTION)
+    expect(refusal.errorMessage).toBe(`"plant.line" and the stream "plant_line" differ in '.' and '_' only`)
+    const { topics } = await client.send(CreateTopics, 7, { topics: [topicOf("x.y"), topicOf("x_y")] })
+    expect(topics.map(({ errorCode }) => errorCode)).toEqual([0, KafkaError.INVALID_TOPIC_EXCEPTION])
   })
 
   it("takes settings of Kafka's own storage, and keeps them", async () => {
@@ -225,6 +264,28 @@ describe("DeleteTopics", () => {
     expect(responses.map(({ errorCode }) => errorCode)).toEqual([3, 100])
   })
 
+  it("leaves a stream alone that is named twice, by name or by id", async () => {
+    const { topicId } = await kit.createStream("orders")
+    const other = { name: "other", topicId: zeroUuid }
+    const byName = { name: "orders", topicId: zeroUuid }
+    const byId = { name: null, topicId }
+    for (const [one, again] of [
+      [byName, byName],
+      [byName, byId],
+      [byId, byId]
+    ]) {
+      await kit.createStream("other")
+      const { responses } = await client.send(DeleteTopics, 6, { topics: [one!, other, again!], timeoutMs: 1000 })
+      expect(responses.map(({ errorCode, name }) => [errorCode, name])).toEqual([
+        [0, "other"],
+        [KafkaError.INVALID_REQUEST, one!.name]
+      ])
+    }
+    const { responses } = await client.send(DeleteTopics, 1, { topicNames: ["orders", "orders"], timeoutMs: 1000 })
+    expect(responses.map(({ errorCode }) => errorCode)).toEqual([KafkaError.INVALID_REQUEST])
+    expect([...kit.broker.directory.all().keys()]).toEqual(["orders"])
+  })
+
   it("gives a new id to the same name, and an empty log", async () => {
     const before = await kit.createStream("orders")
     await client.send(Produce, 9, produceOf("orders", batchOf(["a"])))
@@ -271,6 +332,11 @@ describe("retention.ms", () => {
   })
 })
 
+interface End {
+  readonly partitionIndex: number
+  readonly timestamp: number
+}
+
 describe("ListOffsets (traps 29, 30)", () => {
   beforeEach(async () => {
     await kit.createStream("orders")
@@ -292,6 +358,26 @@ describe("ListOffsets (traps 29, 30)", () => {
       expect(await list(Number.MAX_SAFE_INTEGER, version)).toEqual([0, -1, -1])
     }
     expect(await list(-1, 9, -1, 1)).toEqual([0, 4, -1])
+  })
+
+  it("refuses a partition that is asked for twice, and answers it once", async () => {
+    const [first, seventh] = [0, 7].map((partitionIndex) => ({ partitionIndex, timestamp: -1 })) as [End, End]
+    const topics = [
+      { name: "orders", partitions: [first, seventh] },
+      { name: "nowhere", partitions: [first, first] },
+      { name: "orders", partitions: [{ ...first, timestamp: -2 }] }
+    ]
+    for (let version = 1; version <= 9; version++) {
+      const answer = await client.send(ListOffsets, version, { replicaId: -1, topics })
+      const told = answer.topics.map(({ name, partitions }) => [
+        name,
+        ...partitions.map(({ partitionIndex, errorCode, offset }) => [partitionIndex, errorCode, offset])
+      ])
+      expect(told).toEqual([
+        ["orders", [0, KafkaError.INVALID_REQUEST, -1], [7, KafkaError.UNKNOWN_TOPIC_OR_PARTITION, -1]],
+        ["nowhere", [0, KafkaError.INVALID_REQUEST, -1]]
+      ])
+    }
   })
 
   it("checks the leader epoch, topic and partition", async () => {

@@ -2,13 +2,14 @@ import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
+import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
 
 // ListOffsets 1-9: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
 // the start, and the tiered end (v9), which never is. Without transactions the last stable offset is the high watermark,
-// so both isolation levels have the same answers. Left out: replicas (a replica id >= 0 is refused).
+// so both isolation levels have the same answers. A partition that is asked for twice is refused, as by Kafka. Left out: replicas (a replica id >= 0 is refused).
 
 const special = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const
 
@@ -46,11 +47,8 @@ const find = (context: RequestContext, log: Log, timestamp: number): Found => {
   return found === undefined ? nothing(KafkaError.NONE) : at(found.offset, found.timestampMs)
 }
 
-interface Asked {
-  readonly partitionIndex: number
-  readonly currentLeaderEpoch: number
-  readonly timestamp: number
-}
+type Topics = RequestOf<typeof ListOffsets>["topics"]
+type Asked = Topics[number]["partitions"][number]
 
 const offsetOf = (context: RequestContext, topic: string, asked: Asked, version: number): Found => {
   const { shard, directory, log: report } = context.node.broker
@@ -74,15 +72,27 @@ const offsetOf = (context: RequestContext, topic: string, asked: Asked, version:
   }
 }
 
+/** The partitions that are asked for, by topic; undefined for one that is there twice, which Kafka refuses. */
+const partitionsByTopic = (topics: Topics): ReadonlyMap<string, ReadonlyMap<number, Asked | undefined>> => {
+  const byTopic = new Map<string, Map<number, Asked | undefined>>()
+  for (const { name, partitions } of topics) {
+    const own = byTopic.get(name) ?? new Map<number, Asked | undefined>()
+    byTopic.set(name, own)
+    for (const asked of partitions) own.set(asked.partitionIndex, own.has(asked.partitionIndex) ? undefined : asked)
+  }
+  return byTopic
+}
+
 export const listOffsetsHandler = handler(ListOffsets, [1, 9], (context, request, version, respond) => {
   const isReplica = request.replicaId >= 0
   if (isReplica) context.violation(`ListOffsets as replica ${request.replicaId}`)
-  const topics = request.topics.map(({ name, partitions }) => ({
+  const answer = (name: string, asked: Asked | undefined): Found => {
+    if (isReplica) return nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    return asked === undefined ? nothing(KafkaError.INVALID_REQUEST) : offsetOf(context, name, asked, version)
+  }
+  const topics = Array.from(partitionsByTopic(request.topics), ([name, partitions]) => ({
     name,
-    partitions: partitions.map((asked) => ({
-      partitionIndex: asked.partitionIndex,
-      ...(isReplica ? nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED) : offsetOf(context, name, asked, version))
-    }))
+    partitions: Array.from(partitions, ([partitionIndex, asked]) => ({ partitionIndex, ...answer(name, asked) }))
   }))
   respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
 })

@@ -1,3 +1,4 @@
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
@@ -7,7 +8,7 @@ import { failureOf, firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
 // DeleteTopics 1-6: by name, from v6 on by topic id too. Answered when the deletion is durable; the partitions and the
-// offsets of groups go right after it. A stream can be deleted while the disk is full.
+// offsets of groups go right after it. A stream can be deleted while the disk is full. One that is named twice stays.
 
 interface Deleted {
   readonly name: string | null
@@ -16,15 +17,18 @@ interface Deleted {
   readonly errorMessage: string | null
 }
 
+interface Asked {
+  readonly name: string | null
+  readonly topicId: string
+}
+
 const byIdVersionMin = 6
 
-const deleteTopic = (
-  context: RequestContext,
-  asked: { readonly name: string | null; readonly topicId: string },
-  settle: (deleted: Deleted) => void
-): void => {
-  const { directory } = context.node.broker
-  const stream = asked.name === null ? directory.byTopicId(asked.topicId) : directory.byName(asked.name)
+const streamOf = ({ node }: RequestContext, { name, topicId }: Asked): Stream | undefined =>
+  name === null ? node.broker.directory.byTopicId(topicId) : node.broker.directory.byName(name)
+
+const deleteTopic = (context: RequestContext, asked: Asked, settle: (deleted: Deleted) => void): void => {
+  const stream = streamOf(context, asked)
   if (stream === undefined) {
     const errorCode = asked.name === null ? KafkaError.UNKNOWN_TOPIC_ID : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
     return settle({ ...asked, errorCode, errorMessage: null })
@@ -37,16 +41,42 @@ const deleteTopic = (
   })
 }
 
+/** The topics that are asked for, each once: those that are named once, and those named again, by name or by id. */
+const sorted = (context: RequestContext, topics: ReadonlyArray<Asked>) => {
+  const first = new Map<string, Asked>()
+  const twice = new Map<string, Asked>()
+  for (const asked of topics) {
+    const key = streamOf(context, asked)?.topicId ?? asked.name ?? asked.topicId
+    const known = first.get(key)
+    if (known === undefined) first.set(key, asked)
+    else twice.set(key, known)
+  }
+  for (const key of twice.keys()) first.delete(key)
+  return [[...first.values()], [...twice.values()]] as const
+}
+
+const refuseTwice = (asked: Asked): Deleted => ({
+  ...asked,
+  errorCode: KafkaError.INVALID_REQUEST,
+  errorMessage: "The topic is in the request more than once."
+})
+
 export const deleteTopicsHandler = handler(DeleteTopics, [1, 6], (context, request, version, respond) => {
   const topics =
     version >= byIdVersionMin ? request.topics : request.topicNames.map((name) => ({ name, topicId: zeroUuid }))
-  const responses: Array<Deleted> = []
-  let open = topics.length
-  if (open === 0) return respond({ responses })
-  topics.forEach((asked, i) =>
-    deleteTopic(context, asked, (deleted) => {
-      responses[i] = deleted
-      if (--open === 0) respond({ responses }, firstError(responses))
+  const [once, twice] = sorted(context, topics)
+  const refused = twice.map(refuseTwice)
+  const deleted: Array<Deleted> = []
+  let open = once.length
+  const finish = (): void => {
+    const responses = [...deleted, ...refused]
+    respond({ responses }, firstError(responses))
+  }
+  if (open === 0) return finish()
+  once.forEach((asked, i) =>
+    deleteTopic(context, asked, (each) => {
+      deleted[i] = each
+      if (--open === 0) finish()
     })
   )
   return undefined
