@@ -34,6 +34,7 @@ export const defaultCodecLimits: CodecLimits = {
 export interface MqttErrorOptions {
   readonly connackCode311?: ConnackCode311
   readonly connackVersion?: ProtocolVersion
+  readonly connackSizeMax?: number
 }
 
 /** The only error that this codec throws on input from outside. The connection is of no more use afterwards. */
@@ -46,12 +47,15 @@ export class MqttError extends Error {
   readonly connackCode311: ConnackCode311 | undefined
   /** Which CONNACK the client can read; `undefined` if the error is not one of CONNECT, or comes too early to tell. */
   readonly connackVersion: ProtocolVersion | undefined
+  /** The client's Maximum Packet Size, as far as it was read. */
+  readonly connackSizeMax: number
 
   constructor(reasonCode: ReasonCode, message: string, options: MqttErrorOptions = {}) {
     super(message)
     this.reasonCode = reasonCode
     this.connackCode311 = options.connackCode311
     this.connackVersion = options.connackVersion
+    this.connackSizeMax = options.connackSizeMax ?? Infinity
   }
 }
 

@@ -1,4 +1,5 @@
-import { bodyStart, throwIfPayloadNotUtf8 } from "./decode.ts"
+import { isUtf8 } from "node:buffer"
+import { bodyStart } from "./decode.ts"
 import type { CodecLimits, Connect, MqttErrorOptions, ProtocolVersion, QoS, Will } from "./Packet.ts"
 import { defaultCodecLimits, MqttError, PacketType } from "./Packet.ts"
 import { malformed, PacketReader, protocolError } from "./PacketReader.ts"
@@ -17,18 +18,25 @@ export const decodeConnect = (packet: Uint8Array, limits: CodecLimits = defaultC
   if (packet[0] !== PacketType.Connect << 4) throw malformed("the flags of the fixed header are not those of CONNECT")
   const reader = new PacketReader(packet, bodyStart(packet, 4), packet.length)
   const version = readVersion(reader)
+  let packetSizeMax = Infinity
   try {
     // Once more, because only now is it known whether the shortest remaining length is asked for.
     bodyStart(packet, version)
-    return readConnect(reader, version, limits)
+    const head = readHead(reader, version, limits)
+    packetSizeMax = head.properties.maximumPacketSizeBytes ?? Infinity
+    return readPayload(reader, version, head, limits)
   } catch (error) {
-    throw error instanceof MqttError ? withVersion(error, version) : error
+    throw error instanceof MqttError ? withVersion(error, version, packetSizeMax) : error
   }
 }
 
-const withVersion = (error: MqttError, version: ProtocolVersion): MqttError => {
+const withVersion = (error: MqttError, version: ProtocolVersion, connackSizeMax: number): MqttError => {
   const { connackCode311 } = error
-  const options: MqttErrorOptions = { connackVersion: version, ...(connackCode311 !== undefined && { connackCode311 }) }
+  const options: MqttErrorOptions = {
+    connackVersion: version,
+    connackSizeMax,
+    ...(connackCode311 !== undefined && { connackCode311 })
+  }
   return new MqttError(error.reasonCode, error.message, options)
 }
 
@@ -43,7 +51,14 @@ const readVersion = (reader: PacketReader): ProtocolVersion => {
   })
 }
 
-const readConnect = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Connect => {
+interface Head {
+  readonly flags: number
+  readonly keepAliveSeconds: number
+  readonly properties: ClientProperties
+}
+
+/** The variable header behind name and level. */
+const readHead = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Head => {
   const flags = reader.uint8()
   throwIfFlagsInvalid(flags, version)
   const keepAliveSeconds = reader.uint16()
@@ -51,6 +66,15 @@ const readConnect = (reader: PacketReader, version: ProtocolVersion, limits: Cod
   if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined) {
     throw protocolError("authentication data without a method")
   }
+  return { flags, keepAliveSeconds, properties }
+}
+
+const readPayload = (
+  reader: PacketReader,
+  version: ProtocolVersion,
+  { flags, keepAliveSeconds, properties }: Head,
+  limits: CodecLimits
+): Connect => {
   const cleanStart = (flags & 0x02) !== 0
   const clientId = readClientId(reader, version, cleanStart, limits)
   const will = (flags & 0x04) === 0 ? undefined : readWill(reader, version, flags, limits)
@@ -97,7 +121,9 @@ const readWill = (reader: PacketReader, version: ProtocolVersion, flags: number,
   const topicStart = reader.skip(topicLength)
   const topic = decodeTopicName(reader.bytes, topicStart, topicStart + topicLength, limits)
   const payload = new Uint8Array(reader.binary())
-  if (properties.payloadFormatIndicator === 1) throwIfPayloadNotUtf8(payload)
+  if (properties.payloadFormatIndicator === 1 && !isUtf8(payload)) {
+    throw new MqttError(ReasonCode.PayloadFormatInvalid, "a payload announced as UTF-8 is not")
+  }
   return { topic, payload, qos: ((flags >>> 3) & 3) as QoS, retain: (flags & 0x20) !== 0, properties }
 }
 

@@ -8,7 +8,8 @@ import { ReasonCode, subackFailure311 } from "./ReasonCodes.ts"
 // 65,535 bytes or with NUL, a number out of range): the caller's defect, see `fitsString` for text of foreign origin.
 //
 // `packetSizeMax` is the client's Maximum Packet Size in bytes: user properties, then the reason string are left out
-// of a packet that would be larger [MQTT-3.2.2-19, MQTT-3.2.2-20, MQTT-3.4.2-2, MQTT-3.4.2-3].
+// of a packet that would be larger [MQTT-3.2.2-19, MQTT-3.2.2-20, MQTT-3.4.2-2, MQTT-3.4.2-3]. What is larger still, the
+// caller must not send [MQTT-3.1.2-24].
 
 const body = new PacketWriter()
 const section = new PacketWriter()
@@ -138,7 +139,7 @@ const writeConnackProperties = (properties: ConnackProperties): void => {
 /** The CONNACK that answers what `decodeConnect` threw; `undefined` if the client gets none and is just closed. */
 export const encodeConnackRefusal = (error: MqttError): Uint8Array | undefined => {
   if (error.connackVersion === 5) {
-    return encodeConnack(5, false, error.reasonCode, { reasonString: error.message })
+    return encodeConnack(5, false, error.reasonCode, { reasonString: error.message }, error.connackSizeMax)
   }
   if (error.connackVersion === undefined || error.connackCode311 === undefined) return undefined
   return encodeConnack(4, false, error.connackCode311)

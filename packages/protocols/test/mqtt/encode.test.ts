@@ -201,6 +201,33 @@ describe("acknowledgements", () => {
     expect(encode.encodeAck(5, "Pubrel", 7, 0x92).length).toBe(5)
   })
 
+  it("are never larger than the client's Maximum Packet Size but for what they must have", () => {
+    const text = fc.string({ maxLength: 60 }).filter(fitsString)
+    const properties = fc.record(
+      { reasonString: text, userProperties: fc.array(fc.tuple(text, text), { maxLength: 3 }) },
+      { requiredKeys: [] }
+    )
+    type Given = typeof properties extends fc.Arbitrary<infer T> ? T : never
+    const codes = [0, 0x97]
+    const packets: ReadonlyArray<(given: Given, packetSizeMax?: number) => Uint8Array> = [
+      (given, size) => encode.encodeConnack(5, false, 0, { ...given, receiveMaximum: 9 }, size),
+      (given, size) => encode.encodeAck(5, "Puback", 1, 0x87, given, size),
+      (given, size) => encode.encodeAck(5, "Pubrec", 1, 0, given, size),
+      (given, size) => encode.encodeSuback(5, 1, codes, given, size),
+      (given, size) => encode.encodeUnsuback(5, 1, codes, given, size),
+      (given, size) => encode.encodeDisconnect(0x82, given, size),
+      (given, size) => encode.encodeAuth(0x18, { ...given, authenticationMethod: "m" }, size)
+    ]
+    fc.assert(
+      fc.property(fc.nat(packets.length - 1), properties, fc.integer({ min: 1, max: 120 }), (which, given, size) => {
+        const encoded = packets[which]!
+        const withReason = given.reasonString === undefined ? {} : { reasonString: given.reasonString }
+        const smaller = [given, withReason, {}].map((each) => encoded(each))
+        expect(encoded(given, size)).toEqual(smaller.find(({ length }) => length <= size) ?? smaller[2])
+      })
+    )
+  })
+
   it("lose user properties, then the reason string, to fit the client's Maximum Packet Size", () => {
     const full = encodeAt(Infinity)
     expect(encodeAt(full.length).length).toBe(full.length)

@@ -15,6 +15,8 @@ export interface Client {
   readonly wantsProblems: boolean
   /** Of what a packet of this client leads to, in the journal. */
   readonly origin: (packet: string) => string
+  /** A whole packet that the client has to have. False: it takes less, and its connection has ended [MQTT-3.1.2-24]. */
+  readonly answer: (packet: Uint8Array) => boolean
   /** The bytes must not change from now on. */
   readonly send: (bytes: Uint8Array) => void
   /** To the session's actor; the reply is passed over once the connection is closed. */

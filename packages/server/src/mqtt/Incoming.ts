@@ -166,8 +166,12 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** MQTT 3.1.1 has no other way to say no than to close. */
-  #refuse(packetId: number, qos: number, { code, text }: Refusal): void {
+  #refuse(packetId: number, qos: number, { code, text, isDroppedBy311 }: Refusal): void {
     const connection = this.#connection
+    if (connection.version === 4 && isDroppedBy311) {
+      connection.ack(qos === 1 ? pubackByte : pubrecByte, packetId)
+      return
+    }
     if (connection.version === 4) {
       connection.violated(new MqttError(ReasonCode.ImplementationSpecificError, `a message was refused: ${text}`))
       return

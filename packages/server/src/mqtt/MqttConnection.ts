@@ -31,6 +31,8 @@ const originCharactersMax = 200
 const reasonCharactersMax = 200
 const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
+/** The first byte of every MQTT connection: other protocols need not be waited for. */
+const connectByte = PacketType.Connect << 4
 
 type Reply = (exit: Exit<unknown, unknown>) => void
 
@@ -150,6 +152,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#lastReadMs = broker.clock.monotonicMs()
     metrics.receivedBytes.add(chunk.length)
     const before = this.#splitter.pendingBytes
+    if (this.#phase === "connecting" && before === 0 && chunk.length > 0 && chunk[0] !== connectByte) {
+      this.violated(new MqttError(ReasonCode.ProtocolError, "the first packet is not CONNECT"))
+      return
+    }
     try {
       this.#splitter.push(chunk, this.#onPacket)
     } catch (error) {
@@ -329,6 +335,13 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   // --- Out ---
 
+  answer(packet: Uint8Array): boolean {
+    const fits = packet.length <= this.packetSizeMax
+    if (fits) this.send(packet)
+    else this.violated(new MqttError(ReasonCode.PacketTooLarge, "an answer is above the client's Maximum Packet Size"))
+    return fits
+  }
+
   /** Written with all others of this turn of the event loop. */
   send(bytes: Uint8Array): void {
     if (this.#phase === "closed") return
@@ -405,6 +418,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   /** The client sent what it may not: the reply that its protocol has for it, one line, the end. */
   violated(error: MqttError): void {
     if (this.#phase === "connecting") {
+      this.packetSizeMax = error.connackSizeMax
       this.refuse(encodeConnackRefusal(error), error.message, error.reasonCode)
     } else this.#refused({ by: "protocol", reasonCode: error.reasonCode, reason: error.message })
   }
@@ -419,7 +433,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   refuse(packet: Uint8Array | undefined, reason: string, code?: number): void {
     if (this.#phase === "closed") return
     this.#tellRefusal({ code: code === undefined ? undefined : `0x${code.toString(16)}`, reason })
-    if (packet !== undefined) this.send(packet)
+    if (packet !== undefined && packet.length <= this.packetSizeMax) this.send(packet)
     this.#shut(closeGraceMs)
   }
 

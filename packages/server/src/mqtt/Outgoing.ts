@@ -8,6 +8,7 @@ import type {
   SessionCommand
 } from "@logbrook/actors/session/SessionProtocol"
 import { copyWithPacketId, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encode"
+import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Client } from "./Client.ts"
 import type { OutgoingMessage } from "./Message.ts"
@@ -71,6 +72,11 @@ export class Outgoing {
   #pendingBytes = 0
   #inflightBytes = 0
   #batches: Array<Batch> = []
+  /**
+   * Packet ids that an earlier connection gave: the client may have an acknowledgement of that one on its way besides the one
+   * for what is sent again, so one that fits nothing is no violation.
+   */
+  #inherited: Set<number> | undefined
 
   constructor(connection: SubscribedClient, windowMax: number) {
     this.#connection = connection
@@ -112,7 +118,10 @@ export class Outgoing {
       const { packetId, qos, bytes, phase } = entry
       if (packetId !== null && phase === "received") this.#releaseAgain(packetId, entry)
       else {
-        if (packetId !== null) this.#inflight.set(packetId, { qos, bytes, isQueued: true, phase: "marking" })
+        if (packetId !== null) {
+          ;(this.#inherited ??= new Set()).add(packetId)
+          this.#inflight.set(packetId, { qos, bytes, isQueued: true, phase: "marking" })
+        }
         this.#push(entry)
       }
     }
@@ -176,6 +185,7 @@ export class Outgoing {
 
   /** [MQTT-4.4.0-1] PUBREL waits for no window [MQTT-3.3.4-10]. */
   #releaseAgain(packetId: number, { qos, bytes }: QueueEntry): void {
+    ;(this.#inherited ??= new Set()).add(packetId)
     this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: "received" })
     this.#release(packetId)
   }
@@ -236,22 +246,37 @@ export class Outgoing {
     return this.#lastPacketId
   }
 
-  /** PUBACK. An unknown id is passed over: it may be of an earlier connection. */
-  acknowledged(packetId: number): void {
+  /** What the client has been sent under the id on this connection. */
+  #sentAs(packetId: number): Inflight | undefined {
     const inflight = this.#inflight.get(packetId)
-    if (inflight?.qos !== 1 || inflight.phase !== "sent") return
-    this.#finish(packetId, inflight)
+    return inflight?.phase === "marking" ? undefined : inflight
   }
 
-  /** PUBREC. Throws nothing; an unknown id is answered with 0x92. */
+  /** Throws `MqttError` for an acknowledgement that is not one of what was sent [MQTT-4.8.0-1], as Mosquitto takes it. */
+  #throwIfOfAnother(packetId: number, packet: string, { qos, phase }: Inflight): void {
+    if (this.#inherited?.has(packetId) === true) return
+    throw new MqttError(ReasonCode.ProtocolError, `${packet} for a message of QoS ${qos} that was ${phase}`)
+  }
+
+  /** PUBACK. An unknown id is passed over: it may be of an earlier connection. Throws `MqttError`, as the next two. */
+  acknowledged(packetId: number): void {
+    const inflight = this.#sentAs(packetId)
+    if (inflight === undefined) return
+    if (inflight.qos === 1) this.#finish(packetId, inflight)
+    else this.#throwIfOfAnother(packetId, "PUBACK", inflight)
+  }
+
+  /** PUBREC. An unknown id is answered with 0x92, unless what has it is about to be sent again. */
   received(packetId: number, reasonCode: number): void {
     const { version } = this.#connection
-    const inflight = this.#inflight.get(packetId)
-    if (inflight?.qos !== 2 || inflight.phase === "marking") {
-      if (reasonCode < ReasonCode.UnspecifiedError) {
+    const inflight = this.#sentAs(packetId)
+    if (inflight === undefined) {
+      const comesAgain = this.#inherited?.has(packetId) === true && this.#inflight.has(packetId)
+      if (reasonCode < ReasonCode.UnspecifiedError && !comesAgain) {
         this.#connection.send(encodeAck(version, "Pubrel", packetId, ReasonCode.PacketIdentifierNotFound))
       }
-    } else if (reasonCode >= ReasonCode.UnspecifiedError) this.#finish(packetId, inflight)
+    } else if (inflight.qos !== 2) this.#throwIfOfAnother(packetId, "PUBREC", inflight)
+    else if (reasonCode >= ReasonCode.UnspecifiedError) this.#finish(packetId, inflight)
     else if (inflight.isQueued) this.#batch("Received").packetIds.push(packetId)
     else {
       inflight.phase = "received"
@@ -261,9 +286,10 @@ export class Outgoing {
 
   /** PUBCOMP. */
   completed(packetId: number): void {
-    const inflight = this.#inflight.get(packetId)
-    if (inflight?.phase !== "received") return
-    this.#finish(packetId, inflight)
+    const inflight = this.#sentAs(packetId)
+    if (inflight === undefined) return
+    if (inflight.phase === "received") this.#finish(packetId, inflight)
+    else this.#throwIfOfAnother(packetId, "PUBCOMP", inflight)
   }
 
   #finish(packetId: number, inflight: Inflight): void {

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer"
 import * as Exit from "effect/Exit"
 import type { QoS } from "@logbrook/actors/session/SessionProtocol"
 import { retainedBytesOf, type RetainedCommand, type RetainedMessage } from "@logbrook/actors/retained/Retained"
@@ -21,12 +22,28 @@ export interface Refusal {
   readonly drop: DropReason
   /** It would be refused again at any time. */
   readonly isFinal: boolean
+  /** MQTT 3.1.1, whose acknowledgements cannot say no: taken and dropped, where others close the connection. */
+  readonly isDroppedBy311?: true
 }
 
 const notAuthorized: Refusal = {
   code: ReasonCode.NotAuthorized,
   text: "nobody publishes to topics under $stream, $share and $queue",
   drop: "not_authorized",
+  isFinal: true
+}
+/** Mosquitto does the same: clients that write there (bridges, tools) live on. */
+const systemTopic: Refusal = {
+  code: ReasonCode.NotAuthorized,
+  text: "topics under $SYS are the server's own",
+  drop: "not_authorized",
+  isFinal: true,
+  isDroppedBy311: true
+}
+const notUtf8: Refusal = {
+  code: ReasonCode.PayloadFormatInvalid,
+  text: "the payload is not the UTF-8 that it is announced as",
+  drop: "payload_format",
   isFinal: true
 }
 const diskLow: Refusal = {
@@ -60,7 +77,17 @@ const unavailable: Refusal = {
   isFinal: false
 }
 
-const reservedTopic = /^\$(?:stream|share|queue)(?:\/|$)/
+const reservedLevel = /^\$(?:stream|share|queue)(?:\/|$)/
+const systemLevel = /^\$SYS(?:\/|$)/
+/** Where bridges tell whether they are connected. */
+const bridgeState = /^\$SYS\/broker\/connection\/[^/]+\/state$/
+
+/** Why clients do not publish to a topic, if that is so. */
+export const reservedTopic = (topic: string): Refusal | undefined => {
+  if (topic.charCodeAt(0) !== 0x24) return undefined
+  if (reservedLevel.test(topic)) return notAuthorized
+  return systemLevel.test(topic) && !bridgeState.test(topic) ? systemTopic : undefined
+}
 
 const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
 
@@ -154,7 +181,9 @@ export class Publisher {
   /** What can be said before anything is stored. */
   refusal(publication: Publication, plan: Plan<ReceivingSession>): Refusal | undefined {
     const { topic, retain, qos, userProperties } = publication
-    if (topic.charCodeAt(0) === 0x24 && reservedTopic.test(topic)) return notAuthorized
+    const reserved = reservedTopic(topic)
+    if (reserved !== undefined) return reserved
+    if (publication.payloadFormat === 1 && !isUtf8(publication.payload)) return notUtf8
     if (this.#routes.lacksKey(topic, userProperties)) return withoutKey
     if (this.#routes.isTooLarge(publication)) return tooLarge
     const { shard, disk } = this.#mqtt.broker

@@ -8,6 +8,7 @@ import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes
 import type { Client } from "./Client.ts"
 import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
+import { reservedTopic } from "./Publisher.ts"
 import type { RetainedFeed } from "./RetainedFeed.ts"
 
 /** A connection whose CONNECT has come: the handshake settles what the connection goes by from then on. */
@@ -73,9 +74,9 @@ const isRefused = (connection: OpeningConnection, connect: Connect): boolean => 
     refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
     return true
   }
-  if (connect.will !== undefined && /^\$(?:stream|share|queue)(?:\/|$)/.test(connect.will.topic)) {
-    const reason = "nobody publishes to topics under $stream, $share and $queue"
-    refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, reason)
+  const reserved = connect.will === undefined ? undefined : reservedTopic(connect.will.topic)
+  if (reserved !== undefined) {
+    refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, reserved.text)
     return true
   }
   if (!connection.mqtt.hasRoomFor(connection.clientId)) {
@@ -133,7 +134,8 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   connection.unreleased = opened.unreleasedQos2
   const properties = version === 5 ? connackProperties(connection, connect) : {}
   const { sessionPresent } = opened
-  connection.send(encodeConnack(version, sessionPresent, ReasonCode.Success, properties, connection.packetSizeMax))
+  const connack = encodeConnack(version, sessionPresent, ReasonCode.Success, properties, connection.packetSizeMax)
+  if (!connection.answer(connack)) return
   if (opened.queue.length > 0) connection.outgoing.enqueue(opened.queue)
   connection.opened()
   const due = session.retainedDue.filter(({ filter }) => session.filters.has(filter))
@@ -141,17 +143,15 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   for (const subscription of due) connection.feed.add(subscription)
 }
 
+/** What equals the standard's default is left out: it may be what makes CONNACK larger than the client takes it. */
 const connackProperties = (connection: OpeningConnection, connect: Connect): ConnackProperties => {
   const { limits } = connection.mqtt.broker
   const askedMs = (connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs
   const grantedMs = connection.sessionExpiryMs
   return {
-    receiveMaximum: limits.receiveMaximum,
+    ...(limits.receiveMaximum !== receiveMaximumDefault && { receiveMaximum: limits.receiveMaximum }),
     maximumPacketSizeBytes: limits.mqttPacketBytesMax,
-    topicAliasMaximum: limits.topicAliasesMax,
-    wildcardSubscriptionAvailable: true,
-    subscriptionIdentifierAvailable: true,
-    sharedSubscriptionAvailable: true,
+    ...(limits.topicAliasesMax > 0 && { topicAliasMaximum: limits.topicAliasesMax }),
     ...(grantedMs !== askedMs && { sessionExpiryIntervalSeconds: Math.floor(grantedMs / secondMs) }),
     ...(connect.clientId === "" && { assignedClientIdentifier: connection.clientId })
   }

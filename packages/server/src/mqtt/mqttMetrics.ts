@@ -11,6 +11,7 @@ export type DropReason =
   | "no_match"
   | "not_authorized"
   | "packet_too_large"
+  | "payload_format"
   | "queue_full"
   | "retained_full"
   | "slow_consumer"
@@ -24,6 +25,7 @@ const dropReasons: ReadonlyArray<DropReason> = [
   "no_match",
   "not_authorized",
   "packet_too_large",
+  "payload_format",
   "queue_full",
   "retained_full",
   "slow_consumer",

@@ -49,7 +49,8 @@ const acknowledge = (
       ? "the session has as many subscriptions as it may have"
       : undefined
   const properties = reasonString === undefined || !connection.wantsProblems ? {} : { reasonString }
-  connection.send(encodeSuback(connection.version, packetId, codes, properties, connection.packetSizeMax))
+  const suback = encodeSuback(connection.version, packetId, codes, properties, connection.packetSizeMax)
+  if (!connection.answer(suback)) return
   wanted.forEach((subscription, i) => {
     const result = granted[i]
     if (result === undefined || result.grantedQos === null || parseSharedFilter(subscription.filter)) return
@@ -73,6 +74,6 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
       existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted
     )
     for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.ImplementationSpecificError)
-    connection.send(encodeUnsuback(connection.version, packetId, codes))
+    connection.answer(encodeUnsuback(connection.version, packetId, codes))
   })
 }

@@ -220,7 +220,6 @@ describe("meaning", () => {
     ["an alias over the maximum", publishPacket("a", "x", { properties: [35, 0, 33] }), 0x94],
     ["an alias that was not set", publishPacket("", "x", { properties: [35, 0, 1] }), protocolError],
     ["a property twice", publishPacket("a", "x", { properties: [1, 0, 1, 0] }), protocolError],
-    ["a payload that is not the UTF-8 it says", publishPacket("a", Buffer.from([0xff]), { properties: [1, 1] }), 0x99],
     ["subscription id 0", packet(0x82, [0, 1, 2, 11, 0, 0, 1, 0x61, 0]), protocolError],
     ["AUTH", packet(0xf0, [0x19, 4, 21, 0, 1, 0x78]), 0x8c],
     ["a session expiry at the end for a session that has none", packet(0xe0, [0, 5, 17, 0, 0, 0, 9]), protocolError]
@@ -231,19 +230,14 @@ describe("meaning", () => {
 
   it("MQTT 3.1.1: AUTH", () => refusedInSession(4, [packet(0xf0)], "close"))
 
-  for (const version of both) {
-    it(`MQTT ${version}: a flood of QoS 2 without PUBREL`, async () => {
-      const client = await connected(kit.port, { version, clientId: "flood" })
-      const flood = Array.from({ length: 101 }, (_, i) =>
-        publishPacket("$SYS/flood", "x", { version, qos: 2, packetId: i + 1 })
-      )
-      client.send(...flood)
-      const rest = await client.rest()
-      expect(client.closedAfterMs).toBeLessThan(closesWithin + 50)
-      if (version === 5) expect(isDisconnect(rest.subarray(rest.lastIndexOf(0xe0)), 0x93)).toBe(true)
-      await throwUnlessServed()
-    })
-  }
+  it("MQTT 5: a flood of QoS 2 without PUBREL, beyond the Receive Maximum of 1,024", async () => {
+    const client = await connected(kit.port, { clientId: "flood" })
+    const flood = Array.from({ length: 1025 }, (_, i) => publishPacket("$other", "x", { qos: 2, packetId: i + 1 }))
+    client.send(...flood)
+    const rest = await client.rest()
+    expect(isDisconnect(rest.subarray(rest.lastIndexOf(0xe0)), 0x93)).toBe(true)
+    await throwUnlessServed()
+  })
 
   it("names like __proto__ are data", async () => {
     const client = await connected(kit.port, { clientId: "__proto__" })
