@@ -597,7 +597,7 @@ describe("a shard's snapshots", () => {
     expect(asked[0]!.bytes).toBeGreaterThan(first!.bytes + second!.bytes)
     const behind = readFrameHead(journal.frame(second!.firstSeq)!)
     expect(asked[0]!.endedAtMs).toBe(behind.timeMs)
-    const historyMs = 40_000
+    const historyMs = 80_000
     const dropped = await shard.dropExpiredSegments(({ endedAtMs }) => clock.nowMs() - endedAtMs < historyMs)
     expect(dropped).toBeGreaterThan(0)
     const ends = journal.segments().slice(1)
