@@ -25,6 +25,11 @@ type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 export const painted = ({ isTty, env }: Pick<Io, "isTty" | "env">, style: Style, text: string): string =>
   isTty && !env["NO_COLOR"] ? styleText(style, text, { validateStream: false }) : text
 
+/** Lines on stderr, beside whatever is printed. */
+export const warn = (io: Io, texts: ReadonlyArray<string>): void => {
+  for (const text of texts) io.err(`${painted({ ...io, isTty: io.isErrTty }, "yellow", "warning")}: ${plainText(text)}`)
+}
+
 /** A table with aligned columns on a terminal, tabs between the cells elsewhere. Columns of numbers align right. */
 export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<ReadonlyArray<string>>): void => {
   const rows = cells.map((row) => row.map(plainText))

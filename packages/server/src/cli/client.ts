@@ -9,10 +9,34 @@ const exitOf = (status: number): ExitCode => {
   return exitCodes.failure
 }
 
+/** Somebody took the connection, and answered with something else or not at all. */
+const noHttp = /^(HPE_|HTTPParserError$|UND_ERR_SOCKET$|ECONNRESET$|EPIPE$)/
+const noTls = /^(ERR_SSL_|EPROTO$)/
+
+const portsHint = "MQTT (1883, 8083) and Kafka (9092) have ports of their own: name that of the HTTP API (18083)"
+
+const noLogbrook = (url: string, detail = ""): CliError =>
+  new CliError(exitCodes.failure, "E_HTTP", `what answers at ${url} is no Logbrook${detail}`, portsHint)
+
 const unreachable = (url: string, error: unknown): CliError => {
-  const { cause, message } = error as Error & { readonly cause?: { readonly code?: string; readonly message?: string } }
+  const { cause, message } = error as Error & {
+    readonly cause?: { readonly name?: string; readonly code?: string; readonly message?: string }
+  }
+  const { unreachable: exit } = exitCodes
+  const code = cause?.code ?? cause?.name ?? ""
+  if (noHttp.test(code)) {
+    return new CliError(exit, "E_NO_HTTP", `what listens at ${url} speaks no HTTP (${code})`, portsHint)
+  }
+  if (noTls.test(code)) {
+    return new CliError(
+      exit,
+      "E_NO_HTTP",
+      `what listens at ${url} speaks no TLS (${code})`,
+      "http:// instead of https://"
+    )
+  }
   return new CliError(
-    exitCodes.unreachable,
+    exit,
     "E_UNREACHABLE",
     `no server answers at ${url} (${cause?.code ?? cause?.message ?? message})`,
     "start one with logbrook serve, or name another with --url or LOGBROOK_URL"
@@ -21,7 +45,6 @@ const unreachable = (url: string, error: unknown): CliError => {
 
 /** Throws `CliError` when nobody answers, and for an error that the server gives. */
 export const fetchOrThrow = async (url: string, path: string, init: RequestInit = {}): Promise<Response> => {
-  if (!URL.canParse(path, url)) throw usageError(`"${url}" is no URL`)
   let response: Response
   try {
     response = await fetch(new URL(path, url), { signal: AbortSignal.timeout(timeoutMs), ...init })
@@ -36,8 +59,9 @@ export const fetchOrThrow = async (url: string, path: string, init: RequestInit 
   } catch {
     // Not a Logbrook: the status is all there is to say.
   }
-  const code = error.code === undefined ? "E_HTTP" : `E_${error.code}`
-  throw new CliError(exitOf(response.status), code, error.message ?? `the server answers ${response.status}`)
+  const { code, message = `the server answers ${response.status}` } = error
+  if (code === undefined) throw noLogbrook(url, ` (status ${response.status})`)
+  throw new CliError(exitOf(response.status), `E_${code}`, message)
 }
 
 /** A name as one segment of a path. Throws `CliError` for names that URLs take for directories, however they are escaped. */
@@ -56,7 +80,7 @@ export const requestJson = async <A>(url: string, path: string, method = "GET", 
     return (await response.json()) as A
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw unreachable(url, error)
-    throw new CliError(exitCodes.failure, "E_HTTP", `what answers at ${url} is no Logbrook`)
+    throw noLogbrook(url)
   }
 }
 

@@ -4,6 +4,7 @@ import { version } from "../version.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { parseCommandLine, type Command } from "./commandLine.ts"
 import { commands } from "./commands.ts"
+import { plannedAs } from "./planned.ts"
 import { printHelp, printOverview } from "./help.ts"
 import { painted, processIo, type Io } from "./Io.ts"
 
@@ -14,6 +15,8 @@ const find = (words: ReadonlyArray<string>): Command => {
   const [first = "", second = ""] = words
   const found = commands.find(({ name }) => name === first || name === `${first} ${second}`)
   if (found !== undefined) return found
+  const planned = plannedAs(words)
+  if (planned !== undefined) throw planned
   const named = groups.includes(first) ? `${first} ${second}`.trim() : first
   const names = commands.map(({ name }) => name)
   const meant = suggest(`${first} ${second}`.trim(), names) ?? suggest(named, [...names, ...groups])

@@ -24,7 +24,13 @@ export const dataDirectory: Option = {
 
 export const defaultUrl = "http://127.0.0.1:18083"
 
-export const urlOf = (args: Arguments, { env }: Io): string => args.text("url") ?? (env["LOGBROOK_URL"] || defaultUrl)
+/** `host:port` is `http://host:port`. Throws `CliError` for what is no address of a server. */
+export const urlOf = (args: Arguments, { env }: Io): string => {
+  const text = args.text("url") ?? (env["LOGBROOK_URL"] || defaultUrl)
+  const url = /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`
+  if (/^https?:/i.test(url) && URL.canParse(url)) return url
+  throw usageError(`"${text}" is no URL`, `http://HOST:PORT or HOST:PORT; by default ${defaultUrl}`)
+}
 
 /** Throws `CliError` for a text that is no whole number of at least `min`. */
 export const numberOption = (args: Arguments, name: string, min: number, byDefault: number): number => {

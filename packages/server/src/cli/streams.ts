@@ -2,7 +2,7 @@ import { durationMs, sizeBytes } from "../config/values.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
-import { bytesText, durationText, fields, table, type Io } from "./Io.ts"
+import { bytesText, durationText, fields, table, warn, type Io } from "./Io.ts"
 import { numberOption, urlOf } from "./options.ts"
 
 interface StreamSummary {
@@ -27,17 +27,29 @@ interface StreamDetails extends StreamSummary {
     readonly highWatermark: number
     readonly bytes: number
   }>
+  /** Of what was created or altered. */
+  readonly warnings?: ReadonlyArray<string>
 }
 
 const pathOf = (name: string): string => `/api/v1/streams/${pathSegment(name)}`
 
+const limitExamples = { retention: "7d, 12h", "retention-bytes": "512MB, 10GiB" } as const
+
 /** `7d`, `512MB`, or `unlimited`. */
-const limitText = (name: string, text: string, parse: (value: unknown) => number | undefined): string => {
-  // A bare number would be milliseconds, and a stream of seven of them is empty at once.
-  const isBare = name === "retention" && /^\d+$/.test(text)
-  const value = text === "unlimited" || text === "-1" ? -1 : isBare ? undefined : parse(text)
-  if (value !== undefined) return String(value)
-  throw usageError(`--${name} takes ${name === "retention" ? "7d, 12h" : "512MB, 10GiB"} or unlimited, not "${text}"`)
+const limitText = (
+  name: keyof typeof limitExamples,
+  text: string,
+  parse: (value: unknown) => number | undefined
+): string => {
+  if (text === "unlimited" || text === "-1") return "-1"
+  const value = parse(text)
+  if (value === 0) throw usageError(`--${name} ${text} would keep nothing`, "logbrook streams delete deletes a stream")
+  // Milliseconds, or bytes: nobody means so few, and the stream would be empty at once.
+  const isBare = /^\d+$/.test(text)
+  if (value !== undefined && !isBare) return String(value)
+  throw usageError(
+    `--${name} takes ${limitExamples[name]} or unlimited, not "${text}"${isBare ? ", which has no unit" : ""}`
+  )
 }
 
 const configOf = (args: Arguments): Record<string, string> => {
@@ -92,6 +104,7 @@ const printStream = (io: Io, stream: StreamDetails): void => {
 }
 
 const shown = (args: Arguments, io: Io, stream: StreamDetails): number => {
+  warn(io, stream.warnings ?? [])
   if (args.flag("json")) io.out(JSON.stringify(stream, null, 2))
   else printStream(io, stream)
   return exitCodes.ok

@@ -11,14 +11,15 @@ const unitsMs: ReadonlyMap<string, number> = new Map([
 
 const unitsBytes: ReadonlyMap<string, number> = new Map([
   ["b", 1],
-  ["kb", 1e3],
-  ["mb", 1e6],
-  ["gb", 1e9],
-  ["tb", 1e12],
-  ["kib", 2 ** 10],
-  ["mib", 2 ** 20],
-  ["gib", 2 ** 30],
-  ["tib", 2 ** 40]
+  ...["k", "m", "g", "t"].flatMap(
+    (prefix, i) =>
+      [
+        [prefix, 1000 ** (i + 1)],
+        [`${prefix}b`, 1000 ** (i + 1)],
+        [`${prefix}i`, 1024 ** (i + 1)],
+        [`${prefix}ib`, 1024 ** (i + 1)]
+      ] as const
+  )
 ])
 
 const withUnit = (value: unknown, units: ReadonlyMap<string, number>, byDefault: string): number | undefined => {
@@ -35,7 +36,7 @@ const isText = (value: unknown): value is string | number => typeof value === "s
 export const durationMs = (value: unknown): number | undefined =>
   isText(value) ? withUnit(value, unitsMs, "ms") : undefined
 
-/** Bytes of `512MB` (decimal), `64KiB` (binary), or of a bare number of bytes. */
+/** Bytes of `512MB` or `512M` (decimal), `64KiB` or `64Ki` (binary), or of a bare number of bytes. */
 export const sizeBytes = (value: unknown): number | undefined =>
   isText(value) ? withUnit(value, unitsBytes, "b") : undefined
 

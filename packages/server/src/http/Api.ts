@@ -60,6 +60,8 @@ const StreamSummary = Schema.Struct({
 
 const StreamDetails = Schema.Struct({
   ...StreamSummary.fields,
+  /** In the answer to what was created or altered: what is allowed, and rarely meant. */
+  warnings: Schema.optional(Schema.Array(Schema.String)),
   retentionMs: Count,
   retentionBytes: Count,
   partitionDetails: Schema.Array(

@@ -11,6 +11,7 @@ import { unreadyReasons, type Readiness } from "./health.ts"
 import { LazyApi } from "./LazyApi.ts"
 import { livePast } from "./livePast.ts"
 import { MetricsPage } from "./MetricsPage.ts"
+import { rootHtml, rootJson } from "./root.ts"
 
 export type { Readiness } from "./health.ts"
 
@@ -131,6 +132,8 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
     sendNotAllowed(response, ["GET", "HEAD"])
   } else if (url.pathname === "/api/v1/journal/tail") {
     answerTail(shell, request, response, url)
+  } else if (url.pathname === "/") {
+    answerRoot(request, response)
   } else if (url.pathname === "/healthz") {
     send(response, 200, "text/plain", "ok\n")
   } else if (url.pathname === "/readyz") {
@@ -143,6 +146,15 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
   } else {
     sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
   }
+}
+
+/** Links for people in a browser, else JSON. */
+const answerRoot = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+  response.setHeader("vary", "accept")
+  if (/\btext\/html\b/.test(request.headers.accept ?? "")) {
+    response.setHeader("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
+    send(response, 200, "text/html; charset=utf-8", rootHtml)
+  } else sendJson(response, 200, rootJson)
 }
 
 const answerMetrics = async ({ metrics }: Shell, response: http.ServerResponse, url: URL): Promise<void> => {
@@ -198,6 +210,17 @@ const bodyOf = async (request: http.IncomingMessage, bytesMax: number): Promise<
 /** The API's bodies have three levels; a parser that goes down by recursion ends at some thousand. */
 const nestingMax = 32
 
+/** What is wrong with a body whatever it says, and where; undefined for JSON. */
+const problemOf = (body: Buffer): string | undefined => {
+  if (isNestedDeeper(body, nestingMax)) return `the body nests more than ${nestingMax} levels`
+  try {
+    JSON.parse(body.toString())
+    return undefined
+  } catch (error) {
+    return `the body is no JSON: ${(error as SyntaxError).message}`
+  }
+}
+
 const answerApi = async (shell: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL) => {
   const method = request.method ?? "GET"
   const methods = await shell.api.methodsAt(url.pathname)
@@ -221,8 +244,9 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
     sendError(response, 413, "TOO_LARGE", `a body has ${httpBodyBytesMax} bytes at most`)
     return
   }
-  if (body !== undefined && isNestedDeeper(body, nestingMax)) {
-    sendError(response, 400, "BAD_REQUEST", `the body nests more than ${nestingMax} levels`)
+  const problem = body && problemOf(body)
+  if (problem !== undefined) {
+    sendError(response, 400, "BAD_REQUEST", problem)
     return
   }
   const headers = new Headers({ "content-type": "application/json" })

@@ -85,6 +85,20 @@ const defaultKey = (filters: ReadonlyArray<string>, config: ReadonlyMap<string, 
   return effectiveConfig(config).isCompacted ? "topic" : "clientid"
 }
 
+/** A message that two streams store is there twice: allowed, and rarely meant. */
+const doubledFilters = ({ directory }: Broker, { name, filters }: Stream): ReadonlyArray<string> =>
+  filters.flatMap((filter) =>
+    [...directory.all().values()]
+      .filter((other) => other.name !== name && other.filters.includes(filter))
+      .map((other) => `the stream ${other.name} has the filter ${filter}, too: both store each message that matches it`)
+  )
+
+const changed = (broker: Broker, reply: CatalogReply) => {
+  const { stream } = reply as Extract<CatalogReply, { _tag: "Stream" }>
+  const warnings = doubledFilters(broker, stream)
+  return { ...detailsOf(broker, stream), ...(warnings.length === 0 ? {} : { warnings }) }
+}
+
 export const createStream = async (broker: Broker, payload: typeof CreateStream.Type) => {
   throwIfDiskLow(broker)
   const { name, filters, partitions, key, config, validateOnly } = payload
@@ -98,8 +112,7 @@ export const createStream = async (broker: Broker, payload: typeof CreateStream.
     config: Object.entries(config),
     validateOnly
   }
-  const reply = await askCatalog(broker, command, "http POST /streams")
-  return detailsOf(broker, (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream)
+  return changed(broker, await askCatalog(broker, command, "http POST /streams"))
 }
 
 export const alterStream = async (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
@@ -110,8 +123,7 @@ export const alterStream = async (broker: Broker, name: string, { filters, confi
     ...(filters === undefined ? {} : { filters }),
     ...(config === undefined ? {} : { config: Object.entries(config) })
   }
-  const reply = await askCatalog(broker, command, "http PATCH /streams")
-  return detailsOf(broker, (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream)
+  return changed(broker, await askCatalog(broker, command, "http PATCH /streams"))
 }
 
 export const deleteStream = async (broker: Broker, name: string): Promise<{ readonly topicId: string }> => {

@@ -221,6 +221,35 @@ describe("HTTP", () => {
     }
   })
 
+  it("answers at its root with links that lead somewhere, for browsers and for programs", async () => {
+    const page = await fetch(base, { headers: { accept: "text/html,application/xhtml+xml,*/*;q=0.8" } })
+    expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8")
+    const linked = Array.from((await page.text()).matchAll(/href="([^"]+)"/g), ([, path]) => path!)
+    const { status, body } = await call("/")
+    expect({ status, links: Object.keys(body.links) }).toEqual({ status: 200, links: linked })
+    expect(linked.length).toBeGreaterThan(5)
+    for (const path of linked) expect([path, (await fetch(base + path)).status]).toEqual([path, 200])
+  })
+
+  it("tells where a body is no JSON", async () => {
+    const { status, body } = await post('{\n  "name": "x",\n  oops\n}')
+    expect({ status, code: body.code }).toEqual({ status: 400, code: "BAD_REQUEST" })
+    expect(body.message).toMatch(/^the body is no JSON: .*(position 18|line 3)/)
+  })
+
+  it("says that another stream has the same filter, to who creates or alters one", async () => {
+    await call("/api/v1/streams", "POST", { name: "first", filters: ["same/#", "own/#"] })
+    const second = await call("/api/v1/streams", "POST", { name: "second", filters: ["same/#", "other/#"] })
+    const warning = "the stream first has the filter same/#, too: both store each message that matches it"
+    expect(second).toMatchObject({ status: 201, body: { warnings: [warning] } })
+    expect((await call("/api/v1/streams/second")).body).not.toHaveProperty("warnings")
+    const apart = await call("/api/v1/streams/second", "PATCH", { filters: ["other/#"] })
+    expect(apart.body).not.toHaveProperty("warnings")
+    const again = await call("/api/v1/streams/second", "PATCH", { filters: ["same/#"] })
+    expect(again.body).toMatchObject({ warnings: [warning] })
+    for (const name of ["first", "second"]) await call(`/api/v1/streams/${name}`, "DELETE")
+  })
+
   it("says when retention does not believe the clock, and lets an operator believe it", async () => {
     const cluster = async () => (await call("/api/v1/cluster")).body.retentionClock
     expect(await cluster()).toEqual({ isHeld: false, aheadMs: 0 })

@@ -1,0 +1,23 @@
+import { CliError, exitCodes } from "./CliError.ts"
+
+/** Commands that will be there, and what does the same until then. */
+const planned: ReadonlyMap<string, string> = new Map([
+  ["produce", "mosquitto_pub for a bound stream, kcat -P for a free one"],
+  ["consume", "kcat -C -t STREAM, or any Kafka client"],
+  ["topics", "mosquitto_sub -v -t '#' shows topics; /api/v1/mqtt/unmatched-topics those that no stream stores"],
+  ["sessions", "logbrook journal state session/CLIENT shows one"],
+  ["retained", "mosquitto_sub -v -t '#' --retained-only shows them; an empty retained message removes one"],
+  ["groups reset", "commit other offsets with a Kafka client while the group has no members"],
+  ["groups why", "logbrook journal tail --actor group/GROUP, and logbrook journal show SEQ for the causes"],
+  ["journal export", "logbrook journal tail --from 1 --lines 1000 --json"],
+  ["bench", "npm run bench, in a clone"],
+  ["completions", "logbrook --help lists the commands"]
+])
+
+/** Undefined for words that are no planned command. */
+export const plannedAs = (words: ReadonlyArray<string>): CliError | undefined => {
+  const [first = "", second = ""] = words
+  const name = [first, `${first} ${second}`].find((each) => planned.has(each))
+  if (name === undefined) return undefined
+  return new CliError(exitCodes.usage, "E_NOT_YET", `logbrook ${name} is not there yet`, planned.get(name))
+}

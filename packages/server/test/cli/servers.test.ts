@@ -1,0 +1,107 @@
+import * as net from "node:net"
+import { describe, expect, it } from "vitest"
+import { answering, listening, run } from "./support.ts"
+
+const noStreams = { data: [], meta: { cursor: null, hasnext: false } }
+
+describe("the server that a command asks", () => {
+  it("may be named as host:port, with --url and LOGBROOK_URL", async () => {
+    const { url, asked, close } = await answering(noStreams)
+    const address = url.slice("http://".length)
+    for (const ran of [
+      await run(["streams", "list", "--url", address]),
+      await run(["streams", "list", "--url", address.replace("127.0.0.1", "localhost")]),
+      await run(["streams", "list", "--url", url]),
+      await run(["streams", "list"], false, { LOGBROOK_URL: address })
+    ]) {
+      expect(ran).toMatchObject({ code: 0, err: [] })
+    }
+    expect(asked).toHaveLength(4)
+    close()
+    for (const text of ["ftp://localhost", "http://", "a b"]) {
+      expect(await run(["streams", "list", "--url", text])).toMatchObject({ code: 2, out: [] })
+    }
+  })
+
+  it("is said to speak no HTTP when something else listens there, whatever it does with a request", async () => {
+    const answers: ReadonlyArray<(socket: net.Socket) => void> = [
+      (socket) => socket.once("data", () => socket.end()),
+      (socket) => socket.once("data", () => socket.destroy()),
+      (socket) => socket.end(Buffer.from([0x20, 0x02, 0x00, 0x05]))
+    ]
+    for (const answer of answers) {
+      const server = net.createServer(answer)
+      const address = await listening(server)
+      const { code, out, err } = await run(["streams", "list", "--url", address])
+      expect({ code, out }).toEqual({ code: 5, out: [] })
+      expect(err[0]).toContain(`error[E_NO_HTTP]: what listens at http://${address} speaks no HTTP`)
+      expect(err[1]).toContain("18083")
+      server.close()
+    }
+    const { url, close } = await answering(noStreams)
+    const secure = await run(["streams", "list", "--url", url.replace("http:", "https:")])
+    expect(secure.err.join()).toContain("speaks no TLS")
+    close()
+  })
+})
+
+describe("how long records are kept", () => {
+  it.each([
+    [["--retention", "7d"], { "retention.ms": "604800000" }],
+    [["--retention", "-1"], { "retention.ms": "-1" }],
+    [["--retention", "unlimited", "--retention-bytes", "-1"], { "retention.ms": "-1", "retention.bytes": "-1" }],
+    [["--retention-bytes", "10G"], { "retention.bytes": "10000000000" }],
+    [["--retention-bytes", "10GB"], { "retention.bytes": "10000000000" }],
+    [["--retention-bytes", "10Gi"], { "retention.bytes": "10737418240" }],
+    [["--retention-bytes", "10GiB"], { "retention.bytes": "10737418240" }]
+  ])("is taken from %j", async (options, config) => {
+    const { bodies, url, close } = await answering({})
+    expect((await run(["streams", "create", "x", ...options, "--json", "--url", url])).code).toBe(0)
+    expect(bodies).toEqual([expect.objectContaining({ config })])
+    close()
+  })
+
+  it.each([
+    [["--retention", "0"], "would keep nothing"],
+    [["--retention", "0d"], "would keep nothing"],
+    [["--retention-bytes", "0"], "would keep nothing"],
+    [["--retention-bytes", "0GB"], "would keep nothing"],
+    [["--retention", "7"], "which has no unit"],
+    [["--retention-bytes", "512"], "which has no unit"],
+    [["--retention", "10G"], "--retention takes 7d, 12h or unlimited"],
+    [["--retention-bytes", "7d"], "--retention-bytes takes 512MB, 10GiB or unlimited"],
+    [["--retention", "-2"], "--retention takes"],
+    [["--retention-bytes", "-2"], "--retention-bytes takes"]
+  ])("is not taken from %j: %s", async (options, message) => {
+    const { bodies, url, close } = await answering({})
+    const { code, err } = await run(["streams", "alter", "x", ...options, "--url", url])
+    expect([code, bodies]).toEqual([2, []])
+    expect(err[0]).toContain(message)
+    close()
+  })
+})
+
+describe("commands that are planned", () => {
+  it.each([
+    ["produce", "sensors"],
+    ["consume"],
+    ["topics", "tree"],
+    ["sessions", "list"],
+    ["sessions"],
+    ["retained", "purge"],
+    ["groups", "reset", "x"],
+    ["groups", "why"],
+    ["journal", "export"],
+    ["bench", "mqtt"],
+    ["completions"]
+  ])("%s %s is not there yet, and something else does it", async (...words) => {
+    const { code, out, err } = await run(words)
+    expect({ code, out }).toEqual({ code: 2, out: [] })
+    expect(err[0]).toMatch(/^error\[E_NOT_YET\]: logbrook [a-z ]+ is not there yet$/)
+    expect(err[1]).toMatch(/^hint: ./)
+  })
+
+  it("are no suggestion for what was misspelled", async () => {
+    expect((await run(["group", "list"])).err[1]).toBe("hint: did you mean logbrook groups list?")
+  })
+})

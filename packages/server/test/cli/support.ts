@@ -1,0 +1,58 @@
+import { once } from "node:events"
+import * as http from "node:http"
+import type { AddressInfo, Server } from "node:net"
+import { runCli } from "../../src/cli/main.ts"
+
+export interface Ran {
+  readonly code: number
+  readonly out: ReadonlyArray<string>
+  readonly err: ReadonlyArray<string>
+}
+
+/** The command line, off a terminal unless `tty` says so. */
+export const run = async (
+  words: ReadonlyArray<string>,
+  tty = false,
+  env: Record<string, string> = {}
+): Promise<Ran> => {
+  const out: Array<string> = []
+  const err: Array<string> = []
+  const code = await runCli(words, {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    isTty: tty,
+    isErrTty: tty,
+    env: { NO_COLOR: "1", ...env }
+  })
+  return { code, out, err }
+}
+
+export const listening = async (server: Server): Promise<string> => {
+  await once(server.listen(0, "127.0.0.1"), "listening")
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** A server that answers every request with this document; `asked` has what was asked for. */
+export const answering = async (body: unknown, headers: Record<string, string> = {}): Promise<Answering> => {
+  const asked: Array<string> = []
+  const bodies: Array<unknown> = []
+  const server = http.createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    let text = ""
+    request.on("data", (part: Buffer) => (text += part))
+    request.on("end", () => {
+      if (text !== "") bodies.push(JSON.parse(text))
+      response.writeHead(200, { "content-type": "application/json", ...headers }).end(JSON.stringify(body))
+    })
+  })
+  const address = await listening(server)
+  return { url: `http://${address}`, asked, bodies, close: () => void server.close() }
+}
+
+export interface Answering {
+  readonly url: string
+  readonly asked: Array<string>
+  /** Of the requests that had one. */
+  readonly bodies: Array<unknown>
+  readonly close: () => void
+}
