@@ -7,6 +7,7 @@ import { ServerProcess } from "../support/server.ts"
 
 const topics = "org.apache.kafka.tools.TopicCommand"
 const offsets = "org.apache.kafka.tools.GetOffsetShell"
+const groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
 describe("Kafka's tools and kcat as administrators", () => {
   let server: ServerProcess
@@ -83,6 +84,59 @@ describe("Kafka's tools and kcat as administrators", () => {
       ["counted:0", 0],
       ["counted:1", 0]
     ])
+  })
+
+  it("kafka-consumer-groups: deletes offsets, then the group, and none that has members", async () => {
+    for (const name of ["read", "unread"]) await server.createStream(name, { partitions: 2 })
+    const kafka = kafkajsOf(server.kafka)
+    const admin = kafka.admin()
+    await admin.connect()
+    const committed = async (topic: string) => {
+      const [only] = await admin.fetchOffsets({ groupId: "billing", topics: [topic] })
+      return only!.partitions.map(({ offset }) => offset)
+    }
+    const member = async (topic: string) => {
+      const consumer = kafka.consumer({ groupId: "billing" })
+      await consumer.connect()
+      await consumer.subscribe({ topic })
+      const joined = new Promise((resolve) => consumer.on("consumer.group_join", resolve))
+      await consumer.run({ autoCommit: false, eachMessage: async () => undefined })
+      await joined
+      return consumer
+    }
+    const first = await member("read")
+    await first.commitOffsets(
+      ["read", "unread"].flatMap((topic) => [0, 1].map((partition) => ({ topic, partition, offset: "0" })))
+    )
+    await first.disconnect()
+    await tool(groups, "--group", "billing", "--delete-offsets", "--topic", "unread:1")
+    expect([await committed("read"), await committed("unread")]).toEqual([
+      ["0", "0"],
+      ["0", "-1"]
+    ])
+    await tool(groups, "--group", "billing", "--delete-offsets", "--topic", "unread")
+    expect([await committed("read"), await committed("unread")]).toEqual([
+      ["0", "0"],
+      ["-1", "-1"]
+    ])
+    const second = await member("read")
+    const refused = async (...args: ReadonlyArray<string>) => {
+      const { stdout, stderr } = await kafkaTool(groups, [
+        "--bootstrap-server",
+        server.kafka,
+        "--group",
+        "billing",
+        ...args
+      ])
+      return stdout.toString("utf8") + stderr
+    }
+    expect(await refused("--delete")).toContain("The group is not empty")
+    expect(await refused("--delete-offsets", "--topic", "read")).toContain("subscribed to")
+    await second.disconnect()
+    expect(await tool(groups, "--group", "billing", "--delete")).toContain("was successful")
+    expect(await refused("--delete")).toContain("The group id does not exist")
+    expect((await server.get<{ data: ReadonlyArray<unknown> }>("/groups")).data).toEqual([])
+    await admin.disconnect()
   })
 
   it("kafkajs admin: create, offsets, delete", async () => {

@@ -16,6 +16,8 @@ import { DeleteTopics } from "./messages/20_DeleteTopics.ts"
 import { DeleteRecords } from "./messages/21_DeleteRecords.ts"
 import { InitProducerId } from "./messages/22_InitProducerId.ts"
 import { OffsetForLeaderEpoch } from "./messages/23_OffsetForLeaderEpoch.ts"
+import { DeleteGroups } from "./messages/42_DeleteGroups.ts"
+import { OffsetDelete } from "./messages/47_OffsetDelete.ts"
 
 const declared: ReadonlyArray<AnyApi> = [
   Produce,
@@ -34,7 +36,9 @@ const declared: ReadonlyArray<AnyApi> = [
   DeleteTopics,
   DeleteRecords,
   InitProducerId,
-  OffsetForLeaderEpoch
+  OffsetForLeaderEpoch,
+  DeleteGroups,
+  OffsetDelete
 ]
 
 /** All declared APIs by key: for dispatch, and for the tables in the documentation. */

@@ -40,6 +40,7 @@ const cases = [...apis.values()].flatMap((api) => {
 /** From these versions on, the peer's arguments are the fields in the order of the wire. */
 const plainRequestsSince = new Map([
   ["CreateTopics", 2],
+  ["DeleteGroups", 0],
   ["DeleteRecords", 0],
   ["DeleteTopics", 6],
   ["FindCoordinator", 4],
@@ -50,6 +51,7 @@ const plainRequestsSince = new Map([
   ["ListOffsets", 2],
   ["Metadata", 12],
   ["OffsetCommit", 7],
+  ["OffsetDelete", 0],
   ["OffsetFetch", 8],
   ["SyncGroup", 5]
 ])

@@ -1,6 +1,6 @@
 import type { CatalogRefusal } from "@logbrook/actors/catalog/CatalogProtocol"
 import { CatalogRefused } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { GroupRefusal, MembersLeft, OffsetsStored } from "@logbrook/actors/group/GroupProtocol"
+import type { GroupRefusal, MembersLeft, OffsetsRemoved, OffsetsStored } from "@logbrook/actors/group/GroupProtocol"
 import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import type { PartitionRefusal } from "@logbrook/actors/partition/Partition"
 import { PartitionRefused } from "@logbrook/actors/partition/Partition"
@@ -57,9 +57,17 @@ const offsetCodes: Codes<NonNullable<OffsetsStored["partitions"][number]["refuse
   OffsetMetadataTooLarge: KafkaError.OFFSET_METADATA_TOO_LARGE
 }
 
+const removalCodes: Codes<NonNullable<OffsetsRemoved["partitions"][number]["refused"]>> = {
+  GroupSubscribedToTopic: KafkaError.GROUP_SUBSCRIBED_TO_TOPIC
+}
+
 /** The error of one committed offset; 0 for one that is durable. */
 export const offsetCode = (refused: OffsetsStored["partitions"][number]["refused"]): KafkaErrorCode =>
   refused === null ? KafkaError.NONE : offsetCodes[refused]
+
+/** The error of one offset to delete; 0 for one that is gone. */
+export const removalCode = (refused: OffsetsRemoved["partitions"][number]["refused"]): KafkaErrorCode =>
+  refused === null ? KafkaError.NONE : removalCodes[refused]
 
 /** The error of one leaving member; 0 for one that is gone. */
 export const leaveCode = (refused: MembersLeft["members"][number]["refused"]): KafkaErrorCode =>

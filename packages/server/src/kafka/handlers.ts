@@ -16,6 +16,8 @@ import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
 import { deleteRecordsHandler } from "./handlers/21_DeleteRecords.ts"
 import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
 import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
+import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
+import { offsetDeleteHandler } from "./handlers/47_OffsetDelete.ts"
 
 const all: ReadonlyArray<Handler> = [
   produceHandler,
@@ -34,7 +36,9 @@ const all: ReadonlyArray<Handler> = [
   deleteTopicsHandler,
   deleteRecordsHandler,
   initProducerIdHandler,
-  offsetForLeaderEpochHandler
+  offsetForLeaderEpochHandler,
+  deleteGroupsHandler,
+  offsetDeleteHandler
 ]
 
 const list: ReadonlyArray<AdvertisedApi> = all.map(({ api, serves, listedFrom }) => ({

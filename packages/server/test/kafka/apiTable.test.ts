@@ -14,7 +14,7 @@ describe("what is advertised", () => {
   it("is one API per key, in order, within what is declared", () => {
     const keys = advertised().map(({ key }) => key)
     expect(keys).toEqual([...keys].sort((a, b) => a - b))
-    expect(new Set(keys).size).toBe(17)
+    expect(new Set(keys).size).toBe(19)
     for (const { api, serves } of handlers.values()) {
       expect(apis.get(api.key)).toBe(api)
       expect(serves[0]).toBeGreaterThanOrEqual(api.versions[0])

@@ -8,6 +8,8 @@ import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
 import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
 import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
+import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups"
+import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { startKit, type Kit, type RawClient } from "./kit.ts"
 
@@ -320,5 +322,75 @@ describe("offsets (traps 34, 35)", () => {
     ])
     const state = kit.broker.shard.actors.peek<GroupState>("group/g")!
     expect(state.offsets.count).toBe(1)
+  })
+})
+
+const deleteGroups = async (version: number, ...groupsNames: ReadonlyArray<string>) => {
+  const { results } = await client.send(DeleteGroups, version, { groupsNames })
+  return results.map(({ groupId, errorCode }) => [groupId, errorCode])
+}
+
+const offsetsOf = (groupId: string) => ({
+  groupId,
+  topics: ["orders", "returns", "nowhere"].map((name) => ({
+    name,
+    partitions: [{ partitionIndex: 0 }, { partitionIndex: 7 }]
+  }))
+})
+
+describe("deleting", () => {
+  it("groups: those without members, with their offsets, in every version", async () => {
+    await kit.createStream("orders")
+    expect(await deleteGroups(0)).toEqual([])
+    for (let version = 0; version <= 2; version++) {
+      for (const groupId of ["g", ""]) await client.send(OffsetCommit, 7, commitOf("orders", 5, { groupId }))
+      const busy = `busy-${version}`
+      await join(client, 5, { groupId: busy })
+      const named = ["g", busy, "", "g", "unheard-of", "x".repeat(600)]
+      expect(await deleteGroups(version, ...named)).toEqual([
+        ["g", 0],
+        [busy, KafkaError.NON_EMPTY_GROUP],
+        ["", 0],
+        ["unheard-of", KafkaError.GROUP_ID_NOT_FOUND],
+        ["x".repeat(600), KafkaError.INVALID_GROUP_ID]
+      ])
+      expect(await fetchOffsets(7, ["orders"])).toEqual([["orders", -1, "", 0]])
+      expect(await deleteGroups(version, "g")).toEqual([["g", KafkaError.GROUP_ID_NOT_FOUND]])
+    }
+  })
+
+  it("offsets: of topics that nobody subscribes to", async () => {
+    for (const name of ["orders", "returns"]) await kit.createStream(name)
+    const remove = async (groupId = "g") => {
+      const { errorCode, topics } = await client.send(OffsetDelete, 0, offsetsOf(groupId))
+      return [errorCode, topics.map(({ partitions }) => partitions.map((each) => each.errorCode))]
+    }
+    expect(await remove()).toEqual([KafkaError.GROUP_ID_NOT_FOUND, []])
+    expect(await remove("")).toEqual([KafkaError.INVALID_GROUP_ID, []])
+    const subscription = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 1, 0, 6]), Buffer.from("orders"), Buffer.alloc(4)])
+    const { memberId, generationId } = await join(client, 5, { protocols: [{ name: "range", metadata: subscription }] })
+    await client.send(SyncGroup, 3, syncOf(generationId, memberId))
+    const member = { memberId, generationIdOrMemberEpoch: generationId }
+    for (const name of ["orders", "returns"]) await client.send(OffsetCommit, 7, commitOf(name, 5, member))
+    const subscribed = KafkaError.GROUP_SUBSCRIBED_TO_TOPIC
+    expect(await remove()).toEqual([
+      0,
+      [
+        [subscribed, subscribed],
+        [0, 0],
+        [3, 3]
+      ]
+    ])
+    expect(await fetchOffsets(7, null)).toEqual([["orders", 5, "note", 0]])
+    await client.send(LeaveGroup, 4, { groupId: "g", members: [{ memberId }] })
+    expect(await remove()).toEqual([
+      0,
+      [
+        [0, 0],
+        [0, 0],
+        [3, 3]
+      ]
+    ])
+    expect(await remove()).toEqual([KafkaError.GROUP_ID_NOT_FOUND, []])
   })
 })

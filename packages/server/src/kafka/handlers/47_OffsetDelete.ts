@@ -1,0 +1,49 @@
+import type { DeleteOffsets, OffsetsRemoved } from "@logbrook/actors/group/GroupProtocol"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
+import * as Exit from "effect/Exit"
+import { askGroup } from "../asks.ts"
+import { failureOf, firstError, removalCode } from "../errors.ts"
+import { memberGroupIdError } from "../groupIds.ts"
+import { handler } from "../Handler.ts"
+
+// OffsetDelete 0 (KIP-496): offsets of topics that no member subscribes to (GROUP_SUBSCRIBED_TO_TOPIC), of others than
+// consumers only while the group has no members (NON_EMPTY_GROUP). One that was never committed is deleted as well.
+
+interface Result {
+  readonly partitionIndex: number
+  errorCode: number
+}
+
+export const offsetDeleteHandler = handler(OffsetDelete, [0, 0], (context, request, _version, respond) => {
+  const { groupId } = request
+  const { directory } = context.node.broker
+  const partitions: Array<DeleteOffsets["partitions"][number]> = []
+  const known: Array<Result> = []
+  const topics = request.topics.map(({ name, partitions: asked }) => {
+    const stream = directory.byName(name)
+    return {
+      name,
+      partitions: asked.map(({ partitionIndex }): Result => {
+        if (stream === undefined) return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
+        const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
+        partitions.push({ topicId: stream.topicId, stream: name, partition: partitionIndex })
+        known.push(result)
+        return result
+      })
+    }
+  })
+  const refuse = (errorCode: number): void => respond({ errorCode, topics: [] }, errorCode)
+  const invalid = memberGroupIdError(groupId)
+  if (invalid !== KafkaError.NONE) return refuse(invalid)
+  return askGroup(context, groupId, { _tag: "DeleteOffsets", partitions }, (exit) => {
+    if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
+    tell(known, exit.value)
+    return respond({ errorCode: KafkaError.NONE, topics }, firstError(topics.flatMap((topic) => topic.partitions)))
+  })
+})
+
+const tell = (results: ReadonlyArray<Result>, { partitions }: OffsetsRemoved): void =>
+  results.forEach((result, i) => {
+    result.errorCode = removalCode(partitions[i]!.refused)
+  })
