@@ -24,6 +24,9 @@ export interface Limits {
   /** The same of one address: whoever only connects does not take the places of those that say who they are. */
   readonly preAuthConnectionsPerAddressMax: number
 
+  /** What clients may make the server keep in memory, all together, a share for each kind of it. Unless set: three fifths of what V8 may take for its heap. */
+  readonly memoryBytesMax: number
+
   /** The longest that a begun frame may stand without being completed. */
   readonly frameStallMs: number
 
@@ -191,6 +194,7 @@ export const defaultLimits: Limits = {
   saslTimeoutMs: 10 * secondMs,
   preAuthConnectionsMax: 1000,
   preAuthConnectionsPerAddressMax: 256,
+  memoryBytesMax: 128 * mib,
   frameStallMs: 30 * secondMs,
   connectionsMax: 10_000,
   connectionsPerAddressMax: 10_000,

@@ -1,5 +1,6 @@
 import { nameOf, type ActorId } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
+import { holders } from "@logbrook/core/memory/MemoryAccount"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
 import type { Row, Table } from "./Metrics.ts"
@@ -12,6 +13,12 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_journal_events_total", "counter", "Durable events.")
   metrics.declare("logbrook_journal_segments", "gauge", "Segments kept.")
   metrics.declare("logbrook_journal_bytes", "gauge", "Bytes of the segments kept.")
+  metrics.declare(
+    "logbrook_memory_account_bytes",
+    "gauge",
+    "What clients make the server keep, by kind of holder (limits.memoryBytesMax)."
+  )
+  metrics.declare("logbrook_memory_account_budget_bytes", "gauge", "What a kind of holder may have of it.")
   metrics.declare("logbrook_actors", "gauge", "Actors in memory.")
   metrics.declare("logbrook_actor_restarts_total", "counter", "Actors rebuilt by replay after a defect.")
   metrics.declare("logbrook_disk_free_bytes", "gauge", "Free bytes of the data directory's file system.")
@@ -101,6 +108,10 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
       {},
       segments.reduce((sum, { bytes }) => sum + bytes, 0)
     )
+    for (const kind of holders) {
+      metrics.set("logbrook_memory_account_bytes", { kind }, shard.memory.bytes(kind))
+      metrics.set("logbrook_memory_account_budget_bytes", { kind }, shard.memory.budget(kind))
+    }
     metrics.set("logbrook_actors", { state: "live" }, shard.actors.liveCount)
     metrics.set("logbrook_actors", { state: "passive" }, shard.actors.passiveCount)
     metrics.set("logbrook_disk_free_bytes", {}, disk.freeBytes)

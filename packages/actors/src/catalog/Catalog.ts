@@ -3,6 +3,7 @@ import type { Decision, Definition } from "@logbrook/core/actor/Definition"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import { InvalidKeyExpression, parseKeyExpression, type KeyLimits } from "@logbrook/core/KeyExpression"
 import type { Limits } from "@logbrook/core/Limits"
+import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { InvalidStreamName, validateStreamName, withoutDots } from "@logbrook/core/StreamName"
 import { InvalidTopicFilter, validateBoundFilter } from "@logbrook/core/TopicFilter"
 import {
@@ -16,10 +17,13 @@ import {
   type SavedStream,
   type Stream
 } from "./CatalogProtocol.ts"
+import { weightOfStream } from "./streamWeight.ts"
 import { effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
+  /** Of all streams: see `weightOfStream`. Not saved. */
+  readonly weightBytes: number
   readonly nextLogId: number
   readonly nextProducerId: number
 }
@@ -74,7 +78,13 @@ const throwIfNameTaken = ({ streams }: CatalogState, name: string): void => {
   }
 }
 
-const createStream = (state: CatalogState, command: CreateStream, nowMs: number, limits: CatalogLimits) => {
+/** A stream that takes no more memory than before is never refused. */
+const throwIfNoMemory = (growthBytes: number, room: Room): void => {
+  if (growthBytes <= 0 || growthBytes <= room("streams")) return
+  throw refused("NoMemory", "there is no memory for more streams, partitions or filters (limits.memoryBytesMax)")
+}
+
+const createStream = (state: CatalogState, command: CreateStream, nowMs: number, limits: CatalogLimits, room: Room) => {
   validateStreamName(command.name)
   throwIfNameTaken(state, command.name)
   if (state.streams.size >= limits.streamsMax) {
@@ -98,6 +108,7 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
     config: command.config,
     createdAtMs: nowMs
   }
+  throwIfNoMemory(weightOfStream(stream), room)
   const reply: CatalogReply = { _tag: "Stream", stream: restored(stream) }
   const events: ReadonlyArray<CatalogEvent> = command.validateOnly ? [] : [{ _tag: "StreamCreated", stream }]
   return { events, reply: Exit.succeed(reply), signals: [] }
@@ -114,7 +125,7 @@ const deleteStream = (state: CatalogState, name: string): CatalogDecision => {
 
 type AlterStream = Extract<CatalogCommand, { readonly _tag: "AlterStream" }>
 
-const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogLimits): CatalogDecision => {
+const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogLimits, room: Room): CatalogDecision => {
   const stream = getOrThrow(state, command.name)
   const filters = command.filters ?? stream.filters
   if (filters.length > 0 !== isBound(stream)) {
@@ -129,6 +140,7 @@ const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogL
   validateConfig(config, limits)
   throwIfWithoutKey(filters, stream.key, config)
   const altered: Stream = { ...stream, filters, config }
+  throwIfNoMemory(weightOfStream(altered) - weightOfStream(stream), room)
   return {
     events: [{ _tag: "StreamAltered", name: command.name, filters, config: [...config] }],
     reply: Exit.succeed({ _tag: "Stream", stream: altered }),
@@ -149,15 +161,16 @@ const decideOrThrow = (
   state: CatalogState,
   command: CatalogCommand,
   nowMs: number,
-  limits: CatalogLimits
+  limits: CatalogLimits,
+  room: Room
 ): CatalogDecision => {
   switch (command._tag) {
     case "CreateStream":
-      return createStream(state, command, nowMs, limits)
+      return createStream(state, command, nowMs, limits, room)
     case "DeleteStream":
       return deleteStream(state, command.name)
     case "AlterStream":
-      return alterStream(state, command, limits)
+      return alterStream(state, command, limits, room)
     case "AllocateProducerIds":
       return allocateProducerIds(state, command.count)
   }
@@ -170,24 +183,32 @@ const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
   switch (event._tag) {
     case "StreamCreated": {
       const streams = new Map(state.streams).set(event.stream.name, restored(event.stream))
-      return { ...state, streams, nextLogId: Math.max(state.nextLogId, ...event.stream.logIds.map((id) => id + 1)) }
+      const weightBytes = state.weightBytes + weightOfStream(event.stream)
+      return {
+        ...state,
+        streams,
+        weightBytes,
+        nextLogId: Math.max(state.nextLogId, ...event.stream.logIds.map((id) => id + 1))
+      }
     }
     case "StreamAltered": {
       const stream = state.streams.get(event.name)!
       const altered = { ...stream, filters: event.filters, config: new Map(event.config) }
-      return { ...state, streams: new Map(state.streams).set(event.name, altered) }
+      const weightBytes = state.weightBytes - weightOfStream(stream) + weightOfStream(altered)
+      return { ...state, streams: new Map(state.streams).set(event.name, altered), weightBytes }
     }
     case "StreamDeleted": {
       const streams = new Map(state.streams)
+      const gone = state.streams.get(event.name)
       streams.delete(event.name)
-      return { ...state, streams }
+      return { ...state, streams, weightBytes: state.weightBytes - (gone === undefined ? 0 : weightOfStream(gone)) }
     }
     case "ProducerIdsAllocated":
       return { ...state, nextProducerId: event.first + event.count }
   }
 }
 
-interface Saved extends Omit<CatalogState, "streams"> {
+interface Saved extends Omit<CatalogState, "streams" | "weightBytes"> {
   readonly streams: ReadonlyArray<SavedStream>
 }
 
@@ -197,10 +218,10 @@ export const makeCatalog = (
 ): Definition<CatalogState, CatalogCommand, CatalogEvent, CatalogReply, CatalogRefused> => ({
   kind: "catalog",
   version: 1,
-  initial: () => ({ streams: new Map(), nextLogId: firstLogId, nextProducerId: 1 }),
-  decide: (state, command, nowMs) => {
+  initial: () => ({ streams: new Map(), weightBytes: 0, nextLogId: firstLogId, nextProducerId: 1 }),
+  decide: (state, command, nowMs, room = unbounded) => {
     try {
-      return decideOrThrow(state, command, nowMs, limits)
+      return decideOrThrow(state, command, nowMs, limits, room)
     } catch (error) {
       return { events: [], reply: Exit.fail(reasonOf(error)), signals: [] }
     }
@@ -215,7 +236,9 @@ export const makeCatalog = (
   }),
   load: (_id, data) => {
     const { streams, ...rest } = data as Saved
-    return { ...rest, streams: new Map(streams.map((stream) => [stream.name, restored(stream)])) }
+    const weightBytes = streams.reduce((sum, stream) => sum + weightOfStream(stream), 0)
+    return { ...rest, weightBytes, streams: new Map(streams.map((stream) => [stream.name, restored(stream)])) }
   },
+  weights: [{ holder: "streams", perActor: 0, bytesOf: ({ weightBytes }) => weightBytes }],
   isEmpty: (state) => state.nextLogId === firstLogId && state.nextProducerId === 1
 })

@@ -79,6 +79,8 @@ export type CatalogRefusal =
   | "InvalidKey"
   | "InvalidConfig"
   | "TooManyStreams"
+  /** The streams' share of `memoryBytesMax` is taken. */
+  | "NoMemory"
 
 export class CatalogRefused extends Data.TaggedError("CatalogRefused")<{
   readonly reason: CatalogRefusal

@@ -1,4 +1,5 @@
 import type { Definition, Signal } from "@logbrook/core/actor/Definition"
+import { unbounded } from "@logbrook/core/memory/MemoryAccount"
 import * as Exit from "effect/Exit"
 import { hasAllMembersSynced, noBytes, rebalanceTimeoutMs, staticMemberId } from "./groupContext.ts"
 import {
@@ -73,10 +74,13 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
   kind: "group",
   version: 1,
   initial: initialGroup,
-  decide: (state, command, nowMs) => {
+  decide: (state, command, nowMs, room = unbounded) => {
     const before = settled(state)
     const draft = draftOf(settings, before, nowMs)
     const answer = handle(draft, command)
+    const growthBytes = weightBytesOf(draft.state) - weightBytesOf(before)
+    const full = growthBytes > 0 && growthBytes > room("groups") ? refusalOfGrowth(command) : undefined
+    if (full !== undefined) return decisionOf(draftOf(settings, before, nowMs), full)
     watchOffsets(draft, before)
     return decisionOf(draft, answer)
   },
@@ -84,10 +88,25 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
   resume: (state, nowMs) => [...resume(state, nowMs), ...resumeOffsets(state, settings, nowMs)],
   save: saveGroup,
   load: (id, saved) => loadGroup(id, saved as ReturnType<typeof saveGroup>),
+  weights: [{ holder: "groups", perActor, bytesOf: weightBytesOf }],
   isEmpty: isEmptyGroup
 })
 
+/** Of memory: an actor that is in memory, beside its id and its state. */
+const perActor = 600
+
 const done: Answer = Exit.succeed({ _tag: "Done" })
+
+/**
+ * For want of memory, in errors that end what a client does instead of having it try for ever: Java's tells its user of both.
+ * Undefined: a command by which no client brings anything.
+ */
+const refusalOfGrowth = (command: Command): Answer | undefined => {
+  const message = "There is no memory for more groups, members or offsets."
+  if (command._tag === "CommitOffsets") return refused("InvalidCommitOffsetSize", message, command.memberId)
+  const grows = command._tag === "JoinMember" || command._tag === "SyncMember"
+  return grows ? refused("GroupMaxSizeReached", message, command.memberId) : undefined
+}
 
 /** undefined: the reply is parked. */
 const handle = (draft: Draft, command: Command): Answer | undefined => {

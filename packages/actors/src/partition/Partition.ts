@@ -2,7 +2,8 @@ import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionKind, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
-import { appended, checkSequence, type ProducerState } from "./ProducerState.ts"
+import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
+import { appended, checkSequence, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
 
 /** A leader epoch and the first offset that was written in it (KIP-101). */
 export interface EpochStart {
@@ -63,6 +64,8 @@ type PartitionDecision = Decision<PartitionCommand, LogEvent, Reply, PartitionRe
 
 /** Old epochs beyond this many are answered as the oldest that is kept. */
 const epochsMax = 1000
+/** Of memory, for each. */
+const epochBytes = 60
 
 const refuse = (reason: PartitionRefusal): PartitionDecision => ({
   events: [],
@@ -95,7 +98,13 @@ const appendRun = (state: PartitionState, command: Command<"AppendRun">): Partit
   }
 }
 
-const appendBatch = (state: PartitionState, command: Command<"AppendBatch">): PartitionDecision => {
+/** Where memory is short, the producer that was idle for longest makes room for a new one. The first is the stream's to account for. */
+const makeRoom = (state: PartitionState, producerId: number, room: Room): ReadonlyArray<LogEvent> =>
+  state.producers.size > 0 && !state.producers.has(producerId) && room("producers") < producerBytes
+    ? [{ _tag: "ProducersForgotten", count: 1 }]
+    : []
+
+const appendBatch = (state: PartitionState, command: Command<"AppendBatch">, room: Room): PartitionDecision => {
   const { producerId, producerEpoch, baseSequence, count } = command
   const isIdempotent = producerId >= 0
   if (command.isAhead) return refuse("OutOfOrderSequenceNumber")
@@ -117,7 +126,7 @@ const appendBatch = (state: PartitionState, command: Command<"AppendBatch">): Pa
     producer: isIdempotent ? { id: producerId, epoch: producerEpoch, baseSequence } : undefined
   }
   return {
-    events: [event],
+    events: isIdempotent ? [...makeRoom(state, producerId, room), event] : [event],
     reply: Exit.succeed({ baseOffset: state.nextOffset, logStartOffset: state.logStartOffset }),
     signals: [],
     records: { bytes: command.bytes, verbatim: true }
@@ -135,7 +144,7 @@ const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): 
   }
 }
 
-const decide = (state: PartitionState, command: PartitionCommand): PartitionDecision => {
+const decide = (state: PartitionState, command: PartitionCommand, room: Room): PartitionDecision => {
   if (command._tag === "DeleteLog") {
     const events: ReadonlyArray<LogEvent> = state.isDeleted ? [] : [{ _tag: "LogDeleted" }]
     return { events, reply: Exit.succeed({ logStartOffset: state.logStartOffset }), signals: [] }
@@ -145,7 +154,7 @@ const decide = (state: PartitionState, command: PartitionCommand): PartitionDeci
     case "AppendRun":
       return appendRun(state, command)
     case "AppendBatch":
-      return appendBatch(state, command)
+      return appendBatch(state, command, room)
     case "MoveLogStart":
       return moveLogStart(state, command)
   }
@@ -167,6 +176,8 @@ const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
             ? state.producers
             : appended(state.producers, event.producer, event.baseOffset, event.count)
       }
+    case "ProducersForgotten":
+      return { ...state, producers: forgotten(state.producers, event.count) }
     case "LogStartMoved":
       return { ...state, logStartOffset: event.offset }
     case "LogDeleted":
@@ -189,10 +200,17 @@ export const Partition: Definition<PartitionState, PartitionCommand, LogEvent, R
     maxTimestampMs: 0,
     producers: new Map()
   }),
-  decide,
+  decide: (state, command, _nowMs, room = unbounded) => decide(state, command, room),
   evolve,
   resume: () => [],
   save: (state): Saved => ({ ...state, producers: [...state.producers] }),
   load: (_id, saved) => ({ ...(saved as Saved), producers: new Map((saved as Saved).producers) }),
+  weights: [
+    {
+      holder: "producers",
+      perActor: 0,
+      bytesOf: ({ producers, epochs }) => producerBytes * Math.max(0, producers.size - 1) + epochBytes * epochs.length
+    }
+  ],
   isEmpty: (state) => state.isDeleted || (state.nextOffset === 0 && state.logStartOffset === 0)
 }

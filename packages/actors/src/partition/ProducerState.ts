@@ -20,6 +20,8 @@ export type SequenceCheck =
 const batchesKept = 5
 /** Producers remembered per partition; the least recently used is forgotten, as Kafka forgets idle ones. */
 const producersMax = 10_000
+/** Of memory, with five batches: measured by bench/memoryWeights.ts. */
+export const producerBytes = 540
 const sequenceMax = 0x7fff_ffff
 
 const inOrder: SequenceCheck = { _tag: "InOrder" }
@@ -62,5 +64,11 @@ export const appended = (
   producers.delete(id)
   producers.set(id, { epoch, batches: [...kept, batch] })
   if (producers.size > producersMax) producers.delete(producers.keys().next().value!)
+  return producers
+}
+
+/** Changes `producers` as well: without the least recently used. */
+export const forgotten = (producers: Map<number, ProducerState>, count: number): Map<number, ProducerState> => {
+  for (const id of [...producers.keys()].slice(0, count)) producers.delete(id)
   return producers
 }

@@ -1,5 +1,8 @@
+import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type Definition, nameOf, type Signal } from "@logbrook/core/actor/Definition"
+import { ownBytes, type Room, textBytes, unbounded } from "@logbrook/core/memory/MemoryAccount"
+import { levelsOf } from "@logbrook/core/TopicFilter"
 
 /** The newest message that was published to a topic with RETAIN set (MQTT 5, 3.3.1.3). */
 export interface RetainedMessage {
@@ -22,10 +25,12 @@ export interface RetainedMessage {
 export interface RetainedState {
   readonly topic: string
   readonly message: RetainedMessage | null
+  /** See `retainedWeightOf`. Not saved. */
+  readonly weightBytes: number
 }
 
 export type RetainedCommand =
-  /** null, or an empty payload: removes. The limits are the shell's, which sees all topics (`RetainedIndex`). */
+  /** null, or an empty payload: removes. How many there may be is the shell's to say, which sees all topics (`RetainedIndex`). */
   | { readonly _tag: "SetRetained"; readonly message: RetainedMessage | null }
   /** Deadline: the message expires. */
   | { readonly _tag: "Expire" }
@@ -38,9 +43,35 @@ export interface RetainedReply {
   readonly _tag: "Done"
 }
 
-type RetainedDecision = Decision<RetainedCommand, RetainedEvent, RetainedReply, never>
+/** There is no memory for a message more, or for a larger one. */
+export class RetainedRefused extends Data.TaggedError("RetainedRefused")<{ readonly reason: "QuotaExceeded" }> {}
+
+type RetainedDecision = Decision<RetainedCommand, RetainedEvent, RetainedReply, RetainedRefused>
 
 export const retainedKind = "retained"
+
+const full: RetainedDecision = {
+  events: [],
+  reply: Exit.fail(new RetainedRefused({ reason: "QuotaExceeded" })),
+  signals: []
+}
+
+// Bytes of memory, measured by bench/memoryWeights.ts with the index that the shell derives from it.
+const perActor = 600
+const messageBytes = 300
+const levelBytes = 280
+const propertyBytes = 120
+
+/** The topic twice: in the state, and level by level in the index. */
+export const retainedWeightOf = (topic: string, message: RetainedMessage | null): number => {
+  if (message === null) return 0
+  const { payload, correlationData, contentType, responseTopic, clientId, userProperties } = message
+  let bytes = messageBytes + levelBytes * levelsOf(topic).length + 2 * textBytes(topic) + ownBytes(payload)
+  bytes += textBytes(contentType ?? "") + textBytes(responseTopic ?? "") + textBytes(clientId)
+  if (correlationData !== null) bytes += ownBytes(correlationData)
+  for (const [name, value] of userProperties) bytes += propertyBytes + textBytes(name) + textBytes(value)
+  return bytes
+}
 
 /** A timer's longest delay is 2^31-1 ms, a message may live for 136 years: the deadline is armed day by day. */
 const deadlineMsMax = 24 * 3600 * 1000
@@ -66,12 +97,14 @@ const expire = (state: RetainedState, nowMs: number): RetainedDecision => {
   return { events: [], reply: done, signals: deadline(state.message, nowMs) }
 }
 
-const decide = (state: RetainedState, command: RetainedCommand, nowMs: number): RetainedDecision => {
+const decide = (state: RetainedState, command: RetainedCommand, nowMs: number, room: Room): RetainedDecision => {
   if (command._tag === "Expire") return expire(state, nowMs)
   const { message } = command
   if (message === null || message.payload.length === 0) return clear(state, "Removed")
   const armed = deadline(message, nowMs)
   const signals = armed.length > 0 || state.message === null ? armed : [cancel]
+  const growthBytes = retainedWeightOf(state.topic, message) - state.weightBytes
+  if (growthBytes > 0 && growthBytes > room("retained")) return full
   return { events: [{ _tag: "RetainedSet", message }], reply: done, signals }
 }
 
@@ -82,26 +115,31 @@ const ownMessage = (message: RetainedMessage): RetainedMessage => ({
   correlationData: message.correlationData && new Uint8Array(message.correlationData)
 })
 
-const evolve = (state: RetainedState, event: RetainedEvent): RetainedState => ({
-  topic: state.topic,
-  message: event._tag === "RetainedSet" ? ownMessage(event.message) : null
+const stateOf = (topic: string, message: RetainedMessage | null): RetainedState => ({
+  topic,
+  message,
+  weightBytes: retainedWeightOf(topic, message)
 })
+
+const evolve = (state: RetainedState, event: RetainedEvent): RetainedState =>
+  stateOf(state.topic, event._tag === "RetainedSet" ? ownMessage(event.message) : null)
 
 const load = (id: ActorId, saved: unknown): RetainedState => {
   const message = saved as RetainedMessage | null
-  return { topic: nameOf(id), message: message && ownMessage(message) }
+  return stateOf(nameOf(id), message && ownMessage(message))
 }
 
 /** The retained message of one topic, `retained/<topic>`. */
-export const Retained: Definition<RetainedState, RetainedCommand, RetainedEvent, RetainedReply, never> = {
+export const Retained: Definition<RetainedState, RetainedCommand, RetainedEvent, RetainedReply, RetainedRefused> = {
   kind: retainedKind,
   version: 1,
-  initial: (id) => ({ topic: nameOf(id), message: null }),
-  decide,
+  initial: (id) => stateOf(nameOf(id), null),
+  decide: (state, command, nowMs, room = unbounded) => decide(state, command, nowMs, room),
   evolve,
   resume: (state, nowMs) => deadline(state.message, nowMs),
   save: (state) => state.message,
   load,
+  weights: [{ holder: "retained", perActor, bytesOf: ({ weightBytes }) => weightBytes }],
   isEmpty: (state) => state.message === null
 }
 

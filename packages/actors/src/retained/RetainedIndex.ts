@@ -51,6 +51,11 @@ export class RetainedIndex {
     return this.#find(topic)?.topic !== undefined
   }
 
+  /** Of the topic's message and the topic; 0 if nothing is retained there. */
+  bytesOf(topic: string): number {
+    return this.#find(topic)?.bytes ?? 0
+  }
+
   /** Whether a message of `messageBytes` may be retained on the topic, in place of the one that is there. */
   hasRoomFor(topic: string, messageBytes: number): boolean {
     const before = this.#find(topic)

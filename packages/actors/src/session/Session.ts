@@ -1,4 +1,5 @@
-import type { Definition, Signal } from "@logbrook/core/actor/Definition"
+import type { Definition, Signal, Weight } from "@logbrook/core/actor/Definition"
+import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { deadlines, draftOf, refuse, retryWills, type SessionDecision } from "./sessionDraft.ts"
 import {
   confirmWill,
@@ -37,6 +38,7 @@ import {
   subscribe,
   unsubscribe
 } from "./sessionTraffic.ts"
+import { packetIdBytes } from "./sessionWeight.ts"
 
 export type SessionDefinition = Definition<SessionState, SessionCommand, SessionEvent, SessionReply, SessionRefused>
 
@@ -59,11 +61,16 @@ type LifecycleCommand = Extract<
 
 type TrafficCommand = Exclude<SessionCommand, LifecycleCommand | { readonly _tag: "Enqueue" | "CountDropped" }>
 
-const decideTraffic = (settings: SessionSettings, state: SessionState, command: TrafficCommand): SessionDecision => {
+const decideTraffic = (
+  settings: SessionSettings,
+  state: SessionState,
+  command: TrafficCommand,
+  room: Room
+): SessionDecision => {
   if (command.connectionId !== state.life.connectionId) return refuse("SessionTakenOver")
   switch (command._tag) {
     case "Subscribe":
-      return subscribe(settings, state, command)
+      return subscribe(settings, state, command, room("sessions"))
     case "Unsubscribe":
       return unsubscribe(state, command)
     case "ReceiveQos2":
@@ -83,11 +90,12 @@ const decide = (
   settings: SessionSettings,
   state: SessionState,
   command: SessionCommand,
-  nowMs: number
+  nowMs: number,
+  room: Room
 ): SessionDecision => {
   switch (command._tag) {
     case "Connect":
-      return connect(draftOf(state, nowMs), command)
+      return connect(draftOf(state, nowMs), command, room("sessions"))
     case "Disconnect":
       return disconnect(draftOf(state, nowMs), command)
     case "Kick":
@@ -102,11 +110,11 @@ const decide = (
     case "ConfirmWill":
       return confirmWill(state, command)
     case "Enqueue":
-      return enqueue(settings, state, command)
+      return enqueue(settings, state, command, room("queues"))
     case "CountDropped":
       return countDropped(state, command)
     default:
-      return decideTraffic(settings, state, command)
+      return decideTraffic(settings, state, command, room)
   }
 }
 
@@ -119,15 +127,29 @@ const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyAr
   return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }, ...wills]
 }
 
+/** Of memory, for an actor that is there. */
+const perActor = 600
+
+const weights: ReadonlyArray<Weight<SessionState>> = [
+  {
+    holder: "sessions",
+    perActor,
+    bytesOf: ({ lifeBytes, subscriptionsBytes, unreleasedQos2 }) =>
+      lifeBytes + subscriptionsBytes + packetIdBytes * unreleasedQos2.size
+  },
+  { holder: "queues", perActor: 0, bytesOf: ({ queueBytes }) => queueBytes }
+]
+
 /** The session of one MQTT client, `session/<clientId>` (MQTT 5, 4.1). */
 export const makeSession = (settings: SessionSettings = defaultSessionSettings): SessionDefinition => ({
   kind: sessionKind,
   version: 1,
   initial: initialSession,
-  decide: (state, command, nowMs) => decide(settings, state, command, nowMs),
+  decide: (state, command, nowMs, room = unbounded) => decide(settings, state, command, nowMs, room),
   evolve: evolveSession,
   resume,
   save: saveSession,
   load: (id, saved) => loadSession(id, saved as SavedSession),
+  weights,
   isEmpty: ({ name, pendingWills }) => name === "Absent" && pendingWills.length === 0
 })

@@ -174,7 +174,7 @@ export interface Dropped {
 }
 
 /** The setting that a full queue has reached. */
-export type QueueLimit = "offlineQueueMessagesMax" | "offlineQueueBytesMax"
+export type QueueLimit = "offlineQueueMessagesMax" | "offlineQueueBytesMax" | "memoryBytesMax"
 
 /**
  * Entries were written to the connection. Replied with `Done`; all or none. QoS 0 has `packetId` null and leaves the
@@ -333,6 +333,8 @@ export type SessionRefusal =
   | "PacketIdentifierInUse"
   /** `Connect`: this client's wills can not be published for a while, and no more of them are kept. */
   | "TooManyWills"
+  /** `Connect`: there is no memory for one session more, or for its will. */
+  | "QuotaExceeded"
   /** `MarkSent`: no such entry is waiting to be sent, or the packet id does not fit its QoS. */
   | "PacketIdentifierNotFound"
 

@@ -15,6 +15,7 @@ import type {
   SessionOpened
 } from "./SessionProtocol.ts"
 import type { SessionState } from "./sessionState.ts"
+import { weightOfLife, weightOfWill } from "./sessionWeight.ts"
 
 /** Of one client: more only while nothing can be stored, and then its CONNECTs are refused. */
 const pendingWillsMax = 16
@@ -54,7 +55,18 @@ const askToClose = (draft: Draft, reason: CloseConnection["reason"]): void => {
   if (connectionId !== null) draft.notices.push({ _tag: "CloseConnection", clientId, connectionId, reason })
 }
 
-export const connect = (draft: Draft, command: Connect): SessionDecision => {
+/** What the session weighs more behind the decision. */
+const growthOf = ({ state, life, events }: Draft): number => {
+  const triggered = events.filter(({ _tag }) => _tag === "WillTriggered").length
+  const isNew = events.some(({ _tag }) => _tag === "SessionStarted")
+  // Of the old life no more than one will is triggered.
+  const bytes = weightOfLife(false, life.will, state.pendingWills) + (triggered > 0 ? weightOfWill(state.life.will) : 0)
+  const unsubscribed = isNew ? state.subscriptionsBytes : 0
+  return bytes - state.lifeBytes - unsubscribed
+}
+
+/** `roomBytes`: a session that would grow by more is refused; one that comes back with no more than it had never is. */
+export const connect = (draft: Draft, command: Connect, roomBytes: number): SessionDecision => {
   const { state, nowMs } = draft
   if (state.pendingWills.length >= pendingWillsMax) return refuse("TooManyWills")
   if (draft.life.connectionId !== null) {
@@ -69,6 +81,8 @@ export const connect = (draft: Draft, command: Connect): SessionDecision => {
   const { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion } = command
   const settings: ConnectionSettings = { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion }
   apply(draft, { _tag: sessionPresent ? "SessionResumed" : "SessionStarted", ...settings, atMs: nowMs })
+  const growthBytes = growthOf(draft)
+  if (growthBytes > 0 && growthBytes > roomBytes) return refuse("QuotaExceeded")
   const reply: SessionOpened = {
     _tag: "SessionOpened",
     sessionPresent,

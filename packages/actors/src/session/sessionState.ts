@@ -1,6 +1,7 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { absentLife, nextLifecycle, ownWill, type SessionLife, type SessionStateName } from "./sessionMachine.ts"
+import { weightOfLife, weightOfQueued, weightOfSubscription } from "./sessionWeight.ts"
 import type {
   LifecycleEvent,
   MessageRef,
@@ -35,6 +36,10 @@ export interface SessionState {
   readonly droppedMessages: number
   /** Triggered, their messages not durable yet: of sessions that have ended as well. */
   readonly pendingWills: ReadonlyArray<PendingWill>
+  /** This and the next two: what `sessionWeight.ts` says of the life with all wills, the subscriptions, the queue. Not saved. */
+  readonly lifeBytes: number
+  readonly subscriptionsBytes: number
+  readonly queueBytes: number
 }
 
 export interface PendingWill {
@@ -60,7 +65,10 @@ const absent = (clientId: string, pendingWills: ReadonlyArray<PendingWill> = noW
   queuedBytes: 0,
   nextEntryId: 0,
   droppedMessages: 0,
-  pendingWills
+  pendingWills,
+  lifeBytes: weightOfLife(true, null, pendingWills),
+  subscriptionsBytes: 0,
+  queueBytes: 0
 })
 
 export const initialSession = (id: ActorId): SessionState => absent(nameOf(id))
@@ -81,13 +89,14 @@ const ownMap = <K, V>(map: Map<K, V>): Map<K, V> => (map.size === 0 ? new Map() 
 
 const queued = (state: SessionState, { firstEntryId, messages }: MessagesQueued): SessionState => {
   const queue = ownMap(state.queue)
-  let { queuedBytes } = state
+  let { queuedBytes, queueBytes } = state
   for (let i = 0; i < messages.length; i++) {
     const message = messages[i]!
     queue.set(firstEntryId + i, queueEntry(message, firstEntryId + i))
     queuedBytes += message.bytes
+    queueBytes += weightOfQueued(message)
   }
-  return { ...state, queue, queuedBytes, nextEntryId: firstEntryId + messages.length }
+  return { ...state, queue, queuedBytes, queueBytes, nextEntryId: firstEntryId + messages.length }
 }
 
 const knownEntry = (state: SessionState, entryId: number | undefined): QueueEntry => {
@@ -99,29 +108,31 @@ const knownEntry = (state: SessionState, entryId: number | undefined): QueueEntr
 const sent = (state: SessionState, entries: MessagesSent["entries"]): SessionState => {
   const { queue } = state
   const inflight = ownMap(state.inflight)
-  let { queuedBytes } = state
+  let { queuedBytes, queueBytes } = state
   for (const { entryId, packetId } of entries) {
     const entry = knownEntry(state, entryId)
     if (packetId === null) {
       queue.delete(entryId)
       queuedBytes -= entry.bytes
+      queueBytes -= weightOfQueued(entry)
     } else {
       queue.set(entryId, { ...entry, packetId, phase: "sent" })
       inflight.set(packetId, entryId)
     }
   }
-  return { ...state, inflight, queuedBytes }
+  return { ...state, inflight, queuedBytes, queueBytes }
 }
 
 const acked = (state: SessionState, packetIds: ReadonlyArray<number>): SessionState => {
-  let { queuedBytes } = state
+  let { queuedBytes, queueBytes } = state
   for (const packetId of packetIds) {
     const entry = knownEntry(state, state.inflight.get(packetId))
     state.inflight.delete(packetId)
     state.queue.delete(entry.entryId)
     queuedBytes -= entry.bytes
+    queueBytes -= weightOfQueued(entry)
   }
-  return { ...state, queuedBytes }
+  return { ...state, queuedBytes, queueBytes }
 }
 
 const received = (state: SessionState, packetIds: ReadonlyArray<number>): SessionState => {
@@ -136,12 +147,21 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
   switch (event._tag) {
     case "Subscribed": {
       const subscriptions = ownMap(state.subscriptions)
-      for (const subscription of event.subscriptions) subscriptions.set(subscription.filter, subscription)
-      return { ...state, subscriptions }
+      let { subscriptionsBytes } = state
+      for (const subscription of event.subscriptions) {
+        const { filter } = subscription
+        if (!subscriptions.has(filter)) subscriptionsBytes += weightOfSubscription(subscription)
+        subscriptions.set(filter, subscription)
+      }
+      return { ...state, subscriptions, subscriptionsBytes }
     }
-    case "Unsubscribed":
-      for (const filter of event.filters) state.subscriptions.delete(filter)
-      return state
+    case "Unsubscribed": {
+      let { subscriptionsBytes } = state
+      for (const filter of event.filters) {
+        if (state.subscriptions.delete(filter)) subscriptionsBytes -= weightOfSubscription({ filter })
+      }
+      return { ...state, subscriptionsBytes }
+    }
     case "Qos2Received": {
       const unreleasedQos2 = state.unreleasedQos2.size === 0 ? new PacketIds() : state.unreleasedQos2
       return { ...state, unreleasedQos2: unreleasedQos2.add(event.packetId) }
@@ -170,12 +190,14 @@ const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionSta
     event._tag === "WillTriggered" && will !== null
       ? [...state.pendingWills, { willId: event.willId, will }]
       : state.pendingWills
-  return { ...state, name: next.name, life: next.life, pendingWills }
+  const lifeBytes = weightOfLife(false, next.life.will, pendingWills)
+  return { ...state, name: next.name, life: next.life, pendingWills, lifeBytes }
 }
 
 const withoutWill = (state: SessionState, willId: number): SessionState => {
   const left = state.pendingWills.filter((pending) => pending.willId !== willId)
-  return { ...state, pendingWills: left.length === 0 ? noWills : left }
+  const lifeBytes = weightOfLife(state.name === "Absent", state.life.will, left)
+  return { ...state, pendingWills: left.length === 0 ? noWills : left, lifeBytes }
 }
 
 export const evolveSession = (state: SessionState, event: SessionEvent): SessionState => {
@@ -224,9 +246,11 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
   const { name, life, subscriptions, unreleasedQos2, queue, nextEntryId, droppedMessages, pendingWills } = saved
   const inflight = new Map<number, number>()
   let queuedBytes = 0
-  for (const { entryId, packetId, bytes } of queue) {
-    if (packetId !== null) inflight.set(packetId, entryId)
-    queuedBytes += bytes
+  let queueBytes = 0
+  for (const entry of queue) {
+    if (entry.packetId !== null) inflight.set(entry.packetId, entry.entryId)
+    queuedBytes += entry.bytes
+    queueBytes += weightOfQueued(entry)
   }
   return {
     clientId: nameOf(id),
@@ -239,6 +263,9 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     queuedBytes,
     nextEntryId,
     droppedMessages,
-    pendingWills: pendingWills?.map(({ willId, will }) => ({ willId, will: ownWill(will) })) ?? noWills
+    pendingWills: pendingWills?.map(({ willId, will }) => ({ willId, will: ownWill(will) })) ?? noWills,
+    lifeBytes: weightOfLife(name === "Absent", life.will, pendingWills ?? noWills),
+    subscriptionsBytes: subscriptions.reduce((sum, each) => sum + weightOfSubscription(each), 0),
+    queueBytes
   }
 }

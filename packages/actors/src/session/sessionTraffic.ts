@@ -19,6 +19,7 @@ import type {
   Unsubscribe
 } from "./SessionProtocol.ts"
 import { queueEntry, type SessionState } from "./sessionState.ts"
+import { weightOfQueued, weightOfSubscription } from "./sessionWeight.ts"
 
 const packetIdMax = 65_535
 
@@ -30,19 +31,27 @@ const isSame = (a: Subscription | undefined, b: Subscription): boolean =>
   a.retainHandling === b.retainHandling &&
   a.subscriptionId === b.subscriptionId
 
-/** A repeated subscription changes nothing and is no event. */
-export const subscribe = (settings: SessionSettings, state: SessionState, command: Subscribe): SessionDecision => {
+/** A repeated subscription changes nothing and is no event. `roomBytes`: for subscriptions that are new. */
+export const subscribe = (
+  settings: SessionSettings,
+  state: SessionState,
+  command: Subscribe,
+  roomBytes: number
+): SessionDecision => {
   const changed = new Map<string, Subscription>()
   const results: Array<SubscriptionsMade["results"][number]> = []
   let size = state.subscriptions.size
+  let leftBytes = roomBytes
   for (const subscription of command.subscriptions) {
     const { filter, qos } = subscription
     const isNew = !state.subscriptions.has(filter) && !changed.has(filter)
-    if (isNew && size >= settings.subscriptionsPerSessionMax) {
+    const bytes = isNew ? weightOfSubscription(subscription) : 0
+    if (isNew && (size >= settings.subscriptionsPerSessionMax || bytes > leftBytes)) {
       results.push({ filter, grantedQos: null, isNew: false })
       continue
     }
     if (isNew) size++
+    leftBytes -= bytes
     if (!isSame(changed.get(filter) ?? state.subscriptions.get(filter), subscription)) changed.set(filter, subscription)
     results.push({ filter, grantedQos: qos, isNew })
   }
@@ -77,7 +86,12 @@ export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): Ses
  * What is in flight counts as queued: it may have to be sent again. A message may have been on its way here while the session
  * ended or began anew: then it is not for this one. If the session has become one that ends with its connection, it is.
  */
-export const enqueue = (settings: SessionSettings, state: SessionState, { messages }: Enqueue): SessionDecision => {
+export const enqueue = (
+  settings: SessionSettings,
+  state: SessionState,
+  { messages }: Enqueue,
+  roomBytes: number
+): SessionDecision => {
   const isAbsent = state.life.sessionExpiryMs === 0 && state.life.connectionId === null
   if (isAbsent || state.subscriptions.size === 0) {
     return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
@@ -85,13 +99,18 @@ export const enqueue = (settings: SessionSettings, state: SessionState, { messag
   const accepted: Array<MessageRef> = []
   const dropped: Array<DroppedMessage> = []
   let bytes = state.queuedBytes
+  let leftBytes = roomBytes
   const entryIds = messages.map((message) => {
-    const limit = exceededBy(settings, state.queue.size + accepted.length + 1, bytes + message.bytes)
+    const weight = weightOfQueued(message)
+    const limit =
+      exceededBy(settings, state.queue.size + accepted.length + 1, bytes + message.bytes) ??
+      (weight > leftBytes ? "memoryBytesMax" : undefined)
     if (limit !== undefined) {
       dropped.push({ logId: message.logId, offset: message.offset, limit })
       return null
     }
     bytes += message.bytes
+    leftBytes -= weight
     return state.nextEntryId + accepted.push(message) - 1
   })
   const firstEntryId = state.nextEntryId

@@ -43,7 +43,7 @@ describe("a retained message", () => {
     expect(first.reply).toEqual(Exit.succeed({ _tag: "Done" }))
     expect(first.signals).toEqual([])
     const state = given(messageOf(), messageOf({ qos: 0 }))
-    expect(state).toEqual({ topic: "house/kitchen/temperature", message: messageOf({ qos: 0 }) })
+    expect(state).toMatchObject({ topic: "house/kitchen/temperature", message: messageOf({ qos: 0 }) })
     expect(Retained.isEmpty(state)).toBe(false)
   })
 

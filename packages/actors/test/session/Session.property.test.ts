@@ -2,6 +2,7 @@ import { unpack } from "@logbrook/core/actor/pack"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import type { QueueFull, SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
+import { weightOfLife } from "../../src/session/sessionWeight.ts"
 import {
   cleanEnd,
   connectOf,
@@ -89,7 +90,10 @@ class Life {
     expect(state.queuedBytes).toBeLessThanOrEqual(settings.offlineQueueBytesMax)
     expect(state.subscriptions.size).toBeLessThanOrEqual(settings.subscriptionsPerSessionMax)
     const { pendingWills } = state
-    if (state.name === "Absent") expect(state).toEqual({ ...definition.initial(session.id), pendingWills })
+    if (state.name === "Absent") {
+      const lifeBytes = weightOfLife(true, null, pendingWills)
+      expect(state).toEqual({ ...definition.initial(session.id), pendingWills, lifeBytes })
+    }
     expect(session.deadlines.has("wills")).toBe(pendingWills.length > 0)
     if (state.name === "Connected") for (const { entryId } of entries) expect(told).toContain(entryId)
     if (state.name === "Disconnected") {

@@ -1,4 +1,5 @@
 import type * as Exit from "effect/Exit"
+import type { Holder, Room } from "../memory/MemoryAccount.ts"
 
 /** `kind/name`, such as `group/orders`; a partition's name is its log id, which is never used again. */
 export type ActorId = string
@@ -47,6 +48,18 @@ export interface Decision<Command, Event, Reply, Failure> {
   readonly records?: RecordBytes
 }
 
+/** What an actor has the server keep on one holder's account, in bytes of memory. */
+export interface Weight<State> {
+  readonly holder: Holder
+  /** Of the actor itself beside its id, whatever its state; 0 if another actor's state accounts for it. */
+  readonly perActor: number
+  /**
+   * Of the state, and of all that the server derives from it. In constant time, from sums that the state keeps up. Of a state
+   * that was saved and loaded: the same.
+   */
+  readonly bytesOf: (state: State) => number
+}
+
 /**
  * An event-sourced actor as pure functions: no Effect, clock, random or I/O inside,
  * so that replay, tests and simulation need no runtime.
@@ -62,8 +75,16 @@ export interface Definition<State, Command, Event extends { readonly _tag: strin
    */
   readonly upcast?: (event: { readonly _tag: string }, version: number) => Event
   readonly initial: (id: ActorId) => State
-  /** What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. */
-  readonly decide: (state: State, command: Command, nowMs: number) => Decision<Command, Event, Reply, Failure>
+  /**
+   * What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that
+   * would add more than that to a holder's account is a refusal instead; undefined: there is no bound.
+   */
+  readonly decide: (
+    state: State,
+    command: Command,
+    nowMs: number,
+    room?: Room
+  ) => Decision<Command, Event, Reply, Failure>
   /** The next state. Throwing is a defect that stops this actor until its replay succeeds. */
   readonly evolve: (state: State, event: Event) => State
   /** The deadlines to arm for a state that a replay has rebuilt. */
@@ -72,6 +93,8 @@ export interface Definition<State, Command, Event extends { readonly _tag: strin
   readonly save: (state: State) => unknown
   /** What `save` gave, now or in an older version: that one has no number, and is told by its fields. */
   readonly load: (id: ActorId, saved: unknown) => State
+  /** Undefined for actors of which there are few, whose states clients cannot make grow. */
+  readonly weights?: ReadonlyArray<Weight<State>>
   /** Nothing to remember: the actor need not be kept in memory or in a snapshot. */
   readonly isEmpty: (state: State) => boolean
 }

@@ -27,7 +27,13 @@ export interface LogDeleted {
   readonly _tag: "LogDeleted"
 }
 
-export type LogEvent = RecordsAppended | LogStartMoved | LogDeleted
+/** So many idempotent producers, those that were idle for longest: there was no memory for a further one beside them. */
+export interface ProducersForgotten {
+  readonly _tag: "ProducersForgotten"
+  readonly count: number
+}
+
+export type LogEvent = RecordsAppended | LogStartMoved | LogDeleted | ProducersForgotten
 
 /** What storage must know of every partition's state: the actor's own state has at least this. */
 export interface LogState {

@@ -1,6 +1,7 @@
 import type { Exit } from "effect/Exit"
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import { pack, unpack } from "../actor/pack.ts"
+import type { MemoryAccount } from "../memory/MemoryAccount.ts"
 
 export type Health = "running" | "failed"
 
@@ -11,6 +12,8 @@ export interface Live {
   /** Undefined: a failed one whose events do not fold any more. */
   state: unknown
   health: Health
+  /** Made on being asked, and without an event so far. */
+  isNew: boolean
   /** Events since the last state hash. */
   unhashed: number
   /** Of the packed state at the last hash; 0 before the first. */
@@ -21,6 +24,13 @@ export interface Live {
   parked: Map<string, (exit: Exit<unknown, unknown>) => void> | undefined
   /** Replies that are to be parked once their turns have settled. */
   parking: number
+  /** What is on the accounts for it, by its definition's weights. */
+  readonly weighed: Array<number>
+}
+
+interface Passive {
+  readonly saved: Buffer
+  readonly weighed: Array<number>
 }
 
 /** No definition knows this kind of actor. */
@@ -33,14 +43,16 @@ export class ActorUnavailable extends Error {
   readonly _tag = "ActorUnavailable"
 }
 
-/** The actors of one shard: live ones, and passive ones as packed bytes. */
+/** The actors of one shard: live ones, and passive ones as packed bytes, which count as much as before. */
 export class ActorTable {
   readonly #definitions: ReadonlyMap<string, AnyDefinition>
+  readonly #account: MemoryAccount
   #live = new Map<ActorId, Live>()
-  #passive = new Map<ActorId, Buffer>()
+  #passive = new Map<ActorId, Passive>()
 
-  constructor(definitions: Iterable<AnyDefinition>) {
+  constructor(definitions: Iterable<AnyDefinition>, account: MemoryAccount) {
     this.#definitions = new Map(Array.from(definitions, (definition) => [definition.kind, definition]))
+    this.#account = account
   }
 
   get liveCount(): number {
@@ -62,46 +74,77 @@ export class ActorTable {
     const live = this.#live.get(id)
     if (live !== undefined) return live
     const definition = this.definition(id)
-    const saved = this.#passive.get(id)
-    const state = saved === undefined ? definition.initial(id) : definition.load(id, unpack(saved))
+    const passive = this.#passive.get(id)
+    const state = passive === undefined ? definition.initial(id) : definition.load(id, unpack(passive.saved))
     this.#passive.delete(id)
-    return this.put(id, state, nowMs)
+    const woken = this.put(id, state, nowMs, passive?.weighed)
+    woken.isNew = passive === undefined
+    return woken
   }
 
   get(id: ActorId): Live | undefined {
     return this.#live.get(id)
   }
 
-  put(id: ActorId, state: unknown, nowMs: number): Live {
+  put(id: ActorId, state: unknown, nowMs: number, weighed?: Array<number>): Live {
+    const definition = this.definition(id)
     const live: Live = {
       id,
-      definition: this.definition(id),
+      definition,
       state,
       health: "running",
+      isNew: false,
       unhashed: 0,
       stateBytes: 0,
       lastUsedMs: nowMs,
       restartsMs: [],
       parked: undefined,
-      parking: 0
+      parking: 0,
+      weighed: weighed ?? definition.weights?.map(() => 0) ?? noWeights
     }
     this.#live.set(id, live)
+    this.weigh(live)
     return live
+  }
+
+  /** Brings the accounts up to the actor's state. One that is lost weighs what it did. */
+  weigh({ id, definition, state, weighed }: Live): void {
+    const { weights } = definition
+    if (weights === undefined || state === undefined) return
+    for (let i = 0; i < weights.length; i++) {
+      const { holder, perActor, bytesOf } = weights[i]!
+      const bytes = bytesOf(state) + (perActor === 0 ? 0 : perActor + idCopies * id.length)
+      if (bytes === weighed[i]) continue
+      this.#account.add(holder, bytes - weighed[i]!)
+      weighed[i] = bytes
+    }
+  }
+
+  #unweigh({ weights }: AnyDefinition, weighed: ReadonlyArray<number>): void {
+    weights?.forEach(({ holder }, i) => this.#account.add(holder, -weighed[i]!))
+  }
+
+  /** Forgets an actor that was asked something and has nothing to remember; whoever asks for it again finds it as it was. */
+  forgetNew({ id, definition, weighed, parking }: Live): void {
+    if (parking > 0) return
+    this.#live.delete(id)
+    this.#unweigh(definition, weighed)
   }
 
   /** The state for readers outside the shard: not to be changed, and not to be kept across turns. */
   peek<State>(id: ActorId): State | undefined {
     const live = this.#live.get(id)
     if (live !== undefined) return live.state as State
-    const saved = this.#passive.get(id)
-    return saved && (this.definition(id).load(id, unpack(saved)) as State)
+    const passive = this.#passive.get(id)
+    return passive && (this.definition(id).load(id, unpack(passive.saved)) as State)
   }
 
   /** Packs an idle actor's state, or forgets one that has nothing to remember. Throws what `save` throws, nothing changed. */
   passivate(live: Live): void {
     const saved = this.saved(live.id)
     this.#live.delete(live.id)
-    if (saved !== undefined) this.#passive.set(live.id, saved)
+    if (saved === undefined) this.#unweigh(live.definition, live.weighed)
+    else this.#passive.set(live.id, { saved, weighed: live.weighed })
   }
 
   live(): IterableIterator<Live> {
@@ -125,14 +168,21 @@ export class ActorTable {
   /** What a snapshot keeps of an actor; undefined for an initial state. Throws for a state that is lost, and what `save` throws. */
   saved(id: ActorId): Buffer | undefined {
     const live = this.#live.get(id)
-    if (live === undefined) return this.#passive.get(id)
+    if (live === undefined) return this.#passive.get(id)?.saved
     if (live.state === undefined) throw new ActorUnavailable(`${id} has no state`)
     return live.definition.isEmpty(live.state) ? undefined : pack(live.definition.save(live.state))
   }
 
   replaceAll(states: ReadonlyMap<ActorId, unknown>, nowMs: number): void {
+    for (const { definition, weighed } of this.#live.values()) this.#unweigh(definition, weighed)
+    for (const [id, { weighed }] of this.#passive) this.#unweigh(this.definition(id), weighed)
     this.#live = new Map()
     this.#passive = new Map()
     for (const [id, state] of states) this.put(id, state, nowMs)
   }
 }
+
+const noWeights: Array<number> = []
+
+/** An id is a key of the table and of what is derived from it, and a name in the state: two bytes for each character. */
+const idCopies = 2

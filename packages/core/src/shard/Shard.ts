@@ -3,6 +3,7 @@ import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import { partitionId } from "../actor/LogEvents.ts"
 import type { AppendFailure, Seq } from "../journal/Journal.ts"
+import { MemoryAccount } from "../memory/MemoryAccount.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import { keptFromSeq, type ExpiredSegments } from "./expiry.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
@@ -40,6 +41,8 @@ const lookedAtPerTurn = 16
 export class Shard {
   readonly actors: ActorTable
   readonly logs: LogStore
+  /** What clients make the server keep: of the actors, and of the shell. */
+  readonly memory: MemoryAccount
   readonly #options: ShardOptions
   readonly #builders: BuilderPool
   readonly #timers: Timers<Ask>
@@ -70,7 +73,8 @@ export class Shard {
   constructor(options: ShardOptions) {
     this.#options = options
     const { journal, limits, clock } = options
-    this.actors = new ActorTable(options.definitions)
+    this.memory = new MemoryAccount(limits.memoryBytesMax)
+    this.actors = new ActorTable(options.definitions, this.memory)
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
     this.#builders = new BuilderPool(this.logs.buffers, limits.mqttPacketBytesMax)
     this.#hand = this.actors.live()
@@ -262,9 +266,11 @@ export class Shard {
   #decide(intake: Intake): Settling | undefined {
     const { clock, onDefect } = this.#options
     try {
-      const turn = new Turn(this.#nextSeq, this.#epoch, clock, this.actors, onDefect)
-      const evolveFailed = (live: Live, defect: unknown, isAgain: boolean): void =>
+      const turn = new Turn(this.#nextSeq, this.#epoch, clock, this.actors, this.memory.room, onDefect)
+      const evolveFailed = (live: Live, defect: unknown, isAgain: boolean): void => {
         this.#restarts.restart(live, defect, this.#undurable(turn), isAgain)
+        this.actors.weigh(live)
+      }
       for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
       for (const ask of intake.asks) turn.decide(ask, evolveFailed)
       if (intake.hashesAll) turn.hashAll()

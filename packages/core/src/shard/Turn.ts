@@ -5,6 +5,7 @@ import { hashOf, pack } from "../actor/pack.ts"
 import type { Clock } from "../Clock.ts"
 import { FrameBuilder, ownValueBytesMin, type BuiltCommit, type Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
+import type { Room } from "../memory/MemoryAccount.ts"
 import type { RecordsBuilder } from "../Record.ts"
 import { batchHeaderBytes, buildBatch, stampBatch, writeBatchHeader, type BatchFields } from "../RecordBatch.ts"
 import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
@@ -72,6 +73,7 @@ export class Turn {
   readonly #nowMs: number
   readonly #unixOffsetMs: number
   readonly #actors: ActorTable
+  readonly #room: Room
   readonly #onDefect: (where: string, defect: unknown) => void
   readonly #events: Array<Decided> = []
   readonly #outcomes: Array<Outcome> = []
@@ -83,6 +85,7 @@ export class Turn {
     epoch: number,
     clock: Clock,
     actors: ActorTable,
+    room: Room,
     onDefect: (where: string, defect: unknown) => void
   ) {
     const nowMs = clock.nowMs()
@@ -91,6 +94,7 @@ export class Turn {
     this.#nowMs = nowMs
     this.#unixOffsetMs = nowMs - clock.monotonicMs()
     this.#actors = actors
+    this.#room = room
     this.#onDefect = onDefect
   }
 
@@ -119,7 +123,7 @@ export class Turn {
         return this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
       }
       const command = ask.late === undefined ? ask.command : ask.late()
-      decision = live.definition.decide(live.state, command, this.#nowMs)
+      decision = live.definition.decide(live.state, command, this.#nowMs, this.#room)
       prepared = decision.events.map((event) => this.#prepare(event, decision.records))
     } catch (defect) {
       this.#onDefect(ask.to, defect)
@@ -146,6 +150,8 @@ export class Turn {
     if (reply !== undefined || signals.length > 0) {
       this.#outcomes.push({ live, reply, exit, parkAs, signals, cause })
     }
+    // Else whoever asks for names that nobody has would fill the memory with actors.
+    if (live.isNew && prepared.length === 0 && signals.length === 0) this.#actors.forgetNew(live)
     return exit
   }
 
@@ -169,6 +175,9 @@ export class Turn {
       let state = live.state
       for (const { event } of prepared) state = live.definition.evolve(state, event)
       live.state = state
+      if (prepared.length === 0) return undefined
+      live.isNew = false
+      this.#actors.weigh(live)
       return undefined
     } catch (thrown) {
       return { thrown }

@@ -259,6 +259,7 @@ const evolvePartition = (state: ToyPartitionState, event: LogEvent): ToyPartitio
   if (event._tag === "LogStartMoved") {
     return { ...state, logStartOffset: Math.max(state.logStartOffset, event.offset) }
   }
+  if (event._tag === "ProducersForgotten") return state
   const { epoch, baseOffset, count } = event
   const isNew = state.epochs.at(-1)?.[0] !== epoch
   return {

@@ -1,4 +1,5 @@
 import * as fs from "node:fs"
+import { getHeapStatistics } from "node:v8"
 import type { ConfigInvalid } from "../config/Config.ts"
 import type { ConfigSources, LoadedConfig } from "../config/loadConfig.ts"
 import { CliError, exitCodes } from "./CliError.ts"
@@ -33,7 +34,8 @@ export const configOf = async (args: Arguments, io: Io): Promise<LoadedConfig> =
     import("../config/Config.ts")
   ])
   try {
-    return loadWithOrigins({ flags: args.values, env: io.env, files: filesOf(args, io) })
+    const heapBytesMax = getHeapStatistics().heap_size_limit
+    return loadWithOrigins({ flags: args.values, env: io.env, files: filesOf(args, io), heapBytesMax })
   } catch (error) {
     if (!(error instanceof ConfigInvalid)) throw error
     const hint = "logbrook config show tells each value and where it comes from"

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { ConfigInvalid, type Config, type ConfigProblem } from "./Config.ts"
 import { settings, type Setting, type SettingValue } from "./settings.ts"
-import { isSection, readEnv, readFlags, readYaml, settingAt, type Given } from "./sources.ts"
+import { isSection, readEnv, readFlags, readYaml, settingAt, type Given, type Read } from "./sources.ts"
 import { suggest } from "./suggest.ts"
 import { isLoopback } from "./values.ts"
 
@@ -14,6 +14,8 @@ export interface ConfigSources {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Texts of configuration files, the one that counts most first. */
   readonly files: ReadonlyArray<{ readonly name: string; readonly text: string }>
+  /** What V8 may take for its heap: clients get their share of it, unless a source says how much. */
+  readonly heapBytesMax?: number
 }
 
 /** A setting as it came out, and where from: `--mqtt-port`, `LOGBROOK_MQTT_PORT`, `logbrook.yaml:3` or `default`. */
@@ -123,9 +125,24 @@ const throughout = (valueOf: (path: string) => SettingValue | undefined, originO
   return problems
 }
 
+/** The rest is the server's own: its code, what is under way, and what is garbage between two collections. */
+const clientsShareOfHeap = 0.6
+
+const ofHeap = (heapBytesMax: number): Read => ({
+  given: [
+    { path: "limits.memoryBytesMax", value: Math.floor(heapBytesMax * clientsShareOfHeap), origin: "V8's heap limit" }
+  ],
+  problems: []
+})
+
 /** Throws `ConfigInvalid` with everything that is wrong in any source. */
-export const loadWithOrigins = ({ flags, env, files }: ConfigSources): LoadedConfig => {
-  const reads = [readFlags(flags), readEnv(env), ...files.map(({ name, text }) => readYaml(name, text))]
+export const loadWithOrigins = ({ flags, env, files, heapBytesMax }: ConfigSources): LoadedConfig => {
+  const reads = [
+    readFlags(flags),
+    readEnv(env),
+    ...files.map(({ name, text }) => readYaml(name, text)),
+    ...(heapBytesMax === undefined ? [] : [ofHeap(heapBytesMax)])
+  ]
   const won = new Map<string, Given>()
   for (const { given } of reads) for (const each of given) if (!won.has(each.path)) won.set(each.path, each)
   const decoded = Schema.decodeUnknownEither(ConfigSchema, { errors: "all", onExcessProperty: "error" })(

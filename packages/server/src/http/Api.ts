@@ -22,7 +22,7 @@ export const BadRequest = errorOf(
   "INVALID_ACTOR"
 )
 export const NotFound = errorOf(404, "UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_EVENT", "UNKNOWN_ACTOR")
-export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS")
+export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY")
 export const Gone = errorOf(410, "EXPIRED")
 export const Unavailable = errorOf(503, "UNAVAILABLE", "DISK_LOW")
 

@@ -7,7 +7,7 @@ import { JournalQueryRefused } from "../tools/journalTools.ts"
 import type { ApiParts } from "./ApiParts.ts"
 import { EventTail } from "./eventTail.ts"
 import { isNestedDeeper } from "./nesting.ts"
-import { unreadyReasons, type Readiness } from "./health.ts"
+import { livenessText, memoryAccounts, unreadyReasons, type Readiness } from "./health.ts"
 import { LazyApi } from "./LazyApi.ts"
 import { livePast } from "./livePast.ts"
 import { MetricsPage } from "./MetricsPage.ts"
@@ -135,10 +135,14 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
   } else if (url.pathname === "/") {
     answerRoot(request, response)
   } else if (url.pathname === "/healthz") {
-    send(response, 200, "text/plain", "ok\n")
+    send(response, 200, "text/plain", livenessText(broker))
   } else if (url.pathname === "/readyz") {
     const reasons = unreadyReasons(broker, options.readiness)
-    sendJson(response, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons })
+    sendJson(response, reasons.length === 0 ? 200 : 503, {
+      ready: reasons.length === 0,
+      reasons,
+      memory: memoryAccounts(broker)
+    })
   } else if (url.pathname === "/metrics") {
     await answerMetrics(shell, response, url)
   } else if (url.pathname === "/openapi.json") {

@@ -1,3 +1,4 @@
+import { type Holder, holders } from "@logbrook/core/memory/MemoryAccount"
 import type { Broker } from "../Broker.ts"
 
 /** What the composition knows of its own life. */
@@ -17,4 +18,27 @@ export const unreadyReasons = ({ shard, disk }: Broker, { isDraining }: Readines
     reasons.push(`failed actors: ${shard.failedActors.slice(0, failedShown).join(", ")}`)
   }
   return reasons
+}
+
+/** From here on a holder's account is told: what clients bring more will be refused before long. */
+const nearlyFull = 0.9
+
+interface Account {
+  readonly bytes: number
+  readonly budgetBytes: number
+}
+
+/** What clients make the server keep, by kind of holder. */
+export const memoryAccounts = ({ shard }: Broker): Readonly<Record<Holder, Account>> =>
+  Object.fromEntries(
+    holders.map((holder) => [holder, { bytes: shard.memory.bytes(holder), budgetBytes: shard.memory.budget(holder) }])
+  ) as Record<Holder, Account>
+
+/** `ok`, and a line for each account that is nearly full: the server lives, and refuses what has no room. */
+export const livenessText = (broker: Broker): string => {
+  const accounts = Object.entries(memoryAccounts(broker)) as ReadonlyArray<[Holder, Account]>
+  const full = accounts.filter(([, { bytes, budgetBytes }]) => bytes >= nearlyFull * budgetBytes)
+  return ["ok", ...full.map(([holder, { bytes, budgetBytes }]) => `memory: ${holder} ${bytes} of ${budgetBytes} bytes`)]
+    .map((line) => `${line}\n`)
+    .join("")
 }

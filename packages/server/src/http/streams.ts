@@ -16,7 +16,8 @@ const codes: Readonly<Record<CatalogRefusal, ApiError["code"]>> = {
   InvalidFilter: "INVALID_FILTER",
   InvalidKey: "INVALID_KEY",
   InvalidConfig: "INVALID_CONFIG",
-  TooManyStreams: "TOO_MANY_STREAMS"
+  TooManyStreams: "TOO_MANY_STREAMS",
+  NoMemory: "NO_MEMORY"
 }
 
 const failureOf = (cause: Cause.Cause<unknown>): unknown => {

@@ -18,7 +18,8 @@ const catalogCodes: Codes<CatalogRefusal> = {
   InvalidFilter: KafkaError.INVALID_CONFIG,
   InvalidKey: KafkaError.INVALID_CONFIG,
   InvalidConfig: KafkaError.INVALID_CONFIG,
-  TooManyStreams: KafkaError.POLICY_VIOLATION
+  TooManyStreams: KafkaError.POLICY_VIOLATION,
+  NoMemory: KafkaError.POLICY_VIOLATION
 }
 
 const partitionCodes: Codes<PartitionRefusal> = {

@@ -9,7 +9,7 @@ import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import type { Client } from "./Client.ts"
 import { publicationOf } from "./Message.ts"
-import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal } from "./Publisher.ts"
+import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal, withoutMemory } from "./Publisher.ts"
 import { sessionActor } from "./SessionDirectory.ts"
 
 /** In a token beside the packet id: nobody has the message, and MQTT 5 says so. */
@@ -76,7 +76,7 @@ export class Incoming implements AckReceiver, Answered {
     if (qos === 2) this.#throwIfTooMany()
     const plan = mqtt.directory.subscriptions.plan(topic)
     const publication = publicationOf(packet, topic, nowMs)
-    const refusal = this.#publisher.refusal(publication, plan)
+    const refusal = this.#publisher.refusal(publication, plan) ?? this.#withoutMemory(qos)
     if (refusal !== undefined) {
       if (qos > 0) this.#unanswered++
       this.#publisher.refuse(packetId, qos, refusal)
@@ -89,6 +89,11 @@ export class Incoming implements AckReceiver, Answered {
     if (qos > 0) this.#unanswered++
     const pending = this.#publisher.publish(publication, plan, packetId, nowMs, qos === 2)
     if (qos === 2 && pending.refusal === undefined) this.#remember(packetId, pending)
+  }
+
+  /** Before anybody has stored it: later it would be stored once more when it comes again. */
+  #withoutMemory(qos: number): Refusal | undefined {
+    return qos === 2 && this.#connection.mqtt.broker.shard.memory.room("sessions") === 0 ? withoutMemory : undefined
   }
 
   #short(publication: Publication, packetId: number, nowMs: number): void {

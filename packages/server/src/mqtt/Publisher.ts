@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer"
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { QoS } from "@logbrook/actors/session/SessionProtocol"
-import { retainedBytesOf, type RetainedCommand, type RetainedMessage } from "@logbrook/actors/retained/Retained"
+import { type RetainedCommand, type RetainedMessage, RetainedRefused } from "@logbrook/actors/retained/Retained"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -58,6 +59,12 @@ const retainedFull: Refusal = {
   drop: "retained_full",
   isFinal: false
 }
+export const withoutMemory: Refusal = {
+  code: ReasonCode.QuotaExceeded,
+  text: "there is no memory for more packet ids of QoS 2",
+  drop: "no_memory",
+  isFinal: false
+}
 const tooLarge: Refusal = {
   code: ReasonCode.QuotaExceeded,
   text: "the message is larger than a stream of its topic may hold (max.message.bytes)",
@@ -91,6 +98,9 @@ export const reservedTopic = (topic: string): Refusal | undefined => {
 
 const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
 
+const failureOf = (cause: Cause.Cause<unknown>): Refusal =>
+  Cause.squash(cause) instanceof RetainedRefused ? retainedFull : unavailable
+
 /** Why a record is not in its log; undefined if it is there. */
 export const runRefusal = (run: Run | undefined): Refusal | undefined =>
   run === undefined || run.refusal === undefined ? undefined : refusalOf(run.refusal)
@@ -122,14 +132,9 @@ export class PendingPublication implements AckReceiver {
     this.refusal = parts.refusal
   }
 
-  /** The reply of everything that has to be durable beside the records. */
+  /** The reply of everything that has to be durable beside the records, and what the turn that refuses it is told. */
   readonly hasFailed = (exit: Exit.Exit<unknown, unknown>): void => {
-    if (Exit.isFailure(exit)) this.refusal ??= unavailable
-  }
-
-  /** The same, in the turn that refuses it. */
-  readonly refused = (): void => {
-    this.refusal ??= unavailable
+    if (Exit.isFailure(exit)) this.refusal ??= failureOf(exit.cause)
   }
 
   /** For a command that is decided behind all that the publication is: what of it was refused, if anything. */
@@ -287,7 +292,7 @@ export class Publisher {
   }
 
   #hasRoomFor(topic: string, message: RetainedMessage): boolean {
-    return message.payload.length === 0 || this.#mqtt.retained.index.hasRoomFor(topic, retainedBytesOf(message))
+    return message.payload.length === 0 || this.#mqtt.retained.hasRoomFor(topic, message)
   }
 
   /** Who gets it at once and who by the queue of a session. A shared subscription's disconnected members are the last choice. */
@@ -320,7 +325,7 @@ export class Publisher {
     pending: PendingPublication
   ): void {
     const bytes = publication.payload.length + publication.topic.length
-    const answers = { reply: pending.hasFailed, refused: pending.refused }
+    const answers = { reply: pending.hasFailed, refused: pending.hasFailed }
     for (const { subscriber, qos, retainAsPublished, subscriptionIds } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
@@ -337,7 +342,7 @@ export class Publisher {
       command,
       cause: { origin: this.#origin },
       reply: pending.hasFailed,
-      refused: pending.refused,
+      refused: pending.hasFailed,
       byteLength
     })
   }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util"
 import {
   retainedBytesOf,
+  retainedWeightOf,
   type RetainedEvent,
   type RetainedMessage,
   type RetainedState
@@ -44,6 +45,14 @@ export class RetainedStore {
       } else store.index.delete(topic)
     })
     return store
+  }
+
+  /** The actor refuses as well, but only once streams have the message. */
+  hasRoomFor(topic: string, message: RetainedMessage): boolean {
+    const bytes = retainedBytesOf(message)
+    if (!this.index.hasRoomFor(topic, bytes)) return false
+    const grows = bytes + Buffer.byteLength(topic) > this.index.bytesOf(topic)
+    return !grows || retainedWeightOf(topic, message) <= this.#shard.memory.room("retained")
   }
 
   watch(watcher: RetainedWatcher): void {

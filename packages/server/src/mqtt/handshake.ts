@@ -1,6 +1,12 @@
 import { randomUUID } from "node:crypto"
+import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import type { Connect as OpenSession, SessionOpened, Will } from "@logbrook/actors/session/SessionProtocol"
+import {
+  type Connect as OpenSession,
+  type SessionOpened,
+  SessionRefused,
+  type Will
+} from "@logbrook/actors/session/SessionProtocol"
 import type { ConnackProperties } from "@logbrook/protocols/mqtt/encode"
 import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
 import type { Connect, Will as WireWill } from "@logbrook/protocols/mqtt/Packet"
@@ -117,9 +123,19 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
     if (!connection.isOpening) return
     if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value as SessionOpened))
-    else
-      refuse(connection, ReasonCode.ServerUnavailable, ConnackCode311.ServerUnavailable, "the session is not available")
+    else refuseSession(connection, exit.cause)
   })
+}
+
+const refuseSession = (connection: OpeningConnection, cause: Cause.Cause<unknown>): void => {
+  const error = Cause.squash(cause)
+  const reason = error instanceof SessionRefused ? error.reason : undefined
+  if (reason === "QuotaExceeded") {
+    const text = "there is no memory for the session or its will"
+    refuse(connection, ReasonCode.QuotaExceeded, ConnackCode311.ServerUnavailable, text)
+  } else {
+    refuse(connection, ReasonCode.ServerUnavailable, ConnackCode311.ServerUnavailable, "the session is not available")
+  }
 }
 
 const accept = (connection: OpeningConnection, connect: Connect, opened: SessionOpened): void => {

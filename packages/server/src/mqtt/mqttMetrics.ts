@@ -9,6 +9,7 @@ export type DropReason =
   | "disk_low"
   | "expired"
   | "no_match"
+  | "no_memory"
   | "not_authorized"
   | "packet_too_large"
   | "payload_format"
@@ -23,6 +24,7 @@ const dropReasons: ReadonlyArray<DropReason> = [
   "disk_low",
   "expired",
   "no_match",
+  "no_memory",
   "not_authorized",
   "packet_too_large",
   "payload_format",

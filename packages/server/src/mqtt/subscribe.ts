@@ -46,7 +46,7 @@ const acknowledge = (
   const reasonString = granted.includes(undefined)
     ? "streams cannot be read by MQTT in this version"
     : codes.includes(ReasonCode.QuotaExceeded)
-      ? "the session has as many subscriptions as it may have"
+      ? "the session has as many subscriptions as it may have, or there is no memory for more"
       : undefined
   const properties = reasonString === undefined || !connection.wantsProblems ? {} : { reasonString }
   const suback = encodeSuback(connection.version, packetId, codes, properties, connection.packetSizeMax)

@@ -43,6 +43,15 @@ describe("loadConfig", () => {
     expect(config.limits).toEqual(defaultLimits)
   })
 
+  it("gives clients three fifths of V8's heap, unless somebody says how much", () => {
+    const heapBytesMax = 216 * 1024 * 1024
+    const loaded = loadWithOrigins({ ...sources({}), heapBytesMax })
+    expect(loaded.config.limits.memoryBytesMax).toBe(Math.floor(heapBytesMax * 0.6))
+    expect(loaded.settings.find(({ path }) => path === "limits.memoryBytesMax")!.origin).toBe("V8's heap limit")
+    const yaml = "limits:\n  memoryBytesMax: 50MB\n"
+    expect(loadConfig({ ...sources({ yaml }), heapBytesMax }).limits.memoryBytesMax).toBe(50_000_000)
+  })
+
   it("takes names of software with commas between them", () => {
     expect(zstdClients("kgo, confluent-kafka-python,none")).toBe("kgo,confluent-kafka-python,none")
     for (const text of ["", "kgo,", "two words", "a;b"]) {

@@ -70,7 +70,7 @@ export interface KitOptions {
 }
 
 /** High enough that tests do not meet them by accident. */
-const kitLimits: Partial<Limits> = { newConnectionsPerSecondMax: 100_000 }
+const kitLimits: Partial<Limits> = { newConnectionsPerSecondMax: 100_000, memoryBytesMax: 1024 * 1024 * 1024 }
 
 const quiet = (): void => undefined
 

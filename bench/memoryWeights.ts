@@ -1,0 +1,263 @@
+/**
+ * What the things take of memory that clients can make the server keep, beside what their weights say: after a restart, when
+ * no two strings are shared any more, with all that the server derives from the states. `node --expose-gc bench/memoryWeights.ts`
+ */
+import { makeCatalog } from "@logbrook/actors/catalog/Catalog"
+import { makeGroup } from "@logbrook/actors/group/Group"
+import { Partition } from "@logbrook/actors/partition/Partition"
+import { Retained } from "@logbrook/actors/retained/Retained"
+import { makeSession } from "@logbrook/actors/session/Session"
+import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
+import { pack, unpack } from "@logbrook/core/actor/pack"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { holders, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
+import { ActorTable } from "@logbrook/core/shard/ActorTable"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import { Log } from "@logbrook/core/storage/Log"
+import { RetainedStore } from "@logbrook/server/mqtt/RetainedStore"
+import { SessionDirectory } from "@logbrook/server/mqtt/SessionDirectory"
+import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
+
+declare const gc: () => void
+
+const definitions: ReadonlyArray<AnyDefinition> = [
+  makeCatalog(defaultLimits),
+  makeGroup(),
+  makeSession(),
+  Partition,
+  Retained
+]
+const ofKind = new Map(definitions.map((definition) => [definition.kind, definition]))
+const ascii = (length: number, n: number): string => `${n}`.padEnd(length, "x")
+const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(7)
+
+/** States by their events, saved and loaded: an actor's id, and its events. */
+type Made = Iterable<readonly [id: ActorId, events: ReadonlyArray<{ readonly _tag: string }>]>
+
+const loaded = (made: Made): Map<ActorId, unknown> => {
+  const states = new Map<ActorId, unknown>()
+  for (const [id, events] of made) {
+    const definition = ofKind.get(id.slice(0, id.indexOf("/")))!
+    let state = definition.initial(id)
+    for (const event of events) state = definition.evolve(state, event)
+    states.set(unpack(pack(id)) as string, definition.load(id, unpack(pack(definition.save(state)))))
+  }
+  return states
+}
+
+const used = (): number => {
+  gc()
+  gc()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+const measure = (what: string, count: number, made: () => Made): void => {
+  const account = new MemoryAccount(0)
+  const before = used()
+  const table = new ActorTable(definitions, account)
+  table.replaceAll(loaded(made()), 0)
+  const shard = { actors: table, observe: () => undefined } as unknown as Shard
+  const kept = [
+    SessionDirectory.follow(shard),
+    RetainedStore.follow(shard, defaultLimits),
+    StreamDirectory.follow(shard, defaultLimits),
+    table.ofKind("partition").map((_, i) => new Log(i))
+  ]
+  const real = used() - before
+  const weight = holders.reduce((sum, holder) => sum + account.bytes(holder), 0)
+  const each = (all: number): string => (all / count).toFixed(0)
+  console.log(`| ${what} | ${count} | ${each(real)} | ${each(weight)} | ${(weight / real).toFixed(2)} |`)
+  if (kept.length === 0) throw new Error("nothing was kept")
+}
+
+const connection = {
+  sessionExpiryMs: 1e6,
+  keepAliveMs: 6e4,
+  protocolVersion: 5,
+  atMs: 1e12,
+  connectionId: "1.100000"
+} as const
+const will = {
+  topic: "devices/will",
+  payload: bytes(1000),
+  qos: 1,
+  retain: false,
+  delayMs: 1000,
+  expiryMs: null,
+  userProperties: [],
+  contentType: null,
+  responseTopic: null,
+  correlationData: null,
+  payloadFormat: null
+}
+const subscription = (filter: string, subscriptionId: number | null = null) => ({
+  filter,
+  qos: 1,
+  noLocal: false,
+  retainAsPublished: false,
+  retainHandling: 0,
+  subscriptionId
+})
+
+const many = function* <A>(count: number, make: (n: number) => A): Generator<A> {
+  for (let n = 0; n < count; n++) yield make(n)
+}
+
+const session = (n: number, events: ReadonlyArray<{ readonly _tag: string }>, hasWill = false) =>
+  [
+    `session/${ascii(20, n)}`,
+    [{ _tag: "SessionStarted", ...connection, will: hasWill ? will : null } as { readonly _tag: string }, ...events]
+  ] as const
+
+const subscribed = (filters: ReadonlyArray<string>) => [
+  { _tag: "Subscribed", subscriptions: filters.map((filter) => subscription(filter)) } as { readonly _tag: string }
+]
+const texts = (count: number, make: (i: number) => string): Array<string> =>
+  Array.from({ length: count }, (_, i) => make(i))
+
+const message = (topicLevels: string) => ({ topic: topicLevels })
+void message
+
+const queued = (count: number, ids: number) => [
+  ...subscribed(["a"]),
+  {
+    _tag: "MessagesQueued",
+    firstEntryId: 0,
+    messages: texts(count, () => "").map((_, i) => ({
+      logId: 1,
+      offset: 1e6 + i,
+      qos: 1,
+      retain: false,
+      subscriptionIds: Array.from({ length: ids }, (_unused, id) => id + 1),
+      bytes: 100
+    }))
+  } as { readonly _tag: string }
+]
+
+const retainedSet = (payloadBytes: number) => [
+  {
+    _tag: "RetainedSet",
+    message: {
+      payload: bytes(payloadBytes),
+      qos: 1,
+      userProperties: [],
+      contentType: null,
+      responseTopic: null,
+      correlationData: null,
+      payloadFormat: null,
+      expiryAtMs: null,
+      clientId: ascii(20, 1),
+      timestampMs: 1e12
+    }
+  } as { readonly _tag: string }
+]
+
+const produced = (producers: number) =>
+  texts(producers, () => "").flatMap((_, id) =>
+    texts(5, () => "").map(
+      (_unused, i) =>
+        ({
+          _tag: "RecordsAppended",
+          baseOffset: id * 500 + i * 100,
+          count: 100,
+          firstTimestampMs: 1e12,
+          maxTimestampMs: 1e12,
+          epoch: 1,
+          verbatim: true,
+          producer: { id: 1e6 + id, epoch: 0, baseSequence: i * 100 }
+        }) as { readonly _tag: string }
+    )
+  )
+
+const streams = (count: number, partitions: number, filters: number) =>
+  [
+    "catalog/0",
+    texts(count, () => "").map(
+      (_, n) =>
+        ({
+          _tag: "StreamCreated",
+          stream: {
+            name: ascii(20, n),
+            topicId: ascii(22, n),
+            logIds: texts(partitions, () => "").map((_unused, p) => 2 + n * partitions + p),
+            filters: texts(filters, (f) => `${n}/${f}/x`),
+            key: "none",
+            config: [["retention.ms", "1000000"]],
+            createdAtMs: 1e12
+          }
+        }) as { readonly _tag: string }
+    )
+  ] as const
+
+const withPartitions = function* (count: number, partitions: number): Made {
+  yield streams(count, partitions, 0)
+  for (let logId = 2; logId < 2 + count * partitions; logId++) {
+    yield [`partition/${logId}`, produced(1).slice(0, 5)] as const
+  }
+}
+
+console.log("| What | Count | Bytes each | Weight | Weight/bytes |\n|---|---|---|---|---|")
+measure("(first: classes and code)", 1, () => many(10, (n) => session(n, [])))
+measure("session", 20_000, () => many(20_000, (n) => session(n, [])))
+measure("session with a will of 1000 bytes", 5000, () => many(5000, (n) => session(n, [], true)))
+measure("subscription, 3 levels, 15 characters", 200_000, () =>
+  many(2000, (n) => session(n, subscribed(texts(100, (i) => `d/${ascii(8, n)}/${i}`))))
+)
+measure("subscription, 4 levels of 245 characters", 20_000, () =>
+  many(200, (n) => session(n, subscribed(texts(100, (i) => [n, i, 1, 2].map((l) => ascii(245, l)).join("/")))))
+)
+measure("subscription, 32 own levels", 20_000, () =>
+  many(200, (n) => session(n, subscribed(texts(100, (i) => `${n}/${i}/${texts(30, (l) => ascii(5, l)).join("/")}`))))
+)
+measure("shared subscription, 5 levels", 50_000, () =>
+  many(500, (n) => session(n, subscribed(texts(100, (i) => `$share/${n}/${i}/a/b`))))
+)
+measure("subscription to one filter", 50_000, () => many(50_000, (n) => session(n, subscribed(["a/b/c"]))))
+measure("queued message", 200_000, () => many(200, (n) => session(n, queued(1000, 1))))
+measure("queued message, 50 ids", 20_000, () => many(20, (n) => session(n, queued(1000, 50))))
+measure("packet id of QoS 2", 100_000, () =>
+  many(100, (n) =>
+    session(
+      n,
+      texts(1000, () => "").map((_, i) => ({ _tag: "Qos2Received", packetId: i + 1 }) as { readonly _tag: string })
+    )
+  )
+)
+measure("retained, 3 levels, 10 bytes", 50_000, () =>
+  many(50_000, (n) => [`retained/d/${n}/x`, retainedSet(10)] as const)
+)
+measure("retained, 3 levels, 1000 bytes", 20_000, () =>
+  many(20_000, (n) => [`retained/d/${n}/x`, retainedSet(1000)] as const)
+)
+measure("retained, 32 own levels", 5000, () =>
+  many(5000, (n) => [`retained/${n}/${texts(31, (l) => ascii(5, l)).join("/")}`, retainedSet(10)] as const)
+)
+measure("stream with 1 partition, 1 filter", 5000, () => [streams(5000, 1, 1)])
+measure("partition of 64, with a producer", 64_000, () => withPartitions(1000, 64))
+measure("producer", 50_000, () => many(10, (n) => [`partition/${n + 2}`, produced(5000)] as const))
+measure("group offset, metadata of 100", 50_000, () =>
+  many(
+    500,
+    (n) =>
+      [
+        `group/${ascii(20, n)}`,
+        [
+          {
+            _tag: "OffsetsCommitted",
+            memberId: "",
+            generation: -1,
+            atMs: 1e12,
+            offsets: texts(100, (i) => ascii(100, i)).map((metadata, partition) => ({
+              topicId: ascii(22, 1),
+              stream: ascii(20, 1),
+              partition,
+              offset: 1e6,
+              leaderEpoch: 1,
+              metadata
+            }))
+          } as { readonly _tag: string }
+        ]
+      ] as const
+  )
+)

@@ -1,0 +1,47 @@
+import { ownBytes, textBytes } from "@logbrook/core/memory/MemoryAccount"
+import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtocol.ts"
+
+// Bytes of memory, measured by bench/memoryWeights.ts with what the shell derives from a session.
+const sessionBytes = 1250
+const willBytes = 300
+const propertyBytes = 120
+const subscriptionBytes = 300
+/** A node of the trie for each level: filters that share some weigh more than they take. */
+const levelBytes = 260
+/** The session's state has it, and the connection. */
+export const packetIdBytes = 48
+const queuedBytes = 240
+const subscriptionIdBytes = 8
+
+const levelsOf = (filter: string): number => {
+  let levels = 1
+  for (let at = filter.indexOf("/"); at !== -1; at = filter.indexOf("/", at + 1)) levels++
+  return levels
+}
+
+/** The text twice: in the state, and level by level in the trie. */
+export const weightOfSubscription = ({ filter }: Pick<Subscription, "filter">): number =>
+  subscriptionBytes + levelBytes * levelsOf(filter) + 2 * textBytes(filter)
+
+export const weightOfWill = (will: Will | null): number => {
+  if (will === null) return 0
+  let bytes = willBytes + textBytes(will.topic) + ownBytes(will.payload)
+  bytes += textBytes(will.contentType ?? "") + textBytes(will.responseTopic ?? "")
+  if (will.correlationData !== null) bytes += ownBytes(will.correlationData)
+  for (const [name, value] of will.userProperties) bytes += propertyBytes + textBytes(name) + textBytes(value)
+  return bytes
+}
+
+/** Of a session that is not absent, its will, and those that are not published yet. */
+export const weightOfLife = (
+  isAbsent: boolean,
+  will: Will | null,
+  pendingWills: ReadonlyArray<{ readonly will: Will }>
+): number => {
+  let bytes = (isAbsent ? 0 : sessionBytes) + weightOfWill(will)
+  for (const pending of pendingWills) bytes += weightOfWill(pending.will)
+  return bytes
+}
+
+export const weightOfQueued = ({ subscriptionIds }: MessageRef | QueueEntry): number =>
+  queuedBytes + subscriptionIdBytes * subscriptionIds.length

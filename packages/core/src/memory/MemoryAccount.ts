@@ -1,0 +1,85 @@
+/**
+ * Who keeps what clients make the server keep. Those of actors' states follow from the states alone (`Definition.weights`);
+ * `connections` and `transit` are the shell's.
+ *
+ * | Holder | What is on its account |
+ * |---|---|
+ * | groups | members with their metadata and assignments, committed offsets with theirs |
+ * | sessions | sessions, their subscriptions (the tries that find them included), wills, packet ids of QoS 2 |
+ * | queues | messages that wait in sessions for their clients |
+ * | retained | retained messages and the index of their topics |
+ * | streams | streams, their filters and settings, all that a partition needs before it holds a record, its first producer |
+ * | producers | what partitions remember of further idempotent producers, and leader epochs |
+ * | connections | open connections, their topic aliases and routes |
+ * | transit | packets that have come in part, messages that wait for a clean session's client, bytes that it has not read |
+ */
+export const holders = [
+  "groups",
+  "sessions",
+  "queues",
+  "retained",
+  "streams",
+  "producers",
+  "connections",
+  "transit"
+] as const
+
+export type Holder = (typeof holders)[number]
+
+/** Of the whole, in percent. They add up to 100: an account that is full takes nothing from another. */
+export const sharesPercent: Readonly<Record<Holder, number>> = {
+  groups: 13,
+  sessions: 19,
+  queues: 6,
+  retained: 16,
+  streams: 12,
+  producers: 3,
+  connections: 16,
+  transit: 15
+}
+
+/** The bytes by which a holder's account may still grow, at this moment; 0 if it is full. */
+export type Room = (holder: Holder) => number
+
+/** What is kept for clients, by holder, in bytes of memory, beside what each may have. Never refuses: who asks for `room` does. */
+export class MemoryAccount {
+  readonly #bytes = new Map<Holder, number>(holders.map((holder) => [holder, 0]))
+  readonly #budgets: ReadonlyMap<Holder, number>
+
+  constructor(memoryBytesMax: number) {
+    this.#budgets = new Map(
+      holders.map((holder) => [holder, Math.floor((memoryBytesMax * sharesPercent[holder]) / 100)])
+    )
+  }
+
+  bytes(holder: Holder): number {
+    return this.#bytes.get(holder)!
+  }
+
+  budget(holder: Holder): number {
+    return this.#budgets.get(holder)!
+  }
+
+  /** Negative when something is given back. */
+  add(holder: Holder, bytes: number): void {
+    this.#bytes.set(holder, this.#bytes.get(holder)! + bytes)
+  }
+
+  readonly room: Room = (holder) => Math.max(0, this.#budgets.get(holder)! - this.#bytes.get(holder)!)
+}
+
+/** Where nothing is refused for want of memory: tools, and tests of something else. */
+export const unbounded: Room = () => Infinity
+
+const stringHeaderBytes = 24
+
+/** A text in V8's heap: a byte per character as long as all are ASCII, else two at most. */
+export const textBytes = (text: string): number => {
+  const { length } = text
+  return stringHeaderBytes + (Buffer.byteLength(text) === length ? length : 2 * length)
+}
+
+const arrayBufferBytes = 192
+
+/** Bytes of their own, with what V8 and malloc need around them. Measured: `bench/memoryWeights.ts`. */
+export const ownBytes = (bytes: Uint8Array): number => arrayBufferBytes + bytes.length

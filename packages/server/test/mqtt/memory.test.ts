@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import type { Holder } from "@logbrook/core/memory/MemoryAccount"
+import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
+import { type Kit, startKit } from "./kit.ts"
+
+let kit: Kit
+const clients: Array<MqttClient> = []
+
+beforeEach(async () => {
+  kit = await startKit()
+})
+
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.endAsync(true)))
+  await kit.stop()
+})
+
+/** As if others had taken all but so much. */
+const fill = (holder: Holder, leftBytes = 0): void => {
+  const { memory } = kit.broker.shard
+  memory.add(holder, memory.room(holder) - leftBytes)
+}
+
+const connect = async (options: IClientOptions = {}): Promise<MqttClient> => {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${kit.port}`, {
+    protocolVersion: 5,
+    reconnectPeriod: 0,
+    ...options
+  })
+  clients.push(client)
+  return client
+}
+
+const refusalOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => "taken",
+    (error: { code?: number }) => error.code
+  )
+
+const dropped = (reason: string): number => {
+  const line = kit.broker.metrics.render().match(new RegExp(`messages_dropped_total\\{reason="${reason}"\\} (\\d+)`))
+  return Number(line?.[1] ?? 0)
+}
+
+describe("without memory for more", () => {
+  it("a new client's CONNECT is answered with 0x97, of MQTT 3.1.1 with 3; a known session is resumed", async () => {
+    const durable = { clientId: "known", clean: false, properties: { sessionExpiryInterval: 60 } }
+    const known = await connect(durable)
+    await known.endAsync()
+    fill("sessions")
+    expect(await refusalOf(connect({ clientId: "new" }))).toBe(0x97)
+    expect(await refusalOf(connect({ clientId: "new", protocolVersion: 4 }))).toBe(3)
+    const will = { topic: "gone", payload: Buffer.alloc(1000), qos: 1, retain: false } as const
+    expect(await refusalOf(connect({ ...durable, will }))).toBe(0x97)
+    expect((await connect(durable)).connected).toBe(true)
+  })
+
+  it("a filter is refused for itself, with 0x97 or 0x80, and what is unsubscribed makes room", async () => {
+    const five = await connect({ clientId: "five" })
+    const four = await connect({ clientId: "four", protocolVersion: 4 })
+    await five.subscribeAsync("a")
+    fill("sessions")
+    const codes: Array<unknown> = []
+    for (const client of [five, four])
+      client.on("packetreceive", (packet) => packet.cmd === "suback" && codes.push(packet.granted))
+    await refusalOf(five.subscribeAsync(["b"], { qos: 1 }))
+    await refusalOf(four.subscribeAsync(["b"], { qos: 1 }))
+    expect(codes).toEqual([[0x97], [0x80]])
+    await five.unsubscribeAsync("a")
+    await five.subscribeAsync(["b"], { qos: 1 })
+    expect(codes[2]).toEqual([1])
+  })
+
+  it("no stream gets a retained message that is refused, which is 0x97 and counted; what is retained may be replaced and cleared", async () => {
+    await kit.bind("stored", ["r/#"], 1)
+    const client = await connect()
+    await client.publishAsync("r/a", "12345", { qos: 1, retain: true })
+    fill("retained")
+    expect(await refusalOf(client.publishAsync("r/b", "1", { qos: 1, retain: true }))).toBe(0x97)
+    expect(await refusalOf(client.publishAsync("r/b", "1", { qos: 2, retain: true }))).toBe(0x97)
+    await client.publishAsync("r/b", "1", { qos: 0, retain: true })
+    await client.publishAsync("r/a", "54321", { qos: 1, retain: true })
+    await client.publishAsync("r/a", "", { qos: 1, retain: true })
+    expect(kit.records("stored").map(({ value }) => value)).toEqual(["12345", "54321", ""])
+    expect(dropped("retained_full")).toBe(3)
+  })
+
+  it("a message of QoS 2 is refused before a stream has it", async () => {
+    await kit.bind("stored", ["q"], 1)
+    const client = await connect()
+    fill("sessions")
+    expect(await refusalOf(client.publishAsync("q", "1", { qos: 2 }))).toBe(0x97)
+    await client.publishAsync("q", "2", { qos: 1 })
+    expect(kit.records("stored").map(({ value }) => value)).toEqual(["2"])
+    expect(dropped("no_memory")).toBe(1)
+  })
+})
