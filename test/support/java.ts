@@ -112,3 +112,7 @@ export const javaProduce = (
   runCommand("java", javaSource("Produce.java", [brokers, stream, compression]), {
     input: records.map(({ key, value }) => `${textOf(key)} ${textOf(value)}\n`).join("")
   })
+
+/** Resolves with what Java's `initTransactions` says. */
+export const javaInitTransactions = (brokers: string): Promise<Buffer> =>
+  outputOf("java", javaSource("InitTransactions.java", [brokers]))

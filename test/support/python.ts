@@ -37,6 +37,10 @@ const recordOf = (line: string): PythonRecord => {
   return { topic, partition: Number(partition), offset: Number(offset), key: bytesOf(key), value: bytesOf(value) }
 }
 
+/** What confluent-kafka says of `init_transactions`. */
+export const pythonInitTransactions = async (client: PythonClient, brokers: string): Promise<string> =>
+  (await run(client, ["transactions", brokers])).join("\n")
+
 /** Names of all topics. */
 export const pythonTopics = (client: PythonClient, brokers: string): Promise<ReadonlyArray<string>> =>
   run(client, ["topics", brokers])

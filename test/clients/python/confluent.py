@@ -1,4 +1,4 @@
-"""confluent-kafka (librdkafka): topics | produce | read | group, see pythonClients.test.ts."""
+"""confluent-kafka (librdkafka): topics | produce | read | group | transactions, see pythonClients.test.ts."""
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -64,4 +64,13 @@ def group(brokers, topic, name, count):
     reader.close()
 
 
-run({"topics": topics, "produce": produce, "read": read, "group": group})
+def transactions(brokers):
+    writer = Producer({"bootstrap.servers": brokers, "transactional.id": "payments"})
+    try:
+        writer.init_transactions(20)
+        print("ready")
+    except KafkaException as error:
+        print(error)
+
+
+run({"topics": topics, "produce": produce, "read": read, "group": group, "transactions": transactions})

@@ -73,8 +73,18 @@ describe("FindCoordinator", () => {
   })
 
   it("is nobody for transactions and share groups", async () => {
-    const denied = KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-    expect((await client.send(FindCoordinator, 2, { key: "t", keyType: 1 })).errorCode).toBe(denied)
+    const noTransactions = "Transactions are not supported. Leave transactional.id out."
+    // Java shows the text with another code, librdkafka with this one.
+    for (let version = 1; version <= 3; version++) {
+      const { errorCode, errorMessage } = await client.send(FindCoordinator, version, { key: "t", keyType: 1 })
+      const code = version < 3 ? KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED : KafkaError.UNSUPPORTED_VERSION
+      expect([errorCode, errorMessage]).toEqual([code, noTransactions])
+    }
+    for (let version = 4; version <= 6; version++) {
+      const answer = await client.send(FindCoordinator, version, { coordinatorKeys: ["t"], keyType: 1 })
+      const { errorCode, errorMessage } = answer.coordinators[0]!
+      expect([errorCode, errorMessage]).toEqual([KafkaError.UNSUPPORTED_VERSION, noTransactions])
+    }
     const { coordinators } = await client.send(FindCoordinator, 6, { coordinatorKeys: ["s:x:0"], keyType: 2 })
     expect(coordinators[0]!.errorCode).toBe(KafkaError.INVALID_REQUEST)
   })

@@ -15,11 +15,11 @@ import { appendBatch } from "../asks.ts"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
 import { handler, type RequestContext, type Respond } from "../Handler.ts"
+import { noTransactions } from "../transactions.ts"
 
 // Produce 3-11, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
 // One batch per partition, checked whole, stored verbatim; answered when all of the request's batches are durable.
-// Left out: transactions. A transactional id is answered TRANSACTIONAL_ID_AUTHORIZATION_FAILED, on which every client
-// gives up at once, where it would repeat a request that is refused as not available.
+// Left out: transactions. A transactional id is answered UNSUPPORTED_VERSION, with a text: no client sends that again.
 
 type ProduceRequest = RequestOf<typeof Produce>
 type PartitionData = ProduceRequest["topicData"][number]["partitionData"][number]
@@ -44,10 +44,7 @@ const refused = (code: Failure["code"], message: string | null = null): Failure 
 /** Why no batch of the request can be stored. */
 const refuseRequest = ({ acks, transactionalId }: ProduceRequest): Failure | undefined => {
   if (acks !== -1 && acks !== 0 && acks !== 1) return refused(KafkaError.INVALID_REQUIRED_ACKS)
-  if (transactionalId !== null) {
-    return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
-  }
-  return undefined
+  return transactionalId === null ? undefined : refused(noTransactions.code, noTransactions.message)
 }
 
 /** The one batch of a partition. Throws `InvalidBatch`. */
@@ -91,9 +88,7 @@ const placeOf = (
   try {
     const rules = batchRulesOf(stream, limits)
     const batch = checkedBatch(data.records, rules, version)
-    if (batch.isTransactional) {
-      return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not supported.")
-    }
+    if (batch.isTransactional) return refused(noTransactions.code, noTransactions.message)
     const wrong = refuseRecords(batch, rules, clock.nowMs(), errorsMax)
     if (wrong !== undefined) return wrong
     stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)

@@ -1,6 +1,7 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { handler } from "../Handler.ts"
+import { noTransactions } from "../transactions.ts"
 
 // InitProducerId 0-5 for idempotent producers: a new id with epoch 0 each time, as Kafka does; an id and epoch of before
 // (v3) matter to transactional ones only. Left out: transactional ids.
@@ -8,7 +9,7 @@ import { handler } from "../Handler.ts"
 export const initProducerIdHandler = handler(InitProducerId, [0, 5], (context, request, _version, respond) => {
   const refuse = (errorCode: number): void => respond({ throttleTimeMs: 0, errorCode, producerEpoch: -1 }, errorCode)
   if (request.transactionalId === "") return refuse(KafkaError.INVALID_REQUEST)
-  if (request.transactionalId !== null) return refuse(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+  if (request.transactionalId !== null) return refuse(noTransactions.code)
   return context.node.producerIds.take(context, (given) => {
     if ("code" in given) refuse(given.code)
     else respond({ throttleTimeMs: 0, errorCode: KafkaError.NONE, producerId: given.producerId, producerEpoch: 0 })
