@@ -6,7 +6,7 @@ import { Findings } from "../doctor/Finding.ts"
 import { PageDamage } from "../doctor/LmdbFile.ts"
 import { ReadOnlyChain } from "../doctor/ReadOnlyChain.ts"
 import { SegmentFile } from "../doctor/SegmentFile.ts"
-import { listSegments, type ListedSegment } from "../doctor/segments.ts"
+import type { ListedSegment } from "../doctor/segments.ts"
 import type { SegmentSource } from "../doctor/SegmentSource.ts"
 import { readFrameHead } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
@@ -26,6 +26,7 @@ import {
   type BackedUpSegment,
   type Manifest
 } from "./Manifest.ts"
+import { Pins } from "./Pins.ts"
 
 export interface BackupOptions {
   readonly dataDir: string
@@ -44,7 +45,7 @@ export interface BackedUp {
   readonly keptSegments: number
 }
 
-/** Retention may take a segment before it is copied, or another file its place: then it begins again with what there is. */
+/** Of a backup whose segments cannot be kept: what goes while it is read makes it begin again with what there is. */
 const attemptsMax = 5
 
 class SegmentGone extends Error {
@@ -68,18 +69,27 @@ export const backUp = async (options: BackupOptions): Promise<BackedUp> => {
     if (last !== undefined && last.clusterId !== clusterId) {
       throw new JournalError("Io", `${target} is a backup of another server (cluster ${last.clusterId || "unnamed"})`)
     }
-    const run = new BackupRun(options, last, clusterId)
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await run.attempt()
-      } catch (error) {
-        if (!(error instanceof SegmentGone)) throw named(error)
-        if (attempt === attemptsMax)
-          throw new JournalError("Io", "segments expire before they are copied, or no snapshot is complete")
-      }
+    const pins = Pins.make(dataDir)
+    try {
+      return await untilWhole(new BackupRun(options, last, clusterId, pins), pins)
+    } finally {
+      pins.release()
     }
   } finally {
     releaseLock(target)
+  }
+}
+
+const untilWhole = async (run: BackupRun, pins: Pins): Promise<BackedUp> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run.attempt()
+    } catch (error) {
+      if (!(error instanceof SegmentGone)) throw named(error)
+      if (attempt < attemptsMax) continue
+      const why = pins.refused === undefined ? "" : `; no hard link can keep them: ${pins.refused}`
+      throw new JournalError("Io", `tried ${attemptsMax} times, and each time ${error.message}${why}`)
+    }
   }
 }
 
@@ -108,22 +118,24 @@ class BackupRun {
   readonly #options: BackupOptions
   readonly #last: ReadonlyArray<BackedUpSegment>
   readonly #clusterId: string
+  readonly #pins: Pins
   readonly #pause: Pause
   /** Copies that are there: the last backup's, and those of this one's attempts. */
   readonly #copies: Array<BackedUpSegment>
   #bytesTotal = 0
 
-  constructor(options: BackupOptions, last: Manifest | undefined, clusterId: string) {
+  constructor(options: BackupOptions, last: Manifest | undefined, clusterId: string, pins: Pins) {
     this.#options = options
     this.#last = last?.segments ?? []
     this.#copies = [...this.#last]
     this.#clusterId = clusterId
+    this.#pins = pins
     this.#pause = (bytes) => options.pause(bytes, this.#bytesTotal)
   }
 
   async attempt(): Promise<BackedUp> {
     const { dataDir, target } = this.#options
-    const { segments, unknown } = listSegments(dataDir)
+    const { segments, unknown } = this.#pins.take()
     const strange = unknown.find((name) => name.startsWith("seg-"))
     if (strange !== undefined) {
       throw new JournalError("UnknownFormat", `${strange} is of another version, which must make the backup`)
@@ -131,7 +143,7 @@ class BackupRun {
     const newest = segments.at(-1)
     if (newest === undefined) throw new JournalError("Io", `${dataDir} holds no journal`)
     this.#bytesTotal = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-    // First: while the others are copied it may be closed, settled and removed.
+    // First: the backup ends with the last event that is there when it begins.
     const newestCopy = await this.#unlessGone(newest, () => this.#newest(newest))
     const done: Array<BackedUpSegment> = []
     for (const segment of segments.slice(0, -1)) {
@@ -155,12 +167,14 @@ class BackupRun {
   }
 
   /** What fails on a file that has gone meanwhile fails because of that. */
-  async #unlessGone<A>({ file }: ListedSegment, run: () => Promise<A>): Promise<A> {
+  async #unlessGone<A>(segment: ListedSegment, run: () => Promise<A>): Promise<A> {
     try {
-      return await run()
+      const done = await run()
+      await this.#pins.free(segment)
+      return done
     } catch (error) {
-      if (fs.existsSync(file)) throw error
-      throw new SegmentGone()
+      if (fs.existsSync(segment.file)) throw error
+      throw gone(segment)
     }
   }
 
@@ -176,7 +190,7 @@ class BackupRun {
     throwIfNoRoom(target, segment.bytes)
     const digest = await copyFile(segment.file, building, this.#pause)
     // Another segment may have begun in it.
-    if (!fs.existsSync(segment.file)) throw new SegmentGone()
+    if (!fs.existsSync(segment.file)) throw gone(segment)
     const { firstSeq, nextSeq } = await this.#verified(segment.name, building)
     return this.#finish(segment.name, building, { ...digest, firstSeq, nextSeq, isClosed: true })
   }
@@ -254,7 +268,9 @@ class BackupRun {
       const chain = new ReadOnlyChain(links)
       const lastFrame = links.reduce<Buffer | undefined>((found, { source }) => source.lastFrame() ?? found, undefined)
       const { epoch = 0, timeMs = 0 } = lastFrame === undefined ? {} : readFrameHead(lastFrame)
-      if (chain.firstSeq > 1 && (chain.snapshot(chain.nextSeq)?.fromSeq ?? 0) < chain.firstSeq) throw new SegmentGone()
+      if (chain.firstSeq > 1 && (chain.snapshot(chain.nextSeq)?.fromSeq ?? 0) < chain.firstSeq) {
+        throw new SegmentGone(`no snapshot behind seq ${chain.firstSeq}, where it begins, was complete`)
+      }
       const { firstSeq, nextSeq } = chain
       const time = new Date(nowMs()).toISOString()
       return {
@@ -282,6 +298,9 @@ class BackupRun {
     }
   }
 }
+
+const gone = ({ name }: ListedSegment): SegmentGone =>
+  new SegmentGone(`${name} was replaced, or expired, before it was copied`)
 
 const gap = ({ name }: ListedSegment, expected: Seq): JournalError =>
   new JournalError("Gap", `${name} does not begin at seq ${expected}`)

@@ -1,6 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { JournalError } from "../journal/JournalError.ts"
+import { isPins } from "../journal/pinNames.ts"
 import { lockOf, namesIn, occupancyFile } from "../journal/segmentFiles.ts"
 import { chainOf, holderOf, parseSegmentName } from "../journal/segmentNames.ts"
 import { isSpare } from "../journal/SpareFiles.ts"
@@ -9,7 +10,7 @@ import { SegmentFile } from "./SegmentFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
 
 const others: ReadonlySet<string> = new Set(["lock", occupancyFile, lockOf(occupancyFile), "cluster-id"])
-const isOther = (name: string): boolean => others.has(name) || isSpare(name)
+const isOther = (name: string): boolean => others.has(name) || isSpare(name) || isPins(name)
 
 export interface ListedSegment {
   readonly name: string

@@ -10,6 +10,7 @@ import { Occupancy } from "./Occupancy.ts"
 import { openChain } from "./openChain.ts"
 import { closeAll, rollShareMax, SegmentChain, type Link, type Replacement, type RollOptions } from "./SegmentChain.ts"
 import type { SegmentStorage, TellWritten } from "./SegmentChain.ts"
+import { removeStalePins } from "./pinNames.ts"
 import { lockOf, removeEnvironment, syncDirectory, temporaryFile, unlinkInSteps } from "./segmentFiles.ts"
 import type { SegmentName } from "./segmentNames.ts"
 import { SpareFiles } from "./SpareFiles.ts"
@@ -38,6 +39,7 @@ export class LmdbJournal extends SegmentChain<LmdbSegment> {
     const { occupancy, lastEnd } = takeDirectory(options.directory)
     const chain: Array<Link<LmdbSegment>> = []
     try {
+      removeStalePins(options.directory)
       openChain({ directory: options.directory, mapBytes: mapBytesOf(options), lastEnd }, chain)
       return new LmdbJournal(options, chain, occupancy)
     } catch (error) {

@@ -38,21 +38,26 @@ export class SpareFiles {
     for (const name of found) if (!this.#files.includes(name)) fs.rmSync(path.join(directory, name))
   }
 
+  /** What has another name, for a backup that reads it, must stay as it is. */
   #isFit(file: string): boolean {
-    const { size } = fs.statSync(file)
-    return size >= this.#segmentBytes / 2 && size <= this.#segmentBytes * 2
+    const { size, nlink } = fs.statSync(file)
+    return nlink === 1 && size >= this.#segmentBytes / 2 && size <= this.#segmentBytes * 2
   }
 
-  /** Takes over a file that nobody has open; false: it has to be removed. Throws what the file system says. */
+  /** Takes over a file that nobody has open, or sees it off; false: it has to be removed. Throws what the file system says. */
   keep(file: string): boolean {
     // Windows renames no file that somebody reads.
     if (this.#files.length >= filesMax || process.platform === "win32") return false
     if (!this.#isFit(file)) return false
     const name = spareName(this.#nextNumber++)
-    fs.renameSync(file, path.join(this.#directory, name))
+    const spare = path.join(this.#directory, name)
+    fs.renameSync(file, spare)
+    // It may have got another name just before the rename; from now on it cannot.
+    const isFit = this.#isFit(spare)
+    if (!isFit) fs.rmSync(spare)
     // Else a power cut could bring the old name back, with what has begun in the file by then.
     syncDirectory(this.#directory)
-    this.#files.push(name)
+    if (isFit) this.#files.push(name)
     return true
   }
 

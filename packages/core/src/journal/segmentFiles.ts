@@ -59,11 +59,15 @@ export const syncDirectory = (directory: string): void => {
 const truncateStepBytes = 8 * 1024 * 1024
 const truncateStepMs = 10
 
+/** A file that has another name, for a backup that reads it, stays as it is. */
 export const unlinkInSteps = async (file: string): Promise<void> => {
   const handle = await fs.promises.open(file, "r+")
   try {
     await fs.promises.unlink(file)
-    for (let size = (await handle.stat()).size; size > 0; size -= truncateStepBytes) {
+    // Asked behind the unlink: nobody can give it another name any more.
+    const { nlink, size: wholeBytes } = await handle.stat()
+    if (nlink > 0) return
+    for (let size = wholeBytes; size > 0; size -= truncateStepBytes) {
       await handle.truncate(Math.max(0, size - truncateStepBytes))
       const { promise, resolve } = Promise.withResolvers<void>()
       systemClock.after(truncateStepMs, resolve)
