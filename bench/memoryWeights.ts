@@ -59,7 +59,7 @@ const measure = (what: string, count: number, made: () => Made): void => {
   table.replaceAll(loaded(made()), 0)
   const shard = { actors: table, observe: () => undefined } as unknown as Shard
   const kept = [
-    SessionDirectory.follow(shard),
+    SessionDirectory.follow(shard, defaultLimits),
     RetainedStore.follow(shard, defaultLimits),
     StreamDirectory.follow(shard, defaultLimits),
     table.ofKind("partition").map((_, i) => new Log(i))

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
+import { defaultLimits } from "@logbrook/core/Limits"
 import { generate, parser, type Packet, type UserProperties } from "mqtt-packet"
 import { type Attack, type Battlefield, type Horde, sleep, withHorde } from "../Attack.ts"
 
@@ -126,11 +127,11 @@ export const qos2WithoutPubrel: Attack = (field) =>
           if (packet.cmd === "disconnect") field.count("refused")
         }
         const socket = await session(field, horde, { clientId, expirySeconds: 30, onPacket })
-        for (let messageId = 1; messageId <= 101 && isUp(socket); messageId++) {
+        for (let messageId = 1; messageId <= defaultLimits.receiveMaximum + 1 && isUp(socket); messageId++) {
           const payload = randomBytes(200)
           const topic = `flood/${lane}`
           socket.write(wire({ cmd: "publish", topic, payload, qos: 2, retain: false, dup: false, messageId }))
-          await sleep(20, field.signal)
+          await sleep(10, field.signal)
         }
         await sleep(100, field.signal)
         horde.end(socket)

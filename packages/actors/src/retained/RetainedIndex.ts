@@ -11,6 +11,8 @@ interface Node {
   bytes: number
   /** Kept where something is retained, so that a visit builds no string. */
   topic: string | undefined
+  /** Of the event that set the message. */
+  seq: number
 }
 
 const makeNode = (parent: Node | undefined, level: string): Node => ({
@@ -18,7 +20,8 @@ const makeNode = (parent: Node | undefined, level: string): Node => ({
   level,
   children: undefined,
   bytes: 0,
-  topic: undefined
+  topic: undefined,
+  seq: 0
 })
 
 const isReserved = (level: string): boolean => level.charCodeAt(0) === 0x24
@@ -56,6 +59,12 @@ export class RetainedIndex {
     return this.#find(topic)?.bytes ?? 0
   }
 
+  /** As `set` was told; undefined: nothing is retained there. */
+  seqOf(topic: string): number | undefined {
+    const node = this.#find(topic)
+    return node?.topic === undefined ? undefined : node.seq
+  }
+
   /** Whether a message of `messageBytes` may be retained on the topic, in place of the one that is there. */
   hasRoomFor(topic: string, messageBytes: number): boolean {
     const before = this.#find(topic)
@@ -64,8 +73,8 @@ export class RetainedIndex {
     return size <= this.#limits.retainedMessagesMax && bytes <= this.#limits.retainedBytesMax
   }
 
-  /** Adds a topic, or changes its size. What is set is already durable, so nothing is refused here. */
-  set(topic: string, messageBytes: number): void {
+  /** Adds a topic, or replaces its message, set by the event `seq`. That is durable already, so nothing is refused here. */
+  set(topic: string, messageBytes: number, seq: number): void {
     let node = this.#root
     for (const level of levelsOf(topic)) {
       node.children ??= new Map()
@@ -79,6 +88,7 @@ export class RetainedIndex {
     if (node.topic === undefined) this.#size++
     this.#bytes -= node.bytes
     node.topic = topic
+    node.seq = seq
     node.bytes = messageBytes + Buffer.byteLength(topic)
     this.#bytes += node.bytes
   }
@@ -104,7 +114,7 @@ export class RetainedIndex {
    * Visits the topics that a valid filter matches, as `matches` of TopicFilter says, in no promised order.
    * The visitor must not change the index; returning false ends the match.
    */
-  match(filter: string, visit: (topic: string) => boolean | void): void {
+  match(filter: string, visit: Visit): void {
     matchLevels(this.#root, levelsOf(filter), 0, visit)
   }
 
@@ -118,7 +128,7 @@ export class RetainedIndex {
   }
 }
 
-type Visit = (topic: string) => boolean | void
+type Visit = (topic: string, seq: number) => boolean | void
 
 /** False: the visitor has seen enough. The recursion is as deep as a topic has levels. */
 const matchLevels = (node: Node, levels: ReadonlyArray<string>, at: number, visit: Visit): boolean => {
@@ -138,7 +148,8 @@ const matchLevels = (node: Node, levels: ReadonlyArray<string>, at: number, visi
   return true
 }
 
-const visitOne = (node: Node, visit: Visit): boolean => node.topic === undefined || visit(node.topic) !== false
+const visitOne = (node: Node, visit: Visit): boolean =>
+  node.topic === undefined || visit(node.topic, node.seq) !== false
 
 const visitBelow = (node: Node, isFirstLevel: boolean, visit: Visit): boolean => {
   if (node.children === undefined) return true

@@ -5,7 +5,7 @@ import { RetainedIndex } from "../../src/retained/RetainedIndex.ts"
 
 const indexOf = (...topics: ReadonlyArray<string>): RetainedIndex => {
   const index = new RetainedIndex()
-  for (const topic of topics) index.set(topic, 1)
+  for (const topic of topics) index.set(topic, 1, 1)
   return index
 }
 
@@ -45,11 +45,27 @@ describe("matching", () => {
   })
 })
 
+it("tells which event set a topic's message", () => {
+  const index = new RetainedIndex()
+  index.set("a", 1, -3)
+  index.set("a/b", 1, 7)
+  index.set("a", 2, 9)
+  const seqs = new Map<string, number>()
+  index.match("#", (topic, seq) => void seqs.set(topic, seq))
+  expect([...seqs]).toEqual([
+    ["a", 9],
+    ["a/b", 7]
+  ])
+  expect([index.seqOf("a"), index.seqOf("a/b"), index.seqOf("a/c")]).toEqual([9, 7, undefined])
+  index.delete("a")
+  expect([index.seqOf("a"), index.seqOf("a/b")]).toEqual([undefined, 7])
+})
+
 describe("totals", () => {
   it("count topics and bytes, replaced ones once", () => {
     const index = indexOf("a/b")
-    index.set("é", 10)
-    index.set("a/b", 0)
+    index.set("é", 10, 1)
+    index.set("a/b", 0, 1)
     expect([index.size, index.bytes]).toEqual([2, 12 + 3])
     expect(index.delete("a")).toBe(false)
     expect(index.delete("x/y")).toBe(false)
@@ -62,9 +78,9 @@ describe("totals", () => {
   it("tell whether there is room", () => {
     const index = new RetainedIndex({ retainedMessagesMax: 2, retainedBytesMax: 10 })
     expect([index.hasRoomFor("a", 9), index.hasRoomFor("a", 10)]).toEqual([true, false])
-    index.set("a", 4)
+    index.set("a", 4, 1)
     expect([index.hasRoomFor("b", 4), index.hasRoomFor("b", 5), index.hasRoomFor("a", 9)]).toEqual([true, false, true])
-    index.set("b", 1)
+    index.set("b", 1, 1)
     expect([index.hasRoomFor("c", 0), index.hasRoomFor("b", 4), index.hasRoomFor("b", 5)]).toEqual([false, true, false])
   })
 })
@@ -82,7 +98,7 @@ it("matches as TopicFilter does, whatever was set and deleted before", () => {
       for (const [topic, bytes] of changes) {
         if (bytes < 0) expect(index.delete(topic)).toBe(model.delete(topic))
         else {
-          index.set(topic, bytes)
+          index.set(topic, bytes, 1)
           model.set(topic, bytes + topic.length)
         }
       }

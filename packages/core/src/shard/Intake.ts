@@ -2,14 +2,18 @@ import type { Exit } from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
+import type { Seq } from "../journal/Journal.ts"
 import { RecordsBuilder } from "../Record.ts"
 
 /** A command on its way to an actor. */
 export interface Ask {
   readonly to: ActorId
   readonly command?: unknown
-  /** Makes the command when it is decided, after the turn's runs: so it may refer to the offset that one of them got. */
-  readonly late?: () => unknown
+  /**
+   * Makes the command when it is decided, after the turn's runs: so it may refer to the offset that one of them got.
+   * `nextSeq`: what was decided before has its events below it, what is decided from here on has them there or above.
+   */
+  readonly late?: (nextSeq: Seq) => unknown
   readonly cause: Cause
   /** Called in the turn itself if the command is refused: whoever is decided behind it may have to know. */
   readonly refused?: (exit: Exit<unknown, unknown>) => void

@@ -122,7 +122,7 @@ export class Turn {
       if (live.health !== "running") {
         return this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
       }
-      const command = ask.late === undefined ? ask.command : ask.late()
+      const command = ask.late === undefined ? ask.command : ask.late(this.#frame.nextSeq)
       decision = live.definition.decide(live.state, command, this.#nowMs, this.#room)
       prepared = decision.events.map((event) => this.#prepare(event, decision.records))
     } catch (defect) {

@@ -1,7 +1,18 @@
 import type { Exit } from "effect/Exit"
 import type { ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
 import type { MqttContext } from "./MqttContext.ts"
+
+export type Reply = (exit: Exit<unknown, unknown>) => void
+
+/** Told of a command beside its reply. */
+export interface AskWatch {
+  /** In the turn that decides it: `nextSeq` as in `Ask.late`. */
+  readonly decides?: (nextSeq: Seq) => void
+  /** Before the reply, and also if the connection is closed by then. */
+  readonly settled: Reply
+}
 
 /** A client and its connection, as whatever answers its packets knows them. */
 export interface Client {
@@ -20,7 +31,7 @@ export interface Client {
   /** The bytes must not change from now on. */
   readonly send: (bytes: Uint8Array) => void
   /** To the session's actor; the reply is passed over once the connection is closed. */
-  readonly ask: (packet: string, command: SessionCommand, reply: (exit: Exit<unknown, unknown>) => void) => void
+  readonly ask: (packet: string, command: SessionCommand, reply: Reply, watch?: AskWatch) => void
   /** The journal does not go along: the client has to come again. */
   readonly lost: (reason: string) => void
 }

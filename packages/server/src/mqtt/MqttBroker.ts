@@ -8,12 +8,14 @@ import type {
   SessionNotice
 } from "@logbrook/actors/session/SessionProtocol"
 import type { Notice } from "@logbrook/core/actor/Definition"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { AckSlab } from "./AckSlab.ts"
+import type { AskWatch } from "./Client.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
 import type { Outgoing } from "./Outgoing.ts"
@@ -118,7 +120,7 @@ export class MqttBroker implements MqttContext {
       "mqtt: more connections ended than were logged"
     )
     this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
-    this.directory = SessionDirectory.follow(broker.shard)
+    this.directory = SessionDirectory.follow(broker.shard, limits)
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
       this.offerToSession(clientId, command, `mqtt queue of ${clientId}`.slice(0, 200), () => undefined)
     )
@@ -198,9 +200,19 @@ export class MqttBroker implements MqttContext {
     clientId: string,
     command: SessionCommand,
     origin: string,
-    reply: (exit: Exit<unknown, unknown>) => void
+    reply: (exit: Exit<unknown, unknown>) => void,
+    decides?: AskWatch["decides"]
   ): void {
-    this.broker.shard.offer({ to: sessionActor(clientId), command, cause: { origin }, reply })
+    const ask = { to: sessionActor(clientId), cause: { origin }, reply }
+    if (decides === undefined) {
+      this.broker.shard.offer({ ...ask, command })
+      return
+    }
+    const late = (nextSeq: Seq): SessionCommand => {
+      decides(nextSeq)
+      return command
+    }
+    this.broker.shard.offer({ ...ask, late })
   }
 
   // --- Out ---

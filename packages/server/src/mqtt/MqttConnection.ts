@@ -1,4 +1,3 @@
-import type { Exit } from "effect/Exit"
 import type { ConnectionEnd, ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
 import { decodePacket, decodePublish } from "@logbrook/protocols/mqtt/decode"
@@ -8,6 +7,7 @@ import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
 import { disconnectOf, endFields, endText } from "./connectionEnd.ts"
+import type { AskWatch, Reply } from "./Client.ts"
 import { openSession, type OpeningConnection } from "./handshake.ts"
 import { Incoming } from "./Incoming.ts"
 import { secondMs } from "./Message.ts"
@@ -33,8 +33,6 @@ const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
 /** The first byte of every MQTT connection: other protocols need not be waited for. */
 const connectByte = PacketType.Connect << 4
-
-type Reply = (exit: Exit<unknown, unknown>) => void
 
 /**
  * One client's connection: bytes in, packets by phase, bytes out. Small: what only some connections need is made on
@@ -327,10 +325,12 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   // --- To the session's actor ---
 
-  ask(packet: string, command: SessionCommand, reply: Reply): void {
-    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), (exit) => {
+  ask(packet: string, command: SessionCommand, reply: Reply, watch?: AskWatch): void {
+    const settled: Reply = (exit) => {
+      watch?.settled(exit)
       if (this.#phase !== "closed") this.guarded(() => reply(exit))
-    })
+    }
+    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), settled, watch?.decides)
   }
 
   // --- Out ---

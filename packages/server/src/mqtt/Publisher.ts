@@ -165,6 +165,12 @@ interface PublicationParts {
 const nowhere: ReadonlyArray<Placed> = []
 const nobody: ReadonlyArray<Match<ReceivingSession>> = []
 
+interface Selected {
+  readonly live: ReadonlyArray<Match<ReceivingSession>>
+  readonly durable: ReadonlyArray<Match<ReceivingSession>>
+  readonly isUnsettled: boolean
+}
+
 /** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
   readonly #mqtt: MqttContext
@@ -236,7 +242,7 @@ export class Publisher {
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
       return this.refuse(packetId, publication.qos, retainedFull)
     }
-    const { live, durable } = this.#select(plan, publication.qos)
+    const { live, durable, isUnsettled } = this.#select(plan, publication.qos)
     const inStreams = this.#routes.append(publication, nowMs)
     const queued =
       durable.length === 0 ? undefined : this.#mqtt.sessionLog.append(publication, this.#clientId, this.#origin, nowMs)
@@ -249,7 +255,8 @@ export class Publisher {
     if (queued !== undefined) this.#enqueue(publication, queued, durable, pending)
     if (retained !== undefined) this.#retain(publication.topic, retained, pending)
     if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
-    this.wait(pending, journalsPacketId || retained !== undefined || pending.placed.length > 0)
+    const isJournaled = journalsPacketId || retained !== undefined || pending.placed.length > 0
+    this.wait(pending, isJournaled || isUnsettled)
     return pending
   }
 
@@ -265,9 +272,9 @@ export class Publisher {
     return refused
   }
 
-  /** Settles `pending` with its turn; at once if nothing of it is journaled and nothing before it waits. */
-  wait(pending: PendingPublication, isJournaled: boolean): void {
-    if (!isJournaled && this.waiting === 0) {
+  /** Settles `pending` with its turn; at once if it has none to wait for and nothing before it waits. */
+  wait(pending: PendingPublication, hasTurn: boolean): void {
+    if (!hasTurn && this.waiting === 0) {
       pending.settle()
       return
     }
@@ -295,15 +302,17 @@ export class Publisher {
     return message.payload.length === 0 || this.#mqtt.retained.hasRoomFor(topic, message)
   }
 
-  /** Who gets it at once and who by the queue of a session. A shared subscription's disconnected members are the last choice. */
-  #select(
-    plan: Plan<ReceivingSession>,
-    qos: number
-  ): { live: Array<Match<ReceivingSession>>; durable: Array<Match<ReceivingSession>> } {
+  /**
+   * Who gets it at once and who by the queue of a session; `isUnsettled`: for one of them it must not overtake its SUBACK.
+   * A shared subscription's disconnected members are the last choice.
+   */
+  #select(plan: Plan<ReceivingSession>, qos: number): Selected {
+    let isUnsettled = false
     const live: Array<Match<ReceivingSession>> = []
     const durable: Array<Match<ReceivingSession>> = []
     const choose = (match: Match<ReceivingSession> | undefined): void => {
       if (match === undefined) return
+      if (match.subscriber.unsettled !== undefined) isUnsettled = true
       if (match.subscriber.isDurable && Math.min(match.qos, qos) > 0) durable.push(match)
       else if (match.subscriber.connection !== undefined) live.push(match)
     }
@@ -315,7 +324,7 @@ export class Publisher {
       const isDurable = (session: ReceivingSession): boolean => session.isDurable && isAble(session)
       choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
     }
-    return { live, durable }
+    return { live, durable, isUnsettled }
   }
 
   #enqueue(

@@ -7,22 +7,33 @@ import {
   type RetainedState
 } from "@logbrook/actors/retained/Retained"
 import { RetainedIndex } from "@logbrook/actors/retained/RetainedIndex"
+import type { Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
 
 export const retainedActor = (topic: string): string => actorId("retained", topic)
 
-/** Told of every topic whose retained message became another one, durably. */
-export interface RetainedWatcher {
-  readonly retainedSet: (topic: string) => void
+/** A topic whose retained message was set by the event `seq`. */
+export interface RetainedTopic {
+  readonly topic: string
+  readonly seq: number
+}
+
+/** The retained messages of a subscription, from the moment that its SUBSCRIBE was decided. */
+export interface RetainedDue {
+  readonly subscription: Subscription
+  /** The events that set its messages come before this one; later ones come to the client as to any subscriber. */
+  readonly beforeSeq: Seq
+  /** All that were set up to this event are through. */
+  readonly doneSeq: number
 }
 
 /** The retained messages as the outside may know them. */
 export class RetainedStore {
   readonly index: RetainedIndex
   readonly #shard: Shard
-  readonly #watchers = new Set<RetainedWatcher>()
 
   private constructor(shard: Shard, limits: Limits) {
     this.#shard = shard
@@ -32,17 +43,17 @@ export class RetainedStore {
   /** Follows a shard that has recovered. */
   static follow(shard: Shard, limits: Limits): RetainedStore {
     const store = new RetainedStore(shard, limits)
-    for (const id of shard.actors.ofKind("retained")) {
+    const ids = [...shard.actors.ofKind("retained")]
+    for (const [i, id] of ids.entries()) {
       const message = shard.actors.peek<RetainedState>(id)?.message
-      if (message) store.index.set(nameOf(id), retainedBytesOf(message))
+      // Each has a number of its own, and all of them came before whatever comes from now on.
+      if (message) store.index.set(nameOf(id), retainedBytesOf(message), i - ids.length)
     }
-    shard.observe("retained", (actor, event) => {
+    shard.observe("retained", (actor, event, seq) => {
       const retained = event as RetainedEvent
       const topic = nameOf(actor)
-      if (retained._tag === "RetainedSet") {
-        store.index.set(topic, retainedBytesOf(retained.message))
-        for (const watcher of store.#watchers) watcher.retainedSet(topic)
-      } else store.index.delete(topic)
+      if (retained._tag === "RetainedSet") store.index.set(topic, retainedBytesOf(retained.message), seq)
+      else store.index.delete(topic)
     })
     return store
   }
@@ -53,14 +64,6 @@ export class RetainedStore {
     if (!this.index.hasRoomFor(topic, bytes)) return false
     const grows = bytes + Buffer.byteLength(topic) > this.index.bytesOf(topic)
     return !grows || retainedWeightOf(topic, message) <= this.#shard.memory.room("retained")
-  }
-
-  watch(watcher: RetainedWatcher): void {
-    this.#watchers.add(watcher)
-  }
-
-  unwatch(watcher: RetainedWatcher): void {
-    this.#watchers.delete(watcher)
   }
 
   /** What is retained on the topic, unless it has expired. May be ahead of the journal by a commit. */
@@ -76,10 +79,17 @@ export class RetainedStore {
     return isDeepStrictEqual(this.get(topic, nowMs), message)
   }
 
-  /** The topics that a filter matches. */
-  matching(filter: string): Array<string> {
-    const topics: Array<string> = []
-    this.index.match(filter, (topic) => void topics.push(topic))
-    return topics
+  /** The topics that a filter matches and `isWanted` tells of, the oldest message first; undefined if they are more than `max`. */
+  matching(
+    filter: string,
+    isWanted: (topic: string, seq: number) => boolean,
+    max = Infinity
+  ): Array<RetainedTopic> | undefined {
+    const topics: Array<RetainedTopic> = []
+    this.index.match(filter, (topic, seq) => {
+      if (isWanted(topic, seq)) topics.push({ topic, seq })
+      return topics.length <= max
+    })
+    return topics.length > max ? undefined : topics.sort((a, b) => a.seq - b.seq)
   }
 }

@@ -1,36 +1,63 @@
 import type { SessionEvent, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import type { RetainedDue } from "./RetainedStore.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 
-/** A session as the shell knows it: what is durable, and the connection that serves it now. */
+/** A filter that a SUBSCRIBE or UNSUBSCRIBE names which was read and is not settled yet. */
+interface Unsettled {
+  /** So many of them name it. */
+  packets: number
+  /** As the last of them leaves it. */
+  isThere: boolean
+}
+
+/** A session as the shell knows it: what is durable, what was read of it since, and the connection that serves it now. */
 export interface SessionView<C> {
   readonly clientId: string
   /** Its messages of QoS 1 and 2 are queued in its state. */
   isDurable: boolean
+  /** As the journal has them. */
   readonly filters: Set<string>
+  /** By filter. While there are any, what the session gets waits for the turn, behind SUBACK. */
+  unsettled: Map<string, Unsettled> | undefined
+  /** Subscriptions that messages are matched with. */
+  matched: number
   connection: C | undefined
   /** Subscriptions whose retained messages the last connection had not all taken. */
-  retainedDue: ReadonlyArray<Subscription>
+  retainedDue: ReadonlyArray<RetainedDue>
 }
 
-/** All sessions and their subscriptions, followed from the journal; `C` is a connection that serves one. */
+/**
+ * All sessions and their subscriptions; `C` is a connection that serves one.
+ *
+ * Messages are matched with a subscription from when its SUBSCRIBE is read, and no more from when its UNSUBSCRIBE is: whatever is
+ * read behind it is decided behind it. The journal follows, and has the last word on what was refused.
+ */
 export class SessionDirectory<C> {
   readonly subscriptions = new Subscriptions<SessionView<C>>()
+  readonly #shard: Shard
+  readonly #subscriptionsMax: number
   readonly #views = new Map<string, SessionView<C>>()
   /** Wills whose messages nobody has stored yet, also of sessions that have ended. */
   pendingWills = 0
 
+  private constructor(shard: Shard, subscriptionsMax: number) {
+    this.#shard = shard
+    this.#subscriptionsMax = subscriptionsMax
+  }
+
   /** Follows a shard that has recovered. */
-  static follow<C>(shard: Shard): SessionDirectory<C> {
-    const directory = new SessionDirectory<C>()
+  static follow<C>(shard: Shard, { subscriptionsPerSessionMax }: Limits): SessionDirectory<C> {
+    const directory = new SessionDirectory<C>(shard, subscriptionsPerSessionMax)
     for (const id of shard.actors.ofKind("session")) {
       const state = shard.actors.peek<SessionState>(id)
       directory.pendingWills += state?.pendingWills.length ?? 0
       if (state === undefined || state.name === "Absent") continue
       const view = directory.#start(nameOf(id), state.life.sessionExpiryMs)
-      directory.#subscribe(view, state.subscriptions.values())
+      for (const subscription of state.subscriptions.values()) directory.#subscribed(view, subscription)
     }
     shard.observe("session", (actor, event) => directory.#observe(nameOf(actor), event as SessionEvent))
     return directory
@@ -53,6 +80,8 @@ export class SessionDirectory<C> {
       clientId,
       isDurable: sessionExpiryMs > 0,
       filters: new Set(),
+      unsettled: undefined,
+      matched: 0,
       connection: undefined,
       retainedDue: []
     }
@@ -60,18 +89,83 @@ export class SessionDirectory<C> {
     return view
   }
 
-  #subscribe(view: SessionView<C>, subscriptions: Iterable<Subscription>): void {
+  /** SUBSCRIBE was read; `settled` follows. Those over the session's limit will be refused, and match nothing. */
+  subscribes(view: SessionView<C>, subscriptions: ReadonlyArray<Subscription>): void {
     for (const subscription of subscriptions) {
-      view.filters.add(subscription.filter)
-      this.subscriptions.add(view.clientId, view, subscription)
+      const unsettled = this.#unsettled(view, subscription.filter)
+      if (!unsettled.isThere && view.matched >= this.#subscriptionsMax) continue
+      this.#match(view, subscription, unsettled.isThere)
+      unsettled.isThere = true
     }
   }
 
-  #unsubscribe(view: SessionView<C>, filters: Iterable<string>): void {
+  /** UNSUBSCRIBE was read; `settled` follows. */
+  unsubscribes(view: SessionView<C>, filters: ReadonlyArray<string>): void {
     for (const filter of filters) {
-      view.filters.delete(filter)
-      this.subscriptions.remove(view.clientId, filter)
+      const unsettled = this.#unsettled(view, filter)
+      if (unsettled.isThere) this.#unmatch(view, filter)
+      unsettled.isThere = false
     }
+  }
+
+  /** What a SUBSCRIBE or UNSUBSCRIBE led to is durable, or `isRefused`, as a whole or for some of the filters that it names. */
+  settled(view: SessionView<C>, filters: ReadonlyArray<string>, isRefused: (at: number) => boolean): void {
+    // It ended with its session, and everything of it is gone.
+    if (this.#views.get(view.clientId) !== view) return
+    for (const [at, filter] of filters.entries()) {
+      const unsettled = view.unsettled!.get(filter)!
+      unsettled.packets--
+      if (unsettled.packets === 0) view.unsettled!.delete(filter)
+      if (unsettled.packets === 0 && isRefused(at)) this.#correct(view, filter, unsettled.isThere)
+    }
+    if (view.unsettled?.size === 0) view.unsettled = undefined
+  }
+
+  #unsettled(view: SessionView<C>, filter: string): Unsettled {
+    view.unsettled ??= new Map()
+    let unsettled = view.unsettled.get(filter)
+    if (unsettled === undefined) {
+      unsettled = { packets: 0, isThere: view.filters.has(filter) }
+      view.unsettled.set(filter, unsettled)
+    }
+    unsettled.packets++
+    return unsettled
+  }
+
+  /** To what the session's state says. */
+  #correct(view: SessionView<C>, filter: string, isThere: boolean): void {
+    const state = this.#shard.actors.peek<SessionState>(sessionActor(view.clientId))
+    const subscription = state?.subscriptions.get(filter)
+    if (subscription !== undefined) this.#match(view, subscription, isThere)
+    else if (isThere) this.#unmatch(view, filter)
+  }
+
+  #match(view: SessionView<C>, subscription: Subscription, isThere: boolean): void {
+    this.subscriptions.add(view.clientId, view, subscription)
+    if (!isThere) view.matched++
+  }
+
+  #unmatch(view: SessionView<C>, filter: string): void {
+    this.subscriptions.remove(view.clientId, filter)
+    view.matched--
+  }
+
+  #subscribed(view: SessionView<C>, subscription: Subscription): void {
+    const { filter } = subscription
+    // Otherwise what was read last counts.
+    if (view.unsettled?.has(filter) !== true) this.#match(view, subscription, view.filters.has(filter))
+    view.filters.add(filter)
+  }
+
+  #unsubscribed(view: SessionView<C>, filter: string): void {
+    if (view.unsettled?.has(filter) !== true && view.filters.has(filter)) this.#unmatch(view, filter)
+    view.filters.delete(filter)
+  }
+
+  #end(view: SessionView<C>): void {
+    for (const filter of view.filters) this.subscriptions.remove(view.clientId, filter)
+    for (const filter of view.unsettled?.keys() ?? []) this.subscriptions.remove(view.clientId, filter)
+    this.#views.delete(view.clientId)
   }
 
   #countWills(event: SessionEvent): void {
@@ -93,14 +187,13 @@ export class SessionDirectory<C> {
         view.isDurable = event.sessionExpiryMs > 0
         return
       case "Subscribed":
-        this.#subscribe(view, event.subscriptions)
+        for (const subscription of event.subscriptions) this.#subscribed(view, subscription)
         return
       case "Unsubscribed":
-        this.#unsubscribe(view, event.filters)
+        for (const filter of event.filters) this.#unsubscribed(view, filter)
         return
       case "SessionEnded":
-        this.#unsubscribe(view, [...view.filters])
-        this.#views.delete(clientId)
+        this.#end(view)
         return
     }
   }

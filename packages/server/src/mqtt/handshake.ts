@@ -154,9 +154,9 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   if (!connection.answer(connack)) return
   if (opened.queue.length > 0) connection.outgoing.enqueue(opened.queue)
   connection.opened()
-  const due = session.retainedDue.filter(({ filter }) => session.filters.has(filter))
+  const due = session.retainedDue.filter(({ subscription }) => session.filters.has(subscription.filter))
   session.retainedDue = []
-  for (const subscription of due) connection.feed.add(subscription)
+  for (const each of due) connection.feed.add(each)
 }
 
 /** What equals the standard's default is left out: it may be what makes CONNACK larger than the client takes it. */

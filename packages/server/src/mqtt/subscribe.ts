@@ -4,8 +4,8 @@ import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
-import type { Client } from "./Client.ts"
-import type { RetainedFeed } from "./RetainedFeed.ts"
+import type { AskWatch, Client } from "./Client.ts"
+import type { RetainedFeed, RetainedMoment } from "./RetainedFeed.ts"
 
 interface SubscribingClient extends Client {
   readonly feed: RetainedFeed
@@ -15,28 +15,63 @@ const reservedFilter = /^\$(?:stream|queue)(?:\/|$)/
 
 const isReserved = (filter: string): boolean => reservedFilter.test(parseSharedFilter(filter)?.filter ?? filter)
 
-/** [MQTT-3.8.4-1] The SUBACK follows the commit; what is retained follows the SUBACK. */
+/**
+ * Messages that are read behind the SUBSCRIBE are for it. [MQTT-3.8.4-1] The SUBACK follows the commit; what is retained, and
+ * whatever was read behind the SUBSCRIBE, follows the SUBACK.
+ */
 export const subscribe = (connection: SubscribingClient, packet: Subscribe): void => {
+  const { clientId, mqtt, id: connectionId } = connection
+  const view = mqtt.directory.get(clientId)
+  if (view === undefined) {
+    connection.lost("its session is gone")
+    return
+  }
   const subscriptionId = packet.properties.subscriptionIdentifier ?? null
   const wanted = packet.subscriptions.map((subscription): Subscription => ({ ...subscription, subscriptionId }))
   const subscriptions = wanted.filter(({ filter }) => !isReserved(filter))
-  const command = { _tag: "Subscribe", connectionId: connection.id, subscriptions } as const
-  connection.ask("SUBSCRIBE", command, (exit) => {
-    if (Exit.isFailure(exit)) {
-      connection.lost("its session does not take subscriptions")
-      return
+  const filters = subscriptions.map(({ filter }) => filter)
+  const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
+  let moments: ReadonlyArray<RetainedMoment> = []
+  const watch: AskWatch = {
+    decides: (nextSeq) => {
+      const of = retainable.map((at) => subscriptions[at]!)
+      moments = connection.feed.moments(of, nextSeq)
+    },
+    settled: (exit) => {
+      const results = Exit.isSuccess(exit) ? (exit.value as SubscriptionsMade).results : []
+      mqtt.directory.settled(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
     }
-    const { results } = exit.value as SubscriptionsMade
-    acknowledge(connection, packet, wanted, results)
-  })
+  }
+  mqtt.directory.subscribes(view, subscriptions)
+  connection.ask(
+    "SUBSCRIBE",
+    { _tag: "Subscribe", connectionId, subscriptions },
+    (exit) => {
+      if (Exit.isFailure(exit)) {
+        connection.lost("its session does not take subscriptions")
+        return
+      }
+      const { results } = exit.value as SubscriptionsMade
+      if (!acknowledge(connection, packet, wanted, results)) return
+      for (const [i, at] of retainable.entries()) {
+        const { grantedQos, isNew } = results[at]!
+        if (grantedQos !== null && (subscriptions[at]!.retainHandling === 0 || isNew)) connection.feed.add(moments[i]!)
+      }
+    },
+    watch
+  )
 }
 
+const mayGetRetained = ({ filter, retainHandling }: Subscription): boolean =>
+  retainHandling < 2 && parseSharedFilter(filter) === undefined
+
+/** False: the client could not take it, and the connection has ended. */
 const acknowledge = (
   connection: SubscribingClient,
   { packetId, refusedFilters }: Subscribe,
   wanted: ReadonlyArray<Subscription>,
   results: SubscriptionsMade["results"]
-): void => {
+): boolean => {
   let next = 0
   const granted = wanted.map((subscription) => (isReserved(subscription.filter) ? undefined : results[next++]))
   const codes: Array<number> = granted.map((result) =>
@@ -49,31 +84,38 @@ const acknowledge = (
       ? "the session has as many subscriptions as it may have, or there is no memory for more"
       : undefined
   const properties = reasonString === undefined || !connection.wantsProblems ? {} : { reasonString }
-  const suback = encodeSuback(connection.version, packetId, codes, properties, connection.packetSizeMax)
-  if (!connection.answer(suback)) return
-  wanted.forEach((subscription, i) => {
-    const result = granted[i]
-    if (result === undefined || result.grantedQos === null || parseSharedFilter(subscription.filter)) return
-    if (subscription.retainHandling === 0 || (subscription.retainHandling === 1 && result.isNew)) {
-      connection.feed.add(subscription)
-    }
-  })
+  return connection.answer(encodeSuback(connection.version, packetId, codes, properties, connection.packetSizeMax))
 }
 
-/** The UNSUBACK follows the commit. */
+/** What is read behind it is no longer matched with the filters. The UNSUBACK follows the commit. */
 export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe): void => {
   const { packetId, filters, refusedFilters } = packet
-  connection.ask("UNSUBSCRIBE", { _tag: "Unsubscribe", connectionId: connection.id, filters }, (exit) => {
-    if (Exit.isFailure(exit)) {
-      connection.lost("its session does not take subscriptions")
-      return
-    }
-    const { results } = exit.value as SubscriptionsEnded
-    for (const filter of filters) connection.feed.remove(filter)
-    const codes: Array<number> = results.map(({ existed }) =>
-      existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted
-    )
-    for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.ImplementationSpecificError)
-    connection.answer(encodeUnsuback(connection.version, packetId, codes))
-  })
+  const { clientId, mqtt, id: connectionId } = connection
+  const view = mqtt.directory.get(clientId)
+  if (view === undefined) {
+    connection.lost("its session is gone")
+    return
+  }
+  const watch: AskWatch = {
+    settled: (exit) => mqtt.directory.settled(view, filters, () => Exit.isFailure(exit))
+  }
+  mqtt.directory.unsubscribes(view, filters)
+  connection.ask(
+    "UNSUBSCRIBE",
+    { _tag: "Unsubscribe", connectionId, filters },
+    (exit) => {
+      if (Exit.isFailure(exit)) {
+        connection.lost("its session does not take subscriptions")
+        return
+      }
+      const { results } = exit.value as SubscriptionsEnded
+      for (const filter of filters) connection.feed.remove(filter)
+      const codes: Array<number> = results.map(({ existed }) =>
+        existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted
+      )
+      for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.ImplementationSpecificError)
+      connection.answer(encodeUnsuback(connection.version, packetId, codes))
+    },
+    watch
+  )
 }

@@ -38,6 +38,8 @@ const idOf = (message: Buffer): [number, number] => {
   return [message[at]!, message[at + 1]!]
 }
 
+const topicOf = (message: Buffer): string => message.subarray(4, 4 + message[3]!).toString()
+
 const unsubscribePacket = (packetId: number, filter: string): Buffer =>
   packet(0xa2, [0, packetId, 0, 0, filter.length], Buffer.from(filter))
 
@@ -159,7 +161,7 @@ describe("retained messages of a new subscription", () => {
     await publisher.publishAsync("many/299", "new", { qos: 1, retain: true })
     subscriber.send([0x40, 2, ...idOf(first)])
     const all = await drained(subscriber, [first])
-    const changed = all.filter((message) => message.subarray(4, 4 + message[3]!).toString() === "many/299")
+    const changed = all.filter((message) => topicOf(message) === "many/299")
     expect(changed.map((message) => [message.subarray(-3).toString(), message[0]! & 1])).toEqual([["new", 0]])
     expect(all).toHaveLength(300)
     subscriber.socket.destroy()
@@ -190,7 +192,9 @@ describe("retained messages of a new subscription", () => {
       if (how === "broken") subscriber.socket.destroy()
       const again = await connected(kit.port, options)
       const all = await drained(again, [first])
-      expect(new Set(all.map((message) => message.subarray(4, 4 + message[3]!).toString())).size).toBe(300)
+      expect(new Set(all.map(topicOf)).size).toBe(300)
+      // What is in its queue does not come again besides.
+      expect(all).toHaveLength(301)
       again.socket.destroy()
       // It is through: nothing comes again.
       const later = await connected(kit.port, options)
@@ -199,6 +203,30 @@ describe("retained messages of a new subscription", () => {
       subscriber.socket.destroy()
     }
   )
+
+  it("are those of the moment of SUBSCRIBE, also when the session is back: what is set meanwhile comes once", async () => {
+    await retain(300, "old")
+    const options = { clientId: "sub", flags: 0, properties: [17, 0, 0, 14, 16, 33, 0, 8] }
+    const subscriber = await connected(kit.port, options)
+    subscriber.send(subscribePacket(1, [["many/#", 1]]))
+    await subscriber.packet()
+    await subscriber.packet()
+    subscriber.socket.destroy()
+    await expect.poll(() => kit.mqtt.directory.get("sub")?.connection).toBe(undefined)
+    const publisher = await connect({ clientId: "pub" })
+    await publisher.publishAsync("many/299", "new", { qos: 1, retain: true })
+    await publisher.publishAsync("many/300", "new", { qos: 1, retain: true })
+    const again = await connected(kit.port, options)
+    const all = await drained(again)
+    expect(new Set(all.map(topicOf)).size).toBe(301)
+    expect(all).toHaveLength(301)
+    const changed = all.filter((message) => ["many/299", "many/300"].includes(topicOf(message)))
+    expect(changed.map((message) => [message.subarray(-3).toString(), message[0]! & 1])).toEqual([
+      ["new", 0],
+      ["new", 0]
+    ])
+    again.socket.destroy()
+  })
 
   it("do not come to a session that began anew, or to a filter that it has no more", async () => {
     await retain(300, "x")
