@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32"
 import { isDeepStrictEqual } from "node:util"
 import type { CatalogEvent, SavedStream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
@@ -12,6 +13,7 @@ import type { Commit, Seq } from "@logbrook/core/journal/Journal"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { GroupModel } from "./GroupModel.ts"
+import { RefusalTimes } from "./RefusalTimes.ts"
 import { SessionTimes } from "./SessionTimes.ts"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { eachKeyed, eachKeyedOfRun } from "./keyedRecords.ts"
@@ -61,6 +63,7 @@ export class Model {
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
   readonly #sessionTimes: SessionTimes
+  readonly #refusals: RefusalTimes
   nextSeq: Seq = 1
   epoch = 0
   /** The epoch that a new process must go beyond. */
@@ -72,6 +75,7 @@ export class Model {
     this.#elapsedMs = elapsedMs
     this.#violated = violated
     this.#sessionTimes = new SessionTimes(violated)
+    this.#refusals = new RefusalTimes(violated)
   }
 
   log(id: number): ModelLog {
@@ -209,6 +213,8 @@ export class Model {
     if (kind === "catalog") this.#catalogEvent(event as CatalogEvent)
     else if (kind === "partition") this.#logEvent(this.log(logIdOf(id)), event as LogEvent)
     else if (kind === "group") this.#group(id).apply(event as never, seq, this.#elapsedMs())
+    else if (kind === "client")
+      this.#refusals.apply(nameOf(id), event as PublicationsRefused, this.epoch, this.#elapsedMs())
     else if (kind === "session") {
       this.#sessionTimes.apply(nameOf(id), event as SessionEvent, this.epoch, this.#elapsedMs())
     }

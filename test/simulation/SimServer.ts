@@ -236,6 +236,7 @@ export class SimServer {
     for (const connection of this.#kafkaConnections) connection.stop()
     await this.mqtt.stops(this.#mqttConnections)
     for (const connection of this.#kafkaConnections) connection.destroy()
+    this.node.refusals.flush()
     await this.settler?.stop()
     this.#retention.stop()
     if (!shard.isPoisoned) await shard.drained()

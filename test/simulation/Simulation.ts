@@ -241,7 +241,9 @@ export class Simulation implements World {
         this.trace(`log ${level} ${text}`)
         if (text.includes("could not be stored")) this.mqtt.partlyRefused(String(fields["client"]))
         if (level === "error" && !internalDefects.test(text)) this.#violatedSoon(`the server logs: ${text}`)
-        if (level === "warn" && /refused|closed/.test(message) && !tolerated.test(text) && !this.#isHalfOpen(fields)) {
+        // Whether a publication may be refused, its client knows best.
+        const isOfConnection = /refused|closed/.test(message) && !message.includes("publications")
+        if (level === "warn" && isOfConnection && !tolerated.test(text) && !this.#isHalfOpen(fields)) {
           this.#violatedSoon(`a client that keeps to the protocol is refused: ${text}`)
         }
       }

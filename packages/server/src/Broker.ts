@@ -1,4 +1,5 @@
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
+import { Client } from "@logbrook/actors/client/Client"
 import { makeCatalog } from "@logbrook/actors/catalog/Catalog"
 import { Partition } from "@logbrook/actors/partition/Partition"
 import type { Clock } from "@logbrook/core/Clock"
@@ -50,5 +51,6 @@ export const definitions = (limits: Limits): ReadonlyArray<AnyDefinition> => [
   Partition,
   makeGroup(groupSettings(limits)),
   makeSession(limits),
-  Retained
+  Retained,
+  Client
 ]

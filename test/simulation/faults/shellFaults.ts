@@ -14,6 +14,7 @@ import { Publisher } from "@logbrook/server/mqtt/Publisher"
 import type { PendingPublication } from "@logbrook/server/mqtt/Publisher"
 import type { Commit } from "@logbrook/core/journal/Journal"
 import type { AckReceiver, Ask } from "@logbrook/core/shard/Intake"
+import { Refusals } from "@logbrook/server/net/Refusals"
 import * as Exit from "effect/Exit"
 import { inMethod, type PlantedFault } from "./Hooks.ts"
 
@@ -88,6 +89,12 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
     return (self: MqttBroker, clientId: string, command: SessionCommand, origin: string, reply: Reply) => {
       original(self, clientId, command, origin, reply)
       if (command._tag === "CountDropped") original(self, clientId, command, origin, () => undefined)
+    }
+  }),
+  inMethod("each publication that is refused is an event", Refusals.prototype, "add", (original) => {
+    return (self: Refusals, refusal: never) => {
+      original(self, refusal)
+      self.flush()
     }
   }),
   inMethod("bytes that were written are used again", MqttConnection.prototype, "pushOut", (original) => {

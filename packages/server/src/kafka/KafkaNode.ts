@@ -2,6 +2,7 @@ import type { Buffers } from "@logbrook/core/BufferPool"
 import type { FrameBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
+import { Refusals } from "../net/Refusals.ts"
 import { declareKafkaMetrics } from "./kafkaMetrics.ts"
 import { ProducerIds } from "./ProducerIds.ts"
 
@@ -28,6 +29,7 @@ export class KafkaNode {
   readonly zstdClients: ReadonlySet<string>
   readonly producerIds: ProducerIds
   readonly metrics: ReturnType<typeof declareKafkaMetrics>
+  readonly refusals: Refusals
   /** Where requests lie, and their record batches until they leave the tail of the log. */
   readonly frames: FrameBuffers
   /** Requests read, wholly or in part, and not answered, in bytes. */
@@ -50,6 +52,7 @@ export class KafkaNode {
       auditLinesPerSecondMax,
       "kafka: more refusals than were logged"
     )
+    this.refusals = new Refusals(broker, "kafka")
     this.frames = frameBuffers(broker.shard.logs.buffers)
   }
 

@@ -8,6 +8,7 @@ import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import type { Client } from "./Client.ts"
+import { codeText } from "./connectionEnd.ts"
 import { publicationOf } from "./Message.ts"
 import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal, withoutMemory } from "./Publisher.ts"
 import { sessionActor } from "./SessionDirectory.ts"
@@ -22,6 +23,7 @@ const pubrecByte = 0x50
 interface PublishingClient extends Client {
   /** Where its messages are, in their PUBACK and PUBREC. */
   readonly wantsReceipts: boolean
+  readonly address: string
   /** An acknowledgement of four bytes, reason Success. */
   readonly ack: (firstByte: number, packetId: number) => void
   readonly violated: (error: MqttError) => void
@@ -79,7 +81,7 @@ export class Incoming implements AckReceiver, Answered {
     const refusal = this.#publisher.refusal(publication, plan) ?? this.#withoutMemory(qos)
     if (refusal !== undefined) {
       if (qos > 0) this.#unanswered++
-      this.#publisher.refuse(packetId, qos, refusal)
+      this.#publisher.refuse(topic, packetId, qos, refusal)
       return
     }
     if (qos < 2 && plan.isEmpty && !retain) {
@@ -108,7 +110,10 @@ export class Incoming implements AckReceiver, Answered {
     if (qos === 0) return
     if (placed.length > 1) {
       this.#unanswered++
-      this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, { placed }), true)
+      this.#publisher.wait(
+        new PendingPublication(this.#publisher, packetId, qos, { topic: publication.topic, placed }),
+        true
+      )
     } else if (this.#publisher.waiting === 0) this.#ack(pubackByte, packetId, ReasonCode.NoMatchingSubscribers)
     else {
       this.#unanswered++
@@ -125,6 +130,7 @@ export class Incoming implements AckReceiver, Answered {
     const refusal = runRefusal(run)
     if (refusal !== undefined) {
       this.#connection.mqtt.metrics.dropped(refusal.drop)
+      this.#name(refusal, 1, undefined)
       this.#refuse(packetId, 1, refusal)
     } else if ((token & noReceiversBit) !== 0) this.#ack(pubackByte, packetId, ReasonCode.NoMatchingSubscribers)
     else if (this.#connection.wantsReceipts && run !== undefined) this.#receipt("Puback", packetId, [{ run, index }])
@@ -132,7 +138,8 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** The long way's end; QoS 0 needs no answer. */
-  answered({ packetId, qos, refusal, placed, hasReceivers }: PendingPublication): void {
+  answered({ packetId, qos, topic, refusal, placed, hasReceivers }: PendingPublication): void {
+    if (refusal !== undefined) this.#name(refusal, qos, topic)
     if (qos === 0) return
     this.#answeredOne()
     if (refusal !== undefined) {
@@ -168,6 +175,13 @@ export class Incoming implements AckReceiver, Answered {
       ]
     })
     connection.send(encodeAck(5, tag, packetId, ReasonCode.Success, { userProperties }, connection.packetSizeMax))
+  }
+
+  /** A line of the log tells why the connection of an MQTT 3.1.1 client is closed. */
+  #name({ code, text }: Refusal, qos: number, topic: string | undefined): void {
+    const { mqtt, clientId, address, version } = this.#connection
+    const isLogged = version === 4 && qos > 0
+    mqtt.refusals.add({ clientId, address, code: codeText(code), reason: text, topic, isLogged })
   }
 
   /** MQTT 3.1.1 has no other way to say no than to close. */

@@ -14,6 +14,7 @@ import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
+import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
 import type { AskWatch } from "./Client.ts"
 import type { MqttContext } from "./MqttContext.ts"
@@ -81,6 +82,7 @@ export class MqttBroker implements MqttContext {
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
+  readonly refusals: Refusals
   readonly unmatched = new TopTopics()
   readonly acks = new AckSlab()
   /** Of connections. */
@@ -120,6 +122,7 @@ export class MqttBroker implements MqttContext {
       "mqtt: more connections ended than were logged"
     )
     this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
+    this.refusals = new Refusals(broker, "mqtt")
     this.directory = SessionDirectory.follow(broker.shard, limits)
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
       this.offerToSession(clientId, command, `mqtt queue of ${clientId}`.slice(0, 200), () => undefined)
@@ -296,6 +299,7 @@ export class MqttBroker implements MqttContext {
       connection.close({ by: "server stop" }, stopGraceMs)
     }
     this.#drops.flush()
+    this.refusals.flush()
     if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
       await new Promise<void>((resolve) => {
         this.#whenLeft.push(resolve)

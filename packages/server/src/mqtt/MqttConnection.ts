@@ -6,7 +6,7 @@ import type { Disconnect, ProtocolVersion, SessionPacket } from "@logbrook/proto
 import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
-import { disconnectOf, endFields, endText } from "./connectionEnd.ts"
+import { codeText, disconnectOf, endFields, endText } from "./connectionEnd.ts"
 import type { AskWatch, Reply } from "./Client.ts"
 import { openSession, type OpeningConnection } from "./handshake.ts"
 import { Incoming } from "./Incoming.ts"
@@ -99,6 +99,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       keepAliveMs: this.keepAliveMs,
       openedMs: this.#openedMs
     }
+  }
+
+  get address(): string {
+    return this.#transport.remoteAddress
   }
 
   get isOpening(): boolean {
@@ -426,13 +430,13 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #refused(end: ConnectionEnd): void {
     if (this.#phase === "closed") return
     const { code, reasonString: reason } = disconnectOf(end)
-    this.#tellRefusal({ by: end.by, code: `0x${code.toString(16)}`, reason })
+    this.#tellRefusal({ by: end.by, code: codeText(code), reason })
     this.#close(end)
   }
 
   refuse(packet: Uint8Array | undefined, reason: string, code?: number): void {
     if (this.#phase === "closed") return
-    this.#tellRefusal({ code: code === undefined ? undefined : `0x${code.toString(16)}`, reason })
+    this.#tellRefusal({ code: code === undefined ? undefined : codeText(code), reason })
     if (packet !== undefined && packet.length <= this.packetSizeMax) this.send(packet)
     this.#shut(closeGraceMs)
   }

@@ -1,5 +1,6 @@
 import type { QoS } from "@logbrook/actors/session/SessionProtocol"
 import type { Broker } from "../Broker.ts"
+import type { Refusals } from "../net/Refusals.ts"
 import type { OutgoingMessage } from "./Message.ts"
 import type { MqttMetrics } from "./mqttMetrics.ts"
 import type { RetainedStore } from "./RetainedStore.ts"
@@ -29,6 +30,7 @@ export interface MqttContext {
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
+  readonly refusals: Refusals
   /** Of messages that no stream stores and nobody receives. */
   readonly unmatched: TopTopics
 }

@@ -119,6 +119,7 @@ export class PendingPublication implements AckReceiver {
   readonly message: OutgoingMessage | undefined
   readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly hasReceivers: boolean
+  readonly topic: string | undefined
   refusal: Refusal | undefined
 
   constructor(publisher: Publisher, packetId: number, qos: number, parts: Partial<PublicationParts>) {
@@ -129,6 +130,7 @@ export class PendingPublication implements AckReceiver {
     this.message = parts.message
     this.live = parts.live ?? nobody
     this.hasReceivers = parts.hasReceivers ?? true
+    this.topic = parts.topic
     this.refusal = parts.refusal
   }
 
@@ -159,6 +161,7 @@ interface PublicationParts {
   readonly message: OutgoingMessage | undefined
   readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly hasReceivers: boolean
+  readonly topic: string
   readonly refusal: Refusal
 }
 
@@ -240,7 +243,7 @@ export class Publisher {
   ): PendingPublication {
     const retained = publication.retain ? retainedOf(publication, this.#clientId, nowMs) : undefined
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
-      return this.refuse(packetId, publication.qos, retainedFull)
+      return this.refuse(publication.topic, packetId, publication.qos, retainedFull)
     }
     const { live, durable, isUnsettled } = this.#select(plan, publication.qos)
     const inStreams = this.#routes.append(publication, nowMs)
@@ -250,7 +253,8 @@ export class Publisher {
       placed: queued === undefined ? inStreams : [...inStreams, queued],
       message: live.length === 0 ? undefined : OutgoingMessage.copyOf(publication),
       live,
-      hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0
+      hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0,
+      topic: publication.topic
     })
     if (queued !== undefined) this.#enqueue(publication, queued, durable, pending)
     if (retained !== undefined) this.#retain(publication.topic, retained, pending)
@@ -266,8 +270,8 @@ export class Publisher {
     this.#mqtt.unmatched.add(topic)
   }
 
-  refuse(packetId: number, qos: number, refusal: Refusal): PendingPublication {
-    const refused = new PendingPublication(this, packetId, qos, { refusal })
+  refuse(topic: string, packetId: number, qos: number, refusal: Refusal): PendingPublication {
+    const refused = new PendingPublication(this, packetId, qos, { topic, refusal })
     this.wait(refused, false)
     return refused
   }

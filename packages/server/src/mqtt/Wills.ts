@@ -1,8 +1,9 @@
 import type { ConfirmWill, PublishWill } from "@logbrook/actors/session/SessionProtocol"
+import { codeText } from "./connectionEnd.ts"
 import { publicationOfWill } from "./Message.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { sessionActor } from "./SessionDirectory.ts"
-import { type Answered, type PendingPublication, Publisher } from "./Publisher.ts"
+import { type Answered, type PendingPublication, Publisher, type Refusal } from "./Publisher.ts"
 
 /**
  * Publishes wills whose time has come. A session keeps its will until it has decided `ConfirmWill`, which is one commit
@@ -22,7 +23,12 @@ export class Wills {
     const { broker, directory } = this.#mqtt
     const name = `${willId} ${clientId}`
     if (this.#underWay.has(name)) return
-    const answered: Answered = { answered: () => void this.#underWay.delete(name) }
+    const answered: Answered = {
+      answered: ({ refusal }) => {
+        this.#underWay.delete(name)
+        if (refusal !== undefined) this.#name(clientId, will.topic, refusal)
+      }
+    }
     const origin = `mqtt ${clientId} will`.slice(0, 200)
     const publisher = new Publisher(this.#mqtt, clientId, origin, answered)
     const plan = directory.subscriptions.plan(will.topic)
@@ -33,8 +39,13 @@ export class Wills {
     const pending =
       refusal === undefined
         ? publisher.publish(publication, plan, 0, nowMs, true)
-        : publisher.refuse(0, will.qos, refusal)
+        : publisher.refuse(will.topic, 0, will.qos, refusal)
     this.#confirm(clientId, willId, pending, origin)
+  }
+
+  #name(clientId: string, topic: string, { code, text }: Refusal): void {
+    const reason = `will: ${text}`
+    this.#mqtt.refusals.add({ clientId, address: null, code: codeText(code), reason, topic, isLogged: false })
   }
 
   /** Into the same turn, behind everything that the publication is. */

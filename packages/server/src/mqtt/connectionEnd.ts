@@ -2,17 +2,18 @@ import type { ConnectionEnd } from "@logbrook/actors/session/SessionProtocol"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Fields } from "../Log.ts"
 
-const hex = (code: number): string => `0x${code.toString(16).padStart(2, "0")}`
+/** A reason code as people know it. */
+export const codeText = (code: number): string => `0x${code.toString(16).padStart(2, "0")}`
 
 /** As an origin in the journal names it. */
 export const endText = (end: ConnectionEnd): string => {
   switch (end.by) {
     case "client":
-      return `DISCONNECT ${hex(end.reasonCode)}`
+      return `DISCONNECT ${codeText(end.reasonCode)}`
     case "socket":
       return `socket ${end.error}`
     case "protocol":
-      return `protocol ${hex(end.reasonCode)}`
+      return `protocol ${codeText(end.reasonCode)}`
     case "keep alive":
       return "keep alive timeout"
     default:
@@ -25,7 +26,7 @@ export const endFields = (end: ConnectionEnd): Fields => {
   switch (end.by) {
     case "client":
     case "protocol":
-      return { by: end.by, code: hex(end.reasonCode), reason: end.reason }
+      return { by: end.by, code: codeText(end.reasonCode), reason: end.reason }
     case "socket":
       return { by: end.by, error: end.error }
     case "keep alive":

@@ -7,6 +7,8 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { definitions } from "../../src/Broker.ts"
+import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
 import { batchOf, startKit, startMs, until, type Kit, type RawClient } from "./kit.ts"
 import { fetchOf, only, produceOf } from "./requests.ts"
 
@@ -44,6 +46,32 @@ const logOf = (name: string, partition = 0) =>
   kit.broker.shard.logs.log(kit.broker.directory.byName(name)!.logIds[partition]!)
 
 describe("Produce", () => {
+  it("names the client of what it refuses, in the journal and the log, once a second", async () => {
+    await kit.createStream("bound", { filters: ["a/#"] })
+    for (let i = 0; i < 3; i++) await client.send(Produce, 9, produceOf("bound", batchOf(["x"])))
+    kit.broker.disk.isLow = true
+    await produce(batchOf(["x"]))
+    const clientId = "raw"
+    const refused = () => lastEvents(pastOf(kit.journal, definitions(kit.broker.limits)), 9, { kind: "client" }).events
+    await expect.poll(refused, { timeout: 5000 }).toHaveLength(1)
+    const authorization = {
+      code: "29 TOPIC_AUTHORIZATION_FAILED",
+      reason: "The stream is written by MQTT.",
+      count: 3,
+      topic: "bound"
+    }
+    const storage = { code: "56 KAFKA_STORAGE_ERROR", reason: "The disk is nearly full.", count: 1, topic: "orders" }
+    expect(refused()[0]).toMatchObject({
+      actor: `client/${clientId}`,
+      event: { protocol: "kafka", address: "127.0.0.1", refused: [authorization, storage] }
+    })
+    const lines = kit.lines.filter(({ message }) => message === "kafka: publications refused")
+    expect(lines.map(({ fields }) => fields)).toEqual([
+      { client: clientId, address: "127.0.0.1", ...authorization },
+      { client: clientId, address: "127.0.0.1", ...storage }
+    ])
+  })
+
   it("gives offsets in order, in every version", async () => {
     for (let version = 3; version <= 11; version++) {
       const { errorCode, baseOffset, logAppendTimeMs } = await produce(batchOf(["a", "b"]), {}, version)

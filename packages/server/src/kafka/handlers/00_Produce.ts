@@ -6,7 +6,7 @@ import {
   stampMaxTimestamp,
   validateProduced
 } from "@logbrook/core/RecordBatch"
-import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { errorName, KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Cause from "effect/Cause"
@@ -142,6 +142,21 @@ const append = (
   })
 }
 
+type TopicResult = { readonly name: string; readonly partitionResponses: ReadonlyArray<PartitionResult> }
+
+/** So that whoever reads the journal or the log finds the client. */
+const nameRefused = ({ node, clientId, clientHost }: RequestContext, topics: ReadonlyArray<TopicResult>): void => {
+  for (const { name: topic, partitionResponses } of topics) {
+    for (const { errorCode, errorMessage } of partitionResponses) {
+      if (errorCode === KafkaError.NONE) continue
+      const name = errorName(errorCode)
+      const isLogged = errorCode === KafkaError.CORRUPT_MESSAGE
+      const code = `${errorCode} ${name}`
+      node.refusals.add({ clientId, address: clientHost, code, reason: errorMessage ?? name, topic, isLogged })
+    }
+  }
+}
+
 const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionResult>): void => {
   const bad = results.find(({ errorCode }) => errorCode === KafkaError.CORRUPT_MESSAGE)
   if (bad === undefined) return
@@ -174,6 +189,7 @@ const produce = (
   auditBatches(context, all)
   const finish = (): void => {
     const errorCode = firstError(all)
+    if (errorCode !== KafkaError.NONE) nameRefused(context, responses)
     if (request.acks !== 0) return respond({ responses }, errorCode)
     // Kafka's own way to tell a producer that does not listen.
     if (errorCode !== KafkaError.NONE) context.hangUp()
