@@ -43,6 +43,8 @@ export interface MessageRef {
   readonly subscriptionIds: ReadonlyArray<number>
   /** Payload and topic, for the queue's limit. */
   readonly bytes: number
+  /** By a shared subscription, of which no other member has it. */
+  readonly isShared?: true
 }
 
 /**
@@ -514,7 +516,14 @@ export interface DroppedMessage {
   readonly limit: QueueLimit
 }
 
-export type SessionNotice = CloseConnection | PublishWill | Deliver | QueueFull
+/** A session has ended with messages in its queue that came by shared subscriptions: no member gets them. */
+export interface SharedLost {
+  readonly _tag: "SharedLost"
+  readonly clientId: string
+  readonly count: number
+}
+
+export type SessionNotice = SharedLost | CloseConnection | PublishWill | Deliver | QueueFull
 
 export type SessionSettings = Pick<
   Limits,

@@ -32,9 +32,18 @@ const triggerWill = (draft: Draft): void => {
   draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
 }
 
+/** Messages of shared subscriptions that the client has not acknowledged. */
+const sharedIn = ({ queue }: SessionState): number => {
+  let count = 0
+  for (const { isShared, phase } of queue.values()) if (isShared === true && phase !== "received") count++
+  return count
+}
+
 /** A will that still waits is published now, since the session ends first (MQTT 5, 3.1.2.5). */
 const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
   triggerWill(draft)
+  const count = sharedIn(draft.state)
+  if (count > 0) draft.notices.push({ _tag: "SharedLost", clientId: draft.state.clientId, count })
   apply(draft, { _tag: "SessionEnded", cause })
 }
 

@@ -81,6 +81,7 @@ export const queueEntry = (message: MessageRef, entryId: number): QueueEntry => 
   retain: message.retain,
   subscriptionIds: message.subscriptionIds,
   bytes: message.bytes,
+  ...(message.isShared && { isShared: true }),
   packetId: null,
   phase: "queued"
 })

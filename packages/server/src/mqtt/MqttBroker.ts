@@ -71,6 +71,7 @@ export type Session = SessionView<BrokerConnection>
 
 const sweepEveryMs = 250
 const endLinesPerSecondMax = 20
+const sharedLossLinesPerSecondMax = 5
 /** The longest that a client may take to read its DISCONNECT when the server stops. */
 const stopGraceMs = 1000
 
@@ -87,6 +88,7 @@ export class MqttBroker implements MqttContext {
   readonly acks = new AckSlab()
   /** Of connections. */
   readonly ends: BoundedLines
+  readonly #sharedLosses: BoundedLines
   readonly #wills = new Wills(this)
   readonly #drops: QueueDrops
   readonly #connections = new Set<BrokerConnection>()
@@ -120,6 +122,13 @@ export class MqttBroker implements MqttContext {
       "info",
       endLinesPerSecondMax,
       "mqtt: more connections ended than were logged"
+    )
+    this.#sharedLosses = new BoundedLines(
+      broker.log,
+      broker.clock,
+      "warn",
+      sharedLossLinesPerSecondMax,
+      "mqtt: more members of shared subscriptions went with messages than were logged"
     )
     this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
     this.refusals = new Refusals(broker, "mqtt")
@@ -254,7 +263,18 @@ export class MqttBroker implements MqttContext {
       case "QueueFull":
         this.metrics.dropped("queue_full", known.messages.length)
         this.#drops.note(known)
+        return
+      case "SharedLost":
+        this.sharedLost(known.clientId, known.count)
     }
+  }
+
+  sharedLost(clientId: string, count: number): void {
+    this.metrics.dropped("shared_member_gone", count)
+    this.#sharedLosses.write("mqtt: messages of a shared subscription went with one of its members", {
+      client: clientId,
+      count
+    })
   }
 
   // --- For operators ---

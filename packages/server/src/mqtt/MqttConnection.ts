@@ -530,7 +530,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #closed(): void {
+    if (this.#phase === "closed") return
     this.#phase = "closed"
+    const lost = this.#outgoing?.unacknowledgedShared ?? 0
+    if (lost > 0) this.mqtt.sharedLost(this.clientId, lost)
     if (this.#feed !== undefined && this.session !== undefined) this.session.retainedDue = this.#feed.stop()
     this.#feed = undefined
   }

@@ -16,7 +16,8 @@ export interface Receiver {
       message: OutgoingMessage,
       qos: QoS,
       retain: boolean,
-      subscriptionIds: ReadonlyArray<number>
+      subscriptionIds: ReadonlyArray<number>,
+      isShared?: boolean
     ) => void
   }
 }
@@ -31,6 +32,8 @@ export interface MqttContext {
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
   readonly refusals: Refusals
+  /** So many messages went to a member of a shared subscription that has gone without taking them. */
+  readonly sharedLost: (clientId: string, count: number) => void
   /** Of messages that no stream stores and nobody receives. */
   readonly unmatched: TopTopics
 }

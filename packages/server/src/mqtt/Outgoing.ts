@@ -27,6 +27,7 @@ interface LiveItem {
   readonly qos: 1 | 2
   readonly retain: boolean
   readonly subscriptionIds: ReadonlyArray<number>
+  readonly isShared: boolean
 }
 
 type Item = LiveItem | QueueEntry
@@ -35,6 +36,8 @@ interface Inflight {
   readonly qos: QoS
   readonly bytes: number
   readonly isQueued: boolean
+  /** By a shared subscription, and not in the session's queue. */
+  readonly isShared: boolean
   /** `marking`: not sent before its packet id is durable, or an id given before a reconnect whose turn has not come. */
   phase: "marking" | "sent" | "received"
 }
@@ -93,7 +96,13 @@ export class Outgoing {
   }
 
   /** A message that is not in the session's queue. Dropped, and counted, when there is no room for it. */
-  deliver(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): void {
+  deliver(
+    message: OutgoingMessage,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: ReadonlyArray<number>,
+    isShared = false
+  ): void {
     const { mqtt, isSlow } = this.#connection
     if (qos === 0) {
       if (isSlow) mqtt.metrics.dropped("slow_consumer")
@@ -108,7 +117,7 @@ export class Outgoing {
       mqtt.metrics.dropped("queue_full")
       return
     }
-    this.#push({ message, qos, retain, subscriptionIds })
+    this.#push({ message, qos, retain, subscriptionIds, isShared })
     this.pump()
   }
 
@@ -120,12 +129,23 @@ export class Outgoing {
       else {
         if (packetId !== null) {
           ;(this.#inherited ??= new Set()).add(packetId)
-          this.#inflight.set(packetId, { qos, bytes, isQueued: true, phase: "marking" })
+          this.#inflight.set(packetId, { qos, bytes, isQueued: true, isShared: false, phase: "marking" })
         }
         this.#push(entry)
       }
     }
     this.pump()
+  }
+
+  /** Messages of shared subscriptions that go with the connection. */
+  get unacknowledgedShared(): number {
+    let count = 0
+    for (let i = this.#pendingAt; i < this.#pending.length; i++) {
+      const item = this.#pending[i]!
+      if ("message" in item && item.isShared) count++
+    }
+    for (const { isShared, phase } of this.#inflight.values()) if (isShared && phase !== "received") count++
+    return count
   }
 
   #push(item: Item): void {
@@ -155,10 +175,10 @@ export class Outgoing {
     this.#pendingAt = 0
   }
 
-  #sendLive({ message, qos, retain, subscriptionIds }: LiveItem): void {
+  #sendLive({ message, qos, retain, subscriptionIds, isShared }: LiveItem): void {
     if (!this.#canSend(message, qos, retain, subscriptionIds)) return
     const packetId = this.#nextPacketId()
-    this.#onItsWay(packetId, { qos, bytes: message.byteLength, isQueued: false, phase: "sent" })
+    this.#onItsWay(packetId, { qos, bytes: message.byteLength, isQueued: false, isShared, phase: "sent" })
     this.#write(message, qos, retain, subscriptionIds, packetId, false)
   }
 
@@ -176,7 +196,7 @@ export class Outgoing {
     }
     // What comes behind a held one is held as well, so that the queue's order is the client's.
     const isHeld = qos === 2 || this.#held > 0
-    this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: isHeld ? "marking" : "sent" })
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: isHeld ? "marking" : "sent" })
     if (isHeld) {
       this.#held++
       marking.held.push({ entry, packetId, message })
@@ -186,7 +206,7 @@ export class Outgoing {
   /** [MQTT-4.4.0-1] PUBREL waits for no window [MQTT-3.3.4-10]. */
   #releaseAgain(packetId: number, { qos, bytes }: QueueEntry): void {
     ;(this.#inherited ??= new Set()).add(packetId)
-    this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: "received" })
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: "received" })
     this.#release(packetId)
   }
 
@@ -201,7 +221,7 @@ export class Outgoing {
       this.#batch("Acked").packetIds.push(packetId)
       return
     }
-    this.#onItsWay(packetId, { qos, bytes, isQueued: true, phase: "sent" })
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: "sent" })
     this.#write(message, qos, retain, subscriptionIds, packetId, true)
   }
 

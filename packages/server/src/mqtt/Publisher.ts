@@ -295,10 +295,14 @@ export class Publisher {
   /** To connected clients; what they cannot take is dropped and counted. */
   deliver(message: OutgoingMessage, live: ReadonlyArray<Match<ReceivingSession>>): void {
     const { retain, qos } = message.publication
-    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds } of live) {
-      const { connection } = subscriber
-      if (connection === undefined || !connection.isOpen) continue
-      connection.outgoing.deliver(message, Math.min(qos, granted) as QoS, retain && retainAsPublished, subscriptionIds)
+    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds, isShared } of live) {
+      const { connection, clientId } = subscriber
+      if (connection?.isOpen !== true) {
+        if (isShared) this.#mqtt.sharedLost(clientId, 1)
+        continue
+      }
+      const retains = retain && retainAsPublished
+      connection.outgoing.deliver(message, Math.min(qos, granted) as QoS, retains, subscriptionIds, isShared)
     }
   }
 
@@ -339,10 +343,10 @@ export class Publisher {
   ): void {
     const bytes = publication.payload.length + publication.topic.length
     const answers = { reply: pending.hasFailed, refused: pending.hasFailed }
-    for (const { subscriber, qos, retainAsPublished, subscriptionIds } of durable) {
+    for (const { subscriber, qos, retainAsPublished, subscriptionIds, isShared } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
-      const ref = { qos: granted, retain, subscriptionIds, bytes }
+      const ref = { qos: granted, retain, subscriptionIds, bytes, ...(isShared && { isShared }) }
       this.#mqtt.sessionLog.enqueue(subscriber.clientId, queued, ref, this.#origin, answers)
     }
   }

@@ -9,6 +9,8 @@ export interface Match<S> {
   readonly qos: QoS
   readonly retainAsPublished: boolean
   readonly subscriptionIds: ReadonlyArray<number>
+  /** By a shared subscription, of which no other member gets it. */
+  readonly isShared: boolean
 }
 
 interface Target<S> {
@@ -37,7 +39,7 @@ class ShareGroup<S> {
   take(isEligible: (subscriber: S) => boolean): Match<S> | undefined {
     for (let tried = 0; tried < this.#order.length; tried++) {
       const entry = this.#order[this.#next++ % this.#order.length]!
-      if (isEligible(entry.subscriber)) return matchOf([entry])
+      if (isEligible(entry.subscriber)) return matchOf([entry], true)
     }
     return undefined
   }
@@ -52,13 +54,14 @@ export interface Plan<S> {
 
 const plansMax = 8192
 
-const matchOf = <S>(entries: ReadonlyArray<Entry<S>>): Match<S> => {
+const matchOf = <S>(entries: ReadonlyArray<Entry<S>>, isShared = false): Match<S> => {
   const ids = entries.map(({ subscription }) => subscription.subscriptionId).filter((id) => id !== null)
   return {
     subscriber: entries[0]!.subscriber,
     qos: Math.max(...entries.map(({ subscription }) => subscription.qos)) as QoS,
     retainAsPublished: entries.some(({ subscription }) => subscription.retainAsPublished),
-    subscriptionIds: ids.sort((a, b) => a - b)
+    subscriptionIds: ids.sort((a, b) => a - b),
+    isShared
   }
 }
 

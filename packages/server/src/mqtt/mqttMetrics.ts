@@ -15,6 +15,7 @@ export type DropReason =
   | "payload_format"
   | "queue_full"
   | "retained_full"
+  | "shared_member_gone"
   | "slow_consumer"
   | "too_large"
   | "without_key"
@@ -30,6 +31,7 @@ const dropReasons: ReadonlyArray<DropReason> = [
   "payload_format",
   "queue_full",
   "retained_full",
+  "shared_member_gone",
   "slow_consumer",
   "too_large",
   "without_key",
