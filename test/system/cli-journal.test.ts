@@ -103,6 +103,19 @@ describe("logbrook journal, on a data directory", () => {
     expect(diff.out).toContain("MemberLeft")
   })
 
+  it("takes times as the tools print them, says that they are UTC, and that two points were swapped", async () => {
+    const { out } = await journal("tail", "--json", "--type", "Stopped")
+    const { seq, time } = JSON.parse(out) as { seq: number; time: string }
+    const printed = new Date(Date.parse(time) + 1).toISOString().replace("T", " ").slice(0, -1)
+    const at = await journal("state", "group/dashboard", "--at", printed)
+    expect(at.out).toBe((await journal("state", "group/dashboard")).out)
+    expect(at.err).toBe(`note: ${printed} is taken as ${printed.replace(" ", "T")}Z: times without a zone are UTC\n`)
+    expect((await journal("state", "group/dashboard", "--at=-0s")).out).toBe(at.out)
+    const diff = await journal("diff", "group/dashboard", "-0s", String(seq - 1))
+    expect(diff.err).toBe(`note: -0s is behind ${seq - 1}: what changed is told forward in time\n`)
+    expect(diff.out).toContain(`from #${seq - 1} to #`)
+  })
+
   it("shows an event with the request that led to it", async () => {
     const { out, code } = await journal("show", String(await seqOf("MemberLeft")))
     expect(code).toBe(0)
@@ -122,6 +135,10 @@ describe("logbrook journal, on a data directory", () => {
     [["journal", "state", "group/nobody"], 3, "E_UNKNOWN_ACTOR"],
     [["journal", "state", "sensors"], 2, "E_INVALID_ACTOR"],
     [["journal", "tail", "--kind", "nothing"], 2, "E_INVALID_ACTOR"],
+    [["journal", "tail", "--type", "MemberJoine"], 2, "E_INVALID_TYPE"],
+    [["journal", "tail", "--actor", "group/dashbord"], 3, "E_UNKNOWN_ACTOR"],
+    [["journal", "tail", "--from", "999999"], 3, "E_UNKNOWN_EVENT"],
+    [["journal", "state", "group/dashboard", "--at", "-30d"], 3, "E_UNKNOWN_EVENT"],
     [["journal", "show", "soon"], 2, "E_USAGE"],
     [["journal", "show"], 2, "E_USAGE"],
     [["journal", "state", "group/x", "--at", "soon"], 2, "E_USAGE"]

@@ -30,6 +30,10 @@ export const warn = (io: Io, texts: ReadonlyArray<string>): void => {
   for (const text of texts) io.err(`${painted({ ...io, isTty: io.isErrTty }, "yellow", "warning")}: ${plainText(text)}`)
 }
 
+/** What was understood, on stderr. */
+export const note = (io: Io, text: string): void =>
+  io.err(`${painted({ ...io, isTty: io.isErrTty }, "dim", "note")}: ${plainText(text)}`)
+
 /** A table with aligned columns on a terminal, tabs between the cells elsewhere. Columns of numbers align right. */
 export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<ReadonlyArray<string>>): void => {
   const rows = cells.map((row) => row.map(plainText))

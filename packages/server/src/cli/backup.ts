@@ -72,7 +72,7 @@ const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
 
 export const restore = async (args: Arguments, io: Io): Promise<number> => {
   const untilText = args.text("until")
-  const until = untilText === undefined ? undefined : pointOf(untilText)
+  const until = untilText === undefined ? undefined : pointOf(io, untilText)
   const dataDir = args.text("data-dir")
   if (dataDir === undefined)
     throw usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")

@@ -52,9 +52,16 @@ export const parseCommandLine = (command: Command, words: ReadonlyArray<string>)
   const help = `logbrook ${command.name} --help`
   const positionals: Array<string> = []
   const values = new Map<string, string | boolean | Array<string>>()
+  let lastTime = -1
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value)
     if (token.kind !== "option") continue
+    // `-5m` is a time, which parseArgs takes for the options -5 and -m.
+    if (/^-\d/.test(words[token.index]!)) {
+      if (token.index > lastTime) positionals.push(words[token.index]!)
+      lastTime = token.index
+      continue
+    }
     const option = known.get(token.name)
     if (option === undefined) {
       const meant = suggest(token.name, known.keys())

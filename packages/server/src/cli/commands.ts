@@ -192,7 +192,7 @@ export const commands: ReadonlyArray<Command> = [
       {
         name: "at",
         value: "SEQ|TIME",
-        help: "just after this event, or at this time (2026-01-31T12:00:00Z); else now"
+        help: "just after this event, or at this time (2026-01-31 12:00:00, 12:00 or -5m, in UTC); else now"
       },
       url,
       offline,

@@ -1,14 +1,15 @@
 import { plainText } from "../plainText.ts"
 import type { Verified } from "../tools/checkJournal.ts"
-import type { EventFilter, EventView } from "../tools/journalTools.ts"
+import type { EventFilter, EventPage, EventView } from "../tools/journalTools.ts"
 import type { Plain } from "../tools/plain.ts"
 import type { Change } from "../tools/structuralDiff.ts"
-import { exitCodes, usageError } from "./CliError.ts"
+import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { directoryOf } from "./directories.ts"
-import { painted, table, type Io } from "./Io.ts"
+import { eventLine, isBytes, isObject, msText, scalarText, timeText } from "./eventText.ts"
+import { note, painted, table, warn, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
-import { numberOption, seqOf } from "./options.ts"
+import { numberOption, pointOf, seqOf } from "./options.ts"
 
 const withSource = async (args: Arguments, io: Io, run: (source: JournalSource) => Promise<void>): Promise<number> => {
   const source = await openSource(args, io)
@@ -26,34 +27,16 @@ const filterOf = (args: Arguments): EventFilter => ({
   type: args.text("type")
 })
 
-const pad = (n: number): string => String(Math.floor(Math.abs(n))).padStart(2, "0")
-
-/** ISO 8601 in UTC, or the clock of this machine with its offset. */
-const timeText = (args: Arguments, iso: string): string => {
-  if (!args.flag("local")) return iso
-  const date = new Date(iso)
-  const minutes = -date.getTimezoneOffset()
-  const shifted = new Date(date.getTime() + minutes * 60_000).toISOString().slice(0, -1)
-  return `${shifted}${minutes < 0 ? "-" : "+"}${pad(minutes / 60)}:${pad(minutes % 60)}`
-}
-
-const isObject = (value: Plain | undefined): value is { readonly [name: string]: Plain } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const scalarText = (value: Plain): string => plainText(typeof value === "string" ? value : JSON.stringify(value))
-
-/** `{bytes, base64}` is how bytes are shown. */
-const isBytes = (value: Plain): value is { readonly bytes: number; readonly base64: string } =>
-  isObject(value) && Object.keys(value).length === 2 && "bytes" in value && "base64" in value
-
 const inlineMax = 100
 
 /** A value for people: what is short on one line, the rest indented below its name. */
 const printValue = (io: Io, name: string, value: Plain, indent: string): void => {
   const label = `${indent}${painted(io, "cyan", plainText(name))}`
   if (isBytes(value)) io.out(`${label}: ${value.bytes} bytes${value.bytes === 0 ? "" : ` ${value.base64}`}`)
-  else if (typeof value !== "object" || value === null) io.out(`${label}: ${scalarText(value)}`)
-  else if (JSON.stringify(value).length + indent.length <= inlineMax)
+  else if (typeof value !== "object" || value === null) {
+    const time = msText(name, value)
+    io.out(`${label}: ${scalarText(value)}${time === undefined ? "" : ` (${time})`}`)
+  } else if (JSON.stringify(value).length + indent.length <= inlineMax)
     io.out(`${label}: ${plainText(JSON.stringify(value))}`)
   else {
     io.out(`${label}:`)
@@ -63,39 +46,22 @@ const printValue = (io: Io, name: string, value: Plain, indent: string): void =>
   }
 }
 
-const causeText = ({ cause }: EventView): string =>
-  [cause.seq === undefined ? "" : `#${cause.seq}`, cause.origin ?? ""].filter(Boolean).join(" ")
-
-const summaryMax = 120
-
-/** What happened, on one line. */
-const summaryText = (event: Plain): string => {
-  if (!isObject(event)) return scalarText(event)
-  if (event["_tag"] === "RecordsAppended") return `offsets ${event["baseOffset"]} to ${event["lastOffset"]}`
-  const parts = Object.entries(event)
-    .filter(([name]) => name !== "_tag")
-    .map(([name, value]) => `${name}=${isBytes(value) ? `<${value.bytes} bytes>` : scalarText(value)}`)
-  const text = parts.join(" ")
-  return text.length > summaryMax ? `${text.slice(0, summaryMax - 1)}…` : text
-}
-
-const eventLine = (args: Arguments, io: Io, event: EventView): string =>
-  [
-    painted(io, "dim", `${event.seq}`.padStart(io.isTty ? 8 : 0)),
-    painted(io, "dim", timeText(args, event.time)),
-    plainText(event.actor).padEnd(io.isTty ? 24 : 0),
-    painted(io, "bold", event.type),
-    summaryText(event.event),
-    painted(io, "dim", causeText(event) === "" ? "" : `← ${plainText(causeText(event))}`)
-  ]
-    .filter(Boolean)
-    .join(io.isTty ? " " : "\t")
-
 const printEvents = (args: Arguments, io: Io, events: ReadonlyArray<EventView>): void => {
   for (const event of events) io.out(args.flag("json") ? JSON.stringify(event) : eventLine(args, io, event))
 }
 
 const linesMax = 1000
+
+/** Whoever follows an actor may be there before it. */
+const orNothing = async (io: Io, page: Promise<EventPage>): Promise<EventPage | undefined> => {
+  try {
+    return await page
+  } catch (error) {
+    if (!(error instanceof CliError) || error.code !== "E_UNKNOWN_ACTOR") throw error
+    warn(io, [error.message])
+    return undefined
+  }
+}
 
 /** The newest events, then those that come. `--json`: one document per line, since there may be no end. */
 export const tail = (args: Arguments, io: Io): Promise<number> =>
@@ -107,7 +73,12 @@ export const tail = (args: Arguments, io: Io): Promise<number> =>
     if (source.follow === undefined && args.flag("follow")) {
       throw usageError("--follow needs a server: nothing comes to a directory that is read", "leave out --data-dir")
     }
-    let page = from === undefined ? await source.last(limit, filter) : await source.from(seqOf(from), limit, filter)
+    const first = from === undefined ? source.last(limit, filter) : source.from(seqOf(from), limit, filter)
+    let page = args.flag("follow") ? await orNothing(io, first) : await first
+    if (page === undefined) {
+      for await (const event of source.follow!(undefined, filter)) printEvents(args, io, [event])
+      return
+    }
     printEvents(args, io, page.events)
     // With a filter one page may end, short, behind all that it may look at.
     let left = from === undefined ? 0 : limit - page.events.length
@@ -140,7 +111,8 @@ export const show = (args: Arguments, io: Io): Promise<number> =>
 
 export const state = (args: Arguments, io: Io): Promise<number> =>
   withSource(args, io, async (source) => {
-    const found = await source.state(args.positionals[0]!, args.text("at"))
+    const atText = args.text("at")
+    const found = await source.state(args.positionals[0]!, atText === undefined ? undefined : pointOf(io, atText))
     if (args.flag("json")) {
       io.out(JSON.stringify(found, null, 2))
       return
@@ -159,7 +131,8 @@ const changeText = ({ path, change, before, after }: Change) => {
 export const diff = (args: Arguments, io: Io): Promise<number> =>
   withSource(args, io, async (source) => {
     const [actor, from, to] = args.positionals
-    const found = await source.diff(actor!, from!, to!)
+    const found = await source.diff(actor!, pointOf(io, from!), pointOf(io, to!))
+    if (found.isSwapped) note(io, `${from} is behind ${to}: what changed is told forward in time`)
     if (args.flag("json")) {
       io.out(JSON.stringify(found, null, 2))
       return

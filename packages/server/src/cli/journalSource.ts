@@ -14,18 +14,18 @@ import type { Arguments } from "./commandLine.ts"
 import { throwIfNoJournal } from "./directories.ts"
 import type { Io } from "./Io.ts"
 import { journalErrors } from "./journalErrors.ts"
-import { pointOf, urlOf } from "./options.ts"
+import { urlOf } from "./options.ts"
 
 /** The past, asked of a server or read from a data directory. */
 export interface JournalSource {
   readonly last: (count: number, filter: EventFilter) => Promise<EventPage>
   readonly from: (seq: number, limit: number, filter: EventFilter) => Promise<EventPage>
   readonly show: (seq: number) => Promise<ShownEvent>
-  /** `at`: a seq, an ISO time, or undefined for now. */
-  readonly state: (actor: string, at: string | undefined) => Promise<StateView>
-  readonly diff: (actor: string, from: string, to: string) => Promise<StateDiff>
-  /** Events as they come, until the server goes; undefined where nothing can come. */
-  readonly follow: ((fromSeq: number, filter: EventFilter) => AsyncIterable<EventView>) | undefined
+  /** `at` undefined: now. */
+  readonly state: (actor: string, at: At | undefined) => Promise<StateView>
+  readonly diff: (actor: string, from: At, to: At) => Promise<StateDiff>
+  /** Events as they come, from now on or from a seq, until the server goes; undefined where nothing can come. */
+  readonly follow: ((fromSeq: number | undefined, filter: EventFilter) => AsyncIterable<EventView>) | undefined
   readonly close: () => Promise<void>
 }
 
@@ -51,7 +51,7 @@ const refusals = async <A>(run: () => A): Promise<A> => {
     return run()
   } catch (error) {
     if (!(error instanceof JournalQueryRefused)) throw error
-    const isUsage = error.reason === "InvalidActor"
+    const isUsage = error.reason === "InvalidActor" || error.reason === "InvalidType"
     throw new CliError(isUsage ? exitCodes.usage : exitCodes.notFound, codes[error.reason], error.message)
   }
 }
@@ -60,20 +60,20 @@ const codes = {
   UnknownEvent: "E_UNKNOWN_EVENT",
   UnknownActor: "E_UNKNOWN_ACTOR",
   InvalidActor: "E_INVALID_ACTOR",
+  InvalidType: "E_INVALID_TYPE",
   Expired: "E_EXPIRED"
 } as const
 
 const offline = async (directory: string): Promise<JournalSource> => {
   const tools = await import("../tools/journalTools.ts")
   const { past, close } = await openPast(directory)
-  const point = (text: string | undefined): At =>
-    text === undefined ? { seq: past.journal.nextSeq - 1 } : pointOf(text)
+  const last = (): At => ({ seq: past.journal.nextSeq - 1 })
   return {
     last: (count, filter) => refusals(() => tools.lastEvents(past, count, filter)),
-    from: (seq, limit, filter) => refusals(() => tools.eventsPage(past, seq, limit, filter)),
+    from: (seq, limit, filter) => refusals(() => tools.eventsFrom(past, seq, limit, filter)),
     show: (seq) => refusals(() => tools.showEvent(past, seq)),
-    state: (actor, at) => refusals(() => tools.stateAt(past, actor, point(at))),
-    diff: (actor, from, to) => refusals(() => tools.diffStates(past, actor, point(from), point(to))),
+    state: (actor, at) => refusals(() => tools.stateAt(past, actor, at ?? last())),
+    diff: (actor, from, to) => refusals(() => tools.diffStates(past, actor, from, to)),
     follow: undefined,
     close
   }
@@ -85,6 +85,8 @@ const queryOf = (params: object): string => {
   return String(query)
 }
 
+const textOf = (at: At): string => ("seq" in at ? String(at.seq) : new Date(at.timeMs).toISOString())
+
 const online = (url: string): JournalSource => {
   const base = "/api/v1/journal"
   const page = async (params: object): Promise<EventPage> => {
@@ -95,8 +97,9 @@ const online = (url: string): JournalSource => {
     last: (last, filter) => page({ last, ...filter }),
     from: (cursor, limit, filter) => page({ cursor, limit, ...filter }),
     show: (seq) => requestJson(url, `${base}/events/${seq}`),
-    state: (actor, at) => requestJson(url, `${base}/state?${queryOf({ actor, at })}`),
-    diff: (actor, from, to) => requestJson(url, `${base}/diff?${queryOf({ actor, from, to })}`),
+    state: (actor, at) => requestJson(url, `${base}/state?${queryOf({ actor, at: at && textOf(at) })}`),
+    diff: (actor, from, to) =>
+      requestJson(url, `${base}/diff?${queryOf({ actor, from: textOf(from), to: textOf(to) })}`),
     follow: (from, filter) => followTail(url, `${base}/tail?${queryOf({ from, ...filter })}`),
     close: () => Promise.resolve()
   }

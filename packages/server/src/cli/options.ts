@@ -1,7 +1,7 @@
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { Arguments, Option } from "./commandLine.ts"
 import { usageError } from "./CliError.ts"
-import type { Io } from "./Io.ts"
+import { note, type Io } from "./Io.ts"
 
 export const json: Option = { name: "json", value: undefined, help: "one JSON document instead of text" }
 export const url: Option = {
@@ -41,11 +41,14 @@ export const numberOption = (args: Arguments, name: string, min: number, byDefau
   throw usageError(`--${name} takes a whole number, ${min} at least, not "${text}"`)
 }
 
-/** Throws `CliError` "E_USAGE". */
-export const pointOf = (text: string): At => {
-  const at = parsePoint(text)
-  if (at !== undefined) return at
-  throw usageError(`"${text}" is neither a seq nor a time`, pointHelp)
+/** Says what was taken for a time without its zone. Throws `CliError` "E_USAGE". */
+export const pointOf = (io: Io, text: string): At => {
+  const at = parsePoint(text, Date.now())
+  if (at === undefined) throw usageError(`"${text}" is neither a seq nor a time`, pointHelp)
+  if ("timeMs" in at && at.isAssumed === true) {
+    note(io, `${text} is taken as ${new Date(at.timeMs).toISOString()}: times without a zone are UTC`)
+  }
+  return at
 }
 
 export const seqOf = (text: string): number => {

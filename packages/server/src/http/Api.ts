@@ -19,7 +19,8 @@ export const BadRequest = errorOf(
   "INVALID_FILTER",
   "INVALID_KEY",
   "INVALID_CONFIG",
-  "INVALID_ACTOR"
+  "INVALID_ACTOR",
+  "INVALID_TYPE"
 )
 export const NotFound = errorOf(404, "UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_EVENT", "UNKNOWN_ACTOR")
 export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY")
@@ -143,7 +144,7 @@ const EventParams = Schema.Struct({
   actor: Schema.optional(Schema.String),
   type: Schema.optional(Schema.String)
 })
-/** A seq, or a time as ISO 8601. */
+/** A seq, or a time: ISO 8601, `2026-11-29 23:13:04` or `23:13` in UTC, `-5m`. */
 const Point = Schema.String
 const seq = HttpApiSchema.param("seq", Seq)
 
@@ -171,6 +172,7 @@ const journal = HttpApiGroup.make("journal")
           actor: Schema.String,
           fromSeq: Count,
           toSeq: Count,
+          isSwapped: Schema.Boolean,
           changes: Schema.Array(
             Schema.Struct({
               path: Schema.String,

@@ -174,6 +174,14 @@ const answerMetrics = async ({ metrics }: Shell, response: http.ServerResponse, 
   response.end()
 }
 
+const tailRefusals: Readonly<Record<JournalQueryRefused["reason"], readonly [status: number, code: string]>> = {
+  InvalidActor: [400, "INVALID_ACTOR"],
+  InvalidType: [400, "INVALID_TYPE"],
+  UnknownActor: [404, "UNKNOWN_ACTOR"],
+  UnknownEvent: [404, "UNKNOWN_EVENT"],
+  Expired: [410, "EXPIRED"]
+}
+
 const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: http.ServerResponse, url: URL): void => {
   if (request.method !== "GET") {
     sendNotAllowed(response, ["GET"])
@@ -196,7 +204,8 @@ const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: ht
     tail.serve(request, response, fromSeq, { kind: param("kind"), actor: param("actor"), type: param("type") })
   } catch (error) {
     if (!(error instanceof JournalQueryRefused)) throw error
-    sendError(response, 400, "INVALID_ACTOR", error.message)
+    const [status, code] = tailRefusals[error.reason]
+    sendError(response, status, code, error.message)
   }
 }
 

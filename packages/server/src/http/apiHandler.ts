@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
-import { diffStates, eventsPage, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
+import { diffStates, eventsFrom, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
 import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
@@ -23,6 +23,7 @@ const journalCodes: Readonly<Record<JournalQueryRefused["reason"], ApiError["cod
   UnknownEvent: "UNKNOWN_EVENT",
   UnknownActor: "UNKNOWN_ACTOR",
   InvalidActor: "INVALID_ACTOR",
+  InvalidType: "INVALID_TYPE",
   Expired: "EXPIRED"
 }
 
@@ -56,8 +57,8 @@ const pageOf = <A>(
 }
 
 /** Throws `ApiFailure`. */
-const pointOf = (text: string): At => {
-  const at = parsePoint(text)
+const pointOf = ({ clock }: Broker, text: string): At => {
+  const at = parsePoint(text, clock.nowMs())
   if (at !== undefined) return at
   throw new ApiFailure("BAD_REQUEST", `"${text}" is neither a seq nor a time: ${pointHelp}`)
 }
@@ -71,7 +72,7 @@ interface EventQuery extends EventFilter {
 }
 
 const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }: EventQuery) => {
-  const page = last === undefined ? eventsPage(past, cursor ?? 1, limit, filter) : lastEvents(past, last, filter)
+  const page = last === undefined ? eventsFrom(past, cursor ?? 1, limit, filter) : lastEvents(past, last, filter)
   return { data: page.events, meta: { cursor: String(page.nextSeq), hasnext: page.hasNext } }
 }
 
@@ -138,10 +139,10 @@ const layers = (broker: Broker, past: Past, parts: ApiParts) =>
         .handle("events", ({ urlParams }) => handle(() => pageOfEvents(past, urlParams)))
         .handle("show", ({ path }) => handle(() => showEvent(past, path.seq)))
         .handle("state", ({ urlParams: { actor, at } }) =>
-          handle(() => stateAt(past, actor, at === undefined ? lastOf(past) : pointOf(at)))
+          handle(() => stateAt(past, actor, at === undefined ? lastOf(past) : pointOf(broker, at)))
         )
         .handle("diff", ({ urlParams: { actor, from, to } }) =>
-          handle(() => diffStates(past, actor, pointOf(from), pointOf(to)))
+          handle(() => diffStates(past, actor, pointOf(broker, from), pointOf(broker, to)))
         )
     ),
     HttpApiBuilder.group(Api, "cluster", (handlers) =>

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import type { Log } from "../Log.ts"
-import { eventsPage, JournalQueryRefused, type EventFilter, type Past } from "../tools/journalTools.ts"
+import { eventsPage, JournalQueryRefused, throwIfFuture, type EventFilter, type Past } from "../tools/journalTools.ts"
 
 const eventsPerWrite = 200
 /** A filter may pass over everything: some 5 ms of one turn. */
@@ -43,7 +43,8 @@ export class EventTail {
   serve(request: IncomingMessage, response: ServerResponse, fromSeq: Seq | undefined, filter: EventFilter): void {
     const { journal } = this.#past
     const tail: Tail = { response, filter, nextSeq: fromSeq ?? journal.nextSeq }
-    // A filter that names no actor is refused before anything is sent.
+    // A seq of the future, or a filter that nothing passes, is refused before anything is sent.
+    throwIfFuture(this.#past, tail.nextSeq)
     eventsPage(this.#past, journal.nextSeq, 1, filter)
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
     response.write(": journal\n\n")

@@ -10,6 +10,7 @@ export const livePast = (broker: Broker, journal: Journal): Past => {
   return {
     journal,
     definitions: definitions(broker.limits),
+    actors: () => broker.shard.actors.ids(),
     names: () => {
       if (version === broker.directory.version) return names
       version = broker.directory.version

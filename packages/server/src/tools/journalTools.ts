@@ -5,6 +5,8 @@ import { unpack } from "@logbrook/core/actor/pack"
 import { readFrame, readFrameHead, type Cause, type FrameHead } from "@logbrook/core/journal/Frame"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import { Replay } from "@logbrook/core/shard/Replay"
+import { suggest } from "../config/suggest.ts"
+import { eventTypes } from "./eventTypes.ts"
 import { isoTime, type Plain } from "./plain.ts"
 import type { At } from "./point.ts"
 import { presentEvent, presentState } from "./present.ts"
@@ -14,7 +16,7 @@ import { structuralDiff, type Change } from "./structuralDiff.ts"
 /** The past cannot be shown as asked. */
 export class JournalQueryRefused extends Data.TaggedError("JournalQueryRefused")<{
   /** `Expired`: that far back the journal does not go any more. */
-  readonly reason: "UnknownEvent" | "UnknownActor" | "InvalidActor" | "Expired"
+  readonly reason: "UnknownEvent" | "UnknownActor" | "InvalidActor" | "InvalidType" | "Expired"
   readonly message: string
 }> {}
 
@@ -55,12 +57,20 @@ export interface Past {
   readonly definitions: ReadonlyArray<AnyDefinition>
   /** The names of now. */
   readonly names: () => StreamNames
+  /** Those of now. */
+  readonly actors: () => ReadonlyArray<ActorId>
 }
 
 /** Of a journal that nobody else has folded. */
 export const pastOf = (journal: Journal, definitions: ReadonlyArray<AnyDefinition>): Past => {
   let known: StreamNames | undefined
-  return { journal, definitions, names: () => (known ??= streamNamesAt(journal, journal.nextSeq)) }
+  let actors: ReadonlyArray<ActorId> | undefined
+  return {
+    journal,
+    definitions,
+    names: () => (known ??= streamNamesAt(journal, journal.nextSeq)),
+    actors: () => (actors ??= [...new Replay(definitions, { endSeq: journal.nextSeq }).run(journal).states.keys()])
+  }
 }
 
 type Visit = (seq: Seq, head: FrameHead, actor: ActorId, version: number, cause: Cause, event: () => object) => void
@@ -98,11 +108,34 @@ const view = (
   event: presentEvent(actor, event, names)
 })
 
+const meantText = (given: string, names: Iterable<string>): string => {
+  const meant = suggest(given, names)
+  return meant === undefined ? "" : `; did you mean ${meant}?`
+}
+
 const throwIfUnknownKind = ({ definitions }: Past, kind: string): void => {
   const kinds = definitions.map((definition) => definition.kind)
   if (kinds.includes(kind)) return
-  const message = `no actor is of the kind "${kind}": ${kinds.join(", ")}`
+  const message = `no actor is of the kind "${kind}": ${kinds.join(", ")}${meantText(kind, kinds)}`
   throw new JournalQueryRefused({ reason: "InvalidActor", message })
+}
+
+/** Throws `JournalQueryRefused` for a filter that nothing could ever pass; the actor's id, if it names one. */
+const checkFilter = (past: Past, { kind, actor, type }: EventFilter): ActorId | undefined => {
+  if (kind !== undefined) throwIfUnknownKind(past, kind)
+  const id = actor === undefined ? undefined : resolveOrThrow(past, actor, past.names())
+  if (id !== undefined) throwIfUnknownKind(past, kindOf(id))
+  const kinds = new Set([kind, id && kindOf(id)].filter((each) => each !== undefined))
+  if (kinds.size > 1) {
+    throw new JournalQueryRefused({ reason: "InvalidActor", message: `${actor} is not of the kind ${kind}` })
+  }
+  if (type === undefined || type === stateHash) return id
+  const [only] = kinds
+  const types = only === undefined ? Object.values(eventTypes).flat() : eventTypes[only]!
+  if (types.includes(type)) return id
+  const whose = only === undefined ? "no event" : `no event of a ${only}`
+  const message = `${whose} is of the type "${type}"${meantText(type, types) || `: ${types.join(", ")}`}`
+  throw new JournalQueryRefused({ reason: "InvalidType", message })
 }
 
 /**
@@ -118,9 +151,7 @@ export const eventsPage = (
 ): EventPage => {
   const { journal } = past
   const names = past.names()
-  if (filter.kind !== undefined) throwIfUnknownKind(past, filter.kind)
-  const actor = filter.actor === undefined ? undefined : resolveOrThrow(filter.actor, names)
-  if (actor !== undefined) throwIfUnknownKind(past, kindOf(actor))
+  const actor = checkFilter(past, filter)
   const events: Array<EventView> = []
   const lookedAtEnd = Math.max(fromSeq, journal.firstSeq) + lookedAtMax
   let nextSeq = Math.max(fromSeq, journal.firstSeq)
@@ -143,7 +174,41 @@ export const eventsPage = (
   return { events, nextSeq, hasNext: nextSeq < journal.nextSeq }
 }
 
-/** The newest `count` events that pass the filter, as far back as one page may look. */
+/** Throws `JournalQueryRefused` for an actor that is not there and has no event on a page that came to the end. */
+const throwIfUnheardOf = (past: Past, { actor }: EventFilter, { events, hasNext }: EventPage, fromSeq: Seq): void => {
+  if (actor === undefined || events.length > 0 || hasNext) return
+  const id = resolveOrThrow(past, actor, past.names())
+  if (past.actors().includes(id)) return
+  const range = `no event from #${fromSeq} to #${past.journal.nextSeq - 1} is of ${actor}`
+  throw new JournalQueryRefused({ reason: "UnknownActor", message: `${range}${similarTo(past, actor)}` })
+}
+
+const similarTo = (past: Past, actor: string): string => {
+  const names = past.names()
+  const alike = past.actors().filter((id) => kindOf(id) === kindOf(actor))
+  return meantText(
+    actor,
+    alike.map((id) => displayName(id, names))
+  )
+}
+
+/**
+ * `eventsPage` for somebody who asks: throws `JournalQueryRefused` also for a seq of the future, and for an actor of whom
+ * the whole journal knows nothing.
+ */
+export const eventsFrom = (past: Past, fromSeq: Seq, limit: number, filter: EventFilter): EventPage => {
+  throwIfFuture(past, fromSeq)
+  const page = eventsPage(past, fromSeq, limit, filter)
+  if (fromSeq <= past.journal.firstSeq) throwIfUnheardOf(past, filter, page, past.journal.firstSeq)
+  return page
+}
+
+/** The seq of the next event is none of the future: whoever has read everything goes on there. Throws `JournalQueryRefused`. */
+export const throwIfFuture = (past: Past, fromSeq: Seq): void => {
+  if (fromSeq > past.journal.nextSeq) throw unknownEvent(past, fromSeq)
+}
+
+/** The newest `count` events that pass the filter, as far back as one page may look. Throws as `eventsFrom` does. */
 export const lastEvents = (past: Past, count: number, filter: EventFilter): EventPage => {
   const { firstSeq, nextSeq } = past.journal
   let window = count
@@ -151,6 +216,7 @@ export const lastEvents = (past: Past, count: number, filter: EventFilter): Even
     const fromSeq = Math.max(firstSeq, nextSeq - window)
     const page = eventsPage(past, fromSeq, window, filter)
     const isAll = fromSeq === firstSeq || window >= eventsLookedAtMax
+    if (isAll) throwIfUnheardOf(past, filter, page, fromSeq)
     if (page.events.length >= count || isAll) return { ...page, events: page.events.slice(-count) }
     window = Math.min(window * 8, eventsLookedAtMax)
   }
@@ -195,7 +261,7 @@ export const showEvent = (past: Past, seq: Seq): ShownEvent => {
 const unknownEvent = ({ journal: { firstSeq, nextSeq } }: Past, seq: Seq): JournalQueryRefused =>
   new JournalQueryRefused({
     reason: seq < firstSeq ? "Expired" : "UnknownEvent",
-    message: `there is no event ${seq}: the journal holds ${firstSeq} to ${nextSeq - 1}`
+    message: `there is no event #${seq}: the journal holds #${firstSeq} to #${nextSeq - 1}`
   })
 
 /** One after the last event at that point. */
@@ -238,7 +304,7 @@ export interface StateView {
   readonly state: Plain
 }
 
-const resolveOrThrow = (name: string, names: StreamNames): ActorId => {
+const resolveOrThrow = (past: Past, name: string, names: StreamNames): ActorId => {
   if (!isActorName(name)) {
     throw new JournalQueryRefused({
       reason: "InvalidActor",
@@ -247,15 +313,16 @@ const resolveOrThrow = (name: string, names: StreamNames): ActorId => {
   }
   const id = resolveActor(name, names)
   if (id !== undefined) return id
-  throw new JournalQueryRefused({ reason: "UnknownActor", message: `no stream has the partition ${name}` })
+  const message = `no stream has the partition ${name}${similarTo(past, name)}`
+  throw new JournalQueryRefused({ reason: "UnknownActor", message })
 }
 
 /** A stream may have been deleted since, or made later: its names at the point count first. */
 const resolveAt = (past: Past, name: string, endSeq: Seq): { readonly id: ActorId; readonly names: StreamNames } => {
   const names = endSeq === past.journal.nextSeq ? past.names() : streamNamesAt(past.journal, endSeq)
   if (isActorName(name) && resolveActor(name, names) === undefined)
-    return { id: resolveOrThrow(name, past.names()), names }
-  return { id: resolveOrThrow(name, names), names }
+    return { id: resolveOrThrow(past, name, past.names()), names }
+  return { id: resolveOrThrow(past, name, names), names }
 }
 
 const throwIfExpired = ({ journal }: Past, endSeq: Seq): void => {
@@ -277,18 +344,25 @@ const foldAt = (past: Past, name: string, endSeq: Seq): StateView | undefined =>
   return { actor: displayName(id, names), seq: endSeq - 1, state: presentState(id, definition, states.get(id), names) }
 }
 
+const neverHeardOf = (past: Past, name: string, endSeq: Seq): JournalQueryRefused => {
+  const message = `${name} has no event up to #${endSeq - 1}${similarTo(past, name)}`
+  return new JournalQueryRefused({ reason: "UnknownActor", message })
+}
+
 /** Throws `JournalQueryRefused`, also for an actor without any event until then. */
 export const stateAt = (past: Past, name: string, at: At): StateView => {
   const endSeq = endSeqAt(past, at)
   const found = foldAt(past, name, endSeq)
   if (found !== undefined) return found
-  throw new JournalQueryRefused({ reason: "UnknownActor", message: `${name} has no event up to ${endSeq - 1}` })
+  throw neverHeardOf(past, name, endSeq)
 }
 
 export interface StateDiff {
   readonly actor: string
   readonly fromSeq: Seq
   readonly toSeq: Seq
+  /** The first point was behind the second: changes always go forward in time. */
+  readonly isSwapped: boolean
   readonly changes: ReadonlyArray<Change>
   /** What happened to the actor in between, the first ones. */
   readonly events: ReadonlyArray<EventView>
@@ -299,11 +373,10 @@ const diffEventsMax = 100
 
 /** What changed from just after one point to just after another. Throws `JournalQueryRefused`. */
 export const diffStates = (past: Past, name: string, from: At, to: At): StateDiff => {
-  const [a, b] = [endSeqAt(past, from), endSeqAt(past, to)].sort((x, y) => x - y) as [Seq, Seq]
+  const ends = [endSeqAt(past, from), endSeqAt(past, to)] as const
+  const [a, b] = [Math.min(...ends), Math.max(...ends)]
   const [before, after] = [foldAt(past, name, a), foldAt(past, name, b)]
-  if (before === undefined && after === undefined) {
-    throw new JournalQueryRefused({ reason: "UnknownActor", message: `${name} has no event up to ${b - 1}` })
-  }
+  if (before === undefined && after === undefined) throw neverHeardOf(past, name, b)
   const { id, names } = resolveAt(past, name, b)
   const page = eventsPage({ ...past, names: () => names }, a, diffEventsMax + 1, { actor: id })
   const events = page.events.filter(({ seq }) => seq < b)
@@ -311,6 +384,7 @@ export const diffStates = (past: Past, name: string, from: At, to: At): StateDif
     actor: displayName(id, names),
     fromSeq: a - 1,
     toSeq: b - 1,
+    isSwapped: ends[0] > ends[1],
     changes: structuralDiff(before?.state ?? {}, after?.state ?? {}),
     events: events.slice(0, diffEventsMax),
     hasMoreEvents: events.length > diffEventsMax || (page.hasNext && page.nextSeq < b)

@@ -138,6 +138,13 @@ describe("HTTP", () => {
     ["/api/v1/journal/state?actor=sensors", "GET", undefined, 400, "INVALID_ACTOR"],
     ["/api/v1/journal/state?actor=group/x&at=soon", "GET", undefined, 400, "BAD_REQUEST"],
     ["/api/v1/journal/events?kind=nobody", "GET", undefined, 400, "INVALID_ACTOR"],
+    ["/api/v1/journal/events?type=Nothing", "GET", undefined, 400, "INVALID_TYPE"],
+    ["/api/v1/journal/events?actor=group/nobody", "GET", undefined, 404, "UNKNOWN_ACTOR"],
+    ["/api/v1/journal/events?actor=group/nobody&last=5", "GET", undefined, 404, "UNKNOWN_ACTOR"],
+    ["/api/v1/journal/events?cursor=999999", "GET", undefined, 404, "UNKNOWN_EVENT"],
+    ["/api/v1/journal/tail?from=999999", "GET", undefined, 404, "UNKNOWN_EVENT"],
+    ["/api/v1/journal/tail?type=Nothing", "GET", undefined, 400, "INVALID_TYPE"],
+    ["/api/v1/journal/tail?kind=nobody", "GET", undefined, 400, "INVALID_ACTOR"],
     ["/api/v1/nothing", "GET", undefined, 404, "NOT_FOUND"],
     ["/nothing", "GET", undefined, 404, "NOT_FOUND"],
     ["/metrics", "DELETE", undefined, 405, "METHOD_NOT_ALLOWED"]
@@ -389,7 +396,7 @@ describe("HTTP", () => {
       journal.scan(fromSeq, visit)
     }
     await withScan(scan, async (tail) => {
-      const views = await Promise.all(Array.from({ length: 8 }, () => fetch(`${tail}?from=1&type=Nothing`)))
+      const views = await Promise.all(Array.from({ length: 8 }, () => fetch(`${tail}?from=1&type=GroupDeleted`)))
       turns.length = 0
       await call("/api/v1/streams", "POST", { name: "turns" })
       await expect.poll(() => turns.length).toBeGreaterThanOrEqual(8)

@@ -7,19 +7,32 @@ import { pack } from "@logbrook/core/actor/pack"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { definitions } from "../../src/Broker.ts"
 import { replayAll, verifyJournal } from "../../src/tools/checkJournal.ts"
+import { eventTypes } from "../../src/tools/eventTypes.ts"
 import {
   diffStates,
   endSeqAt,
+  eventsFrom,
   eventsPage,
   JournalQueryRefused,
   lastEvents,
   pastOf,
   showEvent,
   stateAt,
+  type EventFilter,
   type EventView,
   type Past
 } from "../../src/tools/journalTools.ts"
 import { ShardHarness } from "./ShardHarness.ts"
+
+const told = (run: () => unknown): string => {
+  try {
+    run()
+  } catch (error) {
+    const { reason, message } = error as JournalQueryRefused
+    return `${reason}: ${message}`
+  }
+  return "nothing"
+}
 
 const reasonOf = (run: () => unknown): string => {
   try {
@@ -91,6 +104,40 @@ describe("journal tools", () => {
     expect(reasonOf(() => eventsPage(past, 1, 1, { kind: "nothing" }))).toBe("InvalidActor")
   })
 
+  it("refuses what nothing could pass, and says what was meant", () => {
+    const { nextSeq } = journal
+    for (const ask of [
+      (filter: EventFilter) => lastEvents(past, 10, filter),
+      (filter: EventFilter) => eventsFrom(past, 1, 10, filter)
+    ]) {
+      expect(told(() => ask({ type: "StreamCreate" }))).toMatch(/^InvalidType: .*; did you mean StreamCreated\?$/)
+      expect(told(() => ask({ kind: "group", type: "StreamCreated" }))).toMatch(
+        /^InvalidType: no event of a group .*Rebal/
+      )
+      expect(told(() => ask({ actor: "group/orders", type: "RecordsAppended" }))).toMatch(/^InvalidType/)
+      expect(told(() => ask({ kind: "grup" }))).toMatch(/^InvalidActor: .*; did you mean group\?$/)
+      expect(told(() => ask({ kind: "session", actor: "group/orders" }))).toBe(
+        "InvalidActor: group/orders is not of the kind session"
+      )
+      expect(told(() => ask({ actor: "group/oders" }))).toBe(
+        `UnknownActor: no event from #1 to #${nextSeq - 1} is of group/oders; did you mean group/orders?`
+      )
+      expect(told(() => ask({ actor: "partition/sensor/1" }))).toMatch(/did you mean partition\/sensors\/1\?$/)
+      expect(told(() => ask({ type: "StateHash" }))).toBe("nothing")
+      expect(told(() => ask({ actor: "group/orders", type: "GroupDeleted" }))).toBe("nothing")
+    }
+    expect(told(() => stateAt(past, "group/oders", { seq: nextSeq - 1 }))).toMatch(/did you mean group\/orders\?$/)
+    expect(told(() => eventsFrom(past, nextSeq, 10, { actor: "group/oders" }))).toBe("nothing")
+    expect(told(() => eventsFrom(past, nextSeq + 1, 10, {}))).toBe(
+      `UnknownEvent: there is no event #${nextSeq + 1}: the journal holds #1 to #${nextSeq - 1}`
+    )
+  })
+
+  it("names every type of event that there is", () => {
+    const known = new Set(Object.values(eventTypes).flat())
+    for (const { type } of eventsPage(past, 1, 1000, {}).events) expect(known).toContain(type)
+  })
+
   it("shows what led to an event, up to the request", () => {
     const deleted = theOnly(past, "StreamDeleted")
     const shown = showEvent(past, theOnly(past, "LogDeleted").seq)
@@ -138,7 +185,8 @@ describe("journal tools", () => {
       expect.arrayContaining(["changed offsets[sensors-1].offset", "added offsets[sensors-2]"])
     )
     expect(diff.events).toEqual([second, third])
-    expect(diffStates(past, "group/orders", { seq: third!.seq }, { seq: first!.seq })).toEqual(diff)
+    const backwards = diffStates(past, "group/orders", { seq: third!.seq }, { seq: first!.seq })
+    expect(backwards).toEqual({ ...diff, isSwapped: true })
     expect(diffStates(past, "group/orders", { seq: third!.seq }, { seq: third!.seq })).toMatchObject({
       changes: [],
       events: []

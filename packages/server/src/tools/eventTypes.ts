@@ -1,0 +1,65 @@
+import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
+import type { RetainedEvent } from "@logbrook/actors/retained/Retained"
+import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { LogEvent } from "@logbrook/core/actor/LogEvents"
+import type { ShardEvent } from "@logbrook/core/shard/ShardActor"
+
+/** Every tag of the events, or this does not compile. */
+const tagsOf = <Event extends { readonly _tag: string }>(tags: Readonly<Record<Event["_tag"], true>>) =>
+  Object.keys(tags)
+
+/** What actors of each kind journal. */
+export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
+  catalog: tagsOf<CatalogEvent>({
+    StreamCreated: true,
+    StreamAltered: true,
+    StreamDeleted: true,
+    ProducerIdsAllocated: true
+  }),
+  partition: tagsOf<LogEvent>({
+    RecordsAppended: true,
+    LogStartMoved: true,
+    LogDeleted: true,
+    ProducersForgotten: true
+  }),
+  group: tagsOf<GroupEvent>({
+    MemberIdAssigned: true,
+    PendingMemberLeft: true,
+    MemberJoined: true,
+    MemberUpdated: true,
+    MemberReplaced: true,
+    MemberLeft: true,
+    RebalanceStarted: true,
+    RebalanceCompleted: true,
+    MemberSynced: true,
+    AssignmentStored: true,
+    ParkedRepliesForgotten: true,
+    OffsetsCommitted: true,
+    OffsetsForgotten: true,
+    OffsetsExpired: true,
+    OffsetsDeleted: true,
+    GroupDeleted: true
+  }),
+  session: tagsOf<SessionEvent>({
+    SessionStarted: true,
+    SessionResumed: true,
+    SessionTakenOver: true,
+    SessionDisconnected: true,
+    SessionEnded: true,
+    WillTriggered: true,
+    WillPublished: true,
+    WillDropped: true,
+    Subscribed: true,
+    Unsubscribed: true,
+    Qos2Received: true,
+    Qos2Released: true,
+    MessagesQueued: true,
+    MessagesDropped: true,
+    MessagesSent: true,
+    MessagesAcked: true,
+    MessagesReceived: true
+  }),
+  retained: tagsOf<RetainedEvent>({ RetainedSet: true, RetainedCleared: true }),
+  shard: tagsOf<ShardEvent>({ Started: true, Stopped: true, ClockRanAhead: true, ClockTrusted: true })
+}
