@@ -353,7 +353,8 @@ const walk = (records: Uint8Array, expected: number, baseTimestampMs: number): W
     if (!reader.next()) throw new InvalidRecord("Count", "fewer records than counted")
     if (reader.offsetDelta !== index) throw new InvalidRecord("OffsetDelta", "offset deltas are not 0, 1, 2 …")
     const timestampMs = baseTimestampMs + reader.timestampDelta
-    if (!isTimestamp(timestampMs)) throw new InvalidBatch("InvalidTimestamp", "a record's timestamp that cannot be")
+    if (!isTimestamp(timestampMs))
+      throw new InvalidBatch("InvalidTimestamp", "a record's time that is no number of ms from 0 to 2^53 - 1")
     if (timestampMs > maxTimestampMs) maxTimestampMs = timestampMs
     if (timestampMs < minTimestampMs && timestampMs !== noTimestamp) minTimestampMs = timestampMs
     if (reader.keyLength < 0) hasRecordWithoutKey = true
@@ -374,7 +375,8 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
   if (crc32c(batch.subarray(crcFrom)) !== crc(batch)) throw new InvalidBatch("CorruptMessage", "a wrong CRC")
   const codec = checkHeader(batch)
   const baseTimestampMs = baseTimestamp(batch)
-  if (!isTimestamp(baseTimestampMs)) throw new InvalidBatch("InvalidTimestamp", "a base timestamp that cannot be")
+  if (!isTimestamp(baseTimestampMs))
+    throw new InvalidBatch("InvalidTimestamp", "a base time that is no number of ms from 0 to 2^53 - 1")
   let walked: Walked
   try {
     walked = withRecordsOf(batch, limits, (records) => walk(records, count(batch), baseTimestampMs))
