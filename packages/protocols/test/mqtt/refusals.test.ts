@@ -344,6 +344,26 @@ describe("MQTT meaning", () => {
   })
 })
 
+it("AUTH, which MQTT 3.1.1 has not", () => {
+  const auth = packet(0xf0, 0x18, section(0x15, field("m")))
+  expect(decodePacket(auth, 5)).toMatchObject({ _tag: "Auth" })
+  expect(reasonOf(4, auth)).toBe(0x82)
+})
+
+const text = (part: Uint8Array | undefined): string => Buffer.from(part!).toString()
+
+it("what a CONNECT leaves behind is its own: the bytes it came in are used again", () => {
+  const properties = section(0x15, field("m"), 0x16, field("secret"))
+  const will = section(0x09, field("reply"))
+  const payload = [field("a"), will, field("w"), field("gone"), field("u"), field("pass")]
+  const input = packet(0x10, field("MQTT"), 5, 0xc6, 0, 60, properties, ...payload)
+  const decoded = decodeConnect(input)
+  input.fill(0)
+  expect([text(decoded.will!.payload), text(decoded.password)]).toEqual(["gone", "pass"])
+  expect(text(decoded.will!.properties.correlationData)).toBe("reply")
+  expect(text(decoded.properties.authenticationData)).toBe("secret")
+})
+
 describe("noise", () => {
   const first = fc.constantFrom(0x10, 0x30, 0x32, 0x34, 0x40, 0x62, 0x82, 0xa2, 0xc0, 0xe0, 0xf0)
   /** Bytes that get deep: small lengths and known property ids are likely. */

@@ -1,0 +1,217 @@
+import { inPackage } from "./Mutant.ts"
+
+/** In what the actors decide and fold. */
+export const actorMutants = inPackage("actors", {
+  "partition/Partition.ts": {
+    tests: ["partition"],
+    faults: [
+      [
+        "a log's times go back with the clock",
+        "Math.max(command.firstTimestampMs, state.maxTimestampMs)",
+        "command.firstTimestampMs"
+      ],
+      [
+        "a duplicate is stored again",
+        'if (checked._tag === "Duplicate") {',
+        'if (checked._tag === "InOrder" && count < 0) {'
+      ],
+      [
+        "a log's start moves beyond its end",
+        "if (offset < 0 || offset > state.nextOffset) return",
+        "if (offset < 0) return"
+      ],
+      [
+        "a log's start goes back",
+        "if (offset <= state.logStartOffset) return",
+        "if (offset === state.logStartOffset) return"
+      ],
+      ["a deleted log takes records", 'if (state.isDeleted) return refuse("UnknownTopicOrPartition")', ""],
+      [
+        "an epoch begins with each batch",
+        "state.epochs.at(-1)?.epoch === epoch ? state.epochs :",
+        "state.epochs.length < 0 ? state.epochs :"
+      ],
+      [
+        "the next offset is one too far",
+        "nextOffset: event.baseOffset + event.count,",
+        "nextOffset: event.baseOffset + event.count + 1,"
+      ]
+    ]
+  },
+  "partition/ProducerState.ts": {
+    tests: ["partition"],
+    faults: [
+      ["an old producer epoch passes", "if (epoch < known.epoch) return", "if (epoch < known.epoch - 1) return"],
+      [
+        "a new producer epoch begins anywhere",
+        "return baseSequence === 0 ? inOrder :",
+        "return baseSequence >= 0 ? inOrder :"
+      ],
+      ["four batches are remembered", "const batchesKept = 5", "const batchesKept = 4"],
+      [
+        "a gap of sequences passes",
+        "return baseSequence === expected ? inOrder :",
+        "return baseSequence >= expected ? inOrder :"
+      ],
+      [
+        "sequences do not begin again at 0",
+        "sequence > sequenceMax - count ? count - (sequenceMax - sequence) - 1 : sequence + count",
+        "sequence + count"
+      ]
+    ]
+  },
+  "session/sessionTraffic.ts": {
+    tests: ["session"],
+    faults: [
+      [
+        "one subscription more than allowed is granted",
+        "size >= settings.subscriptionsPerSessionMax",
+        "size > settings.subscriptionsPerSessionMax"
+      ],
+      [
+        "a queue holds one message more",
+        "if (messages > settings.offlineQueueMessagesMax) return",
+        "if (messages > settings.offlineQueueMessagesMax + 1) return"
+      ],
+      [
+        "a queue holds any number of bytes",
+        'return bytes > settings.offlineQueueBytesMax ? "offlineQueueBytesMax" : undefined',
+        "return undefined"
+      ],
+      [
+        "a packet id is given twice",
+        'if (state.inflight.has(packetId) || packetIds.has(packetId)) return refuse("PacketIdentifierInUse")',
+        ""
+      ],
+      [
+        "QoS 2 with a known packet id is new",
+        'state.unreleasedQos2.has(packetId)\n    ? decided({ _tag: "Qos2Remembered", duplicate: true })',
+        'state.unreleasedQos2.size < 0\n    ? decided({ _tag: "Qos2Remembered", duplicate: true })'
+      ],
+      [
+        "PUBREL of an unknown packet id is known",
+        'state.unreleasedQos2.has(packetId)\n    ? decided({ _tag: "Qos2Freed", known: true }',
+        'state.unreleasedQos2.size >= 0\n    ? decided({ _tag: "Qos2Freed", known: true }'
+      ],
+      ["PUBREC of QoS 1 counts", "if (entry?.qos !== 2) return false", "if (entry === undefined) return false"],
+      [
+        "a repeated subscription is an event",
+        "if (!isSame(changed.get(filter) ?? state.subscriptions.get(filter), subscription)) changed",
+        "changed"
+      ]
+    ]
+  },
+  "session/sessionLifecycle.ts": {
+    tests: ["session"],
+    faults: [
+      [
+        "a session outlives its expiry",
+        "expiresAtMs !== null && expiresAtMs <= reachedMs",
+        "expiresAtMs !== null && expiresAtMs <= reachedMs - 1000"
+      ],
+      [
+        "a clean start keeps the session",
+        'if (command.cleanStart && !isAbsent(draft)) endSession(draft, "CleanStart")',
+        ""
+      ],
+      ["a takeover leaves the old connection open", 'askToClose(draft, "SessionTakenOver")', ""],
+      [
+        "a will that waits is lost when its session ends",
+        'const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {\n  triggerWill(draft)',
+        'const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {'
+      ],
+      [
+        "Session Present is told of a new session",
+        "const sessionPresent = !isAbsent(draft)\n",
+        "const sessionPresent = true\n"
+      ],
+      [
+        "another connection's end ends this one",
+        "if (connectionId !== command.connectionId) return decisionOf(draft, done)\n  const sessionExpiryMs",
+        "const sessionExpiryMs"
+      ],
+      [
+        "a session of expiry 0 gets one at DISCONNECT",
+        "grantedMs === 0 ? 0 : (command.sessionExpiryMs ?? grantedMs)",
+        "command.sessionExpiryMs ?? grantedMs"
+      ],
+      [
+        "any number of wills waits",
+        "if (state.pendingWills.length >= pendingWillsMax) return",
+        "if (state.pendingWills.length > 1e9) return"
+      ],
+      [
+        "a will that may be tried again is given up",
+        "refused?.isFinal === false) return decided(done)",
+        "refused?.isFinal === undefined && refused === undefined) return decided(done)"
+      ]
+    ]
+  },
+  "group/joinMember.ts": {
+    tests: ["group"],
+    faults: [
+      [
+        "a group takes one member more",
+        "context.members.size + context.pending.size >= draft.settings.membersMax",
+        "context.members.size + context.pending.size > draft.settings.membersMax"
+      ],
+      [
+        "a member that is gone joins as known",
+        'return typeof member === "string" ? memberRefusal(member, memberId) : undefined',
+        "return undefined"
+      ],
+      [
+        "any session timeout passes",
+        "sessionTimeoutMs >= settings.sessionTimeoutMsMin && sessionTimeoutMs <= settings.sessionTimeoutMsMax",
+        "sessionTimeoutMs >= 0"
+      ],
+      [
+        "a new member gets no member id first (KIP-394)",
+        "command.requireKnownMemberId && command.groupInstanceId === null",
+        "command.groupInstanceId === undefined"
+      ]
+    ]
+  },
+  "group/Group.ts": {
+    tests: ["group"],
+    faults: [
+      [
+        "a heartbeat of an old generation passes",
+        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)",
+        ""
+      ],
+      ["a commit of an old generation passes", 'if (generation !== context.generation) return "IllegalGeneration"', ""],
+      [
+        "a commit passes while assignments are awaited",
+        'return state === "CompletingRebalance" ? "RebalanceInProgress" : null',
+        "return null"
+      ],
+      [
+        "a group with members can be deleted",
+        'if (stateNameOf(draft) !== "Empty") return refused("NonEmptyGroup"',
+        'if (stateNameOf(draft) === "Dead") return refused("NonEmptyGroup"'
+      ],
+      [
+        "a heartbeat keeps no session",
+        "if (member.joinTicket === 0) touchSession(draft, member)\n  return stateNameOf",
+        "return stateNameOf"
+      ],
+      [
+        "offset metadata may be of any length",
+        'metadata.length > settings.offsetMetadataLengthMax ? "OffsetMetadataTooLarge" : null',
+        "null"
+      ]
+    ]
+  },
+  "group/rebalance.ts": {
+    tests: ["group"],
+    faults: [
+      ["the first rebalance does not wait", "|| context.initialRebalance) return", ") return"],
+      [
+        "a member that leaves keeps its parked join",
+        'releaseJoin(draft, member, memberRefusal("UnknownMemberId", memberId))\n',
+        "\n"
+      ]
+    ]
+  }
+})

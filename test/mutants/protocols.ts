@@ -1,0 +1,247 @@
+import { inPackage } from "./Mutant.ts"
+
+/** In the wire codecs: bounds, lengths, versions, flags and codes. */
+export const protocolMutants = inPackage("protocols", {
+  "mqtt/Splitter.ts": {
+    tests: ["mqtt/splitter.test.ts"],
+    faults: [
+      ["a packet a byte over the limit passes", "if (length > this.sizeMax) {", "if (length > this.sizeMax + 1) {"],
+      ["a packet of exactly the limit is refused", "if (length > this.sizeMax) {", "if (length >= this.sizeMax) {"],
+      ["packet type 0 passes", "if (bytes[at]! < 0x10) throw", "if (bytes[at]! < 0) throw"],
+      ["a remaining length of five bytes passes", "const headerBytesMax = 5", "const headerBytesMax = 6"],
+      ["a held packet loses what came first", "held.set(this.#held!.subarray(0, this.#heldBytes))", ""],
+      [
+        "bytes of a packet that is whole still wait",
+        "this.#held = undefined\n      this.#heldBytes = 0",
+        "this.#held = undefined"
+      ]
+    ]
+  },
+  "mqtt/decode.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["QoS 3 of a PUBLISH passes", 'if (qos === 3) throw malformed("QoS 3")\n  if (dup', "if (dup"],
+      ["DUP on QoS 0 passes", "if (dup && qos === 0) throw", "if (dup && qos === 1 && packet.length === 0) throw"],
+      ["packet id 0 of a PUBLISH passes", "if (packetId === 0) throw", "if (packetId < 0) throw"],
+      ["a packet id may lie behind its packet", "if (at > end) throw", "if (at > end + 2) throw"],
+      ["an empty topic passes without an alias", 'if (hasAlias) return ""', 'return ""'],
+      ["flags of the fixed header are not looked at", "(first & 0x0f) !== (isTwo ? 2 : 0)", "(first & 0x0f) > 15"],
+      ["PUBREL's codes pass for PUBACK", "type <= PacketType.Pubrec ?", "type <= PacketType.Pubcomp ?"],
+      ["reserved bits of a subscription pass", "version === 4 ? 0xfc : 0xc0", "version === 4 ? 0xc0 : 0"],
+      [
+        "No Local on a shared subscription passes",
+        "if (noLocal && parseSharedFilter(filter) !== undefined) throw",
+        "if (noLocal && filter === undefined) throw"
+      ],
+      ["retain as published is not told", "retainAsPublished: (options & 8) !== 0", "retainAsPublished: false"],
+      ["retain handling 3 passes", "if (retainHandling === 3) throw", "if (retainHandling === 4 as number) throw"],
+      [
+        "SUBSCRIBE without a filter passes",
+        'if (reader.remaining === 0) throw protocolError("SUBSCRIBE',
+        'if (reader.remaining < 0) throw protocolError("SUBSCRIBE'
+      ],
+      [
+        "AUTH of MQTT 3.1.1 passes",
+        'if (version === 4) throw protocolError("AUTH',
+        'if (version === undefined) throw protocolError("AUTH'
+      ],
+      [
+        "a longer remaining length than needed passes",
+        "if (byte === 0 && version === 5) throw",
+        "if (byte === 0 && version === undefined) throw"
+      ],
+      ["a code that is none of DISCONNECT's passes", "if (!disconnectCodes.has(reasonCode)) {", "if (reasonCode < 0) {"]
+    ]
+  },
+  "mqtt/decodeConnect.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["the reserved flag of CONNECT passes", "if ((flags & 0x01) !== 0) throw", "if ((flags & 0x01) > 1) throw"],
+      ["a will's QoS without a will passes", "(flags & 0x38) !== 0) throw", "(flags & 0x38) > 0x38) throw"],
+      ["will QoS 3 passes", "if ((flags & 0x18) === 0x18) throw", "if ((flags & 0x18) === 0x19) throw"],
+      [
+        "a client id a byte too long passes",
+        "reader.at - start - 2 > limits.clientIdBytesMax",
+        "reader.at - start - 3 > limits.clientIdBytesMax"
+      ],
+      [
+        "an empty client id passes without clean session",
+        "version === 5 || cleanStart)) return",
+        "version >= 4 || cleanStart)) return"
+      ],
+      [
+        "a will's payload is a view of the packet",
+        "const payload = new Uint8Array(reader.binary())",
+        "const payload = reader.binary()"
+      ],
+      [
+        "bytes behind CONNECT pass",
+        'reader.throwUnlessAtEnd()\n  return { _tag: "Connect"',
+        'return { _tag: "Connect"'
+      ],
+      ["a will is retained by another bit", "retain: (flags & 0x20) !== 0", "retain: (flags & 0x10) !== 0"]
+    ]
+  },
+  "mqtt/PacketReader.ts": {
+    tests: ["mqtt"],
+    faults: [
+      [
+        "a field may end a byte behind its packet",
+        "if (length > this.end - start) throw",
+        "if (length > this.end - start + 1) throw"
+      ],
+      [
+        "a variable byte integer longer than needed passes",
+        "if (byte === 0 && index > 0) throw",
+        "if (byte === 0 && index > 4) throw"
+      ],
+      ["packet id 0 passes", "if (packetId === 0) throw", "if (packetId < 0) throw"]
+    ]
+  },
+  "mqtt/TopicNames.ts": {
+    tests: ["mqtt"],
+    faults: [
+      [
+        "a topic a byte too long passes",
+        "if (end - start > limits.topicBytesMax) {",
+        "if (end - start > limits.topicBytesMax + 1) {"
+      ],
+      [
+        "a topic of a level too many passes",
+        "levels > limits.topicLevelsMax) {\n    throw new MqttError(",
+        "levels > limits.topicLevelsMax + 1) {\n    throw new MqttError("
+      ],
+      ["a topic may hold +", "else if (byte === plus || byte === hash) {", "else if (byte === hash) {"],
+      [
+        "a topic's NUL passes",
+        'else if (byte === 0) throw new MqttError(ReasonCode.MalformedPacket, "a topic',
+        'else if (byte < 0) throw new MqttError(ReasonCode.MalformedPacket, "a topic'
+      ],
+      [
+        "a string that is no UTF-8 passes",
+        'if (bits >= 0x80) throwIfNotUtf8(bytes, start, end)\n  return asBuffer(bytes).toString("utf8", start, end)\n}\n\nconst throwIf',
+        'return asBuffer(bytes).toString("utf8", start, end)\n}\n\nconst throwIf'
+      ],
+      [
+        "# may stand before the last level",
+        "if (code === hash && end < filter.length) throw",
+        "if (code === hash && end > filter.length) throw"
+      ],
+      ["a wildcard may share its level", "if (end - start > 1) throw", "if (end - start > 2) throw"],
+      [
+        "the cache of topics mixes up those of one length",
+        "if (expected[index] !== bytes[start + index]) return false",
+        ""
+      ]
+    ]
+  },
+  "mqtt/Properties.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["a property may be there twice", "& bit) !== 0) throw", "& bit) > 1 << 30) throw"],
+      [
+        "one user property too many passes",
+        "if (count > limits.userPropertiesMax) {",
+        "if (count > limits.userPropertiesMax + 1) {"
+      ],
+      ["a property that has no place there passes", "if (!has(allowed, id)) throw notAllowed(id)", ""],
+      ["topic alias 0 passes", "if (to.topicAlias === 0) throw", "if (to.topicAlias < 0) throw"],
+      [
+        "Receive Maximum 0 passes",
+        "to.receiveMaximum = positive(reader.uint16(), id)",
+        "to.receiveMaximum = reader.uint16()"
+      ]
+    ]
+  },
+  "mqtt/encode.ts": {
+    tests: ["mqtt"],
+    faults: [
+      [
+        "Session Present goes with a refusal",
+        "const flags = sessionPresent && code === 0 ? 1 : 0",
+        "const flags = sessionPresent ? 1 : 0"
+      ],
+      ["MQTT 3.1.1 gets MQTT 5's SUBACK codes", "version === 4 ? Math.min(code, subackFailure311) : code", "code"],
+      ["RETAIN is not set", "(delivery.retain ? 1 : 0)", "0"]
+    ]
+  },
+  "websocket/frames.ts": {
+    tests: ["websocket"],
+    faults: [
+      ["a frame without a mask passes", "if ((second & maskBit) === 0) this", "if ((second & maskBit) < 0) this"],
+      ["a mask begins anew with each chunk", "this.#maskAt = maskAt\n", "\n"],
+      ["a control frame may be too long", "const controlBytesMax = 125", "const controlBytesMax = 127"],
+      [
+        "a message may begin within another",
+        "if ((opcode === Opcode.Continuation) !== this.#isInMessage) {",
+        "if (opcode === Opcode.Continuation && !this.#isInMessage) {"
+      ],
+      ["126 bytes go with a short length", "if (payloadBytes < 126) return", "if (payloadBytes <= 126) return"]
+    ]
+  },
+  "kafka/Splitter.ts": {
+    tests: ["kafka/Splitter.test.ts"],
+    faults: [
+      ["a frame a byte over the limit passes", "if (size > this.sizeMax) throw", "if (size > this.sizeMax + 1) throw"],
+      ["a frame of no bytes passes", "if (size <= 0) throw", "if (size < 0) throw"],
+      ["what a reader leaves is taken", "!this.#emit(onFrame)) break", "!this.#emit(onFrame)) continue"]
+    ]
+  },
+  "kafka/Wire.ts": {
+    tests: ["kafka"],
+    faults: [
+      [
+        "a field may end a byte behind its frame",
+        "if (length > this.#bytes.length - at) {",
+        "if (length > this.#bytes.length - at + 1) {"
+      ],
+      [
+        "an array may be as long as it says",
+        "if (count * elementBytesMin > this.remaining) {",
+        "if (count * elementBytesMin < 0) {"
+      ],
+      [
+        "arrays may have any number of elements in all",
+        "count > arrayElementsMax || count > this.#elementsLeft",
+        "count > arrayElementsMax"
+      ],
+      ["an unsigned varint over 32 bits passes", "if (last > 0x0f) throw", "if (last > 0x1f) throw"],
+      ["what outlives a frame keeps it alive", "return new Uint8Array(this.view(length))", "return this.view(length)"],
+      [
+        "an int64 above 2^53 is another number",
+        "return Math.min(Math.max(value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)",
+        "return value"
+      ],
+      ["a string that is no UTF-8 passes", "{ fatal: true, ignoreBOM: true }", "{ fatal: false, ignoreBOM: true }"],
+      ["a string loses its byte order mark", "{ fatal: true, ignoreBOM: true }", "{ fatal: true, ignoreBOM: false }"],
+      ["bytes that are referred to are not counted", "this.#sealedBytes += bytes.length\n", "\n"]
+    ]
+  },
+  "kafka/Header.ts": {
+    tests: ["kafka"],
+    faults: [
+      ["a version above the newest passes", "apiVersion > api.versions[1]) {", "apiVersion > api.versions[1] + 1) {"],
+      [
+        "ApiVersions has tagged fields in its header (KIP-511)",
+        "return api.key !== apiVersionsKey && isFlexible",
+        "return isFlexible"
+      ],
+      ["tagged fields of a header are not passed over", "r.skip(r.uvarint())", "r.uvarint()"]
+    ]
+  },
+  "kafka/compile.ts": {
+    tests: ["kafka"],
+    faults: [
+      [
+        "null passes where it is not allowed",
+        "return length === -1 ? (nullable ? null : rejectNull()) : r.utf8(length)",
+        "return length === -1 ? null : r.utf8(length)"
+      ],
+      [
+        "a compact length is not one less",
+        "return flexible ? r.uvarint() - 1 : r.int32()",
+        "return flexible ? r.uvarint() : r.int32()"
+      ]
+    ]
+  }
+})

@@ -1,0 +1,254 @@
+import { inPackage } from "./Mutant.ts"
+
+/** In the shells of both protocols: what is answered when, limits, codes; and retention, the disk's reserve, the gate. */
+export const serverMutants = inPackage("server", {
+  "mqtt/MqttConnection.ts": {
+    tests: ["mqtt/keepAlive.test.ts", "mqtt/badInput.test.ts", "limits/mqttLimits.test.ts"],
+    faults: [
+      ["keep alive ends after twice its time", "this.keepAliveMs * 1.5", "this.keepAliveMs * 2"],
+      ["keep alive ends after its time", "this.keepAliveMs * 1.5", "this.keepAliveMs"],
+      [
+        "a connection without CONNECT stays",
+        "if (nowMs - this.#acceptedMs >= connectTimeoutMs) {",
+        "if (nowMs - this.#acceptedMs >= 1e9) {"
+      ],
+      [
+        "half a packet may wait for ever",
+        "nowMs - this.#frameSinceMs >= frameStallMs",
+        "nowMs - this.#frameSinceMs >= 1e9"
+      ]
+    ]
+  },
+  "mqtt/Outgoing.ts": {
+    tests: ["mqtt/packetSize.test.ts", "mqtt/durableFirst.test.ts", "mqtt/redelivery.test.ts", "mqtt/sessions.test.ts"],
+    faults: [
+      [
+        "a message a byte over Maximum Packet Size is sent",
+        ".byteLength <= packetSizeMax)",
+        ".byteLength <= packetSizeMax + 1)"
+      ],
+      [
+        "a message of exactly Maximum Packet Size is dropped",
+        ".byteLength <= packetSizeMax)",
+        ".byteLength < packetSizeMax)"
+      ],
+      [
+        "QoS 2 is sent before its packet id is durable",
+        "const isHeld = qos === 2 || this.#held > 0",
+        "const isHeld = false"
+      ],
+      [
+        "PUBREL comes before PUBREC is durable",
+        'else if (inflight.isQueued) this.#batch("Received").packetIds.push(packetId)',
+        'else if (inflight.isQueued) {\n      this.#batch("Received").packetIds.push(packetId)\n      this.#release(packetId)\n    }'
+      ],
+      ["what is sent again has no DUP", "packetId, true)\n  }", "packetId, false)\n  }"],
+      [
+        "a packet id that is in use is given again",
+        "while (this.#inflight.has(this.#lastPacketId))",
+        "while (this.#lastPacketId < 1)"
+      ]
+    ]
+  },
+  "mqtt/Incoming.ts": {
+    tests: ["mqtt/durableFirst.test.ts", "mqtt/publish.test.ts", "mqtt/sessions.test.ts", "mqtt/badInput.test.ts"],
+    faults: [
+      [
+        "a topic alias over the maximum passes",
+        "if (alias > this.#connection.mqtt.broker.limits.topicAliasesMax) {",
+        "if (alias > 65_535) {"
+      ],
+      ["an alias that was never set is an empty topic", "if (known === undefined) throw", 'if (known === "") throw'],
+      [
+        "PUBREL of an unknown packet id is answered as known",
+        "if (!this.#unreleased.delete(packetId)) {",
+        "if (!this.#unreleased.delete(packetId) && packetId === 0) {"
+      ]
+    ]
+  },
+  "mqtt/handshake.ts": {
+    tests: ["mqtt"],
+    faults: [
+      [
+        "a session lasts as long as its client says",
+        "Math.min((connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs, sessionExpiryMsMax)",
+        "(connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs"
+      ],
+      [
+        "a will waits for as long as its client says",
+        "Math.min((properties.willDelayIntervalSeconds ?? 0) * secondMs, delayMsMax)",
+        "(properties.willDelayIntervalSeconds ?? 0) * secondMs"
+      ],
+      ["Clean Session 0 of MQTT 3.1.1 is forgotten", "return connect.cleanStart ? 0 : sessionExpiryMsMax", "return 0"]
+    ]
+  },
+  "mqtt/Subscriptions.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["overlapping subscriptions give the lowest QoS", "qos: Math.max(", "qos: Math.min("],
+      ["No Local is passed over", "entries.filter(({ subscription }) => !subscription.noLocal)", "entries.slice()"],
+      [
+        "a subscription that has ended is still served",
+        "remove(clientId: string, filter: string): void {\n    this.#plans.clear()",
+        "remove(clientId: string, filter: string): void {"
+      ],
+      ["a shared subscription has one member only", "this.#next++ % this.#order.length", "0 % this.#order.length"]
+    ]
+  },
+  "kafka/FetchPartition.ts": {
+    tests: ["kafka/fetch.test.ts"],
+    faults: [
+      [
+        "an unknown epoch is ignored",
+        "end.epoch < lastFetchedEpoch || end.endOffset < fetchOffset",
+        "end.endOffset >= 0 && end.endOffset < fetchOffset"
+      ],
+      [
+        "an offset above the high watermark is read",
+        "fetchOffset <= this.log.highWatermark",
+        "fetchOffset <= this.log.highWatermark + 1"
+      ],
+      ["an offset below the log's start is read", "fetchOffset >= this.log.startOffset &&", "fetchOffset >= 0 &&"]
+    ]
+  },
+  "kafka/leaderEpochs.ts": {
+    tests: ["kafka/leaderEpochs.test.ts"],
+    faults: [
+      [
+        "an epoch ends above the high watermark",
+        "Math.min(epochs[next]?.startOffset ?? log.highWatermark, log.highWatermark)",
+        "epochs[next]?.startOffset ?? log.highWatermark"
+      ],
+      ["an old leader epoch is unknown", "currentLeaderEpoch < shard.epoch ?", "currentLeaderEpoch > shard.epoch ?"],
+      ["an epoch that never was has an end", "leaderEpoch < 0 || leaderEpoch > shard.epoch", "leaderEpoch < 0"]
+    ]
+  },
+  "kafka/handlers/00_Produce.ts": {
+    tests: ["kafka/produce.test.ts"],
+    faults: [
+      ["any acks pass", "if (acks !== -1 && acks !== 0 && acks !== 1) return", "if (acks < -100) return"],
+      [
+        "a stream that MQTT writes takes Kafka's records",
+        "if (isBound(stream)) return",
+        'if (isBound(stream) && topic === "") return'
+      ],
+      [
+        "zstd passes before version 7",
+        'if (batch.codec === "zstd" && version < zstdVersionMin) {',
+        'if (batch.codec === "zstd" && version < 0) {'
+      ],
+      [
+        "two batches of one partition pass",
+        "if (bytes === undefined || more !== undefined) {",
+        "if (bytes === undefined) {"
+      ],
+      ["records are taken on a full disk", "if (!node.broker.disk.isLow) return undefined", "return undefined"],
+      ["acks 0 is answered", "if (request.acks !== 0) return respond", "if (request.acks !== 2) return respond"],
+      ["an error of acks 0 is told to nobody", "if (errorCode !== KafkaError.NONE) context.hangUp()", ""]
+    ]
+  },
+  "kafka/handlers/01_Fetch.ts": {
+    tests: ["kafka/fetch.test.ts", "kafka/settledFetch.test.ts"],
+    faults: [
+      [
+        "what the server has compressed goes to every client",
+        "const readsZstd = this.#version >= zstdVersionMin && this.#context.readsZstd",
+        "const readsZstd = true"
+      ],
+      [
+        "what the server has compressed goes to no client",
+        "const readsZstd = this.#version >= zstdVersionMin && this.#context.readsZstd",
+        "const readsZstd = false"
+      ],
+      [
+        "a batch that does not fit any more is sent",
+        "if (next === 0 || (!isFirst && next + batchHeaderBytes > roomBytes)) return []",
+        "if (next === 0) return []"
+      ],
+      [
+        "a fetch session that was never given passes",
+        "if (sessionId !== 0) return refuse",
+        "if (sessionId < 0) return refuse"
+      ],
+      ["a follower may fetch", "  if (replica >= 0) {", "  if (replica >= 1e9) {"]
+    ]
+  },
+  "kafka/errors.ts": {
+    tests: ["kafka"],
+    faults: [
+      [
+        "an old generation is an unknown member",
+        "IllegalGeneration: KafkaError.ILLEGAL_GENERATION",
+        "IllegalGeneration: KafkaError.UNKNOWN_MEMBER_ID"
+      ],
+      [
+        "a corrupt batch is an invalid record",
+        "CorruptMessage: KafkaError.CORRUPT_MESSAGE",
+        "CorruptMessage: KafkaError.INVALID_RECORD"
+      ],
+      [
+        "a stream that exists is an unknown error",
+        "StreamExists: KafkaError.TOPIC_ALREADY_EXISTS",
+        "StreamExists: KafkaError.UNKNOWN_SERVER_ERROR"
+      ]
+    ]
+  },
+  "Retention.ts": {
+    tests: ["sessionLog.test.ts", "deletedStreams.test.ts", "history.test.ts", "kafka/topics.test.ts"],
+    faults: [
+      [
+        "the log of what waits for sessions never expires",
+        "if (logId === sessionLogId) {",
+        "if (logId === -sessionLogId) {"
+      ],
+      ["logs of a stream that was deleted before a crash stay", "    this.#deleteOrphans()\n", ""],
+      ["history is kept while the disk is tight", "bytes <= historyBytes && !disk.isTight", "bytes <= historyBytes"]
+    ]
+  },
+  "streams/forgetDeletedStreams.ts": {
+    tests: ["deletedStreams.test.ts", "http/HttpServer.test.ts"],
+    faults: [
+      ["offsets of a stream that was deleted before a crash stay", '  forget(broker, { origin: "start" })\n', ""],
+      ["offsets of a deleted stream stay", "shard.ack({ acked: () => forget(broker, { seq }) }, 0, undefined, 0)", ""]
+    ]
+  },
+  "net/ConnectionGate.ts": {
+    tests: ["net"],
+    faults: [
+      [
+        "one connection more than allowed is taken",
+        "this.open >= limits.connectionsMax ||",
+        "this.open > limits.connectionsMax ||"
+      ],
+      [
+        "an address has any number of connections",
+        "held.open >= limits.connectionsPerAddressMax ||",
+        "held.open >= Infinity ||"
+      ],
+      [
+        "connections come at any rate",
+        "this.#newThisSecond >= limits.newConnectionsPerSecondMax",
+        "this.#newThisSecond >= Infinity"
+      ],
+      ["an address that has left stays", "if (held.open === 0) this.#perAddress.delete(remoteAddress)", ""]
+    ]
+  },
+  "DiskGuard.ts": {
+    tests: ["DiskGuard.test.ts"],
+    faults: [
+      ["what is written is not counted between two checks", "this.freeBytes -= 2 * bytes", ""],
+      [
+        "a small disk is full from the start",
+        "Math.min(this.#limits.diskReserveBytesMin, ",
+        "Math.max(this.#limits.diskReserveBytesMin, "
+      ]
+    ]
+  },
+  "tools/checkJournal.ts": {
+    tests: ["tools"],
+    faults: [
+      ["verify is content with nothing to compare", "ok: failure === null && hashes > 0,", "ok: failure === null,"],
+      ["verify passes over a hash that differs", "        first ??= mismatch\n", ""]
+    ]
+  }
+})
