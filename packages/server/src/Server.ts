@@ -17,6 +17,7 @@ import { Shard } from "@logbrook/core/shard/Shard"
 import { supervise } from "@logbrook/core/shard/supervise"
 import { definitions, type Broker } from "./Broker.ts"
 import type { Config } from "./config/Config.ts"
+import type { LoadedConfig } from "./config/loadConfig.ts"
 import { DiskGuard } from "./DiskGuard.ts"
 import type { ApiParts } from "./http/ApiParts.ts"
 import { listenHttp, type HttpOptions, type Readiness } from "./http/HttpServer.ts"
@@ -240,7 +241,7 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, parts
   })
 
 /** The one composition: what is acquired here is released in reverse order. */
-const server = (config: Config, log: Log, dying: Dying) =>
+const server = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) =>
   Effect.gen(function* () {
     const journal = yield* openJournal(config)
     const notices: Notices = { to: undefined }
@@ -264,18 +265,19 @@ const server = (config: Config, log: Log, dying: Dying) =>
       journal,
       readiness,
       unmatched: mqttBroker.unmatched,
-      retentionClock: retention.clock
+      retentionClock: retention.clock,
+      config: { settings, sinceMs: broker.clock.nowMs() }
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
     return { broker, recovery, ports }
   })
 
 /** Rejects with `ListenFailed` or `JournalError`; nothing is left open then. */
-export const startServer = async (config: Config, log: Log): Promise<RunningServer> => {
+export const startServer = async (loaded: LoadedConfig, log: Log): Promise<RunningServer> => {
   const dying = makeDying()
   const scope = Effect.runSync(Scope.make())
   const stop = () => Effect.runPromise(Scope.close(scope, Exit.void))
-  const exit = await Effect.runPromiseExit(Scope.extend(server(config, log, dying), scope))
+  const exit = await Effect.runPromiseExit(Scope.extend(server(loaded, log, dying), scope))
   if (Exit.isFailure(exit)) {
     await stop()
     throw Cause.squash(exit.cause)

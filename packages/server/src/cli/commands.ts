@@ -275,7 +275,8 @@ export const commands: ReadonlyArray<Command> = [
     name: "config show",
     positionals: [],
     summary: "every setting with its value and origin",
-    options: [...serverOptions, json],
+    description: "Those that a server would have that is started here and now; with --url, those of a running one.",
+    options: [...serverOptions, { ...url, help: "the running server whose settings to show" }, json],
     run: lazily(configModule, (module) => module.show)
   },
   {

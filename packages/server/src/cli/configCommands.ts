@@ -1,8 +1,11 @@
+import type { EffectiveSetting } from "../config/loadConfig.ts"
 import type { SettingValue } from "../config/settings.ts"
-import { exitCodes } from "./CliError.ts"
+import { exitCodes, usageError } from "./CliError.ts"
+import { requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
-import { bytesText, durationText, table, type Io } from "./Io.ts"
+import { bytesText, durationText, note, table, type Io } from "./Io.ts"
+import { urlOf } from "./options.ts"
 
 const valueText = (path: string, value: SettingValue): string => {
   if (value === null) return "-"
@@ -12,8 +15,25 @@ const valueText = (path: string, value: SettingValue): string => {
   return String(value)
 }
 
+interface Served {
+  readonly since: string
+  readonly settings: ReadonlyArray<EffectiveSetting>
+}
+
+/** Of a running server with `--url`; else what one would run with that is started here and now. */
+const settingsOf = async (args: Arguments, io: Io): Promise<ReadonlyArray<EffectiveSetting>> => {
+  if (args.text("url") === undefined) return (await configOf(args, io)).settings
+  const given = [...args.values.keys()].find((name) => name !== "url" && name !== "json")
+  if (given !== undefined)
+    throw usageError(`--url and --${given} exclude each other`, "a running server has its settings")
+  const url = urlOf(args, io)
+  const { since, settings } = await requestJson<Served>(url, "/api/v1/config")
+  note(io, `the server at ${url} has run with these settings since ${since}`)
+  return settings
+}
+
 export const show = async (args: Arguments, io: Io): Promise<number> => {
-  const { settings } = await configOf(args, io)
+  const settings = await settingsOf(args, io)
   if (args.flag("json")) io.out(JSON.stringify(settings, null, 2))
   else {
     const rows = settings.map(({ path, value, origin }) => [path, valueText(path, value), origin])

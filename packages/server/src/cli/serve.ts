@@ -85,7 +85,8 @@ const stopInTime = async (server: RunningServer): Promise<boolean> => {
 
 /** Runs until a signal, or until the server cannot go on. */
 export const serve = async (args: Arguments, io: Io): Promise<number> => {
-  const { config } = await configOf(args, io)
+  const loaded = await configOf(args, io)
+  const { config } = loaded
   const signals = listenToSignals(process, performance.now.bind(performance), () => {
     io.err("forced")
     process.exit(exitCodes.interrupted)
@@ -94,7 +95,7 @@ export const serve = async (args: Arguments, io: Io): Promise<number> => {
   const { startServer } = await import("../Server.ts")
   let server: RunningServer
   try {
-    server = await startServer(config, log)
+    server = await startServer(loaded, log)
   } catch (error) {
     signals.ignore()
     throw await startError(config, error)

@@ -223,12 +223,24 @@ const mqtt = HttpApiGroup.make("mqtt").add(
   )
 )
 
+const config = HttpApiGroup.make("config").add(
+  HttpApiEndpoint.get("show", "/config").addSuccess(
+    Schema.Struct({
+      /** The settings are read once, at the start. */
+      since: Schema.String,
+      /** `origin`: a flag, a variable, a file with its line, or `default`. */
+      settings: Schema.Array(Schema.Struct({ path: Schema.String, value: Schema.Unknown, origin: Schema.String }))
+    })
+  )
+)
+
 /** The HTTP API, version 1. Live events are beside it: server-sent events cannot be said in OpenAPI. */
 export const Api = HttpApi.make("logbrook")
   .add(streams)
   .add(groups)
   .add(journal)
   .add(cluster)
+  .add(config)
   .add(mqtt)
   .addError(BadRequest)
   .addError(NotFound)

@@ -1,3 +1,4 @@
+import type { EffectiveSetting } from "../config/loadConfig.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
 import type { RetentionClock } from "../RetentionClock.ts"
 
@@ -6,4 +7,13 @@ export interface ApiParts {
   /** See `MqttContext`. */
   readonly unmatched: TopTopics
   readonly retentionClock: RetentionClock
+  readonly config: RunningConfig
+}
+
+/** What the server runs with. */
+export interface RunningConfig {
+  /** There are no secrets among them. */
+  readonly settings: ReadonlyArray<EffectiveSetting>
+  /** Of the start, Unix ms: settings are read once. */
+  readonly sinceMs: number
 }

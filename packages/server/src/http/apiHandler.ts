@@ -104,6 +104,8 @@ const clusterInfo = (
 
 const streamNamesOf = ({ directory }: Broker): ReadonlyArray<string> => [...directory.all().keys()].sort()
 
+const configOf = ({ config: { settings, sinceMs } }: ApiParts) => ({ since: new Date(sinceMs).toISOString(), settings })
+
 const unmatchedShown = 100
 
 const unmatchedTopics = (topics: TopTopics) => ({
@@ -150,6 +152,7 @@ const layers = (broker: Broker, past: Past, parts: ApiParts) =>
         .handle("info", () => handle(() => clusterInfo(broker, past, parts.retentionClock)))
         .handle("trustClock", () => handle(() => ({ wasHeld: parts.retentionClock.trust() })))
     ),
+    HttpApiBuilder.group(Api, "config", (handlers) => handlers.handle("show", () => handle(() => configOf(parts)))),
     HttpApiBuilder.group(Api, "mqtt", (handlers) =>
       handlers.handle("unmatched", () => handle(() => unmatchedTopics(parts.unmatched)))
     )

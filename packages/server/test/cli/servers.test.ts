@@ -105,3 +105,21 @@ describe("commands that are planned", () => {
     expect((await run(["group", "list"])).err[1]).toBe("hint: did you mean logbrook groups list?")
   })
 })
+
+describe("config show", () => {
+  it("tells a running server's settings with --url, and since when they hold; else the shell's", async () => {
+    const settings = [{ path: "limits.frameStallMs", value: 45_000, origin: "LOGBROOK_LIMITS_FRAME_STALL_MS" }]
+    const { url, asked, close } = await answering({ since: "2027-01-15T08:00:00.000Z", settings })
+    const shown = await run(["config", "show", "--url", url])
+    expect(shown.out).toEqual(["SETTING\tVALUE\tFROM", "limits.frameStallMs\t45s\tLOGBROOK_LIMITS_FRAME_STALL_MS"])
+    expect(shown.err).toEqual([`note: the server at ${url} has run with these settings since 2027-01-15T08:00:00.000Z`])
+    expect(JSON.parse((await run(["config", "show", "--json", "--url", url])).out[0]!)).toEqual(settings)
+    expect(asked).toEqual(["GET /api/v1/config", "GET /api/v1/config"])
+    const both = await run(["config", "show", "--url", url, "--mqtt-port", "1"])
+    expect(both).toMatchObject({ code: 2, out: [] })
+    const own = await run(["config", "show"], false, { LOGBROOK_URL: url, LOGBROOK_MQTT_PORT: "1999" })
+    expect(own.out).toContain("mqtt.port\t1999\tLOGBROOK_MQTT_PORT")
+    expect(asked).toHaveLength(2)
+    close()
+  })
+})

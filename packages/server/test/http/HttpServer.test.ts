@@ -53,7 +53,8 @@ describe("HTTP", () => {
   const unmatched = new TopTopics()
   const machine = new TestClock()
   const retentionClock = new RetentionClock(machine, defaultLimits, { lastTimeMs: undefined, heldAtMs: undefined })
-  const parts = { readiness, unmatched, retentionClock }
+  const settings = [{ path: "mqtt.port", value: 1884, origin: "logbrook.yaml:3" }]
+  const parts = { readiness, unmatched, retentionClock, config: { settings, sinceMs: 1_800_000_000_000 } }
   let base = ""
   let listening: Awaited<ReturnType<typeof listenHttp>>
 
@@ -255,6 +256,10 @@ describe("HTTP", () => {
     const again = await call("/api/v1/streams/second", "PATCH", { filters: ["same/#"] })
     expect(again.body).toMatchObject({ warnings: [warning] })
     for (const name of ["first", "second"]) await call(`/api/v1/streams/${name}`, "DELETE")
+  })
+
+  it("tells its settings, their origins, and since when it has them", async () => {
+    expect((await call("/api/v1/config")).body).toEqual({ since: "2027-01-15T08:00:00.000Z", settings })
   })
 
   it("says when retention does not believe the clock, and lets an operator believe it", async () => {
