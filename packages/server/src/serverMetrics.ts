@@ -4,6 +4,7 @@ import { holders } from "@logbrook/core/memory/MemoryAccount"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
 import type { Row, Table } from "./Metrics.ts"
+import { lagOf } from "./streams/groupLag.ts"
 
 const secondMs = 1000
 
@@ -52,19 +53,27 @@ const partitionTable = ({ directory, shard }: Broker): Table => ({
   }
 })
 
-/** Under kafka_exporter's names, too. */
+const groupLabels = ["consumergroup", "topic", "partition"]
+
+/** Under kafka_exporter's names, too, and what it does not tell under ours. */
 const groupTable = (broker: Broker): Table => ({
   name: "group_partitions",
   families: [
-    {
-      name: "kafka_consumergroup_current_offset",
-      help: "The committed offset.",
-      labels: ["consumergroup", "topic", "partition"]
-    },
+    { name: "kafka_consumergroup_current_offset", help: "The committed offset.", labels: groupLabels },
     {
       name: "kafka_consumergroup_lag",
-      help: "Records between the committed offset and the high watermark.",
-      labels: ["consumergroup", "topic", "partition"]
+      help: "Records that are there and that the group has not read.",
+      labels: groupLabels
+    },
+    {
+      name: "logbrook_consumergroup_lost",
+      help: "Records that were gone before the group had read them.",
+      labels: groupLabels
+    },
+    {
+      name: "logbrook_consumergroup_lag_unknown",
+      help: "1 for a partition whose lag is not known, since the client has committed that it has no offset.",
+      labels: groupLabels
     }
   ],
   rankedBy: 1,
@@ -73,17 +82,16 @@ const groupTable = (broker: Broker): Table => ({
   }
 })
 
-function* groupRows({ directory, shard }: Broker, id: ActorId): Iterable<Row> {
-  const state = shard.actors.peek<GroupState>(id)
+function* groupRows(broker: Broker, id: ActorId): Iterable<Row> {
+  const state = broker.shard.actors.peek<GroupState>(id)
   for (const [topicId, partitions] of state?.offsets.topics ?? []) {
-    const stream = directory.byTopicId(topicId)
+    const stream = broker.directory.byTopicId(topicId)
     if (stream === undefined) continue
-    for (const { partition, offset } of partitions.values()) {
-      const logId = stream.logIds[partition]
-      // A negative offset is a client's way to say that it has none.
-      if (logId === undefined || offset < 0) continue
-      const lag = Math.max(0, (shard.logs.find(logId)?.highWatermark ?? 0) - offset)
-      yield { labels: [nameOf(id), stream.name, partition], values: [offset, lag] }
+    for (const each of partitions.values()) {
+      const { partition, offset, lag, lost } = lagOf(broker, each)
+      const labels = [nameOf(id), stream.name, partition]
+      if (lag === null || lost === null) yield { labels, values: [undefined, undefined, undefined, 1] }
+      else yield { labels, values: [offset, lag, lost, undefined] }
     }
   }
 }

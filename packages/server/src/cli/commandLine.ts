@@ -25,7 +25,7 @@ export interface Arguments {
 export interface Command {
   /** `streams create` */
   readonly name: string
-  /** `NAME`, `SEQ|TIME`; one that ends in `?` may be left out. */
+  /** `NAME`, `SEQ|TIME`; one that ends in `?` may be left out, one that ends in `...` comes once or more often. */
   readonly positionals: ReadonlyArray<string>
   readonly summary: string
   /** More than a line, for its own help. */
@@ -89,7 +89,9 @@ const throwIfPositionalsWrong = ({ name, positionals }: Command, given: Readonly
   const required = positionals.filter((each) => !each.endsWith("?"))
   const usage = `logbrook ${name} ${positionals.join(" ")}`.trimEnd()
   if (given.length < required.length) throw usageError(`${required[given.length]} is missing`, usage)
-  if (given.length > positionals.length) throw usageError(`"${given[positionals.length]}" is one too many`, usage)
+  const isOpen = positionals.at(-1)?.endsWith("...") === true
+  if (given.length > positionals.length && !isOpen)
+    throw usageError(`"${given[positionals.length]}" is one too many`, usage)
 }
 
 const argumentsOf = (

@@ -150,7 +150,8 @@ export const commands: ReadonlyArray<Command> = [
     name: "groups list",
     positionals: [],
     summary: "list consumer groups with their lag",
-    options: [url, json],
+    description: "Of a data directory: with what each takes of memory, the largest first.",
+    options: [url, offline, json],
     run: lazily(groupsModule, (module) => module.list)
   },
   {
@@ -159,6 +160,20 @@ export const commands: ReadonlyArray<Command> = [
     summary: "a group's members, offsets and lag",
     options: [url, json],
     run: lazily(groupsModule, (module) => module.describe)
+  },
+  {
+    name: "groups delete",
+    positionals: ["GROUP..."],
+    summary: "delete groups without members, and their offsets",
+    description: "With --data-dir while no server runs, such as when one no longer starts.",
+    options: [
+      { name: "yes", value: undefined, help: "do not ask" },
+      { name: "force", value: undefined, help: "with --data-dir: also groups that had members when the server ended" },
+      url,
+      { ...offline, help: "change a data directory instead of asking a server; none may run on it" },
+      json
+    ],
+    run: lazily(groupsModule, (module) => module.remove)
   },
   {
     name: "journal tail",

@@ -1,7 +1,8 @@
 import { durationMs, sizeBytes } from "../config/values.ts"
-import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { exitCodes, usageError } from "./CliError.ts"
 import { listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
+import { confirmed } from "./confirm.ts"
 import { bytesText, durationText, fields, table, warn, type Io } from "./Io.ts"
 import { numberOption, urlOf } from "./options.ts"
 
@@ -158,20 +159,9 @@ export const alter = async (args: Arguments, io: Io): Promise<number> => {
 }
 
 /** Asks on a terminal; elsewhere `--yes` says it. */
-const confirm = async (io: Io, question: string): Promise<boolean> => {
-  if (!io.isTty || process.stdin.isTTY !== true) {
-    throw new CliError(exitCodes.usage, "E_CONFIRM", "nobody can be asked: this deletes data", "add --yes")
-  }
-  const { createInterface } = await import("node:readline/promises")
-  const lines = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await lines.question(`${question} [y/N] `)
-  lines.close()
-  return /^y(es)?$/i.test(answer.trim())
-}
-
 export const remove = async (args: Arguments, io: Io): Promise<number> => {
   const name = args.positionals[0]!
-  if (!args.flag("yes") && !(await confirm(io, `delete the stream ${name} and its records?`))) return exitCodes.failure
+  if (!(await confirmed(args, io, `delete the stream ${name} and its records?`))) return exitCodes.failure
   const deleted = await requestJson<{ readonly topicId: string }>(urlOf(args, io), pathOf(name), "DELETE")
   io.out(args.flag("json") ? JSON.stringify({ name, ...deleted }) : `deleted ${name}`)
   return exitCodes.ok

@@ -23,7 +23,7 @@ export const BadRequest = errorOf(
   "INVALID_TYPE"
 )
 export const NotFound = errorOf(404, "UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_EVENT", "UNKNOWN_ACTOR")
-export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY")
+export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY", "GROUP_HAS_MEMBERS")
 export const Gone = errorOf(410, "EXPIRED")
 export const Unavailable = errorOf(503, "UNAVAILABLE", "DISK_LOW")
 
@@ -98,22 +98,43 @@ const streams = HttpApiGroup.make("streams")
   .add(HttpApiEndpoint.patch("alter")`/streams/${name}`.setPayload(AlterStream).addSuccess(StreamDetails))
   .add(HttpApiEndpoint.del("delete")`/streams/${name}`.addSuccess(Schema.Struct({ topicId: Schema.String })))
 
-const GroupSummary = Schema.Struct({ group: Schema.String, state: Schema.String, members: Count, lag: Count })
+const TotalLag = {
+  /** null while it is not known of a partition. */
+  lag: Schema.NullOr(Count),
+  /** Of the partitions of which it is known. */
+  knownLag: Count,
+  /** Records that were gone before the group had read them. */
+  lost: Count,
+  unknownPartitions: Count
+}
+
+const GroupSummary = Schema.Struct({
+  group: Schema.String,
+  state: Schema.String,
+  members: Count,
+  ...TotalLag,
+  committedOffsets: Count,
+  /** About what the group takes of the server's memory. */
+  memoryBytes: Count
+})
 
 const GroupDetails = Schema.Struct({
   group: Schema.String,
   state: Schema.String,
   generation: Count,
-  lag: Count,
+  ...TotalLag,
   /** As the journal tools show it. */
   details: Schema.Unknown,
   offsets: Schema.Array(
     Schema.Struct({
       stream: Schema.String,
       partition: Count,
+      /** Negative where the client said that it has none. */
       offset: Count,
+      logStartOffset: Schema.NullOr(Count),
       highWatermark: Schema.NullOr(Count),
-      lag: Schema.NullOr(Count)
+      lag: Schema.NullOr(Count),
+      lost: Schema.NullOr(Count)
     })
   )
 })
@@ -121,6 +142,7 @@ const GroupDetails = Schema.Struct({
 const groups = HttpApiGroup.make("groups")
   .add(HttpApiEndpoint.get("list", "/groups").setUrlParams(PageParams).addSuccess(listOf(GroupSummary)))
   .add(HttpApiEndpoint.get("get")`/groups/${name}`.addSuccess(GroupDetails))
+  .add(HttpApiEndpoint.del("delete")`/groups/${name}`.addSuccess(Schema.Struct({ offsets: Count })))
 
 const JournalEvent = Schema.Struct({
   seq: Count,

@@ -14,7 +14,7 @@ import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
 import type { ApiParts } from "./ApiParts.ts"
-import { getGroup, groupNames, groupSummary } from "./groups.ts"
+import { deleteGroup, getGroup, groupNames, groupSummary } from "./groups.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
 
 const pageSize = 100
@@ -135,6 +135,7 @@ const layers = (broker: Broker, past: Past, parts: ApiParts) =>
           handle(() => pageOf(groupNames(broker), urlParams, (name) => groupSummary(broker, name)))
         )
         .handle("get", ({ path }) => handle(() => getGroup(broker, path.name)))
+        .handle("delete", ({ path }) => handle(() => deleteGroup(broker, path.name)))
     ),
     HttpApiBuilder.group(Api, "journal", (handlers) =>
       handlers

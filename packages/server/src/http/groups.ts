@@ -1,20 +1,13 @@
-import { isEmptyGroup, type GroupState } from "@logbrook/actors/group/groupState"
-import { listOffsets } from "@logbrook/actors/group/groupOffsets"
+import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
+import { isEmptyGroup, weightBytesOf, type GroupState } from "@logbrook/actors/group/groupState"
 import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 import type { Broker } from "../Broker.ts"
+import { askGroup } from "../kafka/asks.ts"
+import { lagsOf, totalLag } from "../streams/groupLag.ts"
 import { presentGroup } from "../tools/present.ts"
 import { ApiFailure } from "./ApiFailure.ts"
-
-const offsetsOf = ({ directory, shard }: Broker, { offsets }: GroupState) =>
-  listOffsets(offsets).map(({ topicId, stream, partition, offset }) => {
-    const logId = directory.byTopicId(topicId)?.logIds[partition]
-    const highWatermark = logId === undefined ? null : shard.logs.log(logId).highWatermark
-    // A negative offset is a client's way to say that it has none.
-    const lag = highWatermark === null || offset < 0 ? null : Math.max(0, highWatermark - offset)
-    return { stream, partition, offset, highWatermark, lag }
-  })
-
-const lagOf = (offsets: ReturnType<typeof offsetsOf>): number => offsets.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
 
 export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
   shard.actors
@@ -35,13 +28,43 @@ const find = ({ shard }: Broker, name: string): GroupState => {
 export const groupSummary = (broker: Broker, name: string) => {
   const state = find(broker, name)
   const { value, context } = state.machine
-  return { group: name, state: value, members: context.members.size, lag: lagOf(offsetsOf(broker, state)) }
+  return {
+    group: name,
+    state: value,
+    members: context.members.size,
+    ...totalLag(lagsOf(broker, state)),
+    committedOffsets: state.offsets.count,
+    memoryBytes: weightBytesOf(state)
+  }
 }
 
 export const getGroup = (broker: Broker, name: string) => {
   const state = find(broker, name)
-  const offsets = offsetsOf(broker, state)
+  const offsets = lagsOf(broker, state)
   const { value, context } = state.machine
   const { generation } = context
-  return { group: name, state: value, generation, lag: lagOf(offsets), details: presentGroup(state), offsets }
+  return { group: name, state: value, generation, ...totalLag(offsets), details: presentGroup(state), offsets }
+}
+
+const failureOf = (error: unknown): Error => {
+  if (!(error instanceof GroupRefused)) return new ApiFailure("UNAVAILABLE", "the group cannot answer: try again")
+  if (error.reason === "GroupIdNotFound") return new ApiFailure("UNKNOWN_GROUP", "there is no such group")
+  return new ApiFailure("GROUP_HAS_MEMBERS", "the group has members: it is deleted once they have left")
+}
+
+/** Resolves once it is durable. Rejects with `ApiFailure`. */
+export const deleteGroup = (broker: Broker, name: string): Promise<{ readonly offsets: number }> => {
+  const offsets = find(broker, name).offsets.count
+  return new Promise((resolve, reject) => {
+    if (broker.shard.isPoisoned) {
+      reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
+      return
+    }
+    askGroup(
+      { cause: { origin: "http DELETE /groups" }, offer: (ask) => broker.shard.offer(ask) },
+      name,
+      { _tag: "DeleteGroup" },
+      (exit) => (Exit.isSuccess(exit) ? resolve({ offsets }) : reject(failureOf(Cause.squash(exit.cause))))
+    )
+  })
 }

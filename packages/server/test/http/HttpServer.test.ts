@@ -324,10 +324,25 @@ describe("HTTP", () => {
     ]
     const command = { _tag: "CommitOffsets", generation: -1, memberId: "", groupInstanceId: null, offsets }
     await harness.ask("group/billing", command)
-    expect((await call("/api/v1/groups")).body.data).toEqual([{ group: "billing", state: "Empty", members: 0, lag: 1 }])
-    expect((await call("/api/v1/groups/billing")).body.offsets).toEqual([
-      { stream: "orders", partition: 0, offset: 1, highWatermark: 2, lag: 1 }
+    expect((await call("/api/v1/groups")).body.data).toEqual([
+      {
+        group: "billing",
+        state: "Empty",
+        members: 0,
+        lag: 1,
+        knownLag: 1,
+        lost: 0,
+        unknownPartitions: 0,
+        committedOffsets: 1,
+        memoryBytes: expect.any(Number)
+      }
     ])
+    expect((await call("/api/v1/groups/billing")).body.offsets).toEqual([
+      { stream: "orders", partition: 0, offset: 1, logStartOffset: 0, highWatermark: 2, lag: 1, lost: 0 }
+    ])
+    await harness.ask("group/gone", command)
+    expect(await call("/api/v1/groups/gone", "DELETE")).toMatchObject({ status: 200, body: { offsets: 1 } })
+    expect(await call("/api/v1/groups/gone", "DELETE")).toMatchObject({ status: 404, body: { code: "UNKNOWN_GROUP" } })
     await call("/api/v1/streams/orders", "DELETE")
     await harness.shard.drained()
     expect((await call("/api/v1/groups")).body.data).toEqual([])

@@ -1,0 +1,64 @@
+import type { CommittedOffset } from "@logbrook/actors/group/GroupProtocol"
+import { listOffsets } from "@logbrook/actors/group/groupOffsets"
+import type { GroupState } from "@logbrook/actors/group/groupState"
+import type { Broker } from "../Broker.ts"
+
+/** How far a group has come in one partition; null: not known. */
+export interface PartitionLag {
+  readonly stream: string
+  readonly partition: number
+  /** As it was committed: a negative one is a client's way to say that it has none. */
+  readonly offset: number
+  readonly logStartOffset: number | null
+  readonly highWatermark: number | null
+  /** Records that are there and that the group has not read. */
+  readonly lag: number | null
+  /** Records that were gone before the group had read them. */
+  readonly lost: number | null
+}
+
+/** Over all partitions of a group with an offset. */
+export interface GroupLag {
+  /** null while it is not known of one of them: `knownLag` is that of the others. */
+  readonly lag: number | null
+  readonly knownLag: number
+  readonly lost: number
+  readonly unknownPartitions: number
+}
+
+/** A log that never had a record. */
+const emptyLog = { startOffset: 0, highWatermark: 0 }
+
+export const lagOf = (
+  { directory, shard }: Pick<Broker, "directory" | "shard">,
+  { topicId, stream, partition, offset }: CommittedOffset
+): PartitionLag => {
+  const logId = directory.byTopicId(topicId)?.logIds[partition]
+  const place = { stream, partition, offset }
+  if (logId === undefined) return { ...place, logStartOffset: null, highWatermark: null, lag: null, lost: null }
+  const { startOffset: logStartOffset, highWatermark } = shard.logs.find(logId) ?? emptyLog
+  const known = { ...place, logStartOffset, highWatermark }
+  if (offset < 0) return { ...known, lag: null, lost: null }
+  return {
+    ...known,
+    lag: Math.max(0, highWatermark - Math.max(offset, logStartOffset)),
+    lost: Math.max(0, logStartOffset - offset)
+  }
+}
+
+export const lagsOf = (
+  broker: Pick<Broker, "directory" | "shard">,
+  { offsets }: GroupState
+): ReadonlyArray<PartitionLag> => listOffsets(offsets).map((each) => lagOf(broker, each))
+
+export const totalLag = (lags: ReadonlyArray<PartitionLag>): GroupLag => {
+  let knownLag = 0
+  let lost = 0
+  let unknownPartitions = 0
+  for (const each of lags) {
+    knownLag += each.lag ?? 0
+    lost += each.lost ?? 0
+    if (each.lag === null) unknownPartitions++
+  }
+  return { lag: unknownPartitions > 0 ? null : knownLag, knownLag, lost, unknownPartitions }
+}

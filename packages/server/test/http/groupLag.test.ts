@@ -1,0 +1,124 @@
+import { systemClock } from "@logbrook/core/Clock"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { beforeEach, describe, expect, it } from "vitest"
+import type { Broker } from "../../src/Broker.ts"
+import { DiskGuard } from "../../src/DiskGuard.ts"
+import { ApiFailure } from "../../src/http/ApiFailure.ts"
+import { deleteGroup, getGroup, groupNames, groupSummary } from "../../src/http/groups.ts"
+import { makeLog } from "../../src/Log.ts"
+import { Metrics } from "../../src/Metrics.ts"
+import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
+import { watchCommits } from "../../src/serverMetrics.ts"
+import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+import { ShardHarness } from "../tools/ShardHarness.ts"
+
+let harness: ShardHarness
+let broker: Broker
+
+/** Ten records in `orders-0`, none in `orders-1`. */
+beforeEach(async () => {
+  const journal = new MemoryJournal(systemClock)
+  harness = new ShardHarness(journal)
+  const { shard } = harness
+  broker = {
+    shard,
+    directory: StreamDirectory.follow(shard, defaultLimits),
+    disk: new DiskGuard(".", defaultLimits),
+    gate: new ConnectionGate(defaultLimits, systemClock),
+    clock: systemClock,
+    limits: defaultLimits,
+    metrics: new Metrics(),
+    log: makeLog("silent", process.stderr, Date.now),
+    clusterId: "cluster",
+    nodeId: 1
+  }
+  watchCommits(broker, journal)
+  await harness.createStream("orders", [], 2)
+  for (let i = 0; i < 10; i++) await harness.append(logIdOf(0), `record ${i}`)
+})
+
+const logIdOf = (partition: number): number => broker.directory.byName("orders")!.logIds[partition]!
+
+const commit = (partition: number, offset: number): Promise<unknown> =>
+  harness.commitOffset("g", "orders", partition, offset)
+
+const moveStart = (offset: number): Promise<unknown> =>
+  harness.ask(`partition/${logIdOf(0)}`, { _tag: "MoveLogStart", offset, reason: "DeleteRecords" })
+
+const series = (): ReadonlyArray<string> =>
+  broker.metrics
+    .render()
+    .split("\n")
+    .filter((line) => /^(kafka|logbrook)_consumergroup/.test(line))
+
+const labels = (partition: number): string => `{consumergroup="g",topic="orders",partition="${partition}"}`
+
+describe("a group's lag", () => {
+  it("is what is there and not read; what was gone before is lost", async () => {
+    await commit(0, 2)
+    expect(getGroup(broker, "g").offsets[0]).toMatchObject({ logStartOffset: 0, highWatermark: 10, lag: 8, lost: 0 })
+    await moveStart(7)
+    expect(getGroup(broker, "g")).toMatchObject({
+      lag: 3,
+      lost: 5,
+      unknownPartitions: 0,
+      offsets: [{ offset: 2, logStartOffset: 7, highWatermark: 10, lag: 3, lost: 5 }]
+    })
+    await moveStart(10)
+    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, lost: 8 })
+    expect(series()).toEqual([
+      `kafka_consumergroup_current_offset${labels(0)} 2`,
+      `kafka_consumergroup_lag${labels(0)} 0`,
+      `logbrook_consumergroup_lost${labels(0)} 8`
+    ])
+    await commit(0, 10)
+    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, lost: 0 })
+  })
+
+  it("is unknown where the client has committed that it has none, and then the whole is", async () => {
+    await commit(0, 2)
+    await commit(1, 0)
+    expect(groupSummary(broker, "g")).toMatchObject({ lag: 8, knownLag: 8, unknownPartitions: 0 })
+    for (const offset of [-2, -1]) {
+      await commit(1, offset)
+      expect(getGroup(broker, "g")).toMatchObject({
+        lag: null,
+        knownLag: 8,
+        lost: 0,
+        unknownPartitions: 1,
+        offsets: [
+          { lag: 8, lost: 0 },
+          { offset, highWatermark: 0, lag: null, lost: null }
+        ]
+      })
+      expect(series()).toEqual([
+        `kafka_consumergroup_current_offset${labels(0)} 2`,
+        `kafka_consumergroup_lag${labels(0)} 8`,
+        `logbrook_consumergroup_lost${labels(0)} 0`,
+        `logbrook_consumergroup_lag_unknown${labels(1)} 1`
+      ])
+    }
+  })
+})
+
+const codeNow = async (): Promise<string> => {
+  try {
+    await deleteGroup(broker, "g")
+    return "deleted"
+  } catch (error) {
+    return error instanceof ApiFailure ? error.error.code : String(error)
+  }
+}
+
+describe("deleting a group over HTTP", () => {
+  it("takes it with its offsets, durably; not while it has members", async () => {
+    await commit(0, 2)
+    await commit(1, 0)
+    expect(await deleteGroup(broker, "g")).toEqual({ offsets: 2 })
+    expect(groupNames(broker)).toEqual([])
+    expect(await codeNow()).toBe("UNKNOWN_GROUP")
+    await harness.join("g", "m-1")
+    expect(await codeNow()).toBe("GROUP_HAS_MEMBERS")
+  })
+})
