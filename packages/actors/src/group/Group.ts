@@ -12,6 +12,7 @@ import {
   type Draft,
   draftOf,
   findMember,
+  growthExcess,
   illegalGeneration,
   memberRefusal,
   pendingKey,
@@ -76,11 +77,8 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
   initial: initialGroup,
   decide: (state, command, nowMs, room = unbounded) => {
     const before = settled(state)
-    const draft = draftOf(settings, before, nowMs)
+    const draft = draftOf(settings, before, nowMs, room("groups"))
     const answer = handle(draft, command)
-    const growthBytes = weightBytesOf(draft.state) - weightBytesOf(before)
-    const full = growthBytes > 0 && growthBytes > room("groups") ? refusalOfGrowth(command) : undefined
-    if (full !== undefined) return decisionOf(draftOf(settings, before, nowMs), full)
     watchOffsets(draft, before)
     return decisionOf(draft, answer)
   },
@@ -96,17 +94,6 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
 const perActor = 600
 
 const done: Answer = Exit.succeed({ _tag: "Done" })
-
-/**
- * For want of memory, in errors that end what a client does instead of having it try for ever: Java's tells its user of both.
- * Undefined: a command by which no client brings anything.
- */
-const refusalOfGrowth = (command: Command): Answer | undefined => {
-  const message = "There is no memory for more groups, members or offsets."
-  if (command._tag === "CommitOffsets") return refused("InvalidCommitOffsetSize", message, command.memberId)
-  const grows = command._tag === "JoinMember" || command._tag === "SyncMember"
-  return grows ? refused("GroupMaxSizeReached", message, command.memberId) : undefined
-}
 
 /** undefined: the reply is parked. */
 const handle = (draft: Draft, command: Command): Answer | undefined => {
@@ -246,13 +233,13 @@ const refuseOffset = (
 ): OffsetsStored["partitions"][number]["refused"] =>
   metadata.length > settings.offsetMetadataLengthMax ? "OffsetMetadataTooLarge" : null
 
-/** Which bound the commit would break. What does not grow is taken, should a bound have been lowered. */
-const excessOf = ({ settings, state }: Draft, next: GroupState): string | undefined => {
-  const { offsetsMax, bytesMax } = settings
-  if (next.offsets.count > Math.max(offsetsMax, state.offsets.count))
-    return `A group keeps at most ${offsetsMax} offsets.`
-  if (weightBytesOf(next) <= Math.max(bytesMax, weightBytesOf(state))) return undefined
-  return `The group would take more than ${bytesMax} bytes.`
+/** Which bound the commit would break. */
+const excessOf = (draft: Draft, next: GroupState): string | undefined => {
+  const { settings, state } = draft
+  if (next.offsets.count > Math.max(settings.offsetsMax, state.offsets.count)) {
+    return `A group keeps at most ${settings.offsetsMax} offsets.`
+  }
+  return growthExcess(draft, next.offsets.weightBytes - state.offsets.weightBytes)
 }
 
 const forgetStreams = (draft: Draft, command: ForgetStreams): Answer => {

@@ -11,7 +11,8 @@ import {
   type GroupStateName,
   type Reply
 } from "./GroupProtocol.ts"
-import { evolveGroup, type GroupState } from "./groupState.ts"
+import { evolveGroup, type GroupState, weightBytesOf } from "./groupState.ts"
+import { weightOfGroup } from "./groupWeight.ts"
 
 export type Answer = Exit.Exit<Reply, GroupRefused>
 
@@ -19,6 +20,8 @@ export type Answer = Exit.Exit<Reply, GroupRefused>
 export interface Draft {
   readonly settings: GroupSettings
   readonly nowMs: number
+  /** What all groups together may still grow by. */
+  readonly roomBytes: number
   state: GroupState
   readonly events: Array<GroupEvent>
   readonly signals: Array<Signal<Command>>
@@ -28,9 +31,10 @@ export interface Draft {
   parkedAnswer: Answer | undefined
 }
 
-export const draftOf = (settings: GroupSettings, state: GroupState, nowMs: number): Draft => ({
+export const draftOf = (settings: GroupSettings, state: GroupState, nowMs: number, roomBytes: number): Draft => ({
   settings,
   nowMs,
+  roomBytes,
   state,
   events: [],
   signals: [],
@@ -60,6 +64,18 @@ export const apply = (draft: Draft, event: GroupEvent): void => {
 export const applyAs = (draft: Draft, event: GroupEvent, next: GroupState): void => {
   draft.state = next
   draft.events.push(event)
+}
+
+/**
+ * Which bound a group whose members and offsets grew by `contentBytes` would break, in words. What does not grow is taken,
+ * should a bound have been lowered.
+ */
+export const growthExcess = ({ settings, state, roomBytes }: Draft, contentBytes: number): string | undefined => {
+  if (contentBytes <= 0) return undefined
+  const before = weightBytesOf(state)
+  const after = weightOfGroup(state.groupId, state.membersBytes + state.offsets.weightBytes + contentBytes)
+  if (after > settings.bytesMax) return `The group would take more than ${settings.bytesMax} bytes.`
+  return after - before > roomBytes ? "There is no memory for more groups, members or offsets." : undefined
 }
 
 /** A ticket is part of the key, so that a client's retry never meets the reply of its first try. */

@@ -14,6 +14,7 @@ import {
   contextOf,
   type Draft,
   findMember,
+  growthExcess,
   joinKey,
   memberRefusal,
   nextTicket,
@@ -29,7 +30,6 @@ import {
   touchSession
 } from "./groupDraft.ts"
 import type { GroupEvent, GroupSettings, JoinMember, MemberDetails } from "./GroupProtocol.ts"
-import { weightBytesOf } from "./groupState.ts"
 import { weightOfJoining } from "./groupWeight.ts"
 import { joinedReply, maybeCompleteJoin, rebalanceOrCompleteJoin, removeMember, removePending } from "./rebalance.ts"
 
@@ -113,16 +113,16 @@ const refuseInvalid = (settings: GroupSettings, command: JoinMember): Answer | u
 
 /** Which bound the member's metadata would break, in words. */
 const excessOf = (draft: Draft, command: JoinMember): string | undefined => {
-  const { memberMetadataBytesMax, bytesMax } = draft.settings
+  const { memberMetadataBytesMax } = draft.settings
   const metadataBytes = command.protocols.reduce((sum, protocol) => sum + protocol.metadata.length, 0)
   if (metadataBytes > memberMetadataBytesMax) {
     return `The member's metadata is of ${metadataBytes} bytes; ${memberMetadataBytesMax} are the most.`
   }
   const context = contextOf(draft)
   const former = context.members.get(command.memberId) ?? fencedBy(context, command)
-  const growth = weightOfJoining(command) - (former === undefined ? 0 : weightOfJoining(former))
-  if (growth <= 0 || weightBytesOf(draft.state) + growth <= bytesMax) return undefined
-  return `The group would take more than ${bytesMax} bytes.`
+  const memberId = command.memberId === "" ? command.proposedMemberId : command.memberId
+  const joining = weightOfJoining({ ...command, memberId })
+  return growthExcess(draft, joining - (former === undefined ? 0 : weightOfJoining(former)))
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   contextOf,
   type Draft,
   findMember,
+  growthExcess,
   illegalGeneration,
   memberRefusal,
   nextTicket,
@@ -20,7 +21,6 @@ import {
   touchSession
 } from "./groupDraft.ts"
 import type { MemberAssignment, Synced, SyncMember } from "./GroupProtocol.ts"
-import { weightBytesOf } from "./groupState.ts"
 import { rebalanceOrCompleteJoin, removeMember } from "./rebalance.ts"
 
 /** SyncGroup. Followers are parked until the leader's assignment is durable. */
@@ -90,7 +90,7 @@ const storeAssignment = (draft: Draft, command: SyncMember, leader: Member): Ans
 }
 
 const excessOf = (draft: Draft, assignments: ReadonlyMap<string, MemberAssignment>): string | undefined => {
-  const { memberMetadataBytesMax, bytesMax } = draft.settings
+  const { memberMetadataBytesMax } = draft.settings
   let growth = 0
   for (const member of contextOf(draft).members.values()) {
     const assignedBytes = assignments.get(member.memberId)?.assignment.length ?? 0
@@ -99,8 +99,7 @@ const excessOf = (draft: Draft, assignments: ReadonlyMap<string, MemberAssignmen
     }
     growth += assignedBytes - member.assignment.length
   }
-  if (growth <= 0 || weightBytesOf(draft.state) + growth <= bytesMax) return undefined
-  return `With these assignments the group would take more than ${bytesMax} bytes.`
+  return growthExcess(draft, growth)
 }
 
 /** Nobody else can make this generation Stable, and the leader would only send the same again. */

@@ -16,15 +16,18 @@ describe("without memory for groups", () => {
     expect(server.table.get("group/other")).toBeUndefined()
   })
 
-  it("nobody joins, and nobody comes back with more metadata; members leave and groups are deleted", () => {
+  it("nobody joins, and who comes back with more metadata loses its place; members leave and groups are deleted", () => {
     const server = new Accounts()
     server.send("group/g", join(""))
+    server.send("group/g", { ...join(""), proposedMemberId: "m-0" })
     server.send("group/old", offsets("abc"))
     server.fill("groups")
     expect(server.send("group/g", { ...join(""), proposedMemberId: "m-2" })).toBe("GroupMaxSizeReached")
-    expect(server.send("group/g", join("m-1", 1000))).toBe("GroupMaxSizeReached")
+    expect(server.send("group/new", { ...join(""), requireKnownMemberId: true })).toBe("GroupMaxSizeReached")
     expect(server.send("group/g", join("m-1"))).toEqual(["MemberUpdated"])
-    const members = [{ memberId: "m-1", groupInstanceId: null, reason: null }]
+    expect(server.send("group/g", join("m-1", 1000))).toBe("UnknownMemberId")
+    expect(server.send("group/g", join("m-1"))).toBe("UnknownMemberId")
+    const members = [{ memberId: "m-0", groupInstanceId: null, reason: null }]
     expect(server.send("group/g", { _tag: "LeaveMembers", members })).toContain("MemberLeft")
     expect(server.send("group/old", { _tag: "DeleteGroup" })).toEqual(["GroupDeleted"])
     expect(server.account.room("groups")).toBeGreaterThan(0)
