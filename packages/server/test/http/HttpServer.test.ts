@@ -24,7 +24,7 @@ const brokerOf = ({ shard }: ShardHarness): Broker => ({
   shard,
   directory: StreamDirectory.follow(shard, defaultLimits),
   disk: new DiskGuard(".", defaultLimits),
-  gate: new ConnectionGate(defaultLimits, systemClock),
+  gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
   clock: systemClock,
   limits: defaultLimits,
   metrics: new Metrics(),
