@@ -203,6 +203,8 @@ export class Link {
   readonly #scheduler: Scheduler
   readonly #random: Random
   isBroken = false
+  #hasClientEnded = false
+  #hasServerEnded = false
   /** Each is told once, in its own time. */
   onServerClosed: (() => void) | undefined
   onClientClosed: (() => void) | undefined
@@ -212,6 +214,23 @@ export class Link {
     this.#random = random
     this.toServer = new Pipe(scheduler, random, plan, watch)
     this.toClient = new Pipe(scheduler, random, plan, watch)
+  }
+
+  /** The server ends its side behind what it wrote; its socket closes once the client has ended the other one. */
+  serverEnds(): void {
+    this.#hasServerEnded = true
+    this.toClient.end()
+    this.#closeServer()
+  }
+
+  /** The server has read the end of the client's side. */
+  clientEnded(): void {
+    this.#hasClientEnded = true
+    this.#closeServer()
+  }
+
+  #closeServer(): void {
+    if (this.#hasClientEnded && this.#hasServerEnded) this.#scheduler.after(1, () => this.tellServer())
   }
 
   /** The connection is gone; each side hears of it after its own delay, at most `ms`. */

@@ -113,7 +113,7 @@ export class SimServer {
       shard,
       directory: StreamDirectory.follow(shard, limits),
       disk: this.disk as unknown as DiskGuard,
-      gate: new ConnectionGate({ ...limits, connectionsPerAddressMax: 1000 }, process, shard.memory),
+      gate: new ConnectionGate({ ...limits, connectionsPerAddressMax: 1000 }, process),
       clock: process,
       limits,
       metrics: new Metrics(),
@@ -200,7 +200,7 @@ export class SimServer {
       this.#mqttConnections.delete(made)
       made.onClosed()
     })
-    link.toServer.attach({ onBytes: (chunk) => made.onChunk(chunk), onEnd: () => this.#ended(link) })
+    link.toServer.attach({ onBytes: (chunk) => made.onChunk(chunk), onEnd: () => this.#ended(link, made) })
   }
 
   #acceptKafka(link: Link, address: string, admission: Admission): void {
@@ -212,7 +212,7 @@ export class SimServer {
       this.#kafkaConnections.delete(made)
       made.closed()
     })
-    link.toServer.attach({ onBytes: (chunk) => made.onBytes(chunk), onEnd: () => this.#ended(link) })
+    link.toServer.attach({ onBytes: (chunk) => made.onBytes(chunk), onEnd: () => this.#ended(link, made) })
   }
 
   #closes(link: Link, closed: () => void): void {
@@ -223,10 +223,11 @@ export class SimServer {
     }
   }
 
-  /** The client has ended its side; Node ends ours behind what was written (`allowHalfOpen` is false). */
-  #ended(link: Link): void {
-    link.toClient.end()
-    this.#options.process.nextTurn(() => link.tellServer())
+  /** The client has ended its side; the connection ends ours (`allowHalfOpen`). */
+  #ended(link: Link, connection: { readonly ended: () => void }): void {
+    if (!this.#options.process.isAlive) return
+    link.clientEnded()
+    connection.ended()
   }
 
   /** Ends in order, as the release of `Server.ts`'s scope does. */

@@ -15,7 +15,7 @@ export const transportOf = (link: Link, process: Process, remoteAddress: string,
     process.nextTurn(onDrain)
   }
   const destroy = (): void => {
-    if (!link.isBroken) link.break(0, 1)
+    if (!link.isBroken && link.onServerClosed !== undefined) link.break(0, 1)
   }
   return {
     remoteAddress,
@@ -26,7 +26,7 @@ export const transportOf = (link: Link, process: Process, remoteAddress: string,
       for (const buffer of buffers) link.toClient.write(buffer)
       if (link.toClient.unsentBytes > systemBytes) isSlow = true
     },
-    end: () => link.toClient.end(),
+    end: () => link.serverEnds(),
     destroy,
     pause: () => link.toServer.pause(),
     resume: () => link.toServer.resume()
@@ -89,10 +89,10 @@ export class FakeSocket {
     }
   }
 
-  destroySoon(): void {
+  end(): void {
     if (this.#isEnding) return
     this.#isEnding = true
-    this.#link.toClient.end()
+    this.#link.serverEnds()
   }
 
   destroy(): void {

@@ -33,10 +33,8 @@ export interface AckReceiver {
 export class Run {
   readonly logId: number
   readonly records: RecordsBuilder
-  readonly #first: string
-  #newest: string
-  /** Once there are several. */
-  #origins: Set<string> | undefined
+  /** Of its first record; the others tell theirs in their headers. */
+  readonly origin: string
   /** Known after the decision. */
   baseOffset = -1
   refusal: unknown
@@ -44,20 +42,7 @@ export class Run {
   constructor(logId: number, records: RecordsBuilder, origin: string) {
     this.logId = logId
     this.records = records
-    this.#first = this.#newest = origin
-  }
-
-  /** A record of `origin` follows. Mostly it is the very string of the one before. */
-  joins(origin: string): void {
-    if (origin === this.#newest) return
-    this.#newest = origin
-    this.#origins ??= new Set([this.#first])
-    this.#origins.add(origin)
-  }
-
-  /** Who its records are of; of several their number, as each tells in its headers whose it is. */
-  get origin(): string {
-    return this.#origins === undefined ? this.#first : `${this.#origins.size} publishers`
+    this.origin = origin
   }
 
   /** A run that takes no records, for one that did not fit. */
@@ -99,13 +84,10 @@ export class Intake {
     return this.asks.length + this.ackTokens.length
   }
 
-  /** The run of this partition that is still open, or a new one, for a record of `origin`. */
+  /** The run of this partition that is still open, or a new one begun by `origin`. */
   run(logId: number, origin: string, builders: BuilderPool): Run {
     const open = this.#open.get(logId)
-    if (open !== undefined && open.records.byteLength < runBytesFull) {
-      open.joins(origin)
-      return open
-    }
+    if (open !== undefined && open.records.byteLength < runBytesFull) return open
     const run = new Run(logId, builders.take(), origin)
     this.#open.set(logId, run)
     this.runs.push(run)

@@ -9,14 +9,15 @@ import type { HostPort } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
 import { handlers } from "./handlers.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
+import { lingerMs } from "../net/endSoftly.ts"
 import { Exchange, type Exchanging } from "./Exchange.ts"
 import { FirstRequest } from "./FirstRequest.ts"
 import { printable, type KafkaNode } from "./KafkaNode.ts"
 import { RefusedBatches } from "./RefusedBatches.ts"
 import { SocketOutput } from "./SocketOutput.ts"
 
-/** Whoever breaks the protocol is gone within 100 ms. */
-const lingerMs = 50
+/** So long an end waits for the answers to what was taken before it: a disk may stall for seconds. */
+const answersMsMax = 5000
 /** Of one connection's requests in flight: below, they never wait for the room that all connections share. */
 const smallBytesMax = 64 * 1024
 
@@ -124,7 +125,7 @@ export class KafkaConnection implements Exchanging {
 
   /** Begins what may begin, and reads only when nothing waits. */
   #steer(): void {
-    if (this.#isSteering || this.#isGone) return
+    if (this.#isSteering || this.#isEnding || this.#isGone) return
     this.#isSteering = true
     if (this.#rest.length > 0 && this.#mayBegin) this.#split(this.#rest)
     this.#isSteering = false
@@ -199,10 +200,16 @@ export class KafkaConnection implements Exchanging {
     }
     const exchange = new Exchange(this, header, frame)
     this.#exchanges.push(exchange)
-    handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode, loan) => {
-      this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
-      this.#answer(exchange, chunks ?? [], loan)
-    })
+    try {
+      handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode, loan) => {
+        this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
+        this.#answer(exchange, chunks ?? [], loan)
+      })
+    } catch (error) {
+      // Those before it are still to be answered, this one never will be.
+      if (this.#exchanges.at(-1) === exchange) this.#exchanges.pop()
+      throw error
+    }
     exchange.handled()
   }
 
@@ -272,9 +279,10 @@ export class KafkaConnection implements Exchanging {
   }
 
   #fail(error: unknown, header?: DecodedHeader): void {
-    if (error instanceof WireError) this.audit(`${error.reason}: ${error.message}`, header)
-    else this.defect(error)
-    this.#end()
+    if (error instanceof WireError) {
+      this.audit(`${error.reason}: ${error.message}`, header)
+      this.ended()
+    } else this.defect(error)
   }
 
   defect(error: unknown): void {
@@ -289,21 +297,28 @@ export class KafkaConnection implements Exchanging {
     this.#rest = nothing
   }
 
-  /** Closes behind what is answered already, soon whether or not the client reads it. */
+  /** Closes behind what is answered already; see `endSoftly`. */
   #end(): void {
     if (this.#isEnding) return
     this.#close()
     this.#isEnding = true
-    this.#socket.pause()
     this.#output.end()
+    this.#socket.resume()
     this.node.broker.clock.after(lingerMs, () => this.#socket.destroy())
   }
 
-  /** The server stops: fetches that wait are given up, what was offered is answered; nothing more is read. */
+  /** Nothing more is read: fetches that wait are given up, whatever else was begun is answered. */
   stop(): void {
     this.#close()
     const parked = this.#exchanges.filter(({ cancel }) => cancel !== undefined)
     if (parked.length === this.#exchanges.length) this.#end()
+  }
+
+  /** The client sends no more, or nothing that can be read: it gets the same however its bytes were cut. */
+  ended(): void {
+    if (this.#isClosing) return
+    this.stop()
+    if (!this.#isEnding) this.node.broker.clock.after(answersMsMax, () => this.#end())
   }
 
   /** Once a second: who sends no request, does not finish one, or does not read. */

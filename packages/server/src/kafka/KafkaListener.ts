@@ -44,6 +44,7 @@ const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaCon
   connections.add(connection)
   socket.setNoDelay(true)
   socket.setKeepAlive(true)
+  socket.on("end", () => connection.ended())
   socket.on("error", () => socket.destroy())
   socket.on("close", () => {
     connections.delete(connection)

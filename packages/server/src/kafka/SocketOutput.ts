@@ -44,7 +44,7 @@ export class SocketOutput {
     })
   }
 
-  /** Closes the socket behind what was pushed. */
+  /** Half-closes the socket behind what was pushed. */
   end(): void {
     this.#isEnding = true
     if (!this.#isScheduled && !this.#isWriting) this.#write()
@@ -53,7 +53,7 @@ export class SocketOutput {
   #write(): void {
     if (this.#isWriting || this.#socket.destroyed) return
     if (this.#responses.length === 0) {
-      if (this.#isEnding) this.#socket.destroySoon()
+      if (this.#isEnding) this.#socket.end()
       return
     }
     this.#isWriting = true

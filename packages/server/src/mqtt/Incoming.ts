@@ -1,7 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { PacketIds } from "@logbrook/core/PacketIds"
-import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { encodeAck } from "@logbrook/protocols/mqtt/encode"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
@@ -54,13 +53,7 @@ export class Incoming implements AckReceiver, Answered {
     this.#unreleased = PacketIds.of(unreleased)
     this.#unreleasedMax = connection.version === 4 ? Infinity : this.#unreleased.size + receiveMaximum
     this.#unansweredMax = receiveMaximum
-    this.#publisher = new Publisher(
-      connection.mqtt,
-      connection.clientId,
-      connection.origin("PUBLISH"),
-      this,
-      connection.admission
-    )
+    this.#publisher = new Publisher(connection.mqtt, connection.clientId, connection.origin("PUBLISH"), this)
   }
 
   /**
@@ -69,6 +62,11 @@ export class Incoming implements AckReceiver, Answered {
    */
   get isFull(): boolean {
     return this.#unanswered >= this.#unansweredMax
+  }
+
+  /** Messages of this connection wait for their commits. */
+  get isWaiting(): boolean {
+    return this.#publisher.waiting > 0
   }
 
   /** Throws `MqttError` for what closes the connection. */
@@ -89,6 +87,8 @@ export class Incoming implements AckReceiver, Answered {
     if (refusal !== undefined) {
       if (qos > 0) this.#unanswered++
       this.#publisher.refuse(topic, packetId, qos, refusal)
+      // At once: what else of the client is taken must not depend on when a turn comes.
+      if (qos > 0 && this.#endsConnection(refusal)) this.#end(refusal)
       return
     }
     if (qos < 2 && plan.isEmpty && !retain) {
@@ -192,14 +192,24 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** MQTT 3.1.1 has no other way to say no than to close. */
-  #refuse(packetId: number, qos: number, { code, text, isDroppedBy311 }: Refusal): void {
+  #endsConnection({ isDroppedBy311 }: Refusal): boolean {
+    return this.#connection.version === 4 && isDroppedBy311 !== true
+  }
+
+  #end({ text }: Refusal): void {
+    const reason = `a message was refused: ${text}`
+    this.#connection.violated(new MqttError(ReasonCode.ImplementationSpecificError, reason))
+  }
+
+  #refuse(packetId: number, qos: number, refusal: Refusal): void {
     const connection = this.#connection
-    if (connection.version === 4 && isDroppedBy311) {
-      connection.ack(qos === 1 ? pubackByte : pubrecByte, packetId)
+    const { code, text } = refusal
+    if (this.#endsConnection(refusal)) {
+      this.#end(refusal)
       return
     }
     if (connection.version === 4) {
-      connection.violated(new MqttError(ReasonCode.ImplementationSpecificError, `a message was refused: ${text}`))
+      connection.ack(qos === 1 ? pubackByte : pubrecByte, packetId)
       return
     }
     const properties = connection.wantsProblems ? { reasonString: text } : {}
@@ -220,23 +230,12 @@ export class Incoming implements AckReceiver, Answered {
     }
     if (topic !== "") {
       this.#aliases ??= []
-      this.#keepAlias(topic, this.#aliases[alias])
       this.#aliases[alias] = topic
       return topic
     }
     const known = this.#aliases?.[alias]
     if (known === undefined) throw new MqttError(ReasonCode.ProtocolError, `topic alias ${alias} was not set`)
     return known
-  }
-
-  #keepAlias(topic: string, before: string | undefined): void {
-    if (topic === before) return
-    const { admission } = this.#connection
-    const growth = textBytes(topic) - (before === undefined ? 0 : textBytes(before))
-    if (growth > 0 && !admission.hasRoom("connections", growth)) {
-      throw new MqttError(ReasonCode.QuotaExceeded, "there is no memory for a topic alias more")
-    }
-    admission.add("connections", growth)
   }
 
   /** Journaled in the turn of the message itself [MQTT-4.3.3-10]. */

@@ -60,7 +60,7 @@ export interface BrokerConnection {
   /** Looks at the deadlines, now and then; `nowMs` by the monotonic clock. */
   readonly sweep: (nowMs: number) => void
   /** DISCONNECT where the version has it, then the end; the will is published. */
-  readonly close: (end: ConnectionEnd, graceMs?: number) => void
+  readonly close: (end: ConnectionEnd) => void
   /** As `close`, for a connection whose session is another's already. */
   readonly takenOver: () => void
   /** As `close`, for a connection whose session is told by the operator's own command. */
@@ -72,7 +72,7 @@ export type Session = SessionView<BrokerConnection>
 const sweepEveryMs = 250
 const endLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
-/** The longest that a client may take to read its DISCONNECT when the server stops. */
+/** The longest that the journal may take with what leaving means when the server stops. */
 const stopGraceMs = 1000
 
 /** What all MQTT connections share. */
@@ -199,13 +199,21 @@ export class MqttBroker implements MqttContext {
     })
   }
 
+  /** A connection is about to leave: `stops` waits until it calls what is returned. */
+  leaves(): () => void {
+    this.#leaving++
+    return () => this.#hasLeft()
+  }
+
   /** DISCONNECT goes to the session's actor; `stops` waits for it. */
   left(clientId: string, command: Disconnect, origin: string): void {
     this.#leaving++
-    this.offerToSession(clientId, command, origin, () => {
-      this.#leaving--
-      if (this.#leaving === 0) for (const resolve of this.#whenLeft.splice(0)) resolve()
-    })
+    this.offerToSession(clientId, command, origin, () => this.#hasLeft())
+  }
+
+  #hasLeft(): void {
+    this.#leaving--
+    if (this.#leaving === 0) for (const resolve of this.#whenLeft.splice(0)) resolve()
   }
 
   offerToSession(
@@ -316,7 +324,7 @@ export class MqttBroker implements MqttContext {
   /** A listener ends: its clients are told, and what their leaving means is durable when this resolves. */
   async stops(connections: Iterable<BrokerConnection>): Promise<void> {
     for (const connection of connections) {
-      connection.close({ by: "server stop" }, stopGraceMs)
+      connection.close({ by: "server stop" })
     }
     this.#drops.flush()
     this.refusals.flush()

@@ -18,18 +18,21 @@ import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
 import type { Fields } from "../Log.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
+import { lingerMs } from "../net/endSoftly.ts"
 
-/** `connecting`: no CONNECT yet; `opening`: its session is on its way to the journal. */
-type Phase = "connecting" | "opening" | "open" | "closed"
+/**
+ * | Phase | What it does | Goes on to |
+ * |---|---|---|
+ * | `connecting` | waits for CONNECT | `opening`, `closed` |
+ * | `opening` | its session is on its way to the journal; holds what was read behind CONNECT | `open`, `closed` |
+ * | `open` | takes packets | `ending`, `closed` |
+ * | `ending` | takes nothing more; what was taken before is answered | `closed` |
+ * | `closed` | half-closed behind what was written, reads on and drops it for up to a second | |
+ */
+type Phase = "connecting" | "opening" | "open" | "ending" | "closed"
 
-/** A client that does not take the end of the connection is cut off; "close within 100 ms" counts from the cause. */
-const closeGraceMs = 80
-/** For a client that ended it and still reads what it was sent. */
-/** Of a packet: as much may have come in part without being asked for memory. */
-const partBytesMin = 1024
-/** A socket that holds less has just been written to. */
-const slowBytesMin = 128 * 1024
-const endGraceMs = 1000
+/** So long an end waits for the answers to what was taken before it: a disk may stall for seconds. */
+const answersMsMax = 5000
 const originCharactersMax = 200
 /** A client's own words, in the journal. */
 const reasonCharactersMax = 200
@@ -77,20 +80,21 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #readsAfterDrain = false
   #readsAfterRoom = false
   #readsAfterAnswers = false
-  /** It sent what it may not, and has still to get the answers to what it sent before. */
-  #isEnding = false
+  /** Commands that the session's actor has not answered. */
+  #asks = 0
+  /** What ends the connection behind the packets that `opening` holds. */
+  #heldEnd: (() => void) | undefined
+  /** What the phase `ending` ends with. */
+  #finish: (() => void) | undefined
   #hasLeft = false
   #socketError: string | undefined
-  readonly admission: Admission
-  /** On the account: of a packet that has come in part, and what the client has not read. */
-  #partBytes = 0
-  #unsentBytes = 0
+  readonly #admission: Admission
 
   constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
     this.mqtt = mqtt
     this.id = mqtt.nextConnectionId()
     this.#transport = transport
-    this.admission = admission
+    this.#admission = admission
     this.#splitter = new Splitter(mqtt.broker.limits.preAuthFrameBytesMax)
     this.#nowMs = this.#openedMs = mqtt.broker.clock.nowMs()
     this.#acceptedMs = this.#lastReadMs = mqtt.broker.clock.monotonicMs()
@@ -116,15 +120,14 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     return this.#phase === "opening"
   }
 
+  /** Messages and answers may go to it. */
   get isOpen(): boolean {
-    return this.#phase === "open"
+    return this.#phase === "open" || this.#phase === "ending"
   }
 
   /** The client takes less than is sent: QoS 0 is dropped, the rest waits. */
   get isSlow(): boolean {
-    const bytes = this.#outBytes + this.#transport.unsentBytes
-    if (bytes < slowBytesMin) return false
-    return bytes >= this.mqtt.broker.limits.slowConsumerUnsentBytesMax || !this.admission.hasRoom("transit", 1)
+    return this.#outBytes + this.#transport.unsentBytes >= this.mqtt.broker.limits.slowConsumerUnsentBytesMax
   }
 
   get incoming(): Incoming {
@@ -157,7 +160,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   onChunk(chunk: Uint8Array): void {
-    if (this.#phase === "closed" || this.#isEnding) return
+    if (this.#phase === "closed" || this.#phase === "ending" || this.#heldEnd !== undefined) return
     const { broker, metrics } = this.mqtt
     this.#nowMs = broker.clock.nowMs()
     this.#lastReadMs = broker.clock.monotonicMs()
@@ -177,21 +180,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     // A frame that has grown by exactly this chunk is the one that was there before.
     if (after === 0) this.#frameSinceMs = 0
     else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#lastReadMs
-    if (after !== before) this.#keepPart(after)
-    if (this.isOpen) this.#throttle()
-  }
-
-  /** The buffer of a packet that grows is up to twice as large as what has come of it. */
-  #keepPart(pendingBytes: number): void {
-    const growth = 2 * pendingBytes - this.#partBytes
-    if (pendingBytes > partBytesMin && growth > 0 && !this.admission.hasRoom("transit", growth)) {
-      this.#violatedBehindAnswers(
-        new MqttError(ReasonCode.QuotaExceeded, "there is no memory for a packet of this size now")
-      )
-      return
-    }
-    this.admission.add("transit", growth)
-    this.#partBytes += growth
+    if (this.#phase === "open") this.#throttle()
   }
 
   /** Reads no further while more waits for its commit than should. */
@@ -206,14 +195,14 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#transport.pause()
     shard.whenRoom(() => {
       this.#readsAfterRoom = false
-      if (this.isOpen) this.#readOn()
+      if (this.#phase === "open") this.#readOn()
     })
   }
 
   hasAnswered(): void {
     if (!this.#readsAfterAnswers) return
     this.#readsAfterAnswers = false
-    if (this.isOpen) this.#readOn()
+    if (this.#phase === "open") this.#readOn()
   }
 
   /** What the server did not read in between, the client is not to blame for. */
@@ -233,21 +222,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #thrown(error: unknown): void {
-    if (error instanceof MqttError) this.#violatedBehindAnswers(error)
-    else {
+    if (error instanceof MqttError) this.violated(error)
+    else if (this.#phase !== "closed") {
       this.mqtt.broker.log.error("mqtt: a defect closes the connection", { ...this.#who(), error: String(error) })
-      this.close({ by: "server", reason: "a defect of the server" })
+      this.#close({ by: "server", reason: "a defect of the server" })
     }
-  }
-
-  /** What was taken before is answered first: a client that sends it again would have it stored twice. */
-  #violatedBehindAnswers(error: MqttError): void {
-    if (!this.isOpen) {
-      this.violated(error)
-      return
-    }
-    this.#isEnding = true
-    this.mqtt.broker.shard.ack({ acked: () => this.violated(error) }, 0, undefined, 0)
   }
 
   #packet(packet: Uint8Array): void {
@@ -264,7 +243,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   authenticated(): void {
-    this.admission.authenticated()
+    this.#admission.authenticated()
   }
 
   opened(): void {
@@ -273,8 +252,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     const held = this.#held ?? []
     this.#held = undefined
     this.guarded(() => {
-      for (const packet of held) if (this.isOpen) this.#sessionPacket(packet)
+      for (const packet of held) if (this.#phase === "open") this.#sessionPacket(packet)
     })
+    const end = this.#heldEnd
+    this.#heldEnd = undefined
+    if (this.#phase === "open") end?.()
   }
 
   #sessionPacket(bytes: Uint8Array): void {
@@ -290,7 +272,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** Who asks and does not take the answers is read no further: a few bytes each would fill the memory as well. */
   #asked(): void {
-    if (!this.isSlow || !this.isOpen) return
+    if (!this.isSlow || this.#phase !== "open") return
     this.#readsAfterDrain = true
     this.#transport.pause()
   }
@@ -345,15 +327,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     const expiryMs = expirySeconds === undefined ? null : Math.min(expirySeconds * secondMs, sessionExpiryMsMax)
     const reason = properties.reasonString?.slice(0, reasonCharactersMax)
     const end: ConnectionEnd = { by: "client", reasonCode, ...(reason !== undefined && { reason }) }
-    this.#tellEnd(end)
-    this.#leave(reasonCode !== ReasonCode.NormalDisconnection, expiryMs, end)
-    this.#shut(closeGraceMs)
+    this.#endBehindAnswers(() => this.#left(reasonCode !== ReasonCode.NormalDisconnection, expiryMs, end))
   }
 
   // --- To the session's actor ---
 
   ask(packet: string, command: SessionCommand, reply: Reply, watch?: AskWatch): void {
+    this.#asks++
     const settled: Reply = (exit) => {
+      this.#asks--
       watch?.settled(exit)
       if (this.#phase !== "closed") this.guarded(() => reply(exit))
     }
@@ -364,9 +346,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   answer(packet: Uint8Array): boolean {
     const fits = packet.length <= this.packetSizeMax
-    if (fits) this.send(packet)
-    else this.violated(new MqttError(ReasonCode.PacketTooLarge, "an answer is above the client's Maximum Packet Size"))
-    return fits
+    if (fits) {
+      this.send(packet)
+      return true
+    }
+    const reason = "an answer is above the client's Maximum Packet Size"
+    const end: ConnectionEnd = { by: "protocol", reasonCode: ReasonCode.PacketTooLarge, reason }
+    if (this.isOpening) this.#refused(end)
+    else this.#endBehindAnswers(() => this.#refused(end))
+    return false
   }
 
   /** Written with all others of this turn of the event loop. */
@@ -408,21 +396,12 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.mqtt.metrics.sentBytes.add(this.#outBytes)
     this.#outBytes = 0
     this.#transport.write(out)
-    this.#keepUnsent()
     if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.monotonicMs()
   }
 
-  #keepUnsent(): void {
-    const { unsentBytes } = this.#transport
-    if (unsentBytes === this.#unsentBytes) return
-    this.admission.add("transit", unsentBytes - this.#unsentBytes)
-    this.#unsentBytes = unsentBytes
-  }
-
   onDrain(): void {
-    this.#keepUnsent()
     this.#slowSinceMs = 0
-    if (!this.isOpen) return
+    if (this.#phase !== "open") return
     if (this.#readsAfterDrain) {
       this.#readsAfterDrain = false
       this.#readOn()
@@ -436,7 +415,6 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   sweep(nowMs: number): void {
     const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.mqtt.broker.limits
-    this.#keepUnsent()
     if (this.#phase === "closed") return
     if (this.#phase === "connecting") {
       if (nowMs - this.#acceptedMs >= connectTimeoutMs) {
@@ -447,9 +425,37 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     } else if (this.#isReading && this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
       // [MQTT-3.1.2-22]
       this.close({ by: "keep alive", keepAliveMs: this.keepAliveMs })
-    } else if (this.#slowSinceMs > 0 && nowMs - this.#slowSinceMs >= slowConsumerStallMs) {
+    } else if (this.isOpen && this.#slowSinceMs > 0 && nowMs - this.#slowSinceMs >= slowConsumerStallMs) {
       this.#refused({ by: "slow consumer" })
     } else if ((this.#slowSinceMs > 0 || this.#readsAfterDrain) && !this.isSlow) this.onDrain()
+  }
+
+  /**
+   * What was taken is answered first: a client gets the same however its bytes were cut, and nothing is sent and stored twice
+   * because the answer went with the connection. Nothing more is taken.
+   */
+  #endBehindAnswers(finish: () => void): void {
+    if (this.#phase !== "open") return
+    this.#outgoing?.flush()
+    if (this.#asks === 0 && this.#incoming?.isWaiting !== true) {
+      finish()
+      return
+    }
+    this.#phase = "ending"
+    const hasLeft = this.mqtt.leaves()
+    this.#finish = () => {
+      finish()
+      hasLeft()
+    }
+    this.#transport.resume()
+    this.mqtt.broker.shard.ack({ acked: () => this.#finishNow() }, 0, undefined, 0)
+    this.mqtt.broker.clock.after(answersMsMax, () => this.#finishNow())
+  }
+
+  #finishNow(): void {
+    const finish = this.#finish
+    this.#finish = undefined
+    finish?.()
   }
 
   /** The client sent what it may not: the reply that its protocol has for it, one line, the end. */
@@ -457,7 +463,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (this.#phase === "connecting") {
       this.packetSizeMax = error.connackSizeMax
       this.refuse(encodeConnackRefusal(error), error.message, error.reasonCode)
-    } else this.#refused({ by: "protocol", reasonCode: error.reasonCode, reason: error.message })
+    } else if (this.#phase === "opening") this.#heldEnd ??= () => this.violated(error)
+    else {
+      const end: ConnectionEnd = { by: "protocol", reasonCode: error.reasonCode, reason: error.message }
+      this.#endBehindAnswers(() => this.#refused(end))
+    }
   }
 
   #refused(end: ConnectionEnd): void {
@@ -471,7 +481,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (this.#phase === "closed") return
     this.#tellRefusal({ code: code === undefined ? undefined : codeText(code), reason })
     if (packet !== undefined && packet.length <= this.packetSizeMax) this.send(packet)
-    this.#shut(closeGraceMs)
+    this.#shut()
   }
 
   #tellRefusal(fields: Fields): void {
@@ -480,28 +490,37 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   lost(reason: string): void {
-    if (this.#phase === "closed") return
+    // Of what a connection that ends has still asked for, another one may have the session already.
+    if (this.#phase === "closed" || this.#phase === "ending") return
     this.mqtt.broker.log.warn("mqtt: connection lost", { ...this.#who(), reason })
     this.#close({ by: "server", reason })
   }
 
-  close(end: ConnectionEnd, graceMs = closeGraceMs): void {
-    if (this.#phase === "closed") return
-    this.#tellEnd(end)
-    this.#close(end, graceMs)
+  close(end: ConnectionEnd): void {
+    const close = (): void => {
+      this.#tellEnd(end)
+      this.#close(end)
+    }
+    if (this.#phase === "open") this.#endBehindAnswers(close)
+    else if (this.#phase === "connecting" || this.#phase === "opening") close()
   }
 
-  #close(end: ConnectionEnd, graceMs = closeGraceMs): void {
-    if (this.version === 5 && this.#phase === "open") {
+  #close(end: ConnectionEnd): void {
+    if (this.version === 5 && this.isOpen) {
       const { code, reasonString } = disconnectOf(end)
       this.send(encodeDisconnect(code, { reasonString }, this.packetSizeMax))
     }
     this.#leave(true, null, end)
-    this.#shut(graceMs)
+    this.#shut()
   }
 
   takenOver(): void {
+    // What the client has said of its will and its session counts before another connection has them.
+    this.#finishNow()
     this.#hasLeft = true
+    this.#stopFeed()
+    this.mqtt.unserve(this)
+    this.session = undefined
     this.close({ by: "takeover" })
   }
 
@@ -512,11 +531,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** The client sends nothing more, and has not said goodbye: its will is due [MQTT-3.1.2-8]. */
   ended(how = "FIN"): void {
-    if (this.#phase === "closed") return
-    const end: ConnectionEnd = { by: "socket", error: how }
-    this.#tellEnd(end)
-    this.#leave(true, null, end)
-    this.#shut(endGraceMs)
+    if (this.#phase === "connecting") this.#shut()
+    else if (this.#phase === "opening") this.#heldEnd ??= () => this.ended(how)
+    else this.#endBehindAnswers(() => this.#left(true, null, { by: "socket", error: how }))
   }
 
   /** What the system says of a socket that closes next, such as `ECONNRESET`. */
@@ -525,23 +542,31 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   onClosed(): void {
+    this.#finishNow()
     if (this.#phase !== "closed") {
       const end: ConnectionEnd = { by: "socket", error: this.#socketError ?? "closed" }
       this.#tellEnd(end)
       this.#leave(true, null, end)
     }
     this.#closed()
-    this.admission.release()
+    this.#admission.release()
     this.mqtt.closed(this)
   }
 
   get #hasSession(): boolean {
-    return this.#phase === "opening" || this.#phase === "open"
+    return this.#phase === "opening" || this.isOpen
   }
 
   /** Of a connection that never was a client's nobody wants to read: such are those of health checks. */
   #tellEnd(end: ConnectionEnd): void {
     if (this.#hasSession) this.mqtt.ends.write("mqtt: connection ended", { ...this.#who(), ...endFields(end) })
+  }
+
+  /** The client ended it. */
+  #left(publishWill: boolean, sessionExpiryMs: number | null, end: ConnectionEnd): void {
+    this.#tellEnd(end)
+    this.#leave(publishWill, sessionExpiryMs, end)
+    this.#shut()
   }
 
   #leave(publishWill: boolean, sessionExpiryMs: number | null, end: ConnectionEnd): void {
@@ -552,14 +577,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.mqtt.left(this.clientId, command, this.origin(endText(end)))
   }
 
-  #shut(graceMs: number): void {
+  /** See `endSoftly`. */
+  #shut(): void {
     this.mqtt.acks.leave(this)
     this.#closed()
     this.mqtt.unserve(this)
     this.flush()
     this.#transport.resume()
     this.#transport.end()
-    this.mqtt.broker.clock.after(graceMs, () => this.#transport.destroy())
+    this.mqtt.broker.clock.after(lingerMs, () => this.#transport.destroy())
   }
 
   #closed(): void {
@@ -567,8 +593,14 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#phase = "closed"
     const lost = this.#outgoing?.unacknowledgedShared ?? 0
     if (lost > 0) this.mqtt.sharedLost(this.clientId, lost)
-    if (this.#feed !== undefined && this.session !== undefined) this.session.retainedDue = this.#feed.stop()
+    this.#stopFeed()
+  }
+
+  /** What of retained messages is still due is the session's. */
+  #stopFeed(): void {
+    const due = this.#feed?.stop()
     this.#feed = undefined
+    if (due !== undefined && this.session !== undefined) this.session.retainedDue = due
   }
 
   #who(): { client: string | undefined; address: string } {

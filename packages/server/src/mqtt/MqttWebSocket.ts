@@ -2,11 +2,13 @@ import { createHash } from "node:crypto"
 import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import type { Clock } from "@logbrook/core/Clock"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { CloseCode, closeFrame, frameHead, FrameReader, WebSocketError } from "@logbrook/protocols/websocket/frames"
 import type { Broker } from "../Broker.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
+import { endSoftly } from "../net/endSoftly.ts"
 import { isForeignOrigin } from "../net/localNames.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
@@ -147,21 +149,23 @@ const connected = ({ mqtt, admissions }: Shell, socket: Socket): void => {
   socket.on("close", () => admission.release())
 }
 
-const refuse = (socket: Socket, status: string): void => {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
+const refuse = (socket: Socket, clock: Clock, status: string): void => {
+  socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  endSoftly(socket, clock)
 }
 
 const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, head: Buffer): void => {
   const { mqtt, options, connections, admissions } = shell
+  const { clock } = mqtt.broker
   // The close event follows and tells all there is to do.
   socket.on("error", () => undefined)
   const refusal = refusalOf(request)
-  if (refusal !== undefined) return refuse(socket, refusal)
-  if (shell.isStopping) return refuse(socket, "503 Service Unavailable")
+  if (refusal !== undefined) return refuse(socket, clock, refusal)
+  if (shell.isStopping) return refuse(socket, clock, "503 Service Unavailable")
   const { origin } = request.headers
   if (isForeignOrigin(origin, options.host, options.origins)) {
     mqtt.broker.log.warn("mqtt: a page of another site is refused; mqttWs.origins can allow it", { origin })
-    return refuse(socket, "403 Forbidden")
+    return refuse(socket, clock, "403 Forbidden")
   }
   socket.setTimeout(0)
   socket.setNoDelay(true)

@@ -6,7 +6,6 @@ import { type RetainedCommand, type RetainedMessage, RetainedRefused } from "@lo
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
-import type { Admission } from "../net/ConnectionGate.ts"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
@@ -185,13 +184,12 @@ export class Publisher {
   /** Publications that wait for their turn. */
   waiting = 0
 
-  /** `admission`: of the connection, if there is one, which remembers where its topics go. */
-  constructor(mqtt: MqttContext, clientId: string, origin: string, answered: Answered, admission?: Admission) {
+  constructor(mqtt: MqttContext, clientId: string, origin: string, answered: Answered) {
     this.#mqtt = mqtt
     this.#clientId = clientId
     this.#origin = origin
     this.#answered = answered
-    this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId, admission)
+    this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId)
   }
 
   /** What can be said before anything is stored. */

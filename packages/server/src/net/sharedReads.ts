@@ -49,13 +49,14 @@ const canReadShared = (handle: unknown): boolean =>
   typeof handle === "object" && handle !== null && "useUserBuffer" in handle
 
 /**
- * A server whose sockets read by `readShared`, and nothing before that is called. Node has no public way to give an
+ * A server whose sockets read by `readShared`, and nothing before that is called. A peer that ends its side gets what is
+ * written until its socket is ended here. Node has no public way to give an
  * accepted socket a read buffer, so the socket is made from the accepted handle, as Node's own server does it; where
  * that cannot be had, sockets are Node's and read in the ordinary way. A second socket around the first would do as
  * well and cost 1.1 kB of heap and 2.6 kB of memory per connection.
  */
 export const createSharedServer = (onSocket: (socket: net.Socket) => void): net.Server => {
-  const server = net.createServer({ pauseOnConnect: true }, onSocket)
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, onSocket)
   const internals = server as unknown as ServerInternals
   server.on("listening", () => {
     if (internals._handle === null || typeof internals._handle.onconnection !== "function") return
@@ -65,7 +66,8 @@ export const createSharedServer = (onSocket: (socket: net.Socket) => void): net.
         ordinary.call(this, status, handle)
         return
       }
-      const options = { handle, pauseOnCreate: true, onread: { buffer: shared, callback: onRead } }
+      const onread = { buffer: shared, callback: onRead }
+      const options = { handle, pauseOnCreate: true, allowHalfOpen: true, onread }
       const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
       // The server counts its connections, and closes behind the last one.
       internals._connections++

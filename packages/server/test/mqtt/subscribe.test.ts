@@ -165,7 +165,7 @@ describe("SUBSCRIBE and what is read behind it", () => {
     kit.broker.shard.hold(true)
     await read(() => client.send(subscribePacket(1, [["a", 0]]), subscribePacket(2, [["b", 0]])))
     expect(matched()).toBe(2)
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
     await expect.poll(() => [...kit.mqtt.connections()].length).toBe(0)
     kit.broker.shard.hold(false)
     await expect.poll(() => kit.mqtt.directory.size).toBe(0)
