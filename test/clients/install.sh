@@ -16,6 +16,8 @@ command -v unzip > /dev/null || missing+=(unzip)
 command -v gcc > /dev/null || missing+=(gcc libc6-dev)
 command -v java > /dev/null || missing+=(default-jdk-headless)
 command -v mvn > /dev/null || missing+=(maven)
+command -v go > /dev/null || missing+=(golang)
+command -v cargo > /dev/null || missing+=(cargo)
 python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   as_root apt-get update -qq
@@ -49,3 +51,26 @@ python_with confluent-2024 confluent-kafka==2.5.3
 python_with kafka-python kafka-python==3.0.12 zstandard==0.25.0 six==1.17.0
 python_with kafka-python-2.0.2 kafka-python==2.0.2 zstandard==0.25.0 six==1.17.0
 python_with aiokafka aiokafka==0.14.0 cramjam==2.11.0
+
+# Clients with a burst of QoS 2 messages: test/clients/burst, built again when its sources change.
+python_with mqtt paho-mqtt==2.2.0 aiomqtt==2.5.1 gmqtt==0.8.0
+sources_of() { cat $(find "burst/$1" -type f | sort) | sha256sum; }
+burst="$PWD/$cache/burst"
+mkdir -p "$burst"
+if [ "$(cat "$burst/.go" 2> /dev/null)" != "$(sources_of go)" ]; then
+  (cd burst/go && go build -o "$burst/autopaho" .)
+  sources_of go > "$burst/.go"
+fi
+if [ "$(cat "$burst/.rust" 2> /dev/null)" != "$(sources_of rust)" ]; then
+  rm -rf "$burst/rust"
+  cp -r burst/rust "$burst/rust"
+  cargo build --quiet --release --manifest-path "$burst/rust/Cargo.toml"
+  cp "$burst/rust/target/release/burst" "$burst/rumqttc"
+  rm -rf "$burst/rust/target"
+  sources_of rust > "$burst/.rust"
+fi
+if [ "$(cat "$burst/.java" 2> /dev/null)" != "$(sources_of java)" ]; then
+  rm -rf "$burst/java"
+  mvn -q -B -f burst/java/pom.xml dependency:copy-dependencies -DoutputDirectory="$burst/java"
+  sources_of java > "$burst/.java"
+fi
