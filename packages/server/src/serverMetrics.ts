@@ -83,7 +83,7 @@ const groupTable = (broker: Broker): Table => ({
 })
 
 function* groupRows(broker: Broker, id: ActorId): Iterable<Row> {
-  const state = broker.shard.actors.peek<GroupState>(id)
+  const state = broker.shard.actors.durable<GroupState>(id)
   for (const [topicId, partitions] of state?.offsets.topics ?? []) {
     const stream = broker.directory.byTopicId(topicId)
     if (stream === undefined) continue

@@ -74,6 +74,7 @@ export type GroupDefinition = Definition<GroupState, Command, GroupEvent, Reply,
 export const makeGroup = (settings: GroupSettings = defaultGroupSettings): GroupDefinition => ({
   kind: "group",
   version: 1,
+  isPersistent: true,
   initial: initialGroup,
   decide: (state, command, nowMs, room = unbounded) => {
     const before = settled(state)

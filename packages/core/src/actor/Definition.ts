@@ -74,6 +74,11 @@ export interface Definition<State, Command, Event extends { readonly _tag: strin
    * go to `evolve` as they are, which is right as long as event types and optional fields are only added.
    */
   readonly upcast?: (event: { readonly _tag: string }, version: number) => Event
+  /**
+   * `evolve` never changes a state in place: one that it was given stays what it was. Readers outside the shard then see what
+   * is durable while newer states are on their way (`ActorTable.durable`).
+   */
+  readonly isPersistent?: true
   readonly initial: (id: ActorId) => State
   /**
    * What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that

@@ -49,6 +49,8 @@ export class ActorTable {
   readonly #account: MemoryAccount
   #live = new Map<ActorId, Live>()
   #passive = new Map<ActorId, Passive>()
+  /** What is durable of actors whose states are ahead of the journal, and how many turns they are ahead. */
+  #durable = new Map<ActorId, { state: unknown; turns: number }>()
 
   constructor(definitions: Iterable<AnyDefinition>, account: MemoryAccount) {
     this.#definitions = new Map(Array.from(definitions, (definition) => [definition.kind, definition]))
@@ -131,7 +133,29 @@ export class ActorTable {
     this.#unweigh(definition, weighed)
   }
 
-  /** The state for readers outside the shard: not to be changed, and not to be kept across turns. */
+  /** A turn has moved an actor on, whose kind is persistent, from this state; told once of each turn and actor. */
+  moved(id: ActorId, before: unknown): void {
+    const known = this.#durable.get(id)
+    if (known === undefined) this.#durable.set(id, { state: before, turns: 1 })
+    else known.turns++
+  }
+
+  /** Such a turn is durable, and left the actor in this state. */
+  settled(id: ActorId, after: unknown): void {
+    const known = this.#durable.get(id)
+    if (known === undefined) return
+    known.state = after
+    if (--known.turns === 0) this.#durable.delete(id)
+  }
+
+  /** As the journal holds it, of a kind that is persistent: for readers outside the shard, whatever becomes of commits. */
+  durable<State>(id: ActorId): State | undefined {
+    if (this.definition(id).isPersistent !== true) throw new Error(`only the newest state of ${id} is known`)
+    const ahead = this.#durable.get(id)
+    return ahead === undefined ? this.peek<State>(id) : (ahead.state as State)
+  }
+
+  /** The newest state, which may not be durable yet, for readers outside the shard: not to be changed, and not to be kept across turns. */
   peek<State>(id: ActorId): State | undefined {
     const live = this.#live.get(id)
     if (live !== undefined) return live.state as State
@@ -178,6 +202,7 @@ export class ActorTable {
     for (const [id, { weighed }] of this.#passive) this.#unweigh(this.definition(id), weighed)
     this.#live = new Map()
     this.#passive = new Map()
+    this.#durable = new Map()
     for (const [id, state] of states) this.put(id, state, nowMs)
   }
 }

@@ -338,9 +338,10 @@ export class Shard {
     for (const resolve of this.#whenSettled.splice(0)) resolve()
   }
 
-  #settle({ built, events, outcomes, intake, unixOffsetMs }: Settling): void {
+  #settle({ built, events, states, outcomes, intake, unixOffsetMs }: Settling): void {
     // References first: a log that is deleted in the same commit must not come back.
     if (built !== undefined) this.logs.apply(built.commit, this.#epoch, built.refs)
+    for (const [id, state] of states) this.actors.settled(id, state)
     for (const { actor, event, seq, kind } of events) {
       if (event._tag !== "RecordsAppended") this.logs.observe(actor, event)
       const observers = this.#observers.get(kind)
@@ -433,7 +434,7 @@ export class Shard {
       run.refusal ??= unavailable
     }
     const outcomes = refusals(intake.asks, Exit.die(unavailable))
-    const settling: Settling = { built: undefined, events: [], outcomes, intake, unixOffsetMs: 0 }
+    const settling: Settling = { built: undefined, events: [], states: [], outcomes, intake, unixOffsetMs: 0 }
     this.#inFlight.push({ settling, startedMs: this.#options.clock.monotonicMs(), done: true })
     this.#settleDone()
     this.#onFault?.(defect)

@@ -36,6 +36,8 @@ export interface Settling {
   /** Undefined for a turn without events. */
   readonly built: BuiltCommit | undefined
   readonly events: ReadonlyArray<Decided>
+  /** Where the turn left the actors of persistent kinds that it moved on. */
+  readonly states: ReadonlyArray<readonly [id: ActorId, state: unknown]>
   readonly outcomes: ReadonlyArray<Outcome>
   readonly intake: Intake
   /** Of the turn's time, before the monotonic clock's. */
@@ -77,6 +79,8 @@ export class Turn {
   readonly #onDefect: (where: string, defect: unknown) => void
   readonly #events: Array<Decided> = []
   readonly #outcomes: Array<Outcome> = []
+  /** Of persistent kinds. */
+  readonly #moved = new Set<Live>()
   /** The run that is being decided, whose bytes may become the batch's own. */
   #running: { readonly logId: number; readonly builder: RecordsBuilder; readonly bytes: Uint8Array } | undefined
 
@@ -105,7 +109,8 @@ export class Turn {
 
   settling(intake: Intake): Settling {
     const built = this.#frame.isEmpty ? undefined : this.#frame.build()
-    return { built, events: this.#events, outcomes: this.#outcomes, intake, unixOffsetMs: this.#unixOffsetMs }
+    const states = Array.from(this.#moved, ({ id, state }) => [id, state] as const)
+    return { built, events: this.#events, states, outcomes: this.#outcomes, intake, unixOffsetMs: this.#unixOffsetMs }
   }
 
   /**
@@ -172,10 +177,15 @@ export class Turn {
   /** All events of a decision or none; what was thrown, if anything. */
   #evolve(live: Live, prepared: ReadonlyArray<Prepared>): { readonly thrown: unknown } | undefined {
     try {
-      let state = live.state
+      const before = live.state
+      let state = before
       for (const { event } of prepared) state = live.definition.evolve(state, event)
       live.state = state
       if (prepared.length === 0) return undefined
+      if (live.definition.isPersistent === true && !this.#moved.has(live)) {
+        this.#moved.add(live)
+        this.#actors.moved(live.id, before)
+      }
       live.isNew = false
       this.#actors.weigh(live)
       return undefined

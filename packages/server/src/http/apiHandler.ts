@@ -76,11 +76,8 @@ const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }:
   return { data: page.events, meta: { cursor: String(page.nextSeq), hasnext: page.hasNext } }
 }
 
-const clusterInfo = (
-  { shard, directory, disk, clusterId, nodeId }: Broker,
-  { journal }: Past,
-  { isHeld, aheadMs }: RetentionClock
-) => {
+const clusterInfo = (broker: Broker, { journal }: Past, { isHeld, aheadMs }: RetentionClock) => {
+  const { shard, directory, disk, clusterId, nodeId } = broker
   const segments = journal.segments()
   return {
     clusterId,
@@ -89,7 +86,7 @@ const clusterInfo = (
     node: process.version,
     epoch: shard.epoch,
     streams: directory.all().size,
-    groups: shard.actors.ofKind("group").length,
+    groups: groupNames(broker).length,
     sessions: shard.actors.ofKind("session").length,
     journal: {
       firstSeq: journal.firstSeq,

@@ -13,14 +13,14 @@ export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
   shard.actors
     .ofKind("group")
     .filter((id) => {
-      const state = shard.actors.peek<GroupState>(id)
+      const state = shard.actors.durable<GroupState>(id)
       return state !== undefined && !isEmptyGroup(state)
     })
     .map(nameOf)
     .sort()
 
 const find = ({ shard }: Broker, name: string): GroupState => {
-  const state = shard.actors.peek<GroupState>(actorId("group", name))
+  const state = shard.actors.durable<GroupState>(actorId("group", name))
   if (state === undefined || isEmptyGroup(state)) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
   return state
 }
