@@ -113,7 +113,7 @@ export class SimServer {
       shard,
       directory: StreamDirectory.follow(shard, limits),
       disk: this.disk as unknown as DiskGuard,
-      gate: new ConnectionGate({ ...limits, connectionsPerAddressMax: 1000 }, process),
+      gate: new ConnectionGate({ ...limits, connectionsPerAddressMax: 1000 }, process, shard.memory),
       clock: process,
       limits,
       metrics: new Metrics(),

@@ -22,6 +22,7 @@ import type { Work } from "@logbrook/core/settle/choose"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { idOfRecord } from "./payload.ts"
+import { accountDifferences } from "./accounts.ts"
 import { promising, simWorker } from "./SimSettler.ts"
 import { Model, type ModelLog, sessionLogId } from "./Model.ts"
 import { KeyedReader } from "./KeyedReader.ts"
@@ -630,6 +631,8 @@ export class Simulation implements World {
   #compare(what: string): void {
     const { actors } = this.#server!.broker.shard
     this.model.compare(what, actors.ids(), (id) => actors.peek(id))
+    const { shard, gate, limits } = this.#server!.broker
+    for (const difference of accountDifferences(shard, gate.open, limits)) this.violated(`${what}: ${difference}`)
   }
 
   #checkLimits(): void {

@@ -27,7 +27,7 @@ export class DiskGuard {
   /** Between two checks, what is written counts against what was free; a commit takes up to twice its bytes. */
   wrote(bytes: number): void {
     this.freeBytes -= 2 * bytes
-    if (!this.isLow && this.freeBytes < this.#reserveBytes) this.check()
+    if (!this.isLow && this.freeBytes < this.reserveBytes) this.check()
   }
 
   /** `onChange` is told of each change, whoever has looked. */
@@ -50,17 +50,17 @@ export class DiskGuard {
     this.freeBytes = bavail * bsize
     this.totalBytes = blocks * bsize
     const wasLow = this.isLow
-    this.isLow = this.freeBytes < this.#reserveBytes
+    this.isLow = this.freeBytes < this.reserveBytes
     if (wasLow !== this.isLow) this.#onChange?.(this.isLow, this.freeBytes)
   }
 
   /** Twice the reserve is left: what can be done without goes. */
   get isTight(): boolean {
-    return this.freeBytes < 2 * this.#reserveBytes
+    return this.freeBytes < 2 * this.reserveBytes
   }
 
-  /** The smaller of the two, so that a small disk is not full from the start. */
-  get #reserveBytes(): number {
+  /** Below this it is low: the smaller of the two limits, so that a small disk is not full from the start. */
+  get reserveBytes(): number {
     return Math.min(this.#limits.diskReserveBytesMin, this.totalBytes * this.#limits.diskReserveRatioMin)
   }
 }

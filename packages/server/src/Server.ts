@@ -137,7 +137,7 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
     shard,
     directory: StreamDirectory.follow(shard, limits),
     disk: new DiskGuard(config.dataDir, limits),
-    gate: new ConnectionGate(limits, systemClock),
+    gate: new ConnectionGate(limits, systemClock, shard.memory),
     clock: systemClock,
     limits,
     metrics,

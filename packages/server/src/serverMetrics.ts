@@ -23,6 +23,8 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_actors", "gauge", "Actors in memory.")
   metrics.declare("logbrook_actor_restarts_total", "counter", "Actors rebuilt by replay after a defect.")
   metrics.declare("logbrook_disk_free_bytes", "gauge", "Free bytes of the data directory's file system.")
+  metrics.declare("logbrook_disk_low", "gauge", "1 while writes are refused: less is free than the reserve.")
+  metrics.declare("logbrook_disk_reserve_bytes", "gauge", "Free bytes below which writes are refused.")
   metrics.declare("logbrook_connections", "gauge", "Open connections of all listeners.")
   metrics.declare("process_resident_memory_bytes", "gauge", "Resident memory of the process.")
 }
@@ -123,6 +125,8 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
     metrics.set("logbrook_actors", { state: "live" }, shard.actors.liveCount)
     metrics.set("logbrook_actors", { state: "passive" }, shard.actors.passiveCount)
     metrics.set("logbrook_disk_free_bytes", {}, disk.freeBytes)
+    metrics.set("logbrook_disk_low", {}, disk.isLow ? 1 : 0)
+    metrics.set("logbrook_disk_reserve_bytes", {}, disk.reserveBytes)
     metrics.set("logbrook_connections", {}, gate.open)
     metrics.set("process_resident_memory_bytes", {}, process.memoryUsage.rss())
   })

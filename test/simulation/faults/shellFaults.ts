@@ -1,7 +1,9 @@
 import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { RecordsBuilder } from "@logbrook/core/Record"
 import { Restarts } from "@logbrook/core/shard/Restarts"
-import type { Live } from "@logbrook/core/shard/ActorTable"
+import type { Holder } from "@logbrook/core/memory/MemoryAccount"
+import { MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
+import { ActorTable, type Live } from "@logbrook/core/shard/ActorTable"
 import { Shard } from "@logbrook/core/shard/Shard"
 import type { Take } from "@logbrook/core/BufferPool"
 import type { Log } from "@logbrook/core/storage/Log"
@@ -14,6 +16,7 @@ import { Publisher } from "@logbrook/server/mqtt/Publisher"
 import type { PendingPublication } from "@logbrook/server/mqtt/Publisher"
 import type { Commit } from "@logbrook/core/journal/Journal"
 import type { AckReceiver, Ask } from "@logbrook/core/shard/Intake"
+import { Admission } from "@logbrook/server/net/ConnectionGate"
 import { Refusals } from "@logbrook/server/net/Refusals"
 import * as Exit from "effect/Exit"
 import { inMethod, type PlantedFault } from "./Hooks.ts"
@@ -27,6 +30,17 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       original(self, live, defect, [], isAgain)
   }),
   inMethod("an actor that has thrown goes on as it is", Restarts.prototype, "restart", () => () => undefined),
+  inMethod("an account of memory never goes down", MemoryAccount.prototype, "add", (original) => {
+    return (self: MemoryAccount, holder: Holder, bytes: number) =>
+      bytes < 0 ? undefined : original(self, holder, bytes)
+  }),
+  inMethod("one state in five moves on without being weighed", ActorTable.prototype, "weigh", (original) => {
+    let count = 0
+    return (self: ActorTable, live: Live) => (++count % 5 === 0 ? undefined : original(self, live))
+  }),
+  inMethod("a connection's memory is not given back", Admission.prototype, "add", (original) => {
+    return (self: Admission, holder: never, bytes: number) => (bytes < 0 ? undefined : original(self, holder, bytes))
+  }),
   inMethod("a long poll is not woken", LogStore.prototype, "wake", () => () => undefined),
   inMethod("a message is delivered before it is durable", Publisher.prototype, "wait", (original) => {
     return (self: Publisher, pending: PendingPublication, isJournaled: boolean) => {

@@ -33,8 +33,10 @@ export interface AckReceiver {
 export class Run {
   readonly logId: number
   readonly records: RecordsBuilder
-  /** Of its first record; the others tell theirs in their headers. */
-  readonly origin: string
+  readonly #first: string
+  #newest: string
+  /** Once there are several. */
+  #origins: Set<string> | undefined
   /** Known after the decision. */
   baseOffset = -1
   refusal: unknown
@@ -42,7 +44,20 @@ export class Run {
   constructor(logId: number, records: RecordsBuilder, origin: string) {
     this.logId = logId
     this.records = records
-    this.origin = origin
+    this.#first = this.#newest = origin
+  }
+
+  /** A record of `origin` follows. Mostly it is the very string of the one before. */
+  joins(origin: string): void {
+    if (origin === this.#newest) return
+    this.#newest = origin
+    this.#origins ??= new Set([this.#first])
+    this.#origins.add(origin)
+  }
+
+  /** Who its records are of; of several their number, as each tells in its headers whose it is. */
+  get origin(): string {
+    return this.#origins === undefined ? this.#first : `${this.#origins.size} publishers`
   }
 
   /** A run that takes no records, for one that did not fit. */
@@ -84,10 +99,13 @@ export class Intake {
     return this.asks.length + this.ackTokens.length
   }
 
-  /** The run of this partition that is still open, or a new one begun by `origin`. */
+  /** The run of this partition that is still open, or a new one, for a record of `origin`. */
   run(logId: number, origin: string, builders: BuilderPool): Run {
     const open = this.#open.get(logId)
-    if (open !== undefined && open.records.byteLength < runBytesFull) return open
+    if (open !== undefined && open.records.byteLength < runBytesFull) {
+      open.joins(origin)
+      return open
+    }
     const run = new Run(logId, builders.take(), origin)
     this.#open.set(logId, run)
     this.runs.push(run)

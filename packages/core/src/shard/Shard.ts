@@ -200,7 +200,7 @@ export class Shard {
     else this.#waitingForRoom.push(resume)
   }
 
-  /** The run that the next turn appends to this log, begun for `origin` if there is none yet; the caller adds records, then tells of them by `ran`. */
+  /** The run that the next turn appends to this log, new if there is none yet; the caller adds a record of `origin`, then tells of it by `ran`. */
   run(logId: number, origin: string): Run {
     return this.#intake.run(logId, origin, this.#builders)
   }

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url"
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
+import { defaultLimits } from "@logbrook/core/Limits"
 import type { SnapshotPage } from "@logbrook/core/journal/Journal"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { settledOk, type RecordContent } from "../support/commits.ts"
@@ -66,6 +67,24 @@ describe("a settled segment", () => {
     // As many as fit, and one at least.
     expect(logs.read(logs.log(2), 30, batches[0]!.length + batches[1]!.length)).toHaveLength(2)
     expect(logs.read(logs.log(2), 49, 1)).toHaveLength(1)
+    await history.close()
+  })
+
+  it("keeps the largest batch that a producer may send, and its neighbours", async () => {
+    const history = await History.open(temporaryDirectory(), 10_000_000)
+    const { recordBatchBytesMax } = defaultLimits
+    const overheadBytes = 72
+    history.batch(2, one("before"), "none")
+    history.batch(2, one("x".repeat(recordBatchBytesMax - overheadBytes)), "none")
+    history.batch(2, one("behind"), "none")
+    await history.roll()
+    expect(await history.settle()).toEqual([])
+    const { logs } = history.harness.shard
+    const lengths = logs.read(logs.log(2), 0, 1e9).map((batch) => batch.length)
+    expect(lengths[1]).toBe(recordBatchBytesMax)
+    // The first batch of a fetch comes whole, however little is asked for (KIP-74).
+    expect(logs.read(logs.log(2), 1, 1).map((batch) => batch.length)).toEqual([recordBatchBytesMax])
+    history.check()
     await history.close()
   })
 

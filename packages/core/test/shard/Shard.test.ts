@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { noHeaders } from "@logbrook/core/Record"
+import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
 import { Run } from "@logbrook/core/shard/Intake"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
@@ -28,6 +28,16 @@ const commitsOf = (harness: ShardHarness): Array<number> => {
   harness.shard.onCommit = (_durationMs, _bytes, count) => events.push(count)
   return events
 }
+
+it.each([
+  [["mqtt a", "mqtt a"], "mqtt a"],
+  [["mqtt a", "mqtt b", "mqtt a", "mqtt b"], "2 publishers"],
+  [["mqtt a", "mqtt b", "mqtt c", "mqtt a"], "3 publishers"]
+])("a run of %j is of %s", (origins, wanted) => {
+  const run = new Run(1, new RecordsBuilder(100), origins[0]!)
+  for (const origin of origins.slice(1)) run.joins(origin)
+  expect(run.origin).toBe(wanted)
+})
 
 describe("a shard replies", () => {
   it("only after the commit is durable", () => {

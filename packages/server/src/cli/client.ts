@@ -43,6 +43,27 @@ const unreachable = (url: string, error: unknown): CliError => {
   )
 }
 
+let hear: (text: string) => void = () => undefined
+
+/** What servers warn of beside their answers, each text once. */
+export const hearWarnings = (listener: (text: string) => void): void => {
+  const heard = new Set<string>()
+  hear = (text) => {
+    if (!heard.has(text)) listener(text)
+    heard.add(text)
+  }
+}
+
+const warningsOf = (response: Response): ReadonlyArray<unknown> => {
+  try {
+    const read: unknown = JSON.parse(response.headers.get("logbrook-warnings") ?? "[]")
+    return Array.isArray(read) ? read : []
+  } catch {
+    // Not a Logbrook's.
+    return []
+  }
+}
+
 /** Throws `CliError` when nobody answers, and for an error that the server gives. */
 export const fetchOrThrow = async (url: string, path: string, init: RequestInit = {}): Promise<Response> => {
   let response: Response
@@ -51,6 +72,7 @@ export const fetchOrThrow = async (url: string, path: string, init: RequestInit 
   } catch (error) {
     throw unreachable(url, error)
   }
+  for (const text of warningsOf(response)) hear(String(text))
   if (response.ok) return response
   const text = await response.text()
   let error: { readonly code?: string; readonly message?: string } = {}

@@ -25,7 +25,20 @@ export const isBytes = (value: Plain): value is { readonly bytes: number; readon
   isObject(value) && Object.keys(value).length === 2 && "bytes" in value && "base64" in value
 
 /** What tells most comes first, in this order; other fields follow in their own. */
-const foremost = ["memberId", "clientId", "name", "topic", "reason", "detail", "cause", "generation", "leader"]
+const foremost = [
+  "memberId",
+  "clientId",
+  "name",
+  "topic",
+  "end",
+  "refused",
+  "count",
+  "reason",
+  "detail",
+  "cause",
+  "generation",
+  "leader"
+]
 
 const rankOf = (name: string): number => {
   const at = foremost.indexOf(name)
@@ -65,9 +78,31 @@ const withoutBytes = (value: Plain): Plain =>
     ? value
     : JSON.parse(JSON.stringify(value, (_name, each: Plain) => (isBytes(each) ? `<${each.bytes} bytes>` : each)))
 
+/** Of who ended a connection: `protocol 0x90 a topic name contains a wildcard`, `keep alive 1m`. */
+const endText = (end: { readonly [name: string]: Plain }): string =>
+  Object.entries(end)
+    .map(([name, value]) =>
+      name === "reasonCode"
+        ? `0x${Number(value).toString(16).padStart(2, "0")}`
+        : (msText(name, value) ?? scalarText(value))
+    )
+    .join(" ")
+
+/** Of what was refused of a client: `20 × 0x97 (the disk is almost full), such as sensors/a`. */
+const refusedText = (refused: ReadonlyArray<Plain>): string =>
+  refused
+    .filter(isObject)
+    .map(({ code, reason, count, topic = null }) => {
+      const example = topic === null ? "" : `, such as ${scalarText(topic)}`
+      return `${String(count)} × ${scalarText(code ?? "?")} (${scalarText(reason ?? "")})${example}`
+    })
+    .join("; ")
+
 /** `sessionTimeout=30s` of `sessionTimeoutMs`, `at=2026-…` of `atMs`. */
 const fieldText = (name: string, value: Plain): string => {
   if (isBytes(value)) return `${name}=<${value.bytes} bytes>`
+  if (name === "end" && isObject(value)) return `end=${endText(value)}`
+  if (name === "refused" && Array.isArray(value)) return refusedText(value as ReadonlyArray<Plain>)
   const text = msText(name, value)
   return text === undefined ? `${name}=${scalarText(withoutBytes(value))}` : `${name.slice(0, -"Ms".length)}=${text}`
 }

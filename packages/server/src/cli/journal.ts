@@ -1,6 +1,7 @@
 import { plainText } from "../plainText.ts"
 import type { Verified } from "../tools/checkJournal.ts"
 import type { EventFilter, EventPage, EventView } from "../tools/journalTools.ts"
+import type { Publisher } from "../tools/publishers.ts"
 import type { Plain } from "../tools/plain.ts"
 import type { Change } from "../tools/structuralDiff.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
@@ -91,6 +92,16 @@ export const tail = (args: Arguments, io: Io): Promise<number> =>
     for await (const event of source.follow(page.nextSeq, filter)) printEvents(args, io, [event])
   })
 
+const rangesShown = 8
+
+const publisherText = ({ clientId, records, offsets }: Publisher): string => {
+  const ranges = offsets
+    .slice(0, rangesShown)
+    .map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`))
+  const more = offsets.length > rangesShown ? ", …" : ""
+  return `${records} of ${plainText(clientId ?? "clients that the records do not name")}: ${ranges.join(", ")}${more}`
+}
+
 export const show = (args: Arguments, io: Io): Promise<number> =>
   withSource(args, io, async (source) => {
     const shown = await source.show(seqOf(args.positionals[0]!))
@@ -98,12 +109,13 @@ export const show = (args: Arguments, io: Io): Promise<number> =>
       io.out(JSON.stringify(shown, null, 2))
       return
     }
-    const { event, causes, origin } = shown
+    const { event, causes, origin, publishers = [] } = shown
     io.out(`${painted(io, "bold", `#${event.seq} ${event.type}`)} of ${plainText(event.actor)}`)
     io.out(`  ${timeText(args, event.time)}, epoch ${event.epoch}`)
     if (isObject(event.event)) {
       for (const [name, value] of Object.entries(event.event)) if (name !== "_tag") printValue(io, name, value, "  ")
     }
+    for (const publisher of publishers) io.out(`  ${publisherText(publisher)}`)
     for (const cause of causes)
       io.out(`because of ${eventLine(args, { ...io, isTty: false }, cause).replaceAll("\t", " ")}`)
     io.out(`because of ${plainText(origin ?? "what is not in the journal any more")}`)

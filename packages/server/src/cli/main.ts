@@ -1,12 +1,13 @@
 import { suggest } from "../config/suggest.ts"
 import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
+import { hearWarnings } from "./client.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { parseCommandLine, type Command } from "./commandLine.ts"
 import { commands } from "./commands.ts"
 import { plannedAs } from "./planned.ts"
 import { printHelp, printOverview } from "./help.ts"
-import { painted, processIo, type Io } from "./Io.ts"
+import { painted, processIo, warn, type Io } from "./Io.ts"
 
 const groups = [...new Set(commands.flatMap(({ name }) => (name.includes(" ") ? [name.split(" ")[0]!] : [])))]
 
@@ -51,6 +52,7 @@ const run = async (given: ReadonlyArray<string>, io: Io): Promise<number> => {
 
 /** The exit code; everything that is wrong has been said on stderr. */
 export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<number> => {
+  hearWarnings((text) => warn(io, [text]))
   try {
     return await run(words, io)
   } catch (error) {

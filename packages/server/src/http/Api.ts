@@ -177,7 +177,16 @@ const journal = HttpApiGroup.make("journal")
       Schema.Struct({
         event: JournalEvent,
         causes: Schema.Array(JournalEvent),
-        origin: Schema.NullOr(Schema.String)
+        origin: Schema.NullOr(Schema.String),
+        publishers: Schema.optional(
+          Schema.Array(
+            Schema.Struct({
+              clientId: Schema.NullOr(Schema.String),
+              records: Count,
+              offsets: Schema.Array(Schema.Tuple(Count, Count))
+            })
+          )
+        )
       })
     )
   )

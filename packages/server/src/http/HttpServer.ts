@@ -12,6 +12,7 @@ import { LazyApi } from "./LazyApi.ts"
 import { livePast } from "./livePast.ts"
 import { MetricsPage } from "./MetricsPage.ts"
 import { rootHtml, rootJson } from "./root.ts"
+import { Warnings, warningsHeader } from "./Warnings.ts"
 
 export type { Readiness } from "./health.ts"
 
@@ -29,6 +30,7 @@ interface Shell {
   readonly api: LazyApi
   readonly tail: EventTail
   readonly metrics: MetricsPage
+  readonly warnings: Warnings
 }
 
 /** How often Node looks for requests that take too long. */
@@ -42,7 +44,8 @@ export const listenHttp = async (
   const past = livePast(broker, options.journal)
   const api = new LazyApi(broker, past, options)
   const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
-  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), metrics }
+  const warnings = new Warnings(broker, options.retentionClock)
+  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), metrics, warnings }
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {
     answer(shell, request, response).catch((error: unknown) => {
       broker.log.error("an HTTP request failed", { url: request.url, error: describe(error) })
@@ -95,6 +98,11 @@ const sendNotAllowed = (response: http.ServerResponse, methods: ReadonlyArray<st
   sendError(response, 405, "METHOD_NOT_ALLOWED", `this path takes ${allowed}`)
 }
 
+const addWarnings = ({ warnings }: Shell, response: http.ServerResponse): void => {
+  const texts = warnings.texts()
+  if (texts.length > 0) response.setHeader(warningsHeader, JSON.stringify(texts))
+}
+
 const isDecodable = (pathname: string): boolean => {
   try {
     decodeURIComponent(pathname)
@@ -125,6 +133,7 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
     sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}, which is no UTF-8`)
     return
   }
+  if (url.pathname.startsWith("/api/")) addWarnings(shell, response)
   const isRead = request.method === "GET" || request.method === "HEAD"
   if (url.pathname.startsWith("/api/v1/") && url.pathname !== "/api/v1/journal/tail") {
     await answerApi(shell, request, response, url)

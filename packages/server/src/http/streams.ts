@@ -43,7 +43,11 @@ const askCatalog = ({ shard }: Broker, command: CatalogCommand, origin: string):
   })
 
 const throwIfDiskLow = ({ disk }: Broker): void => {
-  if (disk.isLow) throw new ApiFailure("DISK_LOW", "the disk is nearly full: only reads and deletes are taken")
+  if (disk.isLow)
+    throw new ApiFailure(
+      "DISK_LOW",
+      "the disk is nearly full: no stream is created; reads, changes of retention and deletes are taken"
+    )
 }
 
 /** One that nothing has asked for is empty, or is not there at all: of a stream that was only validated. */
@@ -116,8 +120,8 @@ export const createStream = async (broker: Broker, payload: typeof CreateStream.
   return changed(broker, await askCatalog(broker, command, "http POST /streams"))
 }
 
+/** While the disk is low, too: a shorter retention is what frees it. */
 export const alterStream = async (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
-  throwIfDiskLow(broker)
   const command: CatalogCommand = {
     _tag: "AlterStream",
     name,

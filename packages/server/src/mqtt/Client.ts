@@ -2,6 +2,7 @@ import type { Exit } from "effect/Exit"
 import type { ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
+import type { Admission } from "../net/ConnectionGate.ts"
 import type { MqttContext } from "./MqttContext.ts"
 
 export type Reply = (exit: Exit<unknown, unknown>) => void
@@ -19,6 +20,8 @@ export interface Client {
   readonly mqtt: MqttContext
   readonly id: ConnectionId
   readonly clientId: string
+  /** What the connection has the server keep. */
+  readonly admission: Admission
   readonly version: ProtocolVersion
   /** The client's Maximum Packet Size. */
   readonly packetSizeMax: number

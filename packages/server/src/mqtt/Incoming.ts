@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { PacketIds } from "@logbrook/core/PacketIds"
+import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { encodeAck } from "@logbrook/protocols/mqtt/encode"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
@@ -53,7 +54,13 @@ export class Incoming implements AckReceiver, Answered {
     this.#unreleased = PacketIds.of(unreleased)
     this.#unreleasedMax = connection.version === 4 ? Infinity : this.#unreleased.size + receiveMaximum
     this.#unansweredMax = receiveMaximum
-    this.#publisher = new Publisher(connection.mqtt, connection.clientId, connection.origin("PUBLISH"), this)
+    this.#publisher = new Publisher(
+      connection.mqtt,
+      connection.clientId,
+      connection.origin("PUBLISH"),
+      this,
+      connection.admission
+    )
   }
 
   /**
@@ -230,12 +237,23 @@ export class Incoming implements AckReceiver, Answered {
     }
     if (topic !== "") {
       this.#aliases ??= []
+      this.#keepAlias(topic, this.#aliases[alias])
       this.#aliases[alias] = topic
       return topic
     }
     const known = this.#aliases?.[alias]
     if (known === undefined) throw new MqttError(ReasonCode.ProtocolError, `topic alias ${alias} was not set`)
     return known
+  }
+
+  #keepAlias(topic: string, before: string | undefined): void {
+    if (topic === before) return
+    const { admission } = this.#connection
+    const growth = textBytes(topic) - (before === undefined ? 0 : textBytes(before))
+    if (growth > 0 && !admission.hasRoom("connections", growth)) {
+      throw new MqttError(ReasonCode.QuotaExceeded, "there is no memory for a topic alias more")
+    }
+    admission.add("connections", growth)
   }
 
   /** Journaled in the turn of the message itself [MQTT-4.3.3-10]. */

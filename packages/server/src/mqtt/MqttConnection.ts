@@ -33,6 +33,10 @@ type Phase = "connecting" | "opening" | "open" | "ending" | "closed"
 
 /** So long an end waits for the answers to what was taken before it: a disk may stall for seconds. */
 const answersMsMax = 5000
+/** Of a packet: as much may have come in part without being asked for memory. */
+const partBytesMin = 1024
+/** A socket that holds less has just been written to. */
+const slowBytesMin = 128 * 1024
 const originCharactersMax = 200
 /** A client's own words, in the journal. */
 const reasonCharactersMax = 200
@@ -88,13 +92,16 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #finish: (() => void) | undefined
   #hasLeft = false
   #socketError: string | undefined
-  readonly #admission: Admission
+  readonly admission: Admission
+  /** On the account: of a packet that has come in part, and what the client has not read. */
+  #partBytes = 0
+  #unsentBytes = 0
 
   constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
     this.mqtt = mqtt
     this.id = mqtt.nextConnectionId()
     this.#transport = transport
-    this.#admission = admission
+    this.admission = admission
     this.#splitter = new Splitter(mqtt.broker.limits.preAuthFrameBytesMax)
     this.#nowMs = this.#openedMs = mqtt.broker.clock.nowMs()
     this.#acceptedMs = this.#lastReadMs = mqtt.broker.clock.monotonicMs()
@@ -127,7 +134,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** The client takes less than is sent: QoS 0 is dropped, the rest waits. */
   get isSlow(): boolean {
-    return this.#outBytes + this.#transport.unsentBytes >= this.mqtt.broker.limits.slowConsumerUnsentBytesMax
+    const bytes = this.#outBytes + this.#transport.unsentBytes
+    if (bytes < slowBytesMin) return false
+    return bytes >= this.mqtt.broker.limits.slowConsumerUnsentBytesMax || !this.admission.hasRoom("transit", 1)
   }
 
   get incoming(): Incoming {
@@ -180,7 +189,19 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     // A frame that has grown by exactly this chunk is the one that was there before.
     if (after === 0) this.#frameSinceMs = 0
     else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#lastReadMs
+    if (after !== before) this.#keepPart(after)
     if (this.#phase === "open") this.#throttle()
+  }
+
+  /** The buffer of a packet that grows is up to twice as large as what has come of it. */
+  #keepPart(pendingBytes: number): void {
+    const growth = 2 * pendingBytes - this.#partBytes
+    if (pendingBytes > partBytesMin && growth > 0 && !this.admission.hasRoom("transit", growth)) {
+      this.violated(new MqttError(ReasonCode.QuotaExceeded, "there is no memory for a packet of this size now"))
+      return
+    }
+    this.admission.add("transit", growth)
+    this.#partBytes += growth
   }
 
   /** Reads no further while more waits for its commit than should. */
@@ -243,7 +264,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   authenticated(): void {
-    this.#admission.authenticated()
+    this.admission.authenticated()
   }
 
   opened(): void {
@@ -396,10 +417,19 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.mqtt.metrics.sentBytes.add(this.#outBytes)
     this.#outBytes = 0
     this.#transport.write(out)
+    this.#keepUnsent()
     if (this.#slowSinceMs === 0 && this.isSlow) this.#slowSinceMs = this.mqtt.broker.clock.monotonicMs()
   }
 
+  #keepUnsent(): void {
+    const { unsentBytes } = this.#transport
+    if (unsentBytes === this.#unsentBytes) return
+    this.admission.add("transit", unsentBytes - this.#unsentBytes)
+    this.#unsentBytes = unsentBytes
+  }
+
   onDrain(): void {
+    this.#keepUnsent()
     this.#slowSinceMs = 0
     if (this.#phase !== "open") return
     if (this.#readsAfterDrain) {
@@ -415,6 +445,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   sweep(nowMs: number): void {
     const { connectTimeoutMs, frameStallMs, slowConsumerStallMs } = this.mqtt.broker.limits
+    this.#keepUnsent()
     if (this.#phase === "closed") return
     if (this.#phase === "connecting") {
       if (nowMs - this.#acceptedMs >= connectTimeoutMs) {
@@ -549,7 +580,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#leave(true, null, end)
     }
     this.#closed()
-    this.#admission.release()
+    this.admission.release()
     this.mqtt.closed(this)
   }
 

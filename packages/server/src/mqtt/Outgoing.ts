@@ -111,14 +111,21 @@ export class Outgoing {
     }
     const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
     const hasRoom = this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax && !isSlow
+    if (hasRoom) {
+      this.#sendLive({ message, qos, retain, subscriptionIds, isShared })
+      return
+    }
+    const { admission } = this.#connection
     const isFull =
-      this.#pendingCount >= offlineQueueMessagesMax || this.#pendingBytes + message.byteLength > offlineQueueBytesMax
-    if (isFull && !hasRoom) {
+      this.#pendingCount >= offlineQueueMessagesMax ||
+      this.#pendingBytes + message.byteLength > offlineQueueBytesMax ||
+      !admission.hasRoom("transit", waitingBytesOf(message))
+    if (isFull) {
       mqtt.metrics.dropped("queue_full")
       return
     }
     this.#push({ message, qos, retain, subscriptionIds, isShared })
-    this.pump()
+    admission.add("transit", waitingBytesOf(message))
   }
 
   /** The session's queue: at the opening all of it, later what is new in it. */
@@ -166,8 +173,10 @@ export class Outgoing {
       const item = this.#pending[this.#pendingAt]!
       this.#pendingAt++
       this.#pendingBytes -= bytesOf(item)
-      if ("message" in item) this.#sendLive(item)
-      else if (item.packetId === null) this.#sendQueued(item)
+      if ("message" in item) {
+        this.#connection.admission.add("transit", -waitingBytesOf(item.message))
+        this.#sendLive(item)
+      } else if (item.packetId === null) this.#sendQueued(item)
       else this.#sendAgain(item, item.packetId)
     }
     if (this.#pendingAt < compactAt && this.#pendingAt < this.#pending.length) return
@@ -364,6 +373,11 @@ export class Outgoing {
     }
   }
 }
+
+/** Of a message that waits for a clean session's client; what it shares with others it counts for each. */
+const waitingBytes = 400
+
+const waitingBytesOf = (message: OutgoingMessage): number => waitingBytes + message.byteLength
 
 const bytesOf = (item: Item): number => ("message" in item ? item.message.byteLength : item.bytes)
 

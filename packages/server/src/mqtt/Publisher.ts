@@ -6,6 +6,7 @@ import { type RetainedCommand, type RetainedMessage, RetainedRefused } from "@lo
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import type { Admission } from "../net/ConnectionGate.ts"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
@@ -184,12 +185,13 @@ export class Publisher {
   /** Publications that wait for their turn. */
   waiting = 0
 
-  constructor(mqtt: MqttContext, clientId: string, origin: string, answered: Answered) {
+  /** `admission`: of the connection, if there is one, which remembers where its topics go. */
+  constructor(mqtt: MqttContext, clientId: string, origin: string, answered: Answered, admission?: Admission) {
     this.#mqtt = mqtt
     this.#clientId = clientId
     this.#origin = origin
     this.#answered = answered
-    this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId)
+    this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId, admission)
   }
 
   /** What can be said before anything is stored. */

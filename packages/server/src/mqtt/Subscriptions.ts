@@ -53,6 +53,8 @@ export interface Plan<S> {
 }
 
 const plansMax = 8192
+/** Of all plans that are remembered: a plan of a topic that all subscribe to has as many as there are clients. */
+const targetsMax = 65_536
 
 const matchOf = <S>(entries: ReadonlyArray<Entry<S>>, isShared = false): Match<S> => {
   const ids = entries.map(({ subscription }) => subscription.subscriptionId).filter((id) => id !== null)
@@ -78,6 +80,8 @@ export class Subscriptions<S> {
   readonly #shared = new TopicTrie<ShareGroup<S>>()
   readonly #groups = new Map<string, ShareGroup<S>>()
   readonly #plans = new Map<string, Plan<S>>()
+  /** Of the plans. */
+  #targets = 0
   readonly #empty: Plan<S> = { targets: [], groups: [], isEmpty: true }
   #sharedSize = 0
 
@@ -86,7 +90,7 @@ export class Subscriptions<S> {
   }
 
   add(clientId: string, subscriber: S, subscription: Subscription): void {
-    this.#plans.clear()
+    this.#forgetPlans()
     const shared = parseSharedFilter(subscription.filter)
     if (shared === undefined) {
       this.#trie.add(subscription.filter, clientId, { subscriber, subscription })
@@ -104,7 +108,7 @@ export class Subscriptions<S> {
   }
 
   remove(clientId: string, filter: string): void {
-    this.#plans.clear()
+    this.#forgetPlans()
     const shared = parseSharedFilter(filter)
     if (shared === undefined) {
       this.#trie.remove(filter, clientId)
@@ -124,10 +128,17 @@ export class Subscriptions<S> {
     if (this.#trie.size === 0 && this.#sharedSize === 0) return this.#empty
     const known = this.#plans.get(topic)
     if (known !== undefined) return known
-    if (this.#plans.size >= plansMax) this.#plans.clear()
     const plan = this.#plan(topic)
+    const targets = plan.targets.length + plan.groups.length
+    if (this.#plans.size >= plansMax || this.#targets + targets > targetsMax) this.#forgetPlans()
+    this.#targets += targets
     this.#plans.set(topic, plan)
     return plan
+  }
+
+  #forgetPlans(): void {
+    this.#plans.clear()
+    this.#targets = 0
   }
 
   #plan(topic: string): Plan<S> {

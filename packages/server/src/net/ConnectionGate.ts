@@ -1,5 +1,6 @@
 import type { Clock } from "@logbrook/core/Clock"
 import type { Limits } from "@logbrook/core/Limits"
+import type { Holder, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
 
 type GateLimits = Pick<
   Limits,
@@ -9,6 +10,15 @@ type GateLimits = Pick<
   | "preAuthConnectionsMax"
   | "preAuthConnectionsPerAddressMax"
 >
+
+/**
+ * Of memory, with what the system's library needs, whatever its protocol: an idle MQTT connection takes 4.2 to 5.5 kB
+ * (docs/performance.md).
+ */
+const connectionBytes = 6 * 1024
+
+/** What of a connection is on its account while it is open. */
+type HeldBy = Extract<Holder, "connections" | "transit">
 
 /** Of one address. */
 interface Held {
@@ -21,6 +31,7 @@ interface Held {
 export class ConnectionGate {
   readonly #limits: GateLimits
   readonly #clock: Clock
+  readonly memory: MemoryAccount
   readonly #perAddress = new Map<string, Held>()
   #second = 0
   #newThisSecond = 0
@@ -29,9 +40,10 @@ export class ConnectionGate {
   preAuth = 0
   refused = 0
 
-  constructor(limits: GateLimits, clock: Clock) {
+  constructor(limits: GateLimits, clock: Clock, memory: MemoryAccount) {
     this.#limits = limits
     this.#clock = clock
+    this.memory = memory
   }
 
   /** Undefined: one too many, close it at once. */
@@ -48,7 +60,8 @@ export class ConnectionGate {
       this.preAuth >= limits.preAuthConnectionsMax ||
       held.open >= limits.connectionsPerAddressMax ||
       held.preAuth >= limits.preAuthConnectionsPerAddressMax ||
-      this.#newThisSecond >= limits.newConnectionsPerSecondMax
+      this.#newThisSecond >= limits.newConnectionsPerSecondMax ||
+      this.memory.room("connections") < connectionBytes
     if (isOneTooMany) {
       this.refused++
       return undefined
@@ -76,28 +89,50 @@ export class ConnectionGate {
   }
 }
 
-/** One connection's place at the gate. A class: closures would be made anew for each of thousands of connections. */
+/**
+ * One connection's place at the gate, and what it has the server keep. A class: closures would be made anew for each of
+ * thousands of connections.
+ */
 export class Admission {
   readonly #gate: ConnectionGate
   readonly #remoteAddress: string
   #isPreAuth = true
   #isOpen = true
+  #connectionsBytes = 0
+  #transitBytes = 0
 
   constructor(gate: ConnectionGate, remoteAddress: string) {
     this.#gate = gate
     this.#remoteAddress = remoteAddress
+    this.add("connections", connectionBytes)
   }
 
-  /** The client has said who it is, as far as its protocol asks for it: no longer one of those before it. */
+  /** The client has said who it is, as far as its protocol asks for it: no longer one of `preAuthConnectionsMax`. */
   authenticated(): void {
     if (this.#isPreAuth) this.#gate.authenticated(this.#remoteAddress)
     this.#isPreAuth = false
   }
 
+  hasRoom(holder: HeldBy, bytes: number): boolean {
+    return bytes <= this.#gate.memory.room(holder)
+  }
+
+  /** On the holder's account while the connection is open; negative when less is kept. */
+  add(holder: HeldBy, bytes: number): void {
+    if (!this.#isOpen) return
+    if (holder === "transit") this.#transitBytes += bytes
+    else this.#connectionsBytes += bytes
+    this.#gate.memory.add(holder, bytes)
+  }
+
   /** The connection is closed. */
   release(): void {
     this.authenticated()
-    if (this.#isOpen) this.#gate.left(this.#remoteAddress)
+    if (this.#isOpen) {
+      this.add("transit", -this.#transitBytes)
+      this.add("connections", -this.#connectionsBytes)
+      this.#gate.left(this.#remoteAddress)
+    }
     this.#isOpen = false
   }
 }

@@ -6,6 +6,7 @@ import { encodeHeaders, noHeaders, recordBytes, type HeaderBlock, type RecordHea
 import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
 import { Run, type AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Admission } from "../net/ConnectionGate.ts"
 import type { StreamDirectory } from "./StreamDirectory.ts"
 
 /** An MQTT message on its way into streams. `payload` is copied at once. */
@@ -57,6 +58,10 @@ interface Route {
 
 /** Topics remembered per client; a client with more pays for the trie again. */
 const routesMax = 32
+/** Of memory: a route, each of its targets, and as many blocks of headers as there are QoS and retain, and the topic itself. */
+const routeBytes = 1500
+const targetBytes = 600
+const blocksPerRoute = 7
 /** A record's framing above its key, value and headers is a few bytes; this is what a turn is told of it. */
 const recordOverheadBytes = 24
 /** More than topic, client id, key and what MQTT 5 adds take within the limits that a server ships with. */
@@ -70,11 +75,15 @@ export class PublishRoutes {
   readonly #directory: StreamDirectory
   readonly #clientId: string
   readonly #origin: string
+  readonly #admission: Admission | undefined
   readonly #routes = new Map<string, Route>()
+  /** Of the routes that are remembered, on the connection's account. */
+  #bytes = 0
   #last: Route | undefined
 
-  constructor(shard: Shard, directory: StreamDirectory, clientId: string) {
+  constructor(shard: Shard, directory: StreamDirectory, clientId: string, admission?: Admission) {
     this.#shard = shard
+    this.#admission = admission
     this.#directory = directory
     this.#clientId = clientId
     this.#origin = `mqtt ${clientId} PUBLISH`
@@ -173,9 +182,27 @@ export class PublishRoutes {
       payloadBytesSafe: Math.min(...targets.map(({ batchBytesMax }) => batchBytesMax)) - recordOverheadBytesMax,
       blocks: []
     }
-    if (this.#routes.size >= routesMax) this.#routes.clear()
-    this.#routes.set(topic, route)
+    this.#remember(route)
     return route
+  }
+
+  /** Where there is no memory for it, each message pays for the trie again. */
+  #remember(route: Route): void {
+    const { topic, targets } = route
+    const bytes = routeBytes + targetBytes * targets.length + blocksPerRoute * (topic.length + this.#clientId.length)
+    const hasRoom = (): boolean => this.#admission?.hasRoom("connections", bytes) === true
+    // One that is known under this topic is of a time before the streams changed, as all are then.
+    if (this.#routes.size >= routesMax || this.#routes.has(topic) || !hasRoom()) this.#forget()
+    if (this.#admission === undefined || !hasRoom()) return
+    this.#admission.add("connections", bytes)
+    this.#bytes += bytes
+    this.#routes.set(topic, route)
+  }
+
+  #forget(): void {
+    this.#routes.clear()
+    this.#admission?.add("connections", -this.#bytes)
+    this.#bytes = 0
   }
 
   #target(stream: Stream, topic: string): Target {

@@ -10,6 +10,7 @@ import { eventTypes } from "./eventTypes.ts"
 import { isoTime, type Plain } from "./plain.ts"
 import type { At } from "./point.ts"
 import { presentEvent, presentState } from "./present.ts"
+import { publishersOf, type Publisher } from "./publishers.ts"
 import { displayName, isActorName, resolveActor, streamNamesAt, type StreamNames } from "./StreamNames.ts"
 import { structuralDiff, type Change } from "./structuralDiff.ts"
 
@@ -240,6 +241,8 @@ export interface ShownEvent {
   readonly causes: ReadonlyArray<EventView>
   /** Outside the journal: the client's request, the deadline. Null if the chain leads to what has expired. */
   readonly origin: string | null
+  /** Of `RecordsAppended` of MQTT messages: whose records they are. */
+  readonly publishers?: ReadonlyArray<Publisher>
 }
 
 /** One event and all that led to it. Throws `JournalQueryRefused`. */
@@ -247,6 +250,7 @@ export const showEvent = (past: Past, seq: Seq): ShownEvent => {
   const names = past.names()
   const event = eventAt(past, names, seq)
   if (event === undefined) throw unknownEvent(past, seq)
+  const publishers = event.type === "RecordsAppended" ? publishersOf(past.journal, seq) : undefined
   const causes: Array<EventView> = []
   let last = event
   while (last.cause.seq !== undefined && causes.length < causesMax) {
@@ -255,7 +259,7 @@ export const showEvent = (past: Past, seq: Seq): ShownEvent => {
     causes.push(cause)
     last = cause
   }
-  return { event, causes, origin: last.cause.origin ?? null }
+  return { event, causes, origin: last.cause.origin ?? null, ...(publishers !== undefined && { publishers }) }
 }
 
 const unknownEvent = ({ journal: { firstSeq, nextSeq } }: Past, seq: Seq): JournalQueryRefused =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { parseCommandLine } from "../../src/cli/commandLine.ts"
 import { commands } from "../../src/cli/commands.ts"
-import { eventLine } from "../../src/cli/eventText.ts"
+import { eventLine, summaryText } from "../../src/cli/eventText.ts"
 import type { Io } from "../../src/cli/Io.ts"
 import { parsePoint } from "../../src/tools/point.ts"
 
@@ -42,6 +42,25 @@ describe("a line of journal tail", () => {
     expect([seq, time, actor, type]).toEqual(["7", joined.time, "group/dashboard", "MemberJoined"])
     expect(summary!.startsWith(`memberId=${memberId} protocolType=consumer sessionTimeout=45s`)).toBe(true)
     expect(cause).toBe(`← ${joined.cause.origin}`)
+  })
+
+  it.each([
+    [{ by: "protocol", reasonCode: 0x90, reason: "a wildcard" }, "end=protocol 0x90 a wildcard"],
+    [{ by: "client", reasonCode: 4 }, "end=client 0x04"],
+    [{ by: "socket", error: "ECONNRESET" }, "end=socket ECONNRESET"],
+    [{ by: "keep alive", keepAliveMs: 60_000 }, "end=keep alive 1m"]
+  ])("says who ended a connection before all else: %j", (end, wanted) => {
+    const event = { _tag: "SessionDisconnected", connectionId: "1.1", end, cause: "Closed" }
+    expect(summaryText(event)).toBe(`${wanted} cause=Closed connectionId=1.1`)
+  })
+
+  it("says what was refused of a client, how often, and an example", () => {
+    const share = { code: "0x87", reason: "nobody publishes there", count: 20, topic: "$share/x\u001b" }
+    const large = { code: "0x97", reason: "too large", count: 1, topic: null }
+    const event = { _tag: "PublicationsRefused", protocol: "mqtt", address: "10.0.0.1", refused: [share, large] }
+    expect(summaryText(event)).toBe(
+      "20 × 0x87 (nobody publishes there), such as $share/x\\x1b; 1 × 0x97 (too large) protocol=mqtt address=10.0.0.1"
+    )
   })
 
   it("has times that can be given back", () => {

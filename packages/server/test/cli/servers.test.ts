@@ -106,6 +106,25 @@ describe("commands that are planned", () => {
   })
 })
 
+describe("what a server warns of", () => {
+  it("is told once on stderr, whatever the command, and moves no cursor", async () => {
+    const warned = JSON.stringify(["the disk is low", "\u001b[2Jodd"])
+    const server = await answering(noStreams, { "logbrook-warnings": warned })
+    for (const words of [
+      ["streams", "list"],
+      ["groups", "list"],
+      ["streams", "list", "--json"]
+    ]) {
+      const { code, err } = await run([...words, "--url", server.url])
+      expect({ code, err }).toEqual({ code: 0, err: ["warning: the disk is low", "warning: \\x1b[2Jodd"] })
+    }
+    server.close()
+    const odd = await answering(noStreams, { "logbrook-warnings": "no JSON" })
+    expect(await run(["streams", "list", "--url", odd.url])).toMatchObject({ code: 0, err: [] })
+    odd.close()
+  })
+})
+
 describe("config show", () => {
   it("tells a running server's settings with --url, and since when they hold; else the shell's", async () => {
     const settings = [{ path: "limits.frameStallMs", value: 45_000, origin: "LOGBROOK_LIMITS_FRAME_STALL_MS" }]

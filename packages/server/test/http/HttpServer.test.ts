@@ -24,7 +24,7 @@ const brokerOf = ({ shard }: ShardHarness): Broker => ({
   shard,
   directory: StreamDirectory.follow(shard, defaultLimits),
   disk: new DiskGuard(".", defaultLimits),
-  gate: new ConnectionGate(defaultLimits, systemClock),
+  gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
   clock: systemClock,
   limits: defaultLimits,
   metrics: new Metrics(),
@@ -86,6 +86,8 @@ describe("HTTP", () => {
       { topic: "typo/6", count: 7 }
     ])
   })
+
+  const warningsAt = async (path: string) => (await fetch(base + path)).headers.get("logbrook-warnings")
 
   /** With headers that `fetch` does not send. */
   const statusFor = (path: string, headers: Record<string, string>): Promise<number | undefined> =>
@@ -289,13 +291,31 @@ describe("HTTP", () => {
     expect((await call("/metrics?series=some")).body).toMatchObject({ code: "BAD_REQUEST" })
   })
 
-  it("refuses writes on a full disk, and deletes on", async () => {
+  it("takes what frees a full disk, creates nothing meanwhile, and says so with every answer, and what is large", async () => {
+    const free = { name: "large", config: { "retention.ms": "604800000" } }
+    const { body: large } = await call("/api/v1/streams", "POST", free)
+    await harness.append(large.partitionDetails[0].logId, "x".repeat(3000))
+    await call("/api/v1/streams", "POST", { name: "small" })
+    expect(await warningsAt("/api/v1/streams")).toBe(null)
+
+    broker.disk.check()
     broker.disk.isLow = true
-    expect(await call("/api/v1/streams", "POST", { name: "late" })).toMatchObject({
-      status: 503,
-      body: { code: "DISK_LOW" }
-    })
     expect(await call("/readyz")).toMatchObject({ status: 503, body: { ready: false } })
+    const wanted = { status: 503, body: { code: "DISK_LOW" } }
+    expect(await call("/api/v1/streams", "POST", { name: "late" })).toMatchObject(wanted)
+    for (const path of ["/api/v1/streams", "/api/v1/journal/events?last=1", "/api/v1/streams/nobody", "/api/v1/none"]) {
+      const [text] = JSON.parse((await warningsAt(path))!) as [string]
+      expect(text).toMatch(
+        /^the disk is low, writes are refused: .+ are free, .+; logbrook streams alter NAME --retention/
+      )
+      expect(text).toMatch(/the largest: large \([\d.]+ KiB, kept for 7d\)$/)
+    }
+    expect(await warningsAt("/healthz")).toBe(null)
+    const altered = await call("/api/v1/streams/large", "PATCH", { config: { "retention.ms": "1000" } })
+    expect(altered).toMatchObject({ status: 200, body: { retentionMs: 1000 } })
+    expect(await call("/api/v1/streams/large", "DELETE")).toMatchObject({ status: 200 })
+    expect(await call("/api/v1/streams/small", "DELETE")).toMatchObject({ status: 200 })
+
     broker.disk.isLow = false
     expect(await call("/readyz")).toMatchObject({ status: 200, body: { ready: true, reasons: [] } })
   })

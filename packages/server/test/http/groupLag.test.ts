@@ -25,7 +25,7 @@ beforeEach(async () => {
     shard,
     directory: StreamDirectory.follow(shard, defaultLimits),
     disk: new DiskGuard(".", defaultLimits),
-    gate: new ConnectionGate(defaultLimits, systemClock),
+    gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
     clock: systemClock,
     limits: defaultLimits,
     metrics: new Metrics(),

@@ -116,7 +116,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     shard,
     directory: StreamDirectory.follow(shard, limits),
     disk: new DiskGuard(os.tmpdir(), limits),
-    gate: new ConnectionGate(limits, systemClock),
+    gate: new ConnectionGate(limits, systemClock, shard.memory),
     clock: systemClock,
     limits,
     metrics: new Metrics(),

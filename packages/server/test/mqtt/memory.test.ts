@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { Holder } from "@logbrook/core/memory/MemoryAccount"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
-import { type Kit, startKit } from "./kit.ts"
+import { generate } from "mqtt-packet"
+import { connected, type Kit, startKit, subscribePacket } from "./kit.ts"
 
 let kit: Kit
 const clients: Array<MqttClient> = []
@@ -41,6 +42,15 @@ const dropped = (reason: string): number => {
   const line = kit.broker.metrics.render().match(new RegExp(`messages_dropped_total\\{reason="${reason}"\\} (\\d+)`))
   return Number(line?.[1] ?? 0)
 }
+
+const bytes = (holder: Holder): number => kit.broker.shard.memory.bytes(holder)
+
+/** QoS 0, under this topic alias. */
+const publishOf = (topic: string, alias: number): Buffer =>
+  generate(
+    { cmd: "publish", topic, payload: "x", qos: 0, dup: false, retain: false, properties: { topicAlias: alias } },
+    { protocolVersion: 5 }
+  )
 
 describe("without memory for more", () => {
   it("a new client's CONNECT is answered with 0x97, of MQTT 3.1.1 with 3; a known session is resumed", async () => {
@@ -93,5 +103,54 @@ describe("without memory for more", () => {
     await client.publishAsync("q", "2", { qos: 1 })
     expect(kit.records("stored").map(({ value }) => value)).toEqual(["2"])
     expect(dropped("no_memory")).toBe(1)
+  })
+})
+
+describe("on the account while its connection is open", () => {
+  it("what a client brings that is no session: itself, topic aliases, routes, a packet in part", async () => {
+    await kit.bind("stored", ["t/#"], 1)
+    const before = bytes("connections")
+    const client = await connected(kit.port, { clientId: "c" })
+    const alone = bytes("connections")
+    expect(alone).toBeGreaterThan(before)
+    client.send(publishOf("t/1", 1))
+    await expect.poll(() => bytes("connections")).toBeGreaterThan(alone)
+    const first = bytes("connections")
+    client.send(publishOf("t/1", 1), publishOf("t/1", 1))
+    client.send([0x30, 0x80, 0x80, 0x04], Buffer.alloc(5000, "t"))
+    await expect.poll(() => bytes("transit")).toBeGreaterThan(5000)
+    expect(bytes("connections")).toBe(first)
+    client.socket.destroy()
+    await expect.poll(() => [bytes("connections"), bytes("transit")]).toEqual([before, 0])
+  })
+
+  it("without room an alias more, and a large packet in part, end the connection with 0x97", async () => {
+    for (const sent of [[publishOf("x", 1)], [[0x30, 0x80, 0x80, 0x04], Buffer.alloc(3000, "t")]]) {
+      const client = await connected(kit.port, { clientId: "c" })
+      fill("connections")
+      fill("transit")
+      client.send(...(sent as [Buffer]))
+      const packet = await client.packet()
+      expect([packet[0], packet[2]]).toEqual([0xe0, 0x97])
+      client.socket.destroy()
+      kit.broker.shard.memory.add("connections", -kit.broker.shard.memory.budget("connections") / 2)
+    }
+  })
+
+  it("messages that wait for a clean session's client: one more is dropped, and all are given back with the connection", async () => {
+    const client = await connected(kit.port, { clientId: "reads-slowly" })
+    client.send(subscribePacket(1, [["q", 1]]))
+    await client.packet()
+    const publisher = await connect({ clientId: "p" })
+    const window = kit.broker.limits.inflightPerSessionMax
+    for (let n = 0; n < window + 2; n++) await publisher.publishAsync("q", "x".repeat(1000), { qos: 1 })
+    expect(bytes("transit")).toBeGreaterThan(2000)
+    expect(bytes("transit")).toBeLessThan(4000)
+    fill("transit", 100)
+    await publisher.publishAsync("q", "x".repeat(1000), { qos: 1 })
+    expect(dropped("queue_full")).toBe(1)
+    const filled = bytes("transit")
+    client.socket.destroy()
+    await expect.poll(() => bytes("transit")).toBeLessThan(filled - 2000)
   })
 })

@@ -158,6 +158,17 @@ describe("MQTT over WebSocket", () => {
     expect(kit.audit.map(({ fields }) => fields["reason"])).toEqual(["WebSocket: a text frame"])
   })
 
+  it.each([
+    ["a close frame", (client: Client) => client.socket.write(frame(8, Buffer.from([3, 0xe8]))), "WebSocket close"],
+    ["a FIN", (client: Client) => client.socket.end(), "FIN"],
+    ["a RST", (client: Client) => client.socket.resetAndDestroy(), "ECONNRESET"]
+  ])("tells how the client ended the connection: %s", async (_name, end, error) => {
+    end(await connected())
+    await expect
+      .poll(() => kit.lines.map(({ message, fields }) => [message, fields["error"]]))
+      .toEqual([["mqtt: connection ended", error]])
+  })
+
   it("tells the client in a close frame when the server ends the connection", async () => {
     const client = await connected()
     client.socket.write(frame(2, packet(0xc0, [1])))

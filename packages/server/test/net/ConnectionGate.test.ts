@@ -1,5 +1,6 @@
 import { expect, it } from "vitest"
 import { systemClock } from "@logbrook/core/Clock"
+import { MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
 import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
 
 const many = {
@@ -11,11 +12,12 @@ const many = {
 }
 
 const gateAt = (
-  limits: Partial<typeof many>
+  limits: Partial<typeof many>,
+  memory = new MemoryAccount(1e9)
 ): { readonly gate: ConnectionGate; readonly passes: (ms: number) => void } => {
   let nowMs = 1000
   const clock = { ...systemClock, monotonicMs: () => nowMs }
-  return { gate: new ConnectionGate({ ...many, ...limits }, clock), passes: (ms) => void (nowMs += ms) }
+  return { gate: new ConnectionGate({ ...many, ...limits }, clock, memory), passes: (ms) => void (nowMs += ms) }
 }
 
 it("admits connectionsMax of all addresses together, and another when one is released", () => {
@@ -78,4 +80,24 @@ it("admits preAuthConnectionsPerAddressMax of one address that have not said who
   for (const admission of [first, other, third]) admission.release()
   expect(gate.admit("a")).toBeDefined()
   expect([gate.open, gate.preAuth]).toEqual([1, 1])
+})
+
+it("admits nobody whom there is no memory for, and gives back what a connection had when it is released", () => {
+  const memory = new MemoryAccount(100_000)
+  const { gate } = gateAt({}, memory)
+  const admissions = Array.from({ length: 3 }, () => gate.admit("a"))
+  expect(admissions.map((admission) => admission !== undefined)).toEqual([true, true, false])
+  const [first] = admissions
+  first!.add("transit", 5000)
+  first!.add("connections", 300)
+  first!.add("transit", -1000)
+  expect(memory.bytes("transit")).toBe(4000)
+  expect(first!.hasRoom("connections", memory.budget("connections"))).toBe(false)
+  first!.release()
+  expect(memory.bytes("transit")).toBe(0)
+  first!.add("transit", 7)
+  expect(memory.bytes("transit")).toBe(0)
+  admissions[1]!.release()
+  expect(memory.bytes("connections")).toBe(0)
+  expect(gate.admit("a")).toBeDefined()
 })

@@ -1,0 +1,110 @@
+import type { BatchRef } from "@logbrook/core/journal/batchRef"
+import { readFrame, readFrameHead, type FrameHead } from "@logbrook/core/journal/Frame"
+import type { Extent } from "@logbrook/core/journal/Extent"
+import type { Journal, Seq } from "@logbrook/core/journal/Journal"
+import { RecordReader } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
+import { batchesOfRun } from "@logbrook/core/storage/runs"
+import { headerNames } from "../streams/PublishRoutes.ts"
+
+/** Whose some of a batch's records are. */
+export interface Publisher {
+  /** Of the MQTT client; null: the records do not say it, such as those of a stream without MQTT headers. */
+  readonly clientId: string | null
+  readonly records: number
+  /** Ascending, first and last offset of each. */
+  readonly offsets: ReadonlyArray<readonly [first: number, last: number]>
+}
+
+interface Found {
+  readonly frame: Buffer
+  readonly head: FrameHead
+  readonly ref: BatchRef
+}
+
+/** With a frame of its own: the journal's is valid until the next read. */
+const refAt = (journal: Journal, seq: Seq): Found | undefined => {
+  let found: Found | undefined
+  journal.scan(seq, (frame) => {
+    const head = readFrameHead(frame)
+    const records = (at: Seq, ref: BatchRef): void => {
+      if (at === seq) found = { frame: Buffer.from(frame), head, ref }
+    }
+    readFrame(frame, { records, event: () => undefined, hash: () => undefined }, head)
+    return false
+  })
+  return found
+}
+
+type Visit = (offset: number, record: RecordReader) => void
+
+const visitRecords = (records: Uint8Array, baseOffset: number, visit: Visit): void => {
+  const reader = new RecordReader().reset(records)
+  while (reader.next()) visit(baseOffset + reader.offsetDelta, reader)
+}
+
+/** Of a settled segment: its runs have the records of many events. */
+const visitRuns = (journal: Journal, seq: Seq, { logId, baseOffset, count }: BatchRef, visit: Visit): void => {
+  const endOffset = baseOffset + count
+  const segment = journal.segments().find(({ firstSeq, nextSeq }) => seq >= firstSeq && seq < nextSeq)
+  if (segment === undefined || !segment.isSettled) return
+  const extents: Array<Extent> = []
+  journal.visitRuns(segment.firstSeq, (extent) => {
+    const isOverlapping = extent.baseOffset < endOffset && extent.baseOffset + extent.count > baseOffset
+    if (extent.logId === logId && isOverlapping) extents.push(extent)
+  })
+  for (const extent of extents) {
+    const run = journal.run(segment.firstSeq, logId, extent.baseOffset + extent.count - 1)
+    if (run === undefined) continue
+    for (const batch of batchesOfRun(run, { ...extent, frameSeq: segment.firstSeq }, baseOffset)) {
+      visitRecords(RecordBatch.storedRecordsOf(batch), RecordBatch.baseOffset(batch), (offset, record) => {
+        if (offset >= baseOffset && offset < endOffset) visit(offset, record)
+      })
+    }
+  }
+}
+
+const visitAll = (journal: Journal, seq: Seq, { frame, head: { firstSeq }, ref }: Found, visit: Visit): void => {
+  const { place, chunk, position, byteLength, logId, baseOffset, count } = ref
+  if (place === "run") return visitRuns(journal, seq, ref, visit)
+  if (place === "value") {
+    const batch = journal.batch(firstSeq, logId, baseOffset + count - 1)
+    if (batch !== undefined) visitRecords(RecordBatch.storedRecordsOf(batch), baseOffset, visit)
+    return
+  }
+  const whole = place === "frame" ? frame : journal.chunk(firstSeq, chunk)
+  if (whole !== undefined) visitRecords(whole.subarray(position, position + byteLength), baseOffset, visit)
+}
+
+const clientIdOf = (record: RecordReader): string | null => {
+  for (const [name, value] of record.headers()) {
+    if (
+      value !== null &&
+      headerNames.clientId.length === name.length &&
+      Buffer.compare(name, headerNames.clientId) === 0
+    ) {
+      return Buffer.from(value).toString("utf8")
+    }
+  }
+  return null
+}
+
+/**
+ * Whose the records of the event at `seq` are, in the order of their first ones, read where they are kept. Undefined for an
+ * event that is no run of MQTT messages; none where retention has taken them all. Throws `JournalError` for damage.
+ */
+export const publishersOf = (journal: Journal, seq: Seq): ReadonlyArray<Publisher> | undefined => {
+  const found = refAt(journal, seq)
+  if (found === undefined || found.ref.verbatim) return undefined
+  const publishers = new Map<string | null, { records: number; offsets: Array<[first: number, last: number]> }>()
+  visitAll(journal, seq, found, (offset, record) => {
+    const clientId = clientIdOf(record)
+    const publisher = publishers.get(clientId) ?? { records: 0, offsets: [] }
+    publishers.set(clientId, publisher)
+    publisher.records++
+    const last = publisher.offsets.at(-1)
+    if (last !== undefined && last[1] === offset - 1) last[1] = offset
+    else publisher.offsets.push([offset, offset])
+  })
+  return Array.from(publishers, ([clientId, publisher]) => ({ clientId, ...publisher }))
+}

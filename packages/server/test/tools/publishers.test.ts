@@ -1,0 +1,60 @@
+import { systemClock } from "@logbrook/core/Clock"
+import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
+import { encodeHeaders, noHeaders } from "@logbrook/core/Record"
+import { expect, it } from "vitest"
+import { definitions } from "../../src/Broker.ts"
+import { headerNames } from "../../src/streams/PublishRoutes.ts"
+import { lastEvents, pastOf, showEvent, type ShownEvent } from "../../src/tools/journalTools.ts"
+import { ShardHarness } from "./ShardHarness.ts"
+
+/** One turn with a message of each of these clients; null: one whose stream has no MQTT headers. */
+const shown = async (clients: ReadonlyArray<string | null>, bytes: number, otherRuns = 0): Promise<ShownEvent> => {
+  const journal = new MemoryJournal(systemClock)
+  const harness = new ShardHarness(journal)
+  const { shard } = harness
+  await harness.createStream("sensors", ["sensors/#"], 1 + otherRuns)
+  const publish = (logId: number, clientId: string | null, payloadBytes: number): void => {
+    const headers =
+      clientId === null ? noHeaders : encodeHeaders([[headerNames.clientId, Buffer.from(clientId, "utf8")]])
+    const run = shard.run(logId, `mqtt ${clientId} PUBLISH`)
+    run.records.append(null, Buffer.alloc(payloadBytes), headers, systemClock.nowMs(), [])
+    shard.ran(payloadBytes)
+  }
+  for (let i = 1; i <= otherRuns; i++) publish(firstLogId + i, "other", 3500)
+  for (const clientId of clients) publish(firstLogId, clientId, bytes)
+  await shard.drained()
+  const past = pastOf(journal, definitions(defaultLimits))
+  const [event] = lastEvents(past, 1, { actor: "partition/sensors/0", type: "RecordsAppended" }).events
+  return showEvent(past, event!.seq)
+}
+
+const firstLogId = 2
+
+it.each([
+  ["in the frame", 10, 0],
+  ["in a chunk", 100, 16],
+  ["in a value of their own", 4000, 0]
+])("the records of several publishers tell whose they are: %s", async (_where, bytes, otherRuns) => {
+  const { origin, publishers, event } = await shown(["a", "b", "b", "a", null], bytes, otherRuns)
+  expect(origin).toBe("3 publishers")
+  expect(event.cause).toEqual({ origin: "3 publishers" })
+  expect(publishers).toEqual([
+    {
+      clientId: "a",
+      records: 2,
+      offsets: [
+        [0, 0],
+        [3, 3]
+      ]
+    },
+    { clientId: "b", records: 2, offsets: [[1, 2]] },
+    { clientId: null, records: 1, offsets: [[4, 4]] }
+  ])
+})
+
+it("one publisher is named itself", async () => {
+  const { origin, publishers } = await shown(["a", "a"], 10)
+  expect(origin).toBe("mqtt a PUBLISH")
+  expect(publishers).toEqual([{ clientId: "a", records: 2, offsets: [[0, 1]] }])
+})

@@ -1,0 +1,33 @@
+import { pack, unpack } from "@logbrook/core/actor/pack"
+import type { Limits } from "@logbrook/core/Limits"
+import { type Holder, holders, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
+import { ActorTable } from "@logbrook/core/shard/ActorTable"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import { definitions } from "@logbrook/server/Broker"
+
+/** What connections have on them, no state tells. */
+const ofConnections: ReadonlySet<Holder> = new Set(["connections", "transit"])
+
+/** How the accounts of memory differ from the sums over what is in memory, weighed anew from saved states. */
+export const accountDifferences = (
+  { actors, memory }: Shard,
+  openConnections: number,
+  limits: Limits
+): ReadonlyArray<string> => {
+  const anew = new MemoryAccount(0)
+  const table = new ActorTable(definitions(limits), anew)
+  for (const id of actors.ids()) {
+    const definition = table.definition(id)
+    const state: unknown = actors.peek(id)
+    if (state !== undefined) table.put(id, definition.load(id, unpack(pack(definition.save(state)))), 0)
+  }
+  return holders.flatMap((holder) => {
+    const bytes = memory.bytes(holder)
+    if (ofConnections.has(holder)) {
+      const isRight = openConnections === 0 ? bytes === 0 : bytes >= 0
+      return isRight ? [] : [`${bytes} bytes of ${holder} are on the account of ${openConnections} connections`]
+    }
+    const wanted = anew.bytes(holder)
+    return bytes === wanted ? [] : [`${bytes} bytes of ${holder} are on the account, and ${wanted} are kept`]
+  })
+}
