@@ -71,7 +71,7 @@ describe("a settled segment", () => {
   })
 
   it("keeps the largest batch that a producer may send, and its neighbours", async () => {
-    const history = await History.open(temporaryDirectory(), 10_000_000)
+    const history = await History.open(temporaryDirectory(), 1_500_000)
     const { recordBatchBytesMax } = defaultLimits
     const overheadBytes = 72
     history.batch(2, one("before"), "none")
