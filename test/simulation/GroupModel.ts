@@ -1,5 +1,6 @@
 import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
 import type { Seq } from "@logbrook/core/journal/Journal"
+import type { OffsetExpiry } from "./offsetExpiry.ts"
 
 /** One group by Kafka's rules, from its journaled events alone. */
 export class GroupModel {
@@ -12,11 +13,19 @@ export class GroupModel {
   readonly instanceIds = new Map<string, string>()
   /** Until when each member must be kept, simulated ms: its session timeout after it sent what was then answered. */
   readonly #livesUntilMs = new Map<string, number>()
+  /** When each offset was committed, and when the last member left, simulated ms. */
+  readonly #committedMs = new Map<string, number>()
+  #emptyMs = 0
+  readonly #expiry: OffsetExpiry
   generation = 0
   generationsSoFar = 0
+  /** How often the group was forgotten and began again with its generations. */
+  life = 0
+  deletions = 0
 
-  constructor(name: string, violated: (message: string) => void) {
+  constructor(name: string, expiry: OffsetExpiry, violated: (message: string) => void) {
     this.#name = name
+    this.#expiry = expiry
     this.#violated = violated
   }
 
@@ -38,6 +47,7 @@ export class GroupModel {
         return
       case "MemberLeft":
         if (!this.members.delete(event.memberId)) this.#wrong(seq, `${event.memberId} leaves without being there`)
+        if (this.members.size === 0) this.#emptyMs = nowMs
         if (event.reason === "session expired" && nowMs < (this.#livesUntilMs.get(event.memberId) ?? 0)) {
           this.#wrong(seq, `${event.memberId} expires though it was heard within its timeout`)
         }
@@ -49,7 +59,12 @@ export class GroupModel {
         this.#assigned(event, seq)
         return
       case "OffsetsCommitted":
-        this.#committed(event, seq)
+        this.#committed(event, seq, nowMs)
+        return
+      case "OffsetsExpired":
+        for (const { topicId, partition, offset } of event.offsets) {
+          this.#expired(`${topicId}/${partition}`, offset, seq, nowMs)
+        }
         return
       case "OffsetsForgotten":
         for (const key of this.offsets.keys()) {
@@ -57,8 +72,9 @@ export class GroupModel {
         }
         return
       case "GroupDeleted":
-        this.members.clear()
+        if (this.members.size > 0) this.#wrong(seq, "it is deleted though it has members")
         this.offsets.clear()
+        this.deletions++
         return
       default:
     }
@@ -75,6 +91,7 @@ export class GroupModel {
     if (leader === null ? this.members.size > 0 : !this.members.has(leader)) {
       this.#wrong(seq, `the leader ${leader} is none of the members`)
     }
+    if (generation <= this.generation) this.life++
     this.generation = generation
     this.generationsSoFar++
   }
@@ -86,7 +103,33 @@ export class GroupModel {
     }
   }
 
-  #committed(event: Extract<GroupEvent, { _tag: "OffsetsCommitted" }>, seq: Seq): void {
+  /** How long nobody has used an offset. */
+  #unusedMs(key: string, nowMs: number): number {
+    return nowMs - Math.max(this.#committedMs.get(key) ?? 0, this.#emptyMs)
+  }
+
+  #expired(key: string, offset: number, seq: Seq, nowMs: number): void {
+    const { retentionMs, slackMs } = this.#expiry
+    if (this.offsets.get(key) !== offset) this.#wrong(seq, `${offset} of ${key} expires, which is not there`)
+    // The simulated members do not say what they subscribe to.
+    if (this.members.size > 0) this.#wrong(seq, `the offset of ${key} expires though the group has members`)
+    const unusedMs = this.#unusedMs(key, nowMs)
+    if (unusedMs < retentionMs - slackMs) this.#wrong(seq, `the offset of ${key} expires after ${unusedMs} ms`)
+    this.offsets.delete(key)
+  }
+
+  /** At the end: nothing is kept that should have expired. */
+  checkOffsets(nowMs: number): void {
+    const { retentionMs, slackMs } = this.#expiry
+    if (this.members.size > 0) return
+    for (const key of this.offsets.keys()) {
+      const unusedMs = this.#unusedMs(key, nowMs)
+      if (unusedMs <= retentionMs + slackMs) continue
+      this.#violated(`group ${this.#name}: the offset of ${key} is there after ${unusedMs} ms`)
+    }
+  }
+
+  #committed(event: Extract<GroupEvent, { _tag: "OffsetsCommitted" }>, seq: Seq, nowMs: number): void {
     const { memberId, generation, offsets } = event
     if (generation >= 0) {
       if (generation !== this.generation) this.#wrong(seq, `a commit of generation ${generation} is accepted`)
@@ -98,6 +141,7 @@ export class GroupModel {
       // The simulated clients never commit less than they were told.
       if (offset < before) this.#wrong(seq, `the offset of ${key} goes back from ${before} to ${offset}`)
       this.offsets.set(key, offset)
+      this.#committedMs.set(key, nowMs)
     }
   }
 }

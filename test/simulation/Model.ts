@@ -18,6 +18,7 @@ import { SessionTimes } from "./SessionTimes.ts"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { eachKeyed, eachKeyedOfRun } from "./keyedRecords.ts"
 import { KeyedLog } from "./KeyedLog.ts"
+import type { OffsetExpiry } from "./offsetExpiry.ts"
 import { idOfRecord } from "./payload.ts"
 
 /** Where a message is. */
@@ -70,7 +71,15 @@ export class Model {
   epochBefore = 0
   events = 0
 
-  constructor(definitions: ReadonlyArray<AnyDefinition>, elapsedMs: () => number, violated: (message: string) => void) {
+  readonly #expiry: OffsetExpiry
+
+  constructor(
+    definitions: ReadonlyArray<AnyDefinition>,
+    expiry: OffsetExpiry,
+    elapsedMs: () => number,
+    violated: (message: string) => void
+  ) {
+    this.#expiry = expiry
     this.#definitions = new Map(definitions.map((definition) => [definition.kind, definition]))
     this.#elapsedMs = elapsedMs
     this.#violated = violated
@@ -225,7 +234,7 @@ export class Model {
     const name = nameOf(id)
     let group = this.groups.get(name)
     if (group === undefined) {
-      group = new GroupModel(name, this.#violated)
+      group = new GroupModel(name, this.#expiry, this.#violated)
       this.groups.set(name, group)
     }
     return group

@@ -129,6 +129,13 @@ export interface ReaderPlan {
 }
 
 /** Creates and deletes streams, writes to them, commits offsets of them. */
+export interface SimpleConsumerPlan {
+  readonly kind: "simpleConsumer"
+  readonly name: string
+  readonly stream: string
+  readonly everyMsMax: number
+}
+
 export interface ChurnPlan {
   readonly kind: "churn"
   readonly name: string
@@ -153,6 +160,7 @@ export type ClientPlan =
   | MemberPlan
   | ReaderPlan
   | ChurnPlan
+  | SimpleConsumerPlan
 
 export interface StreamPlan {
   readonly name: string
@@ -196,6 +204,9 @@ const diskPlan = (random: Random): DiskPlan => {
   }
 }
 
+/** Members whose metadata has grown beyond it cannot join again. */
+export const memberMetadataBytesMax = 1000
+
 const networkPlan = (random: Random): NetworkPlan => ({
   latencyUsMin: 20,
   latencyUsMax: random.pick([300, 3000, 40_000]),
@@ -219,6 +230,12 @@ const limitsPlan = (random: Random): Partial<Limits> => ({
 /** Steps of the machine's clock, 20 s at most, that retention does not believe at once. */
 const clockLimits = (random: Random): Partial<Limits> =>
   random.chance(0.5) ? { clockAheadMsMax: random.between(1, 5000), clockHoldMs: random.between(200, 10_000) } : {}
+
+/** Offsets that expire soon, and a bound of a member's metadata that some come to. */
+const groupLimits = (random: Random): Partial<Limits> => ({
+  groupOffsetsRetentionMs: random.pick([3000, 8000, 8000, 604_800_000]),
+  groupMetadataBytesMax: memberMetadataBytesMax
+})
 
 const mishap = (random: Random, latest: Random, untilMs: number): Mishap => {
   const atMs = random.between(300, untilMs)
@@ -245,6 +262,13 @@ const sleeper = (random: Random): SleeperPlan => ({
   sessionExpirySeconds: random.between(3, 10),
   willDelaySeconds: random.pick([0, 2, 5, 20]),
   staysMsMax: random.pick([500, 4000])
+})
+
+const simpleConsumer = (random: Random): SimpleConsumerPlan => ({
+  kind: "simpleConsumer",
+  name: "o0",
+  stream: freeStreams[0],
+  everyMsMax: random.pick([500, 3000, 9000])
 })
 
 const actorKinds = ["partition", "group", "session", "catalog"] as const
@@ -330,6 +354,7 @@ const basePlan = (seed: number): Plan => {
   // Of its own, so that what came to the plan later has not changed what older seeds stand for.
   const later = new Random(seed, "plan/later")
   const latest = new Random(seed, "plan/latest")
+  const groups = new Random(seed, "plan/groups")
   const faultsMs = random.pick([2000, 6000, 12_000, 25_000])
   const calm = random.chance(0.1)
   const retention = random.chance(0.3) ? ([["retention.bytes", String(random.between(500, 20_000))]] as const) : []
@@ -337,7 +362,7 @@ const basePlan = (seed: number): Plan => {
     seed,
     faultsMs,
     settleMs: 180_000,
-    limits: { ...limitsPlan(random), ...clockLimits(new Random(seed, "plan/clock")) },
+    limits: { ...limitsPlan(random), ...clockLimits(new Random(seed, "plan/clock")), ...groupLimits(groups) },
     disk: diskPlan(random),
     network: calm ? { ...networkPlan(random), lifeMsMax: 0 } : networkPlan(random),
     streams: [
@@ -365,7 +390,8 @@ const basePlan = (seed: number): Plan => {
       ...(random.chance(0.4)
         ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
         : []),
-      ...(latest.chance(0.4) ? [sleeper(latest)] : [])
+      ...(latest.chance(0.4) ? [sleeper(latest)] : []),
+      ...(groups.chance(0.6) ? [simpleConsumer(groups)] : [])
     ],
     settling: {
       isOn: latest.chance(0.6),

@@ -8,7 +8,9 @@ import { Replay } from "@logbrook/core/shard/Replay"
 import { definitions } from "@logbrook/server/Broker"
 import type { Fields } from "@logbrook/server/Log"
 import { Churn } from "./clients/Churn.ts"
+import { SimpleConsumer } from "./clients/SimpleConsumer.ts"
 import { GroupLedger } from "./clients/GroupLedger.ts"
+import { offsetExpiryOf } from "./offsetExpiry.ts"
 import { Member } from "./clients/Member.ts"
 import { MqttLedger } from "./clients/MqttLedger.ts"
 import { Producer } from "./clients/Producer.ts"
@@ -133,6 +135,7 @@ export class Simulation implements World {
     this.#looks = this.random("looks")
     this.model = new Model(
       definitions({ ...defaultLimits, ...plan.limits }),
+      offsetExpiryOf(plan),
       () => this.scheduler.elapsedMs,
       this.violated
     )
@@ -571,6 +574,8 @@ export class Simulation implements World {
         return new Reader(this, plan)
       case "churn":
         return new Churn(this, plan)
+      case "simpleConsumer":
+        return new SimpleConsumer(this, plan)
     }
   }
 
@@ -764,8 +769,9 @@ export class Simulation implements World {
       this.violated(`${partitionId(state.logId)} is left of a deleted stream`)
     }
     const topicIds = new Set(Array.from(this.model.streams.values(), ({ topicId }) => topicId))
-    for (const [name, { offsets }] of this.model.groups) {
-      for (const key of offsets.keys()) {
+    for (const [name, group] of this.model.groups) {
+      group.checkOffsets(this.scheduler.elapsedMs)
+      for (const key of group.offsets.keys()) {
         if (!topicIds.has(key.slice(0, key.indexOf("/"))))
           this.violated(`group ${name} keeps an offset of ${key}, which is gone`)
       }

@@ -8,6 +8,8 @@ interface Generation {
   leader: string | undefined
 }
 
+const generationsMax = 1_000_000
+
 /** What group members know together: who leads, who has which partitions, and what has been processed. */
 export class GroupLedger {
   readonly #model: Model
@@ -17,13 +19,23 @@ export class GroupLedger {
   /** Committed and acknowledged, by `<group> <stream>/<partition>`. */
   readonly #committed = new Map<string, number>()
 
+  /** Of each partition, who was given it last, by `<group> <stream>/<partition>`. */
+  readonly #owners = new Map<string, { readonly member: string; readonly order: number }>()
+  /** Of each member id, the order of the generation that it was last given partitions in. */
+  readonly #syncedIn = new Map<string, number>()
+
   constructor(model: Model, violated: (message: string) => never) {
     this.#model = model
     this.#violated = violated
   }
 
+  /** A group that is forgotten begins again with generation 1, and not with an older generation's leader. */
+  #order(group: string, generation: number): number {
+    return (this.#model.groups.get(group)?.life ?? 0) * generationsMax + generation
+  }
+
   #generation(group: string, generation: number): Generation {
-    const key = `${group} ${generation}`
+    const key = `${group} ${this.#order(group, generation)}`
     let known = this.#generations.get(key)
     if (known === undefined) {
       known = { assignments: new Map(), leader: undefined }
@@ -72,10 +84,33 @@ export class GroupLedger {
   synced(group: string, generation: number, memberId: string, partitions: Partitions): void {
     const { assignments } = this.#generation(group, generation)
     const expected = JSON.stringify(assignments.get(this.#lasting(group, memberId)) ?? [])
-    if (expected === JSON.stringify(partitions)) return
-    this.#violated(
+    if (expected === JSON.stringify(partitions)) return this.#own(group, generation, memberId, partitions)
+    return this.#violated(
       `${memberId} is given ${JSON.stringify(partitions)} in generation ${generation} of ${group}, not ${expected}`
     )
+  }
+
+  #own(group: string, generation: number, memberId: string, partitions: Partitions): void {
+    const member = this.#lasting(group, memberId)
+    const order = this.#order(group, generation)
+    this.#syncedIn.set(memberId, order)
+    for (const [stream, partition] of partitions) {
+      const key = `${group} ${stream}/${partition}`
+      if ((this.#owners.get(key)?.order ?? 0) <= order) this.#owners.set(key, { member, order })
+    }
+  }
+
+  /**
+   * A member that cannot join again was refused, and not told that it is none any more: then it keeps these partitions of an
+   * earlier generation, which nobody else may have.
+   */
+  refused(group: string, memberId: string, partitions: Partitions): void {
+    const order = this.#syncedIn.get(memberId) ?? 0
+    for (const [stream, partition] of partitions) {
+      const owner = this.#owners.get(`${group} ${stream}/${partition}`)
+      if (owner === undefined || owner.order <= order || owner.member === this.#lasting(group, memberId)) continue
+      this.#violated(`${memberId} cannot join ${group} and keeps ${stream}/${partition}, which ${owner.member} has now`)
+    }
   }
 
   // --- Offsets ---
@@ -92,14 +127,22 @@ export class GroupLedger {
     this.#committed.set(key, Math.max(offset, this.#committed.get(key) ?? -1))
   }
 
+  /** Whether the offset is durable: one that is not has expired. */
+  #isThere(group: string, stream: string, partition: number): boolean {
+    const topicId = this.#model.streams.get(stream)?.topicId
+    return this.#model.groups.get(group)?.offsets.has(`${topicId}/${partition}`) === true
+  }
+
   /** OffsetFetch, asked for after `known` had been acknowledged. */
   fetched(group: string, stream: string, partition: number, offset: number, known: number): void {
-    if (offset >= known) return
+    if (offset >= Math.min(known, this.committedOf(group, stream, partition))) return
     this.#violated(`${group} is told offset ${offset} of ${stream}/${partition}, though ${known} was committed`)
   }
 
   committedOf(group: string, stream: string, partition: number): number {
-    return this.#committed.get(`${group} ${stream}/${partition}`) ?? -1
+    const key = `${group} ${stream}/${partition}`
+    if (!this.#isThere(group, stream, partition)) this.#committed.delete(key)
+    return this.#committed.get(key) ?? -1
   }
 
   /** At the end: somebody has processed every record that retention has left. */

@@ -7,7 +7,7 @@ import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
 import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
 import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import type { ResponseOf } from "@logbrook/protocols/kafka/Schema"
-import type { MemberPlan } from "../Plan.ts"
+import { memberMetadataBytesMax, type MemberPlan } from "../Plan.ts"
 import type { Random } from "../Random.ts"
 import type { Client, World } from "../World.ts"
 import type { Partitions } from "./GroupLedger.ts"
@@ -40,12 +40,18 @@ export class Member implements Client {
   #generation = -1
   #positions = new Map<string, number>()
   #isStable = false
+  /** What it takes for its own until it is told otherwise, as cooperative consumers do while they join again. */
+  #owned: Partitions = []
+  /** Its metadata has grown beyond what the server takes, and shrinks once it has no partitions to tell of. */
+  #isTooLarge = false
+  readonly #growth: Random
 
   constructor(world: World, plan: MemberPlan) {
     this.name = plan.name
     this.#world = world
     this.#plan = plan
     this.#random = world.random(plan.name)
+    this.#growth = world.random(`${plan.name}/growth`)
     this.#coordinator = new KafkaPeer(world, `${plan.name}/0`)
     this.#reader = this.#coordinator
   }
@@ -56,7 +62,7 @@ export class Member implements Client {
 
   #live(): void {
     const life = ++this.#lives
-    this.#memberId = ""
+    this.#lose()
     this.#generation = -1
     this.#coordinator = new KafkaPeer(this.#world, `${this.name}/${life}`)
     this.#reader = new KafkaPeer(this.#world, `${this.name}/${life}/reader`)
@@ -135,6 +141,12 @@ export class Member implements Client {
 
   // --- Generations ---
 
+  #lose(): void {
+    this.#memberId = ""
+    this.#owned = []
+    this.#isTooLarge = false
+  }
+
   #again(round: number): void {
     if (round !== this.#round) return
     this.#isStable = false
@@ -148,7 +160,9 @@ export class Member implements Client {
   #join(): void {
     const round = ++this.#round
     this.#isStable = false
-    const { group, instanceId, joinVersion, sessionTimeoutMs } = this.#plan
+    const { group, instanceId, joinVersion, sessionTimeoutMs, streams } = this.#plan
+    if (this.#owned.length > 0 && !this.#world.isHealed && this.#growth.chance(0.4)) this.#isTooLarge = true
+    const metadata = Buffer.from(streams.join(",").padEnd(this.#isTooLarge ? memberMetadataBytesMax + 1 : 0))
     const request = {
       groupId: group,
       sessionTimeoutMs,
@@ -156,7 +170,7 @@ export class Member implements Client {
       memberId: this.#memberId,
       groupInstanceId: instanceId,
       protocolType,
-      protocols: [{ name: protocol, metadata: Buffer.from(this.#plan.streams.join(",")) }],
+      protocols: [{ name: protocol, metadata }],
       reason: null
     }
     this.#world.trace(`${this.name} joins as ${this.#memberId}`)
@@ -173,9 +187,10 @@ export class Member implements Client {
   #refused(round: number, errorCode: number, memberId = this.#memberId): void {
     if (errorCode === KafkaError.MEMBER_ID_REQUIRED) this.#memberId = memberId
     else if (errorCode === KafkaError.UNKNOWN_MEMBER_ID || errorCode === KafkaError.FENCED_INSTANCE_ID) {
-      this.#memberId = ""
+      this.#lose()
     } else if (!retriable.has(errorCode)) {
-      this.#world.violated(`${this.name} is answered ${errorCode} by its group's coordinator`)
+      this.#world.groups.refused(this.#plan.group, this.#memberId, this.#owned)
+      if (!this.#isTooLarge) this.#world.violated(`${this.name} is answered ${errorCode} by its group's coordinator`)
     }
     this.#again(round)
   }
@@ -217,6 +232,7 @@ export class Member implements Client {
       if (response.errorCode !== KafkaError.NONE) return this.#refused(round, response.errorCode)
       const partitions = JSON.parse(Buffer.from(response.assignment).toString() || "[]") as Partitions
       this.#world.groups.synced(group, joined.generationId, joined.memberId, partitions)
+      this.#owned = partitions
       return this.#begin(round, partitions)
     })
   }

@@ -1,5 +1,7 @@
 import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { CatalogState } from "@logbrook/actors/catalog/Catalog"
+import { listOffsets } from "@logbrook/actors/group/groupOffsets"
+import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
@@ -199,6 +201,49 @@ const groupFaults: ReadonlyArray<PlantedFault> = [
     deciding(own, (decision) => withoutSignals(decision, ({ _tag }) => _tag === "Release"))
   ),
   inActor("deadlines are not armed again after a restart", "group", (own) => ({ ...own, resume: () => [] })),
+  inActor("a member that cannot join again is not told that it has lost its place", "group", (own) =>
+    deciding(own, (decision, command) => {
+      const isRefused = decision.events.some((event) => event["reason"] === "metadata too large")
+      if (command._tag !== "JoinMember" || !isRefused) return decision
+      const memberId = command["memberId"] as string
+      const failure = new GroupRefused({ reason: "GroupMaxSizeReached", memberId, message: "too large" })
+      return { events: [], reply: Exit.fail(failure), signals: [] }
+    })
+  ),
+  inActor("offsets expire while the group has members", "group", (own) =>
+    deciding(own, (decision, command, state: GroupState) => {
+      if (command._tag !== "ExpireOffsets" || membersOf(state).size === 0) return decision
+      const offsets = listOffsets(state.offsets)
+      return { ...decision, events: [{ _tag: "OffsetsExpired", retentionMs: 1, reason: "no members", offsets }] }
+    })
+  ),
+  inActor("offsets expire when the first one does", "group", (own) =>
+    deciding(own, (decision, _command, state: GroupState) =>
+      changed(decision, "OffsetsExpired", () => ({ offsets: listOffsets(state.offsets) }))
+    )
+  ),
+  inActor("offsets never expire", "group", (own) =>
+    deciding(own, (decision) =>
+      withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "offsets")
+    )
+  ),
+  inActor("an expired offset comes back with a restart", "group", (own) => {
+    const expired = new Map<string, object>()
+    return {
+      evolve: (state: GroupState, event: Tagged) => {
+        if (event._tag === "OffsetsExpired") expired.set(state.groupId, state.offsets)
+        return own.evolve(state, event) as GroupState
+      },
+      resume: (state: GroupState, nowMs: number) => {
+        const offsets = expired.get(state.groupId)
+        if (offsets !== undefined) Object.assign(state, { offsets })
+        return own.resume(state, nowMs)
+      }
+    }
+  }),
+  inActor("a group is said to be deleted and is kept", "group", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "GroupDeleted"))
+  ),
   inActor("the deadline of a rebalance is lost", "group", (own) =>
     deciding(own, (decision) =>
       withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "rebalance")
