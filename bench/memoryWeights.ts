@@ -216,14 +216,11 @@ measure("shared subscription, 5 levels", 50_000, () =>
 measure("subscription to one filter", 50_000, () => many(50_000, (n) => session(n, subscribed(["a/b/c"]))))
 measure("queued message", 200_000, () => many(200, (n) => session(n, queued(1000, 1))))
 measure("queued message, 50 ids", 20_000, () => many(20, (n) => session(n, queued(1000, 50))))
-measure("packet id of QoS 2", 100_000, () =>
-  many(100, (n) =>
-    session(
-      n,
-      texts(1000, () => "").map((_, i) => ({ _tag: "Qos2Received", packetId: i + 1 }) as { readonly _tag: string })
-    )
-  )
-)
+/** A thousand, `apart` from one another. */
+const packetIds = (apart: number): ReadonlyArray<{ readonly _tag: string }> =>
+  Array.from({ length: 1000 }, (_, i) => ({ _tag: "Qos2Received", packetId: 1 + i * apart }))
+measure("packet id of QoS 2, in a row", 100_000, () => many(100, (n) => session(n, packetIds(1))))
+measure("packet id of QoS 2, 64 apart", 100_000, () => many(100, (n) => session(n, packetIds(64))))
 measure("retained, 3 levels, 10 bytes", 50_000, () =>
   many(50_000, (n) => [`retained/d/${n}/x`, retainedSet(10)] as const)
 )

@@ -1,13 +1,12 @@
-const pageBits = 10
-const wordsPerPage = 32
+const wordBits = 32
 
 /**
  * A set of MQTT packet ids, 1 to 65,535, a bit each: clients number their packets in a row, so a thousand of them take
- * some 250 bytes, and all of them 15 KB, where a `Set` takes 20 bytes and more for each.
+ * 2 KB, where a `Set` takes 20 bytes and more for each; ids far from each other take as much as there.
  */
 export class PacketIds {
-  /** By the id's upper bits; undefined: none of these. */
-  readonly #pages: Array<Uint32Array | undefined> = []
+  /** 32 ids each, by the id's upper bits. Never 0. */
+  readonly #words = new Map<number, number>()
   #size = 0
 
   static of(packetIds: Iterable<number>): PacketIds {
@@ -20,15 +19,21 @@ export class PacketIds {
     return this.#size
   }
 
+  /** Entries of the map: what the memory goes by. */
+  get words(): number {
+    return this.#words.size
+  }
+
   has(packetId: number): boolean {
-    const page = this.#pages[packetId >>> pageBits]
-    return page !== undefined && (page[(packetId >>> 5) % wordsPerPage]! & (1 << (packetId & 31))) !== 0
+    const word = this.#words.get(Math.floor(packetId / wordBits))
+    return word !== undefined && (word & bitOf(packetId)) !== 0
   }
 
   add(packetId: number): this {
-    if (this.has(packetId)) return this
-    const page = (this.#pages[packetId >>> pageBits] ??= new Uint32Array(wordsPerPage))
-    page[(packetId >>> 5) % wordsPerPage]! |= 1 << (packetId & 31)
+    const at = Math.floor(packetId / wordBits)
+    const word = this.#words.get(at) ?? 0
+    if ((word & bitOf(packetId)) !== 0) return this
+    this.#words.set(at, word | bitOf(packetId))
     this.#size++
     return this
   }
@@ -36,22 +41,20 @@ export class PacketIds {
   /** Tells whether it was there. */
   delete(packetId: number): boolean {
     if (!this.has(packetId)) return false
-    const at = packetId >>> pageBits
-    const page = this.#pages[at]!
-    const word = (packetId >>> 5) % wordsPerPage
-    page[word]! &= ~(1 << (packetId & 31))
+    const at = Math.floor(packetId / wordBits)
+    const word = this.#words.get(at)! & ~bitOf(packetId)
+    if (word === 0) this.#words.delete(at)
+    else this.#words.set(at, word)
     this.#size--
-    if (page[word] === 0 && page.every((bits) => bits === 0)) this.#pages[at] = undefined
     return true
   }
 
   /** Ascending. */
   *[Symbol.iterator](): IterableIterator<number> {
-    for (const [at, page] of this.#pages.entries()) {
-      if (page === undefined) continue
-      for (let i = 0; i < 1 << pageBits; i++) {
-        if ((page[i >>> 5]! & (1 << (i & 31))) !== 0) yield (at << pageBits) | i
-      }
+    for (const [at, word] of [...this.#words].sort(([a], [b]) => a - b)) {
+      for (let bit = 0; bit < wordBits; bit++) if ((word & (1 << bit)) !== 0) yield at * wordBits + bit
     }
   }
 }
+
+const bitOf = (packetId: number): number => 1 << (packetId % wordBits)

@@ -17,6 +17,7 @@ describe("PacketIds", () => {
             expected.add(each.packetId)
           } else expect(ids.delete(each.packetId)).toBe(expected.delete(each.packetId))
           expect(ids.size).toBe(expected.size)
+          expect(ids.words).toBe(new Set([...expected].map((id) => id >>> 5)).size)
           expect(ids.has(each.packetId)).toBe(expected.has(each.packetId))
         }
         expect([...ids]).toEqual([...expected].toSorted((a, b) => a - b))
@@ -27,10 +28,10 @@ describe("PacketIds", () => {
   it("takes all there are, and gives them back", () => {
     const all = Array.from({ length: 65_535 }, (_, i) => i + 1)
     const ids = PacketIds.of(all)
-    expect(ids.size).toBe(65_535)
+    expect([ids.size, ids.words]).toEqual([65_535, 2048])
     expect([...ids]).toEqual(all)
     for (const id of all) ids.delete(id)
-    expect(ids.size).toBe(0)
+    expect([ids.size, ids.words]).toEqual([0, 0])
     expect([...ids]).toEqual([])
   })
 })

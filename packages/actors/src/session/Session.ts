@@ -38,7 +38,7 @@ import {
   subscribe,
   unsubscribe
 } from "./sessionTraffic.ts"
-import { packetIdBytes } from "./sessionWeight.ts"
+import { packetIdsBytes } from "./sessionWeight.ts"
 
 export type SessionDefinition = Definition<SessionState, SessionCommand, SessionEvent, SessionReply, SessionRefused>
 
@@ -135,7 +135,7 @@ const weights: ReadonlyArray<Weight<SessionState>> = [
     holder: "sessions",
     perActor,
     bytesOf: ({ lifeBytes, subscriptionsBytes, unreleasedQos2 }) =>
-      lifeBytes + subscriptionsBytes + packetIdBytes * unreleasedQos2.size
+      lifeBytes + subscriptionsBytes + packetIdsBytes * unreleasedQos2.words
   },
   { holder: "queues", perActor: 0, bytesOf: ({ queueBytes }) => queueBytes }
 ]

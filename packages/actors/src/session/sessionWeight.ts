@@ -8,8 +8,8 @@ const propertyBytes = 120
 const subscriptionBytes = 300
 /** A node of the trie for each level: filters that share some weigh more than they take. */
 const levelBytes = 260
-/** The session's state has it, and the connection. */
-export const packetIdBytes = 48
+/** Up to 32 packet ids in a row, in the session's state and in its connection. */
+export const packetIdsBytes = 112
 const queuedBytes = 240
 const subscriptionIdBytes = 8
 
