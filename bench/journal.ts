@@ -119,7 +119,6 @@ const makeShard = (journal: Journal, commitMs: Array<number>): Shard => {
     definitions: [ShardActor, ToyPartition],
     number: 0,
     version: "bench",
-    onNotice: () => undefined,
     onPoison: (failure) => console.error(failure),
     onDefect: (where, defect) => console.error(where, defect)
   })

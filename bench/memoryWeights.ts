@@ -4,7 +4,7 @@
  */
 import { makeCatalog } from "@logbrook/actors/catalog/Catalog"
 import { makeGroup } from "@logbrook/actors/group/Group"
-import { Partition } from "@logbrook/actors/partition/Partition"
+import { Partition, PartitionKind } from "@logbrook/actors/partition/Partition"
 import { Retained } from "@logbrook/actors/retained/Retained"
 import { makeSession } from "@logbrook/actors/session/Session"
 import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
@@ -62,7 +62,7 @@ const measure = (what: string, count: number, made: () => Made): void => {
     SessionDirectory.follow(shard, defaultLimits),
     RetainedStore.follow(shard, defaultLimits),
     StreamDirectory.follow(shard, defaultLimits),
-    table.ofKind("partition").map((_, i) => new Log(i))
+    table.ofKind(PartitionKind).map((_, i) => new Log(i))
   ]
   const real = used() - before
   const weight = holders.reduce((sum, holder) => sum + account.bytes(holder), 0)

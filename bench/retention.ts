@@ -58,7 +58,6 @@ const shard = new Shard({
   definitions: [ShardActor, ToyPartition],
   number: 0,
   version: "bench",
-  onNotice: () => undefined,
   onPoison: (failure) => fail("poisoned", failure),
   onDefect: (where, defect) => fail(where, defect)
 })

@@ -60,7 +60,6 @@ const makeShard = (journal: Journal, drive: Drive): Shard => {
     definitions: [ShardActor, makeCounter(), ToyPartition],
     number: 0,
     version: "bench",
-    onNotice: () => undefined,
     onPoison: (failure) => console.error(failure),
     onDefect: (where, defect) => console.error(where, defect)
   })

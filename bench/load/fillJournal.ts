@@ -56,7 +56,6 @@ const makeShard = (journal: LmdbJournal): Shard => {
     definitions: definitions(limits),
     number: 0,
     version: "bench",
-    onNotice: () => undefined,
     onPoison: ({ detail }) => failed("the journal failed", detail),
     onDefect: failed
   })

@@ -38,7 +38,6 @@ export const makeShard = (journal: Journal, onTrouble: (text: string) => void): 
     definitions,
     number: 0,
     version: "killed",
-    onNotice: () => undefined,
     onPoison: (failure) => onTrouble(`poison ${failure.reason} ${failure.detail}`),
     onDefect: (where, defect) => onTrouble(`defect ${where} ${String(defect)}`)
   })

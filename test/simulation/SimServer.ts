@@ -1,4 +1,4 @@
-import type { AnyDefinition, Notice } from "@logbrook/core/actor/Definition"
+import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
 import { Settler, type Rewriting, type SettleFailure, type SettlerOptions } from "@logbrook/core/settle/Settler"
 import type { Settled } from "@logbrook/core/settle/SettleJob"
@@ -93,7 +93,6 @@ export class SimServer {
     const limits: Limits = { ...defaultLimits, ...options.limits }
     this.journal = options.journal
     const journal: Journal = hooks.journal?.(options.journal) ?? options.journal
-    let onNotice: ((notice: Notice) => void) | undefined
     const shard = new Shard({
       journal,
       clock: hooks.shardClock?.(process) ?? process,
@@ -101,7 +100,6 @@ export class SimServer {
       definitions: options.definitions(definitions(limits)),
       number: 0,
       version: "simulated",
-      onNotice: (notice) => onNotice?.(notice),
       onPoison: ({ reason, detail }) => options.onDied(`${reason}: ${detail}`),
       onDefect: options.onDefect,
       onRestart: options.onRestart
@@ -123,7 +121,6 @@ export class SimServer {
     }
     const mqtt = makeMqttBroker(this.broker)
     this.mqtt = mqtt
-    onNotice = (notice) => mqtt.onNotice(notice)
     this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))
     this.#retention = new Retention(this.broker, undefined, clockStartOf(shard, journal))
     this.#retention.start()

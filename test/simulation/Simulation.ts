@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import { catalogId } from "@logbrook/actors/catalog/CatalogProtocol"
+import { PartitionKind } from "@logbrook/actors/partition/Partition"
+import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import { partitionId } from "@logbrook/core/actor/LogEvents"
 import { defaultLimits } from "@logbrook/core/Limits"
@@ -164,7 +166,7 @@ export class Simulation implements World {
 
   alter(name: string, config: ReadonlyArray<readonly [string, string]>): void {
     const command = { _tag: "AlterStream", name, config }
-    this.#server?.broker.shard.offer({ to: catalogId, command, cause: { origin: "simulation" } })
+    this.#server?.broker.shard.offer({ to: catalogActor, command, cause: { origin: "simulation" } })
   }
 
   connect(protocol: "mqtt" | "kafka", name: string, events: ClientEvents): ClientLink {
@@ -545,7 +547,7 @@ export class Simulation implements World {
         config,
         validateOnly: false
       }
-      shard.offer({ to: catalogId, command, cause })
+      shard.offer({ to: catalogActor, command, cause })
       if (name !== "orders") continue
       // So that the group is never forgotten, and its generations go on.
       const offsets = [{ topicId, stream: name, partition: 0, offset: 0, leaderEpoch: -1, metadata: "" }]
@@ -653,7 +655,7 @@ export class Simulation implements World {
     if (shard.waiting > limits.inboxCommandsMax + slack) this.violated(`${shard.waiting} commands wait in the inbox`)
     this.#checkTurns()
     if (shard.failedActors.length > 0) this.violated(`${shard.failedActors.join()} is given up`)
-    for (const id of shard.actors.ofKind("session")) this.#checkSession(id)
+    for (const id of shard.actors.ofKind(SessionKind)) this.#checkSession(id)
   }
 
   /** Whoever waits gets his turn, unless the disk is busy. */
@@ -758,7 +760,7 @@ export class Simulation implements World {
       if (id !== sessionLogId && directory.byLogId(id) === undefined)
         this.violated(`log ${id} is left of a deleted stream`)
     }
-    for (const id of shard.actors.ofKind("partition")) {
+    for (const id of shard.actors.ofKind(PartitionKind)) {
       const state = shard.actors.peek<{ logId: number }>(id)!
       if (
         shard.actors.definition(id).isEmpty(state) ||

@@ -63,7 +63,7 @@ export interface Contents {
 const statesOf = (shard: Shard): string => {
   const saved = definitions.flatMap((definition) =>
     shard.actors
-      .ofKind(definition.kind)
+      .ofKind({ name: definition.kind })
       .toSorted()
       .map((id) => [id, definition.save(shard.actors.peek(id) as never)])
   )

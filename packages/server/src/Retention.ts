@@ -1,17 +1,18 @@
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import { logIdOf, partitionId } from "@logbrook/core/actor/LogEvents"
+import { partitionActor, PartitionKind } from "@logbrook/actors/partition/Partition"
+import { logIdOf } from "@logbrook/core/actor/LogEvents"
 import { frameTimeMs } from "@logbrook/core/journal/Frame"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import type { Shard } from "@logbrook/core/shard/Shard"
-import type { ShardCommand, ShardState } from "@logbrook/core/shard/ShardActor"
+import { shardActor, type ShardCommand, type ShardState } from "@logbrook/core/shard/ShardActor"
 import type { Broker } from "./Broker.ts"
 import { RetentionClock, type ClockStart } from "./RetentionClock.ts"
 
 /** Holds what waits for durable sessions; see `Catalog`'s first log id. */
 export const sessionLogId = 1
 
-const shardId = "shard/0"
+const shardId = shardActor(0)
 
 /** Partitions that were appended to are looked at this often, all of them every tenth time. */
 const lookEveryMs = 200
@@ -57,7 +58,7 @@ export class Retention {
     this.#history = history
     this.clock = new RetentionClock(broker.clock, broker.limits, start)
     this.#tellOfTheClock()
-    broker.shard.observe("partition", (actor, event) => {
+    broker.shard.observe(PartitionKind, (actor, event) => {
       if (event._tag === "RecordsAppended") this.#touched.add(logIdOf(actor))
     })
   }
@@ -77,8 +78,7 @@ export class Retention {
     const { shard, log, metrics } = this.#broker
     metrics.declare("logbrook_retention_clock_held", "gauge", "1 while retention does not believe the machine's clock.")
     metrics.onCollect(() => metrics.set("logbrook_retention_clock_held", {}, this.clock.isHeld ? 1 : 0))
-    const offer = (command: ShardCommand): void =>
-      void shard.offer({ to: shardId, command, cause: { origin: "retention" } })
+    const offer = (command: ShardCommand): void => void shard.tell(shardId, command, { origin: "retention" })
     this.clock.onHeld = (aheadMs, retentionAtMs) => {
       const retentionAt = new Date(retentionAtMs).toISOString()
       log.warn("the machine's clock ran ahead: retention goes by the time that has passed", { aheadMs, retentionAt })
@@ -124,11 +124,7 @@ export class Retention {
     const offset = Math.max(byTime, byBytes)
     if (offset <= log.startOffset) return
     const reason = byTime >= byBytes ? "retention.ms" : "retention.bytes"
-    this.#broker.shard.offer({
-      to: partitionId(log.id),
-      command: { _tag: "MoveLogStart", offset, reason },
-      cause: { origin: "retention" }
-    })
+    this.#broker.shard.tell(partitionActor(log.id), { _tag: "MoveLogStart", offset, reason }, { origin: "retention" })
   }
 
   /** A stream's deletion is one commit, that of its logs the next: a crash in between leaves logs that are nobody's. */
@@ -136,7 +132,7 @@ export class Retention {
     const { shard, directory } = this.#broker
     for (const { id } of shard.logs.logs()) {
       if (id === sessionLogId || directory.byLogId(id) !== undefined) continue
-      shard.offer({ to: partitionId(id), command: { _tag: "DeleteLog" }, cause: { origin: "retention" } })
+      shard.tell(partitionActor(id), { _tag: "DeleteLog" }, { origin: "retention" })
     }
   }
 

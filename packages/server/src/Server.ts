@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { kindOf, type Notice } from "@logbrook/core/actor/Definition"
+import { kindOf } from "@logbrook/core/actor/Definition"
 import { manifestFile } from "@logbrook/core/backup/Manifest"
 import { systemClock } from "@logbrook/core/Clock"
 import type { AppendFailure } from "@logbrook/core/journal/Journal"
@@ -116,7 +116,7 @@ const makeDying = (): Dying => {
   return { promise, because: resolve }
 }
 
-const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying, notices: Notices) => {
+const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying) => {
   const { limits } = config
   const metrics = new Metrics()
   const shard = new Shard({
@@ -126,7 +126,6 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
     definitions: definitions(limits),
     number: 0,
     version,
-    onNotice: (notice) => notices.to?.(notice),
     onPoison: ({ reason, detail }: AppendFailure) => dying.because(`the journal failed (${reason}): ${detail}`),
     onRestart: (actor) => metrics.add("logbrook_actor_restarts_total", { kind: kindOf(actor) }),
     onDefect: (where, defect) =>
@@ -148,11 +147,6 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
   watchCommits(broker, journal)
   // Before anything is decided: the start itself is a commit of now.
   return { broker, recovery, clockStart: clockStartOf(shard, journal) }
-}
-
-/** Notices begin with the recovery, their receiver is made after it. */
-interface Notices {
-  to: ((notice: Notice) => void) | undefined
 }
 
 const watchDisk = ({ disk, clock, log }: Broker, journal: LmdbJournal): Effect.Effect<void, never, Scope.Scope> =>
@@ -244,11 +238,9 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, parts
 const server = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) =>
   Effect.gen(function* () {
     const journal = yield* openJournal(config)
-    const notices: Notices = { to: undefined }
-    const { broker, recovery, clockStart } = makeBroker(config, journal, log, dying, notices)
+    const { broker, recovery, clockStart } = makeBroker(config, journal, log, dying)
     // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
     const mqttBroker = makeMqttBroker(broker)
-    notices.to = (notice) => mqttBroker.onNotice(notice)
     yield* watchDisk(broker, journal)
     yield* runShard(broker, dying)
     const retention = yield* keepRetention(broker, config.journal, clockStart)

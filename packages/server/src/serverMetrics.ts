@@ -1,3 +1,4 @@
+import { GroupKind } from "@logbrook/actors/group/GroupProtocol"
 import { nameOf, type ActorId } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { holders } from "@logbrook/core/memory/MemoryAccount"
@@ -80,7 +81,7 @@ const groupTable = (broker: Broker): Table => ({
   ],
   rankedBy: 1,
   *read() {
-    for (const id of broker.shard.actors.ofKind("group")) yield* groupRows(broker, id)
+    for (const id of broker.shard.actors.ofKind(GroupKind)) yield* groupRows(broker, id)
   }
 })
 

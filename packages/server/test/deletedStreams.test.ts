@@ -1,3 +1,4 @@
+import { CatalogKind } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
@@ -31,7 +32,7 @@ const killedBehindDeletion = async (): Promise<ShardHarness> => {
   for (const logId of logIdsOf(harness)) await harness.append(logId, "x")
   await harness.commitOffset("group", "gone", 1, 1)
   await harness.commitOffset("group", "kept", 0, 1)
-  harness.shard.observe("catalog", (_actor, event) => {
+  harness.shard.observe(CatalogKind, (_actor, event) => {
     isKilled = event._tag === "StreamDeleted"
   })
   void harness.ask("catalog/0", { _tag: "DeleteStream", name: "gone" })

@@ -132,7 +132,6 @@ describe("retention by time", () => {
       definitions: definitions(defaultLimits),
       number: 0,
       version: "test",
-      onNotice: silent,
       onPoison: silent,
       onDefect: (where, defect) => {
         throw new Error(where, { cause: defect })

@@ -5,7 +5,8 @@ import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
-import type { AnyDefinition, Decision, Signal } from "@logbrook/core/actor/Definition"
+import type { AnyDefinition, Decision } from "@logbrook/core/actor/Definition"
+import type { Kind } from "@logbrook/core/actor/Kind"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import * as Exit from "effect/Exit"
 import { inActor, type PlantedFault } from "./Hooks.ts"
@@ -15,7 +16,9 @@ interface Tagged {
   readonly [field: string]: unknown
 }
 
-type AnyDecision = Decision<unknown, Tagged, Tagged, unknown>
+type AnyDecision = Decision<
+  Kind<string, { command: Tagged; replies: Record<string, Tagged>; failure: never; event: Tagged; notice: Tagged }>
+>
 /** Another decision for what the right one says. */
 const deciding = (
   own: AnyDefinition,
@@ -36,7 +39,10 @@ const withoutEvents = (decision: AnyDecision, ...tags: ReadonlyArray<string>): A
   events: decision.events.filter(({ _tag }) => !tags.includes(_tag))
 })
 
-const withoutSignals = (decision: AnyDecision, isGone: (signal: Signal<unknown>) => boolean): AnyDecision => ({
+const withoutSignals = (
+  decision: AnyDecision,
+  isGone: (signal: AnyDecision["signals"][number]) => boolean
+): AnyDecision => ({
   ...decision,
   signals: decision.signals.filter((signal) => !isGone(signal))
 })

@@ -1,12 +1,13 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "@logbrook/core/actor/Definition"
-import { partitionId } from "@logbrook/core/actor/LogEvents"
+import { tell } from "@logbrook/core/actor/Kind"
 import { InvalidKeyExpression, parseKeyExpression, type KeyLimits } from "@logbrook/core/KeyExpression"
 import type { Limits } from "@logbrook/core/Limits"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { InvalidStreamName, validateStreamName, withoutDots } from "@logbrook/core/StreamName"
 import { InvalidTopicFilter, validateBoundFilter } from "@logbrook/core/TopicFilter"
 import {
+  CatalogKind,
   CatalogRefused,
   isBound,
   type CatalogCommand,
@@ -18,6 +19,7 @@ import {
   type Stream
 } from "./CatalogProtocol.ts"
 import { weightOfStream } from "./streamWeight.ts"
+import { partitionActor } from "../partition/Partition.ts"
 import { effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
 
 export interface CatalogState {
@@ -28,7 +30,7 @@ export interface CatalogState {
   readonly nextProducerId: number
 }
 
-type CatalogDecision = Decision<CatalogCommand, CatalogEvent, CatalogReply, CatalogRefused>
+type CatalogDecision = Decision<typeof CatalogKind>
 type CatalogLimits = Pick<Limits, "streamsMax" | "partitionsPerStreamMax" | "topicBytesMax" | "topicLevelsMax"> &
   ConfigLimits &
   KeyLimits
@@ -119,7 +121,7 @@ const deleteStream = (state: CatalogState, name: string): CatalogDecision => {
   return {
     events: [{ _tag: "StreamDeleted", name, topicId, logIds }],
     reply: Exit.succeed({ _tag: "Deleted", topicId }),
-    signals: logIds.map((logId) => ({ _tag: "Tell", to: partitionId(logId), command: { _tag: "DeleteLog" } }))
+    signals: logIds.map((logId) => tell(partitionActor(logId), { _tag: "DeleteLog" }))
   }
 }
 
@@ -213,10 +215,8 @@ interface Saved extends Omit<CatalogState, "streams" | "weightBytes"> {
 }
 
 /** The streams and their settings, `catalog/0`. */
-export const makeCatalog = (
-  limits: CatalogLimits
-): Definition<CatalogState, CatalogCommand, CatalogEvent, CatalogReply, CatalogRefused> => ({
-  kind: "catalog",
+export const makeCatalog = (limits: CatalogLimits): Definition<typeof CatalogKind, CatalogState> => ({
+  kind: CatalogKind.name,
   version: 1,
   initial: () => ({ streams: new Map(), weightBytes: 0, nextLogId: firstLogId, nextProducerId: 1 }),
   decide: (state, command, nowMs, room = unbounded) => {

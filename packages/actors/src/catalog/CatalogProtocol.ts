@@ -1,3 +1,4 @@
+import { address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
 
 /** What Kafka calls a topic. Bound: it has filters and is written by MQTT; free: written by Kafka clients. */
@@ -87,4 +88,20 @@ export class CatalogRefused extends Data.TaggedError("CatalogRefused")<{
   readonly message: string
 }> {}
 
-export const catalogId = "catalog/0"
+/** The reply to each command. */
+export interface CatalogReplies {
+  readonly CreateStream: Extract<CatalogReply, { readonly _tag: "Stream" }>
+  readonly AlterStream: Extract<CatalogReply, { readonly _tag: "Stream" }>
+  readonly DeleteStream: Extract<CatalogReply, { readonly _tag: "Deleted" }>
+  readonly AllocateProducerIds: Extract<CatalogReply, { readonly _tag: "ProducerIds" }>
+}
+
+export const CatalogKind = kind<{
+  command: CatalogCommand
+  replies: CatalogReplies
+  failure: CatalogRefused
+  event: CatalogEvent
+  notice: never
+}>()("catalog")
+
+export const catalogActor = address(CatalogKind, 0)

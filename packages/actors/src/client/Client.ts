@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
-import { actorId, type ActorId, type Decision, type Definition } from "@logbrook/core/actor/Definition"
+import type { Decision, Definition } from "@logbrook/core/actor/Definition"
+import { type Address, address, kind } from "@logbrook/core/actor/Kind"
 
 /** Publications of one client that were refused for one reason. */
 export interface Refused {
@@ -27,24 +28,30 @@ export interface PublicationsRefused extends Omit<RecordRefusals, "_tag"> {
   readonly _tag: "PublicationsRefused"
 }
 
-export const clientKind = "client"
+export const ClientKind = kind<{
+  command: RecordRefusals
+  replies: { readonly RecordRefusals: void }
+  failure: never
+  event: PublicationsRefused
+  notice: never
+}>()("client")
 
 /** A Kafka client that does not tell its id is known by its address. */
-export const clientActor = (clientId: string, address: string | null): ActorId =>
-  actorId(clientKind, clientId === "" ? (address ?? "?") : clientId)
+export const clientActor = (clientId: string, peer: string | null): Address<typeof ClientKind> =>
+  address(ClientKind, clientId === "" ? (peer ?? "?") : clientId)
 
 /** There is nothing to remember: the events are for whoever reads the journal. */
 type ClientState = null
 
-type ClientDecision = Decision<RecordRefusals, PublicationsRefused, void, never>
+type ClientDecision = Decision<typeof ClientKind>
 
 /** A client of either protocol, `client/<client id>`, as the one whose publications were refused: it has no state. */
-export const Client: Definition<ClientState, RecordRefusals, PublicationsRefused, void, never> = {
-  kind: clientKind,
+export const Client: Definition<typeof ClientKind, ClientState> = {
+  kind: ClientKind.name,
   version: 1,
   initial: () => null,
-  decide: (_state, { protocol, address, refused }): ClientDecision => ({
-    events: [{ _tag: "PublicationsRefused", protocol, address, refused }],
+  decide: (_state, { protocol, address: peer, refused }): ClientDecision => ({
+    events: [{ _tag: "PublicationsRefused", protocol, address: peer, refused }],
     reply: Exit.void,
     signals: []
   }),

@@ -30,8 +30,8 @@ import {
   defaultGroupSettings,
   type ForgetStreams,
   type GroupEvent,
+  GroupKind,
   type GroupRefusal,
-  type GroupRefused,
   type GroupSettings,
   type Heartbeat,
   type LeaveMembers,
@@ -40,8 +40,7 @@ import {
   type OffsetsRemoved,
   type OffsetsStored,
   type OffsetToCommit,
-  type RemovedOffset,
-  type Reply
+  type RemovedOffset
 } from "./GroupProtocol.ts"
 import {
   evolveGroup,
@@ -68,11 +67,11 @@ import {
 import { consumerProtocolType, subscribedTopics } from "./subscriptions.ts"
 import { syncMember } from "./syncMember.ts"
 
-export type GroupDefinition = Definition<GroupState, Command, GroupEvent, Reply, GroupRefused>
+export type GroupDefinition = Definition<typeof GroupKind, GroupState>
 
 /** The coordinator of one classic consumer group, `group/<groupId>`, as Apache Kafka's `GroupMetadataManager` is one. */
 export const makeGroup = (settings: GroupSettings = defaultGroupSettings): GroupDefinition => ({
-  kind: "group",
+  kind: GroupKind.name,
   version: 1,
   isPersistent: true,
   initial: initialGroup,
@@ -315,9 +314,9 @@ const forgetParkedReplies = (draft: Draft, ticketsUpTo: number): void => {
 }
 
 /** Everybody has a whole session to come back in; who was parked must ask again, for its connection is gone. */
-const resume = ({ machine }: GroupState, nowMs: number): ReadonlyArray<Signal<Command>> => {
+const resume = ({ machine }: GroupState, nowMs: number): ReadonlyArray<Signal<typeof GroupKind>> => {
   const { members, pending, generation, tickets } = machine.context
-  const signals: Array<Signal<Command>> = []
+  const signals: Array<Signal<typeof GroupKind>> = []
   const arm = (key: string, delayMs: number, command: Command) =>
     signals.push({ _tag: "SetDeadline", key, atMs: nowMs + delayMs, command })
   for (const { memberId, sessionTimeoutMs } of members.values()) {

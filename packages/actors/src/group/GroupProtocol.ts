@@ -1,3 +1,4 @@
+import { type Address, address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
 
 /**
@@ -259,8 +260,12 @@ export interface GroupDescription {
   readonly committedOffsets: number
 }
 
-/** The reply to each request. Deadlines have no caller; they are answered by `Done`. */
-export interface Replies {
+export interface Done {
+  readonly _tag: "Done"
+}
+
+/** The reply to each command. Deadlines have no caller; they are answered by `Done`. */
+export interface Replies extends Readonly<Record<Deadline["_tag"], Done>> {
   readonly JoinMember: Joined
   readonly SyncMember: Synced
   readonly Heartbeat: HeartbeatAccepted
@@ -273,9 +278,7 @@ export interface Replies {
   readonly Describe: GroupDescription
 }
 
-export type ReplyTo<R extends Request> = Replies[R["_tag"]]
-
-export type Reply = Replies[keyof Replies] | { readonly _tag: "Done" }
+export type Reply = Replies[keyof Replies]
 
 /** Named after Kafka's error codes, which the shell's table maps them to. */
 export type GroupRefusal =
@@ -299,6 +302,17 @@ export class GroupRefused extends Data.TaggedError("GroupRefused")<{
   readonly memberId: string
   readonly message: string
 }> {}
+
+export const GroupKind = kind<{
+  command: Command
+  replies: Replies
+  failure: GroupRefused
+  event: GroupEvent
+  notice: never
+}>()("group")
+
+/** The coordinator of a group. */
+export const groupActor = (groupId: string): Address<typeof GroupKind> => address(GroupKind, groupId)
 
 export type PendingLeaveReason = "left" | "session expired" | "metadata too large"
 

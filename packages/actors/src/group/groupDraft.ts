@@ -5,6 +5,7 @@ import { staticMemberId } from "./groupContext.ts"
 import {
   type Command,
   type GroupEvent,
+  type GroupKind,
   type GroupRefusal,
   GroupRefused,
   type GroupSettings,
@@ -24,7 +25,7 @@ export interface Draft {
   readonly roomBytes: number
   state: GroupState
   readonly events: Array<GroupEvent>
-  readonly signals: Array<Signal<Command>>
+  readonly signals: Array<Signal<typeof GroupKind>>
   /** Where this command's own reply waits, once it is parked. */
   parkAs: string | undefined
   /** Set if a later step of the same decision releases it. */
@@ -45,7 +46,7 @@ export const draftOf = (settings: GroupSettings, state: GroupState, nowMs: numbe
 export const decisionOf = (
   { events, signals, parkAs, parkedAnswer }: Draft,
   answer: Answer | undefined
-): Decision<Command, GroupEvent, Reply, GroupRefused> => {
+): Decision<typeof GroupKind> => {
   const reply = answer ?? parkedAnswer
   return reply === undefined && parkAs !== undefined
     ? { events, reply, parkAs, signals }

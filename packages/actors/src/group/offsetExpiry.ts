@@ -1,7 +1,7 @@
 import type { Signal } from "@logbrook/core/actor/Definition"
 import { apply, cancelDeadline, contextOf, type Draft } from "./groupDraft.ts"
 import { listOffsets } from "./groupOffsets.ts"
-import type { Command, CommittedOffset, GroupSettings } from "./GroupProtocol.ts"
+import type { CommittedOffset, GroupKind, GroupSettings } from "./GroupProtocol.ts"
 import type { GroupState } from "./groupState.ts"
 import { subscribedTopics } from "./subscriptions.ts"
 
@@ -18,7 +18,7 @@ const checkIntervalMs = 600_000
 
 const key = "offsets"
 
-const deadline = (atMs: number, dueMs: number): Signal<Command> => ({
+const deadline = (atMs: number, dueMs: number): Signal<typeof GroupKind> => ({
   _tag: "SetDeadline",
   key,
   atMs,
@@ -84,7 +84,7 @@ export const resumeOffsets = (
   state: GroupState,
   settings: GroupSettings,
   nowMs: number
-): ReadonlyArray<Signal<Command>> => {
+): ReadonlyArray<Signal<typeof GroupKind>> => {
   if (state.offsets.count === 0) return []
   const dueMs = Math.max(firstDueMs(state, settings), nowMs)
   return [deadline(dueMs, dueMs)]

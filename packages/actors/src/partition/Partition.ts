@@ -1,7 +1,8 @@
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "@logbrook/core/actor/Definition"
-import { logIdOf, partitionKind, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
+import { type Address, kind } from "@logbrook/core/actor/Kind"
+import { logIdOf, partitionId, partitionKind, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { appended, checkSequence, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
 
@@ -59,25 +60,50 @@ export type PartitionRefusal =
 
 export class PartitionRefused extends Data.TaggedError("PartitionRefused")<{ readonly reason: PartitionRefusal }> {}
 
-type Reply = Appended | { readonly logStartOffset: number }
-type PartitionDecision = Decision<PartitionCommand, LogEvent, Reply, PartitionRefused>
+export interface LogStart {
+  readonly logStartOffset: number
+}
+
+/** The reply to each command. */
+export interface PartitionReplies {
+  readonly AppendRun: Appended
+  readonly AppendBatch: Appended
+  readonly MoveLogStart: LogStart
+  readonly DeleteLog: LogStart
+}
+
+export const PartitionKind = kind<{
+  command: PartitionCommand
+  replies: PartitionReplies
+  failure: PartitionRefused
+  event: LogEvent
+  notice: never
+}>()(partitionKind)
+
+export const partitionActor = (logId: number): Address<typeof PartitionKind> =>
+  partitionId(logId) as Address<typeof PartitionKind>
+
+type PartitionDecision<Tag extends PartitionCommand["_tag"] = PartitionCommand["_tag"]> = Decision<
+  typeof PartitionKind,
+  Command<Tag>
+>
 
 /** Old epochs beyond this many are answered as the oldest that is kept. */
 const epochsMax = 1000
 /** Of memory, for each. */
 const epochBytes = 60
 
-const refuse = (reason: PartitionRefusal): PartitionDecision => ({
+const refuse = (reason: PartitionRefusal): PartitionDecision<never> => ({
   events: [],
   reply: Exit.fail(new PartitionRefused({ reason })),
   signals: []
 })
 
-const reply = (value: Reply): PartitionDecision => ({ events: [], reply: Exit.succeed(value), signals: [] })
+const reply = <Value>(value: Value) => ({ events: [], reply: Exit.succeed(value), signals: [] })
 
 type Command<Tag> = Extract<PartitionCommand, { readonly _tag: Tag }>
 
-const appendRun = (state: PartitionState, command: Command<"AppendRun">): PartitionDecision => {
+const appendRun = (state: PartitionState, command: Command<"AppendRun">): PartitionDecision<"AppendRun"> => {
   // The clock may step back, the log's time may not: the run moves as a whole, its inner distances stay.
   const firstTimestampMs = Math.max(command.firstTimestampMs, state.maxTimestampMs)
   const event: LogEvent = {
@@ -104,7 +130,11 @@ const makeRoom = (state: PartitionState, producerId: number, room: Room): Readon
     ? [{ _tag: "ProducersForgotten", count: 1 }]
     : []
 
-const appendBatch = (state: PartitionState, command: Command<"AppendBatch">, room: Room): PartitionDecision => {
+const appendBatch = (
+  state: PartitionState,
+  command: Command<"AppendBatch">,
+  room: Room
+): PartitionDecision<"AppendBatch"> => {
   const { producerId, producerEpoch, baseSequence, count } = command
   const isIdempotent = producerId >= 0
   if (command.isAhead) return refuse("OutOfOrderSequenceNumber")
@@ -133,7 +163,7 @@ const appendBatch = (state: PartitionState, command: Command<"AppendBatch">, roo
   }
 }
 
-const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): PartitionDecision => {
+const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): PartitionDecision<"MoveLogStart"> => {
   const offset = command.offset === -1 ? state.nextOffset : command.offset
   if (offset < 0 || offset > state.nextOffset) return refuse("OffsetOutOfRange")
   if (offset <= state.logStartOffset) return reply({ logStartOffset: state.logStartOffset })
@@ -188,7 +218,7 @@ const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
 type Saved = Omit<PartitionState, "producers"> & { readonly producers: ReadonlyArray<readonly [number, ProducerState]> }
 
 /** One partition of a stream, `partition/<log id>`: its offsets, epochs and idempotent producers; its records lie in storage. */
-export const Partition: Definition<PartitionState, PartitionCommand, LogEvent, Reply, PartitionRefused> = {
+export const Partition: Definition<typeof PartitionKind, PartitionState> = {
   kind: partitionKind,
   version: 1,
   initial: (id) => ({

@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type Definition, nameOf, type Signal } from "@logbrook/core/actor/Definition"
+import { type Address, address, kind } from "@logbrook/core/actor/Kind"
 import { ownBytes, type Room, textBytes, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { levelsOf } from "@logbrook/core/TopicFilter"
 
@@ -46,9 +47,17 @@ export interface RetainedReply {
 /** There is no memory for a message more, or for a larger one. */
 export class RetainedRefused extends Data.TaggedError("RetainedRefused")<{ readonly reason: "QuotaExceeded" }> {}
 
-type RetainedDecision = Decision<RetainedCommand, RetainedEvent, RetainedReply, RetainedRefused>
+export const RetainedKind = kind<{
+  command: RetainedCommand
+  replies: Readonly<Record<RetainedCommand["_tag"], RetainedReply>>
+  failure: RetainedRefused
+  event: RetainedEvent
+  notice: never
+}>()("retained")
 
-export const retainedKind = "retained"
+export const retainedActor = (topic: string): Address<typeof RetainedKind> => address(RetainedKind, topic)
+
+type RetainedDecision = Decision<typeof RetainedKind>
 
 const full: RetainedDecision = {
   events: [],
@@ -78,9 +87,9 @@ const deadlineMsMax = 24 * 3600 * 1000
 
 const done = Exit.succeed<RetainedReply>({ _tag: "Done" })
 
-const cancel: Signal<RetainedCommand> = { _tag: "CancelDeadline", key: "expire" }
+const cancel: Signal<typeof RetainedKind> = { _tag: "CancelDeadline", key: "expire" }
 
-const deadline = (message: RetainedMessage | null, nowMs: number): ReadonlyArray<Signal<RetainedCommand>> => {
+const deadline = (message: RetainedMessage | null, nowMs: number): ReadonlyArray<Signal<typeof RetainedKind>> => {
   if (message === null || message.expiryAtMs === null) return []
   const atMs = Math.min(message.expiryAtMs, nowMs + deadlineMsMax)
   return [{ _tag: "SetDeadline", key: "expire", atMs, command: { _tag: "Expire" } }]
@@ -130,8 +139,8 @@ const load = (id: ActorId, saved: unknown): RetainedState => {
 }
 
 /** The retained message of one topic, `retained/<topic>`. */
-export const Retained: Definition<RetainedState, RetainedCommand, RetainedEvent, RetainedReply, RetainedRefused> = {
-  kind: retainedKind,
+export const Retained: Definition<typeof RetainedKind, RetainedState> = {
+  kind: RetainedKind.name,
   version: 1,
   initial: (id) => stateOf(nameOf(id), null),
   decide: (state, command, nowMs, room = unbounded) => decide(state, command, nowMs, room),

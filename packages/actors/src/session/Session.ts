@@ -11,14 +11,7 @@ import {
   publishAgain
 } from "./sessionLifecycle.ts"
 import { absentLife } from "./sessionMachine.ts"
-import {
-  defaultSessionSettings,
-  type SessionCommand,
-  type SessionEvent,
-  type SessionRefused,
-  type SessionReply,
-  type SessionSettings
-} from "./SessionProtocol.ts"
+import { defaultSessionSettings, type SessionCommand, SessionKind, type SessionSettings } from "./SessionProtocol.ts"
 import {
   evolveSession,
   initialSession,
@@ -40,9 +33,7 @@ import {
 } from "./sessionTraffic.ts"
 import { packetIdsBytes } from "./sessionWeight.ts"
 
-export type SessionDefinition = Definition<SessionState, SessionCommand, SessionEvent, SessionReply, SessionRefused>
-
-export const sessionKind = "session"
+export type SessionDefinition = Definition<typeof SessionKind, SessionState>
 
 type LifecycleCommand = Extract<
   SessionCommand,
@@ -119,7 +110,7 @@ const decide = (
 }
 
 /** After a replay no connection is the session's: a Connected one is to be disconnected at once, as if it had broken. */
-const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyArray<Signal<SessionCommand>> => {
+const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyArray<Signal<typeof SessionKind>> => {
   const { connectionId } = life
   const wills = pendingWills.length === 0 ? [] : [retryWills(nowMs)]
   if (connectionId === null) return [...deadlines(absentLife, life), ...wills]
@@ -142,7 +133,7 @@ const weights: ReadonlyArray<Weight<SessionState>> = [
 
 /** The session of one MQTT client, `session/<clientId>` (MQTT 5, 4.1). */
 export const makeSession = (settings: SessionSettings = defaultSessionSettings): SessionDefinition => ({
-  kind: sessionKind,
+  kind: SessionKind.name,
   version: 1,
   initial: initialSession,
   decide: (state, command, nowMs, room = unbounded) => decide(settings, state, command, nowMs, room),

@@ -1,3 +1,4 @@
+import { type Address, address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 
@@ -317,15 +318,28 @@ export interface Done {
   readonly _tag: "Done"
 }
 
-export type SessionReply =
-  | SessionOpened
-  | SubscriptionsMade
-  | SubscriptionsEnded
-  | Qos2Remembered
-  | Qos2Freed
-  | Enqueued
-  | PacketsKnown
-  | Done
+/** The reply to each command; `Done` is all that deadlines are answered. */
+export interface SessionReplies {
+  readonly Connect: SessionOpened
+  readonly Disconnect: Done
+  readonly Subscribe: SubscriptionsMade
+  readonly Unsubscribe: SubscriptionsEnded
+  readonly ReceiveQos2: Qos2Remembered
+  readonly ReleaseQos2: Qos2Freed
+  readonly Enqueue: Enqueued
+  readonly CountDropped: Done
+  readonly MarkSent: Done
+  readonly Acked: PacketsKnown
+  readonly Received: PacketsKnown
+  readonly Kick: Done
+  readonly Expire: Done
+  readonly WillDue: Done
+  readonly RetryWills: Done
+  readonly ConfirmWill: Done
+  readonly LoseConnection: Done
+}
+
+export type SessionReply = SessionReplies[keyof SessionReplies]
 
 /** The names of MQTT 5's reason codes. */
 export type SessionRefusal =
@@ -524,6 +538,16 @@ export interface SharedLost {
 }
 
 export type SessionNotice = SharedLost | CloseConnection | PublishWill | Deliver | QueueFull
+
+export const SessionKind = kind<{
+  command: SessionCommand
+  replies: SessionReplies
+  failure: SessionRefused
+  event: SessionEvent
+  notice: SessionNotice
+}>()("session")
+
+export const sessionActor = (clientId: string): Address<typeof SessionKind> => address(SessionKind, clientId)
 
 export type SessionSettings = Pick<
   Limits,

@@ -5,6 +5,7 @@ import {
   type LifecycleEvent,
   type SessionCommand,
   type SessionEvent,
+  type SessionKind,
   type SessionNotice,
   type SessionRefusal,
   SessionRefused,
@@ -15,7 +16,7 @@ import type { SessionState } from "./sessionState.ts"
 const willRetryMs = 1000
 const willRetryMsMax = 60_000
 
-export type SessionDecision = Decision<SessionCommand, SessionEvent, SessionReply, SessionRefused>
+export type SessionDecision = Decision<typeof SessionKind>
 
 export const refuse = (reason: SessionRefusal): SessionDecision => ({
   events: [],
@@ -26,12 +27,12 @@ export const refuse = (reason: SessionRefusal): SessionDecision => ({
 export const decided = (
   reply: SessionReply,
   events: ReadonlyArray<SessionEvent> = [],
-  signals: ReadonlyArray<Signal<SessionCommand>> = []
+  signals: ReadonlyArray<Signal<typeof SessionKind>> = []
 ): SessionDecision => ({ events, reply: Exit.succeed(reply), signals })
 
 export const done: SessionReply = { _tag: "Done" }
 
-export const notify = (notice: SessionNotice): Signal<SessionCommand> => ({ _tag: "Notify", notice })
+export const notify = (notice: SessionNotice): Signal<typeof SessionKind> => ({ _tag: "Notify", notice })
 
 /** A decision about the lifecycle in the making; `life` has its events folded in. */
 export interface Draft {
@@ -62,19 +63,19 @@ const deadline = (
   beforeMs: number | null,
   afterMs: number | null,
   commandAt: (atMs: number) => SessionCommand
-): ReadonlyArray<Signal<SessionCommand>> => {
+): ReadonlyArray<Signal<typeof SessionKind>> => {
   if (afterMs !== null) return [{ _tag: "SetDeadline", key, atMs: afterMs, command: commandAt(afterMs) }]
   return beforeMs === null ? [] : [{ _tag: "CancelDeadline", key }]
 }
 
 /** The deadlines of a life that follows `before`. */
-export const deadlines = (before: SessionLife, after: SessionLife): ReadonlyArray<Signal<SessionCommand>> => [
+export const deadlines = (before: SessionLife, after: SessionLife): ReadonlyArray<Signal<typeof SessionKind>> => [
   ...deadline("expire", before.expiresAtMs, after.expiresAtMs, (atMs) => ({ _tag: "Expire", atMs })),
   ...deadline("will", before.willAtMs, after.willAtMs, (atMs) => ({ _tag: "WillDue", atMs }))
 ]
 
 /** When wills whose messages could not be stored are tried again. */
-export const retryWills = (atMs: number, delayMs: number = willRetryMs): Signal<SessionCommand> => ({
+export const retryWills = (atMs: number, delayMs: number = willRetryMs): Signal<typeof SessionKind> => ({
   _tag: "SetDeadline",
   key: "wills",
   atMs,

@@ -7,6 +7,7 @@ import {
   type Command,
   defaultGroupSettings,
   type GroupEvent,
+  type GroupKind,
   GroupRefused,
   type GroupSettings,
   type JoinMember,
@@ -76,7 +77,7 @@ export class GroupHarness {
     return call
   }
 
-  private run(signal: Signal<Command>): void {
+  private run(signal: Signal<typeof GroupKind>): void {
     if (signal._tag === "SetDeadline") {
       this.deadlines.set(signal.key, { atMs: signal.atMs, command: signal.command, order: this.orders++ })
     } else if (signal._tag === "CancelDeadline") this.deadlines.delete(signal.key)

@@ -11,6 +11,7 @@ import {
   type MessageRef,
   type SessionCommand,
   type SessionEvent,
+  type SessionKind,
   type SessionNotice,
   type SessionRefusal,
   type SessionReply,
@@ -148,7 +149,7 @@ export class SessionHarness {
     bytes.fill(0xff)
   }
 
-  private run(signals: ReadonlyArray<Signal<SessionCommand>>): Array<SessionNotice> {
+  private run(signals: ReadonlyArray<Signal<typeof SessionKind>>): Array<SessionNotice> {
     const notices: Array<SessionNotice> = []
     for (const signal of signals) {
       if (signal._tag === "SetDeadline") this.deadlines.set(signal.key, signal)

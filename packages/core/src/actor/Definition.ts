@@ -1,5 +1,6 @@
 import type * as Exit from "effect/Exit"
 import type { Holder, Room } from "../memory/MemoryAccount.ts"
+import type { AnyKind, CommandOf, EventOf, FailureOf, NoticeOf, ReplyOf, Tagged, Tell } from "./Kind.ts"
 
 /** `kind/name`, such as `group/orders`; a partition's name is its log id, which is never used again. */
 export type ActorId = string
@@ -14,20 +15,16 @@ export const nameOf = (id: ActorId): string => id.slice(id.indexOf("/") + 1)
  * What the runtime does for an actor once the decision's events are durable.
  * Deadlines and parked replies are soft state: a restart forgets them and `resume` arms the deadlines anew.
  */
-export type Signal<Command> =
+export type Signal<K extends AnyKind> =
   /** Sends `command` to this actor at `atMs`. A deadline set before under the same key is replaced. */
-  | { readonly _tag: "SetDeadline"; readonly key: string; readonly atMs: number; readonly command: Command }
+  | { readonly _tag: "SetDeadline"; readonly key: string; readonly atMs: number; readonly command: CommandOf<K> }
   | { readonly _tag: "CancelDeadline"; readonly key: string }
   /** Settles the reply that was parked under `key`; nothing if there is none. */
-  | { readonly _tag: "Release"; readonly key: string; readonly exit: Exit.Exit<unknown, unknown> }
+  | { readonly _tag: "Release"; readonly key: string; readonly exit: Exit.Exit<ReplyOf<K>, FailureOf<K>> }
   /** A command to another actor, whose cause is this decision's last event. */
-  | { readonly _tag: "Tell"; readonly to: ActorId; readonly command: unknown }
+  | Tell
   /** For the shell outside the actors, such as "close that connection". */
-  | { readonly _tag: "Notify"; readonly notice: Notice }
-
-export interface Notice {
-  readonly _tag: string
-}
+  | { readonly _tag: "Notify"; readonly notice: NoticeOf<K> }
 
 /** The bytes that a partition's event refers to. They travel beside the event and never enter a state. */
 export interface RecordBytes {
@@ -36,14 +33,15 @@ export interface RecordBytes {
   readonly verbatim: boolean
 }
 
-export interface Decision<Command, Event, Reply, Failure> {
+/** `C`: what is answered is this command's reply. */
+export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>> {
   /** What happened, to be made durable in one commit. */
-  readonly events: ReadonlyArray<Event>
+  readonly events: ReadonlyArray<EventOf<K>>
   /** Sent to the caller after the commit; `undefined` parks it under `parkAs`. */
-  readonly reply: Exit.Exit<Reply, Failure> | undefined
+  readonly reply: Exit.Exit<ReplyOf<K, C>, FailureOf<K>> | undefined
   /** The key under which a `Release` finds the parked reply. A reply parked there before must be released first. */
   readonly parkAs?: string
-  readonly signals: ReadonlyArray<Signal<Command>>
+  readonly signals: ReadonlyArray<Signal<K>>
   /** Of the first event; only a partition has any. */
   readonly records?: RecordBytes
 }
@@ -65,15 +63,16 @@ export interface Weight<State> {
  * so that replay, tests and simulation need no runtime.
  * What is not deterministic (ids, times) comes in by the command and is kept in the event.
  */
-export interface Definition<State, Command, Event extends { readonly _tag: string }, Reply, Failure> {
-  readonly kind: string
+export interface Definition<K extends AnyKind, State> {
+  /** The kind's name. */
+  readonly kind: K["name"]
   /** Of the events' shapes, from 1 on; journaled with every event. A journal with a higher one is refused. */
   readonly version: number
   /**
    * An event that was journaled by an older `version`, as `evolve` takes it; pure, as `evolve` is. Without it older events
    * go to `evolve` as they are, which is right as long as event types and optional fields are only added.
    */
-  readonly upcast?: (event: { readonly _tag: string }, version: number) => Event
+  readonly upcast?: (event: Tagged, version: number) => EventOf<K>
   /**
    * `evolve` never changes a state in place: one that it was given stays what it was. Readers outside the shard then see what
    * is durable while newer states are on their way (`ActorTable.durable`).
@@ -84,16 +83,11 @@ export interface Definition<State, Command, Event extends { readonly _tag: strin
    * What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that
    * would add more than that to a holder's account is a refusal instead; undefined: there is no bound.
    */
-  readonly decide: (
-    state: State,
-    command: Command,
-    nowMs: number,
-    room?: Room
-  ) => Decision<Command, Event, Reply, Failure>
+  readonly decide: (state: State, command: CommandOf<K>, nowMs: number, room?: Room) => Decision<K>
   /** The next state. Throwing is a defect that stops this actor until its replay succeeds. */
-  readonly evolve: (state: State, event: Event) => State
+  readonly evolve: (state: State, event: EventOf<K>) => State
   /** The deadlines to arm for a state that a replay has rebuilt. */
-  readonly resume: (state: State, nowMs: number) => ReadonlyArray<Signal<Command>>
+  readonly resume: (state: State, nowMs: number) => ReadonlyArray<Signal<K>>
   /** Plain data (objects, arrays, numbers, strings, booleans, null, Uint8Array) with a deterministic order. */
   readonly save: (state: State) => unknown
   /** What `save` gave, now or in an older version: that one has no number, and is told by its fields. */
@@ -105,4 +99,4 @@ export interface Definition<State, Command, Event extends { readonly _tag: strin
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the one place where definitions of all kinds meet
-export type AnyDefinition = Definition<any, any, any, any, any>
+export type AnyDefinition = Definition<AnyKind, any>

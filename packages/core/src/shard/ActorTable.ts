@@ -1,5 +1,6 @@
 import type { Exit } from "effect/Exit"
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
+import type { Address, AnyKind } from "../actor/Kind.ts"
 import { pack, unpack } from "../actor/pack.ts"
 import type { MemoryAccount } from "../memory/MemoryAccount.ts"
 
@@ -180,11 +181,11 @@ export class ActorTable {
   }
 
   /** Among 200,000 other actors it takes some 5 ms. */
-  ofKind(kind: string): Array<ActorId> {
-    const prefix = `${kind}/`
-    const found: Array<ActorId> = []
+  ofKind<K extends AnyKind>({ name }: K): Array<Address<K>> {
+    const prefix = `${name}/`
+    const found: Array<Address<K>> = []
     for (const ids of [this.#live.keys(), this.#passive.keys()]) {
-      for (const id of ids) if (id.startsWith(prefix)) found.push(id)
+      for (const id of ids) if (id.startsWith(prefix)) found.push(id as Address<K>)
     }
     return found
   }

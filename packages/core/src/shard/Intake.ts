@@ -1,25 +1,38 @@
-import type { Exit } from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
+import type { Address, AnyKind, CommandOf, Settle } from "../actor/Kind.ts"
 import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { RecordsBuilder } from "../Record.ts"
 
-/** A command on its way to an actor. */
+/**
+ * A command on its way to an actor, whatever its kind: the one place where commands and replies of all kinds meet. What is
+ * asked by `Shard.ask`, `askLate` and `tell` fits together.
+ */
 export interface Ask {
   readonly to: ActorId
-  readonly command?: unknown
+  readonly command?: CommandOf<AnyKind>
   /**
    * Makes the command when it is decided, after the turn's runs: so it may refer to the offset that one of them got.
    * `nextSeq`: what was decided before has its events below it, what is decided from here on has them there or above.
    */
-  readonly late?: (nextSeq: Seq) => unknown
+  readonly late?: (nextSeq: Seq) => CommandOf<AnyKind>
   readonly cause: Cause
   /** Called in the turn itself if the command is refused: whoever is decided behind it may have to know. */
-  readonly refused?: (exit: Exit<unknown, unknown>) => void
+  readonly refused?: Settle<AnyKind>
   /** Called once, after what was decided is durable. */
-  readonly reply?: (exit: Exit<unknown, unknown>) => void
+  readonly reply?: Settle<AnyKind>
   /** What the command carries to the journal, if that is much, such as a record batch. */
+  readonly byteLength?: number
+}
+
+/** A command that is made when it is decided: see `Ask`. */
+export interface LateAsk<K extends AnyKind, C extends CommandOf<K>> {
+  readonly to: Address<K>
+  readonly late: (nextSeq: Seq) => C
+  readonly cause: Cause
+  readonly refused?: Settle<K, C>
+  readonly reply?: Settle<K, C>
   readonly byteLength?: number
 }
 

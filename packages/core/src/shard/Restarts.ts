@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
+import type { Tagged } from "../actor/Kind.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { ActorUnavailable, type Live } from "./ActorTable.ts"
 import { Replay } from "./Replay.ts"
@@ -12,7 +13,7 @@ const windowMs = 60_000
 /** An event that was decided and is not durable, or was not when the replay began. */
 export interface UndurableEvent {
   readonly actor: ActorId
-  readonly event: unknown
+  readonly event: Tagged
   readonly seq: Seq
 }
 

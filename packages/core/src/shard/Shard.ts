@@ -1,22 +1,24 @@
-import * as Cause from "effect/Cause"
+import * as EffectCause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
+import type { Address, AnyKind, CommandOf, EventOf, NoticeOf, Settle } from "../actor/Kind.ts"
 import { partitionId } from "../actor/LogEvents.ts"
+import type { Cause } from "../journal/Frame.ts"
 import type { AppendFailure, Seq } from "../journal/Journal.ts"
 import { MemoryAccount } from "../memory/MemoryAccount.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import { keptFromSeq, type ExpiredSegments } from "./expiry.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
-import { BuilderPool, Intake, type AckReceiver, type Ask, type Run } from "./Intake.ts"
+import { BuilderPool, Intake, type AckReceiver, type Ask, type LateAsk, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
-import type { ShardState } from "./ShardActor.ts"
+import { shardActor, type ShardState } from "./ShardActor.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
 import { Restarts, type UndurableEvent } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
 import { refusals, Turn, type Settling } from "./Turn.ts"
 
-export type Observer = (actor: ActorId, event: { readonly _tag: string }, seq: Seq) => void
+export type Observer<K extends AnyKind> = (actor: ActorId, event: EventOf<K>, seq: Seq) => void
 
 interface InFlight {
   readonly settling: Settling
@@ -48,7 +50,8 @@ export class Shard {
   readonly #timers: Timers<Ask>
   readonly #snapshots: Snapshots
   readonly #restarts: Restarts
-  readonly #observers = new Map<string, Array<Observer>>()
+  readonly #observers = new Map<string, Array<Observer<AnyKind>>>()
+  readonly #noticed = new Map<string, (notice: NoticeOf<AnyKind>) => void>()
   readonly #inFlight: Array<InFlight> = []
   #intake = new Intake()
   #inFlightBytes = 0
@@ -111,25 +114,27 @@ export class Shard {
   }
 
   /** Events of this kind's actors, once they are durable, before the replies. */
-  observe(kind: string, observer: Observer): void {
-    const known = this.#observers.get(kind)
-    if (known === undefined) this.#observers.set(kind, [observer])
+  observe<K extends AnyKind>({ name }: K, observer: Observer<K>): void {
+    const known = this.#observers.get(name)
+    if (known === undefined) this.#observers.set(name, [observer])
     else known.push(observer)
+  }
+
+  /** Who hears of the notices of this kind's actors; those before are dropped. */
+  onNotice<K extends AnyKind>({ name }: K, receive: (notice: NoticeOf<K>) => void): void {
+    this.#noticed.set(name, receive)
   }
 
   /** Rebuilds every state from the journal and begins a new epoch. Throws `JournalError`. */
   recover(): Recovery {
     const recovered = recoverShard(this.#options, this.logs)
     // The frames may be gone with their segments; the shard's own state is in the snapshot.
-    const known = recovered.states.get(`shard/${this.#options.number}`) as ShardState | undefined
+    const known = recovered.states.get(shardActor(this.#options.number)) as ShardState | undefined
     this.#epoch = Math.max(recovered.epoch, known?.epoch ?? 0) + 1
     this.#nextSeq = this.#options.journal.nextSeq
     this.#reset(recovered)
-    this.offer({
-      to: `shard/${this.#options.number}`,
-      command: { _tag: "Start", epoch: this.#epoch, version: this.#options.version },
-      cause: { origin: "start" }
-    })
+    const { number, version } = this.#options
+    this.tell(shardActor(number), { _tag: "Start", epoch: this.#epoch, version }, { origin: "start" })
     return recovered
   }
 
@@ -180,6 +185,27 @@ export class Shard {
   hold(isHeld: boolean): void {
     this.#isHeld = isHeld
     this.#schedule()
+  }
+
+  /** Asks an actor: `settle` hears once what it answers, when that is durable. False: see `offer`. */
+  ask<K extends AnyKind, const C extends CommandOf<K>>(
+    to: Address<K>,
+    command: C,
+    cause: Cause,
+    settle: Settle<K, C>,
+    byteLength = 0
+  ): boolean {
+    return this.offer({ to, command, cause, reply: settle, byteLength })
+  }
+
+  /** `ask` with a command that is made when it is decided. */
+  askLate<K extends AnyKind, C extends CommandOf<K>>(ask: LateAsk<K, C>): boolean {
+    return this.offer(ask)
+  }
+
+  /** A command whose answer nobody waits for. */
+  tell<K extends AnyKind>(to: Address<K>, command: CommandOf<K>, cause: Cause): boolean {
+    return this.offer({ to, command, cause })
   }
 
   /** False: full from now on. What was given is accepted all the same; wait with `whenRoom` before giving more. */
@@ -392,9 +418,11 @@ export class Shard {
 
   #signal(live: Live | undefined, signals: ReadonlyArray<Signalled>, cause: Ask["cause"], unixOffsetMs?: number): void {
     for (const signal of signals) {
-      if (signal._tag === "Notify") this.#guarded("notice", () => this.#options.onNotice(signal.notice))
-      else if (signal._tag === "Tell") this.offer({ to: signal.to, command: signal.command, cause })
-      else if (live !== undefined) this.#softSignal(live, signal, cause, unixOffsetMs)
+      if (signal._tag === "Tell") this.offer({ to: signal.to, command: signal.command, cause })
+      else if (live === undefined) continue
+      else if (signal._tag === "Notify") {
+        this.#guarded("notice", () => this.#noticed.get(live.definition.kind)?.(signal.notice))
+      } else this.#softSignal(live, signal, cause, unixOffsetMs)
     }
   }
 
@@ -420,7 +448,7 @@ export class Shard {
 
   /** A command that the actor throws at is refused; nobody but its deadline sends this one again. */
   #deadlineDone(key: string, ask: Ask, exit: Exit.Exit<unknown, unknown>): void {
-    const isRefused = Exit.isFailure(exit) && Cause.isDie(exit.cause)
+    const isRefused = Exit.isFailure(exit) && EffectCause.isDie(exit.cause)
     if (!isRefused || this.isFailed(ask.to) || this.#timers.has(key)) return
     this.#timers.set(key, this.#options.clock.nowMs() + deadlineRetryMs, ask)
   }
@@ -473,12 +501,7 @@ export class Shard {
     if (this.#poisoned) resolve()
     this.#whenPoisoned.push(resolve)
     this.#intake.hashesAll = true
-    this.offer({
-      to: `shard/${this.#options.number}`,
-      command: { _tag: "Stop" },
-      cause: { origin: "shutdown" },
-      reply: () => resolve()
-    })
+    this.ask(shardActor(this.#options.number), { _tag: "Stop" }, { origin: "shutdown" }, () => resolve())
     return promise
   }
 

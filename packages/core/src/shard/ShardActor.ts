@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "../actor/Definition.ts"
+import { type Address, address, kind } from "../actor/Kind.ts"
 
 /** The shard's own history: when it was taken over, by which version, whether it ended in order, and its clock. */
 export interface ShardState {
@@ -32,7 +33,17 @@ export type ShardEvent =
   /** Retention believes the machine's clock again: it came back (`clock`), was waited for (`time`), or `operator`. */
   | { readonly _tag: "ClockTrusted"; readonly reason: string }
 
-type ShardDecision = Decision<ShardCommand, ShardEvent, void, never>
+export const ShardKind = kind<{
+  command: ShardCommand
+  replies: Readonly<Record<ShardCommand["_tag"], void>>
+  failure: never
+  event: ShardEvent
+  notice: never
+}>()("shard")
+
+export const shardActor = (number: number): Address<typeof ShardKind> => address(ShardKind, number)
+
+type ShardDecision = Decision<typeof ShardKind>
 
 const started = (
   { isStopped, starts }: ShardState,
@@ -67,8 +78,8 @@ const evolve = (state: ShardState, event: ShardEvent): ShardState => {
   }
 }
 
-export const ShardActor: Definition<ShardState, ShardCommand, ShardEvent, void, never> = {
-  kind: "shard",
+export const ShardActor: Definition<typeof ShardKind, ShardState> = {
+  kind: ShardKind.name,
   version: 1,
   initial: () => ({ epoch: 0, version: "", isStopped: true, starts: 0 }),
   decide: (state, command): ShardDecision => ({ events: [happened(state, command)], reply: Exit.void, signals: [] }),

@@ -1,5 +1,5 @@
 import type { Clock } from "../Clock.ts"
-import type { ActorId, AnyDefinition, Notice } from "../actor/Definition.ts"
+import type { ActorId, AnyDefinition } from "../actor/Definition.ts"
 import type { AppendFailure, Journal } from "../journal/Journal.ts"
 import type { Limits } from "../Limits.ts"
 
@@ -11,7 +11,6 @@ export interface ShardOptions {
   /** `shard/<number>`: the actor in which the shard's own starts are journaled. */
   readonly number: number
   readonly version: string
-  readonly onNotice: (notice: Notice) => void
   /** The journal is poisoned: nothing more is acknowledged, the process must say why and stop. */
   readonly onPoison: (failure: AppendFailure) => void
   readonly onDefect: (where: string, defect: unknown) => void

@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type RecordBytes, type Signal } from "../actor/Definition.ts"
+import type { AnyKind, Tagged } from "../actor/Kind.ts"
 import { logIdOf, type RecordsAppended } from "../actor/LogEvents.ts"
 import { hashOf, pack } from "../actor/pack.ts"
 import type { Clock } from "../Clock.ts"
@@ -11,15 +12,13 @@ import { batchHeaderBytes, buildBatch, stampBatch, writeBatchHeader, type BatchF
 import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
 import type { Ask, Intake, Run } from "./Intake.ts"
 
-type AnyEvent = { readonly _tag: string }
-
 export interface Outcome {
   readonly live: Live | undefined
   readonly reply: Ask["reply"] | undefined
   /** Undefined: the reply is parked under `parkAs`, once the signals have run. */
   readonly exit: Exit.Exit<unknown, unknown> | undefined
   readonly parkAs: string | undefined
-  readonly signals: ReadonlyArray<Signal<unknown>>
+  readonly signals: ReadonlyArray<Signal<AnyKind>>
   /** Of what the signals lead to. */
   readonly cause: Cause
 }
@@ -27,7 +26,7 @@ export interface Outcome {
 export interface Decided {
   readonly actor: ActorId
   readonly kind: string
-  readonly event: AnyEvent
+  readonly event: Tagged
   readonly seq: Seq
 }
 
@@ -53,14 +52,14 @@ const eventsPerHash = (kind: string): number => (kind === "partition" ? 1024 : 3
  */
 const stateBytesPerEvent = 256
 
-const noSignals: ReadonlyArray<Signal<unknown>> = []
+const noSignals: ReadonlyArray<Signal<AnyKind>> = []
 
 /** Brings the state before the decision back, or gives the actor up. */
 type EvolveFailed = (live: Live, defect: unknown, isAgain: boolean) => void
 
 /** An event as it is folded, and its bytes; the reference of record batches is encoded by the frame itself. */
 interface Prepared {
-  readonly event: AnyEvent
+  readonly event: Tagged
   readonly payload: Uint8Array | undefined
 }
 
@@ -119,7 +118,7 @@ export class Turn {
    */
   decide(ask: Ask, evolveFailed: EvolveFailed, isAgain = false): Outcome["exit"] {
     let live: Live
-    let decision: Decision<unknown, AnyEvent, unknown, unknown>
+    let decision: Decision<AnyKind>
     let prepared: ReadonlyArray<Prepared>
     try {
       live = this.#actors.getOrMake(ask.to, this.#nowMs)
@@ -168,7 +167,7 @@ export class Turn {
   }
 
   /** Whatever can throw for an event's content throws here, before any state moves on. */
-  #prepare(event: AnyEvent, records: RecordBytes | undefined): Prepared {
+  #prepare(event: Tagged, records: RecordBytes | undefined): Prepared {
     if (records === undefined || event._tag !== "RecordsAppended") return { event, payload: pack(event) }
     // As a replay will see it: a reference's epoch is its frame's.
     return { event: { ...event, epoch: this.#epoch } as RecordsAppended, payload: undefined }

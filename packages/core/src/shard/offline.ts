@@ -1,5 +1,6 @@
-import * as Exit from "effect/Exit"
-import { kindOf, type ActorId, type AnyDefinition, type Decision } from "../actor/Definition.ts"
+import type * as Exit from "effect/Exit"
+import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
+import type { Address, AnyKind, CommandOf, FailureOf, ReplyOf } from "../actor/Kind.ts"
 import { pack } from "../actor/pack.ts"
 import { FrameBuilder } from "../journal/Frame.ts"
 import { JournalError } from "../journal/JournalError.ts"
@@ -21,7 +22,10 @@ export interface OfflineActors {
    * Decides a command as a server would. Deadlines and parked replies are a start's to set up again; an actor that would
    * tell or notify another cannot be asked here, which throws.
    */
-  readonly ask: (id: ActorId, command: unknown) => Exit.Exit<unknown, unknown>
+  readonly ask: <K extends AnyKind, const C extends CommandOf<K>>(
+    to: Address<K>,
+    command: C
+  ) => Exit.Exit<ReplyOf<K, C>, FailureOf<K>>
 }
 
 /**
@@ -36,15 +40,11 @@ export const decideOffline = async <A>(options: OfflineOptions, run: (actors: Of
     if (unknown.length > 0) throw new JournalError("UnknownFormat", `actors of unknown kinds: ${unknown.join(", ")}`)
     const frame = new FrameBuilder(journal.nextSeq, epoch, options.nowMs)
     const definitions = new Map(options.definitions.map((definition) => [definition.kind, definition]))
-    const ask = (id: ActorId, command: unknown): Exit.Exit<unknown, unknown> => {
+    const ask: OfflineActors["ask"] = (id, command) => {
       const definition = definitions.get(kindOf(id))
       if (definition === undefined) throw new Error(`no actor of kind "${kindOf(id)}"`)
       let state: unknown = states.get(id) ?? definition.initial(id)
-      const decision: Decision<unknown, { readonly _tag: string }, unknown, unknown> = definition.decide(
-        state,
-        command,
-        options.nowMs
-      )
+      const decision = definition.decide(state, command, options.nowMs)
       const toOthers = decision.signals.find(({ _tag }) => _tag === "Tell" || _tag === "Notify")
       if (toOthers !== undefined || decision.reply === undefined) throw new Error(`${id} cannot be asked this offline`)
       for (const event of decision.events) {

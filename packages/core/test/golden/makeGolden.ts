@@ -37,7 +37,6 @@ const started = (journal: LmdbJournal): Shard => {
     definitions: goldenDefinitions,
     number: 0,
     version: "golden",
-    onNotice: () => undefined,
     onPoison: throwTrouble,
     onDefect: throwTrouble
   })

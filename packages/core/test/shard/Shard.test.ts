@@ -6,6 +6,7 @@ import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import { encodeRecords } from "../support/commits.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
+import { Counter } from "../support/toys.ts"
 
 const add = (n: number) => ({ _tag: "Add", n }) as const
 
@@ -113,7 +114,7 @@ describe("a shard replies", () => {
 
   it("even if an observer, a reply or a receiver throws", () => {
     const harness = new ShardHarness().start()
-    harness.shard.observe("counter", boom)
+    harness.shard.observe(Counter, boom)
     harness.shard.offer({ to: "counter/1", command: add(1), cause: {}, reply: boom })
     harness.shard.ack({ acked: boom }, 1, undefined, 0)
     harness.ask("a", "counter/1", add(1))
@@ -126,7 +127,7 @@ describe("a shard replies", () => {
   it("after observers have seen the events", () => {
     const harness = new ShardHarness().start()
     const seen: Array<string> = []
-    harness.shard.observe("counter", (actor, event, seq) => seen.push(`${actor} ${event._tag} ${seq}`))
+    harness.shard.observe(Counter, (actor, event, seq) => seen.push(`${actor} ${event._tag} ${seq}`))
     harness.shard.offer({ to: "counter/1", command: add(1), cause: {}, reply: () => seen.push("reply") })
     harness.clock.runTurns()
     expect(seen).toEqual(["counter/1 Added 2", "reply"])

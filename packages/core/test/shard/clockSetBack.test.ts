@@ -15,7 +15,6 @@ it("commits at once though the clock was set back since the last commit (simulat
     definitions: [ShardActor, makeCounter()],
     number: 0,
     version: "test",
-    onNotice: () => undefined,
     onPoison: () => undefined,
     onDefect: (_where, defect) => {
       throw defect as Error

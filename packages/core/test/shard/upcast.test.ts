@@ -1,3 +1,4 @@
+import { kind } from "@logbrook/core/actor/Kind"
 import type { Definition } from "@logbrook/core/actor/Definition"
 import { pack } from "@logbrook/core/actor/pack"
 import { defaultLimits } from "@logbrook/core/Limits"
@@ -27,12 +28,21 @@ type OlderEvent =
   | { readonly _tag: "Measured"; readonly wattHours: number }
 
 interface Measure {
+  readonly _tag: "Measure"
   readonly wattHours: number
 }
 
+const Meter = kind<{
+  command: Measure
+  replies: { readonly Measure: number }
+  failure: never
+  event: Read
+  notice: never
+}>()("meter")
+
 /** `fails`: the first fold throws. */
-const makeMeter = (fails = { once: false }): Definition<MeterState, Measure, Read, number, never> => ({
-  kind: "meter",
+const makeMeter = (fails = { once: false }): Definition<typeof Meter, MeterState> => ({
+  kind: Meter.name,
   version: 3,
   initial: () => ({ wattHours: 0, readings: 0 }),
   decide: (state, { wattHours }) => ({
@@ -121,7 +131,6 @@ it("starts a shard with an old journal, goes on in the newest version, and resta
     definitions: [ShardActor, makeMeter(fails)],
     number: 0,
     version: "test",
-    onNotice: () => undefined,
     onPoison: (failure) => answers.push(failure),
     onDefect: (where, defect) => answers.push(`${where} ${String(defect)}`)
   })
@@ -130,7 +139,7 @@ it("starts a shard with an old journal, goes on in the newest version, and resta
   const reply = (exit: Exit.Exit<unknown, unknown>): void =>
     void answers.push(Exit.isSuccess(exit) ? exit.value : String(exit))
   const measure = (wattHours: number): void => {
-    shard.offer({ to: "meter/a", command: { wattHours }, cause: {}, reply })
+    shard.offer({ to: "meter/a", command: { _tag: "Measure", wattHours }, cause: {}, reply })
     clock.runTurns()
   }
   measure(100)

@@ -1,4 +1,5 @@
-import type { ActorId, AnyDefinition, Notice } from "@logbrook/core/actor/Definition"
+import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
+import type { NoticeOf } from "@logbrook/core/actor/Kind"
 import { FaultyJournal, type Fault } from "@logbrook/core/journal/FaultyJournal"
 import type { AppendFailure, Journal, Seq } from "@logbrook/core/journal/Journal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
@@ -12,6 +13,7 @@ import * as Exit from "effect/Exit"
 import { expect } from "vitest"
 import { TestClock } from "./TestClock.ts"
 import {
+  Counter,
   makeCounter,
   ToyPartition,
   type CounterCommand,
@@ -36,7 +38,7 @@ export class ShardHarness implements AckReceiver {
   readonly shard: Shard
   /** Replies and acknowledgements in the order in which they came. */
   readonly told: Array<string> = []
-  readonly notices: Array<Notice> = []
+  readonly notices: Array<NoticeOf<typeof Counter>> = []
   readonly defects: Array<string> = []
   readonly poisons: Array<AppendFailure> = []
   readonly faults: Array<unknown> = []
@@ -53,10 +55,10 @@ export class ShardHarness implements AckReceiver {
       definitions: this.definitions,
       number: 0,
       version: "test",
-      onNotice: (notice) => this.notices.push(notice),
       onPoison: (failure) => this.poisons.push(failure),
       onDefect: (where, defect) => this.defects.push(`${where}: ${String(defect)}`)
     })
+    this.shard.onNotice(Counter, (notice) => this.notices.push(notice))
   }
 
   /** Recovers, starts, and lets the start become durable. */

@@ -1,4 +1,5 @@
 import type { ActorId, Definition, Decision, Signal } from "@logbrook/core/actor/Definition"
+import { type Address, address, kind, tell } from "@logbrook/core/actor/Kind"
 import type { LogEvent, LogState } from "@logbrook/core/actor/LogEvents"
 import * as Exit from "effect/Exit"
 
@@ -50,8 +51,18 @@ export interface CounterSwitches {
   breaksSave: boolean
 }
 
-type CounterDecision = Decision<CounterCommand, CounterEvent, number, string>
-type CounterSignal = Signal<CounterCommand>
+export const Counter = kind<{
+  command: CounterCommand
+  replies: Readonly<Record<CounterCommand["_tag"], number>>
+  failure: string
+  event: CounterEvent
+  notice: { readonly _tag: "Shouted"; readonly text: string }
+}>()("counter")
+
+export const counter = (name: string | number): Address<typeof Counter> => address(Counter, name)
+
+type CounterDecision = Decision<typeof Counter>
+type CounterSignal = Signal<typeof Counter>
 
 const decided = (
   events: ReadonlyArray<CounterEvent>,
@@ -134,10 +145,10 @@ const decide = (state: CounterState, command: CounterCommand, nowMs: number): Co
       )
     case "Pass":
       return decided([{ _tag: "Added", n: 1 }], state.total + 1, [
-        { _tag: "Tell", to: command.to, command: { _tag: "Add", n: command.n } }
+        tell(command.to as Address<typeof Counter>, { _tag: "Add", n: command.n })
       ])
     case "Shout": {
-      const notice = { _tag: "Shouted", text: command.text }
+      const notice = { _tag: "Shouted", text: command.text } as const
       return decided([{ _tag: "Added", n: 1 }], state.total + 1, [{ _tag: "Notify", notice }])
     }
     default:
@@ -171,7 +182,7 @@ const initial = (): CounterState => ({ total: 0, notes: [], deadlines: [] })
 
 export const makeCounter = (
   switches: CounterSwitches = { breaksEvolve: false, breaksSave: false }
-): Definition<CounterState, CounterCommand, CounterEvent, number, string> => ({
+): Definition<typeof Counter, CounterState> => ({
   kind: "counter",
   version: 1,
   initial,
@@ -221,10 +232,15 @@ export type ToyPartitionCommand =
 
 type PartitionReply = { readonly baseOffset: number }
 
-const decidePartition = (
-  state: ToyPartitionState,
+const ToyPartitionKind = kind<{
   command: ToyPartitionCommand
-): Decision<ToyPartitionCommand, LogEvent, PartitionReply, string> => {
+  replies: Readonly<Record<ToyPartitionCommand["_tag"], PartitionReply>>
+  failure: string
+  event: LogEvent
+  notice: never
+}>()("partition")
+
+const decidePartition = (state: ToyPartitionState, command: ToyPartitionCommand): Decision<typeof ToyPartitionKind> => {
   const reply = Exit.succeed({ baseOffset: state.nextOffset })
   if (command._tag === "DeleteLog") return { events: [{ _tag: "LogDeleted" }], reply, signals: [] }
   if (state.isDeleted) return { events: [], reply: Exit.fail("deleted"), signals: [] }
@@ -269,7 +285,7 @@ const evolvePartition = (state: ToyPartitionState, event: LogEvent): ToyPartitio
   }
 }
 
-export const ToyPartition: Definition<ToyPartitionState, ToyPartitionCommand, LogEvent, PartitionReply, string> = {
+export const ToyPartition: Definition<typeof ToyPartitionKind, ToyPartitionState> = {
   kind: "partition",
   version: 1,
   initial: () => ({ logStartOffset: 0, nextOffset: 0, isDeleted: false, epochs: [] }),

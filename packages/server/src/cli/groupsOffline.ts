@@ -57,11 +57,11 @@ export const deleteStored = async (
   force: boolean
 ): Promise<ReadonlyArray<DeletedGroup>> => {
   await throwIfNoJournal(directory)
-  const [Exit, { decideOffline }, { actorId }, { isEmptyGroup }, { definitions }, { defaultLimits }] =
+  const [Exit, { decideOffline }, { groupActor }, { isEmptyGroup }, { definitions }, { defaultLimits }] =
     await Promise.all([
       import("effect/Exit"),
       import("@logbrook/core/shard/offline"),
-      import("@logbrook/core/actor/Definition"),
+      import("@logbrook/actors/group/GroupProtocol"),
       import("@logbrook/actors/group/groupState"),
       import("../Broker.ts"),
       import("@logbrook/core/Limits")
@@ -76,7 +76,7 @@ export const deleteStored = async (
   return journalErrors(() =>
     decideOffline(options, ({ state, ask }) =>
       names.map((group) => {
-        const id = actorId("group", group)
+        const id = groupActor(group)
         const before = state(id) as GroupState | undefined
         if (before === undefined || isEmptyGroup(before)) {
           throw new CliError(exitCodes.notFound, "E_UNKNOWN_GROUP", `no group is named "${group}"`, nothingDeleted)
@@ -84,7 +84,8 @@ export const deleteStored = async (
         const members = [...before.machine.context.members.keys()]
         if (members.length > 0 && !force) throw hasMembers(group, members.length)
         for (const command of deletion(before)) {
-          const exit = isEmptyGroup(state(id) as GroupState) ? Exit.void : ask(id, command)
+          if (isEmptyGroup(state(id) as GroupState)) break
+          const exit = ask(id, command)
           if (Exit.isFailure(exit)) throw new Error(`${id} refuses ${command._tag}: ${String(exit.cause)}`)
         }
         return { group, offsets: before.offsets.count }

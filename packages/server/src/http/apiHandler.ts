@@ -1,3 +1,4 @@
+import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
@@ -87,7 +88,7 @@ const clusterInfo = (broker: Broker, { journal }: Past, { isHeld, aheadMs }: Ret
     epoch: shard.epoch,
     streams: directory.all().size,
     groups: groupNames(broker).length,
-    sessions: shard.actors.ofKind("session").length,
+    sessions: shard.actors.ofKind(SessionKind).length,
     journal: {
       firstSeq: journal.firstSeq,
       nextSeq: journal.nextSeq,

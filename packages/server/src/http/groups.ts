@@ -1,17 +1,16 @@
-import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
+import { groupActor, GroupKind, GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import { isEmptyGroup, weightBytesOf, type GroupState } from "@logbrook/actors/group/groupState"
-import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import { nameOf } from "@logbrook/core/actor/Definition"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { Broker } from "../Broker.ts"
-import { askGroup } from "../kafka/asks.ts"
 import { lagsOf, totalLag } from "../streams/groupLag.ts"
 import { presentGroup } from "../tools/present.ts"
 import { ApiFailure } from "./ApiFailure.ts"
 
 export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
   shard.actors
-    .ofKind("group")
+    .ofKind(GroupKind)
     .filter((id) => {
       const state = shard.actors.durable<GroupState>(id)
       return state !== undefined && !isEmptyGroup(state)
@@ -20,7 +19,7 @@ export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
     .sort()
 
 const find = ({ shard }: Broker, name: string): GroupState => {
-  const state = shard.actors.durable<GroupState>(actorId("group", name))
+  const state = shard.actors.durable<GroupState>(groupActor(name))
   if (state === undefined || isEmptyGroup(state)) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
   return state
 }
@@ -60,11 +59,8 @@ export const deleteGroup = (broker: Broker, name: string): Promise<{ readonly of
       reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
       return
     }
-    askGroup(
-      { cause: { origin: "http DELETE /groups" }, offer: (ask) => broker.shard.offer(ask) },
-      name,
-      { _tag: "DeleteGroup" },
-      (exit) => (Exit.isSuccess(exit) ? resolve({ offsets }) : reject(failureOf(Cause.squash(exit.cause))))
+    broker.shard.ask(groupActor(name), { _tag: "DeleteGroup" }, { origin: "http DELETE /groups" }, (exit) =>
+      Exit.isSuccess(exit) ? resolve({ offsets }) : reject(failureOf(Cause.squash(exit.cause)))
     )
   })
 }

@@ -1,9 +1,15 @@
 import { randomBytes } from "node:crypto"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import type { CatalogCommand, CatalogReply, CatalogRefusal, Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { catalogId, CatalogRefused, isBound } from "@logbrook/actors/catalog/CatalogProtocol"
+import type {
+  CatalogCommand,
+  CatalogRefusal,
+  CreateStream as CreateStreamCommand,
+  Stream
+} from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type CatalogKind, CatalogRefused, isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
+import type { ReplyOf } from "@logbrook/core/actor/Kind"
 import type { Broker } from "../Broker.ts"
 import type { AlterStream, ApiError, CreateStream } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
@@ -27,19 +33,19 @@ const failureOf = (cause: Cause.Cause<unknown>): unknown => {
 }
 
 /** Resolves once what was decided is durable. Rejects with `ApiFailure`. */
-const askCatalog = ({ shard }: Broker, command: CatalogCommand, origin: string): Promise<CatalogReply> =>
+const askCatalog = <const C extends CatalogCommand>(
+  { shard }: Broker,
+  command: C,
+  origin: string
+): Promise<ReplyOf<typeof CatalogKind, C>> =>
   new Promise((resolve, reject) => {
     if (shard.isPoisoned) {
       reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
       return
     }
-    shard.offer({
-      to: catalogId,
-      command,
-      cause: { origin },
-      reply: (exit) =>
-        Exit.isSuccess(exit) ? resolve(exit.value as CatalogReply) : reject(failureOf(exit.cause) as Error)
-    })
+    shard.ask(catalogActor, command, { origin }, (exit) =>
+      Exit.isSuccess(exit) ? resolve(exit.value) : reject(failureOf(exit.cause) as Error)
+    )
   })
 
 const throwIfDiskLow = ({ disk }: Broker): void => {
@@ -98,8 +104,7 @@ const doubledFilters = ({ directory }: Broker, { name, filters }: Stream): Reado
       .map((other) => `the stream ${other.name} has the filter ${filter}, too: both store each message that matches it`)
   )
 
-const changed = (broker: Broker, reply: CatalogReply) => {
-  const { stream } = reply as Extract<CatalogReply, { _tag: "Stream" }>
+const changed = (broker: Broker, { stream }: ReplyOf<typeof CatalogKind, CreateStreamCommand>) => {
   const warnings = doubledFilters(broker, stream)
   return { ...detailsOf(broker, stream), ...(warnings.length === 0 ? {} : { warnings }) }
 }
@@ -107,7 +112,7 @@ const changed = (broker: Broker, reply: CatalogReply) => {
 export const createStream = async (broker: Broker, payload: typeof CreateStream.Type) => {
   throwIfDiskLow(broker)
   const { name, filters, partitions, key, config, validateOnly } = payload
-  const command: CatalogCommand = {
+  const command: CreateStreamCommand = {
     _tag: "CreateStream",
     name,
     topicId: randomBytes(16).toString("base64url"),
@@ -122,7 +127,7 @@ export const createStream = async (broker: Broker, payload: typeof CreateStream.
 
 /** While the disk is low, too: a shorter retention is what frees it. */
 export const alterStream = async (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
-  const command: CatalogCommand = {
+  const command: Extract<CatalogCommand, { readonly _tag: "AlterStream" }> = {
     _tag: "AlterStream",
     name,
     ...(filters === undefined ? {} : { filters }),
@@ -132,6 +137,6 @@ export const alterStream = async (broker: Broker, name: string, { filters, confi
 }
 
 export const deleteStream = async (broker: Broker, name: string): Promise<{ readonly topicId: string }> => {
-  const reply = await askCatalog(broker, { _tag: "DeleteStream", name }, "http DELETE /streams")
-  return { topicId: (reply as Extract<CatalogReply, { _tag: "Deleted" }>).topicId }
+  const { topicId } = await askCatalog(broker, { _tag: "DeleteStream", name }, "http DELETE /streams")
+  return { topicId }
 }

@@ -1,6 +1,7 @@
 import type { Loan } from "@logbrook/core/BufferPool"
+import type { Address, AnyKind, CommandOf, Settle } from "@logbrook/core/actor/Kind"
 import type { Cause } from "@logbrook/core/journal/Frame"
-import type { Ask } from "@logbrook/core/shard/Intake"
+import type { LateAsk } from "@logbrook/core/shard/Intake"
 import type { DecodedHeader, RequestHeader } from "@logbrook/protocols/kafka/Header"
 import type { HostPort, RequestContext } from "./Handler.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
@@ -21,8 +22,8 @@ export interface Exchanging {
   /** Until the client has told its software's name, it is taken for one that does not. */
   readsZstd: boolean
   readonly refusedBatches: RefusedBatches
-  /** Commands are always taken; a full shard takes no further requests of this client for a while. */
-  readonly offer: (ask: Ask, bytes: number) => void
+  /** A command was given to the shard, which takes it in any case; one that is full takes no further requests of this client for a while. */
+  readonly asked: (hasRoom: boolean) => void
   readonly audit: (reason: string, header?: DecodedHeader) => void
   /** A fault of the server's own: this connection ends, the others go on. */
   readonly defect: (error: unknown) => void
@@ -71,7 +72,7 @@ export class Exchange implements RequestContext {
     return this.#header.api.name
   }
 
-  get cause(): Cause {
+  get #cause(): Cause {
     const { clientId, correlationId } = this.#header
     const { peer } = this.#connection
     // Of what is too long the client id goes first.
@@ -115,8 +116,12 @@ export class Exchange implements RequestContext {
     this.frame = undefined
   }
 
-  offer(ask: Ask, bytes = 0): void {
-    this.#connection.offer(ask, bytes)
+  ask<K extends AnyKind, const C extends CommandOf<K>>(to: Address<K>, command: C, settle: Settle<K, C>): void {
+    this.#connection.asked(this.node.broker.shard.ask(to, command, this.#cause, settle))
+  }
+
+  askLate<K extends AnyKind, C extends CommandOf<K>>(ask: Omit<LateAsk<K, C>, "cause">): void {
+    this.#connection.asked(this.node.broker.shard.askLate({ ...ask, cause: this.#cause }))
   }
 
   onCancel(cancel: (() => void) | undefined): void {

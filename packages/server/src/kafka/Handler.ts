@@ -2,7 +2,7 @@ import type { Loan } from "@logbrook/core/BufferPool"
 import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
 import { Reader } from "@logbrook/protocols/kafka/Wire"
-import type { Asker } from "./asks.ts"
+import type { Asker } from "./Asker.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import type { RefusedBatches } from "./RefusedBatches.ts"
 

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net"
 import type { Loan } from "@logbrook/core/BufferPool"
-import type { Ask } from "@logbrook/core/shard/Intake"
 import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
@@ -259,13 +258,10 @@ export class KafkaConnection implements Exchanging {
     this.node.gave(bytes)
   }
 
-  offer(ask: Ask, bytes: number): void {
-    const { shard } = this.node.broker
-    shard.offer(ask)
-    shard.ran(bytes)
-    if (shard.hasRoom || this.#waitsForShard) return
+  asked(hasRoom: boolean): void {
+    if (hasRoom || this.#waitsForShard) return
     this.#waitsForShard = true
-    shard.whenRoom(() => {
+    this.node.broker.shard.whenRoom(() => {
       this.#waitsForShard = false
       this.#steer()
     })

@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
-import { askCatalog, type Asker } from "./asks.ts"
+import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { Asker } from "./Asker.ts"
 import { failureOf, type Failure } from "./errors.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 
@@ -23,7 +24,7 @@ export class ProducerIds {
 
   #ask(context: Asker): void {
     this.#isAsking = true
-    askCatalog(context, { _tag: "AllocateProducerIds", count: blockIds }, (exit) => {
+    context.ask(catalogActor, { _tag: "AllocateProducerIds", count: blockIds }, (exit) => {
       this.#isAsking = false
       const waiting = this.#waiting
       this.#waiting = []

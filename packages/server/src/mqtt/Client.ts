@@ -1,18 +1,19 @@
-import type { Exit } from "effect/Exit"
-import type { ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { ConnectionId, SessionCommand, SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import type { Settle } from "@logbrook/core/actor/Kind"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
 import type { Admission } from "../net/ConnectionGate.ts"
 import type { MqttContext } from "./MqttContext.ts"
 
-export type Reply = (exit: Exit<unknown, unknown>) => void
+/** Told what a session's actor answers to a command. */
+export type Reply<C extends SessionCommand = SessionCommand> = Settle<typeof SessionKind, C>
 
 /** Told of a command beside its reply. */
-export interface AskWatch {
+export interface AskWatch<C extends SessionCommand> {
   /** In the turn that decides it: `nextSeq` as in `Ask.late`. */
   readonly decides?: (nextSeq: Seq) => void
   /** Before the reply, and also if the connection is closed by then. */
-  readonly settled: Reply
+  readonly settled: Reply<C>
 }
 
 /** A client and its connection, as whatever answers its packets knows them. */
@@ -34,7 +35,12 @@ export interface Client {
   /** The bytes must not change from now on. */
   readonly send: (bytes: Uint8Array) => void
   /** To the session's actor; the reply is passed over once the connection is closed. */
-  readonly ask: (packet: string, command: SessionCommand, reply: Reply, watch?: AskWatch) => void
+  readonly ask: <const C extends SessionCommand>(
+    packet: string,
+    command: C,
+    reply: Reply<C>,
+    watch?: AskWatch<C>
+  ) => void
   /** The journal does not go along: the client has to come again. */
   readonly lost: (reason: string) => void
 }

@@ -1,5 +1,5 @@
 import * as Exit from "effect/Exit"
-import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { sessionActor, type SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
@@ -12,7 +12,6 @@ import type { Client } from "./Client.ts"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOf } from "./Message.ts"
 import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal, withoutMemory } from "./Publisher.ts"
-import { sessionActor } from "./SessionDirectory.ts"
 
 /** In a token beside the packet id: nobody has the message, and MQTT 5 says so. */
 const noReceiversBit = 1 << 16
@@ -262,7 +261,7 @@ export class Incoming implements AckReceiver, Answered {
     const { id: connectionId, clientId, mqtt } = this.#connection
     const received: SessionCommand = { _tag: "ReceiveQos2", connectionId, packetId }
     const released: SessionCommand = { _tag: "ReleaseQos2", connectionId, packetId }
-    mqtt.broker.shard.offer({
+    mqtt.broker.shard.askLate({
       to: sessionActor(clientId),
       // What was refused must not be taken for a duplicate when it comes again, though nobody should hear of the refusal.
       late: () => (pending.refusalInTurn() === undefined ? received : released),

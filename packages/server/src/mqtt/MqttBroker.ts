@@ -1,13 +1,13 @@
-import type { Exit } from "effect/Exit"
-import type {
-  Connect,
-  ConnectionEnd,
-  ConnectionId,
-  Disconnect,
-  SessionCommand,
-  SessionNotice
+import {
+  sessionActor,
+  SessionKind,
+  type Connect,
+  type ConnectionEnd,
+  type ConnectionId,
+  type Disconnect,
+  type SessionCommand,
+  type SessionNotice
 } from "@logbrook/actors/session/SessionProtocol"
-import type { Notice } from "@logbrook/core/actor/Definition"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
@@ -16,13 +16,13 @@ import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
-import type { AskWatch } from "./Client.ts"
+import type { AskWatch, Reply } from "./Client.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
 import type { Outgoing } from "./Outgoing.ts"
 import { QueueDrops } from "./QueueDrops.ts"
 import { RetainedStore } from "./RetainedStore.ts"
-import { sessionActor, SessionDirectory, type SessionView } from "./SessionDirectory.ts"
+import { SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
 import { TopTopics } from "./TopTopics.ts"
 import { Wills } from "./Wills.ts"
@@ -189,7 +189,7 @@ export class MqttBroker implements MqttContext {
   }
 
   /** CONNECT goes to the session's actor. */
-  opens(clientId: string, command: Connect, origin: string, reply: (exit: Exit<unknown, unknown>) => void): void {
+  opens(clientId: string, command: Connect, origin: string, reply: Reply<Connect>): void {
     this.#opening.set(clientId, (this.#opening.get(clientId) ?? 0) + 1)
     this.offerToSession(clientId, command, origin, (exit) => {
       const left = this.#opening.get(clientId)! - 1
@@ -216,23 +216,24 @@ export class MqttBroker implements MqttContext {
     if (this.#leaving === 0) for (const resolve of this.#whenLeft.splice(0)) resolve()
   }
 
-  offerToSession(
+  offerToSession<const C extends SessionCommand>(
     clientId: string,
-    command: SessionCommand,
+    command: C,
     origin: string,
-    reply: (exit: Exit<unknown, unknown>) => void,
-    decides?: AskWatch["decides"]
+    reply: Reply<C>,
+    decides?: AskWatch<C>["decides"]
   ): void {
-    const ask = { to: sessionActor(clientId), cause: { origin }, reply }
+    const { shard } = this.broker
+    const to = sessionActor(clientId)
     if (decides === undefined) {
-      this.broker.shard.offer({ ...ask, command })
+      shard.ask(to, command, { origin }, reply)
       return
     }
-    const late = (nextSeq: Seq): SessionCommand => {
+    const late = (nextSeq: Seq): C => {
       decides(nextSeq)
       return command
     }
-    this.broker.shard.offer({ ...ask, late })
+    shard.askLate({ to, late, cause: { origin }, reply })
   }
 
   // --- Out ---
@@ -250,8 +251,7 @@ export class MqttBroker implements MqttContext {
 
   // --- Notices of the session actors ---
 
-  onNotice(notice: Notice): void {
-    const known = notice as SessionNotice
+  onNotice(known: SessionNotice): void {
     switch (known._tag) {
       case "Deliver": {
         const connection = this.#byId.get(known.connectionId)
@@ -339,5 +339,9 @@ export class MqttBroker implements MqttContext {
   }
 }
 
-/** For a shard that has recovered; its notices are to be given to `onNotice`. */
-export const makeMqttBroker = (broker: Broker): MqttBroker => new MqttBroker(broker)
+/** For a shard that has recovered. */
+export const makeMqttBroker = (broker: Broker): MqttBroker => {
+  const mqtt = new MqttBroker(broker)
+  broker.shard.onNotice(SessionKind, (notice) => mqtt.onNotice(notice))
+  return mqtt
+}

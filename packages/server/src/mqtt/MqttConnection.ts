@@ -353,9 +353,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   // --- To the session's actor ---
 
-  ask(packet: string, command: SessionCommand, reply: Reply, watch?: AskWatch): void {
+  ask<const C extends SessionCommand>(packet: string, command: C, reply: Reply<C>, watch?: AskWatch<C>): void {
     this.#asks++
-    const settled: Reply = (exit) => {
+    const settled: Reply<C> = (exit) => {
       this.#asks--
       watch?.settled(exit)
       if (this.#phase !== "closed") this.guarded(() => reply(exit))

@@ -1,9 +1,14 @@
 import { isUtf8 } from "node:buffer"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import type { QoS } from "@logbrook/actors/session/SessionProtocol"
-import { type RetainedCommand, type RetainedMessage, RetainedRefused } from "@logbrook/actors/retained/Retained"
-import { partitionId } from "@logbrook/core/actor/LogEvents"
+import { type QoS, sessionActor } from "@logbrook/actors/session/SessionProtocol"
+import {
+  retainedActor,
+  type RetainedCommand,
+  type RetainedMessage,
+  RetainedRefused
+} from "@logbrook/actors/retained/Retained"
+import { partitionActor } from "@logbrook/actors/partition/Partition"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Admission } from "../net/ConnectionGate.ts"
@@ -13,8 +18,6 @@ import { OutgoingMessage, retainedOf } from "./Message.ts"
 import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
 import { sessionLogId } from "../Retention.ts"
-import { retainedActor } from "./RetainedStore.ts"
-import { sessionActor } from "./SessionDirectory.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
 
 /** Why a publication is not taken, as PUBACK and PUBREC say it. */
@@ -214,8 +217,8 @@ export class Publisher {
     const { shard } = this.#mqtt.broker
     if (retain && shard.isFailed(retainedActor(topic))) return true
     if (qos === 2 && shard.isFailed(sessionActor(this.#clientId))) return true
-    if (this.#routes.logIds(topic).some((logId) => shard.isFailed(partitionId(logId)))) return true
-    const isLogFailed = shard.isFailed(partitionId(sessionLogId))
+    if (this.#routes.logIds(topic).some((logId) => shard.isFailed(partitionActor(logId)))) return true
+    const isLogFailed = shard.isFailed(partitionActor(sessionLogId))
     return targets.some(
       ({ clientId, match: { subscriber, qos: granted } }) =>
         subscriber.isDurable && Math.min(granted, qos) > 0 && (isLogFailed || shard.isFailed(sessionActor(clientId)))
@@ -356,9 +359,9 @@ export class Publisher {
   #retain(topic: string, message: RetainedMessage, pending: PendingPublication): void {
     const command: RetainedCommand = { _tag: "SetRetained", message: message.payload.length === 0 ? null : message }
     const byteLength = message.payload.length
-    this.#mqtt.broker.shard.offer({
+    this.#mqtt.broker.shard.askLate({
       to: retainedActor(topic),
-      command,
+      late: () => command,
       cause: { origin: this.#origin },
       reply: pending.hasFailed,
       refused: pending.hasFailed,

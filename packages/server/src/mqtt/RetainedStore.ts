@@ -1,19 +1,18 @@
 import { isDeepStrictEqual } from "node:util"
 import {
+  retainedActor,
   retainedBytesOf,
+  RetainedKind,
   retainedWeightOf,
-  type RetainedEvent,
   type RetainedMessage,
   type RetainedState
 } from "@logbrook/actors/retained/Retained"
 import { RetainedIndex } from "@logbrook/actors/retained/RetainedIndex"
 import type { Subscription } from "@logbrook/actors/session/SessionProtocol"
-import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
-
-export const retainedActor = (topic: string): string => actorId("retained", topic)
 
 /** A topic whose retained message was set by the event `seq`. */
 export interface RetainedTopic {
@@ -43,16 +42,15 @@ export class RetainedStore {
   /** Follows a shard that has recovered. */
   static follow(shard: Shard, limits: Limits): RetainedStore {
     const store = new RetainedStore(shard, limits)
-    const ids = [...shard.actors.ofKind("retained")]
+    const ids = [...shard.actors.ofKind(RetainedKind)]
     for (const [i, id] of ids.entries()) {
       const message = shard.actors.peek<RetainedState>(id)?.message
       // Each has a number of its own, and all of them came before whatever comes from now on.
       if (message) store.index.set(nameOf(id), retainedBytesOf(message), i - ids.length)
     }
-    shard.observe("retained", (actor, event, seq) => {
-      const retained = event as RetainedEvent
+    shard.observe(RetainedKind, (actor, event, seq) => {
       const topic = nameOf(actor)
-      if (retained._tag === "RetainedSet") store.index.set(topic, retainedBytesOf(retained.message), seq)
+      if (event._tag === "RetainedSet") store.index.set(topic, retainedBytesOf(event.message), seq)
       else store.index.delete(topic)
     })
     return store

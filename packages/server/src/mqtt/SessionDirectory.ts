@@ -1,6 +1,11 @@
-import type { SessionEvent, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import {
+  sessionActor,
+  SessionKind,
+  type SessionEvent,
+  type Subscription
+} from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
-import { actorId, nameOf } from "@logbrook/core/actor/Definition"
+import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { RetainedDue } from "./RetainedStore.ts"
@@ -52,14 +57,14 @@ export class SessionDirectory<C> {
   /** Follows a shard that has recovered. */
   static follow<C>(shard: Shard, { subscriptionsPerSessionMax }: Limits): SessionDirectory<C> {
     const directory = new SessionDirectory<C>(shard, subscriptionsPerSessionMax)
-    for (const id of shard.actors.ofKind("session")) {
+    for (const id of shard.actors.ofKind(SessionKind)) {
       const state = shard.actors.peek<SessionState>(id)
       directory.pendingWills += state?.pendingWills.length ?? 0
       if (state === undefined || state.name === "Absent") continue
       const view = directory.#start(nameOf(id), state.life.sessionExpiryMs)
       for (const subscription of state.subscriptions.values()) directory.#subscribed(view, subscription)
     }
-    shard.observe("session", (actor, event) => directory.#observe(nameOf(actor), event as SessionEvent))
+    shard.observe(SessionKind, (actor, event) => directory.#observe(nameOf(actor), event))
     return directory
   }
 
@@ -198,5 +203,3 @@ export class SessionDirectory<C> {
     }
   }
 }
-
-export const sessionActor = (clientId: string): string => actorId("session", clientId)

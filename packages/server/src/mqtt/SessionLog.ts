@@ -1,12 +1,11 @@
-import type { MessageRef, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { sessionActor, type Enqueue, type MessageRef, type SessionKind } from "@logbrook/actors/session/SessionProtocol"
 import { encodeHeaders, RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { type Ask, Run } from "@logbrook/core/shard/Intake"
+import { type LateAsk, Run } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { sessionLogId } from "../Retention.ts"
 import { extraHeaders, headerNames, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
-import { sessionActor } from "./SessionDirectory.ts"
 
 const readBytes = 64 * 1024
 const recordOverheadBytes = 24
@@ -60,14 +59,17 @@ export class SessionLog {
     { run, index }: Placed,
     ref: Omit<MessageRef, "logId" | "offset">,
     origin: string,
-    { isWanted, ...answers }: Pick<Ask, "reply" | "refused"> & { readonly isWanted?: () => boolean } = {}
+    {
+      isWanted,
+      ...answers
+    }: Pick<LateAsk<typeof SessionKind, Enqueue>, "reply" | "refused"> & { readonly isWanted?: () => boolean } = {}
   ): void {
-    const late = (): SessionCommand => {
+    const late = (): Enqueue => {
       const isThere = run.refusal === undefined && isWanted?.() !== false
       const messages = isThere ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
       return { _tag: "Enqueue", messages }
     }
-    this.#shard.offer({ to: sessionActor(clientId), late, cause: { origin }, ...answers })
+    this.#shard.askLate({ to: sessionActor(clientId), late, cause: { origin }, ...answers })
   }
 
   /** The message at `offset` of a log; undefined if it has gone with the log's retention. */

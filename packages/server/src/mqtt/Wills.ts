@@ -1,8 +1,7 @@
-import type { ConfirmWill, PublishWill } from "@logbrook/actors/session/SessionProtocol"
+import { sessionActor, type ConfirmWill, type PublishWill } from "@logbrook/actors/session/SessionProtocol"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOfWill } from "./Message.ts"
 import type { MqttContext } from "./MqttContext.ts"
-import { sessionActor } from "./SessionDirectory.ts"
 import { type Answered, type PendingPublication, Publisher, type Refusal } from "./Publisher.ts"
 
 /**
@@ -55,6 +54,6 @@ export class Wills {
       const refused = refusal === undefined ? null : { reason: refusal.text, isFinal: refusal.isFinal }
       return { _tag: "ConfirmWill", willId, refused }
     }
-    this.#mqtt.broker.shard.offer({ to: sessionActor(clientId), late, cause: { origin } })
+    this.#mqtt.broker.shard.askLate({ to: sessionActor(clientId), late, cause: { origin } })
   }
 }

@@ -122,7 +122,7 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   }
   mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
     if (!connection.isOpening) return
-    if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value as SessionOpened))
+    if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value))
     else refuseSession(connection, exit.cause)
   })
 }

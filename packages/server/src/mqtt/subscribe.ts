@@ -1,5 +1,10 @@
 import * as Exit from "effect/Exit"
-import type { Subscription, SubscriptionsEnded, SubscriptionsMade } from "@logbrook/actors/session/SessionProtocol"
+import type {
+  Subscribe as SubscribeSession,
+  Subscription,
+  SubscriptionsMade,
+  Unsubscribe as UnsubscribeSession
+} from "@logbrook/actors/session/SessionProtocol"
 import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -32,13 +37,13 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const filters = subscriptions.map(({ filter }) => filter)
   const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
   let moments: ReadonlyArray<RetainedMoment> = []
-  const watch: AskWatch = {
+  const watch: AskWatch<SubscribeSession> = {
     decides: (nextSeq) => {
       const of = retainable.map((at) => subscriptions[at]!)
       moments = connection.feed.moments(of, nextSeq)
     },
     settled: (exit) => {
-      const results = Exit.isSuccess(exit) ? (exit.value as SubscriptionsMade).results : []
+      const results = Exit.isSuccess(exit) ? exit.value.results : []
       mqtt.directory.settled(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
     }
   }
@@ -51,7 +56,7 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
         connection.lost("its session does not take subscriptions")
         return
       }
-      const { results } = exit.value as SubscriptionsMade
+      const { results } = exit.value
       if (!acknowledge(connection, packet, wanted, results)) return
       for (const [i, at] of retainable.entries()) {
         const { grantedQos, isNew } = results[at]!
@@ -96,7 +101,7 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
     connection.lost("its session is gone")
     return
   }
-  const watch: AskWatch = {
+  const watch: AskWatch<UnsubscribeSession> = {
     settled: (exit) => mqtt.directory.settled(view, filters, () => Exit.isFailure(exit))
   }
   mqtt.directory.unsubscribes(view, filters)
@@ -108,7 +113,7 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
         connection.lost("its session does not take subscriptions")
         return
       }
-      const { results } = exit.value as SubscriptionsEnded
+      const { results } = exit.value
       for (const filter of filters) connection.feed.remove(filter)
       const codes: Array<number> = results.map(({ existed }) =>
         existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted

@@ -94,11 +94,12 @@ export class Refusals {
       })
       this.#unnamed = 0
     }
-    this.#broker.shard.offer({
-      to: clientActor(clientId, address),
-      command: { _tag: "RecordRefusals", protocol, address, refused },
-      cause: { origin: `${protocol} ${clientId}@${address ?? "will"}`.slice(0, 200) }
-    })
+    const origin = `${protocol} ${clientId}@${address ?? "will"}`.slice(0, 200)
+    this.#broker.shard.tell(
+      clientActor(clientId, address),
+      { _tag: "RecordRefusals", protocol, address, refused },
+      { origin }
+    )
   }
 
   /** Tells all that is there: the server stops. */

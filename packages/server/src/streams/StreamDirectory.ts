@@ -1,6 +1,12 @@
 import { makeCatalog, type CatalogState } from "@logbrook/actors/catalog/Catalog"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import { catalogId, isBound, type CatalogEvent, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import {
+  catalogActor,
+  CatalogKind,
+  isBound,
+  type CatalogEvent,
+  type Stream
+} from "@logbrook/actors/catalog/CatalogProtocol"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { TopicTrie } from "@logbrook/core/TopicTrie"
@@ -26,16 +32,16 @@ export class StreamDirectory {
     const catalog = makeCatalog(limits)
     this.#limits = limits
     this.#evolve = catalog.evolve
-    this.#state = catalog.initial(catalogId)
+    this.#state = catalog.initial(catalogActor)
   }
 
   /** Follows a shard that has recovered. */
   static follow(shard: Shard, limits: Limits): StreamDirectory {
     const directory = new StreamDirectory(limits)
-    directory.#state = shard.actors.peek<CatalogState>(catalogId) ?? directory.#state
+    directory.#state = shard.actors.peek<CatalogState>(catalogActor) ?? directory.#state
     directory.#derive()
-    shard.observe("catalog", (_actor, event) => {
-      directory.#state = directory.#evolve(directory.#state, event as CatalogEvent)
+    shard.observe(CatalogKind, (_actor, event) => {
+      directory.#state = directory.#evolve(directory.#state, event)
       if (event._tag !== "ProducerIdsAllocated") directory.#derive()
     })
     return directory

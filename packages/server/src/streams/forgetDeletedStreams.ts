@@ -1,13 +1,14 @@
-import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
+import { CatalogKind } from "@logbrook/actors/catalog/CatalogProtocol"
+import { GroupKind } from "@logbrook/actors/group/GroupProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Broker } from "../Broker.ts"
 
 const forget = ({ shard, directory }: Pick<Broker, "shard" | "directory">, cause: Cause): void => {
-  for (const to of shard.actors.ofKind("group")) {
+  for (const to of shard.actors.ofKind(GroupKind)) {
     const offsets = shard.actors.peek<GroupState>(to)?.offsets
     const topicIds = [...(offsets?.topics.keys() ?? [])].filter((topicId) => directory.byTopicId(topicId) === undefined)
-    if (topicIds.length > 0) shard.offer({ to, command: { _tag: "ForgetStreams", topicIds }, cause })
+    if (topicIds.length > 0) shard.tell(to, { _tag: "ForgetStreams", topicIds }, cause)
   }
 }
 
@@ -19,8 +20,8 @@ const forget = ({ shard, directory }: Pick<Broker, "shard" | "directory">, cause
 export const forgetDeletedStreams = (broker: Pick<Broker, "shard" | "directory">): void => {
   const { shard } = broker
   forget(broker, { origin: "start" })
-  shard.observe("catalog", (_actor, event, seq) => {
-    if ((event as CatalogEvent)._tag !== "StreamDeleted") return
+  shard.observe(CatalogKind, (_actor, event, seq) => {
+    if (event._tag !== "StreamDeleted") return
     shard.ack({ acked: () => forget(broker, { seq }) }, 0, undefined, 0)
   })
 }

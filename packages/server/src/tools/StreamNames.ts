@@ -1,5 +1,5 @@
 import { makeCatalog, type CatalogState } from "@logbrook/actors/catalog/Catalog"
-import { catalogId } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { kindOf, nameOf, type ActorId } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, partitionKind } from "@logbrook/core/actor/LogEvents"
@@ -27,7 +27,7 @@ export const streamNames = ({ streams }: Pick<CatalogState, "streams">): StreamN
 export const streamNamesAt = (journal: History, endSeq: Seq): StreamNames => {
   const catalog = makeCatalog(defaultLimits)
   const { states } = new Replay([catalog], { endSeq }).run(journal)
-  return streamNames((states.get(catalogId) as CatalogState | undefined) ?? catalog.initial(catalogId))
+  return streamNames((states.get(catalogActor) as CatalogState | undefined) ?? catalog.initial(catalogActor))
 }
 
 /** `partition/7` of `partition/sensors/3`; other names are ids already. Undefined for a stream's partition that there is not. */

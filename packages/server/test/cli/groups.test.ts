@@ -1,3 +1,4 @@
+import { GroupKind } from "@logbrook/actors/group/GroupProtocol"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -143,7 +144,7 @@ describe("groups of a data directory", () => {
     journal = open()
     const { shard } = new ShardHarness(journal)
     expect(shard.epoch).toBe(2)
-    const left = shard.actors.ofKind("group").filter((id) => shard.actors.saved(id) !== undefined)
+    const left = shard.actors.ofKind(GroupKind).filter((id) => shard.actors.saved(id) !== undefined)
     expect(left.toSorted()).toEqual(["group/b", "group/busy"])
     await shard.drained()
     await journal.close()

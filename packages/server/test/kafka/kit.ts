@@ -2,7 +2,7 @@ import { once } from "node:events"
 import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { randomBytes } from "node:crypto"
-import { catalogId, type CatalogReply, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type CatalogReply, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import type { Journal } from "@logbrook/core/journal/Journal"
@@ -61,7 +61,6 @@ const makeShard = (limits: Limits, journal: Journal, defects: Array<unknown>): S
     definitions: definitions(limits),
     number: 0,
     version: "test",
-    onNotice: () => undefined,
     onPoison: (failure) => defects.push(failure),
     onDefect: (_where, defect) => defects.push(defect)
   })
@@ -127,7 +126,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     createStream: async (name, { partitions = 1, filters = [], config = [] } = {}) => {
       const topicId = randomBytes(16).toString("base64url")
       const command = { _tag: "CreateStream", name, topicId, filters, partitions, key: "clientid", config }
-      const reply = (await ask(catalogId, { ...command, validateOnly: false })) as CatalogReply
+      const reply = (await ask(catalogActor, { ...command, validateOnly: false })) as CatalogReply
       return (reply as Extract<CatalogReply, { _tag: "Stream" }>).stream
     },
     close: async () => {

@@ -1,9 +1,13 @@
+import { PartitionKind } from "@logbrook/actors/partition/Partition"
+import { RetainedKind } from "@logbrook/actors/retained/Retained"
+import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import type { AnyKind } from "@logbrook/core/actor/Kind"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as Exit from "effect/Exit"
-import { catalogId, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -99,7 +103,6 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
       throw new Error(`${message} ${JSON.stringify(fields)}`)
     }
   }
-  let onNotice: MqttBroker["onNotice"] | undefined
   const shard = new Shard({
     journal,
     clock: systemClock,
@@ -107,7 +110,6 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     definitions: definitions(limits),
     number: 0,
     version: "test",
-    onNotice: (notice) => onNotice?.(notice),
     onPoison: (failure) => log.error("poison", { ...failure }),
     onDefect: options.onDefect ?? ((where, defect) => log.error("defect", { where, error: String(defect) }))
   })
@@ -125,10 +127,11 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     nodeId: 1
   }
   const mqtt = makeMqttBroker(broker)
-  onNotice = (notice) => mqtt.onNotice(notice)
   shard.start((defect) => log.error("fault", { error: String(defect) }))
   const events: Array<string> = []
-  for (const kind of ["session", "retained", "partition"]) shard.observe(kind, (_actor, { _tag }) => events.push(_tag))
+  for (const kind of [SessionKind, RetainedKind, PartitionKind]) {
+    shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))
+  }
   const tcp = await listenMqtt(broker, mqtt, { host: "127.0.0.1", port: 0 })
   const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0, origins: new Set(["local"]) })
   return {
@@ -173,7 +176,7 @@ const bindStream = (
       ...rest
     }
     shard.offer({
-      to: catalogId,
+      to: catalogActor,
       command,
       cause: { origin: "test" },
       reply: (exit) => (Exit.isSuccess(exit) ? resolve() : reject(new Error(String(exit.cause))))

@@ -1,4 +1,4 @@
-import { catalogId, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import * as Exit from "effect/Exit"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -50,7 +50,7 @@ const put = (topic: string, payload: string, receiver?: AckReceiver, token = 0):
 const alter = (command: CatalogCommand): Promise<void> =>
   new Promise((resolve, reject) => {
     kit.broker.shard.offer({
-      to: catalogId,
+      to: catalogActor,
       command,
       cause: { origin: "test" },
       reply: (exit) => (Exit.isSuccess(exit) ? resolve() : reject(new Error(String(exit.cause))))

@@ -18,7 +18,6 @@ export class ShardHarness {
       definitions: definitions(defaultLimits),
       number: 0,
       version: "test",
-      onNotice: () => undefined,
       onPoison: ({ detail }) => {
         throw new Error(detail)
       },

@@ -1,3 +1,4 @@
+import { partitionActor } from "@logbrook/actors/partition/Partition"
 import { isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import {
   InvalidBatch,
@@ -11,7 +12,6 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import { appendBatch } from "../asks.ts"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
 import { handler, type RequestContext, type Respond } from "../Handler.ts"
@@ -123,22 +123,25 @@ const append = (
 ) => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
   const { refusedBatches } = context
-  const inTurn = {
-    isAhead: () => !refusedBatches.admits(logId, batch),
-    // What the partition itself refuses it knows of.
-    refused: (exit: Exit.Exit<unknown, unknown>) => {
-      if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
-    }
-  }
   const bytes = context.keep(batch.bytes, isOnly)
-  const command = { _tag: "AppendBatch", bytes, count, baseTimestampMs, maxTimestampMs } as const
-  appendBatch(context, logId, { ...command, producerId, producerEpoch, baseSequence }, inTurn, (exit) => {
-    if (Exit.isFailure(exit)) fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
-    else {
-      result.baseOffset = exit.value.baseOffset
-      result.logStartOffset = exit.value.logStartOffset
-    }
-    settled()
+  const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
+  context.askLate({
+    to: partitionActor(logId),
+    // Of batches behind each other the next one must know: so it is looked at, and told, in the turn that decides.
+    late: () => ({ _tag: "AppendBatch" as const, ...header, isAhead: !refusedBatches.admits(logId, batch) }),
+    refused: (exit) => {
+      // What the partition itself refuses it knows of.
+      if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
+    },
+    reply: (exit) => {
+      if (Exit.isFailure(exit)) fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+      else {
+        result.baseOffset = exit.value.baseOffset
+        result.logStartOffset = exit.value.logStartOffset
+      }
+      settled()
+    },
+    byteLength: bytes.length
   })
 }
 

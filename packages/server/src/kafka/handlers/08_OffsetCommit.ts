@@ -1,8 +1,7 @@
-import type { OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
+import { groupActor, type OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf, firstError, offsetCode } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
@@ -59,7 +58,7 @@ export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, reque
   if (known.length === 0 || invalid !== KafkaError.NONE) return finish()
   const { generationIdOrMemberEpoch: generation, memberId, groupInstanceId } = request
   const command = { _tag: "CommitOffsets", generation, memberId, groupInstanceId, offsets } as const
-  return askGroup(context, groupId, command, (exit) => {
+  return context.ask(groupActor(groupId), command, (exit) => {
     known.forEach((result, i) => {
       result.errorCode = Exit.isFailure(exit)
         ? versioned(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code, version)

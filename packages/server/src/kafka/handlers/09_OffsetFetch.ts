@@ -1,9 +1,8 @@
-import type { CommittedOffset, TopicPartition } from "@logbrook/actors/group/GroupProtocol"
+import { groupActor, type CommittedOffset, type TopicPartition } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf, firstError } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler, type RequestContext } from "../Handler.ts"
@@ -79,7 +78,7 @@ const fetchGroup = (
   const invalid = groupIdError(groupId)
   if (invalid !== KafkaError.NONE) return settle({ groupId, errorCode: invalid, topics: [] })
   const partitions = partitionsOf(context, topics)
-  askGroup(context, groupId, { _tag: "FetchOffsets", partitions }, (exit) => {
+  context.ask(groupActor(groupId), { _tag: "FetchOffsets", partitions }, (exit) => {
     if (Exit.isFailure(exit)) {
       // Java clients before 3.9 give up at COORDINATOR_NOT_AVAILABLE here, and look for the coordinator at this.
       const { code } = failureOf(exit.cause, KafkaError.NOT_COORDINATOR)

@@ -1,8 +1,8 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { randomUUID } from "node:crypto"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { JoinGroup } from "@logbrook/protocols/kafka/messages/11_JoinGroup"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf, type Failure } from "../errors.ts"
 import { keptClientId, memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
@@ -47,7 +47,7 @@ export const joinGroupHandler = handler(JoinGroup, [0, 9], (context, request, ve
     skipAssignmentSupported: version >= skipAssignmentVersionMin,
     reason: request.reason
   } as const
-  return askGroup(context, groupId, command, (exit) => {
+  return context.ask(groupActor(groupId), command, (exit) => {
     if (Exit.isFailure(exit)) {
       const failure: Failure = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
       return refuse(failure.code, failure.memberId)

@@ -1,7 +1,7 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
@@ -13,7 +13,7 @@ export const heartbeatHandler = handler(Heartbeat, [0, 4], (context, request, _v
   const invalid = memberGroupIdError(groupId)
   if (invalid !== KafkaError.NONE) return respond({ errorCode: invalid }, invalid)
   const command = { _tag: "Heartbeat", generation, memberId, groupInstanceId } as const
-  return askGroup(context, groupId, command, (exit) => {
+  return context.ask(groupActor(groupId), command, (exit) => {
     const errorCode = Exit.isFailure(exit)
       ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
       : KafkaError.NONE

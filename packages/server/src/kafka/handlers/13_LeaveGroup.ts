@@ -1,7 +1,7 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf, firstError, leaveCode } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
@@ -18,7 +18,7 @@ export const leaveGroupHandler = handler(LeaveGroup, [0, 5], (context, request, 
     version >= severalVersionMin
       ? request.members
       : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
-  return askGroup(context, groupId, { _tag: "LeaveMembers", members: leaving }, (exit) => {
+  return context.ask(groupActor(groupId), { _tag: "LeaveMembers", members: leaving }, (exit) => {
     if (Exit.isFailure(exit)) {
       const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
       return respond({ errorCode: code }, code)

@@ -1,7 +1,7 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
@@ -17,7 +17,7 @@ export const syncGroupHandler = handler(SyncGroup, [0, 5], (context, request, _v
   if (invalid !== KafkaError.NONE) return refuse(invalid)
   const { assignments } = request
   const command = { _tag: "SyncMember", generation, memberId, groupInstanceId, protocolType, protocolName } as const
-  return askGroup(context, groupId, { ...command, assignments }, (exit) => {
+  return context.ask(groupActor(groupId), { ...command, assignments }, (exit) => {
     if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
     const { protocolType: type, protocolName: name, assignment } = exit.value
     return respond({ errorCode: KafkaError.NONE, protocolType: type, protocolName: name, assignment })

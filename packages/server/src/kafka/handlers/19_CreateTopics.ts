@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto"
-import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { streamSettings, type ConfigLimits } from "@logbrook/actors/catalog/StreamConfig"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
-import { askCatalog } from "../asks.ts"
 import { failureOf, firstError, type Failure } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
@@ -101,7 +100,7 @@ const create = (
     config: asked.configs.map(({ name, value }) => [name, value ?? ""] as const),
     validateOnly
   } as const
-  askCatalog(context, command, (exit) =>
+  context.ask(catalogActor, command, (exit) =>
     settle(Exit.isFailure(exit) ? failureOf(exit.cause, KafkaError.NOT_CONTROLLER) : exit.value.stream)
   )
 }

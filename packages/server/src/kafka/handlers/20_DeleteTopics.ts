@@ -1,9 +1,8 @@
-import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
-import { askCatalog } from "../asks.ts"
 import { failureOf, firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
@@ -34,7 +33,7 @@ const deleteTopic = (context: RequestContext, asked: Asked, settle: (deleted: De
     return settle({ ...asked, errorCode, errorMessage: null })
   }
   const { name, topicId } = stream
-  return askCatalog(context, { _tag: "DeleteStream", name }, (exit) => {
+  return context.ask(catalogActor, { _tag: "DeleteStream", name }, (exit) => {
     if (Exit.isSuccess(exit)) return settle({ name, topicId, errorCode: KafkaError.NONE, errorMessage: null })
     const { code, message } = failureOf(exit.cause, KafkaError.NOT_CONTROLLER)
     return settle({ name, topicId, errorCode: code, errorMessage: message })

@@ -1,8 +1,8 @@
+import { partitionActor } from "@logbrook/actors/partition/Partition"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteRecords } from "@logbrook/protocols/kafka/messages/21_DeleteRecords"
 import * as Exit from "effect/Exit"
-import { moveLogStart } from "../asks.ts"
 import { failureOf, firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
@@ -28,7 +28,7 @@ const deleteRecords = (
   const logId = stream?.logIds[partitionIndex]
   if (stream === undefined || logId === undefined) return refuse(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
   if (!effectiveConfig(stream.config).isExpiring) return refuse(KafkaError.POLICY_VIOLATION)
-  return moveLogStart(context, logId, offset, (exit) => {
+  return context.ask(partitionActor(logId), { _tag: "MoveLogStart", offset, reason: "DeleteRecords" }, (exit) => {
     if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER).code)
     const { logStartOffset } = exit.value
     return settle({ partitionIndex, lowWatermark: logStartOffset, errorCode: KafkaError.NONE })

@@ -1,7 +1,7 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf, firstError } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler, type RequestContext } from "../Handler.ts"
@@ -20,7 +20,7 @@ interface Deleted {
 const deleteGroup = (context: RequestContext, groupId: string, settle: (deleted: Deleted) => void): void => {
   const invalid = groupIdError(groupId)
   if (invalid !== KafkaError.NONE) return settle({ groupId, errorCode: invalid })
-  return askGroup(context, groupId, { _tag: "DeleteGroup" }, (exit) => {
+  return context.ask(groupActor(groupId), { _tag: "DeleteGroup" }, (exit) => {
     const errorCode = Exit.isFailure(exit)
       ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
       : KafkaError.NONE

@@ -1,8 +1,7 @@
-import type { DeleteOffsets, OffsetsRemoved } from "@logbrook/actors/group/GroupProtocol"
+import { groupActor, type DeleteOffsets, type OffsetsRemoved } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
 import * as Exit from "effect/Exit"
-import { askGroup } from "../asks.ts"
 import { failureOf, firstError, removalCode } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
@@ -36,7 +35,7 @@ export const offsetDeleteHandler = handler(OffsetDelete, [0, 0], (context, reque
   const refuse = (errorCode: number): void => respond({ errorCode, topics: [] }, errorCode)
   const invalid = memberGroupIdError(groupId)
   if (invalid !== KafkaError.NONE) return refuse(invalid)
-  return askGroup(context, groupId, { _tag: "DeleteOffsets", partitions }, (exit) => {
+  return context.ask(groupActor(groupId), { _tag: "DeleteOffsets", partitions }, (exit) => {
     if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
     tell(known, exit.value)
     return respond({ errorCode: KafkaError.NONE, topics }, firstError(topics.flatMap((topic) => topic.partitions)))

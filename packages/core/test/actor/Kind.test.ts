@@ -1,0 +1,67 @@
+import { address, kind, tell, type Address, type Settle } from "@logbrook/core/actor/Kind"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import * as Exit from "effect/Exit"
+import { expect, it } from "vitest"
+
+class DoorRefused {
+  readonly _tag = "DoorRefused"
+}
+
+type DoorCommand = { readonly _tag: "Open"; readonly by: string } | { readonly _tag: "Count" }
+interface DoorReplies {
+  readonly Open: { readonly isOpen: boolean }
+  readonly Count: number
+}
+const Door = kind<{
+  command: DoorCommand
+  replies: DoorReplies
+  failure: DoorRefused
+  event: { readonly _tag: "Opened" }
+  notice: never
+}>()("door")
+const door = (name: string): Address<typeof Door> => address(Door, name)
+
+const Lamp = kind<{
+  command: { readonly _tag: "Switch" }
+  replies: { readonly Switch: boolean }
+  failure: never
+  event: { readonly _tag: "Switched" }
+  notice: never
+}>()("lamp")
+
+const told = (): void => undefined
+
+/** Never run: what must not compile. `tsc` fails if one of these is no error. */
+export const wrong = (shard: Shard): void => {
+  // @ts-expect-error no such command of a door
+  shard.ask(door("d"), { _tag: "Switch" }, {}, told)
+  // @ts-expect-error a field of the command is missing
+  shard.ask(door("d"), { _tag: "Open" }, {}, told)
+  // @ts-expect-error a reply taken for another command's
+  shard.ask(door("d"), { _tag: "Count" }, {}, (exit: Exit.Exit<{ readonly isOpen: boolean }, DoorRefused>) => void exit)
+  // @ts-expect-error a failure that a door does not have
+  shard.ask(door("d"), { _tag: "Count" }, {}, (exit: Exit.Exit<number, { readonly _tag: "Other" }>) => void exit)
+  // @ts-expect-error an id that nobody has made an address
+  shard.ask("door/d", { _tag: "Count" }, {}, told)
+  // @ts-expect-error a door's command for a lamp
+  tell(address(Lamp, 1), { _tag: "Count" })
+  // @ts-expect-error a protocol whose command has no reply
+  kind<{ command: DoorCommand; replies: { Open: boolean }; failure: never; event: never; notice: never }>()("half")
+  const lamps: Address<typeof Lamp> = address(Lamp, 1)
+  // @ts-expect-error a lamp's address is no door's
+  shard.ask<typeof Door, { readonly _tag: "Count" }>(lamps, { _tag: "Count" }, {}, told)
+}
+
+it("is an actor's id at run time", () => {
+  expect(door("front")).toBe("door/front")
+  expect(tell(door("front"), { _tag: "Count" })).toEqual({ _tag: "Tell", to: "door/front", command: { _tag: "Count" } })
+})
+
+it("gives a command's settle the reply of that command", () => {
+  const seen: Array<number> = []
+  const settle: Settle<typeof Door, { readonly _tag: "Count" }> = (exit) => {
+    if (Exit.isSuccess(exit)) seen.push(exit.value + 1)
+  }
+  settle(Exit.succeed(2))
+  expect(seen).toEqual([3])
+})
