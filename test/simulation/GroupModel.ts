@@ -13,6 +13,8 @@ export class GroupModel {
   readonly instanceIds = new Map<string, string>()
   /** Until when each member must be kept, simulated ms: its session timeout after it sent what was then answered. */
   readonly #livesUntilMs = new Map<string, number>()
+  /** The highest offsets that ever were durable, of those that have expired too. */
+  readonly highest = new Map<string, number>()
   /** When each offset was committed, and when the last member left, simulated ms. */
   readonly #committedMs = new Map<string, number>()
   #emptyMs = 0
@@ -141,6 +143,7 @@ export class GroupModel {
       // The simulated clients never commit less than they were told.
       if (offset < before) this.#wrong(seq, `the offset of ${key} goes back from ${before} to ${offset}`)
       this.offsets.set(key, offset)
+      this.highest.set(key, Math.max(offset, this.highest.get(key) ?? -1))
       this.#committedMs.set(key, nowMs)
     }
   }

@@ -122,15 +122,21 @@ export class GroupLedger {
     else known.add(offset)
   }
 
+  /** OffsetCommit was acknowledged. */
   committed(group: string, stream: string, partition: number, offset: number): void {
     const key = `${group} ${stream}/${partition}`
+    const highest = this.#model.groups.get(group)?.highest.get(this.#offsetKey(stream, partition)) ?? -1
+    if (highest < offset) this.#violated(`${group} has ${offset} of ${stream}/${partition} acknowledged, not durable`)
     this.#committed.set(key, Math.max(offset, this.#committed.get(key) ?? -1))
   }
 
-  /** Whether the offset is durable: one that is not has expired. */
+  #offsetKey(stream: string, partition: number): string {
+    return `${this.#model.streams.get(stream)?.topicId}/${partition}`
+  }
+
+  /** One that was acknowledged, and so was durable, and is not there any more has expired. */
   #isThere(group: string, stream: string, partition: number): boolean {
-    const topicId = this.#model.streams.get(stream)?.topicId
-    return this.#model.groups.get(group)?.offsets.has(`${topicId}/${partition}`) === true
+    return this.#model.groups.get(group)?.offsets.has(this.#offsetKey(stream, partition)) === true
   }
 
   /** OffsetFetch, asked for after `known` had been acknowledged. */
