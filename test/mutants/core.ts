@@ -59,12 +59,17 @@ export const coreMutants = inPackage("core", {
     ]
   },
   "journal/LmdbJournal.ts": {
-    tests: ["journal"],
+    tests: ["journal", "crashStates"],
     faults: [
       [
         "a new segment's name is not synced",
         "this.spares.take())\n    syncDirectory(this.#directory)",
         "this.spares.take())"
+      ],
+      [
+        "a file that takes the place of others is not synced by its name",
+        "      syncDirectory(this.#directory)\n      return LmdbSegment.open",
+        "      return LmdbSegment.open"
       ],
       ["a directory may have two writers", "  throwIfHeld(directory)\n  const occupancy", "  const occupancy"],
       ["the lock is not let go of at the end", "    releaseLock(this.#directory)\n    await", "    await"]
@@ -100,8 +105,9 @@ export const coreMutants = inPackage("core", {
     ]
   },
   "journal/segmentFiles.ts": {
-    tests: ["journal", "backup", "settle/leftovers.test.ts"],
+    tests: ["journal", "backup", "settle/leftovers.test.ts", "crashStates"],
     faults: [
+      ["a file is cut before its name is gone for good", "    await syncDirectoryAside(path.dirname(file))\n", ""],
       ["a file that a backup reads is cut", "    if (nlink > 0) return\n", ""],
       [
         "what a crash left of a settling stays",
@@ -390,6 +396,21 @@ export const coreMutants = inPackage("core", {
         "producerEpoch: RecordBatch.producerEpoch(batch),",
         "producerEpoch: 0,"
       ]
+    ]
+  },
+  "makeDirectory.ts": {
+    tests: ["crashStates"],
+    faults: [["a power cut forgets the data directory", "  syncParent(directory)\n", ""]]
+  },
+  "backup/files.ts": {
+    tests: ["crashStates"],
+    faults: [
+      [
+        "a manifest gets its name before it is on disk",
+        "    fs.writeFileSync(descriptor, text)\n    fs.fsyncSync(descriptor)",
+        "    fs.writeFileSync(descriptor, text)"
+      ],
+      ["a power cut forgets a copy's bytes", "    fs.fsyncSync(target)\n", ""]
     ]
   },
   "backup/Backup.ts": {

@@ -22,6 +22,11 @@ import { plant, whatIsWrong } from "./plant.ts"
 import { runTests, type Outcome } from "./runTests.ts"
 import { tableOf } from "./table.ts"
 
+/** Far longer than the slowest of the tests takes: a fault that makes them stand still is caught. */
+const faultTimeoutMs = 180_000
+/** Of all tests together, without a fault. */
+const soundTimeoutMs = 1_200_000
+
 const root = path.resolve(import.meta.dirname, "../..")
 
 const { values } = parseArgs({
@@ -73,7 +78,7 @@ const inCopies = async <Job>(
 let isSound = wanted.length > 0
 const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))]
 await inCopies([tests], async (copy) => {
-  const outcome = await runTests(copy, tests)
+  const outcome = await runTests(copy, tests, soundTimeoutMs)
   if (outcome._tag === "Passed") return
   isSound = false
   console.log(`without a fault: ${outcome._tag === "Failed" ? outcome.test : "no end"}`)
@@ -81,7 +86,7 @@ await inCopies([tests], async (copy) => {
 if (isSound) {
   await inCopies(wanted, async (copy, mutant) => {
     const restore = plant(copy, mutant)
-    const outcome = await runTests(copy, mutant.tests)
+    const outcome = await runTests(copy, mutant.tests, faultTimeoutMs)
     restore()
     outcomes.set(mutant, outcome)
     console.log(`${outcome._tag === "Passed" ? "SURVIVED" : "caught"}  ${mutant.id}`)

@@ -2,9 +2,6 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
-/** Far longer than the slowest of the tests takes: a fault that makes them stand still is caught. */
-const timeoutMs = 180_000
-
 export type Outcome =
   | { readonly _tag: "Passed" }
   /** The first test that did. */
@@ -32,7 +29,7 @@ const firstFailed = (file: string): string => {
 }
 
 /** Runs unit tests of a copy of the checkout, up to the first that fails. */
-export const runTests = (copy: string, tests: ReadonlyArray<string>): Promise<Outcome> =>
+export const runTests = (copy: string, tests: ReadonlyArray<string>, timeoutMs: number): Promise<Outcome> =>
   new Promise((resolve, reject) => {
     const report = path.join(copy, "mutants-report.json")
     fs.rmSync(report, { force: true })

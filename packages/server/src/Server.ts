@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { kindOf } from "@logbrook/core/actor/Definition"
+import { writeWhole } from "@logbrook/core/backup/files"
 import { manifestFile } from "@logbrook/core/backup/Manifest"
 import { systemClock } from "@logbrook/core/Clock"
 import type { AppendFailure } from "@logbrook/core/journal/Journal"
@@ -76,7 +77,7 @@ const clusterIdFile = "cluster-id"
 /** Made once per data directory. */
 const clusterIdOf = (directory: string): string => {
   const file = path.join(directory, clusterIdFile)
-  if (!fs.existsSync(file)) fs.writeFileSync(file, randomBytes(16).toString("base64url"))
+  if (!fs.existsSync(file)) writeWhole(file, randomBytes(16).toString("base64url"))
   return fs.readFileSync(file, "utf8").trim()
 }
 

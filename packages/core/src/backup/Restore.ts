@@ -9,7 +9,7 @@ import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import { syncDirectory } from "../journal/segmentFiles.ts"
 import { copySegment } from "./copySegment.ts"
-import { copyFile, makeEmptyDirectory, throwIfNoRoom, type Pause } from "./files.ts"
+import { copyFile, makeEmptyDirectory, throwIfNoRoom, writeWhole, type Pause } from "./files.ts"
 import { readManifest, type BackedUpSegment, type Manifest } from "./Manifest.ts"
 import { raiseEpoch } from "./raiseEpoch.ts"
 
@@ -65,7 +65,7 @@ export const restore = async (options: RestoreOptions): Promise<Restored> => {
         await restoreSegment(backup, building, segment, endSeq, pause)
       }
     }
-    if (manifest.clusterId !== "") fs.writeFileSync(path.join(building, "cluster-id"), manifest.clusterId)
+    if (manifest.clusterId !== "") writeWhole(path.join(building, "cluster-id"), manifest.clusterId)
     const diagnosis = await diagnose({ directory: building, definitions, pause })
     throwIfUnsound(diagnosis, manifest)
     const lastTimeMs = await raiseEpoch(building, manifest.epoch, options)

@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { AnyDefinition } from "../actor/Definition.ts"
 import { copySegment } from "../backup/copySegment.ts"
-import { copyFile, makeEmptyDirectory, throwIfNoRoom, type Pause } from "../backup/files.ts"
+import { copyFile, makeEmptyDirectory, throwIfNoRoom, writeWhole, type Pause } from "../backup/files.ts"
 import { raiseEpoch } from "../backup/raiseEpoch.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
@@ -72,7 +72,7 @@ export const repair = async (options: RepairOptions): Promise<Repaired> => {
     throw new JournalError("Io", "nothing can be saved: the oldest segment cannot be opened; restore a backup")
   }
   const clusterId = path.join(directory, "cluster-id")
-  if (fs.existsSync(clusterId)) fs.copyFileSync(clusterId, path.join(target, "cluster-id"))
+  if (fs.existsSync(clusterId)) writeWhole(path.join(target, "cluster-id"), fs.readFileSync(clusterId, "utf8"))
   const repaired = await diagnose({ directory: target, definitions: options.definitions, pause })
   const epochRefused = firstBadSeq === undefined ? undefined : await raised(target, diagnosis.epoch, options)
   syncDirectory(target)

@@ -7,8 +7,10 @@ import { listSegments } from "@logbrook/core/doctor/segments"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { SpareFiles } from "@logbrook/core/journal/SpareFiles"
 import { describe, expect, it } from "vitest"
 import { appended, plainCommit } from "../support/commits.ts"
+import { watchSyncs } from "../support/syncedNames.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const segmentBytes = 256 * 1024
@@ -163,3 +165,15 @@ describe("a reader whose file was given up meanwhile", () => {
     await journal.close()
   })
 })
+
+it.runIf(process.platform === "linux")(
+  "a file that is kept has its new name for good before a segment begins in it",
+  () => {
+    const directory = temporaryDirectory()
+    writeFileSync(join(directory, "seg-00000001.mdb"), Buffer.alloc(segmentBytes))
+    const synced = watchSyncs()
+    const isKept = new SpareFiles(directory, segmentBytes).keep(join(directory, "seg-00000001.mdb"))
+    synced.restore()
+    expect([isKept, synced.of(directory)]).toEqual([true, ["spare-00000001.mdb"]])
+  }
+)

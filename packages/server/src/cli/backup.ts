@@ -50,17 +50,18 @@ const iso = (timeMs: number): string => new Date(timeMs).toISOString()
 
 /** From a directory, or from one file through a directory beside what is made. */
 const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
-  const [core, { unpackBackup }, { isArchive }] = await Promise.all([
+  const [core, { unpackBackup }, { isArchive }, { makeDirectory }] = await Promise.all([
     import("@logbrook/core/backup/Restore"),
     import("@logbrook/core/backup/archive"),
-    import("@logbrook/core/backup/Manifest")
+    import("@logbrook/core/backup/Manifest"),
+    import("@logbrook/core/makeDirectory")
   ])
   const { backup, dataDir } = options
   await throwIfNoBackup(backup)
   await throwIfTaken(dataDir, "--data-dir")
   if (!isArchive(backup)) return core.restore(options)
   const beside = path.resolve(dataDir)
-  fs.mkdirSync(path.dirname(beside), { recursive: true })
+  makeDirectory(path.dirname(beside))
   const directory = fs.mkdtempSync(`${beside}.unpacking-`)
   try {
     await unpackBackup(backup, directory)
