@@ -218,16 +218,25 @@ const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: ht
   }
 }
 
-const bodyOf = async (request: http.IncomingMessage, bytesMax: number): Promise<Buffer | undefined> => {
-  const parts: Array<Buffer> = []
-  let bytes = 0
-  for await (const part of request as AsyncIterable<Buffer>) {
-    bytes += part.length
-    if (bytes > bytesMax) return undefined
-    parts.push(part)
-  }
-  return Buffer.concat(parts)
-}
+/**
+ * Undefined: it is longer. What is left of it is read and dropped while the answer goes out: a close behind unread input would
+ * reset the connection, and the answer with it.
+ */
+const bodyOf = (request: http.IncomingMessage, bytesMax: number): Promise<Buffer | undefined> =>
+  new Promise((resolve, reject) => {
+    const parts: Array<Buffer> = []
+    let bytes = 0
+    request.on("data", (part: Buffer) => {
+      bytes += part.length
+      if (bytes <= bytesMax) parts.push(part)
+      else {
+        parts.length = 0
+        resolve(undefined)
+      }
+    })
+    request.on("end", () => resolve(Buffer.concat(parts)))
+    request.on("error", reject)
+  })
 
 /** The API's bodies have three levels; a parser that goes down by recursion ends at some thousand. */
 const nestingMax = 32

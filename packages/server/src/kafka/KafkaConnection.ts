@@ -240,7 +240,7 @@ export class KafkaConnection implements Exchanging {
       this.#send(response, responseBytes, loan)
       if (hangsUp) return this.#end()
     }
-    if (this.#isClosing && this.#exchanges.length === 0) this.#end()
+    if (this.#isClosing && this.#onlyWaits) this.#end()
     else this.#steer()
   }
 
@@ -306,8 +306,12 @@ export class KafkaConnection implements Exchanging {
   /** Nothing more is read: fetches that wait are given up, whatever else was begun is answered. */
   stop(): void {
     this.#close()
-    const parked = this.#exchanges.filter(({ cancel }) => cancel !== undefined)
-    if (parked.length === this.#exchanges.length) this.#end()
+    if (this.#onlyWaits) this.#end()
+  }
+
+  /** Whatever is open is a fetch that waits for records, or an answer that waits behind one. */
+  get #onlyWaits(): boolean {
+    return this.#exchanges.every(({ cancel, response }) => cancel !== undefined || response !== undefined)
   }
 
   /** The client sends no more, or nothing that can be read: it gets the same however its bytes were cut. */

@@ -210,6 +210,24 @@ describe("HTTP", () => {
     socket.destroy()
   })
 
+  it("answers 413 while the client still sends, and the answer arrives", async () => {
+    const socket = net.connect(listening.port, "127.0.0.1")
+    socket.pause()
+    const bytes = 40 * 256 * 1024
+    socket.write(
+      `POST /api/v1/streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${bytes}\r\n\r\n`
+    )
+    for (let i = 0; i < 40; i++) {
+      socket.write(Buffer.alloc(256 * 1024, 0x20))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    socket.end()
+    const received: Array<Buffer> = []
+    socket.on("data", (chunk) => received.push(chunk as Buffer)).resume()
+    await once(socket, "close")
+    expect(Buffer.concat(received).toString()).toMatch(/^HTTP\/1.1 413 /)
+  })
+
   it("answers 400 to a body that nests without end, and 404 to a path that is no text", async () => {
     const levels = 200_000
     for (const [open, close] of [

@@ -301,3 +301,61 @@ describe("the end of the server", () => {
     kit = restarted
   })
 })
+
+const produced = (from: RawClient): Buffer => {
+  const frames = Array.from({ length: 4 }, (_, i) => from.frame(Produce, 9, produceOf("orders", batchOf([`${i}`]))))
+  return Buffer.concat(frames)
+}
+
+describe("an end of the connection", () => {
+  const badFrames = {
+    "a length below none": Buffer.from([0x80, 0, 0, 0]),
+    "an API that there is not": Buffer.from([0, 0, 0, 10, 0x7f, 0, 0, 0, 0, 0, 0, 9, 0, 0])
+  }
+
+  for (const [name, bad] of Object.entries(badFrames)) {
+    it(`by ${name} comes behind the answers to what stands before it, whole and byte by byte`, async () => {
+      const client = await start()
+      client.write(Buffer.concat([produced(client), bad]))
+      await client.closed()
+      expect(correlationIds(client)).toEqual([1, 2, 3, 4])
+      const slow = await kit.connect()
+      slow.socket.setNoDelay(true)
+      for (const byte of Buffer.concat([produced(slow), bad])) {
+        slow.write(Buffer.from([byte]))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await slow.closed()
+      expect(correlationIds(slow)).toEqual([1, 2, 3, 4])
+    })
+  }
+
+  it("by the client itself comes behind the answers as well; a fetch that waits for records is given up", async () => {
+    const client = await start()
+    client.socket.allowHalfOpen = true
+    const ended = new Promise((resolve) => client.socket.once("end", resolve))
+    client.socket.end(produced(client))
+    await ended
+    expect(correlationIds(client)).toEqual([1, 2, 3, 4])
+    const waiting = await kit.connect()
+    waiting.write(waiting.frame(Fetch, 11, fetchOf("orders", { offset: 4, maxWaitMs: 30_000 })))
+    await until(() => inFlightBytes() > 0)
+    waiting.socket.end()
+    await waiting.closed()
+    expect(waiting.frames).toEqual([])
+  })
+
+  it("behind what the client still sends loses no answer", async () => {
+    const client = await start()
+    client.socket.pause()
+    client.write(Buffer.concat([produced(client), badFrames["a length below none"]]))
+    // More than the buffers of both sides hold, while nobody reads.
+    for (let i = 0; i < 40; i++) {
+      client.write(Buffer.alloc(256 * 1024))
+      await pause(5)
+    }
+    client.socket.resume()
+    await client.closed()
+    expect(correlationIds(client)).toEqual([1, 2, 3, 4])
+  })
+})
