@@ -100,8 +100,8 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
     }
   }),
   inMethod("what a full queue has dropped is counted twice", MqttBroker.prototype, "offerToSession", (original) => {
-    return (self: MqttBroker, clientId: string, command: SessionCommand, origin: string, reply: Reply) => {
-      original(self, clientId, command, origin, reply)
+    return (self: MqttBroker, clientId: string, command: SessionCommand, origin: string, ...rest: Array<never>) => {
+      original(self, clientId, command, origin, ...rest)
       if (command._tag === "CountDropped") original(self, clientId, command, origin, () => undefined)
     }
   }),
