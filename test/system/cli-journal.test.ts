@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
+import { runCommand } from "../support/runCommand.ts"
 import { ShardHarness } from "../../packages/server/test/tools/ShardHarness.ts"
 
 const bin = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/server/bundle/bin.js")
@@ -238,6 +239,21 @@ describe("logbrook", () => {
     }
     expect((await cli("help", "streams")).out).toBe((await cli("streams", "--help")).out)
     expect((await cli("help")).out).toBe((await cli("--help")).out)
+  })
+
+  it("is what a clone's `npx logbrook` runs", async () => {
+    const { bin: command } = JSON.parse(fs.readFileSync(path.join(bin, "../../package.json"), "utf8")) as {
+      readonly bin: { readonly logbrook: string }
+    }
+    const launcher = path.join(bin, "../..", command.logbrook)
+    const run = (file: string) => runCommand(process.execPath, [file, "--version"])
+    expect(await run(launcher)).toMatchObject({ code: 0, stdout: Buffer.from("0.1.0\n") })
+    const root = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-clone-"))
+    fs.mkdirSync(path.join(root, "bin"))
+    fs.copyFileSync(launcher, path.join(root, "bin/logbrook.cjs"))
+    const unbuilt = await run(path.join(root, "bin/logbrook.cjs"))
+    expect(unbuilt).toMatchObject({ code: 1, stderr: expect.stringContaining("hint: npm run build") })
+    fs.rmSync(root, { recursive: true })
   })
 
   it("says that a server is no Logbrook, and what no server can be asked for", async () => {

@@ -57,7 +57,7 @@ const recoveryText = ({ broker, recovery }: RunningServer): string => {
 const banner = (config: Config, io: Io, server: RunningServer): void => {
   const { ports } = server
   const host = shownHost(config.host)
-  const own = io.env["npm_lifecycle_event"] === undefined ? "logbrook" : "npm run -s logbrook --"
+  const own = io.env["npm_lifecycle_event"] === undefined ? "logbrook" : "npx logbrook"
   const url = ports.http === 18_083 ? "" : ` --url http://${host}:${ports.http}`
   const line = (name: string, text: string): void => io.out(`  ${painted(io, "dim", name.padEnd(16))}${text}`)
   io.out(`${painted(io, "bold", `Logbrook ${version}`)} on Node.js ${process.versions.node}`)
