@@ -27,6 +27,8 @@ const cli = (...words: ReadonlyArray<string>): Promise<Ran> =>
     })
   })
 
+const versionBy = (file: string) => runCommand(process.execPath, [file, "--version"])
+
 /** What a group of two went through: joined, committed, one left. Resolves once all is durable and closed. */
 const liveThrough = async (directory: string): Promise<void> => {
   const options = {
@@ -246,12 +248,11 @@ describe("logbrook", () => {
       readonly bin: { readonly logbrook: string }
     }
     const launcher = path.join(bin, "../..", command.logbrook)
-    const run = (file: string) => runCommand(process.execPath, [file, "--version"])
-    expect(await run(launcher)).toMatchObject({ code: 0, stdout: Buffer.from("0.1.0\n") })
+    expect(await versionBy(launcher)).toMatchObject({ code: 0, stdout: Buffer.from("0.1.0\n") })
     const root = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-clone-"))
     fs.mkdirSync(path.join(root, "bin"))
     fs.copyFileSync(launcher, path.join(root, "bin/logbrook.cjs"))
-    const unbuilt = await run(path.join(root, "bin/logbrook.cjs"))
+    const unbuilt = await versionBy(path.join(root, "bin/logbrook.cjs"))
     expect(unbuilt).toMatchObject({ code: 1, stderr: expect.stringContaining("hint: npm run build") })
     fs.rmSync(root, { recursive: true })
   })
