@@ -1,7 +1,7 @@
 /**
  * The server within 512 MiB, under one attack after another, beside a client that does nothing wrong. Each attack comes
  * three times with quiet between, and a twin of the server that nobody attacks has such a client too: what the machine
- * itself does to it is in both. `--short` for a minute in all, `--only NAME`, `--rounds N` (1). Exits with 0 only if all holds.
+ * itself does to it is in both. Each ends with `kill -9` and a start under the same memory. `--short` for a minute in all, `--only NAME`, `--rounds N` (1). Exits with 0 only if all holds.
  */
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
@@ -14,38 +14,24 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { KafkaPipe } from "../crash/KafkaPipe.ts"
 import { ProcessWatch, sampleOf } from "../support/ProcessWatch.ts"
 import { ServerProcess } from "../support/server.ts"
-import { waitUntil } from "../support/waitUntil.ts"
 import { attacks } from "./attacks/all.ts"
 import type { AttackerData, Tally } from "./attacker.ts"
 import { cpuSample, cpuUse, type CpuUse } from "./cpuTime.ts"
 import { GoodClient, quantile } from "./GoodClient.ts"
 import { mappedBytes } from "./mappedBytes.ts"
+import { type Restarted, servedAfter, startedAgain } from "./aftermath.ts"
+import { asShipped, memoryBytesMax } from "./serverEnv.ts"
 import { warmUp } from "../support/warmUp.ts"
 
 const mib = 1024 * 1024
-const memoryBytesMax = 512 * mib
 const leftBytesMax = 64 * mib
 const slowerMax = 3
 const watchEveryMs = 50
 const filledBatches = 64
-const serveTimeoutMs = 5000
 
 /** Between an attack and the quiet after it: a thousand connections are closed. */
 const partMs = 300
 const bursts = 3
-
-const env = {
-  // Of a machine's memory V8 would take 128 MiB for its young generation alone.
-  NODE_OPTIONS: "--max-old-space-size=192 --max-semi-space-size=8",
-  // Else malloc keeps what is freed: it raises this by itself, from 128 KiB up to 32 MiB.
-  MALLOC_MMAP_THRESHOLD_: "16384",
-  // Low enough to be reached.
-  LOGBROOK_LIMITS_SESSIONS_MAX: "5000",
-  LOGBROOK_LIMITS_RETAINED_BYTES_MAX: "32MiB",
-  // Five times the default, so that it is the attack that is tested.
-  LOGBROOK_LIMITS_NEW_CONNECTIONS_PER_SECOND_MAX: "1000",
-  LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "256"
-}
 
 interface Pace {
   readonly scale: number
@@ -83,6 +69,8 @@ interface Verdict {
   /** Without the journal's pages: of the program's own files, and all that is in none. */
   readonly peakOwnBytes: number
   readonly servedAfterMs: number
+  /** Of the start after `kill -9`, under the same memory. */
+  readonly restarted: Restarted
   readonly tally: Tally
   readonly faults: ReadonlyArray<string>
 }
@@ -134,29 +122,14 @@ const settled = async (server: ServerProcess, boundBytes: number, withinMs: numb
   }
 }
 
-/** A client that comes after the attack: ms to the acknowledgement of its first message, with what the gate refuses. */
-const servedAfter = async (port: number): Promise<number> => {
-  const startedMs = performance.now()
-  await waitUntil("a client that comes after the attack is served", serveTimeoutMs, async () => {
-    const client = await GoodClient.connect(port, "good-after")
-    try {
-      return (await client.measure(1)).length > 0
-    } catch {
-      return false
-    } finally {
-      client.end()
-    }
-  })
-  return performance.now() - startedMs
-}
-
 const faultsOf = (verdict: Omit<Verdict, "faults">, { latencyFloorMs }: Pace): Array<string> => {
-  const { quietMs, ownMs, beforeBytes, afterBytes, peakOwnBytes } = verdict
+  const { quietMs, ownMs, beforeBytes, afterBytes, peakOwnBytes, restarted } = verdict
   const faults: Array<string> = []
   const boundMs = Math.max(slowerMax * quietMs, latencyFloorMs)
   if (ownMs > boundMs) faults.push(`p99 of ${ownMs.toFixed(0)} ms, ${boundMs.toFixed(0)} are allowed`)
   if (afterBytes > beforeBytes + leftBytesMax) faults.push(`${inMib(afterBytes - beforeBytes)} MiB are left`)
   if (peakOwnBytes > memoryBytesMax) faults.push(`${inMib(peakOwnBytes)} MiB at its peak`)
+  if (restarted.peakBytes > memoryBytesMax) faults.push(`${inMib(restarted.peakBytes)} MiB at the start behind it`)
   return faults
 }
 
@@ -196,6 +169,8 @@ const suffer = async (server: ServerProcess, twin: ServerProcess, name: string, 
   const programBytes = after.rssBytes - after.anonBytes - mappedBytes(server.pid, server.dataDir)
   good.end()
   control.end()
+  await server.kill()
+  const restarted = await startedAgain(server)
   const verdict = {
     name,
     quietMs: median(all.map(({ quietMs }) => quietMs)),
@@ -208,6 +183,7 @@ const suffer = async (server: ServerProcess, twin: ServerProcess, name: string, 
     peakRssBytes: watch.peak("rssBytes"),
     peakOwnBytes: watch.peak("anonBytes") + programBytes,
     servedAfterMs,
+    restarted,
     tally
   }
   return { ...verdict, faults: faultsOf(verdict, pace) }
@@ -215,21 +191,24 @@ const suffer = async (server: ServerProcess, twin: ServerProcess, name: string, 
 
 const inMib = (bytes: number): string => (bytes / mib).toFixed(0)
 
-const row = ({ name, tally, ...figures }: Verdict): string => {
+const row = ({ name, tally, restarted, ...figures }: Verdict): string => {
   const what = Array.from(tally, ([each, count]) => `${count} ${each}`).join(", ")
   const memory = [
     figures.beforeBytes,
     figures.afterBytes,
     figures.peakBytes,
     figures.peakOwnBytes,
-    figures.peakRssBytes
+    figures.peakRssBytes,
+    restarted.peakBytes
   ].map(inMib)
-  const times = [figures.quietMs, figures.attackedMs, figures.ownMs, figures.servedAfterMs].map((ms) => ms.toFixed(0))
+  const times = [figures.quietMs, figures.attackedMs, figures.ownMs, figures.servedAfterMs, restarted.readyMs].map(
+    (ms) => ms.toFixed(0)
+  )
   return `| ${[name, what, ...memory, ...times, figures.foreignCpus.toFixed(1)].join(" | ")} |`
 }
 
-const head = `| Attack | What it did | anon before, MiB | settled | peak | with the program | RSS | p99 quiet, ms | attacked | own | served after, ms | foreign CPUs |
-|---|---|---|---|---|---|---|---|---|---|---|---|`
+const head = `| Attack | What it did | anon before, MiB | settled | peak | with the program | RSS | start after kill -9 | p99 quiet, ms | attacked | own | served after, ms | ready after kill -9, ms | foreign CPUs |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
 const options = { short: { type: "boolean" }, only: { type: "string" }, rounds: { type: "string" } } as const
 const { values } = parseArgs({ options })
@@ -238,8 +217,8 @@ const known = [...attacks.keys()].filter((name) => values.only === undefined || 
 const names = Array.from({ length: Number(values.rounds ?? 1) }, () => known).flat()
 if (names.length === 0) throw new Error(`no such attack; there are: ${[...attacks.keys()].join(", ")}`)
 
-const server = await ServerProcess.start({ env })
-const twin = await ServerProcess.start({ env })
+const server = await ServerProcess.start({ env: asShipped })
+const twin = await ServerProcess.start({ env: asShipped })
 let failed = 0
 try {
   const good = { filters: ["good/#"], partitions: 1 }

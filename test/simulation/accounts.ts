@@ -5,7 +5,7 @@ import { ActorTable } from "@logbrook/core/shard/ActorTable"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { definitions } from "@logbrook/server/Broker"
 
-/** What connections have on them, no state tells. */
+/** What connections have on them themselves, no state tells. */
 const ofConnections: ReadonlySet<Holder> = new Set(["connections", "transit"])
 
 /** How the accounts of memory differ from the sums over what is in memory, weighed anew from saved states. */
@@ -24,7 +24,8 @@ export const accountDifferences = (
   return holders.flatMap((holder) => {
     const bytes = memory.bytes(holder)
     if (ofConnections.has(holder)) {
-      const isRight = openConnections === 0 ? bytes === 0 : bytes >= 0
+      const ofSessions = anew.bytes(holder)
+      const isRight = openConnections === 0 ? bytes === ofSessions : bytes >= ofSessions
       return isRight ? [] : [`${bytes} bytes of ${holder} are on the account of ${openConnections} connections`]
     }
     const wanted = anew.bytes(holder)

@@ -6,7 +6,7 @@ import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts
 const kib = 1024
 
 /** A CONNECT that announces 60 KiB, with a password as long as that. */
-const longConnect = (n: number): Buffer =>
+export const longConnect = (n: number): Buffer =>
   generate({
     cmd: "connect",
     protocolId: "MQTT",
@@ -18,7 +18,7 @@ const longConnect = (n: number): Buffer =>
     password: randomBytes(60 * kib)
   })
 
-const produceOf = (bytes: number): Buffer =>
+export const produceOf = (bytes: number): Buffer =>
   kafkaFrame(Produce, 9, {
     transactionalId: null,
     acks: 1,

@@ -12,7 +12,7 @@ import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts
 const mib = 1024 * 1024
 const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
 
-const fetchAll = (): Buffer =>
+export const fetchAll = (): Buffer =>
   kafkaFrame(Fetch, 11, {
     maxWaitMs: 0,
     minBytes: 1,
@@ -48,7 +48,7 @@ export const unreadFetches: Attack = (field) =>
   })
 
 /** A batch that decompresses to so many bytes, which are no records. */
-const bombOf = (codec: Codec, bytes: number, incompressibleBytes = 0): Buffer => {
+export const bombOf = (codec: Codec, bytes: number, incompressibleBytes = 0): Buffer => {
   const fields = { baseOffset: 0, partitionLeaderEpoch: -1, count: 1, baseTimestampMs: 1, maxTimestampMs: 1, codec }
   const records = Buffer.alloc(bytes)
   randomFillSync(records, 0, incompressibleBytes)

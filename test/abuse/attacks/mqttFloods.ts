@@ -1,21 +1,26 @@
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import { defaultLimits } from "@logbrook/core/Limits"
-import { generate, parser, type Packet, type UserProperties } from "mqtt-packet"
+import { generate, type IConnectPacket, parser, type Packet, type UserProperties } from "mqtt-packet"
 import { type Attack, type Battlefield, type Horde, sleep, withHorde } from "../Attack.ts"
 
-const wire = (packet: Packet): Buffer => generate(packet, { protocolVersion: 5 })
+export const wire = (packet: Packet): Buffer => generate(packet, { protocolVersion: 5 })
 const pingreq = Buffer.from([0xc0, 0])
 
-interface SessionOptions {
+export interface SessionOptions {
   readonly clientId: string
   readonly expirySeconds?: number
+  readonly will?: IConnectPacket["will"]
   readonly onPacket?: (packet: Packet, socket: Socket) => void
 }
 
 /** Resolves with the socket behind its CONNACK; undefined: refused. */
-const session = async (field: Battlefield, horde: Horde, options: SessionOptions): Promise<Socket | undefined> => {
-  const { clientId, expirySeconds = 0, onPacket } = options
+export const session = async (
+  field: Battlefield,
+  horde: Horde,
+  options: SessionOptions
+): Promise<Socket | undefined> => {
+  const { clientId, expirySeconds = 0, will, onPacket } = options
   const parsing = parser({ protocolVersion: 5 })
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const socket = await horde.connect(field.ports.mqtt, (chunk) => parsing.parse(chunk))
@@ -31,8 +36,10 @@ const session = async (field: Battlefield, horde: Horde, options: SessionOptions
       protocolId: "MQTT",
       protocolVersion: 5,
       clean: true,
-      keepalive: 60,
+      // It stays although it says nothing.
+      keepalive: 0,
       clientId,
+      ...(will !== undefined && { will }),
       properties: { sessionExpiryInterval: expirySeconds }
     })
   )

@@ -31,7 +31,7 @@ import {
   subscribe,
   unsubscribe
 } from "./sessionTraffic.ts"
-import { packetIdsBytes } from "./sessionWeight.ts"
+import { packetIdsBytes, sessionBytes } from "./sessionWeight.ts"
 
 export type SessionDefinition = Definition<typeof SessionKind, SessionState>
 
@@ -128,7 +128,12 @@ const weights: ReadonlyArray<Weight<SessionState>> = [
     bytesOf: ({ lifeBytes, subscriptionsBytes, unreleasedQos2 }) =>
       lifeBytes + subscriptionsBytes + packetIdsBytes * unreleasedQos2.words
   },
-  { holder: "queues", perActor: 0, bytesOf: ({ queueBytes }) => queueBytes }
+  { holder: "queues", perActor: 0, bytesOf: ({ queueBytes }) => queueBytes },
+  {
+    holder: "connections",
+    perActor: 0,
+    bytesOf: ({ name, life }) => (name === "Absent" || life.sessionExpiryMs > 0 ? 0 : sessionBytes)
+  }
 ]
 
 /** The session of one MQTT client, `session/<clientId>` (MQTT 5, 4.1). */

@@ -69,7 +69,9 @@ const growthOf = ({ state, life, events }: Draft): number => {
   const triggered = events.filter(({ _tag }) => _tag === "WillTriggered").length
   const isNew = events.some(({ _tag }) => _tag === "SessionStarted")
   // Of the old life no more than one will is triggered.
-  const bytes = weightOfLife(false, life.will, state.pendingWills) + (triggered > 0 ? weightOfWill(state.life.will) : 0)
+  const bytes =
+    weightOfLife(life.sessionExpiryMs > 0, life.will, state.pendingWills) +
+    (triggered > 0 ? weightOfWill(state.life.will) : 0)
   const unsubscribed = isNew ? state.subscriptionsBytes : 0
   return bytes - state.lifeBytes - unsubscribed
 }

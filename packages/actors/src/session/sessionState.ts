@@ -66,7 +66,7 @@ const absent = (clientId: string, pendingWills: ReadonlyArray<PendingWill> = noW
   nextEntryId: 0,
   droppedMessages: 0,
   pendingWills,
-  lifeBytes: weightOfLife(true, null, pendingWills),
+  lifeBytes: weightOfLife(false, null, pendingWills),
   subscriptionsBytes: 0,
   queueBytes: 0
 })
@@ -191,13 +191,13 @@ const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionSta
     event._tag === "WillTriggered" && will !== null
       ? [...state.pendingWills, { willId: event.willId, will }]
       : state.pendingWills
-  const lifeBytes = weightOfLife(false, next.life.will, pendingWills)
+  const lifeBytes = weightOfLife(next.life.sessionExpiryMs > 0, next.life.will, pendingWills)
   return { ...state, name: next.name, life: next.life, pendingWills, lifeBytes }
 }
 
 const withoutWill = (state: SessionState, willId: number): SessionState => {
   const left = state.pendingWills.filter((pending) => pending.willId !== willId)
-  const lifeBytes = weightOfLife(state.name === "Absent", state.life.will, left)
+  const lifeBytes = weightOfLife(state.life.sessionExpiryMs > 0, state.life.will, left)
   return { ...state, pendingWills: left.length === 0 ? noWills : left, lifeBytes }
 }
 
@@ -265,7 +265,7 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     nextEntryId,
     droppedMessages,
     pendingWills: pendingWills?.map(({ willId, will }) => ({ willId, will: ownWill(will) })) ?? noWills,
-    lifeBytes: weightOfLife(name === "Absent", life.will, pendingWills ?? noWills),
+    lifeBytes: weightOfLife(life.sessionExpiryMs > 0, life.will, pendingWills ?? noWills),
     subscriptionsBytes: subscriptions.reduce((sum, each) => sum + weightOfSubscription(each), 0),
     queueBytes
   }

@@ -2,7 +2,8 @@ import { ownBytes, textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtocol.ts"
 
 // Bytes of memory, measured by bench/memoryWeights.ts with what the shell derives from a session.
-const sessionBytes = 1250
+/** Of one that ends with its connection it is on the account of connections: who was let in there has a session. */
+export const sessionBytes = 1250
 const willBytes = 300
 const propertyBytes = 120
 const subscriptionBytes = 300
@@ -32,13 +33,13 @@ export const weightOfWill = (will: Will | null): number => {
   return bytes
 }
 
-/** Of a session that is not absent, its will, and those that are not published yet. */
+/** Of a durable session, its will, and those that are not published yet. */
 export const weightOfLife = (
-  isAbsent: boolean,
+  isDurable: boolean,
   will: Will | null,
   pendingWills: ReadonlyArray<{ readonly will: Will }>
 ): number => {
-  let bytes = (isAbsent ? 0 : sessionBytes) + weightOfWill(will)
+  let bytes = (isDurable ? sessionBytes : 0) + weightOfWill(will)
   for (const pending of pendingWills) bytes += weightOfWill(pending.will)
   return bytes
 }

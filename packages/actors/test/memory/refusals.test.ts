@@ -52,6 +52,8 @@ describe("without memory for sessions", () => {
     server.send("session/a", connectOf("1", durable))
     server.fill("sessions")
     expect(server.send("session/b", connectOf("2"))).toBe("QuotaExceeded")
+    expect(server.send("session/c", connectOf("5", { sessionExpiryMs: 0 }))).toEqual(["SessionStarted"])
+    expect(server.send("session/d", connectOf("6", { sessionExpiryMs: 0, will: willOf(0) }))).toBe("QuotaExceeded")
     server.send("session/a", { _tag: "Disconnect", connectionId: "1", publishWill: false, sessionExpiryMs: null })
     server.fill("sessions")
     expect(server.send("session/a", connectOf("3", { sessionExpiryMs: 60_000 }))).toEqual(["SessionResumed"])

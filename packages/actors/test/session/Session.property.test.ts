@@ -91,7 +91,7 @@ class Life {
     expect(state.subscriptions.size).toBeLessThanOrEqual(settings.subscriptionsPerSessionMax)
     const { pendingWills } = state
     if (state.name === "Absent") {
-      const lifeBytes = weightOfLife(true, null, pendingWills)
+      const lifeBytes = weightOfLife(false, null, pendingWills)
       expect(state).toEqual({ ...definition.initial(session.id), pendingWills, lifeBytes })
     }
     expect(session.deadlines.has("wills")).toBe(pendingWills.length > 0)

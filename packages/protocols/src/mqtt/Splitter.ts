@@ -40,6 +40,12 @@ export class Splitter {
     return this.#heldBytes
   }
 
+  /** The packet that is not complete will not be: it is forgotten. */
+  drop(): void {
+    this.#held = undefined
+    this.#heldBytes = 0
+  }
+
   /**
    * Calls `onPacket` for each packet that `chunk` completes, an exact slice each.
    * A slice is valid only until `onPacket` returns: it may be a view into `chunk`, so who keeps bytes copies them.

@@ -98,7 +98,7 @@ export class Exchange implements RequestContext {
   }
 
   responseRoomBytes(): number {
-    return Math.max(0, this.node.broker.limits.kafkaInFlightBytesMax - this.node.unsentBytes)
+    return this.node.responseRoomBytes
   }
 
   /** The frame itself when `bytes` are half of it at least, else a copy: a small batch must not hold a large request. */

@@ -64,7 +64,15 @@ export class KafkaNode {
   }
 
   get hasRoom(): boolean {
-    return this.#inFlightBytes < this.broker.limits.kafkaInFlightBytesMax
+    const { limits, shard } = this.broker
+    return this.#inFlightBytes < limits.kafkaInFlightBytesMax && shard.memory.room("transit") > 0
+  }
+
+  /** What responses may still have that nobody has read. */
+  get responseRoomBytes(): number {
+    const { limits, shard } = this.broker
+    const bytesMax = Math.min(limits.kafkaInFlightBytesMax, shard.memory.budget("transit"))
+    return Math.max(0, bytesMax - this.unsentBytes)
   }
 
   get inFlightBytes(): number {
@@ -73,10 +81,12 @@ export class KafkaNode {
 
   took(bytes: number): void {
     this.#inFlightBytes += bytes
+    this.broker.shard.memory.add("transit", bytes)
   }
 
   gave(bytes: number): void {
     this.#inFlightBytes -= bytes
+    this.broker.shard.memory.add("transit", -bytes)
     if (this.hasRoom) this.#wake()
   }
 

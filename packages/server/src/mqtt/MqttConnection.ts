@@ -195,7 +195,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** The buffer of a packet that grows is up to twice as large as what has come of it. */
   #keepPart(pendingBytes: number): void {
-    const growth = 2 * pendingBytes - this.#partBytes
+    const growth = Math.min(2 * pendingBytes, this.#splitter.sizeMax) - this.#partBytes
     if (pendingBytes > partBytesMin && growth > 0 && !this.admission.hasRoom("transit", growth)) {
       this.violated(new MqttError(ReasonCode.QuotaExceeded, "there is no memory for a packet of this size now"))
       return
@@ -622,6 +622,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #closed(): void {
     if (this.#phase === "closed") return
     this.#phase = "closed"
+    this.#splitter.drop()
+    this.#keepPart(0)
     const lost = this.#outgoing?.unacknowledgedShared ?? 0
     if (lost > 0) this.mqtt.sharedLost(this.clientId, lost)
     this.#stopFeed()

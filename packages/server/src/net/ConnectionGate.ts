@@ -117,6 +117,12 @@ export class Admission {
     return bytes <= this.#gate.memory.room(holder)
   }
 
+  /** Whether something may be remembered that can be found again: while half of the account is free. */
+  hasRoomToRemember(holder: HeldBy, bytes: number): boolean {
+    const { memory } = this.#gate
+    return bytes <= memory.room(holder) - memory.budget(holder) / 2
+  }
+
   /** On the holder's account while the connection is open; negative when less is kept. */
   add(holder: HeldBy, bytes: number): void {
     if (!this.#isOpen) return

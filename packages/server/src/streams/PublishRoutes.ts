@@ -59,7 +59,7 @@ interface Route {
 /** Topics remembered per client; a client with more pays for the trie again. */
 const routesMax = 32
 /** Of memory: a route, each of its targets, and as many blocks of headers as there are QoS and retain, and the topic itself. */
-const routeBytes = 1500
+const routeBytes = 1000
 const targetBytes = 600
 const blocksPerRoute = 7
 /** A record's framing above its key, value and headers is a few bytes; this is what a turn is told of it. */
@@ -189,8 +189,9 @@ export class PublishRoutes {
   /** Where there is no memory for it, each message pays for the trie again. */
   #remember(route: Route): void {
     const { topic, targets } = route
-    const bytes = routeBytes + targetBytes * targets.length + blocksPerRoute * (topic.length + this.#clientId.length)
-    const hasRoom = (): boolean => this.#admission?.hasRoom("connections", bytes) === true
+    const blocks = targets.length === 0 ? 1 : blocksPerRoute
+    const bytes = routeBytes + targetBytes * targets.length + blocks * (topic.length + this.#clientId.length)
+    const hasRoom = (): boolean => this.#admission?.hasRoomToRemember("connections", bytes) === true
     // One that is known under this topic is of a time before the streams changed, as all are then.
     if (this.#routes.size >= routesMax || this.#routes.has(topic) || !hasRoom()) this.#forget()
     if (this.#admission === undefined || !hasRoom()) return

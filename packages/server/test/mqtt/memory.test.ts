@@ -53,13 +53,14 @@ const publishOf = (topic: string, alias: number): Buffer =>
   )
 
 describe("without memory for more", () => {
-  it("a new client's CONNECT is answered with 0x97, of MQTT 3.1.1 with 3; a known session is resumed", async () => {
+  it("a new durable session's CONNECT is answered with 0x97, of MQTT 3.1.1 with 3; a known one is resumed, a clean one begun", async () => {
     const durable = { clientId: "known", clean: false, properties: { sessionExpiryInterval: 60 } }
     const known = await connect(durable)
     await known.endAsync()
     fill("sessions")
-    expect(await refusalOf(connect({ clientId: "new" }))).toBe(0x97)
-    expect(await refusalOf(connect({ clientId: "new", protocolVersion: 4 }))).toBe(3)
+    expect(await refusalOf(connect({ ...durable, clientId: "new" }))).toBe(0x97)
+    expect(await refusalOf(connect({ clientId: "new", clean: false, protocolVersion: 4 }))).toBe(3)
+    expect((await connect({ clientId: "clean" })).connected).toBe(true)
     const will = { topic: "gone", payload: Buffer.alloc(1000), qos: 1, retain: false } as const
     expect(await refusalOf(connect({ ...durable, will }))).toBe(0x97)
     expect((await connect(durable)).connected).toBe(true)
