@@ -17,6 +17,8 @@ interface Delivery {
 }
 
 /** Subscribes, and counts what it is given. */
+const ownPacketId = 60_000
+
 const refuses = ({ kind }: Mishap): boolean => kind === "diskLow"
 
 export class Subscriber implements Client {
@@ -34,9 +36,14 @@ export class Subscriber implements Client {
   readonly #newest = new Map<string, number>()
   #subscribedMs = Infinity
   #forgot = false
+  /** No filter of others matches it, and no stream. */
+  readonly #ownTopic: string
+  /** The connection on which it last got its own message. */
+  #echoOf = 0
 
   constructor(world: World, plan: SubscriberPlan) {
     this.name = plan.name
+    this.#ownTopic = `$own/${plan.name}`
     this.#world = world
     this.#plan = plan
     const { name, version, isDurable, receiveMaximum } = plan
@@ -71,8 +78,12 @@ export class Subscriber implements Client {
       this.#newest.clear()
     }
     if (sessionPresent && this.#subscribedMs < Infinity) return
-    const subscriptions = this.#plan.filters.map(([topic, qos]) => ({ topic, qos }))
+    const filters = [...this.#plan.filters, [this.#ownTopic, 0] as const]
+    const subscriptions = filters.map(([topic, qos]) => ({ topic, qos }))
     this.#peer.send({ cmd: "subscribe", messageId: 1, subscriptions } as Packet)
+    // Its PUBACK follows the delivery, which waits for nothing else.
+    const payload = String(this.#peer.connection)
+    this.#peer.send({ cmd: "publish", topic: this.#ownTopic, payload, qos: 1, messageId: ownPacketId } as Packet)
   }
 
   #lost(): void {
@@ -98,6 +109,10 @@ export class Subscriber implements Client {
         this.#unacknowledged.delete(messageId!)
         this.#peer.send({ cmd: "pubcomp", messageId } as Packet)
         return
+      case "puback":
+        if (this.#echoOf !== this.#peer.connection)
+          this.#world.violated(`${this.name} does not get what it published behind its SUBSCRIBE`)
+        return
       case "pingresp":
         return
       default:
@@ -107,6 +122,10 @@ export class Subscriber implements Client {
 
   #delivered(delivery: Delivery, stamp: Stamp): void {
     const { qos, topic, payload, messageId } = delivery
+    if (topic === this.#ownTopic) {
+      this.#echoed(delivery)
+      return
+    }
     const id = payload.length === 0 ? undefined : idOf(payload)
     const publication = id === undefined ? undefined : this.#world.mqtt.publications.get(id)
     if (id === undefined || publication === undefined || publication.topic !== topic) {
@@ -128,6 +147,12 @@ export class Subscriber implements Client {
     // What is retained comes besides.
     if (!delivery.retain && (qos === 1 || !this.#unreleased.has(messageId!))) this.#count(publication, delivery)
     this.#answer(qos, messageId!)
+  }
+
+  /** Its session may end with the connection, so it is of this one. */
+  #echoed({ payload }: Delivery): void {
+    if (this.#subscribedMs === Infinity) this.#world.violated(`${this.name} gets a message before its SUBACK`)
+    this.#echoOf = Number(payload.toString("latin1"))
   }
 
   #checkDurable(id: string, qos: number, topic: string, { durableSeq }: Stamp): void {

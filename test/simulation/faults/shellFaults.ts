@@ -1,4 +1,4 @@
-import type { SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { SessionCommand, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { RecordsBuilder } from "@logbrook/core/Record"
 import { Restarts } from "@logbrook/core/shard/Restarts"
 import type { Holder } from "@logbrook/core/memory/MemoryAccount"
@@ -9,11 +9,12 @@ import type { Take } from "@logbrook/core/BufferPool"
 import type { Log } from "@logbrook/core/storage/Log"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import { Tail } from "@logbrook/core/storage/Tail"
-import { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
+import { type BrokerConnection, MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
 import { Outgoing } from "@logbrook/server/mqtt/Outgoing"
 import { Publisher } from "@logbrook/server/mqtt/Publisher"
 import type { PendingPublication } from "@logbrook/server/mqtt/Publisher"
+import { SessionDirectory, type SessionView } from "@logbrook/server/mqtt/SessionDirectory"
 import type { Commit } from "@logbrook/core/journal/Journal"
 import type { AckReceiver, Ask } from "@logbrook/core/shard/Intake"
 import { Admission } from "@logbrook/server/net/ConnectionGate"
@@ -22,6 +23,29 @@ import * as Exit from "effect/Exit"
 import { inMethod, type PlantedFault } from "./Hooks.ts"
 
 type Reply = (exit: Exit.Exit<unknown, unknown>) => void
+
+type View = SessionView<BrokerConnection>
+
+const countsOnceDurable: PlantedFault = {
+  name: "a subscription counts once it is durable",
+  plant: () => ({
+    install: () => {
+      const directory: Pick<SessionDirectory<BrokerConnection>, "subscribes" | "settled"> = SessionDirectory.prototype
+      const { subscribes, settled } = directory
+      const waiting = new Map<View, Array<Subscription>>()
+      directory.subscribes = function (this: SessionDirectory<BrokerConnection>, view, subscriptions) {
+        subscribes.call(this, view, subscriptions)
+        for (const { filter } of subscriptions) this.subscriptions.remove(view.clientId, filter)
+        waiting.set(view, [...(waiting.get(view) ?? []), ...subscriptions])
+      }
+      directory.settled = function (this: SessionDirectory<BrokerConnection>, view, filters, isRefused) {
+        settled.call(this, view, filters, isRefused)
+        for (const each of waiting.get(view)?.splice(0) ?? []) this.subscriptions.add(view.clientId, view, each)
+      }
+      return () => void Object.assign(directory, { subscribes, settled })
+    }
+  })
+}
 
 /** In the runtime and the protocol shells. */
 export const shellFaults: ReadonlyArray<PlantedFault> = [
@@ -111,6 +135,7 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       self.flush()
     }
   }),
+  countsOnceDurable,
   inMethod("bytes that were written are used again", MqttConnection.prototype, "pushOut", (original) => {
     let last: Uint8Array | undefined
     return (self: MqttConnection, bytes: Uint8Array) => {
