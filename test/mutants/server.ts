@@ -63,7 +63,40 @@ export const serverMutants = inPackage("server", {
         "PUBREL of an unknown packet id is answered as known",
         "if (!this.#unreleased.delete(packetId)) {",
         "if (!this.#unreleased.delete(packetId) && packetId === 0) {"
+      ],
+      [
+        "Receive Maximum is passed by one",
+        "if (this.#unreleased.size < this.#unreleasedMax) return",
+        "if (this.#unreleased.size <= this.#unreleasedMax) return"
+      ],
+      [
+        "a socket is read on whatever waits for its commit",
+        "return this.#unanswered >= this.#unansweredMax",
+        "return false"
       ]
+    ]
+  },
+  "mqtt/SessionDirectory.ts": {
+    tests: ["mqtt/subscribe.test.ts", "mqtt/memory.test.ts"],
+    faults: [
+      ["a subscription over the limit is served", "view.matched >= this.#subscriptionsMax", "view.matched < 0"],
+      [
+        "a subscription that the journal did not take stays",
+        "if (unsettled.packets === 0 && isRefused(at))",
+        "if (unsettled.packets < 0 && isRefused(at))"
+      ],
+      [
+        "a filter that was read last is that of the journal",
+        "if (view.unsettled?.has(filter) !== true) this.#match(",
+        "this.#match("
+      ]
+    ]
+  },
+  "mqtt/RetainedFeed.ts": {
+    tests: ["mqtt/subscribe.test.ts", "mqtt/retainedFeed.test.ts"],
+    faults: [
+      ["what is set behind SUBSCRIBE comes again as retained", "seq > doneSeq && seq < beforeSeq", "seq > doneSeq"],
+      ["a session that is back gets all that is retained anew", "seq > doneSeq && seq < beforeSeq", "seq < beforeSeq"]
     ]
   },
   "mqtt/handshake.ts": {
@@ -89,7 +122,7 @@ export const serverMutants = inPackage("server", {
       ["No Local is passed over", "entries.filter(({ subscription }) => !subscription.noLocal)", "entries.slice()"],
       [
         "a subscription that has ended is still served",
-        "remove(clientId: string, filter: string): void {\n    this.#plans.clear()",
+        "remove(clientId: string, filter: string): void {\n    this.#forgetPlans()",
         "remove(clientId: string, filter: string): void {"
       ],
       ["a shared subscription has one member only", "this.#next++ % this.#order.length", "0 % this.#order.length"]
