@@ -679,20 +679,23 @@ describe("stale deadlines", () => {
   })
 })
 
+/** Of the processor, which others may keep busy. */
+const usedMs = (): number => (process.cpuUsage().user + process.cpuUsage().system) / 1000
+
 describe("a thousand members", () => {
-  it("join, sync and leave in less than 1.5 s each way", () => {
+  it("join, sync and leave in less than 1.5 s of processor time each way", () => {
     const group = new GroupHarness()
-    const startMs = performance.now()
+    const startMs = usedMs()
     const calls = Array.from({ length: 1_000 }, () => group.join(""))
     group.advance(1_000)
     const ids = calls.map((call) => joined(call).memberId)
-    const joinMs = performance.now() - startMs
+    const joinMs = usedMs() - startMs
     expect(joined(calls[0] ?? group.join("")).members).toHaveLength(1_000)
     group.syncAll(ids)
-    const syncMs = performance.now() - startMs - joinMs
+    const syncMs = usedMs() - startMs - joinMs
     expect(group.value).toBe("Stable")
     for (const memberId of ids) group.leave({ memberId })
-    const leaveMs = performance.now() - startMs - joinMs - syncMs
+    const leaveMs = usedMs() - startMs - joinMs - syncMs
     expect(group.value).toBe("Empty")
     if (process.env["LOGBROOK_TIMES"] !== undefined) console.log({ joinMs, syncMs, leaveMs })
     expect(Math.max(joinMs, syncMs, leaveMs)).toBeLessThan(1_500)

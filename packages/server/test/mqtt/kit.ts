@@ -249,7 +249,8 @@ export class RawClient {
   }
 
   async #until(isMet: () => boolean, what: string): Promise<void> {
-    const deadlineMs = performance.now() + 5000
+    // So long that a slow machine does not fail.
+    const deadlineMs = performance.now() + 60_000
     while (!isMet()) {
       if (performance.now() > deadlineMs) throw new Error(`${what} did not come; got ${this.#received.toString("hex")}`)
       await new Promise<void>((resolve) => {
