@@ -289,6 +289,11 @@ export const coreMutants = inPackage("core", {
         "head.firstSeq > fromSeq : head.firstSeq !== expectedSeq) {",
         "head.firstSeq > fromSeq : head.firstSeq < expectedSeq) {"
       ],
+      [
+        "a hash of another version of the state is compared",
+        "if (stateVersion !== stateVersionOf(definition)) {",
+        "if (stateVersion < 1) {"
+      ],
       ["hashes are not compared", "if (replayed.equals(journaled)) return", "if (replayed !== journaled) return"]
     ]
   },

@@ -6,7 +6,8 @@ import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, recordsAppended, type LogEvent } from "@logbrook/core/actor/LogEvents"
-import { pack, stateHash, unpack } from "@logbrook/core/actor/pack"
+import { unpack } from "@logbrook/core/actor/pack"
+import { hashOfState, packState, stateVersionOf } from "@logbrook/core/actor/savedState"
 import type { BatchRef } from "@logbrook/core/journal/batchRef"
 import { readFrame, readFrameHead, type FrameHead, type FrameVisitor } from "@logbrook/core/journal/Frame"
 import type { Commit, Seq } from "@logbrook/core/journal/Journal"
@@ -132,7 +133,7 @@ export class Model {
     const visitor: FrameVisitor = {
       records: (seq, ref) => this.#records(commit, head, seq, ref),
       event: (seq, id, _version, payload) => this.#event(seq, id, unpack(payload) as { _tag: string }),
-      hash: (seq, id, hash) => this.#hash(seq, id, hash)
+      hash: (seq, id, hash, stateVersion) => this.#hash(seq, id, hash, stateVersion)
     }
     readFrame(commit.frame, visitor, head)
     this.#sessionTimes.endFrame()
@@ -280,12 +281,15 @@ export class Model {
   /** Of every actor that has something to remember, as a snapshot keeps it. */
   #saved(id: ActorId, state: unknown): Buffer | undefined {
     const definition = this.#definitions.get(kindOf(id))!
-    return definition.isEmpty(state) ? undefined : pack(definition.save(state))
+    return definition.isEmpty(state) ? undefined : packState(definition, state)
   }
 
-  #hash(seq: Seq, id: ActorId, hash: Buffer): void {
+  #hash(seq: Seq, id: ActorId, hash: Buffer, stateVersion: number): void {
     const definition = this.#definitions.get(kindOf(id))!
-    const own = stateHash(definition.save(this.#states.get(id) ?? definition.initial(id)))
+    if (stateVersion !== stateVersionOf(definition)) {
+      this.#violated(`the journal's hash of ${id} at seq ${seq} is of version ${stateVersion} of its state`)
+    }
+    const own = hashOfState(definition, this.#states.get(id) ?? definition.initial(id))
     if (!own.equals(hash)) this.#violated(`the journal's hash of ${id} at seq ${seq} is not that of its replay`)
   }
 

@@ -78,6 +78,13 @@ export interface Definition<K extends AnyKind, State> {
    * is durable while newer states are on their way (`ActorTable.durable`).
    */
   readonly isPersistent?: true
+  /** Of what `save` gives, from 1 on, which is the default; kept in snapshots. A snapshot with a higher one is refused. */
+  readonly stateVersion?: number
+  /**
+   * What an older `stateVersion` saved, as `load` takes it; pure. Without it older ones go to `load` as they are, which is
+   * right as long as optional fields are only added, and left out of what is saved while they say nothing.
+   */
+  readonly upcastState?: (saved: unknown, version: number) => unknown
   readonly initial: (id: ActorId) => State
   /**
    * What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that
@@ -90,7 +97,7 @@ export interface Definition<K extends AnyKind, State> {
   readonly resume: (state: State, nowMs: number) => ReadonlyArray<Signal<K>>
   /** Plain data (objects, arrays, numbers, strings, booleans, null, Uint8Array) with a deterministic order. */
   readonly save: (state: State) => unknown
-  /** What `save` gave, now or in an older version: that one has no number, and is told by its fields. */
+  /** From what `save` gave, or `upcastState` for an older version. */
   readonly load: (id: ActorId, saved: unknown) => State
   /** Undefined for actors of which there are few, whose states clients cannot make grow. */
   readonly weights?: ReadonlyArray<Weight<State>>

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { kindOf, type AnyDefinition } from "../actor/Definition.ts"
-import { stateHash } from "../actor/pack.ts"
+import { hashOfState, stateVersionOf } from "../actor/savedState.ts"
 import { FrameBuilder } from "../journal/Frame.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import { LmdbJournal } from "../journal/LmdbJournal.ts"
@@ -37,7 +37,7 @@ export const raiseEpoch = async (directory: string, epoch: number, options: Rais
     // Without them no server has ever written here: there is no epoch to be told from.
     if (id === undefined || definition === undefined) return lastTimeMs
     const frame = new FrameBuilder(journal.nextSeq, epoch + epochsApart, options.nowMs())
-    frame.hash(id, stateHash(definition.save(states.get(id))))
+    frame.hash(id, hashOfState(definition, states.get(id)), stateVersionOf(definition))
     const { promise, resolve } = Promise.withResolvers<string | undefined>()
     journal.append(frame.build().commit, (failure) => resolve(failure?.detail))
     const failure = await promise

@@ -32,7 +32,7 @@ export const chunkBytesMax = 32 * 1024
 /** Records of one partition and commit from this size on become a value of their own. */
 export const ownValueBytesMin = 4096
 
-export const entryType = { event: 0, records: 1, hash: 2 } as const
+export const entryType = { event: 0, records: 1, hash: 2, versionedHash: 3 } as const
 
 /** What led to an event: an event before it, or something outside the journal such as a client's request. */
 export interface Cause {
@@ -55,7 +55,7 @@ export interface FrameHead {
 export interface FrameVisitor {
   readonly event?: (seq: Seq, actor: string, version: number, payload: Buffer, cause: Cause) => void
   readonly records?: (seq: Seq, ref: BatchRef, cause: Cause) => void
-  readonly hash?: (seq: Seq, actor: string, hash: Buffer) => void
+  readonly hash?: (seq: Seq, actor: string, hash: Buffer, stateVersion: number) => void
 }
 
 /** What a partition appends; `bytes` must not change before the commit is durable. */
@@ -130,9 +130,11 @@ export class FrameBuilder {
     return seq
   }
 
-  hash(actor: string, hash: Uint8Array): Seq {
-    const seq = this.#begin(entryType.hash, noCause)
+  /** `stateVersion`: of the shape that was hashed. */
+  hash(actor: string, hash: Uint8Array, stateVersion = 1): Seq {
+    const seq = this.#begin(stateVersion === 1 ? entryType.hash : entryType.versionedHash, noCause)
     this.#entries.text(actor)
+    if (stateVersion !== 1) this.#entries.varint(stateVersion)
     this.#entries.bytes(hash)
     return seq
   }
@@ -307,10 +309,11 @@ const readEntries = (frame: Buffer, head: FrameHead, visitor: FrameVisitor): voi
       const version = reader.varint()
       const payload = reader.bytes(reader.varint())
       visitor.event?.(seq, actor, version, payload, cause)
-    } else if (type === entryType.hash) {
+    } else if (type === entryType.hash || type === entryType.versionedHash) {
       const actor = reader.text()
+      const stateVersion = type === entryType.hash ? 1 : reader.varint()
       const hash = reader.bytes(hashBytes)
-      visitor.hash?.(seq, actor, hash)
+      visitor.hash?.(seq, actor, hash, stateVersion)
     } else throw new TornBytes(`entry type ${type} at seq ${seq} is not known`)
   }
 }

@@ -22,6 +22,9 @@ const skipEntry = (reader: ByteReader, type: number): void => {
   else if (type === entryType.event) {
     reader.varint()
     reader.skip(reader.varint())
+  } else if (type === entryType.versionedHash) {
+    reader.varint()
+    reader.skip(hashBytes)
   } else throw new TornBytes(`entry type ${type} is not known`)
 }
 

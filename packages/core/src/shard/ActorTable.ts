@@ -1,7 +1,7 @@
 import type { Exit } from "effect/Exit"
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import type { Address, AnyKind } from "../actor/Kind.ts"
-import { pack, unpack } from "../actor/pack.ts"
+import { packState, stateVersionOf, unpackState } from "../actor/savedState.ts"
 import type { MemoryAccount } from "../memory/MemoryAccount.ts"
 
 export type Health = "running" | "failed"
@@ -33,6 +33,9 @@ interface Passive {
   readonly saved: Buffer
   readonly weighed: Array<number>
 }
+
+const unpacked = (definition: AnyDefinition, id: ActorId, { saved }: Passive): unknown =>
+  unpackState(definition, id, saved, stateVersionOf(definition))
 
 /** No definition knows this kind of actor. */
 export class UnknownKind extends Error {
@@ -78,7 +81,7 @@ export class ActorTable {
     if (live !== undefined) return live
     const definition = this.definition(id)
     const passive = this.#passive.get(id)
-    const state = passive === undefined ? definition.initial(id) : definition.load(id, unpack(passive.saved))
+    const state = passive === undefined ? definition.initial(id) : unpacked(definition, id, passive)
     this.#passive.delete(id)
     const woken = this.put(id, state, nowMs, passive?.weighed)
     woken.isNew = passive === undefined
@@ -161,7 +164,7 @@ export class ActorTable {
     const live = this.#live.get(id)
     if (live !== undefined) return live.state as State
     const passive = this.#passive.get(id)
-    return passive && (this.definition(id).load(id, unpack(passive.saved)) as State)
+    return passive && (unpacked(this.definition(id), id, passive) as State)
   }
 
   /** Packs an idle actor's state, or forgets one that has nothing to remember. Throws what `save` throws, nothing changed. */
@@ -195,7 +198,7 @@ export class ActorTable {
     const live = this.#live.get(id)
     if (live === undefined) return this.#passive.get(id)?.saved
     if (live.state === undefined) throw new ActorUnavailable(`${id} has no state`)
-    return live.definition.isEmpty(live.state) ? undefined : pack(live.definition.save(live.state))
+    return live.definition.isEmpty(live.state) ? undefined : packState(live.definition, live.state)
   }
 
   replaceAll(states: ReadonlyMap<ActorId, unknown>, nowMs: number): void {

@@ -1,13 +1,20 @@
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import { partitionId, recordsAppended } from "../actor/LogEvents.ts"
-import { pack, stateHash, unpack } from "../actor/pack.ts"
+import { pack, unpack } from "../actor/pack.ts"
+import { firstStateVersion, hashOfState, stateVersionOf, unpackState } from "../actor/savedState.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import { readFrame, readFrameHead, type Cause, type FrameHead, type FrameVisitor } from "../journal/Frame.ts"
 import type { Journal, Seq, SnapshotPage } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 
-/** A page of a snapshot: what `ActorTable.saved` gave; null for an initial state. */
-export type SavedActors = ReadonlyArray<readonly [id: ActorId, saved: Uint8Array | null]>
+/** What `ActorTable.saved` gave, or null for an initial state; the state's version where it is not the first one. */
+export type SavedActor = readonly [id: ActorId, saved: Uint8Array | null, stateVersion?: number]
+
+/** A page of a snapshot. */
+export type SavedActors = ReadonlyArray<SavedActor>
+
+export const savedActor = (id: ActorId, saved: Uint8Array | null, stateVersion: number): SavedActor =>
+  saved === null || stateVersion === firstStateVersion ? [id, saved] : [id, saved, stateVersion]
 
 export const encodePage = (seq: Seq, actors: SavedActors): SnapshotPage => ({ seq, bytes: pack(actors) })
 
@@ -53,6 +60,8 @@ export interface Replayed {
   readonly events: number
   /** Journaled hashes that were compared with the states here. */
   readonly hashes: number
+  /** Journaled hashes of states in another version than their definition's: there is nothing to compare them with. */
+  readonly uncomparedHashes: number
   /** Those that lie before a compared hash of their actor: what is behind the last one is folded, and not checked. */
   readonly comparedEvents: number
   /** The epoch of the last frame; 0 in an empty journal. */
@@ -78,6 +87,7 @@ export class Replay {
   readonly #uncompared = new Map<ActorId, number>()
   #events = 0
   #hashes = 0
+  #uncomparedHashes = 0
   #comparedEvents = 0
   #head: FrameHead | undefined
 
@@ -88,7 +98,7 @@ export class Replay {
 
   /**
    * Throws `JournalError`: "Gap" where events are missing that the states need, "Corrupt" for a damaged frame,
-   * "UnknownFormat" for an event of a newer version than its definition's.
+   * "UnknownFormat" for an event, or a state in a snapshot, of a newer version than its definition's.
    */
   run(journal: History): Replayed {
     const endSeq = this.#options.endSeq ?? journal.nextSeq
@@ -123,6 +133,7 @@ export class Replay {
       states: this.#states,
       events: this.#events,
       hashes: this.#hashes,
+      uncomparedHashes: this.#uncomparedHashes,
       comparedEvents: this.#comparedEvents,
       epoch: this.#head?.epoch ?? 0,
       lastTimeMs: this.#head?.timeMs ?? 0,
@@ -132,10 +143,11 @@ export class Replay {
   }
 
   #load(page: SnapshotPage): void {
-    for (const [id, saved] of unpack(page.bytes) as SavedActors) {
+    for (const [id, saved, stateVersion = firstStateVersion] of unpack(page.bytes) as SavedActors) {
       this.#knownUpTo.set(id, page.seq)
       const definition = this.#definition(id)
-      if (definition !== undefined && saved !== null) this.#states.set(id, definition.load(id, unpack(saved)))
+      if (definition === undefined || saved === null) continue
+      this.#states.set(id, unpackState(definition, id, saved, stateVersion))
     }
   }
 
@@ -165,8 +177,8 @@ export class Replay {
         if (definition === undefined) return
         this.#apply(seq, id, definition, head, version, cause, unpack(payload) as { _tag: string })
       },
-      hash: (seq, id, hash) => {
-        if (seq < endSeq && seq >= foldFrom) this.#compare(seq, id, hash)
+      hash: (seq, id, hash, stateVersion) => {
+        if (seq < endSeq && seq >= foldFrom) this.#compare(seq, id, hash, stateVersion)
       }
     }
     readFrame(frame, visitor, head)
@@ -189,14 +201,18 @@ export class Replay {
     this.#states.set(actor, definition.evolve(this.#states.get(actor) ?? definition.initial(actor), current))
   }
 
-  #compare(seq: Seq, actor: ActorId, journaled: Buffer): void {
+  #compare(seq: Seq, actor: ActorId, journaled: Buffer, stateVersion: number): void {
     const definition = this.#definition(actor)
     if (definition === undefined || this.#options.onMismatch === undefined) return
     if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
+    if (stateVersion !== stateVersionOf(definition)) {
+      this.#uncomparedHashes++
+      return
+    }
     this.#hashes++
     this.#comparedEvents += this.#uncompared.get(actor) ?? 0
     this.#uncompared.delete(actor)
-    const replayed = stateHash(definition.save(this.#states.get(actor) ?? definition.initial(actor)))
+    const replayed = hashOfState(definition, this.#states.get(actor) ?? definition.initial(actor))
     if (replayed.equals(journaled)) return
     this.#options.onMismatch({
       seq,

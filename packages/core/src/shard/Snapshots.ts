@@ -1,7 +1,8 @@
 import type { ActorId } from "../actor/Definition.ts"
+import { stateVersionOf } from "../actor/savedState.ts"
 import type { Journal, Seq } from "../journal/Journal.ts"
 import type { ActorTable } from "./ActorTable.ts"
-import { encodePage } from "./Replay.ts"
+import { encodePage, savedActor, type SavedActor } from "./Replay.ts"
 import type { Recovery } from "./recover.ts"
 
 /** A new snapshot begins after this many events, so that a start folds no more than these. */
@@ -94,14 +95,14 @@ export class Snapshots {
   }
 
   /** The next actors' states; undefined if one cannot be saved, since a snapshot without it would lose it. */
-  #collect(taking: Taking): Array<readonly [ActorId, Uint8Array | null]> | undefined {
-    const page: Array<readonly [ActorId, Uint8Array | null]> = []
+  #collect(taking: Taking): Array<SavedActor> | undefined {
+    const page: Array<SavedActor> = []
     let bytes = 0
     while (taking.at < taking.ids.length && bytes < this.#pageBytesMax) {
       const id = taking.ids[taking.at++]!
       try {
         const saved = this.#actors.saved(id) ?? null
-        page.push([id, saved])
+        page.push(savedActor(id, saved, stateVersionOf(this.#actors.definition(id))))
         bytes += id.length + (saved?.length ?? 0)
       } catch (defect) {
         this.#onDefect(id, defect)

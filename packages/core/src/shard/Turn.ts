@@ -3,6 +3,7 @@ import { type ActorId, type Decision, type RecordBytes, type Signal } from "../a
 import type { AnyKind, Tagged } from "../actor/Kind.ts"
 import { logIdOf, type RecordsAppended } from "../actor/LogEvents.ts"
 import { hashOf, pack } from "../actor/pack.ts"
+import { packState, stateVersionOf } from "../actor/savedState.ts"
 import type { Clock } from "../Clock.ts"
 import { FrameBuilder, ownValueBytesMin, type BuiltCommit, type Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
@@ -245,9 +246,9 @@ export class Turn {
     // A snapshot keeps nothing of it, so a replay from there could only come to another hash.
     if (live.definition.isEmpty(live.state)) return
     try {
-      const packed = pack(live.definition.save(live.state))
+      const packed = packState(live.definition, live.state)
       live.stateBytes = packed.length
-      this.#frame.hash(live.id, hashOf(packed))
+      this.#frame.hash(live.id, hashOf(packed), stateVersionOf(live.definition))
     } catch (defect) {
       this.#onDefect(live.id, defect)
     }

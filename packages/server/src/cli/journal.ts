@@ -163,9 +163,13 @@ const progressOf = (io: Io, isQuiet: boolean) => (events: number) => {
   if (!isQuiet) io.err(`${events.toLocaleString("en-US")} events`)
 }
 
-const verifiedText = ({ ok, events, hashes, comparedEvents, firstSeq, lastSeq }: Verified): string => {
+const verifiedText = (verified: Verified): string => {
+  const { ok, events, hashes, uncomparedHashes, comparedEvents, firstSeq, lastSeq } = verified
   const folded = `${events} events, #${firstSeq} to #${lastSeq}, fold`
-  if (ok) return `ok: ${folded}; ${comparedEvents} of them to the ${hashes} states that were live`
+  const older = `${uncomparedHashes} state hashes are of another version of their states and were not compared`
+  const rest = uncomparedHashes === 0 ? "" : `; ${older}`
+  if (ok) return `ok: ${folded}; ${comparedEvents} of them to the ${hashes} states that were live${rest}`
+  if (uncomparedHashes > 0) return `nothing was compared: ${folded}, but ${older}`
   return `nothing was compared: ${folded}, but no state hash is among them: they come with every 32 events of an actor or more, and with a stop in order`
 }
 

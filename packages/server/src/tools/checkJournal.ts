@@ -1,4 +1,5 @@
 import { nameOf, kindOf, type ActorId } from "@logbrook/core/actor/Definition"
+import { stateVersionOf } from "@logbrook/core/actor/savedState"
 import { readFrame } from "@logbrook/core/journal/Frame"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Seq } from "@logbrook/core/journal/Journal"
@@ -27,6 +28,8 @@ export interface Verified {
   readonly events: number
   /** State hashes that were compared. */
   readonly hashes: number
+  /** Those of states in another version than today's, with which nothing can be compared. */
+  readonly uncomparedHashes: number
   /** Events of which one of them tells: those behind an actor's last hash fold, and no more is known of them. */
   readonly comparedEvents: number
   readonly failure: VerifyFailure | null
@@ -35,12 +38,14 @@ export interface Verified {
 const suspectsMax = 20
 
 /** The last hash of this actor before `seq`, which agreed. */
-const agreedBefore = ({ journal }: Past, actor: ActorId, seq: Seq): Seq => {
+const agreedBefore = ({ journal, definitions }: Past, actor: ActorId, seq: Seq): Seq => {
   let agreed = journal.firstSeq
+  const definition = definitions.find(({ kind }) => kind === kindOf(actor))
+  const stateVersion = definition && stateVersionOf(definition)
   journal.scan(journal.firstSeq, (frame) => {
     const head = readFrame(frame, {
-      hash: (at, id) => {
-        if (id === actor && at < seq) agreed = at
+      hash: (at, id, _hash, version) => {
+        if (id === actor && at < seq && version === stateVersion) agreed = at
       }
     })
     return head.nextSeq <= seq
@@ -67,6 +72,7 @@ export const verifyJournal = (past: Past, onProgress: OnProgress): Verified => {
   let at: { readonly seq: Seq; readonly actor: ActorId } = { seq: journal.firstSeq, actor: "shard/0" }
   let seen = 0
   let hashes = 0
+  let uncomparedHashes = 0
   let comparedEvents = 0
   try {
     const replay = new Replay(past.definitions, {
@@ -79,7 +85,7 @@ export const verifyJournal = (past: Past, onProgress: OnProgress): Verified => {
         first ??= mismatch
       }
     })
-    ;({ hashes, comparedEvents } = replay.run(journal))
+    ;({ hashes, uncomparedHashes, comparedEvents } = replay.run(journal))
     if (first !== undefined) failure = hashFailure(past, first)
   } catch (error) {
     failure = thrown(past, at, error)
@@ -90,6 +96,7 @@ export const verifyJournal = (past: Past, onProgress: OnProgress): Verified => {
     lastSeq: journal.nextSeq - 1,
     events: seen,
     hashes,
+    uncomparedHashes,
     comparedEvents,
     failure
   }

@@ -2,6 +2,7 @@ import * as Data from "effect/Data"
 import { kindOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { partitionId, recordsAppended } from "@logbrook/core/actor/LogEvents"
 import { unpack } from "@logbrook/core/actor/pack"
+import { firstStateVersion } from "@logbrook/core/actor/savedState"
 import { readFrame, readFrameHead, type Cause, type FrameHead } from "@logbrook/core/journal/Frame"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import { Replay } from "@logbrook/core/shard/Replay"
@@ -83,8 +84,10 @@ const visitFrame = (frame: Buffer, visit: Visit): void => {
       visit(seq, head, actor, version, cause, () => unpack(payload) as object),
     records: (seq, ref, cause) =>
       visit(seq, head, partitionId(ref.logId), 0, cause, () => recordsAppended(ref, head.epoch)),
-    hash: (seq, actor, hash) =>
-      visit(seq, head, actor, 0, {}, () => ({ _tag: stateHash, hash: Buffer.from(hash).toString("hex") }))
+    hash: (seq, actor, hash, stateVersion) => {
+      const shape = stateVersion === firstStateVersion ? {} : { stateVersion }
+      visit(seq, head, actor, 0, {}, () => ({ _tag: stateHash, hash: Buffer.from(hash).toString("hex"), ...shape }))
+    }
   })
 }
 

@@ -247,6 +247,21 @@ describe("verification of a journal that lies", () => {
     expect(verifyJournal(past, quiet)).toMatchObject({ ok: true, events: 38, hashes: 3, comparedEvents: 38 })
   })
 
+  it("passes over hashes of states in another version of their shape, and counts them", async () => {
+    const journal = new MemoryJournal(systemClock)
+    await appended(journal, (frame) => {
+      frame.event("catalog/0", 1, allocated, {})
+      frame.hash("catalog/0", Buffer.alloc(8), 200)
+    })
+    const past = pastOf(journal, definitions(defaultLimits))
+    expect(verifyJournal(past, quiet)).toMatchObject({ ok: false, hashes: 0, uncomparedHashes: 1, failure: null })
+    expect(showEvent(past, 2).event.event).toEqual({ _tag: "StateHash", hash: "0000000000000000", stateVersion: 200 })
+    await appended(journal, (frame) => frame.hash("catalog/0", Buffer.alloc(8)))
+    // Suspected are all events since a hash that could be compared.
+    const { failure } = verifyJournal(past, quiet)
+    expect(failure!.suspects.map(({ seq }) => seq)).toEqual([1])
+  })
+
   it("names the event that its actor does not take", async () => {
     const journal = new MemoryJournal(systemClock)
     await appended(journal, (frame) => {
