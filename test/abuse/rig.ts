@@ -171,6 +171,7 @@ const suffer = async (server: ServerProcess, twin: ServerProcess, name: string, 
   control.end()
   await server.kill()
   const restarted = await startedAgain(server)
+  await warmUp(server.ports, pace.warmUpMs)
   const verdict = {
     name,
     quietMs: median(all.map(({ quietMs }) => quietMs)),
