@@ -158,11 +158,13 @@ export class MqttBroker implements MqttContext {
     this.#connections.add(connection)
   }
 
-  /** The client's connection from now on; the one before is closed [MQTT-3.1.4-3]. */
-  serve(connection: BrokerConnection): void {
-    this.#serving.get(connection.clientId)?.takenOver()
+  /** The client's connection from now on; the one before, whose id is returned, is closed [MQTT-3.1.4-3]. */
+  serve(connection: BrokerConnection): ConnectionId | undefined {
+    const before = this.#serving.get(connection.clientId)
+    before?.takenOver()
     this.#serving.set(connection.clientId, connection)
     this.#byId.set(connection.id, connection)
+    return before?.id
   }
 
   unserve(connection: BrokerConnection): void {

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import {
   type Connect as OpenSession,
+  type ConnectionId,
   type SessionOpened,
   SessionRefused,
   type Will
@@ -110,7 +111,7 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   connection.inflightMax = Math.min(properties.receiveMaximum ?? receiveMaximumDefault, limits.inflightPerSessionMax)
   connection.authenticated()
   // Before the session's actor hears of it, so that nothing of the old connection comes after.
-  mqtt.serve(connection)
+  const replaced = mqtt.serve(connection)
   const command: OpenSession = {
     _tag: "Connect",
     connectionId: connection.id,
@@ -121,10 +122,18 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
     protocolVersion: connect.version
   }
   mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
+    if (Exit.isFailure(exit) && replaced !== undefined) leaveFor(connection, replaced)
     if (!connection.isOpening) return
     if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value))
     else refuseSession(connection, exit.cause)
   })
+}
+
+/** A takeover was refused: the session is still that of the connection which was closed for it, and which never left it. */
+const leaveFor = (connection: OpeningConnection, connectionId: ConnectionId): void => {
+  const end = { by: "takeover" } as const
+  const command = { _tag: "Disconnect", connectionId, publishWill: true, sessionExpiryMs: null, end } as const
+  connection.mqtt.left(connection.clientId, command, connection.origin("CONNECT"))
 }
 
 const refuseSession = (connection: OpeningConnection, cause: Cause.Cause<unknown>): void => {

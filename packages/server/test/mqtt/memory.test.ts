@@ -1,3 +1,5 @@
+import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
+import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { Holder } from "@logbrook/core/memory/MemoryAccount"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
@@ -64,6 +66,27 @@ describe("without memory for more", () => {
     const will = { topic: "gone", payload: Buffer.alloc(1000), qos: 1, retain: false } as const
     expect(await refusalOf(connect({ ...durable, will }))).toBe(0x97)
     expect((await connect(durable)).connected).toBe(true)
+  })
+
+  it("a takeover that is refused ends the session's old connection all the same: its will is published, and the client may come again", async () => {
+    const watcher = await connected(kit.port, { clientId: "watcher" })
+    watcher.send(subscribePacket(1, [["gone", 0]]))
+    await watcher.packet()
+    const willOf = (payload: string) => ({
+      topic: "gone",
+      payload: Buffer.from(payload),
+      qos: 0 as const,
+      retain: false
+    })
+    const durable = { clientId: "known", clean: false, properties: { sessionExpiryInterval: 60 } }
+    await connect({ ...durable, will: willOf("old") })
+    fill("sessions")
+    expect(await refusalOf(connect({ ...durable, will: willOf("x".repeat(1000)) }))).toBe(0x97)
+    expect((await watcher.packet()).toString()).toContain("gone\u0000old")
+    const { life } = kit.broker.shard.actors.peek<SessionState>(sessionActor("known"))!
+    expect([life.connectionId, life.will]).toEqual([null, null])
+    expect((await connect(durable)).connected).toBe(true)
+    watcher.socket.destroy()
   })
 
   it("a filter is refused for itself, with 0x97 or 0x80, and what is unsubscribed makes room", async () => {
