@@ -1,4 +1,5 @@
 import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
 import type { RetainedEvent } from "@logbrook/actors/retained/Retained"
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
@@ -61,5 +62,6 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     MessagesReceived: true
   }),
   retained: tagsOf<RetainedEvent>({ RetainedSet: true, RetainedCleared: true }),
+  client: tagsOf<PublicationsRefused>({ PublicationsRefused: true }),
   shard: tagsOf<ShardEvent>({ Started: true, Stopped: true, ClockRanAhead: true, ClockTrusted: true })
 }

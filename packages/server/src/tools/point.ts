@@ -26,7 +26,7 @@ export const parsePoint = (text: string, nowMs: number): At | undefined => {
 
 const agoOf = (text: string, nowMs: number): At | undefined => {
   const found = agoPattern.exec(text)
-  if (found === null || text === "-") return undefined
+  if (found === null) return undefined
   const [days, hours, minutes, seconds] = found.slice(1).map((part) => Number(part ?? 0)) as [
     number,
     number,

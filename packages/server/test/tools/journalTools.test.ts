@@ -133,9 +133,22 @@ describe("journal tools", () => {
     )
   })
 
-  it("names every type of event that there is", () => {
+  it("names every type of event that there is, of every kind of actor", () => {
     const known = new Set(Object.values(eventTypes).flat())
     for (const { type } of eventsPage(past, 1, 1000, {}).events) expect(known).toContain(type)
+    for (const { kind } of past.definitions) {
+      const types = eventTypes[kind]!
+      expect(types.length).toBeGreaterThan(0)
+      for (const type of types) expect(reasonOf(() => eventsPage(past, 1, 1, { kind, type }))).toBe("nothing")
+    }
+  })
+
+  it("says of nobody who has events that there are none, whatever the filter leaves out", () => {
+    const unheardOf = { ...past, actors: () => [] }
+    const filter = { actor: "group/orders", type: "MemberJoined" }
+    expect(eventsFrom(unheardOf, 1, 10, filter).events).toEqual([])
+    expect(lastEvents(unheardOf, 10, filter).events).toEqual([])
+    expect(reasonOf(() => lastEvents(unheardOf, 10, { ...filter, actor: "group/nobody" }))).toBe("UnknownActor")
   })
 
   it("shows what led to an event, up to the request", () => {
