@@ -42,7 +42,7 @@ export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>> {
   /** The key under which a `Release` finds the parked reply. A reply parked there before must be released first. */
   readonly parkAs?: string
   readonly signals: ReadonlyArray<Signal<K>>
-  /** Of the first event; only a partition has any. */
+  /** Of its one `RecordsAppended`; only a partition has any. */
   readonly records?: RecordBytes
 }
 

@@ -158,7 +158,6 @@ export const alter = async (args: Arguments, io: Io): Promise<number> => {
   return shown(args, io, stream)
 }
 
-/** Asks on a terminal; elsewhere `--yes` says it. */
 export const remove = async (args: Arguments, io: Io): Promise<number> => {
   const name = args.positionals[0]!
   if (!(await confirmed(args, io, `delete the stream ${name} and its records?`))) return exitCodes.failure

@@ -191,9 +191,10 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** A line of the log tells why the connection of an MQTT 3.1.1 client is closed. */
-  #name({ code, text }: Refusal, qos: number, topic: string | undefined): void {
-    const { mqtt, clientId, address, version } = this.#connection
-    const isLogged = version === 4 && qos > 0
+  #name(refusal: Refusal, qos: number, topic: string | undefined): void {
+    const { mqtt, clientId, address } = this.#connection
+    const { code, text } = refusal
+    const isLogged = qos > 0 && this.#endsConnection(refusal)
     mqtt.refusals.add({ clientId, address, code: codeText(code), reason: text, topic, isLogged })
   }
 

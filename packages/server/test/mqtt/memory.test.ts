@@ -54,6 +54,8 @@ const publishOf = (topic: string, alias: number): Buffer =>
     { protocolVersion: 5 }
   )
 
+const willOf = (payload: string) => ({ topic: "gone", payload: Buffer.from(payload), qos: 0, retain: false }) as const
+
 describe("without memory for more", () => {
   it("a new durable session's CONNECT is answered with 0x97, of MQTT 3.1.1 with 3; a known one is resumed, a clean one begun", async () => {
     const durable = { clientId: "known", clean: false, properties: { sessionExpiryInterval: 60 } }
@@ -72,12 +74,6 @@ describe("without memory for more", () => {
     const watcher = await connected(kit.port, { clientId: "watcher" })
     watcher.send(subscribePacket(1, [["gone", 0]]))
     await watcher.packet()
-    const willOf = (payload: string) => ({
-      topic: "gone",
-      payload: Buffer.from(payload),
-      qos: 0 as const,
-      retain: false
-    })
     const durable = { clientId: "known", clean: false, properties: { sessionExpiryInterval: 60 } }
     await connect({ ...durable, will: willOf("old") })
     fill("sessions")

@@ -66,6 +66,14 @@ describe("publications that are refused name their client", () => {
     quiet.socket.destroy()
   })
 
+  it("to an MQTT 3.1.1 client that goes on, since its acknowledgement cannot tell", async () => {
+    const client = await connected(kit.port, { version: 4, clientId: "bridge" })
+    client.send(publishPacket("$SYS/x", "x", { version: 4, qos: 1 }))
+    expect((await client.packet())[0]).toBe(0x40)
+    await expect.poll(() => refusalLines().map(({ fields }) => fields["client"]), { timeout: 5000 }).toEqual(["bridge"])
+    client.socket.destroy()
+  })
+
   it("of a will", async () => {
     await start({ limits: { retainedMessagesMax: 1 } })
     const first = await connected(kit.port, { clientId: "first" })
