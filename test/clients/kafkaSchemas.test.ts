@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { apis } from "@logbrook/protocols/kafka/Apis"
+import { registry } from "@logbrook/server/kafka/handlers"
 import { compareApi, parseSchema } from "../../packages/protocols/test/kafka/compareSchemas.ts"
 import type { KafkaMessage } from "../../packages/protocols/test/kafka/compareSchemas.ts"
 
@@ -27,10 +27,13 @@ describe("the declarations of Kafka's messages", () => {
 
   it("are compared with a whole set of Kafka's schemas", () => {
     expect(schemas.size).toBeGreaterThan(150)
-    expect(apis.size).toBeGreaterThanOrEqual(16)
+    expect(registry.apis.size).toBeGreaterThanOrEqual(16)
   })
 
-  it.each([...apis.values()].map((api) => [`${api.key} ${api.name}`, api] as const))("%s is Kafka's", (_name, api) => {
-    expect(compareApi(api, schemas)).toEqual([])
-  })
+  it.each([...registry.apis.values()].map((api) => [`${api.key} ${api.name}`, api] as const))(
+    "%s is Kafka's",
+    (_name, api) => {
+      expect(compareApi(api, schemas)).toEqual([])
+    }
+  )
 })

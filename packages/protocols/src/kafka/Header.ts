@@ -1,9 +1,7 @@
-import { apis } from "./Apis.ts"
+import { ApiVersions } from "./messages/18_ApiVersions.ts"
 import { isFlexible } from "./Schema.ts"
-import type { AnyApi, RequestInputOf, ResponseInputOf } from "./Schema.ts"
+import type { AnyApi, Api, RequestInputOf } from "./Schema.ts"
 import { Reader, WireError, Writer } from "./Wire.ts"
-
-const apiVersionsKey = 18
 
 /** The part of a request header that every version of it begins with. */
 interface RequestStart {
@@ -20,13 +18,13 @@ export interface RequestHeader extends RequestStart {
   readonly bodyOffset: number
 }
 
-/** A key that is not declared. Nothing is known of its header beyond the correlation id. */
+/** A key that is not known. Nothing is known of its header beyond the correlation id. */
 export interface UnknownApi extends RequestStart {
   readonly _tag: "UnknownApi"
 }
 
 /**
- * A version that is not declared. For ApiVersions the answer is UNSUPPORTED_VERSION in a v0 body that lists key 18's
+ * A version that is not known. For ApiVersions the answer is UNSUPPORTED_VERSION in a v0 body that lists key 18's
  * range (KIP-511); every other request ends the connection.
  */
 export interface UnsupportedVersion extends RequestStart {
@@ -36,8 +34,8 @@ export interface UnsupportedVersion extends RequestStart {
 
 export type DecodedHeader = RequestHeader | UnknownApi | UnsupportedVersion
 
-/** Request header v1 or v2 at the start of a frame (without its size prefix). Throws `WireError`. */
-export function decodeRequestHeader(frame: Uint8Array): DecodedHeader {
+/** Request header v1 or v2 at the start of a frame (without its size prefix). `apis`: the known ones. Throws `WireError`. */
+export function decodeRequestHeader(frame: Uint8Array, apis: ReadonlyMap<number, AnyApi>): DecodedHeader {
   const r = new Reader(frame)
   const apiKey = r.int16()
   const apiVersion = r.int16()
@@ -66,21 +64,21 @@ function skipTags(r: Reader): void {
 }
 
 /** Response header v1 has tagged fields; ApiVersions always has v0, which a client of any version can read (KIP-511). */
-function hasResponseTags(api: AnyApi, version: number): boolean {
-  return api.key !== apiVersionsKey && isFlexible(api.flexible, version)
+function hasResponseTags(api: Pick<AnyApi, "key" | "flexible">, version: number): boolean {
+  return api.key !== ApiVersions.key && isFlexible(api.flexible, version)
 }
 
 /** A whole response frame: size prefix, header and body. Record bytes are passed on by reference. */
-export function encodeResponseFrame<A extends AnyApi>(
-  api: A,
+export function encodeResponseFrame<Req, ReqIn, Res, ResIn>(
+  api: Api<Req, ReqIn, Res, ResIn>,
   version: number,
   correlationId: number,
-  value: ResponseInputOf<A>
+  value: ResIn
 ): Array<Uint8Array> {
   const w = new Writer()
   w.int32(correlationId)
   if (hasResponseTags(api, version)) w.uvarint(0)
-  api.writeResponse(w, version, value as never)
+  api.writeResponse(w, version, value)
   return w.finish()
 }
 

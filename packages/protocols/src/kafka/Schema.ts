@@ -1,5 +1,6 @@
 import { compileReader, compileWriter } from "./compile.ts"
 import type { Read, Write } from "./compile.ts"
+import { compileFirstError } from "./firstError.ts"
 import { everyVersion, range } from "./Shape.ts"
 import type { FieldShape, RangeText, Shape, StructShape } from "./Shape.ts"
 import { Reader, WireError, Writer } from "./Wire.ts"
@@ -139,6 +140,8 @@ export interface Api<Req, ReqIn, Res, ResIn> {
   readonly encodeResponse: (version: number, value: ResIn) => Array<Uint8Array>
   readonly writeRequest: (w: Writer, version: number, value: ReqIn) => void
   readonly writeResponse: (w: Writer, version: number, value: ResIn) => void
+  /** The first error code in a response that is none of 0: of the whole, else of a part; 0 if there is none. */
+  readonly firstError: (value: ResIn) => number
 }
 
 export type AnyApi = Api<unknown, never, unknown, never>
@@ -175,7 +178,8 @@ export function api<const Q extends Fields, const S extends Fields>(
     encodeRequest: request.encode,
     encodeResponse: response.encode,
     writeRequest: request.write,
-    writeResponse: response.write
+    writeResponse: response.write,
+    firstError: compileFirstError(response.shape)
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { apis } from "../../src/kafka/Apis.ts"
+import { apis } from "./apis.ts"
 import {
   decodeRequestHeader,
   decodeResponseHeader,
@@ -27,7 +27,7 @@ const rdkafka = "0007 72646b61666b61"
 describe("ApiVersions on the wire, by hand", () => {
   it("v0 request: header v1, no body", () => {
     const frame = hex(`0012 0000 00000001 ${rdkafka}`)
-    const header = decodeRequestHeader(frame)
+    const header = decodeRequestHeader(frame, apis)
     expect(header).toMatchObject({ _tag: "Request", apiKey: 18, apiVersion: 0, correlationId: 1, clientId: "rdkafka" })
     if (header._tag !== "Request") return expect.unreachable()
     expect(ApiVersions.decodeRequest(frame, 0, header.bodyOffset).clientSoftwareName).toBe("")
@@ -36,7 +36,7 @@ describe("ApiVersions on the wire, by hand", () => {
   it("v3 request: header v2 with a client id that is not compact, then compact strings", () => {
     const body = "0b 6c696272646b61666b61 06 322e302e32 00"
     const frame = hex(`0012 0003 00000001 ${rdkafka} 00 ${body}`)
-    const header = decodeRequestHeader(frame)
+    const header = decodeRequestHeader(frame, apis)
     if (header._tag !== "Request") return expect.unreachable()
     expect(header.clientId).toBe("rdkafka")
     const value = { clientSoftwareName: "librdkafka", clientSoftwareVersion: "2.0.2" }
@@ -62,7 +62,7 @@ describe("ApiVersions on the wire, by hand", () => {
 describe("Metadata v12 on the wire, by hand", () => {
   it("request: one topic by name", () => {
     const frame = hex(`0003 000c 00000002 ${rdkafka} 00 02 ${"00".repeat(16)} 02 74 00 01 00 00`)
-    const header = decodeRequestHeader(frame)
+    const header = decodeRequestHeader(frame, apis)
     if (header._tag !== "Request") return expect.unreachable()
     expect(Metadata.decodeRequest(frame, 12, header.bodyOffset)).toEqual({
       topics: [{ topicId: "AAAAAAAAAAAAAAAAAAAAAA", name: "t" }],
@@ -106,7 +106,7 @@ describe("Metadata v12 on the wire, by hand", () => {
 
 describe("request headers", () => {
   it("say of an unknown key only what all headers begin with", () => {
-    expect(decodeRequestHeader(hex("0384 0001 00000009 ffff"))).toEqual({
+    expect(decodeRequestHeader(hex("0384 0001 00000009 ffff"), apis)).toEqual({
       _tag: "UnknownApi",
       apiKey: 900,
       apiVersion: 1,
@@ -115,15 +115,18 @@ describe("request headers", () => {
   })
 
   it("say of an unsupported version which API it was, so that ApiVersions can be answered", () => {
-    const tooNew = decodeRequestHeader(hex("0012 0063 00000009 ff"))
+    const tooNew = decodeRequestHeader(hex("0012 0063 00000009 ff"), apis)
     expect(tooNew).toMatchObject({ _tag: "UnsupportedVersion", apiVersion: 99, correlationId: 9 })
     expect(tooNew._tag === "UnsupportedVersion" && tooNew.api).toBe(ApiVersions)
-    expect(decodeRequestHeader(hex("0000 0002 00000009 ffff"))).toMatchObject({ _tag: "UnsupportedVersion", apiKey: 0 })
-    expect(decodeRequestHeader(hex("0003 ffff 00000009 ffff"))).toMatchObject({ _tag: "UnsupportedVersion" })
+    expect(decodeRequestHeader(hex("0000 0002 00000009 ffff"), apis)).toMatchObject({
+      _tag: "UnsupportedVersion",
+      apiKey: 0
+    })
+    expect(decodeRequestHeader(hex("0003 ffff 00000009 ffff"), apis)).toMatchObject({ _tag: "UnsupportedVersion" })
   })
 
   it("may have a null client id and tagged fields that are not known", () => {
-    expect(decodeRequestHeader(hex("000c 0004 00000001 ffff 01 07 02 abcd 00"))).toMatchObject({
+    expect(decodeRequestHeader(hex("000c 0004 00000001 ffff 01 07 02 abcd 00"), apis)).toMatchObject({
       _tag: "Request",
       clientId: null,
       bodyOffset: 15
@@ -133,7 +136,7 @@ describe("request headers", () => {
   it.each(["", "0012", "0012 0000 0000", "0012 0000 00000001 0005 61", "0012 0003 00000001 ffff 01 00 05 00"])(
     "that end too early are a WireError: %s",
     (bytes) => {
-      expect(() => decodeRequestHeader(hex(bytes))).toThrow(WireError)
+      expect(() => decodeRequestHeader(hex(bytes), apis)).toThrow(WireError)
     }
   )
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { apis } from "../../src/kafka/Apis.ts"
+import { apis } from "./apis.ts"
 import { Fetch } from "../../src/kafka/messages/01_Fetch.ts"
 import { JoinGroup } from "../../src/kafka/messages/11_JoinGroup.ts"
 import { ApiVersions } from "../../src/kafka/messages/18_ApiVersions.ts"

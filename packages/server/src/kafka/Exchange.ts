@@ -1,10 +1,13 @@
 import type { Loan } from "@logbrook/core/BufferPool"
-import type { Address, AnyKind, CommandOf, Settle } from "@logbrook/core/actor/Kind"
+import type { Address, AnyKind, CommandOf } from "@logbrook/core/actor/Kind"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { LateAsk } from "@logbrook/core/shard/Intake"
-import type { DecodedHeader, RequestHeader } from "@logbrook/protocols/kafka/Header"
-import type { HostPort, RequestContext } from "./Handler.ts"
+import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
+import { Pending, type Later } from "./Answer.ts"
+import type { Outcome } from "./Asker.ts"
+import type { HostPort, ListedApi, RequestContext } from "./Handler.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
+import { waitFor, type LongPoll } from "./LongPoll.ts"
 import type { RefusedBatches } from "./RefusedBatches.ts"
 
 const originLengthMax = 200
@@ -15,6 +18,7 @@ const prefixBytes = 4
 export interface Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
+  readonly listed: ReadonlyArray<ListedApi>
   readonly clientHost: string
   /** Address and port, for the journal and the log. */
   readonly peer: string
@@ -24,7 +28,6 @@ export interface Exchanging {
   readonly refusedBatches: RefusedBatches
   /** A command was given to the shard, which takes it in any case; one that is full takes no further requests of this client for a while. */
   readonly asked: (hasRoom: boolean) => void
-  readonly audit: (reason: string, header?: DecodedHeader) => void
   /** A fault of the server's own: this connection ends, the others go on. */
   readonly defect: (error: unknown) => void
 }
@@ -32,7 +35,7 @@ export interface Exchanging {
 /** A request that was begun and whose response is not handed to the output. */
 export class Exchange implements RequestContext {
   readonly #connection: Exchanging
-  readonly #header: RequestHeader
+  readonly header: RequestHeader
   /** Of the frame and its prefix. */
   readonly bytes: number
   /** Undefined once what it has is kept, or the handler has returned. */
@@ -42,12 +45,13 @@ export class Exchange implements RequestContext {
   response: ReadonlyArray<Uint8Array> | undefined
   responseBytes = 0
   loan: Loan | undefined
-  cancel: (() => void) | undefined
+  /** What it waits for, if it was not answered at once. */
+  later: Pick<Later<unknown>, "giveUp"> | undefined
   hangsUp = false
 
   constructor(connection: Exchanging, header: RequestHeader, frame: Uint8Array) {
     this.#connection = connection
-    this.#header = header
+    this.header = header
     this.bytes = frame.length + prefixBytes
     this.frame = frame
   }
@@ -57,7 +61,7 @@ export class Exchange implements RequestContext {
   }
 
   get clientId(): string {
-    return this.#header.clientId ?? ""
+    return this.header.clientId ?? ""
   }
 
   get clientHost(): string {
@@ -69,16 +73,20 @@ export class Exchange implements RequestContext {
   }
 
   get apiName(): string {
-    return this.#header.api.name
+    return this.header.api.name
   }
 
   get #cause(): Cause {
-    const { clientId, correlationId } = this.#header
+    const { clientId, correlationId } = this.header
     const { peer } = this.#connection
     // Of what is too long the client id goes first.
     const rest = `@${peer} ${this.apiName}#${correlationId}`
     const name = (clientId ?? "-").slice(0, originLengthMax - "kafka ".length - rest.length)
     return { origin: `kafka ${name}${rest}` }
+  }
+
+  get listed(): ReadonlyArray<ListedApi> {
+    return this.#connection.listed
   }
 
   get readsZstd(): boolean {
@@ -116,21 +124,34 @@ export class Exchange implements RequestContext {
     this.frame = undefined
   }
 
-  ask<K extends AnyKind, const C extends CommandOf<K>>(to: Address<K>, command: C, settle: Settle<K, C>): void {
+  ask<K extends AnyKind, const C extends CommandOf<K>, T>(
+    to: Address<K>,
+    command: C,
+    answer: (exit: Outcome<K, C>) => T
+  ): Later<T> {
+    const later = new Pending<T>()
+    const settle = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
     this.#connection.asked(this.node.broker.shard.ask(to, command, this.#cause, settle))
+    return later
   }
 
-  askLate<K extends AnyKind, C extends CommandOf<K>>(ask: Omit<LateAsk<K, C>, "cause">): void {
-    this.#connection.asked(this.node.broker.shard.askLate({ ...ask, cause: this.#cause }))
+  askLate<K extends AnyKind, C extends CommandOf<K>, T>(
+    ask: Omit<LateAsk<K, C>, "cause" | "reply">,
+    answer: (exit: Outcome<K, C>) => T
+  ): Later<T> {
+    const later = new Pending<T>()
+    const reply = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
+    this.#connection.asked(this.node.broker.shard.askLate<K, C>({ ...ask, cause: this.#cause, reply }))
+    return later
   }
 
-  onCancel(cancel: (() => void) | undefined): void {
-    this.cancel = cancel
+  waitFor<T>(poll: LongPoll<T>): Later<T> {
+    return waitFor(this.node.broker.clock, (task) => this.guarded(task), poll)
   }
 
-  violation(reason: string): void {
-    this.hangsUp = true
-    this.#connection.audit(reason, this.#header)
+  /** It waits for what may never come. */
+  get isWaiting(): boolean {
+    return this.later?.giveUp !== undefined
   }
 
   guarded(task: () => void): void {
@@ -139,9 +160,5 @@ export class Exchange implements RequestContext {
     } catch (error) {
       this.#connection.defect(error)
     }
-  }
-
-  hangUp(): void {
-    this.hangsUp = true
   }
 }

@@ -1,13 +1,13 @@
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
+import { JoinGroup } from "@logbrook/protocols/kafka/messages/11_JoinGroup"
+import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import { WireError } from "@logbrook/protocols/kafka/Wire"
 
 const headBytes = 6
-const produce = 0
-const offsetCommit = 8
-const joinGroup = 11
-const syncGroup = 14
 
 /** They carry what a client has to say; one whose connection broke goes on with them at once on the next. */
-const mayBeLarge: ReadonlySet<number> = new Set([produce, offsetCommit, joinGroup, syncGroup])
+const mayBeLarge: ReadonlySet<number> = new Set([Produce, OffsetCommit, JoinGroup, SyncGroup].map(({ key }) => key))
 
 /**
  * A connection's first request, by its size and API key: while there is no authentication, it is what tells a client

@@ -1,14 +1,24 @@
-import type { Loan } from "@logbrook/core/BufferPool"
-import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
+import { encodeResponseFrame, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
 import { Reader } from "@logbrook/protocols/kafka/Wire"
+import { Later, type Answer } from "./Answer.ts"
 import type { Asker } from "./Asker.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
+import type { LongPoll } from "./LongPoll.ts"
 import type { RefusedBatches } from "./RefusedBatches.ts"
+import { replyOf, type Reply, type ReplyOptions } from "./Reply.ts"
 
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** An API as ApiVersions lists it. */
+export interface ListedApi {
+  readonly key: number
+  readonly name: string
+  readonly min: number
+  readonly max: number
 }
 
 /** One request as its handler sees it, besides its body. */
@@ -20,6 +30,8 @@ export interface RequestContext extends Asker {
   readonly clientHost: string
   /** Where this client can reach the server again. */
   readonly advertised: HostPort
+  /** What ApiVersions lists. */
+  readonly listed: ReadonlyArray<ListedApi>
   /** Whether the client is known to decompress zstd. */
   readonly readsZstd: boolean
   /** The client has told what software it is (KIP-511). */
@@ -35,62 +47,70 @@ export interface RequestContext extends Asker {
    * `isOnly`: nothing else of this request is kept.
    */
   readonly keep: (bytes: Uint8Array, isOnly: boolean) => Uint8Array
-  /** What to do if the connection ends before the response; replaces what was given before. */
-  readonly onCancel: (cancel: (() => void) | undefined) => void
-  /** The request breaks the protocol: one audit line, and the connection closes behind the response. */
-  readonly violation: (reason: string) => void
+  /** An answer that waits for something to happen. It is given up when the connection ends. */
+  readonly waitFor: <T>(poll: LongPoll<T>) => Later<T>
   /** Runs what may throw outside of a handler's own call: a defect closes this connection and nothing else. */
   readonly guarded: (task: () => void) => void
-  /** Closes behind the response, without an audit line. */
-  readonly hangUp: () => void
 }
 
-/**
- * To be called once. `errorCode`: the first one in the response, for the metrics. Null: no response at all. `loan`: what
- * its record batches lie in, given back once they are sent.
- */
-export type Respond<Response> = (response: Response | null, errorCode?: number, loan?: Loan) => void
+/** What a connection is given to send, and the first error in it, for the metrics. */
+export type Send = (chunks: ReadonlyArray<Uint8Array>, errorCode: number, options: ReplyOptions) => void
 
-/** What a connection is given to send; undefined: nothing. */
-export type Send = (chunks: ReadonlyArray<Uint8Array> | undefined, errorCode: number, loan?: Loan) => void
+/** What a request is answered from. */
+export interface Received extends Pick<RequestHeader, "apiVersion" | "bodyOffset" | "correlationId"> {
+  readonly frame: Uint8Array
+}
 
-/** One API of the server. */
+/** How the server serves an API. */
+export interface Serving<Request, Response> {
+  /** The versions that are answered. */
+  readonly serves: readonly [min: number, max: number]
+  /** What ApiVersions lists from, where that is lower than what is served: some clients need it so. */
+  readonly listedFrom?: number
+  /** What is answered: a response, one with more to it, or either of them later. */
+  readonly handle: (context: RequestContext, request: Request, version: number) => Answer<Response | Reply<Response>>
+}
+
+/** One API of the server, whatever its types. */
 export interface Handler {
   readonly api: AnyApi
-  /** What is answered. */
   readonly serves: readonly [min: number, max: number]
-  /** What ApiVersions lists from; lower than what is served only where clients need it so. */
   readonly listedFrom: number
   /**
-   * Decodes the body from `bodyOffset` and answers, now or later. Throws `WireError`. Bytes behind the body are counted
-   * and ignored, as Kafka ignores them: librdkafka from 2.1 on writes a null array of Metadata three bytes too long.
+   * Decodes the body and answers, now or later; `send` is called once. Returned is what it waits for, if it is not answered
+   * yet. Throws `WireError`. Bytes behind the body are counted and ignored, as Kafka ignores them: librdkafka from 2.1 on
+   * writes a null array of Metadata three bytes too long.
    */
-  readonly run: (
-    context: RequestContext,
-    request: { readonly frame: Uint8Array; readonly bodyOffset: number; readonly apiVersion: number },
-    correlationId: number,
-    send: Send
-  ) => void
+  readonly run: (context: RequestContext, received: Received, send: Send) => Pick<Later<unknown>, "giveUp"> | undefined
 }
 
-export const handler = <Req, ReqIn, Res, ResIn>(
+const silence: ReadonlyArray<Uint8Array> = []
+
+/** Where the types of an API's request and response end: what is read is handed to `handle`, what that gives is written. */
+export const handler = <Req, ReqIn, Res, ResIn extends object>(
   api: Api<Req, ReqIn, Res, ResIn>,
-  serves: readonly [min: number, max: number],
-  handle: (context: RequestContext, request: Req, version: number, respond: Respond<ResIn>) => void,
-  listedFrom: number = serves[0]
+  { serves, listedFrom = serves[0], handle }: Serving<Req, NoInfer<ResIn>>
 ): Handler => ({
   api,
   serves,
   listedFrom,
-  run: (context, { frame, bodyOffset, apiVersion }, correlationId, send) => {
+  run: (context, { frame, bodyOffset, apiVersion, correlationId }, send) => {
     const body = new Reader(frame, bodyOffset)
     const request = api.readRequest(body, apiVersion)
     if (body.remaining > 0) context.node.metrics.ignored(api.name, body.remaining)
-    handle(context, request, apiVersion, (response, errorCode = 0, loan) =>
+    const respond = (given: ResIn | Reply<ResIn>): void =>
       context.guarded(() => {
-        if (response === null) return send(undefined, errorCode)
-        return send(encodeResponseFrame(api as AnyApi, apiVersion, correlationId, response as never), errorCode, loan)
+        const { response, options } = replyOf(given)
+        const chunks =
+          options.isSilent === true ? silence : encodeResponseFrame(api, apiVersion, correlationId, response)
+        send(chunks, api.firstError(response), options)
       })
-    )
+    const answer = handle(context, request, apiVersion)
+    if (answer instanceof Later) {
+      answer.whenGiven(respond)
+      return answer
+    }
+    respond(answer)
+    return undefined
   }
 })

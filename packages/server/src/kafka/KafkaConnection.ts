@@ -4,9 +4,11 @@ import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@lo
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { WireError } from "@logbrook/protocols/kafka/Wire"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import type { HostPort } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
-import { handlers } from "./handlers.ts"
+import { registry } from "./handlers.ts"
+import type { ReplyOptions } from "./Reply.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { lingerMs } from "../net/endSoftly.ts"
 import { Exchange, type Exchanging } from "./Exchange.ts"
@@ -39,6 +41,7 @@ const nothing = new Uint8Array(0)
 export class KafkaConnection implements Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
+  readonly listed = registry.listed
   readonly clientHost: string
   readonly peer: string
   nextFetch = 0
@@ -178,8 +181,8 @@ export class KafkaConnection implements Exchanging {
   #begin(frame: Uint8Array): void {
     let header: DecodedHeader | undefined
     try {
-      header = decodeRequestHeader(frame)
-      if (header._tag === "UnsupportedVersion" && header.apiKey === apiVersionsKey) this.#refuseVersion(header, frame)
+      header = decodeRequestHeader(frame, registry.apis)
+      if (header._tag === "UnsupportedVersion" && header.apiKey === ApiVersions.key) this.#refuseVersion(header, frame)
       else if (header._tag === "Request") this.#request(header, frame)
       else throw new WireError("version", `API ${header.apiKey} version ${header.apiVersion} is not served`)
     } catch (error) {
@@ -189,10 +192,8 @@ export class KafkaConnection implements Exchanging {
 
   #request(header: RequestHeader, frame: Uint8Array): void {
     const { api, apiVersion, correlationId, bodyOffset } = header
-    const handler = handlers.get(api.key)
-    if (handler === undefined || apiVersion < handler.serves[0] || apiVersion > handler.serves[1]) {
-      throw new WireError("version", `${api.name} version ${apiVersion} is not served`)
-    }
+    const handler = registry.find(api.key, apiVersion)
+    if (handler === undefined) throw new WireError("version", `${api.name} version ${apiVersion} is not served`)
     if (this.#first !== undefined) {
       this.#first = undefined
       this.#admission.authenticated()
@@ -200,16 +201,28 @@ export class KafkaConnection implements Exchanging {
     const exchange = new Exchange(this, header, frame)
     this.#exchanges.push(exchange)
     try {
-      handler.run(exchange, { frame, bodyOffset, apiVersion }, correlationId, (chunks, errorCode, loan) => {
-        this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
-        this.#answer(exchange, chunks ?? [], loan)
-      })
+      const received = { frame, bodyOffset, apiVersion, correlationId }
+      exchange.later = handler.run(exchange, received, (chunks, errorCode, options) =>
+        this.#replied(exchange, chunks, errorCode, options)
+      )
     } catch (error) {
       // Those before it are still to be answered, this one never will be.
       if (this.#exchanges.at(-1) === exchange) this.#exchanges.pop()
       throw error
     }
     exchange.handled()
+  }
+
+  #replied(
+    exchange: Exchange,
+    chunks: ReadonlyArray<Uint8Array>,
+    errorCode: number,
+    { loan, hangsUp = false, violation }: ReplyOptions
+  ): void {
+    this.node.metrics.answered(exchange.apiName, errorCode, performance.now() - exchange.startedMs)
+    if (violation !== undefined) this.audit(violation, exchange.header)
+    exchange.hangsUp = hangsUp || violation !== undefined
+    this.#answer(exchange, chunks, loan)
   }
 
   #refuseVersion(header: DecodedHeader, frame: Uint8Array): void {
@@ -311,7 +324,7 @@ export class KafkaConnection implements Exchanging {
 
   /** Whatever is open is a fetch that waits for records, or an answer that waits behind one. */
   get #onlyWaits(): boolean {
-    return this.#exchanges.every(({ cancel, response }) => cancel !== undefined || response !== undefined)
+    return this.#exchanges.every(({ isWaiting, response }) => isWaiting || response !== undefined)
   }
 
   /** The client sends no more, or nothing that can be read: it gets the same however its bytes were cut. */
@@ -348,12 +361,10 @@ export class KafkaConnection implements Exchanging {
     this.#isGone = true
     this.#close()
     this.#admission.release()
-    for (const { cancel } of this.#exchanges.splice(0)) cancel?.()
+    for (const { later } of this.#exchanges.splice(0)) later?.giveUp?.()
     this.node.endTurn(this.#resume)
     this.node.unsentBytes -= this.#output.unsentBytes + this.#heldBytes
     this.#output.unsentBytes = 0
     this.#release(this.#inFlightBytes)
   }
 }
-
-const apiVersionsKey = 18

@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
+import { Pending, type Answer } from "./Answer.ts"
 import type { Asker } from "./Asker.ts"
 import { failureOf, type Failure } from "./errors.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -7,35 +8,42 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 /** Ids per journaled event. What is left of a block at a stop is never given. */
 const blockIds = 1000
 
-type Settle = (given: { readonly producerId: number } | Failure) => void
+/** An id, or why there is none. */
+export type Given = { readonly producerId: number } | Failure
 
 /** Gives ids to idempotent producers (KIP-98), each once in the life of the journal. */
 export class ProducerIds {
   #next = 0
   #end = 0
   #isAsking = false
-  #waiting: Array<Settle> = []
+  #waiting: Array<Pending<Given>> = []
 
-  take(context: Asker, settle: Settle): void {
-    if (this.#next < this.#end) return settle({ producerId: this.#next++ })
-    this.#waiting.push(settle)
-    if (!this.#isAsking) this.#ask(context)
+  take(asker: Asker): Answer<Given> {
+    if (this.#next < this.#end) return { producerId: this.#next++ }
+    const later = new Pending<Given>()
+    this.#waiting.push(later)
+    if (!this.#isAsking) this.#ask(asker)
+    return later
   }
 
-  #ask(context: Asker): void {
+  #ask(asker: Asker): void {
     this.#isAsking = true
-    context.ask(catalogActor, { _tag: "AllocateProducerIds", count: blockIds }, (exit) => {
+    asker.ask(catalogActor, { _tag: "AllocateProducerIds", count: blockIds }, (exit) => {
       this.#isAsking = false
-      const waiting = this.#waiting
-      this.#waiting = []
-      if (Exit.isFailure(exit)) {
+      if (Exit.isSuccess(exit)) {
+        this.#next = exit.value.first
+        this.#end = exit.value.first + exit.value.count
+        this.#give(asker)
+      } else {
         const failure = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-        for (const settle of waiting) settle(failure)
-        return
+        for (const later of this.#waiting.splice(0)) later.give(failure)
       }
-      this.#next = exit.value.first
-      this.#end = exit.value.first + exit.value.count
-      for (const settle of waiting) this.take(context, settle)
     })
+  }
+
+  /** To those that wait, as far as the block goes. */
+  #give(asker: Asker): void {
+    for (const later of this.#waiting.splice(0, this.#end - this.#next)) later.give({ producerId: this.#next++ })
+    if (this.#waiting.length > 0) this.#ask(asker)
   }
 }

@@ -1,12 +1,9 @@
-import { apis } from "@logbrook/protocols/kafka/Apis"
-import { advertised, handlers } from "./handlers.ts"
+import type { Registry } from "./Registry.ts"
 
 /** The page of the documentation that lists what the server serves, in Markdown. */
-export const apiTable = (): string => {
-  const rows = advertised().map(({ key, name, min }) => {
-    const serves = handlers.get(key)!.serves
-    const flexible = apis.get(key)!.flexible
-    const remark = serves[0] === min ? "" : `listed from ${min}, served from ${serves[0]}`
+export const apiTable = (registry: Registry): string => {
+  const rows = Array.from(registry.handlers.values(), ({ api: { key, name, flexible }, serves, listedFrom }) => {
+    const remark = serves[0] === listedFrom ? "" : `listed from ${listedFrom}, served from ${serves[0]}`
     return `| ${key} | ${name} | ${serves[0]}–${serves[1]} | ${flexible} | ${remark} |`
   })
   return [

@@ -1,4 +1,3 @@
-import type { Handler } from "./Handler.ts"
 import { produceHandler } from "./handlers/00_Produce.ts"
 import { fetchHandler } from "./handlers/01_Fetch.ts"
 import { listOffsetsHandler } from "./handlers/02_ListOffsets.ts"
@@ -10,7 +9,7 @@ import { joinGroupHandler } from "./handlers/11_JoinGroup.ts"
 import { heartbeatHandler } from "./handlers/12_Heartbeat.ts"
 import { leaveGroupHandler } from "./handlers/13_LeaveGroup.ts"
 import { syncGroupHandler } from "./handlers/14_SyncGroup.ts"
-import { apiVersionsHandler, type AdvertisedApi } from "./handlers/18_ApiVersions.ts"
+import { apiVersionsHandler } from "./handlers/18_ApiVersions.ts"
 import { createTopicsHandler } from "./handlers/19_CreateTopics.ts"
 import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
 import { deleteRecordsHandler } from "./handlers/21_DeleteRecords.ts"
@@ -18,8 +17,10 @@ import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
 import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
 import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
 import { offsetDeleteHandler } from "./handlers/47_OffsetDelete.ts"
+import { Registry } from "./Registry.ts"
 
-const all: ReadonlyArray<Handler> = [
+/** All APIs of the server. */
+export const registry = new Registry([
   produceHandler,
   fetchHandler,
   listOffsetsHandler,
@@ -31,7 +32,7 @@ const all: ReadonlyArray<Handler> = [
   heartbeatHandler,
   leaveGroupHandler,
   syncGroupHandler,
-  apiVersionsHandler(advertised),
+  apiVersionsHandler,
   createTopicsHandler,
   deleteTopicsHandler,
   deleteRecordsHandler,
@@ -39,19 +40,4 @@ const all: ReadonlyArray<Handler> = [
   offsetForLeaderEpochHandler,
   deleteGroupsHandler,
   offsetDeleteHandler
-]
-
-const list: ReadonlyArray<AdvertisedApi> = all.map(({ api, serves, listedFrom }) => ({
-  key: api.key,
-  name: api.name,
-  min: listedFrom,
-  max: serves[1]
-}))
-
-/** What ApiVersions lists, in the order of the keys. */
-export function advertised(): ReadonlyArray<AdvertisedApi> {
-  return list
-}
-
-/** All APIs of the server by key. */
-export const handlers: ReadonlyMap<number, Handler> = new Map(all.map((each) => [each.api.key, each]))
+])

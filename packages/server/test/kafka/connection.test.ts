@@ -7,7 +7,7 @@ import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoord
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import type { Limits } from "@logbrook/core/Limits"
 import { afterEach, describe, expect, it } from "vitest"
-import { advertised } from "../../src/kafka/handlers.ts"
+import { registry } from "../../src/kafka/handlers.ts"
 import { batchOf, startKit, until, type Kit, type KitOptions, type RawClient } from "./kit.ts"
 import { fetchOf, only, produceOf } from "./requests.ts"
 
@@ -59,7 +59,7 @@ describe("ApiVersions", () => {
       const answer = await client.send(ApiVersions, version, software)
       expect(answer.errorCode).toBe(0)
       expect(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, minVersion, maxVersion])).toEqual(
-        advertised().map(({ key, min, max }) => [key, min, max])
+        registry.listed.map(({ key, min, max }) => [key, min, max])
       )
       expect([answer.supportedFeatures, answer.finalizedFeatures]).toEqual([[], []])
     }

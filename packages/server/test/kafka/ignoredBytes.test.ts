@@ -4,7 +4,7 @@ import type { AnyApi } from "@logbrook/protocols/kafka/Schema"
 import { includes, type FieldShape, type Shape, type StructShape } from "@logbrook/protocols/kafka/Shape"
 import * as fc from "fast-check"
 import { afterAll, beforeAll, expect, it } from "vitest"
-import { handlers } from "../../src/kafka/handlers.ts"
+import { registry } from "../../src/kafka/handlers.ts"
 import { startKit, until, type Kit, type RawClient } from "./kit.ts"
 
 // Bytes behind a request's body: Kafka ignores them, and every librdkafka from 2.1 on sends some.
@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => kit.close())
 
-const served = [...handlers.values()].flatMap(({ api, serves: [min, max] }) =>
+const served = [...registry.handlers.values()].flatMap(({ api, serves: [min, max] }) =>
   Array.from({ length: max - min + 1 }, (_, i) => [`${api.name} v${min + i}`, api, min + i] as const)
 )
 

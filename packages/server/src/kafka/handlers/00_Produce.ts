@@ -9,12 +9,14 @@ import {
 } from "@logbrook/core/RecordBatch"
 import { errorName, KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
-import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
+import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
+import { afterAll, type Answer, type Later } from "../Answer.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
-import { handler, type RequestContext, type Respond } from "../Handler.ts"
+import { handler, type RequestContext } from "../Handler.ts"
+import { Reply } from "../Reply.ts"
 import { noTransactions } from "../transactions.ts"
 
 // Produce 3-11, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
@@ -22,6 +24,7 @@ import { noTransactions } from "../transactions.ts"
 // Left out: transactions. A transactional id is answered UNSUPPORTED_VERSION, with a text: no client sends that again.
 
 type ProduceRequest = RequestOf<typeof Produce>
+type ProduceResponse = ResponseInputOf<typeof Produce>
 type PartitionData = ProduceRequest["topicData"][number]["partitionData"][number]
 
 interface PartitionResult {
@@ -114,35 +117,34 @@ const fail = (result: PartitionResult, failure: Failure | RefusedRecords): void 
   if ("recordErrors" in failure) result.recordErrors = failure.recordErrors
 }
 
+/** Answers once `result` tells what became of the batch. */
 const append = (
   context: RequestContext,
   { logId, batch }: Place,
   isOnly: boolean,
-  result: PartitionResult,
-  settled: () => void
-) => {
+  result: PartitionResult
+): Later<void> => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
   const { refusedBatches } = context
   const bytes = context.keep(batch.bytes, isOnly)
   const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
-  context.askLate({
-    to: partitionActor(logId),
-    // Of batches behind each other the next one must know: so it is looked at, and told, in the turn that decides.
-    late: () => ({ _tag: "AppendBatch" as const, ...header, isAhead: !refusedBatches.admits(logId, batch) }),
-    refused: (exit) => {
-      // What the partition itself refuses it knows of.
-      if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
+  return context.askLate(
+    {
+      to: partitionActor(logId),
+      // Of batches behind each other the next one must know: so it is looked at, and told, in the turn that decides.
+      late: () => ({ _tag: "AppendBatch" as const, ...header, isAhead: !refusedBatches.admits(logId, batch) }),
+      refused: (exit) => {
+        // What the partition itself refuses it knows of.
+        if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
+      },
+      byteLength: bytes.length
     },
-    reply: (exit) => {
-      if (Exit.isFailure(exit)) fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
-      else {
-        result.baseOffset = exit.value.baseOffset
-        result.logStartOffset = exit.value.logStartOffset
-      }
-      settled()
-    },
-    byteLength: bytes.length
-  })
+    (exit) => {
+      if (Exit.isFailure(exit)) return fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+      result.baseOffset = exit.value.baseOffset
+      result.logStartOffset = exit.value.logStartOffset
+    }
+  )
 }
 
 type TopicResult = { readonly name: string; readonly partitionResponses: ReadonlyArray<PartitionResult> }
@@ -167,12 +169,7 @@ const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionR
   context.node.audit("kafka: corrupt batch refused", { clientId, address: clientHost, reason: bad.errorMessage ?? "" })
 }
 
-const produce = (
-  context: RequestContext,
-  request: ProduceRequest,
-  version: number,
-  respond: Respond<Parameters<typeof Produce.encodeResponse>[1]>
-): void => {
+const produce = (context: RequestContext, request: ProduceRequest, version: number): Answer<Reply<ProduceResponse>> => {
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
   const places: Array<readonly [Place, PartitionResult]> = []
@@ -190,21 +187,14 @@ const produce = (
     })
   }))
   auditBatches(context, all)
-  const finish = (): void => {
-    const errorCode = firstError(all)
-    if (errorCode !== KafkaError.NONE) nameRefused(context, responses)
-    if (request.acks !== 0) return respond({ responses }, errorCode)
-    // Kafka's own way to tell a producer that does not listen.
-    if (errorCode !== KafkaError.NONE) context.hangUp()
-    return respond(null, errorCode)
-  }
-  let open = places.length
-  if (open === 0) return finish()
-  for (const [place, result] of places) {
-    append(context, place, places.length === 1, result, () => {
-      if (--open === 0) finish()
-    })
-  }
+  const appended = places.map(([place, result]) => append(context, place, places.length === 1, result))
+  return afterAll(appended, () => {
+    const hasFailed = firstError(all) !== KafkaError.NONE
+    if (hasFailed) nameRefused(context, responses)
+    // An end is Kafka's own way to tell a producer that does not listen.
+    const isSilent = request.acks === 0
+    return new Reply({ responses }, { isSilent, hangsUp: isSilent && hasFailed })
+  })
 }
 
-export const produceHandler = handler(Produce, [3, 11], produce, 0)
+export const produceHandler = handler(Produce, { serves: [3, 11], listedFrom: 0, handle: produce })

@@ -4,9 +4,10 @@ import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
-import { firstError } from "../errors.ts"
+import type { Answer } from "../Answer.ts"
 import { FetchPartition } from "../FetchPartition.ts"
-import { handler, type RequestContext, type Respond } from "../Handler.ts"
+import { handler, type RequestContext } from "../Handler.ts"
+import { Reply } from "../Reply.ts"
 
 // Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
 // or max_wait. Each request of a connection begins with another partition, so that none starves. Topic ids from v13 on.
@@ -29,18 +30,15 @@ class Fetching {
   readonly #context: RequestContext
   readonly #request: FetchRequest
   readonly #version: number
-  readonly #respond: Respond<FetchResponse>
   #partitions: ReadonlyArray<FetchPartition>
   #directoryVersion: number
-  #dueAtMs = 0
-  #stopWaiting: (() => void) | undefined
-  #isLooking = false
+  #wake: (() => void) | undefined
+  #unwatch: ReadonlyArray<() => void> = []
 
-  constructor(context: RequestContext, request: FetchRequest, version: number, respond: Respond<FetchResponse>) {
+  constructor(context: RequestContext, request: FetchRequest, version: number) {
     this.#context = context
     this.#request = request
     this.#version = version
-    this.#respond = respond
     this.#directoryVersion = context.node.broker.directory.version
     this.#partitions = this.#resolve()
   }
@@ -56,12 +54,15 @@ class Fetching {
     })
   }
 
-  start(): void {
+  start(): Answer<Reply<FetchResponse>> {
     const { maxWaitMs } = this.#request
     if (maxWaitMs <= 0 || this.#partitions.length === 0 || this.#isDue()) return this.#answer()
-    const { clock, limits } = this.#context.node.broker
-    this.#dueAtMs = clock.monotonicMs() + Math.min(maxWaitMs, limits.fetchWaitMsMax)
-    return this.#wait()
+    return this.#context.waitFor({
+      waitMsMax: Math.min(maxWaitMs, this.#context.node.broker.limits.fetchWaitMsMax),
+      watch: (wake) => this.#watch(wake),
+      look: () => this.#look(),
+      expired: () => this.#answer()
+    })
   }
 
   /** Whether there is enough, or something that the client must know at once. */
@@ -79,43 +80,22 @@ class Fetching {
     return Math.max(0, Math.min(this.#request.maxBytes, this.#context.node.broker.limits.fetchBytesMax))
   }
 
-  #wait(): void {
-    const { clock } = this.#context.node.broker
-    const look = (): void => this.#lookSoon()
-    const cancels = this.#partitions.map((partition) => partition.onAppend(look))
-    cancels.push(
-      clock.after(Math.max(0, this.#dueAtMs - clock.monotonicMs()), () => this.#guarded(() => this.#answer()))
-    )
-    this.#stopWaiting = () => {
-      this.#stopWaiting = undefined
-      this.#context.onCancel(undefined)
-      for (const cancel of cancels) cancel()
+  #watch(wake: () => void): () => void {
+    this.#wake = wake
+    this.#unwatch = this.#partitions.map((partition) => partition.onAppend(wake))
+    return () => {
+      for (const unwatch of this.#unwatch) unwatch()
     }
-    this.#context.onCancel(() => this.#stopWaiting?.())
   }
 
-  /** After the turn that appended: it may have woken this fetch several times, and has others to tell. */
-  #lookSoon(): void {
-    if (this.#isLooking) return
-    this.#isLooking = true
-    this.#context.node.broker.clock.nextTurn(() => {
-      this.#isLooking = false
-      this.#guarded(() => this.#look())
-    })
-  }
-
-  #look(): void {
-    if (this.#stopWaiting === undefined) return
+  #look(): Reply<FetchResponse> | undefined {
     const isOther = this.#refresh()
-    if (this.#isDue()) this.#answer()
-    else if (isOther) {
-      this.#stopWaiting()
-      this.#wait()
+    if (this.#isDue()) return this.#answer()
+    if (isOther && this.#wake !== undefined) {
+      for (const unwatch of this.#unwatch) unwatch()
+      this.#watch(this.#wake)
     }
-  }
-
-  #guarded(task: () => void): void {
-    this.#context.guarded(task)
+    return undefined
   }
 
   /** Streams may have been deleted or made while the fetch waited. */
@@ -127,8 +107,7 @@ class Fetching {
     return true
   }
 
-  #answer(): void {
-    this.#stopWaiting?.()
+  #answer(): Reply<FetchResponse> {
     this.#refresh()
     const loan = new Loan(this.#context.node.broker.shard.logs.buffers)
     const results = this.#readAll(loan)
@@ -138,7 +117,7 @@ class Fetching {
       at += partitions.length
       return { topic, topicId, partitions: own }
     })
-    this.#respond({ responses }, firstError(results), loan)
+    return new Reply({ responses }, { loan })
   }
 
   /** Reads in rotated order, answers in the order asked. */
@@ -197,7 +176,7 @@ class Fetching {
 }
 
 /** The answer to requests that are refused as a whole. */
-const refuse = (respond: Respond<FetchResponse>, request: FetchRequest, version: number, errorCode: number): void => {
+const refuse = (request: FetchRequest, version: number, errorCode: number): FetchResponse => {
   const partitionError = (partitionIndex: number): PartitionResponse => ({
     partitionIndex,
     errorCode,
@@ -211,17 +190,19 @@ const refuse = (respond: Respond<FetchResponse>, request: FetchRequest, version:
     topic,
     partitions: partitions.map(({ partition }) => partitionError(partition))
   }))
-  respond({ errorCode, responses }, errorCode)
+  return { errorCode, responses }
 }
 
-export const fetchHandler = handler(Fetch, [4, 17], (context, request, version, respond) => {
+const fetch = (context: RequestContext, request: FetchRequest, version: number) => {
   const { sessionId, sessionEpoch, replicaId, replicaState } = request
   const replica = Math.max(replicaId, replicaState.replicaId)
   if (replica >= 0) {
-    context.violation(`Fetch as replica ${replica}`)
-    return refuse(respond, request, version, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    const refused = refuse(request, version, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    return new Reply(refused, { violation: `Fetch as replica ${replica}` })
   }
-  if (sessionId !== 0) return refuse(respond, request, version, KafkaError.FETCH_SESSION_ID_NOT_FOUND)
-  if (sessionEpoch > 0) return refuse(respond, request, version, KafkaError.INVALID_FETCH_SESSION_EPOCH)
-  return new Fetching(context, request, version, respond).start()
-})
+  if (sessionId !== 0) return refuse(request, version, KafkaError.FETCH_SESSION_ID_NOT_FOUND)
+  if (sessionEpoch > 0) return refuse(request, version, KafkaError.INVALID_FETCH_SESSION_EPOCH)
+  return new Fetching(context, request, version).start()
+}
+
+export const fetchHandler = handler(Fetch, { serves: [4, 17], handle: fetch })

@@ -3,9 +3,9 @@ import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
-import { firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
+import { Reply } from "../Reply.ts"
 
 // ListOffsets 1-9: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
 // the start, and the tiered end (v9), which never is. Without transactions the last stable offset is the high watermark,
@@ -83,9 +83,8 @@ const partitionsByTopic = (topics: Topics): ReadonlyMap<string, ReadonlyMap<numb
   return byTopic
 }
 
-export const listOffsetsHandler = handler(ListOffsets, [1, 9], (context, request, version, respond) => {
+const listOffsets = (context: RequestContext, request: RequestOf<typeof ListOffsets>, version: number) => {
   const isReplica = request.replicaId >= 0
-  if (isReplica) context.violation(`ListOffsets as replica ${request.replicaId}`)
   const answer = (name: string, asked: Asked | undefined): Found => {
     if (isReplica) return nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     return asked === undefined ? nothing(KafkaError.INVALID_REQUEST) : offsetOf(context, name, asked, version)
@@ -94,5 +93,7 @@ export const listOffsetsHandler = handler(ListOffsets, [1, 9], (context, request
     name,
     partitions: Array.from(partitions, ([partitionIndex, asked]) => ({ partitionIndex, ...answer(name, asked) }))
   }))
-  respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
-})
+  return isReplica ? new Reply({ topics }, { violation: `ListOffsets as replica ${request.replicaId}` }) : { topics }
+}
+
+export const listOffsetsHandler = handler(ListOffsets, { serves: [1, 9], handle: listOffsets })

@@ -3,7 +3,6 @@ import { isStreamName } from "@logbrook/core/StreamName"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { zeroUuid, type RequestOf } from "@logbrook/protocols/kafka/Schema"
-import { firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
 // Metadata 0-13: this node, and streams by name or by topic id (v12), each once. Nobody is authorized yet, so a client may do
@@ -82,7 +81,7 @@ const asked = (context: RequestContext, topics: ReadonlyArray<Asked>, version: n
 const asksForAll = (topics: RequestOf<typeof Metadata>["topics"], version: number): topics is null =>
   version === 0 ? topics?.length === 0 : topics === null
 
-export const metadataHandler = handler(Metadata, [0, 13], (context, request, version, respond) => {
+const metadata = (context: RequestContext, request: RequestOf<typeof Metadata>, version: number) => {
   const { broker } = context.node
   const found = asksForAll(request.topics, version)
     ? Array.from(broker.directory.all().values(), (stream) => described(context, stream))
@@ -94,5 +93,7 @@ export const metadataHandler = handler(Metadata, [0, 13], (context, request, ver
   const brokers = [{ nodeId: broker.nodeId, host, port }]
   const { clusterId, nodeId: controllerId } = broker
   const cluster = request.includeClusterAuthorizedOperations ? { clusterAuthorizedOperations: ofCluster } : {}
-  respond({ brokers, clusterId, controllerId, topics, ...cluster }, firstError(topics))
-})
+  return { brokers, clusterId, controllerId, topics, ...cluster }
+}
+
+export const metadataHandler = handler(Metadata, { serves: [0, 13], handle: metadata })

@@ -2,7 +2,7 @@ import { groupActor, type OffsetToCommit } from "@logbrook/actors/group/GroupPro
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import * as Exit from "effect/Exit"
-import { failureOf, firstError, offsetCode } from "../errors.ts"
+import { failureOf, offsetCode } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
@@ -20,50 +20,52 @@ const groupIdNotFoundVersionMin = 9
 const versioned = (code: KafkaErrorCode, version: number): KafkaErrorCode =>
   code === KafkaError.GROUP_ID_NOT_FOUND && version < groupIdNotFoundVersionMin ? KafkaError.ILLEGAL_GENERATION : code
 
-export const offsetCommitHandler = handler(OffsetCommit, [2, 9], (context, request, version, respond) => {
-  const { directory } = context.node.broker
-  const offsets: Array<OffsetToCommit> = []
-  const known: Array<Result> = []
-  const topics = request.topics.map(({ name, partitions }) => {
-    const stream = directory.byName(name)
-    return {
-      name,
-      partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
-        if (stream?.logIds[partitionIndex] === undefined) {
-          return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
-        }
-        const { topicId } = stream
-        // Read as a bound: the offset that was meant would not come back.
-        if (Math.abs(committedOffset) === Number.MAX_SAFE_INTEGER) {
-          return { partitionIndex, errorCode: KafkaError.OFFSET_OUT_OF_RANGE as number }
-        }
-        const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
-        offsets.push({
-          topicId,
-          stream: name,
-          partition: partitionIndex,
-          offset: committedOffset,
-          leaderEpoch: committedLeaderEpoch,
-          metadata: committedMetadata ?? ""
+export const offsetCommitHandler = handler(OffsetCommit, {
+  serves: [2, 9],
+  handle: (context, request, version) => {
+    const { directory } = context.node.broker
+    const offsets: Array<OffsetToCommit> = []
+    const known: Array<Result> = []
+    const topics = request.topics.map(({ name, partitions }) => {
+      const stream = directory.byName(name)
+      return {
+        name,
+        partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
+          if (stream?.logIds[partitionIndex] === undefined) {
+            return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
+          }
+          const { topicId } = stream
+          // Read as a bound: the offset that was meant would not come back.
+          if (Math.abs(committedOffset) === Number.MAX_SAFE_INTEGER) {
+            return { partitionIndex, errorCode: KafkaError.OFFSET_OUT_OF_RANGE as number }
+          }
+          const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
+          offsets.push({
+            topicId,
+            stream: name,
+            partition: partitionIndex,
+            offset: committedOffset,
+            leaderEpoch: committedLeaderEpoch,
+            metadata: committedMetadata ?? ""
+          })
+          known.push(result)
+          return result
         })
-        known.push(result)
-        return result
-      })
-    }
-  })
-  const finish = (): void => respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
-  const { groupId } = request
-  const invalid = groupIdError(groupId)
-  if (invalid !== KafkaError.NONE) for (const result of known) result.errorCode = invalid
-  if (known.length === 0 || invalid !== KafkaError.NONE) return finish()
-  const { generationIdOrMemberEpoch: generation, memberId, groupInstanceId } = request
-  const command = { _tag: "CommitOffsets", generation, memberId, groupInstanceId, offsets } as const
-  return context.ask(groupActor(groupId), command, (exit) => {
-    known.forEach((result, i) => {
-      result.errorCode = Exit.isFailure(exit)
-        ? versioned(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code, version)
-        : offsetCode(exit.value.partitions[i]!.refused)
+      }
     })
-    finish()
-  })
+    const { groupId } = request
+    const invalid = groupIdError(groupId)
+    if (invalid !== KafkaError.NONE) for (const result of known) result.errorCode = invalid
+    if (known.length === 0 || invalid !== KafkaError.NONE) return { topics }
+    const { generationIdOrMemberEpoch: generation, memberId, groupInstanceId } = request
+    const command = { _tag: "CommitOffsets", generation, memberId, groupInstanceId, offsets } as const
+    return context.ask(groupActor(groupId), command, (exit) => {
+      known.forEach((result, i) => {
+        result.errorCode = Exit.isFailure(exit)
+          ? versioned(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code, version)
+          : offsetCode(exit.value.partitions[i]!.refused)
+      })
+      return { topics }
+    })
+  }
 })

@@ -3,9 +3,11 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
-import { failureOf, firstError } from "../errors.ts"
+import { after, afterAll, type Answer } from "../Answer.ts"
+import { failureOf } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler, type RequestContext } from "../Handler.ts"
+import { Reply } from "../Reply.ts"
 
 // OffsetFetch 1-9: what was asked for or all (v2), of several groups (v8). What was never committed is -1 without an error.
 // Without transactions every offset is stable. Left out: the members and epochs of KIP-848 groups (v9).
@@ -69,24 +71,19 @@ const byStream = ({ node }: RequestContext, offsets: ReadonlyArray<CommittedOffs
   return Array.from(partitions, ([name, fetched]) => ({ name, partitions: fetched }))
 }
 
-const fetchGroup = (
-  context: RequestContext,
-  groupId: string,
-  topics: AskedTopics,
-  settle: (group: FetchedGroup) => void
-): void => {
+const fetchGroup = (context: RequestContext, groupId: string, topics: AskedTopics): Answer<FetchedGroup> => {
   const invalid = groupIdError(groupId)
-  if (invalid !== KafkaError.NONE) return settle({ groupId, errorCode: invalid, topics: [] })
+  if (invalid !== KafkaError.NONE) return { groupId, errorCode: invalid, topics: [] }
   const partitions = partitionsOf(context, topics)
-  context.ask(groupActor(groupId), { _tag: "FetchOffsets", partitions }, (exit) => {
+  return context.ask(groupActor(groupId), { _tag: "FetchOffsets", partitions }, (exit) => {
     if (Exit.isFailure(exit)) {
       // Java clients before 3.9 give up at COORDINATOR_NOT_AVAILABLE here, and look for the coordinator at this.
       const { code } = failureOf(exit.cause, KafkaError.NOT_COORDINATOR)
-      return settle({ groupId, errorCode: code, topics: [] })
+      return { groupId, errorCode: code, topics: [] }
     }
     const { offsets } = exit.value
     const fetched = topics === null ? byStream(context, offsets) : inOrderAsked(topics, offsets)
-    return settle({ groupId, errorCode: KafkaError.NONE, topics: fetched })
+    return { groupId, errorCode: KafkaError.NONE, topics: fetched }
   })
 }
 
@@ -100,22 +97,18 @@ const withErrors = ({ errorCode, topics }: FetchedGroup, asked: AskedTopics): Fe
   }))
 }
 
-export const offsetFetchHandler = handler(OffsetFetch, [1, 9], (context, request, version, respond) => {
-  if (version < 8) {
-    return fetchGroup(context, request.groupId, request.topics, (group) =>
-      respond({ topics: withErrors(group, request.topics), errorCode: group.errorCode }, group.errorCode)
-    )
+export const offsetFetchHandler = handler(OffsetFetch, {
+  serves: [1, 9],
+  handle: (context, request, version) => {
+    if (version < 8) {
+      return after(fetchGroup(context, request.groupId, request.topics), (group) => ({
+        topics: withErrors(group, request.topics),
+        errorCode: group.errorCode
+      }))
+    }
+    const { length } = request.groups
+    const violation = length > groupsMax ? `OffsetFetch of ${length} groups` : undefined
+    const fetched = request.groups.slice(0, groupsMax).map((asked) => fetchGroup(context, asked.groupId, asked.topics))
+    return afterAll(fetched, (groups) => new Reply({ groups }, { violation }))
   }
-  const groups: Array<FetchedGroup> = []
-  if (request.groups.length > groupsMax) context.violation(`OffsetFetch of ${request.groups.length} groups`)
-  const asked = request.groups.slice(0, groupsMax)
-  if (asked.length === 0) return respond({ groups })
-  let open = asked.length
-  asked.forEach(({ groupId, topics }, i) =>
-    fetchGroup(context, groupId, topics, (group) => {
-      groups[i] = group
-      if (--open === 0) respond({ groups }, firstError(groups))
-    })
-  )
-  return undefined
 })

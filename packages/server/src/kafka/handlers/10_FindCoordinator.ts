@@ -1,6 +1,5 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
-import { firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 import { coordinatorRefusal, noTransactions } from "../transactions.ts"
 
@@ -24,9 +23,12 @@ const coordinatorOf = ({ node, advertised }: RequestContext, key: string, keyTyp
   }
 }
 
-export const findCoordinatorHandler = handler(FindCoordinator, [0, 6], (context, request, version, respond) => {
-  const keys = version >= 4 ? request.coordinatorKeys : [request.key]
-  const coordinators = keys.map((key) => coordinatorOf(context, key, request.keyType, version))
-  const [first] = coordinators
-  respond(version >= 4 ? { coordinators } : { ...first }, firstError(coordinators))
+export const findCoordinatorHandler = handler(FindCoordinator, {
+  serves: [0, 6],
+  handle: (context, request, version) => {
+    const keys = version >= 4 ? request.coordinatorKeys : [request.key]
+    const coordinators = keys.map((key) => coordinatorOf(context, key, request.keyType, version))
+    const [first] = coordinators
+    return version >= 4 ? { coordinators } : { ...first }
+  }
 })

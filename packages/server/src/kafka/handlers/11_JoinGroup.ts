@@ -16,52 +16,51 @@ const requireMemberIdVersionMin = 4
 const nullProtocolVersionMin = 7
 const skipAssignmentVersionMin = 9
 
-export const joinGroupHandler = handler(JoinGroup, [0, 9], (context, request, version, respond) => {
-  const { groupId, memberId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs, protocolType } = request
-  const refuse = (code: number, knownMemberId: string): void =>
-    respond(
-      {
-        errorCode: code,
-        protocolName: version >= nullProtocolVersionMin ? null : "",
-        leader: "",
-        memberId: knownMemberId === "" ? memberId : knownMemberId,
-        members: []
-      },
-      code
-    )
-  const invalid = memberGroupIdError(groupId)
-  if (invalid !== KafkaError.NONE) return refuse(invalid, "")
-  const prefix = (groupInstanceId ?? context.clientId).slice(0, prefixLengthMax)
-  const command = {
-    _tag: "JoinMember",
-    memberId,
-    proposedMemberId: `${prefix}-${randomUUID()}`,
-    groupInstanceId,
-    clientId: keptClientId(context.clientId),
-    clientHost: context.clientHost,
-    sessionTimeoutMs,
-    rebalanceTimeoutMs,
-    protocolType,
-    protocols: request.protocols,
-    requireKnownMemberId: version >= requireMemberIdVersionMin,
-    skipAssignmentSupported: version >= skipAssignmentVersionMin,
-    reason: request.reason
-  } as const
-  return context.ask(groupActor(groupId), command, (exit) => {
-    if (Exit.isFailure(exit)) {
-      const failure: Failure = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
-      return refuse(failure.code, failure.memberId)
-    }
-    const { generation, protocolName, leader, skipAssignment, members } = exit.value
-    return respond({
-      errorCode: KafkaError.NONE,
-      generationId: generation,
-      protocolType: exit.value.protocolType,
-      protocolName,
-      leader,
-      skipAssignment,
-      memberId: exit.value.memberId,
-      members
+export const joinGroupHandler = handler(JoinGroup, {
+  serves: [0, 9],
+  handle: (context, request, version) => {
+    const { groupId, memberId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs, protocolType } = request
+    const refuse = (errorCode: number, knownMemberId: string) => ({
+      errorCode,
+      protocolName: version >= nullProtocolVersionMin ? null : "",
+      leader: "",
+      memberId: knownMemberId === "" ? memberId : knownMemberId,
+      members: []
     })
-  })
+    const invalid = memberGroupIdError(groupId)
+    if (invalid !== KafkaError.NONE) return refuse(invalid, "")
+    const prefix = (groupInstanceId ?? context.clientId).slice(0, prefixLengthMax)
+    const command = {
+      _tag: "JoinMember",
+      memberId,
+      proposedMemberId: `${prefix}-${randomUUID()}`,
+      groupInstanceId,
+      clientId: keptClientId(context.clientId),
+      clientHost: context.clientHost,
+      sessionTimeoutMs,
+      rebalanceTimeoutMs,
+      protocolType,
+      protocols: request.protocols,
+      requireKnownMemberId: version >= requireMemberIdVersionMin,
+      skipAssignmentSupported: version >= skipAssignmentVersionMin,
+      reason: request.reason
+    } as const
+    return context.ask(groupActor(groupId), command, (exit) => {
+      if (Exit.isFailure(exit)) {
+        const failure: Failure = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
+        return refuse(failure.code, failure.memberId)
+      }
+      const { generation, protocolName, leader, skipAssignment, members } = exit.value
+      return {
+        errorCode: KafkaError.NONE,
+        generationId: generation,
+        protocolType: exit.value.protocolType,
+        protocolName,
+        leader,
+        skipAssignment,
+        memberId: exit.value.memberId,
+        members
+      }
+    })
+  }
 })

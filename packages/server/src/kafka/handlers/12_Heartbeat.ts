@@ -8,15 +8,18 @@ import { handler } from "../Handler.ts"
 
 // Heartbeat 0-4: keeps a member's session; tells of a rebalance by REBALANCE_IN_PROGRESS.
 
-export const heartbeatHandler = handler(Heartbeat, [0, 4], (context, request, _version, respond) => {
-  const { groupId, generationId: generation, memberId, groupInstanceId } = request
-  const invalid = memberGroupIdError(groupId)
-  if (invalid !== KafkaError.NONE) return respond({ errorCode: invalid }, invalid)
-  const command = { _tag: "Heartbeat", generation, memberId, groupInstanceId } as const
-  return context.ask(groupActor(groupId), command, (exit) => {
-    const errorCode = Exit.isFailure(exit)
-      ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
-      : KafkaError.NONE
-    respond({ errorCode }, errorCode)
-  })
+export const heartbeatHandler = handler(Heartbeat, {
+  serves: [0, 4],
+  handle: (context, request) => {
+    const { groupId, generationId: generation, memberId, groupInstanceId } = request
+    const invalid = memberGroupIdError(groupId)
+    if (invalid !== KafkaError.NONE) return { errorCode: invalid }
+    const command = { _tag: "Heartbeat", generation, memberId, groupInstanceId } as const
+    return context.ask(groupActor(groupId), command, (exit) => {
+      const errorCode = Exit.isFailure(exit)
+        ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
+        : KafkaError.NONE
+      return { errorCode }
+    })
+  }
 })

@@ -10,25 +10,28 @@ import { handler } from "../Handler.ts"
 
 const severalVersionMin = 3
 
-export const leaveGroupHandler = handler(LeaveGroup, [0, 5], (context, request, version, respond) => {
-  const { groupId } = request
-  const invalid = memberGroupIdError(groupId)
-  if (invalid !== KafkaError.NONE) return respond({ errorCode: invalid }, invalid)
-  const leaving =
-    version >= severalVersionMin
-      ? request.members
-      : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
-  return context.ask(groupActor(groupId), { _tag: "LeaveMembers", members: leaving }, (exit) => {
-    if (Exit.isFailure(exit)) {
-      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
-      return respond({ errorCode: code }, code)
-    }
-    const members = exit.value.members.map(({ memberId, groupInstanceId, refused }) => ({
-      memberId,
-      groupInstanceId,
-      errorCode: leaveCode(refused)
-    }))
-    const first = firstError(members)
-    return respond({ errorCode: version >= severalVersionMin ? KafkaError.NONE : first, members }, first)
-  })
+export const leaveGroupHandler = handler(LeaveGroup, {
+  serves: [0, 5],
+  handle: (context, request, version) => {
+    const { groupId } = request
+    const invalid = memberGroupIdError(groupId)
+    if (invalid !== KafkaError.NONE) return { errorCode: invalid }
+    const leaving =
+      version >= severalVersionMin
+        ? request.members
+        : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
+    return context.ask(groupActor(groupId), { _tag: "LeaveMembers", members: leaving }, (exit) => {
+      if (Exit.isFailure(exit)) {
+        const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
+        return { errorCode: code }
+      }
+      const members = exit.value.members.map(({ memberId, groupInstanceId, refused }) => ({
+        memberId,
+        groupInstanceId,
+        errorCode: leaveCode(refused)
+      }))
+      const first = firstError(members)
+      return { errorCode: version >= severalVersionMin ? KafkaError.NONE : first, members }
+    })
+  }
 })

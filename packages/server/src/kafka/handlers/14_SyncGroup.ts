@@ -10,16 +10,20 @@ import { handler } from "../Handler.ts"
 
 const noBytes = new Uint8Array(0)
 
-export const syncGroupHandler = handler(SyncGroup, [0, 5], (context, request, _version, respond) => {
-  const { groupId, generationId: generation, memberId, groupInstanceId, protocolType, protocolName } = request
-  const refuse = (errorCode: number): void => respond({ errorCode, assignment: noBytes }, errorCode)
-  const invalid = memberGroupIdError(groupId)
-  if (invalid !== KafkaError.NONE) return refuse(invalid)
-  const { assignments } = request
-  const command = { _tag: "SyncMember", generation, memberId, groupInstanceId, protocolType, protocolName } as const
-  return context.ask(groupActor(groupId), { ...command, assignments }, (exit) => {
-    if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
-    const { protocolType: type, protocolName: name, assignment } = exit.value
-    return respond({ errorCode: KafkaError.NONE, protocolType: type, protocolName: name, assignment })
-  })
+const refuse = (errorCode: number) => ({ errorCode, assignment: noBytes })
+
+export const syncGroupHandler = handler(SyncGroup, {
+  serves: [0, 5],
+  handle: (context, request) => {
+    const { groupId, generationId: generation, memberId, groupInstanceId, protocolType, protocolName } = request
+    const invalid = memberGroupIdError(groupId)
+    if (invalid !== KafkaError.NONE) return refuse(invalid)
+    const { assignments } = request
+    const command = { _tag: "SyncMember", generation, memberId, groupInstanceId, protocolType, protocolName } as const
+    return context.ask(groupActor(groupId), { ...command, assignments }, (exit) => {
+      if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
+      const { protocolType: type, protocolName: name, assignment } = exit.value
+      return { errorCode: KafkaError.NONE, protocolType: type, protocolName: name, assignment }
+    })
+  }
 })

@@ -1,7 +1,7 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
-import { handler, type Handler } from "../Handler.ts"
+import { handler } from "../Handler.ts"
 
 // ApiVersions 0-4: what is served, whatever the version. Left out: features, there is none yet.
 
@@ -10,23 +10,16 @@ const served = [0, 4] as const
 const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/
 const softwareVersionMin = 3
 
-export interface AdvertisedApi {
-  readonly key: number
-  readonly name: string
-  readonly min: number
-  readonly max: number
-}
-
-/** The list is made of all handlers, this one too. */
-export const apiVersionsHandler = (advertised: () => ReadonlyArray<AdvertisedApi>): Handler =>
-  handler(ApiVersions, served, (context, request, version, respond) => {
-    const { clientSoftwareName, clientSoftwareVersion } = request
-    const apiKeys = advertised().map(({ key, min, max }) => ({ apiKey: key, minVersion: min, maxVersion: max }))
+export const apiVersionsHandler = handler(ApiVersions, {
+  serves: served,
+  handle: (context, { clientSoftwareName, clientSoftwareVersion }, version) => {
+    const apiKeys = context.listed.map(({ key, min, max }) => ({ apiKey: key, minVersion: min, maxVersion: max }))
     const isNamed = softwareName.test(clientSoftwareName) && softwareName.test(clientSoftwareVersion)
     if (isNamed) context.identified(clientSoftwareName)
     const errorCode = version < softwareVersionMin || isNamed ? KafkaError.NONE : KafkaError.INVALID_REQUEST
-    respond({ errorCode, apiKeys }, errorCode)
-  })
+    return { errorCode, apiKeys }
+  }
+})
 
 /**
  * The answer to a version that is not known: a v0 body, which every client can read, with the range to ask again in

@@ -5,7 +5,8 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
-import { failureOf, firstError, type Failure } from "../errors.ts"
+import { after, afterAll, type Answer } from "../Answer.ts"
+import { failureOf, type Failure } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
 // CreateTopics 2-7: free streams, on this node alone. Left out: waiting for a part of the timeout (a stream is there when
@@ -84,12 +85,7 @@ const created = (stream: Stream, limits: ConfigLimits): Created => ({
     }))
 })
 
-const create = (
-  context: RequestContext,
-  asked: Asked,
-  validateOnly: boolean,
-  settle: (result: Stream | Failure) => void
-): void => {
+const create = (context: RequestContext, asked: Asked, validateOnly: boolean): Answer<Stream | Failure> => {
   const command = {
     _tag: "CreateStream",
     name: asked.name,
@@ -100,33 +96,28 @@ const create = (
     config: asked.configs.map(({ name, value }) => [name, value ?? ""] as const),
     validateOnly
   } as const
-  context.ask(catalogActor, command, (exit) =>
-    settle(Exit.isFailure(exit) ? failureOf(exit.cause, KafkaError.NOT_CONTROLLER) : exit.value.stream)
+  return context.ask(catalogActor, command, (exit) =>
+    Exit.isFailure(exit) ? failureOf(exit.cause, KafkaError.NOT_CONTROLLER) : exit.value.stream
   )
 }
 
-export const createTopicsHandler = handler(CreateTopics, [2, 7], (context, request, _version, respond) => {
-  const asked = new Map<string, Asked>()
-  const twice = new Set<string>()
-  for (const topic of request.topics) {
-    if (asked.has(topic.name)) twice.add(topic.name)
-    asked.set(topic.name, topic)
-  }
-  const topics: Array<Created> = []
-  let open = asked.size
-  if (open === 0) return respond({ topics })
-  for (const topic of asked.values()) {
-    const settle = (result: Stream | Failure): void => {
-      topics.push(
+export const createTopicsHandler = handler(CreateTopics, {
+  serves: [2, 7],
+  handle: (context, request) => {
+    const asked = new Map<string, Asked>()
+    const twice = new Set<string>()
+    for (const topic of request.topics) {
+      if (asked.has(topic.name)) twice.add(topic.name)
+      asked.set(topic.name, topic)
+    }
+    const topics = Array.from(asked.values(), (topic) => {
+      const refused = refuse(context, topic, twice.has(topic.name))
+      return after(refused ?? create(context, topic, request.validateOnly), (result): Created =>
         "code" in result
           ? { name: topic.name, errorCode: result.code, errorMessage: result.message, configs: [] }
           : created(result, context.node.broker.limits)
       )
-      if (--open === 0) respond({ topics }, firstError(topics))
-    }
-    const failure = refuse(context, topic, twice.has(topic.name))
-    if (failure === undefined) create(context, topic, request.validateOnly, settle)
-    else settle(failure)
+    })
+    return afterAll(topics, (results) => ({ topics: results }))
   }
-  return undefined
 })

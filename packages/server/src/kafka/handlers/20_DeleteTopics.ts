@@ -3,7 +3,8 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
-import { failureOf, firstError } from "../errors.ts"
+import { afterAll, type Answer } from "../Answer.ts"
+import { failureOf } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 
 // DeleteTopics 1-6: by name, from v6 on by topic id too. Answered when the deletion is durable; the partitions and the
@@ -26,17 +27,17 @@ const byIdVersionMin = 6
 const streamOf = ({ node }: RequestContext, { name, topicId }: Asked): Stream | undefined =>
   name === null ? node.broker.directory.byTopicId(topicId) : node.broker.directory.byName(name)
 
-const deleteTopic = (context: RequestContext, asked: Asked, settle: (deleted: Deleted) => void): void => {
+const deleteTopic = (context: RequestContext, asked: Asked): Answer<Deleted> => {
   const stream = streamOf(context, asked)
   if (stream === undefined) {
     const errorCode = asked.name === null ? KafkaError.UNKNOWN_TOPIC_ID : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-    return settle({ ...asked, errorCode, errorMessage: null })
+    return { ...asked, errorCode, errorMessage: null }
   }
   const { name, topicId } = stream
   return context.ask(catalogActor, { _tag: "DeleteStream", name }, (exit) => {
-    if (Exit.isSuccess(exit)) return settle({ name, topicId, errorCode: KafkaError.NONE, errorMessage: null })
+    if (Exit.isSuccess(exit)) return { name, topicId, errorCode: KafkaError.NONE, errorMessage: null }
     const { code, message } = failureOf(exit.cause, KafkaError.NOT_CONTROLLER)
-    return settle({ name, topicId, errorCode: code, errorMessage: message })
+    return { name, topicId, errorCode: code, errorMessage: message }
   })
 }
 
@@ -60,23 +61,13 @@ const refuseTwice = (asked: Asked): Deleted => ({
   errorMessage: "The topic is in the request more than once."
 })
 
-export const deleteTopicsHandler = handler(DeleteTopics, [1, 6], (context, request, version, respond) => {
-  const topics =
-    version >= byIdVersionMin ? request.topics : request.topicNames.map((name) => ({ name, topicId: zeroUuid }))
-  const [once, twice] = sorted(context, topics)
-  const refused = twice.map(refuseTwice)
-  const deleted: Array<Deleted> = []
-  let open = once.length
-  const finish = (): void => {
-    const responses = [...deleted, ...refused]
-    respond({ responses }, firstError(responses))
+export const deleteTopicsHandler = handler(DeleteTopics, {
+  serves: [1, 6],
+  handle: (context, request, version) => {
+    const topics =
+      version >= byIdVersionMin ? request.topics : request.topicNames.map((name) => ({ name, topicId: zeroUuid }))
+    const [once, twice] = sorted(context, topics)
+    const deleted = once.map((asked) => deleteTopic(context, asked))
+    return afterAll(deleted, (results) => ({ responses: [...results, ...twice.map(refuseTwice)] }))
   }
-  if (open === 0) return finish()
-  once.forEach((asked, i) =>
-    deleteTopic(context, asked, (each) => {
-      deleted[i] = each
-      if (--open === 0) finish()
-    })
-  )
-  return undefined
 })

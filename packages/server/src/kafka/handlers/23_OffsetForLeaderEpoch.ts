@@ -1,8 +1,8 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
-import { firstError } from "../errors.ts"
 import { handler, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, endOfEpoch } from "../leaderEpochs.ts"
+import { Reply } from "../Reply.ts"
 
 // OffsetForLeaderEpoch 2-4 (KIP-320): a consumer asks after a change of the epoch whether what it read is still there.
 // Left out: replicas (a replica id >= 0 is refused).
@@ -24,12 +24,10 @@ const endOffsetOf = ({ node }: RequestContext, topic: string, asked: Asked) => {
   return { partition, errorCode, leaderEpoch: epoch, endOffset }
 }
 
-export const offsetForLeaderEpochHandler = handler(
-  OffsetForLeaderEpoch,
-  [2, 4],
-  (context, { replicaId, topics: asked }, _version, respond) => {
+export const offsetForLeaderEpochHandler = handler(OffsetForLeaderEpoch, {
+  serves: [2, 4],
+  handle: (context, { replicaId, topics: asked }) => {
     const isReplica = replicaId >= 0
-    if (isReplica) context.violation(`OffsetForLeaderEpoch as replica ${replicaId}`)
     const topics = asked.map(({ topic, partitions }) => ({
       topic,
       partitions: partitions.map((each) =>
@@ -38,6 +36,6 @@ export const offsetForLeaderEpochHandler = handler(
           : endOffsetOf(context, topic, each)
       )
     }))
-    respond({ topics }, firstError(topics.flatMap(({ partitions }) => partitions)))
+    return isReplica ? new Reply({ topics }, { violation: `OffsetForLeaderEpoch as replica ${replicaId}` }) : { topics }
   }
-)
+})

@@ -2,7 +2,7 @@ import { groupActor, type DeleteOffsets, type OffsetsRemoved } from "@logbrook/a
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
 import * as Exit from "effect/Exit"
-import { failureOf, firstError, removalCode } from "../errors.ts"
+import { failureOf, removalCode } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
 
@@ -14,32 +14,36 @@ interface Result {
   errorCode: number
 }
 
-export const offsetDeleteHandler = handler(OffsetDelete, [0, 0], (context, request, _version, respond) => {
-  const { groupId } = request
-  const { directory } = context.node.broker
-  const partitions: Array<DeleteOffsets["partitions"][number]> = []
-  const known: Array<Result> = []
-  const topics = request.topics.map(({ name, partitions: asked }) => {
-    const stream = directory.byName(name)
-    return {
-      name,
-      partitions: asked.map(({ partitionIndex }): Result => {
-        if (stream === undefined) return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
-        const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
-        partitions.push({ topicId: stream.topicId, stream: name, partition: partitionIndex })
-        known.push(result)
-        return result
-      })
-    }
-  })
-  const refuse = (errorCode: number): void => respond({ errorCode, topics: [] }, errorCode)
-  const invalid = memberGroupIdError(groupId)
-  if (invalid !== KafkaError.NONE) return refuse(invalid)
-  return context.ask(groupActor(groupId), { _tag: "DeleteOffsets", partitions }, (exit) => {
-    if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
-    tell(known, exit.value)
-    return respond({ errorCode: KafkaError.NONE, topics }, firstError(topics.flatMap((topic) => topic.partitions)))
-  })
+const refuse = (errorCode: number) => ({ errorCode, topics: [] })
+
+export const offsetDeleteHandler = handler(OffsetDelete, {
+  serves: [0, 0],
+  handle: (context, request) => {
+    const { groupId } = request
+    const { directory } = context.node.broker
+    const partitions: Array<DeleteOffsets["partitions"][number]> = []
+    const known: Array<Result> = []
+    const topics = request.topics.map(({ name, partitions: asked }) => {
+      const stream = directory.byName(name)
+      return {
+        name,
+        partitions: asked.map(({ partitionIndex }): Result => {
+          if (stream === undefined) return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
+          const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
+          partitions.push({ topicId: stream.topicId, stream: name, partition: partitionIndex })
+          known.push(result)
+          return result
+        })
+      }
+    })
+    const invalid = memberGroupIdError(groupId)
+    if (invalid !== KafkaError.NONE) return refuse(invalid)
+    return context.ask(groupActor(groupId), { _tag: "DeleteOffsets", partitions }, (exit) => {
+      if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
+      tell(known, exit.value)
+      return { errorCode: KafkaError.NONE, topics }
+    })
+  }
 })
 
 const tell = (results: ReadonlyArray<Result>, { partitions }: OffsetsRemoved): void =>

@@ -1,0 +1,44 @@
+import type { Shape, StructShape } from "./Shape.ts"
+
+type Values = Record<string, unknown>
+/** The first `errorCode` of a value that is not 0, else 0. */
+export type FirstError = (value: unknown) => number
+
+const none = 0
+
+const ofShape = (shape: Shape): FirstError | undefined => {
+  if (shape.type === "array") return ofArray(ofShape(shape.element))
+  return shape.type === "struct" ? ofStruct(shape) : undefined
+}
+
+const ofArray = (ofElement: FirstError | undefined): FirstError | undefined => {
+  if (ofElement === undefined) return undefined
+  return (value) => {
+    for (const element of (value ?? []) as ReadonlyArray<unknown>) {
+      const error = ofElement(element)
+      if (error !== none) return error
+    }
+    return none
+  }
+}
+
+const ofStruct = ({ fields }: StructShape): FirstError | undefined => {
+  const hasOwn = fields.has("errorCode")
+  const nested = Array.from(fields, ([name, { shape }]) => [name, ofShape(shape)] as const).filter(
+    (field): field is [string, FirstError] => field[1] !== undefined
+  )
+  if (!hasOwn && nested.length === 0) return undefined
+  return (value) => {
+    if (value === null || value === undefined) return none
+    const own = hasOwn ? ((value as Values)["errorCode"] ?? none) : none
+    if (own !== none) return own as number
+    for (const [name, ofField] of nested) {
+      const error = ofField((value as Values)[name])
+      if (error !== none) return error
+    }
+    return none
+  }
+}
+
+/** A message's own error before those of its parts, these in the order of the fields; 0 if it has none. */
+export const compileFirstError = (message: StructShape): FirstError => ofStruct(message) ?? (() => none)

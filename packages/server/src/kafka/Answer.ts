@@ -1,0 +1,64 @@
+/**
+ * What will be known once, and is told in the very call that learns of it: unlike a promise, it takes no turn of the
+ * event loop.
+ */
+export abstract class Later<T> {
+  /**
+   * There as long as it waits for what may never come, such as records to fetch: lets go of all that would wake it. What an
+   * actor was asked for has none, since an actor answers in any case.
+   */
+  giveUp: (() => void) | undefined
+
+  /** `heard` is called once, at once for what is known already. One listens at most. */
+  abstract whenGiven(heard: (value: T) => void): void
+}
+
+/** The side that gives the value, which counts once, before or after somebody listens. */
+export class Pending<T> extends Later<T> {
+  #isGiven = false
+  #value: T | undefined
+  #heard: ((value: T) => void) | undefined
+
+  give(value: T): void {
+    if (this.#isGiven) return
+    this.#isGiven = true
+    if (this.#heard === undefined) this.#value = value
+    else this.#heard(value)
+  }
+
+  override whenGiven(heard: (value: T) => void): void {
+    if (this.#isGiven) heard(this.#value as T)
+    else this.#heard = heard
+  }
+}
+
+/** What is known at once, mostly, and costs nothing more then; else it comes later. */
+export type Answer<T> = T | Later<T>
+
+/** `next` of the value, in the call that learns of it. */
+export const after = <T, U>(answer: Answer<T>, next: (value: T) => U): Answer<U> => {
+  if (!(answer instanceof Later)) return next(answer)
+  const later = new Pending<U>()
+  answer.whenGiven((value) => later.give(next(value)))
+  return later
+}
+
+/** `next` of all values, in their order, once the last of them is known. */
+export const afterAll = <T, U>(answers: ReadonlyArray<Answer<T>>, next: (values: ReadonlyArray<T>) => U): Answer<U> => {
+  const values: Array<T> = []
+  const waiting: Array<readonly [index: number, answer: Later<T>]> = []
+  answers.forEach((answer, i) => {
+    if (answer instanceof Later) waiting.push([i, answer])
+    else values[i] = answer
+  })
+  let open = waiting.length
+  if (open === 0) return next(values)
+  const later = new Pending<U>()
+  for (const [i, answer] of waiting) {
+    answer.whenGiven((value) => {
+      values[i] = value
+      if (--open === 0) later.give(next(values))
+    })
+  }
+  return later
+}
