@@ -1,0 +1,56 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { diagnose } from "@logbrook/core/doctor/Doctor"
+import { expect, it } from "vitest"
+import { unpackDirectory } from "../../../core/test/golden/pack.ts"
+import { temporaryDirectory } from "../../../core/test/support/temporary.ts"
+import { verifyJournal } from "../../src/tools/checkJournal.ts"
+import { pastOf } from "../../src/tools/journalTools.ts"
+import { contentsOf, hashesOf } from "./contents.ts"
+import { fill, goldenActors, Life, openJournal } from "./life.ts"
+
+const here = import.meta.dirname
+const golden = fs.readdirSync(here).filter((name) => name.endsWith(".gz"))
+
+const unpacked = (name: string): string => {
+  const directory = temporaryDirectory()
+  unpackDirectory(fs.readFileSync(path.join(here, name)), directory)
+  return directory
+}
+
+const verified = async (directory: string) => {
+  const journal = openJournal(directory)
+  const result = verifyJournal(pastOf(journal, goldenActors), () => undefined)
+  await journal.close()
+  return result
+}
+
+it.each(golden)("the states in %s are what they were, from the snapshot and from the start", async (name) => {
+  const directory = unpacked(name)
+  const expected = fs
+    .readFileSync(path.join(here, name.replace(".gz", ".txt")), "utf8")
+    .trimEnd()
+    .split("\n")
+  expect(await contentsOf(directory, false)).toEqual(expected)
+  // From the start also what was forgotten.
+  const whole = await contentsOf(directory, true)
+  expect(whole.filter((line) => !line.startsWith("group/over"))).toEqual(expected)
+  const [fromSnapshot, fromStart] = [await hashesOf(directory, false), await hashesOf(directory, true)]
+  for (const [id, hash] of fromSnapshot) expect([id, hash]).toEqual([id, fromStart.get(id)])
+  const { findings } = await diagnose({ directory, definitions: goldenActors, pause: () => undefined })
+  expect(findings).toEqual([])
+})
+
+it.each(golden)("%s verifies, also after a server of today has gone on with it", async (name) => {
+  const directory = unpacked(name)
+  const before = await verified(directory)
+  expect(before).toMatchObject({ ok: true, failure: null })
+  const life = new Life(directory)
+  await fill(life, 60)
+  await life.commit("simple", "", -1, 300)
+  await life.end()
+  const after = await verified(directory)
+  expect(after).toMatchObject({ ok: true, failure: null, uncomparedHashes: before.uncomparedHashes })
+  expect(after.hashes).toBeGreaterThan(before.hashes)
+  expect(await contentsOf(directory, false)).toContainEqual(expect.stringContaining('"offset":301'))
+})
