@@ -147,7 +147,7 @@ export const actorMutants = inPackage("actors", {
       ]
     ]
   },
-  "group/joinMember.ts": {
+  "group/classic/joinMember.ts": {
     tests: ["group"],
     faults: [
       [
@@ -176,26 +176,36 @@ export const actorMutants = inPackage("actors", {
     tests: ["group"],
     faults: [
       [
-        "a heartbeat of an old generation passes",
-        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)",
-        ""
-      ],
-      ["a commit of an old generation passes", 'if (generation !== context.generation) return "IllegalGeneration"', ""],
-      [
-        "a commit passes while assignments are awaited",
-        'return state === "CompletingRebalance" ? "RebalanceInProgress" : null',
-        "return null"
-      ],
-      [
         "a group with members can be deleted",
-        'if (stateNameOf(draft) !== "Empty") return refused("NonEmptyGroup"',
-        'if (stateNameOf(draft) === "Dead") return refused("NonEmptyGroup"'
+        'if (groupStateName(draft.state) !== "Empty") return refused("NonEmptyGroup"',
+        'if (groupStateName(draft.state) === "Stable") return refused("NonEmptyGroup"'
+      ]
+    ]
+  },
+  "group/groupState.ts": {
+    tests: ["group"],
+    faults: [
+      [
+        "a saved group without members keeps a protocol that it never had",
+        "protocol: isUnused ? null : {",
+        "protocol: {"
       ],
       [
-        "a heartbeat keeps no session",
-        "if (member.joinTicket === 0) touchSession(draft, member)\n  return stateNameOf",
-        "return stateNameOf"
-      ],
+        "the journal may delete a group that has members",
+        'if (groupStateName(state) !== "Empty") throw',
+        'if (state.groupId === "") throw'
+      ]
+    ]
+  },
+  "group/classic/classicState.ts": {
+    tests: ["group"],
+    faults: [
+      ["a protocol that nobody has joined by stays", "return isUnused(after) ? undefined : after", "return after"]
+    ]
+  },
+  "group/offsets/decideOffsets.ts": {
+    tests: ["group"],
+    faults: [
       [
         "offset metadata may be of any length",
         'metadata.length > settings.offsetMetadataLengthMax ? "OffsetMetadataTooLarge" : null',
@@ -203,7 +213,32 @@ export const actorMutants = inPackage("actors", {
       ]
     ]
   },
-  "group/rebalance.ts": {
+  "group/classic/Classic.ts": {
+    tests: ["group"],
+    faults: [
+      [
+        "a heartbeat of an old generation passes",
+        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)",
+        ""
+      ],
+      [
+        "a commit of an old generation passes",
+        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)\n  return stateNameOf(draft) ===",
+        "return stateNameOf(draft) ==="
+      ],
+      [
+        "a commit passes while assignments are awaited",
+        'return stateNameOf(draft) === "CompletingRebalance" ?',
+        'return stateNameOf(draft) === "Empty" ?'
+      ],
+      [
+        "a heartbeat keeps no session",
+        "if (member.joinTicket === 0) touchSession(draft, member)\n  return stateNameOf",
+        "return stateNameOf"
+      ]
+    ]
+  },
+  "group/classic/rebalance.ts": {
     tests: ["group"],
     faults: [
       ["the first rebalance does not wait", "|| context.initialRebalance) return", ") return"],

@@ -1,8 +1,9 @@
 import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { CatalogState } from "@logbrook/actors/catalog/Catalog"
-import { listOffsets } from "@logbrook/actors/group/groupOffsets"
+import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
+import { newClassic } from "@logbrook/actors/group/classic/classicState"
 import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
-import type { GroupState } from "@logbrook/actors/group/groupState"
+import { generationOf, type GroupState } from "@logbrook/actors/group/groupState"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import type { AnyDefinition, Decision } from "@logbrook/core/actor/Definition"
@@ -142,13 +143,13 @@ const catalogFaults: ReadonlyArray<PlantedFault> = [
   )
 ]
 
-const membersOf = (state: GroupState) => state.machine.context.members
+const membersOf = ({ protocol }: GroupState) => (protocol ?? newClassic).machine.context.members
 
 const groupFaults: ReadonlyArray<PlantedFault> = [
   inActor("a stale generation's commit is accepted", "group", (own) =>
     asking(own, (command, state: GroupState) =>
       command._tag === "CommitOffsets" && membersOf(state).has(command["memberId"] as string)
-        ? { ...command, generation: state.machine.context.generation }
+        ? { ...command, generation: generationOf(state) }
         : command
     )
   ),
@@ -158,7 +159,7 @@ const groupFaults: ReadonlyArray<PlantedFault> = [
       const isMember = membersOf(state).has(command["memberId"] as string)
       if (command._tag !== "CommitOffsets" || isMember || first === undefined) return command
       const { memberId, groupInstanceId } = first
-      return { ...command, memberId, groupInstanceId, generation: state.machine.context.generation }
+      return { ...command, memberId, groupInstanceId, generation: generationOf(state) }
     })
   ),
   inActor("commits are acknowledged and not kept", "group", (own) =>

@@ -2,8 +2,8 @@ import { type Address, address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
 
 /**
- * What the classic consumer group coordinator is asked, answers and remembers: Kafka's JoinGroup protocol
- * (KIP-62, KIP-134, KIP-345, KIP-394, KIP-814) and its offsets, without any wire type.
+ * What a group's coordinator is asked, answers and remembers: its offsets, and Kafka's JoinGroup protocol
+ * (KIP-62, KIP-134, KIP-345, KIP-394, KIP-814), without any wire type.
  * The actor keeps the byte arrays of commands: the shell hands over bytes that nobody writes to again.
  */
 
@@ -119,21 +119,8 @@ export interface Describe {
   readonly _tag: "Describe"
 }
 
-/** The commands that clients and operators cause. */
-export type Request =
-  | JoinMember
-  | SyncMember
-  | Heartbeat
-  | LeaveMembers
-  | CommitOffsets
-  | FetchOffsets
-  | ForgetStreams
-  | DeleteOffsets
-  | DeleteGroup
-  | Describe
-
-/** The commands that only the actor's own deadlines send. */
-export type Deadline =
+/** The commands that only the classic protocol's own deadlines send. */
+export type ClassicDeadline =
   | { readonly _tag: "ExpireMember"; readonly memberId: string }
   | { readonly _tag: "ExpirePendingMember"; readonly memberId: string }
   /**
@@ -149,10 +136,22 @@ export type Deadline =
   | { readonly _tag: "ExpireSync"; readonly generation: number }
   /** After a restart: replies parked under tickets up to `ticketsUpTo` have lost their connections. */
   | { readonly _tag: "ForgetParkedReplies"; readonly ticketsUpTo: number }
-  /** Offsets may have been unused for long enough; `dueMs`: the deadline's time, Unix ms, whatever the clock says by now. */
-  | { readonly _tag: "ExpireOffsets"; readonly dueMs: number }
 
-export type Command = Request | Deadline
+/** Offsets may have been unused for long enough; `dueMs`: the deadline's time, Unix ms, whatever the clock says by now. */
+export interface ExpireOffsets {
+  readonly _tag: "ExpireOffsets"
+  readonly dueMs: number
+}
+
+/** Of the classic protocol's members. */
+export type ClassicCommand = JoinMember | SyncMember | Heartbeat | LeaveMembers | ClassicDeadline
+
+/** Of committed offsets, whatever protocol the members have. */
+export type OffsetsCommand = CommitOffsets | FetchOffsets | ForgetStreams | DeleteOffsets | ExpireOffsets
+
+export type Command = ClassicCommand | OffsetsCommand | DeleteGroup | Describe
+
+type Deadline = ClassicDeadline | ExpireOffsets
 
 export interface JoinedMember {
   readonly memberId: string
@@ -231,8 +230,8 @@ export interface GroupGone {
   readonly _tag: "GroupGone"
 }
 
-/** Kafka's names: what DescribeGroups and ListGroups show. */
-export type GroupStateName = "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable" | "Dead"
+/** Kafka's names: what DescribeGroups and ListGroups show. Its "Dead" is a group that is not there. */
+export type GroupStateName = "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable"
 
 export interface MemberDescription {
   readonly memberId: string

@@ -1,43 +1,65 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
 import {
-  emptyContext,
-  type GroupContext,
-  type MachineJournalEvent,
-  type Member,
-  type PendingMember
-} from "./groupContext.ts"
-import { type GroupSnapshot, initialSnapshot, nextSnapshot, snapshotOf } from "./groupMachine.ts"
-import { committed, forgotten, listOffsets, noOffsets, type OffsetTable, offsetTable, removed } from "./groupOffsets.ts"
+  type ClassicProtocol,
+  evolveClassic,
+  hasNobody,
+  loadClassic,
+  type SavedClassic,
+  saveClassic
+} from "./classic/classicState.ts"
+import { subscribedTopics } from "./classic/subscriptions.ts"
+import {
+  committed,
+  forgotten,
+  listOffsets,
+  noOffsets,
+  type OffsetTable,
+  offsetTable,
+  removed
+} from "./offsets/offsetTable.ts"
 import type { CommittedOffset, GroupEvent, GroupStateName } from "./GroupProtocol.ts"
-import { contextWeightChange, weightOfContext, weightOfGroup } from "./groupWeight.ts"
+import { weightOfGroup } from "./groupWeight.ts"
 
+/** How the members of a group share its partitions. */
+export type MembershipProtocol = ClassicProtocol
+
+/** A group is its committed offsets and, once somebody has asked for membership, the protocol of its members. */
 export interface GroupState {
   readonly groupId: string
-  readonly machine: GroupSnapshot
   readonly offsets: OffsetTable
-  /** Of members and pending members: see `groupWeight.ts`. Kept by `evolve`, not saved. */
-  readonly membersBytes: number
+  /** Undefined in a group that never had members, as that of a simple consumer. */
+  readonly protocol: MembershipProtocol | undefined
 }
 
-const groupThatNeverWas = (groupId: string): GroupState => ({
-  groupId,
-  machine: initialSnapshot,
-  offsets: noOffsets,
-  membersBytes: 0
-})
+const groupThatNeverWas = (groupId: string): GroupState => ({ groupId, offsets: noOffsets, protocol: undefined })
 
 export const initialGroup = (id: ActorId): GroupState => groupThatNeverWas(nameOf(id))
 
+export const groupStateName = ({ protocol }: GroupState): GroupStateName => protocol?.machine.value ?? "Empty"
+
+export const generationOf = ({ protocol }: GroupState): number => protocol?.machine.context.generation ?? 0
+
+export const memberCountOf = ({ protocol }: GroupState): number => protocol?.machine.context.members.size ?? 0
+
+/** When the last member left, Unix ms; undefined: it has members, never had any, or the journal is too old to tell. */
+export const emptySinceMsOf = ({ protocol }: GroupState): number | undefined =>
+  protocol?.machine.context.emptySinceMs ?? undefined
+
+const noTopics: ReadonlySet<string> = new Set()
+
+/** Undefined: not known, see `subscribedTopics`. */
+export const subscribedTopicsOf = ({ protocol }: GroupState): ReadonlySet<string> | undefined =>
+  protocol === undefined ? noTopics : subscribedTopics(protocol.machine.context)
+
+export const contentBytesOf = ({ offsets, protocol }: GroupState): number =>
+  offsets.weightBytes + (protocol?.membersBytes ?? 0)
+
 /** About the bytes of memory that the group takes, of its members and offsets and all their names; 0 for one that is empty. */
-export const weightBytesOf = ({ groupId, offsets, membersBytes }: GroupState): number =>
-  weightOfGroup(groupId, membersBytes + offsets.weightBytes)
+export const weightBytesOf = (state: GroupState): number => weightOfGroup(state.groupId, contentBytesOf(state))
 
 /** No members, none expected, no offsets. Its generation is nobody's, so it may be forgotten. */
-export const isEmptyGroup = ({ machine, offsets }: GroupState): boolean =>
-  (machine.value === "Empty" || machine.value === "Dead") &&
-  machine.context.members.size === 0 &&
-  machine.context.pending.size === 0 &&
-  offsets.count === 0
+export const isEmptyGroup = ({ offsets, protocol }: GroupState): boolean =>
+  offsets.count === 0 && (protocol === undefined || hasNobody(protocol))
 
 /**
  * A group with nothing to remember is one that never was, whether or not the runtime has dropped it in between:
@@ -45,12 +67,6 @@ export const isEmptyGroup = ({ machine, offsets }: GroupState): boolean =>
  */
 export const settled = (state: GroupState): GroupState =>
   isEmptyGroup(state) ? groupThatNeverWas(state.groupId) : state
-
-const machineMoved = (state: GroupState, event: MachineJournalEvent): GroupState => {
-  const machine = nextSnapshot(state.machine, event)
-  const change = contextWeightChange(state.machine.context, machine.context, event)
-  return { ...state, machine, membersBytes: state.membersBytes + change }
-}
 
 export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState => {
   const state = settled(before)
@@ -63,52 +79,40 @@ export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState =
     case "OffsetsDeleted":
       return { ...state, offsets: removed(state.offsets, event.offsets) }
     case "GroupDeleted":
-      return { ...machineMoved(state, event), offsets: noOffsets }
+      if (groupStateName(state) !== "Empty") throw new Error("the journal deletes a group that has members")
+      return groupThatNeverWas(state.groupId)
     default:
-      return machineMoved(state, event)
+      return { ...state, protocol: evolveClassic(state.protocol, event) }
   }
 }
 
-interface SavedGroup extends Omit<GroupContext, "members" | "pending" | "emptySinceMs"> {
-  readonly state: GroupStateName
-  readonly members: ReadonlyArray<Member>
-  readonly pending: ReadonlyArray<PendingMember>
+export interface SavedGroup {
   readonly offsets: ReadonlyArray<CommittedOffset>
-  /** Left out while it is null, so that a state of before it was kept has the hash that was journaled of it. */
-  readonly emptySinceMs?: number
+  readonly protocol: SavedClassic | null
+}
+
+export const groupStateVersion = 2
+
+/** Version 1 had the classic protocol's fields beside the offsets, also in a group without one. */
+type SavedGroup1 = Omit<SavedClassic, "_tag"> & Pick<SavedGroup, "offsets">
+
+/** Throws for a version that never was. */
+export const upcastGroup = (saved: unknown, version: number): SavedGroup => {
+  if (version !== 1) throw new Error(`no group was ever saved in version ${version}`)
+  const { offsets, ...classic } = saved as SavedGroup1
+  const { state, generation, members, pending } = classic
+  const isUnused = state === "Empty" && generation === 0 && members.length === 0 && pending.length === 0
+  return { offsets, protocol: isUnused ? null : { _tag: "Classic", ...classic } }
 }
 
 /** All groups with nothing to remember are saved alike, so that their hashes agree whether one was dropped or not. */
 export const saveGroup = (state: GroupState): SavedGroup => {
-  const { machine, offsets } = settled(state)
-  const { members, pending, ...rest } = machine.context
-  return {
-    state: machine.value,
-    generation: rest.generation,
-    protocolType: rest.protocolType,
-    protocolName: rest.protocolName,
-    leader: rest.leader,
-    tickets: rest.tickets,
-    initialRebalance: rest.initialRebalance,
-    members: [...members.values()],
-    pending: [...pending.values()],
-    offsets: listOffsets(offsets),
-    ...(rest.emptySinceMs === null ? {} : { emptySinceMs: rest.emptySinceMs })
-  }
+  const { offsets, protocol } = settled(state)
+  return { offsets: listOffsets(offsets), protocol: protocol === undefined ? null : saveClassic(protocol) }
 }
 
-export const loadGroup = (id: ActorId, saved: SavedGroup): GroupState => {
-  const { state, members, pending, offsets, ...rest } = saved
-  const context: GroupContext = {
-    ...emptyContext,
-    ...rest,
-    members: new Map(members.map((member) => [member.memberId, member])),
-    pending: new Map(pending.map((member) => [member.memberId, member]))
-  }
-  return {
-    groupId: nameOf(id),
-    machine: snapshotOf(state, context),
-    offsets: offsetTable(offsets),
-    membersBytes: weightOfContext(context)
-  }
-}
+export const loadGroup = (id: ActorId, { offsets, protocol }: SavedGroup): GroupState => ({
+  groupId: nameOf(id),
+  offsets: offsetTable(offsets),
+  protocol: protocol === null ? undefined : loadClassic(protocol)
+})

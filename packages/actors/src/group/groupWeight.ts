@@ -1,5 +1,5 @@
-import type { GroupContext, Member, PendingMember } from "./groupContext.ts"
-import type { CommittedOffset, GroupEvent } from "./GroupProtocol.ts"
+import type { ClassicContext, ClassicEvent, Member, PendingMember } from "./classic/classicContext.ts"
+import type { CommittedOffset } from "./GroupProtocol.ts"
 
 /**
  * About what a group takes of memory, in bytes: measured on Node 24 after a restart, when no two strings are shared any
@@ -29,14 +29,14 @@ const weightOfMember = (member: Member): number => weightOfJoining(member) + mem
 
 const weightOfPending = ({ memberId }: PendingMember): number => pendingMemberBytes + textBytes(memberId)
 
-const weightOfId = ({ members, pending }: GroupContext, memberId: string): number => {
+const weightOfId = ({ members, pending }: ClassicContext, memberId: string): number => {
   const member = members.get(memberId)
   const expected = pending.get(memberId)
   return (member === undefined ? 0 : weightOfMember(member)) + (expected === undefined ? 0 : weightOfPending(expected))
 }
 
 /** All members and those that are expected. */
-export const weightOfContext = ({ members, pending }: GroupContext): number => {
+export const weightOfContext = ({ members, pending }: ClassicContext): number => {
   let bytes = 0
   for (const member of members.values()) bytes += weightOfMember(member)
   for (const member of pending.values()) bytes += weightOfPending(member)
@@ -44,7 +44,7 @@ export const weightOfContext = ({ members, pending }: GroupContext): number => {
 }
 
 /** What the event changed of `weightOfContext`, without a look at members that it does not concern. */
-export const contextWeightChange = (before: GroupContext, after: GroupContext, event: GroupEvent): number => {
+export const contextWeightChange = (before: ClassicContext, after: ClassicContext, event: ClassicEvent): number => {
   switch (event._tag) {
     case "MemberIdAssigned":
     case "PendingMemberLeft":
@@ -55,7 +55,6 @@ export const contextWeightChange = (before: GroupContext, after: GroupContext, e
     case "MemberReplaced":
       return weightOfId(after, event.memberId) - weightOfId(before, event.fencedMemberId)
     case "AssignmentStored":
-    case "GroupDeleted":
       return weightOfContext(after) - weightOfContext(before)
     default:
       return 0

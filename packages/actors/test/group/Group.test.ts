@@ -81,13 +81,19 @@ describe("Empty", () => {
     })
   })
 
+  it("is not deleted by a journal while it has members", () => {
+    const group = new GroupHarness()
+    group.stable(1)
+    expect(() => group.definition.evolve(group.state, { _tag: "GroupDeleted" })).toThrow("has members")
+  })
+
   it("is deleted with its offsets, and begins anew", () => {
     const group = new GroupHarness()
     expect(group.send({ _tag: "DeleteGroup" }).refused?.reason).toBe("GroupIdNotFound")
     group.commit("", -1, { offset: 7 })
     const pending = group.join("", { requireKnownMemberId: true }).refused?.memberId ?? ""
     expect(group.send({ _tag: "DeleteGroup" }).reply?._tag).toBe("GroupGone")
-    expect(group.value).toBe("Dead")
+    expect(group.state).toEqual(group.definition.initial(group.id))
     expect(group.deadlines.size).toBe(0)
     expect(group.definition.isEmpty(group.state)).toBe(true)
     expect(group.offsetOf(0)).toBe(-1)

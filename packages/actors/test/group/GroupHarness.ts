@@ -2,6 +2,7 @@ import { actorId, type Signal } from "@logbrook/core/actor/Definition"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { newClassic } from "../../src/group/classic/classicState.ts"
 import { makeGroup } from "../../src/group/Group.ts"
 import {
   type Command,
@@ -17,6 +18,7 @@ import {
   type Reply,
   type SyncMember
 } from "../../src/group/GroupProtocol.ts"
+import { groupStateName } from "../../src/group/groupState.ts"
 
 /** What a caller sees: nothing yet (parked), a reply, a refusal, or a connection cut by a restart. */
 export interface Call {
@@ -53,11 +55,11 @@ export class GroupHarness {
   }
 
   get context() {
-    return this.state.machine.context
+    return (this.state.protocol ?? newClassic).machine.context
   }
 
   get value() {
-    return this.state.machine.value
+    return groupStateName(this.state)
   }
 
   send(command: Command): Call {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import type { SavedGroup } from "../../src/group/groupState.ts"
 import { bytes, GroupHarness } from "./GroupHarness.ts"
 
 const dayMs = 86_400_000
@@ -162,10 +163,10 @@ describe("offsets expire (KIP-211)", () => {
     const [a = ""] = group.stable(1)
     group.commit(a, 1, { offset: 5 })
     group.leave({ memberId: a })
-    const saved = group.definition.save(group.state) as Record<string, unknown>
-    expect(saved["emptySinceMs"]).toBe(group.nowMs)
-    const former = { ...saved }
-    delete former["emptySinceMs"]
+    const saved = group.definition.save(group.state) as SavedGroup
+    const { emptySinceMs, ...protocol } = saved.protocol!
+    expect(emptySinceMs).toBe(group.nowMs)
+    const former = { ...saved, protocol }
     group.state = group.definition.load(group.id, former)
     expect(group.definition.save(group.state)).toEqual(former)
     group.advance(weekMs)

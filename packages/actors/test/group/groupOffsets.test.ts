@@ -92,6 +92,21 @@ describe("offsets", () => {
     expect(group.definition.isEmpty(group.state)).toBe(true)
   })
 
+  it("of a simple consumer are all that its group has: no protocol, also after somebody who asked for an id never came", () => {
+    const group = new GroupHarness()
+    group.commit("", -1, { offset: 7 })
+    expect(group.state.protocol).toBeUndefined()
+    group.join("", { requireKnownMemberId: true })
+    expect(group.state.protocol?._tag).toBe("Classic")
+    group.advance(60_000)
+    expect(group.state.protocol).toBeUndefined()
+    expect(group.definition.save(group.state)).toMatchObject({ offsets: [{ offset: 7 }], protocol: null })
+    const [a = ""] = group.stable(1)
+    group.leave({ memberId: a })
+    // The next generation is counted from this one.
+    expect([group.state.protocol?._tag, group.value, group.context.generation]).toEqual(["Classic", "Empty", 2])
+  })
+
   it("keep the session alive and pass through every state of the machine but one", () => {
     const group = new GroupHarness()
     const [a = ""] = group.stable(1)

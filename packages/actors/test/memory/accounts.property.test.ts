@@ -95,7 +95,7 @@ const inGroup =
     else if (each._tag !== "LeaveMembers") server.send(id, each)
     else {
       const state = server.table.peek<GroupState>(id)
-      const members = Array.from(state?.machine.context.members.keys() ?? [], (memberId) => ({
+      const members = Array.from(state?.protocol?.machine.context.members.keys() ?? [], (memberId) => ({
         memberId,
         groupInstanceId: null,
         reason: null

@@ -17,11 +17,12 @@ export interface StoredGroup {
 
 /** The groups of a data directory, those that take most memory first; a running server does not mind. */
 export const storedGroups = async (directory: string): Promise<ReadonlyArray<StoredGroup>> => {
-  const [{ Replay }, { kindOf, nameOf }, { isEmptyGroup, weightBytesOf }] = await Promise.all([
-    import("@logbrook/core/shard/Replay"),
-    import("@logbrook/core/actor/Definition"),
-    import("@logbrook/actors/group/groupState")
-  ])
+  const [{ Replay }, { kindOf, nameOf }, { groupStateName, isEmptyGroup, memberCountOf, weightBytesOf }] =
+    await Promise.all([
+      import("@logbrook/core/shard/Replay"),
+      import("@logbrook/core/actor/Definition"),
+      import("@logbrook/actors/group/groupState")
+    ])
   const { past, close } = await openPast(directory)
   try {
     const only = (id: string): boolean => kindOf(id) === "group"
@@ -31,8 +32,8 @@ export const storedGroups = async (directory: string): Promise<ReadonlyArray<Sto
       .filter(([, state]) => !isEmptyGroup(state))
       .map(([group, state]) => ({
         group,
-        state: state.machine.value,
-        members: state.machine.context.members.size,
+        state: groupStateName(state),
+        members: memberCountOf(state),
         committedOffsets: state.offsets.count,
         memoryBytes: weightBytesOf(state)
       }))
@@ -57,7 +58,7 @@ export const deleteStored = async (
   force: boolean
 ): Promise<ReadonlyArray<DeletedGroup>> => {
   await throwIfNoJournal(directory)
-  const [Exit, { decideOffline }, { groupActor }, { isEmptyGroup }, { definitions }, { defaultLimits }] =
+  const [Exit, { decideOffline }, { groupActor }, { isEmptyGroup, memberCountOf }, { definitions }, { defaultLimits }] =
     await Promise.all([
       import("effect/Exit"),
       import("@logbrook/core/shard/offline"),
@@ -81,8 +82,8 @@ export const deleteStored = async (
         if (before === undefined || isEmptyGroup(before)) {
           throw new CliError(exitCodes.notFound, "E_UNKNOWN_GROUP", `no group is named "${group}"`, nothingDeleted)
         }
-        const members = [...before.machine.context.members.keys()]
-        if (members.length > 0 && !force) throw hasMembers(group, members.length)
+        const members = memberCountOf(before)
+        if (members > 0 && !force) throw hasMembers(group, members)
         for (const command of deletion(before)) {
           if (isEmptyGroup(state(id) as GroupState)) break
           const exit = ask(id, command)
@@ -95,8 +96,9 @@ export const deleteStored = async (
 }
 
 /** As after a restart at which nobody came back; a group of which nothing else is known is gone with its last member. */
-const deletion = ({ machine }: GroupState): ReadonlyArray<Command> => {
-  const { members, pending, tickets } = machine.context
+const deletion = ({ protocol }: GroupState): ReadonlyArray<Command> => {
+  if (protocol === undefined) return [{ _tag: "DeleteGroup" }]
+  const { members, pending, tickets } = protocol.machine.context
   const leaving = [...members.keys(), ...pending.keys()].map((memberId) => {
     return { memberId, groupInstanceId: null, reason: "the group is deleted" }
   })

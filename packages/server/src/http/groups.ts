@@ -1,5 +1,12 @@
 import { groupActor, GroupKind, GroupRefused } from "@logbrook/actors/group/GroupProtocol"
-import { isEmptyGroup, weightBytesOf, type GroupState } from "@logbrook/actors/group/groupState"
+import {
+  generationOf,
+  groupStateName,
+  isEmptyGroup,
+  memberCountOf,
+  weightBytesOf,
+  type GroupState
+} from "@logbrook/actors/group/groupState"
 import { nameOf } from "@logbrook/core/actor/Definition"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -26,11 +33,10 @@ const find = ({ shard }: Broker, name: string): GroupState => {
 
 export const groupSummary = (broker: Broker, name: string) => {
   const state = find(broker, name)
-  const { value, context } = state.machine
   return {
     group: name,
-    state: value,
-    members: context.members.size,
+    state: groupStateName(state),
+    members: memberCountOf(state),
     ...totalLag(lagsOf(broker, state)),
     committedOffsets: state.offsets.count,
     memoryBytes: weightBytesOf(state)
@@ -40,8 +46,7 @@ export const groupSummary = (broker: Broker, name: string) => {
 export const getGroup = (broker: Broker, name: string) => {
   const state = find(broker, name)
   const offsets = lagsOf(broker, state)
-  const { value, context } = state.machine
-  const { generation } = context
+  const [value, generation] = [groupStateName(state), generationOf(state)]
   return { group: name, state: value, generation, ...totalLag(offsets), details: presentGroup(state), offsets }
 }
 

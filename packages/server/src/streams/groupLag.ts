@@ -1,5 +1,5 @@
 import type { CommittedOffset } from "@logbrook/actors/group/GroupProtocol"
-import { listOffsets } from "@logbrook/actors/group/groupOffsets"
+import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Broker } from "../Broker.ts"
 

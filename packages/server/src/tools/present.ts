@@ -1,6 +1,8 @@
-import type { Member } from "@logbrook/actors/group/groupContext"
+import type { Member } from "@logbrook/actors/group/classic/classicContext"
+import { type ClassicProtocol, newClassic } from "@logbrook/actors/group/classic/classicState"
 import type { GroupStateName } from "@logbrook/actors/group/GroupProtocol"
-import { saveGroup, type GroupState } from "@logbrook/actors/group/groupState"
+import type { GroupState } from "@logbrook/actors/group/groupState"
+import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { assignedPartitions } from "./consumerProtocol.ts"
@@ -8,39 +10,40 @@ import { isoTime, plain, type Plain } from "./plain.ts"
 import type { StreamNames } from "./StreamNames.ts"
 
 /** A group as DescribeGroups shows it, and what it does not show: who is waited for. */
-export const presentGroup = (state: GroupState): Plain => {
-  const saved = saveGroup(state)
-  return {
-    group: state.groupId,
-    state: saved.state,
-    generation: saved.generation,
-    protocolType: saved.protocolType,
-    protocol: saved.protocolName,
-    leader: saved.leader,
-    members: saved.members.map((member) => ({
-      memberId: member.memberId,
-      groupInstanceId: member.groupInstanceId,
-      clientId: member.clientId,
-      clientHost: member.clientHost,
-      sessionTimeoutMs: member.sessionTimeoutMs,
-      rebalanceTimeoutMs: member.rebalanceTimeoutMs,
-      protocols: member.protocols.map(({ name }) => name),
-      waitedFor: waitedFor(saved.state, member),
-      assignmentBytes: member.assignment.length,
-      partitions: assignedOf(saved.protocolType, member.assignment)
-    })),
-    emptySince: saved.emptySinceMs === undefined ? null : isoTime(saved.emptySinceMs),
-    pendingMembers: saved.pending.map(({ memberId }) => memberId),
-    offsets: saved.offsets.map(({ stream, partition, offset, leaderEpoch, metadata, committedAtMs }) => ({
-      stream,
-      partition,
-      offset,
-      leaderEpoch,
-      metadata,
-      committedAt: isoTime(committedAtMs)
-    }))
-  }
-}
+export const presentGroup = (state: GroupState): Plain => ({
+  group: state.groupId,
+  ...presentClassic(state.protocol ?? newClassic),
+  offsets: listOffsets(state.offsets).map(({ stream, partition, offset, leaderEpoch, metadata, committedAtMs }) => ({
+    stream,
+    partition,
+    offset,
+    leaderEpoch,
+    metadata,
+    committedAt: isoTime(committedAtMs)
+  }))
+})
+
+const presentClassic = ({ machine: { value, context } }: ClassicProtocol) => ({
+  state: value,
+  generation: context.generation,
+  protocolType: context.protocolType,
+  protocol: context.protocolName,
+  leader: context.leader,
+  members: Array.from(context.members.values(), (member) => ({
+    memberId: member.memberId,
+    groupInstanceId: member.groupInstanceId,
+    clientId: member.clientId,
+    clientHost: member.clientHost,
+    sessionTimeoutMs: member.sessionTimeoutMs,
+    rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+    protocols: member.protocols.map(({ name }) => name),
+    waitedFor: waitedFor(value, member),
+    assignmentBytes: member.assignment.length,
+    partitions: assignedOf(context.protocolType, member.assignment)
+  })),
+  emptySince: context.emptySinceMs === null ? null : isoTime(context.emptySinceMs),
+  pendingMembers: [...context.pending.keys()]
+})
 
 /** What the group waits for from this member. */
 const waitedFor = (state: GroupStateName, { joinTicket, syncTicket }: Member): "join" | "sync" | null => {

@@ -1,6 +1,7 @@
 /**
- * Writes `states-1.gz`, a data directory of the groups' and sessions' first saved states, and `states-1.txt`, what is in it:
- * `node --conditions=source packages/server/test/golden/makeGolden.ts`. What is there is never written again.
+ * Writes `NAME.gz`, a data directory of groups and sessions as this version saves them, and `NAME.txt`, what is in it. Run once
+ * for each shape of their states: `node --conditions=source packages/server/test/golden/makeGolden.ts states-3`. What is there
+ * is never written again: those files are read for ever.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -9,7 +10,9 @@ import { packDirectory } from "../../../core/test/golden/pack.ts"
 import { contentsOf } from "./contents.ts"
 import { fill, Life, liveGroups, liveSessions } from "./life.ts"
 
-const target = path.join(import.meta.dirname, process.argv[2] ?? "states-1")
+const [, , name] = process.argv
+if (name === undefined) throw new Error("the files need a name, such as states-3")
+const target = path.join(import.meta.dirname, name)
 if (fs.existsSync(`${target}.gz`)) throw new Error(`${target}.gz is there: it is read for ever`)
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-golden-"))
 const life = new Life(directory)

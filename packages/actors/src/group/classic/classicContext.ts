@@ -1,4 +1,4 @@
-import type { GroupEvent, MemberDetails, MemberProtocol } from "./GroupProtocol.ts"
+import type { GroupEvent, MemberDetails, MemberProtocol } from "../GroupProtocol.ts"
 
 export interface Member {
   readonly memberId: string
@@ -24,7 +24,7 @@ export interface PendingMember {
   readonly sessionTimeoutMs: number
 }
 
-export interface GroupContext {
+export interface ClassicContext {
   readonly generation: number
   readonly protocolType: string | null
   readonly protocolName: string | null
@@ -42,7 +42,7 @@ export interface GroupContext {
 
 export const noBytes = new Uint8Array(0)
 
-export const emptyContext: GroupContext = {
+export const emptyContext: ClassicContext = {
   generation: 0,
   protocolType: null,
   protocolName: null,
@@ -54,39 +54,39 @@ export const emptyContext: GroupContext = {
   emptySinceMs: null
 }
 
-/** The events that the machine folds. Offsets pass it by: they are frequent and change no group state. */
-export type MachineJournalEvent = Exclude<GroupEvent, { readonly _tag: `Offsets${string}` }>
+/** The events that the machine folds. */
+export type ClassicEvent = Exclude<GroupEvent, { readonly _tag: `Offsets${string}` | "GroupDeleted" }>
 
-export const staticMemberId = (context: GroupContext, groupInstanceId: string): string | undefined => {
+export const staticMemberId = (context: ClassicContext, groupInstanceId: string): string | undefined => {
   for (const member of context.members.values()) {
     if (member.groupInstanceId === groupInstanceId) return member.memberId
   }
   return undefined
 }
 
-export const awaitingJoin = (context: GroupContext): number => {
+export const awaitingJoin = (context: ClassicContext): number => {
   let count = 0
   for (const member of context.members.values()) if (member.joinTicket > 0) count++
   return count
 }
 
 /** Also those that were given an id must have joined: they are about to. */
-export const hasAllMembersJoined = (context: GroupContext): boolean =>
+export const hasAllMembersJoined = (context: ClassicContext): boolean =>
   context.pending.size === 0 && awaitingJoin(context) === context.members.size
 
-export const hasAllMembersSynced = (context: GroupContext): boolean => {
+export const hasAllMembersSynced = (context: ClassicContext): boolean => {
   for (const member of context.members.values()) if (member.syncTicket === 0) return false
   return true
 }
 
 /** The longest of the members': as long as a rebalance waits for them. */
-export const rebalanceTimeoutMs = (context: GroupContext): number => {
+export const rebalanceTimeoutMs = (context: ClassicContext): number => {
   let timeoutMs = 0
   for (const member of context.members.values()) timeoutMs = Math.max(timeoutMs, member.rebalanceTimeoutMs)
   return timeoutMs
 }
 
-const protocolsOfAll = (context: GroupContext): ReadonlySet<string> => {
+const protocolsOfAll = (context: ClassicContext): ReadonlySet<string> => {
   const supporters = new Map<string, number>()
   for (const member of context.members.values()) {
     for (const name of new Set(member.protocols.map((protocol) => protocol.name))) {
@@ -100,7 +100,7 @@ const protocolsOfAll = (context: GroupContext): ReadonlySet<string> => {
 
 /** Whether a member with these protocols can share one with all others. A group without members takes any. */
 export const supportsProtocols = (
-  context: GroupContext,
+  context: ClassicContext,
   protocolType: string,
   protocols: ReadonlyArray<MemberProtocol>
 ): boolean => {
@@ -112,7 +112,7 @@ export const supportsProtocols = (
 }
 
 /** Each member votes for the first of its protocols that all know; the votes decide, then the order of joining. */
-export const selectProtocol = (context: GroupContext): string => {
+export const selectProtocol = (context: ClassicContext): string => {
   const common = protocolsOfAll(context)
   const votes = new Map<string, number>()
   for (const member of context.members.values()) {
@@ -146,7 +146,7 @@ const details = (event: MemberDetails) => ({
   joinTicket: event.ticket
 })
 
-const memberOf = (context: GroupContext, memberId: string): Member => {
+const memberOf = (context: ClassicContext, memberId: string): Member => {
   const member = context.members.get(memberId)
   if (member === undefined) throw new Error(`the journal names a member that is not in the group: ${memberId}`)
   return member
@@ -158,13 +158,13 @@ const without = <V>(map: ReadonlyMap<string, V>, key: string): ReadonlyMap<strin
   return copy
 }
 
-const mapMembers = (context: GroupContext, change: (member: Member) => Member): ReadonlyMap<string, Member> => {
+const mapMembers = (context: ClassicContext, change: (member: Member) => Member): ReadonlyMap<string, Member> => {
   const members = new Map<string, Member>()
   for (const [id, member] of context.members) members.set(id, change(member))
   return members
 }
 
-const joined = (context: GroupContext, event: MachineJournalEvent & { _tag: "MemberJoined" }): GroupContext => {
+const joined = (context: ClassicContext, event: ClassicEvent & { _tag: "MemberJoined" }): ClassicContext => {
   const first = context.members.size === 0
   const member: Member = {
     ...details(event),
@@ -185,7 +185,7 @@ const joined = (context: GroupContext, event: MachineJournalEvent & { _tag: "Mem
 }
 
 /** The new member stands where the old one stood, leads if that one led, and keeps its assignment (KIP-345). */
-const replaced = (context: GroupContext, event: MachineJournalEvent & { _tag: "MemberReplaced" }): GroupContext => {
+const replaced = (context: ClassicContext, event: ClassicEvent & { _tag: "MemberReplaced" }): ClassicContext => {
   memberOf(context, event.fencedMemberId)
   const members = new Map<string, Member>()
   for (const [id, member] of context.members) {
@@ -202,14 +202,14 @@ const replaced = (context: GroupContext, event: MachineJournalEvent & { _tag: "M
   }
 }
 
-const left = (context: GroupContext, memberId: string): GroupContext => {
+const left = (context: ClassicContext, memberId: string): ClassicContext => {
   memberOf(context, memberId)
   const members = without(context.members, memberId)
   const next = members.keys().next()
   return { ...context, members, leader: context.leader !== memberId ? context.leader : next.done ? null : next.value }
 }
 
-const forgetTickets = (context: GroupContext, ticketsUpTo: number): GroupContext => ({
+const forgetTickets = (context: ClassicContext, ticketsUpTo: number): ClassicContext => ({
   ...context,
   // Whoever was parked has to join again; when all have, there is nobody else to wait for.
   initialRebalance: false,
@@ -221,7 +221,7 @@ const forgetTickets = (context: GroupContext, ticketsUpTo: number): GroupContext
 })
 
 /** The context after one event. Throws for an event that does not fit, which is a defect or a foreign journal. */
-export const foldContext = (context: GroupContext, event: MachineJournalEvent): GroupContext => {
+export const foldContext = (context: ClassicContext, event: ClassicEvent): ClassicContext => {
   switch (event._tag) {
     case "MemberIdAssigned": {
       const { memberId, sessionTimeoutMs } = event
@@ -273,7 +273,5 @@ export const foldContext = (context: GroupContext, event: MachineJournalEvent): 
     }
     case "ParkedRepliesForgotten":
       return forgetTickets(context, event.ticketsUpTo)
-    case "GroupDeleted":
-      return emptyContext
   }
 }

@@ -1,26 +1,20 @@
 import * as Exit from "effect/Exit"
-import { hasAllMembersSynced, type Member } from "./groupContext.ts"
+import { hasAllMembersSynced, type Member } from "./classicContext.ts"
+import { type Answer, apply, cancelDeadline, type Draft, growthExcess, park, refused } from "../groupDraft.ts"
 import {
-  type Answer,
-  apply,
-  cancelDeadline,
   contextOf,
-  type Draft,
   findMember,
-  growthExcess,
   illegalGeneration,
   memberRefusal,
   nextTicket,
-  park,
   rebalanceInProgress,
-  refused,
   releaseSync,
   sessionKey,
   stateNameOf,
   syncKey,
   touchSession
-} from "./groupDraft.ts"
-import type { MemberAssignment, Synced, SyncMember } from "./GroupProtocol.ts"
+} from "./classicDraft.ts"
+import type { MemberAssignment, Synced, SyncMember } from "../GroupProtocol.ts"
 import { rebalanceOrCompleteJoin, removeMember } from "./rebalance.ts"
 
 /** SyncGroup. Followers are parked until the leader's assignment is durable. */

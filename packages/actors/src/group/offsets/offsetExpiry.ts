@@ -1,9 +1,8 @@
 import type { Signal } from "@logbrook/core/actor/Definition"
-import { apply, cancelDeadline, contextOf, type Draft } from "./groupDraft.ts"
-import { listOffsets } from "./groupOffsets.ts"
-import type { CommittedOffset, GroupKind, GroupSettings } from "./GroupProtocol.ts"
-import type { GroupState } from "./groupState.ts"
-import { subscribedTopics } from "./subscriptions.ts"
+import { apply, cancelDeadline, type Draft } from "../groupDraft.ts"
+import type { CommittedOffset, GroupKind, GroupSettings } from "../GroupProtocol.ts"
+import { emptySinceMsOf, groupStateName, type GroupState, memberCountOf, subscribedTopicsOf } from "../groupState.ts"
+import { listOffsets } from "./offsetTable.ts"
 
 // Committed offsets expire as Kafka's do (KIP-211), after `offsets.retention.minutes`:
 // of a group without members, counted from when the last one left, or from the commit when that is later or nobody ever was
@@ -27,7 +26,7 @@ const deadline = (atMs: number, dueMs: number): Signal<typeof GroupKind> => ({
 
 /** Since when nobody uses the offset, Unix ms, as far as its own age tells. */
 const unusedSinceMs = (state: GroupState, { committedAtMs }: CommittedOffset): number =>
-  Math.max(committedAtMs, state.machine.context.emptySinceMs ?? 0)
+  Math.max(committedAtMs, emptySinceMsOf(state) ?? 0)
 
 /** When the first offset may expire, should nothing happen until then; Infinity without offsets. */
 const firstDueMs = (state: GroupState, { offsetsRetentionMs }: GroupSettings): number => {
@@ -40,9 +39,8 @@ const firstDueMs = (state: GroupState, { offsetsRetentionMs }: GroupSettings): n
 
 /** Offsets that may expire when they are old enough. */
 const unusedOffsets = (state: GroupState): ReadonlyArray<CommittedOffset> => {
-  const { value, context } = state.machine
-  if (value === "Empty") return listOffsets(state.offsets)
-  const subscribed = value === "Stable" ? subscribedTopics(context) : undefined
+  const name = groupStateName(state)
+  const subscribed = name === "Empty" || name === "Stable" ? subscribedTopicsOf(state) : undefined
   return subscribed === undefined ? [] : listOffsets(state.offsets).filter(({ stream }) => !subscribed.has(stream))
 }
 
@@ -59,7 +57,7 @@ export const expireOffsets = (draft: Draft, dueMs: number): void => {
     apply(draft, {
       _tag: "OffsetsExpired",
       retentionMs: offsetsRetentionMs,
-      reason: contextOf(draft).members.size === 0 ? "no members" : "not subscribed",
+      reason: memberCountOf(draft.state) === 0 ? "no members" : "not subscribed",
       offsets: expired.map(({ topicId, stream, partition, offset }) => ({ topicId, stream, partition, offset }))
     })
   }
@@ -71,8 +69,8 @@ export const expireOffsets = (draft: Draft, dueMs: number): void => {
 
 /** After any command: a group with offsets has the deadline, one without has none. */
 export const watchOffsets = (draft: Draft, before: GroupState): void => {
-  const { machine, offsets } = draft.state
-  const isUnused = machine.value === "Empty" && before.machine.value !== "Empty"
+  const { offsets } = draft.state
+  const isUnused = groupStateName(draft.state) === "Empty" && groupStateName(before) !== "Empty"
   if (offsets.count > 0 && (before.offsets.count === 0 || isUnused)) {
     const dueMs = draft.nowMs + draft.settings.offsetsRetentionMs
     draft.signals.push(deadline(dueMs, dueMs))

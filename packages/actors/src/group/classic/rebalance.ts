@@ -2,28 +2,25 @@ import * as Exit from "effect/Exit"
 import {
   hasAllMembersJoined,
   hasAllMembersSynced,
-  type GroupContext,
+  type ClassicContext,
   type Member,
   noBytes,
   rebalanceTimeoutMs,
   selectProtocol
-} from "./groupContext.ts"
+} from "./classicContext.ts"
+import { apply, cancelDeadline, type Draft, setDeadline } from "../groupDraft.ts"
 import {
-  apply,
-  cancelDeadline,
   contextOf,
-  type Draft,
   memberRefusal,
   pendingKey,
   rebalanceInProgress,
   releaseJoin,
   releaseSync,
   sessionKey,
-  setDeadline,
   stateNameOf,
   touchSession
-} from "./groupDraft.ts"
-import type { Joined, LeaveReason, PendingLeaveReason } from "./GroupProtocol.ts"
+} from "./classicDraft.ts"
+import type { Joined, LeaveReason, PendingLeaveReason } from "../GroupProtocol.ts"
 
 export interface Cause {
   readonly memberId: string
@@ -31,7 +28,7 @@ export interface Cause {
 }
 
 /** What a member is told of the current generation; the leader also learns of all members. */
-export const joinedReply = (context: GroupContext, memberId: string, listMembers: boolean): Joined => {
+export const joinedReply = (context: ClassicContext, memberId: string, listMembers: boolean): Joined => {
   const { generation, protocolType, protocolName, leader, members } = context
   const metadataOf = (member: Member) =>
     member.protocols.find((each) => each.name === protocolName)?.metadata ?? noBytes
@@ -148,7 +145,7 @@ const completeJoin = (draft: Draft): void => {
 }
 
 /** The old leader if it has come, else the first that has. */
-const electLeader = ({ leader, members }: GroupContext): string | null => {
+const electLeader = ({ leader, members }: ClassicContext): string | null => {
   if (leader !== null && (members.get(leader)?.joinTicket ?? 0) > 0) return leader
   for (const member of members.values()) if (member.joinTicket > 0) return member.memberId
   return null

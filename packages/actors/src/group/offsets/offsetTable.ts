@@ -1,5 +1,5 @@
-import type { CommittedOffset, OffsetToCommit, TopicPartition } from "./GroupProtocol.ts"
-import { weightOfOffset, weightOfTopic } from "./groupWeight.ts"
+import type { CommittedOffset, OffsetToCommit, TopicPartition } from "../GroupProtocol.ts"
+import { weightOfOffset, weightOfTopic } from "../groupWeight.ts"
 
 type Partitions = ReadonlyMap<number, CommittedOffset>
 

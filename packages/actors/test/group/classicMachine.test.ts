@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { GroupStateName } from "../../src/group/GroupProtocol.ts"
-import { foldContext, type MachineJournalEvent } from "../../src/group/groupContext.ts"
-import { type GroupSnapshot, initialSnapshot, nextSnapshot } from "../../src/group/groupMachine.ts"
+import { foldContext, type ClassicEvent } from "../../src/group/classic/classicContext.ts"
+import { type ClassicSnapshot, initialSnapshot, nextSnapshot } from "../../src/group/classic/classicMachine.ts"
 import { assign, bytes } from "./GroupHarness.ts"
 
 const details = {
@@ -24,18 +24,16 @@ const started = { _tag: "RebalanceStarted", memberId: "a", reason: "new member a
 const completed = { _tag: "RebalanceCompleted", generation: 1, protocolName: "range", leader: "a" } as const
 const stored = { _tag: "AssignmentStored", generation: 1, assignments: assign(["a"]) } as const
 
-const after = (...events: ReadonlyArray<MachineJournalEvent>): GroupSnapshot =>
-  events.reduce(nextSnapshot, initialSnapshot)
+const after = (...events: ReadonlyArray<ClassicEvent>): ClassicSnapshot => events.reduce(nextSnapshot, initialSnapshot)
 
-const given: Record<GroupStateName, GroupSnapshot> = {
+const given: Record<GroupStateName, ClassicSnapshot> = {
   Empty: after(joins),
   PreparingRebalance: after(joins, started),
   CompletingRebalance: after(joins, started, completed),
-  Stable: after(joins, started, completed, stored),
-  Dead: after({ _tag: "GroupDeleted" })
+  Stable: after(joins, started, completed, stored)
 }
 
-const events: ReadonlyArray<MachineJournalEvent> = [
+const events: ReadonlyArray<ClassicEvent> = [
   { _tag: "MemberIdAssigned", memberId: "p", clientId: "c", clientHost: "h", sessionTimeoutMs: 10_000 },
   { _tag: "PendingMemberLeft", memberId: "p", reason: "left" },
   { ...joins, memberId: "b", ticket: 2 },
@@ -46,19 +44,18 @@ const events: ReadonlyArray<MachineJournalEvent> = [
   { ...completed, generation: 2 },
   { _tag: "MemberSynced", memberId: "a", ticket: 5 },
   stored,
-  { _tag: "ParkedRepliesForgotten", ticketsUpTo: 9 },
-  { _tag: "GroupDeleted" }
+  { _tag: "ParkedRepliesForgotten", ticketsUpTo: 9 }
 ]
 
 /** Where each event leads, in the order above; undefined: the state does not take it. */
-const table: Record<Exclude<GroupStateName, "Dead">, ReadonlyArray<GroupStateName | undefined>> = (() => {
-  const [E, P, C, S, D] = ["Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"] as const
+const table: Record<GroupStateName, ReadonlyArray<GroupStateName | undefined>> = (() => {
+  const [E, P, C, S] = ["Empty", "PreparingRebalance", "CompletingRebalance", "Stable"] as const
   const no = undefined
   return {
-    Empty: [E, E, E, no, no, no, P, no, no, no, no, D],
-    PreparingRebalance: [P, P, P, P, P, P, no, C, no, no, P, no],
-    CompletingRebalance: [C, C, C, C, C, C, P, no, C, S, C, no],
-    Stable: [S, S, S, S, S, S, P, no, S, no, no, no]
+    Empty: [E, E, E, no, no, no, P, no, no, no, no],
+    PreparingRebalance: [P, P, P, P, P, P, no, C, no, no, P],
+    CompletingRebalance: [C, C, C, C, C, C, P, no, C, S, C],
+    Stable: [S, S, S, S, S, S, P, no, S, no, no]
   }
 })()
 
@@ -81,14 +78,14 @@ describe("the table of states", () => {
   }
 
   it("PreparingRebalance without members ends Empty", () => {
-    const left: MachineJournalEvent = {
+    const left: ClassicEvent = {
       _tag: "MemberLeft",
       memberId: "a",
       groupInstanceId: "i",
       reason: "left",
       detail: null
     }
-    const ended: MachineJournalEvent = { ...completed, protocolName: null, leader: null }
+    const ended: ClassicEvent = { ...completed, protocolName: null, leader: null }
     expect(after(joins, started, left, ended).value).toBe("Empty")
   })
 })
@@ -119,7 +116,7 @@ describe("the context", () => {
   })
 
   it("throws for a member that is not there", () => {
-    const event: MachineJournalEvent = { _tag: "MemberSynced", memberId: "stranger", ticket: 1 }
+    const event: ClassicEvent = { _tag: "MemberSynced", memberId: "stranger", ticket: 1 }
     expect(() => nextSnapshot(given.Stable, event)).toThrow("stranger")
   })
 })

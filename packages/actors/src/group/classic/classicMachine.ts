@@ -1,26 +1,24 @@
 import { assign, initialTransition, setup, type SnapshotFrom, transition } from "xstate"
-import { emptyContext, foldContext, type GroupContext, type MachineJournalEvent } from "./groupContext.ts"
-import type { GroupStateName } from "./GroupProtocol.ts"
+import { emptyContext, foldContext, type ClassicContext, type ClassicEvent } from "./classicContext.ts"
 
 /** A journal event as xstate wants it: the same, with its tag as `type` too. */
 type Typed<E> = E extends { readonly _tag: infer Tag } ? E & { readonly type: Tag } : never
 
 /**
- * The states of Kafka's classic group. Machine events are journal events; the only action folds the context,
+ * The states of Kafka's classic group, but for Dead: a group that is deleted is none. Machine events are journal events; the only action folds the context,
  * which `foldContext` does. Deadlines, replies and refusals are `decide`'s.
  *
  * | State | What it does | Where it goes |
  * |---|---|---|
- * | Empty | has no members, perhaps offsets; hands out member ids, takes the first member; refuses heartbeats and syncs; offsets without a generation | `RebalanceStarted` → PreparingRebalance; `GroupDeleted` → Dead |
+ * | Empty | has no members; hands out member ids, takes the first member; refuses heartbeats and syncs; offsets without a generation | `RebalanceStarted` → PreparingRebalance |
  * | PreparingRebalance | parks joins; heartbeats and syncs learn of the rebalance; who has not joined by the deadline is dropped, static members excepted | `RebalanceCompleted` → CompletingRebalance, or Empty if nobody is left |
  * | CompletingRebalance | parks followers' syncs until the leader's assignment; refuses offsets | `AssignmentStored` → Stable; a join with other protocols, a member gone: `RebalanceStarted` → PreparingRebalance |
  * | Stable | answers syncs with the assignment and heartbeats; takes offsets | a new member, a leader's join, changed protocols, a member gone: `RebalanceStarted` → PreparingRebalance |
- * | Dead | is deleted; the next event finds a group that never was | nowhere |
  *
  * A static member that comes back while the group is Stable (`MemberReplaced`) changes no state.
  */
-export const groupMachine = setup({
-  types: { context: {} as GroupContext, events: {} as Typed<MachineJournalEvent> },
+export const classicMachine = setup({
+  types: { context: {} as ClassicContext, events: {} as Typed<ClassicEvent> },
   actions: {
     fold: assign(({ context, event }) => foldContext(context, event)),
     refuse: assign(({ event }) => {
@@ -41,8 +39,7 @@ export const groupMachine = setup({
     Empty: {
       on: {
         MemberJoined: { actions: "fold" },
-        RebalanceStarted: { target: "PreparingRebalance", actions: "fold" },
-        GroupDeleted: { target: "Dead", actions: "fold" }
+        RebalanceStarted: { target: "PreparingRebalance", actions: "fold" }
       }
     },
     PreparingRebalance: {
@@ -79,18 +76,19 @@ export const groupMachine = setup({
         MemberSynced: { actions: "fold" },
         RebalanceStarted: { target: "PreparingRebalance", actions: "fold" }
       }
-    },
-    Dead: { type: "final" }
+    }
   }
 })
 
-export type GroupSnapshot = SnapshotFrom<typeof groupMachine>
+export type ClassicSnapshot = SnapshotFrom<typeof classicMachine>
 
-export const initialSnapshot: GroupSnapshot = initialTransition(groupMachine)[0]
+export type ClassicStateName = ClassicSnapshot["value"]
+
+export const initialSnapshot: ClassicSnapshot = initialTransition(classicMachine)[0]
 
 /** Throws for an event that the state does not take. */
-export const nextSnapshot = (snapshot: GroupSnapshot, event: MachineJournalEvent): GroupSnapshot =>
-  transition(groupMachine, snapshot, { ...event, type: event._tag } as Typed<MachineJournalEvent>)[0]
+export const nextSnapshot = (snapshot: ClassicSnapshot, event: ClassicEvent): ClassicSnapshot =>
+  transition(classicMachine, snapshot, { ...event, type: event._tag } as Typed<ClassicEvent>)[0]
 
-export const snapshotOf = (value: GroupStateName, context: GroupContext): GroupSnapshot =>
-  groupMachine.resolveState({ value, context })
+export const snapshotOf = (value: ClassicStateName, context: ClassicContext): ClassicSnapshot =>
+  classicMachine.resolveState({ value, context })

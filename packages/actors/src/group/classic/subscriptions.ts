@@ -1,4 +1,4 @@
-import type { GroupContext } from "./groupContext.ts"
+import type { ClassicContext } from "./classicContext.ts"
 
 /** Of Kafka consumers; Connect and others have their own. */
 export const consumerProtocolType = "consumer"
@@ -29,7 +29,7 @@ export const subscribedTopics = ({
   members,
   protocolType,
   protocolName
-}: GroupContext): ReadonlySet<string> | undefined => {
+}: ClassicContext): ReadonlySet<string> | undefined => {
   const subscribed = new Set<string>()
   if (members.size === 0) return subscribed
   if (protocolType !== consumerProtocolType || protocolName === null) return undefined

@@ -1,36 +1,38 @@
 import * as Exit from "effect/Exit"
 import {
   foldContext,
-  type GroupContext,
+  type ClassicContext,
   type Member,
   sameProtocols,
   selectProtocol,
   supportsProtocols
-} from "./groupContext.ts"
+} from "./classicContext.ts"
 import {
   type Answer,
   apply,
   cancelDeadline,
-  contextOf,
   type Draft,
-  findMember,
   growthExcess,
+  park,
+  refused,
+  setDeadline
+} from "../groupDraft.ts"
+import {
+  contextOf,
+  findMember,
   joinKey,
   memberRefusal,
   nextTicket,
-  park,
   pendingKey,
   rebalanceInProgress,
-  refused,
   releaseJoin,
   releaseSync,
   sessionKey,
-  setDeadline,
   stateNameOf,
   touchSession
-} from "./groupDraft.ts"
-import type { GroupEvent, GroupSettings, JoinMember, MemberDetails } from "./GroupProtocol.ts"
-import { weightOfJoining } from "./groupWeight.ts"
+} from "./classicDraft.ts"
+import type { GroupEvent, GroupSettings, JoinMember, MemberDetails } from "../GroupProtocol.ts"
+import { weightOfJoining } from "../groupWeight.ts"
 import { joinedReply, maybeCompleteJoin, rebalanceOrCompleteJoin, removeMember, removePending } from "./rebalance.ts"
 
 const reasonLengthMax = 255
@@ -72,7 +74,7 @@ const joinUnknown = (draft: Draft, command: JoinMember): Answer | undefined => {
 }
 
 /** The member that a static one replaces when it comes without a member id. */
-const fencedBy = ({ members }: GroupContext, { memberId, groupInstanceId }: JoinMember): Member | undefined => {
+const fencedBy = ({ members }: ClassicContext, { memberId, groupInstanceId }: JoinMember): Member | undefined => {
   if (memberId !== "" || groupInstanceId === null) return undefined
   for (const member of members.values()) if (member.groupInstanceId === groupInstanceId) return member
   return undefined
