@@ -10,7 +10,7 @@ import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts"
 
 const mib = 1024 * 1024
-const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
+export const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
 
 export const fetchAll = (): Buffer =>
   kafkaFrame(Fetch, 11, {
