@@ -218,8 +218,8 @@ export const actorMutants = inPackage("actors", {
     faults: [
       [
         "a heartbeat of an old generation passes",
-        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)",
-        ""
+        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)\n  if (member",
+        "if (member"
       ],
       [
         "a commit of an old generation passes",

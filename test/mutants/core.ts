@@ -280,8 +280,8 @@ export const coreMutants = inPackage("core", {
     faults: [
       [
         "events that a snapshot knows are folded again",
-        "if (seq < (this.#knownUpTo.get(actor) ?? 0)) return\n    if",
-        "if"
+        "if (seq < (this.#knownUpTo.get(actor) ?? 0)) return\n    if (this.#options.onMismatch",
+        "if (this.#options.onMismatch"
       ],
       ["an event of a later version is folded", "  if (version > newest) {", "  if (version > newest + 100) {"],
       [

@@ -223,7 +223,7 @@ export const protocolMutants = inPackage("protocols", {
       ["a version above the newest passes", "apiVersion > api.versions[1]) {", "apiVersion > api.versions[1] + 1) {"],
       [
         "ApiVersions has tagged fields in its header (KIP-511)",
-        "return api.key !== apiVersionsKey && isFlexible",
+        "return api.key !== ApiVersions.key && isFlexible",
         "return isFlexible"
       ],
       ["tagged fields of a header are not passed over", "r.skip(r.uvarint())", "r.uvarint()"]

@@ -176,8 +176,8 @@ export const serverMutants = inPackage("server", {
         "if (bytes === undefined) {"
       ],
       ["records are taken on a full disk", "if (!node.broker.disk.isLow) return undefined", "return undefined"],
-      ["acks 0 is answered", "if (request.acks !== 0) return respond", "if (request.acks !== 2) return respond"],
-      ["an error of acks 0 is told to nobody", "if (errorCode !== KafkaError.NONE) context.hangUp()", ""]
+      ["acks 0 is answered", "const isSilent = request.acks === 0", "const isSilent = request.acks === 2"],
+      ["an error of acks 0 is told to nobody", "hangsUp: isSilent && hasFailed", "hangsUp: false"]
     ]
   },
   "kafka/handlers/01_Fetch.ts": {

@@ -7,6 +7,7 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { expect, it } from "vitest"
 import type { Broker } from "../src/Broker.ts"
+import { Metrics } from "../src/Metrics.ts"
 import { Retention } from "../src/Retention.ts"
 import { forgetDeletedStreams } from "../src/streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "../src/streams/StreamDirectory.ts"
@@ -18,8 +19,10 @@ const brokerOf = ({ shard }: ShardHarness): Broker =>
     directory: StreamDirectory.follow(shard, defaultLimits),
     clock: systemClock,
     limits: defaultLimits,
-    disk: { isTight: false }
-  }) as Broker
+    disk: { isTight: false },
+    metrics: new Metrics(),
+    log: { info: () => undefined }
+  }) as unknown as Broker
 
 /** What is left of a server that had two streams, and was killed as soon as the deletion of one was durable. */
 const killedBehindDeletion = async (): Promise<ShardHarness> => {
@@ -65,7 +68,7 @@ it("retention deletes the logs of a stream that was deleted just before a crash"
   const { logs } = harness.shard
   const ids = () => Array.from(logs.logs(), ({ id }) => id).toSorted((a, b) => a - b)
   expect(ids()).toHaveLength(3)
-  const retention = new Retention({ ...brokerOf(harness), log: { info: () => undefined } } as unknown as Broker)
+  const retention = new Retention(brokerOf(harness))
   for (let looks = 0; looks < 10; looks++) retention.look()
   await expect.poll(ids).toEqual(logIdsOf(harness))
 })
