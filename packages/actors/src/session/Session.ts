@@ -140,6 +140,8 @@ const weights: ReadonlyArray<Weight<SessionState>> = [
 export const makeSession = (settings: SessionSettings = defaultSessionSettings): SessionDefinition => ({
   kind: SessionKind.name,
   version: 1,
+  // Before, the packet ids of QoS 2 were saved in the order in which they had come.
+  stateVersion: 2,
   initial: initialSession,
   decide: (state, command, nowMs, room = unbounded) => decide(settings, state, command, nowMs, room),
   evolve: evolveSession,
