@@ -54,11 +54,6 @@ export class RetainedIndex {
     return this.#find(topic)?.topic !== undefined
   }
 
-  /** Of the topic's message and the topic; 0 if nothing is retained there. */
-  bytesOf(topic: string): number {
-    return this.#find(topic)?.bytes ?? 0
-  }
-
   /** As `set` was told; undefined: nothing is retained there. */
   seqOf(topic: string): number | undefined {
     const node = this.#find(topic)

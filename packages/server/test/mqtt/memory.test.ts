@@ -101,18 +101,19 @@ describe("without memory for more", () => {
     expect(codes[2]).toEqual([1])
   })
 
-  it("no stream gets a retained message that is refused, which is 0x97 and counted; what is retained may be replaced and cleared", async () => {
+  it("no stream gets a retained message that is refused, which is 0x97 and counted; what is retained may grow by what there is, be replaced and cleared", async () => {
     await kit.bind("stored", ["r/#"], 1)
     const client = await connect()
     await client.publishAsync("r/a", "12345", { qos: 1, retain: true })
-    fill("retained")
+    fill("retained", 10)
     expect(await refusalOf(client.publishAsync("r/b", "1", { qos: 1, retain: true }))).toBe(0x97)
     expect(await refusalOf(client.publishAsync("r/b", "1", { qos: 2, retain: true }))).toBe(0x97)
     await client.publishAsync("r/b", "1", { qos: 0, retain: true })
-    await client.publishAsync("r/a", "54321", { qos: 1, retain: true })
+    await client.publishAsync("r/a", "7654321", { qos: 1, retain: true })
+    expect(await refusalOf(client.publishAsync("r/a", "x".repeat(20), { qos: 1, retain: true }))).toBe(0x97)
     await client.publishAsync("r/a", "", { qos: 1, retain: true })
-    expect(kit.records("stored").map(({ value }) => value)).toEqual(["12345", "54321", ""])
-    expect(dropped("retained_full")).toBe(3)
+    expect(kit.records("stored").map(({ value }) => value)).toEqual(["12345", "7654321", ""])
+    expect(dropped("retained_full")).toBe(4)
   })
 
   it("a message of QoS 2 is refused before a stream has it", async () => {
