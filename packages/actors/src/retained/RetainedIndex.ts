@@ -1,6 +1,12 @@
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { levelsOf } from "@logbrook/core/TopicFilter"
 
+/** A topic whose retained message was set by the event `seq`. */
+export interface RetainedTopic {
+  readonly topic: string
+  readonly seq: number
+}
+
 interface Node {
   readonly parent: Node | undefined
   /** The level that leads here from the parent. */
@@ -9,10 +15,8 @@ interface Node {
   children: Map<string, Node> | undefined
   /** Of the message and its topic; 0: nothing is retained here. */
   bytes: number
-  /** Kept where something is retained, so that a visit builds no string. */
-  topic: string | undefined
-  /** Of the event that set the message. */
-  seq: number
+  /** Of what is retained here, so that a visit makes nothing. Another one with each message: those who hold it see that. */
+  retained: RetainedTopic | undefined
 }
 
 const makeNode = (parent: Node | undefined, level: string): Node => ({
@@ -20,8 +24,7 @@ const makeNode = (parent: Node | undefined, level: string): Node => ({
   level,
   children: undefined,
   bytes: 0,
-  topic: undefined,
-  seq: 0
+  retained: undefined
 })
 
 const isReserved = (level: string): boolean => level.charCodeAt(0) === 0x24
@@ -51,19 +54,18 @@ export class RetainedIndex {
   }
 
   has(topic: string): boolean {
-    return this.#find(topic)?.topic !== undefined
+    return this.#find(topic)?.retained !== undefined
   }
 
   /** As `set` was told; undefined: nothing is retained there. */
   seqOf(topic: string): number | undefined {
-    const node = this.#find(topic)
-    return node?.topic === undefined ? undefined : node.seq
+    return this.#find(topic)?.retained?.seq
   }
 
   /** Whether a message of `messageBytes` may be retained on the topic, in place of the one that is there. */
   hasRoomFor(topic: string, messageBytes: number): boolean {
     const before = this.#find(topic)
-    const size = this.#size + (before?.topic === undefined ? 1 : 0)
+    const size = this.#size + (before?.retained === undefined ? 1 : 0)
     const bytes = this.#bytes - (before?.bytes ?? 0) + messageBytes + Buffer.byteLength(topic)
     return size <= this.#limits.retainedMessagesMax && bytes <= this.#limits.retainedBytesMax
   }
@@ -80,10 +82,9 @@ export class RetainedIndex {
       }
       node = child
     }
-    if (node.topic === undefined) this.#size++
+    if (node.retained === undefined) this.#size++
     this.#bytes -= node.bytes
-    node.topic = topic
-    node.seq = seq
+    node.retained = { topic, seq }
     node.bytes = messageBytes + Buffer.byteLength(topic)
     this.#bytes += node.bytes
   }
@@ -91,12 +92,12 @@ export class RetainedIndex {
   /** Removes a topic and the nodes that led to nothing else; tells whether it was there. */
   delete(topic: string): boolean {
     let node = this.#find(topic)
-    if (node?.topic === undefined) return false
+    if (node?.retained === undefined) return false
     this.#size--
     this.#bytes -= node.bytes
-    node.topic = undefined
+    node.retained = undefined
     node.bytes = 0
-    while (node.parent !== undefined && node.topic === undefined && node.children === undefined) {
+    while (node.parent !== undefined && node.retained === undefined && node.children === undefined) {
       const { parent, level }: Node = node
       parent.children!.delete(level)
       if (parent.children!.size === 0) parent.children = undefined
@@ -123,7 +124,7 @@ export class RetainedIndex {
   }
 }
 
-type Visit = (topic: string, seq: number) => boolean | void
+type Visit = (retained: RetainedTopic) => boolean | void
 
 /** False: the visitor has seen enough. The recursion is as deep as a topic has levels. */
 const matchLevels = (node: Node, levels: ReadonlyArray<string>, at: number, visit: Visit): boolean => {
@@ -143,8 +144,7 @@ const matchLevels = (node: Node, levels: ReadonlyArray<string>, at: number, visi
   return true
 }
 
-const visitOne = (node: Node, visit: Visit): boolean =>
-  node.topic === undefined || visit(node.topic, node.seq) !== false
+const visitOne = ({ retained }: Node, visit: Visit): boolean => retained === undefined || visit(retained) !== false
 
 const visitBelow = (node: Node, isFirstLevel: boolean, visit: Visit): boolean => {
   if (node.children === undefined) return true

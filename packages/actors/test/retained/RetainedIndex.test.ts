@@ -11,7 +11,7 @@ const indexOf = (...topics: ReadonlyArray<string>): RetainedIndex => {
 
 const found = (index: RetainedIndex, filter: string): Array<string> => {
   const topics: Array<string> = []
-  index.match(filter, (topic) => {
+  index.match(filter, ({ topic }) => {
     topics.push(topic)
   })
   return topics.sort()
@@ -51,7 +51,7 @@ it("tells which event set a topic's message", () => {
   index.set("a/b", 1, 7)
   index.set("a", 2, 9)
   const seqs = new Map<string, number>()
-  index.match("#", (topic, seq) => void seqs.set(topic, seq))
+  index.match("#", ({ topic, seq }) => void seqs.set(topic, seq))
   expect([...seqs]).toEqual([
     ["a", 9],
     ["a/b", 7]

@@ -10,8 +10,8 @@
  * | retained | retained messages and the index of their topics |
  * | streams | streams, their filters and settings, all that a partition needs before it holds a record, its first producer |
  * | producers | what partitions remember of further idempotent producers, and leader epochs |
- * | connections | open connections, their topic aliases and routes |
- * | transit | packets that have come in part, messages that wait for a clean session's client, bytes that it has not read |
+ * | connections | open connections with the sessions that end with them, their topic aliases and routes |
+ * | transit | packets that have come in part, Kafka requests under way, messages that wait for a clean session's client, retained ones on their way to a new subscription, bytes that a client has not read |
  */
 export const holders = [
   "groups",

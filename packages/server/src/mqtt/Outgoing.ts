@@ -86,8 +86,16 @@ export class Outgoing {
     this.#windowMax = windowMax
   }
 
-  get hasBacklog(): boolean {
-    return this.#pendingCount > backlogMessagesMax || this.#pendingBytes + this.#inflightBytes > backlogBytesMax
+  /** Whether a message of so many bytes had better wait elsewhere: for the client, or for memory to wait in here. */
+  hasBacklog(bytes: number): boolean {
+    if (this.#pendingCount > backlogMessagesMax) return true
+    if (this.#pendingBytes + this.#inflightBytes > backlogBytesMax) return true
+    return !this.#hasWindow && !this.#connection.admission.hasRoom("transit", waitingBytes + bytes)
+  }
+
+  /** What comes next would go out at once. */
+  get #hasWindow(): boolean {
+    return this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax
   }
 
   /** Messages behind the window. */
@@ -110,8 +118,7 @@ export class Outgoing {
       return
     }
     const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
-    const hasRoom = this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax && !isSlow
-    if (hasRoom) {
+    if (this.#hasWindow && !isSlow) {
       this.#sendLive({ message, qos, retain, subscriptionIds, isShared })
       return
     }

@@ -1,11 +1,12 @@
 import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
+import type { RetainedTopic } from "@logbrook/actors/retained/RetainedIndex"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
 import type { Outgoing } from "./Outgoing.ts"
-import type { RetainedDue, RetainedTopic } from "./RetainedStore.ts"
+import type { RetainedDue } from "./RetainedStore.ts"
 
 /** A client that has subscribed. */
 interface FedClient extends Client {
@@ -27,8 +28,9 @@ interface Wanted {
   doneSeq: number
   /** What was sent at once. */
   readonly sent: ReadonlySet<string>
-  /** Undefined: not looked for yet. */
-  topics: ReadonlyArray<RetainedTopic> | undefined
+  /** Found so far, the oldest first, and whether that is all that there are. */
+  topics: ReadonlyArray<RetainedTopic>
+  isAll: boolean
   at: number
 }
 
@@ -36,9 +38,16 @@ interface Read extends RetainedTopic {
   readonly retained: RetainedMessage
 }
 
-/** Of one page. */
+/** Of one page, and of all that the SUBSCRIBEs under way take at once. */
 const topicsMax = 64
 const bytesMax = 256 * 1024
+/** Where there is no memory for that: of one page, and topics that are found at a time. */
+const topicsMin = 8
+const bytesMin = 1024
+const topicsFoundMin = 256
+/** On the connection's account: of each topic that was found, and of each message that was read, its payload excepted. */
+const topicBytes = 16
+const readBytes = 300
 
 /** What is left of it. */
 interface Room {
@@ -47,6 +56,8 @@ interface Room {
 }
 
 const none: ReadonlyArray<Read> = []
+
+const weightOf = ({ retained }: Read): number => readBytes + retained.payload.length
 
 /**
  * The retained messages of new subscriptions: those of the moment of SUBSCRIBE, page by page as the client takes them, since `#`
@@ -64,28 +75,43 @@ export class RetainedFeed implements AckReceiver {
   readonly #wanted = new Map<string, Wanted>()
   #page: Array<Read & { readonly wanted: Wanted }> = []
   #isWaiting = false
+  /** What SUBSCRIBEs under way may still take: a client may send any number of them. */
+  readonly #room: Room = { topics: topicsMax, bytes: bytesMax }
 
   constructor(connection: FedClient) {
     this.#connection = connection
   }
 
   get isEmpty(): boolean {
-    return this.#wanted.size === 0 && this.#page.length === 0 && !this.#isWaiting
+    return this.#wanted.size === 0 && this.#page.length === 0 && !this.#isWaiting && this.#room.topics === topicsMax
   }
 
-  /** To be called when SUBSCRIBE is decided, with those of its subscriptions that may get retained messages. */
+  /** To be called when SUBSCRIBE is decided, with those of its subscriptions that may get retained messages; `settled` follows. */
   moments(subscriptions: ReadonlyArray<Subscription>, nextSeq: Seq): ReadonlyArray<RetainedMoment> {
-    const room: Room = { topics: this.#connection.session?.isDurable === true ? 0 : topicsMax, bytes: bytesMax }
+    const { session, admission } = this.#connection
+    const isTaken = session?.isDurable !== true && admission.hasRoom("transit", bytesMax)
     return subscriptions.map((subscription) => {
-      return { subscription, beforeSeq: nextSeq, doneSeq: -Infinity, taken: this.#take(subscription, room) }
+      const taken = isTaken ? this.#take(subscription) : none
+      return { subscription, beforeSeq: nextSeq, doneSeq: -Infinity, taken }
     })
   }
 
   /** All that there is of few, from the oldest on as far as there is room. */
-  #take({ filter }: Subscription, room: Room): ReadonlyArray<Read> {
-    if (room.topics <= 0 || room.bytes <= 0) return none
+  #take({ filter }: Subscription): ReadonlyArray<Read> {
+    if (this.#room.topics <= 0 || this.#room.bytes <= 0) return none
     const topics = this.#connection.mqtt.retained.matching(filter, () => true, topicsMax)
-    return topics === undefined ? none : this.#read(topics, 0, room).page
+    return topics === undefined ? none : this.#read(topics, 0, this.#room).page
+  }
+
+  /** What they have taken is sent next, or not at all. */
+  settled(moments: ReadonlyArray<RetainedMoment>): void {
+    for (const { taken } of moments) {
+      this.#room.topics += taken.length
+      for (const read of taken) {
+        this.#room.bytes += read.retained.payload.length
+        this.#letGo(read)
+      }
+    }
   }
 
   /** Behind the SUBACK, or when a session is back that had not taken all. A subscription that was made again begins again. */
@@ -93,9 +119,9 @@ export class RetainedFeed implements AckReceiver {
     const { filter } = subscription
     this.remove(filter)
     const sent = new Set<string>()
-    const wanted: Wanted = { subscription, beforeSeq, doneSeq, sent, topics: undefined, at: 0 }
+    const wanted: Wanted = { subscription, beforeSeq, doneSeq, sent, topics: [], isAll: false, at: 0 }
     for (const read of taken) {
-      if (!this.#hasRoom) break
+      if (!this.#hasRoomFor(read)) break
       sent.add(read.topic)
       this.#deliver(wanted, read)
     }
@@ -105,8 +131,20 @@ export class RetainedFeed implements AckReceiver {
 
   /** [MQTT-3.10.4-2] */
   remove(filter: string): void {
-    this.#wanted.delete(filter)
-    this.#page = this.#page.filter(({ wanted }) => wanted.subscription.filter !== filter)
+    const wanted = this.#wanted.get(filter)
+    if (wanted === undefined) return
+    this.#forget(wanted)
+    for (const read of this.#page) if (read.wanted === wanted) this.#letGo(read)
+    this.#page = this.#page.filter((read) => read.wanted !== wanted)
+  }
+
+  #forget({ subscription, topics }: Wanted): void {
+    this.#wanted.delete(subscription.filter)
+    this.#connection.admission.add("transit", -topicBytes * topics.length)
+  }
+
+  #letGo(read: Read): void {
+    this.#connection.admission.add("transit", -weightOf(read))
   }
 
   /** The connection has gone. Tells which subscriptions are not through. */
@@ -120,14 +158,17 @@ export class RetainedFeed implements AckReceiver {
     if (this.#isWaiting) return
     const { retained, broker } = this.#connection.mqtt
     for (let next = this.#page[0]; next !== undefined; next = this.#page[0]) {
-      if (!this.#hasRoom) return
+      if (!this.#hasRoomFor(next)) return
       this.#page.shift()
+      this.#letGo(next)
       if (retained.index.seqOf(next.topic) === next.seq) this.#deliver(next.wanted, next)
       next.wanted.doneSeq = next.seq
     }
     const wanted = this.#next()
-    if (wanted === undefined || !this.#hasRoom) return
-    const { page, end } = this.#read(wanted.topics!, wanted.at, { topics: topicsMax, bytes: bytesMax })
+    if (wanted === undefined || !this.#hasRoom(0)) return
+    const hasMemory = this.#connection.admission.hasRoom("transit", bytesMax)
+    const room = hasMemory ? { topics: topicsMax, bytes: bytesMax } : { topics: topicsMin, bytes: bytesMin }
+    const { page, end } = this.#read(wanted.topics, wanted.at, room)
     wanted.at = end
     this.#page = page.map((read) => ({ ...read, wanted }))
     this.#isWaiting = true
@@ -139,38 +180,55 @@ export class RetainedFeed implements AckReceiver {
     if (this.#connection.isOpen) this.pump()
   }
 
-  get #hasRoom(): boolean {
-    return !this.#connection.isSlow && !this.#connection.outgoing.hasBacklog
+  #hasRoom(bytes: number): boolean {
+    return !this.#connection.isSlow && !this.#connection.outgoing.hasBacklog(bytes)
+  }
+
+  #hasRoomFor({ topic, retained }: Read): boolean {
+    return this.#hasRoom(topic.length + retained.payload.length)
   }
 
   /** The first that is not through, its topics found. */
   #next(): Wanted | undefined {
     for (const wanted of this.#wanted.values()) {
-      wanted.topics ??= this.#topicsOf(wanted)
+      if (wanted.at === wanted.topics.length && !wanted.isAll) this.#find(wanted)
       if (wanted.at < wanted.topics.length) return wanted
-      this.#wanted.delete(wanted.subscription.filter)
+      this.#forget(wanted)
     }
     return undefined
   }
 
-  #topicsOf({ subscription, beforeSeq, doneSeq, sent }: Wanted): ReadonlyArray<RetainedTopic> {
-    const isWanted = (topic: string, seq: number): boolean => seq > doneSeq && seq < beforeSeq && !sent.has(topic)
-    return this.#connection.mqtt.retained.matching(subscription.filter, isWanted)!
+  /** All topics that are still to be sent; where there is no memory for that, the oldest of them. */
+  #find(wanted: Wanted): void {
+    const { mqtt, admission } = this.#connection
+    const { subscription, beforeSeq, sent, topics } = wanted
+    // Those whose messages had expired are through as well.
+    wanted.doneSeq = topics.at(-1)?.seq ?? wanted.doneSeq
+    const { doneSeq } = wanted
+    const isWanted = ({ topic, seq }: RetainedTopic): boolean => seq > doneSeq && seq < beforeSeq && !sent.has(topic)
+    const found = mqtt.retained.matching(subscription.filter, isWanted)!
+    admission.add("transit", -topicBytes * topics.length)
+    wanted.isAll = found.length <= topicsFoundMin || admission.hasRoom("transit", topicBytes * found.length)
+    wanted.topics = wanted.isAll ? found : found.slice(0, topicsFoundMin)
+    wanted.at = 0
+    admission.add("transit", topicBytes * wanted.topics.length)
   }
 
-  /** A page of `topics` from `at` on, for which there is `room`, and where the next begins. */
+  /** A page of `topics` from `at` on, for which there is `room`, and where the next begins. It is on the account. */
   #read(topics: ReadonlyArray<RetainedTopic>, at: number, room: Room): { page: Array<Read>; end: number } {
-    const { mqtt } = this.#connection
+    const { mqtt, admission } = this.#connection
     const nowMs = mqtt.broker.clock.nowMs()
     const page: Array<Read> = []
     let end = at
     for (; end < topics.length && room.topics > 0 && room.bytes > 0; end++) {
-      room.topics--
       const { topic, seq } = topics[end]!
       const retained = mqtt.retained.get(topic, nowMs)
       if (retained === undefined) continue
-      page.push({ topic, seq, retained })
+      const read = { topic, seq, retained }
+      page.push(read)
+      room.topics--
       room.bytes -= retained.payload.length
+      admission.add("transit", weightOf(read))
     }
     return { page, end }
   }

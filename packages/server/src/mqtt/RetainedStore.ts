@@ -7,18 +7,12 @@ import {
   type RetainedMessage,
   type RetainedState
 } from "@logbrook/actors/retained/Retained"
-import { RetainedIndex } from "@logbrook/actors/retained/RetainedIndex"
+import { RetainedIndex, type RetainedTopic } from "@logbrook/actors/retained/RetainedIndex"
 import type { Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
-
-/** A topic whose retained message was set by the event `seq`. */
-export interface RetainedTopic {
-  readonly topic: string
-  readonly seq: number
-}
 
 /** The retained messages of a subscription, from the moment that its SUBSCRIBE was decided. */
 export interface RetainedDue {
@@ -83,15 +77,18 @@ export class RetainedStore {
     return isDeepStrictEqual(this.get(topic, nowMs), message)
   }
 
-  /** The topics that a filter matches and `isWanted` tells of, the oldest message first; undefined if they are more than `max`. */
+  /**
+   * The topics that a filter matches and `isWanted` tells of, the oldest message first, as the index has them; undefined if
+   * they are more than `max`.
+   */
   matching(
     filter: string,
-    isWanted: (topic: string, seq: number) => boolean,
+    isWanted: (retained: RetainedTopic) => boolean,
     max = Infinity
   ): Array<RetainedTopic> | undefined {
     const topics: Array<RetainedTopic> = []
-    this.index.match(filter, (topic, seq) => {
-      if (isWanted(topic, seq)) topics.push({ topic, seq })
+    this.index.match(filter, (retained) => {
+      if (isWanted(retained)) topics.push(retained)
       return topics.length <= max
     })
     return topics.length > max ? undefined : topics.sort((a, b) => a.seq - b.seq)

@@ -36,13 +36,16 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const subscriptions = wanted.filter(({ filter }) => !isReserved(filter))
   const filters = subscriptions.map(({ filter }) => filter)
   const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
+  const { feed } = connection
   let moments: ReadonlyArray<RetainedMoment> = []
   const watch: AskWatch<SubscribeSession> = {
     decides: (nextSeq) => {
       const of = retainable.map((at) => subscriptions[at]!)
-      moments = connection.feed.moments(of, nextSeq)
+      feed.settled(moments)
+      moments = feed.moments(of, nextSeq)
     },
     settled: (exit) => {
+      feed.settled(moments)
       const results = Exit.isSuccess(exit) ? exit.value.results : []
       mqtt.directory.settled(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
     }

@@ -1,6 +1,7 @@
 import * as fs from "node:fs"
 import mqtt, { type MqttClient } from "mqtt"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
 import { type Kit, type KitOptions, connected, packet, startKit, subscribePacket, temporaryDirectory } from "./kit.ts"
 
 let kit: Kit
@@ -150,6 +151,49 @@ describe("retained messages of a new subscription", () => {
     expect((await drained(subscriber)).length).toBeLessThan(300)
     subscriber.socket.destroy()
   })
+
+  it("take no more memory before SUBSCRIBE is durable than one takes, however many come together", async () => {
+    const journal = new HeldJournal()
+    await start({ journal })
+    await retain(60, Buffer.alloc(100, 0x78))
+    const subscriber = await connected(kit.port, { clientId: "sub" })
+    const { memory } = kit.broker.shard
+    const [before, reads] = [memory.bytes("transit"), vi.spyOn(kit.mqtt.retained, "get")]
+    journal.hold()
+    subscriber.send(...Array.from({ length: 50 }, (_, i) => subscribePacket(i + 1, [["many/#", 0]])))
+    await expect.poll(() => kit.mqtt.directory.get("sub")!.unsettled?.get("many/#")?.packets).toBe(50)
+    await expect.poll(() => journal.undurable).toBe(1)
+    const [taken, bytes] = [reads.mock.calls.length, memory.bytes("transit") - before]
+    journal.release()
+    expect([taken, bytes]).toEqual([64, 64 * 400])
+    expect(new Set((await drained(subscriber)).map(topicOf)).size).toBe(60)
+    expect(memory.bytes("transit")).toBe(before)
+    subscriber.socket.destroy()
+  })
+
+  it("are on the account of memory while they wait, and come all of them where it is full", async () => {
+    const count = 2000
+    const publisher = await connect({ clientId: "retains" })
+    const publish = (i: number) => publisher.publishAsync(`many/${i}`, "x", { qos: 1, retain: true })
+    await Promise.all(Array.from({ length: count }, (_, i) => publish(i)))
+    const { memory } = kit.broker.shard
+    const before = memory.bytes("transit")
+    const waiting = await connected(kit.port, { clientId: "waiting" })
+    waiting.send(subscribePacket(1, [["many/#", 1]]))
+    expect((await waiting.packet())[0]).toBe(0x90)
+    await expect.poll(() => memory.bytes("transit") - before).toBeGreaterThan(count * 16)
+    memory.add("transit", memory.room("transit"))
+    const full = memory.bytes("transit")
+    const subscriber = await connected(kit.port, { clientId: "sub" })
+    subscriber.send(subscribePacket(1, [["many/#", 0]]))
+    const topics = (await drained(subscriber)).map(topicOf)
+    expect([topics.length, new Set(topics).size]).toEqual([count, count])
+    expect(Math.abs(memory.bytes("transit") - full)).toBeLessThan(256 * 16)
+    expect((await drained(waiting)).length).toBe(count)
+    expect(memory.bytes("transit")).toBeLessThan(full - count * 16)
+    waiting.socket.destroy()
+    subscriber.socket.destroy()
+  }, 30_000)
 
   it("come once when they change before they are taken: as any subscriber gets them", async () => {
     await retain(300, "old")
