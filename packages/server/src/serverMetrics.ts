@@ -75,7 +75,7 @@ const groupTable = (broker: Broker): Table => ({
     },
     {
       name: "logbrook_consumergroup_lag_unknown",
-      help: "1 for a partition whose lag is not known, since the client has committed that it has no offset.",
+      help: "1 for a partition whose lag is not known, since the committed offset is negative or behind the end of the log.",
       labels: groupLabels
     }
   ],
@@ -93,8 +93,9 @@ function* groupRows(broker: Broker, id: ActorId): Iterable<Row> {
     for (const each of partitions.values()) {
       const { partition, offset, lag, lost } = lagOf(broker, each)
       const labels = [nameOf(id), stream.name, partition]
-      if (lag === null || lost === null) yield { labels, values: [undefined, undefined, undefined, 1] }
-      else yield { labels, values: [offset, lag, lost, undefined] }
+      if (lag === null || lost === null) {
+        yield { labels, values: [offset < 0 ? undefined : offset, undefined, undefined, 1] }
+      } else yield { labels, values: [offset, lag, lost, undefined] }
     }
   }
 }

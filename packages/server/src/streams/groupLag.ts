@@ -7,7 +7,10 @@ import type { Broker } from "../Broker.ts"
 export interface PartitionLag {
   readonly stream: string
   readonly partition: number
-  /** As it was committed: a negative one is a client's way to say that it has none. */
+  /**
+   * As it was committed. A negative one is a client's way to say that it has none. One behind the end of the log was never an
+   * offset of it: a client commits so, by the topic's name, what it had read of a topic that was deleted and made again.
+   */
   readonly offset: number
   readonly logStartOffset: number | null
   readonly highWatermark: number | null
@@ -38,7 +41,7 @@ export const lagOf = (
   if (logId === undefined) return { ...place, logStartOffset: null, highWatermark: null, lag: null, lost: null }
   const { startOffset: logStartOffset, highWatermark } = shard.logs.find(logId) ?? emptyLog
   const known = { ...place, logStartOffset, highWatermark }
-  if (offset < 0) return { ...known, lag: null, lost: null }
+  if (offset < 0 || offset > highWatermark) return { ...known, lag: null, lost: null }
   return {
     ...known,
     lag: Math.max(0, highWatermark - Math.max(offset, logStartOffset)),

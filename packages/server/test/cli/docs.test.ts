@@ -1,5 +1,7 @@
+import { defaultLimits } from "@logbrook/core/Limits"
 import { expect, it } from "vitest"
 import { cliPage } from "../../../../scripts/cli-docs.ts"
+import { definitions } from "../../src/Broker.ts"
 import { commands } from "../../src/cli/commands.ts"
 import { settings } from "../../src/config/settings.ts"
 
@@ -7,6 +9,16 @@ it("docs/cli.md tells every command as it is (node --conditions=source scripts/c
   const { found, wanted } = cliPage()
   expect(wanted).toContain("### journal diff ACTOR SEQ|TIME SEQ|TIME")
   expect(found).toBe(wanted)
+})
+
+it("journal tail's --kind tells every kind of actor", () => {
+  const { options } = commands.find(({ name }) => name === "journal tail")!
+  const told = /kind: (.+)$/.exec(options.find(({ name }) => name === "kind")!.help)![1]!.split(", ")
+  expect(told.toSorted()).toEqual(
+    definitions(defaultLimits)
+      .map(({ kind }) => kind)
+      .toSorted()
+  )
 })
 
 it("the server's commands take a flag for every setting that has one", () => {

@@ -100,6 +100,26 @@ describe("a group's lag", () => {
       ])
     }
   })
+
+  it("is unknown where what was committed is behind the end, as of a topic that was deleted and made again", async () => {
+    await commit(0, 10)
+    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, unknownPartitions: 0 })
+    await commit(0, 11)
+    expect(getGroup(broker, "g")).toMatchObject({
+      lag: null,
+      knownLag: 0,
+      lost: 0,
+      unknownPartitions: 1,
+      offsets: [{ offset: 11, highWatermark: 10, lag: null, lost: null }]
+    })
+    expect(series()).toEqual([
+      `kafka_consumergroup_current_offset${labels(0)} 11`,
+      `logbrook_consumergroup_lag_unknown${labels(0)} 1`
+    ])
+    await harness.append(logIdOf(0), "record 10")
+    await commit(1, 0)
+    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, unknownPartitions: 0 })
+  })
 })
 
 const codeNow = async (): Promise<string> => {
