@@ -19,7 +19,7 @@ const make = () => {
   const lines: Array<{ message: string; fields: Fields }> = []
   const warn = (message: string, fields: Fields) => void lines.push({ message, fields })
   const clock = { ...systemClock, monotonicMs: () => 0, after: () => () => undefined }
-  const shard = { offer: (ask: never) => asks.push(ask) }
+  const shard = { tell: (to: string, command: RecordRefusals) => asks.push({ to, command }) }
   const refusals = new Refusals({ clock, shard, log: { warn } } as unknown as Broker, "kafka")
   return { refusals, asks, lines }
 }
