@@ -1,3 +1,4 @@
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
 import { Settler, type Rewriting, type SettleFailure, type SettlerOptions } from "@logbrook/core/settle/Settler"
@@ -110,6 +111,7 @@ export class SimServer {
     this.broker = {
       shard,
       directory: StreamDirectory.follow(shard, limits),
+      authorizer: new Authorizer(),
       disk: this.disk as unknown as DiskGuard,
       gate: new ConnectionGate({ ...limits, connectionsPerAddressMax: 1000 }, process, shard.memory),
       clock: process,

@@ -1,3 +1,4 @@
+import { isReservedTopic } from "./access/reservedTopics.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 
 /** Why a topic filter is refused. */
@@ -28,8 +29,6 @@ const slash = 0x2f
 const plus = 0x2b
 const hash = 0x23
 const dollar = 0x24
-
-const reservedFirstLevels: ReadonlySet<string> = new Set(["$stream", "$share", "$queue"])
 
 /** A topic's or filter's levels; empty levels count (`/a` has two). */
 export const levelsOf = (topic: string): Array<string> => topic.split("/")
@@ -70,7 +69,7 @@ export const parseTopicFilter = (filter: string, limits: TopicLimits = defaultLi
  */
 export const validateBoundFilter = (filter: string, limits: TopicLimits = defaultLimits): void => {
   const first = parseTopicFilter(filter, limits)[0]!
-  if (reservedFirstLevels.has(first)) {
+  if (isReservedTopic(first)) {
     throw new InvalidTopicFilter("Reserved", `no stream can be bound to topics under ${first}`)
   }
 }

@@ -2,6 +2,7 @@ import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import { Client } from "@logbrook/actors/client/Client"
 import { makeCatalog } from "@logbrook/actors/catalog/Catalog"
 import { Partition } from "@logbrook/actors/partition/Partition"
+import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { Clock } from "@logbrook/core/Clock"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
@@ -20,6 +21,7 @@ import type { StreamDirectory } from "./streams/StreamDirectory.ts"
 export interface Broker {
   readonly shard: Shard
   readonly directory: StreamDirectory
+  readonly authorizer: Authorizer
   readonly disk: DiskGuard
   /** Of all listeners together. */
   readonly gate: ConnectionGate

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { kindOf } from "@logbrook/core/actor/Definition"
 import { writeWhole } from "@logbrook/core/backup/files"
 import { manifestFile } from "@logbrook/core/backup/Manifest"
@@ -136,6 +137,7 @@ const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying
   const broker: Broker = {
     shard,
     directory: StreamDirectory.follow(shard, limits),
+    authorizer: new Authorizer(),
     disk: new DiskGuard(config.dataDir, limits),
     gate: new ConnectionGate(limits, systemClock, shard.memory),
     clock: systemClock,

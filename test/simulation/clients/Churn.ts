@@ -5,7 +5,7 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
-import type { ChurnPlan } from "../Plan.ts"
+import { boundStreams, type ChurnPlan } from "../Plan.ts"
 import { payloadOf } from "../payload.ts"
 import type { Client, World } from "../World.ts"
 import { KafkaPeer } from "./KafkaPeer.ts"
@@ -63,6 +63,7 @@ export class Churn implements Client {
       }
     })
     this.#use(stream)
+    this.#trespass()
     this.#world.scheduler.after(this.#peer.random.between(1, 2 * this.#plan.everyMs) * 1000, () => {
       if (this.#isOver) return
       this.#deleter.request(DeleteTopics, 4, { topicNames: [stream], timeoutMs }, timeoutMs, (response) => {
@@ -96,6 +97,18 @@ export class Churn implements Client {
       if (code === KafkaError.NONE && !isWide && this.#world.model.placesOf(`${this.name}:${n}`).length !== 1) {
         this.#world.violated(`${this.name}:${n} was acknowledged and is not there once`)
       }
+    })
+  }
+
+  /** What MQTT writes, nobody else does. */
+  #trespass(): void {
+    const name = boundStreams[this.#rounds % boundStreams.length]!
+    const records = batchOf(payloadOf(`${this.name}-trespass`, this.#rounds, 10), null)
+    const topicData = [{ name, partitionData: [{ index: 0, records }] }]
+    this.#peer.request(Produce, 7, { transactionalId: null, acks: -1, timeoutMs, topicData }, timeoutMs, (response) => {
+      const code = response?.responses[0]?.partitionResponses[0]?.errorCode
+      this.#world.trace(`${this.name} produces to ${name}: ${code}`)
+      if (code === KafkaError.NONE) this.#world.violated(`${this.name} has written to ${name}, which MQTT writes`)
     })
   }
 

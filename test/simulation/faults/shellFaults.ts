@@ -1,3 +1,4 @@
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { SessionCommand, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { RecordsBuilder } from "@logbrook/core/Record"
 import { Restarts } from "@logbrook/core/shard/Restarts"
@@ -168,6 +169,7 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       return () => undefined
     }
   ),
+  inMethod("a permission is not asked", Authorizer.prototype, "authorize", () => () => undefined),
   inMethod("what is delivered live is delivered twice", Publisher.prototype, "deliver", (original) => {
     return (self: Publisher, ...args: ReadonlyArray<never>) => {
       original(self, ...args)

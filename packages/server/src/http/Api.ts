@@ -22,6 +22,7 @@ export const BadRequest = errorOf(
   "INVALID_ACTOR",
   "INVALID_TYPE"
 )
+export const Forbidden = errorOf(403, "FORBIDDEN")
 export const NotFound = errorOf(404, "UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_EVENT", "UNKNOWN_ACTOR")
 export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY", "GROUP_HAS_MEMBERS")
 export const Gone = errorOf(410, "EXPIRED")
@@ -29,6 +30,7 @@ export const Unavailable = errorOf(503, "UNAVAILABLE", "DISK_LOW")
 
 export type ApiError =
   | typeof BadRequest.Type
+  | typeof Forbidden.Type
   | typeof NotFound.Type
   | typeof Conflict.Type
   | typeof Gone.Type
@@ -274,6 +276,7 @@ export const Api = HttpApi.make("logbrook")
   .add(config)
   .add(mqtt)
   .addError(BadRequest)
+  .addError(Forbidden)
   .addError(NotFound)
   .addError(Conflict)
   .addError(Gone)

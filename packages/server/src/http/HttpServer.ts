@@ -5,6 +5,7 @@ import type { Broker } from "../Broker.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
 import type { ApiParts } from "./ApiParts.ts"
+import { deniedOf, onCluster, type Need } from "./access.ts"
 import { EventTail } from "./eventTail.ts"
 import { isNestedDeeper } from "./nesting.ts"
 import { livenessText, memoryAccounts, unreadyReasons, type Readiness } from "./health.ts"
@@ -134,31 +135,33 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
     return
   }
   if (url.pathname.startsWith("/api/")) addWarnings(shell, response)
-  const isRead = request.method === "GET" || request.method === "HEAD"
-  if (url.pathname.startsWith("/api/v1/") && url.pathname !== "/api/v1/journal/tail") {
+  const page = pages.get(url.pathname)
+  if (page === undefined && url.pathname.startsWith("/api/v1/")) {
     await answerApi(shell, request, response, url)
-  } else if (!isRead) {
-    sendNotAllowed(response, ["GET", "HEAD"])
-  } else if (url.pathname === "/api/v1/journal/tail") {
-    answerTail(shell, request, response, url)
-  } else if (url.pathname === "/") {
-    answerRoot(request, response)
-  } else if (url.pathname === "/healthz") {
-    send(response, 200, "text/plain", livenessText(broker))
-  } else if (url.pathname === "/readyz") {
-    const reasons = unreadyReasons(broker, options.readiness)
-    sendJson(response, reasons.length === 0 ? 200 : 503, {
-      ready: reasons.length === 0,
-      reasons,
-      memory: memoryAccounts(broker)
-    })
-  } else if (url.pathname === "/metrics") {
-    await answerMetrics(shell, response, url)
-  } else if (url.pathname === "/openapi.json") {
-    send(response, 200, "application/json", await shell.api.openApi())
-  } else {
-    sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
+    return
   }
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    sendNotAllowed(response, ["GET", "HEAD"])
+    return
+  }
+  if (page === undefined) {
+    sendError(response, 404, "NOT_FOUND", `there is nothing at ${url.pathname}`)
+    return
+  }
+  const denied = deniedOf(broker, page.needs)
+  if (denied === undefined) await page.answer(shell, request, response, url)
+  else sendError(response, 403, "FORBIDDEN", denied.text)
+}
+
+/** What is served beside the API, to whoever may do what it needs. */
+interface Page {
+  readonly needs: ReadonlyArray<Need>
+  readonly answer: (
+    shell: Shell,
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    url: URL
+  ) => void | Promise<void>
 }
 
 /** Links for people in a browser, else JSON. */
@@ -217,6 +220,33 @@ const answerTail = ({ tail }: Shell, request: http.IncomingMessage, response: ht
     sendError(response, status, code, error.message)
   }
 }
+
+const answerReadiness = ({ broker, options }: Shell, response: http.ServerResponse): void => {
+  const reasons = unreadyReasons(broker, options.readiness)
+  const isReady = reasons.length === 0
+  sendJson(response, isReady ? 200 : 503, { ready: isReady, reasons, memory: memoryAccounts(broker) })
+}
+
+const pages: ReadonlyMap<string, Page> = new Map<string, Page>([
+  ["/", { needs: [], answer: (_shell, request, response) => answerRoot(request, response) }],
+  [
+    "/healthz",
+    { needs: [], answer: ({ broker }, _request, response) => send(response, 200, "text/plain", livenessText(broker)) }
+  ],
+  ["/readyz", { needs: [], answer: (shell, _request, response) => answerReadiness(shell, response) }],
+  [
+    "/metrics",
+    { needs: [onCluster("Describe")], answer: (shell, _request, response, url) => answerMetrics(shell, response, url) }
+  ],
+  [
+    "/openapi.json",
+    {
+      needs: [],
+      answer: async ({ api }, _request, response) => send(response, 200, "application/json", await api.openApi())
+    }
+  ],
+  ["/api/v1/journal/tail", { needs: [onCluster("ClusterAction")], answer: answerTail }]
+])
 
 /**
  * Undefined: it is longer. What is left of it is read and dropped while the answer goes out: a close behind unread input would

@@ -4,6 +4,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { DenialReason } from "@logbrook/core/access/Access"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import { diffStates, eventsFrom, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
@@ -15,6 +16,7 @@ import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
 import type { ApiParts } from "./ApiParts.ts"
+import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, type Need } from "./access.ts"
 import { deleteGroup, getGroup, groupNames, groupSummary } from "./groups.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
 
@@ -34,16 +36,31 @@ const apiErrorOf = (error: unknown): ApiError => {
   throw error
 }
 
-/** A handler as a plain function; what it throws that is no refusal stays a defect. */
-const handle = <A>(run: () => A | Promise<A>): Effect.Effect<A, ApiError> =>
-  Effect.tryPromise({ try: async () => run(), catch: (error) => error }).pipe(
-    Effect.catchAll((error) =>
-      Effect.flatMap(
-        Effect.sync(() => apiErrorOf(error)),
-        Effect.fail
+const deniedCodes: Readonly<Record<DenialReason, ApiError["code"]>> = {
+  ReservedTopicName: "INVALID_FILTER",
+  SystemTopicName: "FORBIDDEN",
+  BoundStream: "FORBIDDEN"
+}
+
+/** A handler as a plain function, behind what it needs; what it throws that is no refusal stays a defect. */
+const handling =
+  (broker: Broker) =>
+  <A>(needs: ReadonlyArray<Need>, run: () => A | Promise<A>): Effect.Effect<A, ApiError> =>
+    Effect.tryPromise({
+      try: async () => {
+        const denied = deniedOf(broker, needs)
+        if (denied !== undefined) throw new ApiFailure(deniedCodes[denied.reason], denied.text)
+        return run()
+      },
+      catch: (error) => error
+    }).pipe(
+      Effect.catchAll((error) =>
+        Effect.flatMap(
+          Effect.sync(() => apiErrorOf(error)),
+          Effect.fail
+        )
       )
     )
-  )
 
 /** Names are the cursors: a page goes on behind one, whether or not it is still there. */
 const pageOf = <A>(
@@ -100,7 +117,12 @@ const clusterInfo = (broker: Broker, { journal }: Past, { isHeld, aheadMs }: Ret
   }
 }
 
-const streamNamesOf = ({ directory }: Broker): ReadonlyArray<string> => [...directory.all().keys()].sort()
+/** Those that whoever asks may know of. */
+const streamNamesOf = (broker: Broker): ReadonlyArray<string> =>
+  [...broker.directory.all().keys()].filter((name) => isAllowed(broker, onStream("Describe", name, broker))).sort()
+
+const groupNamesOf = (broker: Broker): ReadonlyArray<string> =>
+  groupNames(broker).filter((name) => isAllowed(broker, onGroup("Describe", name)))
 
 const configOf = ({ config: { settings, sinceMs } }: ApiParts) => ({ since: new Date(sinceMs).toISOString(), settings })
 
@@ -113,49 +135,70 @@ const unmatchedTopics = (topics: TopTopics) => ({
   countErrorMax: topics.countErrorMax
 })
 
-const layers = (broker: Broker, past: Past, parts: ApiParts) =>
-  [
+const layers = (broker: Broker, past: Past, parts: ApiParts) => {
+  const handle = handling(broker)
+  return [
     HttpApiBuilder.group(Api, "streams", (handlers) =>
       handlers
         .handle("list", ({ urlParams }) =>
-          handle(() =>
+          handle([], () =>
             pageOf(streamNamesOf(broker), urlParams, (name) => summaryOf(broker, broker.directory.byName(name)!))
           )
         )
-        .handle("create", ({ payload }) => handle(() => createStream(broker, payload)))
-        .handle("get", ({ path }) => handle(() => getStream(broker, path.name)))
-        .handle("alter", ({ path, payload }) => handle(() => alterStream(broker, path.name, payload)))
-        .handle("delete", ({ path }) => handle(() => deleteStream(broker, path.name)))
+        .handle("create", ({ payload }) =>
+          handle([onStream("Create", payload.name, broker), ...onFilters(payload.filters)], () =>
+            createStream(broker, payload)
+          )
+        )
+        .handle("get", ({ path }) =>
+          handle([onStream("Describe", path.name, broker)], () => getStream(broker, path.name))
+        )
+        .handle("alter", ({ path, payload }) =>
+          handle([onStream("Alter", path.name, broker), ...onFilters(payload.filters ?? [])], () =>
+            alterStream(broker, path.name, payload)
+          )
+        )
+        .handle("delete", ({ path }) =>
+          handle([onStream("Delete", path.name, broker)], () => deleteStream(broker, path.name))
+        )
     ),
     HttpApiBuilder.group(Api, "groups", (handlers) =>
       handlers
         .handle("list", ({ urlParams }) =>
-          handle(() => pageOf(groupNames(broker), urlParams, (name) => groupSummary(broker, name)))
+          handle([], () => pageOf(groupNamesOf(broker), urlParams, (name) => groupSummary(broker, name)))
         )
-        .handle("get", ({ path }) => handle(() => getGroup(broker, path.name)))
-        .handle("delete", ({ path }) => handle(() => deleteGroup(broker, path.name)))
+        .handle("get", ({ path }) => handle([onGroup("Describe", path.name)], () => getGroup(broker, path.name)))
+        .handle("delete", ({ path }) => handle([onGroup("Delete", path.name)], () => deleteGroup(broker, path.name)))
     ),
+    // The journal has everything: only who may do all that a node of the cluster does reads it.
     HttpApiBuilder.group(Api, "journal", (handlers) =>
       handlers
-        .handle("events", ({ urlParams }) => handle(() => pageOfEvents(past, urlParams)))
-        .handle("show", ({ path }) => handle(() => showEvent(past, path.seq)))
+        .handle("events", ({ urlParams }) => handle([onCluster("ClusterAction")], () => pageOfEvents(past, urlParams)))
+        .handle("show", ({ path }) => handle([onCluster("ClusterAction")], () => showEvent(past, path.seq)))
         .handle("state", ({ urlParams: { actor, at } }) =>
-          handle(() => stateAt(past, actor, at === undefined ? lastOf(past) : pointOf(broker, at)))
+          handle([onCluster("ClusterAction")], () =>
+            stateAt(past, actor, at === undefined ? lastOf(past) : pointOf(broker, at))
+          )
         )
         .handle("diff", ({ urlParams: { actor, from, to } }) =>
-          handle(() => diffStates(past, actor, pointOf(broker, from), pointOf(broker, to)))
+          handle([onCluster("ClusterAction")], () =>
+            diffStates(past, actor, pointOf(broker, from), pointOf(broker, to))
+          )
         )
     ),
     HttpApiBuilder.group(Api, "cluster", (handlers) =>
       handlers
-        .handle("info", () => handle(() => clusterInfo(broker, past, parts.retentionClock)))
-        .handle("trustClock", () => handle(() => ({ wasHeld: parts.retentionClock.trust() })))
+        .handle("info", () => handle([onCluster("Describe")], () => clusterInfo(broker, past, parts.retentionClock)))
+        .handle("trustClock", () => handle([onCluster("Alter")], () => ({ wasHeld: parts.retentionClock.trust() })))
     ),
-    HttpApiBuilder.group(Api, "config", (handlers) => handlers.handle("show", () => handle(() => configOf(parts)))),
+    HttpApiBuilder.group(Api, "config", (handlers) =>
+      handlers.handle("show", () => handle([onCluster("DescribeConfigs")], () => configOf(parts)))
+    ),
     HttpApiBuilder.group(Api, "mqtt", (handlers) =>
-      handlers.handle("unmatched", () => handle(() => unmatchedTopics(parts.unmatched)))
+      handlers.handle("unmatched", () => handle([onCluster("Describe")], () => unmatchedTopics(parts.unmatched)))
     )
   ] as const
+}
 
 export interface ApiHandler {
   readonly handler: (request: Request) => Promise<Response>

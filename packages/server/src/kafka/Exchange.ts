@@ -1,14 +1,37 @@
 import type { Loan } from "@logbrook/core/BufferPool"
+import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { groupActor, type GroupKind } from "@logbrook/actors/group/GroupProtocol"
+import { cluster, type Operation, type Principal, type Resource } from "@logbrook/core/access/Access"
 import type { Address, AnyKind, CommandOf } from "@logbrook/core/actor/Kind"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { LateAsk } from "@logbrook/core/shard/Intake"
 import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
+import { isFailure, type FullAccess } from "./Access.ts"
 import { Pending, type Later } from "./Answer.ts"
 import type { Outcome } from "./Asker.ts"
 import type { HostPort, ListedApi, RequestContext } from "./Handler.ts"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { deniedFailure, type Failure } from "./errors.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import { waitFor, type LongPoll } from "./LongPoll.ts"
 import type { RefusedBatches } from "./RefusedBatches.ts"
+
+const unknownTopic: Failure = { code: KafkaError.UNKNOWN_TOPIC_OR_PARTITION, message: null, memberId: "" }
+const unknownTopicId: Failure = { code: KafkaError.UNKNOWN_TOPIC_ID, message: null, memberId: "" }
+
+/** All that can be done to a resource of Kafka's. */
+const operations: ReadonlyArray<Operation> = [
+  "Read",
+  "Write",
+  "Create",
+  "Delete",
+  "Alter",
+  "Describe",
+  "ClusterAction",
+  "DescribeConfigs",
+  "AlterConfigs",
+  "IdempotentWrite"
+]
 
 const originLengthMax = 200
 /** The size of a frame is in front of it. */
@@ -19,6 +42,8 @@ export interface Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
   readonly listed: ReadonlyArray<ListedApi>
+  /** Who the client is, for what it may do. */
+  readonly principal: Principal
   readonly clientHost: string
   /** Address and port, for the journal and the log. */
   readonly peer: string
@@ -33,7 +58,7 @@ export interface Exchanging {
 }
 
 /** A request that was begun and whose response is not handed to the output. */
-export class Exchange implements RequestContext {
+export class Exchange implements RequestContext, FullAccess {
   readonly #connection: Exchanging
   readonly header: RequestHeader
   /** Of the frame and its prefix. */
@@ -122,6 +147,49 @@ export class Exchange implements RequestContext {
   handled(): void {
     if (this.frame !== undefined) this.node.frames.give(this.frame)
     this.frame = undefined
+  }
+
+  #denied(operation: Operation, resource: Resource): Failure | undefined {
+    const denial = this.node.broker.authorizer.authorize(this.#connection.principal, operation, resource)
+    return denial === undefined ? undefined : deniedFailure(resource.type, denial)
+  }
+
+  permitted(resource: Resource): ReadonlyArray<Operation> {
+    return operations.filter((operation) => this.#denied(operation, resource) === undefined)
+  }
+
+  get streamsVersion(): number {
+    return this.node.broker.directory.version
+  }
+
+  topic(operation: Operation, name: string): Stream | Failure {
+    const stream = this.node.broker.directory.byName(name)
+    // Also where there is none: what a client may not know of must not be told by what it is answered.
+    const bound = stream !== undefined && isBound(stream)
+    return this.#denied(operation, { type: "Topic", name, isBound: bound }) ?? stream ?? unknownTopic
+  }
+
+  deniedTopic(operation: Operation, name: string): Failure | undefined {
+    const found = this.topic(operation, name)
+    return isFailure(found) && found !== unknownTopic ? found : undefined
+  }
+
+  deniedCluster(operation: Operation): Failure | undefined {
+    return this.#denied(operation, cluster)
+  }
+
+  topicById(operation: Operation, topicId: string): Stream | Failure {
+    const stream = this.node.broker.directory.byTopicId(topicId)
+    return stream === undefined ? unknownTopicId : this.topic(operation, stream.name)
+  }
+
+  topics(operation: Operation): ReadonlyArray<Stream> {
+    const streams = [...this.node.broker.directory.all().values()]
+    return streams.filter((stream) => this.topic(operation, stream.name) === stream)
+  }
+
+  group(operation: Operation, name: string): Address<typeof GroupKind> | Failure {
+    return this.#denied(operation, { type: "Group", name }) ?? groupActor(name)
   }
 
   ask<K extends AnyKind, const C extends CommandOf<K>, T>(

@@ -3,6 +3,8 @@ import type { Shard } from "@logbrook/core/shard/Shard"
 import type { Log } from "@logbrook/core/storage/Log"
 import { batchBytesMax } from "@logbrook/core/storage/LogIndex"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { isFailure } from "./Access.ts"
+import type { Failure } from "./errors.ts"
 import { checkLeaderEpoch, endOfEpoch, type EpochEnd } from "./leaderEpochs.ts"
 
 export interface AskedPartition {
@@ -28,14 +30,14 @@ export class FetchPartition {
   #countedBytes = 0
   #countedTo: number
 
-  constructor(shard: Shard, stream: Stream | undefined, unknown: number, asked: AskedPartition) {
-    const logId = stream?.logIds[asked.partition]
+  constructor(shard: Shard, found: Stream | Failure, asked: AskedPartition) {
+    const logId = isFailure(found) ? undefined : found.logIds[asked.partition]
     this.asked = asked
     this.#shard = shard
     this.#countedTo = asked.fetchOffset
     this.log = logId === undefined ? undefined : shard.logs.log(logId)
     // A stream that is known by its id may still have no such partition.
-    const unknownPartition = stream === undefined ? unknown : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
+    const unknownPartition = isFailure(found) ? found.code : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
     this.errorCode = this.log === undefined ? unknownPartition : checkLeaderEpoch(shard, asked.currentLeaderEpoch)
   }
 

@@ -1,7 +1,10 @@
+import type { Operation, Resource } from "@logbrook/core/access/Access"
 import { encodeResponseFrame, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
 import { Reader } from "@logbrook/protocols/kafka/Wire"
 import { Later, type Answer } from "./Answer.ts"
+import type { Broker } from "../Broker.ts"
+import type { Access, FullAccess, Needs } from "./Access.ts"
 import type { Asker } from "./Asker.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import type { LongPoll } from "./LongPoll.ts"
@@ -21,9 +24,18 @@ export interface ListedApi {
   readonly max: number
 }
 
+/** What handlers have of the node: streams and groups are behind `Access`. */
+export interface HandlerNode extends Omit<KafkaNode, "broker"> {
+  readonly broker: Omit<Broker, "directory" | "authorizer">
+}
+
 /** One request as its handler sees it, besides its body. */
 export interface RequestContext extends Asker {
-  readonly node: KafkaNode
+  readonly node: HandlerNode
+  /** Raised with every change of the streams. */
+  readonly streamsVersion: number
+  /** What the client may do to a resource. */
+  readonly permitted: (resource: Resource) => ReadonlyArray<Operation>
   /** Empty for a client that does not tell. */
   readonly clientId: string
   /** The client's address. */
@@ -61,14 +73,18 @@ export interface Received extends Pick<RequestHeader, "apiVersion" | "bodyOffset
   readonly frame: Uint8Array
 }
 
+/** A request whose handler has these needs. */
+export type ContextOf<N extends Needs> = RequestContext & Access<N>
+
 /** How the server serves an API. */
-export interface Serving<Request, Response> {
+export interface Serving<Request, Response, N extends Needs> {
   /** The versions that are answered. */
   readonly serves: readonly [min: number, max: number]
   /** What ApiVersions lists from, where that is lower than what is served: some clients need it so. */
   readonly listedFrom?: number
+  readonly needs: N
   /** What is answered: a response, one with more to it, or either of them later. */
-  readonly handle: (context: RequestContext, request: Request, version: number) => Answer<Response | Reply<Response>>
+  readonly handle: (context: ContextOf<N>, request: Request, version: number) => Answer<Response | Reply<Response>>
 }
 
 /** One API of the server, whatever its types. */
@@ -76,24 +92,30 @@ export interface Handler {
   readonly api: AnyApi
   readonly serves: readonly [min: number, max: number]
   readonly listedFrom: number
+  readonly needs: Needs
   /**
    * Decodes the body and answers, now or later; `send` is called once. Returned is what it waits for, if it is not answered
    * yet. Throws `WireError`. Bytes behind the body are counted and ignored, as Kafka ignores them: librdkafka from 2.1 on
    * writes a null array of Metadata three bytes too long.
    */
-  readonly run: (context: RequestContext, received: Received, send: Send) => Pick<Later<unknown>, "giveUp"> | undefined
+  readonly run: (
+    context: RequestContext & FullAccess,
+    received: Received,
+    send: Send
+  ) => Pick<Later<unknown>, "giveUp"> | undefined
 }
 
 const silence: ReadonlyArray<Uint8Array> = []
 
 /** Where the types of an API's request and response end: what is read is handed to `handle`, what that gives is written. */
-export const handler = <Req, ReqIn, Res, ResIn extends object>(
+export const handler = <Req, ReqIn, Res, ResIn extends object, const N extends Needs>(
   api: Api<Req, ReqIn, Res, ResIn>,
-  { serves, listedFrom = serves[0], handle }: Serving<Req, NoInfer<ResIn>>
+  { serves, listedFrom = serves[0], needs, handle }: Serving<Req, NoInfer<ResIn>, N>
 ): Handler => ({
   api,
   serves,
   listedFrom,
+  needs,
   run: (context, { frame, bodyOffset, apiVersion, correlationId }, send) => {
     const body = new Reader(frame, bodyOffset)
     const request = api.readRequest(body, apiVersion)

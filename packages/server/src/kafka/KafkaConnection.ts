@@ -1,5 +1,6 @@
 import type { Socket } from "node:net"
 import type { Loan } from "@logbrook/core/BufferPool"
+import { anonymous } from "@logbrook/core/access/Access"
 import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
@@ -42,6 +43,7 @@ export class KafkaConnection implements Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
   readonly listed = registry.listed
+  readonly principal = anonymous
   readonly clientHost: string
   readonly peer: string
   nextFetch = 0

@@ -6,6 +6,7 @@ import type { PartitionRefusal } from "@logbrook/actors/partition/Partition"
 import { PartitionRefused } from "@logbrook/actors/partition/Partition"
 import { InvalidBatch, type InvalidBatchReason } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
+import type { Denial, ResourceType } from "@logbrook/core/access/Access"
 import * as Cause from "effect/Cause"
 
 type Codes<Reason extends string> = Readonly<Record<Reason, KafkaErrorCode>>
@@ -61,6 +62,21 @@ const offsetCodes: Codes<NonNullable<OffsetsStored["partitions"][number]["refuse
 const removalCodes: Codes<NonNullable<OffsetsRemoved["partitions"][number]["refused"]>> = {
   GroupSubscribedToTopic: KafkaError.GROUP_SUBSCRIBED_TO_TOPIC
 }
+
+const deniedCodes: Readonly<Record<ResourceType, KafkaErrorCode>> = {
+  Topic: KafkaError.TOPIC_AUTHORIZATION_FAILED,
+  TopicName: KafkaError.TOPIC_AUTHORIZATION_FAILED,
+  Group: KafkaError.GROUP_AUTHORIZATION_FAILED,
+  TransactionalId: KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+  Cluster: KafkaError.CLUSTER_AUTHORIZATION_FAILED
+}
+
+/** What a client is told of what it may not do. */
+export const deniedFailure = (type: ResourceType, { text }: Denial): Failure => ({
+  code: deniedCodes[type],
+  message: text,
+  memberId: ""
+})
 
 /** The error of one committed offset; 0 for one that is durable. */
 export const offsetCode = (refused: OffsetsStored["partitions"][number]["refused"]): KafkaErrorCode =>

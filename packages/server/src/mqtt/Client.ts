@@ -1,4 +1,5 @@
 import type { ConnectionId, SessionCommand, SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import type { Principal } from "@logbrook/core/access/Access"
 import type { Settle } from "@logbrook/core/actor/Kind"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
@@ -20,6 +21,8 @@ export interface AskWatch<C extends SessionCommand> {
 export interface Client {
   readonly mqtt: MqttContext
   readonly id: ConnectionId
+  /** Who it is, for what it may do. */
+  readonly principal: Principal
   readonly clientId: string
   /** What the connection has the server keep. */
   readonly admission: Admission

@@ -55,6 +55,7 @@ export class Incoming implements AckReceiver, Answered {
     this.#unansweredMax = receiveMaximum
     this.#publisher = new Publisher(
       connection.mqtt,
+      connection.principal,
       connection.clientId,
       connection.origin("PUBLISH"),
       this,

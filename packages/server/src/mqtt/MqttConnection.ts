@@ -1,4 +1,5 @@
 import type { ConnectionEnd, ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { anonymous } from "@logbrook/core/access/Access"
 import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
 import { decodePacket, decodePublish } from "@logbrook/protocols/mqtt/decode"
 import { encodeConnackRefusal, encodeDisconnect, encodePingresp } from "@logbrook/protocols/mqtt/encode"
@@ -57,6 +58,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   readonly #onPacket = (packet: Uint8Array): void => this.#packet(packet)
   #phase: Phase = "connecting"
   version: ProtocolVersion = 5
+  readonly principal = anonymous
   clientId = ""
   session: Session | undefined
   packetSizeMax = Infinity

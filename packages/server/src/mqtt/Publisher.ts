@@ -9,6 +9,8 @@ import {
   RetainedRefused
 } from "@logbrook/actors/retained/Retained"
 import { partitionActor } from "@logbrook/actors/partition/Partition"
+import type { DenialReason, Principal } from "@logbrook/core/access/Access"
+import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Admission } from "../net/ConnectionGate.ts"
@@ -31,7 +33,7 @@ export interface Refusal {
   readonly isDroppedBy311?: true
 }
 
-const notAuthorized: Refusal = {
+const reservedTopic: Refusal = {
   code: ReasonCode.NotAuthorized,
   text: "nobody publishes to topics under $stream, $share and $queue",
   drop: "not_authorized",
@@ -88,16 +90,16 @@ const unavailable: Refusal = {
   isFinal: false
 }
 
-const reservedLevel = /^\$(?:stream|share|queue)(?:\/|$)/
-const systemLevel = /^\$SYS(?:\/|$)/
-/** Where bridges tell whether they are connected. */
-const bridgeState = /^\$SYS\/broker\/connection\/[^/]+\/state$/
+const denials: Readonly<Record<DenialReason, Refusal>> = {
+  ReservedTopicName: reservedTopic,
+  SystemTopicName: systemTopic,
+  BoundStream: reservedTopic
+}
 
-/** Why clients do not publish to a topic, if that is so. */
-export const reservedTopic = (topic: string): Refusal | undefined => {
-  if (topic.charCodeAt(0) !== 0x24) return undefined
-  if (reservedLevel.test(topic)) return notAuthorized
-  return systemLevel.test(topic) && !bridgeState.test(topic) ? systemTopic : undefined
+/** Why a client may not publish to a topic, if that is so. */
+export const deniedPublish = (authorizer: Authorizer, principal: Principal, topic: string): Refusal | undefined => {
+  const denial = authorizer.authorize(principal, "Write", { type: "TopicName", name: topic })
+  return denial === undefined ? undefined : denials[denial.reason]
 }
 
 const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
@@ -181,6 +183,7 @@ interface Selected {
 /** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
   readonly #mqtt: MqttContext
+  readonly #principal: Principal
   readonly #clientId: string
   readonly #origin: string
   readonly #answered: Answered
@@ -189,8 +192,16 @@ export class Publisher {
   waiting = 0
 
   /** `admission`: of the connection, if there is one, which remembers where its topics go. */
-  constructor(mqtt: MqttContext, clientId: string, origin: string, answered: Answered, admission?: Admission) {
+  constructor(
+    mqtt: MqttContext,
+    principal: Principal,
+    clientId: string,
+    origin: string,
+    answered: Answered,
+    admission?: Admission
+  ) {
     this.#mqtt = mqtt
+    this.#principal = principal
     this.#clientId = clientId
     this.#origin = origin
     this.#answered = answered
@@ -200,8 +211,8 @@ export class Publisher {
   /** What can be said before anything is stored. */
   refusal(publication: Publication, plan: Plan<ReceivingSession>): Refusal | undefined {
     const { topic, retain, qos, userProperties } = publication
-    const reserved = reservedTopic(topic)
-    if (reserved !== undefined) return reserved
+    const denied = deniedPublish(this.#mqtt.broker.authorizer, this.#principal, topic)
+    if (denied !== undefined) return denied
     if (publication.payloadFormat === 1 && !isUtf8(publication.payload)) return notUtf8
     if (this.#routes.lacksKey(topic, userProperties)) return withoutKey
     if (this.#routes.isTooLarge(publication)) return tooLarge

@@ -1,3 +1,4 @@
+import { anonymous } from "@logbrook/core/access/Access"
 import { sessionActor, type ConfirmWill, type PublishWill } from "@logbrook/actors/session/SessionProtocol"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOfWill } from "./Message.ts"
@@ -29,7 +30,7 @@ export class Wills {
       }
     }
     const origin = `mqtt ${clientId} will`.slice(0, 200)
-    const publisher = new Publisher(this.#mqtt, clientId, origin, answered)
+    const publisher = new Publisher(this.#mqtt, anonymous, clientId, origin, answered)
     const plan = directory.subscriptions.plan(will.topic)
     const nowMs = broker.clock.nowMs()
     const publication = publicationOfWill(will, nowMs)

@@ -15,7 +15,7 @@ import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes
 import type { Client } from "./Client.ts"
 import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
-import { reservedTopic } from "./Publisher.ts"
+import { deniedPublish } from "./Publisher.ts"
 import type { RetainedFeed } from "./RetainedFeed.ts"
 
 /** A connection whose CONNECT has come: the handshake settles what the connection goes by from then on. */
@@ -81,9 +81,11 @@ const isRefused = (connection: OpeningConnection, connect: Connect): boolean => 
     refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
     return true
   }
-  const reserved = connect.will === undefined ? undefined : reservedTopic(connect.will.topic)
-  if (reserved !== undefined) {
-    refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, reserved.text)
+  const { authorizer } = connection.mqtt.broker
+  const { will } = connect
+  const denied = will === undefined ? undefined : deniedPublish(authorizer, connection.principal, will.topic)
+  if (denied !== undefined) {
+    refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, denied.text)
     return true
   }
   if (!connection.mqtt.hasRoomFor(connection.clientId)) {

@@ -5,6 +5,7 @@ import type {
   SubscriptionsMade,
   Unsubscribe as UnsubscribeSession
 } from "@logbrook/actors/session/SessionProtocol"
+import type { Denial, DenialReason } from "@logbrook/core/access/Access"
 import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -16,9 +17,17 @@ interface SubscribingClient extends Client {
   readonly feed: RetainedFeed
 }
 
-const reservedFilter = /^\$(?:stream|queue)(?:\/|$)/
+/** Why the client may not read it, if that is so; of a shared subscription the filter without its share. */
+const denialOf = ({ mqtt, principal }: Client, filter: string): Denial | undefined => {
+  const name = parseSharedFilter(filter)?.filter ?? filter
+  return mqtt.broker.authorizer.authorize(principal, "Read", { type: "TopicName", name })
+}
 
-const isReserved = (filter: string): boolean => reservedFilter.test(parseSharedFilter(filter)?.filter ?? filter)
+const deniedCodes: Readonly<Record<DenialReason, number>> = {
+  ReservedTopicName: ReasonCode.TopicFilterInvalid,
+  SystemTopicName: ReasonCode.NotAuthorized,
+  BoundStream: ReasonCode.NotAuthorized
+}
 
 /**
  * Messages that are read behind the SUBSCRIBE are for it. [MQTT-3.8.4-1] The SUBACK follows the commit; what is retained, and
@@ -33,7 +42,8 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   }
   const subscriptionId = packet.properties.subscriptionIdentifier ?? null
   const wanted = packet.subscriptions.map((subscription): Subscription => ({ ...subscription, subscriptionId }))
-  const subscriptions = wanted.filter(({ filter }) => !isReserved(filter))
+  const denials = wanted.map(({ filter }) => denialOf(connection, filter))
+  const subscriptions = wanted.filter((_, i) => denials[i] === undefined)
   const filters = subscriptions.map(({ filter }) => filter)
   const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
   const { feed } = connection
@@ -60,7 +70,9 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
         return
       }
       const { results } = exit.value
-      if (!acknowledge(connection, packet, wanted, results)) return
+      let next = 0
+      const granted = denials.map((denial) => denial ?? results[next++]!)
+      if (!acknowledge(connection, packet, granted)) return
       for (const [i, at] of retainable.entries()) {
         const { grantedQos, isNew } = results[at]!
         if (grantedQos !== null && (subscriptions[at]!.retainHandling === 0 || isNew)) connection.feed.add(moments[i]!)
@@ -77,17 +89,15 @@ const mayGetRetained = ({ filter, retainHandling }: Subscription): boolean =>
 const acknowledge = (
   connection: SubscribingClient,
   { packetId, refusedFilters }: Subscribe,
-  wanted: ReadonlyArray<Subscription>,
-  results: SubscriptionsMade["results"]
+  granted: ReadonlyArray<SubscriptionsMade["results"][number] | Denial>
 ): boolean => {
-  let next = 0
-  const granted = wanted.map((subscription) => (isReserved(subscription.filter) ? undefined : results[next++]))
   const codes: Array<number> = granted.map((result) =>
-    result === undefined ? ReasonCode.TopicFilterInvalid : (result.grantedQos ?? ReasonCode.QuotaExceeded)
+    "reason" in result ? deniedCodes[result.reason] : (result.grantedQos ?? ReasonCode.QuotaExceeded)
   )
   for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.QuotaExceeded)
-  const reasonString = granted.includes(undefined)
-    ? "streams cannot be read by MQTT in this version"
+  const denial = granted.find((result): result is Denial => "reason" in result)
+  const reasonString = denial
+    ? denial.text
     : codes.includes(ReasonCode.QuotaExceeded)
       ? "the session has as many subscriptions as it may have, or there is no memory for more"
       : undefined

@@ -2,6 +2,7 @@ import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
@@ -23,6 +24,7 @@ import { ShardHarness } from "../tools/ShardHarness.ts"
 const brokerOf = ({ shard }: ShardHarness): Broker => ({
   shard,
   directory: StreamDirectory.follow(shard, defaultLimits),
+  authorizer: new Authorizer(),
   disk: new DiskGuard(".", defaultLimits),
   gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
   clock: systemClock,

@@ -1,3 +1,4 @@
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
@@ -24,6 +25,7 @@ beforeEach(async () => {
   broker = {
     shard,
     directory: StreamDirectory.follow(shard, defaultLimits),
+    authorizer: new Authorizer(),
     disk: new DiskGuard(".", defaultLimits),
     gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
     clock: systemClock,

@@ -124,17 +124,17 @@ describe("a long poll", () => {
 
 describe("a handler", () => {
   it("is one only with a response of its API, now or later", () => {
-    handler(Heartbeat, { serves: [0, 4], handle: () => ({ errorCode: 0 }) })
-    handler(Heartbeat, { serves: [0, 4], handle: () => new Pending<{ errorCode: number }>() })
-    handler(Heartbeat, { serves: [0, 4], handle: () => new Reply({ errorCode: 0 }, { hangsUp: true }) })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: () => ({ errorCode: 0 }) })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: () => new Pending<{ errorCode: number }>() })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: () => new Reply({ errorCode: 0 }, { hangsUp: true }) })
     // @ts-expect-error -- a field is missing
-    handler(Heartbeat, { serves: [0, 4], handle: () => ({}) })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: () => ({}) })
     // @ts-expect-error -- of another type
-    handler(Heartbeat, { serves: [0, 4], handle: () => new Pending<{ errorCode: string }>() })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: () => new Pending<{ errorCode: string }>() })
     // @ts-expect-error -- nothing
-    handler(Heartbeat, { serves: [0, 4], handle: () => undefined })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: () => undefined })
     // @ts-expect-error -- a promise, which would cost a turn of the event loop
-    handler(Heartbeat, { serves: [0, 4], handle: async () => ({ errorCode: 0 }) })
+    handler(Heartbeat, { serves: [0, 4], needs: {}, handle: async () => ({ errorCode: 0 }) })
     expectTypeOf(replyOf({ errorCode: 0 })).toEqualTypeOf<Reply<{ errorCode: number }>>()
     expect(replyOf({ errorCode: 0 })).toEqual(new Reply({ errorCode: 0 }, {}))
   })

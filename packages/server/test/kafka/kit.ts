@@ -3,6 +3,7 @@ import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { randomBytes } from "node:crypto"
 import { catalogActor, type CatalogReply, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import type { Journal } from "@logbrook/core/journal/Journal"
@@ -49,6 +50,7 @@ export interface StreamOptions {
 export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly journal?: Journal
+  readonly authorizer?: Authorizer
   readonly zstdClients?: ReadonlySet<string>
   readonly advertised?: { readonly host: string; readonly port: number }
 }
@@ -85,6 +87,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const broker: Broker = {
     shard,
     directory: StreamDirectory.follow(shard, limits),
+    authorizer: options.authorizer ?? new Authorizer(),
     disk: new DiskGuard(tmpdir(), limits),
     gate: new ConnectionGate(limits, systemClock, shard.memory),
     clock: systemClock,

@@ -1,6 +1,7 @@
 import { PartitionKind } from "@logbrook/actors/partition/Partition"
 import { RetainedKind } from "@logbrook/actors/retained/Retained"
 import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AnyKind } from "@logbrook/core/actor/Kind"
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -69,6 +70,7 @@ export interface KitOptions {
   /** A directory with a journal on disk; memory otherwise. */
   readonly directory?: string
   readonly journal?: Journal
+  readonly authorizer?: Authorizer
   /** Defects fail the test otherwise. */
   readonly onDefect?: (where: string) => void
 }
@@ -117,6 +119,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const broker: Broker = {
     shard,
     directory: StreamDirectory.follow(shard, limits),
+    authorizer: options.authorizer ?? new Authorizer(),
     disk: new DiskGuard(os.tmpdir(), limits),
     gate: new ConnectionGate(limits, systemClock, shard.memory),
     clock: systemClock,

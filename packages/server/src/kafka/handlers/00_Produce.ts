@@ -1,5 +1,4 @@
 import { partitionActor } from "@logbrook/actors/partition/Partition"
-import { isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import {
   InvalidBatch,
   type ProducedBatch,
@@ -15,7 +14,8 @@ import * as Exit from "effect/Exit"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
 import { afterAll, type Answer, type Later } from "../Answer.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
-import { handler, type RequestContext } from "../Handler.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 import { noTransactions } from "../transactions.ts"
 
@@ -23,6 +23,9 @@ import { noTransactions } from "../transactions.ts"
 // One batch per partition, checked whole, stored verbatim; answered when all of the request's batches are durable.
 // Left out: transactions. A transactional id is answered UNSUPPORTED_VERSION, with a text: no client sends that again.
 
+const needs = { Topic: ["Write"] } as const
+
+type Context = ContextOf<typeof needs>
 type ProduceRequest = RequestOf<typeof Produce>
 type ProduceResponse = ResponseInputOf<typeof Produce>
 type PartitionData = ProduceRequest["topicData"][number]["partitionData"][number]
@@ -77,17 +80,17 @@ const refuseForNow = ({ node, refusedBatches }: RequestContext, { logId, batch }
 
 /** Where a partition's batch is to be stored, ready to be, or why it cannot be; `errorsMax` of its records at most. */
 const placeOf = (
-  context: RequestContext,
+  context: Context,
   topic: string,
   data: PartitionData,
   version: number,
   errorsMax: number
 ): Place | Failure | RefusedRecords => {
-  const { directory, limits, clock } = context.node.broker
-  const stream = directory.byName(topic)
-  const logId = stream?.logIds[data.index]
-  if (stream === undefined || logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
-  if (isBound(stream)) return refused(KafkaError.TOPIC_AUTHORIZATION_FAILED, "The stream is written by MQTT.")
+  const { limits, clock } = context.node.broker
+  const stream = context.topic("Write", topic)
+  if (isFailure(stream)) return stream
+  const logId = stream.logIds[data.index]
+  if (logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
   try {
     const rules = batchRulesOf(stream, limits)
     const batch = checkedBatch(data.records, rules, version)
@@ -169,7 +172,7 @@ const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionR
   context.node.audit("kafka: corrupt batch refused", { clientId, address: clientHost, reason: bad.errorMessage ?? "" })
 }
 
-const produce = (context: RequestContext, request: ProduceRequest, version: number): Answer<Reply<ProduceResponse>> => {
+const produce = (context: Context, request: ProduceRequest, version: number): Answer<Reply<ProduceResponse>> => {
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
   const places: Array<readonly [Place, PartitionResult]> = []
@@ -197,4 +200,4 @@ const produce = (context: RequestContext, request: ProduceRequest, version: numb
   })
 }
 
-export const produceHandler = handler(Produce, { serves: [3, 11], listedFrom: 0, handle: produce })
+export const produceHandler = handler(Produce, { serves: [3, 11], listedFrom: 0, needs, handle: produce })

@@ -6,7 +6,7 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
 import type { Answer } from "../Answer.ts"
 import { FetchPartition } from "../FetchPartition.ts"
-import { handler, type RequestContext } from "../Handler.ts"
+import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 
 // Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
@@ -17,6 +17,9 @@ import { Reply } from "../Reply.ts"
 // Left out: sessions (every answer has session id 0, which is legal and makes clients send full requests), replicas (a
 // replica id >= 0 is refused), aborted transactions (there are none: the last stable offset is the high watermark).
 
+const needs = { Topic: ["Read"] } as const
+
+type Context = ContextOf<typeof needs>
 type FetchRequest = RequestOf<typeof Fetch>
 type FetchResponse = ResponseInputOf<typeof Fetch>
 type PartitionResponse = FetchResponse["responses"][number]["partitions"][number]
@@ -27,7 +30,7 @@ const noBatches: ReadonlyArray<Uint8Array> = []
 
 /** One fetch from its arrival to its answer. */
 class Fetching {
-  readonly #context: RequestContext
+  readonly #context: Context
   readonly #request: FetchRequest
   readonly #version: number
   #partitions: ReadonlyArray<FetchPartition>
@@ -35,22 +38,21 @@ class Fetching {
   #wake: (() => void) | undefined
   #unwatch: ReadonlyArray<() => void> = []
 
-  constructor(context: RequestContext, request: FetchRequest, version: number) {
+  constructor(context: Context, request: FetchRequest, version: number) {
     this.#context = context
     this.#request = request
     this.#version = version
-    this.#directoryVersion = context.node.broker.directory.version
+    this.#directoryVersion = context.streamsVersion
     this.#partitions = this.#resolve()
   }
 
   #resolve(): ReadonlyArray<FetchPartition> {
-    const { broker } = this.#context.node
-    const { directory } = broker
+    const context = this.#context
+    const { shard } = context.node.broker
     const byId = this.#version >= 13
     return this.#request.topics.flatMap(({ topic, topicId, partitions }) => {
-      const stream = byId ? directory.byTopicId(topicId) : directory.byName(topic)
-      const unknown = byId ? KafkaError.UNKNOWN_TOPIC_ID : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-      return partitions.map((asked) => new FetchPartition(broker.shard, stream, unknown, asked))
+      const found = byId ? context.topicById("Read", topicId) : context.topic("Read", topic)
+      return partitions.map((asked) => new FetchPartition(shard, found, asked))
     })
   }
 
@@ -100,9 +102,9 @@ class Fetching {
 
   /** Streams may have been deleted or made while the fetch waited. */
   #refresh(): boolean {
-    const { version } = this.#context.node.broker.directory
-    if (version === this.#directoryVersion) return false
-    this.#directoryVersion = version
+    const { streamsVersion } = this.#context
+    if (streamsVersion === this.#directoryVersion) return false
+    this.#directoryVersion = streamsVersion
     this.#partitions = this.#resolve()
     return true
   }
@@ -193,7 +195,7 @@ const refuse = (request: FetchRequest, version: number, errorCode: number): Fetc
   return { errorCode, responses }
 }
 
-const fetch = (context: RequestContext, request: FetchRequest, version: number) => {
+const fetch = (context: Context, request: FetchRequest, version: number) => {
   const { sessionId, sessionEpoch, replicaId, replicaState } = request
   const replica = Math.max(replicaId, replicaState.replicaId)
   if (replica >= 0) {
@@ -205,4 +207,4 @@ const fetch = (context: RequestContext, request: FetchRequest, version: number) 
   return new Fetching(context, request, version).start()
 }
 
-export const fetchHandler = handler(Fetch, { serves: [4, 17], handle: fetch })
+export const fetchHandler = handler(Fetch, { serves: [4, 17], needs, handle: fetch })

@@ -3,7 +3,8 @@ import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
-import { handler, type RequestContext } from "../Handler.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
 import { Reply } from "../Reply.ts"
 
@@ -47,12 +48,17 @@ const find = (context: RequestContext, log: Log, timestamp: number): Found => {
   return found === undefined ? nothing(KafkaError.NONE) : at(found.offset, found.timestampMs)
 }
 
+const needs = { Topic: ["Describe"] } as const
+
+type Context = ContextOf<typeof needs>
 type Topics = RequestOf<typeof ListOffsets>["topics"]
 type Asked = Topics[number]["partitions"][number]
 
-const offsetOf = (context: RequestContext, topic: string, asked: Asked, version: number): Found => {
-  const { shard, directory, log: report } = context.node.broker
-  const logId = directory.byName(topic)?.logIds[asked.partitionIndex]
+const offsetOf = (context: Context, topic: string, asked: Asked, version: number): Found => {
+  const { shard, log: report } = context.node.broker
+  const stream = context.topic("Describe", topic)
+  if (isFailure(stream)) return nothing(stream.code)
+  const logId = stream.logIds[asked.partitionIndex]
   if (logId === undefined) return nothing(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
   const fenced = checkLeaderEpoch(shard, asked.currentLeaderEpoch)
   if (fenced !== KafkaError.NONE) return nothing(fenced)
@@ -83,7 +89,7 @@ const partitionsByTopic = (topics: Topics): ReadonlyMap<string, ReadonlyMap<numb
   return byTopic
 }
 
-const listOffsets = (context: RequestContext, request: RequestOf<typeof ListOffsets>, version: number) => {
+const listOffsets = (context: Context, request: RequestOf<typeof ListOffsets>, version: number) => {
   const isReplica = request.replicaId >= 0
   const answer = (name: string, asked: Asked | undefined): Found => {
     if (isReplica) return nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED)
@@ -96,4 +102,4 @@ const listOffsets = (context: RequestContext, request: RequestOf<typeof ListOffs
   return isReplica ? new Reply({ topics }, { violation: `ListOffsets as replica ${request.replicaId}` }) : { topics }
 }
 
-export const listOffsetsHandler = handler(ListOffsets, { serves: [1, 9], handle: listOffsets })
+export const listOffsetsHandler = handler(ListOffsets, { serves: [1, 9], needs, handle: listOffsets })

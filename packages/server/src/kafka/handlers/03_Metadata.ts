@@ -1,13 +1,18 @@
-import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { cluster, type Operation, type Resource } from "@logbrook/core/access/Access"
 import { isStreamName } from "@logbrook/core/StreamName"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { zeroUuid, type RequestOf } from "@logbrook/protocols/kafka/Schema"
-import { handler, type RequestContext } from "../Handler.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 
-// Metadata 0-13: this node, and streams by name or by topic id (v12), each once. Nobody is authorized yet, so a client may do
-// all that Kafka has for a topic or the cluster (KIP-430). Left out: creation of what does not exist.
+// Metadata 0-13: this node, and streams by name or by topic id (v12), each once. Whoever asks is told what it may do
+// to a topic or the cluster (KIP-430). Left out: creation of what does not exist.
 
+const needs = { Topic: ["Describe"] } as const
+
+type Context = ContextOf<typeof needs>
 type Asked = NonNullable<RequestOf<typeof Metadata>["topics"]>[number]
 
 /** Names that Kafka itself would not take; its internal topics do not exist here, which is no fault of the name. */
@@ -17,25 +22,28 @@ const errorOfName = (name: string): number =>
     : KafkaError.INVALID_TOPIC_EXCEPTION
 
 /** Kafka's numbers of operations (AclOperation); what is allowed has the bits of them. */
-const operations = {
-  read: 3,
-  write: 4,
-  create: 5,
-  delete: 6,
-  alter: 7,
-  describe: 8,
-  clusterAction: 9,
-  describeConfigs: 10,
-  alterConfigs: 11,
-  idempotentWrite: 12
-} as const
+const numbers: Readonly<Record<Operation, number>> = {
+  Read: 3,
+  Write: 4,
+  Create: 5,
+  Delete: 6,
+  Alter: 7,
+  Describe: 8,
+  ClusterAction: 9,
+  DescribeConfigs: 10,
+  AlterConfigs: 11,
+  IdempotentWrite: 12
+}
 
-const bitsOf = (...names: ReadonlyArray<keyof typeof operations>): number =>
-  names.reduce((bits, name) => bits | (1 << operations[name]), 0)
+const onBoth = ["Create", "Alter", "Describe", "DescribeConfigs", "AlterConfigs"] as const
+const ofTopic: ReadonlyArray<Operation> = ["Read", "Write", "Delete", ...onBoth]
+const ofCluster: ReadonlyArray<Operation> = ["ClusterAction", "IdempotentWrite", ...onBoth]
 
-const onBoth = ["create", "alter", "describe", "describeConfigs", "alterConfigs"] as const
-const ofTopic = bitsOf("read", "write", "delete", ...onBoth)
-const ofCluster = bitsOf("clusterAction", "idempotentWrite", ...onBoth)
+/** The bits of those operations that the client may do. */
+const bitsOf = (context: RequestContext, resource: Resource, ofKind: ReadonlyArray<Operation>): number => {
+  const permitted = new Set(context.permitted(resource))
+  return ofKind.reduce((bits, operation) => (permitted.has(operation) ? bits | (1 << numbers[operation]) : bits), 0)
+}
 
 /** Earlier versions have the field already, and no way to answer it. */
 const byIdSince = 12
@@ -54,21 +62,37 @@ const described = ({ node }: RequestContext, { name, topicId, logIds }: Stream) 
   return { errorCode: KafkaError.NONE as number, name: name as string | null, topicId, partitions }
 }
 
-const topicOf = (context: RequestContext, { topicId, name }: Asked, version: number): ReturnType<typeof described> => {
-  const { directory } = context.node.broker
+type Described = ReturnType<typeof described>
+
+/** What the client may do to a topic is told of those that it may describe. */
+const withOperations = (context: Context, topic: Described) => {
+  const stream = topic.name === null ? undefined : context.topic("Describe", topic.name)
+  if (stream === undefined || isFailure(stream)) return topic
+  const { name } = stream
+  const bits = bitsOf(context, { type: "Topic", name, isBound: isBound(stream) }, ofTopic)
+  return { ...topic, topicAuthorizedOperations: bits }
+}
+
+const topicOf = (context: Context, { topicId, name }: Asked, version: number): Described => {
   if (name === null && version < byIdSince) {
     return { errorCode: KafkaError.INVALID_REQUEST, name: "", topicId, partitions: [] }
   }
-  const stream = name === null ? directory.byTopicId(topicId) : directory.byName(name)
-  if (stream !== undefined) return described(context, stream)
+  const stream = name === null ? context.topicById("Describe", topicId) : context.topic("Describe", name)
+  if (!isFailure(stream)) return described(context, stream)
+  const { code } = stream
   return name === null
-    ? { errorCode: KafkaError.UNKNOWN_TOPIC_ID, name, topicId, partitions: [] }
-    : { errorCode: errorOfName(name), name, topicId: zeroUuid, partitions: [] }
+    ? { errorCode: code, name, topicId, partitions: [] }
+    : {
+        errorCode: code === KafkaError.UNKNOWN_TOPIC_OR_PARTITION ? errorOfName(name) : code,
+        name,
+        topicId: zeroUuid,
+        partitions: []
+      }
 }
 
 /** What is asked for, each topic once, whether by name or by id. */
-const asked = (context: RequestContext, topics: ReadonlyArray<Asked>, version: number) => {
-  const found = new Map<string, ReturnType<typeof described>>()
+const asked = (context: Context, topics: ReadonlyArray<Asked>, version: number) => {
+  const found = new Map<string, Described>()
   for (const each of topics) {
     const topic = topicOf(context, each, version)
     const key = topic.name === null ? `id ${topic.topicId}` : `name ${topic.name}`
@@ -81,19 +105,19 @@ const asked = (context: RequestContext, topics: ReadonlyArray<Asked>, version: n
 const asksForAll = (topics: RequestOf<typeof Metadata>["topics"], version: number): topics is null =>
   version === 0 ? topics?.length === 0 : topics === null
 
-const metadata = (context: RequestContext, request: RequestOf<typeof Metadata>, version: number) => {
+const metadata = (context: Context, request: RequestOf<typeof Metadata>, version: number) => {
   const { broker } = context.node
   const found = asksForAll(request.topics, version)
-    ? Array.from(broker.directory.all().values(), (stream) => described(context, stream))
+    ? context.topics("Describe").map((stream) => described(context, stream))
     : asked(context, request.topics ?? [], version)
-  const topics = request.includeTopicAuthorizedOperations
-    ? found.map((topic) => ({ ...topic, topicAuthorizedOperations: ofTopic }))
-    : found
+  const topics = request.includeTopicAuthorizedOperations ? found.map((topic) => withOperations(context, topic)) : found
   const { host, port } = context.advertised
   const brokers = [{ nodeId: broker.nodeId, host, port }]
   const { clusterId, nodeId: controllerId } = broker
-  const cluster = request.includeClusterAuthorizedOperations ? { clusterAuthorizedOperations: ofCluster } : {}
-  return { brokers, clusterId, controllerId, topics, ...cluster }
+  const authorized = request.includeClusterAuthorizedOperations
+    ? { clusterAuthorizedOperations: bitsOf(context, cluster, ofCluster) }
+    : {}
+  return { brokers, clusterId, controllerId, topics, ...authorized }
 }
 
-export const metadataHandler = handler(Metadata, { serves: [0, 13], handle: metadata })
+export const metadataHandler = handler(Metadata, { serves: [0, 13], needs, handle: metadata })

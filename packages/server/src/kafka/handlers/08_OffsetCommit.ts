@@ -1,9 +1,10 @@
-import { groupActor, type OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
+import type { OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import * as Exit from "effect/Exit"
 import { failureOf, offsetCode } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
+import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
 // OffsetCommit 2-9: of group members, and with generation -1 of simple consumers while the group is empty. Offsets hang on
@@ -22,16 +23,17 @@ const versioned = (code: KafkaErrorCode, version: number): KafkaErrorCode =>
 
 export const offsetCommitHandler = handler(OffsetCommit, {
   serves: [2, 9],
+  needs: { Group: ["Read"], Topic: ["Read"] },
   handle: (context, request, version) => {
-    const { directory } = context.node.broker
     const offsets: Array<OffsetToCommit> = []
     const known: Array<Result> = []
     const topics = request.topics.map(({ name, partitions }) => {
-      const stream = directory.byName(name)
+      const stream = context.topic("Read", name)
       return {
         name,
         partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
-          if (stream?.logIds[partitionIndex] === undefined) {
+          if (isFailure(stream)) return { partitionIndex, errorCode: stream.code as number }
+          if (stream.logIds[partitionIndex] === undefined) {
             return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
           }
           const { topicId } = stream
@@ -54,12 +56,13 @@ export const offsetCommitHandler = handler(OffsetCommit, {
       }
     })
     const { groupId } = request
-    const invalid = groupIdError(groupId)
+    const group = context.group("Read", groupId)
+    const invalid = isFailure(group) ? group.code : groupIdError(groupId)
     if (invalid !== KafkaError.NONE) for (const result of known) result.errorCode = invalid
-    if (known.length === 0 || invalid !== KafkaError.NONE) return { topics }
+    if (known.length === 0 || isFailure(group) || invalid !== KafkaError.NONE) return { topics }
     const { generationIdOrMemberEpoch: generation, memberId, groupInstanceId } = request
     const command = { _tag: "CommitOffsets", generation, memberId, groupInstanceId, offsets } as const
-    return context.ask(groupActor(groupId), command, (exit) => {
+    return context.ask(group, command, (exit) => {
       known.forEach((result, i) => {
         result.errorCode = Exit.isFailure(exit)
           ? versioned(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code, version)

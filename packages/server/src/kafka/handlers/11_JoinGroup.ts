@@ -1,10 +1,10 @@
-import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { randomUUID } from "node:crypto"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { JoinGroup } from "@logbrook/protocols/kafka/messages/11_JoinGroup"
 import * as Exit from "effect/Exit"
 import { failureOf, type Failure } from "../errors.ts"
 import { keptClientId, memberGroupIdError } from "../groupIds.ts"
+import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
 // JoinGroup 0-9, classic groups: answered when the generation is complete. v4: MEMBER_ID_REQUIRED (KIP-394); v5: static
@@ -18,6 +18,7 @@ const skipAssignmentVersionMin = 9
 
 export const joinGroupHandler = handler(JoinGroup, {
   serves: [0, 9],
+  needs: { Group: ["Read"] },
   handle: (context, request, version) => {
     const { groupId, memberId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs, protocolType } = request
     const refuse = (errorCode: number, knownMemberId: string) => ({
@@ -45,7 +46,9 @@ export const joinGroupHandler = handler(JoinGroup, {
       skipAssignmentSupported: version >= skipAssignmentVersionMin,
       reason: request.reason
     } as const
-    return context.ask(groupActor(groupId), command, (exit) => {
+    const group = context.group("Read", groupId)
+    if (isFailure(group)) return refuse(group.code, "")
+    return context.ask(group, command, (exit) => {
       if (Exit.isFailure(exit)) {
         const failure: Failure = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
         return refuse(failure.code, failure.memberId)

@@ -1,9 +1,9 @@
-import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
 import * as Exit from "effect/Exit"
 import { failureOf, firstError, leaveCode } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
+import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
 // LeaveGroup 0-5: one member, from v3 on several, static ones by their instance id (KIP-345).
@@ -12,6 +12,7 @@ const severalVersionMin = 3
 
 export const leaveGroupHandler = handler(LeaveGroup, {
   serves: [0, 5],
+  needs: { Group: ["Read"] },
   handle: (context, request, version) => {
     const { groupId } = request
     const invalid = memberGroupIdError(groupId)
@@ -20,7 +21,9 @@ export const leaveGroupHandler = handler(LeaveGroup, {
       version >= severalVersionMin
         ? request.members
         : [{ memberId: request.memberId, groupInstanceId: null, reason: null }]
-    return context.ask(groupActor(groupId), { _tag: "LeaveMembers", members: leaving }, (exit) => {
+    const group = context.group("Read", groupId)
+    if (isFailure(group)) return { errorCode: group.code }
+    return context.ask(group, { _tag: "LeaveMembers", members: leaving }, (exit) => {
       if (Exit.isFailure(exit)) {
         const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE)
         return { errorCode: code }

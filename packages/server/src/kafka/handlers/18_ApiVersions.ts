@@ -12,6 +12,7 @@ const softwareVersionMin = 3
 
 export const apiVersionsHandler = handler(ApiVersions, {
   serves: served,
+  needs: {},
   handle: (context, { clientSoftwareName, clientSoftwareVersion }, version) => {
     const apiKeys = context.listed.map(({ key, min, max }) => ({ apiKey: key, minVersion: min, maxVersion: max }))
     const isNamed = softwareName.test(clientSoftwareName) && softwareName.test(clientSoftwareVersion)

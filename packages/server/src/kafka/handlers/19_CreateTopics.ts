@@ -7,7 +7,7 @@ import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
 import { after, afterAll, type Answer } from "../Answer.ts"
 import { failureOf, type Failure } from "../errors.ts"
-import { handler, type RequestContext } from "../Handler.ts"
+import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 
 // CreateTopics 2-7: free streams, on this node alone. Left out: waiting for a part of the timeout (a stream is there when
 // it is answered), and manual assignments to other nodes.
@@ -51,8 +51,12 @@ const refuseAssignments = ({ numPartitions, replicationFactor, assignments }: As
     : refused(KafkaError.INVALID_REPLICA_ASSIGNMENT, `Partitions 0, 1, … are each on node ${nodeId} alone.`)
 }
 
-const refuse = (context: RequestContext, asked: Asked, isTwice: boolean): Failure | undefined => {
+const needs = { Topic: ["Create"] } as const
+
+const refuse = (context: ContextOf<typeof needs>, asked: Asked, isTwice: boolean): Failure | undefined => {
   const { disk, nodeId } = context.node.broker
+  const denied = context.deniedTopic("Create", asked.name)
+  if (denied !== undefined) return denied
   if (isTwice) return refused(KafkaError.INVALID_REQUEST, "The topic is in the request more than once.")
   if (disk.isLow) return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
   if (asked.assignments.length > 0) {
@@ -103,6 +107,7 @@ const create = (context: RequestContext, asked: Asked, validateOnly: boolean): A
 
 export const createTopicsHandler = handler(CreateTopics, {
   serves: [2, 7],
+  needs,
   handle: (context, request) => {
     const asked = new Map<string, Asked>()
     const twice = new Set<string>()

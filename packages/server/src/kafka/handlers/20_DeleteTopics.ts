@@ -4,8 +4,9 @@ import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
 import { afterAll, type Answer } from "../Answer.ts"
-import { failureOf } from "../errors.ts"
-import { handler, type RequestContext } from "../Handler.ts"
+import { failureOf, type Failure } from "../errors.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf } from "../Handler.ts"
 
 // DeleteTopics 1-6: by name, from v6 on by topic id too. Answered when the deletion is durable; the partitions and the
 // offsets of groups go right after it. A stream can be deleted while the disk is full. One that is named twice stays.
@@ -24,15 +25,16 @@ interface Asked {
 
 const byIdVersionMin = 6
 
-const streamOf = ({ node }: RequestContext, { name, topicId }: Asked): Stream | undefined =>
-  name === null ? node.broker.directory.byTopicId(topicId) : node.broker.directory.byName(name)
+const needs = { Topic: ["Delete"] } as const
 
-const deleteTopic = (context: RequestContext, asked: Asked): Answer<Deleted> => {
+type Context = ContextOf<typeof needs>
+
+const streamOf = (context: Context, { name, topicId }: Asked): Stream | Failure =>
+  name === null ? context.topicById("Delete", topicId) : context.topic("Delete", name)
+
+const deleteTopic = (context: Context, asked: Asked): Answer<Deleted> => {
   const stream = streamOf(context, asked)
-  if (stream === undefined) {
-    const errorCode = asked.name === null ? KafkaError.UNKNOWN_TOPIC_ID : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-    return { ...asked, errorCode, errorMessage: null }
-  }
+  if (isFailure(stream)) return { ...asked, errorCode: stream.code, errorMessage: stream.message }
   const { name, topicId } = stream
   return context.ask(catalogActor, { _tag: "DeleteStream", name }, (exit) => {
     if (Exit.isSuccess(exit)) return { name, topicId, errorCode: KafkaError.NONE, errorMessage: null }
@@ -42,11 +44,12 @@ const deleteTopic = (context: RequestContext, asked: Asked): Answer<Deleted> => 
 }
 
 /** The topics that are asked for, each once: those that are named once, and those named again, by name or by id. */
-const sorted = (context: RequestContext, topics: ReadonlyArray<Asked>) => {
+const sorted = (context: Context, topics: ReadonlyArray<Asked>) => {
   const first = new Map<string, Asked>()
   const twice = new Map<string, Asked>()
   for (const asked of topics) {
-    const key = streamOf(context, asked)?.topicId ?? asked.name ?? asked.topicId
+    const stream = streamOf(context, asked)
+    const key = isFailure(stream) ? (asked.name ?? asked.topicId) : stream.topicId
     const known = first.get(key)
     if (known === undefined) first.set(key, asked)
     else twice.set(key, known)
@@ -63,6 +66,7 @@ const refuseTwice = (asked: Asked): Deleted => ({
 
 export const deleteTopicsHandler = handler(DeleteTopics, {
   serves: [1, 6],
+  needs,
   handle: (context, request, version) => {
     const topics =
       version >= byIdVersionMin ? request.topics : request.topicNames.map((name) => ({ name, topicId: zeroUuid }))

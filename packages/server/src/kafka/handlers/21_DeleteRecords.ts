@@ -5,7 +5,8 @@ import { DeleteRecords } from "@logbrook/protocols/kafka/messages/21_DeleteRecor
 import * as Exit from "effect/Exit"
 import { afterAll, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
-import { handler, type RequestContext } from "../Handler.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf } from "../Handler.ts"
 
 // DeleteRecords 0-2: the log start moves, also that of a bound stream, also while the disk is full; answered when it is
 // durable. -1: to the end. Left out: waiting for a part of the timeout.
@@ -18,15 +19,18 @@ interface Deleted {
 
 const noWatermark = -1
 
+const needs = { Topic: ["Delete"] } as const
+
 const deleteRecords = (
-  context: RequestContext,
+  context: ContextOf<typeof needs>,
   topic: string,
   { partitionIndex, offset }: { readonly partitionIndex: number; readonly offset: number }
 ): Answer<Deleted> => {
   const refuse = (errorCode: KafkaErrorCode): Deleted => ({ partitionIndex, lowWatermark: noWatermark, errorCode })
-  const stream = context.node.broker.directory.byName(topic)
-  const logId = stream?.logIds[partitionIndex]
-  if (stream === undefined || logId === undefined) return refuse(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
+  const stream = context.topic("Delete", topic)
+  if (isFailure(stream)) return refuse(stream.code)
+  const logId = stream.logIds[partitionIndex]
+  if (logId === undefined) return refuse(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
   if (!effectiveConfig(stream.config).isExpiring) return refuse(KafkaError.POLICY_VIOLATION)
   return context.ask(partitionActor(logId), { _tag: "MoveLogStart", offset, reason: "DeleteRecords" }, (exit) => {
     if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER).code)
@@ -37,6 +41,7 @@ const deleteRecords = (
 
 export const deleteRecordsHandler = handler(DeleteRecords, {
   serves: [0, 2],
+  needs,
   handle: (context, request) => {
     const topics = request.topics.map(({ name, partitions }) => {
       const deleted = partitions.map((asked) => deleteRecords(context, name, asked))

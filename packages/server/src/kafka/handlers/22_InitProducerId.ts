@@ -11,9 +11,12 @@ const refuse = (errorCode: number) => ({ throttleTimeMs: 0, errorCode, producerE
 
 export const initProducerIdHandler = handler(InitProducerId, {
   serves: [0, 5],
+  needs: { Cluster: ["IdempotentWrite"] },
   handle: (context, request) => {
     if (request.transactionalId === "") return refuse(KafkaError.INVALID_REQUEST)
     if (request.transactionalId !== null) return refuse(noTransactions.code)
+    const denied = context.deniedCluster("IdempotentWrite")
+    if (denied !== undefined) return refuse(denied.code)
     return after(context.node.producerIds.take(context), (given) =>
       "code" in given
         ? refuse(given.code)

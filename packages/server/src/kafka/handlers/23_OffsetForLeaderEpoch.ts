@@ -1,6 +1,7 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
-import { handler, type RequestContext } from "../Handler.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf } from "../Handler.ts"
 import { checkLeaderEpoch, endOfEpoch } from "../leaderEpochs.ts"
 import { Reply } from "../Reply.ts"
 
@@ -13,10 +14,14 @@ interface Asked {
   readonly leaderEpoch: number
 }
 
-const endOffsetOf = ({ node }: RequestContext, topic: string, asked: Asked) => {
-  const { shard, directory } = node.broker
+const needs = { Topic: ["Describe"] } as const
+
+const endOffsetOf = (context: ContextOf<typeof needs>, topic: string, asked: Asked) => {
+  const { shard } = context.node.broker
   const { partition } = asked
-  const logId = directory.byName(topic)?.logIds[partition]
+  const stream = context.topic("Describe", topic)
+  if (isFailure(stream)) return { partition, errorCode: stream.code }
+  const logId = stream.logIds[partition]
   if (logId === undefined) return { partition, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
   const errorCode = checkLeaderEpoch(shard, asked.currentLeaderEpoch)
   if (errorCode !== KafkaError.NONE) return { partition, errorCode }
@@ -26,6 +31,7 @@ const endOffsetOf = ({ node }: RequestContext, topic: string, asked: Asked) => {
 
 export const offsetForLeaderEpochHandler = handler(OffsetForLeaderEpoch, {
   serves: [2, 4],
+  needs,
   handle: (context, { replicaId, topics: asked }) => {
     const isReplica = replicaId >= 0
     const topics = asked.map(({ topic, partitions }) => ({

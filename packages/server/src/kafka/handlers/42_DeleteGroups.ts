@@ -1,11 +1,11 @@
-import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups"
 import * as Exit from "effect/Exit"
 import { afterAll, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
-import { handler, type RequestContext } from "../Handler.ts"
+import { isFailure } from "../Access.ts"
+import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 
 // DeleteGroups 0-2 (KIP-229): each group by itself, with its offsets; NON_EMPTY_GROUP while it has members. Answered when all
@@ -19,10 +19,14 @@ interface Deleted {
   readonly errorCode: KafkaErrorCode
 }
 
-const deleteGroup = (context: RequestContext, groupId: string): Answer<Deleted> => {
+const needs = { Group: ["Delete"] } as const
+
+const deleteGroup = (context: ContextOf<typeof needs>, groupId: string): Answer<Deleted> => {
   const invalid = groupIdError(groupId)
   if (invalid !== KafkaError.NONE) return { groupId, errorCode: invalid }
-  return context.ask(groupActor(groupId), { _tag: "DeleteGroup" }, (exit) => {
+  const group = context.group("Delete", groupId)
+  if (isFailure(group)) return { groupId, errorCode: group.code }
+  return context.ask(group, { _tag: "DeleteGroup" }, (exit) => {
     const errorCode = Exit.isFailure(exit)
       ? failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code
       : KafkaError.NONE
@@ -32,6 +36,7 @@ const deleteGroup = (context: RequestContext, groupId: string): Answer<Deleted> 
 
 export const deleteGroupsHandler = handler(DeleteGroups, {
   serves: [0, 2],
+  needs,
   handle: (context, request) => {
     // Clients find the answers by their names.
     const asked = [...new Set(request.groupsNames)]

@@ -1,9 +1,10 @@
-import { groupActor, type DeleteOffsets, type OffsetsRemoved } from "@logbrook/actors/group/GroupProtocol"
+import { type DeleteOffsets, type OffsetsRemoved } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
 import * as Exit from "effect/Exit"
 import { failureOf, removalCode } from "../errors.ts"
 import { memberGroupIdError } from "../groupIds.ts"
+import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
 // OffsetDelete 0 (KIP-496): offsets of topics that no member subscribes to (GROUP_SUBSCRIBED_TO_TOPIC), of others than
@@ -18,17 +19,17 @@ const refuse = (errorCode: number) => ({ errorCode, topics: [] })
 
 export const offsetDeleteHandler = handler(OffsetDelete, {
   serves: [0, 0],
+  needs: { Group: ["Delete"], Topic: ["Read"] },
   handle: (context, request) => {
     const { groupId } = request
-    const { directory } = context.node.broker
     const partitions: Array<DeleteOffsets["partitions"][number]> = []
     const known: Array<Result> = []
     const topics = request.topics.map(({ name, partitions: asked }) => {
-      const stream = directory.byName(name)
+      const stream = context.topic("Read", name)
       return {
         name,
         partitions: asked.map(({ partitionIndex }): Result => {
-          if (stream === undefined) return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
+          if (isFailure(stream)) return { partitionIndex, errorCode: stream.code }
           const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
           partitions.push({ topicId: stream.topicId, stream: name, partition: partitionIndex })
           known.push(result)
@@ -38,7 +39,9 @@ export const offsetDeleteHandler = handler(OffsetDelete, {
     })
     const invalid = memberGroupIdError(groupId)
     if (invalid !== KafkaError.NONE) return refuse(invalid)
-    return context.ask(groupActor(groupId), { _tag: "DeleteOffsets", partitions }, (exit) => {
+    const group = context.group("Delete", groupId)
+    if (isFailure(group)) return refuse(group.code)
+    return context.ask(group, { _tag: "DeleteOffsets", partitions }, (exit) => {
       if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.COORDINATOR_NOT_AVAILABLE).code)
       tell(known, exit.value)
       return { errorCode: KafkaError.NONE, topics }

@@ -1,0 +1,30 @@
+import { isBound } from "@logbrook/actors/catalog/CatalogProtocol"
+import { anonymous, cluster, type Denial, type Operation, type Resource } from "@logbrook/core/access/Access"
+import type { Broker } from "../Broker.ts"
+
+/** What a request does to what. An endpoint declares all of it; nothing is `[]`. */
+export type Need = readonly [operation: Operation, resource: Resource]
+
+export const onCluster = (operation: Operation): Need => [operation, cluster]
+
+export const onStream = (operation: Operation, name: string, { directory }: Broker): Need => {
+  const stream = directory.byName(name)
+  return [operation, { type: "Topic", name, isBound: stream !== undefined && isBound(stream) }]
+}
+
+export const onGroup = (operation: Operation, name: string): Need => [operation, { type: "Group", name }]
+
+/** A stream that is bound to filters reads what is published to them. */
+export const onFilters = (filters: ReadonlyArray<string>): ReadonlyArray<Need> =>
+  filters.map((name) => ["Read", { type: "TopicName", name }])
+
+/** Why the first of them that is denied is; undefined: whoever asks may do all of it. */
+export const deniedOf = ({ authorizer }: Broker, needs: ReadonlyArray<Need>): Denial | undefined => {
+  for (const [operation, resource] of needs) {
+    const denial = authorizer.authorize(anonymous, operation, resource)
+    if (denial !== undefined) return denial
+  }
+  return undefined
+}
+
+export const isAllowed = (broker: Broker, need: Need): boolean => deniedOf(broker, [need]) === undefined

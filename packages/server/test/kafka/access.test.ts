@@ -1,0 +1,166 @@
+import type { Operation, Principal, Resource, Rule } from "@logbrook/core/access/Access"
+import { Authorizer } from "@logbrook/core/access/Authorizer"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
+import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
+import { zeroUuid, type AnyApi } from "@logbrook/protocols/kafka/Schema"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { handler } from "../../src/kafka/Handler.ts"
+import { registry } from "../../src/kafka/handlers.ts"
+import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
+import { fetchOf, produceOf } from "./requests.ts"
+
+const name = "orders"
+const groupId = "g"
+const partition = { partitionIndex: 0, offset: 0, currentLeaderEpoch: -1, timestamp: -1 }
+const member = { groupId, memberId: "m", generationId: 1 }
+const topics = [{ name, topic: name, partitions: [{ ...partition, partition: 0, leaderEpoch: 0 }] }]
+const offset = { partitionIndex: 0, committedOffset: 1, committedMetadata: "" }
+const timeoutMs = 1000
+const one = { numPartitions: 1, replicationFactor: 1 }
+const timeouts = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 }
+
+/** A request of each API that would do something, to a topic and a group that there are. */
+const requests: Readonly<Record<string, () => object>> = {
+  Produce: () => produceOf(name, batchOf(["a"])),
+  Fetch: () => fetchOf(name),
+  ListOffsets: () => ({ replicaId: -1, topics }),
+  Metadata: () => ({ topics: [{ name }] }),
+  OffsetCommit: () => ({ groupId, memberId: "", topics: [{ name, partitions: [offset] }] }),
+  OffsetFetch: () => ({ groups: [{ groupId, topics: [{ name, partitionIndexes: [0] }] }] }),
+  FindCoordinator: () => ({ keyType: 0, coordinatorKeys: [groupId] }),
+  JoinGroup: () => ({ ...member, ...timeouts, protocolType: "consumer", protocols: [] }),
+  Heartbeat: () => member,
+  LeaveGroup: () => ({ groupId, members: [{ memberId: "m" }] }),
+  SyncGroup: () => ({ ...member, assignments: [] }),
+  ApiVersions: () => ({ clientSoftwareName: "raw", clientSoftwareVersion: "1" }),
+  CreateTopics: () => ({
+    topics: [{ ...one, name: "new", assignments: [], configs: [] }],
+    timeoutMs,
+    validateOnly: false
+  }),
+  DeleteTopics: () => ({ topics: [{ name, topicId: zeroUuid }], timeoutMs }),
+  DeleteRecords: () => ({ topics, timeoutMs }),
+  InitProducerId: () => ({ transactionalId: null, transactionTimeoutMs: 0 }),
+  OffsetForLeaderEpoch: () => ({ replicaId: -1, topics }),
+  DeleteGroups: () => ({ groupsNames: [groupId] }),
+  OffsetDelete: () => ({ groupId, topics: [{ name, partitions: [{ partitionIndex: 0 }] }] })
+}
+
+/** Later ones name topics by ids. */
+const versions: Readonly<Record<string, number>> = { Fetch: 12 }
+
+const authorizationErrors: ReadonlySet<number> = new Set([
+  KafkaError.TOPIC_AUTHORIZATION_FAILED,
+  KafkaError.GROUP_AUTHORIZATION_FAILED,
+  KafkaError.CLUSTER_AUTHORIZATION_FAILED
+])
+
+const denies: Rule = () => ({ reason: "BoundStream", text: "nobody may do anything" })
+const allows: Rule = () => undefined
+
+/** Writes down what it is asked. */
+class Recording extends Authorizer {
+  asked = new Set<string>()
+
+  override authorize(principal: Principal, operation: Operation, resource: Resource) {
+    this.asked.add(`${operation} ${resource.type}`)
+    return super.authorize(principal, operation, resource)
+  }
+}
+
+const start = async (rule: Rule) => {
+  const authorizer = new Recording([rule])
+  const kit = await startKit({ authorizer })
+  await kit.createStream(name)
+  await kit.createStream("bound", { filters: ["b/#"] })
+  return { authorizer, kit, client: await kit.connect() }
+}
+
+const send = async (client: RawClient, api: AnyApi, version: number): Promise<never> =>
+  (await client.send(api, version, requests[api.name]!() as never)) as never
+
+describe.each([...registry.handlers.values()].map((each) => [each.api.name, each] as const))("%s", (_name, each) => {
+  const needs = Object.entries(each.needs).flatMap(([type, all]) => all.map((operation) => `${operation} ${type}`))
+  const version = versions[each.api.name] ?? each.serves[1]
+  let denied: Awaited<ReturnType<typeof start>>
+  let allowed: Awaited<ReturnType<typeof start>>
+
+  beforeAll(async () => {
+    denied = await start(denies)
+    allowed = await start(allows)
+  })
+  afterAll(async () => {
+    await denied.kit.close()
+    await allowed.kit.close()
+  })
+
+  it("asks for all that it declares, and for nothing else", async () => {
+    allowed.authorizer.asked.clear()
+    await send(allowed.client, each.api, version)
+    expect([...allowed.authorizer.asked].sort()).toEqual(needs.sort())
+  })
+
+  it("does nothing for who may not, and says so", async () => {
+    const { kit, client } = denied
+    const { nextSeq } = kit.broker.shard
+    const response = await send(client, each.api, version)
+    const errorCode = each.api.firstError(response)
+    if (needs.length === 0) expect(errorCode).toBe(KafkaError.NONE)
+    else expect(authorizationErrors).toContain(errorCode)
+    expect(kit.broker.shard.nextSeq).toBe(nextSeq)
+  })
+})
+
+const mayOrders: Rule = (_principal, _operation, resource) =>
+  resource.type === "Topic" && resource.name !== name ? { reason: "BoundStream", text: "not this one" } : undefined
+
+describe("what is read of several", () => {
+  let kit: Kit
+  beforeAll(async () => {
+    kit = await startKit({ authorizer: new Authorizer([mayOrders]) })
+    for (const each of [name, "secret"]) await kit.createStream(each)
+  })
+  afterAll(() => kit.close())
+
+  it("leaves out of all topics what the client may not describe", async () => {
+    const client = await kit.connect()
+    const all = await client.send(Metadata, 13, { topics: null })
+    expect(all.topics.map((topic) => topic.name)).toEqual([name])
+  })
+
+  it("answers alike for a topic that the client may not know of, whether or not it is there", async () => {
+    const client = await kit.connect()
+    const codes = await Promise.all(
+      ["secret", "nowhere"].map(async (topic) => {
+        const response = await client.send(Fetch, 12, fetchOf(topic))
+        return Fetch.firstError(response)
+      })
+    )
+    expect(codes).toEqual([KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+  })
+})
+
+const handle = () => ({ errorCode: 0 })
+
+it("a handler that does not declare what it needs, or does something else, is none", () => {
+  // @ts-expect-error -- no needs
+  handler(Heartbeat, { serves: [0, 4], handle })
+  // @ts-expect-error -- no such operation
+  handler(Heartbeat, { serves: [0, 4], needs: { Group: ["Join"] }, handle })
+  handler(Heartbeat, {
+    serves: [0, 4],
+    needs: { Group: ["Read"] },
+    handle: (context, request) => {
+      context.group("Read", request.groupId)
+      // @ts-expect-error -- not declared
+      context.group("Delete", request.groupId)
+      // @ts-expect-error -- nothing of topics is declared
+      context.topic("Read", "orders")
+      // @ts-expect-error -- there is no way past it
+      expect(() => context.node.broker.directory).toBeTypeOf("function")
+      return { errorCode: 0 }
+    }
+  })
+})
