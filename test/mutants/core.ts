@@ -483,6 +483,24 @@ export const coreMutants = inPackage("core", {
       ]
     ]
   },
+  "access/reservedTopics.ts": {
+    tests: ["access/Authorizer.test.ts", "TopicFilter.test.ts"],
+    faults: [
+      ["a stream is bound below $share", "stream|share|queue", "stream|queue"],
+      ["bridges cannot tell of themselves", "system.test(topic) && !bridgeState.test(topic)", "system.test(topic)"]
+    ]
+  },
+  "access/rules.ts": {
+    tests: ["access/Authorizer.test.ts"],
+    faults: [
+      [
+        "a stream that MQTT writes takes Kafka's records",
+        "resource.isBound ? boundStream : undefined",
+        'resource.name === "" ? boundStream : undefined'
+      ],
+      ["nobody reads what MQTT writes", '"Topic" && operation === "Write" &&', '"Topic" &&']
+    ]
+  },
   "TopicFilter.ts": {
     tests: ["TopicFilter.test.ts"],
     faults: [
@@ -500,11 +518,6 @@ export const coreMutants = inPackage("core", {
         "a filter of a level too many passes",
         "if (levels.length > limits.topicLevelsMax) {",
         "if (levels.length > limits.topicLevelsMax + 1) {"
-      ],
-      [
-        "a stream is bound below $share",
-        "if (reservedFirstLevels.has(first)) {",
-        "if (reservedFirstLevels.has(filter)) {"
       ]
     ]
   },

@@ -161,11 +161,6 @@ export const serverMutants = inPackage("server", {
     faults: [
       ["any acks pass", "if (acks !== -1 && acks !== 0 && acks !== 1) return", "if (acks < -100) return"],
       [
-        "a stream that MQTT writes takes Kafka's records",
-        "if (isBound(stream)) return",
-        'if (isBound(stream) && topic === "") return'
-      ],
-      [
         "zstd passes before version 7",
         'if (batch.codec === "zstd" && version < zstdVersionMin) {',
         'if (batch.codec === "zstd" && version < 0) {'
