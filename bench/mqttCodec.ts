@@ -2,8 +2,11 @@
 // It does not prove what a socket costs, nor what polymorphic call sites of a whole server do to these figures.
 // Run: node --conditions=source bench/mqttCodec.ts
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
-import { decodePublish } from "@logbrook/protocols/mqtt/decode"
-import { copyWithPacketId, publishTemplate, writePuback } from "@logbrook/protocols/mqtt/encode"
+import { decodePacket } from "@logbrook/protocols/mqtt/decode"
+import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
+import { decodePublish } from "@logbrook/protocols/mqtt/decodePublish"
+import { encodeConnack, encodeSuback } from "@logbrook/protocols/mqtt/encode"
+import { copyWithPacketId, publishTemplate, writePuback } from "@logbrook/protocols/mqtt/encodePublish"
 import { defaultCodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
 import { createRequire } from "node:module"
@@ -36,6 +39,35 @@ const chunk4 = Buffer.concat(packets4)
 const pubacks = Buffer.concat(
   packets4.map((_, index) => mqttPacket.generate({ cmd: "puback", messageId: index + 1 }, { protocolVersion: 4 }))
 )
+const connects = {
+  4: mqttPacket.generate({ cmd: "connect", clientId: "machine-0042", protocolVersion: 4, keepalive: 60 }),
+  5: mqttPacket.generate({
+    cmd: "connect",
+    clientId: "machine-0042",
+    protocolVersion: 5,
+    keepalive: 60,
+    username: "plant",
+    password: Buffer.from("secret"),
+    properties: { sessionExpiryInterval: 3_600, receiveMaximum: 100, userProperties: { receipts: "1" } },
+    will: { topic: "plant/line7/machine12/state", payload: Buffer.from("gone"), qos: 1, retain: true }
+  })
+}
+const subscribe = (version: 4 | 5): Buffer =>
+  mqttPacket.generate(
+    { cmd: "subscribe", messageId: 7, subscriptions: [{ topic: "plant/line7/+/temperature", qos: 1 }] },
+    { protocolVersion: version }
+  )
+const subscribes = { 4: subscribe(4), 5: subscribe(5) }
+const connack = {
+  sessionExpiryIntervalSeconds: 3_600,
+  receiveMaximum: 1_024,
+  maximumPacketSizeBytes: 4_194_304,
+  topicAliasMaximum: 32
+}
+/** `packetsPerChunk` times, as all other cases. */
+const times = (run: () => number): void => {
+  for (let index = 0; index < packetsPerChunk; index++) sink += run()
+}
 const target = Buffer.alloc(4 * packetsPerChunk)
 const cached = { limits: defaultCodecLimits, topics: new TopicCache() }
 const delivery = {
@@ -80,6 +112,13 @@ const cases: ReadonlyArray<readonly [name: string, run: () => void]> = [
   ],
   ["publishTemplate", () => packets4.forEach(() => (sink += publishTemplate(4, delivery).length))],
   ["copyWithPacketId", () => packets4.forEach((_, id) => (sink += copyWithPacketId(template, id + 1).length))],
+  ["decodeConnect 4", () => times(() => decodeConnect(connects[4]).keepAliveSeconds)],
+  ["decodeConnect 5, will, 3 properties", () => times(() => decodeConnect(connects[5]).keepAliveSeconds)],
+  ["decodePacket SUBSCRIBE 4", () => times(() => decodePacket(subscribes[4], 4)._tag.length)],
+  ["decodePacket SUBSCRIBE 5", () => times(() => decodePacket(subscribes[5], 5)._tag.length)],
+  ["encodeConnack 4", () => times(() => encodeConnack(4, false, 0).length)],
+  ["encodeConnack 5, 4 properties", () => times(() => encodeConnack(5, false, 0, connack).length)],
+  ["encodeSuback 5", () => times(() => encodeSuback(5, 7, [1]).length)],
   [
     "mqtt-packet generate PUBLISH",
     () =>

@@ -293,6 +293,28 @@ const barrelFaults = ({ path, text }: SourceFile): Array<string> => {
   return faults
 }
 
+/** The package of a specifier: of `effect/Effect`, `effect`. */
+const dependencyOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/")
+
+/** What is declared and not imported, and the other way round. `dependencies` are those of `packages/NAME/package.json`. */
+const dependencyFaults = (
+  name: string,
+  dependencies: ReadonlyArray<string>,
+  files: ReadonlyArray<SourceFile>
+): Array<string> => {
+  const outside = files
+    .flatMap(({ text }) => importsOf(text))
+    .filter((specifier) => /^@?[a-z]/.test(specifier) && !specifier.startsWith("node:"))
+    .filter((specifier) => !specifier.startsWith(`@logbrook/${name}/`))
+  const imported = new Set(outside.map(dependencyOf))
+  return [
+    ...dependencies.filter((one) => !imported.has(one)).map((one) => `packages/${name}: nothing imports ${one}`),
+    ...[...imported]
+      .filter((one) => !dependencies.includes(one))
+      .map((one) => `packages/${name}: ${one} is not declared`)
+  ]
+}
+
 const fileLengthFaults = ({ path, text }: SourceFile): Array<string> =>
   linesOf(text) > fileLinesMax ? [`${path}: ${linesOf(text)} lines`] : []
 
@@ -337,6 +359,13 @@ describe("the house is clean", () => {
 
   it("imports point one way", () => expect(sources.flatMap(importFaults)).toEqual([]))
   it("no circles of imports", () => expect(circlesOf(sources)).toEqual([]))
+  it.each(packages)("packages/%s declares what its source imports, and nothing else", (name) => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8")) as {
+      readonly dependencies: Readonly<Record<string, string>>
+    }
+    const files = sources.filter(({ path }) => packageOf(path) === name)
+    expect(dependencyFaults(name, Object.keys(dependencies), files)).toEqual([])
+  })
   it("no barrels", () => expect(sources.flatMap(barrelFaults)).toEqual([]))
   it(`files have at most ${fileLinesMax} lines`, () => expect(everything.flatMap(fileLengthFaults)).toEqual([]))
   it(`functions have at most ${functionLinesMax} lines`, () =>
@@ -404,6 +433,21 @@ describe("the rules find", () => {
       planted("packages/core/src/c.ts", 'const text = `import "./a.ts"`')
     ]
     expect(circlesOf(files)).toEqual([])
+  })
+
+  it("dependencies that nobody imports, and imports that nobody declares", () => {
+    const files = [
+      planted("packages/core/src/a.ts", 'import * as Effect from "effect/Effect"\nimport "node:fs"\nimport "./b.ts"'),
+      planted("packages/core/src/b.ts", '// import "lmdb"\nimport { x } from "@effect/platform/HttpApi"'),
+      planted("packages/core/src/c.ts", 'import { y } from "@logbrook/core/a"\nconst tar = await import("tar")')
+    ]
+    expect(dependencyFaults("core", ["effect", "@effect/platform", "tar"], files)).toEqual([])
+    expect(
+      dependencyFaults("core", ["effect", "@effect/platform", "tar", "lmdb", "@effect/platform-node"], files)
+    ).toEqual(["packages/core: nothing imports lmdb", "packages/core: nothing imports @effect/platform-node"])
+    expect(dependencyFaults("core", ["effect", "@effect/platform"], files)).toEqual([
+      "packages/core: tar is not declared"
+    ])
   })
 
   it("barrels", () => {

@@ -17,7 +17,7 @@ export const protocolMutants = inPackage("protocols", {
       ]
     ]
   },
-  "mqtt/decode.ts": {
+  "mqtt/decodePublish.ts": {
     tests: ["mqtt"],
     faults: [
       ["QoS 3 of a PUBLISH passes", 'if (qos === 3) throw malformed("QoS 3")\n  if (dup', "if (dup"],
@@ -25,35 +25,72 @@ export const protocolMutants = inPackage("protocols", {
       ["packet id 0 of a PUBLISH passes", "if (packetId === 0) throw", "if (packetId < 0) throw"],
       ["a packet id may lie behind its packet", "if (at > end) throw", "if (at > end + 2) throw"],
       ["an empty topic passes without an alias", 'if (hasAlias) return ""', 'return ""'],
+      ["PUBREL's codes pass for PUBACK", "type <= PacketType.Pubrec ?", "type <= PacketType.Pubcomp ?"]
+    ]
+  },
+  "mqtt/fixedHeader.ts": {
+    tests: ["mqtt"],
+    faults: [
       ["flags of the fixed header are not looked at", "(first & 0x0f) !== (isTwo ? 2 : 0)", "(first & 0x0f) > 15"],
-      ["PUBREL's codes pass for PUBACK", "type <= PacketType.Pubrec ?", "type <= PacketType.Pubcomp ?"],
+      [
+        "a longer remaining length than needed passes",
+        "if (byte === 0 && version === 5) throw",
+        "if (byte === 0 && version === undefined) throw"
+      ]
+    ]
+  },
+  "mqtt/check.ts": {
+    tests: ["mqtt"],
+    faults: [
       ["reserved bits of a subscription pass", "version === 4 ? 0xfc : 0xc0", "version === 4 ? 0xc0 : 0"],
       [
         "No Local on a shared subscription passes",
         "if (noLocal && parseSharedFilter(filter) !== undefined) throw",
         "if (noLocal && filter === undefined) throw"
       ],
-      ["retain as published is not told", "retainAsPublished: (options & 8) !== 0", "retainAsPublished: false"],
-      ["retain handling 3 passes", "if (retainHandling === 3) throw", "if (retainHandling === 4 as number) throw"],
+      ["retain handling 3 passes", "if ((options & 0x30) === 0x30) throw", "if ((options & 0x30) === 0x40) throw"],
       [
         "SUBSCRIBE without a filter passes",
         'if (reader.remaining === 0) throw protocolError("SUBSCRIBE',
         'if (reader.remaining < 0) throw protocolError("SUBSCRIBE'
       ],
+      ["a filter that is none passes UNSUBSCRIBE", "validateTopicFilter(reader.string(), limits)", "reader.string()"],
+      [
+        "MQTT 3.1.1 is not told of filters that were left",
+        "if (version === 5 || count === 0) return count",
+        "if (count >= 0) return count"
+      ],
+      [
+        "a code that is none of DISCONNECT's passes",
+        "if (!disconnectCodes.has(reasonCode)) {",
+        "if (reasonCode < 0) {"
+      ],
+      ["AUTH without its method passes", "if (!facts.hasAuthenticationMethod) throw", "if (facts === undefined) throw"],
+      [
+        "bytes behind AUTH pass",
+        "reader.throwUnlessAtEnd()\n  if (!facts.hasAuthenticationMethod)",
+        "if (!facts.hasAuthenticationMethod)"
+      ]
+    ]
+  },
+  "mqtt/decode.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["retain as published is not told", "retainAsPublished: rap ?? false", "retainAsPublished: false"],
       [
         "AUTH of MQTT 3.1.1 passes",
         'if (version === 4) throw protocolError("AUTH',
         'if (version === undefined) throw protocolError("AUTH'
       ],
       [
-        "a longer remaining length than needed passes",
-        "if (byte === 0 && version === 5) throw",
-        "if (byte === 0 && version === undefined) throw"
+        "mqtt-packet sees filters that were refused",
+        "const body = reader.since(start)\n  const refusedFilters = passFilters(reader, 1)",
+        "const refusedFilters = passFilters(reader, 1)\n  const body = reader.since(start)"
       ],
-      ["a code that is none of DISCONNECT's passes", "if (!disconnectCodes.has(reasonCode)) {", "if (reasonCode < 0) {"]
+      ["AUTH's data is a view", "authenticationData: data && new Uint8Array(data)", "authenticationData: data"]
     ]
   },
-  "mqtt/decodeConnect.ts": {
+  "mqtt/checkConnect.ts": {
     tests: ["mqtt"],
     faults: [
       ["the reserved flag of CONNECT passes", "if ((flags & 0x01) !== 0) throw", "if ((flags & 0x01) > 1) throw"],
@@ -61,25 +98,40 @@ export const protocolMutants = inPackage("protocols", {
       ["will QoS 3 passes", "if ((flags & 0x18) === 0x18) throw", "if ((flags & 0x18) === 0x19) throw"],
       [
         "a client id a byte too long passes",
-        "reader.at - start - 2 > limits.clientIdBytesMax",
-        "reader.at - start - 3 > limits.clientIdBytesMax"
+        "const isTooLong = bytes > limits.clientIdBytesMax",
+        "const isTooLong = bytes > limits.clientIdBytesMax + 1"
       ],
       [
         "an empty client id passes without clean session",
         "version === 5 || cleanStart)) return",
         "version >= 4 || cleanStart)) return"
       ],
+      ["bytes behind CONNECT pass", "reader.throwUnlessAtEnd()\n  return userProperties", "return userProperties"],
+      ["a refusal may be larger than the client takes", "packetSizeMax = facts.maximumPacketSizeBytes", ""]
+    ]
+  },
+  "mqtt/decodeConnect.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["a will has the connection's user properties", "checked.willUserProperties", "checked.userProperties"],
       [
         "a will's payload is a view of the packet",
-        "const payload = new Uint8Array(reader.binary())",
-        "const payload = reader.binary()"
+        "payload: new Uint8Array(payload as Buffer)",
+        "payload: payload as Buffer"
       ],
+      ["a payload format of 0 is none", "flag ? 1 : 0", "flag ? 1 : undefined"]
+    ]
+  },
+  "mqtt/mqttPacket.ts": {
+    tests: ["mqtt"],
+    faults: [
+      ["a parser that failed is used again", "  parsers.delete(version)\n", "  parsers.set(version, parse)\n"],
       [
-        "bytes behind CONNECT pass",
-        'reader.throwUnlessAtEnd()\n  return { _tag: "Connect"',
-        'return { _tag: "Connect"'
+        "user properties lose their order",
+        "pairs.map(([name, value]) => ({ [name]: value }))",
+        "Object.fromEntries(pairs)"
       ],
-      ["a will is retained by another bit", "retain: (flags & 0x20) !== 0", "retain: (flags & 0x10) !== 0"]
+      ["a packet without bytes is sent", "if (bytes.length === 0) throw", "if (bytes.length < 0) throw"]
     ]
   },
   "mqtt/PacketReader.ts": {
@@ -119,8 +171,8 @@ export const protocolMutants = inPackage("protocols", {
       ],
       [
         "a string that is no UTF-8 passes",
-        'if (bits >= 0x80) throwIfNotUtf8(bytes, start, end)\n  return asBuffer(bytes).toString("utf8", start, end)\n}\n\nconst throwIf',
-        'return asBuffer(bytes).toString("utf8", start, end)\n}\n\nconst throwIf'
+        "if (bits >= 0x80) throwIfNotUtf8(bytes, start, end)\n}\n\n/** As `checkString`",
+        "}\n\n/** As `checkString`"
       ],
       [
         "# may stand before the last level",
@@ -148,22 +200,22 @@ export const protocolMutants = inPackage("protocols", {
       ["topic alias 0 passes", "if (to.topicAlias === 0) throw", "if (to.topicAlias < 0) throw"],
       [
         "Receive Maximum 0 passes",
-        "to.receiveMaximum = positive(reader.uint16(), id)",
-        "to.receiveMaximum = reader.uint16()"
+        "case P.ReceiveMaximum:\n      throwIfZero(reader.uint16(), id)",
+        "case P.ReceiveMaximum:\n      reader.uint16()"
       ]
     ]
   },
   "mqtt/encode.ts": {
     tests: ["mqtt"],
     faults: [
-      [
-        "Session Present goes with a refusal",
-        "const flags = sessionPresent && code === 0 ? 1 : 0",
-        "const flags = sessionPresent ? 1 : 0"
-      ],
-      ["MQTT 3.1.1 gets MQTT 5's SUBACK codes", "version === 4 ? Math.min(code, subackFailure311) : code", "code"],
-      ["RETAIN is not set", "(delivery.retain ? 1 : 0)", "0"]
+      ["Session Present goes with a refusal", "sessionPresent: sessionPresent && code === 0", "sessionPresent"],
+      ["NUL is sent", "if (value === undefined || fitsString(value)) return value", "if (value !== null) return value"],
+      ["MQTT 3.1.1 gets MQTT 5's SUBACK codes", "version === 4 ? Math.min(code, subackFailure311) : code", "code"]
     ]
+  },
+  "mqtt/encodePublish.ts": {
+    tests: ["mqtt"],
+    faults: [["RETAIN is not set", "(delivery.retain ? 1 : 0)", "0"]]
   },
   "websocket/frames.ts": {
     tests: ["websocket"],

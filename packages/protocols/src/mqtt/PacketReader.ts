@@ -1,12 +1,13 @@
+import type { CodecLimits } from "./Packet.ts"
 import { MqttError } from "./Packet.ts"
 import { ReasonCode } from "./ReasonCodes.ts"
-import { decodeString } from "./TopicNames.ts"
+import { checkString, checkTopicName, decodeString, decodeTopicName } from "./TopicNames.ts"
 
 export const malformed = (message: string): MqttError => new MqttError(ReasonCode.MalformedPacket, message)
 
 export const protocolError = (message: string): MqttError => new MqttError(ReasonCode.ProtocolError, message)
 
-/** Reads fields one after the other and never past `end`. Every method throws `MqttError` 0x81 for what is not there. */
+/** Reads fields one after the other and never past `end`. Methods throw `MqttError` 0x81 for what is not there. */
 export class PacketReader {
   readonly bytes: Uint8Array
   at: number
@@ -62,6 +63,27 @@ export class PacketReader {
     return decodeString(this.bytes, start, start + length)
   }
 
+  /** Moves past a string. */
+  passString(): void {
+    const length = this.uint16()
+    const start = this.skip(length)
+    checkString(this.bytes, start, start + length)
+  }
+
+  /** Throws as `decodeTopicName` does. */
+  topicName(limits: CodecLimits): string {
+    const length = this.uint16()
+    const start = this.skip(length)
+    return decodeTopicName(this.bytes, start, start + length, limits)
+  }
+
+  /** Moves past a topic name. Throws as `checkTopicName` does. */
+  passTopicName(limits: CodecLimits): void {
+    const length = this.uint16()
+    const start = this.skip(length)
+    checkTopicName(this.bytes, start, start + length, limits)
+  }
+
   /** A view. */
   binary(): Uint8Array {
     const length = this.uint16()
@@ -74,6 +96,11 @@ export class PacketReader {
     const packetId = this.uint16()
     if (packetId === 0) throw protocolError("packet id 0")
     return packetId
+  }
+
+  /** What was read since `start`, as a view. */
+  since(start: number): Uint8Array {
+    return this.bytes.subarray(start, this.at)
   }
 
   throwUnlessAtEnd(): void {

@@ -3,7 +3,6 @@ import { MqttError } from "./Packet.ts"
 import type { PacketReader } from "./PacketReader.ts"
 import { malformed, protocolError } from "./PacketReader.ts"
 import { ReasonCode } from "./ReasonCodes.ts"
-import { decodeTopicName } from "./TopicNames.ts"
 
 /** MQTT 5, section 2.2.2.2. */
 export const PropertyId = {
@@ -36,26 +35,27 @@ export const PropertyId = {
   SharedSubscriptionAvailable: 0x2a
 } as const
 
-/** Everything that a client may send in any packet. `readProperties` lets through what the packet at hand may have. */
-export interface ClientProperties {
+/** The properties of PUBLISH and of its acknowledgements; `readProperties` lets through what the packet at hand may have. */
+export interface MessageProperties {
   payloadFormatIndicator?: 0 | 1
   messageExpiryIntervalSeconds?: number
   contentType?: string
   responseTopic?: string
   correlationData?: Uint8Array
-  subscriptionIdentifier?: number
-  sessionExpiryIntervalSeconds?: number
-  authenticationMethod?: string
-  authenticationData?: Uint8Array
-  requestProblemInformation?: boolean
-  willDelayIntervalSeconds?: number
-  requestResponseInformation?: boolean
-  reasonString?: string
-  receiveMaximum?: number
-  topicAliasMaximum?: number
   topicAlias?: number
+  reasonString?: string
   userProperties?: UserProperties
-  maximumPacketSizeBytes?: number
+}
+
+/** What a checked section says about what follows it, and the one thing in it that mqtt-packet loses. */
+export interface SectionFacts {
+  /** mqtt-packet keeps them in an object, which loses their order [MQTT-3.1.3-10] and repeats behind an empty value. */
+  userProperties: UserProperties | undefined
+  /** `Infinity` if the section does not say. */
+  maximumPacketSizeBytes: number
+  isPayloadUtf8: boolean
+  hasAuthenticationMethod: boolean
+  hasAuthenticationData: boolean
 }
 
 /** Property ids as two bit sets of 32, because ids reach 0x2A. */
@@ -111,14 +111,43 @@ export const allowedProperties = {
 } as const
 
 /**
- * A whole property section with its length. Binary values are views.
+ * Reads a whole property section with its length. Binary values are views.
  * Throws `MqttError`: 0x81 for lengths, UTF-8 and properties that have no place in this packet,
  * 0x82 for duplicates and values out of range, 0x90 for a response topic, 0x94 for alias 0, 0x97 for too many user properties.
  */
-export const readProperties = (reader: PacketReader, allowed: PropertySet, limits: CodecLimits): ClientProperties => {
-  const properties: ClientProperties = {}
+export const readProperties = (reader: PacketReader, allowed: PropertySet, limits: CodecLimits): MessageProperties => {
+  const properties: MessageProperties = {}
+  const userProperties = walkSection(reader, allowed, limits, readProperty, properties)
+  if (userProperties !== undefined) properties.userProperties = userProperties
+  return properties
+}
+
+/** Passes over a whole property section that mqtt-packet is to read. Throws as `readProperties` does. */
+export const checkProperties = (reader: PacketReader, allowed: PropertySet, limits: CodecLimits): SectionFacts => {
+  const facts = noFacts()
+  facts.userProperties = walkSection(reader, allowed, limits, checkProperty, facts)
+  return facts
+}
+
+/** Of a packet without properties, as all are in MQTT 3.1.1. */
+export const noFacts = (): SectionFacts => ({
+  userProperties: undefined,
+  maximumPacketSizeBytes: Infinity,
+  isPayloadUtf8: false,
+  hasAuthenticationMethod: false,
+  hasAuthenticationData: false
+})
+
+/** Calls `each` behind the id of every property but user properties, which it returns. */
+const walkSection = <To>(
+  reader: PacketReader,
+  allowed: PropertySet,
+  limits: CodecLimits,
+  each: (reader: PacketReader, id: number, to: To, limits: CodecLimits) => void,
+  to: To
+): UserProperties | undefined => {
   const length = reader.variable()
-  if (length === 0) return properties
+  if (length === 0) return undefined
   const end = reader.skip(length) + length
   reader.at = end - length
   let userProperties: Array<readonly [string, string]> | undefined
@@ -139,12 +168,11 @@ export const readProperties = (reader: PacketReader, allowed: PropertySet, limit
       if (((id < 32 ? seenLow : seenHigh) & bit) !== 0) throw protocolError(`property ${id} is there twice`)
       if (id < 32) seenLow |= bit
       else seenHigh |= bit
-      readProperty(reader, id, properties, limits)
+      each(reader, id, to, limits)
     }
     if (reader.at > end) throw malformed("a property is longer than its section")
   }
-  if (userProperties !== undefined) properties.userProperties = userProperties
-  return properties
+  return userProperties
 }
 
 /** Properties with a place in the packet that only servers fill are a protocol error [MQTT-3.3.4-6], all others malformed. */
@@ -162,7 +190,7 @@ const throwIfOverQuota = (count: number, bytes: number, limits: CodecLimits): vo
   }
 }
 
-const readProperty = (reader: PacketReader, id: number, to: ClientProperties, limits: CodecLimits): void => {
+const readProperty = (reader: PacketReader, id: number, to: MessageProperties, limits: CodecLimits): void => {
   switch (id) {
     case P.PayloadFormatIndicator:
       to.payloadFormatIndicator = bit(reader, id)
@@ -174,7 +202,7 @@ const readProperty = (reader: PacketReader, id: number, to: ClientProperties, li
       to.contentType = reader.string()
       return
     case P.ResponseTopic:
-      to.responseTopic = topicName(reader, limits)
+      to.responseTopic = reader.topicName(limits)
       return
     case P.CorrelationData:
       to.correlationData = reader.binary()
@@ -183,45 +211,65 @@ const readProperty = (reader: PacketReader, id: number, to: ClientProperties, li
       to.topicAlias = reader.uint16()
       if (to.topicAlias === 0) throw new MqttError(ReasonCode.TopicAliasInvalid, "topic alias 0")
       return
-    case P.SubscriptionIdentifier:
-      to.subscriptionIdentifier = positive(reader.variable(), id)
-      return
-    case P.SessionExpiryInterval:
-      to.sessionExpiryIntervalSeconds = reader.uint32()
-      return
     case P.ReasonString:
       to.reasonString = reader.string()
       return
     default:
-      readConnectProperty(reader, id, to)
+      throw malformed(`property ${id} is unknown`)
   }
 }
 
-const readConnectProperty = (reader: PacketReader, id: number, to: ClientProperties): void => {
+const checkProperty = (reader: PacketReader, id: number, facts: SectionFacts, limits: CodecLimits): void => {
   switch (id) {
-    case P.AuthenticationMethod:
-      to.authenticationMethod = reader.string()
-      return
-    case P.AuthenticationData:
-      to.authenticationData = reader.binary()
+    case P.PayloadFormatIndicator:
+      facts.isPayloadUtf8 = bit(reader, id) === 1
       return
     case P.RequestProblemInformation:
-      to.requestProblemInformation = bit(reader, id) === 1
-      return
-    case P.WillDelayInterval:
-      to.willDelayIntervalSeconds = reader.uint32()
-      return
     case P.RequestResponseInformation:
-      to.requestResponseInformation = bit(reader, id) === 1
-      return
-    case P.ReceiveMaximum:
-      to.receiveMaximum = positive(reader.uint16(), id)
+      bit(reader, id)
       return
     case P.TopicAliasMaximum:
-      to.topicAliasMaximum = reader.uint16()
+      reader.skip(2)
+      return
+    case P.MessageExpiryInterval:
+    case P.SessionExpiryInterval:
+    case P.WillDelayInterval:
+      reader.skip(4)
+      return
+    case P.ReceiveMaximum:
+      throwIfZero(reader.uint16(), id)
+      return
+    case P.SubscriptionIdentifier:
+      throwIfZero(reader.variable(), id)
       return
     case P.MaximumPacketSize:
-      to.maximumPacketSizeBytes = positive(reader.uint32(), id)
+      facts.maximumPacketSizeBytes = reader.uint32()
+      throwIfZero(facts.maximumPacketSizeBytes, id)
+      return
+    case P.ResponseTopic:
+      reader.passTopicName(limits)
+      return
+    default:
+      checkTextOrData(reader, id, facts)
+  }
+}
+
+const checkTextOrData = (reader: PacketReader, id: number, facts: SectionFacts): void => {
+  switch (id) {
+    case P.AuthenticationMethod:
+      facts.hasAuthenticationMethod = true
+      reader.passString()
+      return
+    case P.ContentType:
+    case P.ReasonString:
+      reader.passString()
+      return
+    case P.AuthenticationData:
+      facts.hasAuthenticationData = true
+      reader.binary()
+      return
+    case P.CorrelationData:
+      reader.binary()
       return
     default:
       throw malformed(`property ${id} is unknown`)
@@ -234,13 +282,6 @@ const bit = (reader: PacketReader, id: number): 0 | 1 => {
   return value as 0 | 1
 }
 
-const positive = (value: number, id: number): number => {
+const throwIfZero = (value: number, id: number): void => {
   if (value === 0) throw protocolError(`property ${id} is 0`)
-  return value
-}
-
-const topicName = (reader: PacketReader, limits: CodecLimits): string => {
-  const length = reader.uint16()
-  const start = reader.skip(length)
-  return decodeTopicName(reader.bytes, start, start + length, limits)
 }

@@ -10,8 +10,8 @@ const slash = 0x2f
 const asBuffer = (bytes: Uint8Array): Buffer =>
   bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** UTF-8 without NUL, from `start` to `end`. Throws `MqttError` 0x81 [MQTT-1.5.4-1, MQTT-1.5.4-2]. */
-export const decodeString = (bytes: Uint8Array, start: number, end: number): string => {
+/** Throws `MqttError` 0x81 unless there is UTF-8 without NUL from `start` to `end` [MQTT-1.5.4-1, MQTT-1.5.4-2]. */
+export const checkString = (bytes: Uint8Array, start: number, end: number): void => {
   let bits = 0
   for (let at = start; at < end; at++) {
     const byte = bytes[at]!
@@ -19,6 +19,11 @@ export const decodeString = (bytes: Uint8Array, start: number, end: number): str
     bits |= byte
   }
   if (bits >= 0x80) throwIfNotUtf8(bytes, start, end)
+}
+
+/** As `checkString`. */
+export const decodeString = (bytes: Uint8Array, start: number, end: number): string => {
+  checkString(bytes, start, end)
   return asBuffer(bytes).toString("utf8", start, end)
 }
 
@@ -29,10 +34,10 @@ const throwIfNotUtf8 = (bytes: Uint8Array, start: number, end: number): void => 
 }
 
 /**
- * A topic name from `start` to `end`, not empty.
+ * There must be a topic name from `start` to `end`, not empty.
  * Throws `MqttError`: 0x81 for NUL and bad UTF-8, 0x90 for wildcards [MQTT-3.3.2-2], length and levels.
  */
-export const decodeTopicName = (bytes: Uint8Array, start: number, end: number, limits: CodecLimits): string => {
+export const checkTopicName = (bytes: Uint8Array, start: number, end: number, limits: CodecLimits): void => {
   if (end === start) throw new MqttError(ReasonCode.TopicNameInvalid, "a topic name is empty")
   if (end - start > limits.topicBytesMax) {
     throw new MqttError(ReasonCode.TopicNameInvalid, `a topic name is longer than ${limits.topicBytesMax} bytes`)
@@ -53,6 +58,11 @@ export const decodeTopicName = (bytes: Uint8Array, start: number, end: number, l
     throw new MqttError(ReasonCode.TopicNameInvalid, `a topic name has more than ${limits.topicLevelsMax} levels`)
   }
   if (bits >= 0x80) throwIfNotUtf8(bytes, start, end)
+}
+
+/** As `checkTopicName`. */
+export const decodeTopicName = (bytes: Uint8Array, start: number, end: number, limits: CodecLimits): string => {
+  checkTopicName(bytes, start, end, limits)
   return asBuffer(bytes).toString("utf8", start, end)
 }
 

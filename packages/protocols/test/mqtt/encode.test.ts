@@ -3,6 +3,7 @@ import * as mqttPacket from "mqtt-packet"
 import { describe, expect, it } from "vitest"
 import { decodePacket } from "../../src/mqtt/decode.ts"
 import * as encode from "../../src/mqtt/encode.ts"
+import * as hot from "../../src/mqtt/encodePublish.ts"
 import type { ProtocolVersion, UserProperties } from "../../src/mqtt/Packet.ts"
 import { MqttError } from "../../src/mqtt/Packet.ts"
 import { fitsString, PacketWriter } from "../../src/mqtt/PacketWriter.ts"
@@ -83,7 +84,7 @@ describe("CONNACK", () => {
     const four = encode.encodeConnackRefusal(
       new MqttError(0x84, "no such level", { connackCode311: 1, connackVersion: 4 })
     )
-    expect(four).toEqual(Uint8Array.of(0x20, 2, 0, 1))
+    expect(four).toEqual(Buffer.of(0x20, 2, 0, 1))
     expect(encode.encodeConnackRefusal(new MqttError(0x81, "bad", { connackVersion: 4 }))).toBeUndefined()
     expect(encode.encodeConnackRefusal(new MqttError(0x82, "early"))).toBeUndefined()
   })
@@ -101,14 +102,14 @@ describe("PUBLISH", () => {
     fc.assert(
       fc.property(delivery, fc.integer({ min: 1, max: 65_535 }), fc.boolean(), (given, packetId, dup) => {
         const message = { ...given, topic: given.topic.slice(0, 31), qos: given.qos as 0 | 1 | 2 }
-        const template = encode.publishTemplate(version, message)
+        const template = hot.publishTemplate(version, message)
         const isAcked = message.qos > 0
-        const sent = isAcked ? encode.copyWithPacketId(template, packetId, dup) : template
+        const sent = isAcked ? hot.copyWithPacketId(template, packetId, dup) : template
         const expected = { ...message, payload: Buffer.from(message.payload), dup: isAcked && dup }
         expect(parse(sent, version)).toMatchObject({ ...expected, ...(isAcked && { messageId: packetId }) })
         const ours = decodePacket(sent, version)
         expect(ours).toMatchObject({ ...expected, packetId: isAcked ? packetId : 0 })
-        const head = encode.encodePublishHead(version, message)
+        const head = hot.encodePublishHead(version, message)
         expect(Buffer.concat([head, message.payload]).equals(template)).toBe(true)
       })
     )
@@ -117,7 +118,7 @@ describe("PUBLISH", () => {
   it.each([0, 110, 120, 16_366, 16_376, 100_000])("with a payload of %i bytes", (length) => {
     for (const version of versions) {
       const message = { topic: "topic", payload: Buffer.alloc(length, 7), qos: 1, retain: false } as const
-      const packet = encode.copyWithPacketId(encode.publishTemplate(version, message), 0x1234)
+      const packet = hot.copyWithPacketId(hot.publishTemplate(version, message), 0x1234)
       const parsed = parse(packet, version) as mqttPacket.IPublishPacket
       expect(parsed).toMatchObject({ topic: "topic", messageId: 0x1234 })
       expect(message.payload.equals(parsed.payload as Buffer)).toBe(true)
@@ -125,12 +126,12 @@ describe("PUBLISH", () => {
   })
 
   it("a template stays as it is when receivers take their copies", () => {
-    const template = encode.publishTemplate(4, { topic: "t", payload: Buffer.from("p"), qos: 1, retain: false })
+    const template = hot.publishTemplate(4, { topic: "t", payload: Buffer.from("p"), qos: 1, retain: false })
     const before = Buffer.from(template)
-    encode.copyWithPacketId(template, 0x1234, true)
+    hot.copyWithPacketId(template, 0x1234, true)
     expect(before.equals(template)).toBe(true)
-    encode.patchDup(template, true)
-    encode.patchDup(template, false)
+    hot.patchDup(template, true)
+    hot.patchDup(template, false)
     expect(before.equals(template)).toBe(true)
   })
 
@@ -151,7 +152,7 @@ describe("PUBLISH", () => {
         subscriptionIdentifiers: [1, 200_000]
       }
     } as const
-    expect((parse(encode.publishTemplate(5, message), 5) as mqttPacket.IPublishPacket).properties).toEqual({
+    expect((parse(hot.publishTemplate(5, message), 5) as mqttPacket.IPublishPacket).properties).toEqual({
       payloadFormatIndicator: true,
       messageExpiryInterval: 70_000,
       topicAlias: 3,
@@ -161,44 +162,44 @@ describe("PUBLISH", () => {
       userProperties: expect.objectContaining(receiptParsed),
       subscriptionIdentifier: [1, 200_000]
     })
-    expect(parse(encode.publishTemplate(4, message), 4)).not.toHaveProperty("properties")
+    expect(parse(hot.publishTemplate(4, message), 4)).not.toHaveProperty("properties")
   })
 })
 
 const encodeAt = (sizeMax: number): Uint8Array =>
-  encode.encodeAck(5, "Puback", 7, 0x97, { reasonString: "why", userProperties: receipt }, sizeMax)
+  hot.encodeAck(5, "Puback", 7, 0x97, { reasonString: "why", userProperties: receipt }, sizeMax)
 
 describe("acknowledgements", () => {
   it("are written into the caller's buffer", () => {
     const target = Buffer.alloc(17, 0xee)
     let at = 0
-    for (const write of [encode.writePuback, encode.writePubrec, encode.writePubrel, encode.writePubcomp]) {
+    for (const write of [hot.writePuback, hot.writePubrec, hot.writePubrel, hot.writePubcomp]) {
       at = write(target, at, 0xabcd)
     }
     expect(at).toBe(16)
     expect(target.toString("hex")).toBe("4002abcd5002abcd6202abcd7002abcdee")
-    const tags = (["Puback", "Pubrec", "Pubrel", "Pubcomp"] as const).map((tag) => encode.encodeAck(5, tag, 0xabcd))
+    const tags = (["Puback", "Pubrec", "Pubrel", "Pubcomp"] as const).map((tag) => hot.encodeAck(5, tag, 0xabcd))
     expect(Buffer.concat(tags).toString("hex")).toBe(target.subarray(0, 16).toString("hex"))
   })
 
   it("carry receipts, reason and reason string in MQTT 5, and nothing in 3.1.1", () => {
     const properties = { reasonString: "why", userProperties: receipt }
     for (const tag of ["Puback", "Pubrec"] as const) {
-      expect(parse(encode.encodeAck(5, tag, 7, 0, { userProperties: receipt }), 5)).toMatchObject({
+      expect(parse(hot.encodeAck(5, tag, 7, 0, { userProperties: receipt }), 5)).toMatchObject({
         cmd: tag.toLowerCase(),
         messageId: 7,
         reasonCode: 0,
         properties: { userProperties: receiptParsed }
       })
-      expect(decodePacket(encode.encodeAck(5, tag, 7, 0x97, properties), 5)).toEqual({
+      expect(decodePacket(hot.encodeAck(5, tag, 7, 0x97, properties), 5)).toEqual({
         _tag: tag,
         packetId: 7,
         reasonCode: 0x97,
         properties
       })
-      expect(encode.encodeAck(4, tag, 7, 0x97, properties).length).toBe(4)
+      expect(hot.encodeAck(4, tag, 7, 0x97, properties).length).toBe(4)
     }
-    expect(encode.encodeAck(5, "Pubrel", 7, 0x92).length).toBe(5)
+    expect(hot.encodeAck(5, "Pubrel", 7, 0x92).length).toBe(5)
   })
 
   it("are never larger than the client's Maximum Packet Size but for what they must have", () => {
@@ -211,8 +212,8 @@ describe("acknowledgements", () => {
     const codes = [0, 0x97]
     const packets: ReadonlyArray<(given: Given, packetSizeMax?: number) => Uint8Array> = [
       (given, size) => encode.encodeConnack(5, false, 0, { ...given, receiveMaximum: 9 }, size),
-      (given, size) => encode.encodeAck(5, "Puback", 1, 0x87, given, size),
-      (given, size) => encode.encodeAck(5, "Pubrec", 1, 0, given, size),
+      (given, size) => hot.encodeAck(5, "Puback", 1, 0x87, given, size),
+      (given, size) => hot.encodeAck(5, "Pubrec", 1, 0, given, size),
       (given, size) => encode.encodeSuback(5, 1, codes, given, size),
       (given, size) => encode.encodeUnsuback(5, 1, codes, given, size),
       (given, size) => encode.encodeDisconnect(0x82, given, size),
@@ -257,11 +258,11 @@ describe("other packets", () => {
     expect(parse(encode.encodeUnsuback(5, 9, [0, 0x11]), 5)).toMatchObject({ messageId: 9, granted: [0, 0x11] })
   })
 
-  it("PINGRESP", () => expect(parse(encode.encodePingresp(), 4)).toMatchObject({ cmd: "pingresp" }))
+  it("PINGRESP", () => expect(parse(hot.encodePingresp(), 4)).toMatchObject({ cmd: "pingresp" }))
 
   it("DISCONNECT", () => {
-    expect(encode.encodeDisconnect(0)).toEqual(Buffer.of(0xe0, 0))
-    expect(encode.encodeDisconnect(0x8b)).toEqual(Buffer.of(0xe0, 1, 0x8b))
+    expect(encode.encodeDisconnect(0)).toEqual(Buffer.of(0xe0, 2, 0, 0))
+    expect(encode.encodeDisconnect(0x8b)).toEqual(Buffer.of(0xe0, 2, 0x8b, 0))
     const properties = { reasonString: "moved", serverReference: "other" }
     expect(parse(encode.encodeDisconnect(0x9d, properties), 5)).toMatchObject({ reasonCode: 0x9d, properties })
   })
@@ -306,10 +307,14 @@ describe("what MQTT cannot express", () => {
       expect(() => encode.encodeDisconnect(0x80, { reasonString })).toThrow(RangeError)
     }
     expect(() => encode.encodeConnack(5, false, 0, { receiveMaximum: 65_536 })).toThrow(RangeError)
+    expect(() => encode.encodeConnack(4, false, 256)).toThrow(RangeError)
+    expect(() => encode.encodeSuback(5, 65_536, [0])).toThrow(RangeError)
+    expect(() => encode.encodeSuback(5, 1, [])).toThrow(RangeError)
+    expect(() => encode.encodeDisconnect(0x80, { userProperties: [["a", "b\0"]] })).toThrow(RangeError)
     expect(fitsString("x".repeat(65_535))).toBe(true)
     expect(parse(encode.encodeDisconnect(0x80, { reasonString: "x".repeat(65_535) }), 5)).toMatchObject({
       properties: { reasonString: "x".repeat(65_535) }
     })
-    expect(encode.encodeDisconnect(0x80)).toEqual(Buffer.of(0xe0, 1, 0x80))
+    expect(encode.encodeDisconnect(0x80)).toEqual(Buffer.of(0xe0, 2, 0x80, 0))
   })
 })

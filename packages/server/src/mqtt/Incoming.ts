@@ -3,7 +3,7 @@ import { sessionActor, type SessionCommand } from "@logbrook/actors/session/Sess
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
-import { encodeAck } from "@logbrook/protocols/mqtt/encode"
+import { encodeAck } from "@logbrook/protocols/mqtt/encodePublish"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"

@@ -1,8 +1,8 @@
 import type { Will } from "@logbrook/actors/session/SessionProtocol"
 import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
-import type { DeliveryProperties } from "@logbrook/protocols/mqtt/encode"
+import type { DeliveryProperties } from "@logbrook/protocols/mqtt/encodePublish"
 import type { Publish, ProtocolVersion, QoS } from "@logbrook/protocols/mqtt/Packet"
-import { encodePublishHead, publishTemplate } from "@logbrook/protocols/mqtt/encode"
+import { encodePublishHead, publishTemplate } from "@logbrook/protocols/mqtt/encodePublish"
 import type { Publication } from "../streams/PublishRoutes.ts"
 
 export const secondMs = 1000

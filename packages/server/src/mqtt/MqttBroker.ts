@@ -10,7 +10,7 @@ import {
 } from "@logbrook/actors/session/SessionProtocol"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
-import type { DecodeContext } from "@logbrook/protocols/mqtt/decode"
+import type { DecodeContext } from "@logbrook/protocols/mqtt/decodePublish"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"

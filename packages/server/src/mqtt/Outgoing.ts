@@ -7,7 +7,7 @@ import type {
   Received,
   SessionCommand
 } from "@logbrook/actors/session/SessionProtocol"
-import { copyWithPacketId, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encode"
+import { copyWithPacketId, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encodePublish"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Client } from "./Client.ts"
