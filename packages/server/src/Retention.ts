@@ -7,10 +7,8 @@ import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { shardActor, type ShardCommand, type ShardState } from "@logbrook/core/shard/ShardActor"
 import type { Broker } from "./Broker.ts"
+import { sessionLogId } from "./mqtt/SessionLog.ts"
 import { RetentionClock, type ClockStart } from "./RetentionClock.ts"
-
-/** Holds what waits for durable sessions; see `Catalog`'s first log id. */
-export const sessionLogId = 1
 
 const shardId = shardActor(0)
 

@@ -1,6 +1,7 @@
 import mqtt from "mqtt"
 import { describe, expect, it } from "vitest"
-import { Retention, sessionLogId } from "../src/Retention.ts"
+import { sessionLogId } from "../src/mqtt/SessionLog.ts"
+import { Retention } from "../src/Retention.ts"
 import { type Kit, startKit } from "./mqtt/kit.ts"
 
 /** Messages of 1 KB for a durable session that is away. */

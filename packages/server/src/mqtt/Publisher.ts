@@ -19,8 +19,8 @@ import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
 import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
-import { sessionLogId } from "../Retention.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
+import { sessionLogId } from "./SessionLog.ts"
 
 /** Why a publication is not taken, as PUBACK and PUBREC say it. */
 export interface Refusal {

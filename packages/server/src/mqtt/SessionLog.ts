@@ -3,9 +3,11 @@ import { encodeHeaders, RecordReader, type RecordHeader } from "@logbrook/core/R
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { type LateAsk, Run } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
-import { sessionLogId } from "../Retention.ts"
 import { extraHeaders, headerNames, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
+
+/** Of the log that holds what waits for durable sessions; see `Catalog`'s first log id. */
+export const sessionLogId = 1
 
 const readBytes = 64 * 1024
 const recordOverheadBytes = 24
