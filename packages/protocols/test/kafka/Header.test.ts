@@ -161,3 +161,16 @@ function encodeResponseHeaderOf(api: typeof apis extends ReadonlyMap<number, inf
   const isTagged = api.key !== 18 && api.flexible !== "never" && version >= api.flexible
   return [hex(isTagged ? "0000004d 00" : "0000004d")]
 }
+
+it("takes an API's versions to the last one, and none beside them", () => {
+  for (const [key, { versions }] of apis) {
+    const tagOf = (version: number): string => {
+      const frame = Buffer.from("000000000000000100016100", "hex")
+      frame.writeInt16BE(key, 0)
+      frame.writeInt16BE(version, 2)
+      return decodeRequestHeader(frame, apis)._tag
+    }
+    const around = [versions[0] - 1, versions[0], versions[1], versions[1] + 1].map(tagOf)
+    expect([key, ...around]).toEqual([key, "UnsupportedVersion", "Request", "Request", "UnsupportedVersion"])
+  }
+})
