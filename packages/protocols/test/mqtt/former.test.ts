@@ -7,7 +7,7 @@ import { encodeAuth, encodeConnack, encodeDisconnect, encodeSuback, encodeUnsuba
 import type { ProtocolVersion } from "../../src/mqtt/Packet.ts"
 import { defaultCodecLimits, MqttError } from "../../src/mqtt/Packet.ts"
 
-// What the codec that was written by hand before ADR 0022 made of 4,643 packets: valid ones of a seeded generator, and
+// What the codec that was written by hand before ADR 0024 made of 4,643 packets: valid ones of a seeded generator, and
 // the same kinds with a byte changed, cut, added or its flags set. mqtt-packet stands behind the check now, so it can be
 // the oracle of neither; this is.
 
