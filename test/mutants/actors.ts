@@ -111,7 +111,7 @@ export const actorMutants = inPackage("actors", {
       ],
       [
         "a clean start keeps the session",
-        'if (command.cleanStart && !isAbsent(draft)) endSession(draft, "CleanStart")',
+        'if (command.cleanStart && mayBe(draft, "SessionEnded")) endSession(draft, "CleanStart")',
         ""
       ],
       ["a takeover leaves the old connection open", 'askToClose(draft, "SessionTakenOver")', ""],
@@ -122,7 +122,7 @@ export const actorMutants = inPackage("actors", {
       ],
       [
         "Session Present is told of a new session",
-        "const sessionPresent = !isAbsent(draft)\n",
+        'const sessionPresent = mayBe(draft, "SessionResumed")\n',
         "const sessionPresent = true\n"
       ],
       [

@@ -20,6 +20,32 @@ export interface PlantedFault {
   readonly plant: () => Hooks
 }
 
+/** Its decisions hand over no state: other events, or another fold, then lead to another one. */
+const foldedLive = (definition: AnyDefinition): AnyDefinition => ({
+  ...definition,
+  decide: (...given) => ({ ...definition.decide(...given), next: undefined })
+})
+
+/** A fault in what one kind of actor hands over as the state that its events lead to. */
+export const inNext = (
+  name: string,
+  kind: string,
+  wrong: (own: AnyDefinition, before: unknown, decision: ReturnType<AnyDefinition["decide"]>) => unknown
+): PlantedFault => ({
+  name,
+  plant: () => ({
+    definitions: (own) =>
+      own.map((definition) => {
+        if (definition.kind !== kind) return definition
+        const decide: AnyDefinition["decide"] = (state, ...rest) => {
+          const decision = definition.decide(state, ...rest)
+          return decision.next === undefined ? decision : { ...decision, next: wrong(definition, state, decision) }
+        }
+        return { ...definition, decide }
+      })
+  })
+})
+
 /** A fault in one kind of actor. */
 export const inActor = (
   name: string,
@@ -29,7 +55,9 @@ export const inActor = (
   name,
   plant: () => ({
     definitions: (own) =>
-      own.map((definition) => (definition.kind === kind ? { ...definition, ...patch(definition) } : definition))
+      own.map((definition) =>
+        definition.kind === kind ? { ...foldedLive(definition), ...patch(foldedLive(definition)) } : definition
+      )
   })
 })
 

@@ -1,6 +1,6 @@
 import type { CatalogEvent } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { CatalogState } from "@logbrook/actors/catalog/Catalog"
-import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
+import { listOffsets, noOffsets } from "@logbrook/actors/group/offsets/offsetTable"
 import { newClassic } from "@logbrook/actors/group/classic/classicState"
 import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import { generationOf, type GroupState } from "@logbrook/actors/group/groupState"
@@ -10,7 +10,7 @@ import type { AnyDefinition, Decision } from "@logbrook/core/actor/Definition"
 import type { Kind } from "@logbrook/core/actor/Kind"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import * as Exit from "effect/Exit"
-import { inActor, type PlantedFault } from "./Hooks.ts"
+import { inActor, inNext, type PlantedFault } from "./Hooks.ts"
 
 interface Tagged {
   readonly _tag: string
@@ -144,6 +144,22 @@ const catalogFaults: ReadonlyArray<PlantedFault> = [
 ]
 
 const membersOf = ({ protocol }: GroupState) => (protocol ?? newClassic).machine.context.members
+
+/** What an actor hands over lacks its decision's last event, or is another state than they lead to. */
+const nextFaults: ReadonlyArray<PlantedFault> = [
+  inNext("a group hands over a state without its decision's last event", "group", (own, before, { events }) =>
+    events.slice(0, -1).reduce((state, event) => own.evolve(state, event) as GroupState, before)
+  ),
+  inNext("a group hands over offsets that no event tells of", "group", (_own, _before, { next }) => {
+    const state = next as GroupState
+    return state.protocol === undefined ? state : { ...state, offsets: noOffsets }
+  }),
+  inNext("a session hands over the state that it had before", "session", (_own, before) => before),
+  inNext("a session that is resumed hands over no subscriptions", "session", (_own, _before, { next }) => ({
+    ...(next as SessionState),
+    subscriptions: new Map()
+  }))
+]
 
 const groupFaults: ReadonlyArray<PlantedFault> = [
   inActor("a stale generation's commit is accepted", "group", (own) =>
@@ -346,5 +362,6 @@ export const actorFaults: ReadonlyArray<PlantedFault> = [
   ...partitionFaults,
   ...catalogFaults,
   ...groupFaults,
+  ...nextFaults,
   ...sessionFaults
 ]

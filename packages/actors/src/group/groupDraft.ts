@@ -40,14 +40,16 @@ export const draftOf = (settings: GroupSettings, state: GroupState, nowMs: numbe
   parkedAnswer: undefined
 })
 
+/** The state is handed over: no event changes one in place. */
 export const decisionOf = (
-  { events, signals, parkAs, parkedAnswer }: Draft,
+  { state, events, signals, parkAs, parkedAnswer }: Draft,
   answer: Answer | undefined
-): Decision<typeof GroupKind> => {
+): Decision<typeof GroupKind, Command, GroupState> => {
   const reply = answer ?? parkedAnswer
+  const next = events.length === 0 ? {} : { next: state }
   return reply === undefined && parkAs !== undefined
-    ? { events, reply, parkAs, signals }
-    : { events, reply: reply ?? Exit.succeed({ _tag: "Done" }), signals }
+    ? { events, reply, parkAs, signals, ...next }
+    : { events, reply: reply ?? Exit.succeed({ _tag: "Done" }), signals, ...next }
 }
 
 export const apply = (draft: Draft, event: GroupEvent): void => {

@@ -1,6 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Signal } from "@logbrook/core/actor/Definition"
-import { foldLife, type SessionLife } from "./sessionMachine.ts"
+import { can, type SessionLife } from "./sessionMachine.ts"
 import {
   type LifecycleEvent,
   type SessionCommand,
@@ -11,12 +11,12 @@ import {
   SessionRefused,
   type SessionReply
 } from "./SessionProtocol.ts"
-import type { SessionState } from "./sessionState.ts"
+import { evolveLifecycle, type SessionState } from "./sessionState.ts"
 
 const willRetryMs = 1000
 const willRetryMsMax = 60_000
 
-export type SessionDecision = Decision<typeof SessionKind>
+export type SessionDecision = Decision<typeof SessionKind, SessionCommand, SessionState>
 
 export const refuse = (reason: SessionRefusal): SessionDecision => ({
   events: [],
@@ -34,29 +34,31 @@ export const done: SessionReply = { _tag: "Done" }
 
 export const notify = (notice: SessionNotice): Signal<typeof SessionKind> => ({ _tag: "Notify", notice })
 
-/** A decision about the lifecycle in the making; `life` has its events folded in. */
+/** A decision about the lifecycle in the making. */
 export interface Draft {
-  readonly state: SessionState
+  readonly before: SessionState
   readonly nowMs: number
-  life: SessionLife
-  readonly events: Array<SessionEvent>
+  /** With the events folded in. */
+  state: SessionState
+  readonly events: Array<LifecycleEvent>
   readonly notices: Array<SessionNotice>
 }
 
-export const draftOf = (state: SessionState, nowMs: number): Draft => ({
-  state,
+export const draftOf = (before: SessionState, nowMs: number): Draft => ({
+  before,
   nowMs,
-  life: state.life,
+  state: before,
   events: [],
   notices: []
 })
 
 export const apply = (draft: Draft, event: LifecycleEvent): void => {
   draft.events.push(event)
-  draft.life = foldLife(draft.life, event)
+  draft.state = evolveLifecycle(draft.state, event)
 }
 
-export const isAbsent = ({ life }: Draft): boolean => life.connectionId === null && life.expiresAtMs === null
+/** Whether the session, as far as it is decided, can take such an event. */
+export const mayBe = ({ state }: Draft, tag: LifecycleEvent["_tag"]): boolean => can(state, tag)
 
 const deadline = (
   key: string,
@@ -83,9 +85,12 @@ export const retryWills = (atMs: number, delayMs: number = willRetryMs): Signal<
 })
 
 export const decisionOf = (draft: Draft, reply: SessionReply, retryDelayMs = willRetryMs): SessionDecision => {
-  const { events, notices, state, life, nowMs } = draft
+  const { before, events, notices, state, nowMs } = draft
   const nextDelayMs = Math.min(2 * retryDelayMs, willRetryMsMax)
   const asksForWill = notices.some(({ _tag }) => _tag === "PublishWill")
   const retry = asksForWill ? [retryWills(nowMs + retryDelayMs, nextDelayMs)] : []
-  return decided(reply, events, [...deadlines(state.life, life), ...retry, ...notices.map(notify)])
+  const signals = [...deadlines(before.life, state.life), ...retry, ...notices.map(notify)]
+  const decision = decided(reply, events, signals)
+  // Of a lifecycle only: events of the traffic change maps in place, and are folded once the decision stands.
+  return events.length === 0 ? decision : { ...decision, next: state }
 }

@@ -1,4 +1,4 @@
-import { apply, decided, decisionOf, done, type Draft, isAbsent, refuse, type SessionDecision } from "./sessionDraft.ts"
+import { apply, decided, decisionOf, done, type Draft, mayBe, refuse, type SessionDecision } from "./sessionDraft.ts"
 import type {
   CloseConnection,
   ConfirmWill,
@@ -15,19 +15,16 @@ import type {
   SessionOpened
 } from "./SessionProtocol.ts"
 import type { SessionState } from "./sessionState.ts"
-import { weightOfLife, weightOfWill } from "./sessionWeight.ts"
 
 /** Of one client: more only while nothing can be stored, and then its CONNECTs are refused. */
 const pendingWillsMax = 16
 
-const triggered = ({ events }: Draft): number => events.filter(({ _tag }) => _tag === "WillTriggered").length
-
 /** From now on it is pending, until its message is durable: the session may end meanwhile, and so may the server. */
 const triggerWill = (draft: Draft): void => {
-  const { will } = draft.life
+  const { clientId, life, pendingWills } = draft.state
+  const { will } = life
   if (will === null) return
-  const { clientId, pendingWills } = draft.state
-  const willId = (pendingWills.at(-1)?.willId ?? 0) + 1 + triggered(draft)
+  const willId = (pendingWills.at(-1)?.willId ?? 0) + 1
   apply(draft, { _tag: "WillTriggered", willId, topic: will.topic })
   draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
 }
@@ -52,7 +49,7 @@ const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
  * connection was lost: never the time of day, which may have been set meanwhile.
  */
 const settleDue = (draft: Draft, reachedMs: number): void => {
-  const { expiresAtMs, willAtMs, sessionExpiryMs } = draft.life
+  const { expiresAtMs, willAtMs, sessionExpiryMs } = draft.state.life
   if (expiresAtMs !== null && expiresAtMs <= reachedMs) {
     endSession(draft, sessionExpiryMs === 0 ? "ConnectionClosed" : "Expired")
   } else if (willAtMs !== null && willAtMs <= reachedMs) triggerWill(draft)
@@ -65,41 +62,34 @@ const askToClose = (draft: Draft, reason: CloseConnection["reason"]): void => {
 }
 
 /** What the session weighs more behind the decision. */
-const growthOf = ({ state, life, events }: Draft): number => {
-  const triggered = events.filter(({ _tag }) => _tag === "WillTriggered").length
-  const isNew = events.some(({ _tag }) => _tag === "SessionStarted")
-  // Of the old life no more than one will is triggered.
-  const bytes =
-    weightOfLife(life.sessionExpiryMs > 0, life.will, state.pendingWills) +
-    (triggered > 0 ? weightOfWill(state.life.will) : 0)
-  const unsubscribed = isNew ? state.subscriptionsBytes : 0
-  return bytes - state.lifeBytes - unsubscribed
-}
+const growthOf = ({ before, state }: Draft): number =>
+  state.lifeBytes + state.subscriptionsBytes - before.lifeBytes - before.subscriptionsBytes
 
 /** `roomBytes`: a session that would grow by more is refused; one that comes back with no more than it had never is. */
 export const connect = (draft: Draft, command: Connect, roomBytes: number): SessionDecision => {
-  const { state, nowMs } = draft
-  if (state.pendingWills.length >= pendingWillsMax) return refuse("TooManyWills")
-  if (draft.life.connectionId !== null) {
+  const { nowMs } = draft
+  if (draft.before.pendingWills.length >= pendingWillsMax) return refuse("TooManyWills")
+  if (mayBe(draft, "SessionTakenOver")) {
     // [MQTT-3.1.4-3]
     askToClose(draft, "SessionTakenOver")
     apply(draft, { _tag: "SessionTakenOver", by: command.connectionId, atMs: nowMs })
     // Before the clean start, so that a session that is over already ends for that reason.
     settleDue(draft, nowMs)
   }
-  if (command.cleanStart && !isAbsent(draft)) endSession(draft, "CleanStart")
-  const sessionPresent = !isAbsent(draft)
+  if (command.cleanStart && mayBe(draft, "SessionEnded")) endSession(draft, "CleanStart")
+  const sessionPresent = mayBe(draft, "SessionResumed")
   const { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion } = command
   const settings: ConnectionSettings = { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion }
   apply(draft, { _tag: sessionPresent ? "SessionResumed" : "SessionStarted", ...settings, atMs: nowMs })
   const growthBytes = growthOf(draft)
   if (growthBytes > 0 && growthBytes > roomBytes) return refuse("QuotaExceeded")
+  const { subscriptions, unreleasedQos2, queue } = draft.state
   const reply: SessionOpened = {
     _tag: "SessionOpened",
     sessionPresent,
-    subscriptions: sessionPresent ? [...state.subscriptions.values()] : [],
-    unreleasedQos2: sessionPresent ? [...state.unreleasedQos2] : [],
-    queue: sessionPresent ? [...state.queue.values()] : []
+    subscriptions: [...subscriptions.values()],
+    unreleasedQos2: [...unreleasedQos2],
+    queue: [...queue.values()]
   }
   return decisionOf(draft, reply)
 }
@@ -111,8 +101,8 @@ const close = (
   sessionExpiryMs: number,
   keepsWill: boolean
 ): void => {
-  const { connectionId } = draft.life
-  if (connectionId === null) return
+  const { connectionId } = draft.state.life
+  if (connectionId === null || !mayBe(draft, "SessionDisconnected")) return
   apply(draft, {
     _tag: "SessionDisconnected",
     connectionId,
@@ -125,7 +115,7 @@ const close = (
 }
 
 export const disconnect = (draft: Draft, command: Disconnect): SessionDecision => {
-  const { connectionId, sessionExpiryMs: grantedMs } = draft.life
+  const { connectionId, sessionExpiryMs: grantedMs } = draft.state.life
   if (connectionId !== command.connectionId) return decisionOf(draft, done)
   const sessionExpiryMs = grantedMs === 0 ? 0 : (command.sessionExpiryMs ?? grantedMs)
   close(draft, "Closed", command.end, sessionExpiryMs, command.publishWill)
@@ -134,18 +124,18 @@ export const disconnect = (draft: Draft, command: Disconnect): SessionDecision =
 }
 
 export const kick = (draft: Draft, { endSession: ends }: Kick): SessionDecision => {
-  const isConnected = draft.life.connectionId !== null
+  const isConnected = mayBe(draft, "SessionDisconnected")
   askToClose(draft, "AdministrativeAction")
-  close(draft, "Kicked", { by: "kick" }, draft.life.sessionExpiryMs, true)
-  if (ends && !isAbsent(draft)) endSession(draft, "Kicked")
+  close(draft, "Kicked", { by: "kick" }, draft.state.life.sessionExpiryMs, true)
+  if (ends && mayBe(draft, "SessionEnded")) endSession(draft, "Kicked")
   else if (isConnected) settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
 export const loseConnection = (draft: Draft, command: LoseConnection): SessionDecision => {
-  if (draft.life.connectionId !== command.connectionId) return decisionOf(draft, done)
+  if (draft.state.life.connectionId !== command.connectionId) return decisionOf(draft, done)
   askToClose(draft, "UnspecifiedError")
-  close(draft, "Lost", { by: "restart" }, draft.life.sessionExpiryMs, true)
+  close(draft, "Lost", { by: "restart" }, draft.state.life.sessionExpiryMs, true)
   settleDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }

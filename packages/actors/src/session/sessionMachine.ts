@@ -98,16 +98,12 @@ type Typed<E> = E extends { readonly _tag: infer Tag } ? E & { readonly type: Ta
 export const sessionMachine = setup({
   types: { context: {} as SessionLife, events: {} as Typed<LifecycleEvent> },
   actions: {
-    fold: assign(({ context, event }) => foldLife(context, event)),
-    refuse: assign(({ event }) => {
-      throw new Error(`the journal holds ${event.type} in a state that does not take it`)
-    })
+    fold: assign(({ context, event }) => foldLife(context, event))
   }
 }).createMachine({
   id: "session",
   initial: "Absent",
   context: absentLife,
-  on: { "*": { actions: "refuse" } },
   states: {
     Absent: {
       on: { SessionStarted: { target: "Connected", actions: "fold" } }
@@ -129,16 +125,30 @@ export const sessionMachine = setup({
   }
 })
 
+/** Where a session is in its life. */
 export interface Lifecycle {
   readonly name: SessionStateName
   readonly life: SessionLife
 }
 
+export const absentLifecycle: Lifecycle = { name: "Absent", life: absentLife }
+
+const stateOf = (value: SessionStateName) => sessionMachine.resolveState({ value, context: absentLife })
+
+/** No transition has a guard: what a state takes, its name alone tells. */
+const states = { Absent: stateOf("Absent"), Connected: stateOf("Connected"), Disconnected: stateOf("Disconnected") }
+
+/** Whether the state takes such an event. */
+export const can = ({ name }: Lifecycle, tag: LifecycleEvent["_tag"]): boolean =>
+  states[name].can({ type: tag } as Typed<LifecycleEvent>)
+
 /**
  * Throws for an event that the state does not take. A machine's snapshot would be most of what an idle session
  * weighs, so it lives for one transition only.
  */
-export const nextLifecycle = ({ name, life }: Lifecycle, event: LifecycleEvent): Lifecycle => {
+export const nextLifecycle = (before: Lifecycle, event: LifecycleEvent): Lifecycle => {
+  const { name, life } = before
+  if (!can(before, event._tag)) throw new Error(`the journal holds ${event._tag} in a state that does not take it`)
   const snapshot = sessionMachine.resolveState({ value: name, context: life })
   const [next] = transition(sessionMachine, snapshot, { ...event, type: event._tag } as Typed<LifecycleEvent>)
   return { name: next.value, life: next.context }

@@ -1,6 +1,6 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
 import { PacketIds } from "@logbrook/core/PacketIds"
-import { absentLife, nextLifecycle, ownWill, type SessionLife, type SessionStateName } from "./sessionMachine.ts"
+import { absentLifecycle, type Lifecycle, nextLifecycle, ownWill } from "./sessionMachine.ts"
 import { weightOfLife, weightOfQueued, weightOfSubscription } from "./sessionWeight.ts"
 import type {
   LifecycleEvent,
@@ -18,10 +18,8 @@ import type {
  * Maps and sets belong to the newest state and change in place: a copy of a full queue per message would cost more
  * than all else. An empty one may be shared by all sessions and is replaced on its first entry.
  */
-export interface SessionState {
+export interface SessionState extends Lifecycle {
   readonly clientId: string
-  readonly name: SessionStateName
-  readonly life: SessionLife
   /** By filter. */
   readonly subscriptions: Map<string, Subscription>
   /** The client's packet ids that wait for PUBREL. */
@@ -56,8 +54,7 @@ const noInflight: Map<number, number> = new Map()
 
 const absent = (clientId: string, pendingWills: ReadonlyArray<PendingWill> = noWills): SessionState => ({
   clientId,
-  name: "Absent",
-  life: absentLife,
+  ...absentLifecycle,
   subscriptions: noSubscriptions,
   unreleasedQos2: noPacketIds,
   queue: noEntries,
@@ -183,7 +180,8 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
   }
 }
 
-const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionState => {
+/** Changes nothing in place: what the state had before stays as it was. */
+export const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionState => {
   const next = nextLifecycle(state, event)
   if (next.name === "Absent") return absent(state.clientId, state.pendingWills)
   const { will } = state.life
@@ -220,9 +218,7 @@ export const evolveSession = (state: SessionState, event: SessionEvent): Session
   }
 }
 
-export interface SavedSession {
-  readonly name: SessionStateName
-  readonly life: SessionLife
+export interface SavedSession extends Lifecycle {
   readonly subscriptions: ReadonlyArray<Subscription>
   readonly unreleasedQos2: ReadonlyArray<number>
   readonly queue: ReadonlyArray<QueueEntry>

@@ -92,8 +92,7 @@ export const enqueue = (
   { messages }: Enqueue,
   roomBytes: number
 ): SessionDecision => {
-  const isAbsent = state.life.sessionExpiryMs === 0 && state.life.connectionId === null
-  if (isAbsent || state.subscriptions.size === 0) {
+  if (state.name === "Absent" || state.subscriptions.size === 0) {
     return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
   }
   const accepted: Array<MessageRef> = []

@@ -691,6 +691,7 @@ const usedMs = (): number => (process.cpuUsage().user + process.cpuUsage().syste
 describe("a thousand members", () => {
   it("join, sync and leave in less than 1.5 s of processor time each way", () => {
     const group = new GroupHarness()
+    group.checksNext = false
     const startMs = usedMs()
     const calls = Array.from({ length: 1_000 }, () => group.join(""))
     group.advance(1_000)

@@ -18,6 +18,7 @@ import {
   type Reply,
   type SyncMember
 } from "../../src/group/GroupProtocol.ts"
+import { nextOf } from "../nextOf.ts"
 import { groupStateName } from "../../src/group/groupState.ts"
 
 /** What a caller sees: nothing yet (parked), a reply, a refusal, or a connection cut by a restart. */
@@ -44,6 +45,8 @@ export class GroupHarness {
   state: ReturnType<ReturnType<typeof makeGroup>["initial"]>
   /** Called with each answer at once, while the state is still the one that it was given in. */
   watch: (call: Call) => void = () => undefined
+  /** Each state that is handed over is compared with a replay. */
+  checksNext = true
   private orders = 0
   private ids = 0
   private readonly settings: GroupSettings
@@ -64,10 +67,8 @@ export class GroupHarness {
 
   send(command: Command): Call {
     const decision = this.definition.decide(this.state, command, this.nowMs)
-    for (const event of decision.events) {
-      this.state = this.definition.evolve(this.state, event)
-      this.events.push(event)
-    }
+    this.state = this.checksNext ? nextOf(this.definition, this.state, decision) : (decision.next ?? this.state)
+    this.events.push(...decision.events)
     const call: Call = { reply: undefined, refused: undefined, lost: false }
     if (decision.reply !== undefined) this.settle(call, decision.reply)
     else {

@@ -3,6 +3,8 @@ import { pack, unpack } from "@logbrook/core/actor/pack"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { expect } from "vitest"
+import { nextOf } from "../nextOf.ts"
 import { makeSession } from "../../src/session/Session.ts"
 import {
   type Connect,
@@ -93,11 +95,12 @@ export class SessionHarness {
   }
 
   send(command: SessionCommand): Outcome {
-    const { events, reply, signals } = this.definition.decide(this.state, command, this.nowMs)
-    for (const event of events) {
-      this.state = this.definition.evolve(this.state, event)
-      this.journal.push(Uint8Array.from(pack(event)))
-    }
+    const before = pack(this.saved())
+    const decision = this.definition.decide(this.state, command, this.nowMs)
+    expect(pack(this.saved()).equals(before), "deciding changes nothing in place").toBe(true)
+    const { events, reply, signals } = decision
+    for (const event of events) this.journal.push(Uint8Array.from(pack(event)))
+    this.state = nextOf(this.definition, this.state, decision)
     const tags = events.map((event) => event._tag)
     const notices = this.run(signals)
     if (reply === undefined) throw new Error("a session parks no reply")

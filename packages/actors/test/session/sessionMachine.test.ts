@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import {
   absentLife,
+  can,
   foldLife,
   type Lifecycle,
   nextLifecycle,
@@ -56,6 +57,7 @@ describe("the table of states", () => {
       it(`${state} + ${event._tag} = ${target ?? "refused"}`, () => {
         const before = given[state as SessionStateName]
         expect(before.name).toBe(state)
+        expect(can(before, event._tag)).toBe(target !== undefined)
         if (target === undefined) {
           expect(() => nextLifecycle(before, event)).toThrow(`the journal holds ${event._tag} in a state`)
         } else {

@@ -33,8 +33,8 @@ export interface RecordBytes {
   readonly verbatim: boolean
 }
 
-/** `C`: what is answered is this command's reply. */
-export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>> {
+/** `C`: what is answered is this command's reply. `State`: what may be handed over as `next`; nothing unless it is said. */
+export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>, State = never> {
   /** What happened, to be made durable in one commit. */
   readonly events: ReadonlyArray<EventOf<K>>
   /** Sent to the caller after the commit; `undefined` parks it under `parkAs`. */
@@ -44,6 +44,13 @@ export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>> {
   readonly signals: ReadonlyArray<Signal<K>>
   /** Of its one `RecordsAppended`; only a partition has any. */
   readonly records?: RecordBytes
+  /**
+   * The state that the events lead to, where deciding has folded them already: it is taken as it is, and they are not folded
+   * again. It must be what `evolve` would give, as a replay will do. Deciding may not change the state that it was given, since
+   * the decision can still be refused: events of which `evolve` changes parts in place cannot be folded ahead. Not beside
+   * `records`, of which the runtime completes the event.
+   */
+  readonly next?: State
 }
 
 /** What an actor has the server keep on one holder's account, in bytes of memory. */
@@ -90,7 +97,7 @@ export interface Definition<K extends AnyKind, State> {
    * What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that
    * would add more than that to a holder's account is a refusal instead; undefined: there is no bound.
    */
-  readonly decide: (state: State, command: CommandOf<K>, nowMs: number, room?: Room) => Decision<K>
+  readonly decide: (state: State, command: CommandOf<K>, nowMs: number, room?: Room) => Decision<K, CommandOf<K>, State>
   /** The next state. Throwing is a defect that stops this actor until its replay succeeds. */
   readonly evolve: (state: State, event: EventOf<K>) => State
   /** The deadlines to arm for a state that a replay has rebuilt. */

@@ -119,7 +119,7 @@ export class Turn {
    */
   decide(ask: Ask, evolveFailed: EvolveFailed, isAgain = false): Outcome["exit"] {
     let live: Live
-    let decision: Decision<AnyKind>
+    let decision: Decision<AnyKind, Tagged, unknown>
     let prepared: ReadonlyArray<Prepared>
     try {
       live = this.#actors.getOrMake(ask.to, this.#nowMs)
@@ -134,7 +134,7 @@ export class Turn {
       this.#onDefect(ask.to, defect)
       return this.#refuse(ask, defect)
     }
-    const defect = this.#evolve(live, prepared)
+    const defect = this.#evolve(live, prepared, decision.next)
     if (defect !== undefined) {
       evolveFailed(live, defect.thrown, isAgain)
       if (!isAgain) return this.decide(ask, evolveFailed, true)
@@ -174,14 +174,14 @@ export class Turn {
     return { event: { ...event, epoch: this.#epoch } as RecordsAppended, payload: undefined }
   }
 
-  /** All events of a decision or none; what was thrown, if anything. */
-  #evolve(live: Live, prepared: ReadonlyArray<Prepared>): { readonly thrown: unknown } | undefined {
+  /** All events of a decision or none; what was thrown, if anything. `next`: where they lead, if that is known. */
+  #evolve(live: Live, prepared: ReadonlyArray<Prepared>, next: unknown): { readonly thrown: unknown } | undefined {
+    if (prepared.length === 0) return undefined
     try {
       const before = live.state
-      let state = before
-      for (const { event } of prepared) state = live.definition.evolve(state, event)
+      let state = next ?? before
+      if (next === undefined) for (const { event } of prepared) state = live.definition.evolve(state, event)
       live.state = state
-      if (prepared.length === 0) return undefined
       if (live.definition.isPersistent === true && !this.#moved.has(live)) {
         this.#moved.add(live)
         this.#actors.moved(live.id, before)
