@@ -1,3 +1,5 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
+import type { GroupState } from "@logbrook/actors/group/groupState"
 import {
   Admin,
   Consumer,
@@ -171,8 +173,8 @@ describe("@platformatic/kafka", () => {
     }
     expect(seen.size).toBe(90)
     await last!.commit()
-    const state = kit.broker.shard.actors.peek<{ offsets: ReadonlyMap<string, unknown> }>("group/g")!
-    expect(state.offsets.size).toBe(1)
+    const state = kit.broker.shard.actors.durable<GroupState>(groupActor("g"))!
+    expect(state.offsets.count).toBe(1)
   })
 
   it("produces idempotently", async () => {
