@@ -15,7 +15,11 @@ export class MetricsPage {
   /** In the order of the calls. `isAll`: every row of every table has series, not only the largest. */
   render(isAll: boolean): Promise<ReadonlyArray<Buffer>> {
     const page = this.#last.then(() => this.#render(isAll ? Infinity : this.#rowsMax))
-    this.#last = page.catch(() => undefined)
+    // A page that was sent is not kept.
+    this.#last = page.then(
+      () => undefined,
+      () => undefined
+    )
     return page
   }
 

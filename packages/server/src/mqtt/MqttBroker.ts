@@ -328,8 +328,6 @@ export class MqttBroker implements MqttContext {
     for (const connection of connections) {
       connection.close({ by: "server stop" })
     }
-    this.#drops.flush()
-    this.refusals.flush()
     if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
       await new Promise<void>((resolve) => {
         this.#whenLeft.push(resolve)
@@ -337,6 +335,9 @@ export class MqttBroker implements MqttContext {
         this.broker.clock.after(stopGraceMs, resolve)
       })
     }
+    // What the last answers have refused, too.
+    this.#drops.flush()
+    this.refusals.flush()
     if (--this.#listeners === 0) this.#stopSweep?.()
   }
 }

@@ -1,4 +1,5 @@
 import type { PublicationsRefused } from "@logbrook/actors/client/Client"
+import mqtt from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { definitions } from "../../src/Broker.ts"
 import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
@@ -89,14 +90,23 @@ describe("publications that are refused name their client", () => {
     first.socket.destroy()
   })
 
-  it("is journaled before the server stops", async () => {
+  it("is journaled before the server stops, also of what is refused while the last of its listeners ends", async () => {
+    await kit.bind("bound", ["bound"])
     const { journal, broker } = kit
-    const client = await connected(kit.port, { clientId: "last" })
-    client.send(publishPacket("$share/x", "x", { qos: 1 }))
-    await client.packet()
-    await start({})
+    const client = await mqtt.connectAsync(`ws://127.0.0.1:${kit.webSocketPort}`, {
+      protocolVersion: 5,
+      clientId: "last",
+      reconnectPeriod: 0
+    })
+    broker.shard.hold(true)
+    client.publish("bound", "x", { qos: 1 })
+    client.publish("$share/x", "x", { qos: 1 })
+    await expect.poll(() => broker.metrics.render()).toMatch(/messages_received_total\{qos="1"\} 2$/m)
+    const stopped = start({})
+    setTimeout(() => broker.shard.hold(false), 100)
+    await stopped
     const { events } = lastEvents(pastOf(journal, definitions(broker.limits)), 9, { actor: "client/last" })
     expect(events.map(({ type }) => type)).toEqual(["PublicationsRefused"])
-    client.socket.destroy()
+    await client.endAsync(true)
   })
 })
