@@ -5,7 +5,7 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 /** A journal in memory on a disk that takes as long as the test wants. */
 export class HeldJournal extends MemoryJournal {
   #isHeld = false
-  #undurable: Array<() => void> = []
+  readonly #undurable: Array<(refused?: AppendFailure) => void> = []
 
   constructor() {
     super(systemClock)
@@ -18,7 +18,7 @@ export class HeldJournal extends MemoryJournal {
 
   override append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
     super.append(commit, (failure) => {
-      if (this.#isHeld) this.#undurable.push(() => settle(failure))
+      if (this.#isHeld) this.#undurable.push((refused) => settle(refused ?? failure))
       else settle(failure)
     })
   }
@@ -28,9 +28,14 @@ export class HeldJournal extends MemoryJournal {
     this.#isHeld = true
   }
 
-  /** What was handed over is durable now; what comes later is not. */
-  settle(): void {
-    for (const settle of this.#undurable.splice(0)) settle()
+  /** So many of those that were handed over are durable now, the oldest first; what comes later is not. */
+  settle(commits = Infinity): void {
+    for (const settle of this.#undurable.splice(0, commits)) settle()
+  }
+
+  /** The oldest could not be written. */
+  refuse(detail: string): void {
+    this.#undurable.shift()!({ reason: "Unavailable", detail })
   }
 
   release(): void {

@@ -1,48 +1,19 @@
 import { afterEach, describe, expect, it } from "vitest"
-import { systemClock } from "@logbrook/core/Clock"
-import { FaultyJournal } from "@logbrook/core/journal/FaultyJournal"
-import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
-import type { AppendFailure, Commit } from "@logbrook/core/journal/Journal"
+import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
 import { getGroup, groupNames, groupSummary } from "../../src/http/groups.ts"
 import { watchCommits } from "../../src/serverMetrics.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
-
-/** A journal whose commits are told only when they are let go, and then as `outcome` says. */
-class HeldJournal extends FaultyJournal {
-  isHolding = false
-  readonly #held: Array<(outcome: "durable" | "refused") => void> = []
-
-  override append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
-    if (!this.isHolding) {
-      super.append(commit, settle)
-      return
-    }
-    this.#held.push((outcome) => {
-      if (outcome === "durable") super.append(commit, settle)
-      else settle({ reason: "Unavailable", detail: "no space left on device" })
-    })
-  }
-
-  get held(): number {
-    return this.#held.length
-  }
-
-  /** The oldest. */
-  letGo(outcome: "durable" | "refused"): void {
-    this.#held.shift()!(outcome)
-  }
-}
 
 describe("what HTTP and the metrics tell of a group", () => {
   let kit: Kit
   let journal: HeldJournal
   afterEach(async () => {
-    journal.isHolding = false
+    journal.release()
     await kit.close()
   })
 
   const start = async () => {
-    journal = new HeldJournal(new MemoryJournal(systemClock), systemClock, () => undefined)
+    journal = new HeldJournal()
     kit = await startKit({ journal, limits: { commitPacingMs: 0 } })
     watchCommits(kit.broker, kit.journal)
     const { topicId } = await kit.createStream("orders")
@@ -61,18 +32,18 @@ describe("what HTTP and the metrics tell of a group", () => {
   it("is what is durable, while a commit is held and once it is there", async () => {
     const commit = await start()
     await commit("billing", 3)
-    journal.isHolding = true
+    journal.hold()
     const four = commit("billing", 4)
-    await expect.poll(() => journal.held).toBe(1)
+    await expect.poll(() => journal.undurable).toBe(1)
     const five = commit("billing", 5)
     const first = commit("audit", 1)
-    await expect.poll(() => journal.held).toBe(2)
+    await expect.poll(() => journal.undurable).toBe(2)
     expect([offsetOf("billing"), series("billing"), groupNames(kit.broker)]).toEqual([[3], "3", ["billing"]])
     expect(() => groupSummary(kit.broker, "audit")).toThrow("no group")
-    journal.letGo("durable")
+    journal.settle(1)
     await four
     expect([offsetOf("billing"), series("billing"), series("audit")]).toEqual([[4], "4", undefined])
-    journal.letGo("durable")
+    journal.settle(1)
     await Promise.all([five, first])
     expect([offsetOf("billing"), series("billing"), series("audit")]).toEqual([[5], "5", "1"])
     expect(kit.broker.shard.actors.peek("group/billing")).toBe(kit.broker.shard.actors.durable("group/billing"))
@@ -81,11 +52,11 @@ describe("what HTTP and the metrics tell of a group", () => {
   it("is never what a commit that failed would have made of it", async () => {
     const commit = await start()
     await commit("billing", 3)
-    journal.isHolding = true
+    journal.hold()
     void commit("billing", 4)
     void commit("audit", 1)
-    await expect.poll(() => journal.held).toBe(1)
-    journal.letGo("refused")
+    await expect.poll(() => journal.undurable).toBe(1)
+    journal.refuse("no space left on device")
     await expect.poll(() => kit.broker.shard.isPoisoned).toBe(true)
     expect([offsetOf("billing"), series("billing"), groupNames(kit.broker)]).toEqual([[3], "3", ["billing"]])
     expect(series("audit")).toBe(undefined)
