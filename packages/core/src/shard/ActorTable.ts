@@ -137,6 +137,19 @@ export class ActorTable {
     this.#unweigh(definition, weighed)
   }
 
+  /**
+   * Forgets an actor that has nothing to remember, durably, and yet weighs on an account. Kept until it has been idle for
+   * long, it would take the room of others: of 0 retained messages and 0 sessions the accounts could be full.
+   */
+  forgetEmptied(live: Live): void {
+    const { id, definition, health, parked, parking, restartsMs, weighed } = live
+    const isInUse = health !== "running" || parking > 0 || (parked?.size ?? 0) > 0 || restartsMs.length > 0
+    if (isInUse || this.#live.get(id) !== live || !definition.isEmpty(live.state)) return
+    if (weighed.every((bytes) => bytes === 0)) return
+    this.#live.delete(id)
+    this.#unweigh(definition, weighed)
+  }
+
   /** A turn has moved an actor on, whose kind is persistent, from this state; told once of each turn and actor. */
   moved(id: ActorId, before: unknown): void {
     const known = this.#durable.get(id)
@@ -207,7 +220,7 @@ export class ActorTable {
     this.#live = new Map()
     this.#passive = new Map()
     this.#durable = new Map()
-    for (const [id, state] of states) this.put(id, state, nowMs)
+    for (const [id, state] of states) this.forgetEmptied(this.put(id, state, nowMs))
   }
 }
 

@@ -364,7 +364,7 @@ export class Shard {
     for (const resolve of this.#whenSettled.splice(0)) resolve()
   }
 
-  #settle({ built, events, states, outcomes, intake, unixOffsetMs }: Settling): void {
+  #settle({ built, events, states, emptied, outcomes, intake, unixOffsetMs }: Settling): void {
     // References first: a log that is deleted in the same commit must not come back.
     if (built !== undefined) this.logs.apply(built.commit, this.#epoch, built.refs)
     for (const [id, state] of states) this.actors.settled(id, state)
@@ -383,6 +383,7 @@ export class Shard {
       this.#park(live!, parkAs!, reply)
     }
     this.#acknowledge(intake)
+    for (const live of emptied) this.#guarded(live.id, () => this.actors.forgetEmptied(live))
   }
 
   #acknowledge({ ackReceivers, ackTokens, ackRuns, ackIndexes }: Intake): void {
@@ -462,7 +463,15 @@ export class Shard {
       run.refusal ??= unavailable
     }
     const outcomes = refusals(intake.asks, Exit.die(unavailable))
-    const settling: Settling = { built: undefined, events: [], states: [], outcomes, intake, unixOffsetMs: 0 }
+    const settling: Settling = {
+      built: undefined,
+      events: [],
+      states: [],
+      emptied: [],
+      outcomes,
+      intake,
+      unixOffsetMs: 0
+    }
     this.#inFlight.push({ settling, startedMs: this.#options.clock.monotonicMs(), done: true })
     this.#settleDone()
     this.#onFault?.(defect)

@@ -38,6 +38,8 @@ export interface Settling {
   readonly events: ReadonlyArray<Decided>
   /** Where the turn left the actors of persistent kinds that it moved on. */
   readonly states: ReadonlyArray<readonly [id: ActorId, state: unknown]>
+  /** Those that weigh on an account, and that an event has left with nothing to remember. */
+  readonly emptied: ReadonlyArray<Live>
   readonly outcomes: ReadonlyArray<Outcome>
   readonly intake: Intake
   /** Of the turn's time, before the monotonic clock's. */
@@ -81,6 +83,7 @@ export class Turn {
   readonly #outcomes: Array<Outcome> = []
   /** Of persistent kinds. */
   readonly #moved = new Set<Live>()
+  readonly #emptied: Array<Live> = []
   /** The run that is being decided, whose bytes may become the batch's own. */
   #running: { readonly logId: number; readonly builder: RecordsBuilder; readonly bytes: Uint8Array } | undefined
 
@@ -110,7 +113,15 @@ export class Turn {
   settling(intake: Intake): Settling {
     const built = this.#frame.isEmpty ? undefined : this.#frame.build()
     const states = Array.from(this.#moved, ({ id, state }) => [id, state] as const)
-    return { built, events: this.#events, states, outcomes: this.#outcomes, intake, unixOffsetMs: this.#unixOffsetMs }
+    return {
+      built,
+      events: this.#events,
+      states,
+      emptied: this.#emptied,
+      outcomes: this.#outcomes,
+      intake,
+      unixOffsetMs: this.#unixOffsetMs
+    }
   }
 
   /**
@@ -188,6 +199,7 @@ export class Turn {
       }
       live.isNew = false
       this.#actors.weigh(live)
+      if (live.weighed.length > 0 && live.definition.isEmpty(state)) this.#emptied.push(live)
       return undefined
     } catch (thrown) {
       return { thrown }

@@ -536,6 +536,39 @@ describe("a shard's actors", () => {
     harness.expectReplayIsLive()
   })
 
+  it("that weigh on an account are forgotten when empty as soon as that is durable, unless somebody waits at them", () => {
+    const harness = new ShardHarness({ counterBytes: 100 }).start()
+    const { actors, memory } = harness.shard
+    for (const id of ["counter/empty", "counter/parked"] as const) harness.tell(id, add(3))
+    harness.ask("parked", "counter/parked", { _tag: "Wait", key: "k" })
+    harness.run()
+    const ofTwo = memory.bytes("sessions")
+    expect(ofTwo).toBeGreaterThan(200)
+    for (const id of ["counter/empty", "counter/parked"] as const) harness.tell(id, { _tag: "Reset" })
+    harness.run()
+    expect(actors.ids()).toContain("counter/parked")
+    expect(actors.ids()).not.toContain("counter/empty")
+    const ofOne = memory.bytes("sessions")
+    expect(ofOne).toBeLessThan(ofTwo - 100)
+    harness.ask("again", "counter/empty", add(1))
+    expect(harness.run()).toContain("again ok 1")
+    expect(memory.bytes("sessions")).toBe(ofTwo)
+    harness.expectReplayIsLive()
+  })
+
+  it("that a replay leaves empty weigh nothing, either", () => {
+    const first = new ShardHarness({ counterBytes: 100 }).start()
+    first.tell("counter/empty", add(3))
+    first.tell("counter/empty", { _tag: "Reset" })
+    first.tell("counter/kept", add(3))
+    first.run()
+    const { clock, journal } = first
+    const { actors, memory } = new ShardHarness({ counterBytes: 100, clock, journal }).start().shard
+    expect(actors.ids()).toContain("counter/kept")
+    expect(actors.ids()).not.toContain("counter/empty")
+    expect(memory.bytes("sessions")).toBe(first.shard.memory.bytes("sessions"))
+  })
+
   it("stay live when they cannot be packed", () => {
     const switches = { breaksEvolve: false, breaksSave: true }
     const harness = new ShardHarness({ switches }).start()

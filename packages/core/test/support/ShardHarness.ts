@@ -28,6 +28,8 @@ export interface HarnessOptions {
   readonly faultAt?: (commit: number) => Fault | undefined
   readonly limits?: Partial<Limits>
   readonly switches?: CounterSwitches
+  /** Of each counter, on the account of sessions. */
+  readonly counterBytes?: number
 }
 
 /** A shard with toy actors over a journal in memory and a clock that stands; what it says is kept as text. */
@@ -47,7 +49,10 @@ export class ShardHarness implements AckReceiver {
     this.clock = options.clock ?? new TestClock()
     const inner = options.journal ?? new MemoryJournal(this.clock, options.segmentBytes ?? 1e9)
     this.journal = new FaultyJournal(inner, this.clock, options.faultAt ?? (() => undefined))
-    this.definitions = [ShardActor, makeCounter(options.switches), ToyPartition]
+    const counters: AnyDefinition = makeCounter(options.switches)
+    const perActor = options.counterBytes
+    const weights = perActor === undefined ? undefined : [{ holder: "sessions", perActor, bytesOf: () => 0 } as const]
+    this.definitions = [ShardActor, weights === undefined ? counters : { ...counters, weights }, ToyPartition]
     this.shard = new Shard({
       journal: this.journal,
       clock: this.clock,

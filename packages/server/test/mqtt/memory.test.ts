@@ -57,6 +57,24 @@ const publishOf = (topic: string, alias: number): Buffer =>
 const willOf = (payload: string) => ({ topic: "gone", payload: Buffer.from(payload), qos: 0, retain: false }) as const
 
 describe("without memory for more", () => {
+  it("what was retained and cleared, and sessions that have ended, leave all of it to others", async () => {
+    const { memory } = kit.broker.shard
+    const leftBytes = 4000
+    const client = await connect()
+    fill("retained", leftBytes)
+    fill("sessions", leftBytes)
+    for (let i = 0; i < 20; i++) {
+      await client.publishAsync(`r/${i}`, "x", { qos: 1, retain: true })
+      await client.publishAsync(`r/${i}`, "", { qos: 1, retain: true })
+      const session = await connect({ clientId: `session${i}`, properties: { sessionExpiryInterval: 60 } })
+      await session.subscribeAsync("a", { qos: 1 })
+      expect(memory.room("sessions")).toBeLessThan(leftBytes)
+      await session.endAsync({ properties: { sessionExpiryInterval: 0 } })
+      await expect.poll(() => memory.room("sessions"), { timeout: 10_000 }).toBe(leftBytes)
+    }
+    expect(memory.room("retained")).toBe(leftBytes)
+  })
+
   it("a new durable session's CONNECT is answered with 0x97, of MQTT 3.1.1 with 3; a known one is resumed, a clean one begun", async () => {
     const durable = { clientId: "known", clean: false, properties: { sessionExpiryInterval: 60 } }
     const known = await connect(durable)
