@@ -14,6 +14,9 @@ const project = (name: string, include: ReadonlyArray<string>, testTimeout: numb
 
 export default defineConfig({
   test: {
+    // By default one core is left alone: of two, half of the machine.
+    maxWorkers: 2,
+    minWorkers: 1,
     projects: [
       project("unit", ["packages/*/test/**/*.test.ts", "test/*.test.ts"], unitTimeoutMs),
       project("system", ["test/system/**/*.test.ts"], 240_000),
