@@ -8,6 +8,8 @@ export abstract class Later<T> {
    * actor was asked for has none, since an actor answers in any case.
    */
   giveUp: (() => void) | undefined
+  /** There with `giveUp`: gives what it has at once, as at its deadline. */
+  hurry: (() => void) | undefined
 
   /** `heard` is called once, at once for what is known already. One listens at most. */
   abstract whenGiven(heard: (value: T) => void): void

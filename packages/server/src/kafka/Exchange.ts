@@ -71,7 +71,7 @@ export class Exchange implements RequestContext, FullAccess {
   responseBytes = 0
   loan: Loan | undefined
   /** What it waits for, if it was not answered at once. */
-  later: Pick<Later<unknown>, "giveUp"> | undefined
+  later: Pick<Later<unknown>, "giveUp" | "hurry"> | undefined
   hangsUp = false
 
   constructor(connection: Exchanging, header: RequestHeader, frame: Uint8Array) {

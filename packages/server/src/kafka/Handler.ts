@@ -102,7 +102,7 @@ export interface Handler {
     context: RequestContext & FullAccess,
     received: Received,
     send: Send
-  ) => Pick<Later<unknown>, "giveUp"> | undefined
+  ) => Pick<Later<unknown>, "giveUp" | "hurry"> | undefined
 }
 
 const silence: ReadonlyArray<Uint8Array> = []

@@ -318,15 +318,17 @@ export class KafkaConnection implements Exchanging {
     this.node.broker.clock.after(lingerMs, () => this.#socket.destroy())
   }
 
-  /** Nothing more is read: fetches that wait are given up, whatever else was begun is answered. */
+  /** Nothing more is read: fetches that wait are given up, and answered with what they have where other answers wait behind them. */
   stop(): void {
     this.#close()
     if (this.#onlyWaits) this.#end()
+    // A copy: what is answered leaves the list.
+    else for (const { later } of [...this.#exchanges]) later?.hurry?.()
   }
 
-  /** Whatever is open is a fetch that waits for records, or an answer that waits behind one. */
+  /** Whatever is open is a fetch that waits for records. */
   get #onlyWaits(): boolean {
-    return this.#exchanges.every(({ isWaiting, response }) => isWaiting || response !== undefined)
+    return this.#exchanges.every(({ isWaiting }) => isWaiting)
   }
 
   /** The client sends no more, or nothing that can be read: it gets the same however its bytes were cut. */

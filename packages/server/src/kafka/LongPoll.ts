@@ -18,6 +18,7 @@ export interface LongPoll<T> {
  *
  *     wakes ──► look, behind the turn that woke ──► answer
  *     deadline ─────────► expired ────────────────► answer
+ *     hurry ────────────► expired ────────────────► answer
  *     giveUp ───────────────────────────────────► nothing
  */
 export const waitFor = <T>(clock: Clock, guarded: (task: () => void) => void, poll: LongPoll<T>): Later<T> => {
@@ -37,14 +38,16 @@ export const waitFor = <T>(clock: Clock, guarded: (task: () => void) => void, po
     isLooking = true
     clock.nextTurn(() => guarded(look))
   })
-  const cancel = clock.after(poll.waitMsMax, () =>
+  const expire = (): void =>
     guarded(() => {
       later.giveUp?.()
       later.give(poll.expired())
     })
-  )
+  const cancel = clock.after(poll.waitMsMax, expire)
+  later.hurry = expire
   later.giveUp = () => {
     later.giveUp = undefined
+    later.hurry = undefined
     cancel()
     unwatch()
   }

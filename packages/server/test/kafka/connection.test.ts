@@ -344,6 +344,16 @@ describe("an end of the connection", () => {
     expect(waiting.frames).toEqual([])
   })
 
+  it("loses no answer that stands behind a fetch that waits for records: that is answered with what it has", async () => {
+    const client = await start()
+    client.socket.allowHalfOpen = true
+    const ended = new Promise((resolve) => client.socket.once("end", resolve))
+    const waiting = client.frame(Fetch, 11, fetchOf("orders", { offset: 0, maxWaitMs: 30_000 }))
+    client.socket.end(Buffer.concat([waiting, produced(client)]))
+    await ended
+    expect(correlationIds(client)).toEqual([1, 2, 3, 4, 5])
+  })
+
   it("behind what the client still sends loses no answer", async () => {
     const client = await start()
     client.socket.pause()
