@@ -322,8 +322,8 @@ export class KafkaConnection implements Exchanging {
   stop(): void {
     this.#close()
     if (this.#onlyWaits) this.#end()
-    // A copy: what is answered leaves the list.
-    else for (const { later } of [...this.#exchanges]) later?.hurry?.()
+    // What is answered leaves the list meanwhile.
+    else for (const { later } of this.#exchanges.slice()) later?.hurry?.()
   }
 
   /** Whatever is open is a fetch that waits for records. */

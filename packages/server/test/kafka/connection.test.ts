@@ -345,10 +345,10 @@ describe("an end of the connection", () => {
   })
 
   it("loses no answer that stands behind a fetch that waits for records: that is answered with what it has", async () => {
-    const client = await start()
+    const client = await start({ fetchWaitMsMax: 600_000 })
     client.socket.allowHalfOpen = true
     const ended = new Promise((resolve) => client.socket.once("end", resolve))
-    const waiting = client.frame(Fetch, 11, fetchOf("orders", { offset: 0, maxWaitMs: 30_000 }))
+    const waiting = client.frame(Fetch, 11, fetchOf("orders", { minBytes: 1_000_000, maxWaitMs: 600_000 }))
     client.socket.end(Buffer.concat([waiting, produced(client)]))
     await ended
     expect(correlationIds(client)).toEqual([1, 2, 3, 4, 5])
