@@ -1,15 +1,34 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 
 /** A test that stands still is told late, so that a slow machine fails none: their own bounds are what they assert. */
 const unitTimeoutMs = 120_000
 
+/** What takes longer than half a minute: kills at every step, many seeds. A step of its own in CI, so that `npm test` is short. */
+const long = [
+  "packages/core/test/settle/crash.test.ts",
+  "test/system/journalKill.test.ts",
+  "test/system/simulation.test.ts"
+]
+
 /** `unit`: pure, in process. `system`: real sockets, disks and child processes, npm only. `clients`: needs `test/clients/install.sh`. */
-const project = (name: string, include: ReadonlyArray<string>, testTimeout: number) => ({
+const project = (
+  name: string,
+  include: ReadonlyArray<string>,
+  testTimeout: number,
+  exclude: ReadonlyArray<string> = long
+) => ({
   resolve: { conditions: ["source", "node", "import", "default"] },
   ssr: {
     resolve: { conditions: ["source", "node", "import", "default"], externalConditions: ["node", "import", "default"] }
   },
-  test: { name, include: [...include], testTimeout, hookTimeout: testTimeout, pool: "forks" as const }
+  test: {
+    name,
+    include: [...include],
+    exclude: [...configDefaults.exclude, ...exclude],
+    testTimeout,
+    hookTimeout: testTimeout,
+    pool: "forks" as const
+  }
 })
 
 export default defineConfig({
@@ -20,6 +39,7 @@ export default defineConfig({
     projects: [
       project("unit", ["packages/*/test/**/*.test.ts", "test/*.test.ts"], unitTimeoutMs),
       project("system", ["test/system/**/*.test.ts"], 240_000),
+      project("long", long, 240_000, []),
       project("clients", ["test/clients/**/*.test.ts"], 180_000)
     ]
   }
