@@ -137,8 +137,8 @@ export const actorMutants = inPackage("actors", {
       ],
       [
         "any number of wills waits",
-        "if (state.pendingWills.length >= pendingWillsMax) return",
-        "if (state.pendingWills.length > 1e9) return"
+        "if (draft.before.pendingWills.length >= pendingWillsMax) return",
+        "if (draft.before.pendingWills.length > 1e9) return"
       ],
       [
         "a will that may be tried again is given up",

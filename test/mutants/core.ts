@@ -88,8 +88,7 @@ export const coreMutants = inPackage("core", {
         "return (await put(key as never)) && table.doesExist(key as never)",
         "return (await put(key as never)), true"
       ],
-      ["an unknown format is read", "if (formatsRead.includes(format)) return", "if (format !== null) return"],
-      ["a write that fails is told as durable", "overlappingSync: false", "overlappingSync: true"]
+      ["an unknown format is read", "if (formatsRead.includes(format)) return", "if (format !== null) return"]
     ]
   },
   "journal/SpareFiles.ts": {

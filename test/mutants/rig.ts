@@ -5,6 +5,8 @@
  *     npm run mutants -- --part 3/15                 every fifteenth, from the third on
  *     npm run mutants -- --only Splitter             those whose name or file has this text
  *     npm run mutants -- --table docs/mutants.md     writes what caught what
+ *     npm run mutants -- --caught --part 3/5         of those that were caught before, as CI does: none may survive
+ *     npm run mutants -- --record                    adds those that are caught to `caught.txt`
  *     npm run mutants -- --check                     is every fault still one? Plants none
  *
  * `--parallel N` (2). A test that does not end in time has caught its fault. Exits with 0 only if every fault is caught, and its
@@ -35,6 +37,8 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     parallel: { type: "string", default: "2" },
     table: { type: "string" },
+    caught: { type: "boolean", default: false },
+    record: { type: "boolean", default: false },
     check: { type: "boolean", default: false }
   }
 })
@@ -51,8 +55,16 @@ if (wrong.length > 0 || values.check) {
   process.exit(wrong.length === 0 ? 0 : 1)
 }
 
+/** The faults that some run has seen caught, one in a line: what CI holds on to until every fault was run. */
+const caughtFile = path.join(import.meta.dirname, "caught.txt")
+const nameOf = ({ id, file }: Mutant): string => `${id} (${file})`
+const caughtBefore = new Set(fs.readFileSync(caughtFile, "utf8").split("\n"))
+
 const wanted = partOf(
-  mutants.filter(({ id, file }) => `${id} ${file}`.includes(values.only)),
+  mutants.filter(
+    (mutant) =>
+      `${mutant.id} ${mutant.file}`.includes(values.only) && (!values.caught || caughtBefore.has(nameOf(mutant)))
+  ),
   values.part
 )
 const outcomes = new Map<Mutant, Outcome>()
@@ -93,6 +105,14 @@ if (isSound) {
   })
 }
 const survived = wanted.filter((mutant) => outcomes.get(mutant)?._tag === "Passed")
+if (values.record) {
+  // What has gone from the list of faults goes from here as well.
+  const isCaught = (mutant: Mutant): boolean => {
+    const outcome = outcomes.get(mutant)
+    return outcome === undefined ? caughtBefore.has(nameOf(mutant)) : outcome._tag !== "Passed"
+  }
+  fs.writeFileSync(caughtFile, `${mutants.filter(isCaught).map(nameOf).join("\n")}\n`)
+}
 if (values.table !== undefined && isSound) fs.writeFileSync(path.resolve(root, values.table), tableOf(wanted, outcomes))
 console.log(`${outcomes.size - survived.length} of ${wanted.length} faults caught`)
 process.exit(isSound && survived.length === 0 ? 0 : 1)
