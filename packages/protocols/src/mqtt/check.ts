@@ -1,4 +1,4 @@
-import type { CodecLimits, ProtocolVersion, UserProperties } from "./Packet.ts"
+import type { CodecLimits, ProtocolVersion, QoS, Subscription, UserProperties } from "./Packet.ts"
 import { MqttError } from "./Packet.ts"
 import type { PacketReader } from "./PacketReader.ts"
 import { malformed, protocolError } from "./PacketReader.ts"
@@ -10,7 +10,7 @@ import { parseSharedFilter, validateTopicFilter } from "./TopicNames.ts"
 // `MqttError`. It is the boundary: mqtt-packet, which reads past fields and takes much that the standard forbids, sees
 // nothing but what passed here. The functions return the user properties, see `SectionFacts`.
 
-/** Leaves the reader before the filters over `subscriptionsPerPacketMax`, which mqtt-packet is not to see. */
+/** Leaves the reader before the filters. */
 export const checkSubscribe = (
   reader: PacketReader,
   version: ProtocolVersion,
@@ -19,13 +19,11 @@ export const checkSubscribe = (
   reader.packetId()
   const { userProperties } = version === 5 ? checkProperties(reader, allowedProperties.subscribe, limits) : noFacts()
   if (reader.remaining === 0) throw protocolError("SUBSCRIBE without a filter")
-  for (let count = 0; reader.remaining > 0 && count < limits.subscriptionsPerPacketMax; count++) {
-    checkSubscription(reader, version, limits)
-  }
   return userProperties
 }
 
-const checkSubscription = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): void => {
+/** One filter with its options, checked. */
+export const readSubscription = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Subscription => {
   const filter = reader.string()
   const options = reader.uint8()
   if ((options & (version === 4 ? 0xfc : 0xc0)) !== 0) throw malformed("reserved bits of a subscription are set")
@@ -34,6 +32,13 @@ const checkSubscription = (reader: PacketReader, version: ProtocolVersion, limit
   validateTopicFilter(filter, limits)
   const noLocal = (options & 4) !== 0
   if (noLocal && parseSharedFilter(filter) !== undefined) throw protocolError("No Local on a shared subscription")
+  return {
+    filter,
+    qos: (options & 3) as QoS,
+    noLocal,
+    retainAsPublished: (options & 8) !== 0,
+    retainHandling: ((options >>> 4) & 3) as Subscription["retainHandling"]
+  }
 }
 
 /** As `checkSubscribe`. */
@@ -45,10 +50,14 @@ export const checkUnsubscribe = (
   reader.packetId()
   const { userProperties } = version === 5 ? checkProperties(reader, allowedProperties.unsubscribe, limits) : noFacts()
   if (reader.remaining === 0) throw protocolError("UNSUBSCRIBE without a filter")
-  for (let count = 0; reader.remaining > 0 && count < limits.subscriptionsPerPacketMax; count++) {
-    validateTopicFilter(reader.string(), limits)
-  }
   return userProperties
+}
+
+/** One filter of UNSUBSCRIBE, checked. */
+export const readFilter = (reader: PacketReader, limits: CodecLimits): string => {
+  const filter = reader.string()
+  validateTopicFilter(filter, limits)
+  return filter
 }
 
 /** Passes over the filters that are left, each with `optionBytes` behind it: a packet of 4 MiB holds a million. */

@@ -1,4 +1,13 @@
-import { checkAuth, checkDisconnect, checkSubscribe, checkUnsubscribe, passFilters, passUnsubscribed } from "./check.ts"
+import {
+  checkAuth,
+  checkDisconnect,
+  checkSubscribe,
+  checkUnsubscribe,
+  passFilters,
+  passUnsubscribed,
+  readFilter,
+  readSubscription
+} from "./check.ts"
 import type { DecodeContext } from "./decodePublish.ts"
 import { decodeAck, decodePublish, defaultContext } from "./decodePublish.ts"
 import { defined } from "./defined.ts"
@@ -64,19 +73,18 @@ export const decodePacket = (
 const decodeSubscribe = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Subscribe => {
   const start = reader.at
   const userProperties = checkSubscribe(reader, version, limits)
-  const body = reader.since(start)
+  const subscriptions = [readSubscription(reader, version, limits)]
+  const head = reader.since(start)
+  while (reader.remaining > 0 && subscriptions.length < limits.subscriptionsPerPacketMax) {
+    subscriptions.push(readSubscription(reader, version, limits))
+  }
   const refusedFilters = passFilters(reader, 1)
-  const { messageId, subscriptions, properties } = parsePacket("subscribe", body, version)
+  // The check has every filter anyway, and mqtt-packet took 2 µs for each: a hundred clients with 150 held the loop for 30 ms.
+  const { messageId, properties } = parsePacket("subscribe", head, version)
   return {
     _tag: "Subscribe",
     packetId: messageId!,
-    subscriptions: subscriptions.map(({ topic, qos, nl, rap, rh }) => ({
-      filter: topic,
-      qos,
-      noLocal: nl ?? false,
-      retainAsPublished: rap ?? false,
-      retainHandling: (rh ?? 0) as 0 | 1 | 2
-    })),
+    subscriptions,
     refusedFilters,
     properties: defined<SubscribeProperties>({
       subscriptionIdentifier: properties?.subscriptionIdentifier,
@@ -88,13 +96,16 @@ const decodeSubscribe = (reader: PacketReader, version: ProtocolVersion, limits:
 const decodeUnsubscribe = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Unsubscribe => {
   const start = reader.at
   const userProperties = checkUnsubscribe(reader, version, limits)
-  const body = reader.since(start)
+  const filters = [readFilter(reader, limits)]
+  const head = reader.since(start)
+  while (reader.remaining > 0 && filters.length < limits.subscriptionsPerPacketMax)
+    filters.push(readFilter(reader, limits))
   const refusedFilters = passUnsubscribed(reader, version, limits)
-  const { messageId, unsubscriptions } = parsePacket("unsubscribe", body, version)
+  const { messageId } = parsePacket("unsubscribe", head, version)
   return {
     _tag: "Unsubscribe",
     packetId: messageId!,
-    filters: unsubscriptions,
+    filters,
     refusedFilters,
     properties: defined<Unsubscribe["properties"]>({ userProperties })
   }
