@@ -1,7 +1,7 @@
 /**
  * The server within 512 MiB, under one attack after another, beside a client that does nothing wrong. Each attack comes
  * three times with quiet between, and a twin of the server that nobody attacks has such a client too: what the machine
- * itself does to it is in both. Each ends with `kill -9` and a start under the same memory. `--short` for a minute in all, `--only NAME`, `--rounds N` (1). Exits with 0 only if all holds.
+ * itself does to it is in both. Each ends with `kill -9` and a start under the same memory. `--short` for a minute in all, `--only NAME`, `--part K/N`, `--rounds N` (1). Exits with 0 only if all holds.
  */
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
@@ -15,6 +15,7 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { KafkaPipe } from "../crash/KafkaPipe.ts"
 import { ProcessWatch, sampleOf } from "../support/ProcessWatch.ts"
 import { ServerProcess } from "../support/server.ts"
+import { partOf } from "../support/part.ts"
 import { attacks } from "./attacks/all.ts"
 import { bombOf, codecs } from "./attacks/kafkaFloods.ts"
 import type { AttackerData, Tally } from "./attacker.ts"
@@ -227,10 +228,16 @@ const row = ({ name, tally, restarted, ...figures }: Verdict): string => {
 const head = `| Attack | What it did | anon before, MiB | settled | peak | with the program | RSS | start after kill -9 | p99 quiet, ms | attacked | own | served after, ms | ready after kill -9, ms | foreign CPUs |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
-const options = { short: { type: "boolean" }, only: { type: "string" }, rounds: { type: "string" } } as const
+const options = {
+  short: { type: "boolean" },
+  only: { type: "string" },
+  part: { type: "string" },
+  rounds: { type: "string" }
+} as const
 const { values } = parseArgs({ options })
 const pace = values.short === true ? short : whole
-const known = [...attacks.keys()].filter((name) => values.only === undefined || name === values.only)
+const chosen = [...attacks.keys()].filter((name) => values.only === undefined || name === values.only)
+const known = partOf(chosen, values.part ?? "1/1")
 const names = Array.from({ length: Number(values.rounds ?? 1) }, () => known).flat()
 if (names.length === 0) throw new Error(`no such attack; there are: ${[...attacks.keys()].join(", ")}`)
 
