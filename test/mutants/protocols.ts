@@ -56,6 +56,12 @@ export const protocolMutants = inPackage("protocols", {
       ],
 
       [
+        "a filter that is none passes UNSUBSCRIBE",
+        "validateTopicFilter(filter, limits)\n  return filter",
+        "return filter"
+      ],
+      ["retain as published is not told", "retainAsPublished: (options & 8) !== 0", "retainAsPublished: false"],
+      [
         "MQTT 3.1.1 is not told of filters that were left",
         "if (version === 5 || count === 0) return count",
         "if (count >= 0) return count"

@@ -54,7 +54,7 @@ const isUp = (socket: Socket | undefined): socket is Socket => socket?.destroyed
 const lanesOf = (field: Battlefield, count: number, work: (lane: number) => Promise<void>): Promise<unknown> =>
   Promise.all(Array.from({ length: Math.ceil(count * field.scale) }, (_, lane) => work(lane)))
 
-/** Two hundred sessions with a hundred wildcard subscriptions each; more than a session may have is `abuse:limits`' to ask for. */
+/** Two hundred sessions with a hundred and fifty wildcard subscriptions each, in packets of fifty that come together. */
 export const subscriptionFlood: Attack = (field) =>
   withHorde(field, async (horde) => {
     await lanesOf(field, 200, async (lane) => {
@@ -65,7 +65,7 @@ export const subscriptionFlood: Attack = (field) =>
           for (const code of packet.granted) field.count(Number(code) >= 0x80 ? "refused" : "subscriptions")
         }
       })
-      for (let packet = 0; packet < 2; packet++) {
+      for (let packet = 0; packet < 3; packet++) {
         const subscriptions = Array.from({ length: 50 }, (_, n) => ({
           topic: `+/${lane}/${packet * 50 + n}/#`,
           qos: 1 as const
