@@ -3,7 +3,7 @@ import { inPackage } from "./Mutant.ts"
 /** In the shells of both protocols: what is answered when, limits, codes; and retention, the disk's reserve, the gate. */
 export const serverMutants = inPackage("server", {
   "mqtt/MqttConnection.ts": {
-    tests: ["mqtt/keepAlive.test.ts", "mqtt/badInput.test.ts", "limits/mqttLimits.test.ts"],
+    tests: ["mqtt/keepAlive.test.ts", "mqtt/badInput.test.ts", "mqtt/segments.test.ts", "limits/mqttLimits.test.ts"],
     faults: [
       ["keep alive ends after twice its time", "this.keepAliveMs * 1.5", "this.keepAliveMs * 2"],
       ["keep alive ends after its time", "this.keepAliveMs * 1.5", "this.keepAliveMs"],
@@ -16,6 +16,16 @@ export const serverMutants = inPackage("server", {
         "half a packet may wait for ever",
         "nowMs - this.#frameSinceMs >= frameStallMs",
         "nowMs - this.#frameSinceMs >= 1e9"
+      ],
+      [
+        "what was read behind a SUBSCRIBE that waits overtakes it",
+        "if (this.#held !== undefined) this.#hold(packet)\n    else if",
+        "if"
+      ],
+      [
+        "bytes that may not be end a connection before what waits is answered",
+        "else if (this.#holds) this.#heldEnd ??= () => this.violated(error)",
+        'else if (this.#phase === "opening") this.#heldEnd ??= () => this.violated(error)'
       ]
     ]
   },

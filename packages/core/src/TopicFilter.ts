@@ -33,6 +33,10 @@ const dollar = 0x24
 /** A topic's or filter's levels; empty levels count (`/a` has two). */
 export const levelsOf = (topic: string): Array<string> => topic.split("/")
 
+/** A UTF-16 unit is one to three bytes, so the bytes of most names need not be counted. */
+const isLonger = (name: string, bytesMax: number): boolean =>
+  name.length > bytesMax || (3 * name.length > bytesMax && Buffer.byteLength(name) > bytesMax)
+
 const checkLevel = (level: string, isLast: boolean): void => {
   if (level.includes("#") && (level !== "#" || !isLast)) {
     throw new InvalidTopicFilter("MisplacedMultiLevelWildcard", "# must be the whole last level [MQTT-4.7.1-1]")
@@ -48,8 +52,7 @@ const checkLevel = (level: string, isLast: boolean): void => {
  */
 export const parseTopicFilter = (filter: string, limits: TopicLimits = defaultLimits): ReadonlyArray<string> => {
   if (filter.length === 0) throw new InvalidTopicFilter("Empty", "a topic filter is empty [MQTT-4.7.3-1]")
-  // A UTF-16 unit is at least one byte, so an enormous name is refused without counting its bytes.
-  if (filter.length > limits.topicBytesMax || Buffer.byteLength(filter) > limits.topicBytesMax) {
+  if (isLonger(filter, limits.topicBytesMax)) {
     throw new InvalidTopicFilter("TooLong", `a topic filter has more than ${limits.topicBytesMax} bytes`)
   }
   if (filter.includes("\0") || !filter.isWellFormed()) {

@@ -25,6 +25,7 @@ import { RetainedStore } from "./RetainedStore.ts"
 import { SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
 import { TopTopics } from "./TopTopics.ts"
+import { TurnShare } from "./TurnShare.ts"
 import { Wills } from "./Wills.ts"
 
 /** A session as operators see it. */
@@ -72,6 +73,8 @@ export type Session = SessionView<BrokerConnection>
 const sweepEveryMs = 250
 const endLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
+/** Some 5 ms of CPU until they are journaled, spread over the turns that follow. */
+const filtersPerTurn = 256
 /** The longest that the journal may take with what leaving means when the server stops. */
 const stopGraceMs = 1000
 
@@ -86,6 +89,8 @@ export class MqttBroker implements MqttContext {
   readonly refusals: Refusals
   readonly unmatched = new TopTopics()
   readonly acks = new AckSlab()
+  /** Of SUBSCRIBE and UNSUBSCRIBE. */
+  readonly filters: TurnShare
   /** Of connections. */
   readonly ends: BoundedLines
   readonly #sharedLosses: BoundedLines
@@ -116,6 +121,7 @@ export class MqttBroker implements MqttContext {
       subscriptionsPerPacketMax: limits.subscriptionsPerPacketMax
     }
     this.broker = broker
+    this.filters = new TurnShare(broker.clock, filtersPerTurn)
     this.ends = new BoundedLines(
       broker.log,
       broker.clock,

@@ -43,6 +43,8 @@ const slowBytesMin = 128 * 1024
 const originCharactersMax = 200
 /** A client's own words, in the journal. */
 const reasonCharactersMax = 200
+/** Of memory: a packet that is held, its bytes excepted. */
+const heldPacketBytes = 150
 const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
 /** The first byte of every MQTT connection: other protocols need not be waited for. */
@@ -73,6 +75,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #incoming: Incoming | undefined
   #outgoing: Outgoing | undefined
   #feed: RetainedFeed | undefined
+  /** What was read and is not taken yet: behind CONNECT, or behind a packet that waits for its turn. */
   #held: Array<Uint8Array> | undefined
   #out: Array<Uint8Array> = []
   #outBytes = 0
@@ -88,17 +91,19 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #readsAfterDrain = false
   #readsAfterRoom = false
   #readsAfterAnswers = false
+  #readsAfterHeld = false
   /** Commands that the session's actor has not answered. */
   #asks = 0
-  /** What ends the connection behind the packets that `opening` holds. */
+  /** What ends the connection behind the packets that are held. */
   #heldEnd: (() => void) | undefined
   /** What the phase `ending` ends with. */
   #finish: (() => void) | undefined
   #hasLeft = false
   #socketError: string | undefined
   readonly admission: Admission
-  /** On the account: of a packet that has come in part, and what the client has not read. */
+  /** On the account: of a packet that has come in part, of those that are held, and what the client has not read. */
   #partBytes = 0
+  #heldBytes = 0
   #unsentBytes = 0
 
   constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
@@ -169,7 +174,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   get #waits(): boolean {
-    return this.#readsAfterDrain || this.#readsAfterRoom || this.#readsAfterAnswers
+    return this.#readsAfterDrain || this.#readsAfterRoom || this.#readsAfterAnswers || this.#readsAfterHeld
   }
 
   onChunk(chunk: Uint8Array): void {
@@ -255,7 +260,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #packet(packet: Uint8Array): void {
-    if (this.#phase === "open") this.#sessionPacket(packet)
+    if (this.#held !== undefined) this.#hold(packet)
+    else if (this.#phase === "open") this.#sessionPacket(packet)
     else if (this.#phase === "connecting") {
       const connect = decodeConnect(packet, this.mqtt.decoding.limits)
       this.#phase = "opening"
@@ -264,7 +270,28 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       // What comes before CONNACK is held until then: the rest of this chunk, no more.
       this.#transport.pause()
       openSession(this, connect)
-    } else if (this.#phase === "opening") (this.#held ??= []).push(new Uint8Array(packet))
+    } else if (this.#phase === "opening") this.#hold(packet)
+  }
+
+  /** What comes now is behind what is held. */
+  get #holds(): boolean {
+    return this.#phase === "opening" || this.#held !== undefined
+  }
+
+  /** The rest of a chunk, no more: nothing is read meanwhile. */
+  #hold(packet: Uint8Array): void {
+    const bytes = packet.length + heldPacketBytes
+    if (!this.admission.hasRoom("transit", bytes)) {
+      throw new MqttError(ReasonCode.QuotaExceeded, "there is no memory for packets that wait")
+    }
+    this.#keepHeld(bytes)
+    this.#held ??= []
+    this.#held.push(new Uint8Array(packet))
+  }
+
+  #keepHeld(bytes: number): void {
+    this.admission.add("transit", bytes)
+    this.#heldBytes += bytes
   }
 
   authenticated(): void {
@@ -273,19 +300,40 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   opened(): void {
     this.#phase = "open"
-    this.#readOn()
+    this.#takeHeld()
+  }
+
+  #takeHeld(): void {
     const held = this.#held ?? []
     this.#held = undefined
+    this.#keepHeld(-this.#heldBytes)
     this.guarded(() => {
-      for (const packet of held) if (this.#phase === "open") this.#sessionPacket(packet)
+      for (const packet of held) if (this.#phase === "open") this.#packet(packet)
     })
+    if (this.#held !== undefined) return
+    this.#readsAfterHeld = false
     const end = this.#heldEnd
     this.#heldEnd = undefined
-    if (this.#phase === "open") end?.()
+    if (this.#phase !== "open") return
+    this.#readOn()
+    end?.()
+  }
+
+  /** What many filters lead to would keep all others waiting: see `TurnShare`. */
+  #waitsForTurn(packetType: number): boolean {
+    if (packetType !== PacketType.Subscribe && packetType !== PacketType.Unsubscribe) return false
+    return this.mqtt.filters.isUsedUp
   }
 
   #sessionPacket(bytes: Uint8Array): void {
     const { decoding } = this.mqtt
+    if (this.#waitsForTurn(bytes[0]! >>> 4)) {
+      this.#hold(bytes)
+      this.#readsAfterHeld = true
+      this.#transport.pause()
+      this.mqtt.filters.wait(() => this.#takeHeld())
+      return
+    }
     if (bytes[0]! >>> 4 === PacketType.Publish) {
       const publish = decodePublish(bytes, this.version, decoding)
       this.incoming.publish(publish, this.#nowMs)
@@ -324,10 +372,12 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         this.#feed?.pump()
         return
       case "Subscribe":
+        this.mqtt.filters.use(packet.subscriptions.length)
         subscribe(this, packet)
         this.#asked()
         return
       case "Unsubscribe":
+        this.mqtt.filters.use(packet.filters.length)
         unsubscribe(this, packet)
         this.#asked()
         return
@@ -498,7 +548,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (this.#phase === "connecting") {
       this.packetSizeMax = error.connackSizeMax
       this.refuse(encodeConnackRefusal(error), error.message, error.reasonCode)
-    } else if (this.#phase === "opening") this.#heldEnd ??= () => this.violated(error)
+    } else if (this.#holds) this.#heldEnd ??= () => this.violated(error)
     else {
       const end: ConnectionEnd = { by: "protocol", reasonCode: error.reasonCode, reason: error.message }
       this.#endBehindAnswers(() => this.#refused(end))
@@ -567,7 +617,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   /** The client sends nothing more, and has not said goodbye: its will is due [MQTT-3.1.2-8]. */
   ended(how = "FIN"): void {
     if (this.#phase === "connecting") this.#shut()
-    else if (this.#phase === "opening") this.#heldEnd ??= () => this.ended(how)
+    else if (this.#holds) this.#heldEnd ??= () => this.ended(how)
     else this.#endBehindAnswers(() => this.#left(true, null, { by: "socket", error: how }))
   }
 
@@ -628,6 +678,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#phase = "closed"
     this.#splitter.drop()
     this.#keepPart(0)
+    this.#held = undefined
+    this.#keepHeld(-this.#heldBytes)
     const lost = this.#outgoing?.unacknowledgedShared ?? 0
     if (lost > 0) this.mqtt.sharedLost(this.clientId, lost)
     this.#stopFeed()

@@ -118,6 +118,8 @@ export class RetainedFeed implements AckReceiver {
   add({ subscription, beforeSeq, doneSeq, taken = none }: RetainedDue & Partial<RetainedMoment>): void {
     const { filter } = subscription
     this.remove(filter)
+    // Mostly nothing is retained there.
+    if (taken.length === 0 && !this.#connection.mqtt.retained.hasAny(filter)) return
     const sent = new Set<string>()
     const wanted: Wanted = { subscription, beforeSeq, doneSeq, sent, topics: [], isAll: false, at: 0 }
     for (const read of taken) {

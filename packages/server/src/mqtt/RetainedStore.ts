@@ -77,6 +77,16 @@ export class RetainedStore {
     return isDeepStrictEqual(this.get(topic, nowMs), message)
   }
 
+  /** Whether the filter matches any topic, as the index has them. */
+  hasAny(filter: string): boolean {
+    let isAny = false
+    this.index.match(filter, () => {
+      isAny = true
+      return false
+    })
+    return isAny
+  }
+
   /**
    * The topics that a filter matches and `isWanted` tells of, the oldest message first, as the index has them; undefined if
    * they are more than `max`.

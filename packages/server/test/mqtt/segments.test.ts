@@ -11,6 +11,7 @@ const conversations = Number(process.env["MQTT_FUZZ_CONVERSATIONS"] ?? 2000)
 const atOnce = 100
 const conversationsPerServer = 500
 const overSockets = 120
+const filtersOfOthers = 10_000
 
 let kit: Kit
 
@@ -160,7 +161,7 @@ class Peer implements Transport {
   }
 }
 
-/** Between pieces others run, and commits become durable, now and then. */
+/** Between pieces others run, commits become durable, and others' SUBSCRIBEs use up what is done in a turn, now and then. */
 const overTransport = async (bytes: Buffer, way: Way, seed: number): Promise<Buffer> => {
   const address = `${way} ${seed}`
   const peer = new Peer(address)
@@ -169,6 +170,7 @@ const overTransport = async (bytes: Buffer, way: Way, seed: number): Promise<Buf
   for (const piece of cut(bytes, way, seed)) {
     while (peer.isPaused) await turn()
     if (way !== "whole" && random(3) === 0) await turn()
+    if (random(3) === 0) kit.mqtt.filters.use(filtersOfOthers)
     connection.onChunk(Buffer.from(piece))
   }
   while (peer.isPaused) await turn()
@@ -268,6 +270,49 @@ describe("whole, byte by byte and in pieces, a client is answered the same", () 
       seen.add(String(bytes.at(-1)))
     }
     expect(seen.size).toBeGreaterThan(10)
+  })
+})
+
+const opened = async (address: string): Promise<{ readonly peer: Peer; readonly connection: MqttConnection }> => {
+  const peer = new Peer(address)
+  const connection = new MqttConnection(kit.mqtt, peer, kit.broker.gate.admit(address)!)
+  connection.onChunk(connectPacket({ clientId: address }))
+  while (peer.isPaused) await turn()
+  return { peer, connection }
+}
+
+const account = () => kit.broker.shard.memory
+const bytesInTransit = (): number => account().bytes("transit")
+
+describe("what waits behind others' SUBSCRIBEs", () => {
+  const said = Buffer.concat([subscribePacket(1, [["a", 0]]), packet(0xc0)])
+
+  it("is on the account until it is taken", async () => {
+    const { peer, connection } = await opened("waits")
+    const before = bytesInTransit()
+    kit.mqtt.filters.use(filtersOfOthers)
+    connection.onChunk(said)
+    expect(bytesInTransit()).toBeGreaterThan(before + said.length)
+    expect(peer.isPaused).toBe(true)
+    while (peer.isPaused) await turn()
+    expect(bytesInTransit()).toBe(before)
+    connection.ended()
+    await peer.ended
+    connection.onClosed()
+  })
+
+  it("is refused where there is no memory for it", async () => {
+    const { peer, connection } = await opened("waits in vain")
+    const left = account().room("transit")
+    account().add("transit", left)
+    kit.mqtt.filters.use(filtersOfOthers)
+    connection.onChunk(said)
+    await peer.ended
+    account().add("transit", -left)
+    connection.onClosed()
+    const { ends, all } = answersOf(Buffer.concat(peer.received))
+    expect(all.length).toBe(2)
+    expect(ends[1]).toMatch(/^e0..97/)
   })
 })
 
