@@ -7,6 +7,7 @@ import { noHeaders } from "@logbrook/core/Record"
 import type { Run } from "@logbrook/core/shard/Intake"
 import * as Exit from "effect/Exit"
 import { addend, counters, logs, makeShard, openJournal, valueAt } from "./journalLoad.ts"
+import { newestState } from "../../packages/core/test/support/newestState.ts"
 
 const [directory, seed, bytesMax] = [process.argv[2]!, Number(process.argv[3]), Number(process.argv[4])]
 const say = (line: string): void => void writeSync(1, `${line}\n`)
@@ -25,7 +26,9 @@ shard.recover()
 shard.start((defect) => say(`fault ${String(defect)}`))
 
 /** Of each counter, how many events it has; every one is noted, so that its count can be told from its state. */
-const events = Array.from({ length: counters }, (_, i) => shard.actors.peek<{ notes: Array<Buffer> }>(`counter/${i}`))
+const events = Array.from({ length: counters }, (_, i) =>
+  newestState<{ notes: Array<Buffer> }>(shard.actors, `counter/${i}`)
+)
 const added = events.map((state) => (state === undefined ? 0 : Number(state.notes.at(-1)!.toString())))
 const offsets = Array.from({ length: logs }, (_, i) => shard.logs.log(i + 1).highWatermark)
 let bytes = 0

@@ -27,11 +27,6 @@ export const actorMutants = inPackage("actors", {
       ],
       ["a deleted log takes records", 'if (state.isDeleted) return refuse("UnknownTopicOrPartition")', ""],
       [
-        "an epoch begins with each batch",
-        "state.epochs.at(-1)?.epoch === epoch ? state.epochs :",
-        "state.epochs.length < 0 ? state.epochs :"
-      ],
-      [
         "the next offset is one too far",
         "nextOffset: event.baseOffset + event.count,",
         "nextOffset: event.baseOffset + event.count + 1,"

@@ -208,7 +208,8 @@ export const coreMutants = inPackage("core", {
         "a log that is empty begins at 0 again",
         "    this.highWatermark = Math.max(this.highWatermark, nextOffset)\n",
         ""
-      ]
+      ],
+      ["a log forgets its leader epochs with a start", "    this.epochs = epochs\n", "    this.epochs = []\n"]
     ]
   },
   "storage/Tail.ts": {
@@ -219,6 +220,34 @@ export const coreMutants = inPackage("core", {
         "while (this.#bytes > this.#bytesMax) {",
         "while (this.#bytes > this.#bytesMax * 1000) {"
       ]
+    ]
+  },
+  "actor/LogEvents.ts": {
+    tests: ["shard/View.test.ts"],
+    faults: [
+      ["an epoch begins with each batch", "epochs.at(-1)?.epoch === epoch ? epochs :", "epochs.length < 0 ? epochs :"]
+    ]
+  },
+  "shard/ActorTable.ts": {
+    tests: ["shard/View.test.ts"],
+    faults: [
+      [
+        "a view shows what is not durable",
+        "(ahead === undefined ? this.#newest(actor) : ahead.state)",
+        "this.#newest(actor)"
+      ],
+      [
+        "a view goes ahead with the first of several commits",
+        "    if (--known.turns === 0) this.#durable.delete(id)\n",
+        "    this.#durable.delete(id)\n"
+      ],
+      ["a view stays behind its commits", "    known.state = after\n", ""],
+      [
+        "a view forgets an actor before its last commit is durable",
+        "if (id.startsWith(prefix) && !this.#live.has(id) && !this.#passive.has(id)) found",
+        "if (id === prefix) found"
+      ],
+      ["a view shows what was lost with a turn", "    this.#durable = new Map()\n", ""]
     ]
   },
   "shard/Shard.ts": {

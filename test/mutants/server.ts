@@ -157,11 +157,7 @@ export const serverMutants = inPackage("server", {
   "kafka/leaderEpochs.ts": {
     tests: ["kafka/leaderEpochs.test.ts"],
     faults: [
-      [
-        "an epoch ends above the high watermark",
-        "Math.min(epochs[next]?.startOffset ?? log.highWatermark, log.highWatermark)",
-        "epochs[next]?.startOffset ?? log.highWatermark"
-      ],
+      ["an epoch ends with the log", "epochs[next]?.startOffset ?? log.highWatermark", "log.highWatermark"],
       ["an old leader epoch is unknown", "currentLeaderEpoch < shard.epoch ?", "currentLeaderEpoch > shard.epoch ?"],
       ["an epoch that never was has an end", "leaderEpoch < 0 || leaderEpoch > shard.epoch", "leaderEpoch < 0"]
     ]

@@ -39,6 +39,7 @@ import { SimDisk } from "./SimDisk.ts"
 import { SimJournal } from "./SimJournal.ts"
 import { SimServer, type SettlingOptions } from "./SimServer.ts"
 import type { Client, ClientEvents, ClientLink, World } from "./World.ts"
+import { newestState } from "../../packages/core/test/support/newestState.ts"
 
 export class Violation extends Error {
   readonly _tag = "Violation"
@@ -255,7 +256,7 @@ export class Simulation implements World {
       }
     })
     const { actors } = this.#server.broker.shard
-    this.model.compare("recovered", actors.ids(), (id) => actors.peek(id))
+    this.model.compare("recovered", actors.ids(), (id) => newestState(actors, id))
     this.#checkLogs()
   }
 
@@ -637,7 +638,7 @@ export class Simulation implements World {
 
   #compare(what: string): void {
     const { actors } = this.#server!.broker.shard
-    this.model.compare(what, actors.ids(), (id) => actors.peek(id))
+    this.model.compare(what, actors.ids(), (id) => newestState(actors, id))
     const { shard, gate, limits } = this.#server!.broker
     for (const difference of accountDifferences(shard, gate.open, limits)) this.violated(`${what}: ${difference}`)
   }
@@ -673,7 +674,7 @@ export class Simulation implements World {
 
   #checkSession(id: string): void {
     const { limits, shard } = this.#server!.broker
-    const state = shard.actors.peek<{ queue: Map<number, unknown> }>(id)
+    const state = newestState<{ queue: Map<number, unknown> }>(shard.actors, id)
     if (state === undefined) return
     if (state.queue.size > limits.offlineQueueMessagesMax) this.violated(`${id} has a queue of ${state.queue.size}`)
   }
@@ -761,7 +762,7 @@ export class Simulation implements World {
         this.violated(`log ${id} is left of a deleted stream`)
     }
     for (const id of shard.actors.ofKind(PartitionKind)) {
-      const state = shard.actors.peek<{ logId: number }>(id)!
+      const state = newestState<{ logId: number }>(shard.actors, id)!
       if (
         shard.actors.definition(id).isEmpty(state) ||
         state.logId === sessionLogId ||

@@ -4,6 +4,7 @@ import { type Holder, holders, MemoryAccount } from "@logbrook/core/memory/Memor
 import { ActorTable } from "@logbrook/core/shard/ActorTable"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { definitions } from "@logbrook/server/Broker"
+import { newestState } from "../../packages/core/test/support/newestState.ts"
 
 /** What connections have on them themselves, no state tells. */
 const ofConnections: ReadonlySet<Holder> = new Set(["connections", "transit"])
@@ -18,7 +19,7 @@ export const accountDifferences = (
   const table = new ActorTable(definitions(limits), anew)
   for (const id of actors.ids()) {
     const definition = table.definition(id)
-    const state: unknown = actors.peek(id)
+    const state: unknown = newestState(actors, id)
     if (state !== undefined) table.put(id, definition.load(id, unpack(pack(definition.save(state)))), 0)
   }
   return holders.flatMap((holder) => {

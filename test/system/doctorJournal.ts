@@ -4,6 +4,7 @@ import { stateHash } from "@logbrook/core/actor/pack"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { addend, counters, definitions, makeShard } from "../crash/journalLoad.ts"
+import { newestState } from "../../packages/core/test/support/newestState.ts"
 
 const segmentBytes = 60_000
 export const smallLogs = 9
@@ -65,7 +66,7 @@ const statesOf = (shard: Shard): string => {
     shard.actors
       .ofKind({ name: definition.kind })
       .toSorted()
-      .map((id) => [id, definition.save(shard.actors.peek(id) as never)])
+      .map((id) => [id, definition.save(newestState(shard.actors, id) as never)])
   )
   return stateHash(saved).toString("hex")
 }

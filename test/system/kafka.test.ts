@@ -1,5 +1,5 @@
 import { groupActor } from "@logbrook/actors/group/GroupProtocol"
-import type { GroupState } from "@logbrook/actors/group/groupState"
+import { GroupStates } from "@logbrook/actors/group/groupState"
 import {
   Admin,
   Consumer,
@@ -173,7 +173,7 @@ describe("@platformatic/kafka", () => {
     }
     expect(seen.size).toBe(90)
     await last!.commit()
-    const state = kit.broker.shard.actors.durable<GroupState>(groupActor("g"))!
+    const state = kit.broker.shard.view(GroupStates).get(groupActor("g"))!
     expect(state.offsets.count).toBe(1)
   })
 

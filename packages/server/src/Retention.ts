@@ -5,7 +5,7 @@ import { frameTimeMs } from "@logbrook/core/journal/Frame"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import type { Shard } from "@logbrook/core/shard/Shard"
-import { shardActor, type ShardCommand, type ShardState } from "@logbrook/core/shard/ShardActor"
+import { shardActor, type ShardCommand, ShardStates } from "@logbrook/core/shard/ShardActor"
 import type { Broker } from "./Broker.ts"
 import { sessionLogId } from "./mqtt/SessionLog.ts"
 import { RetentionClock, type ClockStart } from "./RetentionClock.ts"
@@ -31,14 +31,14 @@ export interface History {
 const noHistory: History = { historyMs: 0, historyBytes: 0 }
 const noStart: ClockStart = { lastTimeMs: undefined, heldAtMs: undefined }
 
-/** What a shard that has recovered, and decided nothing yet, knows of the clock. */
-export const clockStartOf = ({ actors }: Shard, journal: Pick<Journal, "nextSeq" | "scan">): ClockStart => {
+/** What a shard that has recovered, and appended nothing yet, knows of the clock. */
+export const clockStartOf = (shard: Shard, journal: Pick<Journal, "nextSeq" | "scan">): ClockStart => {
   let lastTimeMs: number | undefined
   journal.scan(journal.nextSeq - 1, (frame) => {
     lastTimeMs = frameTimeMs(frame)
     return false
   })
-  return { lastTimeMs, heldAtMs: actors.peek<ShardState>(shardId)?.clockHeldAtMs }
+  return { lastTimeMs, heldAtMs: shard.view(ShardStates).get(shardId)?.clockHeldAtMs }
 }
 
 /** Moves log start offsets by time and size, and lets logs and whole segments go that nobody can read any more. */

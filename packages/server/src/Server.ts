@@ -260,6 +260,7 @@ const server = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) =>
       journal,
       readiness,
       unmatched: mqttBroker.unmatched,
+      sessions: () => mqttBroker.directory.size,
       retentionClock: retention.clock,
       config: { settings, sinceMs: broker.clock.nowMs() }
     })

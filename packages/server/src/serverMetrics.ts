@@ -1,8 +1,7 @@
-import { GroupKind } from "@logbrook/actors/group/GroupProtocol"
-import { nameOf, type ActorId } from "@logbrook/core/actor/Definition"
+import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { holders } from "@logbrook/core/memory/MemoryAccount"
-import type { GroupState } from "@logbrook/actors/group/groupState"
+import { type GroupState, GroupStates } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
 import type { Row, Table } from "./Metrics.ts"
 import { lagOf } from "./streams/groupLag.ts"
@@ -81,18 +80,17 @@ const groupTable = (broker: Broker): Table => ({
   ],
   rankedBy: 1,
   *read() {
-    for (const id of broker.shard.actors.ofKind(GroupKind)) yield* groupRows(broker, id)
+    for (const [actor, state] of broker.shard.view(GroupStates).all()) yield* groupRows(broker, nameOf(actor), state)
   }
 })
 
-function* groupRows(broker: Broker, id: ActorId): Iterable<Row> {
-  const state = broker.shard.actors.durable<GroupState>(id)
-  for (const [topicId, partitions] of state?.offsets.topics ?? []) {
+function* groupRows(broker: Broker, group: string, { offsets }: GroupState): Iterable<Row> {
+  for (const [topicId, partitions] of offsets.topics) {
     const stream = broker.directory.byTopicId(topicId)
     if (stream === undefined) continue
     for (const each of partitions.values()) {
       const { partition, offset, lag, lost } = lagOf(broker, each)
-      const labels = [nameOf(id), stream.name, partition]
+      const labels = [group, stream.name, partition]
       if (lag === null || lost === null) {
         yield { labels, values: [offset < 0 ? undefined : offset, undefined, undefined, 1] }
       } else yield { labels, values: [offset, lag, lost, undefined] }

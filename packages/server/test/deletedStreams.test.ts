@@ -12,6 +12,7 @@ import { Retention } from "../src/Retention.ts"
 import { forgetDeletedStreams } from "../src/streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "../src/streams/StreamDirectory.ts"
 import { ShardHarness } from "./tools/ShardHarness.ts"
+import { newestState } from "../../core/test/support/newestState.ts"
 
 const brokerOf = ({ shard }: ShardHarness): Broker =>
   ({
@@ -45,14 +46,14 @@ const killedBehindDeletion = async (): Promise<ShardHarness> => {
 }
 
 const streamsOf = ({ shard }: ShardHarness): ReadonlyArray<Stream> => {
-  const { streams } = shard.actors.peek<{ readonly streams: ReadonlyMap<string, Stream> }>("catalog/0")!
+  const { streams } = newestState<{ readonly streams: ReadonlyMap<string, Stream> }>(shard.actors, "catalog/0")!
   return [...streams.values()]
 }
 
 const logIdsOf = (harness: ShardHarness): ReadonlyArray<number> => streamsOf(harness).flatMap(({ logIds }) => logIds)
 
 const offsetsOf = ({ shard }: ShardHarness): ReadonlyArray<string> => [
-  ...shard.actors.peek<GroupState>("group/group")!.offsets.topics.keys()
+  ...newestState<GroupState>(shard.actors, "group/group")!.offsets.topics.keys()
 ]
 
 it("a start forgets the committed offsets of a stream that was deleted just before a crash", async () => {

@@ -10,6 +10,7 @@ import { clockStartOf, Retention } from "../src/Retention.ts"
 import { RetentionClock, type ClockStart, type TrustReason } from "../src/RetentionClock.ts"
 import { StreamDirectory } from "../src/streams/StreamDirectory.ts"
 import { lastEvents, pastOf } from "../src/tools/journalTools.ts"
+import { newestState } from "../../core/test/support/newestState.ts"
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -184,6 +185,6 @@ describe("retention by time", () => {
     expect(typesOf().map(({ type }) => type)).toEqual(["Started", "ClockRanAhead", "Started", "ClockTrusted"])
     expect(typesOf()[1]!.event).toMatchObject({ aheadMs: 10 * yearMs, retentionAtMs: expect.any(Number) })
     expect(typesOf()[3]!.event).toMatchObject({ reason: "operator" })
-    expect(second.shard.actors.peek("shard/0")).not.toHaveProperty("clockHeldAtMs")
+    expect(newestState(second.shard.actors, "shard/0")).not.toHaveProperty("clockHeldAtMs")
   })
 })

@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "@logbrook/core/actor/Definition"
 import { tell } from "@logbrook/core/actor/Kind"
+import { persistentStates } from "@logbrook/core/actor/States"
 import { InvalidKeyExpression, parseKeyExpression, type KeyLimits } from "@logbrook/core/KeyExpression"
 import type { Limits } from "@logbrook/core/Limits"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
@@ -29,6 +30,8 @@ export interface CatalogState {
   readonly nextLogId: number
   readonly nextProducerId: number
 }
+
+export const CatalogStates = persistentStates<CatalogState>()(CatalogKind)
 
 type CatalogDecision = Decision<typeof CatalogKind>
 type CatalogLimits = Pick<Limits, "streamsMax" | "partitionsPerStreamMax" | "topicBytesMax" | "topicLevelsMax"> &
@@ -218,6 +221,7 @@ interface Saved extends Omit<CatalogState, "streams" | "weightBytes"> {
 export const makeCatalog = (limits: CatalogLimits): Definition<typeof CatalogKind, CatalogState> => ({
   kind: CatalogKind.name,
   version: 1,
+  states: CatalogStates,
   initial: () => ({ streams: new Map(), weightBytes: 0, nextLogId: firstLogId, nextProducerId: 1 }),
   decide: (state, command, nowMs, room = unbounded) => {
     try {

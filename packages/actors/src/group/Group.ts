@@ -8,6 +8,7 @@ import { type Command, defaultGroupSettings, GroupKind, type GroupSettings } fro
 import {
   evolveGroup,
   groupStateName,
+  GroupStates,
   groupStateVersion,
   type GroupState,
   initialGroup,
@@ -28,7 +29,7 @@ export type GroupDefinition = Definition<typeof GroupKind, GroupState>
 export const makeGroup = (settings: GroupSettings = defaultGroupSettings): GroupDefinition => ({
   kind: GroupKind.name,
   version: 1,
-  isPersistent: true,
+  states: GroupStates,
   stateVersion: groupStateVersion,
   upcastState: upcastGroup,
   initial: initialGroup,

@@ -1,4 +1,5 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
+import { persistentStates } from "@logbrook/core/actor/States"
 import {
   type ClassicProtocol,
   evolveClassic,
@@ -17,7 +18,7 @@ import {
   offsetTable,
   removed
 } from "./offsets/offsetTable.ts"
-import type { CommittedOffset, GroupEvent, GroupStateName } from "./GroupProtocol.ts"
+import { type CommittedOffset, type GroupEvent, GroupKind, type GroupStateName } from "./GroupProtocol.ts"
 import { weightOfGroup } from "./groupWeight.ts"
 
 /** How the members of a group share its partitions. */
@@ -30,6 +31,8 @@ export interface GroupState {
   /** Undefined in a group that never had members, as that of a simple consumer. */
   readonly protocol: MembershipProtocol | undefined
 }
+
+export const GroupStates = persistentStates<GroupState>()(GroupKind)
 
 const groupThatNeverWas = (groupId: string): GroupState => ({ groupId, offsets: noOffsets, protocol: undefined })
 

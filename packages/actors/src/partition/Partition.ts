@@ -2,19 +2,19 @@ import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "@logbrook/core/actor/Definition"
 import { type Address, kind } from "@logbrook/core/actor/Kind"
-import { logIdOf, partitionId, partitionKind, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
+import {
+  logIdOf,
+  partitionId,
+  partitionKind,
+  withEpoch,
+  type LogEvent,
+  type LogState
+} from "@logbrook/core/actor/LogEvents"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { appended, checkSequence, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
 
-/** A leader epoch and the first offset that was written in it (KIP-101). */
-export interface EpochStart {
-  readonly epoch: number
-  readonly startOffset: number
-}
-
 export interface PartitionState extends LogState {
   readonly logId: number
-  readonly epochs: ReadonlyArray<EpochStart>
   /** The newest record's time; the times of server-built records never go back. */
   readonly maxTimestampMs: number
   /** By producer id, the least recently used first. */
@@ -88,9 +88,7 @@ type PartitionDecision<Tag extends PartitionCommand["_tag"] = PartitionCommand["
   Command<Tag>
 >
 
-/** Old epochs beyond this many are answered as the oldest that is kept. */
-const epochsMax = 1000
-/** Of memory, for each. */
+/** Of memory, for each leader epoch. */
 const epochBytes = 60
 
 const refuse = (reason: PartitionRefusal): PartitionDecision<never> => ({
@@ -190,16 +188,13 @@ const decide = (state: PartitionState, command: PartitionCommand, room: Room): P
   }
 }
 
-const withEpoch = (state: PartitionState, epoch: number, startOffset: number): ReadonlyArray<EpochStart> =>
-  state.epochs.at(-1)?.epoch === epoch ? state.epochs : [...state.epochs.slice(1 - epochsMax), { epoch, startOffset }]
-
 const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
   switch (event._tag) {
     case "RecordsAppended":
       return {
         ...state,
         nextOffset: event.baseOffset + event.count,
-        epochs: withEpoch(state, event.epoch, event.baseOffset),
+        epochs: withEpoch(state.epochs, event.epoch, event.baseOffset),
         maxTimestampMs: Math.max(state.maxTimestampMs, event.maxTimestampMs),
         producers:
           event.producer === undefined

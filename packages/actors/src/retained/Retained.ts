@@ -2,6 +2,7 @@ import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type Definition, nameOf, type Signal } from "@logbrook/core/actor/Definition"
 import { type Address, address, kind } from "@logbrook/core/actor/Kind"
+import { persistentStates } from "@logbrook/core/actor/States"
 import { ownBytes, type Room, textBytes, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { levelsOf } from "@logbrook/core/TopicFilter"
 
@@ -54,6 +55,8 @@ export const RetainedKind = kind<{
   event: RetainedEvent
   notice: never
 }>()("retained")
+
+export const RetainedStates = persistentStates<RetainedState>()(RetainedKind)
 
 export const retainedActor = (topic: string): Address<typeof RetainedKind> => address(RetainedKind, topic)
 
@@ -142,6 +145,7 @@ const load = (id: ActorId, saved: unknown): RetainedState => {
 export const Retained: Definition<typeof RetainedKind, RetainedState> = {
   kind: RetainedKind.name,
   version: 1,
+  states: RetainedStates,
   initial: (id) => stateOf(nameOf(id), null),
   decide: (state, command, nowMs, room = unbounded) => decide(state, command, nowMs, room),
   evolve,

@@ -18,7 +18,8 @@ import {
   loadSession,
   type SavedSession,
   saveSession,
-  type SessionState
+  type SessionState,
+  SessionStates
 } from "./sessionState.ts"
 import {
   ack,
@@ -140,6 +141,7 @@ const weights: ReadonlyArray<Weight<SessionState>> = [
 export const makeSession = (settings: SessionSettings = defaultSessionSettings): SessionDefinition => ({
   kind: SessionKind.name,
   version: 1,
+  states: SessionStates,
   // Before, the packet ids of QoS 2 were saved in the order in which they had come.
   stateVersion: 2,
   initial: initialSession,

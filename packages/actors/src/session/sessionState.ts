@@ -1,17 +1,19 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
+import { states } from "@logbrook/core/actor/States"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { absentLifecycle, type Lifecycle, nextLifecycle, ownWill } from "./sessionMachine.ts"
 import { weightOfLife, weightOfQueued, weightOfSubscription } from "./sessionWeight.ts"
-import type {
-  LifecycleEvent,
-  MessageRef,
-  MessagesQueued,
-  MessagesSent,
-  QueueEntry,
-  SessionEvent,
-  Subscription,
-  TrafficEvent,
-  Will
+import {
+  type LifecycleEvent,
+  type MessageRef,
+  type MessagesQueued,
+  type MessagesSent,
+  type QueueEntry,
+  type SessionEvent,
+  SessionKind,
+  type Subscription,
+  type TrafficEvent,
+  type Will
 } from "./SessionProtocol.ts"
 
 /**
@@ -39,6 +41,8 @@ export interface SessionState extends Lifecycle {
   readonly subscriptionsBytes: number
   readonly queueBytes: number
 }
+
+export const SessionStates = states<SessionState>()(SessionKind)
 
 export interface PendingWill {
   /** Rises in the list; given anew once the list was empty. */

@@ -10,6 +10,7 @@ import { makeGroup } from "../../src/group/Group.ts"
 import { Partition } from "../../src/partition/Partition.ts"
 import { Retained, type RetainedMessage } from "../../src/retained/Retained.ts"
 import { makeSession } from "../../src/session/Session.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 const nowMs = 1_000_000
 
@@ -58,7 +59,7 @@ export class Accounts {
     for (const id of this.table.ids()) {
       const live = this.table.get(id)
       const definition = this.table.definition(id)
-      const state = live === undefined ? this.table.peek(id) : live.state
+      const state = live === undefined ? newestState(this.table, id) : live.state
       table.put(id, definition.load(id, unpack(pack(definition.save(state)))), nowMs)
     }
     return new Map(holders.map((holder) => [holder, account.bytes(holder)]))

@@ -4,6 +4,7 @@ import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import { connectOf, messageOf, subscriptionOf, willOf } from "../session/SessionHarness.ts"
 import { Accounts, commitOf, joinOf, retainedOf } from "./Accounts.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 type Step = (server: Accounts) => void
 
@@ -94,7 +95,7 @@ const inGroup =
     if (each._tag === "JoinMember") server.send(id, { ...each, proposedMemberId: `m-${server.sent}` })
     else if (each._tag !== "LeaveMembers") server.send(id, each)
     else {
-      const state = server.table.peek<GroupState>(id)
+      const state = newestState<GroupState>(server.table, id)
       const members = Array.from(state?.protocol?.machine.context.members.keys() ?? [], (memberId) => ({
         memberId,
         groupInstanceId: null,
@@ -118,7 +119,7 @@ const restarted: Step = ({ table, definitions }) => {
   const ofKind = new Map(definitions.map((definition) => [definition.kind, definition]))
   const states = table.ids().flatMap((id) => {
     const definition = ofKind.get(id.slice(0, id.indexOf("/")))!
-    const state = table.peek(id)
+    const state = newestState(table, id)
     return definition.isEmpty(state) ? [] : [[id, definition.load(id, definition.save(state))] as const]
   })
   table.replaceAll(new Map(states), 0)

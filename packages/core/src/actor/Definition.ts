@@ -1,6 +1,7 @@
 import type * as Exit from "effect/Exit"
 import type { Holder, Room } from "../memory/MemoryAccount.ts"
 import type { AnyKind, CommandOf, EventOf, FailureOf, NoticeOf, ReplyOf, Tagged, Tell } from "./Kind.ts"
+import type { States } from "./States.ts"
 
 /** `kind/name`, such as `group/orders`; a partition's name is its log id, which is never used again. */
 export type ActorId = string
@@ -80,11 +81,8 @@ export interface Definition<K extends AnyKind, State> {
    * go to `evolve` as they are, which is right as long as event types and optional fields are only added.
    */
   readonly upcast?: (event: Tagged, version: number) => EventOf<K>
-  /**
-   * `evolve` never changes a state in place: one that it was given stays what it was. Readers outside the shard then see what
-   * is durable while newer states are on their way (`ActorTable.durable`).
-   */
-  readonly isPersistent?: true
+  /** By which readers outside the shard ask for states; without it they cannot. */
+  readonly states?: States<K, State>
   /** Of what `save` gives, from 1 on, which is the default; kept in snapshots. A snapshot with a higher one is refused. */
   readonly stateVersion?: number
   /**

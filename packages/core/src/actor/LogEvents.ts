@@ -35,12 +35,30 @@ export interface ProducersForgotten {
 
 export type LogEvent = RecordsAppended | LogStartMoved | LogDeleted | ProducersForgotten
 
+/** A leader epoch and the first offset that was written in it (KIP-101). */
+export interface EpochStart {
+  readonly epoch: number
+  readonly startOffset: number
+}
+
+/** Old epochs beyond this many are answered as the oldest that is kept. */
+const epochsMax = 1000
+
+/** With the epoch of a record at `startOffset`; the same list if that is the newest known. */
+export const withEpoch = (
+  epochs: ReadonlyArray<EpochStart>,
+  epoch: number,
+  startOffset: number
+): ReadonlyArray<EpochStart> =>
+  epochs.at(-1)?.epoch === epoch ? epochs : [...epochs.slice(1 - epochsMax), { epoch, startOffset }]
+
 /** What storage must know of every partition's state: the actor's own state has at least this. */
 export interface LogState {
   readonly logStartOffset: number
   /** The offset of the next record. */
   readonly nextOffset: number
   readonly isDeleted: boolean
+  readonly epochs: ReadonlyArray<EpochStart>
 }
 
 export const partitionKind = "partition"

@@ -1,8 +1,10 @@
 import type { Exit } from "effect/Exit"
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import type { Address, AnyKind } from "../actor/Kind.ts"
+import type { PersistentStates, States } from "../actor/States.ts"
 import { packState, stateVersionOf, unpackState } from "../actor/savedState.ts"
 import type { MemoryAccount } from "../memory/MemoryAccount.ts"
+import type { View } from "./View.ts"
 
 export type Health = "running" | "failed"
 
@@ -165,19 +167,47 @@ export class ActorTable {
     if (--known.turns === 0) this.#durable.delete(id)
   }
 
-  /** As the journal holds it, of a kind that is persistent: for readers outside the shard, whatever becomes of commits. */
-  durable<State>(id: ActorId): State | undefined {
-    if (this.definition(id).isPersistent !== true) throw new Error(`only the newest state of ${id} is known`)
-    const ahead = this.#durable.get(id)
-    return ahead === undefined ? this.peek<State>(id) : (ahead.state as State)
+  /** What is durable of a kind, for readers outside the shard. */
+  view<K extends AnyKind, State>(states: PersistentStates<K, State>): View<K, State> {
+    const { isEmpty } = this.#definitionOf(states)
+    const get = (actor: Address<K>): State | undefined => {
+      const ahead = this.#durable.get(actor)
+      const state = (ahead === undefined ? this.#newest(actor) : ahead.state) as State | undefined
+      return state === undefined || isEmpty(state) ? undefined : state
+    }
+    const ofKind = (): ReadonlyArray<Address<K>> => this.ofKind(states.kind)
+    return {
+      get,
+      *all() {
+        for (const actor of ofKind()) {
+          const state = get(actor)
+          if (state !== undefined) yield [actor, state] as const
+        }
+      },
+      isCurrent: (actor) => !this.#durable.has(actor)
+    }
   }
 
-  /** The newest state, which may not be durable yet, for readers outside the shard: not to be changed, and not to be kept across turns. */
-  peek<State>(id: ActorId): State | undefined {
+  /** The newest states of a kind, those with something to remember; to be used up before the next turn. */
+  *newest<K extends AnyKind, State>(states: States<K, State>): Iterable<readonly [actor: Address<K>, state: State]> {
+    const { isEmpty } = this.#definitionOf(states)
+    for (const actor of this.ofKind(states.kind)) {
+      const state = this.#newest(actor) as State | undefined
+      if (state !== undefined && !isEmpty(state)) yield [actor, state]
+    }
+  }
+
+  #definitionOf<K extends AnyKind, State>(states: States<K, State>): AnyDefinition {
+    const definition = this.#definitions.get(states.kind.name)
+    if (definition?.states !== states) throw new UnknownKind(`no definition has these states of "${states.kind.name}"`)
+    return definition
+  }
+
+  #newest(id: ActorId): unknown {
     const live = this.#live.get(id)
-    if (live !== undefined) return live.state as State
+    if (live !== undefined) return live.state
     const passive = this.#passive.get(id)
-    return passive && (unpacked(this.definition(id), id, passive) as State)
+    return passive && unpacked(this.definition(id), id, passive)
   }
 
   /** Packs an idle actor's state, or forgets one that has nothing to remember. Throws what `save` throws, nothing changed. */
@@ -196,12 +226,16 @@ export class ActorTable {
     return [...this.#live.keys(), ...this.#passive.keys()]
   }
 
-  /** Among 200,000 other actors it takes some 5 ms. */
+  /** All of a kind, whether anything of them is durable or not. Among 200,000 other actors it takes some 5 ms. */
   ofKind<K extends AnyKind>({ name }: K): Array<Address<K>> {
     const prefix = `${name}/`
     const found: Array<Address<K>> = []
     for (const ids of [this.#live.keys(), this.#passive.keys()]) {
       for (const id of ids) if (id.startsWith(prefix)) found.push(id as Address<K>)
+    }
+    // One may be forgotten already, and the commit that empties it not be durable yet.
+    for (const id of this.#durable.keys()) {
+      if (id.startsWith(prefix) && !this.#live.has(id) && !this.#passive.has(id)) found.push(id as Address<K>)
     }
     return found
   }

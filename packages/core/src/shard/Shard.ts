@@ -2,6 +2,7 @@ import * as EffectCause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import type { Address, AnyKind, CommandOf, EventOf, NoticeOf, Settle } from "../actor/Kind.ts"
+import type { PersistentStates, States } from "../actor/States.ts"
 import { partitionId } from "../actor/LogEvents.ts"
 import type { Cause } from "../journal/Frame.ts"
 import type { AppendFailure, Seq } from "../journal/Journal.ts"
@@ -17,6 +18,7 @@ import { Restarts, type UndurableEvent } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
 import { refusals, Turn, type Settling } from "./Turn.ts"
+import type { Follower, View } from "./View.ts"
 
 export type Observer<K extends AnyKind> = (actor: ActorId, event: EventOf<K>, seq: Seq) => void
 
@@ -111,6 +113,27 @@ export class Shard {
   /** Commands waiting for the next turn. */
   get waiting(): number {
     return this.#intake.commands
+  }
+
+  /** The durable states of a kind: whatever answers a question about states asks here. */
+  view<K extends AnyKind, State>(states: PersistentStates<K, State>): View<K, State> {
+    return this.actors.view(states)
+  }
+
+  /**
+   * Tells of each actor of a kind that there is, and then of its events. Nothing is told again after a `rebuild`: what was told
+   * is what is durable, and a rebuild comes to the same. Throws while an event of this kind is on its way to the journal, as none
+   * is before the first turn.
+   */
+  follow<K extends AnyKind, State>(states: States<K, State>, { restored, event }: Follower<K, State>): void {
+    const { kind } = states
+    for (const { settling } of this.#inFlight) {
+      if (settling.events.some((each) => each.kind === kind.name))
+        throw new Error(`"${kind.name}" is ahead of the journal`)
+    }
+    for (const [actor, state] of this.actors.newest(states)) restored(actor, state)
+    // An actor of this kind has an address of this kind.
+    this.observe(kind, event as Observer<K>)
   }
 
   /** Events of this kind's actors, once they are durable, before the replies. */

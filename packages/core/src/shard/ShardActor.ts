@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { Decision, Definition } from "../actor/Definition.ts"
 import { type Address, address, kind } from "../actor/Kind.ts"
+import { persistentStates } from "../actor/States.ts"
 
 /** The shard's own history: when it was taken over, by which version, whether it ended in order, and its clock. */
 export interface ShardState {
@@ -40,6 +41,8 @@ export const ShardKind = kind<{
   event: ShardEvent
   notice: never
 }>()("shard")
+
+export const ShardStates = persistentStates<ShardState>()(ShardKind)
 
 export const shardActor = (number: number): Address<typeof ShardKind> => address(ShardKind, number)
 
@@ -81,6 +84,7 @@ const evolve = (state: ShardState, event: ShardEvent): ShardState => {
 export const ShardActor: Definition<typeof ShardKind, ShardState> = {
   kind: ShardKind.name,
   version: 1,
+  states: ShardStates,
   initial: () => ({ epoch: 0, version: "", isStopped: true, starts: 0 }),
   decide: (state, command): ShardDecision => ({ events: [happened(state, command)], reply: Exit.void, signals: [] }),
   evolve,

@@ -193,7 +193,7 @@ export class Turn {
       let state = next ?? before
       if (next === undefined) for (const { event } of prepared) state = live.definition.evolve(state, event)
       live.state = state
-      if (live.definition.isPersistent === true && !this.#moved.has(live)) {
+      if (live.definition.states?.isPersistent === true && !this.#moved.has(live)) {
         this.#moved.add(live)
         this.#actors.moved(live.id, before)
       }

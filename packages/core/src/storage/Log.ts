@@ -1,3 +1,4 @@
+import { withEpoch, type EpochStart, type LogState } from "../actor/LogEvents.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import type { Extent } from "../journal/Extent.ts"
 import type { Seq } from "../journal/Journal.ts"
@@ -11,6 +12,8 @@ export class Log {
   startOffset = 0
   /** One after the last durable record. */
   highWatermark = 0
+  /** The leader epochs in which durable records were written, the oldest first. */
+  epochs: ReadonlyArray<EpochStart> = []
   readonly #waiting = new Set<() => void>()
 
   constructor(id: number) {
@@ -19,6 +22,7 @@ export class Log {
 
   append(frameSeq: Seq, epoch: number, ref: BatchRef): void {
     this.index.add(frameSeq, epoch, ref)
+    this.epochs = withEpoch(this.epochs, epoch, ref.baseOffset)
     this.highWatermark = ref.baseOffset + ref.count
   }
 
@@ -42,10 +46,16 @@ export class Log {
     this.highWatermark = Math.max(this.highWatermark, offset)
   }
 
-  /** Where a log whose segments may be gone begins and goes on. */
-  restore(startOffset: number, nextOffset: number): void {
-    this.moveStart(startOffset)
+  /** Below it every record is decided: all of them, as long as there are no transactions (KIP-98). */
+  get lastStableOffset(): number {
+    return this.highWatermark
+  }
+
+  /** What is known of a log whose segments may be gone. */
+  restore({ logStartOffset, nextOffset, epochs }: Omit<LogState, "isDeleted">): void {
+    this.moveStart(logStartOffset)
     this.highWatermark = Math.max(this.highWatermark, nextOffset)
+    this.epochs = epochs
   }
 
   /** Runs `wake` after every append until the returned function is called. */

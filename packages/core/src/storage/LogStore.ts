@@ -86,10 +86,10 @@ export class LogStore {
   /** What a replay knows of a partition that its references do not tell. */
   restore(actor: ActorId, state: unknown): void {
     if (kindOf(actor) !== partitionKind) return
-    const { logStartOffset, nextOffset, isDeleted } = state as LogState
+    const known = state as LogState
     const id = logIdOf(actor)
-    if (isDeleted) this.#logs.delete(id)
-    else this.log(id).restore(logStartOffset, nextOffset)
+    if (known.isDeleted) this.#logs.delete(id)
+    else this.log(id).restore(known)
   }
 
   forget(id: number): void {

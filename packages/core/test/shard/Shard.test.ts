@@ -7,6 +7,7 @@ import { encodeRecords } from "../support/commits.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import { TestClock } from "../support/TestClock.ts"
 import { Counter } from "../support/toys.ts"
+import { newestState } from "../support/newestState.ts"
 
 const add = (n: number) => ({ _tag: "Add", n }) as const
 
@@ -47,7 +48,7 @@ describe("a shard replies", () => {
     harness.ask("a", "counter/1", add(5))
     expect(harness.advance(99)).toEqual([])
     // The state has moved on all the same.
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 5 })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 5 })
     expect(harness.advance(1)).toEqual(["a ok 5"])
   })
 
@@ -105,10 +106,10 @@ describe("a shard replies", () => {
     harness.ask("shout", "counter/1", { _tag: "Shout", text: "hello" })
     harness.clock.runTurns()
     expect(harness.notices).toEqual([])
-    expect(harness.shard.actors.peek("counter/2")).toBeUndefined()
+    expect(newestState(harness.shard.actors, "counter/2")).toBeUndefined()
     harness.advance(10)
     expect(harness.notices).toEqual([{ _tag: "Shouted", text: "hello" }])
-    expect(harness.shard.actors.peek("counter/2")).toMatchObject({ total: 7 })
+    expect(newestState(harness.shard.actors, "counter/2")).toMatchObject({ total: 7 })
     harness.expectReplayIsLive()
   })
 
@@ -178,7 +179,7 @@ describe("a shard's deadlines", () => {
     harness.clock.runTurns()
     harness.tell("counter/1", { _tag: "AddLater", key: "b", inMs: 150, n: 20 })
     harness.tell("counter/2", { _tag: "Cancel", key: "a" })
-    const total = (id: string) => harness.shard.actors.peek<{ total: number }>(id)?.total
+    const total = (id: string) => newestState<{ total: number }>(harness.shard.actors, id)?.total
     harness.advance(99)
     expect([total("counter/1"), total("counter/2")]).toEqual([0, 0])
     harness.advance(1)
@@ -197,9 +198,9 @@ describe("a shard's deadlines", () => {
     first.clock.advance(300)
     const second = new ShardHarness({ clock: first.clock, journal: first.journal }).start()
     second.clock.advance(0)
-    expect(second.shard.actors.peek("counter/1")).toMatchObject({ total: 1 })
+    expect(newestState(second.shard.actors, "counter/1")).toMatchObject({ total: 1 })
     second.clock.advance(200)
-    expect(second.shard.actors.peek("counter/1")).toMatchObject({ total: 11 })
+    expect(newestState(second.shard.actors, "counter/1")).toMatchObject({ total: 11 })
     second.expectReplayIsLive()
   })
 
@@ -249,7 +250,7 @@ describe("a shard's runs", () => {
     publish(harness, 7, 2)
     run = shard.run(7, "mqtt")
     expect(harness.run()).toEqual(["late Success", "ack 2 at 7:1"])
-    expect(shard.actors.peek("counter/1")).toMatchObject({ total: 101 })
+    expect(newestState(shard.actors, "counter/1")).toMatchObject({ total: 101 })
   })
 
   it("fail the caller of a late command that throws, and nobody else", () => {
@@ -500,12 +501,12 @@ describe("a shard that ends in order", () => {
     expect(mismatches).toEqual([])
     // Five counters and the shard's own.
     expect(hashes).toBe(6)
-    expect(first.shard.actors.peek("shard/0")).toMatchObject({ epoch: 1, isStopped: true })
+    expect(newestState(first.shard.actors, "shard/0")).toMatchObject({ epoch: 1, isStopped: true })
 
     const second = new ShardHarness({ clock: first.clock, journal: first.journal }).start()
     expect(second.shard.epoch).toBe(2)
-    expect(second.shard.actors.peek("shard/0")).toMatchObject({ epoch: 2, isStopped: false, starts: 2 })
-    expect(second.shard.actors.peek("counter/4")).toMatchObject({ total: 5 })
+    expect(newestState(second.shard.actors, "shard/0")).toMatchObject({ epoch: 2, isStopped: false, starts: 2 })
+    expect(newestState(second.shard.actors, "counter/4")).toMatchObject({ total: 5 })
   })
 })
 

@@ -6,14 +6,14 @@ import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { expect, it } from "vitest"
 import { TestClock } from "../support/TestClock.ts"
-import { type CounterState, makeCounter } from "../support/toys.ts"
+import { counter, type CounterState, CounterStates, makeCounter } from "../support/toys.ts"
+import { newestState } from "../support/newestState.ts"
 
 /** Hands over what its events lead to, off by so much; counts the events that the runtime folds. */
 const handing = (folded: { count: number }, off = 0): AnyDefinition => {
   const own: AnyDefinition = makeCounter()
   return {
     ...own,
-    isPersistent: true,
     decide: (state, command, nowMs) => {
       const decision = own.decide(state, command, nowMs)
       if (decision.events.length === 0) return decision
@@ -64,7 +64,7 @@ it("a state that a decision hands over is taken, and its events are folded by a 
   for (const n of [1, 20, 300]) offer({ _tag: "Add", n })
   offer({ _tag: "Get" })
   clock.runTurns()
-  expect([shard.actors.durable<CounterState>("counter/a")!.total, folded.count]).toEqual([321, 0])
+  expect([shard.view(CounterStates).get(counter("a"))!.total, folded.count]).toEqual([321, 0])
   expect(end()).toEqual({ total: 321, mismatches: 0, defects: [] })
   expect(folded.count).toBe(3)
 })
@@ -74,7 +74,7 @@ it("a decision whose events cannot be packed leaves the state as it was", () => 
   offer({ _tag: "Add", n: 1 })
   offer({ _tag: "PackNothing" })
   clock.runTurns()
-  expect(shard.actors.peek<CounterState>("counter/a")!.total).toBe(1)
+  expect(newestState<CounterState>(shard.actors, "counter/a")!.total).toBe(1)
   expect(end()).toMatchObject({ total: 1, mismatches: 0, defects: [expect.stringContaining("counter/a")] })
 })
 

@@ -6,6 +6,8 @@ import * as Fiber from "effect/Fiber"
 import { describe, expect, it } from "vitest"
 import { shown, ShardHarness } from "../support/ShardHarness.ts"
 import type { CounterCommand } from "../support/toys.ts"
+import { breakTurn } from "../support/breakTurn.ts"
+import { newestState } from "../support/newestState.ts"
 
 const add = (n: number): CounterCommand => ({ _tag: "Add", n })
 const get: CounterCommand = { _tag: "Get" }
@@ -66,7 +68,7 @@ describe("an actor whose evolve throws", () => {
     harness.shard.offer({ to: "counter/2", late, cause: {} })
     harness.run()
     expect(refused).toEqual(["broken", "throws", "refuses"])
-    expect(harness.shard.actors.peek("counter/2")).toMatchObject({ total: 3 })
+    expect(newestState(harness.shard.actors, "counter/2")).toMatchObject({ total: 3 })
   })
 
   it("has its deadlines still", () => {
@@ -75,7 +77,7 @@ describe("an actor whose evolve throws", () => {
     harness.tell("counter/1", broken)
     harness.run()
     harness.advance(100)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 5, deadlines: [] })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 5, deadlines: [] })
     harness.expectReplayIsLive()
   })
 
@@ -87,16 +89,16 @@ describe("an actor whose evolve throws", () => {
     harness.run()
     switches.breaksDeadlineTimes = 2
     harness.advance(100)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({
       total: 7,
       deadlines: [["a", expect.any(Number), 5]]
     })
     harness.advance(999)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 7 })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 7 })
     harness.advance(1)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 12, deadlines: [] })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 12, deadlines: [] })
     harness.advance(10_000)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 12 })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 12 })
     harness.expectReplayIsLive()
   })
 
@@ -113,10 +115,10 @@ describe("an actor whose evolve throws", () => {
     harness.tell("counter/2", { _tag: "Cancel", key: "a" })
     harness.run()
     harness.advance(2000)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 0 })
-    expect(harness.shard.actors.peek("counter/2")).toMatchObject({ total: 0, deadlines: [] })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 0 })
+    expect(newestState(harness.shard.actors, "counter/2")).toMatchObject({ total: 0, deadlines: [] })
     harness.advance(3000)
-    expect(harness.shard.actors.peek("counter/1")).toMatchObject({ total: 1 })
+    expect(newestState(harness.shard.actors, "counter/1")).toMatchObject({ total: 1 })
     harness.tell("counter/3", { _tag: "AddLater", key: "a", inMs: 100, n: 5 })
     harness.run()
     switches.breaksDeadlineTimes = Infinity
@@ -175,22 +177,6 @@ describe("an actor whose evolve throws", () => {
     expect(() => harness.shard.actors.saved("counter/1")).toThrow("has no state")
   })
 })
-
-/** Makes the next turn throw outside of any actor. */
-const breakTurn = (harness: ShardHarness): void => {
-  harness.shard.offer({
-    to: "counter/1",
-    get command(): never {
-      throw new Error("the turn is broken")
-    },
-    cause: {}
-  })
-  // What throws inside of `decide` fails one caller; a defect's own observer throwing fails the turn.
-  harness.defects.push = () => {
-    delete (harness.defects as { push?: unknown }).push
-    throw new Error("the turn is broken")
-  }
-}
 
 describe("a turn that throws", () => {
   it("is lost as a whole, tells each of its callers once behind those before, and stops the draining", async () => {

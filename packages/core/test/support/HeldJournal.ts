@@ -1,14 +1,16 @@
-import { systemClock } from "@logbrook/core/Clock"
-import type { AppendFailure, Commit } from "@logbrook/core/journal/Journal"
+import { type Clock, systemClock } from "@logbrook/core/Clock"
+import type { AppendFailure, Commit, Seq } from "@logbrook/core/journal/Journal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 
 /** A journal in memory on a disk that takes as long as the test wants. */
 export class HeldJournal extends MemoryJournal {
   #isHeld = false
+  /** One after the last event that is durable. */
+  durableSeq: Seq = 1
   readonly #undurable: Array<(refused?: AppendFailure) => void> = []
 
-  constructor() {
-    super(systemClock)
+  constructor(clock: Clock = systemClock) {
+    super(clock)
   }
 
   /** Commits that were handed over, and are not durable. */
@@ -18,8 +20,12 @@ export class HeldJournal extends MemoryJournal {
 
   override append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
     super.append(commit, (failure) => {
-      if (this.#isHeld) this.#undurable.push((refused) => settle(refused ?? failure))
-      else settle(failure)
+      const end = (refused = failure): void => {
+        if (refused === undefined) this.durableSeq = commit.nextSeq
+        settle(refused)
+      }
+      if (this.#isHeld) this.#undurable.push(end)
+      else end()
     })
   }
 

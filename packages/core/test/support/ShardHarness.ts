@@ -20,6 +20,7 @@ import {
   type CounterSwitches,
   type ToyPartitionCommand
 } from "./toys.ts"
+import { newestState } from "./newestState.ts"
 
 export interface HarnessOptions {
   readonly clock?: TestClock
@@ -112,7 +113,7 @@ export class ShardHarness implements AckReceiver {
   /** Every state that is not empty, as it would be saved. */
   states(): Map<ActorId, unknown> {
     const { actors } = this.shard
-    return this.#saved(actors.ids().map((id) => [id, actors.peek(id)] as const))
+    return this.#saved(actors.ids().map((id) => [id, newestState(actors, id)] as const))
   }
 
   replayed(

@@ -1,6 +1,7 @@
 import type { ActorId, Definition, Decision, Signal } from "@logbrook/core/actor/Definition"
 import { type Address, address, kind, tell } from "@logbrook/core/actor/Kind"
-import type { LogEvent, LogState } from "@logbrook/core/actor/LogEvents"
+import { withEpoch, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
+import { persistentStates } from "@logbrook/core/actor/States"
 import * as Exit from "effect/Exit"
 
 /** An actor with one of everything that the shard knows of. */
@@ -58,6 +59,8 @@ export const Counter = kind<{
   event: CounterEvent
   notice: { readonly _tag: "Shouted"; readonly text: string }
 }>()("counter")
+
+export const CounterStates = persistentStates<CounterState>()(Counter)
 
 export const counter = (name: string | number): Address<typeof Counter> => address(Counter, name)
 
@@ -185,6 +188,7 @@ export const makeCounter = (
 ): Definition<typeof Counter, CounterState> => ({
   kind: "counter",
   version: 1,
+  states: CounterStates,
   initial,
   decide,
   evolve: (state, event) => {
@@ -207,10 +211,8 @@ export const makeCounter = (
   isEmpty: ({ total, notes, deadlines }) => total === 0 && notes.length === 0 && deadlines.length === 0
 })
 
-/** The least that storage needs of a partition, and the epochs, which come from the frames. */
-interface ToyPartitionState extends LogState {
-  readonly epochs: ReadonlyArray<readonly [epoch: number, startOffset: number]>
-}
+/** The least that storage needs of a partition. */
+type ToyPartitionState = LogState
 
 export type ToyPartitionCommand =
   | {
@@ -277,12 +279,7 @@ const evolvePartition = (state: ToyPartitionState, event: LogEvent): ToyPartitio
   }
   if (event._tag === "ProducersForgotten") return state
   const { epoch, baseOffset, count } = event
-  const isNew = state.epochs.at(-1)?.[0] !== epoch
-  return {
-    ...state,
-    nextOffset: baseOffset + count,
-    epochs: isNew ? [...state.epochs, [epoch, baseOffset]] : state.epochs
-  }
+  return { ...state, nextOffset: baseOffset + count, epochs: withEpoch(state.epochs, epoch, baseOffset) }
 }
 
 export const ToyPartition: Definition<typeof ToyPartitionKind, ToyPartitionState> = {

@@ -6,6 +6,8 @@ import type { RetentionClock } from "../RetentionClock.ts"
 export interface ApiParts {
   /** See `MqttContext`. */
   readonly unmatched: TopTopics
+  /** How many MQTT sessions there are, connected or not. */
+  readonly sessions: () => number
   readonly retentionClock: RetentionClock
   readonly config: RunningConfig
 }

@@ -1,4 +1,3 @@
-import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
@@ -11,7 +10,6 @@ import { diffStates, eventsFrom, JournalQueryRefused, lastEvents, showEvent, sta
 import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
-import type { RetentionClock } from "../RetentionClock.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { ApiFailure } from "./ApiFailure.ts"
@@ -94,7 +92,8 @@ const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }:
   return { data: page.events, meta: { cursor: String(page.nextSeq), hasnext: page.hasNext } }
 }
 
-const clusterInfo = (broker: Broker, { journal }: Past, { isHeld, aheadMs }: RetentionClock) => {
+const clusterInfo = (broker: Broker, { journal }: Past, { sessions, retentionClock }: ApiParts) => {
+  const { isHeld, aheadMs } = retentionClock
   const { shard, directory, disk, clusterId, nodeId } = broker
   const segments = journal.segments()
   return {
@@ -105,7 +104,7 @@ const clusterInfo = (broker: Broker, { journal }: Past, { isHeld, aheadMs }: Ret
     epoch: shard.epoch,
     streams: directory.all().size,
     groups: groupNames(broker).length,
-    sessions: shard.actors.ofKind(SessionKind).length,
+    sessions: sessions(),
     journal: {
       firstSeq: journal.firstSeq,
       nextSeq: journal.nextSeq,
@@ -188,7 +187,7 @@ const layers = (broker: Broker, past: Past, parts: ApiParts) => {
     ),
     HttpApiBuilder.group(Api, "cluster", (handlers) =>
       handlers
-        .handle("info", () => handle([onCluster("Describe")], () => clusterInfo(broker, past, parts.retentionClock)))
+        .handle("info", () => handle([onCluster("Describe")], () => clusterInfo(broker, past, parts)))
         .handle("trustClock", () => handle([onCluster("Alter")], () => ({ wasHeld: parts.retentionClock.trust() })))
     ),
     HttpApiBuilder.group(Api, "config", (handlers) =>

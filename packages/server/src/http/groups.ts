@@ -1,8 +1,8 @@
-import { groupActor, GroupKind, GroupRefused } from "@logbrook/actors/group/GroupProtocol"
+import { groupActor, GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import {
   generationOf,
   groupStateName,
-  isEmptyGroup,
+  GroupStates,
   memberCountOf,
   weightBytesOf,
   type GroupState
@@ -16,18 +16,11 @@ import { presentGroup } from "../tools/present.ts"
 import { ApiFailure } from "./ApiFailure.ts"
 
 export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
-  shard.actors
-    .ofKind(GroupKind)
-    .filter((id) => {
-      const state = shard.actors.durable<GroupState>(id)
-      return state !== undefined && !isEmptyGroup(state)
-    })
-    .map(nameOf)
-    .sort()
+  Array.from(shard.view(GroupStates).all(), ([actor]) => nameOf(actor)).sort()
 
 const find = ({ shard }: Broker, name: string): GroupState => {
-  const state = shard.actors.durable<GroupState>(groupActor(name))
-  if (state === undefined || isEmptyGroup(state)) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
+  const state = shard.view(GroupStates).get(groupActor(name))
+  if (state === undefined) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
   return state
 }
 

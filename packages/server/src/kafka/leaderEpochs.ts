@@ -1,5 +1,3 @@
-import type { PartitionState } from "@logbrook/actors/partition/Partition"
-import { partitionId } from "@logbrook/core/actor/LogEvents"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -25,12 +23,10 @@ const undefinedEpoch: EpochEnd = { epoch: -1, endOffset: -1 }
 export const endOfEpoch = (shard: Shard, log: Log, leaderEpoch: number): EpochEnd => {
   if (leaderEpoch < 0 || leaderEpoch > shard.epoch) return undefinedEpoch
   if (leaderEpoch === shard.epoch) return { epoch: leaderEpoch, endOffset: log.highWatermark }
-  const epochs = shard.actors.peek<PartitionState>(partitionId(log.id))?.epochs ?? []
+  const { epochs } = log
   const next = epochs.findIndex(({ epoch }) => epoch > leaderEpoch)
   const last = next === -1 ? epochs.at(-1) : epochs[next - 1]
-  // What was decided and is not durable yet began at the high watermark or above.
-  const endOffset = Math.min(epochs[next]?.startOffset ?? log.highWatermark, log.highWatermark)
-  return { epoch: last?.epoch ?? leaderEpoch, endOffset }
+  return { epoch: last?.epoch ?? leaderEpoch, endOffset: epochs[next]?.startOffset ?? log.highWatermark }
 }
 
 /** The epoch in which the record at `offset`, or the next one, was written; the shard's own at the end of the log. */

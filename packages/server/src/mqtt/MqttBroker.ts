@@ -306,7 +306,7 @@ export class MqttBroker implements MqttContext {
 
   *sessions(): IterableIterator<SessionInfo> {
     for (const { clientId, isDurable, filters, connection } of this.directory.all()) {
-      yield { clientId, isDurable, subscriptions: [...filters], connection: connection?.info }
+      yield { clientId, isDurable, subscriptions: [...filters.keys()], connection: connection?.info }
     }
   }
 

@@ -63,10 +63,11 @@ const weightOf = ({ retained }: Read): number => readBytes + retained.payload.le
  * The retained messages of new subscriptions: those of the moment of SUBSCRIBE, page by page as the client takes them, since `#`
  * may match 100,000.
  *
- *     SUBSCRIBE is decided: the moment -> SUBACK -> topics found -> page read -> settled -> sent
+ *     SUBSCRIBE is decided: the moment -> SUBACK -> topics found -> page read -> a turn passes -> sent
  *
  * 1. What is set behind the moment has an event behind it in the journal, and comes to the client as to any subscriber.
- * 2. A page is read from states that may be ahead of the journal, so it waits for the turn that comes after them.
+ * 2. Only durable messages are read. One that is being replaced at the moment is not taken then: the next one is found behind
+ *    the SUBACK, if it was decided before the moment.
  * 3. What has changed since the moment is left out: the client gets the newer one as a subscriber, or has it already. Only what
  *    a session without a queue takes at its SUBACK is as it was: there nothing newer can have come before.
  */
@@ -99,7 +100,8 @@ export class RetainedFeed implements AckReceiver {
   /** All that there is of few, from the oldest on as far as there is room. */
   #take({ filter }: Subscription): ReadonlyArray<Read> {
     if (this.#room.topics <= 0 || this.#room.bytes <= 0) return none
-    const topics = this.#connection.mqtt.retained.matching(filter, () => true, topicsMax)
+    const { retained } = this.#connection.mqtt
+    const topics = retained.matching(filter, ({ topic }) => !retained.isChanging(topic), topicsMax)
     return topics === undefined ? none : this.#read(topics, 0, this.#room).page
   }
 

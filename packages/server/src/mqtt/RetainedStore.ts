@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util"
 import {
   retainedActor,
   retainedBytesOf,
-  RetainedKind,
+  RetainedStates,
   retainedWeightOf,
+  type RetainedKind,
   type RetainedMessage,
   type RetainedState
 } from "@logbrook/actors/retained/Retained"
@@ -13,6 +14,7 @@ import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import type { View } from "@logbrook/core/shard/View"
 
 /** The retained messages of a subscription, from the moment that its SUBSCRIBE was decided. */
 export interface RetainedDue {
@@ -26,26 +28,27 @@ export interface RetainedDue {
 /** The retained messages as the outside may know them. */
 export class RetainedStore {
   readonly index: RetainedIndex
-  readonly #shard: Shard
+  readonly #memory: Shard["memory"]
+  readonly #states: View<typeof RetainedKind, RetainedState>
 
   private constructor(shard: Shard, limits: Limits) {
-    this.#shard = shard
+    this.#memory = shard.memory
+    this.#states = shard.view(RetainedStates)
     this.index = new RetainedIndex(limits)
   }
 
   /** Follows a shard that has recovered. */
   static follow(shard: Shard, limits: Limits): RetainedStore {
     const store = new RetainedStore(shard, limits)
-    const ids = [...shard.actors.ofKind(RetainedKind)]
-    for (const [i, id] of ids.entries()) {
-      const message = shard.actors.peek<RetainedState>(id)?.message
-      // Each has a number of its own, and all of them came before whatever comes from now on.
-      if (message) store.index.set(nameOf(id), retainedBytesOf(message), i - ids.length)
-    }
-    shard.observe(RetainedKind, (actor, event, seq) => {
-      const topic = nameOf(actor)
-      if (event._tag === "RetainedSet") store.index.set(topic, retainedBytesOf(event.message), seq)
-      else store.index.delete(topic)
+    // Each has a number of its own, and all of them came before whatever comes from now on.
+    let beforeAll = 0
+    shard.follow(RetainedStates, {
+      restored: (actor, { message }) => store.index.set(nameOf(actor), retainedBytesOf(message!), --beforeAll),
+      event: (actor, event, seq) => {
+        const topic = nameOf(actor)
+        if (event._tag === "RetainedSet") store.index.set(topic, retainedBytesOf(event.message), seq)
+        else store.index.delete(topic)
+      }
     })
     return store
   }
@@ -55,26 +58,31 @@ export class RetainedStore {
     const bytes = retainedBytesOf(message)
     if (!this.index.hasRoomFor(topic, bytes)) return false
     const weight = retainedWeightOf(topic, message)
-    const room = this.#shard.memory.room("retained")
+    const room = this.#memory.room("retained")
     // As a look at a state that is packed costs, only where what it takes now matters.
     return weight <= room || weight - this.#weightOf(topic) <= room
   }
 
   #weightOf(topic: string): number {
-    return this.#shard.actors.peek<RetainedState>(retainedActor(topic))?.weightBytes ?? 0
+    return this.#states.get(retainedActor(topic))?.weightBytes ?? 0
   }
 
-  /** What is retained on the topic, unless it has expired. May be ahead of the journal by a commit. */
+  /** What is retained on the topic, unless it has expired. */
   get(topic: string, nowMs: number): RetainedMessage | undefined {
-    const message = this.#shard.actors.peek<RetainedState>(retainedActor(topic))?.message ?? undefined
-    if (message === undefined) return undefined
+    const message = this.#states.get(retainedActor(topic))?.message
+    if (message === undefined || message === null) return undefined
     return message.expiryAtMs !== null && message.expiryAtMs <= nowMs ? undefined : message
   }
 
-  /** Whether that is still what `get` gives. */
+  /** Whether another message, or none, is on its way to take the place of what `get` gives. */
+  isChanging(topic: string): boolean {
+    return !this.#states.isCurrent(retainedActor(topic))
+  }
+
+  /** Whether that is still what `get` gives, and stays so for now. */
   holds(topic: string, message: RetainedMessage, nowMs: number): boolean {
     // By value: an idle topic's message is read anew each time.
-    return isDeepStrictEqual(this.get(topic, nowMs), message)
+    return !this.isChanging(topic) && isDeepStrictEqual(this.get(topic, nowMs), message)
   }
 
   /** Whether the filter matches any topic, as the index has them. */

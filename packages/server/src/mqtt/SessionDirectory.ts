@@ -1,10 +1,5 @@
-import {
-  sessionActor,
-  SessionKind,
-  type SessionEvent,
-  type Subscription
-} from "@logbrook/actors/session/SessionProtocol"
-import type { SessionState } from "@logbrook/actors/session/sessionState"
+import type { SessionEvent, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import { type SessionState, SessionStates } from "@logbrook/actors/session/sessionState"
 import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
@@ -24,8 +19,8 @@ export interface SessionView<C> {
   readonly clientId: string
   /** Its messages of QoS 1 and 2 are queued in its state. */
   isDurable: boolean
-  /** As the journal has them. */
-  readonly filters: Set<string>
+  /** By filter, as the journal has them. */
+  readonly filters: Map<string, Subscription>
   /** By filter. While there are any, what the session gets waits for the turn, behind SUBACK. */
   unsettled: Map<string, Unsettled> | undefined
   /** Subscriptions that messages are matched with. */
@@ -43,28 +38,22 @@ export interface SessionView<C> {
  */
 export class SessionDirectory<C> {
   readonly subscriptions = new Subscriptions<SessionView<C>>()
-  readonly #shard: Shard
   readonly #subscriptionsMax: number
   readonly #views = new Map<string, SessionView<C>>()
   /** Wills whose messages nobody has stored yet, also of sessions that have ended. */
   pendingWills = 0
 
-  private constructor(shard: Shard, subscriptionsMax: number) {
-    this.#shard = shard
+  private constructor(subscriptionsMax: number) {
     this.#subscriptionsMax = subscriptionsMax
   }
 
   /** Follows a shard that has recovered. */
   static follow<C>(shard: Shard, { subscriptionsPerSessionMax }: Limits): SessionDirectory<C> {
-    const directory = new SessionDirectory<C>(shard, subscriptionsPerSessionMax)
-    for (const id of shard.actors.ofKind(SessionKind)) {
-      const state = shard.actors.peek<SessionState>(id)
-      directory.pendingWills += state?.pendingWills.length ?? 0
-      if (state === undefined || state.name === "Absent") continue
-      const view = directory.#start(nameOf(id), state.life.sessionExpiryMs)
-      for (const subscription of state.subscriptions.values()) directory.#subscribed(view, subscription)
-    }
-    shard.observe(SessionKind, (actor, event) => directory.#observe(nameOf(actor), event))
+    const directory = new SessionDirectory<C>(subscriptionsPerSessionMax)
+    shard.follow(SessionStates, {
+      restored: (actor, state) => directory.#restore(nameOf(actor), state),
+      event: (actor, event) => directory.#observe(nameOf(actor), event)
+    })
     return directory
   }
 
@@ -84,7 +73,7 @@ export class SessionDirectory<C> {
     const view: SessionView<C> = {
       clientId,
       isDurable: sessionExpiryMs > 0,
-      filters: new Set(),
+      filters: new Map(),
       unsettled: undefined,
       matched: 0,
       connection: undefined,
@@ -137,10 +126,9 @@ export class SessionDirectory<C> {
     return unsettled
   }
 
-  /** To what the session's state says. */
+  /** To what the journal says. */
   #correct(view: SessionView<C>, filter: string, isThere: boolean): void {
-    const state = this.#shard.actors.peek<SessionState>(sessionActor(view.clientId))
-    const subscription = state?.subscriptions.get(filter)
+    const subscription = view.filters.get(filter)
     if (subscription !== undefined) this.#match(view, subscription, isThere)
     else if (isThere) this.#unmatch(view, filter)
   }
@@ -159,7 +147,7 @@ export class SessionDirectory<C> {
     const { filter } = subscription
     // Otherwise what was read last counts.
     if (view.unsettled?.has(filter) !== true) this.#match(view, subscription, view.filters.has(filter))
-    view.filters.add(filter)
+    view.filters.set(filter, subscription)
   }
 
   #unsubscribed(view: SessionView<C>, filter: string): void {
@@ -168,9 +156,16 @@ export class SessionDirectory<C> {
   }
 
   #end(view: SessionView<C>): void {
-    for (const filter of view.filters) this.subscriptions.remove(view.clientId, filter)
+    for (const filter of view.filters.keys()) this.subscriptions.remove(view.clientId, filter)
     for (const filter of view.unsettled?.keys() ?? []) this.subscriptions.remove(view.clientId, filter)
     this.#views.delete(view.clientId)
+  }
+
+  #restore(clientId: string, { name, life, pendingWills, subscriptions }: SessionState): void {
+    this.pendingWills += pendingWills.length
+    if (name === "Absent") return
+    const view = this.#start(clientId, life.sessionExpiryMs)
+    for (const subscription of subscriptions.values()) this.#subscribed(view, subscription)
   }
 
   #countWills(event: SessionEvent): void {

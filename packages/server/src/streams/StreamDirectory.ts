@@ -1,12 +1,6 @@
-import { makeCatalog, type CatalogState } from "@logbrook/actors/catalog/Catalog"
+import { CatalogStates, type CatalogState } from "@logbrook/actors/catalog/Catalog"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import {
-  catalogActor,
-  CatalogKind,
-  isBound,
-  type CatalogEvent,
-  type Stream
-} from "@logbrook/actors/catalog/CatalogProtocol"
+import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { TopicTrie } from "@logbrook/core/TopicTrie"
@@ -20,8 +14,7 @@ export interface StreamPartition {
 /** The streams as the outside may know them: what the catalog decided and the journal holds. */
 export class StreamDirectory {
   readonly #limits: Limits
-  readonly #evolve: (state: CatalogState, event: CatalogEvent) => CatalogState
-  #state: CatalogState
+  #streams: CatalogState["streams"] = new Map()
   #byTopicId = new Map<string, Stream>()
   #byLogId = new Map<number, StreamPartition>()
   #bound = new TopicTrie<Stream>()
@@ -29,20 +22,18 @@ export class StreamDirectory {
   version = 0
 
   private constructor(limits: Limits) {
-    const catalog = makeCatalog(limits)
     this.#limits = limits
-    this.#evolve = catalog.evolve
-    this.#state = catalog.initial(catalogActor)
   }
 
   /** Follows a shard that has recovered. */
   static follow(shard: Shard, limits: Limits): StreamDirectory {
     const directory = new StreamDirectory(limits)
-    directory.#state = shard.actors.peek<CatalogState>(catalogActor) ?? directory.#state
-    directory.#derive()
-    shard.observe(CatalogKind, (_actor, event) => {
-      directory.#state = directory.#evolve(directory.#state, event)
-      if (event._tag !== "ProducerIdsAllocated") directory.#derive()
+    const catalog = shard.view(CatalogStates)
+    shard.follow(CatalogStates, {
+      restored: (_actor, state) => directory.#derive(state),
+      event: (actor, event) => {
+        if (event._tag !== "ProducerIdsAllocated") directory.#derive(catalog.get(actor)!)
+      }
     })
     return directory
   }
@@ -52,12 +43,13 @@ export class StreamDirectory {
     return Math.min(this.#limits.recordBatchBytesMax, effectiveConfig(stream.config).maxMessageBytes)
   }
 
-  #derive(): void {
+  #derive({ streams }: CatalogState): void {
     this.version++
+    this.#streams = streams
     this.#byTopicId = new Map()
     this.#byLogId = new Map()
     this.#bound = new TopicTrie()
-    for (const stream of this.#state.streams.values()) {
+    for (const stream of streams.values()) {
       this.#byTopicId.set(stream.topicId, stream)
       stream.logIds.forEach((logId, partition) => this.#byLogId.set(logId, { stream, partition }))
       if (isBound(stream)) for (const filter of stream.filters) this.#bound.add(filter, stream.name, stream)
@@ -65,11 +57,11 @@ export class StreamDirectory {
   }
 
   all(): ReadonlyMap<string, Stream> {
-    return this.#state.streams
+    return this.#streams
   }
 
   byName(name: string): Stream | undefined {
-    return this.#state.streams.get(name)
+    return this.#streams.get(name)
   }
 
   /** `topicId` as Kafka prints it: 22 characters of base64url. */

@@ -1,13 +1,11 @@
 import { CatalogKind } from "@logbrook/actors/catalog/CatalogProtocol"
-import { GroupKind } from "@logbrook/actors/group/GroupProtocol"
-import type { GroupState } from "@logbrook/actors/group/groupState"
+import { GroupStates } from "@logbrook/actors/group/groupState"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Broker } from "../Broker.ts"
 
 const forget = ({ shard, directory }: Pick<Broker, "shard" | "directory">, cause: Cause): void => {
-  for (const to of shard.actors.ofKind(GroupKind)) {
-    const offsets = shard.actors.peek<GroupState>(to)?.offsets
-    const topicIds = [...(offsets?.topics.keys() ?? [])].filter((topicId) => directory.byTopicId(topicId) === undefined)
+  for (const [to, { offsets }] of shard.view(GroupStates).all()) {
+    const topicIds = [...offsets.topics.keys()].filter((topicId) => directory.byTopicId(topicId) === undefined)
     if (topicIds.length > 0) shard.tell(to, { _tag: "ForgetStreams", topicIds }, cause)
   }
 }

@@ -56,7 +56,13 @@ describe("HTTP", () => {
   const machine = new TestClock()
   const retentionClock = new RetentionClock(machine, defaultLimits, { lastTimeMs: undefined, heldAtMs: undefined })
   const settings = [{ path: "mqtt.port", value: 1884, origin: "logbrook.yaml:3" }]
-  const parts = { readiness, unmatched, retentionClock, config: { settings, sinceMs: 1_800_000_000_000 } }
+  const parts = {
+    readiness,
+    unmatched,
+    sessions: () => 3,
+    retentionClock,
+    config: { settings, sinceMs: 1_800_000_000_000 }
+  }
   let base = ""
   let listening: Awaited<ReturnType<typeof listenHttp>>
 

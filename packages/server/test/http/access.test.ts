@@ -40,6 +40,7 @@ describe("access over HTTP", () => {
       journal: kit.journal,
       readiness: { isDraining: false },
       unmatched: new TopTopics(),
+      sessions: () => 0,
       retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
         lastTimeMs: undefined,
         heldAtMs: undefined

@@ -1,8 +1,11 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
+import { GroupStates } from "@logbrook/actors/group/groupState"
 import { afterEach, describe, expect, it } from "vitest"
 import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
 import { getGroup, groupNames, groupSummary } from "../../src/http/groups.ts"
 import { watchCommits } from "../../src/serverMetrics.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 describe("what HTTP and the metrics tell of a group", () => {
   let kit: Kit
@@ -46,7 +49,9 @@ describe("what HTTP and the metrics tell of a group", () => {
     journal.settle(1)
     await Promise.all([five, first])
     expect([offsetOf("billing"), series("billing"), series("audit")]).toEqual([[5], "5", "1"])
-    expect(kit.broker.shard.actors.peek("group/billing")).toBe(kit.broker.shard.actors.durable("group/billing"))
+    expect(newestState(kit.broker.shard.actors, "group/billing")).toBe(
+      kit.broker.shard.view(GroupStates).get(groupActor("billing"))
+    )
   })
 
   it("is never what a commit that failed would have made of it", async () => {

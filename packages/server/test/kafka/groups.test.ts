@@ -12,6 +12,7 @@ import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { startKit, type Kit, type RawClient } from "./kit.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 let kit: Kit
 let client: RawClient
@@ -330,7 +331,7 @@ describe("offsets (traps 34, 35)", () => {
       ["orders", -1, "", 0],
       ["kept", 6, "note", 0]
     ])
-    const state = kit.broker.shard.actors.peek<GroupState>("group/g")!
+    const state = newestState<GroupState>(kit.broker.shard.actors, "group/g")!
     expect(state.offsets.count).toBe(1)
   })
 })

@@ -5,6 +5,7 @@ import type { Holder } from "@logbrook/core/memory/MemoryAccount"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
 import { generate } from "mqtt-packet"
 import { connected, type Kit, startKit, subscribePacket } from "./kit.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 let kit: Kit
 const clients: Array<MqttClient> = []
@@ -97,7 +98,7 @@ describe("without memory for more", () => {
     fill("sessions")
     expect(await refusalOf(connect({ ...durable, will: willOf("x".repeat(1000)) }))).toBe(0x97)
     expect((await watcher.packet()).toString()).toContain("gone\u0000old")
-    const { life } = kit.broker.shard.actors.peek<SessionState>(sessionActor("known"))!
+    const { life } = newestState<SessionState>(kit.broker.shard.actors, sessionActor("known"))!
     expect([life.connectionId, life.will]).toEqual([null, null])
     expect((await connect(durable)).connected).toBe(true)
     watcher.socket.destroy()

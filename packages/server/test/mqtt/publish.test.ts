@@ -10,6 +10,7 @@ import {
   startKit,
   subscribePacket
 } from "./kit.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 let kit: Kit
 
@@ -683,7 +684,7 @@ describe("a message for a session whose actor was given up", () => {
     expect(kit.broker.shard.failedActors).toEqual(["session/sleeper"])
     expect(new Set(defects)).toEqual(new Set(["session/sleeper"]))
     expect(kit.records("bound")).toHaveLength(1)
-    expect(kit.broker.shard.actors.peek<SessionState>("session/sender")?.unreleasedQos2.size).toBe(0)
+    expect(newestState<SessionState>(kit.broker.shard.actors, "session/sender")?.unreleasedQos2.size).toBe(0)
     client.send(publishPacket("t/b", "x", { qos: 2, packetId: 9 }))
     expect([...(await client.packet())]).toEqual([0x50, 2, 0, 9])
     client.socket.destroy()

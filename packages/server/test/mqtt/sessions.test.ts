@@ -14,6 +14,7 @@ import {
   subscribePacket,
   temporaryDirectory
 } from "./kit.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
 
 let kit: Kit
 const clients: Array<MqttClient> = []
@@ -187,7 +188,7 @@ for (const version of [4, 5] as const) {
       for (const event of dropped()) expect(event).toMatchObject({ reason: "QueueFull", limits, logId: 1 })
       const ranges = dropped().flatMap((event) => event.ranges!)
       expect([ranges[0]![0], ranges.at(-1)![1]]).toEqual([offlineQueueMessagesMax, sent - 1])
-      const { droppedMessages } = kit.broker.shard.actors.peek<SessionState>("session/away")!
+      const { droppedMessages } = newestState<SessionState>(kit.broker.shard.actors, "session/away")!
       expect(droppedMessages).toBe(sent - offlineQueueMessagesMax)
     })
 
@@ -322,7 +323,7 @@ it("goes on with QoS 2 where the connection broke, and sends nothing twice", asy
   expect([...(await second.packet())]).toEqual([0x62, 2, ...packetId])
   second.send([0x70, 2, ...packetId])
   await expect
-    .poll(() => kit.broker.shard.actors.peek<{ queue: Map<number, unknown> }>("session/twice")?.queue.size)
+    .poll(() => newestState<{ queue: Map<number, unknown> }>(kit.broker.shard.actors, "session/twice")?.queue.size)
     .toBe(0)
   second.socket.destroy()
 })

@@ -168,7 +168,7 @@ class Fetching {
       partitionIndex,
       errorCode,
       highWatermark: log.highWatermark,
-      lastStableOffset: log.highWatermark,
+      lastStableOffset: log.lastStableOffset,
       logStartOffset: log.startOffset,
       ...(diverging && { divergingEpoch: diverging }),
       abortedTransactions: this.#request.isolationLevel === readCommitted ? [] : null,
