@@ -52,7 +52,7 @@ const short: Pace = { scale: 0.5, warmUpMs: 3000, quietMs: 400, attackMs: 900, s
 
 /**
  * A server as it is after a while: V8's heap has the size that work needs, and each codec's library has taken from the system
- * what it never gives back, 60 MiB in all (docs/reliability.md). Of one that has just begun, its first load would count as left behind.
+ * what it never gives back, 60 MiB in all (docs/lab/reliability.md). Of one that has just begun, its first load would count as left behind.
  */
 const prepared = async (server: ServerProcess, { warmUpMs }: Pace): Promise<void> => {
   for (const codec of codecs) {

@@ -15,7 +15,7 @@ const simulate = async (...args: ReadonlyArray<string>): Promise<string> => {
   return stdout.trimEnd().split("\n").at(-1)!
 }
 
-/** Each found a fault of the product once, see docs/reliability.md. */
+/** Each found a fault of the product once, see docs/lab/reliability.md. */
 const seedsThatFound = [
   5, 6, 26, 65, 97, 127, 141, 344, 440, 478, 624, 757, 817, 1351, 2422, 2985, 4112, 4656, 5680, 17379
 ]

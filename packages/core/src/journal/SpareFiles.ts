@@ -15,7 +15,7 @@ export const isSpare = (name: string): boolean => pattern.test(name)
 
 /**
  * Files of segments that nobody needs any more, until the next ones begin in them. To write into pages that the page
- * cache and the file system have already costs much less than to make new ones (docs/performance.md). What is behind the
+ * cache and the file system have already costs much less than to make new ones (docs/lab/performance.md). What is behind the
  * last page of the environment that begins in one is never read, as LMDB's own free pages.
  */
 export class SpareFiles {

@@ -13,7 +13,7 @@ type GateLimits = Pick<
 
 /**
  * Of memory, with what the system's library needs, whatever its protocol: an idle MQTT connection takes 4.2 to 5.5 kB
- * (docs/performance.md).
+ * (docs/lab/performance.md).
  */
 const connectionBytes = 6 * 1024
 
