@@ -5,12 +5,12 @@
  *     npm run mutants -- --part 3/15                 every fifteenth, from the third on
  *     npm run mutants -- --only Splitter             those whose name or file has this text
  *     npm run mutants -- --table docs/mutants.md     writes what caught what
- *     npm run mutants -- --caught --part 3/5         of those that were caught before, as CI does: none may survive
- *     npm run mutants -- --record                    adds those that are caught to `caught.txt`
+ *     npm run mutants -- --caught --part 3/5         of those that `caughtBy.json` knows, as CI does: none may survive
+ *     npm run mutants -- --record                    notes in `caughtBy.json` what caught each, which is then run first
  *     npm run mutants -- --check                     is every fault still one? Plants none
  *
- * `--parallel N` (2). A test that does not end in time has caught its fault. Exits with 0 only if every fault is caught, and its
- * tests pass without it.
+ * `--parallel N` (2). A test that does not end in time has caught its fault. What caught a fault must pass without it, under the
+ * same bounds. Exits with 0 only if every fault is caught.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -18,16 +18,12 @@ import * as path from "node:path"
 import { parseArgs } from "node:util"
 import { partOf } from "../support/part.ts"
 import { mutants } from "./all.ts"
-import { copyCheckout } from "./sources.ts"
+import { likelyTests, nameOf, readCaughtBy, writeCaughtBy } from "./caughtBy.ts"
 import type { Mutant } from "./Mutant.ts"
 import { plant, whatIsWrong } from "./plant.ts"
 import { runTests, type Outcome } from "./runTests.ts"
+import { copyCheckout } from "./sources.ts"
 import { tableOf } from "./table.ts"
-
-/** Far longer than the slowest of the tests takes: a fault that makes them stand still is caught. */
-const faultTimeoutMs = 180_000
-/** Of all tests together, without a fault. */
-const soundTimeoutMs = 1_200_000
 
 const root = path.resolve(import.meta.dirname, "../..")
 
@@ -55,15 +51,10 @@ if (wrong.length > 0 || values.check) {
   process.exit(wrong.length === 0 ? 0 : 1)
 }
 
-/** The faults that some run has seen caught, one in a line: what CI holds on to until every fault was run. */
-const caughtFile = path.join(import.meta.dirname, "caught.txt")
-const nameOf = ({ id, file }: Mutant): string => `${id} (${file})`
-const caughtBefore = new Set(fs.readFileSync(caughtFile, "utf8").split("\n"))
-
+const caughtBy = new Map(readCaughtBy())
 const wanted = partOf(
   mutants.filter(
-    (mutant) =>
-      `${mutant.id} ${mutant.file}`.includes(values.only) && (!values.caught || caughtBefore.has(nameOf(mutant)))
+    (mutant) => `${mutant.id} ${mutant.file}`.includes(values.only) && (!values.caught || caughtBy.has(nameOf(mutant)))
   ),
   values.part
 )
@@ -87,32 +78,53 @@ const inCopies = async <Job>(
   await Promise.all(Array.from({ length: Math.min(jobs.length, Number(values.parallel)) }, workOff))
 }
 
-let isSound = wanted.length > 0
-const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))]
-await inCopies([tests], async (copy) => {
-  const outcome = await runTests(copy, tests, soundTimeoutMs)
-  if (outcome._tag === "Passed") return
-  isSound = false
-  console.log(`without a fault: ${outcome._tag === "Failed" ? outcome.test : "no end"}`)
-})
-if (isSound) {
-  await inCopies(wanted, async (copy, mutant) => {
-    const restore = plant(copy, mutant)
-    const outcome = await runTests(copy, mutant.tests, faultTimeoutMs)
-    restore()
-    outcomes.set(mutant, outcome)
-    console.log(`${outcome._tag === "Passed" ? "SURVIVED" : "caught"}  ${mutant.id}`)
+/** Test files, or directories of them, that were run without a fault, and whether they passed. */
+const sound = new Map<string, Promise<boolean>>()
+
+const passWithoutFault = (copy: string, tests: ReadonlyArray<string>): Promise<boolean> => {
+  const key = tests.join(" ")
+  const known = sound.get(key)
+  if (known !== undefined) return known
+  const passes = runTests(copy, tests).then((outcome) => {
+    if (outcome._tag === "Failed") console.log(`WITHOUT A FAULT  ${outcome.file ?? key}: ${outcome.test}`)
+    if (outcome._tag === "TimedOut") console.log(`WITHOUT A FAULT  ${key}: no end`)
+    return outcome._tag === "Passed"
   })
+  sound.set(key, passes)
+  return passes
 }
-const survived = wanted.filter((mutant) => outcomes.get(mutant)?._tag === "Passed")
-if (values.record) {
-  // What has gone from the list of faults goes from here as well.
-  const isCaught = (mutant: Mutant): boolean => {
-    const outcome = outcomes.get(mutant)
-    return outcome === undefined ? caughtBefore.has(nameOf(mutant)) : outcome._tag !== "Passed"
+
+let isSound = true
+
+/** Plants a fault, and runs first the tests that are likely to catch it, then all of its tests. */
+const meet = async (copy: string, mutant: Mutant): Promise<Outcome> => {
+  const likely = likelyTests(mutant, mutants, caughtBy).filter((file) => fs.existsSync(path.join(copy, file)))
+  const restore = plant(copy, mutant)
+  let tests = likely.length > 0 ? likely : mutant.tests
+  let outcome = await runTests(copy, tests)
+  if (outcome._tag === "Passed" && tests !== mutant.tests) {
+    tests = mutant.tests
+    outcome = await runTests(copy, tests)
   }
-  fs.writeFileSync(caughtFile, `${mutants.filter(isCaught).map(nameOf).join("\n")}\n`)
+  restore()
+  if (outcome._tag === "Passed") return outcome
+  const file = outcome._tag === "Failed" ? outcome.file : undefined
+  if (!(await passWithoutFault(copy, file === undefined ? tests : [file]))) isSound = false
+  return outcome
 }
+
+await inCopies(wanted, async (copy, mutant) => {
+  const startMs = performance.now()
+  const outcome = await meet(copy, mutant)
+  outcomes.set(mutant, outcome)
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(0).padStart(4)
+  console.log(`${outcome._tag === "Passed" ? "SURVIVED" : "caught  "} ${seconds} s  ${nameOf(mutant)}`)
+  if (!values.record) return
+  if (outcome._tag === "Failed" && outcome.file !== undefined) caughtBy.set(nameOf(mutant), outcome.file)
+  else caughtBy.delete(nameOf(mutant))
+  writeCaughtBy(caughtBy, mutants)
+})
+const survived = wanted.filter((mutant) => outcomes.get(mutant)?._tag === "Passed")
 if (values.table !== undefined && isSound) fs.writeFileSync(path.resolve(root, values.table), tableOf(wanted, outcomes))
 console.log(`${outcomes.size - survived.length} of ${wanted.length} faults caught`)
-process.exit(isSound && survived.length === 0 ? 0 : 1)
+process.exit(isSound && wanted.length > 0 && survived.length === 0 ? 0 : 1)

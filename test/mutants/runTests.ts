@@ -4,9 +4,14 @@ import * as path from "node:path"
 
 export type Outcome =
   | { readonly _tag: "Passed" }
-  /** The first test that did. */
-  | { readonly _tag: "Failed"; readonly test: string }
+  /** The first test that did; `file` is missing where an error outside of all tests failed the run. */
+  | { readonly _tag: "Failed"; readonly file: string | undefined; readonly test: string }
   | { readonly _tag: "TimedOut" }
+
+/** A test that stands still is told: far longer than the slowest takes, and shorter than what `npm test` waits. */
+const testTimeoutMs = 60_000
+/** Of one run of tests. */
+const runTimeoutMs = 600_000
 
 interface Report {
   readonly testResults: ReadonlyArray<{
@@ -17,35 +22,37 @@ interface Report {
   }>
 }
 
-const firstFailed = (file: string): string => {
-  if (!fs.existsSync(file)) return "the run itself"
-  const { testResults } = JSON.parse(fs.readFileSync(file, "utf8")) as Report
+const firstFailed = (copy: string, report: string): Outcome => {
+  if (!fs.existsSync(report)) return { _tag: "Failed", file: undefined, test: "the run itself" }
+  const { testResults } = JSON.parse(fs.readFileSync(report, "utf8")) as Report
   for (const { status, name, assertionResults } of testResults) {
+    const file = path.relative(fs.realpathSync(copy), name)
     const failed = assertionResults.find((each) => each.status === "failed")
-    if (failed !== undefined) return `${path.basename(name)}: ${failed.fullName}`
-    if (status === "failed") return `${path.basename(name)}, as a whole`
+    if (failed !== undefined) return { _tag: "Failed", file, test: failed.fullName }
+    if (status === "failed") return { _tag: "Failed", file, test: "the file as a whole" }
   }
-  return "an error outside of the tests"
+  return { _tag: "Failed", file: undefined, test: "an error outside of the tests" }
 }
 
 /** Runs unit tests of a copy of the checkout, up to the first that fails. */
-export const runTests = (copy: string, tests: ReadonlyArray<string>, timeoutMs: number): Promise<Outcome> =>
+export const runTests = (copy: string, tests: ReadonlyArray<string>): Promise<Outcome> =>
   new Promise((resolve, reject) => {
     const report = path.join(copy, "mutants-report.json")
     fs.rmSync(report, { force: true })
     const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "--bail", "1", "--reporter", "json"]
-    const child = spawn(process.execPath, [...args, "--outputFile", report, ...tests], {
+    const timeouts = ["--testTimeout", `${testTimeoutMs}`]
+    const child = spawn(process.execPath, [...args, ...timeouts, "--outputFile", report, ...tests], {
       cwd: copy,
       stdio: "ignore",
       // Its workers end with it.
       detached: true
     })
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), timeoutMs)
+    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), runTimeoutMs)
     child.on("error", reject)
     child.on("close", (code) => {
       clearTimeout(timer)
       if (code === 0) resolve({ _tag: "Passed" })
       else if (code === null) resolve({ _tag: "TimedOut" })
-      else resolve({ _tag: "Failed", test: firstFailed(report) })
+      else resolve(firstFailed(copy, report))
     })
   })

@@ -3,7 +3,10 @@ import type { Outcome } from "./runTests.ts"
 
 const caughtBy = (outcome: Outcome | undefined): string => {
   if (outcome === undefined) return "not run"
-  if (outcome._tag === "Failed") return outcome.test.replaceAll("|", "\\|")
+  if (outcome._tag === "Failed") {
+    const file = outcome.file === undefined ? "" : `\`${outcome.file.replace(/^packages\/\w+\/test\//, "")}\`: `
+    return `${file}${outcome.test.replaceAll("|", "\\|")}`
+  }
   return outcome._tag === "Passed" ? "**nothing**" : "a test that did not end"
 }
 
