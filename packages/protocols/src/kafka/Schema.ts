@@ -121,7 +121,7 @@ export function tagged<Out, In>(
   return { _tag: "Field", field: { shape: codec.shape, versions: range(versions), tag, fallback } }
 }
 
-/** One request and its response, in all declared versions. All functions throw `WireError`. */
+/** A request and its response, in all declared versions. All functions throw `WireError`. */
 export interface Api<Req, ReqIn, Res, ResIn> {
   readonly key: number
   readonly name: string

@@ -22,7 +22,7 @@ export function includes(versions: Range, version: number): boolean {
 
 export type FixedType = "bool" | "int8" | "int16" | "uint16" | "int32" | "uint32" | "int64" | "float64" | "uuid"
 
-/** What is on the wire: plain data, from which the readers and writers of one version are compiled. */
+/** The shape of what is on the wire: plain data, from which the readers and writers of one version are compiled. */
 export type Shape =
   | { readonly type: FixedType }
   | { readonly type: "string" | "bytes" | "records"; readonly nullable: Range | undefined }

@@ -383,7 +383,7 @@ export class Writer {
     return this.#chunks
   }
 
-  /** What was written, without a size prefix. The writer is spent. */
+  /** Returns the bytes that were written, without a size prefix. The writer is spent. */
   chunks(): Array<Uint8Array> {
     this.#seal()
     this.#giveBack()

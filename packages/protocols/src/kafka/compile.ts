@@ -3,7 +3,7 @@ import type { FieldShape, Shape, StructShape } from "./Shape.ts"
 import { WireError, Writer } from "./Wire.ts"
 import type { Reader } from "./Wire.ts"
 
-/** One version of one message: everything that depends on the version is decided when the closures are made. */
+/** The reader and writer of a message in one version: everything that depends on the version is decided when the closures are made. */
 export interface Version {
   readonly version: number
   readonly flexible: boolean

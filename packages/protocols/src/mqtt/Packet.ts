@@ -8,10 +8,10 @@ export type QoS = 0 | 1 | 2
 /** In the order of the packet, with repeats. An array, because names such as `__proto__` come from outside. */
 export type UserProperties = ReadonlyArray<readonly [name: string, value: string]>
 
-/** What a codec may spend on one packet; `defaultCodecLimits` are the limits that the server ships with. */
+/** The most that a codec may spend on one packet; `defaultCodecLimits` are the limits that the server ships with. */
 export interface CodecLimits {
   readonly clientIdBytesMax: number
-  /** Of topic names and topic filters alike. */
+  /** The bound holds for topic names and for topic filters. */
   readonly topicBytesMax: number
   readonly topicLevelsMax: number
   /** Per property section. */
@@ -214,7 +214,7 @@ export interface Auth {
   readonly properties: AuthProperties
 }
 
-/** What a client may send after its CONNECT. */
+/** The packets that a client may send after its CONNECT. */
 export type SessionPacket =
   | Publish
   | Puback

@@ -98,7 +98,7 @@ export class PacketReader {
     return packetId
   }
 
-  /** What was read since `start`, as a view. */
+  /** Returns the bytes that were read since `start`, as a view. */
   since(start: number): Uint8Array {
     return this.bytes.subarray(start, this.at)
   }

@@ -1,7 +1,7 @@
 const capacityMin = 4_096
 const capacityKeptMax = 65_536
 
-/** Of one packet's remaining length, in bytes. */
+/** The largest remaining length that a packet can have, in bytes. */
 export const remainingLengthMax = 268_435_455
 
 /** Bytes that `value` takes as a variable byte integer. Throws `RangeError` beyond four. */

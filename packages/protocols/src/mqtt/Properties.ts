@@ -47,7 +47,7 @@ export interface MessageProperties {
   userProperties?: UserProperties
 }
 
-/** What a checked section says about what follows it, and the one thing in it that mqtt-packet loses. */
+/** The facts of a checked section that its caller needs, and its user properties, which mqtt-packet loses. */
 export interface SectionFacts {
   /** mqtt-packet keeps them in an object, which loses their order [MQTT-3.1.3-10] and repeats behind an empty value. */
   userProperties: UserProperties | undefined
@@ -88,7 +88,7 @@ const messageProperties = [
   P.UserProperty
 ]
 
-/** What clients may send, by packet. */
+/** The properties that clients may send, by packet. */
 export const allowedProperties = {
   connect: setOf(
     P.SessionExpiryInterval,
@@ -129,7 +129,7 @@ export const checkProperties = (reader: PacketReader, allowed: PropertySet, limi
   return facts
 }
 
-/** Of a packet without properties, as all are in MQTT 3.1.1. */
+/** The facts of a packet without properties, as all are in MQTT 3.1.1. */
 export const noFacts = (): SectionFacts => ({
   userProperties: undefined,
   maximumPacketSizeBytes: Infinity,

@@ -26,7 +26,7 @@ const packetLength = (bytes: Uint8Array, at: number, end: number): number => {
  * Measured (bench/mqttCodec.ts): less than a tenth of mqtt-packet's time for a PUBACK, most of it the view.
  */
 export class Splitter {
-  /** Of a whole packet with its fixed header, in bytes. Applies from the next header on, even within a chunk. */
+  /** The most bytes of a whole packet with its fixed header. A new value holds from the next header on, even within a chunk. */
   sizeMax: number
   #held: Uint8Array | undefined = undefined
   #heldBytes = 0

@@ -146,7 +146,7 @@ export class TopicCache {
   decode(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start
     if (length > cachedTopicBytesMax) return decodeTopicName(bytes, start, end, this.#limits)
-    // What comes in one chunk is one connection's, and mostly of one topic.
+    // The packets of a chunk are one connection's, and mostly of one topic.
     const last = this.#last
     if (last !== undefined && isSame(last.bytes, bytes, start, length)) return last.topic
     let code = length

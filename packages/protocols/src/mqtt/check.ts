@@ -22,7 +22,7 @@ export const checkSubscribe = (
   return userProperties
 }
 
-/** One filter with its options, checked. */
+/** Reads and checks a filter with its options. */
 export const readSubscription = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Subscription => {
   const filter = reader.string()
   const options = reader.uint8()
@@ -53,7 +53,7 @@ export const checkUnsubscribe = (
   return userProperties
 }
 
-/** One filter of UNSUBSCRIBE, checked. */
+/** Reads and checks a filter of UNSUBSCRIBE. */
 export const readFilter = (reader: PacketReader, limits: CodecLimits): string => {
   const filter = reader.string()
   validateTopicFilter(filter, limits)

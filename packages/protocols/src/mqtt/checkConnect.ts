@@ -7,7 +7,7 @@ import type { SectionFacts } from "./Properties.ts"
 import { allowedProperties, checkProperties, noFacts } from "./Properties.ts"
 import { ConnackCode311, ReasonCode } from "./ReasonCodes.ts"
 
-/** What the check hands on of a CONNECT that may pass: its body, and what mqtt-packet would lose, see `SectionFacts`. */
+/** The check's result for a CONNECT that may pass: its body, and what mqtt-packet would lose, see `SectionFacts`. */
 export interface CheckedConnect {
   /** A view. */
   readonly body: Uint8Array

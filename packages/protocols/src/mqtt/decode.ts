@@ -30,9 +30,9 @@ import { malformed, PacketReader, protocolError } from "./PacketReader.ts"
 import { ReasonCode } from "./ReasonCodes.ts"
 
 /**
- * Decodes one whole packet of a client that is connected; CONNECT itself is `decodeConnect`'s.
- * Checks everything that a packet shows by itself. What takes the session's state is left to the caller: unset
- * aliases, packet ids in use, Receive Maximum. Payload and correlation data of PUBLISH are views into `packet`.
+ * Decodes one whole packet of a client that is connected; `decodeConnect` decodes CONNECT. Checks everything that a
+ * packet shows by itself. The caller checks what depends on the session's state: unset aliases, packet ids in use,
+ * Receive Maximum. Payload and correlation data of PUBLISH are views into `packet`.
  * Throws `MqttError`.
  */
 export const decodePacket = (

@@ -64,5 +64,5 @@ const willOf = (
 
 const bitOf = (flag: boolean | undefined): 0 | 1 | undefined => (flag === undefined ? undefined : flag ? 1 : 0)
 
-/** What outlives the handshake does not hold on to all of its packet's bytes. */
+/** Copies a value that outlives the handshake, so that it does not hold on to all of its packet's bytes. */
 const owned = (view: Uint8Array | undefined): Uint8Array | undefined => view && new Uint8Array(view)

@@ -19,7 +19,7 @@ import { decodeTopicName } from "./TopicNames.ts"
 
 // PUBLISH and its acknowledgements are the hot packets: they are checked and decoded in one pass, by hand.
 
-/** What decoding needs besides the bytes; one for all connections, so that they share the topics. */
+/** The things that decoding needs besides the bytes; all connections have the same one, so that they share the topics. */
 export interface DecodeContext {
   readonly limits: CodecLimits
   /** Made with the same limits; `undefined` decodes each topic anew. */

@@ -10,8 +10,8 @@ import { subackFailure311 } from "./ReasonCodes.ts"
 // 65,535 bytes or with NUL, a number out of range): the caller's defect, see `fitsString` for text of foreign origin.
 //
 // `packetSizeMax` is the client's Maximum Packet Size in bytes: user properties, then the reason string are left out
-// of a packet that would be larger [MQTT-3.2.2-19, MQTT-3.2.2-20, MQTT-3.4.2-2, MQTT-3.4.2-3]. What is larger still, the
-// caller must not send [MQTT-3.1.2-24].
+// of a packet that would be larger [MQTT-3.2.2-19, MQTT-3.2.2-20, MQTT-3.4.2-2, MQTT-3.4.2-3]. The caller must not
+// send a packet that is larger still [MQTT-3.1.2-24].
 
 const noProperties: AckProperties = Object.freeze({})
 

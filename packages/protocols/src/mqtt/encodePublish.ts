@@ -21,7 +21,7 @@ export interface DeliveryProperties {
   readonly responseTopic?: string
   readonly correlationData?: Uint8Array
   readonly userProperties?: UserProperties
-  /** One for each of the client's subscriptions that matched and has one. */
+  /** The identifiers of the client's subscriptions that matched and have one. */
   readonly subscriptionIdentifiers?: ReadonlyArray<number>
 }
 

@@ -1,7 +1,7 @@
 /** Why a connection is closed (RFC 6455, 7.4.1). */
 export const CloseCode = { Normal: 1000, ProtocolError: 1002, UnsupportedData: 1003 } as const
 
-/** What a client may not send; the connection is to be closed with `code`. */
+/** The client sent what it may not; the connection is to be closed with `code`. */
 export class WebSocketError extends Error {
   readonly _tag = "WebSocketError"
   readonly code: number
@@ -41,7 +41,7 @@ export class FrameReader {
   readonly #events: FrameEvents
   readonly #head = new Uint8Array(headBytesMax)
   #headBytes = 0
-  /** Of the payload; -1 while the head is not complete. */
+  /** The payload's bytes that have not come yet; -1 while the head is not complete. */
   #left = -1
   #maskAt = 0
   /** A message has begun and not ended. */
@@ -140,13 +140,13 @@ export class FrameReader {
   }
 }
 
-/** Of the length that follows the head's first two bytes. */
+/** The number of bytes of the length that follows the head's first two bytes. */
 const lengthBytes = (head: Uint8Array): number => {
   const short = head[1]! & ~maskBit
   return short === 126 ? 2 : short === 127 ? 8 : 0
 }
 
-/** Of a complete head. A length that a number cannot hold exactly is one that nobody can send either. */
+/** The payload's length by a complete head. Nobody can send a payload whose length a number cannot hold exactly. */
 const payloadLength = (head: Uint8Array): number => {
   let length = 0
   const bytes = lengthBytes(head)
