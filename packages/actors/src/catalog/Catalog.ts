@@ -25,7 +25,7 @@ import { effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } fro
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
-  /** Of all streams: see `weightOfStream`. Not saved. */
+  /** The weight of all streams, see `weightOfStream`. It is not saved. */
   readonly weightBytes: number
   readonly nextLogId: number
   readonly nextProducerId: number

@@ -1,12 +1,12 @@
 import { address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
 
-/** What Kafka calls a topic. Bound: it has filters and is written by MQTT; free: written by Kafka clients. */
+/** A topic in Kafka's words. Bound: it has filters and is written by MQTT; free: written by Kafka clients. */
 export interface Stream {
   readonly name: string
   /** 22 characters of base64url, as Kafka prints it; another one after a re-creation under the same name. */
   readonly topicId: string
-  /** Of partition 0, 1, …; never used again. */
+  /** The log ids of partitions 0, 1, …; a log id is never used again. */
   readonly logIds: ReadonlyArray<number>
   readonly filters: ReadonlyArray<string>
   /** A key expression, see `KeyExpression`. */

@@ -79,7 +79,7 @@ const dayMs = 24 * hourMs
 export const timestampBefore = "message.timestamp.before.max.ms"
 export const timestampAfter = "message.timestamp.after.max.ms"
 
-/** What bounds the settings of every stream. */
+/** The limits that bound the settings of every stream. */
 export type ConfigLimits = Pick<Limits, "recordBatchBytesMax">
 
 const settings: ReadonlyArray<Setting> = [
@@ -179,7 +179,7 @@ const inertSettings: ReadonlyArray<Setting> = [
   inert("compression.type", "producer", oneOf("producer"))
 ]
 
-/** What may be set on a stream. A name or value of Kafka's that readers or writers would notice, and we do not have, is refused. */
+/** The settings that a stream may have. A name or value of Kafka's that readers or writers would notice, and that we do not have, is refused. */
 export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyArray<Setting> => [
   ...settings,
   ...inertSettings,
@@ -211,7 +211,7 @@ export const validateConfig = (config: ReadonlyMap<string, string>, limits: Conf
   }
 }
 
-/** What holds for a stream whose own settings are `config`, which were validated, perhaps under other limits. */
+/** The settings that hold for a stream whose own settings are `config`, which were validated, perhaps under other limits. */
 export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConfig => {
   const text = (name: string): string => config.get(name) ?? settings.find((s) => s.name === name)!.byDefault
   const policies = policiesOf(text("cleanup.policy"))

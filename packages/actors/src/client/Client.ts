@@ -10,11 +10,11 @@ export interface Refused {
   readonly reason: string
   /** MQTT messages, or Kafka record batches. */
   readonly count: number
-  /** Of the first one whose topic is known; null: of none. */
+  /** The topic of the first message whose topic is known; null if no topic is known. */
   readonly topic: string | null
 }
 
-/** What the server refused of a client, a second or more together. */
+/** Records what the server refused of a client, a second or more together. */
 export interface RecordRefusals {
   readonly _tag: "RecordRefusals"
   readonly protocol: "mqtt" | "kafka"

@@ -51,7 +51,7 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
   isEmpty: isEmptyGroup
 })
 
-/** Of memory: an actor that is in memory, beside its id and its state. */
+/** The memory that an actor takes beside its id and its state, in bytes. */
 const perActor = 600
 
 /** Each command goes to whom it concerns; undefined: the reply is parked. */

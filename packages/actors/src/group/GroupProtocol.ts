@@ -2,12 +2,12 @@ import { type Address, address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
 
 /**
- * What a group's coordinator is asked, answers and remembers: its offsets, and Kafka's JoinGroup protocol
+ * The commands, replies and events of a group's coordinator: its offsets, and Kafka's JoinGroup protocol
  * (KIP-62, KIP-134, KIP-345, KIP-394, KIP-814), without any wire type.
  * The actor keeps the byte arrays of commands: the shell hands over bytes that nobody writes to again.
  */
 
-/** One way to assign partitions that a member knows. `metadata` is opaque (Connect and kafkajs differ). */
+/** A way to assign partitions that a member knows. `metadata` is opaque (Connect and kafkajs differ). */
 export interface MemberProtocol {
   readonly name: string
   readonly metadata: Uint8Array
@@ -56,7 +56,7 @@ export interface SyncMember {
   /** SyncGroup v5 and up; null before. */
   readonly protocolType: string | null
   readonly protocolName: string | null
-  /** Of the leader; empty from the others. */
+  /** The assignments that the leader made; empty from the others. */
   readonly assignments: ReadonlyArray<MemberAssignment>
 }
 
@@ -105,7 +105,7 @@ export interface ForgetStreams {
   readonly topicIds: ReadonlyArray<string>
 }
 
-/** Of topics that no member subscribes to, or of a group without members. */
+/** Deletes offsets of topics that no member subscribes to, or of a group without members. */
 export interface DeleteOffsets {
   readonly _tag: "DeleteOffsets"
   readonly partitions: ReadonlyArray<TopicPartition & { readonly stream: string }>
@@ -143,10 +143,10 @@ export interface ExpireOffsets {
   readonly dueMs: number
 }
 
-/** Of the classic protocol's members. */
+/** The commands of the classic protocol's members. */
 export type ClassicCommand = JoinMember | SyncMember | Heartbeat | LeaveMembers | ClassicDeadline
 
-/** Of committed offsets, whatever protocol the members have. */
+/** The commands on committed offsets, whatever protocol the members have. */
 export type OffsetsCommand = CommitOffsets | FetchOffsets | ForgetStreams | DeleteOffsets | ExpireOffsets
 
 export type Command = ClassicCommand | OffsetsCommand | DeleteGroup | Describe
@@ -168,7 +168,7 @@ export interface Joined {
   readonly memberId: string
   /** The leader must not compute an assignment: the one of its predecessor holds (KIP-814). */
   readonly skipAssignment: boolean
-  /** Of the whole group for the leader, empty for the others. */
+  /** The whole group's members for the leader, empty for the others. */
   readonly members: ReadonlyArray<JoinedMember>
 }
 
@@ -238,7 +238,7 @@ export interface MemberDescription {
   readonly groupInstanceId: string | null
   readonly clientId: string
   readonly clientHost: string
-  /** Of the chosen protocol; empty unless the group is Stable. */
+  /** The member's metadata of the chosen protocol; empty unless the group is Stable. */
   readonly metadata: Uint8Array
   /** Empty unless the group is Stable. */
   readonly assignment: Uint8Array
@@ -323,7 +323,7 @@ export interface RemovedOffset extends TopicPartition {
   readonly offset: number
 }
 
-/** What a journal holds of a group. Everything in it is absolute (generations, tickets), so that it folds the same from any past. */
+/** The events of a group. Everything in them is absolute (generations, tickets), so that they fold the same from any past. */
 export type GroupEvent =
   | {
       readonly _tag: "MemberIdAssigned"
@@ -394,7 +394,7 @@ export type GroupEvent =
   | { readonly _tag: "OffsetsDeleted"; readonly offsets: ReadonlyArray<RemovedOffset> }
   | { readonly _tag: "GroupDeleted" }
 
-/** What a join tells of a member. */
+/** The details of a member that a join tells. */
 export interface MemberDetails {
   readonly memberId: string
   readonly clientId: string
@@ -419,12 +419,12 @@ export interface GroupSettings {
   readonly newMemberJoinTimeoutMs: number
   /** Members, and those that were given an id and have not joined yet. */
   readonly membersMax: number
-  /** Of one member's protocols in all, and of one member's assignment. */
+  /** The most bytes of one member's protocols together, and of one member's assignment. */
   readonly memberMetadataBytesMax: number
-  /** Of the group with its members and offsets, as `groupWeight.ts` weighs them: what more numbers multiply to. */
+  /** The most bytes of the group with its members and offsets, as `groupWeight.ts` weighs them: it bounds what the other bounds multiply to. */
   readonly bytesMax: number
   readonly memberProtocolsMax: number
-  /** Of group ids, member ids, instance ids, client ids, hosts and protocol names, in UTF-16 units. */
+  /** The greatest length of group ids, member ids, instance ids, client ids, hosts and protocol names, in UTF-16 units. */
   readonly nameLengthMax: number
   /** Kafka's `offset.metadata.max.bytes`, in UTF-16 units. */
   readonly offsetMetadataLengthMax: number

@@ -18,7 +18,7 @@ export type Answer = Exit.Exit<Reply, GroupRefused>
 export interface Draft {
   readonly settings: GroupSettings
   readonly nowMs: number
-  /** What all groups together may still grow by. */
+  /** The bytes by which all groups together may still grow. */
   readonly roomBytes: number
   state: GroupState
   readonly events: Array<GroupEvent>
@@ -63,8 +63,8 @@ export const applyAs = (draft: Draft, event: GroupEvent, next: GroupState): void
 }
 
 /**
- * Which bound a group whose members and offsets grew by `contentBytes` would break, in words. What does not grow is taken,
- * should a bound have been lowered.
+ * The bound that a group would break if its members and offsets grew by `contentBytes`, in words. A group that does
+ * not grow breaks none, even if a bound was lowered.
  */
 export const growthExcess = ({ settings, state, roomBytes }: Draft, contentBytes: number): string | undefined => {
   if (contentBytes <= 0) return undefined

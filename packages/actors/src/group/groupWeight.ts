@@ -43,7 +43,7 @@ export const weightOfContext = ({ members, pending }: ClassicContext): number =>
   return bytes
 }
 
-/** What the event changed of `weightOfContext`, without a look at members that it does not concern. */
+/** The change of `weightOfContext` by the event, without a look at members that it does not concern. */
 export const contextWeightChange = (before: ClassicContext, after: ClassicContext, event: ClassicEvent): number => {
   switch (event._tag) {
     case "MemberIdAssigned":
@@ -66,6 +66,6 @@ export const weightOfTopic = (topicId: string): number => topicBytes + textBytes
 export const weightOfOffset = ({ stream, metadata }: CommittedOffset): number =>
   offsetBytes + textBytes(stream) + textBytes(metadata)
 
-/** Of a group with nothing to remember 0, since the runtime need not keep it. `contentBytes`: of its members and offsets. */
+/** The weight of a group. It is 0 with nothing to remember, since the runtime need not keep such a group. `contentBytes`: the weight of its members and offsets. */
 export const weightOfGroup = (groupId: string, contentBytes: number): number =>
   contentBytes === 0 ? 0 : groupBytes + textBytes(groupId) + contentBytes

@@ -30,7 +30,7 @@ export type PartitionCommand =
       readonly maxTimestampMs: number
       readonly bytes: Uint8Array
     }
-  /** One validated RecordBatch of a producer; `producerId` -1: not idempotent. Its bytes belong to the partition from now on. */
+  /** A validated RecordBatch of a producer; `producerId` -1: not idempotent. Its bytes belong to the partition from now on. */
   | {
       readonly _tag: "AppendBatch"
       readonly bytes: Uint8Array
@@ -40,7 +40,7 @@ export type PartitionCommand =
       readonly producerId: number
       readonly producerEpoch: number
       readonly baseSequence: number
-      /** One that its producer has sent before it was refused, and comes again: where the producer is not known yet, only who asks can tell. */
+      /** The producer has sent this batch before, it was refused, and it comes again: where the producer is not known yet, only the caller can tell. */
       readonly isAhead: boolean
     }
   /** Retention and DeleteRecords. -1: to the end. */
@@ -88,7 +88,7 @@ type PartitionDecision<Tag extends PartitionCommand["_tag"] = PartitionCommand["
   Command<Tag>
 >
 
-/** Of memory, for each leader epoch. */
+/** The memory that each leader epoch takes. */
 const epochBytes = 60
 
 const refuse = (reason: PartitionRefusal): PartitionDecision<never> => ({
@@ -212,7 +212,7 @@ const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
 
 type Saved = Omit<PartitionState, "producers"> & { readonly producers: ReadonlyArray<readonly [number, ProducerState]> }
 
-/** One partition of a stream, `partition/<log id>`: its offsets, epochs and idempotent producers; its records lie in storage. */
+/** A partition of a stream, `partition/<log id>`: its offsets, epochs and idempotent producers; its records lie in storage. */
 export const Partition: Definition<typeof PartitionKind, PartitionState> = {
   kind: partitionKind,
   version: 1,

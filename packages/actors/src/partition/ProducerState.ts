@@ -6,7 +6,7 @@ export interface ProducedBatch {
   readonly baseOffset: number
 }
 
-/** What idempotence remembers of a producer (KIP-98): its epoch and its last five batches, the oldest first. */
+/** The state of an idempotent producer (KIP-98): its epoch and its last five batches, the oldest first. */
 export interface ProducerState {
   readonly epoch: number
   readonly batches: ReadonlyArray<ProducedBatch>
@@ -20,7 +20,7 @@ export type SequenceCheck =
 const batchesKept = 5
 /** Producers remembered per partition; the least recently used is forgotten, as Kafka forgets idle ones. */
 const producersMax = 10_000
-/** Of memory, with five batches: measured by bench/memoryWeights.ts. */
+/** The memory that a producer with five batches takes, measured by bench/memoryWeights.ts. */
 export const producerBytes = 540
 const sequenceMax = 0x7fff_ffff
 

@@ -18,7 +18,7 @@ export interface RetainedMessage {
   readonly payloadFormat: 0 | 1 | null
   /** Unix ms; null: never. A reader leaves out what is past it, since the deadline may come late. */
   readonly expiryAtMs: number | null
-  /** Of the publisher. */
+  /** The publisher's client id. */
   readonly clientId: string
   /** When the server received it, Unix ms. */
   readonly timestampMs: number
@@ -156,7 +156,7 @@ export const Retained: Definition<typeof RetainedKind, RetainedState> = {
   isEmpty: (state) => state.message === null
 }
 
-/** What a message counts for the limit of all retained ones, its topic excepted. */
+/** The bytes that a message counts for the limit of all retained ones, without its topic. */
 export const retainedBytesOf = (message: RetainedMessage): number => {
   let bytes = message.payload.length + (message.correlationData?.length ?? 0)
   bytes += Buffer.byteLength(message.contentType ?? "") + Buffer.byteLength(message.responseTopic ?? "")

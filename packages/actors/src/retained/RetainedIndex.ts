@@ -13,9 +13,9 @@ interface Node {
   readonly level: string
   /** By level. Made on first use: most nodes are leaves. */
   children: Map<string, Node> | undefined
-  /** Of the message and its topic; 0: nothing is retained here. */
+  /** The bytes of the message and its topic; 0: nothing is retained here. */
   bytes: number
-  /** Of what is retained here, so that a visit makes nothing. Another one with each message: those who hold it see that. */
+  /** The topic that is retained here, so that a visit allocates nothing. Each message has another object, so that a holder sees the change. */
   retained: RetainedTopic | undefined
 }
 
@@ -48,7 +48,7 @@ export class RetainedIndex {
     return this.#size
   }
 
-  /** Of all messages and their topics. */
+  /** The bytes of all messages and their topics. */
   get bytes(): number {
     return this.#bytes
   }

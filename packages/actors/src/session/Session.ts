@@ -119,7 +119,7 @@ const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyAr
   return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }, ...wills]
 }
 
-/** Of memory, for an actor that is there. */
+/** The memory that an actor takes beside its state, in bytes. */
 const perActor = 600
 
 const weights: ReadonlyArray<Weight<SessionState>> = [

@@ -38,7 +38,7 @@ export interface Subscription {
 export interface MessageRef {
   readonly logId: number
   readonly offset: number
-  /** Of the delivery: the lower of the publish's and the subscription's. */
+  /** The QoS of the delivery: the lower of the publish's and the subscription's. */
   readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIds: ReadonlyArray<number>
@@ -63,7 +63,7 @@ export interface QueueEntry extends MessageRef {
 }
 
 /**
- * Who ended a connection and how, as the journal and the log tell it. Plain data. A takeover is an event of its own,
+ * The end of a connection: who ended it, and how, as the journal and the log tell it. Plain data. A takeover is an event of its own,
  * `SessionTakenOver`. Reason codes are those of MQTT 5, whatever the client's version; texts are short.
  */
 export type ConnectionEnd =
@@ -89,7 +89,7 @@ export type ConnectionEnd =
   /** The server died, or rebuilt the session's state: nobody saw the end. */
   | { readonly by: "restart" }
 
-/** What a session needs to know of the CONNECT that opened its connection. */
+/** The fields of the CONNECT that opened the connection, as far as the session needs them. */
 export interface ConnectionSettings {
   readonly connectionId: ConnectionId
   /** 0: the session ends with the connection. Already limited by the shell. Clean Session 0 of MQTT 3.1.1: the limit. */
@@ -114,7 +114,7 @@ export interface Disconnect {
   readonly _tag: "Disconnect"
   readonly connectionId: ConnectionId
   readonly publishWill: boolean
-  /** Of the DISCONNECT packet; null: as CONNECT said. Ignored if CONNECT said 0: a protocol error (MQTT 5, 3.14.2.2.2). */
+  /** The expiry that DISCONNECT asks for; null: as CONNECT said. Ignored if CONNECT said 0: a protocol error (MQTT 5, 3.14.2.2.2). */
   readonly sessionExpiryMs: number | null
   readonly end: ConnectionEnd
 }
@@ -162,14 +162,14 @@ export interface Enqueue {
  */
 export interface CountDropped extends Dropped {
   readonly _tag: "CountDropped"
-  /** Of the session, as the notices said. */
+  /** The start of the session, as the notices said. */
   readonly startedAtMs: number
 }
 
 /** Messages that a queue had no room for. */
 export interface Dropped {
   readonly count: number
-  /** What was exceeded. */
+  /** The limits that were exceeded. */
   readonly limits: ReadonlyArray<QueueLimit>
   readonly logId: number
   /** Ascending, first and last offset of each; `count` of the messages in there were for this session. */
@@ -275,7 +275,7 @@ export interface SessionOpened {
 
 export interface SubscriptionsMade {
   readonly _tag: "SubscriptionsMade"
-  /** One per subscription asked for, in order. `grantedQos` null: refused with `QuotaExceeded` (0x97). */
+  /** The result of each subscription that was asked for, in order. `grantedQos` null: refused with `QuotaExceeded` (0x97). */
   readonly results: ReadonlyArray<{
     readonly filter: string
     readonly grantedQos: QoS | null
@@ -286,7 +286,7 @@ export interface SubscriptionsMade {
 
 export interface SubscriptionsEnded {
   readonly _tag: "SubscriptionsEnded"
-  /** One per filter, in order; `existed` false is 0x11. */
+  /** The result of each filter, in order; `existed` false is 0x11. */
   readonly results: ReadonlyArray<{ readonly filter: string; readonly existed: boolean }>
 }
 
@@ -304,13 +304,13 @@ export interface Qos2Freed {
 
 export interface Enqueued {
   readonly _tag: "Enqueued"
-  /** One per message: its entry, or null if it was dropped, or if the session is not there or not durable. */
+  /** The entry of each message, or null if it was dropped, or if the session is not there or not durable. */
   readonly entryIds: ReadonlyArray<number | null>
 }
 
 export interface PacketsKnown {
   readonly _tag: "PacketsKnown"
-  /** One per packet id, in order; false is 0x92. */
+  /** Whether each packet id was known, in order; false is 0x92. */
   readonly known: ReadonlyArray<boolean>
 }
 
@@ -442,7 +442,7 @@ export interface MessagesQueued {
   readonly messages: ReadonlyArray<MessageRef>
 }
 
-/** Of a second or more together. Journals of older versions have an event per message, with nothing but `count`. */
+/** Counts what was dropped in a second or more together. Journals of older versions have an event per message, with nothing but `count`. */
 export interface MessagesDropped extends Partial<Dropped> {
   readonly _tag: "MessagesDropped"
   readonly count: number

@@ -91,6 +91,6 @@ export const decisionOf = (draft: Draft, reply: SessionReply, retryDelayMs = wil
   const retry = asksForWill ? [retryWills(nowMs + retryDelayMs, nextDelayMs)] : []
   const signals = [...deadlines(before.life, state.life), ...retry, ...notices.map(notify)]
   const decision = decided(reply, events, signals)
-  // Of a lifecycle only: events of the traffic change maps in place, and are folded once the decision stands.
+  // Only lifecycle events lead to a next state here: events of the traffic change maps in place, and are folded once the decision stands.
   return events.length === 0 ? decision : { ...decision, next: state }
 }

@@ -16,7 +16,7 @@ import type {
 } from "./SessionProtocol.ts"
 import type { SessionState } from "./sessionState.ts"
 
-/** Of one client: more only while nothing can be stored, and then its CONNECTs are refused. */
+/** The most wills of one client that wait. There are so many only while nothing can be stored; then its CONNECTs are refused. */
 const pendingWillsMax = 16
 
 /** From now on it is pending, until its message is durable: the session may end meanwhile, and so may the server. */
@@ -45,8 +45,8 @@ const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
 }
 
 /**
- * What a session without a connection has to do by `reachedMs`, if anything. That is when a deadline was, or when the
- * connection was lost: never the time of day, which may have been set meanwhile.
+ * Does what a session without a connection has to do by `reachedMs`, if anything. `reachedMs` is the time of a
+ * deadline, or when the connection was lost: never the time of day, which may have been set meanwhile.
  */
 const settleDue = (draft: Draft, reachedMs: number): void => {
   const { expiresAtMs, willAtMs, sessionExpiryMs } = draft.state.life
@@ -61,7 +61,7 @@ const askToClose = (draft: Draft, reason: CloseConnection["reason"]): void => {
   if (connectionId !== null) draft.notices.push({ _tag: "CloseConnection", clientId, connectionId, reason })
 }
 
-/** What the session weighs more behind the decision. */
+/** The bytes that the session weighs more behind the decision. */
 const growthOf = ({ before, state }: Draft): number =>
   state.lifeBytes + state.subscriptionsBytes - before.lifeBytes - before.subscriptionsBytes
 
@@ -140,7 +140,7 @@ export const loseConnection = (draft: Draft, command: LoseConnection): SessionDe
   return decisionOf(draft, done)
 }
 
-/** One that comes for a time that has moved changes nothing: the other one is armed. */
+/** A deadline for a time that has moved changes nothing: the other one is armed. */
 export const deadlineReached = (draft: Draft, atMs: number): SessionDecision => {
   settleDue(draft, atMs)
   return decisionOf(draft, done)

@@ -3,7 +3,7 @@ import type { ConnectionId, ConnectionSettings, LifecycleEvent, Will } from "./S
 
 export type SessionStateName = "Absent" | "Connected" | "Disconnected"
 
-/** What a session's lifecycle has to know: its connection, and what happens when that is gone. Times in Unix ms. */
+/** The state of a session's lifecycle: its connection, and what happens when that is gone. Times are in Unix ms. */
 export interface SessionLife {
   /** null unless Connected. */
   readonly connectionId: ConnectionId | null

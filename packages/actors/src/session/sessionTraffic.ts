@@ -83,8 +83,9 @@ export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): Ses
     : decided({ _tag: "Qos2Freed", known: false })
 
 /**
- * What is in flight counts as queued: it may have to be sent again. A message may have been on its way here while the session
- * ended or began anew: then it is not for this one. If the session has become one that ends with its connection, it is.
+ * Messages in flight count as queued: they may have to be sent again. A message may have been on its way here while
+ * the session ended or began anew: then it is not for this session, unless the session has become one that ends with
+ * its connection.
  */
 export const enqueue = (
   settings: SessionSettings,

@@ -2,7 +2,7 @@ import { ownBytes, textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtocol.ts"
 
 // Bytes of memory, measured by bench/memoryWeights.ts with what the shell derives from a session.
-/** Of one that ends with its connection it is on the account of connections: who was let in there has a session. */
+/** The memory of a session. If the session ends with its connection, it is on the account of connections: each connection that was let in has a session. */
 export const sessionBytes = 1250
 const willBytes = 300
 const propertyBytes = 120
@@ -33,7 +33,7 @@ export const weightOfWill = (will: Will | null): number => {
   return bytes
 }
 
-/** Of a durable session, its will, and those that are not published yet. */
+/** The weight of a durable session, its will, and the wills that are not published yet. */
 export const weightOfLife = (
   isDurable: boolean,
   will: Will | null,

@@ -142,7 +142,7 @@ export const memberCommitted = (draft: Draft, memberId: string): void => {
   if (member !== undefined && member.joinTicket === 0) touchSession(draft, member)
 }
 
-/** What the group's deletion leaves to be undone: the time of those that were given an id. */
+/** The group is deleted: cancels the deadlines of those that were given a member id and have not joined. */
 export const forgetPending = (draft: Draft): void => {
   for (const memberId of contextOf(draft).pending.keys()) cancelDeadline(draft, pendingKey(memberId))
 }

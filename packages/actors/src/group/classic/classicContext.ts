@@ -8,7 +8,7 @@ export interface Member {
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
   readonly protocols: ReadonlyArray<MemberProtocol>
-  /** Of the last generation in which a leader gave one. */
+  /** The assignment of the last generation in which a leader gave one. */
   readonly assignment: Uint8Array
   /** The parked join's; 0: not waiting for a generation. */
   readonly joinTicket: number

@@ -18,7 +18,7 @@ import {
 export interface ClassicProtocol {
   readonly _tag: "Classic"
   readonly machine: ClassicSnapshot
-  /** Of members and pending members: see `groupWeight.ts`. Kept by `evolveClassic`, not saved. */
+  /** The weight of members and pending members, see `groupWeight.ts`. `evolveClassic` keeps it; it is not saved. */
   readonly membersBytes: number
 }
 

@@ -27,7 +27,7 @@ export interface Cause {
   readonly reason: string
 }
 
-/** What a member is told of the current generation; the leader also learns of all members. */
+/** The reply that tells a member of the current generation; the leader also learns of all members. */
 export const joinedReply = (context: ClassicContext, memberId: string, listMembers: boolean): Joined => {
   const { generation, protocolType, protocolName, leader, members } = context
   const metadataOf = (member: Member) =>
@@ -50,7 +50,7 @@ export const joinedReply = (context: ClassicContext, memberId: string, listMembe
   }
 }
 
-/** Removes a member and answers what it has parked. What follows for the group is the caller's: `rebalanceOrCompleteJoin`. */
+/** Removes a member and answers what it has parked. The caller does what follows for the group: `rebalanceOrCompleteJoin`. */
 export const removeMember = (draft: Draft, member: Member, reason: LeaveReason, detail: string | null): void => {
   const { memberId, groupInstanceId } = member
   releaseJoin(draft, member, memberRefusal("UnknownMemberId", memberId))
@@ -157,7 +157,7 @@ const awaitSyncs = (draft: Draft): void => {
   setDeadline(draft, "sync", rebalanceTimeoutMs(context), { _tag: "ExpireSync", generation })
 }
 
-/** Who joined a generation and never synced is dropped. */
+/** Drops the members that joined a generation and never synced. */
 export const syncPhaseOver = (draft: Draft, generation: number): void => {
   const context = contextOf(draft)
   const state = stateNameOf(draft)

@@ -1,6 +1,6 @@
 import type { ClassicContext } from "./classicContext.ts"
 
-/** Of Kafka consumers; Connect and others have their own. */
+/** The protocol type of Kafka consumers; Connect and others have their own. */
 export const consumerProtocolType = "consumer"
 
 /** The topics of a subscription of Kafka's consumer protocol: version i16, topics, and more; undefined for other bytes. */
@@ -22,8 +22,8 @@ const topicsOf = (metadata: Uint8Array): ReadonlyArray<string> | undefined => {
 }
 
 /**
- * What the members subscribe to by the protocol that they have chosen. Undefined: not known, since they are no consumers,
- * have not chosen yet, or tell it in bytes of their own, as kafkajs' plugins may.
+ * The topics that the members subscribe to by the protocol that they have chosen. Undefined: not known, since they
+ * are no consumers, have not chosen yet, or tell it in bytes of their own, as kafkajs' plugins may.
  */
 export const subscribedTopics = ({
   members,

@@ -45,7 +45,7 @@ const unusedOffsets = (state: GroupState): ReadonlyArray<CommittedOffset> => {
 }
 
 /**
- * What is due at `dueMs`, the deadline's own time: a machine's clock that was set forth meanwhile makes nothing due. The
+ * Expires the offsets that are due at `dueMs`, the deadline's own time: a machine's clock that was set forth meanwhile makes nothing due. The
  * next deadline is as long after this one as it would be had nobody touched the clock.
  */
 export const expireOffsets = (draft: Draft, dueMs: number): void => {
