@@ -41,6 +41,7 @@ export class SimJournal extends SegmentChain<OpenSimSegment> {
       this.pendingBytes -= commit.byteLength
       settle(failure)
     })
+    this.#watch.appended()
   }
 
   override writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {

@@ -13,6 +13,8 @@ export interface JournalWatch {
   readonly trace: (line: string) => void
   /** A native promise is on its way: the simulation waits for it before it goes on. */
   readonly promised: () => void
+  /** A commit is under way. */
+  readonly appended: () => void
 }
 
 interface Write {

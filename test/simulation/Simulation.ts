@@ -38,6 +38,7 @@ import { seedGlobals } from "./seededGlobals.ts"
 import { SimDisk } from "./SimDisk.ts"
 import { SimJournal } from "./SimJournal.ts"
 import { SimServer, type SettlingOptions } from "./SimServer.ts"
+import { ViewWatch } from "./ViewWatch.ts"
 import type { Client, ClientEvents, ClientLink, World } from "./World.ts"
 import { newestState } from "../../packages/core/test/support/newestState.ts"
 
@@ -106,6 +107,7 @@ export class Simulation implements World {
   readonly #keyedReader = new KeyedReader()
   #server: SimServer | undefined
   #journal: SimJournal | undefined
+  #views: ViewWatch | undefined
   #promises = 0
   #lives = 0
   #connections = 0
@@ -218,6 +220,7 @@ export class Simulation implements World {
   // --- The server ---
 
   #boot(): void {
+    this.#views = undefined
     this.#lives++
     this.#poison = undefined
     this.#isReplaying = false
@@ -230,7 +233,8 @@ export class Simulation implements World {
     const journal = new SimJournal(this.#disk, this.scheduler, this.random(`disk/${this.#lives}`), this.plan.disk, {
       violated: this.violated,
       trace: this.trace,
-      promised: () => this.#promises++
+      promised: () => this.#promises++,
+      appended: () => this.#views?.check()
     })
     this.#journal = journal
     this.#server = new SimServer({
@@ -255,7 +259,9 @@ export class Simulation implements World {
         }
       }
     })
-    const { actors } = this.#server.broker.shard
+    const { shard, limits } = this.#server.broker
+    const { actors } = shard
+    this.#views = new ViewWatch(shard, limits, (message) => this.#violatedSoon(message))
     this.model.compare("recovered", actors.ids(), (id) => newestState(actors, id))
     this.#checkLogs()
   }
@@ -655,6 +661,7 @@ export class Simulation implements World {
     const slack = 200 + server.connections * 60
     if (shard.waiting > limits.inboxCommandsMax + slack) this.violated(`${shard.waiting} commands wait in the inbox`)
     this.#checkTurns()
+    this.#views!.check()
     if (shard.failedActors.length > 0) this.violated(`${shard.failedActors.join()} is given up`)
     for (const id of shard.actors.ofKind(SessionKind)) this.#checkSession(id)
   }

@@ -169,6 +169,13 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       return () => undefined
     }
   ),
+  inMethod("a view is ahead of its commit", ActorTable.prototype, "moved", () => () => undefined),
+  inMethod("a view shows a commit with the one before it", ActorTable.prototype, "settled", (original) => {
+    return (self: ActorTable, actor: string, state: unknown) => {
+      original(self, actor, state)
+      original(self, actor, state)
+    }
+  }),
   inMethod("a permission is not asked", Authorizer.prototype, "authorize", () => () => undefined),
   inMethod("what is delivered live is delivered twice", Publisher.prototype, "deliver", (original) => {
     return (self: Publisher, ...args: ReadonlyArray<never>) => {

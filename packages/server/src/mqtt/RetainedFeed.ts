@@ -63,7 +63,7 @@ const weightOf = ({ retained }: Read): number => readBytes + retained.payload.le
  * The retained messages of new subscriptions: those of the moment of SUBSCRIBE, page by page as the client takes them, since `#`
  * may match 100,000.
  *
- *     SUBSCRIBE is decided: the moment -> SUBACK -> topics found -> page read -> a turn passes -> sent
+ *     SUBSCRIBE is decided: the moment -> SUBACK -> topics found -> page read and sent -> a turn passes -> ...
  *
  * 1. What is set behind the moment has an event behind it in the journal, and comes to the client as to any subscriber.
  * 2. Only durable messages are read. One that is being replaced at the moment is not taken then: the next one is found behind
@@ -159,15 +159,7 @@ export class RetainedFeed implements AckReceiver {
   }
 
   pump(): void {
-    if (this.#isWaiting) return
-    const { retained, broker } = this.#connection.mqtt
-    for (let next = this.#page[0]; next !== undefined; next = this.#page[0]) {
-      if (!this.#hasRoomFor(next)) return
-      this.#page.shift()
-      this.#letGo(next)
-      if (retained.index.seqOf(next.topic) === next.seq) this.#deliver(next.wanted, next)
-      next.wanted.doneSeq = next.seq
-    }
+    if (this.#isWaiting || !this.#sendPage()) return
     const wanted = this.#next()
     if (wanted === undefined || !this.#hasRoom(0)) return
     const hasMemory = this.#connection.admission.hasRoom("transit", bytesMax)
@@ -175,8 +167,23 @@ export class RetainedFeed implements AckReceiver {
     const { page, end } = this.#read(wanted.topics, wanted.at, room)
     wanted.at = end
     this.#page = page.map((read) => ({ ...read, wanted }))
+    this.#sendPage()
+    // Others have their turn before the next page.
     this.#isWaiting = true
-    broker.shard.ack(this, 0, undefined, 0)
+    this.#connection.mqtt.broker.shard.ack(this, 0, undefined, 0)
+  }
+
+  /** False: the client has not taken all of it. */
+  #sendPage(): boolean {
+    const { retained } = this.#connection.mqtt
+    for (let next = this.#page[0]; next !== undefined; next = this.#page[0]) {
+      if (!this.#hasRoomFor(next)) return false
+      this.#page.shift()
+      this.#letGo(next)
+      if (retained.index.seqOf(next.topic) === next.seq) this.#deliver(next.wanted, next)
+      next.wanted.doneSeq = next.seq
+    }
+    return true
   }
 
   acked(): void {
