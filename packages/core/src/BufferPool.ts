@@ -35,7 +35,7 @@ export class BufferPool implements Buffers {
   readonly #freeBytesMax: number
   /** By size, that which was not asked for the longest first: it gives way to others. */
   readonly #free = new Map<number, Array<ArrayBufferLike>>()
-  /** What was taken and not given back; others' buffers are never taken in, and none twice. */
+  /** The buffers that were taken and not given back: a buffer of another owner is never taken in, and none twice. */
   readonly #taken = new WeakSet<ArrayBufferLike>()
   freeBytes = 0
   /** For tests: what is given back is filled with it, so that whoever reads it still is found out. */
@@ -81,7 +81,7 @@ export class BufferPool implements Buffers {
   }
 }
 
-/** What one answer has borrowed of a pool: given back together. */
+/** The buffers that one answer has borrowed of a pool; they are given back together. */
 export class Loan {
   readonly #buffers: Buffers
   #borrowed: Array<Uint8Array> = []

@@ -44,7 +44,7 @@ interface ZlibResult {
 
 type ZlibCodec = "gzip" | "zstd"
 
-/** What Node's zlib streams keep for compatibility (`_processChunk`) and what it works on. */
+/** The method that Node's zlib streams keep for compatibility (`_processChunk`), and the fields that it works on. */
 interface ZlibEngine {
   _chunkSize: number
   _outBuffer: Uint8Array
@@ -66,7 +66,7 @@ const inflateInto = (codec: ZlibCodec, bytes: Uint8Array, maxOutputLength: numbe
   const options = { maxOutputLength, chunkSize: constants.Z_MIN_CHUNK }
   const stream = codec === "gzip" ? createGunzip(options) : createZstdDecompress(options)
   const engine = stream as unknown as ZlibEngine
-  // One byte more than allowed tells that it is too large, before a second buffer is begun.
+  // A byte more than allowed tells that it is too large, before a second buffer is begun.
   engine._outBuffer = out.subarray(0, maxOutputLength + 1)
   engine._chunkSize = engine._outBuffer.length
   const flush = codec === "gzip" ? constants.Z_FINISH : constants.ZSTD_e_end
@@ -166,7 +166,7 @@ const lz4Extension = (bytes: Uint8Array, start: number, end: number): { length: 
   }
 }
 
-/** What one compressed LZ4 block decompresses to, in bytes, by its tokens alone. */
+/** The bytes to which a compressed LZ4 block decompresses, by its tokens alone. */
 const lz4BlockLength = (bytes: Uint8Array, start: number, end: number): number => {
   let at = start
   let length = 0
@@ -265,7 +265,7 @@ export const decompress = (codec: Codec, bytes: Uint8Array, limitBytes: number):
   }
 }
 
-/** Made when it is first needed, and undefined while it is used. Of its pages only those that were written to are memory. */
+/** Made when it is first needed, and undefined while it is used. Only the pages that were written to are memory. */
 let scratch: Uint8Array | undefined
 
 const zlibInScratch = <A>(

@@ -83,7 +83,7 @@ export const formatKeyExpression = (expression: KeyExpression): string => {
   }
 }
 
-/** What a key is taken from. */
+/** The parts of a message that a key is taken from. */
 export interface KeySource {
   readonly clientId: string
   readonly topic: string

@@ -24,7 +24,7 @@ export interface Limits {
   /** The same of one address: whoever only connects does not take the places of those that say who they are. */
   readonly preAuthConnectionsPerAddressMax: number
 
-  /** What clients may make the server keep in memory, all together, a share for each kind of it. Unless set: three fifths of what V8 may take for its heap. */
+  /** Memory that clients may make the server keep, all together; each kind of holder has a share of it. Unless set: three fifths of what V8 may take for its heap. */
   readonly memoryBytesMax: number
 
   /** The longest that a begun frame may stand without being completed. */
@@ -37,7 +37,7 @@ export interface Limits {
   /** New connections accepted per second. A thousand take 0.3 s of CPU: a storm leaves the rest to those that are connected, and a fleet of 10,000 is back within 15 s. */
   readonly newConnectionsPerSecondMax: number
 
-  /** One MQTT packet, fixed header included. Each connection may hold one that is not complete, for `frameStallMs`. What goes into a stream is bounded by `recordBatchBytesMax` and `max.message.bytes` as well. */
+  /** An MQTT packet, fixed header included. Each connection may hold one that is not complete, for `frameStallMs`. A message for a stream is bounded by `recordBatchBytesMax` and `max.message.bytes` as well. */
   readonly mqttPacketBytesMax: number
   /** An MQTT client id, in UTF-8. */
   readonly clientIdBytesMax: number
@@ -46,7 +46,7 @@ export interface Limits {
   /** Levels of a topic or a topic filter. */
   readonly topicLevelsMax: number
 
-  /** Subscriptions of one session; each one more is refused by its own code. One takes 2 KB, so a session 19 MiB at most; 50,000 of durable sessions make a start 0.9 s longer. */
+  /** Subscriptions of one session; each one more is refused by its own code. Each takes 2 KB, so a session 19 MiB at most; 50,000 of durable sessions make a start 0.9 s longer. */
   readonly subscriptionsPerSessionMax: number
   /** Topic filters that are read of one SUBSCRIBE or UNSUBSCRIBE; those behind them are refused by their own codes. 10,000 take 60 ms of CPU, half of it at a time. */
   readonly subscriptionsPerPacketMax: number
@@ -61,7 +61,7 @@ export interface Limits {
   /** Payload and topic bytes of the same. */
   readonly offlineQueueBytesMax: number
 
-  /** What all durable sessions' messages take that are not expired; beyond it the oldest are dropped. */
+  /** Bytes of all durable sessions' messages that are not expired; beyond it the oldest are dropped. */
   readonly sessionLogBytesMax: number
 
   /** Session Expiry Interval granted at most. */
@@ -83,14 +83,14 @@ export interface Limits {
   /** Topic Alias Maximum that the server announces. */
   readonly topicAliasesMax: number
 
-  /** One Kafka request without its size prefix. */
+  /** A Kafka request without its size prefix. */
   readonly kafkaRequestBytesMax: number
   /** Kafka requests read and not answered, over all connections. */
   readonly kafkaInFlightBytesMax: number
   /** Kafka requests of one connection that are not answered; then its socket is paused. */
   readonly kafkaPipelinedRequestsMax: number
 
-  /** One record batch as it came, header included. Kafka's own default: 1 MiB behind offset and length. */
+  /** A record batch as it came, header included. Kafka's own default: 1 MiB behind offset and length. */
   readonly recordBatchBytesMax: number
   /** The records of one batch after decompression. */
   readonly decompressedBytesMax: number
@@ -108,7 +108,7 @@ export interface Limits {
   readonly groupMembersMax: number
   /** Metadata of all its protocols, or the assignment, of one member. Kafka's bound of a message by default. */
   readonly groupMetadataBytesMax: number
-  /** One group in memory: members, metadata, assignments, committed offsets and all names. */
+  /** A group in memory: members, metadata, assignments, committed offsets and all names. */
   readonly groupBytesMax: number
   /** The shortest session timeout that a group member may ask for. */
   readonly groupSessionTimeoutMsMin: number
@@ -176,17 +176,17 @@ export interface Limits {
   readonly segmentIndexEntriesMax: number
   /** The table of keys of a compaction, 24 bytes each of which a quarter stays free; a log with more is compacted in steps. */
   readonly compactionKeysBytesMax: number
-  /** One page of a snapshot. */
+  /** A page of a snapshot. */
   readonly snapshotPageBytesMax: number
   /** A partition's records in one commit that lie in the frame itself; larger ones become batches of their own. */
   readonly frameRecordsBytesMax: number
   /** Frame bytes in the timeline; a larger frame's records go to chunks. */
   readonly frameBytesMax: number
-  /** One batch synthesised from frames for a reader. */
+  /** A batch synthesised from frames for a reader. */
   readonly synthesisedBatchBytesMax: number
 }
 
-/** What a server ships with. */
+/** The limits that a server ships with. */
 export const defaultLimits: Limits = {
   listenHost: "127.0.0.1",
   preAuthFrameBytesMax: 64 * kib,

@@ -15,7 +15,7 @@ export class InvalidRecord extends Error {
   }
 }
 
-/** One record header: its name in UTF-8, and its value. */
+/** A record header: its name in UTF-8, and its value. */
 export type RecordHeader = readonly [name: Uint8Array, value: Uint8Array | null]
 
 /** Headers encoded once, for records that share them. `bytes` must not change while the block is in use. */
@@ -284,7 +284,7 @@ export const recordBytes = (
   return lengthSize(length) + length
 }
 
-/** What a record's own length field says. */
+/** The length by the record's own length field. */
 const recordLength = (
   timestampDelta: number,
   offsetDelta: number,

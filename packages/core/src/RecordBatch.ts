@@ -45,7 +45,7 @@ export class InvalidBatch extends Error {
   }
 }
 
-/** What bounds a batch. A stream's own `max.message.bytes` goes into `recordBatchBytesMax`. */
+/** The limits of a batch. A stream's own `max.message.bytes` goes into `recordBatchBytesMax`. */
 export type BatchLimits = Pick<Limits, "recordBatchBytesMax" | "decompressedBytesMax" | "decompressionRatioMax">
 
 const readInt16 = (bytes: Uint8Array, at: number): number => ((bytes[at]! << 24) >> 16) | bytes[at + 1]!
@@ -74,7 +74,7 @@ const writeInt64 = (bytes: Uint8Array, at: number, value: number): void => {
   writeInt32(bytes, at + 4, value >>> 0)
 }
 
-/** The offset of the first record. Of a producer's batch: whatever it sent, mostly 0. */
+/** The offset of the first record. A producer's batch has whatever it sent, mostly 0. */
 export const baseOffset = (bytes: Uint8Array, at = 0): number => readInt64(bytes, at)
 /** The bytes that follow the first twelve. */
 export const batchLength = (bytes: Uint8Array, at = 0): number => readInt32(bytes, at + 8)
@@ -120,7 +120,7 @@ export const count = (bytes: Uint8Array, at = 0): number => readInt32(bytes, at 
 /** The offset of the last record. */
 export const lastOffset = (bytes: Uint8Array, at = 0): number => baseOffset(bytes, at) + lastOffsetDelta(bytes, at)
 
-/** What a batch's header says besides lengths and CRC. */
+/** The fields of a batch's header without lengths and CRC. */
 export interface BatchFields {
   readonly baseOffset: number
   readonly partitionLeaderEpoch: number
@@ -248,8 +248,8 @@ export const splitBatches = (records: Uint8Array, limits: BatchLimits = defaultL
 }
 
 /**
- * What `unpack` makes of a batch's records. What fits an uncompressed batch is no bomb, so the ratio counts above that
- * only: a producer of zeros may well compress a thousandfold.
+ * Returns what `unpack` makes of a batch's records. Records that would fit into an uncompressed batch are no bomb, so
+ * the ratio counts above that only: a producer of zeros may well compress a thousandfold.
  */
 const unpacked = <A>(
   batch: Uint8Array,
@@ -291,7 +291,7 @@ export const storedRecordsOf = (batch: Uint8Array): Uint8Array => recordsOf(batc
 export const withStoredRecordsOf = <A>(batch: Uint8Array, use: (records: Uint8Array) => A): A =>
   withRecordsOf(batch, noLimits, use)
 
-/** What there is to know of a producer's batch once it is checked. */
+/** The facts of a producer's batch that was checked. */
 export interface ProducedBatch {
   readonly bytes: Uint8Array
   readonly codec: Codec | "none"
@@ -364,8 +364,8 @@ const walk = (records: Uint8Array, expected: number, baseTimestampMs: number): W
 }
 
 /**
- * Checks all of a producer's batch: format, exact length, CRC, header, and every record, decompressed when need be. What
- * passes can be stored verbatim after `stampBatch`. Throws `InvalidBatch`.
+ * Checks all of a producer's batch: format, exact length, CRC, header, and every record, decompressed when need be. A
+ * batch that passes can be stored verbatim after `stampBatch`. Throws `InvalidBatch`.
  */
 export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaultLimits): ProducedBatch => {
   if (checkedBatchBytes(batch, 0) !== batch.length) {
@@ -399,7 +399,7 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
   }
 }
 
-/** One look at the records of a batch that `validateProduced` has passed, in order, until `visit` returns false. */
+/** Visits the records of a batch that `validateProduced` has passed, in order, until `visit` returns false. */
 export const visitRecords = (
   batch: Uint8Array,
   limits: BatchLimits,

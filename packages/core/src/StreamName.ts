@@ -38,7 +38,7 @@ export const isStreamName = (name: string): boolean =>
   name.length <= lengthMax && legal.test(name) && name !== "." && name !== ".." && !name.startsWith("__")
 
 /**
- * What two names have in common that cannot both be streams: Kafka's metrics write `.` as `_`, so it refuses `a.b` beside
- * `a_b`, and so would any Kafka that the streams are copied to.
+ * The name with `_` for each `.`: two names for which it is the same cannot both be streams. Kafka's metrics write
+ * `.` as `_`, so Kafka refuses `a.b` beside `a_b`, and so would any Kafka that the streams are copied to.
  */
 export const withoutDots = (name: string): string => name.replaceAll(".", "_")

@@ -13,7 +13,7 @@ export class ZstdDecoder {
   #out = Buffer.alloc(0)
 
   /**
-   * One whole frame's content, which should have no more than `expectedBytes`, and has `bytesMax` at most. Valid until the
+   * The content of a whole frame, which should have no more than `expectedBytes`, and has `bytesMax` at most. Valid until the
    * next call. Throws what `zstdDecompressSync` does.
    */
   decode(frame: Uint8Array, expectedBytes: number, bytesMax: number): Uint8Array {

@@ -18,9 +18,9 @@ export class ZstdEncoder {
     this.#options = { params: { [constants.ZSTD_c_compressionLevel]: level } }
   }
 
-  /** One frame, that says how long its content is. Valid until the next call. */
+  /** Returns a frame that says how long its content is. It is valid until the next call. */
   encode(bytes: Uint8Array): Uint8Array {
-    // What fails is told as an event, too.
+    // A failure is told as an event, too.
     this.#stream ??= createZstdCompress(this.#options).on("error", () => undefined)
     const room = frameBytesMax(bytes.length)
     if (this.#out.length < room) this.#out = Buffer.allocUnsafeSlow(room)

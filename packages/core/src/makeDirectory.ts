@@ -4,7 +4,7 @@ import { JournalError } from "./journal/JournalError.ts"
 import { syncDirectory } from "./journal/segmentFiles.ts"
 
 /**
- * Makes a directory and those above it, durably: a power cut must not forget it with all that is in it. One that is there is fine. Throws `JournalError` "Io". Node's own (`recursive: true`,
+ * Makes a directory and those above it, durably: a power cut must not forget it with all that is in it. A directory that is there is fine. Throws `JournalError` "Io". Node's own (`recursive: true`,
  * up to 24 at least) never returns for a path such as `/proc/x`, where the parent exists and says ENOENT.
  */
 export const makeDirectory = (directory: string): void => {
@@ -41,7 +41,7 @@ const syncParent = (directory: string): void => {
   try {
     syncDirectory(path.dirname(path.resolve(directory)))
   } catch (error) {
-    // One that may be written to and not read cannot be synced.
+    // A directory that may be written to and not read cannot be synced.
     if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error
   }
 }

@@ -1,4 +1,4 @@
-/** What can be done to a resource, by the names of Kafka's ACLs. Publishing is Write, subscribing and fetching are Read. */
+/** An operation on a resource, by the names of Kafka's ACLs. Publishing is Write, subscribing and fetching are Read. */
 export type Operation =
   | "Read"
   | "Write"
@@ -11,16 +11,16 @@ export type Operation =
   | "AlterConfigs"
   | "IdempotentWrite"
 
-/** Who does it, as Kafka's principals are. */
+/** The one that does it, as Kafka's principals are. */
 export interface Principal {
   readonly type: "User"
   readonly name: string
 }
 
-/** Who was asked for nothing. */
+/** The principal of a client that was not asked who it is. */
 export const anonymous: Principal = { type: "User", name: "anonymous" }
 
-/** What it is done to, with what the rules have to know of it. */
+/** The thing that it is done to, with what the rules have to know of it. */
 export type Resource =
   /** A stream. `isBound`: MQTT writes it. */
   | { readonly type: "Topic"; readonly name: string; readonly isBound: boolean }

@@ -9,7 +9,7 @@ export class Authorizer {
     this.#rules = rules
   }
 
-  /** What the first rule that is against it says; undefined: it may be done. */
+  /** Returns the denial of the first rule that is against it; undefined: it may be done. */
   authorize(principal: Principal, operation: Operation, resource: Resource): Denial | undefined {
     for (const rule of this.#rules) {
       const denial = rule(principal, operation, resource)

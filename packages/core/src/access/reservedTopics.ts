@@ -6,7 +6,7 @@ const bridgeState = /^\$SYS\/broker\/connection\/[^/]+\/state$/
 
 const dollar = 0x24
 
-/** Of a topic name, or of a filter without its share. */
+/** Whether a topic name, or a filter without its share, is reserved. */
 export const isReservedTopic = (topic: string): boolean => topic.charCodeAt(0) === dollar && reserved.test(topic)
 
 /** The server's own topics; those of bridges are not. */

@@ -20,5 +20,5 @@ const system: Rule = (_principal, operation, resource) =>
 const bound: Rule = (_principal, operation, resource) =>
   resource.type === "Topic" && operation === "Write" && resource.isBound ? boundStream : undefined
 
-/** What holds for everybody. */
+/** The rules that hold for everybody. */
 export const rules: ReadonlyArray<Rule> = [reserved, system, bound]

@@ -45,7 +45,7 @@ export interface BackedUp {
   readonly keptSegments: number
 }
 
-/** Of a backup whose segments cannot be kept: what goes while it is read makes it begin again with what there is. */
+/** The tries of a backup whose segments cannot be kept: a segment that goes while it is read makes it begin again with what there is. */
 const attemptsMax = 5
 
 class SegmentGone extends Error {
@@ -166,7 +166,7 @@ class BackupRun {
     }
   }
 
-  /** What fails on a file that has gone meanwhile fails because of that. */
+  /** A failure on a file that has gone meanwhile comes from that. */
   async #unlessGone<A>(segment: ListedSegment, run: () => Promise<A>): Promise<A> {
     try {
       const done = await run()

@@ -20,17 +20,17 @@ export interface BackedUpSegment extends Digest {
   readonly isClosed: boolean
 }
 
-/** What a backup holds, written last: `backup.json`. */
+/** The contents of a backup, written last: `backup.json`. */
 export interface Manifest {
   readonly format: number
-  /** Of the server whose data this is; empty if it never ran. */
+  /** The cluster id of the server whose data this is; empty if it never ran. */
   readonly clusterId: string
   /** When it was made, ISO 8601. */
   readonly time: string
   readonly firstSeq: Seq
-  /** One after the last event. */
+  /** The seq after the last event. */
   readonly nextSeq: Seq
-  /** Of the last event, Unix milliseconds. */
+  /** The time of the last event, Unix milliseconds. */
   readonly lastTimeMs: number
   readonly epoch: number
   readonly segments: ReadonlyArray<BackedUpSegment>

@@ -21,7 +21,7 @@ export interface RestoreOptions {
   /** Must be empty, or not be there. */
   readonly dataDir: string
   readonly until: Until | undefined
-  /** Who can fold the events. */
+  /** The definitions that can fold the events. */
   readonly definitions: ReadonlyArray<AnyDefinition>
   readonly nowMs: () => number
   readonly pause: (bytes: number, bytesTotal: number) => Promise<void> | void
@@ -30,9 +30,9 @@ export interface RestoreOptions {
 export interface Restored {
   readonly manifest: Manifest
   readonly firstSeq: Seq
-  /** One after the last event of the backup that was restored. */
+  /** The seq after the last event of the backup that was restored. */
   readonly nextSeq: Seq
-  /** Of the last commit that was restored, Unix milliseconds. */
+  /** The time of the last commit that was restored, Unix milliseconds. */
   readonly lastTimeMs: number
   readonly diagnosis: Diagnosis
 }
@@ -90,7 +90,7 @@ const throwIfUnsound = ({ findings, isClean }: Diagnosis, { firstSeq }: Manifest
   throw new JournalError("Corrupt", `the restored journal is not sound: ${where}: ${wrong.message}${hint}`)
 }
 
-/** One after the last event that is wanted. Throws `JournalError` "Gap" for a point before the backup's first event, or a seq behind its last. */
+/** The seq after the last event that is wanted. Throws `JournalError` "Gap" for a point before the backup's first event, or a seq behind its last. */
 const endSeqOf = ({ until, backup }: RestoreOptions, manifest: Manifest): Seq => {
   if (until === undefined) return manifest.nextSeq
   const endSeq = "seq" in until ? until.seq + 1 : seqAfter(until.timeMs, backup, manifest)

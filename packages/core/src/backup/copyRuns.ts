@@ -9,8 +9,8 @@ import { batchesOfRun } from "../storage/runs.ts"
 import { allAccepted, guarded, type CopyOptions } from "./copying.ts"
 
 /**
- * Copies a settled segment's runs up to where each log ends. What cannot be read is left out when salvaging: its extent is
- * kept, and reading it stays an error. Resolves with the bytes of all.
+ * Copies a settled segment's runs up to where each log ends. Runs that cannot be read are left out when salvaging:
+ * their extents are kept, and reading them stays an error. Resolves with the bytes of all.
  */
 export const copyRuns = async (
   source: SegmentSource,

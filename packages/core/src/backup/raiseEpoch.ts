@@ -21,7 +21,7 @@ export interface RaiseOptions {
   readonly nowMs: () => number
 }
 
-/** What a writer leaves beside the segments. */
+/** Whether a file is one that a writer leaves beside the segments. */
 const isOfWriter = (name: string): boolean => name.endsWith("-lock") || name === occupancyFile
 
 /**

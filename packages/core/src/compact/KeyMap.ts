@@ -12,7 +12,7 @@ const slotsMin = 16
  */
 export class KeyMap {
   readonly #words: Uint32Array
-  /** One more than the newest offset; 0: a free slot. */
+  /** The newest offset plus one; 0: a free slot. */
   readonly #offsets: Float64Array
   readonly #mask: number
   readonly #keysMax: number

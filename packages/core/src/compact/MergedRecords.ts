@@ -8,7 +8,7 @@ export interface Merged {
   readonly records: Uint8Array
 }
 
-/** Of the records that become one batch, before compression, unless one record has more. */
+/** The most bytes of the records that become one batch, before compression, unless one record has more. */
 const recordsBytesMax = 64 * 1024
 const keptBufferBytes = 4 * recordsBytesMax
 const offsetDeltaMax = 0x7fff_ffff

@@ -27,8 +27,9 @@ const mark = (batch: Uint8Array, records: Uint8Array, keep: Keep): Marked => {
 }
 
 /**
- * A producer's batch without the records that do not stay: the same bytes if all do, undefined if none does. What is left keeps
- * offsets and times, and its header all but the count, the CRC and the greatest time; it is compressed anew with its own codec.
+ * A producer's batch without the records that do not stay: the same bytes if all do, undefined if none does. The
+ * records that are left keep their offsets and times, and the header all but the count, the CRC and the greatest
+ * time; it is compressed anew with its own codec.
  * A batch that has tombstones gets `deleteHorizonMs`, unless it has one (KIP-534). Control batches stay.
  * Throws `InvalidBatch` or `InvalidRecord` for damaged bytes.
  */

@@ -1,9 +1,9 @@
 import type { RecordReader } from "../Record.ts"
 import type { KeyMap } from "./KeyMap.ts"
 
-/** What decides about the records of a log that is compacted, besides the newest offsets of its keys. */
+/** The rule that decides about the records of a log that is compacted, besides the newest offsets of its keys. */
 export interface CompactionRule {
-  /** One after the log's last record, when the compaction was planned. */
+  /** The offset after the log's last record, when the compaction was planned. */
   readonly logEndOffset: number
   /** Unix ms; the same for all segments of one compaction. */
   readonly nowMs: number

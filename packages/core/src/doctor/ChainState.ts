@@ -1,6 +1,6 @@
 import type { Seq } from "../journal/Journal.ts"
 
-/** What is known from the segments before. */
+/** The facts that are known from the segments before. */
 export interface ChainState {
   /** Where the next frame must begin; undefined before the first segment. */
   nextSeq: Seq | undefined

@@ -15,7 +15,7 @@ import { listSegments, openSegment, heldInstead, type Listing } from "./segments
 
 export interface DoctorOptions {
   readonly directory: string
-  /** Who can fold the events; without them states are not looked at. */
+  /** The definitions that can fold the events; without them states are not looked at. */
   readonly definitions: ReadonlyArray<AnyDefinition>
   /** Between two steps: bytes read since the last one, of about how many in all. */
   readonly pause: (bytes: number, bytesTotal: number) => Promise<void> | void

@@ -1,7 +1,7 @@
 import type { Seq } from "../journal/Journal.ts"
 
 /**
- * What kind of thing is wrong.
+ * The kind of a fault.
  * `page`: LMDB's own structure; `frame`: events cannot be read; `records`: a reference's bytes are missing or damaged;
  * `gap`: events are missing; `offsets`: a log is not dense; `epoch`: epochs do not rise; `snapshot`, `state`: states
  * cannot be loaded or differ from those that were live; `segment`: a file cannot be read at all; `leftover`, `lock`,
@@ -54,7 +54,7 @@ export class Findings {
     this.#add(kind, false, message, place)
   }
 
-  /** One that was made elsewhere. */
+  /** Takes a finding that was made elsewhere. */
   take({ kind, isDamage, message, ...place }: Finding): void {
     if (isDamage) this.damages++
     this.#add(kind, isDamage, message, place)

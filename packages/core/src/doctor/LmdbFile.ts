@@ -20,7 +20,7 @@ const depthMax = 32
 const noPage = 0xffff_ffff_ffff_ffffn
 
 const pageFlags = { branch: 0x01, leaf: 0x02, overflow: 0x04, meta: 0x08 }
-/** What LMDB keeps there while it works. */
+/** The flags that LMDB keeps there while it works. */
 const adminFlags = 0xe000
 const nodeFlags = { overflow: 0x01, table: 0x02, duplicates: 0x04 }
 /** Set in a meta page whose data was not yet synced; the third meta page tells what was. */
@@ -65,9 +65,9 @@ interface Page {
 interface Node {
   readonly key: Buffer
   readonly flags: number
-  /** Of a branch. */
+  /** The child page, in a branch. */
   readonly child: number
-  /** Of a leaf: the value, or where it is. */
+  /** The value, in a leaf, or where it is. */
   readonly data: Buffer
   readonly valueBytes: number
 }
@@ -82,7 +82,7 @@ const wholeNumber = (bytes: Buffer, at: number, page: number): number => {
   return Number(value)
 }
 
-/** Of a table: no flags, since none of ours has duplicates or keys in another order. */
+/** Reads a table's tree: it has no flags, since none of ours has duplicates or keys in another order. */
 const readTable = (bytes: Buffer, at: number, page: number): Tree => {
   if (bytes.readUInt32LE(at) !== 0 || bytes.readUInt16LE(at + 4) !== 0) throw new PageDamage(page, "a table has flags")
   return readTree(bytes, at, page)
@@ -201,7 +201,7 @@ export class LmdbFile {
   }
 
   /**
-   * What a server would go on from. Two meta pages take turns. A commit with overlapping sync marks its meta page, and
+   * Picks the meta page that a server would go on from. The two meta pages are written alternately. A commit with overlapping sync marks its meta page, and
    * repeats it in the middle of page 0 once its data is synced: if that one is older than a newest page with the mark, the
    * end was not synced before a crash, and was acknowledged to nobody. Else there are two copies to compare.
    */
@@ -368,7 +368,7 @@ export class LmdbFile {
   }
 
   /**
-   * What can be told in no time: the roots of all tables, and whether the file has all of its pages; if it may lack
+   * Checks what takes no time: the roots of all tables, and whether the file has all of its pages. If it may lack
    * some, every page is looked at. Throws `PageDamage`.
    */
   checkRoots(tables: ReadonlyArray<string>): void {

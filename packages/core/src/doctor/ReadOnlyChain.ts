@@ -13,7 +13,7 @@ export interface ChainLink {
   /** As it was opened, or what has taken its place since, which may begin earlier and end later. */
   source: SegmentSource
   readonly firstSeq: Seq
-  /** One after the last event that counts. */
+  /** The seq after the last event that counts. */
   readonly nextSeq: Seq
   readonly bytes: number
 }

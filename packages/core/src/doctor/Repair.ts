@@ -23,7 +23,7 @@ export interface RepairOptions {
 }
 
 export interface Repaired {
-  /** Of the new directory. */
+  /** The diagnosis of the new directory. */
   readonly diagnosis: Diagnosis
   /** Events from here up to where the journal ended are lost; undefined if none are. */
   readonly lostFromSeq: Seq | undefined

@@ -40,7 +40,7 @@ export class SegmentFile implements SegmentSource {
   /** Nobody writes to a settled one any more. */
   readonly isSettled: boolean
   readonly isWritten: boolean
-  /** One after the last event, as a settled segment states it, but for those of the first version that settled. */
+  /** The seq after the last event, as a settled segment states it; those of the first version that settled do not. */
   readonly statedNextSeq: Seq | undefined
   readonly #file: LmdbFile
   #tables: ReadonlyMap<string, Tree>
@@ -140,7 +140,7 @@ export class SegmentFile implements SegmentSource {
     return this.#read(() => this.#file.last(this.#table("timeline")))
   }
 
-  /** One after the last event. */
+  /** The seq after the last event. */
   get nextSeq(): Seq {
     if (this.statedNextSeq !== undefined) return this.statedNextSeq
     const frame = this.lastFrame()
@@ -188,14 +188,14 @@ export class SegmentFile implements SegmentSource {
     })
   }
 
-  /** Of a settled segment: what frames and snapshots take of the file. */
+  /** The bytes that frames and snapshots take of a settled segment's file. */
   get historyBytes(): number {
     const trees = [this.#table("timeline"), this.#table("snapshots")]
     const pages = trees.map(({ branchPages, leafPages, overflowPages }) => branchPages + leafPages + overflowPages)
     return pages.reduce((sum, each) => sum + each, 0) * this.#file.pageBytes
   }
 
-  /** Of every page that is here, also of snapshots whose seal is in the next segment. */
+  /** The places of all snapshot pages that are here, also of snapshots whose seal is in the next segment. */
   snapshotPages(): ReadonlyArray<{ readonly fromSeq: Seq; readonly index: number }> {
     return this.#read(() => {
       const found: Array<{ fromSeq: Seq; index: number }> = []

@@ -3,7 +3,7 @@ import type { Extent } from "../journal/Extent.ts"
 import { readFrame, type FrameHead } from "../journal/Frame.ts"
 import type { Commit, Seq, SnapshotPage } from "../journal/Journal.ts"
 
-/** What a segment holds, whoever reads it: `LmdbSegment` beside a writer, `SegmentFile` where nobody writes. */
+/** The contents of a segment, whoever reads it: `LmdbSegment` in the writer's process, `SegmentFile` elsewhere. */
 export interface SegmentSource {
   readonly path: string
   readonly firstSeq: Seq
@@ -13,10 +13,10 @@ export interface SegmentSource {
   readonly scan: (from: Seq, end: Seq, visit: (frame: Buffer, key: Seq) => boolean) => boolean
   readonly frame: (seq: Seq) => Buffer | undefined
   readonly chunk: (seq: Seq, index: number) => Buffer | undefined
-  /** Of a settled segment: a run. */
+  /** A run of a settled segment. */
   readonly batch: (logId: number, lastOffset: number) => Buffer | undefined
   readonly isSettled: boolean
-  /** Of a settled segment: what frames and snapshots take of the file. */
+  /** The bytes that frames and snapshots take of a settled segment's file. */
   readonly historyBytes: number
   /** Visits a settled segment's runs, in the order of logs and offsets. Throws `JournalError` "Corrupt". */
   readonly visitRuns: (visit: (extent: Extent) => void) => void

@@ -70,7 +70,7 @@ const wrongPlace = (
   }
   if (covered === undefined) return undefined
   if (isWhole && extent.baseOffset < covered.baseOffset) return `a run that begins before offset ${covered.baseOffset}`
-  // What was at the end of a compacted log may be gone.
+  // The last records of a compacted log's run may be gone.
   if (extent.isCompacted && endOf(extent) < covered.endOffset) return undefined
   if (next?.logId !== extent.logId && endOf(extent) !== covered.endOffset) {
     return `the last run ends at offset ${endOf(extent)}, references at ${covered.endOffset}`

@@ -152,7 +152,7 @@ class FrameCheck {
     if (wrong !== undefined) this.#findings.damage("records", wrong, place)
   }
 
-  /** What is wrong with the bytes of a reference. */
+  /** Says what is wrong with the bytes of a reference. */
   #wrong(frame: Buffer, head: FrameHead, ref: BatchRef): string | undefined {
     try {
       const bytes = recordsOf(this.#source, frame, head, ref)

@@ -4,7 +4,7 @@ import { JournalError } from "../journal/JournalError.ts"
 import { parseSegmentName } from "../journal/segmentNames.ts"
 
 /**
- * What a path holds. `lost`: a data directory all of whose segments are gone. `archive`: a backup in one file; `file`: any
+ * The contents of a path. `lost`: a data directory all of whose segments are gone. `archive`: a backup in one file; `file`: any
  * other file. `other`: files that are none of ours.
  */
 export type DirectoryContents =
@@ -18,14 +18,14 @@ export type DirectoryContents =
   | "file"
   | "other"
 
-/** Of a directory's names. */
+/** Tells a directory's contents by its names. */
 export const contentsOf = (names: ReadonlyArray<string>): DirectoryContents => {
   if (names.length === 0) return "empty"
   // No server begins a journal beside it.
   if (names.includes(manifestFile)) return "backup"
   if (names.some((name) => parseSegmentName(name) !== undefined)) return "journal"
   if (names.some((name) => copyPattern.test(name))) return "partOfBackup"
-  // Of another version: whoever opens it says so.
+  // It is of another version: whoever opens it says so.
   if (names.some((name) => /^seg-.*\.mdb$/.test(name))) return "journal"
   return names.includes("cluster-id") ? "lost" : "other"
 }

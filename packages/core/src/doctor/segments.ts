@@ -22,12 +22,12 @@ export interface Listing {
   readonly segments: ReadonlyArray<ListedSegment>
   /** Files that this version does not know: nothing can be said about them. */
   readonly unknown: ReadonlyArray<string>
-  /** Of a roll or a repair that was cut short. */
+  /** Files of a roll or a repair that was cut short. */
   readonly leftovers: ReadonlyArray<string>
 }
 
 /**
- * What took a segment's place while it was read: settled, rewritten, or merged with its neighbours. It holds the same
+ * Finds the segment that took the place of another while it was read: settled, rewritten, or merged with its neighbours. It holds the same
  * records but those that have expired, and the same events but those that are no longer kept. Undefined if nothing did.
  */
 export const heldInstead = ({ name, file }: ListedSegment): ListedSegment | undefined => {
@@ -59,7 +59,7 @@ export const listSegments = (directory: string): Listing => {
   const leftovers = superseded.map(({ name }) => name)
   for (const name of names) {
     if (parseSegmentName(name) !== undefined || isOther(name)) continue
-    // What LMDB keeps beside a file: readers of living processes.
+    // LMDB keeps this file beside a segment: it has the readers of living processes.
     const ofSegment = name.endsWith("-lock") ? name.slice(0, -"-lock".length) : undefined
     if (ofSegment !== undefined && parseSegmentName(ofSegment) !== undefined) {
       if (!names.includes(ofSegment)) leftovers.push(name)

@@ -16,7 +16,7 @@ export interface Extent extends BatchRef {
   readonly isCompacted: boolean
 }
 
-/** One after the last offset that the run covers. */
+/** The offset after the last one that the run covers. */
 export const endOf = ({ baseOffset, count }: Pick<Extent, "baseOffset" | "count">): number => baseOffset + count
 
 /** Whether a log's run may stand behind that one: without a gap, unless one of both was compacted. */
@@ -65,7 +65,7 @@ export class ExtentPages {
     return this.#count === extentsPerPage ? this.take() : undefined
   }
 
-  /** What is left; undefined for nothing. */
+  /** Returns the page of what is left; undefined if nothing is. */
   take(): Buffer | undefined {
     if (this.#count === 0) return undefined
     const page = this.#page.subarray(0, pageHeadBytes + this.#count * extentBytes)

@@ -34,7 +34,7 @@ export const ownValueBytesMin = 4096
 
 export const entryType = { event: 0, records: 1, hash: 2, versionedHash: 3 } as const
 
-/** What led to an event: an event before it, or something outside the journal such as a client's request. */
+/** The cause of an event: an event before it, or something outside the journal such as a client's request. */
 export interface Cause {
   readonly seq?: Seq | undefined
   readonly origin?: string | undefined
@@ -58,7 +58,7 @@ export interface FrameVisitor {
   readonly hash?: (seq: Seq, actor: string, hash: Buffer, stateVersion: number) => void
 }
 
-/** What a partition appends; `bytes` must not change before the commit is durable. */
+/** The records that a partition appends; `bytes` must not change before the commit is durable. */
 export interface StagedRecords {
   readonly logId: number
   readonly baseOffset: number
@@ -318,5 +318,5 @@ const readEntries = (frame: Buffer, head: FrameHead, visitor: FrameVisitor): voi
   }
 }
 
-/** Of a state hash. */
+/** The length of a state hash. */
 export const hashBytes = 8

@@ -10,13 +10,13 @@ export interface StoredBatch {
   readonly bytes: Uint8Array
 }
 
-/** One group commit, fully encoded before its first byte is written. */
+/** A group commit, fully encoded before its first byte is written. */
 export interface Commit {
   readonly firstSeq: Seq
-  /** One after the commit's last event. */
+  /** The seq after the commit's last event. */
   readonly nextSeq: Seq
   readonly frame: Buffer
-  /** What was too long to lie in the frame, under (firstSeq, index). */
+  /** The small records that do not fit into the frame, under (firstSeq, index). */
   readonly chunks: ReadonlyArray<Buffer>
   readonly batches: ReadonlyArray<StoredBatch>
   /** References to record batches in the frame. */
@@ -44,12 +44,12 @@ export interface AppendFailure {
 export interface SegmentInfo {
   readonly name: string
   readonly firstSeq: Seq
-  /** One after the segment's last event. */
+  /** The seq after the segment's last event. */
   readonly nextSeq: Seq
   readonly bytes: number
   /** The oldest event whose frame is kept; `nextSeq` if there is none: its records are all that is kept then. */
   readonly firstEventSeq: Seq
-  /** Of a settled segment: about how much of it frames and snapshots take; 0 else. */
+  /** The bytes that frames and snapshots take of a settled segment, about; 0 if it is not settled. */
   readonly historyBytes: number
   /** Its records lie in runs, per log in order. */
   readonly isSettled: boolean
@@ -67,11 +67,11 @@ export interface Snapshot {
   readonly pages: ReadonlyArray<SnapshotPage>
 }
 
-/** The totally ordered events of one shard, durable, and the records beside them. What a replicated log would stand in for. */
+/** The totally ordered events of one shard, durable, and the records beside them. A replicated log would stand in for this interface. */
 export interface JournalLog {
   /** The oldest event kept. */
   readonly firstSeq: Seq
-  /** One after the last durable event. */
+  /** The seq after the last durable event. */
   readonly nextSeq: Seq
   /**
    * Makes one commit durable, all or nothing. `settle` runs once, never before the call returns, in the order of the appends.

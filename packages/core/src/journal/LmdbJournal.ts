@@ -140,7 +140,7 @@ class LmdbStorage implements SegmentStorage<LmdbSegment> {
   }
 
   async remove(file: string): Promise<void> {
-    // What was cut short may have renamed or unlinked it.
+    // A removal that was cut short may have renamed or unlinked it.
     const isThere = fs.existsSync(file)
     if (isThere && !(this.hasRoomForSpares() && this.spares.keep(file))) await unlinkInSteps(file)
     await fs.promises.rm(lockOf(file), { force: true })

@@ -55,7 +55,7 @@ export const throwIfUnknownFormat = (file: string, format: unknown): void => {
 
 export const tableNames = ["timeline", "chunks", "batches", "snapshots"] as const
 
-/** Of a settled segment, which has runs under `batches`, and in `extents` pages that tell of every run. */
+/** The tables of a settled segment, which has runs under `batches`, and in `extents` pages that tell of every run. */
 export const settledTableNames = [...tableNames, "extents"] as const
 
 /** Snapshot keys: (page index, from seq); the seal has the highest index. */
@@ -63,7 +63,7 @@ export const sealIndex = 0xffff_ffff
 const pageHeadBytes = 12
 const sealBytes = 8
 
-/** Of a snapshot's page or seal, its key included: a page is no other's, and a seal counts no fewer than were written. */
+/** The CRC of a snapshot's page or seal, its key included, so that a page cannot pass for another, nor a seal count fewer pages than were written. */
 const snapshotCrc = (fromSeq: Seq, index: number, value: Buffer): number => {
   const key = Buffer.allocUnsafe(12)
   writeU32(key, Math.floor(fromSeq / twoTo32), 0)
@@ -106,27 +106,28 @@ interface Meta {
   readonly firstSeq: Seq
   /** Written last then: a settled file that says so is complete. */
   readonly isSettled?: boolean
-  /** What a settled file tells besides; those of the first version that settled do not. */
+  /** The further facts that a settled file tells; files of the first version that settled do not. */
   readonly nextSeq?: Seq
   readonly firstEventSeq?: Seq
   readonly runBytes?: number
 }
 
-/** What a complete settled segment is. */
+/** The range and sizes of a complete settled segment. */
 export interface SettledRange {
-  /** One after the last event whose records are here. */
+  /** The seq after the last event whose records are here. */
   readonly nextSeq: Seq
   /** The oldest event whose frame is here; `nextSeq`: there is none. */
   readonly firstEventSeq: Seq
-  /** Of all runs. */
+  /** The bytes of all runs. */
   readonly runBytes: number
 }
 
 type Table = Database<Buffer, never>
 
 /**
- * One LMDB environment: a piece of the journal. Only its writer's process may open it, `SegmentFile` reads it beside it:
- * a second process that opens an environment takes its writer back, and acknowledged commits are lost.
+ * An LMDB environment: a piece of the journal. Only its writer's process may open it, and `SegmentFile` reads it
+ * beside the writer: a second process that opens an environment sets its writer back, and acknowledged commits are
+ * lost.
  */
 export class LmdbSegment {
   readonly path: string
@@ -141,7 +142,7 @@ export class LmdbSegment {
   readonly #chunks: Table
   readonly #batches: Table
   readonly #snapshots: Table
-  /** Of a settled segment only. */
+  /** The table of extents; only a settled segment has it. */
   readonly #extents: Table | undefined
 
   private constructor(path: string, root: RootDatabase<Buffer, string>, meta: Meta) {
@@ -166,7 +167,7 @@ export class LmdbSegment {
    */
   static create(path: string, mapBytes: number, firstSeq: Seq, spare?: string): LmdbSegment {
     const building = underConstruction(path)
-    // What a crash while one was made has left there.
+    // Removes what a crash has left there while a segment was made.
     for (const file of [building, `${building}-lock`]) fs.rmSync(file, { force: true })
     const root = openRoot(building, mapBytes)
     const meta: Meta = { format: segmentFormat, firstSeq }
@@ -196,7 +197,7 @@ export class LmdbSegment {
     return this.#extents !== undefined
   }
 
-  /** Of the file, up to the last page that was ever used; behind it may lie what the file was before. */
+  /** The bytes of the file up to the last page that was ever used; behind it may lie what the file was before. */
   get usedBytes(): number {
     const { pageSize, lastPageNumber } = this.#root.getStats() as Stats & { readonly lastPageNumber: number }
     return pageSize * (lastPageNumber + 1)
@@ -293,7 +294,7 @@ export class LmdbSegment {
     return value && decodePage(fromSeq, index, value)
   }
 
-  /** Of a settled segment: in ascending order of (log id, last offset), as all that settling puts. */
+  /** Puts a run into a settled segment. Runs are put in ascending order of (log id, last offset), as all that settling puts. */
   putRun(logId: number, lastOffset: number, bytes: Uint8Array): Promise<boolean> {
     return this.#batches.put({ high: logId, low: lastOffset } as never, asBuffer(bytes), { append: true } as never)
   }
@@ -317,7 +318,7 @@ export class LmdbSegment {
     for (const { value } of this.#extents?.getRange({}) ?? []) readExtents(value, this.path, visit)
   }
 
-  /** Of a settled segment: its runs, as they are stored. Throws `JournalError` "Corrupt". */
+  /** The bytes of a settled segment's runs, as they are stored. Throws `JournalError` "Corrupt". */
   get runBytes(): number {
     if (this.#runBytes === undefined) {
       let bytes = 0
@@ -327,7 +328,7 @@ export class LmdbSegment {
     return this.#runBytes
   }
 
-  /** Of a settled segment: what frames and snapshots take of the file. */
+  /** The bytes that frames and snapshots take of a settled segment's file. */
   get historyBytes(): number {
     return (this.#historyBytes ??= pageBytes(this.#timeline) + pageBytes(this.#snapshots))
   }
@@ -393,8 +394,8 @@ const openRoot = (path: string, mapBytes: number): RootDatabase<Buffer, string> 
 }
 
 /**
- * What a put that is told as done has written is there: of several transactions under way, lmdb 3.5.6 sometimes tells one
- * that failed as done. Without `overlappingSync` LMDB shows nothing that is not on disk.
+ * Looks whether a put that lmdb tells as done is there: of several transactions under way, lmdb 3.5.6 sometimes tells
+ * one that failed as done. Without `overlappingSync` LMDB shows nothing that is not on disk.
  */
 const confirmed = async (table: Table, key: Key, put: (key: never) => Promise<boolean>): Promise<boolean> => {
   try {

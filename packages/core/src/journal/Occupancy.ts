@@ -9,9 +9,10 @@ import { lockOf, occupancyFile } from "./segmentFiles.ts"
 const mapBytes = 1024 * 1024
 
 /**
- * What tells writers apart that cannot see each other's processes, in two containers: the file `lock` names a process, this
- * here the kernel lets go of when the process ends, however it ends. LMDB locks the table of readers beside a file (fcntl)
- * for as long as anybody has it open, and whoever opens it alone finds it empty; a writer is in it as a reader.
+ * Tells writers apart that cannot see each other's processes, in two containers. The file `lock` names a process;
+ * this lock the kernel lets go of when the process ends, however it ends. LMDB locks the table of readers beside a
+ * file (fcntl) for as long as anybody has it open, and whoever opens it alone finds it empty; a writer is in it as a
+ * reader.
  */
 export class Occupancy {
   readonly #environment: RootDatabase

@@ -5,8 +5,8 @@ import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, Snapsh
 import { segmentName, type SegmentName } from "./segmentNames.ts"
 
 /**
- * What became of a write. True: it and all before it are durable. False: it was refused, and what was written with it may
- * be there. An error: nothing can be written.
+ * The outcome of a write. True: it and all before it are durable. False: it was refused, and what was written with it
+ * may be there. An error: nothing can be written.
  */
 export type Written = boolean | Error
 
@@ -21,12 +21,12 @@ export interface Segment {
   /** The oldest event whose frame is there. */
   readonly firstEventSeq: Seq
   readonly isSettled: boolean
-  /** Of a settled one: what frames and snapshots take, and what its runs take. */
+  /** The bytes that frames and snapshots take of a settled segment, and those that its runs take. */
   readonly historyBytes: number
   readonly runBytes: number
   readonly frame: (firstSeq: Seq) => Buffer | undefined
   readonly chunk: (firstSeq: Seq, index: number) => Buffer | undefined
-  /** Of a settled one: the run that ends with `lastOffset`. */
+  /** The run of a settled segment that ends with `lastOffset`. */
   readonly batch: (logId: number, lastOffset: number) => Buffer | undefined
   /** The key of the last frame that begins at or before `seq`. */
   readonly floor: (seq: Seq) => Seq | undefined
@@ -35,7 +35,7 @@ export interface Segment {
   /** The complete snapshots whose seals are here, the newest first. */
   readonly sealed: () => ReadonlyArray<{ readonly fromSeq: Seq; readonly pages: number }>
   readonly page: (fromSeq: Seq, index: number) => SnapshotPage | undefined
-  /** Of a settled one: in the order of logs and offsets. Throws `JournalError` "Corrupt". */
+  /** Visits the runs of a settled segment in the order of logs and offsets. Throws `JournalError` "Corrupt". */
   readonly visitRuns: (visit: (extent: Extent) => void) => void
   readonly close: () => Promise<void>
 }
@@ -48,7 +48,7 @@ export interface Replacement {
   readonly mapBytes: number
 }
 
-/** What segments lie in: a directory, memory, a simulated disk. */
+/** The place of segments: a directory, memory, a simulated disk. */
 export interface SegmentStorage<S extends Segment> {
   /** An empty segment. Its name is durable when this returns: a power cut may forget no segment that a commit is in. */
   readonly create: (name: SegmentName, firstSeq: Seq) => S
@@ -72,7 +72,7 @@ export interface SegmentStorage<S extends Segment> {
   readonly removed: () => void
 }
 
-/** One segment of the chain. */
+/** A segment of the chain. */
 export interface Link<S extends Segment> {
   readonly segment: S
   readonly name: SegmentName
@@ -81,7 +81,7 @@ export interface Link<S extends Segment> {
   bytes: number
   /** References to record batches that were appended to it. */
   refs: number
-  /** What takes its place, while readers go over to it. */
+  /** The segment that takes its place, while readers go over to it. */
   successor: Successor<S> | undefined
 }
 
@@ -98,7 +98,7 @@ export interface Successor<S extends Segment> {
 }
 
 export interface ChainSegmentInfo extends SegmentInfo {
-  /** Of a settled segment: what its runs take, also those that nobody can read any more; 0 else. */
+  /** The bytes that a settled segment's runs take, with those that nobody can read any more; 0 if it is not settled. */
   readonly runBytes: number
 }
 
@@ -148,10 +148,10 @@ export class SegmentChain<S extends Segment> implements Journal {
   /** Files that count no more and are not removed yet, the oldest first, and when they are closed. */
   readonly #discarded = new Map<string, Promise<unknown>>()
   #removing: Promise<void> = Promise.resolve()
-  /** Of the newest snapshot that this process has completed, and of the one that it writes. */
+  /** The bytes of the newest snapshot that this process has completed, and of the one that it writes. */
   #snapshotBytes = 0
   #pageBytes = 0
-  /** Of all commits that were appended since the journal was opened. */
+  /** The bytes of all commits that were appended since the journal was opened. */
   appendedBytes = 0
   /** Told when a segment was closed by a roll, and before one is dropped. */
   onChange: (() => void) | undefined
@@ -461,7 +461,7 @@ export class SegmentChain<S extends Segment> implements Journal {
   }
 
   async close(): Promise<void> {
-    // What is poisoned may never finish its writes: its owner exits at once, and nothing waits for it.
+    // A poisoned journal may never finish its writes: its owner exits at once, and nothing waits for it.
     if ((this.#inFlight > 0 || this.#waiting.length > 0) && this.#poison === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#idle.push(resolve)

@@ -15,8 +15,9 @@ export const isSpare = (name: string): boolean => pattern.test(name)
 
 /**
  * Files of segments that nobody needs any more, until the next ones begin in them. To write into pages that the page
- * cache and the file system have already costs much less than to make new ones (docs/lab/performance.md). What is behind the
- * last page of the environment that begins in one is never read, as LMDB's own free pages.
+ * cache and the file system have already costs much less than to make new ones (docs/lab/performance.md). LMDB never
+ * reads what a file has behind the last page of the environment that begins in it, as it does not read its own free
+ * pages.
  */
 export class SpareFiles {
   readonly #directory: string
@@ -38,7 +39,7 @@ export class SpareFiles {
     for (const name of found) if (!this.#files.includes(name)) fs.rmSync(path.join(directory, name))
   }
 
-  /** What has another name, for a backup that reads it, must stay as it is. */
+  /** A file that has another name, for a backup that reads it, must stay as it is. */
   #isFit(file: string): boolean {
     const { size, nlink } = fs.statSync(file)
     return nlink === 1 && size >= this.#segmentBytes / 2 && size <= this.#segmentBytes * 2

@@ -1,14 +1,14 @@
 import type { Seq } from "./Journal.ts"
 
-/** One of a chain, the oldest first. */
+/** A segment of a chain. */
 interface Link {
   readonly source: { readonly firstSeq: Seq; readonly firstEventSeq: Seq }
   readonly nextSeq: Seq
 }
 
 /**
- * Where the events begin: from there on no segment lacks any. What is older than a segment without its events nobody can
- * fold, and it goes when it is rewritten.
+ * The seq where the events begin: from there on no segment lacks any. Nobody can fold events that are older than a
+ * segment without its events; they go when their segment is rewritten.
  */
 export const firstEventSeqOf = (links: ReadonlyArray<Link>): Seq => {
   let from = links[0]!.source.firstEventSeq

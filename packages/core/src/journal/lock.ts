@@ -74,7 +74,7 @@ const make = (file: string, text: string): boolean => {
   }
 }
 
-/** What file systems without hard links say. */
+/** The errors of file systems without hard links. */
 const withoutLinks: ReadonlySet<string> = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"])
 
 const makeWithoutLink = (file: string, text: string): boolean => {
@@ -113,7 +113,7 @@ export const throwIfHeld = (directory: string): void => {
   if (state === "held") throw inUse(directory, pid)
 }
 
-/** One writer per directory. Throws `JournalError` "Locked" while the last one's process lives. */
+/** Makes the caller the one writer of a directory. Throws `JournalError` "Locked" while the last writer's process lives. */
 export const acquireLock = (directory: string): LastEnd => {
   const file = lockFile(directory)
   const own = identity(process.pid) ?? String(process.pid)

@@ -16,10 +16,10 @@ export interface OpenOptions {
 }
 
 /**
- * Opens every segment in order, and clears away what crashes left of settlings. Of the newest segment every page is looked
- * at if the last writer did not let go, of all segments if the one before did not either: a page that is damaged, which
- * LMDB follows into nowhere, may have ended both. After one kill a start does not read a whole directory (717 MB on a
- * cold disk: 2.5 to 4.9 s).
+ * Opens every segment in order, and clears away what crashes left of settlings. If the last writer did not let go,
+ * every page of the newest segment is looked at; if the writer before did not either, every page of all segments: a
+ * damaged page, which LMDB follows into nowhere, may have ended both. After one kill a start does not read a whole
+ * directory (717 MB on a cold disk: 2.5 to 4.9 s).
  * Throws `JournalError`; what was opened before is in `chain`.
  */
 export const openChain = (options: OpenOptions, chain: Array<Link<LmdbSegment>>): void => {
@@ -46,7 +46,7 @@ const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean
   const segment = LmdbSegment.open(file, options.mapBytes)
   try {
     const nextSeq = frameRange(segment, name)
-    // One without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
+    // A segment without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
     const isEmpty = nextSeq === segment.firstSeq
     return { segment, name, nextSeq, bytes: isEmpty ? 0 : segment.usedBytes, refs: 0, successor: undefined }
   } catch (error) {
@@ -56,7 +56,7 @@ const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean
   }
 }
 
-/** One after the last event. Throws `JournalError` "Corrupt" where the first or the last frame is missing. */
+/** Returns the seq after the last event. Throws `JournalError` "Corrupt" where the first or the last frame is missing. */
 const frameRange = (segment: LmdbSegment, { name }: SegmentName): Seq => {
   const { firstEventSeq } = segment
   const last = segment.floor(Number.MAX_SAFE_INTEGER)

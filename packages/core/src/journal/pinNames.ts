@@ -3,7 +3,7 @@ import * as path from "node:path"
 import { lockState } from "./lock.ts"
 import { namesIn } from "./segmentFiles.ts"
 
-/** What a directory of pins is called, but for six characters that tell it from others. */
+/** The name of a directory of pins begins so; six characters that tell it from others follow. */
 export const pinsPrefix = "pins-"
 
 const pattern = /^pins-[^.]{6}$/

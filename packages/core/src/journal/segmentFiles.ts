@@ -6,7 +6,7 @@ import { parseSegmentName, segmentName } from "./segmentNames.ts"
 
 const temporaryPattern = /^seg-\d{8,}\.runs\.tmp(-lock)?$/
 
-/** What a worker writes that settles or rewrites the segment of this number, or merges from it on. */
+/** The file that a worker writes that settles or rewrites the segment of this number, or merges from it on. */
 export const temporaryFile = (directory: string, number: number): string =>
   path.join(directory, segmentName(number, number, 1).name.replace(/mdb$/, "tmp"))
 
@@ -19,7 +19,7 @@ export const namesIn = (directory: string): Array<string> => {
   }
 }
 
-/** What crashes left: of settlings, which are done again, and LMDB's locks of segments that were being removed. */
+/** Removes what crashes left: files of settlings, which are done again, and LMDB's locks of segments that were being removed. */
 export const removeTemporaries = (directory: string): void => {
   const names = new Set(namesIn(directory))
   const isLeftLock = (name: string): boolean => {

@@ -42,8 +42,8 @@ export interface Chain {
 }
 
 /**
- * What counts of a directory's files: where a merged file is, none of those that it was made of, else of each number the
- * highest generation. A file has such a name only once it is complete.
+ * Tells which of a directory's files count: where a merged file is, none of those that it was made of; else the
+ * highest generation of each number. A file has such a name only once it is complete.
  */
 export const chainOf = (names: Iterable<string>): Chain => {
   const found = Array.from(names).flatMap((name) => parseSegmentName(name) ?? [])

@@ -1,6 +1,6 @@
 /**
- * Who keeps what clients make the server keep. Those of actors' states follow from the states alone (`Definition.weights`);
- * `connections` and `transit` are the shell's.
+ * The holders of what clients make the server keep. The weights of actors' states follow from the states alone (`Definition.weights`);
+ * The shell adds to `connections` and `transit`.
  *
  * | Holder | What is on its account |
  * |---|---|
@@ -26,7 +26,7 @@ export const holders = [
 
 export type Holder = (typeof holders)[number]
 
-/** Of the whole, in percent. They add up to 100: an account that is full takes nothing from another. */
+/** The shares of the whole, in percent. They add up to 100: an account that is full takes nothing from another. */
 export const sharesPercent: Readonly<Record<Holder, number>> = {
   groups: 13,
   sessions: 19,
@@ -41,7 +41,7 @@ export const sharesPercent: Readonly<Record<Holder, number>> = {
 /** The bytes by which a holder's account may still grow, at this moment; 0 if it is full. */
 export type Room = (holder: Holder) => number
 
-/** What is kept for clients, by holder, in bytes of memory, beside what each may have. Never refuses: who asks for `room` does. */
+/** Counts the bytes that are kept for clients, by holder, beside what each holder may have. It never refuses: its caller asks for `room` and refuses. */
 export class MemoryAccount {
   readonly #bytes = new Map<Holder, number>(holders.map((holder) => [holder, 0]))
   readonly #budgets: ReadonlyMap<Holder, number>

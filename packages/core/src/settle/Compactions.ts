@@ -9,11 +9,11 @@ import type { CompactedLog, CompactionJob } from "./SettleJob.ts"
 export interface CompactionOptions {
   /** The logs that are compacted, now. */
   readonly settings: () => Iterable<readonly [logId: number, settings: CompactionSettings]>
-  /** Of the table of keys: 24 bytes for each, and a third of it stays free. */
+  /** The most bytes of the table of keys: each key takes 24 bytes, and a third of the table stays free. */
   readonly mapBytesMax: number
 }
 
-/** What rewrites one segment of a compaction. */
+/** The work that rewrites one segment of a compaction. */
 export interface CompactWork extends Work {
   readonly kind: "compact"
   /** First seqs of the segments whose keys it reads. */
@@ -21,7 +21,7 @@ export interface CompactWork extends Work {
   readonly compaction: CompactionJob
 }
 
-/** Of what a compaction cleans at once, while little is clean. */
+/** The least segments that a compaction cleans at once, while little is clean. */
 const dirtySegmentsMin = 4
 
 interface Round {
@@ -32,13 +32,13 @@ interface Round {
 }
 
 /**
- * Which segment a compaction rewrites next. A compaction takes some logs, fixes how far they are cleaned, and goes through
+ * Says which segment a compaction rewrites next. A compaction takes some logs, fixes how far they are cleaned, and goes through
  * all segments that have runs of them, **the oldest first**:
  *
- * 1. What is left of a run says that it was cleaned (`Extent.isCompacted`). Cleaned runs come before all others of their log,
+ * 1. The extent of what is left of a run says that it was cleaned (`Extent.isCompacted`). Cleaned runs come before all others of their log,
  *    and none of their records has a newer one among them.
  * 2. A tombstone gets its delete horizon when its own segment is written: all that it hides in older ones is gone by then.
- * 3. Nothing of it is journaled. One that was interrupted begins again, which finds the segments that it had done clean.
+ * 3. Nothing of it is journaled. A compaction that was interrupted begins again, and finds the segments clean that it had done.
  *
  * No segment is merged or rewritten for another reason before it is through. Between two of them they are: what is clean lies in
  * few segments then, and for each of those the keys of all that is dirty are read.
@@ -96,7 +96,7 @@ export class Compactions {
     }
   }
 
-  /** What failed is begun again from its first segment on. */
+  /** A compaction that failed is begun again from its first segment on. */
   failed(): void {
     this.#round = undefined
   }

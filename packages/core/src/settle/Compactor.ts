@@ -71,7 +71,7 @@ export class Compactor {
     return [...this.#cleanedTo]
   }
 
-  /** What compacts this log's runs from `fromOffset` on, in their order. Throws `JournalError` "Corrupt". */
+  /** Makes the compactor of this log's runs from `fromOffset` on, in their order. Throws `JournalError` "Corrupt". */
   async log(logId: number, fromOffset: number, builder: RunBuilder): Promise<LogCompactor> {
     const log = this.#logs.get(logId)!
     const { nowMs, mapBytesMax } = this.#job
@@ -103,7 +103,7 @@ const readKeys = (segment: SegmentSource, extent: Extent, newest: KeyMap): boole
   })
 }
 
-/** What is no batch, although its checksum is right, is damage with a place. */
+/** Bytes that are no batch although their checksum is right are damage: the error names their place. */
 const corruptAt = <A>(logId: number, { baseOffset, frameSeq }: Located, read: () => A): A => {
   try {
     return read()
@@ -114,7 +114,7 @@ const corruptAt = <A>(logId: number, { baseOffset, frameSeq }: Located, read: ()
   }
 }
 
-/** One log's runs on their way through a compaction. */
+/** The runs of one log on their way through a compaction. */
 export class LogCompactor {
   readonly #logId: number
   readonly #cleanTo: number

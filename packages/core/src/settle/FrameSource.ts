@@ -11,7 +11,7 @@ export class FrameSource implements LogSource {
   readonly #nextSeq: Seq
   readonly #refs: SourceRefs
   readonly #cuts: Iterator<ReadonlyArray<Slice>>
-  /** Of the cut that is in memory: its slices, the next one, and where that one's small records begin. */
+  /** The slices of the cut that is in memory, the next one, and where that one's small records begin. */
   #slices: ReadonlyArray<Slice> = []
   #at = 0
   #gathered: Buffer = Buffer.alloc(0)

@@ -12,7 +12,7 @@ export interface Piece {
   readonly bytes: Uint8Array
 }
 
-/** What a closed segment is read by: `SegmentFile`; the simulation has its own. */
+/** The reader of a closed segment: `SegmentFile`; the simulation has its own. */
 export type SettleSource = SegmentSource & Pick<SegmentFile, "snapshotPages" | "batchView">
 
 /** A closed segment as settling reads it. */

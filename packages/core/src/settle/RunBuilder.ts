@@ -9,13 +9,13 @@ import { ZstdEncoder } from "../ZstdEncoder.ts"
 
 /** Stored bytes of a run, unless one batch has more; a little below 16 pages, which LMDB's page head then fits into. */
 const runBytesMax = 16 * 4096 - 16
-/** Of the records that become one batch, before compression, unless one commit's records are more. */
+/** The most bytes of the records that become one batch, before compression, unless one commit's records are more. */
 const batchRecordsBytesMax = 64 * 1024
-/** What a commit's records and those merged with them can be at most. */
+/** The most bytes of a commit's records and those merged with them. */
 const mergeBytesMax = 64 * 1024 * 1024
 /** Below this, runs and batches of the server's are made anew together with their neighbours: small ones compress badly. */
 const keptBytesMin = runBytesMax / 4
-/** Of a run's offsets: a few of a compacted log may lie far apart. */
+/** The greatest span of a run's offsets: the few that are left of a compacted log may lie far apart. */
 const runSpanMax = 0x7fff_ffff
 /** Compressed records that are not at least this much smaller stay as they are. */
 const compressedShareMax = 0.95

@@ -12,7 +12,7 @@ export interface CompactedLog {
   readonly dirtyFrom: number
   /** Where a run begins: what lies from here on stays as it is. */
   readonly cleanTo: number
-  /** One after the log's last record. */
+  /** The offset after the log's last record. */
   readonly logEndOffset: number
   readonly deleteRetentionMs: number
 }
@@ -20,7 +20,7 @@ export interface CompactedLog {
 export interface CompactionJob {
   /** When the compaction began, Unix ms. */
   readonly nowMs: number
-  /** Of the table of keys, one log at a time. */
+  /** The most bytes of the table of keys, which has the keys of one log at a time. */
   readonly mapBytesMax: number
   readonly logs: ReadonlyArray<CompactedLog>
   /** Files of settled segments that hold all runs of these logs from `dirtyFrom` to `cleanTo`, the oldest first. */
@@ -30,14 +30,14 @@ export interface CompactionJob {
 export interface SettleJob extends Replacement {
   /** The logs whose records are copied, from these offsets on; the others of the segments were deleted or have expired. */
   readonly startOffsets: StartOffsets
-  /** Of segments that are settled already, frames before this are left out; 0: none. */
+  /** Frames before this are left out of segments that are settled already; 0: none. */
   readonly keptFromSeq: Seq
   /** Logs of a settled segment that lose the records which have newer ones of their keys. */
   readonly compaction?: CompactionJob
 }
 
 export interface Settled {
-  /** Of the sources' files. */
+  /** The bytes of the sources' files. */
   readonly bytesIn: number
   readonly bytesOut: number
   readonly records: number

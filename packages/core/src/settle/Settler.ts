@@ -21,10 +21,10 @@ export interface Rewriting extends ChoiceLimits {
   readonly keptFromSeq: () => Seq
 }
 
-/** Of the settled segments, as they were when they were last looked at. */
+/** The bytes of the settled segments, as they were when they were last looked at. */
 export interface SettledBytes {
   readonly liveBytes: number
-  /** What rewriting all of them would free. */
+  /** The bytes that rewriting all of them would free. */
   readonly deadBytes: number
 }
 
@@ -78,7 +78,7 @@ export class Settler {
   #isRunning = false
   #isHolding = false
   #worker: SettleWork | undefined
-  /** What the worker does. */
+  /** The work that the worker does. */
   #work: Work | CompactWork | undefined
   #isAbandoned = false
   #loop: Promise<void> = Promise.resolve()
@@ -317,7 +317,7 @@ export class Settler {
     if (this.#options.journal.replacement(firstSeqs) === undefined) return
     const tries = (this.#tries.get(firstSeqs[0]!) ?? 0) + 1
     this.#tries.set(firstSeqs[0]!, tries)
-    // Of several sources nobody knows which one is to blame.
+    // Nobody knows which one of several sources is to blame.
     const isGivenUp = isRefused || tries >= triesMax
     if (isGivenUp) for (const firstSeq of firstSeqs) this.#givenUp.add(firstSeq)
     this.#options.onFailed(name, detail, isGivenUp ? "givenUp" : "retried")

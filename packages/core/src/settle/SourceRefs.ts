@@ -7,7 +7,7 @@ import { eachFrame, gap } from "./frames.ts"
 import type { Pace } from "./Pace.ts"
 import type { StartOffsets } from "./SettleJob.ts"
 
-/** One log's references in the segment that is settled, above its start. */
+/** The references of one log in the segment that is settled, above its start. */
 export interface SourceLog {
   readonly logId: number
   readonly startOffset: number
@@ -21,14 +21,14 @@ export class SourceRefs {
   /** By log id, ascending. */
   readonly logs: ReadonlyArray<SourceLog>
   readonly frameSeqs: Array<Seq> = []
-  /** Of each frame: its first reference's place in `ordinals`; one more at the end. */
+  /** The place in `ordinals` of each frame's first reference; one more at the end. */
   readonly firstRefs: Array<number> = [0]
-  /** Of each reference that is kept: its log's place in `logs`. */
+  /** The place in `logs` of the log of each reference that is kept. */
   readonly ordinals: Array<number> = []
   /** Records that are kept. */
   records = 0
   readonly #ordinalOf = new Map<number, number>()
-  /** Of every log, also of those that are not kept. */
+  /** The next offset of every log, also of those that are not kept. */
   readonly #nextOffset = new Map<number, number>()
 
   constructor(startOffsets: StartOffsets) {

@@ -46,7 +46,7 @@ const waitNoMore = (worker: Worker): boolean => {
 
 class Worker {
   readonly #child: ChildProcess
-  /** Of the job under way. */
+  /** Resolves the job under way. */
   #resolve: ((outcome: SettleOutcome) => void) | undefined
   #said = ""
   /** Its outcome may be on its way all the same. */
@@ -59,7 +59,7 @@ class Worker {
       stdio: ["ignore", "ignore", "pipe", "ipc"]
     })
     this.#child.on("error", (error) => this.#ended(error.message))
-    // One that could not be started has no streams.
+    // A child that could not be started has no streams.
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#said = (this.#said + text).slice(-saidMax)
     })

@@ -3,9 +3,9 @@ import type { Seq } from "../journal/Journal.ts"
 /** A closed segment, as the choice sees it. */
 export interface Candidate {
   readonly firstSeq: Seq
-  /** Of its file. */
+  /** The bytes of its file. */
   readonly bytes: number
-  /** What would remain of these. */
+  /** The bytes that would remain of these. */
   readonly liveBytes: number
   readonly isSettled: boolean
   /** It failed: it stays as it is. */
@@ -14,7 +14,7 @@ export interface Candidate {
 
 export interface Work {
   readonly kind: "settle" | "compact" | "rewrite" | "merge"
-  /** Of adjacent segments, the oldest first. */
+  /** The first seqs of adjacent segments, the oldest first. */
   readonly firstSeqs: ReadonlyArray<Seq>
 }
 
@@ -26,16 +26,16 @@ export interface ChoiceLimits {
 
 /** With more than this alive, a rewrite would write more than it frees. */
 const liveShareMax = 1 / 2
-/** What merged segments have together, of a segment's bytes. */
+/** The most that merged segments have together, as a share of a segment's bytes. */
 const mergedShareMax = 1 / 2
 /** Files that are open at a time. */
 const mergedMax = 32
 
 /**
- * What to do next with the closed segments of a journal, the oldest first; undefined: nothing.
+ * Says what to do next with the closed segments of a journal, the oldest first; undefined: nothing.
  *
  * 1. Settle what is not settled, the oldest first.
- * 2. Rewrite the segment of which the largest share is dead: half at least, so that at most a byte is written per byte freed.
+ * 2. Rewrite the segment with the largest dead share: half at least, so that at most a byte is written per byte freed.
  * 3. Merge neighbours that are small together, as many as possible. None of them is more than half of all, so that each
  *    merge at least doubles the file in which a byte lies, and few merges touch it.
  */

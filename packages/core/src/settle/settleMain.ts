@@ -16,7 +16,7 @@ const restShare = 1
 
 const idleMs = 15_000
 
-/** Of the job under way: a pace counts from its beginning, so one for all would rest for as long as the worker has waited. */
+/** The pace of the job under way. A pace counts from its beginning, so one for all jobs would rest for as long as the worker has waited. */
 let pace = new Pace(systemClock, sliceMs, restShare)
 
 const outcomeOf = async (job: SettleJob): Promise<SettleOutcome> => {

@@ -1,6 +1,6 @@
 import type { Settled, SettleJob } from "./SettleJob.ts"
 
-/** What the settling worker is told, and what it tells. */
+/** The messages to the settling worker and from it. */
 
 export type SettleOrder =
   | { readonly _tag: "Settle"; readonly job: SettleJob }

@@ -11,12 +11,12 @@ import type { LogSource, SettleSource } from "./LogSource.ts"
 import { RunBuilder } from "./RunBuilder.ts"
 import type { SettleJob, SettleStep, SettleTools, Settled } from "./SettleJob.ts"
 
-/** What a settled segment is filled by: `LmdbSegment`; the simulation has its own. */
+/** The writer of a settled segment: `LmdbSegment`; the simulation has its own. */
 export type SettleTarget = Pick<LmdbSegment, "putRun" | "putExtents" | "putFrame" | "writePage" | "seal" | "complete">
 
 export type Written = Pick<Settled, "records" | "runs"> & { readonly runBytes: number }
 
-/** One transaction: what the disk is kept busy with at a time. */
+/** The most bytes of one transaction, with which the disk is kept busy at a time. */
 const writeBytesMax = 1024 * 1024
 
 const throwUnlessTaken = (isTaken: boolean): void => {
@@ -122,7 +122,7 @@ const writeRuns = async (
   tools: SettleTools
 ): Promise<Written> => {
   let records = 0
-  // Of logs that are not compacted, and of those that are: what they were.
+  // Offsets that were read, also those of records that compaction leaves out.
   let offsets = 0
   const out = new RunWrites(target, tools, ({ logId, count }) => {
     records += count

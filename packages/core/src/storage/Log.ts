@@ -10,7 +10,7 @@ export class Log {
   readonly index = new LogIndex()
   /** The first offset that may be read. */
   startOffset = 0
-  /** One after the last durable record. */
+  /** The offset after the last durable record. */
   highWatermark = 0
   /** The leader epochs in which durable records were written, the oldest first. */
   epochs: ReadonlyArray<EpochStart> = []
@@ -34,7 +34,7 @@ export class Log {
 
   /** From now on the records of the segment from `fromSeq` to `endSeq` are read from these runs. */
   settle(fromSeq: Seq, endSeq: Seq, extents: ReadonlyArray<Extent>): number {
-    // What expired since the runs were written has no references any more.
+    // Records that expired since the runs were written have no references any more.
     const isReachable = ({ baseOffset, count }: Extent) => baseOffset + count > this.startOffset
     return this.index.replace(fromSeq, endSeq, extents.filter(isReachable))
   }
@@ -51,7 +51,7 @@ export class Log {
     return this.highWatermark
   }
 
-  /** What is known of a log whose segments may be gone. */
+  /** Takes over the state of a log whose segments may be gone. */
   restore({ logStartOffset, nextOffset, epochs }: Omit<LogState, "isDeleted">): void {
     this.moveStart(logStartOffset)
     this.highWatermark = Math.max(this.highWatermark, nextOffset)

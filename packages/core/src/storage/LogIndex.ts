@@ -23,7 +23,7 @@ export interface Located {
   readonly epoch: number
 }
 
-/** What of a log lies in settled segments, as its compaction sees it. */
+/** The part of a log that lies in settled segments, as its compaction sees it. */
 export interface Compactable {
   /** The first offset that was never cleaned; undefined if all were. */
   readonly dirtyFrom: number | undefined
@@ -52,7 +52,7 @@ const capacityMin = 8
 /** A buffer of which less than this share is used gives way to a smaller one when a segment was settled. */
 const usedShareMin = 1 / 4
 
-/** What the first batch there takes at most, as readers get it, but for the header of one that the server builds. */
+/** The most bytes that the first batch there takes, as readers get it, without the header of a batch that the server builds. */
 export const batchBytesMax = ({ place, position, byteLength }: Located): number =>
   place === "run" ? position : byteLength
 
@@ -73,7 +73,7 @@ export class LogIndex {
     return this.#count
   }
 
-  /** One after the last offset; the log start offset of an empty log is not known here. */
+  /** The offset after the last one; the log start offset of an empty log is not known here. */
   get endOffset(): number {
     return this.#count === 0 ? 0 : this.#endOffset(this.#count - 1)
   }

@@ -28,9 +28,9 @@ export class LogReader {
 
   /**
    * Whole batches from the one that holds `offset`, up to `bytesMax` but at least one (KIP-74); none at the end.
-   * Producers' batches are as they were sent. What the server built from single messages lies in small runs:
-   * several become one batch, never across an epoch or a producer's batch.
-   * Settled ones of its own the server has compressed: `readsZstd` gets them as they lie, others plain.
+   * Producers' batches are as they were sent. The server's own batches of single messages may be small: several
+   * become one batch, never across an epoch or a producer's batch. The server has compressed its own settled batches:
+   * `readsZstd` gets them as they lie, others plain.
    * The batches lie in buffers from `take`, several in one or one in each, and are the caller's.
    * Throws `JournalError` "Corrupt" rather than serve bytes that fail their checksum.
    */
@@ -91,7 +91,7 @@ export class LogReader {
     )
   }
 
-  /** One batch of the runs from `from` on that fit into `roomBytes`, the first in any case; `end`: one behind the last. */
+  /** Makes one batch of those from `from` on that fit into `roomBytes`, the first in any case; `end`: the place behind the last. */
   #merged(log: Log, from: number, first: Located, roomBytes: number, take: Take): { batch: Uint8Array; end: number } {
     const merge = this.#merge
     merge.reset()

@@ -11,9 +11,9 @@ import { Tail } from "./Tail.ts"
 
 /** All partitions of a shard as readers see them: what is durable and not expired. */
 export class LogStore {
-  /** Of batches on their way to the journal, which come back when they leave the tail, and of answers to readers. */
+  /** The buffers of batches on their way to the journal, which come back when they leave the tail, and of answers to readers. */
   readonly buffers: BufferPool
-  /** Of all records that became durable since the start. */
+  /** The bytes of all records that became durable since the start. */
   appendedBytes = 0
   readonly #logs = new Map<number, Log>()
   readonly #journal: Journal
@@ -83,7 +83,7 @@ export class LogStore {
     return this.#logs.get(logId)?.settle(fromSeq, endSeq, extents) ?? 0
   }
 
-  /** What a replay knows of a partition that its references do not tell. */
+  /** Takes over what a replay knows of a partition that its references do not tell. */
   restore(actor: ActorId, state: unknown): void {
     if (kindOf(actor) !== partitionKind) return
     const known = state as LogState
@@ -124,8 +124,9 @@ export class LogStore {
   }
 
   /**
-   * Where the log begins once every batch whose newest record is older than `timestampMs` has expired. One whose producer
-   * gave no times is as old as what it lies in was written, as in Kafka (the file's last modification).
+   * The offset where the log begins once every batch whose newest record is older than `timestampMs` has expired. A
+   * batch whose producer gave no times is as old as the commit or file in which it lies, as in Kafka (the file's last
+   * modification).
    */
   expiredBefore(log: Log, timestampMs: number): number {
     return log.expiredBefore(timestampMs, (frameSeq) => this.#writtenMs(frameSeq))

@@ -10,7 +10,7 @@ const plainBytesMax = 4 * defaultLimits.decompressedBytesMax
 
 const decoder = new ZstdDecoder()
 
-/** Of a batch that the server built, which may be compressed where it lies. */
+/** The plain form of a batch that the server built, which may be compressed where it lies. */
 const plain = (batch: Uint8Array, largestBytes: number, take: Take): Uint8Array => {
   if (RecordBatch.compression(batch) === "none") return batch
   const records = decoder.decode(
