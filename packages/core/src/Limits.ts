@@ -264,3 +264,26 @@ export const defaultLimits: Limits = {
   frameBytesMax: 32 * kib,
   synthesisedBatchBytesMax: 64 * kib
 }
+
+/** A string or binary value of MQTT: its length has two bytes. */
+const mqttFieldBytesMax = 65_535
+/** Lengths of a header's name and of its value. */
+const headerFramingBytesMax = 2 * 5
+/** A record's own fields, nine headers' names with the numbers in them, and a client id that the server gave, as header and key. */
+const fixedOverheadBytesMax = 512
+
+/** What a record takes at most beside its payload, whatever an MQTT message within these limits has. */
+export const recordOverheadBytesMax = (limits: Limits): number => {
+  const { topicBytesMax, clientIdBytesMax, userPropertiesMax, userPropertiesBytesMax } = limits
+  const keyBytesMax = Math.max(topicBytesMax, clientIdBytesMax, Math.min(userPropertiesBytesMax, mqttFieldBytesMax))
+  const userPropertyHeadersBytesMax = userPropertiesBytesMax + userPropertiesMax * headerFramingBytesMax
+  const contentTypeResponseTopicAndCorrelationData = 3 * mqttFieldBytesMax
+  return (
+    topicBytesMax +
+    clientIdBytesMax +
+    keyBytesMax +
+    userPropertyHeadersBytesMax +
+    contentTypeResponseTopicAndCorrelationData +
+    fixedOverheadBytesMax
+  )
+}

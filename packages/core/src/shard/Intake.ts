@@ -3,6 +3,7 @@ import type { Address, AnyKind, CommandOf, Settle } from "../actor/Kind.ts"
 import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
+import { recordOverheadBytesMax, type Limits } from "../Limits.ts"
 import { RecordsBuilder } from "../Record.ts"
 
 /**
@@ -87,8 +88,6 @@ export class Run {
  * fits 14 of LMDB's pages.
  */
 const runBytesFull = 56 * 1024 - 512
-/** A record tells more than its packet: key, topic, client id and the names of the headers, with the limits on them. */
-const recordOverheadBytesMax = 256 * 1024
 const buildersKept = 256
 
 /** What waits for the next turn. */
@@ -139,10 +138,10 @@ export class BuilderPool {
   readonly #buffers: Buffers
   readonly #runBytesMax: number
 
-  /** `messageBytesMax`: of the longest MQTT packet. */
-  constructor(buffers: Buffers, messageBytesMax: number) {
+  constructor(buffers: Buffers, limits: Limits) {
     this.#buffers = buffers
-    this.#runBytesMax = runBytesFull + messageBytesMax + recordOverheadBytesMax
+    // A record tells more than its packet: key, topic, client id and the names of the headers.
+    this.#runBytesMax = runBytesFull + limits.mqttPacketBytesMax + recordOverheadBytesMax(limits)
   }
 
   take(): RecordsBuilder {

@@ -81,7 +81,7 @@ export class Shard {
     this.memory = new MemoryAccount(limits.memoryBytesMax)
     this.actors = new ActorTable(options.definitions, this.memory)
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
-    this.#builders = new BuilderPool(this.logs.buffers, limits.mqttPacketBytesMax)
+    this.#builders = new BuilderPool(this.logs.buffers, limits)
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
     this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)

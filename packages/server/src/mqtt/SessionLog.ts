@@ -1,9 +1,9 @@
 import { sessionActor, type Enqueue, type MessageRef, type SessionKind } from "@logbrook/actors/session/SessionProtocol"
-import { encodeHeaders, RecordReader, type RecordHeader } from "@logbrook/core/Record"
+import { RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { type LateAsk, Run } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
-import { extraHeaders, headerNames, type Placed, type Publication } from "../streams/PublishRoutes.ts"
+import { extraHeaders, headerNames, mqttHeaders, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
 
 /** Of the log that holds what waits for durable sessions; see `Catalog`'s first log id. */
@@ -36,12 +36,7 @@ export class SessionLog {
   /** Into the next turn's run. The publication's bytes are copied at once. */
   append(publication: Publication, clientId: string, origin: string, nowMs: number): Placed {
     const { topic, qos, retain, payload, userProperties } = publication
-    const block = encodeHeaders([
-      [headerNames.topic, utf8(topic)],
-      [headerNames.clientId, utf8(clientId)],
-      [headerNames.qos, utf8(String(qos))],
-      [headerNames.retain, utf8(retain ? "1" : "0")]
-    ])
+    const block = mqttHeaders(topic, clientId, qos, retain)
     const run = this.#shard.run(sessionLogId, origin)
     const { count, byteLength } = run.records
     const key = utf8(String(userProperties?.length ?? 0))

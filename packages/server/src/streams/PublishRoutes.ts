@@ -64,8 +64,6 @@ const targetBytes = 600
 const blocksPerRoute = 7
 /** A record's framing above its key, value and headers is a few bytes; this is what a turn is told of it. */
 const recordOverheadBytes = 24
-/** More than topic, client id, key and what MQTT 5 adds take within the limits that a server ships with. */
-const recordOverheadBytesMax = 256 * 1024
 
 const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
 
@@ -179,7 +177,8 @@ export class PublishRoutes {
       version: this.#directory.version,
       targets,
       mayLackKey: targets.some((target) => target.mayLackKey),
-      payloadBytesSafe: Math.min(...targets.map(({ batchBytesMax }) => batchBytesMax)) - recordOverheadBytesMax,
+      payloadBytesSafe:
+        Math.min(...targets.map(({ batchBytesMax }) => batchBytesMax)) - this.#directory.recordOverheadBytesMax,
       blocks: []
     }
     this.#remember(route)
@@ -236,12 +235,7 @@ export class PublishRoutes {
 
   #block(route: Route, { topic, qos, retain }: Publication): HeaderBlock {
     const at = qos * 2 + (retain ? 1 : 0)
-    return (route.blocks[at] ??= encodeHeaders([
-      [headerNames.topic, utf8(topic)],
-      [headerNames.clientId, utf8(this.#clientId)],
-      [headerNames.qos, utf8(String(qos))],
-      [headerNames.retain, utf8(retain ? "1" : "0")]
-    ]))
+    return (route.blocks[at] ??= mqttHeaders(topic, this.#clientId, qos, retain))
   }
 }
 
@@ -259,6 +253,18 @@ export const headerNames = {
   payloadFormat: utf8("mqtt.payload-format"),
   expiry: utf8("mqtt.expiry")
 }
+
+/** What every record with MQTT headers begins with; the client's own headers follow, under whatever names. */
+export const mqttHeaders = (topic: string, clientId: string, qos: number, retain: boolean): HeaderBlock =>
+  encodeHeaders([
+    [headerNames.topic, utf8(topic)],
+    [headerNames.clientId, utf8(clientId)],
+    [headerNames.qos, utf8(String(qos))],
+    [headerNames.retain, utf8(retain ? "1" : "0")]
+  ])
+
+/** The client id's place in `mqttHeaders`. */
+export const clientIdHeaderAt = 1
 
 const userHeaders = ({ userProperties }: Publication): ReadonlyArray<RecordHeader> =>
   userProperties === undefined ? noExtra : userProperties.map(([name, value]) => [utf8(name), utf8(value)] as const)

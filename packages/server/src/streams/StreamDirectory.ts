@@ -1,7 +1,7 @@
 import { CatalogStates, type CatalogState } from "@logbrook/actors/catalog/Catalog"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { Limits } from "@logbrook/core/Limits"
+import { recordOverheadBytesMax, type Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { TopicTrie } from "@logbrook/core/TopicTrie"
 
@@ -14,6 +14,8 @@ export interface StreamPartition {
 /** The streams as the outside may know them: what the catalog decided and the journal holds. */
 export class StreamDirectory {
   readonly #limits: Limits
+  /** Of the record of an MQTT message, see `Limits`. */
+  readonly recordOverheadBytesMax: number
   #streams: CatalogState["streams"] = new Map()
   #byTopicId = new Map<string, Stream>()
   #byLogId = new Map<number, StreamPartition>()
@@ -23,6 +25,7 @@ export class StreamDirectory {
 
   private constructor(limits: Limits) {
     this.#limits = limits
+    this.recordOverheadBytesMax = recordOverheadBytesMax(limits)
   }
 
   /** Follows a shard that has recovered. */

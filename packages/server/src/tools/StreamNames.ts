@@ -24,10 +24,13 @@ export const streamNames = ({ streams }: Pick<CatalogState, "streams">): StreamN
 }
 
 /** The names that held just before `endSeq`: a stream deleted until then has none. */
-export const streamNamesAt = (journal: History, endSeq: Seq): StreamNames => {
+export const streamNamesAt = (journal: History, endSeq: Seq): StreamNames => streamNames(catalogAt(journal, endSeq))
+
+/** The catalog just before `endSeq`. Throws `JournalError`, also where nothing of so far back is kept. */
+export const catalogAt = (journal: History, endSeq: Seq): CatalogState => {
   const catalog = makeCatalog(defaultLimits)
   const { states } = new Replay([catalog], { endSeq }).run(journal)
-  return streamNames((states.get(catalogActor) as CatalogState | undefined) ?? catalog.initial(catalogActor))
+  return (states.get(catalogActor) as CatalogState | undefined) ?? catalog.initial(catalogActor)
 }
 
 /** `partition/7` of `partition/sensors/3`; other names are ids already. Undefined for a stream's partition that there is not. */

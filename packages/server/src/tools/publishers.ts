@@ -1,3 +1,4 @@
+import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import type { BatchRef } from "@logbrook/core/journal/batchRef"
 import { readFrame, readFrameHead, type FrameHead } from "@logbrook/core/journal/Frame"
 import type { Extent } from "@logbrook/core/journal/Extent"
@@ -5,7 +6,9 @@ import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import { RecordReader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { batchesOfRun } from "@logbrook/core/storage/runs"
-import { headerNames } from "../streams/PublishRoutes.ts"
+import { sessionLogId } from "../mqtt/SessionLog.ts"
+import { clientIdHeaderAt, headerNames } from "../streams/PublishRoutes.ts"
+import { catalogAt } from "./StreamNames.ts"
 
 /** Whose some of a batch's records are. */
 export interface Publisher {
@@ -76,17 +79,20 @@ const visitAll = (journal: Journal, seq: Seq, { frame, head: { firstSeq }, ref }
   if (whole !== undefined) visitRecords(whole.subarray(position, position + byteLength), baseOffset, visit)
 }
 
+/** Where the server writes it: at any other place it is a user property, whose name is the client's choice. */
 const clientIdOf = (record: RecordReader): string | null => {
-  for (const [name, value] of record.headers()) {
-    if (
-      value !== null &&
-      headerNames.clientId.length === name.length &&
-      Buffer.compare(name, headerNames.clientId) === 0
-    ) {
-      return Buffer.from(value).toString("utf8")
-    }
-  }
-  return null
+  const [name, value = null] = record.headers()[clientIdHeaderAt] ?? []
+  if (name === undefined || value === null || Buffer.compare(name, headerNames.clientId) !== 0) return null
+  return Buffer.from(value).toString("utf8")
+}
+
+/** A stream's setting just before `seq`; where nothing of so far back is kept, that of now. Without it user properties come first. */
+const hasMqttHeaders = (journal: Journal, logId: number, seq: Seq): boolean => {
+  if (logId === sessionLogId) return true
+  const isKept = journal.firstSeq === 1 || journal.snapshot(seq) !== undefined
+  const { streams } = catalogAt(journal, isKept ? seq : journal.nextSeq)
+  const stream = [...streams.values()].find(({ logIds }) => logIds.includes(logId))
+  return stream !== undefined && effectiveConfig(stream.config).mqttHeaders
 }
 
 /**
@@ -96,9 +102,10 @@ const clientIdOf = (record: RecordReader): string | null => {
 export const publishersOf = (journal: Journal, seq: Seq): ReadonlyArray<Publisher> | undefined => {
   const found = refAt(journal, seq)
   if (found === undefined || found.ref.verbatim) return undefined
+  const tellsClient = hasMqttHeaders(journal, found.ref.logId, seq)
   const publishers = new Map<string | null, { records: number; offsets: Array<[first: number, last: number]> }>()
   visitAll(journal, seq, found, (offset, record) => {
-    const clientId = clientIdOf(record)
+    const clientId = tellsClient ? clientIdOf(record) : null
     const publisher = publishers.get(clientId) ?? { records: 0, offsets: [] }
     publishers.set(clientId, publisher)
     publisher.records++

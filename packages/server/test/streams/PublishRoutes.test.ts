@@ -97,6 +97,17 @@ it("tells to the byte what a stream can hold", async () => {
   }
 })
 
+it("tells so whatever the limits on user properties are", async () => {
+  await kit.stop()
+  kit = await startKit({ limits: { userPropertiesBytesMax: 512 * 1024, userPropertiesMax: 64 } })
+  routes = new PublishRoutes(kit.broker.shard, kit.broker.directory, "dev1")
+  await kit.bind("one", ["t/#"])
+  const userProperties = Array.from({ length: 8 }, (_, i) => [`n${i}`, "x".repeat(60_000)] as const)
+  const payload = "y".repeat(600_000)
+  expect(routes.isTooLarge(publication("t/x", payload))).toBe(false)
+  expect(routes.isTooLarge(publication("t/x", payload, { userProperties }))).toBe(true)
+})
+
 describe("appendOnly", () => {
   it("stores for the one stream, and acknowledges each message with its own offset", async () => {
     await kit.bind("one", ["t/#"])

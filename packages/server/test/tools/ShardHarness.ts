@@ -43,9 +43,14 @@ export class ShardHarness {
     })
   }
 
-  createStream(name: string, filters: ReadonlyArray<string>, partitions: number): Promise<unknown> {
+  createStream(
+    name: string,
+    filters: ReadonlyArray<string>,
+    partitions: number,
+    config: ReadonlyArray<readonly [name: string, value: string]> = []
+  ): Promise<unknown> {
     const topicId = Buffer.from(name.padEnd(16, "-").slice(0, 16)).toString("base64url")
-    const command = { _tag: "CreateStream", name, topicId, filters, partitions, key: "none", config: [] }
+    const command = { _tag: "CreateStream", name, topicId, filters, partitions, key: "none", config }
     return this.ask("catalog/0", { ...command, validateOnly: false }, "http POST /streams")
   }
 

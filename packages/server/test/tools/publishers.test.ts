@@ -1,22 +1,21 @@
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
-import { encodeHeaders, noHeaders } from "@logbrook/core/Record"
+import { noHeaders, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
 import { expect, it } from "vitest"
 import { definitions } from "../../src/Broker.ts"
-import { headerNames } from "../../src/streams/PublishRoutes.ts"
+import { mqttHeaders } from "../../src/streams/PublishRoutes.ts"
 import { lastEvents, pastOf, showEvent, type ShownEvent } from "../../src/tools/journalTools.ts"
 import { ShardHarness } from "./ShardHarness.ts"
 
-/** One turn with a message of each of these clients; null: one whose stream has no MQTT headers. */
+/** One turn with a message of each of these clients; null: one without MQTT headers. */
 const shown = async (clients: ReadonlyArray<string | null>, bytes: number, otherRuns = 0): Promise<ShownEvent> => {
   const journal = new MemoryJournal(systemClock)
   const harness = new ShardHarness(journal)
   const { shard } = harness
   await harness.createStream("sensors", ["sensors/#"], 1 + otherRuns)
   const publish = (logId: number, clientId: string | null, payloadBytes: number): void => {
-    const headers =
-      clientId === null ? noHeaders : encodeHeaders([[headerNames.clientId, Buffer.from(clientId, "utf8")]])
+    const headers = clientId === null ? noHeaders : mqttHeaders("sensors/a", clientId, 1, false)
     const run = shard.run(logId, `mqtt ${clientId} PUBLISH`)
     run.records.append(null, Buffer.alloc(payloadBytes), headers, systemClock.nowMs(), [])
     shard.ran(payloadBytes)
@@ -57,4 +56,40 @@ it("one publisher is named itself", async () => {
   const { origin, publishers } = await shown(["a", "a"], 10)
   expect(origin).toBe("mqtt a PUBLISH")
   expect(publishers).toEqual([{ clientId: "a", records: 2, offsets: [[0, 1]] }])
+})
+
+const utf8 = (text: string): Buffer => Buffer.from(text, "utf8")
+
+/** User properties that imitate the server's own headers. */
+const imitated: ReadonlyArray<RecordHeader> = [
+  [utf8("mqtt.topic"), utf8("sensors/a")],
+  [utf8("mqtt.clientid"), utf8("somebody else")],
+  [utf8("mqtt.qos"), utf8("1")],
+  [utf8("mqtt.retain"), utf8("0")]
+]
+
+/** The publishers of one message in a stream of this configuration. */
+const publishersOfOne = async (
+  config: Array<[string, string]>,
+  headers: HeaderBlock,
+  own: ReadonlyArray<RecordHeader>
+) => {
+  const journal = new MemoryJournal(systemClock)
+  const harness = new ShardHarness(journal)
+  const { shard } = harness
+  await harness.createStream("sensors", ["sensors/#"], 1, config)
+  shard.run(firstLogId, "mqtt a PUBLISH").records.append(null, utf8("x"), headers, systemClock.nowMs(), own)
+  shard.ran(10)
+  await shard.drained()
+  const past = pastOf(journal, definitions(defaultLimits))
+  const [event] = lastEvents(past, 1, { actor: "partition/sensors/0", type: "RecordsAppended" }).events
+  return showEvent(past, event!.seq).publishers!.map(({ clientId }) => clientId)
+}
+
+it("a client's user properties accuse nobody else", async () => {
+  const withHeaders = mqttHeaders("sensors/a", "a", 1, false)
+  expect(await publishersOfOne([], withHeaders, imitated)).toEqual(["a"])
+  const config: Array<[string, string]> = [["mqtt.headers", "false"]]
+  expect(await publishersOfOne(config, noHeaders, imitated)).toEqual([null])
+  expect(await publishersOfOne(config, noHeaders, imitated.slice(1))).toEqual([null])
 })
