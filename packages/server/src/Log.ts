@@ -5,7 +5,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error" | "silent"
 
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
-/** One line per event: for people on a terminal, JSON elsewhere. */
+/** Writes a line for each event: for people on a terminal, JSON elsewhere. */
 export interface Log {
   readonly debug: (message: string, fields?: Fields) => void
   readonly info: (message: string, fields?: Fields) => void

@@ -20,13 +20,13 @@ export interface ColumnFamily {
 export interface Row {
   /** Their values. */
   readonly labels: ReadonlyArray<string | number>
-  /** One for each of the table's families; undefined where the row has none. */
+  /** The value of each of the table's families; undefined where the row has none. */
   readonly values: ReadonlyArray<number | undefined>
 }
 
 /** Families over one set that may be large: the rows are read when they are asked for, and the largest get series. */
 export interface Table {
-  /** What the rows are, in the label of `logbrook_metrics_rows_left_out`. */
+  /** The name of the rows in the label of `logbrook_metrics_rows_left_out`. */
   readonly name: string
   readonly families: ReadonlyArray<ColumnFamily>
   /** The column by which a row is large. */

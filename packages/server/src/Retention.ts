@@ -31,7 +31,7 @@ export interface History {
 const noHistory: History = { historyMs: 0, historyBytes: 0 }
 const noStart: ClockStart = { lastTimeMs: undefined, heldAtMs: undefined }
 
-/** What a shard that has recovered, and appended nothing yet, knows of the clock. */
+/** The start of the retention clock, by what a shard knows that has recovered and appended nothing yet. */
 export const clockStartOf = (shard: Shard, journal: Pick<Journal, "nextSeq" | "scan">): ClockStart => {
   let lastTimeMs: number | undefined
   journal.scan(journal.nextSeq - 1, (frame) => {

@@ -5,9 +5,9 @@ import type { Limits } from "@logbrook/core/Limits"
 export type TrustReason = "clock" | "time" | "operator"
 
 export interface ClockStart {
-  /** Of the last commit that was there before this start; undefined in a new journal. */
+  /** The time of the last commit before this start; undefined in a new journal. */
   readonly lastTimeMs: number | undefined
-  /** What retention went by when the last run was about to hold; undefined if it did not hold at its end. */
+  /** The time by which retention went when the server last ran, if the clock held then; undefined if it did not hold at the end. */
   readonly heldAtMs: number | undefined
 }
 
@@ -17,7 +17,7 @@ type ClockLimits = Pick<Limits, "clockAheadMsMax" | "clockHoldMs">
 const drift = 0.01
 
 /**
- * What retention goes by: the machine's clock, unless that runs away. A clock that is set ten years ahead by mistake would let
+ * The clock by which retention goes: the machine's clock, unless that runs away. A clock that is set ten years ahead by mistake would let
  * everything expire at once; so while it is ahead of what the monotonic clock measures by more than `clockAheadMsMax`, time
  * passes as the monotonic clock says, and records expire when they would have. After `clockHoldMs` the machine's clock is
  * believed, as it is when an operator says so: a machine that was suspended, or a gateway that asks for the time once it is up.
@@ -102,7 +102,7 @@ export class RetentionClock implements Clock {
     this.onTrusted?.(reason)
   }
 
-  /** What it gains within its drift is forgotten; being behind is not: it may come back. */
+  /** A gain within the clock's drift is forgotten; a clock that is behind is not forgiven, since it may come back. */
   #forgive(atMs: number): void {
     const elapsedMs = atMs - this.#anchoredAtMs
     const gainedMs = Math.min(Math.max(this.aheadMs, 0), elapsedMs * drift)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import * as module from "node:module"
-// What is imported statically is read before this runs: an old Node must be able to read all of it.
+// Static imports are read before this runs: an old Node must be able to read all of them.
 var found = process.versions.node.split(".").map(Number)
 if (found[0]! < 22 || (found[0] === 22 && found[1]! < 19)) {
   console.error("logbrook needs Node.js 22.19 or newer; this is " + process.versions.node)

@@ -29,7 +29,7 @@ export interface SettlingOptions {
   readonly segmentBytes: number
   /** Events before this need not be kept. */
   readonly keptFromSeq: () => Seq
-  /** What compaction goes by: it drops tombstones by their age. */
+  /** The clock by which compaction goes: it drops tombstones by their age. */
   readonly clock: Clock
 }
 

@@ -1,4 +1,4 @@
-/** What a shell script can tell from the exit code. */
+/** The exit codes, from which a shell script can tell what happened. */
 export const exitCodes = {
   ok: 0,
   failure: 1,

@@ -30,7 +30,7 @@ export const warn = (io: Io, texts: ReadonlyArray<string>): void => {
   for (const text of texts) io.err(`${painted({ ...io, isTty: io.isErrTty }, "yellow", "warning")}: ${plainText(text)}`)
 }
 
-/** What was understood, on stderr. */
+/** Says on stderr what was understood. */
 export const note = (io: Io, text: string): void =>
   io.err(`${painted({ ...io, isTty: io.isErrTty }, "dim", "note")}: ${plainText(text)}`)
 

@@ -45,7 +45,7 @@ const unreachable = (url: string, error: unknown): CliError => {
 
 let hear: (text: string) => void = () => undefined
 
-/** What servers warn of beside their answers, each text once. */
+/** The listener hears what servers warn of beside their answers, each text once. */
 export const hearWarnings = (listener: (text: string) => void): void => {
   const heard = new Set<string>()
   hear = (text) => {

@@ -6,19 +6,19 @@ import type { Io } from "./Io.ts"
 export interface Option {
   /** Without its dashes. */
   readonly name: string
-  /** What its value is called in the help; undefined for a switch. */
+  /** The name of its value in the help; undefined for a switch. */
   readonly value: string | undefined
   readonly isMultiple?: boolean
   readonly help: string
 }
 
-/** What was written on the command line. */
+/** The arguments that were written on the command line. */
 export interface Arguments {
   readonly positionals: ReadonlyArray<string>
   readonly flag: (name: string) => boolean
   readonly text: (name: string) => string | undefined
   readonly texts: (name: string) => ReadonlyArray<string>
-  /** Of the given options, for the configuration. */
+  /** The values of the given options, for the configuration. */
   readonly values: ReadonlyMap<string, unknown>
 }
 

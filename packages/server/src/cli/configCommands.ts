@@ -20,7 +20,7 @@ interface Served {
   readonly settings: ReadonlyArray<EffectiveSetting>
 }
 
-/** Of a running server with `--url`; else what one would run with that is started here and now. */
+/** The settings of a running server with `--url`; else those that a server would run with that is started here and now. */
 const settingsOf = async (args: Arguments, io: Io): Promise<ReadonlyArray<EffectiveSetting>> => {
   if (args.text("url") === undefined) return (await configOf(args, io)).settings
   const given = [...args.values.keys()].find((name) => name !== "url" && name !== "json")

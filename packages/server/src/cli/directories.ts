@@ -17,7 +17,7 @@ const contentsAt = async (place: string): Promise<DirectoryContents> => {
   return journalErrors(() => directoryContents(place))
 }
 
-/** What a path is, for a sentence that begins with it. */
+/** The nature of a path, for a sentence that begins with the path. */
 const nature: Readonly<Record<DirectoryContents, string>> = {
   journal: "is a data directory",
   backup: "is a backup",

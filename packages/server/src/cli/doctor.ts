@@ -42,7 +42,7 @@ const printDiagnosis = (io: Io, diagnosis: Diagnosis, nameOf: NameOf): void => {
   if (moreFindings > 0) io.out(`  and ${moreFindings} more`)
 }
 
-/** What a repair would keep. */
+/** Says what a repair would keep. */
 const savedText = ({ firstSeq, firstBadSeq, nextSeq, findings }: Diagnosis): string => {
   if (firstBadSeq !== undefined && firstBadSeq <= firstSeq)
     return "nothing can be saved from this directory: restore a backup"

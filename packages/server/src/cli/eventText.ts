@@ -24,7 +24,7 @@ export const scalarText = (value: Plain): string => plainText(typeof value === "
 export const isBytes = (value: Plain): value is { readonly bytes: number; readonly base64: string } =>
   isObject(value) && Object.keys(value).length === 2 && "bytes" in value && "base64" in value
 
-/** What tells most comes first, in this order; other fields follow in their own. */
+/** The fields that tell most come first, in this order; other fields follow in their own. */
 const foremost = [
   "memberId",
   "clientId",
@@ -78,7 +78,7 @@ const withoutBytes = (value: Plain): Plain =>
     ? value
     : JSON.parse(JSON.stringify(value, (_name, each: Plain) => (isBytes(each) ? `<${each.bytes} bytes>` : each)))
 
-/** Of who ended a connection: `protocol 0x90 a topic name contains a wildcard`, `keep alive 1m`. */
+/** Says who ended a connection: `protocol 0x90 a topic name contains a wildcard`, `keep alive 1m`. */
 const endText = (end: { readonly [name: string]: Plain }): string =>
   Object.entries(end)
     .map(([name, value]) =>
@@ -88,7 +88,7 @@ const endText = (end: { readonly [name: string]: Plain }): string =>
     )
     .join(" ")
 
-/** Of what was refused of a client: `20 × 0x97 (the disk is almost full), such as sensors/a`. */
+/** Says what was refused of a client: `20 × 0x97 (the disk is almost full), such as sensors/a`. */
 const refusedText = (refused: ReadonlyArray<Plain>): string =>
   refused
     .filter(isObject)
@@ -109,7 +109,7 @@ const fieldText = (name: string, value: Plain): string => {
 
 const summaryMax = 120
 
-/** What happened, on one line; what is not there is left out. */
+/** Says on one line what happened; fields that are not there are left out. */
 export const summaryText = (event: Plain): string => {
   if (!isObject(event)) return scalarText(event)
   if (event["_tag"] === "RecordsAppended") return `offsets ${event["baseOffset"]} to ${event["lastOffset"]}`

@@ -142,7 +142,7 @@ export const describe = async (args: Arguments, io: Io): Promise<number> => {
   return exitCodes.ok
 }
 
-/** One after the other; those that cannot be deleted are told at the end, by the first one's exit code. */
+/** Deletes one group after the other. The groups that cannot be deleted are told at the end; the exit code is the first one's. */
 const deleteAt = async (
   url: string,
   names: ReadonlyArray<string>,

@@ -7,7 +7,7 @@ export const cliErrorOf = ({ reason, message }: JournalError, hint?: string): Cl
   return new CliError(exitCodes.failure, `E_JOURNAL_${name}`, message, hint)
 }
 
-/** What the core refuses, with its reason as the code; `corruptHint` helps with damage. */
+/** Turns the core's refusals into errors of the CLI, with the reason as the code; `corruptHint` helps with damage. */
 export const journalErrors = async <A>(run: () => A | Promise<A>, corruptHint?: string): Promise<A> => {
   const { JournalError } = await import("@logbrook/core/journal/JournalError")
   try {

@@ -44,7 +44,7 @@ export const openPast = async (
   return { past: pastOf(journal, definitions(defaultLimits)), close: () => journal.close() }
 }
 
-/** What the tools refuse, as the server would answer it. */
+/** Turns refusals of the tools into what the server would answer. */
 const refusals = async <A>(run: () => A): Promise<A> => {
   const { JournalQueryRefused } = await import("../tools/journalTools.ts")
   try {

@@ -23,7 +23,7 @@ const journalHints = {
   Io: undefined
 } as const
 
-/** What a start can fail with, said so that one can do something about it. */
+/** Says why a start failed, so that the user can do something about it. */
 const startError = async (config: Config, error: unknown): Promise<unknown> => {
   const [{ JournalError }, { ListenFailed }] = await Promise.all([
     import("@logbrook/core/journal/JournalError"),

@@ -28,7 +28,7 @@ interface StreamDetails extends StreamSummary {
     readonly highWatermark: number
     readonly bytes: number
   }>
-  /** Of what was created or altered. */
+  /** The warnings about what was created or altered. */
   readonly warnings?: ReadonlyArray<string>
 }
 
@@ -71,7 +71,7 @@ const configOf = (args: Arguments): Record<string, string> => {
 const policiesOf = ({ config }: StreamDetails): ReadonlyArray<string> =>
   (config["cleanup.policy"] ?? "delete").split(",").map((name) => name.trim())
 
-/** What stays, and how long. */
+/** The rows that say what stays, and how long. */
 const retentionRows = (stream: StreamDetails): ReadonlyArray<readonly [string, string]> => {
   const { retentionMs, retentionBytes } = stream
   const policies = policiesOf(stream)

@@ -14,7 +14,7 @@ export interface ConfigSources {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Texts of configuration files, the one that counts most first. */
   readonly files: ReadonlyArray<{ readonly name: string; readonly text: string }>
-  /** What V8 may take for its heap: clients get their share of it, unless a source says how much. */
+  /** The most that V8 may take for its heap: clients get their share of it, unless a source says how much. */
   readonly heapBytesMax?: number
 }
 
@@ -100,7 +100,7 @@ const problemOf = (issue: ParseResult.ArrayFormatterIssue, won: ReadonlyMap<stri
   return { path, origin, message, didYouMean: undefined }
 }
 
-/** What no setting can tell alone. Looks at what is valid in itself, so that everything is told at once. */
+/** Checks what no setting can tell alone. It looks at the settings that are valid in themselves, so that all faults are told at once. */
 const throughout = (valueOf: (path: string) => SettingValue | undefined, originOf: (path: string) => string) => {
   const problems: Array<ConfigProblem> = []
   const host = valueOf("host")

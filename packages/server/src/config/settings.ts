@@ -3,7 +3,7 @@ import { durationMs, hostAndPort, ratio, sizeBytes, truth, wholeNumber } from ".
 
 export type SettingValue = string | number | boolean | { readonly host: string; readonly port: number } | null
 
-/** One thing that can be set, under one path in every source. */
+/** A setting, under one path in every source. */
 export interface Setting {
   /** In the file: `journal.segmentBytes` is `segmentBytes` in the section `journal`. */
   readonly path: string
@@ -12,7 +12,7 @@ export interface Setting {
   /** Without its dashes; undefined for limits, which have none. */
   readonly flag: string | undefined
   readonly byDefault: SettingValue
-  /** What a value looks like, for errors and documentation. */
+  /** The look of a value, for errors and documentation. */
   readonly expects: string
   /** Undefined: the value is none of this setting's. */
   readonly parse: (value: unknown) => SettingValue | undefined
@@ -116,7 +116,7 @@ const mayBeZero: ReadonlySet<keyof Limits> = new Set([
   "clockHoldMs"
 ])
 
-/** What the protocols' own fields can hold, and how deep topics may be looked up by recursion. */
+/** The greatest values: what the protocols' own fields can hold, and how deep topics may be looked up by recursion. */
 const highest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>([
   ["receiveMaximum", 65_535],
   ["inflightPerSessionMax", 65_535],

@@ -3,14 +3,14 @@ import type { ConfigProblem } from "./Config.ts"
 import { settings, type Setting } from "./settings.ts"
 import { suggest } from "./suggest.ts"
 
-/** One value that a source gives. */
+/** A value that a source gives. */
 export interface Given {
   readonly path: string
   readonly value: unknown
   readonly origin: string
 }
 
-/** What a source gives, and what is wrong with the source itself. */
+/** The values that a source gives, and what is wrong with the source itself. */
 export interface Read {
   readonly given: ReadonlyArray<Given>
   readonly problems: ReadonlyArray<ConfigProblem>
@@ -19,7 +19,7 @@ export interface Read {
 /** Variables that are read elsewhere. */
 const otherVariables: ReadonlySet<string> = new Set(["LOGBROOK_URL", "LOGBROOK_CONFIG"])
 
-/** What Kubernetes gives every container beside a Service named `logbrook`: LOGBROOK_SERVICE_HOST, LOGBROOK_PORT=tcp://… */
+/** Kubernetes gives these to every container beside a Service named `logbrook`: LOGBROOK_SERVICE_HOST, LOGBROOK_PORT=tcp://… */
 const serviceLink = /^LOGBROOK_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_[A-Z]+|PORT=[a-z]+:)/
 
 const fileBytesMax = 1024 * 1024

@@ -75,7 +75,7 @@ const StreamDetails = Schema.Struct({
 /** A field that nobody reads is a mistake, and the stream would be another one than meant. */
 const exact = { parseOptions: { onExcessProperty: "error" } } as const
 
-/** What Kafka has no word for: filters make a bound stream; partitions -1 or none, 16 for a bound one and 1 for a free one. */
+/** The body that creates a stream. Filters make a bound stream. Without partitions, or with -1, a bound stream has 16 and a free one has 1. */
 export const CreateStream = Schema.Struct({
   name: Schema.String,
   filters: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
@@ -103,7 +103,7 @@ const streams = HttpApiGroup.make("streams")
 const TotalLag = {
   /** null while it is not known of a partition. */
   lag: Schema.NullOr(Count),
-  /** Of the partitions of which it is known. */
+  /** The lag of the partitions of which it is known. */
   knownLag: Count,
   /** Records that were gone before the group had read them. */
   lost: Count,
@@ -249,7 +249,7 @@ const mqtt = HttpApiGroup.make("mqtt").add(
     Schema.Struct({
       /** The most frequent first; `count` is exact, or too low by `countErrorMax` at most. */
       ...listOf(Schema.Struct({ topic: Schema.String, count: Count })).fields,
-      /** Of all topics, since the server's start. */
+      /** The messages of all topics, since the server's start. */
       total: Count,
       countErrorMax: Count
     })

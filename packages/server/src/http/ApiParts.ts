@@ -2,7 +2,7 @@ import type { EffectiveSetting } from "../config/loadConfig.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
 import type { RetentionClock } from "../RetentionClock.ts"
 
-/** What the API shows of the server beside the broker. */
+/** The parts of the server that the API shows beside the broker. */
 export interface ApiParts {
   /** See `MqttContext`. */
   readonly unmatched: TopTopics
@@ -12,10 +12,10 @@ export interface ApiParts {
   readonly config: RunningConfig
 }
 
-/** What the server runs with. */
+/** The configuration that the server runs with. */
 export interface RunningConfig {
   /** There are no secrets among them. */
   readonly settings: ReadonlyArray<EffectiveSetting>
-  /** Of the start, Unix ms: settings are read once. */
+  /** The time of the start, Unix ms: settings are read once. */
   readonly sinceMs: number
 }

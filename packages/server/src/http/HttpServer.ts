@@ -153,7 +153,7 @@ const answer = async (shell: Shell, request: http.IncomingMessage, response: htt
   else sendError(response, 403, "FORBIDDEN", denied.text)
 }
 
-/** What is served beside the API, to whoever may do what it needs. */
+/** A page that is served beside the API, to whoever may do what it needs. */
 interface Page {
   readonly needs: ReadonlyArray<Need>
   readonly answer: (
@@ -249,8 +249,8 @@ const pages: ReadonlyMap<string, Page> = new Map<string, Page>([
 ])
 
 /**
- * Undefined: it is longer. What is left of it is read and dropped while the answer goes out: a close behind unread input would
- * reset the connection, and the answer with it.
+ * Undefined: the body is longer. The rest of it is read and dropped while the answer goes out: a close behind unread
+ * input would reset the connection, and the answer with it.
  */
 const bodyOf = (request: http.IncomingMessage, bytesMax: number): Promise<Buffer | undefined> =>
   new Promise((resolve, reject) => {
@@ -271,7 +271,7 @@ const bodyOf = (request: http.IncomingMessage, bytesMax: number): Promise<Buffer
 /** The API's bodies have three levels; a parser that goes down by recursion ends at some thousand. */
 const nestingMax = 32
 
-/** What is wrong with a body whatever it says, and where; undefined for JSON. */
+/** Says what is wrong with a body that is no JSON, and where; undefined for JSON. */
 const problemOf = (body: Buffer): string | undefined => {
   if (isNestedDeeper(body, nestingMax)) return `the body nests more than ${nestingMax} levels`
   try {
@@ -320,14 +320,14 @@ const answerApi = async (shell: Shell, request: http.IncomingMessage, response: 
 }
 
 interface BadRequest {
-  /** Of our own refusals. */
+  /** The code of our own refusals. */
   readonly code?: string
   readonly message?: string
-  /** Of what a schema refuses. */
+  /** The faults that a schema found. */
   readonly issues?: ReadonlyArray<{ readonly path: ReadonlyArray<string | number>; readonly message: string }>
 }
 
-/** What a schema refuses comes in a form of the library's own: we tell the fields and what is wrong with each. */
+/** The library has a form of its own for what a schema refuses: we tell the fields and what is wrong with each. */
 const badRequest = (text: string): unknown => {
   let read: BadRequest
   try {
@@ -337,7 +337,7 @@ const badRequest = (text: string): unknown => {
   }
   const { code = "BAD_REQUEST", message = "the request is not valid", issues } = read
   if (issues === undefined || issues.length === 0) return { code, message }
-  // One for each member of a union: the first says what the field wants, the others that it may be left out.
+  // There is one for each member of a union: the first says what the field wants, the others that it may be left out.
   const wrong = new Map<string, string>()
   for (const { path, message: what } of issues) {
     const field = path.join(".")

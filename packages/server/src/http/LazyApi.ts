@@ -30,7 +30,7 @@ export class LazyApi {
     return (await this.#load()).handler(request)
   }
 
-  /** What a path of the API can be asked with; nothing where there is nothing. */
+  /** The methods that a path of the API has; none where there is nothing. */
   async methodsAt(pathname: string): Promise<ReadonlyArray<string>> {
     return (await import("./apiHandler.ts")).methodsAt(pathname)
   }

@@ -11,7 +11,7 @@ const streamsShown = 3
 /** All partitions are looked at for it. */
 const adviceEveryMs = 5000
 
-/** What an operator should know whatever was asked: nothing, nearly always. */
+/** The warnings that an operator should see whatever was asked: nearly always there are none. */
 export class Warnings {
   readonly #broker: Broker
   readonly #retentionClock: Pick<RetentionClock, "isHeld">

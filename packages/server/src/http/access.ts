@@ -2,7 +2,7 @@ import { isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import { anonymous, cluster, type Denial, type Operation, type Resource } from "@logbrook/core/access/Access"
 import type { Broker } from "../Broker.ts"
 
-/** What a request does to what. An endpoint declares all of it; nothing is `[]`. */
+/** An operation of a request on a resource. An endpoint declares all of them; `[]` if there are none. */
 export type Need = readonly [operation: Operation, resource: Resource]
 
 export const onCluster = (operation: Operation): Need => [operation, cluster]

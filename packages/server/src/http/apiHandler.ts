@@ -218,6 +218,6 @@ const routes = Object.entries(openApi.paths).map(([template, methods]) => ({
   methods: Object.keys(methods).flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]))
 }))
 
-/** What a path can be asked with; nothing where there is nothing. */
+/** The methods that a path has; none where there is nothing. */
 export const methodsAt = (pathname: string): ReadonlyArray<string> =>
   routes.find(({ pattern }) => pattern.test(pathname))?.methods ?? []

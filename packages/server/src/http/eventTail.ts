@@ -59,7 +59,7 @@ export class EventTail {
     this.#wake(tail)
   }
 
-  /** Of a commit, event by event: those that are ready already are not touched. */
+  /** Called for each event of a commit: tails that are ready already are not touched. */
   #observed(): void {
     if (this.#ready.size === this.#tails.size) return
     for (const tail of this.#tails) this.#ready.add(tail)

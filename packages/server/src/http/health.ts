@@ -1,7 +1,7 @@
 import { type Holder, holders } from "@logbrook/core/memory/MemoryAccount"
 import type { Broker } from "../Broker.ts"
 
-/** What the composition knows of its own life. */
+/** The composition's knowledge of its own life. */
 export interface Readiness {
   isDraining: boolean
 }
@@ -28,7 +28,7 @@ interface Account {
   readonly budgetBytes: number
 }
 
-/** What clients make the server keep, by kind of holder. */
+/** The memory that clients make the server keep, by kind of holder. */
 export const memoryAccounts = ({ shard }: Broker): Readonly<Record<Holder, Account>> =>
   Object.fromEntries(
     holders.map((holder) => [holder, { bytes: shard.memory.bytes(holder), budgetBytes: shard.memory.budget(holder) }])

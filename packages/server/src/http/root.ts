@@ -12,7 +12,7 @@ const links: ReadonlyArray<readonly [path: string, what: string]> = [
   ["/readyz", "whether it takes writes, and why not"]
 ]
 
-/** What is at `GET /` for programs. */
+/** The answer to `GET /` for programs. */
 export const rootJson = {
   name: "logbrook",
   version,

@@ -56,7 +56,7 @@ const throwIfDiskLow = ({ disk }: Broker): void => {
     )
 }
 
-/** One that nothing has asked for is empty, or is not there at all: of a stream that was only validated. */
+/** The log of a partition that was never written to, or of a stream that was only validated. */
 const emptyLog = { startOffset: 0, highWatermark: 0, byteLength: 0 }
 
 export const summaryOf = ({ shard }: Broker, stream: Stream) => {

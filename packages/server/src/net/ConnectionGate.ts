@@ -12,18 +12,18 @@ type GateLimits = Pick<
 >
 
 /**
- * Of memory, with what the system's library needs, whatever its protocol: an idle MQTT connection takes 4.2 to 5.5 kB
+ * The memory of a connection of either protocol, with what the system's library needs: an idle MQTT connection takes 4.2 to 5.5 kB
  * (docs/lab/performance.md).
  */
 const connectionBytes = 6 * 1024
 
-/** What of a connection is on its account while it is open. */
+/** The holders on whose accounts a connection is while it is open. */
 type HeldBy = Extract<Holder, "connections" | "transit">
 
-/** Of one address. */
+/** The connections of one address. */
 interface Held {
   open: number
-  /** Of the open ones. */
+  /** Those of the open connections that are not authenticated yet. */
   preAuth: number
 }
 
@@ -36,7 +36,7 @@ export class ConnectionGate {
   #second = 0
   #newThisSecond = 0
   open = 0
-  /** Of the open ones. */
+  /** Those of the open connections that are not authenticated yet. */
   preAuth = 0
   refused = 0
 
@@ -75,7 +75,7 @@ export class ConnectionGate {
     return new Admission(this, remoteAddress)
   }
 
-  /** Of an admission only, as the next. */
+  /** Only an admission calls this and the next. */
   authenticated(remoteAddress: string): void {
     this.preAuth--
     this.#perAddress.get(remoteAddress)!.preAuth--
@@ -90,8 +90,8 @@ export class ConnectionGate {
 }
 
 /**
- * One connection's place at the gate, and what it has the server keep. A class: closures would be made anew for each of
- * thousands of connections.
+ * A connection's place at the gate, and the memory that it has the server keep. It is a class, since closures would
+ * be made anew for each of thousands of connections.
  */
 export class Admission {
   readonly #gate: ConnectionGate

@@ -3,7 +3,7 @@ import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "./BoundedLines.ts"
 import { Tallies } from "./Tallies.ts"
 
-/** Of one publication. */
+/** The refusal of one publication. */
 export interface Refusal {
   /** May be of any length and hold any character. */
   readonly clientId: string

@@ -3,8 +3,8 @@ import type { Clock } from "@logbrook/core/Clock"
 const everyMs = 1000
 
 /**
- * What is counted by key and told of once a second, each key as one: an event or a line for each occurrence would be as
- * many as there are messages. A crash loses what was counted in the last second.
+ * Counts by key and tells of each key once a second: an event or a line for each occurrence would be as many as there
+ * are messages. A crash loses what was counted in the last second.
  */
 export class Tallies<T> {
   readonly #clock: Clock
@@ -13,7 +13,7 @@ export class Tallies<T> {
   readonly #tallies = new Map<string, T>()
   #cancel: (() => void) | undefined
 
-  /** Of more keys than `toldPerSecondMax` the rest is told of in the seconds after, with what comes until then. */
+  /** If there are more keys than `toldPerSecondMax`, the rest is told of in the seconds after, with what comes until then. */
   constructor(clock: Clock, toldPerSecondMax: number, tell: (key: string, tally: T) => void) {
     this.#clock = clock
     this.#toldPerSecondMax = toldPerSecondMax

@@ -23,7 +23,7 @@ export const isForeignOrigin = (
   return !URL.canParse(header) || !isLocal(new URL(header).hostname)
 }
 
-/** What browsers say of a request beside its address, as Node names the headers. */
+/** The headers in which browsers tell where a request comes from, as Node names them. */
 export interface FetchHeaders {
   readonly host?: string | undefined
   readonly origin?: string | undefined

@@ -1,6 +1,6 @@
 import * as net from "node:net"
 
-/** One read takes at most this much; Node's own reads allocate as much each time. */
+/** The most that one read takes; Node's own reads allocate as much each time. */
 const readBytesMax = 64 * 1024
 
 /**
@@ -10,7 +10,7 @@ const readBytesMax = 64 * 1024
  */
 const shared = Buffer.allocUnsafeSlow(readBytesMax)
 
-/** Who gets the bytes; a socket without it is one of Node's own. */
+/** The receiver of the bytes; a socket without it is one of Node's own. */
 const onChunk = Symbol("onChunk")
 
 interface SharedSocket extends net.Socket {
@@ -33,7 +33,7 @@ const readOn = (socket: net.Socket): void => {
   if (!socket.destroyed && !socket.isPaused()) socket.resume()
 }
 
-/** What Node keeps private and a server with its own sockets needs. */
+/** The fields that Node keeps private and that a server with its own sockets needs. */
 interface ServerInternals {
   readonly _handle: { onconnection: (status: number, handle: unknown) => void } | null
   _connections: number

@@ -41,7 +41,7 @@ interface Target {
   readonly mayLackKey: boolean
   /** Clearing a topic's retained message deletes the topic's key: the record is a tombstone. */
   readonly hasTombstones: boolean
-  /** Of a batch with one message alone. */
+  /** The most bytes of a batch with one message alone. */
   readonly batchBytesMax: number
 }
 
@@ -58,7 +58,7 @@ interface Route {
 
 /** Topics remembered per client; a client with more pays for the trie again. */
 const routesMax = 32
-/** Of memory: a route, each of its targets, and as many blocks of headers as there are QoS and retain, and the topic itself. */
+/** The memory of a route, each of its targets, as many blocks of headers as there are QoS and retain, and the topic itself. */
 const routeBytes = 1000
 const targetBytes = 600
 const blocksPerRoute = 7
@@ -75,7 +75,7 @@ export class PublishRoutes {
   readonly #origin: string
   readonly #admission: Admission | undefined
   readonly #routes = new Map<string, Route>()
-  /** Of the routes that are remembered, on the connection's account. */
+  /** The bytes of the routes that are remembered, on the connection's account. */
   #bytes = 0
   #last: Route | undefined
 
@@ -191,7 +191,7 @@ export class PublishRoutes {
     const blocks = targets.length === 0 ? 1 : blocksPerRoute
     const bytes = routeBytes + targetBytes * targets.length + blocks * (topic.length + this.#clientId.length)
     const hasRoom = (): boolean => this.#admission?.hasRoomToRemember("connections", bytes) === true
-    // One that is known under this topic is of a time before the streams changed, as all are then.
+    // A route that is known under this topic is of a time before the streams changed, as all are then.
     if (this.#routes.size >= routesMax || this.#routes.has(topic) || !hasRoom()) this.#forget()
     if (this.#admission === undefined || !hasRoom()) return
     this.#admission.add("connections", bytes)
@@ -269,7 +269,7 @@ export const clientIdHeaderAt = 1
 const userHeaders = ({ userProperties }: Publication): ReadonlyArray<RecordHeader> =>
   userProperties === undefined ? noExtra : userProperties.map(([name, value]) => [utf8(name), utf8(value)] as const)
 
-/** What MQTT 5 adds; none of it in the common case. */
+/** The headers that MQTT 5 adds; there are none in the common case. */
 export const extraHeaders = (publication: Publication): ReadonlyArray<RecordHeader> => {
   const { userProperties, contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = publication
   const known = userProperties ?? contentType ?? responseTopic ?? correlationData ?? payloadFormat ?? expiryAtMs

@@ -8,8 +8,9 @@ export interface PartitionLag {
   readonly stream: string
   readonly partition: number
   /**
-   * As it was committed. A negative one is a client's way to say that it has none. One behind the end of the log was never an
-   * offset of it: a client commits so, by the topic's name, what it had read of a topic that was deleted and made again.
+   * The offset as it was committed. A client says with a negative one that it has none. An offset behind the end of
+   * the log was never one of this log: a client commits so, by the topic's name, what it had read of a topic that was
+   * deleted and made again.
    */
   readonly offset: number
   readonly logStartOffset: number | null

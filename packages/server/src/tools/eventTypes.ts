@@ -10,7 +10,7 @@ import type { ShardEvent } from "@logbrook/core/shard/ShardActor"
 const tagsOf = <Event extends { readonly _tag: string }>(tags: Readonly<Record<Event["_tag"], true>>) =>
   Object.keys(tags)
 
-/** What actors of each kind journal. */
+/** The events that actors of each kind journal. */
 export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
   catalog: tagsOf<CatalogEvent>({
     StreamCreated: true,

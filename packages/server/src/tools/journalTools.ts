@@ -53,7 +53,7 @@ export interface EventPage {
 const eventsLookedAtMax = 100_000
 const causesMax = 100
 
-/** What every tool works on: a journal, who can fold it, and the names of its streams. */
+/** The past on which every tool works: a journal, the definitions that fold it, and the names of its streams. */
 export interface Past {
   readonly journal: Journal
   readonly definitions: ReadonlyArray<AnyDefinition>
@@ -63,7 +63,7 @@ export interface Past {
   readonly actors: () => ReadonlyArray<ActorId>
 }
 
-/** Of a journal that nobody else has folded. */
+/** Makes the past of a journal that nobody else has folded. */
 export const pastOf = (journal: Journal, definitions: ReadonlyArray<AnyDefinition>): Past => {
   let known: StreamNames | undefined
   let actors: ReadonlyArray<ActorId> | undefined
@@ -182,7 +182,7 @@ export const eventsPage = (
 const throwIfUnheardOf = (past: Past, { actor }: EventFilter, { events, hasNext }: EventPage, fromSeq: Seq): void => {
   if (actor === undefined || events.length > 0 || hasNext) return
   const id = resolveOrThrow(past, actor, past.names())
-  // One that has nothing to remember any more is not there, and may have events of other types all the same.
+  // An actor that has nothing to remember any more is not there, and may have events of other types all the same.
   if (past.actors().includes(id) || eventsPage(past, fromSeq, 1, { actor }).events.length > 0) return
   const range = `no event from #${fromSeq} to #${past.journal.nextSeq - 1} is of ${actor}`
   throw new JournalQueryRefused({ reason: "UnknownActor", message: `${range}${similarTo(past, actor)}` })
@@ -241,15 +241,15 @@ const eventAt = ({ journal }: Past, names: StreamNames, seq: Seq): EventView | u
 
 export interface ShownEvent {
   readonly event: EventView
-  /** What led to it, the nearest first. */
+  /** The events that led to it, the nearest first. */
   readonly causes: ReadonlyArray<EventView>
   /** Outside the journal: the client's request, the deadline. Null if the chain leads to what has expired. */
   readonly origin: string | null
-  /** Of `RecordsAppended` of MQTT messages: whose records they are. */
+  /** The publishers of the records, if the event is `RecordsAppended` of MQTT messages. */
   readonly publishers?: ReadonlyArray<Publisher>
 }
 
-/** One event and all that led to it. Throws `JournalQueryRefused`. */
+/** Shows an event and all that led to it. Throws `JournalQueryRefused`. */
 export const showEvent = (past: Past, seq: Seq): ShownEvent => {
   const names = past.names()
   const event = eventAt(past, names, seq)
@@ -272,7 +272,7 @@ const unknownEvent = ({ journal: { firstSeq, nextSeq } }: Past, seq: Seq): Journ
     message: `there is no event #${seq}: the journal holds #${firstSeq} to #${nextSeq - 1}`
   })
 
-/** One after the last event at that point. */
+/** The seq after the last event at that point. */
 export const endSeqAt = (past: Past, at: At): Seq => {
   const { journal } = past
   const { firstSeq, nextSeq } = journal
@@ -372,14 +372,14 @@ export interface StateDiff {
   /** The first point was behind the second: changes always go forward in time. */
   readonly isSwapped: boolean
   readonly changes: ReadonlyArray<Change>
-  /** What happened to the actor in between, the first ones. */
+  /** The first events of the actor in between. */
   readonly events: ReadonlyArray<EventView>
   readonly hasMoreEvents: boolean
 }
 
 const diffEventsMax = 100
 
-/** What changed from just after one point to just after another. Throws `JournalQueryRefused`. */
+/** Tells what changed from just after one point to just after another. Throws `JournalQueryRefused`. */
 export const diffStates = (past: Past, name: string, from: At, to: At): StateDiff => {
   const ends = [endSeqAt(past, from), endSeqAt(past, to)] as const
   const [a, b] = [Math.min(...ends), Math.max(...ends)]

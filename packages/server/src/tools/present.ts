@@ -45,7 +45,7 @@ const presentClassic = ({ machine: { value, context } }: ClassicProtocol) => ({
   pendingMembers: [...context.pending.keys()]
 })
 
-/** What the group waits for from this member. */
+/** The request that the group awaits from this member. */
 const waitedFor = (state: GroupStateName, { joinTicket, syncTicket }: Member): "join" | "sync" | null => {
   if (state === "PreparingRebalance") return joinTicket === 0 ? "join" : null
   return syncTicket === 0 ? "sync" : null
@@ -79,7 +79,7 @@ export const presentState = (id: ActorId, definition: AnyDefinition, state: unkn
   return plain(definition.save(state))
 }
 
-/** An event for people. Of records only the reference is in the journal's timeline. */
+/** An event for people. The journal's timeline has only the references of records. */
 export const presentEvent = (actor: ActorId, event: object, names: StreamNames): Plain => {
   if (!("_tag" in event) || event._tag !== "RecordsAppended") return plain(event)
   const { baseOffset, count } = event as unknown as { baseOffset: number; count: number }

@@ -10,9 +10,9 @@ import { sessionLogId } from "../mqtt/SessionLog.ts"
 import { clientIdHeaderAt, headerNames } from "../streams/PublishRoutes.ts"
 import { catalogAt } from "./StreamNames.ts"
 
-/** Whose some of a batch's records are. */
+/** The publisher of some of a batch's records. */
 export interface Publisher {
-  /** Of the MQTT client; null: the records do not say it, such as those of a stream without MQTT headers. */
+  /** The MQTT client's id; null: the records do not say it, such as those of a stream without MQTT headers. */
   readonly clientId: string | null
   readonly records: number
   /** Ascending, first and last offset of each. */
@@ -46,7 +46,7 @@ const visitRecords = (records: Uint8Array, baseOffset: number, visit: Visit): vo
   while (reader.next()) visit(baseOffset + reader.offsetDelta, reader)
 }
 
-/** Of a settled segment: its runs have the records of many events. */
+/** Visits the records in a settled segment, whose runs have the records of many events. */
 const visitRuns = (journal: Journal, seq: Seq, { logId, baseOffset, count }: BatchRef, visit: Visit): void => {
   const endOffset = baseOffset + count
   const segment = journal.segments().find(({ firstSeq, nextSeq }) => seq >= firstSeq && seq < nextSeq)
@@ -96,8 +96,8 @@ const hasMqttHeaders = (journal: Journal, logId: number, seq: Seq): boolean => {
 }
 
 /**
- * Whose the records of the event at `seq` are, in the order of their first ones, read where they are kept. Undefined for an
- * event that is no run of MQTT messages; none where retention has taken them all. Throws `JournalError` for damage.
+ * The publishers of the records of the event at `seq`, in the order of their first ones, read where they are kept.
+ * Undefined for an event that has no records of MQTT messages; none where retention has taken them all. Throws `JournalError` for damage.
  */
 export const publishersOf = (journal: Journal, seq: Seq): ReadonlyArray<Publisher> | undefined => {
   const found = refAt(journal, seq)

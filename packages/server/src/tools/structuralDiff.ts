@@ -14,7 +14,7 @@ const isObject = (value: Plain | undefined): value is PlainObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 const isList = (value: Plain | undefined): value is ReadonlyArray<Plain> => Array.isArray(value)
 
-/** What identifies an element of a list, so that one that is gone does not make all behind it differ. */
+/** The field that identifies an element of a list, so that one that is gone does not make all behind it differ. */
 const identities: ReadonlyArray<(value: PlainObject) => Plain | undefined> = [
   ({ memberId }) => memberId,
   ({ stream, partition }) => (stream === undefined || partition === undefined ? undefined : `${stream}-${partition}`),
@@ -37,7 +37,7 @@ const keyed = (list: ReadonlyArray<Plain>): ReadonlyMap<string, Plain> | undefin
 const indexed = (list: ReadonlyArray<Plain>): ReadonlyMap<string, Plain> =>
   new Map(list.map((each, i) => [String(i), each]))
 
-/** What is different, the smallest parts that are. */
+/** Returns the smallest parts that are different. */
 export const structuralDiff = (
   before: Plain | undefined,
   after: Plain | undefined,
