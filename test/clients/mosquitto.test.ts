@@ -78,7 +78,7 @@ describe("mosquitto's clients", () => {
     await server?.dispose()
   })
 
-  for (const version of ["mqttv311", "mqttv5"]) {
+  for (const version of ["mqttv31", "mqttv311", "mqttv5"]) {
     for (const qos of ["0", "1", "2"]) {
       it(`${version}, QoS ${qos}: delivered once with its QoS, in order`, async () => {
         const topic = `qos/${version}/${qos}`

@@ -42,7 +42,7 @@ export const protocolMutants = inPackage("protocols", {
   "mqtt/check.ts": {
     tests: ["mqtt"],
     faults: [
-      ["reserved bits of a subscription pass", "version === 4 ? 0xfc : 0xc0", "version === 4 ? 0xc0 : 0"],
+      ["reserved bits of a subscription pass", "version !== 5 ? 0xfc : 0xc0", "version !== 5 ? 0xc0 : 0"],
       [
         "No Local on a shared subscription passes",
         "if (noLocal && parseSharedFilter(filter) !== undefined) throw",
@@ -84,7 +84,7 @@ export const protocolMutants = inPackage("protocols", {
     faults: [
       [
         "AUTH of MQTT 3.1.1 passes",
-        'if (version === 4) throw protocolError("AUTH',
+        'if (version !== 5) throw protocolError("AUTH',
         'if (version === undefined) throw protocolError("AUTH'
       ],
 
@@ -99,13 +99,15 @@ export const protocolMutants = inPackage("protocols", {
       ["will QoS 3 passes", "if ((flags & 0x18) === 0x18) throw", "if ((flags & 0x18) === 0x19) throw"],
       [
         "a client id a byte too long passes",
-        "const isTooLong = bytes > limits.clientIdBytesMax",
-        "const isTooLong = bytes > limits.clientIdBytesMax + 1"
+        "const isTooLong = bytes > bytesMax",
+        "const isTooLong = bytes > bytesMax + 1"
       ],
+      ["an empty client id passes without clean session", "(version === 4 && cleanStart)", "version === 4"],
+      ["an empty client id passes in MQTT 3.1", "(version === 4 && cleanStart)", "cleanStart"],
       [
-        "an empty client id passes without clean session",
-        "version === 5 || cleanStart)) return",
-        "version >= 4 || cleanStart)) return"
+        "a client id of MQTT 3.1 may be as long as others",
+        "version === 3 ? Math.min(clientIdBytesMax31, limits.clientIdBytesMax) : limits.clientIdBytesMax",
+        "limits.clientIdBytesMax"
       ],
       ["bytes behind CONNECT pass", "reader.throwUnlessAtEnd()\n  return userProperties", "return userProperties"],
       ["a refusal may be larger than the client takes", "packetSizeMax = facts.maximumPacketSizeBytes", ""]
@@ -209,9 +211,18 @@ export const protocolMutants = inPackage("protocols", {
   "mqtt/encode.ts": {
     tests: ["mqtt"],
     faults: [
-      ["Session Present goes with a refusal", "sessionPresent: sessionPresent && code === 0", "sessionPresent"],
+      [
+        "Session Present goes with a refusal",
+        "version !== 3 && sessionPresent && code === 0",
+        "version !== 3 && sessionPresent"
+      ],
       ["NUL is sent", "if (value === undefined || fitsString(value)) return value", "if (value !== null) return value"],
-      ["MQTT 3.1.1 gets MQTT 5's SUBACK codes", "version === 4 ? Math.min(code, subackFailure311) : code", "code"]
+      [
+        "MQTT 3.1.1 gets MQTT 5's SUBACK codes",
+        "if (version === 5 || code < subackFailure311) return byte(code)",
+        "if (version !== 3) return byte(code)"
+      ],
+      ["MQTT 3.1 gets what is no granted QoS", "return version === 4 ? subackFailure311 : 0", "return subackFailure311"]
     ]
   },
   "mqtt/encodePublish.ts": {

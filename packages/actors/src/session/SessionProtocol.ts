@@ -96,8 +96,8 @@ export interface ConnectionSettings {
   readonly sessionExpiryMs: number
   readonly will: Will | null
   readonly keepAliveMs: number
-  /** 4: MQTT 3.1.1. */
-  readonly protocolVersion: 4 | 5
+  /** 3: MQTT 3.1; 4: MQTT 3.1.1. */
+  readonly protocolVersion: 3 | 4 | 5
 }
 
 /** Replied with `SessionOpened`. Takes over from a connection that is there (`CloseConnection` to it). */

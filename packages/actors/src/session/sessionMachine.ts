@@ -7,7 +7,7 @@ export type SessionStateName = "Absent" | "Connected" | "Disconnected"
 export interface SessionLife {
   /** null unless Connected. */
   readonly connectionId: ConnectionId | null
-  readonly protocolVersion: 4 | 5
+  readonly protocolVersion: 3 | 4 | 5
   readonly keepAliveMs: number
   readonly sessionExpiryMs: number
   readonly startedAtMs: number

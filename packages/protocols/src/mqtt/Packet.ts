@@ -1,7 +1,10 @@
 import type { ConnackCode311, ReasonCode } from "./ReasonCodes.ts"
 
-/** 4 is MQTT 3.1.1, 5 is MQTT 5: the protocol level in CONNECT. */
-export type ProtocolVersion = 4 | 5
+/**
+ * The protocol level in CONNECT: 3 is MQTT 3.1, 4 MQTT 3.1.1, 5 MQTT 5. Packets of 3 are those of 4 but for CONNECT, the flags of
+ * some fixed headers, and SUBACK, which cannot refuse; what is said of MQTT 3.1.1 is true of 3.1 where nothing else is said.
+ */
+export type ProtocolVersion = 3 | 4 | 5
 
 export type QoS = 0 | 1 | 2
 

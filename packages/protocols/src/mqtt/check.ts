@@ -26,8 +26,8 @@ export const checkSubscribe = (
 export const readSubscription = (reader: PacketReader, version: ProtocolVersion, limits: CodecLimits): Subscription => {
   const filter = reader.string()
   const options = reader.uint8()
-  if ((options & (version === 4 ? 0xfc : 0xc0)) !== 0) throw malformed("reserved bits of a subscription are set")
-  if ((options & 3) === 3) throw version === 4 ? malformed("QoS 3") : protocolError("QoS 3")
+  if ((options & (version !== 5 ? 0xfc : 0xc0)) !== 0) throw malformed("reserved bits of a subscription are set")
+  if ((options & 3) === 3) throw version !== 5 ? malformed("QoS 3") : protocolError("QoS 3")
   if ((options & 0x30) === 0x30) throw protocolError("retain handling 3")
   validateTopicFilter(filter, limits)
   const noLocal = (options & 4) !== 0

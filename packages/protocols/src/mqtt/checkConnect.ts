@@ -50,11 +50,12 @@ const withVersion = (error: MqttError, version: ProtocolVersion, connackSizeMax:
   return new MqttError(error.reasonCode, error.message, options)
 }
 
-/** Only `MQTT` 4 and 5: MQTT 3.1 (`MQIsdp`) is refused, and so are the levels by which bridges mark themselves. */
+/** MQTT 3.1 has a name of its own. The levels by which bridges mark themselves are refused: they come again with a plain one. */
 const readVersion = (reader: PacketReader): ProtocolVersion => {
   const name = reader.string()
   const level = reader.uint8()
   if (name === "MQTT" && (level === 4 || level === 5)) return level
+  if (name === "MQIsdp" && level === 3) return level
   throw new MqttError(ReasonCode.UnsupportedProtocolVersion, `protocol name or level ${level} is not supported`, {
     connackCode311: ConnackCode311.UnacceptableProtocolVersion,
     connackVersion: level > 5 && level < 0x80 ? 5 : 4
@@ -83,7 +84,7 @@ const throwIfFlagsInvalid = (flags: number, version: ProtocolVersion): void => {
   if ((flags & 0x01) !== 0) throw malformed("the reserved flag of CONNECT is set")
   if ((flags & 0x04) === 0 && (flags & 0x38) !== 0) throw malformed("will QoS or will retain without a will")
   if ((flags & 0x18) === 0x18) throw malformed("will QoS 3")
-  if (version === 4 && (flags & 0xc0) === 0x40) {
+  if (version !== 5 && (flags & 0xc0) === 0x40) {
     // [MQTT-3.1.2-22]; MQTT 5 allows it.
     throw new MqttError(ReasonCode.MalformedPacket, "a password without a user name", {
       connackCode311: ConnackCode311.BadUserNameOrPassword
@@ -106,6 +107,9 @@ const checkPayload = (
   return userProperties
 }
 
+/** MQTT 3.1, 3.1: a client id has 1 to 23 characters. */
+const clientIdBytesMax31 = 23
+
 const checkClientId = (
   reader: PacketReader,
   version: ProtocolVersion,
@@ -115,13 +119,13 @@ const checkClientId = (
   const start = reader.at
   reader.passString()
   const bytes = reader.at - start - 2
-  const isTooLong = bytes > limits.clientIdBytesMax
-  if (!isTooLong && (bytes > 0 || version === 5 || cleanStart)) return
+  const bytesMax = version === 3 ? Math.min(clientIdBytesMax31, limits.clientIdBytesMax) : limits.clientIdBytesMax
+  const isTooLong = bytes > bytesMax
+  const mayBeEmpty = version === 5 || (version === 4 && cleanStart)
+  if (!isTooLong && (bytes > 0 || mayBeEmpty)) return
   throw new MqttError(
     ReasonCode.ClientIdentifierNotValid,
-    isTooLong
-      ? `a client id is longer than ${limits.clientIdBytesMax} bytes`
-      : "an empty client id without clean session",
+    isTooLong ? `a client id is longer than ${bytesMax} bytes` : "a client id is empty that may not be",
     { connackCode311: ConnackCode311.IdentifierRejected }
   )
 }

@@ -43,7 +43,7 @@ export const decodePacket = (
   if (packet.length < 2) throw malformed("the fixed header is not complete")
   const type = packet[0]! >>> 4
   if (type === PacketType.Publish) return decodePublish(packet, version, context)
-  throwIfFlagsInvalid(packet[0]!)
+  throwIfFlagsInvalid(packet[0]!, version)
   const reader = new PacketReader(packet, bodyStart(packet, version), packet.length)
   switch (type) {
     case PacketType.Puback:
@@ -61,7 +61,7 @@ export const decodePacket = (
     case PacketType.Disconnect:
       return decodeDisconnect(reader, version, context.limits)
     case PacketType.Auth:
-      if (version === 4) throw protocolError("AUTH is not of MQTT 3.1.1")
+      if (version !== 5) throw protocolError("AUTH is of MQTT 5 only")
       return decodeAuth(reader, context.limits)
     case PacketType.Connect:
       throw protocolError("a second CONNECT")

@@ -67,9 +67,9 @@ export const encodeConnack = (
   properties: ConnackProperties = noProperties,
   packetSizeMax = Infinity
 ): Uint8Array => {
-  // [MQTT-3.2.2-4, MQTT-3.2.2-6]: a refusal never has a session.
-  const head = { cmd: "connack", sessionPresent: sessionPresent && code === 0 } as const
-  if (version === 4) return generatePacket({ ...head, returnCode: byte(code) }, 4)
+  // [MQTT-3.2.2-4, MQTT-3.2.2-6]: a refusal never has a session. MQTT 3.1 has no place for it.
+  const head = { cmd: "connack", sessionPresent: version !== 3 && sessionPresent && code === 0 } as const
+  if (version !== 5) return generatePacket({ ...head, returnCode: byte(code) }, version)
   return encodeFitting(properties, packetSizeMax, (properties) =>
     generatePacket({ ...head, reasonCode: byte(code), properties: connackProperties(properties) }, 5)
   )
@@ -102,10 +102,16 @@ export const encodeConnackRefusal = (error: MqttError): Uint8Array | undefined =
     return encodeConnack(5, false, error.reasonCode, { reasonString: error.message }, error.connackSizeMax)
   }
   if (error.connackVersion === undefined || error.connackCode311 === undefined) return undefined
-  return encodeConnack(4, false, error.connackCode311)
+  return encodeConnack(error.connackVersion, false, error.connackCode311)
 }
 
-/** `codes`: one per filter, in order, at least one. MQTT 3.1.1 knows but one failure, 0x80: it stands for all of them there. */
+/** What SUBACK can tell of a failure: MQTT 3.1.1 knows but one, and MQTT 3.1 none, where QoS 0 is the least that can be granted. */
+const subackCode = (version: ProtocolVersion, code: number): number => {
+  if (version === 5 || code < subackFailure311) return byte(code)
+  return version === 4 ? subackFailure311 : 0
+}
+
+/** `codes`: one per filter, in order, at least one. */
 export const encodeSuback = (
   version: ProtocolVersion,
   packetId: number,
@@ -113,7 +119,7 @@ export const encodeSuback = (
   properties: AckProperties = noProperties,
   packetSizeMax = Infinity
 ): Uint8Array => {
-  const granted = codes.map((code) => byte(version === 4 ? Math.min(code, subackFailure311) : code))
+  const granted = codes.map((code) => subackCode(version, code))
   return encodeFitting(properties, packetSizeMax, (properties) =>
     generatePacket(
       { cmd: "suback", messageId: packetId, granted, properties: defined(ackProperties(properties)) },

@@ -71,7 +71,7 @@ const writePublishBody = (version: ProtocolVersion, delivery: Delivery): void =>
   body.reset()
   body.string(delivery.topic)
   if (delivery.qos > 0) body.uint16(0)
-  if (version === 4) return
+  if (version !== 5) return
   if (delivery.properties === undefined) {
     body.uint8(0)
     return
@@ -161,7 +161,7 @@ export const encodeAck = (
 
 /** Both may be left out at the end of a packet: the properties if there are none, the reason if it is also 0. */
 const writeReasonAndProperties = (version: ProtocolVersion, reasonCode: number, properties: AckProperties): void => {
-  if (version === 4) return
+  if (version !== 5) return
   section.reset()
   writeText(P.ReasonString, properties.reasonString)
   writeUserProperties(properties.userProperties)

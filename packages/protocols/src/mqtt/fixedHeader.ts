@@ -25,10 +25,11 @@ export const bodyStart = (packet: Uint8Array, version: ProtocolVersion): number 
   throw malformed("the remaining length has more than four bytes")
 }
 
-/** Flags other than PUBLISH's are fixed [MQTT-2.1.3-1]. Type 0 is reserved. */
-export const throwIfFlagsInvalid = (first: number): void => {
+/** Flags other than PUBLISH's are fixed [MQTT-2.1.3-1]; MQTT 3.1 has DUP in some, and leaves the others open. Type 0 is reserved. */
+export const throwIfFlagsInvalid = (first: number, version: ProtocolVersion): void => {
   const type = first >>> 4
   if (type === 0) throw malformed("packet type 0 is reserved")
+  if (version === 3) return
   const isTwo = type === PacketType.Pubrel || type === PacketType.Subscribe || type === PacketType.Unsubscribe
   if ((first & 0x0f) !== (isTwo ? 2 : 0)) throw malformed("the flags of the fixed header are not the packet type's")
 }

@@ -115,7 +115,8 @@ describe("MQTT handshake", () => {
   })
 
   it("an unknown protocol name or level", () => {
-    expect(refusal(packet(0x10, field("MQIsdp"), 3, 2, 0, 60, field("a")))).toEqual([0x84, 1, 4])
+    expect(refusal(packet(0x10, field("MQIsdp"), 4, 2, 0, 60, field("a")))).toEqual([0x84, 1, 4])
+    expect(refusal(packet(0x10, field("MQIsdp"), 0x83, 2, 0, 60, field("a")))).toEqual([0x84, 1, 4])
     expect(refusal(packet(0x10, field("mqtt"), 4, 2, 0, 60, field("a")))).toEqual([0x84, 1, 4])
     expect(refusal(connect(3, 2, field("a")))).toEqual([0x84, 1, 4])
     expect(refusal(connect(0x84, 2, field("a")))).toEqual([0x84, 1, 4])

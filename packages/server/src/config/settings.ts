@@ -157,7 +157,7 @@ export const settings: ReadonlyArray<Setting> = [
     false,
     "Listen on an address that others can reach, although nobody is authenticated."
   ),
-  setting("mqtt.port", port, 1883, "MQTT 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
+  setting("mqtt.port", port, 1883, "MQTT 3.1, 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
   setting("mqttWs.port", port, 8083, "MQTT over WebSocket, on any path."),
   setting(
     "mqttWs.origins",

@@ -51,7 +51,7 @@ export class Incoming implements AckReceiver, Answered {
     const { receiveMaximum } = connection.mqtt.broker.limits
     this.#connection = connection
     this.#unreleased = PacketIds.of(unreleased)
-    this.#unreleasedMax = connection.version === 4 ? Infinity : this.#unreleased.size + receiveMaximum
+    this.#unreleasedMax = connection.version !== 5 ? Infinity : this.#unreleased.size + receiveMaximum
     this.#unansweredMax = receiveMaximum
     this.#publisher = new Publisher(
       connection.mqtt,
@@ -173,7 +173,7 @@ export class Incoming implements AckReceiver, Answered {
 
   #ack(firstByte: number, packetId: number, reasonCode: number): void {
     const connection = this.#connection
-    if (reasonCode === ReasonCode.Success || connection.version === 4) connection.ack(firstByte, packetId)
+    if (reasonCode === ReasonCode.Success || connection.version !== 5) connection.ack(firstByte, packetId)
     else connection.send(encodeAck(5, firstByte === pubackByte ? "Puback" : "Pubrec", packetId, reasonCode))
   }
 
@@ -201,7 +201,7 @@ export class Incoming implements AckReceiver, Answered {
 
   /** MQTT 3.1.1 has no other way to say no than to close. */
   #endsConnection({ isDroppedBy311 }: Refusal): boolean {
-    return this.#connection.version === 4 && isDroppedBy311 !== true
+    return this.#connection.version !== 5 && isDroppedBy311 !== true
   }
 
   #end({ text }: Refusal): void {
@@ -216,7 +216,7 @@ export class Incoming implements AckReceiver, Answered {
       this.#end(refusal)
       return
     }
-    if (connection.version === 4) {
+    if (connection.version !== 5) {
       connection.ack(qos === 1 ? pubackByte : pubrecByte, packetId)
       return
     }

@@ -42,7 +42,7 @@ export interface ConnectionInfo {
   /** Empty before CONNECT. */
   readonly clientId: string
   readonly remoteAddress: string
-  readonly protocolVersion: 4 | 5
+  readonly protocolVersion: 3 | 4 | 5
   readonly keepAliveMs: number
   /** Unix ms. */
   readonly openedMs: number

@@ -63,7 +63,7 @@ const willOf = ({ topic, payload, qos, retain, properties }: WireWill, delayMsMa
 
 /** Clean Session 0 of MQTT 3.1.1 has no expiry of its own. */
 const expiryOf = (connect: Connect, sessionExpiryMsMax: number): number => {
-  if (connect.version === 4) return connect.cleanStart ? 0 : sessionExpiryMsMax
+  if (connect.version !== 5) return connect.cleanStart ? 0 : sessionExpiryMsMax
   return Math.min((connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs, sessionExpiryMsMax)
 }
 

@@ -332,7 +332,7 @@ export const connectPacket = (options: RawConnect = {}): Buffer => {
   const properties = options.properties ?? []
   return packet(
     0x10,
-    string(options.name ?? "MQTT"),
+    string(options.name ?? (version === 3 ? "MQIsdp" : "MQTT")),
     [version, options.flags ?? 2, keepAliveSeconds >>> 8, keepAliveSeconds & 0xff],
     version === 5 ? [properties.length, ...properties] : [],
     string(options.clientId ?? "raw"),
@@ -341,7 +341,7 @@ export const connectPacket = (options: RawConnect = {}): Buffer => {
 }
 
 export interface RawPublish {
-  readonly version?: 4 | 5
+  readonly version?: 3 | 4 | 5
   readonly qos?: 0 | 1 | 2
   readonly retain?: boolean
   readonly dup?: boolean

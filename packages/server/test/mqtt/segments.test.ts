@@ -26,7 +26,7 @@ afterAll(() => kit.stop())
 
 // --- What a client says ---
 
-type Version = 4 | 5
+type Version = 3 | 4 | 5
 type Random = (below: number) => number
 
 const randomOf = (seed: number): Random => {
@@ -84,7 +84,7 @@ const last: ReadonlyArray<(random: Random, version: Version) => Buffer> = [
 const badConnects: ReadonlyArray<(version: Version, clientId: string) => Buffer> = [
   (version, clientId) => connectPacket({ version, clientId, flags: 3 }),
   (version, clientId) => connectPacket({ version, clientId: clientId.padEnd(300, "x") }),
-  (_version, clientId) => connectPacket({ version: 3, clientId }),
+  (_version, clientId) => connectPacket({ version: 3, name: "MQTT", clientId }),
   (_version, clientId) => connectPacket({ version: 5, clientId, properties: [21, 0, 1, 0x78] }),
   () => packet(0x30, [0, 1, 0x61])
 ]
@@ -97,7 +97,7 @@ interface Conversation {
 /** A client id per way, of the same length, so that none takes over another's session. */
 const conversationOf = (seed: number, clientId: string): Conversation => {
   const random = randomOf(seed)
-  const version = random(2) === 0 ? 4 : 5
+  const version = ([3, 4, 5] as const)[random(3)]!
   const isBad = random(12) === 0
   const connect = isBad
     ? badConnects[random(badConnects.length)]!(version, clientId)
