@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util"
 import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type Definition, nameOf, type Signal } from "@logbrook/core/actor/Definition"
@@ -34,6 +35,8 @@ export interface RetainedState {
 export type RetainedCommand =
   /** null, or an empty payload: removes. How many there may be is the shell's to say, which sees all topics (`RetainedIndex`). */
   | { readonly _tag: "SetRetained"; readonly message: RetainedMessage | null }
+  /** Refused as `Changed` unless this message is what is retained: a condition for what follows in the same list. */
+  | { readonly _tag: "Expect"; readonly message: RetainedMessage }
   /** Deadline: the message expires. */
   | { readonly _tag: "Expire" }
 
@@ -45,8 +48,10 @@ export interface RetainedReply {
   readonly _tag: "Done"
 }
 
-/** There is no memory for a message more, or for a larger one. */
-export class RetainedRefused extends Data.TaggedError("RetainedRefused")<{ readonly reason: "QuotaExceeded" }> {}
+/** `QuotaExceeded`: there is no memory for a message more, or for a larger one. */
+export class RetainedRefused extends Data.TaggedError("RetainedRefused")<{
+  readonly reason: "QuotaExceeded" | "Changed"
+}> {}
 
 export const RetainedKind = kind<{
   command: RetainedCommand
@@ -62,11 +67,11 @@ export const retainedActor = (topic: string): Address<typeof RetainedKind> => ad
 
 type RetainedDecision = Decision<typeof RetainedKind>
 
-const full: RetainedDecision = {
+const refuse = (reason: RetainedRefused["reason"]): RetainedDecision => ({
   events: [],
-  reply: Exit.fail(new RetainedRefused({ reason: "QuotaExceeded" })),
+  reply: Exit.fail(new RetainedRefused({ reason })),
   signals: []
-}
+})
 
 // Bytes of memory, measured by bench/memoryWeights.ts with the index that the shell derives from it.
 const perActor = 600
@@ -109,14 +114,21 @@ const expire = (state: RetainedState, nowMs: number): RetainedDecision => {
   return { events: [], reply: done, signals: deadline(state.message, nowMs) }
 }
 
+/** By value: a message that was read from a state which was packed since is another object. */
+const isStill = (now: RetainedMessage | null, message: RetainedMessage, nowMs: number): boolean =>
+  (message.expiryAtMs === null || message.expiryAtMs > nowMs) && (now === message || isDeepStrictEqual(now, message))
+
 const decide = (state: RetainedState, command: RetainedCommand, nowMs: number, room: Room): RetainedDecision => {
   if (command._tag === "Expire") return expire(state, nowMs)
+  if (command._tag === "Expect") {
+    return isStill(state.message, command.message, nowMs) ? { events: [], reply: done, signals: [] } : refuse("Changed")
+  }
   const { message } = command
   if (message === null || message.payload.length === 0) return clear(state, "Removed")
   const armed = deadline(message, nowMs)
   const signals = armed.length > 0 || state.message === null ? armed : [cancel]
   const growthBytes = retainedWeightOf(state.topic, message) - state.weightBytes
-  if (growthBytes > 0 && growthBytes > room("retained")) return full
+  if (growthBytes > 0 && growthBytes > room("retained")) return refuse("QuotaExceeded")
   return { events: [{ _tag: "RetainedSet", message }], reply: done, signals }
 }
 

@@ -154,6 +154,8 @@ export interface ReleaseQos2 {
 export interface Enqueue {
   readonly _tag: "Enqueue"
   readonly messages: ReadonlyArray<MessageRef>
+  /** Their offsets count from here; from 0 by default. Of a record in the same list its offset. */
+  readonly baseOffset?: number
 }
 
 /**

@@ -90,7 +90,7 @@ export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): Ses
 export const enqueue = (
   settings: SessionSettings,
   state: SessionState,
-  { messages }: Enqueue,
+  { messages, baseOffset = 0 }: Enqueue,
   roomBytes: number
 ): SessionDecision => {
   if (state.name === "Absent" || state.subscriptions.size === 0) {
@@ -106,12 +106,13 @@ export const enqueue = (
       exceededBy(settings, state.queue.size + accepted.length + 1, bytes + message.bytes) ??
       (weight > leftBytes ? "memoryBytesMax" : undefined)
     if (limit !== undefined) {
-      dropped.push({ logId: message.logId, offset: message.offset, limit })
+      dropped.push({ logId: message.logId, offset: baseOffset + message.offset, limit })
       return null
     }
     bytes += message.bytes
     leftBytes -= weight
-    return state.nextEntryId + accepted.push(message) - 1
+    const placed = baseOffset === 0 ? message : { ...message, offset: baseOffset + message.offset }
+    return state.nextEntryId + accepted.push(placed) - 1
   })
   const firstEntryId = state.nextEntryId
   const events: Array<SessionEvent> = []

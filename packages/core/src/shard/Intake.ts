@@ -5,6 +5,7 @@ import type { Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { recordOverheadBytesMax, type Limits } from "../Limits.ts"
 import { RecordsBuilder } from "../Record.ts"
+import type { CommandList, ListAnswer } from "./CommandList.ts"
 
 /**
  * A command on its way to an actor, whatever its kind: the one place where commands and replies of all kinds meet. What is
@@ -27,6 +28,15 @@ export interface Ask {
   readonly byteLength?: number
 }
 
+/** A list on its way to the actors of its entries. */
+export interface ListAsk {
+  readonly list: CommandList
+  readonly cause: Cause
+  /** Called once, after what was decided is durable. */
+  readonly settle: (answer: ListAnswer) => void
+  readonly byteLength: number
+}
+
 /** A command that is made when it is decided: see `Ask`. */
 export interface LateAsk<K extends AnyKind, C extends CommandOf<K>> {
   readonly to: Address<K>
@@ -46,6 +56,8 @@ export interface AckReceiver {
 /** The records that one turn appends to one partition: encoded as they come, decided once. */
 export class Run {
   readonly logId: number
+  /** Its place among the runs of its turn, from 0 on. */
+  readonly number: number
   readonly records: RecordsBuilder
   readonly #first: string
   #newest: string
@@ -55,8 +67,9 @@ export class Run {
   baseOffset = -1
   refusal: unknown
 
-  constructor(logId: number, records: RecordsBuilder, origin: string) {
+  constructor(logId: number, records: RecordsBuilder, origin: string, number = -1) {
     this.logId = logId
+    this.number = number
     this.records = records
     this.#first = this.#newest = origin
   }
@@ -92,7 +105,7 @@ const buildersKept = 256
 
 /** What waits for the next turn. */
 export class Intake {
-  readonly asks: Array<Ask> = []
+  readonly asks: Array<Ask | ListAsk> = []
   readonly runs: Array<Run> = []
   readonly ackReceivers: Array<AckReceiver> = []
   readonly ackTokens: Array<number> = []
@@ -100,6 +113,7 @@ export class Intake {
   readonly ackIndexes: Array<number> = []
   readonly #open = new Map<number, Run>()
   bytes = 0
+  #commands = 0
   /** The turn ends with a hash of every actor that has changed since its last one. */
   hashesAll = false
 
@@ -108,7 +122,13 @@ export class Intake {
   }
 
   get commands(): number {
-    return this.asks.length + this.ackTokens.length
+    return this.#commands + this.ackTokens.length
+  }
+
+  add(ask: Ask | ListAsk): void {
+    this.asks.push(ask)
+    this.#commands += "list" in ask ? ask.list.entries.length : 1
+    this.bytes += ask.byteLength ?? 0
   }
 
   /** The run of this partition that is still open, or a new one, for a record of `origin`. */
@@ -118,7 +138,7 @@ export class Intake {
       open.joins(origin)
       return open
     }
-    const run = new Run(logId, builders.take(), origin)
+    const run = new Run(logId, builders.take(), origin, this.runs.length)
     this.#open.set(logId, run)
     this.runs.push(run)
     return run

@@ -10,7 +10,8 @@ import { MemoryAccount } from "../memory/MemoryAccount.ts"
 import { LogStore } from "../storage/LogStore.ts"
 import { keptFromSeq, type ExpiredSegments } from "./expiry.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
-import { BuilderPool, Intake, type AckReceiver, type Ask, type LateAsk, type Run } from "./Intake.ts"
+import type { CommandList } from "./CommandList.ts"
+import { BuilderPool, Intake, type AckReceiver, type Ask, type LateAsk, type ListAsk, type Run } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
 import { shardActor, type ShardState } from "./ShardActor.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
@@ -221,6 +222,11 @@ export class Shard {
     return this.offer({ to, command, cause, reply: settle, byteLength })
   }
 
+  /** Asks all actors of a list in one turn: `settle` hears once what each entry is answered, when all of it is durable. */
+  askAll(list: CommandList, cause: Cause, settle: ListAsk["settle"] = nobody, byteLength = 0): boolean {
+    return this.#offer({ list, cause, settle, byteLength })
+  }
+
   /** `ask` with a command that is made when it is decided. */
   askLate<K extends AnyKind, C extends CommandOf<K>>(ask: LateAsk<K, C>): boolean {
     return this.offer(ask)
@@ -233,8 +239,11 @@ export class Shard {
 
   /** False: full from now on. What was given is accepted all the same; wait with `whenRoom` before giving more. */
   offer(ask: Ask): boolean {
-    this.#intake.asks.push(ask)
-    this.#intake.bytes += ask.byteLength ?? 0
+    return this.#offer(ask)
+  }
+
+  #offer(ask: Ask | ListAsk): boolean {
+    this.#intake.add(ask)
     this.#schedule()
     return this.hasRoom
   }
@@ -321,7 +330,10 @@ export class Shard {
         this.actors.weigh(live)
       }
       for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
-      for (const ask of intake.asks) turn.decide(ask, evolveFailed)
+      for (const ask of intake.asks) {
+        if ("list" in ask) turn.decideList(ask, intake.runs, evolveFailed)
+        else turn.decide(ask, evolveFailed)
+      }
       if (intake.hashesAll) turn.hashAll()
       return turn.settling(intake)
     } catch (defect) {
@@ -561,5 +573,7 @@ export class Shard {
 }
 
 type Reply = NonNullable<Ask["reply"]>
+
+const nobody = (): void => undefined
 
 type Signalled = Settling["outcomes"][number]["signals"][number]

@@ -11,7 +11,8 @@ import type { Room } from "../memory/MemoryAccount.ts"
 import type { RecordsBuilder } from "../Record.ts"
 import { batchHeaderBytes, buildBatch, stampBatch, writeBatchHeader, type BatchFields } from "../RecordBatch.ts"
 import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
-import type { Ask, Intake, Run } from "./Intake.ts"
+import { type Entry, type ListAnswer, NotDecided, type RecordPlace, resolved } from "./CommandList.ts"
+import type { Ask, Intake, ListAsk, Run } from "./Intake.ts"
 
 export interface Outcome {
   readonly live: Live | undefined
@@ -67,8 +68,26 @@ interface Prepared {
 }
 
 /** Outcomes of a turn that was lost as a whole. */
-export const refusals = (asks: ReadonlyArray<Ask>, exit: Exit.Exit<unknown, unknown>): ReadonlyArray<Outcome> =>
-  asks.map(({ reply, cause }) => ({ live: undefined, reply, exit, parkAs: undefined, signals: noSignals, cause }))
+export const refusals = (
+  asks: ReadonlyArray<Ask | ListAsk>,
+  exit: Exit.Exit<unknown, unknown>
+): ReadonlyArray<Outcome> =>
+  asks.map((ask) => {
+    if ("list" in ask) return answered(ask, { exits: ask.list.entries.map(() => exit), nextSeq: 0 })
+    return { live: undefined, reply: ask.reply, exit, parkAs: undefined, signals: noSignals, cause: ask.cause }
+  })
+
+const answered = ({ settle, cause }: ListAsk, answer: ListAnswer): Outcome => ({
+  live: undefined,
+  reply: () => settle(answer),
+  exit: Exit.void,
+  parkAs: undefined,
+  signals: noSignals,
+  cause
+})
+
+const placeOf = ({ logId, baseOffset, refusal }: Run, index: number): Exit.Exit<RecordPlace, unknown> =>
+  refusal === undefined ? Exit.succeed({ logId, offset: baseOffset + index }) : Exit.fail(refusal)
 
 /** One turn of a shard: folds decisions into states and collects their events for one commit. */
 export class Turn {
@@ -169,6 +188,33 @@ export class Turn {
     // Else whoever asks for names that nobody has would fill the memory with actors.
     if (live.isNew && prepared.length === 0 && signals.length === 0) this.#actors.forgetNew(live)
     return exit
+  }
+
+  /** Entry by entry, behind the turn's runs: see `CommandList`. */
+  decideList(ask: ListAsk, runs: ReadonlyArray<Run>, evolveFailed: EvolveFailed): void {
+    const { nextSeq } = this.#frame
+    const exits: Array<Exit.Exit<unknown, unknown>> = []
+    for (const entry of ask.list.entries) exits.push(this.#decideEntry(entry, exits, runs, ask.cause, evolveFailed))
+    this.#outcomes.push(answered(ask, { exits, nextSeq }))
+  }
+
+  #decideEntry(
+    entry: Entry,
+    exits: ReadonlyArray<Exit.Exit<unknown, unknown>>,
+    runs: ReadonlyArray<Run>,
+    cause: Cause,
+    evolveFailed: EvolveFailed
+  ): Exit.Exit<unknown, unknown> {
+    if (entry._tag === "Refused") return Exit.fail(entry.reason)
+    if (entry._tag === "Record") return placeOf(runs[entry.run]!, entry.index)
+    const { to } = entry
+    const command = resolved(entry, exits)
+    if (command instanceof NotDecided) return Exit.fail(command)
+    const exit = this.decide({ to, command, cause }, evolveFailed)
+    if (exit !== undefined) return exit
+    const defect = new Error(`${to} parks its reply to ${command._tag}, which a list cannot wait for`)
+    this.#onDefect(to, defect)
+    return Exit.die(defect)
   }
 
   #refuse(ask: Ask, defect: unknown): Outcome["exit"] {

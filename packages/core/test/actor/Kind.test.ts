@@ -1,4 +1,5 @@
 import { address, kind, tell, type Address, type Settle } from "@logbrook/core/actor/Kind"
+import { answerOf, CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import * as Exit from "effect/Exit"
 import { expect, it } from "vitest"
@@ -29,6 +30,14 @@ const Lamp = kind<{
   notice: never
 }>()("lamp")
 
+const Dimmer = kind<{
+  command: { readonly _tag: "Dim"; readonly percent: number; readonly isSlow?: boolean }
+  replies: { readonly Dim: { readonly percentBefore: number; readonly name: string } }
+  failure: never
+  event: { readonly _tag: "Dimmed" }
+  notice: never
+}>()("dimmer")
+
 const told = (): void => undefined
 
 /** Never run: what must not compile. `tsc` fails if one of these is no error. */
@@ -50,6 +59,31 @@ export const wrong = (shard: Shard): void => {
   const lamps: Address<typeof Lamp> = address(Lamp, 1)
   // @ts-expect-error a lamp's address is no door's
   shard.ask<typeof Door, { readonly _tag: "Count" }>(lamps, { _tag: "Count" }, {}, told)
+}
+
+/** Never run either: lists of commands. */
+export const wrongList = (list: CommandList, answer: ListAnswer): void => {
+  const dimmer = address(Dimmer, 1)
+  // @ts-expect-error a door's command for a dimmer
+  list.add(dimmer, { _tag: "Open", by: "me" })
+  // @ts-expect-error a field of the command is missing
+  list.add(dimmer, { _tag: "Dim" })
+  // @ts-expect-error a field that the command does not have
+  list.add(dimmer, { _tag: "Dim", percent: 3, colour: "red" })
+  const dimmed = list.add(dimmer, { _tag: "Dim", percent: 3 })
+  list.add(dimmer, { _tag: "Dim", percent: fromEntry(dimmed, "percentBefore") }, [dimmed])
+  // @ts-expect-error a field that the entry's reply does not have
+  fromEntry(dimmed, "percent")
+  // @ts-expect-error a field of the reply that is no number
+  list.add(dimmer, { _tag: "Dim", percent: fromEntry(dimmed, "name") })
+  // @ts-expect-error a field that may be left out is not of any type
+  list.add(dimmer, { _tag: "Dim", percent: 3, isSlow: fromEntry(dimmed, "name") })
+  // @ts-expect-error a number is no entry
+  fromEntry(0, "percentBefore")
+  const exit = answerOf(answer, dimmed)
+  // @ts-expect-error an answer taken for another entry's
+  const count: Exit.Exit<number, NotDecided> = exit
+  void count
 }
 
 it("is an actor's id at run time", () => {

@@ -238,7 +238,7 @@ export type ToyPartitionCommand =
 
 type PartitionReply = { readonly baseOffset: number }
 
-const ToyPartitionKind = kind<{
+export const ToyPartitionKind = kind<{
   command: ToyPartitionCommand
   replies: Readonly<Record<ToyPartitionCommand["_tag"], PartitionReply>>
   failure: string

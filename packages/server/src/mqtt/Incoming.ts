@@ -1,7 +1,8 @@
 import * as Exit from "effect/Exit"
-import { sessionActor, type SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { textBytes } from "@logbrook/core/memory/MemoryAccount"
+import type { CommandList } from "@logbrook/core/shard/CommandList"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { encodeAck } from "@logbrook/protocols/mqtt/encodePublish"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
@@ -103,8 +104,9 @@ export class Incoming implements AckReceiver, Answered {
       return
     }
     if (qos > 0) this.#unanswered++
-    const pending = this.#publisher.publish(publication, plan, packetId, nowMs, qos === 2)
-    if (qos === 2 && pending.refusal === undefined) this.#remember(packetId, pending)
+    const adds = qos === 2 ? this.#remembers(packetId) : undefined
+    const pending = this.#publisher.publish(publication, plan, packetId, nowMs, adds)
+    if (qos === 2 && pending.refusal === undefined) this.#unreleased.add(packetId)
   }
 
   /** Before anybody has stored it: later it would be stored once more when it comes again. */
@@ -257,19 +259,13 @@ export class Incoming implements AckReceiver, Answered {
     admission.add("connections", growth)
   }
 
-  /** Journaled in the turn of the message itself [MQTT-4.3.3-10]. */
-  #remember(packetId: number, pending: PendingPublication): void {
-    this.#unreleased.add(packetId)
-    const { id: connectionId, clientId, mqtt } = this.#connection
-    const received: SessionCommand = { _tag: "ReceiveQos2", connectionId, packetId }
-    const released: SessionCommand = { _tag: "ReleaseQos2", connectionId, packetId }
-    mqtt.broker.shard.askLate({
-      to: sessionActor(clientId),
-      // What was refused must not be taken for a duplicate when it comes again, though nobody should hear of the refusal.
-      late: () => (pending.refusalInTurn() === undefined ? received : released),
-      cause: { origin: this.#connection.origin("PUBLISH") },
-      reply: pending.hasFailed
-    })
+  /**
+   * Journaled with the message itself [MQTT-4.3.3-10], and not without it: what was refused must not be taken for a duplicate
+   * when it comes again, though nobody should hear of the refusal.
+   */
+  #remembers(packetId: number): (list: CommandList, all: ReadonlyArray<number>) => void {
+    const { id: connectionId, clientId } = this.#connection
+    return (list, all) => list.add(sessionActor(clientId), { _tag: "ReceiveQos2", connectionId, packetId }, all)
   }
 
   #forget(packetId: number): void {

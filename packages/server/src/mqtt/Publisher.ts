@@ -2,15 +2,11 @@ import { isUtf8 } from "node:buffer"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { type QoS, sessionActor } from "@logbrook/actors/session/SessionProtocol"
-import {
-  retainedActor,
-  type RetainedCommand,
-  type RetainedMessage,
-  RetainedRefused
-} from "@logbrook/actors/retained/Retained"
+import { retainedActor, type RetainedMessage, RetainedRefused } from "@logbrook/actors/retained/Retained"
 import { partitionActor } from "@logbrook/actors/partition/Partition"
 import type { DenialReason, Principal } from "@logbrook/core/access/Access"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
+import { CommandList, type ListAnswer } from "@logbrook/core/shard/CommandList"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Admission } from "../net/ConnectionGate.ts"
@@ -20,7 +16,7 @@ import { OutgoingMessage, retainedOf } from "./Message.ts"
 import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
-import { sessionLogId } from "./SessionLog.ts"
+import { addEnqueue, sessionLogId } from "./SessionLog.ts"
 
 /** Why a publication is not taken, as PUBACK and PUBREC say it. */
 export interface Refusal {
@@ -104,8 +100,10 @@ export const deniedPublish = (authorizer: Authorizer, principal: Principal, topi
 
 const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
 
-const failureOf = (cause: Cause.Cause<unknown>): Refusal =>
-  Cause.squash(cause) instanceof RetainedRefused ? retainedFull : unavailable
+const failureOf = (cause: Cause.Cause<unknown>): Refusal => {
+  const failure = Cause.squash(cause)
+  return failure instanceof RetainedRefused ? retainedFull : refusalOf(failure)
+}
 
 /** Why a record is not in its log; undefined if it is there. */
 export const runRefusal = (run: Run | undefined): Refusal | undefined =>
@@ -140,13 +138,14 @@ export class PendingPublication implements AckReceiver {
     this.refusal = parts.refusal
   }
 
-  /** The reply of everything that has to be durable beside the records, and what the turn that refuses it is told. */
-  readonly hasFailed = (exit: Exit.Exit<unknown, unknown>): void => {
-    if (Exit.isFailure(exit)) this.refusal ??= failureOf(exit.cause)
+  /** What became of all that has to be durable beside the records of streams: the first that was refused says why. */
+  readonly decided = ({ exits }: ListAnswer): void => {
+    const refused = exits.find(Exit.isFailure)
+    if (refused !== undefined) this.refusal ??= failureOf(refused.cause)
   }
 
-  /** For a command that is decided behind all that the publication is: what of it was refused, if anything. */
-  refusalInTurn(): Refusal | undefined {
+  /** What of it is refused so far: before the turn, only what no run has room for. */
+  refusalSoFar(): Refusal | undefined {
     for (const { run } of this.placed) this.refusal ??= runRefusal(run)
     return this.refusal
   }
@@ -157,7 +156,7 @@ export class PendingPublication implements AckReceiver {
   }
 
   settle(): void {
-    this.refusalInTurn()
+    this.refusalSoFar()
     this.#publisher.settled(this)
   }
 }
@@ -247,15 +246,15 @@ export class Publisher {
   }
 
   /**
-   * Hands the message to everything that has to know it, in one turn. `isRemembered`: its QoS 2 packet id is journaled
-   * in this turn as well, and what is returned hears of that.
+   * Hands the message to everything that has to know it, in one turn and one commit. `adds`: what must be durable with it, as
+   * that its QoS 2 packet id is known, if all that came before in the list is taken.
    */
   publish(
     publication: Publication,
     plan: Plan<ReceivingSession>,
     packetId: number,
     nowMs: number,
-    journalsPacketId = false
+    adds?: (list: CommandList, all: ReadonlyArray<number>) => void
   ): PendingPublication {
     const retained = publication.retain ? retainedOf(publication, this.#clientId, nowMs) : undefined
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
@@ -272,11 +271,17 @@ export class Publisher {
       hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0,
       topic: publication.topic
     })
-    if (queued !== undefined) this.#enqueue(publication, queued, durable, pending)
-    if (retained !== undefined) this.#retain(publication.topic, retained, pending)
+    const list = new CommandList()
+    if (adds !== undefined) for (const { run, index } of inStreams) list.record(run, index)
+    if (queued !== undefined) this.#addEnqueues(list, publication, queued, durable)
+    if (retained !== undefined) this.#addRetained(list, publication.topic, retained)
+    adds?.(list, [...list.entries.keys()])
+    if (list.entries.length > 0) {
+      const bytes = retained?.payload.length ?? 0
+      this.#mqtt.broker.shard.askAll(list, { origin: this.#origin }, pending.decided, bytes)
+    }
     if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
-    const isJournaled = journalsPacketId || retained !== undefined || pending.placed.length > 0
-    this.wait(pending, isJournaled || isUnsettled)
+    this.wait(pending, list.entries.length > 0 || inStreams.length > 0 || isUnsettled)
     return pending
   }
 
@@ -351,32 +356,23 @@ export class Publisher {
     return { live, durable, isUnsettled }
   }
 
-  #enqueue(
+  #addEnqueues(
+    list: CommandList,
     publication: Publication,
-    queued: Placed,
-    durable: ReadonlyArray<Match<ReceivingSession>>,
-    pending: PendingPublication
+    { run, index }: Placed,
+    durable: ReadonlyArray<Match<ReceivingSession>>
   ): void {
+    const queued = list.record(run, index)
     const bytes = publication.payload.length + publication.topic.length
-    const answers = { reply: pending.hasFailed, refused: pending.hasFailed }
     for (const { subscriber, qos, retainAsPublished, subscriptionIds, isShared } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
       const ref = { qos: granted, retain, subscriptionIds, bytes, ...(isShared && { isShared }) }
-      this.#mqtt.sessionLog.enqueue(subscriber.clientId, queued, ref, this.#origin, answers)
+      addEnqueue(list, subscriber.clientId, queued, ref)
     }
   }
 
-  #retain(topic: string, message: RetainedMessage, pending: PendingPublication): void {
-    const command: RetainedCommand = { _tag: "SetRetained", message: message.payload.length === 0 ? null : message }
-    const byteLength = message.payload.length
-    this.#mqtt.broker.shard.askLate({
-      to: retainedActor(topic),
-      late: () => command,
-      cause: { origin: this.#origin },
-      reply: pending.hasFailed,
-      refused: pending.hasFailed,
-      byteLength
-    })
+  #addRetained(list: CommandList, topic: string, message: RetainedMessage): void {
+    list.add(retainedActor(topic), { _tag: "SetRetained", message: message.payload.length === 0 ? null : message })
   }
 }

@@ -1,12 +1,14 @@
 import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
-import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
+import { retainedActor, type RetainedMessage } from "@logbrook/actors/retained/Retained"
 import type { RetainedTopic } from "@logbrook/actors/retained/RetainedIndex"
 import type { Seq } from "@logbrook/core/journal/Journal"
+import { CommandList } from "@logbrook/core/shard/CommandList"
 import type { AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
 import type { Outgoing } from "./Outgoing.ts"
 import type { RetainedDue } from "./RetainedStore.ts"
+import { addEnqueue } from "./SessionLog.ts"
 
 /** A client that has subscribed. */
 interface FedClient extends Client {
@@ -261,7 +263,9 @@ export class RetainedFeed implements AckReceiver {
     const queued = mqtt.sessionLog.append(message.publication, clientId, origin, clock.nowMs())
     const ref = { qos, retain: true, subscriptionIds, bytes: message.byteLength }
     // One that was set since is in the queue already, or comes into it behind this one.
-    const isWanted = (): boolean => mqtt.retained.holds(topic, retained, clock.nowMs())
-    mqtt.sessionLog.enqueue(clientId, queued, ref, origin, { isWanted })
+    const list = new CommandList()
+    const isStill = list.add(retainedActor(topic), { _tag: "Expect", message: retained })
+    addEnqueue(list, clientId, list.record(queued.run, queued.index), ref, [isStill])
+    mqtt.broker.shard.askAll(list, { origin })
   }
 }

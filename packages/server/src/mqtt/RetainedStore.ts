@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util"
 import {
   retainedActor,
   retainedBytesOf,
@@ -77,12 +76,6 @@ export class RetainedStore {
   /** Whether another message, or none, is on its way to take the place of what `get` gives. */
   isChanging(topic: string): boolean {
     return !this.#states.isCurrent(retainedActor(topic))
-  }
-
-  /** Whether that is still what `get` gives, and stays so for now. */
-  holds(topic: string, message: RetainedMessage, nowMs: number): boolean {
-    // By value: an idle topic's message is read anew each time.
-    return !this.isChanging(topic) && isDeepStrictEqual(this.get(topic, nowMs), message)
   }
 
   /** Whether the filter matches any topic, as the index has them. */

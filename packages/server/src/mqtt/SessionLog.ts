@@ -1,7 +1,8 @@
-import { sessionActor, type Enqueue, type MessageRef, type SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import { type MessageRef, sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import { RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { type LateAsk, Run } from "@logbrook/core/shard/Intake"
+import { type CommandList, type EntryIndex, fromEntry, type RecordPlace } from "@logbrook/core/shard/CommandList"
+import { Run } from "@logbrook/core/shard/Intake"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { extraHeaders, headerNames, mqttHeaders, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
@@ -15,6 +16,19 @@ const recordOverheadBytes = 24
 const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
 const text = (bytes: Uint8Array | null): string =>
   bytes === null ? "" : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
+
+/** Into the queue of a durable session: a reference to the record of this entry, if that is taken. */
+export const addEnqueue = (
+  list: CommandList,
+  clientId: string,
+  queued: EntryIndex<RecordPlace, string>,
+  ref: Omit<MessageRef, "logId" | "offset">,
+  onlyIf?: ReadonlyArray<number>
+): void => {
+  const messages = [{ ...ref, logId: sessionLogId, offset: 0 }]
+  const baseOffset = fromEntry(queued, "offset")
+  list.add(sessionActor(clientId), { _tag: "Enqueue", messages, baseOffset }, onlyIf)
+}
 
 /**
  * The internal log of what waits for durable sessions: each message once, as a record like those of streams.
@@ -45,28 +59,6 @@ export class SessionLog {
       return { run, index: count }
     }
     return { run: Run.refused(sessionLogId, origin, "MessageTooLarge"), index: 0 }
-  }
-
-  /**
-   * Into the queue of a durable session: a reference to what `append` has put into this turn. `isWanted` is asked when
-   * that is decided.
-   */
-  enqueue(
-    clientId: string,
-    { run, index }: Placed,
-    ref: Omit<MessageRef, "logId" | "offset">,
-    origin: string,
-    {
-      isWanted,
-      ...answers
-    }: Pick<LateAsk<typeof SessionKind, Enqueue>, "reply" | "refused"> & { readonly isWanted?: () => boolean } = {}
-  ): void {
-    const late = (): Enqueue => {
-      const isThere = run.refusal === undefined && isWanted?.() !== false
-      const messages = isThere ? [{ ...ref, logId: run.logId, offset: run.baseOffset + index }] : []
-      return { _tag: "Enqueue", messages }
-    }
-    this.#shard.askLate({ to: sessionActor(clientId), late, cause: { origin }, ...answers })
   }
 
   /** The message at `offset` of a log; undefined if it has gone with the log's retention. */

@@ -1,9 +1,9 @@
 import { anonymous } from "@logbrook/core/access/Access"
-import { sessionActor, type ConfirmWill, type PublishWill } from "@logbrook/actors/session/SessionProtocol"
+import { sessionActor, type PublishWill } from "@logbrook/actors/session/SessionProtocol"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOfWill } from "./Message.ts"
 import type { MqttContext } from "./MqttContext.ts"
-import { type Answered, type PendingPublication, Publisher, type Refusal } from "./Publisher.ts"
+import { type Answered, Publisher, type Refusal } from "./Publisher.ts"
 
 /**
  * Publishes wills whose time has come. A session keeps its will until it has decided `ConfirmWill`, which is one commit
@@ -36,25 +36,21 @@ export class Wills {
     const publication = publicationOfWill(will, nowMs)
     const refusal = publisher.refusal(publication, plan)
     this.#underWay.add(name)
+    const to = sessionActor(clientId)
     const pending =
       refusal === undefined
-        ? publisher.publish(publication, plan, 0, nowMs, true)
+        ? publisher.publish(publication, plan, 0, nowMs, (list, all) => {
+            list.add(to, { _tag: "ConfirmWill", willId, refused: null }, all)
+          })
         : publisher.refuse(will.topic, 0, will.qos, refusal)
-    this.#confirm(clientId, willId, pending, origin)
+    const refused = pending.refusalSoFar()
+    if (refused === undefined) return
+    const { text: reason, isFinal } = refused
+    broker.shard.tell(to, { _tag: "ConfirmWill", willId, refused: { reason, isFinal } }, { origin })
   }
 
   #name(clientId: string, topic: string, { code, text }: Refusal): void {
     const reason = `will: ${text}`
     this.#mqtt.refusals.add({ clientId, address: null, code: codeText(code), reason, topic, isLogged: false })
-  }
-
-  /** Into the same turn, behind everything that the publication is. */
-  #confirm(clientId: string, willId: number, pending: PendingPublication, origin: string): void {
-    const late = (): ConfirmWill => {
-      const refusal = pending.refusalInTurn()
-      const refused = refusal === undefined ? null : { reason: refusal.text, isFinal: refusal.isFinal }
-      return { _tag: "ConfirmWill", willId, refused }
-    }
-    this.#mqtt.broker.shard.askLate({ to: sessionActor(clientId), late, cause: { origin } })
   }
 }

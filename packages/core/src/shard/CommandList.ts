@@ -1,0 +1,139 @@
+import * as Exit from "effect/Exit"
+import type { ActorId } from "../actor/Definition.ts"
+import type { Address, AnyKind, CommandOf, FailureOf, ReplyOf, Tagged } from "../actor/Kind.ts"
+import type { Seq } from "../journal/Journal.ts"
+
+/** Where an entry stands in its list; the type remembers how it is answered. */
+export type EntryIndex<Reply, Failure = never> = number & { readonly "~answer": readonly [Reply, Failure] }
+
+/** In a command of a list: stands for a field of the answer to an earlier entry. */
+export interface FromEntry<Value> {
+  readonly fromEntry: number
+  readonly field: string
+  /** For types only: never there. */
+  readonly "~value"?: Value
+}
+
+/** A command whose fields may be references. Only the fields themselves: nothing within them is looked at. */
+type WithReferences<C> = {
+  readonly [Field in keyof C]: Field extends "_tag" ? C[Field] : C[Field] | FromEntry<C[Field]>
+}
+
+type CommandOfTag<K, Tag> = Extract<CommandOf<K>, { readonly _tag: Tag }>
+
+/** Where a record of a run is. */
+export interface RecordPlace {
+  readonly logId: number
+  readonly offset: number
+}
+
+interface RunOfTurn {
+  /** Among the turn's runs. */
+  readonly number: number
+  /** Why it takes no records, if that is so. */
+  readonly refusal: unknown
+}
+
+export type Entry =
+  /** A record that waits in one of the turn's runs already: that run's number, and which of its records. */
+  | { readonly _tag: "Record"; readonly run: number; readonly index: number }
+  /** Known to be refused before the turn. */
+  | { readonly _tag: "Refused"; readonly reason: string }
+  | {
+      readonly _tag: "Command"
+      readonly to: ActorId
+      readonly command: Tagged
+      /** Entries that must have been taken. */
+      readonly onlyIf: ReadonlyArray<number>
+    }
+
+/** An entry was not decided, because another one that it needs was not taken. */
+export class NotDecided extends Error {
+  readonly _tag = "NotDecided"
+  readonly needed: number
+
+  constructor(needed: number) {
+    super(`entry ${needed} of the list was not taken`)
+    this.needed = needed
+  }
+}
+
+/** What became of a list, once it is durable. */
+export interface ListAnswer {
+  /** Of each entry, in order. */
+  readonly exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
+  /** What was decided before the list has its events below, what is decided from there on has them at this or above. */
+  readonly nextSeq: Seq
+}
+
+export const answerOf = <Reply, Failure>(
+  { exits }: ListAnswer,
+  entry: EntryIndex<Reply, Failure>
+): Exit.Exit<Reply, Failure | NotDecided> => exits[entry] as Exit.Exit<Reply, Failure | NotDecided>
+
+const noConditions: ReadonlyArray<number> = []
+
+/**
+ * Commands to actors of one shard that concern each other. Plain data, so that it may go to another shard or node.
+ *
+ *     entry 0   record 3 of run 1                                     -> { logId: 1, offset: 77 }
+ *     entry 1   session/a  Enqueue  baseOffset: offset of entry 0     -> Enqueued
+ *     entry 2   session/b  ReceiveQos2  only if 0 and 1 were taken    -> Qos2Remembered
+ *
+ * 1. Entries are decided in order, in one turn, with nothing in between.
+ * 2. An entry is taken if it is answered with a success. One that needs another (`onlyIf`, or a reference to its answer) is
+ *    decided if that was taken, and else answered `NotDecided`. Nothing else of the list depends on it.
+ * 3. All that is decided is one commit; what the entries are answered is told at once, when that is durable.
+ * 4. No command of a list may park its reply.
+ */
+export class CommandList {
+  readonly entries: Array<Entry> = []
+
+  /** A record that was put into a run since the last turn, by `Shard.run`. */
+  record({ number, refusal }: RunOfTurn, index: number): EntryIndex<RecordPlace, string> {
+    return this.#add(
+      refusal === undefined ? { _tag: "Record", run: number, index } : { _tag: "Refused", reason: String(refusal) }
+    )
+  }
+
+  add<K extends AnyKind, const Tag extends CommandOf<K>["_tag"]>(
+    to: Address<K>,
+    command: { readonly _tag: Tag } & WithReferences<CommandOfTag<K, Tag>>,
+    onlyIf: ReadonlyArray<number> = noConditions
+  ): EntryIndex<ReplyOf<K, CommandOfTag<K, Tag>>, FailureOf<K>> {
+    return this.#add({ _tag: "Command", to, command, onlyIf })
+  }
+
+  #add<Reply, Failure>(entry: Entry): EntryIndex<Reply, Failure> {
+    return (this.entries.push(entry) - 1) as EntryIndex<Reply, Failure>
+  }
+}
+
+/** A field of what `entry` is answered, for a later command of the same list. */
+export const fromEntry = <Reply, Field extends keyof Reply & string>(
+  entry: EntryIndex<Reply, unknown>,
+  field: Field
+): FromEntry<Reply[Field]> => ({ fromEntry: entry, field })
+
+const isReference = (value: unknown): value is FromEntry<unknown> =>
+  typeof value === "object" && value !== null && "fromEntry" in value
+
+/** The command as its actor decides it, `exits` being the answers to the entries before. */
+export const resolved = (
+  { command, onlyIf }: Extract<Entry, { readonly _tag: "Command" }>,
+  exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
+): Tagged | NotDecided => {
+  for (const needed of onlyIf) if (!isTaken(exits[needed])) return new NotDecided(needed)
+  let known: Record<string, unknown> | undefined
+  for (const [field, value] of Object.entries(command)) {
+    if (!isReference(value)) continue
+    const exit = exits[value.fromEntry]
+    if (!isTaken(exit)) return new NotDecided(value.fromEntry)
+    known ??= { ...command }
+    known[field] = (exit.value as Record<string, unknown>)[value.field]
+  }
+  return known === undefined ? command : (known as unknown as Tagged)
+}
+
+const isTaken = (exit: Exit.Exit<unknown, unknown> | undefined): exit is Exit.Success<unknown, unknown> =>
+  exit !== undefined && Exit.isSuccess(exit)
