@@ -76,6 +76,7 @@ export class KafkaConnection implements Exchanging {
   #isClosing = false
   /** Nothing more is sent either. */
   #isEnding = false
+  #disarm: (() => void) | undefined
   #isGone = false
 
   constructor(
@@ -315,7 +316,7 @@ export class KafkaConnection implements Exchanging {
     this.#isEnding = true
     this.#output.end()
     this.#socket.resume()
-    this.node.broker.clock.after(lingerMs, () => this.#socket.destroy())
+    this.#arm(lingerMs, () => this.#socket.destroy())
   }
 
   /** Nothing more is read: fetches that wait are given up, and answered with what they have where other answers wait behind them. */
@@ -335,7 +336,13 @@ export class KafkaConnection implements Exchanging {
   ended(): void {
     if (this.#isClosing) return
     this.stop()
-    if (!this.#isEnding) this.node.broker.clock.after(answersMsMax, () => this.#end())
+    if (!this.#isEnding) this.#arm(answersMsMax, () => this.#end())
+  }
+
+  /** In place of what was armed before. */
+  #arm(delayMs: number, task: () => void): void {
+    this.#disarm?.()
+    this.#disarm = this.node.broker.clock.after(delayMs, task)
   }
 
   /** Once a second: who sends no request, does not finish one, or does not read. */
@@ -363,6 +370,7 @@ export class KafkaConnection implements Exchanging {
   /** The socket is closed. */
   closed(): void {
     this.#isGone = true
+    this.#disarm?.()
     this.#close()
     this.#admission.release()
     for (const { later } of this.#exchanges.splice(0)) later?.giveUp?.()

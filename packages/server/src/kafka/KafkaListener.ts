@@ -89,7 +89,7 @@ export const listenKafka = async (broker: Broker, options: KafkaOptions): Promis
       cancel()
       // The sockets' own close events come behind the server's.
       while (connections.size > 0) await new Promise<void>((resolve) => broker.clock.nextTurn(resolve))
-      node.refusals.flush()
+      node.flush()
     }
   }
 }

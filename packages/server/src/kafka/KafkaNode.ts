@@ -56,6 +56,12 @@ export class KafkaNode {
     this.frames = frameBuffers(broker.shard.logs.buffers)
   }
 
+  /** Tells of all that is counted to be told of later: the server stops. */
+  flush(): void {
+    this.refusals.flush()
+    this.#audit.flush()
+  }
+
   /** In a buffer of `frames`, whose owner the caller is. */
   copy(bytes: Uint8Array): Uint8Array {
     const own = this.frames.take(bytes.length).subarray(0, bytes.length)

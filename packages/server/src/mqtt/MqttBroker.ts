@@ -336,14 +336,19 @@ export class MqttBroker implements MqttContext {
     }
     if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
       await new Promise<void>((resolve) => {
-        this.#whenLeft.push(resolve)
         // A journal that fails meanwhile answers nobody.
-        this.broker.clock.after(stopGraceMs, resolve)
+        const cancel = this.broker.clock.after(stopGraceMs, resolve)
+        this.#whenLeft.push(() => {
+          cancel()
+          resolve()
+        })
       })
     }
     // What the last answers have refused, too.
     this.#drops.flush()
     this.refusals.flush()
+    this.ends.flush()
+    this.#sharedLosses.flush()
     if (--this.#listeners === 0) this.#stopSweep?.()
   }
 }

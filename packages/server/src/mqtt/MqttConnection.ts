@@ -98,6 +98,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #heldEnd: (() => void) | undefined
   /** What the phase `ending` ends with. */
   #finish: (() => void) | undefined
+  #disarm: (() => void) | undefined
   #hasLeft = false
   #socketError: string | undefined
   readonly admission: Admission
@@ -534,7 +535,13 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     }
     this.#transport.resume()
     this.mqtt.broker.shard.ack({ acked: () => this.#finishNow() }, 0, undefined, 0)
-    this.mqtt.broker.clock.after(answersMsMax, () => this.#finishNow())
+    this.#arm(answersMsMax, () => this.#finishNow())
+  }
+
+  /** In place of what was armed before: the end of `ending`, then that of the socket. */
+  #arm(delayMs: number, task: () => void): void {
+    this.#disarm?.()
+    this.#disarm = this.mqtt.broker.clock.after(delayMs, task)
   }
 
   #finishNow(): void {
@@ -633,6 +640,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#tellEnd(end)
       this.#leave(true, null, end)
     }
+    this.#disarm?.()
     this.#closed()
     this.admission.release()
     this.mqtt.closed(this)
@@ -670,7 +678,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.flush()
     this.#transport.resume()
     this.#transport.end()
-    this.mqtt.broker.clock.after(lingerMs, () => this.#transport.destroy())
+    this.#arm(lingerMs, () => this.#transport.destroy())
   }
 
   #closed(): void {

@@ -1,7 +1,12 @@
 import type { Clock } from "@logbrook/core/Clock"
 import type { Fields, Log } from "../Log.ts"
 
-/** Log lines that clients cause: so many a second at most, then how many there were. A flood of clients must not become one of lines. */
+const secondMs = 1000
+
+/**
+ * Log lines that clients cause: so many a second at most, and at its end how many there were beyond them. A flood of clients
+ * must not become one of lines.
+ */
 export class BoundedLines {
   readonly #log: Log
   readonly #clock: Clock
@@ -11,6 +16,9 @@ export class BoundedLines {
   readonly #moreMessage: string
   #second = 0
   #lines = 0
+  /** Of this second, not written. */
+  #more = 0
+  #cancel: (() => void) | undefined
 
   constructor(log: Log, clock: Clock, level: "info" | "warn", linesPerSecondMax: number, moreMessage: string) {
     this.#log = log
@@ -21,14 +29,27 @@ export class BoundedLines {
   }
 
   write(message: string, fields: Fields): void {
-    const second = Math.floor(this.#clock.monotonicMs() / 1000)
+    const nowMs = this.#clock.monotonicMs()
+    const second = Math.floor(nowMs / secondMs)
     if (second !== this.#second) {
+      this.flush()
       this.#second = second
-      const count = this.#lines - this.#linesPerSecondMax
-      if (count > 0) this.#log[this.#level](this.#moreMessage, { count })
       this.#lines = 0
     }
     this.#lines++
-    if (this.#lines <= this.#linesPerSecondMax) this.#log[this.#level](message, fields)
+    if (this.#lines <= this.#linesPerSecondMax) {
+      this.#log[this.#level](message, fields)
+      return
+    }
+    this.#more++
+    this.#cancel ??= this.#clock.after((second + 1) * secondMs - nowMs, () => this.flush())
+  }
+
+  /** Tells of what was not written, before the second is over: the server stops. */
+  flush(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    if (this.#more > 0) this.#log[this.#level](this.#moreMessage, { count: this.#more })
+    this.#more = 0
   }
 }

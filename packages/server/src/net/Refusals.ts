@@ -105,5 +105,6 @@ export class Refusals {
   /** Tells all that is there: the server stops. */
   flush(): void {
     this.#tallies.flush()
+    this.#lines.flush()
   }
 }

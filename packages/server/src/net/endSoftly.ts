@@ -11,5 +11,8 @@ export const lingerMs = 1000
 export const endSoftly = (socket: Socket, clock: Clock): void => {
   socket.resume()
   socket.end()
-  clock.after(lingerMs, () => socket.destroy())
+  socket.once(
+    "close",
+    clock.after(lingerMs, () => socket.destroy())
+  )
 }

@@ -16,7 +16,9 @@ const filtersOfOthers = 10_000
 let kit: Kit
 
 const start = async (): Promise<void> => {
-  kit = await startKit({ limits: { commitPacingMs: 0, preAuthConnectionsPerAddressMax: 1000 } })
+  // Byte by byte, a slow machine takes long: no client shall be taken for one that does not send.
+  const patience = { connectTimeoutMs: 600_000, frameStallMs: 600_000 }
+  kit = await startKit({ limits: { ...patience, commitPacingMs: 0, preAuthConnectionsPerAddressMax: 1000 } })
   await kit.bind("stored", ["p/stored/#"])
 }
 

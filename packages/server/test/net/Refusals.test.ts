@@ -56,6 +56,10 @@ it("names 256 clients a second at most, writes 20 lines, and tells that there we
   for (let i = 0; i < 1000; i++) refusals.add({ ...refusal, clientId: `c${i}` })
   refusals.flush()
   expect(asks).toHaveLength(256)
-  expect(lines).toHaveLength(21)
+  expect(lines).toHaveLength(22)
   expect(lines.find(({ message }) => message.includes("more clients"))!.fields).toEqual({ count: 1000 - 256 })
+  expect(lines.at(-1)).toEqual({
+    message: "kafka: more refused publications than lines",
+    fields: { count: 256 - 20 }
+  })
 })
