@@ -284,6 +284,42 @@ const circlesOf = (files: ReadonlyArray<SourceFile>): Array<Array<string>> => {
   })
 }
 
+/** Tools over a journal, each with the folders of core that may import it. */
+const toolUsers: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["doctor", ["doctor", "backup"]],
+  ["backup", ["doctor", "backup"]]
+])
+
+const toolFaults = (file: SourceFile): Array<string> => {
+  const folder = /^packages\/core\/src\/([^/]+)\//.exec(file.path)?.[1]
+  if (folder === undefined) return []
+  return ownImportsOf(file).flatMap((target) => {
+    const tool = target.split("/")[3]!
+    const users = toolUsers.get(tool)
+    return users === undefined || users.includes(folder) ? [] : [`${file.path}: the ${tool} stands on it, not under it`]
+  })
+}
+
+const stateRead = /\b(shard\s*\.\s*actors\s*\.\s*get|actors\s*\.\s*(getOrMake|live|newest|saved|ofKind))\b/g
+
+/** States that are ahead of the journal are the shard's own. */
+const stateFaults = ({ path, text }: SourceFile): Array<string> => {
+  if (packageOf(path) !== "server") return []
+  return [...codeOf(text).matchAll(stateRead)].map((found) => `${path}: ${found[0]} is past every view`)
+}
+
+const limitsFile = "packages/core/src/Limits.ts"
+const settingsFile = "packages/server/src/config/settings.ts"
+
+/** A limit that is declared, and may be set, and bounds nothing. */
+const limitFaults = (files: ReadonlyArray<SourceFile>): Array<string> => {
+  const declared = files.find(({ path }) => path === limitsFile)!
+  const names = [...codeOf(declared.text).matchAll(/^ {2}readonly (\w+):/gm)].map((found) => found[1]!)
+  const readers = files.filter(({ path }) => path !== limitsFile && path !== settingsFile)
+  const words = new Set(readers.flatMap(({ text }) => codeOf(text).match(/\w+/g) ?? []))
+  return names.filter((name) => !words.has(name)).map((name) => `${limitsFile}: nobody reads ${name}`)
+}
+
 const barrelFaults = ({ path, text }: SourceFile): Array<string> => {
   const faults = importsOf(text)
     .filter((specifier) => /^(effect|@effect\/[^/]+|@logbrook\/[^/]+)$/.test(specifier))
@@ -358,6 +394,9 @@ describe("the house is clean", () => {
   })
 
   it("imports point one way", () => expect(sources.flatMap(importFaults)).toEqual([]))
+  it("tools stand on the journal, not under it", () => expect(sources.flatMap(toolFaults)).toEqual([]))
+  it("shells read states by views", () => expect(sources.flatMap(stateFaults)).toEqual([]))
+  it("every limit is read", () => expect(limitFaults(sources)).toEqual([]))
   it("no circles of imports", () => expect(circlesOf(sources)).toEqual([]))
   it.each(packages)("packages/%s declares what its source imports, and nothing else", (name) => {
     const { dependencies } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8")) as {
@@ -393,6 +432,34 @@ describe("the rules find", () => {
     ["packages/console/src/A.tsx", 'import "@logbrook/server/Server"']
   ])("a wrong arrow in %s: %s", (path, text) => {
     expect(importFaults(planted(path, text))).toHaveLength(1)
+  })
+
+  it.each([
+    ["packages/core/src/journal/A.ts", 'import { x } from "../doctor/Doctor.ts"', 1],
+    ["packages/core/src/settle/A.ts", 'import type { x } from "@logbrook/core/backup/Backup"', 1],
+    ["packages/core/src/storage/A.ts", 'import { x } from "../backup/files.ts"', 1],
+    ["packages/core/src/backup/A.ts", 'import { x } from "../doctor/Doctor.ts"\nimport { y } from "./Pins.ts"', 0],
+    ["packages/core/src/doctor/A.ts", 'import { x } from "../journal/Journal.ts"', 0],
+    ["packages/server/src/A.ts", 'import { x } from "@logbrook/core/doctor/Doctor"', 0]
+  ])("a tool under the journal in %s: %s", (path, text, faults) => {
+    expect(toolFaults(planted(path, text))).toHaveLength(faults)
+  })
+
+  it.each([
+    ["packages/server/src/A.ts", "shard.actors.get(id)", 1],
+    ["packages/server/src/A.ts", "const { actors } = shard\nfor (const each of actors.live()) show(each)", 1],
+    ["packages/server/src/A.ts", "shard.actors\n  .ofKind(GroupKind)", 1],
+    ["packages/server/src/A.ts", "shard.actors.liveCount // actors.get(id)", 0],
+    ["packages/core/src/A.ts", "this.actors.get(id)", 0]
+  ])("a state that is read past a view in %s: %s", (path, text, faults) => {
+    expect(stateFaults(planted(path, text))).toHaveLength(faults)
+  })
+
+  it("a limit that nobody reads, though it may be set and a comment tells of it", () => {
+    const limits = planted(limitsFile, "interface Limits {\n  readonly aMax: number\n  readonly bMax: number\n}")
+    const settings = planted(settingsFile, "const named = (limits: Limits) => limits.aMax + limits.bMax")
+    const reader = planted("packages/core/src/A.ts", "const room = ({ aMax }: Limits) => aMax // not bMax")
+    expect(limitFaults([limits, settings, reader])).toEqual([`${limitsFile}: nobody reads bMax`])
   })
 
   it("no wrong arrow where there is none", () => {

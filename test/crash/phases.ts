@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { SegmentFile } from "@logbrook/core/doctor/SegmentFile"
+import { SegmentFile } from "@logbrook/core/journal/SegmentFile"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { chainOf, parseSegmentName } from "@logbrook/core/journal/segmentNames"
 

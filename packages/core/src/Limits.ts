@@ -10,15 +10,10 @@ const dayMs = 24 * hourMs
  * Nothing in the server may grow, wait or be accepted without one of these.
  */
 export interface Limits {
-  /** The address to listen on. Another than loopback needs users and TLS, or an explicit override. */
-  readonly listenHost: string
-
   /** Largest frame of either protocol before its connection is authenticated. */
   readonly preAuthFrameBytesMax: number
   /** From accept to a complete CONNECT or first Kafka request. */
   readonly connectTimeoutMs: number
-  /** From accept to a completed SASL exchange. */
-  readonly saslTimeoutMs: number
   /** Connections that are not authenticated yet, over all addresses. */
   readonly preAuthConnectionsMax: number
   /** The same of one address: whoever only connects does not take the places of those that say who they are. */
@@ -96,8 +91,6 @@ export interface Limits {
   readonly decompressedBytesMax: number
   /** Decompressed bytes per compressed byte, for batches that decompress to more than `recordBatchBytesMax`. */
   readonly decompressionRatioMax: number
-  /** Elements of one array in a request; never more than bytes remain either. */
-  readonly arrayElementsMax: number
 
   /** Record bytes in one Fetch response, the first batch excepted (KIP-74). */
   readonly fetchBytesMax: number
@@ -127,8 +120,6 @@ export interface Limits {
   readonly streamsMax: number
   /** Partitions of one stream. */
   readonly partitionsPerStreamMax: number
-  /** Whether Metadata or a publish may create a stream. */
-  readonly streamAutoCreation: boolean
 
   /** Connections of the HTTP server. */
   readonly httpConnectionsMax: number
@@ -178,20 +169,14 @@ export interface Limits {
   readonly compactionKeysBytesMax: number
   /** A page of a snapshot. */
   readonly snapshotPageBytesMax: number
-  /** A partition's records in one commit that lie in the frame itself; larger ones become batches of their own. */
-  readonly frameRecordsBytesMax: number
-  /** Frame bytes in the timeline; a larger frame's records go to chunks. */
-  readonly frameBytesMax: number
   /** A batch synthesised from frames for a reader. */
   readonly synthesisedBatchBytesMax: number
 }
 
 /** The limits that a server ships with. */
 export const defaultLimits: Limits = {
-  listenHost: "127.0.0.1",
   preAuthFrameBytesMax: 64 * kib,
   connectTimeoutMs: 5 * secondMs,
-  saslTimeoutMs: 10 * secondMs,
   preAuthConnectionsMax: 1000,
   preAuthConnectionsPerAddressMax: 256,
   memoryBytesMax: 128 * mib,
@@ -224,7 +209,6 @@ export const defaultLimits: Limits = {
   recordBatchBytesMax: mib + 12,
   decompressedBytesMax: 16 * mib,
   decompressionRatioMax: 200,
-  arrayElementsMax: 100_000,
   fetchBytesMax: 16 * mib,
   fetchWaitMsMax: 30 * secondMs,
   groupMembersMax: 1000,
@@ -237,7 +221,6 @@ export const defaultLimits: Limits = {
   groupOffsetsRetentionMs: 7 * dayMs,
   streamsMax: 10_000,
   partitionsPerStreamMax: 64,
-  streamAutoCreation: false,
   httpConnectionsMax: 1000,
   httpBodyBytesMax: mib,
   httpHeadersTimeoutMs: 10 * secondMs,
@@ -260,8 +243,6 @@ export const defaultLimits: Limits = {
   segmentIndexEntriesMax: 4_000_000,
   compactionKeysBytesMax: 64 * mib,
   snapshotPageBytesMax: 256 * kib,
-  frameRecordsBytesMax: 4 * kib,
-  frameBytesMax: 32 * kib,
   synthesisedBatchBytesMax: 64 * kib
 }
 

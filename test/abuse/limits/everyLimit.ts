@@ -16,10 +16,8 @@ const constant: Driven = { boundsNoMemory: "no client can bring it there: it is 
 
 /** Of every limit: one that is added without a line here does not compile. */
 export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
-  listenHost: { boundsNoMemory: "an address" },
   preAuthFrameBytesMax: "unknown",
   connectTimeoutMs: aTime,
-  saslTimeoutMs: aTime,
   preAuthConnectionsMax: "unknown",
   preAuthConnectionsPerAddressMax: "unknown",
   memoryBytesMax: "connections",
@@ -52,7 +50,6 @@ export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   recordBatchBytesMax: "kafka",
   decompressedBytesMax: "kafka",
   decompressionRatioMax: "kafka",
-  arrayElementsMax: "kafka",
   fetchBytesMax: "kafka",
   fetchWaitMsMax: aTime,
   groupMembersMax: "members",
@@ -65,7 +62,6 @@ export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   groupOffsetsRetentionMs: aTime,
   streamsMax: "streams",
   partitionsPerStreamMax: "streams",
-  streamAutoCreation: { boundsNoMemory: "there is none" },
   httpConnectionsMax: "http",
   httpBodyBytesMax: "http",
   httpHeadersTimeoutMs: aTime,
@@ -88,7 +84,5 @@ export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   segmentIndexEntriesMax: "producers",
   compactionKeysBytesMax: { boundsNoMemory: "of the settling process, not the server" },
   snapshotPageBytesMax: constant,
-  frameRecordsBytesMax: constant,
-  frameBytesMax: constant,
   synthesisedBatchBytesMax: constant
 }

@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32"
-import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 import { endOf, ExtentPages, type Extent } from "../journal/Extent.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import type { LmdbSegment } from "../journal/LmdbSegment.ts"

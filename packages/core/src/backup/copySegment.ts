@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import { crc32c } from "@node-rs/crc32"
-import { commitOf, type SegmentSource } from "../doctor/SegmentSource.ts"
+import { commitOf, type SegmentSource } from "../journal/SegmentSource.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import { readFrame, readFrameHead } from "../journal/Frame.ts"
 import type { Commit, Seq } from "../journal/Journal.ts"

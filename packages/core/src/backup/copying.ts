@@ -1,4 +1,4 @@
-import { PageDamage } from "../doctor/LmdbFile.ts"
+import { PageDamage } from "../journal/LmdbFile.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import type { Pause } from "./files.ts"

@@ -9,7 +9,7 @@ import { Replay } from "../shard/Replay.ts"
 import { emptyChain, type ChainState } from "./ChainState.ts"
 import { checkSegment } from "./checkSegment.ts"
 import { Findings, type Finding } from "./Finding.ts"
-import { PageDamage } from "./LmdbFile.ts"
+import { PageDamage } from "../journal/LmdbFile.ts"
 import { ReadOnlyChain, type ChainLink } from "./ReadOnlyChain.ts"
 import { listSegments, openSegment, heldInstead, type Listing } from "./segments.ts"
 

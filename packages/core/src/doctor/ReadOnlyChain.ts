@@ -3,10 +3,10 @@ import { firstEventSeqOf } from "../journal/firstEventSeqOf.ts"
 import { readFrameHead } from "../journal/Frame.ts"
 import type { AppendFailure, Commit, Journal, SegmentInfo, Seq, Snapshot, SnapshotPage } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
-import { PageDamage } from "./LmdbFile.ts"
-import { SegmentFile } from "./SegmentFile.ts"
+import { PageDamage } from "../journal/LmdbFile.ts"
+import { SegmentFile } from "../journal/SegmentFile.ts"
 import { listSegments, heldInstead, type ListedSegment } from "./segments.ts"
-import type { SegmentSource } from "./SegmentSource.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 
 export interface ChainLink {
   readonly name: string

@@ -9,7 +9,7 @@ import { JournalError } from "../journal/JournalError.ts"
 import { syncDirectory } from "../journal/segmentFiles.ts"
 import { diagnose, type Diagnosis } from "./Doctor.ts"
 import type { Finding } from "./Finding.ts"
-import { SegmentFile } from "./SegmentFile.ts"
+import { SegmentFile } from "../journal/SegmentFile.ts"
 import { listSegments } from "./segments.ts"
 
 export interface RepairOptions {

@@ -5,8 +5,8 @@ import { JournalError } from "../journal/JournalError.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import type { ChainState, Covered } from "./ChainState.ts"
 import type { Findings } from "./Finding.ts"
-import { PageDamage } from "./LmdbFile.ts"
-import type { SegmentSource } from "./SegmentSource.ts"
+import { PageDamage } from "../journal/LmdbFile.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 
 /**
  * Reads a settled segment's runs: their checksums, their batches one after the other, and that each log's lie side by side

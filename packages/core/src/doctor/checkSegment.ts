@@ -8,9 +8,9 @@ import * as RecordBatch from "../RecordBatch.ts"
 import type { Covered, ChainState } from "./ChainState.ts"
 import { checkRuns } from "./checkRuns.ts"
 import type { Findings } from "./Finding.ts"
-import { PageDamage } from "./LmdbFile.ts"
-import { SegmentFile } from "./SegmentFile.ts"
-import { recordsOf, type SegmentSource } from "./SegmentSource.ts"
+import { PageDamage } from "../journal/LmdbFile.ts"
+import { SegmentFile } from "../journal/SegmentFile.ts"
+import { recordsOf, type SegmentSource } from "../journal/SegmentSource.ts"
 
 const framesPerStep = 256
 const bytesPerStep = 4 * 1024 * 1024

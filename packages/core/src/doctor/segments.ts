@@ -6,8 +6,8 @@ import { lockOf, namesIn, occupancyFile } from "../journal/segmentFiles.ts"
 import { chainOf, holderOf, parseSegmentName } from "../journal/segmentNames.ts"
 import { isSpare } from "../journal/SpareFiles.ts"
 import type { Findings } from "./Finding.ts"
-import { SegmentFile } from "./SegmentFile.ts"
-import type { SegmentSource } from "./SegmentSource.ts"
+import { SegmentFile } from "../journal/SegmentFile.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 
 const others: ReadonlySet<string> = new Set(["lock", occupancyFile, lockOf(occupancyFile), "cluster-id"])
 const isOther = (name: string): boolean => others.has(name) || isSpare(name) || isPins(name)

@@ -1,6 +1,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { SegmentFile } from "../doctor/SegmentFile.ts"
+import { SegmentFile } from "./SegmentFile.ts"
 import { makeDirectory } from "../makeDirectory.ts"
 import type { Commit, Seq, SnapshotPage } from "./Journal.ts"
 import { JournalError } from "./JournalError.ts"

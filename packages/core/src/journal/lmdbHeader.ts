@@ -1,4 +1,4 @@
-import { LmdbFile, PageDamage } from "../doctor/LmdbFile.ts"
+import { LmdbFile, PageDamage } from "./LmdbFile.ts"
 import { JournalError } from "./JournalError.ts"
 
 /**

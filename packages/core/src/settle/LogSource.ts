@@ -1,5 +1,5 @@
-import type { SegmentFile } from "../doctor/SegmentFile.ts"
-import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { SegmentFile } from "../journal/SegmentFile.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 import type { Seq } from "../journal/Journal.ts"
 import type { Located } from "../storage/LogIndex.ts"
 import type { Pace } from "./Pace.ts"

@@ -1,4 +1,4 @@
-import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import { readFrame, type FrameHead } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"

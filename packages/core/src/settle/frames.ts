@@ -1,4 +1,4 @@
-import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 import { readFrameHead, type FrameHead } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"

@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32"
-import type { SegmentSource } from "../doctor/SegmentSource.ts"
+import type { SegmentSource } from "../journal/SegmentSource.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 import type { Located } from "../storage/LogIndex.ts"

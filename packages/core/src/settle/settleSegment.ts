@@ -1,5 +1,5 @@
 import * as fs from "node:fs"
-import { SegmentFile } from "../doctor/SegmentFile.ts"
+import { SegmentFile } from "../journal/SegmentFile.ts"
 import type { Seq } from "../journal/Journal.ts"
 import { LmdbSegment } from "../journal/LmdbSegment.ts"
 import { removeEnvironment } from "../journal/segmentFiles.ts"

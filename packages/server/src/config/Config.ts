@@ -29,7 +29,7 @@ export interface Config {
     readonly historyMs: number
     readonly historyBytes: number
   }
-  /** Whole: `listenHost`, `segmentBytesMax` and `commitPacingMs` are `host` and the journal's settings. */
+  /** Whole: `segmentBytesMax` and `commitPacingMs` are settings of the journal. */
   readonly limits: Limits
   readonly log: { readonly level: LogLevel }
 }

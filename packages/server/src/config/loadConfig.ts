@@ -172,7 +172,6 @@ const whole = (decoded: Decoded): Config => ({
   limits: {
     ...defaultLimits,
     ...decoded.limits,
-    listenHost: decoded.host,
     segmentBytesMax: decoded.journal.segmentBytes,
     commitPacingMs: decoded.journal.pacingMs
   }

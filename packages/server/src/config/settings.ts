@@ -87,16 +87,7 @@ const setting = (path: string, kind: Kind, byDefault: SettingValue, documentatio
 })
 
 /** Limits that are settings under another name. */
-const renamedLimits: ReadonlySet<keyof Limits> = new Set(["listenHost", "segmentBytesMax", "commitPacingMs"])
-
-/** Built into a codec or the journal's format, or for what is not there yet: a setting of these would change nothing. */
-export const fixedLimits: ReadonlySet<keyof Limits> = new Set([
-  "saslTimeoutMs",
-  "arrayElementsMax",
-  "streamAutoCreation",
-  "frameRecordsBytesMax",
-  "frameBytesMax"
-])
+const renamedLimits: ReadonlySet<keyof Limits> = new Set(["segmentBytesMax", "commitPacingMs"])
 
 /** Limits of which none at all is a sensible amount. */
 const mayBeZero: ReadonlySet<keyof Limits> = new Set([
@@ -143,14 +134,12 @@ const limitKind = (name: keyof Limits): Kind => {
   return count(min, highest.get(name))
 }
 
-const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter(
-  (name) => !renamedLimits.has(name) && !fixedLimits.has(name)
-)
+const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((name) => !renamedLimits.has(name))
 
 /** Everything that can be set, in the order of the documentation. */
 export const settings: ReadonlyArray<Setting> = [
   setting("dataDir", text, "./data", "Where the journal is. Made if it is not there."),
-  setting("host", text, defaultLimits.listenHost, "The address to listen on, for every protocol."),
+  setting("host", text, "127.0.0.1", "The address to listen on, for every protocol."),
   setting(
     "insecureListen",
     yesOrNo,

@@ -1,5 +1,5 @@
 import { ReadOnlyChain, type ChainLink } from "@logbrook/core/doctor/ReadOnlyChain"
-import { SegmentFile } from "@logbrook/core/doctor/SegmentFile"
+import { SegmentFile } from "@logbrook/core/journal/SegmentFile"
 import { listSegments } from "@logbrook/core/doctor/segments"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import { streamNamesAt, type StreamNames } from "./StreamNames.ts"

@@ -1,7 +1,7 @@
-import type { BatchRef } from "../journal/batchRef.ts"
-import type { Extent } from "../journal/Extent.ts"
-import { readFrame, type FrameHead } from "../journal/Frame.ts"
-import type { Commit, Seq, SnapshotPage } from "../journal/Journal.ts"
+import type { BatchRef } from "./batchRef.ts"
+import type { Extent } from "./Extent.ts"
+import { readFrame, type FrameHead } from "./Frame.ts"
+import type { Commit, Seq, SnapshotPage } from "./Journal.ts"
 
 /** The contents of a segment, whoever reads it: `LmdbSegment` in the writer's process, `SegmentFile` elsewhere. */
 export interface SegmentSource {

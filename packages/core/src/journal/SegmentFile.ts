@@ -1,6 +1,6 @@
-import { JournalError } from "../journal/JournalError.ts"
-import type { Seq, SnapshotPage } from "../journal/Journal.ts"
-import { readExtents, type Extent } from "../journal/Extent.ts"
+import { JournalError } from "./JournalError.ts"
+import type { Seq, SnapshotPage } from "./Journal.ts"
+import { readExtents, type Extent } from "./Extent.ts"
 import {
   decodePage,
   decodeSeal,
@@ -8,10 +8,10 @@ import {
   settledTableNames,
   tableNames,
   throwIfUnknownFormat
-} from "../journal/LmdbSegment.ts"
+} from "./LmdbSegment.ts"
 import { LmdbFile, PageDamage, type Tree } from "./LmdbFile.ts"
 import type { SegmentSource } from "./SegmentSource.ts"
-import { readFrameHead } from "../journal/Frame.ts"
+import { readFrameHead } from "./Frame.ts"
 
 const keyBytes = 12
 

@@ -1,5 +1,5 @@
 import * as fs from "node:fs"
-import { JournalError } from "../journal/JournalError.ts"
+import { JournalError } from "./JournalError.ts"
 
 /**
  * An LMDB environment read without LMDB, page by page, every offset checked before it is followed: lmdb 3.5.6 maps the
