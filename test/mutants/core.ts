@@ -223,13 +223,13 @@ export const coreMutants = inPackage("core", {
     ]
   },
   "actor/LogEvents.ts": {
-    tests: ["shard/View.test.ts"],
+    tests: ["shard/View.test.ts", "shard/ActorTable.test.ts"],
     faults: [
       ["an epoch begins with each batch", "epochs.at(-1)?.epoch === epoch ? epochs :", "epochs.length < 0 ? epochs :"]
     ]
   },
   "shard/ActorTable.ts": {
-    tests: ["shard/View.test.ts"],
+    tests: ["shard/View.test.ts", "shard/ActorTable.test.ts"],
     faults: [
       [
         "a view shows what is not durable",
@@ -247,7 +247,33 @@ export const coreMutants = inPackage("core", {
         "if (id.startsWith(prefix) && !this.#live.has(id) && !this.#passive.has(id)) found",
         "if (id === prefix) found"
       ],
-      ["a view shows what was lost with a turn", "    this.#durable = new Map()\n", ""]
+      ["a view shows what was lost with a turn", "    this.#durable = new Map()\n", ""],
+      [
+        "an actor that has nothing to remember keeps its room",
+        "if (isInUse || this.#live.get(id) !== live || !definition.isEmpty(live.state)) return",
+        "if (!isInUse) return"
+      ],
+      [
+        "an actor that has something to remember is forgotten",
+        "if (isInUse || this.#live.get(id) !== live || !definition.isEmpty(live.state)) return",
+        "if (isInUse || this.#live.get(id) !== live) return"
+      ],
+      ["an actor is forgotten with a reply that waits", "parking > 0 || (parked?.size ?? 0) > 0", "parking > 0"],
+      [
+        "an actor is forgotten before its reply waits",
+        "parking > 0 || (parked?.size ?? 0) > 0",
+        "(parked?.size ?? 0) > 0"
+      ],
+      [
+        "an actor's restarts are forgotten",
+        "(parked?.size ?? 0) > 0 || restartsMs.length > 0",
+        "(parked?.size ?? 0) > 0"
+      ],
+      [
+        "an actor that is forgotten stays on the account",
+        "    if (weighed.every((bytes) => bytes === 0)) return\n    this.#live.delete(id)\n    this.#unweigh(definition, weighed)",
+        "    this.#live.delete(id)"
+      ]
     ]
   },
   "shard/Shard.ts": {

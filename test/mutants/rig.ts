@@ -6,6 +6,7 @@
  *     npm run mutants -- --only Splitter             those whose name or file has this text
  *     npm run mutants -- --table docs/mutants.md     writes what caught what
  *     npm run mutants -- --caught --part 3/5         of those that `caughtBy.json` knows, as CI does: none may survive
+ *     npm run mutants -- --uncaught                  of those that it does not know
  *     npm run mutants -- --record                    notes in `caughtBy.json` what caught each, which is then run first
  *     npm run mutants -- --check                     is every fault still one? Plants none
  *
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     parallel: { type: "string", default: "2" },
     table: { type: "string" },
     caught: { type: "boolean", default: false },
+    uncaught: { type: "boolean", default: false },
     record: { type: "boolean", default: false },
     check: { type: "boolean", default: false }
   }
@@ -52,12 +54,12 @@ if (wrong.length > 0 || values.check) {
 }
 
 const caughtBy = new Map(readCaughtBy())
-const wanted = partOf(
-  mutants.filter(
-    (mutant) => `${mutant.id} ${mutant.file}`.includes(values.only) && (!values.caught || caughtBy.has(nameOf(mutant)))
-  ),
-  values.part
-)
+const isWanted = (mutant: Mutant): boolean => {
+  const wasCaught = caughtBy.has(nameOf(mutant))
+  if ((values.caught && !wasCaught) || (values.uncaught && wasCaught)) return false
+  return `${mutant.id} ${mutant.file}`.includes(values.only)
+}
+const wanted = partOf(mutants.filter(isWanted), values.part)
 const outcomes = new Map<Mutant, Outcome>()
 
 /** Works off `jobs` in copies of the checkout, some at a time. */

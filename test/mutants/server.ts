@@ -228,8 +228,24 @@ export const serverMutants = inPackage("server", {
     ]
   },
   "Retention.ts": {
-    tests: ["sessionLog.test.ts", "deletedStreams.test.ts", "history.test.ts", "kafka/topics.test.ts"],
+    tests: [
+      "sessionLog.test.ts",
+      "deletedStreams.test.ts",
+      "history.test.ts",
+      "kafka/topics.test.ts",
+      "retentionClock.test.ts"
+    ],
     faults: [
+      [
+        "records expire by the machine's clock, also when it runs away",
+        "const nowMs = this.clock.nowMs()",
+        "const nowMs = this.#broker.clock.nowMs()"
+      ],
+      [
+        "that the clock ran away is journaled nowhere",
+        '      offer({ _tag: "HoldClock", aheadMs, retentionAtMs })\n',
+        ""
+      ],
       [
         "the log of what waits for sessions never expires",
         "if (logId === sessionLogId) {",
@@ -237,6 +253,39 @@ export const serverMutants = inPackage("server", {
       ],
       ["logs of a stream that was deleted before a crash stay", "    this.#deleteOrphans()\n", ""],
       ["history is kept while the disk is tight", "bytes <= historyBytes && !disk.isTight", "bytes <= historyBytes"]
+    ]
+  },
+  "RetentionClock.ts": {
+    tests: ["retentionClock.test.ts"],
+    faults: [
+      [
+        "a clock that runs away is believed",
+        "clockHoldMs > 0 && this.aheadMs > clockAheadMsMax",
+        "clockHoldMs > 0 && this.aheadMs > Infinity"
+      ],
+      ["a hold of 0 holds", "clockHoldMs > 0 && this.aheadMs", "this.aheadMs"],
+      [
+        "a clock that is ahead is never believed",
+        'if (atMs - this.#heldSinceMs >= this.#limits.clockHoldMs) this.#believe("time")',
+        ""
+      ],
+      [
+        "a clock runs away in small steps",
+        "Math.min(Math.max(this.aheadMs, 0), elapsedMs * drift)",
+        "Math.max(this.aheadMs, 0)"
+      ],
+      ["a clock that is trimmed runs away in the end", "const drift = 0.01", "const drift = 0"],
+      [
+        "a restart believes the clock that was held",
+        "heldAtMs ?? Math.max(clock.nowMs(), lastTimeMs ?? -Infinity)",
+        "Math.max(clock.nowMs(), lastTimeMs ?? -Infinity)"
+      ],
+      [
+        "a clock that comes back from 1970 is held",
+        "Math.max(clock.nowMs(), lastTimeMs ?? -Infinity)",
+        "clock.nowMs()"
+      ],
+      ["an operator is not believed", '    this.#believe("operator")\n', ""]
     ]
   },
   "streams/forgetDeletedStreams.ts": {
