@@ -71,7 +71,6 @@ export const coreMutants = inPackage("core", {
         "      syncDirectory(this.#directory)\n      return LmdbSegment.open",
         "      return LmdbSegment.open"
       ],
-      ["a directory may have two writers", "  throwIfHeld(directory)\n  const occupancy", "  const occupancy"],
       ["the lock is not let go of at the end", "    releaseLock(this.#directory)\n    await", "    await"]
     ]
   },
@@ -131,9 +130,21 @@ export const coreMutants = inPackage("core", {
       ]
     ]
   },
+  "journal/Occupancy.ts": {
+    tests: ["journal/Occupancy.test.ts"],
+    faults: [
+      ["who has looked keeps the directory in use", "if (pids.length > 0) {", "if (pids.length > 100) {"],
+      ["a damaged file of nothing stops every start", "if (fs.existsSync(file)) renewIfDamaged(file)\n", ""]
+    ]
+  },
   "journal/lock.ts": {
     tests: ["journal/lock.test.ts"],
     faults: [
+      [
+        "a directory may have two writers",
+        'if (state === "held") throw inUse(directory, pid)\n    if (text',
+        "if (text"
+      ],
       [
         "a process that was started later counts as the writer",
         "pid > 0 && identity(pid) === holder ? ",
@@ -290,11 +301,7 @@ export const coreMutants = inPackage("core", {
         "Math.max(recovered.epoch, known?.epoch ?? 0) + 1",
         "Math.max(recovered.epoch, known?.epoch ?? 0)"
       ],
-      [
-        "a poisoned shard decides on",
-        "this.#intake.isEmpty || this.#poisoned) return\n    const { commitsInFlightMax",
-        "this.#intake.isEmpty) return\n    const { commitsInFlightMax"
-      ],
+      ["a shard goes on when its journal has failed", "    this.#poisoned = true\n", ""],
       [
         "pacing is ignored",
         "if (waitMs > 0 && this.#intake.bytes < commitPacingBytesMax) {",

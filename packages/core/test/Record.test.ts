@@ -188,6 +188,7 @@ describe("iterate", () => {
     ["a negative length", [1], 1, "Length"],
     ["a cut length", [0x80], 1, "Truncated"],
     ["a length of 33 bits", [0xff, 0xff, 0xff, 0xff, 0x10], 1, "Varint"],
+    ["a record that ends a byte behind its batch", [14, 0, 0, 0, 1, 2, 0x76], 1, "Length"],
     ["a key past the record", [12, 0, 0, 0, 40, 1, 0], 1, "Length"],
     ["a key length below -1", [12, 0, 0, 0, 3, 1, 0], 1, "Length"],
     ["more headers than bytes", [12, 0, 0, 0, 1, 1, 100], 1, "Headers"],

@@ -5,6 +5,7 @@ import { readManifest } from "@logbrook/core/backup/Manifest"
 import { restore, type Restored, type Until } from "@logbrook/core/backup/Restore"
 import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { Replay } from "@logbrook/core/shard/Replay"
+import { readFrameHead } from "@logbrook/core/journal/Frame"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { describe, expect, it } from "vitest"
 import { History } from "../settle/History.ts"
@@ -77,6 +78,21 @@ describe("restore --until", () => {
 })
 
 describe("restore", () => {
+  it("begins far above the epochs that clients of the original may hold", async () => {
+    const directory = temporaryDirectory()
+    await (await counted(directory)).close()
+    const target = temporaryDirectory()
+    const { manifest } = await backedUp(directory, target)
+    const copy = fresh()
+    const { lastTimeMs } = await restored(target, copy)
+    expect(lastTimeMs).toBe(manifest.lastTimeMs)
+    const epochs: Array<number> = []
+    const journal = openReadOnly(copy)
+    journal.scan(journal.firstSeq, (frame) => epochs.push(readFrameHead(frame).epoch) > 0)
+    await journal.close()
+    expect(epochs.slice(-2)).toEqual([manifest.epoch, manifest.epoch + 1000])
+  })
+
   it("compares every digest: what no checksum of the journal covers must be as it was backed up, too", async () => {
     const directory = temporaryDirectory()
     const history = await counted(directory)
@@ -137,5 +153,30 @@ describe("a backup into the same directory", () => {
     const copy = fresh()
     await restored(target, copy)
     expect(await totalIn(copy)).toBe(110)
+  })
+
+  it("keeps no copy of a closed segment that is as long, and another", async () => {
+    const base = temporaryDirectory()
+    await (await counted(base)).close()
+    const [one, other] = [fresh(), fresh()]
+    for (const [directory, n] of [
+      [one, 1],
+      [other, 2]
+    ] as const) {
+      fs.cpSync(base, directory, { recursive: true })
+      const history = await History.open(directory)
+      history.count(n)
+      await history.flush()
+      await history.roll()
+      await history.close()
+    }
+    const target = temporaryDirectory()
+    const before = (await backedUp(one, target)).manifest.segments
+    const after = (await backedUp(other, target)).manifest.segments
+    expect(after.map(({ name, bytes }) => [name, bytes])).toEqual(before.map(({ name, bytes }) => [name, bytes]))
+    expect(after[0]).toEqual(before[0])
+    expect(after[1]!.isClosed).toBe(true)
+    expect(after[1]!.sha256).not.toBe(before[1]!.sha256)
+    await restored(target, fresh())
   })
 })

@@ -12,7 +12,7 @@ import { throwIfDamaged } from "@logbrook/core/journal/lmdbHeader"
 import { tableNames } from "@logbrook/core/journal/LmdbSegment"
 import { open } from "lmdb"
 import { describe, expect, it } from "vitest"
-import { appended, plainCommit, settledOk } from "../support/commits.ts"
+import { appended, buildCommit, plainCommit, settledOk, staged } from "../support/commits.ts"
 import { watchSyncs } from "../support/syncedNames.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { framesOf, journalSuite } from "./journalSuite.ts"
@@ -279,6 +279,27 @@ const bytesAtRoll = async (snapshotBytes: number): Promise<number> => {
   return bytes
 }
 
+describe("LmdbJournal's snapshots", () => {
+  it("are none once a bit of a page has turned", async () => {
+    const directory = temporaryDirectory()
+    const states = Buffer.from("states of actors")
+    const journal = openAt(directory)
+    expect(await appended(journal, plainCommit(1))).toBeUndefined()
+    expect(await settledOk((settle) => journal.writePage(2, 0, { seq: 2, bytes: states }, settle))).toBe(true)
+    expect(await settledOk((settle) => journal.completeSnapshot(2, 1, settle))).toBe(true)
+    expect(journal.snapshot(2)?.pages.map(({ bytes }) => bytes.toString())).toEqual([states.toString()])
+    await journal.close()
+    const file = join(directory, "seg-00000001.mdb")
+    const bytes = readFileSync(file)
+    const at = bytes.indexOf(states)
+    expect(at).toBeGreaterThan(0)
+    writeFileSync(file, bytes.with(at, bytes[at]! ^ 1))
+    const again = openAt(directory)
+    expect(again.snapshot(2)).toBeUndefined()
+    await again.close()
+  })
+})
+
 describe("LmdbJournal rolls for its snapshots", () => {
   it.each([
     [2000, 100_000],
@@ -334,6 +355,18 @@ describe("LmdbJournal for readers", () => {
     expect(count()).toBe(journal.nextSeq - 1)
     expect(readFileSync(join(directory, "lock"), "utf8")).toBe(lock)
     expect(await appended(journal, plainCommit(journal.nextSeq))).toBeUndefined()
+    await journal.close()
+  })
+})
+
+describe("a segment", () => {
+  it("ends with as many references as it may have, however few bytes they take", async () => {
+    const journal = LmdbJournal.open({ directory: temporaryDirectory(), segmentBytes: 1e9, segmentRefsMax: 3 })
+    for (let offset = 0; offset < 7; offset++) {
+      const records = [staged(1, offset, 1, Buffer.from("a"))]
+      expect(await appended(journal, buildCommit(journal.nextSeq, { records }).commit)).toBeUndefined()
+    }
+    expect(journal.segments().map(({ firstSeq, nextSeq }) => nextSeq - firstSeq)).toEqual([3, 3, 1])
     await journal.close()
   })
 })

@@ -96,6 +96,21 @@ describe("runs", () => {
     ])
   })
 
+  it("are as new as the newest of their batches, whichever that is", () => {
+    const batch = (offset: number, maxTimestampMs: number): [Located, Uint8Array] => {
+      const fields = { baseOffset: offset, partitionLeaderEpoch: 1, count: 1, baseTimestampMs: fromMs, maxTimestampMs }
+      const bytes = RecordBatch.buildBatch(
+        fields,
+        encodeRecords([{ key: null, value: "v", timestampMs: fromMs }]).bytes
+      )
+      return [located(offset, 1, bytes, { verbatim: true, maxTimestampMs }), bytes]
+    }
+    const runs = built((builder) => {
+      for (const [at, ms] of [2000, 9000, 3000].entries()) builder.add(5, ...batch(at, fromMs + ms))
+    })
+    expect(runs.map(({ extent }) => [extent.count, extent.maxTimestampMs])).toEqual([[3, fromMs + 9000]])
+  })
+
   it("hold what one commit wrote in one batch, however large", () => {
     const records = encodeRecords(
       Array.from({ length: 200 }, (_, i) => ({ key: null, value: dense(1000, i), timestampMs: fromMs }))

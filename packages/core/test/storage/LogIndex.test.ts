@@ -99,6 +99,15 @@ describe("LogIndex", () => {
     )
   })
 
+  it("finds the first of those with the highest time", () => {
+    const index = new LogIndex()
+    const times = [3000, 9000, 5000, 9000]
+    const refs = times.map((ms) => ({ ...of(100), firstTimestampMs: ms, maxTimestampMs: ms }))
+    fill(index, refs, 0)
+    expect([0, 1, 2].map((from) => index.findMaxTimestamp(from))).toEqual([1, 1, 3])
+    expect(index.findMaxTimestamp(4)).toBe(-1)
+  })
+
   it("gives up the oldest for as long as the wanted bytes remain", () => {
     const index = new LogIndex()
     fill(index, [of(100), of(50), of(70)], 0)
