@@ -4,7 +4,7 @@ import type { Operation, ResourceType } from "@logbrook/core/access/Access"
 import type { Address } from "@logbrook/core/actor/Kind"
 import type { Failure } from "./errors.ts"
 
-/** What an API does to which resources, as its handler declares it; nothing is `{}`. */
+/** The operations of an API on resources, as its handler declares them; `{}` if there are none. */
 export type Needs = { readonly [T in ResourceType]?: ReadonlyArray<Operation> }
 
 type OperationOn<N extends Needs, T extends ResourceType> =
@@ -21,7 +21,7 @@ export interface Access<N extends Needs> {
   /** All that the client may. */
   readonly topics: (operation: OperationOn<N, "Topic">) => ReadonlyArray<Stream>
   readonly group: (operation: OperationOn<N, "Group">, groupId: string) => Address<typeof GroupKind> | Failure
-  /** Of a topic that there need not be; undefined: the client may. */
+  /** The denial for a topic, which need not exist; undefined: the client may. */
   readonly deniedTopic: (operation: OperationOn<N, "Topic">, name: string) => Failure | undefined
   /** Undefined: the client may. */
   readonly deniedCluster: (operation: OperationOn<N, "Cluster">) => Failure | undefined

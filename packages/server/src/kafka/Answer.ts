@@ -1,17 +1,17 @@
 /**
- * What will be known once, and is told in the very call that learns of it: unlike a promise, it takes no turn of the
- * event loop.
+ * A value that will be known once, and is told in the very call that learns of it: unlike a promise, it takes no turn
+ * of the event loop.
  */
 export abstract class Later<T> {
   /**
-   * There as long as it waits for what may never come, such as records to fetch: lets go of all that would wake it. What an
-   * actor was asked for has none, since an actor answers in any case.
+   * Lets go of all that would wake it. It is there for as long as it waits for what may never come, such as records
+   * to fetch; an answer of an actor has none, since an actor answers in any case.
    */
   giveUp: (() => void) | undefined
   /** There with `giveUp`: gives what it has at once, as at its deadline. */
   hurry: (() => void) | undefined
 
-  /** `heard` is called once, at once for what is known already. One listens at most. */
+  /** `heard` is called once, at once if the value is known already. There is one listener at most. */
   abstract whenGiven(heard: (value: T) => void): void
 }
 
@@ -34,7 +34,7 @@ export class Pending<T> extends Later<T> {
   }
 }
 
-/** What is known at once, mostly, and costs nothing more then; else it comes later. */
+/** A value that is mostly known at once, and costs nothing more then; else it comes later. */
 export type Answer<T> = T | Later<T>
 
 /** `next` of the value, in the call that learns of it. */

@@ -3,12 +3,12 @@ import type { LateAsk } from "@logbrook/core/shard/Intake"
 import type { Exit } from "effect/Exit"
 import type { Later } from "./Answer.ts"
 
-/** What an actor has made of a command, once that is durable. */
+/** An actor's reply to a command, or its failure, once that is durable. */
 export type Outcome<K extends AnyKind, C extends CommandOf<K>> = Exit<ReplyOf<K, C>, FailureOf<K>>
 
-/** Who asks actors for something: a request. What it leads to has the request for its cause. */
+/** A request that asks actors. The events that it leads to have the request for their cause. */
 export interface Asker {
-  /** What `answer` makes of the outcome. A full shard pauses the connection. */
+  /** Asks an actor and gives what `answer` makes of the outcome. A full shard pauses the connection. */
   readonly ask: <K extends AnyKind, const C extends CommandOf<K>, T>(
     to: Address<K>,
     command: C,

@@ -42,7 +42,7 @@ export interface Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
   readonly listed: ReadonlyArray<ListedApi>
-  /** Who the client is, for what it may do. */
+  /** The client's principal, for what it may do. */
   readonly principal: Principal
   readonly clientHost: string
   /** Address and port, for the journal and the log. */
@@ -61,7 +61,7 @@ export interface Exchanging {
 export class Exchange implements RequestContext, FullAccess {
   readonly #connection: Exchanging
   readonly header: RequestHeader
-  /** Of the frame and its prefix. */
+  /** The bytes of the request and its size prefix. */
   readonly bytes: number
   /** Undefined once what it has is kept, or the handler has returned. */
   frame: Uint8Array | undefined
@@ -70,7 +70,7 @@ export class Exchange implements RequestContext, FullAccess {
   response: ReadonlyArray<Uint8Array> | undefined
   responseBytes = 0
   loan: Loan | undefined
-  /** What it waits for, if it was not answered at once. */
+  /** The answer that it waits for, if it was not answered at once. */
   later: Pick<Later<unknown>, "giveUp" | "hurry"> | undefined
   hangsUp = false
 
@@ -104,7 +104,7 @@ export class Exchange implements RequestContext, FullAccess {
   get #cause(): Cause {
     const { clientId, correlationId } = this.header
     const { peer } = this.#connection
-    // Of what is too long the client id goes first.
+    // If the whole is too long the client id is cut first.
     const rest = `@${peer} ${this.apiName}#${correlationId}`
     const name = (clientId ?? "-").slice(0, originLengthMax - "kafka ".length - rest.length)
     return { origin: `kafka ${name}${rest}` }
@@ -143,7 +143,7 @@ export class Exchange implements RequestContext, FullAccess {
     return this.node.copy(bytes)
   }
 
-  /** What the handler has decoded is of its own, but for what it has kept. */
+  /** The handler has returned: what it decoded is copied, and what it wants longer it has kept by `keep`. */
   handled(): void {
     if (this.frame !== undefined) this.node.frames.give(this.frame)
     this.frame = undefined

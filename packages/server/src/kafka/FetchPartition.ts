@@ -23,10 +23,10 @@ export class FetchPartition {
   readonly asked: AskedPartition
   /** Undefined: there is no such partition. */
   readonly log: Log | undefined
-  /** Of what cannot change while the fetch waits, or of the reading. */
+  /** The error of what cannot change while the fetch waits, or of the reading. */
   errorCode: number
   readonly #shard: Shard
-  /** What is known to be readable: bytes from the fetch offset up to `#countedTo`. */
+  /** The bytes that are known to be readable, from the fetch offset up to `#countedTo`. */
   #countedBytes = 0
   #countedTo: number
 
@@ -75,7 +75,7 @@ export class FetchPartition {
     return this.#countedBytes
   }
 
-  /** What the batch at the fetch offset has, but for the header of one that the server builds; 0 if there is nothing to read. */
+  /** The bytes of the batch at the fetch offset, without the header of a batch that the server builds; 0 if there is nothing to read. */
   nextBatchBytes(): number {
     const { log } = this
     if (log === undefined || this.currentError() !== KafkaError.NONE) return 0

@@ -24,17 +24,17 @@ export interface ListedApi {
   readonly max: number
 }
 
-/** What handlers have of the node: streams and groups are behind `Access`. */
+/** The part of the node that handlers have: streams and groups are behind `Access`. */
 export interface HandlerNode extends Omit<KafkaNode, "broker"> {
   readonly broker: Omit<Broker, "directory" | "authorizer">
 }
 
-/** One request as its handler sees it, besides its body. */
+/** A request as its handler sees it, besides its body. */
 export interface RequestContext extends Asker {
   readonly node: HandlerNode
   /** Raised with every change of the streams. */
   readonly streamsVersion: number
-  /** What the client may do to a resource. */
+  /** The operations that the client may do on a resource. */
   readonly permitted: (resource: Resource) => ReadonlyArray<Operation>
   /** Empty for a client that does not tell. */
   readonly clientId: string
@@ -42,7 +42,7 @@ export interface RequestContext extends Asker {
   readonly clientHost: string
   /** Where this client can reach the server again. */
   readonly advertised: HostPort
-  /** What ApiVersions lists. */
+  /** The APIs that ApiVersions lists. */
   readonly listed: ReadonlyArray<ListedApi>
   /** Whether the client is known to decompress zstd. */
   readonly readsZstd: boolean
@@ -50,7 +50,7 @@ export interface RequestContext extends Asker {
   readonly identified: (softwareName: string) => void
   /** Counts this connection's fetches, so that each begins with another partition. */
   readonly nextFetch: () => number
-  /** Of this connection. */
+  /** The refused batches of this connection. */
   readonly refusedBatches: RefusedBatches
   /** Bytes that a response may have by what all connections have not read yet. */
   readonly responseRoomBytes: () => number
@@ -65,10 +65,10 @@ export interface RequestContext extends Asker {
   readonly guarded: (task: () => void) => void
 }
 
-/** What a connection is given to send, and the first error in it, for the metrics. */
+/** Gives a connection a response to send, and the first error in it, for the metrics. */
 export type Send = (chunks: ReadonlyArray<Uint8Array>, errorCode: number, options: ReplyOptions) => void
 
-/** What a request is answered from. */
+/** The request as it was received. */
 export interface Received extends Pick<RequestHeader, "apiVersion" | "bodyOffset" | "correlationId"> {
   readonly frame: Uint8Array
 }
@@ -80,14 +80,14 @@ export type ContextOf<N extends Needs> = RequestContext & Access<N>
 export interface Serving<Request, Response, N extends Needs> {
   /** The versions that are answered. */
   readonly serves: readonly [min: number, max: number]
-  /** What ApiVersions lists from, where that is lower than what is served: some clients need it so. */
+  /** The version from which ApiVersions lists, where that is lower than what is served: some clients need it so. */
   readonly listedFrom?: number
   readonly needs: N
-  /** What is answered: a response, one with more to it, or either of them later. */
+  /** Returns the answer: a response, a `Reply` with more to it, or either of them later. */
   readonly handle: (context: ContextOf<N>, request: Request, version: number) => Answer<Response | Reply<Response>>
 }
 
-/** One API of the server, whatever its types. */
+/** An API of the server, whatever its types. */
 export interface Handler {
   readonly api: AnyApi
   readonly serves: readonly [min: number, max: number]

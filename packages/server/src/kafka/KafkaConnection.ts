@@ -20,18 +20,18 @@ import { SocketOutput } from "./SocketOutput.ts"
 
 /** So long an end waits for the answers to what was taken before it: a disk may stall for seconds. */
 const answersMsMax = 5000
-/** Of one connection's requests in flight: below, they never wait for the room that all connections share. */
+/** A connection with no more bytes of requests in flight never waits for the room that all connections share. */
 const smallBytesMax = 64 * 1024
 
-/** Of one connection; then the others have their turn. A read holds a thousand small requests, which take 50 ms. */
+/** The most requests of one connection that begin in a turn of the event loop: a read may hold a thousand small ones, which take 50 ms. */
 const requestsPerTurnMax = 8
-/** Small responses take more memory than their bytes: so many wait for a client that does not read. */
+/** The most responses that wait for a client that does not read: small ones take more memory than their bytes. */
 const unsentResponsesMax = 256
 
 const nothing = new Uint8Array(0)
 
 /**
- * One Kafka client: bytes in, frames, handlers, responses in the order of the requests. Plain callbacks, no fiber.
+ * A Kafka client's connection: bytes in, requests, handlers, responses in the order of the requests. Plain callbacks, no fiber.
  *
  *     socket -> Splitter -> Exchange (handler) -> SocketOutput -> socket
  *
@@ -54,7 +54,7 @@ export class KafkaConnection implements Exchanging {
   readonly #output: SocketOutput
   readonly #admission: Admission
   readonly #openedMs: number
-  /** What was read behind the last request that was begun: 64 KB at most, since nothing is read meanwhile. */
+  /** The bytes that were read behind the last request that was begun: 64 KB at most, since nothing is read meanwhile. */
   #rest: Uint8Array = nothing
   readonly #exchanges: Array<Exchange> = []
   readonly #resume = (): void => this.#steer()
@@ -143,7 +143,7 @@ export class KafkaConnection implements Exchanging {
     } else this.#socket.pause()
   }
 
-  /** Of `bytes` as much as may begin. A chunk that was just read is not the pool's, which passes it over. */
+  /** Begins as many requests of `bytes` as may begin. The pool ignores a chunk that was just read, which is not its own. */
   #split(bytes: Uint8Array): void {
     this.#begunInTurn = 0
     try {
@@ -323,7 +323,7 @@ export class KafkaConnection implements Exchanging {
   stop(): void {
     this.#close()
     if (this.#onlyWaits) this.#end()
-    // What is answered leaves the list meanwhile.
+    // Requests that are answered leave the list meanwhile.
     else for (const { later } of this.#exchanges.slice()) later?.hurry?.()
   }
 

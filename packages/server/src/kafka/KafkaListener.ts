@@ -11,7 +11,7 @@ export interface KafkaOptions {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
-  /** What clients are told to connect to. Port 0: the one listened on; a wildcard host: where the client has connected. */
+  /** The host and port that clients are told to connect to. Port 0: the one listened on; a wildcard host: where the client has connected. */
   readonly advertised: HostPort
   /** Names of client software, see `KafkaNode`. */
   readonly zstdClients: ReadonlySet<string>

@@ -22,7 +22,7 @@ const frameBuffers = (pool: Buffers): FrameBuffers => ({
   give: (bytes) => pool.give(bytes)
 })
 
-/** What all connections of a Kafka listener share. */
+/** The state that all connections of a Kafka listener share. */
 export class KafkaNode {
   readonly broker: Broker
   /** Names of client software (KIP-511) that is known to decompress zstd. */
@@ -74,7 +74,7 @@ export class KafkaNode {
     return this.#inFlightBytes < limits.kafkaInFlightBytesMax && shard.memory.room("transit") > 0
   }
 
-  /** What responses may still have that nobody has read. */
+  /** The bytes that unread responses may still have. */
   get responseRoomBytes(): number {
     const { limits, shard } = this.broker
     const bytesMax = Math.min(limits.kafkaInFlightBytesMax, shard.memory.budget("transit"))
@@ -122,7 +122,7 @@ export class KafkaNode {
     this.#wake()
   }
 
-  /** One line for whoever sends what no client may. */
+  /** Logs a line about a client that sends what no client may. */
   audit(message: string, fields: AuditFields): void {
     this.metrics.violations.add(1)
     this.#audit.write(message, fields)

@@ -5,7 +5,7 @@ import type { Asker } from "./Asker.ts"
 import { failureOf, type Failure } from "./errors.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 
-/** Ids per journaled event. What is left of a block at a stop is never given. */
+/** The ids per journaled event. Those that are left of a block at a stop are never given. */
 const blockIds = 1000
 
 /** An id, or why there is none. */

@@ -7,9 +7,10 @@ const logsMax = 256
 const sequenceMask = 0x7fff_ffff
 
 /**
- * One connection's batches of idempotent producers that were refused for a while only, the first of each log. What the
- * client has sent behind one is on its way already. A partition that knows the producer sees the gap; one that does not
- * would take it as a beginning, and the one that comes again would be out of order for good.
+ * The batches of idempotent producers on one connection that were refused for a while only, the first of each log.
+ * The batches that the client has sent behind one are on their way already. A partition that knows the producer sees
+ * the gap; one that does not would take the next batch as a beginning, and the refused one, when it comes again,
+ * would be out of order for good.
  */
 export class RefusedBatches {
   readonly #byLog = new Map<number, Sequenced>()

@@ -1,8 +1,8 @@
 import type { Loan } from "@logbrook/core/BufferPool"
 
-/** What there is to a response besides its body. */
+/** The parts of a response besides its body. */
 export interface ReplyOptions {
-  /** What its record batches lie in, given back once they are sent. */
+  /** The buffers of its record batches, given back once they are sent. */
   readonly loan?: Loan
   /** Nothing is sent: the client wants no answer (acks=0). */
   readonly isSilent?: boolean

@@ -4,16 +4,16 @@ import type { Limits } from "@logbrook/core/Limits"
 import { noTimestamp, visitRecords, type BatchLimits, type ProducedBatch } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 
-/** What holds for the batches of a stream. */
+/** The rules that hold for the batches of a stream. */
 export interface BatchRules {
   readonly limits: BatchLimits
-  /** Of a compacted stream: a record without key would never be compacted. */
+  /** The stream is compacted: a record without key would never be compacted. */
   readonly needsKeys: boolean
   readonly timestampBeforeMaxMs: number
   readonly timestampAfterMaxMs: number
 }
 
-/** One record that is refused, by its place in the batch (KIP-467). */
+/** A record that is refused, by its place in the batch (KIP-467). */
 export interface RecordError {
   readonly batchIndex: number
   readonly batchIndexErrorMessage: string

@@ -71,7 +71,7 @@ const deniedCodes: Readonly<Record<ResourceType, KafkaErrorCode>> = {
   Cluster: KafkaError.CLUSTER_AUTHORIZATION_FAILED
 }
 
-/** What a client is told of what it may not do. */
+/** The error that tells a client that it may not. */
 export const deniedFailure = (type: ResourceType, { text }: Denial): Failure => ({
   code: deniedCodes[type],
   message: text,
@@ -99,7 +99,7 @@ export interface Failure {
 }
 
 /**
- * What a client is told when an actor did not do what it asked. `unavailable`: the retriable code of this API for an
+ * The error that tells a client that an actor did not do what it asked. `unavailable`: the retriable code of this API for an
  * actor that is being replayed, and for defects: a client that tries again meets a restarted actor.
  */
 export const failureOf = (cause: Cause.Cause<unknown>, unavailable: KafkaErrorCode): Failure => {
@@ -112,7 +112,7 @@ export const failureOf = (cause: Cause.Cause<unknown>, unavailable: KafkaErrorCo
   return { code: unavailable, message: null, memberId: "" }
 }
 
-/** What a producer is told of its batch. Rethrows what is no `InvalidBatch`. */
+/** The error that tells a producer what is wrong with its batch. Rethrows what is no `InvalidBatch`. */
 export const batchFailure = (error: unknown): Failure => {
   if (!(error instanceof InvalidBatch)) throw error
   return { code: batchCodes[error.reason], message: error.message, memberId: "" }

@@ -1,6 +1,6 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 
-/** What whoever asks for transactions is told. The text is what a user sees, where the client shows it. */
+/** The answer to a client that asks for transactions. A user sees the text, where the client shows it. */
 export const noTransactions = {
   code: KafkaError.UNSUPPORTED_VERSION,
   message: "Transactions are not supported. Leave transactional.id out."

@@ -1,7 +1,7 @@
 const slabBytes = 16 * 1024
 const ackBytes = 4
 
-/** Who has acknowledgements in the slab. */
+/** The owner of acknowledgements in the slab. */
 interface Owner {
   readonly pushOut: (bytes: Uint8Array) => void
 }

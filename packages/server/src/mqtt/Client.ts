@@ -21,17 +21,17 @@ export interface AskWatch<C extends SessionCommand> {
 export interface Client {
   readonly mqtt: MqttContext
   readonly id: ConnectionId
-  /** Who it is, for what it may do. */
+  /** Its principal, for what it may do. */
   readonly principal: Principal
   readonly clientId: string
-  /** What the connection has the server keep. */
+  /** The memory that the connection has the server keep. */
   readonly admission: Admission
   readonly version: ProtocolVersion
   /** The client's Maximum Packet Size. */
   readonly packetSizeMax: number
   /** Request Problem Information: reason strings and user properties in every packet [MQTT-3.1.2-29]. */
   readonly wantsProblems: boolean
-  /** Of what a packet of this client leads to, in the journal. */
+  /** The origin, in the journal, of what a packet of this client leads to. */
   readonly origin: (packet: string) => string
   /** A whole packet that the client has to have. False: it takes less, and its connection has ended [MQTT-3.1.2-24]. */
   readonly answer: (packet: Uint8Array) => boolean

@@ -33,8 +33,8 @@ interface PublishingClient extends Client {
 }
 
 /**
- * One client's PUBLISH and PUBREL packets. A QoS 1 message that only streams have to know goes the short way: encoded
- * into its partition's run, acknowledged by a token, no object of its own.
+ * Takes one client's PUBLISH and PUBREL packets. A QoS 1 message that only streams have to know goes the short way:
+ * it is encoded into its partition's batch and acknowledged by a token, without an object of its own.
  */
 export class Incoming implements AckReceiver, Answered {
   readonly #connection: PublishingClient
@@ -44,7 +44,7 @@ export class Incoming implements AckReceiver, Answered {
   readonly #unreleased: PacketIds
   /** So many of them may be there: those of earlier connections do not count for this one's Receive Maximum. */
   readonly #unreleasedMax: number
-  /** Of QoS 1 and 2: messages that wait for their commits. */
+  /** The messages of QoS 1 and 2 that wait for their commits. */
   #unanswered = 0
   readonly #unansweredMax: number
 
@@ -260,7 +260,7 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /**
-   * Journaled with the message itself [MQTT-4.3.3-10], and not without it: what was refused must not be taken for a duplicate
+   * Journaled with the message itself [MQTT-4.3.3-10], and not without it: a message that was refused must not be taken for a duplicate
    * when it comes again, though nobody should hear of the refusal.
    */
   #remembers(packetId: number): (list: CommandList, all: ReadonlyArray<number>) => void {

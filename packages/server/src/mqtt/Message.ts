@@ -95,12 +95,12 @@ const deliveryProperties = (
 /** An encoded PUBLISH with packet id 0. */
 export interface Encoded {
   readonly head: Uint8Array
-  /** What follows the head; undefined if it holds everything. */
+  /** The payload that follows the head; undefined if the head holds everything. */
   readonly payload: Uint8Array | undefined
   readonly byteLength: number
 }
 
-/** One message on its way to any number of clients: encoded once per version, QoS and retain flag. */
+/** A message on its way to any number of clients: it is encoded once per version, QoS and retain flag. */
 export class OutgoingMessage {
   readonly publication: Publication
   #encoded: Array<Encoded | undefined> | undefined
@@ -121,7 +121,7 @@ export class OutgoingMessage {
     })
   }
 
-  /** What it counts for a queue's limit. */
+  /** The bytes that it counts for a queue's limit. */
   get byteLength(): number {
     return this.publication.payload.length + this.publication.topic.length
   }

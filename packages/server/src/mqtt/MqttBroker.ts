@@ -78,7 +78,7 @@ const filtersPerTurn = 256
 /** The longest that the journal may take with what leaving means when the server stops. */
 const stopGraceMs = 1000
 
-/** What all MQTT connections share. */
+/** The state that all MQTT connections share. */
 export class MqttBroker implements MqttContext {
   readonly broker: Broker
   readonly decoding: DecodeContext
@@ -89,9 +89,9 @@ export class MqttBroker implements MqttContext {
   readonly refusals: Refusals
   readonly unmatched = new TopTopics()
   readonly acks = new AckSlab()
-  /** Of SUBSCRIBE and UNSUBSCRIBE. */
+  /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */
   readonly filters: TurnShare
-  /** Of connections. */
+  /** The log lines about ends of connections. */
   readonly ends: BoundedLines
   readonly #sharedLosses: BoundedLines
   readonly #wills = new Wills(this)
@@ -344,7 +344,7 @@ export class MqttBroker implements MqttContext {
         })
       })
     }
-    // What the last answers have refused, too.
+    // The count includes what the last answers have refused.
     this.#drops.flush()
     this.refusals.flush()
     this.ends.flush()

@@ -34,16 +34,16 @@ import { lingerMs } from "../net/endSoftly.ts"
  */
 type Phase = "connecting" | "opening" | "open" | "ending" | "closed"
 
-/** So long an end waits for the answers to what was taken before it: a disk may stall for seconds. */
+/** The longest that an end waits for the answers to what was taken before it: a disk may stall for seconds. */
 const answersMsMax = 5000
-/** Of a packet: as much may have come in part without being asked for memory. */
+/** The bytes of a packet that may have come in part before memory is asked for. */
 const partBytesMin = 1024
-/** A socket that holds less has just been written to. */
+/** A client with less unread is never slow: the socket has just been written to. */
 const slowBytesMin = 128 * 1024
 const originCharactersMax = 200
 /** A client's own words, in the journal. */
 const reasonCharactersMax = 200
-/** Of memory: a packet that is held, its bytes excepted. */
+/** The memory of a packet that is held, without its bytes. */
 const heldPacketBytes = 150
 const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
@@ -51,7 +51,7 @@ const pingresp = encodePingresp()
 const connectByte = PacketType.Connect << 4
 
 /**
- * One client's connection: bytes in, packets by phase, bytes out. Small: what only some connections need is made on
+ * A client's connection: bytes in, packets by phase, bytes out. Small: what only some connections need is made on
  * first use. Each part of it says beside its own code what it needs of a connection.
  */
 export class MqttConnection implements TransportEvents, OpeningConnection {
@@ -75,7 +75,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #incoming: Incoming | undefined
   #outgoing: Outgoing | undefined
   #feed: RetainedFeed | undefined
-  /** What was read and is not taken yet: behind CONNECT, or behind a packet that waits for its turn. */
+  /** The packets that were read and are not taken yet: those behind CONNECT, or behind a packet that waits (`TurnShare`). */
   #held: Array<Uint8Array> | undefined
   #out: Array<Uint8Array> = []
   #outBytes = 0
@@ -94,9 +94,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #readsAfterHeld = false
   /** Commands that the session's actor has not answered. */
   #asks = 0
-  /** What ends the connection behind the packets that are held. */
+  /** Ends the connection behind the packets that are held. */
   #heldEnd: (() => void) | undefined
-  /** What the phase `ending` ends with. */
+  /** Finishes the phase `ending`. */
   #finish: (() => void) | undefined
   #disarm: (() => void) | undefined
   #hasLeft = false
@@ -169,7 +169,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   // --- In ---
 
-  /** Otherwise whatever the client sends stays in the socket. */
+  /** The socket is read; if not, whatever the client sends stays in it. */
   get #isReading(): boolean {
     return this.#phase === "open" && !this.#waits
   }
@@ -236,7 +236,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (this.#phase === "open") this.#readOn()
   }
 
-  /** What the server did not read in between, the client is not to blame for. */
+  /** Reads on. The client is not to blame for the time in which the server did not read. */
   #readOn(): void {
     if (this.#waits) return
     this.#lastReadMs = this.mqtt.broker.clock.monotonicMs()
@@ -268,13 +268,13 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#phase = "opening"
       this.version = connect.version
       this.#splitter.sizeMax = this.mqtt.broker.limits.mqttPacketBytesMax
-      // What comes before CONNACK is held until then: the rest of this chunk, no more.
+      // Packets that come before CONNACK are held until then: the rest of this chunk, no more.
       this.#transport.pause()
       openSession(this, connect)
     } else if (this.#phase === "opening") this.#hold(packet)
   }
 
-  /** What comes now is behind what is held. */
+  /** A packet that comes now has to wait behind those that are held. */
   get #holds(): boolean {
     return this.#phase === "opening" || this.#held !== undefined
   }
@@ -320,7 +320,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     end?.()
   }
 
-  /** What many filters lead to would keep all others waiting: see `TurnShare`. */
+  /** The work for many filters would keep all other clients waiting: see `TurnShare`. */
   #waitsForTurn(packetType: number): boolean {
     if (packetType !== PacketType.Subscribe && packetType !== PacketType.Unsubscribe) return false
     return this.mqtt.filters.isUsedUp
@@ -344,7 +344,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#control(decodePacket(bytes, this.version, decoding))
   }
 
-  /** Who asks and does not take the answers is read no further: a few bytes each would fill the memory as well. */
+  /** A client that asks and does not take the answers is read no further: answers of a few bytes each would fill the memory as well. */
   #asked(): void {
     if (!this.isSlow || this.#phase !== "open") return
     this.#readsAfterDrain = true
@@ -517,8 +517,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   /**
-   * What was taken is answered first: a client gets the same however its bytes were cut, and nothing is sent and stored twice
-   * because the answer went with the connection. Nothing more is taken.
+   * Ends the connection once everything that was taken is answered: a client gets the same however its bytes were
+   * cut, and nothing is sent and stored twice because the answer went with the connection. Nothing more is taken.
    */
   #endBehindAnswers(finish: () => void): void {
     if (this.#phase !== "open") return
@@ -582,7 +582,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   lost(reason: string): void {
-    // Of what a connection that ends has still asked for, another one may have the session already.
+    // A connection that ends may still have asked for something: another one may have the session already.
     if (this.#phase === "closed" || this.#phase === "ending") return
     this.mqtt.broker.log.warn("mqtt: connection lost", { ...this.#who(), reason })
     this.#close({ by: "server", reason })
@@ -607,7 +607,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   takenOver(): void {
-    // What the client has said of its will and its session counts before another connection has them.
+    // DISCONNECT's word on the will and the session counts before another connection has them.
     this.#finishNow()
     this.#hasLeft = true
     this.#stopFeed()
@@ -628,7 +628,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     else this.#endBehindAnswers(() => this.#left(true, null, { by: "socket", error: how }))
   }
 
-  /** What the system says of a socket that closes next, such as `ECONNRESET`. */
+  /** The system tells why a socket closes next, such as `ECONNRESET`. */
   failed(error: string): void {
     this.#socketError ??= error
   }
@@ -650,7 +650,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     return this.#phase === "opening" || this.isOpen
   }
 
-  /** Of a connection that never was a client's nobody wants to read: such are those of health checks. */
+  /** Logs the end, unless the connection never was a client's: nobody wants to read of those of health checks. */
   #tellEnd(end: ConnectionEnd): void {
     if (this.#hasSession) this.mqtt.ends.write("mqtt: connection ended", { ...this.#who(), ...endFields(end) })
   }
@@ -693,7 +693,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#stopFeed()
   }
 
-  /** What of retained messages is still due is the session's. */
+  /** Stops the feed and leaves to the session which retained messages are still due. */
   #stopFeed(): void {
     const due = this.#feed?.stop()
     this.#feed = undefined

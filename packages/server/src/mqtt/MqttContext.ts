@@ -24,7 +24,7 @@ export interface Receiver {
 
 export type ReceivingSession = SessionView<Receiver>
 
-/** What messages come from and go to, whoever publishes them. */
+/** The things that messages come from and go to, whoever publishes them. */
 export interface MqttContext {
   readonly broker: Broker
   readonly directory: SessionDirectory<Receiver>
@@ -34,6 +34,6 @@ export interface MqttContext {
   readonly refusals: Refusals
   /** So many messages went to a member of a shared subscription that has gone without taking them. */
   readonly sharedLost: (clientId: string, count: number) => void
-  /** Of messages that no stream stores and nobody receives. */
+  /** The topics of messages that no stream stores and nobody receives. */
   readonly unmatched: TopTopics
 }

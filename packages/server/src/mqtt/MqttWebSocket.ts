@@ -22,7 +22,7 @@ const keySuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 /** Above this pongs wait, and only the newest is sent (RFC 6455, 5.5.3). */
 const unsentBytesAtPongMax = 64 * 1024
 
-/** What is wrong with the request, as a status line; undefined if it is a WebSocket's for MQTT. */
+/** Says as a status line what is wrong with the request; undefined if it is a WebSocket's for MQTT. */
 const refusalOf = ({ method, headers }: http.IncomingMessage): string | undefined => {
   if (method !== "GET" || headers.upgrade?.toLowerCase() !== "websocket") return "400 Bad Request"
   if (headers["sec-websocket-version"] !== "13") return "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
@@ -42,7 +42,7 @@ class WebSocketTransport implements Transport {
   readonly remoteAddress: string
   /** Told in the close frame. */
   closeCode: number = CloseCode.Normal
-  /** What the newest ping asks for. */
+  /** The answer to the newest ping. */
   #pong: Uint8Array | undefined
 
   constructor(socket: Socket) {
@@ -134,7 +134,7 @@ interface Shell {
   readonly mqtt: MqttBroker
   readonly options: WebSocketOptions
   readonly connections: Set<MqttConnection>
-  /** Of all sockets, upgraded or not. */
+  /** The admissions of all sockets, upgraded or not. */
   readonly admissions: WeakMap<Socket, Admission>
   isStopping: boolean
 }

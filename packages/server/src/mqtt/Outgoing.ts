@@ -58,9 +58,9 @@ const backlogMessagesMax = 64
 const backlogBytesMax = 1024 * 1024
 
 /**
- * What goes out to one client: a window of unacknowledged messages, and a bounded queue behind it.
+ * The messages that go out to one client: a window of unacknowledged ones, and a bounded queue behind it.
  *
- * Of a durable session's queue every step is journaled. What a client must not see twice waits for its step:
+ * Every step of a durable session's queue is journaled. A packet that a client must not see twice waits for its step:
  * QoS 2 is not sent before its packet id is durable, and PUBREL not before PUBREC is.
  */
 export class Outgoing {
@@ -93,7 +93,7 @@ export class Outgoing {
     return !this.#hasWindow && !this.#connection.admission.hasRoom("transit", waitingBytes + bytes)
   }
 
-  /** What comes next would go out at once. */
+  /** The next message would go out at once. */
   get #hasWindow(): boolean {
     return this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax
   }
@@ -210,7 +210,7 @@ export class Outgoing {
       this.#batch("Acked").packetIds.push(packetId)
       return
     }
-    // What comes behind a held one is held as well, so that the queue's order is the client's.
+    // A message behind a held one is held as well, so that the client gets them in the queue's order.
     const isHeld = qos === 2 || this.#held > 0
     this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: isHeld ? "marking" : "sent" })
     if (isHeld) {
@@ -248,7 +248,7 @@ export class Outgoing {
     return false
   }
 
-  /** One that does not counts as sent [MQTT-3.1.2-25]. */
+  /** Whether the message is within the client's Maximum Packet Size. One that is not counts as sent [MQTT-3.1.2-25]. */
   #fits(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {
     const { mqtt, version, packetSizeMax } = this.#connection
     if (packetSizeMax === Infinity) return true
@@ -282,7 +282,7 @@ export class Outgoing {
     return this.#lastPacketId
   }
 
-  /** What the client has been sent under the id on this connection. */
+  /** The message that the client has been sent under the id on this connection. */
   #sentAs(packetId: number): Inflight | undefined {
     const inflight = this.#inflight.get(packetId)
     return inflight?.phase === "marking" ? undefined : inflight
@@ -381,7 +381,7 @@ export class Outgoing {
   }
 }
 
-/** Of a message that waits for a clean session's client; what it shares with others it counts for each. */
+/** The memory of a message that waits for a clean session's client. The part that clients share is counted for each. */
 const waitingBytes = 400
 
 const waitingBytesOf = (message: OutgoingMessage): number => waitingBytes + message.byteLength

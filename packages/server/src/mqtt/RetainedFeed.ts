@@ -28,7 +28,7 @@ interface Wanted {
   readonly subscription: Subscription
   readonly beforeSeq: Seq
   doneSeq: number
-  /** What was sent at once. */
+  /** The topics of messages that were sent at once. */
   readonly sent: ReadonlySet<string>
   /** Found so far, the oldest first, and whether that is all that there are. */
   topics: ReadonlyArray<RetainedTopic>
@@ -40,7 +40,7 @@ interface Read extends RetainedTopic {
   readonly retained: RetainedMessage
 }
 
-/** Of one page, and of all that the SUBSCRIBEs under way take at once. */
+/** The most topics of one page, and of all that the SUBSCRIBEs under way take at once. */
 const topicsMax = 64
 const bytesMax = 256 * 1024
 /** Where there is no memory for that: of one page, and topics that are found at a time. */
@@ -51,7 +51,7 @@ const topicsFoundMin = 256
 const topicBytes = 16
 const readBytes = 300
 
-/** What is left of it. */
+/** The room that is left. */
 interface Room {
   topics: number
   bytes: number
@@ -67,10 +67,10 @@ const weightOf = ({ retained }: Read): number => readBytes + retained.payload.le
  *
  *     SUBSCRIBE is decided: the moment -> SUBACK -> topics found -> page read and sent -> a turn passes -> ...
  *
- * 1. What is set behind the moment has an event behind it in the journal, and comes to the client as to any subscriber.
- * 2. Only durable messages are read. One that is being replaced at the moment is not taken then: the next one is found behind
+ * 1. A message that is set behind the moment has an event behind it in the journal, and comes to the client as to any subscriber.
+ * 2. Only durable messages are read. A message that is being replaced at the moment is not taken then: the next one is found behind
  *    the SUBACK, if it was decided before the moment.
- * 3. What has changed since the moment is left out: the client gets the newer one as a subscriber, or has it already. Only what
+ * 3. A message that has changed since the moment is left out: the client gets the newer one as a subscriber, or has it already. Only what
  *    a session without a queue takes at its SUBACK is as it was: there nothing newer can have come before.
  */
 export class RetainedFeed implements AckReceiver {
@@ -78,7 +78,7 @@ export class RetainedFeed implements AckReceiver {
   readonly #wanted = new Map<string, Wanted>()
   #page: Array<Read & { readonly wanted: Wanted }> = []
   #isWaiting = false
-  /** What SUBSCRIBEs under way may still take: a client may send any number of them. */
+  /** The room that SUBSCRIBEs under way may still take: a client may send any number of them. */
   readonly #room: Room = { topics: topicsMax, bytes: bytesMax }
 
   constructor(connection: FedClient) {
@@ -107,7 +107,7 @@ export class RetainedFeed implements AckReceiver {
     return topics === undefined ? none : this.#read(topics, 0, this.#room).page
   }
 
-  /** What they have taken is sent next, or not at all. */
+  /** Gives back what they have taken: it is sent next, or not at all. */
   settled(moments: ReadonlyArray<RetainedMoment>): void {
     for (const { taken } of moments) {
       this.#room.topics += taken.length
@@ -262,7 +262,7 @@ export class RetainedFeed implements AckReceiver {
     const origin = this.#connection.origin("SUBSCRIBE")
     const queued = mqtt.sessionLog.append(message.publication, clientId, origin, clock.nowMs())
     const ref = { qos, retain: true, subscriptionIds, bytes: message.byteLength }
-    // One that was set since is in the queue already, or comes into it behind this one.
+    // A message that was set since is in the queue already, or comes into it behind this one.
     const list = new CommandList()
     const isStill = list.add(retainedActor(topic), { _tag: "Expect", message: retained })
     addEnqueue(list, clientId, list.record(queued.run, queued.index), ref, [isStill])

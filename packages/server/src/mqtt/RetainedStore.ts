@@ -66,7 +66,7 @@ export class RetainedStore {
     return this.#states.get(retainedActor(topic))?.weightBytes ?? 0
   }
 
-  /** What is retained on the topic, unless it has expired. */
+  /** The message that is retained on the topic, unless it has expired. */
   get(topic: string, nowMs: number): RetainedMessage | undefined {
     const message = this.#states.get(retainedActor(topic))?.message
     if (message === undefined || message === null) return undefined

@@ -102,7 +102,7 @@ export class SessionDirectory<C> {
     }
   }
 
-  /** What a SUBSCRIBE or UNSUBSCRIBE led to is durable, or `isRefused`, as a whole or for some of the filters that it names. */
+  /** A SUBSCRIBE or UNSUBSCRIBE is durable, or `isRefused`, as a whole or for some of the filters that it names. */
   settled(view: SessionView<C>, filters: ReadonlyArray<string>, isRefused: (at: number) => boolean): void {
     // It ended with its session, and everything of it is gone.
     if (this.#views.get(view.clientId) !== view) return
@@ -145,7 +145,7 @@ export class SessionDirectory<C> {
 
   #subscribed(view: SessionView<C>, subscription: Subscription): void {
     const { filter } = subscription
-    // Otherwise what was read last counts.
+    // If another change is under way, that one counts, since it was read last.
     if (view.unsettled?.has(filter) !== true) this.#match(view, subscription, view.filters.has(filter))
     view.filters.set(filter, subscription)
   }

@@ -2,7 +2,7 @@ import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol
 import { TopicTrie } from "@logbrook/core/TopicTrie"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 
-/** What one client's matching subscriptions come to: overlapping ones deliver once (MQTT 5, 3.3.4). */
+/** The sum of one client's matching subscriptions: overlapping ones deliver once (MQTT 5, 3.3.4). */
 export interface Match<S> {
   readonly subscriber: S
   /** The highest of them. */
@@ -45,7 +45,7 @@ class ShareGroup<S> {
   }
 }
 
-/** Who gets the messages of a topic; valid until the subscriptions change. */
+/** The receivers of a topic's messages; valid until the subscriptions change. */
 export interface Plan<S> {
   readonly targets: ReadonlyArray<Target<S>>
   readonly groups: ReadonlyArray<ShareGroup<S>>
@@ -53,7 +53,7 @@ export interface Plan<S> {
 }
 
 const plansMax = 8192
-/** Of all plans that are remembered: a plan of a topic that all subscribe to has as many as there are clients. */
+/** The most targets of all plans that are remembered: a plan of a topic that all subscribe to has as many as there are clients. */
 const targetsMax = 65_536
 
 const matchOf = <S>(entries: ReadonlyArray<Entry<S>>, isShared = false): Match<S> => {
@@ -80,7 +80,7 @@ export class Subscriptions<S> {
   readonly #shared = new TopicTrie<ShareGroup<S>>()
   readonly #groups = new Map<string, ShareGroup<S>>()
   readonly #plans = new Map<string, Plan<S>>()
-  /** Of the plans. */
+  /** The targets of the plans. */
   #targets = 0
   readonly #empty: Plan<S> = { targets: [], groups: [], isEmpty: true }
   #sharedSize = 0

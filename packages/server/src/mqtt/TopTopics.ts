@@ -17,7 +17,7 @@ export class TopTopics {
   readonly #sorted: Float64Array
   /** By so much a count may be too low, and so often a topic may have come that is not there. */
   countErrorMax = 0
-  /** Of all topics together. */
+  /** The count of all topics together. */
   total = 0
 
   constructor(capacity = capacityDefault) {

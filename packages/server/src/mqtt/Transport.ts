@@ -12,7 +12,7 @@ export interface Transport {
   readonly resume: () => void
 }
 
-/** What a transport tells its connection. */
+/** The events that a transport tells its connection. */
 export interface TransportEvents {
   /** `chunk` is valid until the call returns. */
   readonly onChunk: (chunk: Uint8Array) => void

@@ -38,7 +38,7 @@ export const endFields = (end: ConnectionEnd): Fields => {
   }
 }
 
-/** Of the DISCONNECT that tells a client of MQTT 5 why the server ends its connection. */
+/** The code and reason of the DISCONNECT that tells a client of MQTT 5 why the server ends its connection. */
 export const disconnectOf = (end: ConnectionEnd): { readonly code: number; readonly reasonString: string } => {
   switch (end.by) {
     case "protocol":

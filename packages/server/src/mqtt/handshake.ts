@@ -43,7 +43,7 @@ export interface OpeningConnection extends Client, BrokerConnection {
   readonly opened: () => void
 }
 
-/** Of a client that names none (MQTT 5, 3.1.2.11.3). */
+/** The Receive Maximum of a client that names none (MQTT 5, 3.1.2.11.3). */
 const receiveMaximumDefault = 65_535
 
 const willOf = ({ topic, payload, qos, retain, properties }: WireWill, delayMsMax: number): Will => ({
@@ -74,7 +74,7 @@ const refuse = (connection: OpeningConnection, code5: number, code4: number, rea
   connection.refuse(encodeConnack(version, false, code, properties, connection.packetSizeMax), reason)
 }
 
-/** What the server's limits and state have against a CONNECT that is well-formed. */
+/** Whether the server's limits and state are against a CONNECT that is well-formed; it is refused then. */
 const isRefused = (connection: OpeningConnection, connect: Connect): boolean => {
   if (connect.properties.authenticationMethod !== undefined) {
     const reason = "enhanced authentication is not supported"
@@ -170,7 +170,7 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   for (const each of due) connection.feed.add(each)
 }
 
-/** What equals the standard's default is left out: it may be what makes CONNACK larger than the client takes it. */
+/** The properties of CONNACK. Those that equal the standard's defaults are left out: they might make CONNACK larger than the client takes it. */
 const connackProperties = (connection: OpeningConnection, connect: Connect): ConnackProperties => {
   const { limits } = connection.mqtt.broker
   const askedMs = (connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs

@@ -105,7 +105,7 @@ const acknowledge = (
   return connection.answer(encodeSuback(connection.version, packetId, codes, properties, connection.packetSizeMax))
 }
 
-/** What is read behind it is no longer matched with the filters. The UNSUBACK follows the commit. */
+/** Messages that are read behind it are no longer matched with the filters. The UNSUBACK follows the commit. */
 export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe): void => {
   const { packetId, filters, refusedFilters } = packet
   const { clientId, mqtt, id: connectionId } = connection

@@ -20,7 +20,7 @@ import { Reply } from "../Reply.ts"
 import { noTransactions } from "../transactions.ts"
 
 // Produce 3-11, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
-// One batch per partition, checked whole, stored verbatim; answered when all of the request's batches are durable.
+// A request has one batch per partition, which is checked whole and stored verbatim; it is answered when all of its batches are durable.
 // Left out: transactions. A transactional id is answered UNSUPPORTED_VERSION, with a text: no client sends that again.
 
 const needs = { Topic: ["Write"] } as const
@@ -39,7 +39,7 @@ interface PartitionResult {
   errorMessage: string | null
 }
 
-/** Of one response: a request of 16 MiB can have millions of wrong records. Clients are told the batch's error of the others. */
+/** The most record errors in one response: a request of 16 MiB can have millions of wrong records. The others have the batch's error. */
 const recordErrorsMax = 1000
 
 /** The first version in which a batch may be compressed with zstd (KIP-110). */
@@ -134,10 +134,10 @@ const append = (
   return context.askLate(
     {
       to: partitionActor(logId),
-      // Of batches behind each other the next one must know: so it is looked at, and told, in the turn that decides.
+      // A batch must know whether one before it was refused, so that is looked at, and told, in the turn that decides.
       late: () => ({ _tag: "AppendBatch" as const, ...header, isAhead: !refusedBatches.admits(logId, batch) }),
       refused: (exit) => {
-        // What the partition itself refuses it knows of.
+        // The partition knows of what it refuses itself.
         if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
       },
       byteLength: bytes.length

@@ -11,9 +11,10 @@ import { Reply } from "../Reply.ts"
 
 // Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
 // or max_wait. Each request of a connection begins with another partition, so that none starves. Topic ids from v13 on.
-// What the server has compressed itself goes out so from v10 on (KIP-110) to clients that are known to read it: kafkajs
-// asks for v11 without having zstd. What a producer has compressed goes out as it is in every version, as Kafka sends it
-// unless the topic's own `compression.type` is zstd: a client without zstd reads what stands before such a batch.
+// Batches that the server has compressed itself go out so from v10 on (KIP-110) to clients that are known to read
+// them: kafkajs asks for v11 without having zstd. Batches that a producer has compressed go out as they are in every
+// version, as Kafka sends them unless the topic's own `compression.type` is zstd: a client without zstd reads what
+// stands before such a batch.
 // Left out: sessions (every answer has session id 0, which is legal and makes clients send full requests), replicas (a
 // replica id >= 0 is refused), aborted transactions (there are none: the last stable offset is the high watermark).
 
@@ -28,7 +29,7 @@ const zstdVersionMin = 10
 const readCommitted = 1
 const noBatches: ReadonlyArray<Uint8Array> = []
 
-/** One fetch from its arrival to its answer. */
+/** A fetch from its arrival to its answer. */
 class Fetching {
   readonly #context: Context
   readonly #request: FetchRequest

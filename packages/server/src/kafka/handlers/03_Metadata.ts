@@ -64,7 +64,7 @@ const described = ({ node }: RequestContext, { name, topicId, logIds }: Stream) 
 
 type Described = ReturnType<typeof described>
 
-/** What the client may do to a topic is told of those that it may describe. */
+/** Adds the operations that the client may do on a topic, if it may describe the topic. */
 const withOperations = (context: Context, topic: Described) => {
   const stream = topic.name === null ? undefined : context.topic("Describe", topic.name)
   if (stream === undefined || isFailure(stream)) return topic
@@ -90,7 +90,7 @@ const topicOf = (context: Context, { topicId, name }: Asked, version: number): D
       }
 }
 
-/** What is asked for, each topic once, whether by name or by id. */
+/** The topics that are asked for, each once, whether by name or by id. */
 const asked = (context: Context, topics: ReadonlyArray<Asked>, version: number) => {
   const found = new Map<string, Described>()
   for (const each of topics) {

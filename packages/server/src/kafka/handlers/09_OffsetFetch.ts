@@ -10,7 +10,7 @@ import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 
-// OffsetFetch 1-9: what was asked for or all (v2), of several groups (v8). What was never committed is -1 without an error.
+// OffsetFetch 1-9: what was asked for or all (v2), of several groups (v8). An offset that was never committed is -1 without an error.
 // Without transactions every offset is stable. Left out: the members and epochs of KIP-848 groups (v9).
 
 const needs = { Group: ["Describe"], Topic: ["Describe"] } as const
@@ -56,7 +56,7 @@ const fetchedPartition = (
   errorCode
 })
 
-/** One that the client may not describe is answered like one never read, with the error. */
+/** A topic that the client may not describe is answered like one that was never read, with the error. */
 const inOrderAsked = (context: Context, topics: NonNullable<AskedTopics>, offsets: ReadonlyArray<CommittedOffset>) => {
   let at = 0
   return topics.map(({ name, partitionIndexes }) => {

@@ -10,7 +10,7 @@ import { handler } from "../Handler.ts"
 // JoinGroup 0-9, classic groups: answered when the generation is complete. v4: MEMBER_ID_REQUIRED (KIP-394); v5: static
 // members (KIP-345); v9: a leader may skip the assignment (KIP-814).
 
-/** Of a client id in a member id. */
+/** The greatest length of the client id in a member id. */
 const prefixLengthMax = 255
 const requireMemberIdVersionMin = 4
 const nullProtocolVersionMin = 7

@@ -9,7 +9,7 @@ import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 
 // DeleteTopics 1-6: by name, from v6 on by topic id too. Answered when the deletion is durable; the partitions and the
-// offsets of groups go right after it. A stream can be deleted while the disk is full. One that is named twice stays.
+// offsets of groups go right after it. A stream can be deleted while the disk is full. A topic that is named twice stays.
 
 interface Deleted {
   readonly name: string | null

@@ -8,7 +8,7 @@ import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
 // OffsetDelete 0 (KIP-496): offsets of topics that no member subscribes to (GROUP_SUBSCRIBED_TO_TOPIC), of others than
-// consumers only while the group has no members (NON_EMPTY_GROUP). One that was never committed is deleted as well.
+// consumers only while the group has no members (NON_EMPTY_GROUP). An offset that was never committed counts as deleted.
 
 interface Result {
   readonly partitionIndex: number
