@@ -1,7 +1,9 @@
 import { configDefaults, defineConfig } from "vitest/config"
 
 /** A test that stands still is told late, so that a slow machine fails none: their own bounds are what they assert. */
-const unitTimeoutMs = 120_000
+const unitTimeoutMs = 600_000
+/** So long `expect.poll` looks for what a test waits for. */
+const pollTimeoutMs = 30_000
 
 /** What takes longer than half a minute: kills at every step, many seeds. A step of its own in CI, so that `npm test` is short. */
 const long = [
@@ -27,6 +29,7 @@ const project = (
     exclude: [...configDefaults.exclude, ...exclude],
     testTimeout,
     hookTimeout: testTimeout,
+    expect: { poll: { timeout: pollTimeoutMs } },
     pool: "forks" as const
   }
 })

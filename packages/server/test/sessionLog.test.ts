@@ -34,7 +34,7 @@ describe("the log of what waits for durable sessions", () => {
   it("is kept no longer than a session can be", async () => {
     const kit = await startKit({ limits: { sessionExpiryMsMax: 1000 } })
     await queued(kit, 3)
-    await expect.poll(() => startOffset(kit), { timeout: 10_000 }).toBe(3)
+    await expect.poll(() => startOffset(kit)).toBe(3)
     await kit.stop()
   })
 

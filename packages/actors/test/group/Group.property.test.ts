@@ -6,6 +6,7 @@ import { rebalanceTimeoutMs } from "../../src/group/classic/classicContext.ts"
 import { newClassic, saveClassic } from "../../src/group/classic/classicState.ts"
 import { type SavedGroup, weightBytesOf } from "../../src/group/groupState.ts"
 import { assign, bytes, type Call, GroupHarness, isParked } from "./GroupHarness.ts"
+import { turn } from "../../../core/test/support/turn.ts"
 
 /** What six clients may do, each remembering the id and generation that it was told last. */
 type Step =
@@ -260,22 +261,24 @@ const asVersion1 = ({ offsets, protocol }: SavedGroup) => ({
 })
 
 describe("any order of commands, times and restarts", () => {
-  it("keeps one leader a generation, no caller for ever, every offset, and equals its replay", () => {
+  it("keeps one leader a generation, no caller for ever, every offset, and equals its replay", async () => {
     const reached = new Set<string>()
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 20, maxLength: 80 }), (steps) => {
-        const world = new World()
-        for (const each of steps) world.take(each)
-        const { group } = world
-        expect(group.definition.save(group.replayed())).toEqual(group.definition.save(group.state))
-        // When all fall silent, all are gone in the end.
-        group.advance(7_200_000)
-        world.check()
-        expect(group.value).toBe("Empty")
-        expect([group.parked.size, group.deadlines.size]).toEqual([0, 0])
-        expect(weightBytesOf(group.state)).toBe(0)
-        for (const each of world.reached) reached.add(each)
-      }),
+    await fc.assert(
+      fc
+        .asyncProperty(fc.array(step, { minLength: 20, maxLength: 80 }), async (steps) => {
+          const world = new World()
+          for (const each of steps) world.take(each)
+          const { group } = world
+          expect(group.definition.save(group.replayed())).toEqual(group.definition.save(group.state))
+          // When all fall silent, all are gone in the end.
+          group.advance(7_200_000)
+          world.check()
+          expect(group.value).toBe("Empty")
+          expect([group.parked.size, group.deadlines.size]).toEqual([0, 0])
+          expect(weightBytesOf(group.state)).toBe(0)
+          for (const each of world.reached) reached.add(each)
+        })
+        .beforeEach(turn),
       { numRuns: 300 }
     )
     expect([...reached]).toEqual(

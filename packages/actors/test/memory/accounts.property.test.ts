@@ -4,6 +4,7 @@ import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import { connectOf, messageOf, subscriptionOf, willOf } from "../session/SessionHarness.ts"
 import { Accounts, commitOf, joinOf, retainedOf } from "./Accounts.ts"
+import { turn } from "../../../core/test/support/turn.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
 
 type Step = (server: Accounts) => void
@@ -144,18 +145,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** So small that a few of anything fill it. */
 const memoryBytesMax = 100_000
 
-it("after any history the accounts are the sums from scratch, and nothing has grown beyond its budget", () => {
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), (steps) => {
-      const server = new Accounts({ ...defaultLimits, memoryBytesMax })
-      for (const each of steps) {
-        each(server)
-        expect(server.all()).toEqual(server.fromScratch())
-        for (const holder of ["groups", "queues", "retained", "streams"] as const) {
-          expect(server.bytes(holder), holder).toBeLessThanOrEqual(server.account.budget(holder) + slackBytes)
+it("after any history the accounts are the sums from scratch, and nothing has grown beyond its budget", async () => {
+  await fc.assert(
+    fc
+      .asyncProperty(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), async (steps) => {
+        const server = new Accounts({ ...defaultLimits, memoryBytesMax })
+        for (const each of steps) {
+          each(server)
+          expect(server.all()).toEqual(server.fromScratch())
+          for (const holder of ["groups", "queues", "retained", "streams"] as const) {
+            expect(server.bytes(holder), holder).toBeLessThanOrEqual(server.account.budget(holder) + slackBytes)
+          }
         }
-      }
-    }),
+      })
+      .beforeEach(turn),
     { numRuns: 150, seed: 8 }
   )
 })

@@ -2,6 +2,7 @@ import { unpack } from "@logbrook/core/actor/pack"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import type { QueueFull, SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
+import { turn } from "../../../core/test/support/turn.ts"
 import { weightOfLife } from "../../src/session/sessionWeight.ts"
 import {
   cleanEnd,
@@ -206,20 +207,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<Step>({ _tag: "Restart" }, { _tag: "Reload" }) }
 )
 
-it("a random life is what its journal says, in order, within its limits", () => {
+it("a random life is what its journal says, in order, within its limits", async () => {
   const seen = new Set<string>()
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 60, size: "max" }), (steps) => {
-      const life = new Life()
-      life.run(command(() => connectOf(String(++life.connections), { sessionExpiryMs: 1000 })))
-      for (const each of steps) life.run(each)
-      const tags = life.session.journal.map((bytes) => eventOf(bytes)._tag)
-      for (const tag of tags) seen.add(tag)
-      const count = (wanted: SessionEvent["_tag"]): number => tags.filter((tag) => tag === wanted).length
-      const { pendingWills } = life.session.state
-      expect(count("WillTriggered")).toBe(count("WillPublished") + count("WillDropped") + pendingWills.length)
-      expect(life.session.saved(life.session.replayed())).toEqual(life.session.saved())
-    }),
+  await fc.assert(
+    fc
+      .asyncProperty(fc.array(step, { minLength: 1, maxLength: 60, size: "max" }), async (steps) => {
+        const life = new Life()
+        life.run(command(() => connectOf(String(++life.connections), { sessionExpiryMs: 1000 })))
+        for (const each of steps) life.run(each)
+        const tags = life.session.journal.map((bytes) => eventOf(bytes)._tag)
+        for (const tag of tags) seen.add(tag)
+        const count = (wanted: SessionEvent["_tag"]): number => tags.filter((tag) => tag === wanted).length
+        const { pendingWills } = life.session.state
+        expect(count("WillTriggered")).toBe(count("WillPublished") + count("WillDropped") + pendingWills.length)
+        expect(life.session.saved(life.session.replayed())).toEqual(life.session.saved())
+      })
+      .beforeEach(turn),
     { numRuns: 200, seed: 20_251 }
   )
   expect([...seen].sort()).toEqual(allEvents)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { SessionCommand, SessionSettings, Subscription } from "../../src/session/SessionProtocol.ts"
 import { cleanEnd, connectOf, messageOf, SessionHarness, subscriptionOf } from "./SessionHarness.ts"
+import { turn } from "../../../core/test/support/turn.ts"
 
 const connected = (settings: Partial<SessionSettings> = {}): SessionHarness => {
   const session = new SessionHarness(settings)
@@ -128,15 +129,16 @@ describe("QoS 2 from the client", () => {
     expect(session.send({ ...receive(5), connectionId: "2" })).toMatchObject({ reply: { duplicate: true } })
   })
 
-  it("has room for every packet id there is, over a restart too", () => {
+  it("has room for every packet id there is, over a restart too", async () => {
     const session = connected()
-    for (let packetId = 1; packetId <= 65_535; packetId += 11) {
-      expect(session.send(receive(packetId)).tags).toEqual(["Qos2Received"])
+    for (let packetId = 1; packetId <= 65_535; packetId++) {
+      if (packetId % 1000 === 0) await turn()
+      expect(session.sendUnwatched(receive(packetId)).tags).toEqual(["Qos2Received"])
     }
     session.restart()
     session.until(session.nowMs)
     session.send(connectOf("2"))
-    for (const packetId of [1, 1024, 65_528]) {
+    for (const packetId of [1, 1024, 65_535]) {
       expect(session.send({ ...receive(packetId), connectionId: "2" }).reply).toMatchObject({ duplicate: true })
       expect(session.send({ ...release(packetId), connectionId: "2" }).tags).toEqual(["Qos2Released"])
       expect(session.send({ ...receive(packetId), connectionId: "2" }).tags).toEqual(["Qos2Received"])

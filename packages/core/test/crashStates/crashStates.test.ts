@@ -203,19 +203,19 @@ const restart = async (history: History): Promise<void> => {
 }
 
 describe.runIf(process.platform === "linux")("a start after a power cut at any moment of", () => {
-  it("a first start and some rolls", { timeout: 120_000 }, async () => {
+  it("a first start and some rolls", async () => {
     const { wrong, states } = await wrongStarts((history) => segments(history, 3))
     expect(wrong).toEqual([])
     expect(states).toBeGreaterThan(50)
   })
 
-  it("a settling", { timeout: 120_000 }, async () => {
+  it("a settling", async () => {
     const { wrong, states } = await wrongStarts(settle, (history) => segments(history, 2))
     expect(wrong).toEqual([])
     expect(states).toBeGreaterThan(20)
   })
 
-  it("a merge, and a rewrite without what has expired", { timeout: 120_000 }, async () => {
+  it("a merge, and a rewrite without what has expired", async () => {
     const { wrong, states } = await wrongStarts(rewrite, async (history) => {
       await segments(history, 3)
       await history.settle()
@@ -224,23 +224,19 @@ describe.runIf(process.platform === "linux")("a start after a power cut at any m
     expect(states).toBeGreaterThan(10)
   })
 
-  it.each([true, false])(
-    "segments that are dropped, their files kept for the next ones: %s",
-    { timeout: 120_000 },
-    async (keeps) => {
-      const drop = async (history: History): Promise<void> => {
-        history.journal.hasRoomForSpares = () => keeps
-        await dropped(history)
-        await segments(history, 2)
-        await dropped(history)
-      }
-      const { wrong, states } = await wrongStarts(drop, (history) => segments(history, 2))
-      expect(wrong).toEqual([])
-      expect(states).toBeGreaterThan(20)
+  it.each([true, false])("segments that are dropped, their files kept for the next ones: %s", async (keeps) => {
+    const drop = async (history: History): Promise<void> => {
+      history.journal.hasRoomForSpares = () => keeps
+      await dropped(history)
+      await segments(history, 2)
+      await dropped(history)
     }
-  )
+    const { wrong, states } = await wrongStarts(drop, (history) => segments(history, 2))
+    expect(wrong).toEqual([])
+    expect(states).toBeGreaterThan(20)
+  })
 
-  it("a restart", { timeout: 120_000 }, async () => {
+  it("a restart", async () => {
     const { wrong, states } = await wrongStarts(restart, async (history) => {
       await segments(history, 2)
       await history.settle()
@@ -256,7 +252,7 @@ const place = (root: string): string => path.join(root, "new", "data")
 const steps = { nowMs: Date.now, pause: () => undefined }
 
 describe.runIf(process.platform === "linux")("after a power cut at any moment of", () => {
-  it("two backups the last one that was done is whole, or the one under way", { timeout: 120_000 }, async () => {
+  it("two backups the last one that was done is whole, or the one under way", async () => {
     const root = temporaryDirectory()
     const history = await History.open(temporaryDirectory())
     await segments(history, 2)
@@ -302,7 +298,6 @@ describe.runIf(process.platform === "linux")("after a power cut at any moment of
 
   it.each(["a-cluster", ""])(
     "a restore the directory is there as a whole, or not at all: cluster id %j",
-    { timeout: 120_000 },
     async (id) => {
       const root = temporaryDirectory()
       const history = await History.open(temporaryDirectory())

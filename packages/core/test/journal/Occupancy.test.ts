@@ -48,7 +48,7 @@ describe("a directory whose writer cannot be seen, as in another container", () 
     await journal.close()
     expect(existsSync(join(directory, "lock"))).toBe(false)
     await openAt(directory).close()
-  }, 20_000)
+  })
 
   it("is one process's, or nobody's, when many begin at the same time", async () => {
     const root = temporaryDirectory()
@@ -81,7 +81,7 @@ describe("a directory whose writer cannot be seen, as in another container", () 
       expect(told.filter((word) => word !== "has it" && word !== "Locked")).toEqual([])
     }
     expect(words.flat()).toContain("has it")
-  }, 20_000)
+  })
 
   it("is taken although what would tell is damaged: it holds nothing", async () => {
     const directory = temporaryDirectory()

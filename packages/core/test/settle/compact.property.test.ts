@@ -124,7 +124,7 @@ describe("a journal whose logs are compacted", () => {
       ),
       { numRuns: 30 }
     )
-  }, 240_000)
+  })
 
   it("has one record per key in what is settled, and tombstones for their time and no longer", async () => {
     const model = new CompactedHistory(await History.open(temporaryDirectory()))

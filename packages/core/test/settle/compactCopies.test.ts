@@ -64,4 +64,4 @@ it("compacted logs are backed up and restored, and up to any point without what 
     await history.close()
     await cleanDoctor(dataDir)
   }
-}, 120_000)
+})

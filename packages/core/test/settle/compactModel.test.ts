@@ -26,7 +26,7 @@ it("200,000 records with 10,000 keys become the newest of each key, in bounded s
   // Of the newest records, the segment that is written, and two files for those to come.
   expect(diskBytes).toBeLessThan((compacted + written) * recordBytes + 4 * segmentBytes)
   await load.close()
-}, 120_000)
+})
 
 it("a table with room for a third of the keys takes several compactions, and comes to the same", async () => {
   const keys = 10_000
@@ -36,4 +36,4 @@ it("a table with room for a third of the keys takes several compactions, and com
   await load.compactAll()
   expect(load.check().compacted).toBeLessThanOrEqual(2 * keys + 2)
   await load.close()
-}, 60_000)
+})

@@ -237,7 +237,7 @@ it("streams of very different retention: the space of the short one comes back",
   history.check()
   expect(history.harness.defects).toEqual([])
   await history.close()
-}, 60_000)
+})
 
 /** The second of three segments is rewritten without its events; the first is kept as it is. */
 const withHole = async (): Promise<{ history: History; kept: number }> => {

@@ -213,5 +213,5 @@ describe("a journal whose segments are settled", () => {
     )
     expect(rewritten).toEqual(expect.arrayContaining(["rewrite", "merge"]))
     expect(journalsWithoutFirstEvents).toBeGreaterThan(0)
-  }, 120_000)
+  })
 })

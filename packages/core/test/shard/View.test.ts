@@ -18,6 +18,7 @@ import {
   CounterStates,
   makeCounter
 } from "../support/toys.ts"
+import { turn } from "../support/turn.ts"
 
 const add = (n: number) => ({ _tag: "Add", n }) as const
 
@@ -192,9 +193,9 @@ const shown = (all: Iterable<readonly [string, CounterState]>) =>
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([actor, state]) => [actor, structuredClone(state)])
 
-it("at every durable commit a view, and what is folded of what a follower is told, equal the replay of the journal up to there", () => {
+it("at every durable commit a view, and what is folded of what a follower is told, equal the replay of the journal up to there", async () => {
   const seen = { ahead: 0, packed: 0, faults: 0, commits: 0 }
-  const property = fc.property(fc.array(step, { minLength: 20, maxLength: 80, size: "max" }), (steps) => {
+  const property = fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80, size: "max" }), async (steps) => {
     const { harness, journal, view } = heldHarness()
     const { shard, clock } = harness
     const folded = followed(shard)
@@ -235,7 +236,7 @@ it("at every durable commit a view, and what is folded of what a follower is tol
       check()
     }
   })
-  fc.assert(property, { numRuns: 300 })
+  await fc.assert(property.beforeEach(turn), { numRuns: 300 })
   expect(Math.min(seen.ahead, seen.packed, seen.faults, seen.commits)).toBeGreaterThan(20)
 })
 

@@ -6,6 +6,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { ShardHarness } from "../support/ShardHarness.ts"
 import type { CounterCommand, ToyPartitionCommand } from "../support/toys.ts"
+import { turn } from "../support/turn.ts"
 
 type Step =
   | { readonly _tag: "ask"; readonly to: ActorId; readonly command: CounterCommand | ToyPartitionCommand }
@@ -181,20 +182,22 @@ describe("recovery", () => {
   it("replay(journal) = live state, after every turn, with rolls, snapshots, drops and restarts", async () => {
     const seen = { snapshots: 0, drops: 0 }
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 200, size: "max" }), async (steps) => {
-        const life = new Life()
-        for (const each of steps) await life.take(each)
-        life.turns()
-        life.harness.clock.advance(1000)
-        life.turns()
-        life.harness.expectReplayIsLive()
-        life.checkPast()
-        await life.take({ _tag: "restart", inOrder: true })
-        // Every acknowledgement came, once.
-        expect(life.told).toBe(life.asked)
-        seen.snapshots += life.snapshots
-        seen.drops += life.drops
-      }),
+      fc
+        .asyncProperty(fc.array(step, { minLength: 20, maxLength: 200, size: "max" }), async (steps) => {
+          const life = new Life()
+          for (const each of steps) await life.take(each)
+          life.turns()
+          life.harness.clock.advance(1000)
+          life.turns()
+          life.harness.expectReplayIsLive()
+          life.checkPast()
+          await life.take({ _tag: "restart", inOrder: true })
+          // Every acknowledgement came, once.
+          expect(life.told).toBe(life.asked)
+          seen.snapshots += life.snapshots
+          seen.drops += life.drops
+        })
+        .beforeEach(turn),
       { numRuns: 60 }
     )
     expect(seen.snapshots).toBeGreaterThan(10)

@@ -220,26 +220,22 @@ const journals: ReadonlyArray<readonly [string, () => Journal]> = [
 ]
 
 describe.each(journals)("buffers that go round, over %s", (_name, makeJournal) => {
-  it(
-    "never change while a batch is stored, sent or read, whoever is refused, slow or gone",
-    { timeout: 60_000 },
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(step, { minLength: 10, maxLength: 40, size: "max" }),
-          fc.constantFrom(0, 300_000, 32 * 1024 * 1024),
-          async (steps, tailBytesMax) => {
-            const kit = await poisonedKit({ journal: makeJournal(), limits: { tailBytesMax } })
-            const run = new Run(kit, await kit.connect(), await kit.connect())
-            for (const each of steps) await run.take(each)
-            await run.check()
-            for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-          }
-        ),
-        { numRuns: 25 }
-      )
-    }
-  )
+  it("never change while a batch is stored, sent or read, whoever is refused, slow or gone", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 10, maxLength: 40, size: "max" }),
+        fc.constantFrom(0, 300_000, 32 * 1024 * 1024),
+        async (steps, tailBytesMax) => {
+          const kit = await poisonedKit({ journal: makeJournal(), limits: { tailBytesMax } })
+          const run = new Run(kit, await kit.connect(), await kit.connect())
+          for (const each of steps) await run.take(each)
+          await run.check()
+          for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+        }
+      ),
+      { numRuns: 25 }
+    )
+  })
 })
 
 describe("buffers that go round", () => {

@@ -53,7 +53,7 @@ describe("Produce", () => {
     await produce(batchOf(["x"]))
     const clientId = "raw"
     const refused = () => lastEvents(pastOf(kit.journal, definitions(kit.broker.limits)), 9, { kind: "client" }).events
-    await expect.poll(refused, { timeout: 5000 }).toHaveLength(1)
+    await expect.poll(refused).toHaveLength(1)
     const authorization = {
       code: "29 TOPIC_AUTHORIZATION_FAILED",
       reason: "The stream is written by MQTT.",

@@ -324,7 +324,7 @@ describe("retention.ms", () => {
       for (let i = 0; i < 50; i++) retention.look()
       return log.startOffset
     }
-    await expect.poll(startAfterLooks, { timeout: 5000 }).toBe(1)
+    await expect.poll(startAfterLooks).toBe(1)
     await produceAt(Date.now() + 3_600_000)
     await produceAt(-1)
     await new Promise((resolve) => setTimeout(resolve, 1500))

@@ -99,7 +99,7 @@ describe("a bound stream that is compacted", () => {
     const will = [0, 0, 3, ...Buffer.from("t/w"), 0, 1, 0x78]
     const client = await connected(kit.port, { clientId: "willing", flags: 2 | 4, rest: will })
     client.socket.destroy()
-    await expect.poll(() => kit.events.includes("WillDropped"), { timeout: 2000 }).toBe(true)
+    await expect.poll(() => kit.events.includes("WillDropped")).toBe(true)
     expect(kit.records("named")).toEqual([])
     expect(kit.broker.metrics.render()).toContain('logbrook_mqtt_messages_dropped_total{reason="without_key"} 1')
   })

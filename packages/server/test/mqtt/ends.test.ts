@@ -27,7 +27,7 @@ const journaled = async (clientId: string): Promise<ReadonlyArray<Ended>> => {
 
 const ofType = async (clientId: string, type: string): Promise<Ended> => {
   const find = async () => (await journaled(clientId)).find((event) => event.type === type)
-  await expect.poll(find, { timeout: 5000 }).toBeDefined()
+  await expect.poll(find).toBeDefined()
   return (await find())!
 }
 

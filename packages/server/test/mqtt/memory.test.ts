@@ -71,7 +71,7 @@ describe("without memory for more", () => {
       await session.subscribeAsync("a", { qos: 1 })
       expect(memory.room("sessions")).toBeLessThan(leftBytes)
       await session.endAsync({ properties: { sessionExpiryInterval: 0 } })
-      await expect.poll(() => memory.room("sessions"), { timeout: 10_000 }).toBe(leftBytes)
+      await expect.poll(() => memory.room("sessions")).toBe(leftBytes)
     }
     expect(memory.room("retained")).toBe(leftBytes)
   })

@@ -39,7 +39,7 @@ describe("publications that are refused name their client", () => {
     client.send(publishPacket("bound", "x"))
     client.send(publishPacket("bound", "x", { qos: 2, packetId: 21 }))
     await client.packet()
-    await expect.poll(() => refusedOf("device").flatMap(({ refused }) => refused), { timeout: 5000 }).toHaveLength(2)
+    await expect.poll(() => refusedOf("device").flatMap(({ refused }) => refused)).toHaveLength(2)
     const share = { code: "0x87", count: 20, topic: "$share/x", reason: expect.stringContaining("$share") as string }
     const low = { code: "0x97", count: 2, topic: "bound", reason: "the disk is almost full" }
     expect(refusedOf("device")).toEqual([
@@ -57,13 +57,13 @@ describe("publications that are refused name their client", () => {
     const client = await connected(kit.port, { version: 4, clientId: "old" })
     client.send(publishPacket("$queue/x", "x", { version: 4, qos: 1 }))
     await client.rest()
-    await expect.poll(() => refusedOf("old"), { timeout: 5000 }).toHaveLength(1)
+    await expect.poll(() => refusedOf("old")).toHaveLength(1)
     expect(refusedOf("old")[0]!.refused).toMatchObject([{ code: "0x87", count: 1, topic: "$queue/x" }])
     expect(kit.audit.map(({ fields }) => fields["client"])).toEqual(["old"])
     expect(refusalLines()).toEqual([])
     const quiet = await connected(kit.port, { version: 4, clientId: "quiet" })
     quiet.send(publishPacket("$queue/x", "x", { version: 4 }))
-    await expect.poll(() => refusalLines().map(({ fields }) => fields["client"]), { timeout: 5000 }).toEqual(["quiet"])
+    await expect.poll(() => refusalLines().map(({ fields }) => fields["client"])).toEqual(["quiet"])
     quiet.socket.destroy()
   })
 
@@ -71,7 +71,7 @@ describe("publications that are refused name their client", () => {
     const client = await connected(kit.port, { version: 4, clientId: "bridge" })
     client.send(publishPacket("$SYS/x", "x", { version: 4, qos: 1 }))
     expect((await client.packet())[0]).toBe(0x40)
-    await expect.poll(() => refusalLines().map(({ fields }) => fields["client"]), { timeout: 5000 }).toEqual(["bridge"])
+    await expect.poll(() => refusalLines().map(({ fields }) => fields["client"])).toEqual(["bridge"])
     client.socket.destroy()
   })
 
@@ -83,7 +83,7 @@ describe("publications that are refused name their client", () => {
     const will = { flags: 2 | 4 | 32, rest: [0, 0, 1, 0x77, 0, 1, 0x78] }
     const client = await connected(kit.port, { clientId: "willing", ...will })
     client.socket.destroy()
-    await expect.poll(() => refusedOf("willing"), { timeout: 5000 }).toHaveLength(1)
+    await expect.poll(() => refusedOf("willing")).toHaveLength(1)
     const [event] = refusedOf("willing")
     expect(event).toMatchObject({ address: null, refused: [{ code: "0x97", topic: "w" }] })
     expect(event!.refused[0]!.reason).toBe("will: no more messages can be retained")

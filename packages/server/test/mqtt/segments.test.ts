@@ -258,12 +258,12 @@ describe("whole, byte by byte and in pieces, a client is answered the same", () 
         await Promise.all(Array.from({ length: count }, (_, i) => converse(from + i, "t", overTransport)))
       }
     },
-    Math.max(60_000, conversations * 20)
+    Math.max(600_000, conversations * 20)
   )
 
   it("over sockets", async () => {
     for (let seed = 0; seed < overSockets; seed++) await converse(100_000 + seed, "s", overSocket)
-  }, 60_000)
+  })
 
   it("with something that is answered in them", () => {
     const seen = new Set<string>()

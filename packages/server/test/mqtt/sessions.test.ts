@@ -181,7 +181,7 @@ for (const version of [4, 5] as const) {
         return events.map(({ event }) => event as unknown as MessagesDropped)
       }
       const count = () => dropped().reduce((sum, event) => sum + event.count, 0)
-      await expect.poll(count, { timeout: 5000 }).toBe(sent - offlineQueueMessagesMax)
+      await expect.poll(count).toBe(sent - offlineQueueMessagesMax)
       const seconds = (performance.now() - beganMs) / 1000
       expect(dropped().length).toBeLessThanOrEqual(1 + seconds)
       const limits = ["offlineQueueMessagesMax"]

@@ -202,8 +202,8 @@ describe("MQTT over WebSocket", () => {
     await publisher.frame()
     const { open } = kit.broker.gate
     client.socket.write(frame(8, Buffer.from([3, 0xe8])))
-    await expect.poll(() => kit.records("wills"), { timeout: 3000 }).toHaveLength(1)
-    await expect.poll(() => kit.broker.gate.open, { timeout: 3000 }).toBe(open - 1)
+    await expect.poll(() => kit.records("wills")).toHaveLength(1)
+    await expect.poll(() => kit.broker.gate.open).toBe(open - 1)
   })
 
   it("upgrades nobody while the server stops", async () => {
@@ -227,7 +227,7 @@ describe("MQTT over WebSocket", () => {
     const clients = Array.from({ length: 3 }, () => new Client(own))
     await expect.poll(() => clients.filter(({ isClosed }) => isClosed)).toHaveLength(1)
     expect(own.broker.gate.refused).toBe(1)
-    await expect.poll(() => own.broker.gate.open, { timeout: 10_000 }).toBe(0)
+    await expect.poll(() => own.broker.gate.open).toBe(0)
     await own.stop()
   })
 
