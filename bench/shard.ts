@@ -65,7 +65,7 @@ const makeShard = (journal: Journal, drive: Drive): Shard => {
   })
   shard.recover()
   if (drive === "callbacks") shard.start(onFault)
-  else Effect.runFork(Effect.scoped(Effect.flatMap(supervise(shard, onFault), Fiber.join)))
+  else Effect.runFork(Effect.scoped(Effect.flatMap(supervise(shard, systemClock, onFault), Fiber.join)))
   return shard
 }
 

@@ -1,24 +1,34 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
-import { Settler, type Rewriting, type SettleFailure, type SettlerOptions } from "@logbrook/core/settle/Settler"
-import type { Settled } from "@logbrook/core/settle/SettleJob"
-import type { Journal } from "@logbrook/core/journal/Journal"
+import type { Rewriting, Settler, SettlerOptions } from "@logbrook/core/settle/Settler"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { definitions, type Broker } from "@logbrook/server/Broker"
-import type { DiskGuard } from "@logbrook/server/DiskGuard"
+import {
+  Broker as BrokerService,
+  layer,
+  layerRetention,
+  layerSettling,
+  Mqtt,
+  Settling
+} from "@logbrook/server/composition"
+import type { Disk } from "@logbrook/server/DiskGuard"
 import { KafkaConnection } from "@logbrook/server/kafka/KafkaConnection"
 import { KafkaNode } from "@logbrook/server/kafka/KafkaNode"
 import type { Fields, Log } from "@logbrook/server/Log"
 import { Metrics } from "@logbrook/server/Metrics"
-import { makeMqttBroker, type MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
+import type { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
-import { ConnectionGate, type Admission } from "@logbrook/server/net/ConnectionGate"
-import { compactedLogs } from "@logbrook/server/settling"
-import { clockStartOf, Retention } from "@logbrook/server/Retention"
+import type { Admission } from "@logbrook/server/net/ConnectionGate"
+import * as Services from "@logbrook/server/services"
 import { forgetDeletedStreams } from "@logbrook/server/streams/forgetDeletedStreams"
-import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
+import { Fibers } from "./Fibers.ts"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { Link } from "./Network.ts"
 import type { Process } from "./Scheduler.ts"
@@ -45,23 +55,19 @@ export interface SettlingOptions {
   readonly work: SettlerOptions["work"]
   readonly rewriting: Omit<Rewriting, "keptFromSeq">
   readonly at: NonNullable<SettlerOptions["at"]>
-  readonly onSettled: (segment: string, settled: Settled, kind: string) => void
-  readonly onFailed: (segment: string, detail: string, failure: SettleFailure) => void
+  readonly onSettled: NonNullable<SettlerOptions["onSettled"]>
+  readonly onFailed: NonNullable<SettlerOptions["onFailed"]>
 }
 
 const sweepEveryMs = 1000
-const restartDelayMs = 20
 const advertised = { host: "sim", port: 9092 }
 
 /** What clients call themselves that read zstd. */
 export const zstdSoftware = "simulated-zstd"
 
 /** Disk space, of which the simulation says how much there is. */
-interface SimDiskGuard {
+interface SimDiskSpace extends Disk {
   isLow: boolean
-  readonly freeBytes: number
-  readonly totalBytes: number
-  readonly wrote: () => void
 }
 
 const makeLog = (tell: ServerOptions["log"]): Log => {
@@ -72,101 +78,80 @@ const makeLog = (tell: ServerOptions["log"]): Log => {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") }
 }
 
+/** What the product's composition is given here in place of a disk and the system's clock. */
+const layerOf = (options: ServerOptions, disk: Disk, limits: Limits) => {
+  const { process, hooks } = options
+  const parts = Context.empty().pipe(
+    Context.add(Services.Journal, hooks.journal?.(options.journal) ?? options.journal),
+    Context.add(Services.Segments, options.journal),
+    Context.add(Services.Clock, hooks.clock?.(process) ?? process),
+    Context.add(Services.Disk, disk),
+    Context.add(Services.Log, makeLog(options.log)),
+    Context.add(Services.Metrics, new Metrics()),
+    Context.add(Services.Authorizer, new Authorizer()),
+    Context.add(Services.Settings, {
+      limits,
+      definitions: options.definitions(definitions(limits)),
+      version: "simulated",
+      clusterId: "simulated",
+      nodeId: 1
+    }),
+    Context.add(Services.Faults, {
+      died: options.onDied,
+      defect: options.onDefect,
+      shardRestarts: (defect) => options.onDefect("turn", defect),
+      actorRestarted: options.onRestart
+    })
+  )
+  return Layer.succeedContext(parts)
+}
+
+const layerSettlingOf = ({ rewriting, ...rest }: SettlingOptions) =>
+  layerSettling((retention) => ({
+    ...rest,
+    rewriting: { ...rewriting, keptFromSeq: () => retention.keptFromSeq() }
+  }))
+
 /** One life of the server: what `Server.ts` composes, over a simulated journal, clock and network. */
 export class SimServer {
   readonly broker: Broker
   readonly mqtt: MqttBroker
   readonly node: KafkaNode
   readonly journal: SimJournal
-  readonly disk: SimDiskGuard = { isLow: false, freeBytes: 1e12, totalBytes: 1e12, wrote: () => undefined }
+  readonly disk: SimDiskSpace = {
+    isLow: false,
+    isTight: false,
+    freeBytes: 1e12,
+    totalBytes: 1e12,
+    reserveBytes: 0,
+    wrote: () => undefined
+  }
   readonly #options: ServerOptions
-  readonly #retention: Retention
-  readonly settler: Settler | undefined
+  readonly #fibers = new Fibers()
+  readonly #scope = Effect.runSync(Scope.make())
   readonly #mqttConnections = new Set<MqttConnection>()
   readonly #kafkaConnections = new Set<KafkaConnection>()
   readonly links = new Set<Link>()
+  /** Undefined: segments stay as they are written. */
+  readonly settler: Settler | undefined
   #isListening = true
 
   /** Recovers and listens. Throws what `Shard.recover` throws. */
   constructor(options: ServerOptions) {
     this.#options = options
-    const { process, hooks } = options
-    const limits: Limits = { ...defaultLimits, ...options.limits }
     this.journal = options.journal
-    const journal: Journal = hooks.journal?.(options.journal) ?? options.journal
-    const shard = new Shard({
-      journal,
-      clock: hooks.shardClock?.(process) ?? process,
-      limits,
-      definitions: options.definitions(definitions(limits)),
-      number: 0,
-      version: "simulated",
-      onPoison: ({ reason, detail }) => options.onDied(`${reason}: ${detail}`),
-      onDefect: options.onDefect,
-      onRestart: options.onRestart
-    })
-    shard.logs.buffers.poison = 0xdb
-    shard.recover()
-    hooks.recovered?.(shard)
-    this.broker = {
-      shard,
-      directory: StreamDirectory.follow(shard, limits),
-      authorizer: new Authorizer(),
-      disk: this.disk as unknown as DiskGuard,
-      gate: new ConnectionGate({ ...limits, connectionsPerAddressMax: 1000 }, process, shard.memory),
-      clock: process,
-      limits,
-      metrics: new Metrics(),
-      log: makeLog(options.log),
-      clusterId: "simulated",
-      nodeId: 1
-    }
-    const mqtt = makeMqttBroker(this.broker)
-    this.mqtt = mqtt
+    const parts = layerOf(options, this.disk, { ...defaultLimits, ...options.limits, connectionsPerAddressMax: 1000 })
+    const { settling } = options
+    const kept = layerRetention().pipe(Layer.provideMerge(layer), Layer.provideMerge(parts))
+    const whole = settling === undefined ? kept : Layer.provideMerge(layerSettlingOf(settling), kept)
+    const context = this.#fibers.runNow(Layer.buildWithScope(whole, this.#scope))
+    this.broker = Context.get(context, BrokerService)
+    this.mqtt = Context.get(context, Mqtt)
+    this.settler = Option.getOrUndefined(Context.getOption(context, Settling))
     this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))
-    this.#retention = new Retention(this.broker, undefined, clockStartOf(shard, journal))
-    this.#retention.start()
-    this.settler = this.#settler(options)
-    this.settler?.start()
-    mqtt.listens()
+    this.mqtt.listens()
     forgetDeletedStreams(this.broker)
     this.#sweep()
-    this.#start()
-  }
-
-  /** As `startSettling` does. */
-  #settler({ settling, journal }: ServerOptions): Settler | undefined {
-    if (settling === undefined) return undefined
-    const { clock, work, rewriting, at, onSettled, onFailed } = settling
-    const { shard, directory, limits } = this.broker
-    return new Settler({
-      journal,
-      logs: shard.logs,
-      clock,
-      work,
-      onHold: (isHeld) => shard.hold(isHeld),
-      rewriting: { ...rewriting, keptFromSeq: () => this.#retention.keptFromSeq() },
-      compaction: { settings: () => compactedLogs(directory), mapBytesMax: limits.compactionKeysBytesMax },
-      at,
-      onSettled: (segment, settled, _durationMs, kind) => onSettled(segment, settled, kind),
-      onFailed
-    })
-  }
-
-  /** As `supervise` does. */
-  #start(): void {
-    const { shard } = this.broker
-    shard.start((defect) => {
-      this.#options.onDefect("turn", defect)
-      void this.#restart()
-    })
-  }
-
-  async #restart(): Promise<void> {
-    const { shard } = this.broker
-    await shard.settled()
-    shard.rebuild()
-    this.#options.process.after(restartDelayMs, () => this.#start())
   }
 
   #sweep(): void {
@@ -232,15 +217,11 @@ export class SimServer {
   /** Ends in order, as the release of `Server.ts`'s scope does. */
   async stop(): Promise<void> {
     this.#isListening = false
-    const { shard } = this.broker
     for (const connection of this.#kafkaConnections) connection.stop()
     await this.mqtt.stops(this.#mqttConnections)
     for (const connection of this.#kafkaConnections) connection.destroy()
     this.node.refusals.flush()
-    await this.settler?.stop()
-    this.#retention.stop()
-    if (!shard.isPoisoned) await shard.drained()
-    shard.stop()
+    await this.#fibers.run(Scope.close(this.#scope, Exit.void))
   }
 
   /** The process is gone, at once. */

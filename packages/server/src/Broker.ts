@@ -11,7 +11,7 @@ import { makeGroup } from "@logbrook/actors/group/Group"
 import { defaultGroupSettings, type GroupSettings } from "@logbrook/actors/group/GroupProtocol"
 import { makeSession } from "@logbrook/actors/session/Session"
 import { Retained } from "@logbrook/actors/retained/Retained"
-import type { DiskGuard } from "./DiskGuard.ts"
+import type { Disk } from "./DiskGuard.ts"
 import type { ConnectionGate } from "./net/ConnectionGate.ts"
 import type { Log } from "./Log.ts"
 import type { Metrics } from "./Metrics.ts"
@@ -22,7 +22,7 @@ export interface Broker {
   readonly shard: Shard
   readonly directory: StreamDirectory
   readonly authorizer: Authorizer
-  readonly disk: DiskGuard
+  readonly disk: Disk
   /** Of all listeners together. */
   readonly gate: ConnectionGate
   readonly clock: Clock

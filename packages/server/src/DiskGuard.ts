@@ -6,11 +6,25 @@ const checkEveryMs = 500
 
 type DiskLimits = Pick<Limits, "diskReserveBytesMin" | "diskReserveRatioMin">
 
+/** How much room there is for the journal. */
+export interface Disk {
+  /** Writes are refused. */
+  readonly isLow: boolean
+  /** What can be done without goes. */
+  readonly isTight: boolean
+  readonly freeBytes: number
+  readonly totalBytes: number
+  /** Below this it is low. */
+  readonly reserveBytes: number
+  /** A commit of so many bytes is durable. */
+  readonly wrote: (bytes: number) => void
+}
+
 /**
  * Writes are refused while less of the disk is free than the reserve, long before the journal itself would fail:
  * a failed commit ends the process. Reads and deletes go on.
  */
-export class DiskGuard {
+export class DiskGuard implements Disk {
   readonly #directory: string
   readonly #limits: DiskLimits
   #stop: (() => void) | undefined

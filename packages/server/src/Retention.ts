@@ -13,7 +13,7 @@ import { RetentionClock, type ClockStart } from "./RetentionClock.ts"
 const shardId = shardActor(0)
 
 /** Partitions that were appended to are looked at this often, all of them every tenth time. */
-const lookEveryMs = 200
+export const lookEveryMs = 200
 const fullLookEvery = 10
 
 interface Rule {
@@ -47,7 +47,6 @@ export class Retention {
   readonly #history: History
   readonly clock: RetentionClock
   readonly #touched = new Set<number>()
-  #stop: (() => void) | undefined
   #looks = 0
   #isDropping = false
 
@@ -59,17 +58,6 @@ export class Retention {
     broker.shard.observe(PartitionKind, (actor, event) => {
       if (event._tag === "RecordsAppended") this.#touched.add(logIdOf(actor))
     })
-  }
-
-  start(): void {
-    this.#stop = this.#broker.clock.after(lookEveryMs, () => {
-      this.look()
-      this.start()
-    })
-  }
-
-  stop(): void {
-    this.#stop?.()
   }
 
   #tellOfTheClock(): void {

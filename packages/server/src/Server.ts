@@ -1,23 +1,31 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { randomBytes } from "node:crypto"
-import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { kindOf } from "@logbrook/core/actor/Definition"
 import { writeWhole } from "@logbrook/core/backup/files"
 import { manifestFile } from "@logbrook/core/backup/Manifest"
 import { systemClock } from "@logbrook/core/Clock"
-import type { AppendFailure } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Recovery } from "@logbrook/core/shard/recover"
-import { Shard } from "@logbrook/core/shard/Shard"
-import { supervise } from "@logbrook/core/shard/supervise"
-import { definitions, type Broker } from "./Broker.ts"
+import { definitions, type Broker as BrokerValue } from "./Broker.ts"
+import {
+  Broker,
+  layer,
+  layerRetention,
+  layerSettling,
+  Mqtt,
+  readingJournal,
+  Recovered,
+  Retention
+} from "./composition.ts"
 import type { Config } from "./config/Config.ts"
 import type { LoadedConfig } from "./config/loadConfig.ts"
 import { DiskGuard } from "./DiskGuard.ts"
@@ -26,15 +34,11 @@ import { listenHttp, type HttpOptions, type Readiness } from "./http/HttpServer.
 import { listenKafka } from "./kafka/KafkaListener.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
-import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
+import type { MqttBroker } from "./mqtt/MqttBroker.ts"
 import { listenMqtt } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
-import { ConnectionGate } from "./net/ConnectionGate.ts"
-import { clockStartOf, Retention, type History } from "./Retention.ts"
-import type { ClockStart } from "./RetentionClock.ts"
-import { watchCommits } from "./serverMetrics.ts"
-import { startSettling, type SettlingOptions } from "./settling.ts"
-import { StreamDirectory } from "./streams/StreamDirectory.ts"
+import * as Services from "./services.ts"
+import { rewritingOf } from "./settling.ts"
 import { version } from "./version.ts"
 
 export interface Ports {
@@ -45,7 +49,7 @@ export interface Ports {
 }
 
 export interface RunningServer {
-  readonly broker: Broker
+  readonly broker: BrokerValue
   readonly ports: Ports
   readonly recovery: Recovery
   /** In order: not ready, no new connections, clients told, everything durable, all closed. */
@@ -89,16 +93,36 @@ const throwIfBackup = (directory: string): void => {
   throw new JournalError("UnknownFormat", `${directory} holds a backup (${manifestFile}): ${advice}`)
 }
 
-const openJournal = (config: Config): Effect.Effect<LmdbJournal, never, Scope.Scope> =>
+/** A place on disk that cannot be used as it is: `cause` is the system's error. */
+export class DataDirUnusable extends Error {
+  readonly _tag = "DataDirUnusable"
+  constructor(cause: NodeJS.ErrnoException) {
+    super(cause.message, { cause })
+  }
+}
+
+const unusable: ReadonlySet<string | undefined> = new Set(["EACCES", "ENOTDIR", "EROFS", "ENOSPC"])
+
+/** A refusal of the operating system there is a failure of the start; every other error is a defect. */
+const inDataDir = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | DataDirUnusable> =>
+  Effect.catchSomeDefect(effect, (defect) =>
+    defect instanceof Error && unusable.has((defect as NodeJS.ErrnoException).code)
+      ? Option.some(Effect.fail(new DataDirUnusable(defect)))
+      : Option.none()
+  )
+
+const openJournal = (config: Config) =>
   Effect.acquireRelease(
-    Effect.sync(() => {
-      throwIfBackup(config.dataDir)
-      return LmdbJournal.open({
-        directory: config.dataDir,
-        segmentBytes: config.limits.segmentBytesMax,
-        segmentRefsMax: config.limits.segmentIndexEntriesMax
+    inDataDir(
+      readingJournal(() => {
+        throwIfBackup(config.dataDir)
+        return LmdbJournal.open({
+          directory: config.dataDir,
+          segmentBytes: config.limits.segmentBytesMax,
+          segmentRefsMax: config.limits.segmentIndexEntriesMax
+        })
       })
-    }),
+    ),
     (journal) => Effect.promise(() => journal.close())
   )
 
@@ -118,51 +142,19 @@ const makeDying = (): Dying => {
   return { promise, because: resolve }
 }
 
-const makeBroker = (config: Config, journal: LmdbJournal, log: Log, dying: Dying) => {
-  const { limits } = config
-  const metrics = new Metrics()
-  const shard = new Shard({
-    journal,
-    clock: systemClock,
-    limits,
-    definitions: definitions(limits),
-    number: 0,
-    version,
-    onPoison: ({ reason, detail }: AppendFailure) => dying.because(`the journal failed (${reason}): ${detail}`),
-    onRestart: (actor) => metrics.add("logbrook_actor_restarts_total", { kind: kindOf(actor) }),
-    onDefect: (where, defect) =>
-      log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) })
-  })
-  const recovery = shard.recover()
-  const broker: Broker = {
-    shard,
-    directory: StreamDirectory.follow(shard, limits),
-    authorizer: new Authorizer(),
-    disk: new DiskGuard(config.dataDir, limits),
-    gate: new ConnectionGate(limits, systemClock, shard.memory),
-    clock: systemClock,
-    limits,
-    metrics,
-    log,
-    clusterId: clusterIdOf(config.dataDir),
-    nodeId: 1
-  }
-  watchCommits(broker, journal)
-  // Before anything is decided: the start itself is a commit of now.
-  return { broker, recovery, clockStart: clockStartOf(shard, journal) }
-}
-
-const watchDisk = ({ disk, clock, log }: Broker, journal: LmdbJournal): Effect.Effect<void, never, Scope.Scope> =>
+const watchDisk = (config: Config, journal: LmdbJournal, log: Log) =>
   Effect.acquireRelease(
     Effect.sync(() => {
+      const disk = new DiskGuard(config.dataDir, config.limits)
       journal.hasRoomForSpares = () => !disk.isTight
-      disk.start(clock, (isLow, freeBytes) => {
+      disk.start(systemClock, (isLow, freeBytes) => {
         if (isLow) dropSpares(journal, log)
         if (isLow) log.warn("disk low: writes are refused until space is free", { freeBytes })
         else log.info("disk has room again: writes are taken", { freeBytes })
       })
+      return disk
     }),
-    () => Effect.sync(() => disk.stop())
+    (disk) => Effect.sync(() => disk.stop())
   )
 
 const dropSpares = (journal: LmdbJournal, log: Log): void => {
@@ -173,50 +165,39 @@ const dropSpares = (journal: LmdbJournal, log: Log): void => {
   }
 }
 
-const keepRetention = (
-  broker: Broker,
-  history: History,
-  clockStart: ClockStart
-): Effect.Effect<Retention, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const retention = new Retention(broker, history, clockStart)
-      retention.start()
-      return retention
-    }),
-    (retention) => Effect.sync(() => retention.stop())
-  )
+const faultsOf = (metrics: Metrics, log: Log, dying: Dying): Context.Tag.Service<typeof Services.Faults> => ({
+  died: dying.because,
+  defect: (where, defect) =>
+    log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) }),
+  shardRestarts: (defect) => log.error("the shard restarts", { error: String(defect) }),
+  actorRestarted: (actor) => metrics.add("logbrook_actor_restarts_total", { kind: kindOf(actor) })
+})
 
-const keepSettling = (
-  broker: Broker,
-  journal: LmdbJournal,
-  options: SettlingOptions
-): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(
-    Effect.acquireRelease(
-      Effect.sync(() => startSettling(broker, journal, options)),
-      (settler) => Effect.promise(() => settler.stop())
-    )
-  )
-
-/** The shard's fiber, whose end is the server's end. */
-const runShard = ({ shard, log }: Broker, dying: Dying) =>
-  Effect.gen(function* () {
-    const fiber = yield* supervise(shard, (fault) => log.error("the shard restarts", { error: String(fault.defect) }))
-    yield* Effect.forkScoped(
-      Effect.flatMap(Fiber.await(fiber), (exit) =>
-        Effect.sync(() => {
-          if (Exit.isFailure(exit)) dying.because("the shard failed too often")
-        })
+/** The parts of a server over a disk: `composition.ts` makes the rest of them. */
+const layerParts = (config: Config, log: Log, dying: Dying) =>
+  Layer.scopedContext(
+    Effect.gen(function* () {
+      const { limits, dataDir } = config
+      const journal = yield* openJournal(config)
+      const clusterId = yield* inDataDir(Effect.sync(() => clusterIdOf(dataDir)))
+      const metrics = new Metrics()
+      return Context.empty().pipe(
+        Context.add(Services.Journal, journal),
+        Context.add(Services.Segments, journal),
+        Context.add(Services.Clock, systemClock),
+        Context.add(Services.Disk, yield* watchDisk(config, journal, log)),
+        Context.add(Services.Log, log),
+        Context.add(Services.Metrics, metrics),
+        Context.add(Services.Authorizer, new Authorizer()),
+        Context.add(Services.Settings, { limits, definitions: definitions(limits), version, clusterId, nodeId: 1 }),
+        Context.add(Services.Faults, faultsOf(metrics, log, dying))
       )
-    )
-    // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled.
-    yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
-  })
+    })
+  )
 
 type HttpParts = Pick<HttpOptions, "journal" | "readiness" | keyof ApiParts>
 
-const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, parts: HttpParts) =>
+const listenAll = (config: Config, broker: BrokerValue, mqttBroker: MqttBroker, parts: HttpParts) =>
   Effect.gen(function* () {
     const { host } = config
     const http = yield* listening("http", config.http.port, () =>
@@ -237,30 +218,32 @@ const listenAll = (config: Config, broker: Broker, mqttBroker: MqttBroker, parts
     return { mqtt: mqtt.port, mqttWs: mqttWs.port, kafka: kafka.port, http: http.port }
   })
 
-/** The one composition: what is acquired here is released in reverse order. */
-const server = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) =>
+const layerServer = (config: Config, log: Log, dying: Dying) => {
+  const kept = layerRetention(config.journal).pipe(
+    Layer.provideMerge(layer),
+    Layer.provideMerge(layerParts(config, log, dying))
+  )
+  if (!config.journal.settle) return kept
+  const settling = layerSettling((retention) => ({
+    rewriting: rewritingOf(config.journal.segmentBytes, () => retention.keptFromSeq()),
+    clock: retention.clock
+  }))
+  return Layer.provideMerge(settling, kept)
+}
+
+/** Listeners over what was put together. */
+const serving = ({ config, settings }: LoadedConfig) =>
   Effect.gen(function* () {
-    const journal = yield* openJournal(config)
-    const { broker, recovery, clockStart } = makeBroker(config, journal, log, dying)
-    // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
-    const mqttBroker = makeMqttBroker(broker)
-    yield* watchDisk(broker, journal)
-    yield* runShard(broker, dying)
-    const retention = yield* keepRetention(broker, config.journal, clockStart)
-    if (config.journal.settle) {
-      const { segmentBytes } = config.journal
-      yield* keepSettling(broker, journal, {
-        segmentBytes,
-        keptFromSeq: () => retention.keptFromSeq(),
-        clock: retention.clock
-      })
-    }
+    const broker = yield* Broker
+    const mqtt = yield* Mqtt
+    const { recovery } = yield* Recovered
+    const retention = yield* Retention
     const readiness: Readiness = { isDraining: false }
-    const ports = yield* listenAll(config, broker, mqttBroker, {
-      journal,
+    const ports = yield* listenAll(config, broker, mqtt, {
+      journal: yield* Services.Journal,
       readiness,
-      unmatched: mqttBroker.unmatched,
-      sessions: () => mqttBroker.directory.size,
+      unmatched: mqtt.unmatched,
+      sessions: () => mqtt.directory.size,
       retentionClock: retention.clock,
       config: { settings, sinceMs: broker.clock.nowMs() }
     })
@@ -268,15 +251,18 @@ const server = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) =>
     return { broker, recovery, ports }
   })
 
-/** Rejects with `ListenFailed` or `JournalError`; nothing is left open then. */
-export const startServer = async (loaded: LoadedConfig, log: Log): Promise<RunningServer> => {
-  const dying = makeDying()
-  const scope = Effect.runSync(Scope.make())
-  const stop = () => Effect.runPromise(Scope.close(scope, Exit.void))
-  const exit = await Effect.runPromiseExit(Scope.extend(server(loaded, log, dying), scope))
-  if (Exit.isFailure(exit)) {
-    await stop()
-    throw Cause.squash(exit.cause)
-  }
-  return { ...exit.value, stop, died: dying.promise }
-}
+/** A start fails with one of these. */
+export type StartFailure = JournalError | DataDirUnusable | ListenFailed
+
+/** Nothing is left open when it fails. */
+export const startServer = (loaded: LoadedConfig, log: Log): Effect.Effect<RunningServer, StartFailure> =>
+  Effect.gen(function* () {
+    const dying = makeDying()
+    const scope = yield* Scope.make()
+    const close = Scope.close(scope, Exit.void)
+    const started = Effect.flatMap(Layer.build(layerServer(loaded.config, log, dying)), (parts) =>
+      Effect.provide(serving(loaded), parts)
+    )
+    const server = yield* Scope.extend(started, scope).pipe(Effect.onError(() => close))
+    return { ...server, stop: () => Effect.runPromise(close), died: dying.promise }
+  })

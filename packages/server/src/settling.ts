@@ -4,10 +4,9 @@ import type { Clock } from "@logbrook/core/Clock"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import type { Work } from "@logbrook/core/settle/choose"
 import type { CompactionSettings } from "@logbrook/core/settle/chooseCompaction"
-import { Settler, type SettleFailure } from "@logbrook/core/settle/Settler"
+import { Settler, type Rewriting, type SettleFailure, type SettlerOptions } from "@logbrook/core/settle/Settler"
 import type { Settled, SettleJob } from "@logbrook/core/settle/SettleJob"
 import { parseSegmentName } from "@logbrook/core/journal/segmentNames"
-import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "./Broker.ts"
 import type { StreamDirectory } from "./streams/StreamDirectory.ts"
@@ -25,13 +24,24 @@ const failureTexts: Readonly<Record<SettleFailure, string>> = {
 }
 
 export interface SettlingOptions {
-  /** At which a segment is rolled. */
-  readonly segmentBytes: number
-  /** Events before this need not be kept. */
-  readonly keptFromSeq: () => Seq
+  readonly rewriting: Rewriting
   /** The clock by which compaction goes: it drops tombstones by their age. */
   readonly clock: Clock
+  /** Who does the work; a child process without it. */
+  readonly work?: SettlerOptions["work"]
+  readonly at?: SettlerOptions["at"]
+  /** Hear of what has become of the work, beside the log and the metrics. */
+  readonly onSettled?: SettlerOptions["onSettled"]
+  readonly onFailed?: SettlerOptions["onFailed"]
 }
+
+/** `segmentBytes`: at which a segment is rolled. Events before `keptFromSeq` need not be kept. */
+export const rewritingOf = (segmentBytes: number, keptFromSeq: () => Seq): Rewriting => ({
+  segmentBytes,
+  freedBytesMin: freedBytesMin(segmentBytes),
+  lookEveryMs,
+  keptFromSeq
+})
 
 const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_settle_segments_unsettled", "gauge", "Closed segments that are not settled.")
@@ -116,10 +126,11 @@ export function* compactedLogs(
 /** Has closed segments settled, compacted, rewritten and merged while the server runs. The caller stops it before the shard ends. */
 export const startSettling = (
   broker: Broker,
-  journal: LmdbJournal,
-  { segmentBytes, keptFromSeq, clock }: SettlingOptions
+  journal: SettlerOptions["journal"] & { readonly appendedBytes: number },
+  options: SettlingOptions
 ): Settler => {
   const { shard, metrics, log } = broker
+  const { clock, rewriting, at, work = inChildProcess } = options
   declareAll(broker)
   let heldSinceMs = 0
   let settledBytes = 0
@@ -130,7 +141,7 @@ export const startSettling = (
     work: (job) => {
       const names = job.sources.map((source) => path.basename(source.path))
       log.debug("settling worker begins", { kind: kindOf(job, names), segments: names.join(" ") })
-      return inChildProcess(job)
+      return work(job)
     },
     onHold: (isHeld) => {
       shard.hold(isHeld)
@@ -139,7 +150,7 @@ export const startSettling = (
         log.warn("appends wait: closed segments are not settled yet", {})
       } else metrics.add("logbrook_settle_held_seconds_total", {}, (clock.monotonicMs() - heldSinceMs) / secondMs)
     },
-    rewriting: { segmentBytes, freedBytesMin: freedBytesMin(segmentBytes), lookEveryMs, keptFromSeq },
+    rewriting,
     compaction: {
       settings: () => compactedLogs(broker.directory),
       mapBytesMax: broker.limits.compactionKeysBytesMax
@@ -147,11 +158,14 @@ export const startSettling = (
     onSettled: (segment, settled, durationMs, kind) => {
       settledBytes += settled.bytesOut
       count(broker, segment, settled, durationMs, kind)
+      options.onSettled?.(segment, settled, durationMs, kind)
     },
     onFailed: (segment, detail, failure) => {
       metrics.add("logbrook_settle_failures_total", {})
       log.error(failureTexts[failure], { segment, detail })
-    }
+      options.onFailed?.(segment, detail, failure)
+    },
+    ...(at && { at })
   })
   metrics.onCollect(() => {
     metrics.set("logbrook_settle_segments_unsettled", {}, settler.unsettled)

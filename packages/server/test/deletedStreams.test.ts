@@ -4,26 +4,11 @@ import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import { FaultyJournal } from "@logbrook/core/journal/FaultyJournal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
-import { defaultLimits } from "@logbrook/core/Limits"
 import { expect, it } from "vitest"
-import type { Broker } from "../src/Broker.ts"
-import { Metrics } from "../src/Metrics.ts"
 import { Retention } from "../src/Retention.ts"
 import { forgetDeletedStreams } from "../src/streams/forgetDeletedStreams.ts"
-import { StreamDirectory } from "../src/streams/StreamDirectory.ts"
 import { ShardHarness } from "./tools/ShardHarness.ts"
 import { newestState } from "../../core/test/support/newestState.ts"
-
-const brokerOf = ({ shard }: ShardHarness): Broker =>
-  ({
-    shard,
-    directory: StreamDirectory.follow(shard, defaultLimits),
-    clock: systemClock,
-    limits: defaultLimits,
-    disk: { isTight: false },
-    metrics: new Metrics(),
-    log: { info: () => undefined }
-  }) as unknown as Broker
 
 /** What is left of a server that had two streams, and was killed as soon as the deletion of one was durable. */
 const killedBehindDeletion = async (): Promise<ShardHarness> => {
@@ -60,7 +45,7 @@ it("a start forgets the committed offsets of a stream that was deleted just befo
   const harness = await killedBehindDeletion()
   const [kept] = streamsOf(harness)
   expect([kept!.name, offsetsOf(harness).length]).toEqual(["kept", 2])
-  forgetDeletedStreams(brokerOf(harness))
+  forgetDeletedStreams(harness.broker)
   await expect.poll(() => offsetsOf(harness)).toEqual([kept!.topicId])
 })
 
@@ -69,7 +54,7 @@ it("retention deletes the logs of a stream that was deleted just before a crash"
   const { logs } = harness.shard
   const ids = () => Array.from(logs.logs(), ({ id }) => id).toSorted((a, b) => a - b)
   expect(ids()).toHaveLength(3)
-  const retention = new Retention(brokerOf(harness))
+  const retention = new Retention(harness.broker)
   for (let looks = 0; looks < 10; looks++) retention.look()
   await expect.poll(ids).toEqual(logIdsOf(harness))
 })

@@ -2,13 +2,15 @@ import { describe, expect, it } from "vitest"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders } from "@logbrook/core/Record"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { TestClock } from "../../core/test/support/TestClock.ts"
-import { definitions, type Broker } from "../src/Broker.ts"
-import { Metrics } from "../src/Metrics.ts"
-import { clockStartOf, Retention } from "../src/Retention.ts"
+import { definitions } from "../src/Broker.ts"
+import { Broker as BrokerService, layerBroker, layerRecovered, Recovered } from "../src/composition.ts"
+import { Retention } from "../src/Retention.ts"
+import { built, layerTest } from "./support/parts.ts"
+import { DiskGuard } from "../src/DiskGuard.ts"
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
 import { RetentionClock, type ClockStart, type TrustReason } from "../src/RetentionClock.ts"
-import { StreamDirectory } from "../src/streams/StreamDirectory.ts"
 import { lastEvents, pastOf } from "../src/tools/journalTools.ts"
 import { newestState } from "../../core/test/support/newestState.ts"
 
@@ -17,7 +19,6 @@ const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 const yearMs = 365 * dayMs
 const startMs = 1_800_000_000_000
-const silent = (): void => undefined
 const noStart: ClockStart = { lastTimeMs: undefined, heldAtMs: undefined }
 
 interface Watched {
@@ -126,28 +127,15 @@ describe("retention by time", () => {
   const machine = new TestClock(startMs)
   const journal = new MemoryJournal(machine)
   const lived = () => {
-    const shard = new Shard({
-      journal,
-      clock: machine,
-      limits: { ...defaultLimits, commitPacingMs: 0 },
-      definitions: definitions(defaultLimits),
-      number: 0,
-      version: "test",
-      onPoison: silent,
-      onDefect: (where, defect) => {
-        throw new Error(where, { cause: defect })
-      }
-    })
-    shard.recover()
-    const log = { debug: silent, info: silent, warn: silent, error: silent }
-    const directory = StreamDirectory.follow(shard, defaultLimits)
-    const broker = { shard, directory, clock: machine, limits: defaultLimits, metrics: new Metrics(), log }
-    const start = clockStartOf(shard, journal)
+    const limits = { ...defaultLimits, commitPacingMs: 0 }
+    const parts = layerTest({ journal, clock: machine, limits, disk: new DiskGuard(".", limits) })
+    const { context } = built(layerBroker.pipe(Layer.provideMerge(layerRecovered), Layer.provide(parts)))
+    const { shard, clockStart } = Context.get(context, Recovered)
     shard.start((defect) => {
       throw defect
     })
     machine.runTurns()
-    const retention = new Retention({ ...broker, disk: { isTight: false } } as unknown as Broker, undefined, start)
+    const retention = new Retention(Context.get(context, BrokerService), undefined, clockStart)
     const look = (): void => {
       for (let i = 0; i < 10; i++) retention.look()
       machine.advance(minuteMs)

@@ -19,7 +19,7 @@ const clockFault = (name: string, isLost: (delayMs: number, now: number) => bool
   plant: () => {
     let calls = 0
     return {
-      shardClock: (own) => ({
+      clock: (own) => ({
         ...own,
         after: (delayMs, task) => (isLost(delayMs, ++calls) ? () => undefined : own.after(delayMs, task))
       })

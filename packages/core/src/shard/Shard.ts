@@ -531,9 +531,14 @@ export class Shard {
   /** Resolves once nothing is in flight, or the journal is poisoned and nothing will settle any more. */
   settled(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    if (this.#inFlight.length === 0 || this.#poisoned) resolve()
-    else this.#whenSettled.push(resolve)
+    this.whenSettled(resolve)
     return promise
+  }
+
+  /** As `settled`, told in the call that learns of it. */
+  whenSettled(told: () => void): void {
+    if (this.#inFlight.length === 0 || this.#poisoned) told()
+    else this.#whenSettled.push(told)
   }
 
   /**

@@ -3,6 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Fiber from "effect/Fiber"
+import type { Clock } from "../Clock.ts"
+import { effectClockOf } from "../effectClock.ts"
 import type { Shard } from "./Shard.ts"
 
 /** A turn threw: a defect of the runtime, not of one actor. */
@@ -17,18 +19,22 @@ const drain = (shard: Shard): Effect.Effect<never, ShardFault> =>
     return Effect.sync(() => shard.stop())
   })
 
+const settled = (shard: Shard): Effect.Effect<void> =>
+  Effect.async<void>((resume) => shard.whenSettled(() => resume(Effect.void)))
+
 /**
  * Runs a recovered shard until the scope closes. A turn that threw loses its commands (their callers are told);
  * the states are rebuilt from the journal and the rest goes on. Five faults within a minute fail the fiber,
- * which is the parent's to observe.
+ * which is the parent's to observe. It waits by `clock`.
  */
 export const supervise = (
   shard: Shard,
+  clock: Clock,
   onFault: (fault: ShardFault) => void
 ): Effect.Effect<Fiber.RuntimeFiber<never, ShardFault>, never, Scope.Scope> =>
   drain(shard).pipe(
     Effect.tapError((fault) => Effect.sync(() => onFault(fault))),
-    Effect.tapError(() => Effect.promise(() => shard.settled())),
+    Effect.tapError(() => settled(shard)),
     Effect.tapError(() => Effect.sync(() => shard.rebuild())),
     Effect.retry(
       Schedule.exponential("20 millis").pipe(
@@ -36,5 +42,6 @@ export const supervise = (
         Schedule.resetAfter("1 minute")
       )
     ),
+    Effect.withClock(effectClockOf(clock)),
     Effect.forkScoped
   )

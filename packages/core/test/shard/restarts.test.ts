@@ -298,7 +298,7 @@ describe("a turn that throws", () => {
       })
     const program = Effect.scoped(
       Effect.gen(function* () {
-        const fiber = yield* supervise(harness.shard, (fault) => faults.push(fault.defect))
+        const fiber = yield* supervise(harness.shard, harness.clock, (fault) => faults.push(fault.defect))
         yield* ask(add(1))
         for (let i = 0; i < 5; i++) {
           breakTurn(harness)
@@ -324,7 +324,7 @@ describe("a turn that throws", () => {
     await Effect.runPromise(
       Effect.scoped(
         Effect.zipRight(
-          supervise(harness.shard, () => undefined),
+          supervise(harness.shard, harness.clock, () => undefined),
           Effect.yieldNow()
         )
       )

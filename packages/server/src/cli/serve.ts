@@ -1,6 +1,6 @@
 import type { Config } from "../config/Config.ts"
 import { makeLog } from "../Log.ts"
-import type { RunningServer } from "../Server.ts"
+import type { ListenFailed, RunningServer, StartFailure } from "../Server.ts"
 import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
 import { CliError, exitCodes } from "./CliError.ts"
@@ -24,24 +24,22 @@ const journalHints = {
 } as const
 
 /** Says why a start failed, so that the user can do something about it. */
-const startError = async (config: Config, error: unknown): Promise<unknown> => {
-  const [{ JournalError }, { ListenFailed }] = await Promise.all([
-    import("@logbrook/core/journal/JournalError"),
-    import("../Server.ts")
-  ])
-  if (error instanceof JournalError) return cliErrorOf(error, journalHints[error.reason])
-  if (error instanceof ListenFailed) {
-    const { code, what, port } = error
-    const place = `${protocols[what]} cannot listen on ${config.host} port ${port}`
-    if (code !== "EADDRINUSE") return new CliError(exitCodes.failure, "E_LISTEN", `${place}: ${error.message}`)
-    const hint = `choose another with ${flags[what]}, or stop the program that has it`
-    return new CliError(exitCodes.failure, "E_PORT_TAKEN", `${place}: the port is taken`, hint)
+const startError = (config: Config, failure: StartFailure): CliError => {
+  switch (failure._tag) {
+    case "JournalError":
+      return cliErrorOf(failure, journalHints[failure.reason])
+    case "DataDirUnusable":
+      return new CliError(exitCodes.failure, "E_DATA_DIR", `${config.dataDir} cannot be used: ${failure.message}`)
+    case "ListenFailed":
+      return listenError(config, failure)
   }
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === "EACCES" || code === "ENOTDIR" || code === "EROFS" || code === "ENOSPC") {
-    return new CliError(exitCodes.failure, "E_DATA_DIR", `${config.dataDir} cannot be used: ${message}`)
-  }
-  return error
+}
+
+const listenError = (config: Config, { code, what, port, message }: ListenFailed): CliError => {
+  const place = `${protocols[what]} cannot listen on ${config.host} port ${port}`
+  if (code !== "EADDRINUSE") return new CliError(exitCodes.failure, "E_LISTEN", `${place}: ${message}`)
+  const hint = `choose another with ${flags[what]}, or stop the program that has it`
+  return new CliError(exitCodes.failure, "E_PORT_TAKEN", `${place}: the port is taken`, hint)
 }
 
 /** Where a name is shown that people can click or copy. */
@@ -92,14 +90,13 @@ export const serve = async (args: Arguments, io: Io): Promise<number> => {
     process.exit(exitCodes.interrupted)
   })
   const log = makeLog(config.log.level, process.stderr, Date.now)
-  const { startServer } = await import("../Server.ts")
-  let server: RunningServer
-  try {
-    server = await startServer(loaded, log)
-  } catch (error) {
+  const [{ startServer }, Effect] = await Promise.all([import("../Server.ts"), import("effect/Effect")])
+  const started = await Effect.runPromise(Effect.either(startServer(loaded, log)))
+  if (started._tag === "Left") {
     signals.ignore()
-    throw await startError(config, error)
+    throw startError(config, started.left)
   }
+  const server = started.right
   banner(config, io, server)
   if (config.insecureListen) log.warn("anyone who reaches this host may read and write: nobody is authenticated")
   const end = await Promise.race([

@@ -7,9 +7,13 @@ import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
 import { type Clock, systemClock } from "@logbrook/core/Clock"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { layerRecovered, Recovered } from "../../src/composition.ts"
+import { built, layerTest } from "../support/parts.ts"
 
 /** Groups and sessions, whose saved states tell most. */
 export const goldenActors: ReadonlyArray<AnyDefinition> = [
@@ -37,17 +41,14 @@ export class Life {
 
   constructor(directory: string) {
     this.#journal = openJournal(directory)
-    this.shard = new Shard({
+    const parts = layerTest({
       journal: this.#journal,
       clock,
       limits: { ...defaultLimits, commitPacingMs: 0 },
       definitions: goldenActors,
-      number: 0,
-      version: "golden",
-      onPoison: throwTrouble,
-      onDefect: throwTrouble
+      faults: { died: throwTrouble, defect: throwTrouble }
     })
-    this.shard.recover()
+    this.shard = Context.get(built(Layer.provide(layerRecovered, parts)).context, Recovered).shard
     this.shard.start(throwTrouble)
   }
 

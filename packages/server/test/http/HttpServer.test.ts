@@ -2,38 +2,17 @@ import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
-import type { Broker } from "../../src/Broker.ts"
-import { DiskGuard } from "../../src/DiskGuard.ts"
 import { listenHttp, type Readiness } from "../../src/http/HttpServer.ts"
-import { makeLog } from "../../src/Log.ts"
-import { Metrics } from "../../src/Metrics.ts"
 import { TopTopics } from "../../src/mqtt/TopTopics.ts"
-import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
-import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
 import { TestClock } from "../../../core/test/support/TestClock.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
-
-const brokerOf = ({ shard }: ShardHarness): Broker => ({
-  shard,
-  directory: StreamDirectory.follow(shard, defaultLimits),
-  authorizer: new Authorizer(),
-  disk: new DiskGuard(".", defaultLimits),
-  gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
-  clock: systemClock,
-  limits: defaultLimits,
-  metrics: new Metrics(),
-  log: makeLog("silent", process.stderr, Date.now),
-  clusterId: "cluster",
-  nodeId: 1
-})
 
 /** The ids of the first events of a live view, which is left then. */
 const idsOf = async (response: Response, count: number): Promise<ReadonlyArray<number>> => {
@@ -50,7 +29,7 @@ describe("HTTP", () => {
   const journal = new MemoryJournal(systemClock)
   const harness = new ShardHarness(journal)
   const readiness: Readiness = { isDraining: false }
-  const broker = brokerOf(harness)
+  const { broker, disk } = harness
   forgetDeletedStreams(broker)
   const unmatched = new TopTopics()
   const machine = new TestClock()
@@ -324,8 +303,8 @@ describe("HTTP", () => {
     await call("/api/v1/streams", "POST", { name: "small" })
     expect(await warningsAt("/api/v1/streams")).toBe(null)
 
-    broker.disk.check()
-    broker.disk.isLow = true
+    disk.check()
+    disk.isLow = true
     expect(await call("/readyz")).toMatchObject({ status: 503, body: { ready: false } })
     const wanted = { status: 503, body: { code: "DISK_LOW" } }
     expect(await call("/api/v1/streams", "POST", { name: "late" })).toMatchObject(wanted)
@@ -342,7 +321,7 @@ describe("HTTP", () => {
     expect(await call("/api/v1/streams/large", "DELETE")).toMatchObject({ status: 200 })
     expect(await call("/api/v1/streams/small", "DELETE")).toMatchObject({ status: 200 })
 
-    broker.disk.isLow = false
+    disk.isLow = false
     expect(await call("/readyz")).toMatchObject({ status: 200, body: { ready: true, reasons: [] } })
   })
 
@@ -356,7 +335,7 @@ describe("HTTP", () => {
     expect((await call("/metrics")).body).toContain("logbrook_test_total 3\n")
     expect(Object.keys((await call("/openapi.json")).body.paths)).toContain("/api/v1/streams/{name}")
     expect((await call("/api/v1/cluster")).body).toMatchObject({
-      clusterId: "cluster",
+      clusterId: "test-cluster",
       journal: { nextSeq: journal.nextSeq }
     })
   })

@@ -1,17 +1,9 @@
-import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
-import { defaultLimits } from "@logbrook/core/Limits"
 import { beforeEach, describe, expect, it } from "vitest"
 import type { Broker } from "../../src/Broker.ts"
-import { DiskGuard } from "../../src/DiskGuard.ts"
 import { ApiFailure } from "../../src/http/ApiFailure.ts"
 import { deleteGroup, getGroup, groupNames, groupSummary } from "../../src/http/groups.ts"
-import { makeLog } from "../../src/Log.ts"
-import { Metrics } from "../../src/Metrics.ts"
-import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
-import { watchCommits } from "../../src/serverMetrics.ts"
-import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
 
 let harness: ShardHarness
@@ -21,21 +13,7 @@ let broker: Broker
 beforeEach(async () => {
   const journal = new MemoryJournal(systemClock)
   harness = new ShardHarness(journal)
-  const { shard } = harness
-  broker = {
-    shard,
-    directory: StreamDirectory.follow(shard, defaultLimits),
-    authorizer: new Authorizer(),
-    disk: new DiskGuard(".", defaultLimits),
-    gate: new ConnectionGate(defaultLimits, systemClock, shard.memory),
-    clock: systemClock,
-    limits: defaultLimits,
-    metrics: new Metrics(),
-    log: makeLog("silent", process.stderr, Date.now),
-    clusterId: "cluster",
-    nodeId: 1
-  }
-  watchCommits(broker, journal)
+  broker = harness.broker
   await harness.createStream("orders", [], 2)
   for (let i = 0; i < 10; i++) await harness.append(logIdOf(0), `record ${i}`)
 })

@@ -3,25 +3,25 @@ import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { randomBytes } from "node:crypto"
 import { catalogActor, type CatalogReply, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { Authorizer } from "@logbrook/core/access/Authorizer"
+import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { encodeHeaders, noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { buildBatch, type BatchFields } from "@logbrook/core/RecordBatch"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
+import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
-import { definitions, type Broker } from "../../src/Broker.ts"
+import * as Layer from "effect/Layer"
+import type { Broker } from "../../src/Broker.ts"
+import { Broker as BrokerService, layer } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import { listenKafka, type KafkaListener } from "../../src/kafka/KafkaListener.ts"
 import type { Fields, Log } from "../../src/Log.ts"
-import { Metrics } from "../../src/Metrics.ts"
-import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
-import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+import { built, layerTest } from "../support/parts.ts"
 
 export interface LogLine {
   readonly level: string
@@ -31,6 +31,7 @@ export interface LogLine {
 
 export interface Kit {
   readonly broker: Broker
+  readonly disk: DiskGuard
   readonly listener: KafkaListener
   readonly journal: Journal
   readonly lines: Array<LogLine>
@@ -55,48 +56,38 @@ export interface KitOptions {
   readonly advertised?: { readonly host: string; readonly port: number }
 }
 
-const makeShard = (limits: Limits, journal: Journal, defects: Array<unknown>): Shard =>
-  new Shard({
-    journal,
-    clock: systemClock,
-    limits,
-    definitions: definitions(limits),
-    number: 0,
-    version: "test",
-    onPoison: (failure) => defects.push(failure),
-    onDefect: (_where, defect) => defects.push(defect)
-  })
-
 /** A broker over a journal in memory, listening on a free port. */
 export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const limits: Limits = { ...defaultLimits, newConnectionsPerSecondMax: 10_000, ...options.limits }
   const defects: Array<unknown> = []
   const lines: Array<LogLine> = []
   const journal = options.journal ?? new MemoryJournal(systemClock)
-  const shard = makeShard(limits, journal, defects)
-  shard.recover()
-  const { nextSeq } = shard
-  shard.start((defect) => defects.push(defect))
-  // The start itself is an event; tests that count events begin after it.
-  await until(() => shard.nextSeq > nextSeq)
+  const { nextSeq } = journal
   const at =
     (level: string) =>
     (message: string, fields: Fields = {}): void =>
       void lines.push({ level, message, fields })
   const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") }
-  const broker: Broker = {
-    shard,
-    directory: StreamDirectory.follow(shard, limits),
-    authorizer: options.authorizer ?? new Authorizer(),
-    disk: new DiskGuard(tmpdir(), limits),
-    gate: new ConnectionGate(limits, systemClock, shard.memory),
-    clock: systemClock,
-    limits,
-    metrics: new Metrics(),
-    log,
-    clusterId: "test-cluster",
-    nodeId: 1
-  }
+  const disk = new DiskGuard(tmpdir(), limits)
+  const faulty = (_where: unknown, defect?: unknown): void => void defects.push(defect ?? _where)
+  const { context, close } = built(
+    layer.pipe(
+      Layer.provide(
+        layerTest({
+          journal,
+          limits,
+          log,
+          disk,
+          ...(options.authorizer && { authorizer: options.authorizer }),
+          faults: { died: faulty, defect: faulty, shardRestarts: faulty }
+        })
+      )
+    )
+  )
+  const broker = Context.get(context, BrokerService)
+  const { shard } = broker
+  // The start itself is an event; tests that count events begin after it.
+  await until(() => journal.nextSeq > nextSeq)
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
   const listener = await listenKafka(broker, {
     host: "127.0.0.1",
@@ -116,6 +107,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const clients: Array<RawClient> = []
   return {
     broker,
+    disk,
     listener,
     journal,
     lines,
@@ -135,8 +127,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     close: async () => {
       for (const client of clients) client.socket.destroy()
       await listener.close()
-      await shard.drained()
-      shard.stop()
+      await close()
     }
   }
 }

@@ -49,7 +49,7 @@ describe("Produce", () => {
   it("names the client of what it refuses, in the journal and the log, once a second", async () => {
     await kit.createStream("bound", { filters: ["a/#"] })
     for (let i = 0; i < 3; i++) await client.send(Produce, 9, produceOf("bound", batchOf(["x"])))
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     await produce(batchOf(["x"]))
     const clientId = "raw"
     const refused = () => lastEvents(pastOf(kit.journal, definitions(kit.broker.limits)), 9, { kind: "client" }).events
@@ -144,9 +144,9 @@ describe("Produce", () => {
   })
 
   it("refuses writes while the disk is low, by a code that clients retry", async () => {
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     expect((await produce(batchOf(["a"]))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
-    kit.broker.disk.isLow = false
+    kit.disk.isLow = false
     expect((await produce(batchOf(["a"]))).errorCode).toBe(0)
   })
 
@@ -259,10 +259,10 @@ describe("idempotent producers (trap 36)", () => {
   })
 
   it("are not taken to begin with a batch that was sent behind one which the full disk refused", async () => {
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     expect((await produce(sequenced(9, 0, ["a"]))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
     expect((await produce(sequenced(9, 1, ["b"]))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
-    kit.broker.disk.isLow = false
+    kit.disk.isLow = false
     const outOfOrder = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
     expect((await produce(sequenced(9, 1, ["b"]))).errorCode).toBe(outOfOrder)
     expect((await produce(sequenced(9, 2, ["c"]))).errorCode).toBe(outOfOrder)

@@ -238,14 +238,14 @@ describe("CreateTopics", () => {
     const { topics } = await client.send(CreateTopics, 7, { topics: [topicOf("a"), topicOf("a"), topicOf("b")] })
     const codes = topics.map(({ name, errorCode }) => `${name} ${errorCode}`).sort()
     expect(codes).toEqual([`a ${KafkaError.INVALID_REQUEST}`, "b 0"])
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     expect((await create(topicOf("c"))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
   })
 })
 
 describe("DeleteTopics", () => {
   it("deletes by name in every version, by id from v6 on, while the disk is low too", async () => {
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     for (let version = 1; version <= 6; version++) {
       const { topicId } = await kit.createStream("orders")
       const asked = version === 6 ? { topics: [{ name: null, topicId }] } : { topicNames: ["orders"] }

@@ -1,13 +1,15 @@
 import { PartitionKind } from "@logbrook/actors/partition/Partition"
 import { RetainedKind } from "@logbrook/actors/retained/Retained"
 import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
-import { Authorizer } from "@logbrook/core/access/Authorizer"
+import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AnyKind } from "@logbrook/core/actor/Kind"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import { catalogActor, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
@@ -16,16 +18,15 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { Shard } from "@logbrook/core/shard/Shard"
-import { definitions, type Broker } from "../../src/Broker.ts"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Broker } from "../../src/Broker.ts"
+import { Broker as BrokerService, layer, Mqtt } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Fields, Log } from "../../src/Log.ts"
-import { Metrics } from "../../src/Metrics.ts"
-import { makeMqttBroker, type MqttBroker } from "../../src/mqtt/MqttBroker.ts"
+import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
 import { listenMqtt } from "../../src/mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "../../src/mqtt/MqttWebSocket.ts"
-import { ConnectionGate } from "../../src/net/ConnectionGate.ts"
-import { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
+import { built, layerTest } from "../support/parts.ts"
 
 export interface StoredRecord {
   readonly key: string | undefined
@@ -41,6 +42,7 @@ export interface Line {
 
 export interface Kit {
   readonly broker: Broker
+  readonly disk: DiskGuard
   readonly mqtt: MqttBroker
   readonly port: number
   readonly webSocketPort: number
@@ -105,32 +107,24 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
       throw new Error(`${message} ${JSON.stringify(fields)}`)
     }
   }
-  const shard = new Shard({
-    journal,
-    clock: systemClock,
-    limits,
-    definitions: definitions(limits),
-    number: 0,
-    version: "test",
-    onPoison: (failure) => log.error("poison", { ...failure }),
-    onDefect: options.onDefect ?? ((where, defect) => log.error("defect", { where, error: String(defect) }))
-  })
-  shard.recover()
-  const broker: Broker = {
-    shard,
-    directory: StreamDirectory.follow(shard, limits),
-    authorizer: options.authorizer ?? new Authorizer(),
-    disk: new DiskGuard(os.tmpdir(), limits),
-    gate: new ConnectionGate(limits, systemClock, shard.memory),
-    clock: systemClock,
-    limits,
-    metrics: new Metrics(),
-    log,
-    clusterId: "test",
-    nodeId: 1
-  }
-  const mqtt = makeMqttBroker(broker)
-  shard.start((defect) => log.error("fault", { error: String(defect) }))
+  const disk = new DiskGuard(os.tmpdir(), limits)
+  const { context, close } = built(
+    layer.pipe(
+      Layer.provide(
+        layerTest({
+          journal,
+          limits,
+          log,
+          disk,
+          ...(options.authorizer && { authorizer: options.authorizer }),
+          faults: options.onDefect === undefined ? {} : { defect: options.onDefect }
+        })
+      )
+    )
+  )
+  const broker = Context.get(context, BrokerService)
+  const mqtt = Context.get(context, Mqtt)
+  const { shard } = broker
   const events: Array<string> = []
   for (const kind of [SessionKind, RetainedKind, PartitionKind]) {
     shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))
@@ -139,6 +133,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0, origins: new Set(["local"]) })
   return {
     broker,
+    disk,
     mqtt,
     port: tcp.port,
     webSocketPort: webSocket.port,
@@ -152,8 +147,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     stop: async () => {
       await tcp.close()
       await webSocket.close()
-      await shard.drained()
-      shard.stop()
+      await close()
       await journal.close()
     }
   }

@@ -149,7 +149,7 @@ describe("acknowledgements", () => {
     await kit.bind("bound", ["bound"])
     const client = await connected(kit.port)
     const old = await connected(kit.port, { version: 4, clientId: "old" })
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     const events = kit.events.length
     client.send(publishPacket("bound", "x", { qos: 1, packetId: 1 }))
     expect([...(await client.packet())].slice(2, 5)).toEqual([0, 1, 0x97])
@@ -164,7 +164,7 @@ describe("acknowledgements", () => {
     expect(kit.events.length).toBe(events)
     old.send(publishPacket("bound", "x", { version: 4, qos: 1 }))
     expect(await old.rest()).toHaveLength(0)
-    kit.broker.disk.isLow = false
+    kit.disk.isLow = false
     client.send(publishPacket("free", "x", { qos: 2, packetId: 2 }))
     expect([...(await client.packet())]).toEqual([0x50, 3, 0, 2, 0x10])
     client.socket.destroy()

@@ -35,7 +35,7 @@ describe("publications that are refused name their client", () => {
       client.send(publishPacket("$share/x", "x", { qos: 1, packetId }))
       expect((await client.packet())[4]).toBe(0x87)
     }
-    kit.broker.disk.isLow = true
+    kit.disk.isLow = true
     client.send(publishPacket("bound", "x"))
     client.send(publishPacket("bound", "x", { qos: 2, packetId: 21 }))
     await client.packet()

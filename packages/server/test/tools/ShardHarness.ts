@@ -1,31 +1,30 @@
+import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { noHeaders } from "@logbrook/core/Record"
 import { defaultLimits } from "@logbrook/core/Limits"
-import { Shard } from "@logbrook/core/shard/Shard"
-import { definitions } from "../../src/Broker.ts"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import { definitions, type Broker } from "../../src/Broker.ts"
+import { Broker as BrokerService, layerBroker, layerRecovered } from "../../src/composition.ts"
+import { DiskGuard } from "../../src/DiskGuard.ts"
+import { built, layerTest } from "../support/parts.ts"
 
-/** A shard over a journal, asked directly. */
+/** A server's broker over a journal, whose shard is asked directly. */
 export class ShardHarness {
+  readonly disk = new DiskGuard(".", defaultLimits)
+  readonly broker: Broker
   readonly shard: Shard
 
   constructor(journal: Journal) {
-    this.shard = new Shard({
-      journal,
-      clock: systemClock,
-      limits: { ...defaultLimits, commitPacingMs: 0 },
-      definitions: definitions(defaultLimits),
-      number: 0,
-      version: "test",
-      onPoison: ({ detail }) => {
-        throw new Error(detail)
-      },
-      onDefect: (where, defect) => {
-        throw new Error(where, { cause: defect })
-      }
-    })
-    this.shard.recover()
+    const limits = { ...defaultLimits, commitPacingMs: 0 }
+    const parts = layerTest({ journal, limits, definitions: definitions(defaultLimits), disk: this.disk })
+    this.broker = Context.get(
+      built(layerBroker.pipe(Layer.provide(layerRecovered), Layer.provide(parts))).context,
+      BrokerService
+    )
+    this.shard = this.broker.shard
     this.shard.start((defect) => {
       throw defect
     })

@@ -1,0 +1,179 @@
+/**
+ * How a server is put together from its parts (`services.ts`). `Server.ts` runs it over the disk and sockets, the test kits over
+ * memory, the simulation over a simulated journal, clock, disk and network.
+ *
+ *     Journal, Clock ─► Recovered ─► Broker ─► Mqtt ─► Running ─► Retention ─► Settling
+ *     Disk, Log, Metrics, Authorizer ──┘
+ *
+ * Layers release what they acquired in reverse order.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import type { Clock } from "@logbrook/core/Clock"
+import { effectClockOf } from "@logbrook/core/effectClock"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { Settler } from "@logbrook/core/settle/Settler"
+import type { Recovery } from "@logbrook/core/shard/recover"
+import { Shard } from "@logbrook/core/shard/Shard"
+import { supervise } from "@logbrook/core/shard/supervise"
+import type * as Values from "./Broker.ts"
+import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
+import { ConnectionGate } from "./net/ConnectionGate.ts"
+import * as Retaining from "./Retention.ts"
+import type { ClockStart } from "./RetentionClock.ts"
+import { watchCommits } from "./serverMetrics.ts"
+import * as Services from "./services.ts"
+import { startSettling, type SettlingOptions } from "./settling.ts"
+import { StreamDirectory } from "./streams/StreamDirectory.ts"
+
+/** A shard whose states are those of the journal; it decides nothing yet. */
+export class Recovered extends Context.Tag("logbrook/Recovered")<
+  Recovered,
+  { readonly shard: Shard; readonly recovery: Recovery; readonly clockStart: ClockStart }
+>() {}
+
+/** The value that every protocol's shell works with. */
+export class Broker extends Context.Tag("logbrook/Broker")<Broker, Values.Broker>() {}
+
+export class Mqtt extends Context.Tag("logbrook/Mqtt")<Mqtt, MqttBroker>() {}
+
+/** The shard decides and commits for as long as this lives. */
+export class Running extends Context.Tag("logbrook/Running")<Running, true>() {}
+
+export class Retention extends Context.Tag("logbrook/Retention")<Retention, Retaining.Retention>() {}
+
+export class Settling extends Context.Tag("logbrook/Settling")<Settling, Settler>() {}
+
+/** An Effect of a function that opens or reads a journal. */
+export const readingJournal = <A>(read: () => A): Effect.Effect<A, JournalError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(read())
+    } catch (error) {
+      return error instanceof JournalError ? Effect.fail(error) : Effect.die(error)
+    }
+  })
+
+export const layerRecovered = Layer.effect(
+  Recovered,
+  Effect.gen(function* () {
+    const journal = yield* Services.Journal
+    const clock = yield* Services.Clock
+    const { limits, definitions, version } = yield* Services.Settings
+    const { died, defect, actorRestarted } = yield* Services.Faults
+    const shard = new Shard({
+      journal,
+      clock,
+      limits,
+      definitions,
+      number: 0,
+      version,
+      onPoison: ({ reason, detail }) => died(`the journal failed (${reason}): ${detail}`),
+      onDefect: defect,
+      onRestart: actorRestarted
+    })
+    const recovery = yield* readingJournal(() => shard.recover())
+    // Before anything is decided: the start itself is a commit of now.
+    return { shard, recovery, clockStart: Retaining.clockStartOf(shard, journal) }
+  })
+)
+
+export const layerBroker = Layer.effect(
+  Broker,
+  Effect.gen(function* () {
+    const { shard } = yield* Recovered
+    const clock = yield* Services.Clock
+    const { limits, clusterId, nodeId } = yield* Services.Settings
+    const broker: Values.Broker = {
+      shard,
+      directory: StreamDirectory.follow(shard, limits),
+      authorizer: yield* Services.Authorizer,
+      disk: yield* Services.Disk,
+      gate: new ConnectionGate(limits, clock, shard.memory),
+      clock,
+      limits,
+      metrics: yield* Services.Metrics,
+      log: yield* Services.Log,
+      clusterId,
+      nodeId
+    }
+    watchCommits(broker, yield* Services.Journal)
+    return broker
+  })
+)
+
+export const layerMqtt = Layer.effect(Mqtt, Effect.map(Broker, makeMqttBroker))
+
+/** The shard's fiber, whose end is the server's end. */
+const run = Effect.gen(function* () {
+  const { shard, clock } = yield* Broker
+  // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
+  yield* Mqtt
+  const { died, shardRestarts } = yield* Services.Faults
+  const fiber = yield* supervise(shard, clock, ({ defect }) => shardRestarts(defect))
+  const watch = Effect.flatMap(Fiber.await(fiber), (exit) =>
+    Effect.sync(() => {
+      if (Exit.isFailure(exit)) died("the shard failed too often")
+    })
+  )
+  yield* Effect.forkScoped(watch)
+  // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled.
+  yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
+  return true as const
+})
+
+export const layerRunning = Layer.scoped(Running, run)
+
+/** Runs `task` again and again, `everyMs` behind its end, until the scope closes. A defect is told, and it goes on. */
+const regularly = (clock: Clock, everyMs: number, task: () => void, onDefect: (defect: unknown) => void) =>
+  Effect.sync(task).pipe(
+    Effect.catchAllDefect((defect) => Effect.sync(() => onDefect(defect))),
+    Effect.schedule(Schedule.spaced(everyMs)),
+    Effect.withClock(effectClockOf(clock)),
+    Effect.forkScoped
+  )
+
+export const layerRetention = (history?: Retaining.History) =>
+  Layer.scoped(
+    Retention,
+    Effect.gen(function* () {
+      const broker = yield* Broker
+      const { clockStart } = yield* Recovered
+      const { defect: onDefect } = yield* Services.Faults
+      yield* Running
+      const retention = new Retaining.Retention(broker, history, clockStart)
+      yield* regularly(
+        broker.clock,
+        Retaining.lookEveryMs,
+        () => retention.look(),
+        (defect) => onDefect("retention", defect)
+      )
+      return retention
+    })
+  )
+
+/** Closed segments are settled, compacted, rewritten and merged. */
+export const layerSettling = (optionsFor: (retention: Retaining.Retention) => SettlingOptions) =>
+  Layer.scoped(
+    Settling,
+    Effect.gen(function* () {
+      const broker = yield* Broker
+      const segments = yield* Services.Segments
+      const options = optionsFor(yield* Retention)
+      return yield* Effect.acquireRelease(
+        Effect.sync(() => startSettling(broker, segments, options)),
+        (settler) => Effect.promise(() => settler.stop())
+      )
+    })
+  )
+
+/** Everything that stands before a client can be served, and lives until all have left. */
+export const layer = layerRunning.pipe(
+  Layer.provideMerge(layerMqtt),
+  Layer.provideMerge(layerBroker),
+  Layer.provideMerge(layerRecovered)
+)
