@@ -122,7 +122,7 @@ export const coreMutants = inPackage("core", {
   "journal/segmentNames.ts": {
     tests: ["journal/segmentNames.test.ts"],
     faults: [
-      ["an older generation counts", "b.generation - a.generation)", "a.generation - b.generation)"],
+      ["an older revision counts", "b.revision - a.revision)", "a.revision - b.revision)"],
       [
         "a merged file does not cover its sources",
         "each.lastNumber <= (live.at(-1)?.lastNumber ?? -1)",

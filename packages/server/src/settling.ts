@@ -110,7 +110,7 @@ const rewritten = {
 const kindOf = ({ compaction }: SettleJob, names: ReadonlyArray<string>): Work["kind"] => {
   if (compaction !== undefined) return "compact"
   if (names.length > 1) return "merge"
-  return parseSegmentName(names[0]!)?.generation === 0 ? "settle" : "rewrite"
+  return parseSegmentName(names[0]!)?.revision === 0 ? "settle" : "rewrite"
 }
 
 /** The logs of streams whose `cleanup.policy` has "compact" in it, now. */

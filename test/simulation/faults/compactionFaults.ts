@@ -125,8 +125,8 @@ export const compactionFaults: ReadonlyArray<PlantedFault> = [
     return (self: SimDisk) => {
       for (const name of self.files.keys()) {
         const newer = parseSegmentName(name)
-        if (newer === undefined || newer.generation < 2 || newer.number !== newer.lastNumber) continue
-        if (self.files.has(segmentName(newer.number, newer.lastNumber, newer.generation - 1).name)) {
+        if (newer === undefined || newer.revision < 2 || newer.number !== newer.lastNumber) continue
+        if (self.files.has(segmentName(newer.number, newer.lastNumber, newer.revision - 1).name)) {
           self.files.delete(name)
         }
       }

@@ -417,7 +417,7 @@ export class SegmentChain<S extends Segment> implements Journal {
       return undefined
     }
     const first = sources[0]!.name
-    const name = segmentName(first.number, sources.at(-1)!.name.lastNumber, first.generation + 1)
+    const name = segmentName(first.number, sources.at(-1)!.name.lastNumber, first.revision + 1)
     const { segment, bytes } = this.#storage.adopt(replacement, name)
     const successor: Successor<S> = { segment, name, sources, bytes, logs: new Set(), isGivenUp: false }
     for (const source of sources) source.successor = successor

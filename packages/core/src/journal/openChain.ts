@@ -42,7 +42,7 @@ export const openChain = (options: OpenOptions, chain: Array<Link<LmdbSegment>>)
 
 const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean): Link<LmdbSegment> => {
   const file = path.join(options.directory, name.name)
-  throwIfDamaged(file, everyPage, name.generation > 0 ? settledTableNames : tableNames)
+  throwIfDamaged(file, everyPage, name.revision > 0 ? settledTableNames : tableNames)
   const segment = LmdbSegment.open(file, options.mapBytes)
   try {
     const nextSeq = frameRange(segment, name)

@@ -5,11 +5,11 @@ import { describe, expect, it } from "vitest"
 const names = (found: ReadonlyArray<{ readonly name: string }>): ReadonlyArray<string> => found.map(({ name }) => name)
 
 describe("a segment's name", () => {
-  it("tells its numbers and its generation", () => {
-    expect(parseSegmentName("seg-00000007.mdb")).toMatchObject({ number: 7, lastNumber: 7, generation: 0 })
-    expect(parseSegmentName("seg-00000007.runs.mdb")).toMatchObject({ number: 7, lastNumber: 7, generation: 1 })
-    expect(parseSegmentName("seg-00000007.runs-12.mdb")).toMatchObject({ number: 7, lastNumber: 7, generation: 12 })
-    const merged = { number: 7, lastNumber: 9, generation: 2 }
+  it("tells its numbers and its revision", () => {
+    expect(parseSegmentName("seg-00000007.mdb")).toMatchObject({ number: 7, lastNumber: 7, revision: 0 })
+    expect(parseSegmentName("seg-00000007.runs.mdb")).toMatchObject({ number: 7, lastNumber: 7, revision: 1 })
+    expect(parseSegmentName("seg-00000007.runs-12.mdb")).toMatchObject({ number: 7, lastNumber: 7, revision: 12 })
+    const merged = { number: 7, lastNumber: 9, revision: 2 }
     expect(parseSegmentName("seg-00000007-00000009.runs-2.mdb")).toMatchObject(merged)
   })
 
@@ -30,8 +30,8 @@ describe("a segment's name", () => {
   it("is read as it was made", () => {
     const made = fc.tuple(fc.integer({ min: 1, max: 99_999_999 }), fc.nat(50), fc.nat(1000))
     fc.assert(
-      fc.property(made, ([number, more, generation]) => {
-        const name = segmentName(number, Math.min(number + more, 99_999_999), generation)
+      fc.property(made, ([number, more, revision]) => {
+        const name = segmentName(number, Math.min(number + more, 99_999_999), revision)
         expect(parseSegmentName(name.name)).toEqual(name)
       })
     )
@@ -53,7 +53,7 @@ describe("what counts of a directory's files", () => {
   it.each([
     ["originals, in the order of numbers", "2 1", "1 2", ""],
     ["the settled one, not the original", "1 1.runs 2", "1.runs 2", "1"],
-    ["the highest generation", "1.runs-10 1.runs-9 1.runs 1", "1.runs-10", "1.runs-9 1.runs 1"],
+    ["the highest revision", "1.runs-10 1.runs-9 1.runs 1", "1.runs-10", "1.runs-9 1.runs 1"],
     ["what was merged, not its sources", "1.runs 1-3.runs-2 2.runs-7 3 4", "1-3.runs-2 4", "1.runs 2.runs-7 3"],
     ["what was merged once more", "1-2.runs-3 1-4.runs-4 3-4.runs-9", "1-4.runs-4", "1-2.runs-3 3-4.runs-9"],
     ["what was merged and rewritten", "1-3.runs-3 1-3.runs-2 4", "1-3.runs-3 4", "1-3.runs-2"],
