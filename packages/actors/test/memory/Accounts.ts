@@ -21,6 +21,8 @@ export class Accounts {
   readonly table: ActorTable
   /** Commands so far. */
   sent = 0
+  /** States that `decide` and `evolve` were given and may not change, with what was saved of them then. */
+  readonly past: Array<{ readonly definition: AnyDefinition; readonly state: unknown; readonly saved: Buffer }> = []
 
   constructor(limits: Partial<Limits> = {}) {
     const all = { ...defaultLimits, ...limits }
@@ -33,6 +35,10 @@ export class Accounts {
   send<C extends { readonly _tag: string }>(id: ActorId, command: C): ReadonlyArray<string> | string {
     this.sent++
     const live = this.table.getOrMake(id, nowMs)
+    const { definition, state } = live
+    if (definition.states?.isPersistent === true) {
+      this.past.push({ definition, state, saved: pack(definition.save(state)) })
+    }
     const { events, reply } = live.definition.decide(live.state, command, nowMs, this.account.room)
     for (const event of events) live.state = live.definition.evolve(live.state, event)
     if (events.length > 0) this.table.weigh(live)

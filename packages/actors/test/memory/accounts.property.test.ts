@@ -1,5 +1,6 @@
 import { defaultLimits } from "@logbrook/core/Limits"
 import type { GroupState } from "../../src/group/groupState.ts"
+import { pack } from "@logbrook/core/actor/pack"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import { connectOf, messageOf, subscriptionOf, willOf } from "../session/SessionHarness.ts"
@@ -161,6 +162,22 @@ it("after any history the accounts are the sums from scratch, and nothing has gr
       .beforeEach(turn),
     { numRuns: 150, seed: 8 }
   )
+})
+
+it("states of kinds that a view shows stay what they were, whatever is decided and folded behind them", () => {
+  const seen = new Set<string>()
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), (steps) => {
+      const server = new Accounts()
+      for (const each of steps) each(server)
+      for (const { definition, state, saved } of server.past) {
+        seen.add(definition.kind)
+        expect(pack(definition.save(state)).equals(saved), definition.kind).toBe(true)
+      }
+    }),
+    { numRuns: 150, seed: 8 }
+  )
+  expect([...seen].sort()).toEqual(["catalog", "group", "retained"])
 })
 
 /** Of an actor that has just been emptied, which is kept for a while, and of ids of QoS 2. */
