@@ -28,10 +28,14 @@ if [ ! -f "$cache/java/.done-$kafka_version" ]; then
   mvn -q -B -f java/pom.xml -Dkafka.version="$kafka_version" dependency:copy-dependencies -DoutputDirectory="$PWD/$cache/java"
   touch "$cache/java/.done-$kafka_version"
 fi
-if [ ! -f "$cache/kafka-messages/.done-$kafka_version" ]; then
-  mkdir -p "$cache/kafka-messages"
-  unzip -qjo "$cache/java/kafka-clients-$kafka_version.jar" 'common/message/*.json' -d "$cache/kafka-messages"
-  touch "$cache/kafka-messages/.done-$kafka_version"
+# The schemas of the newest version that the declarations follow.
+messages_version=4.3.1
+if [ ! -f "$cache/kafka-messages/.done-$messages_version" ]; then
+  messages="$PWD/$cache/kafka-messages"
+  rm -rf "$messages" && mkdir -p "$messages"
+  mvn -q -B dependency:copy -Dartifact="org.apache.kafka:kafka-clients:$messages_version" -DoutputDirectory="$messages"
+  unzip -qjo "$messages/kafka-clients-$messages_version.jar" 'common/message/*.json' -d "$messages"
+  touch "$messages/.done-$messages_version"
 fi
 
 # A Python of its own for every set of packages: `python/NAME/bin/python`.

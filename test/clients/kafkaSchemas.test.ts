@@ -27,7 +27,7 @@ describe("the declarations of Kafka's messages", () => {
 
   it("are compared with a whole set of Kafka's schemas", () => {
     expect(schemas.size).toBeGreaterThan(150)
-    expect(registry.apis.size).toBeGreaterThanOrEqual(16)
+    expect(registry.apis.size).toBeGreaterThanOrEqual(30)
   })
 
   it.each([...registry.apis.values()].map((api) => [`${api.key} ${api.name}`, api] as const))(

@@ -45,6 +45,7 @@ export type PartitionCommand =
     }
   /** Retention and DeleteRecords. -1: to the end. */
   | { readonly _tag: "MoveLogStart"; readonly offset: number; readonly reason: string }
+  | { readonly _tag: "DescribeProducers" }
   | { readonly _tag: "DeleteLog" }
 
 export interface Appended {
@@ -60,6 +61,18 @@ export type PartitionRefusal =
 
 export class PartitionRefused extends Data.TaggedError("PartitionRefused")<{ readonly reason: PartitionRefusal }> {}
 
+export interface ProducerDescription {
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** -1: none is known. */
+  readonly lastSequence: number
+}
+
+export interface ProducersDescribed {
+  /** The least recently used first. */
+  readonly producers: ReadonlyArray<ProducerDescription>
+}
+
 export interface LogStart {
   readonly logStartOffset: number
 }
@@ -69,6 +82,7 @@ export interface PartitionReplies {
   readonly AppendRun: Appended
   readonly AppendBatch: Appended
   readonly MoveLogStart: LogStart
+  readonly DescribeProducers: ProducersDescribed
   readonly DeleteLog: LogStart
 }
 
@@ -172,6 +186,15 @@ const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): 
   }
 }
 
+const describeProducers = ({ producers }: PartitionState): PartitionDecision<"DescribeProducers"> =>
+  reply({
+    producers: Array.from(producers, ([producerId, { epoch, batches }]) => ({
+      producerId,
+      producerEpoch: epoch,
+      lastSequence: batches.at(-1)?.lastSequence ?? -1
+    }))
+  })
+
 const decide = (state: PartitionState, command: PartitionCommand, room: Room): PartitionDecision => {
   if (command._tag === "DeleteLog") {
     const events: ReadonlyArray<LogEvent> = state.isDeleted ? [] : [{ _tag: "LogDeleted" }]
@@ -185,6 +208,8 @@ const decide = (state: PartitionState, command: PartitionCommand, room: Room): P
       return appendBatch(state, command, room)
     case "MoveLogStart":
       return moveLogStart(state, command)
+    case "DescribeProducers":
+      return describeProducers(state)
   }
 }
 

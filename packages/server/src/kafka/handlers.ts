@@ -9,14 +9,25 @@ import { joinGroupHandler } from "./handlers/11_JoinGroup.ts"
 import { heartbeatHandler } from "./handlers/12_Heartbeat.ts"
 import { leaveGroupHandler } from "./handlers/13_LeaveGroup.ts"
 import { syncGroupHandler } from "./handlers/14_SyncGroup.ts"
+import { describeGroupsHandler } from "./handlers/15_DescribeGroups.ts"
+import { listGroupsHandler } from "./handlers/16_ListGroups.ts"
 import { apiVersionsHandler } from "./handlers/18_ApiVersions.ts"
 import { createTopicsHandler } from "./handlers/19_CreateTopics.ts"
 import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
 import { deleteRecordsHandler } from "./handlers/21_DeleteRecords.ts"
 import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
 import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
+import { describeLogDirsHandler } from "./handlers/35_DescribeLogDirs.ts"
 import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
+import { electLeadersHandler } from "./handlers/43_ElectLeaders.ts"
+import { alterPartitionReassignmentsHandler } from "./handlers/45_AlterPartitionReassignments.ts"
+import { listPartitionReassignmentsHandler } from "./handlers/46_ListPartitionReassignments.ts"
 import { offsetDeleteHandler } from "./handlers/47_OffsetDelete.ts"
+import { describeQuorumHandler } from "./handlers/55_DescribeQuorum.ts"
+import { describeClusterHandler } from "./handlers/60_DescribeCluster.ts"
+import { describeProducersHandler } from "./handlers/61_DescribeProducers.ts"
+import { listConfigResourcesHandler } from "./handlers/74_ListConfigResources.ts"
+import { describeTopicPartitionsHandler } from "./handlers/75_DescribeTopicPartitions.ts"
 import { Registry } from "./Registry.ts"
 
 /** All APIs of the server. */
@@ -32,12 +43,23 @@ export const registry = new Registry([
   heartbeatHandler,
   leaveGroupHandler,
   syncGroupHandler,
+  describeGroupsHandler,
+  listGroupsHandler,
   apiVersionsHandler,
   createTopicsHandler,
   deleteTopicsHandler,
   deleteRecordsHandler,
   initProducerIdHandler,
   offsetForLeaderEpochHandler,
+  describeLogDirsHandler,
   deleteGroupsHandler,
-  offsetDeleteHandler
+  electLeadersHandler,
+  alterPartitionReassignmentsHandler,
+  listPartitionReassignmentsHandler,
+  offsetDeleteHandler,
+  describeQuorumHandler,
+  describeClusterHandler,
+  describeProducersHandler,
+  listConfigResourcesHandler,
+  describeTopicPartitionsHandler
 ])

@@ -1,11 +1,11 @@
 import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { cluster, type Operation, type Resource } from "@logbrook/core/access/Access"
-import { isStreamName } from "@logbrook/core/StreamName"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { zeroUuid, type RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { isFailure } from "../Access.ts"
-import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
+import { clusterOperations, topicOperations } from "../authorizedOperations.ts"
+import { handler, type ContextOf } from "../Handler.ts"
+import { errorOfName, partitionsOf } from "../topicDescription.ts"
 
 // Metadata 0-13: this node, and streams by name or by topic id (v12), each once. Whoever asks is told what it may do
 // to a topic or the cluster (KIP-430). Left out: creation of what does not exist.
@@ -15,52 +15,15 @@ const needs = { Topic: ["Describe"] } as const
 type Context = ContextOf<typeof needs>
 type Asked = NonNullable<RequestOf<typeof Metadata>["topics"]>[number]
 
-/** Names that Kafka itself would not take; its internal topics do not exist here, which is no fault of the name. */
-const errorOfName = (name: string): number =>
-  isStreamName(name) || name.startsWith("__")
-    ? KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-    : KafkaError.INVALID_TOPIC_EXCEPTION
-
-/** Kafka's numbers of operations (AclOperation); what is allowed has the bits of them. */
-const numbers: Readonly<Record<Operation, number>> = {
-  Read: 3,
-  Write: 4,
-  Create: 5,
-  Delete: 6,
-  Alter: 7,
-  Describe: 8,
-  ClusterAction: 9,
-  DescribeConfigs: 10,
-  AlterConfigs: 11,
-  IdempotentWrite: 12
-}
-
-const onBoth = ["Create", "Alter", "Describe", "DescribeConfigs", "AlterConfigs"] as const
-const ofTopic: ReadonlyArray<Operation> = ["Read", "Write", "Delete", ...onBoth]
-const ofCluster: ReadonlyArray<Operation> = ["ClusterAction", "IdempotentWrite", ...onBoth]
-
-/** The bits of those operations that the client may do. */
-const bitsOf = (context: RequestContext, resource: Resource, ofKind: ReadonlyArray<Operation>): number => {
-  const permitted = new Set(context.permitted(resource))
-  return ofKind.reduce((bits, operation) => (permitted.has(operation) ? bits | (1 << numbers[operation]) : bits), 0)
-}
-
 /** Earlier versions have the field already, and no way to answer it. */
 const byIdSince = 12
 
-const described = ({ node }: RequestContext, { name, topicId, logIds }: Stream) => {
-  const { nodeId, shard } = node.broker
-  const nodes = [nodeId]
-  const partitions = logIds.map((_, partitionIndex) => ({
-    errorCode: KafkaError.NONE,
-    partitionIndex,
-    leaderId: nodeId,
-    leaderEpoch: shard.epoch,
-    replicaNodes: nodes,
-    isrNodes: nodes
-  }))
-  return { errorCode: KafkaError.NONE as number, name: name as string | null, topicId, partitions }
-}
+const described = (context: Context, stream: Stream) => ({
+  errorCode: KafkaError.NONE as number,
+  name: stream.name as string | null,
+  topicId: stream.topicId,
+  partitions: partitionsOf(context, stream)
+})
 
 type Described = ReturnType<typeof described>
 
@@ -68,9 +31,7 @@ type Described = ReturnType<typeof described>
 const withOperations = (context: Context, topic: Described) => {
   const stream = topic.name === null ? undefined : context.topic("Describe", topic.name)
   if (stream === undefined || isFailure(stream)) return topic
-  const { name } = stream
-  const bits = bitsOf(context, { type: "Topic", name, isBound: isBound(stream) }, ofTopic)
-  return { ...topic, topicAuthorizedOperations: bits }
+  return { ...topic, topicAuthorizedOperations: topicOperations(context, stream.name, isBound(stream)) }
 }
 
 const topicOf = (context: Context, { topicId, name }: Asked, version: number): Described => {
@@ -115,7 +76,7 @@ const metadata = (context: Context, request: RequestOf<typeof Metadata>, version
   const brokers = [{ nodeId: broker.nodeId, host, port }]
   const { clusterId, nodeId: controllerId } = broker
   const authorized = request.includeClusterAuthorizedOperations
-    ? { clusterAuthorizedOperations: bitsOf(context, cluster, ofCluster) }
+    ? { clusterAuthorizedOperations: clusterOperations(context) }
     : {}
   return { brokers, clusterId, controllerId, topics, ...authorized }
 }

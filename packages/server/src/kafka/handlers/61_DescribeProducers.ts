@@ -1,0 +1,56 @@
+import { partitionActor } from "@logbrook/actors/partition/Partition"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { DescribeProducers } from "@logbrook/protocols/kafka/messages/61_DescribeProducers"
+import type { ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
+import * as Exit from "effect/Exit"
+import { isFailure } from "../Access.ts"
+import { afterAll, type Answer } from "../Answer.ts"
+import { failureOf } from "../errors.ts"
+import { handler, type ContextOf } from "../Handler.ts"
+
+// DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first. Left out:
+// transactions, and when a producer has written last.
+
+type Partition = ResponseInputOf<typeof DescribeProducers>["topics"][number]["partitions"][number]
+
+const needs = { Topic: ["Read"] } as const
+
+/** There are no transactions, so no coordinator has an epoch. */
+const coordinatorEpoch = -1
+
+const describePartition = (
+  context: ContextOf<typeof needs>,
+  topic: string,
+  partitionIndex: number
+): Answer<Partition> => {
+  const refuse = (errorCode: number, errorMessage: string | null): Partition => ({
+    partitionIndex,
+    errorCode,
+    errorMessage,
+    activeProducers: []
+  })
+  const stream = context.topic("Read", topic)
+  if (isFailure(stream)) return refuse(stream.code, stream.message)
+  const logId = stream.logIds[partitionIndex]
+  if (logId === undefined) return refuse(KafkaError.UNKNOWN_TOPIC_OR_PARTITION, null)
+  return context.ask(partitionActor(logId), { _tag: "DescribeProducers" }, (exit) => {
+    if (Exit.isFailure(exit)) {
+      const { code, message } = failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER)
+      return refuse(code, message)
+    }
+    const activeProducers = exit.value.producers.map((producer) => ({ ...producer, coordinatorEpoch }))
+    return { partitionIndex, errorCode: KafkaError.NONE, activeProducers }
+  })
+}
+
+export const describeProducersHandler = handler(DescribeProducers, {
+  serves: [0, 0],
+  needs,
+  handle: (context, request) => {
+    const topics = request.topics.map(({ name, partitionIndexes }) => {
+      const described = partitionIndexes.map((partition) => describePartition(context, name, partition))
+      return afterAll(described, (partitions) => ({ name, partitions }))
+    })
+    return afterAll(topics, (results) => ({ topics: results }))
+  }
+})
