@@ -369,6 +369,26 @@ const unfinishedFaults = ({ path, text }: SourceFile): Array<string> =>
     .split("\n")
     .flatMap((line, index) => (unfinishedWords.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : []))
 
+/** The comments of a file, line comments that follow each other as one, with the number of their first line. */
+const commentsOf = (text: string): ReadonlyArray<{ readonly line: number; readonly text: string }> =>
+  Array.from(text.matchAll(/^[ \t]*(?:\/\*\*?(.*?)\*\/|((?:\/\/ .*(?:\n[ \t]*|$))+))/gms), (found) => ({
+    line: text.slice(0, found.index).split("\n").length,
+    text: (found[1] ?? found[2]!).replaceAll(/^[ \t]*(?:\*|\/\/) ?/gm, "")
+  }))
+
+/** A comment, an entry of its list, a paragraph or a sentence begins so. */
+const sentenceStart =
+  /(?:^\s*|\n\s*\n|\n\s*(?:- |\d+\. )|[.!?:] (?:\d+\. )?|[.!?:]\n)(Of|What|Who|Whose|One|Otherwise)\b/g
+
+/** Sentences of comments have their subject first. */
+const sentenceFaults = ({ path, text }: SourceFile): Array<string> =>
+  commentsOf(text).flatMap((comment) =>
+    Array.from(
+      comment.text.matchAll(sentenceStart),
+      ([, word]) => `${path}:${comment.line}: a sentence begins with ${word}`
+    )
+  )
+
 // --- The house ---
 
 const folders = readdirSync(join(root, "packages"))
@@ -411,6 +431,10 @@ describe("the house is clean", () => {
     expect(sources.flatMap(functionLengthFaults)).toEqual([]))
   it("no clock, chance or timer in the core", () => expect(pure.flatMap(bannedCallFaults)).toEqual([]))
   it("nothing is left for later", () => expect(everything.flatMap(unfinishedFaults)).toEqual([]))
+  it("comments are sentences with their subject first", () => {
+    expect(sources.flatMap(({ text }) => commentsOf(text)).length).toBeGreaterThan(2000)
+    expect(sources.flatMap(sentenceFaults)).toEqual([])
+  })
 })
 
 // --- Each rule finds what was planted, and nothing in what only looks like it ---
@@ -573,6 +597,23 @@ describe("the rules find", () => {
     expect(bannedCallFaults(planted("packages/core/src/A.ts", `const a = \`\${${call}}\``))).toHaveLength(1)
     expect(bannedCallFaults(planted("packages/core/src/A.ts", `// ${call}\nconst a = "${call}"`))).toEqual([])
     expect(bannedCallFaults(planted("packages/core/src/Clock.ts", `const a = ${call}`))).toEqual([])
+  })
+
+  it.each([
+    "/** Of the queue. */",
+    "/** It waits. What waits is bounded. */",
+    "/**\n * It waits.\n * Who waits is told.\n */",
+    "/**\n * 1. It waits.\n * 2. One that waits is told.\n */",
+    "  // It waits.\n  // Whose it is, nobody knows.\n  const a = 1",
+    "// Otherwise it waits."
+  ])("a sentence without its subject first: %s", (text) => {
+    expect(sentenceFaults(planted("a.ts", `const before = 1\n${text}\n`))).toHaveLength(1)
+  })
+
+  it("no such sentence in texts, nor within a sentence", () => {
+    const text =
+      '/** The bytes of what waits, One of them. */\nconst a = "// Of the queue"\n// It says what waits\n// One day.\n'
+    expect(sentenceFaults(planted("a.ts", text))).toEqual([])
   })
 
   it("a promise made by hand, and words of the unfinished", () => {

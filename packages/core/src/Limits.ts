@@ -253,7 +253,7 @@ const headerFramingBytesMax = 2 * 5
 /** A record's own fields, nine headers' names with the numbers in them, and a client id that the server gave, as header and key. */
 const fixedOverheadBytesMax = 512
 
-/** What a record takes at most beside its payload, whatever an MQTT message within these limits has. */
+/** The most bytes that a record takes beside its payload, whatever an MQTT message within these limits has. */
 export const recordOverheadBytesMax = (limits: Limits): number => {
   const { topicBytesMax, clientIdBytesMax, userPropertiesMax, userPropertiesBytesMax } = limits
   const keyBytesMax = Math.max(topicBytesMax, clientIdBytesMax, Math.min(userPropertiesBytesMax, mqttFieldBytesMax))

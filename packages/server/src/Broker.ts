@@ -17,19 +17,19 @@ import type { Log } from "./Log.ts"
 import type { Metrics } from "./Metrics.ts"
 import type { StreamDirectory } from "./streams/StreamDirectory.ts"
 
-/** What every protocol's shell works with: one shard and what is derived from it. */
+/** The parts with which every protocol's shell works: one shard and what is derived from it. */
 export interface Broker {
   readonly shard: Shard
   readonly directory: StreamDirectory
   readonly authorizer: Authorizer
   readonly disk: Disk
-  /** Of all listeners together. */
+  /** The gate of all listeners together. */
   readonly gate: ConnectionGate
   readonly clock: Clock
   readonly limits: Limits
   readonly metrics: Metrics
   readonly log: Log
-  /** Of this process; Kafka clients see it. */
+  /** The cluster id of this process; Kafka clients see it. */
   readonly clusterId: string
   readonly nodeId: number
 }

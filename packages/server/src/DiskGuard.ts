@@ -10,7 +10,7 @@ type DiskLimits = Pick<Limits, "diskReserveBytesMin" | "diskReserveRatioMin">
 export interface Disk {
   /** Writes are refused. */
   readonly isLow: boolean
-  /** What can be done without goes. */
+  /** Spare files and the like are given up. */
   readonly isTight: boolean
   readonly freeBytes: number
   readonly totalBytes: number

@@ -27,10 +27,10 @@ export interface SettlingOptions {
   readonly rewriting: Rewriting
   /** The clock by which compaction goes: it drops tombstones by their age. */
   readonly clock: Clock
-  /** Who does the work; a child process without it. */
+  /** Does the work; without it a child process does. */
   readonly work?: SettlerOptions["work"]
   readonly at?: SettlerOptions["at"]
-  /** Hear of what has become of the work, beside the log and the metrics. */
+  /** Hear what has become of the work, beside the log and the metrics. */
   readonly onSettled?: SettlerOptions["onSettled"]
   readonly onFailed?: SettlerOptions["onFailed"]
 }

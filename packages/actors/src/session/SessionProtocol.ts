@@ -154,7 +154,7 @@ export interface ReleaseQos2 {
 export interface Enqueue {
   readonly _tag: "Enqueue"
   readonly messages: ReadonlyArray<MessageRef>
-  /** Their offsets count from here; from 0 by default. Of a record in the same list its offset. */
+  /** Their offsets count from here; from 0 by default. It may be the offset of a record in the same list. */
   readonly baseOffset?: number
 }
 

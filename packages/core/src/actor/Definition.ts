@@ -13,7 +13,7 @@ export const kindOf = (id: ActorId): string => id.slice(0, id.indexOf("/"))
 export const nameOf = (id: ActorId): string => id.slice(id.indexOf("/") + 1)
 
 /**
- * What the runtime does for an actor once the decision's events are durable.
+ * A signal: something that the runtime does for an actor once the decision's events are durable.
  * Deadlines and parked replies are soft state: a restart forgets them and `resume` arms the deadlines anew.
  */
 export type Signal<K extends AnyKind> =
@@ -36,14 +36,14 @@ export interface RecordBytes {
 
 /** `C`: what is answered is this command's reply. `State`: what may be handed over as `next`; nothing unless it is said. */
 export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>, State = never> {
-  /** What happened, to be made durable in one commit. */
+  /** The events that happened, to be made durable in one commit. */
   readonly events: ReadonlyArray<EventOf<K>>
   /** Sent to the caller after the commit; `undefined` parks it under `parkAs`. */
   readonly reply: Exit.Exit<ReplyOf<K, C>, FailureOf<K>> | undefined
   /** The key under which a `Release` finds the parked reply. A reply parked there before must be released first. */
   readonly parkAs?: string
   readonly signals: ReadonlyArray<Signal<K>>
-  /** Of its one `RecordsAppended`; only a partition has any. */
+  /** The records of its one `RecordsAppended`; only a partition has any. */
   readonly records?: RecordBytes
   /**
    * The state that the events lead to, where deciding has folded them already: it is taken as it is, and they are not folded
@@ -54,14 +54,14 @@ export interface Decision<K extends AnyKind, C extends Tagged = CommandOf<K>, St
   readonly next?: State
 }
 
-/** What an actor has the server keep on one holder's account, in bytes of memory. */
+/** The memory, in bytes, that an actor has the server keep on one holder's account. */
 export interface Weight<State> {
   readonly holder: Holder
-  /** Of the actor itself beside its id, whatever its state; 0 if another actor's state accounts for it. */
+  /** The bytes of the actor itself beside its id, whatever its state; 0 if another actor's state accounts for it. */
   readonly perActor: number
   /**
-   * Of the state, and of all that the server derives from it. In constant time, from sums that the state keeps up. Of a state
-   * that was saved and loaded: the same.
+   * The bytes of the state, and of all that the server derives from it. It takes constant time, from sums that the
+   * state keeps up. A state that was saved and loaded weighs the same.
    */
   readonly bytesOf: (state: State) => number
 }
@@ -69,12 +69,12 @@ export interface Weight<State> {
 /**
  * An event-sourced actor as pure functions: no Effect, clock, random or I/O inside,
  * so that replay, tests and simulation need no runtime.
- * What is not deterministic (ids, times) comes in by the command and is kept in the event.
+ * Values that are not deterministic (ids, times) come in by the command and are kept in the event.
  */
 export interface Definition<K extends AnyKind, State> {
   /** The kind's name. */
   readonly kind: K["name"]
-  /** Of the events' shapes, from 1 on; journaled with every event. A journal with a higher one is refused. */
+  /** The version of the events' shapes, from 1 on; journaled with every event. A journal with a higher one is refused. */
   readonly version: number
   /**
    * An event that was journaled by an older `version`, as `evolve` takes it; pure, as `evolve` is. Without it older events
@@ -83,16 +83,17 @@ export interface Definition<K extends AnyKind, State> {
   readonly upcast?: (event: Tagged, version: number) => EventOf<K>
   /** By which readers outside the shard ask for states; without it they cannot. */
   readonly states?: States<K, State>
-  /** Of what `save` gives, from 1 on, which is the default; kept in snapshots. A snapshot with a higher one is refused. */
+  /** The version of what `save` gives, from 1 on, which is the default; kept in snapshots. A snapshot with a higher one is refused. */
   readonly stateVersion?: number
   /**
-   * What an older `stateVersion` saved, as `load` takes it; pure. Without it older ones go to `load` as they are, which is
-   * right as long as optional fields are only added, and left out of what is saved while they say nothing.
+   * Turns what an older `stateVersion` saved into what `load` takes; pure. Without it older states go to `load` as
+   * they are, which is right as long as optional fields are only added, and left out of what is saved while they say
+   * nothing.
    */
   readonly upcastState?: (saved: unknown, version: number) => unknown
   readonly initial: (id: ActorId) => State
   /**
-   * What happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that
+   * Decides what happens, given a command. Throwing is a defect that fails this caller only. `nowMs`: Unix ms. `room`: a decision that
    * would add more than that to a holder's account is a refusal instead; undefined: there is no bound.
    */
   readonly decide: (state: State, command: CommandOf<K>, nowMs: number, room?: Room) => Decision<K, CommandOf<K>, State>

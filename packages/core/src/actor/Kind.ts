@@ -4,13 +4,13 @@ export interface Tagged {
   readonly _tag: string
 }
 
-/** What actors of one kind are asked for and answer, as types. */
+/** The commands and answers of actors of one kind, as types. */
 export interface Protocol {
   readonly command: Tagged
-  /** One entry for each command's tag. */
+  /** The reply to each command, by its tag. */
   readonly replies: object
   readonly failure: unknown
-  /** What is journaled. */
+  /** The events that are journaled. */
   readonly event: Tagged
   /** For the shell outside the actors, such as "close that connection". */
   readonly notice: Tagged
@@ -47,7 +47,7 @@ export type CommandOf<K> = ProtocolOf<K>["command"]
 export type FailureOf<K> = ProtocolOf<K>["failure"]
 export type EventOf<K> = ProtocolOf<K>["event"]
 export type NoticeOf<K> = ProtocolOf<K>["notice"]
-/** Of one command; of all of them without it. */
+/** The reply to one command; without `C`, to any of them. */
 export type ReplyOf<K, C extends Tagged = CommandOf<K>> = ProtocolOf<K>["replies"][C["_tag"] &
   keyof ProtocolOf<K>["replies"]]
 
@@ -57,7 +57,7 @@ export type Address<K extends AnyKind> = string & { readonly "~kind": K }
 export const address = <K extends AnyKind>(of: K, name: string | number): Address<K> =>
   `${of.name}/${name}` as Address<K>
 
-/** What a caller is told once, after what was decided is durable. A defect, and an actor that cannot answer, is a die. */
+/** Tells a caller the answer, once, after what was decided is durable. A defect, and an actor that cannot answer, is a die. */
 export type Settle<K extends AnyKind, C extends Tagged = CommandOf<K>> = (
   exit: Exit<ReplyOf<K, C>, FailureOf<K>>
 ) => void

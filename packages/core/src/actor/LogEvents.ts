@@ -52,7 +52,7 @@ export const withEpoch = (
 ): ReadonlyArray<EpochStart> =>
   epochs.at(-1)?.epoch === epoch ? epochs : [...epochs.slice(1 - epochsMax), { epoch, startOffset }]
 
-/** What storage must know of every partition's state: the actor's own state has at least this. */
+/** The part of every partition's state that storage must know: the actor's own state has at least this. */
 export interface LogState {
   readonly logStartOffset: number
   /** The offset of the next record. */

@@ -1,7 +1,7 @@
 import type { AnyKind } from "./Kind.ts"
 
 /**
- * What the states of one kind are, declared once beside their type. The kind's definition names it, and readers outside the
+ * The type of the states of one kind, declared once beside it. The kind's definition names it, and readers outside the
  * shard ask by it:
  *
  *     GroupStates = persistentStates<GroupState>()(GroupKind)      shard.view(GroupStates).get(groupActor("orders"))
@@ -22,7 +22,7 @@ export interface PersistentStates<K extends AnyKind, State> extends States<K, St
   readonly isPersistent: true
 }
 
-/** Of a kind whose `evolve` may change a state in place: it can be followed, and there is no view of it. */
+/** Declares the states of a kind whose `evolve` may change a state in place: it can be followed, and there is no view of it. */
 export const states =
   <State>() =>
   <K extends AnyKind>(kind: K): States<K, State> => ({ kind, isPersistent: false })

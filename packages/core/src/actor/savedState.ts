@@ -2,7 +2,7 @@ import { JournalError } from "../journal/JournalError.ts"
 import type { ActorId, AnyDefinition } from "./Definition.ts"
 import { pack, stateHash, unpack } from "./pack.ts"
 
-/** Of states that were saved before there were versions, and of kinds whose shape never changed. */
+/** The version of states that were saved before there were versions, and of kinds whose shape never changed. */
 export const firstStateVersion = 1
 
 export const stateVersionOf = ({ stateVersion = firstStateVersion }: AnyDefinition): number => stateVersion
@@ -20,5 +20,5 @@ export const unpackState = (definition: AnyDefinition, id: ActorId, saved: Uint8
   return definition.load(id, version < newest && upcastState !== undefined ? upcastState(content, version) : content)
 }
 
-/** Of what the definition's `save` gives of the state. */
+/** The hash of what the definition's `save` gives of the state. */
 export const hashOfState = (definition: AnyDefinition, state: unknown): Buffer => stateHash(definition.save(state))

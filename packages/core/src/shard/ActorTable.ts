@@ -19,7 +19,7 @@ export interface Live {
   isNew: boolean
   /** Events since the last state hash. */
   unhashed: number
-  /** Of the packed state at the last hash; 0 before the first. */
+  /** The bytes of the packed state at the last hash; 0 before the first. */
   stateBytes: number
   lastUsedMs: number
   /** Times of restarts within the intensity window. */
@@ -27,7 +27,7 @@ export interface Live {
   parked: Map<string, (exit: Exit<unknown, unknown>) => void> | undefined
   /** Replies that are to be parked once their turns have settled. */
   parking: number
-  /** What is on the accounts for it, by its definition's weights. */
+  /** The bytes that are on the accounts for it, by its definition's weights. */
   readonly weighed: Array<number>
 }
 
@@ -55,7 +55,7 @@ export class ActorTable {
   readonly #account: MemoryAccount
   #live = new Map<ActorId, Live>()
   #passive = new Map<ActorId, Passive>()
-  /** What is durable of actors whose states are ahead of the journal, and how many turns they are ahead. */
+  /** The durable states of actors whose states are ahead of the journal, and how many turns they are ahead. */
   #durable = new Map<ActorId, { state: unknown; turns: number }>()
 
   constructor(definitions: Iterable<AnyDefinition>, account: MemoryAccount) {
@@ -115,7 +115,7 @@ export class ActorTable {
     return live
   }
 
-  /** Brings the accounts up to the actor's state. One that is lost weighs what it did. */
+  /** Brings the accounts up to the actor's state. A state that is lost weighs what it did. */
   weigh({ id, definition, state, weighed }: Live): void {
     const { weights } = definition
     if (weights === undefined || state === undefined) return
@@ -167,7 +167,7 @@ export class ActorTable {
     if (--known.turns === 0) this.#durable.delete(id)
   }
 
-  /** What is durable of a kind, for readers outside the shard. */
+  /** The durable states of a kind, for readers outside the shard. */
   view<K extends AnyKind, State>(states: PersistentStates<K, State>): View<K, State> {
     const { isEmpty } = this.#definitionOf(states)
     const get = (actor: Address<K>): State | undefined => {
@@ -233,14 +233,14 @@ export class ActorTable {
     for (const ids of [this.#live.keys(), this.#passive.keys()]) {
       for (const id of ids) if (id.startsWith(prefix)) found.push(id as Address<K>)
     }
-    // One may be forgotten already, and the commit that empties it not be durable yet.
+    // An actor may be forgotten already, and the commit that empties it not be durable yet.
     for (const id of this.#durable.keys()) {
       if (id.startsWith(prefix) && !this.#live.has(id) && !this.#passive.has(id)) found.push(id as Address<K>)
     }
     return found
   }
 
-  /** What a snapshot keeps of an actor; undefined for an initial state. Throws for a state that is lost, and what `save` throws. */
+  /** Returns what a snapshot keeps of an actor; undefined for an initial state. Throws for a state that is lost, and what `save` throws. */
   saved(id: ActorId): Buffer | undefined {
     const live = this.#live.get(id)
     if (live === undefined) return this.#passive.get(id)?.saved

@@ -58,11 +58,11 @@ export class NotDecided extends Error {
   }
 }
 
-/** What became of a list, once it is durable. */
+/** The answer to a list, once it is durable. */
 export interface ListAnswer {
-  /** Of each entry, in order. */
+  /** The answer to each entry, in order. */
   readonly exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
-  /** What was decided before the list has its events below, what is decided from there on has them at this or above. */
+  /** The seq where the list's events begin: those that were decided before it are below. */
   readonly nextSeq: Seq
 }
 
@@ -81,7 +81,7 @@ const noConditions: ReadonlyArray<number> = []
  *     entry 2   session/b  ReceiveQos2  only if 0 and 1 were taken    -> Qos2Remembered
  *
  * 1. Entries are decided in order, in one turn, with nothing in between.
- * 2. An entry is taken if it is answered with a success. One that needs another (`onlyIf`, or a reference to its answer) is
+ * 2. An entry is taken if it is answered with a success. An entry that needs another (`onlyIf`, or a reference to its answer) is
  *    decided if that was taken, and else answered `NotDecided`. Nothing else of the list depends on it.
  * 3. All that is decided is one commit; what the entries are answered is told at once, when that is durable.
  * 4. No command of a list may park its reply.

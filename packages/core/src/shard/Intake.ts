@@ -8,8 +8,8 @@ import { RecordsBuilder } from "../Record.ts"
 import type { CommandList, ListAnswer } from "./CommandList.ts"
 
 /**
- * A command on its way to an actor, whatever its kind: the one place where commands and replies of all kinds meet. What is
- * asked by `Shard.ask`, `askLate` and `tell` fits together.
+ * A command on its way to an actor, whatever its kind: the one place where commands and replies of all kinds meet.
+ * `Shard.ask`, `askLate` and `tell` see to it that command and reply fit together.
  */
 export interface Ask {
   readonly to: ActorId
@@ -24,7 +24,7 @@ export interface Ask {
   readonly refused?: Settle<AnyKind>
   /** Called once, after what was decided is durable. */
   readonly reply?: Settle<AnyKind>
-  /** What the command carries to the journal, if that is much, such as a record batch. */
+  /** The bytes that the command carries to the journal, if they are many, such as a record batch. */
   readonly byteLength?: number
 }
 
@@ -82,7 +82,7 @@ export class Run {
     this.#origins.add(origin)
   }
 
-  /** Who its records are of; of several their number, as each tells in its headers whose it is. */
+  /** The origin of its records; if there are several, their number, as each record tells its own in its headers. */
   get origin(): string {
     return this.#origins === undefined ? this.#first : `${this.#origins.size} publishers`
   }
@@ -103,7 +103,7 @@ export class Run {
 const runBytesFull = 56 * 1024 - 512
 const buildersKept = 256
 
-/** What waits for the next turn. */
+/** The commands and records that wait for the next turn. */
 export class Intake {
   readonly asks: Array<Ask | ListAsk> = []
   readonly runs: Array<Run> = []

@@ -7,7 +7,7 @@ import { readFrame, readFrameHead, type Cause, type FrameHead, type FrameVisitor
 import type { Journal, Seq, SnapshotPage } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 
-/** What `ActorTable.saved` gave, or null for an initial state; the state's version where it is not the first one. */
+/** An actor as `ActorTable.saved` gave it, or null for an initial state; the state's version where it is not the first one. */
 export type SavedActor = readonly [id: ActorId, saved: Uint8Array | null, stateVersion?: number]
 
 /** A page of a snapshot. */
@@ -31,14 +31,14 @@ export interface JournaledEvent {
   readonly actor: ActorId
   readonly timeMs: number
   readonly epoch: number
-  /** Of the definition that journaled it; 0 for a partition's records. */
+  /** The version of the definition that journaled it; 0 for a partition's records. */
   readonly version: number
   readonly cause: Cause
   /** As it was journaled. */
   readonly event: { readonly _tag: string }
 }
 
-/** Of a journal, what a replay reads. */
+/** The part of a journal that a replay reads. */
 export type History = Pick<Journal, "firstSeq" | "nextSeq" | "scan" | "snapshot">
 
 export interface ReplayOptions {
@@ -72,7 +72,7 @@ export interface Replayed {
   readonly unknownKinds: ReadonlySet<string>
 }
 
-/** Of a partition's references: their events are not journaled but made here. */
+/** The version of a partition's references: their events are not journaled but made here. */
 const noVersion = 0
 
 /** Folds the journal into actor states: the newest snapshot before the end, then every event behind it. */
@@ -80,10 +80,10 @@ export class Replay {
   readonly #definitions: ReadonlyMap<string, AnyDefinition>
   readonly #options: ReplayOptions
   readonly #states = new Map<ActorId, unknown>()
-  /** Of each actor in the snapshot: events before this are in its state already. */
+  /** The seq of each actor in the snapshot: events before it are in the actor's state already. */
   readonly #knownUpTo = new Map<ActorId, Seq>()
   readonly #unknownKinds = new Set<string>()
-  /** Of each actor, when hashes are compared: events since the last one. */
+  /** The events of each actor since its last hash, when hashes are compared. */
   readonly #uncompared = new Map<ActorId, number>()
   #events = 0
   #hashes = 0

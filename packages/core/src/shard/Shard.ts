@@ -46,7 +46,7 @@ const lookedAtPerTurn = 16
 export class Shard {
   readonly actors: ActorTable
   readonly logs: LogStore
-  /** What clients make the server keep: of the actors, and of the shell. */
+  /** The memory that clients make the server keep, in actors and in the shell. */
   readonly memory: MemoryAccount
   readonly #options: ShardOptions
   readonly #builders: BuilderPool
@@ -69,7 +69,7 @@ export class Shard {
   #onFault: ((defect: unknown) => void) | undefined
   #poisoned = false
   readonly #whenSettled: Array<() => void> = []
-  /** Of `drained`: whom to tell if its turn can no longer settle. */
+  /** Callers of `drained`, who are told if its turn can no longer become durable. */
   readonly #whenPoisoned: Array<() => void> = []
   readonly #waitingForRoom: Array<() => void> = []
   #hand: IterableIterator<Live>
@@ -93,7 +93,7 @@ export class Shard {
     return this.#epoch
   }
 
-  /** One after the last event decided. */
+  /** The seq after the last event that was decided. */
   get nextSeq(): Seq {
     return this.#nextSeq
   }
@@ -144,7 +144,7 @@ export class Shard {
     else known.push(observer)
   }
 
-  /** Who hears of the notices of this kind's actors; those before are dropped. */
+  /** `receive` hears of the notices of this kind's actors from now on. */
   onNotice<K extends AnyKind>({ name }: K, receive: (notice: NoticeOf<K>) => void): void {
     this.#noticed.set(name, receive)
   }
@@ -237,7 +237,7 @@ export class Shard {
     return this.offer({ to, command, cause })
   }
 
-  /** False: full from now on. What was given is accepted all the same; wait with `whenRoom` before giving more. */
+  /** False: the inbox is full from now on. The command is accepted all the same; wait with `whenRoom` before giving more. */
   offer(ask: Ask): boolean {
     return this.#offer(ask)
   }
@@ -342,7 +342,7 @@ export class Shard {
     }
   }
 
-  /** What was decided and may not be durable yet. */
+  /** The events that were decided and may not be durable yet. */
   *#undurable(turn: Turn): Iterable<UndurableEvent> {
     for (const { settling } of this.#inFlight) yield* settling.events
     yield* turn.events

@@ -9,7 +9,7 @@ export interface ShardState {
   readonly version: string
   readonly isStopped: boolean
   readonly starts: number
-  /** What retention went by when it stopped believing the machine's clock, Unix ms; not there while it believes it. */
+  /** The time by which retention went when it stopped believing the machine's clock, Unix ms; not there while it believes it. */
   readonly clockHeldAtMs?: number
 }
 

@@ -28,7 +28,7 @@ export class Snapshots {
   readonly #onDefect: (where: string, defect: unknown) => void
   #taking: Taking | undefined
   #lastFromSeq: Seq = 0
-  /** Of the newest sealed snapshot: a replay needs nothing before this. */
+  /** The seq where the newest sealed snapshot begins: a replay needs nothing before it. */
   sealedFromSeq: Seq = 0
   #writtenSegmentSeq: Seq = 1
 

@@ -44,8 +44,8 @@ export class Timers<T> {
   }
 
   /**
-   * One that has passed expires before the call returns: after a restart that is before anybody can ask. `unixOffsetMs`: what
-   * Unix time was ahead of the monotonic clock when the deadline was made.
+   * A deadline that has passed expires before the call returns: after a restart that is before anybody can ask.
+   * `unixOffsetMs`: by how much Unix time was ahead of the monotonic clock when the deadline was made.
    */
   set(key: string, unixMs: number, value: T, unixOffsetMs = this.#clock.nowMs() - this.#clock.monotonicMs()): void {
     const known = this.#deadlines.get(key)

@@ -21,7 +21,7 @@ export interface Outcome {
   readonly exit: Exit.Exit<unknown, unknown> | undefined
   readonly parkAs: string | undefined
   readonly signals: ReadonlyArray<Signal<AnyKind>>
-  /** Of what the signals lead to. */
+  /** The cause of what the signals lead to. */
   readonly cause: Cause
 }
 
@@ -32,7 +32,7 @@ export interface Decided {
   readonly seq: Seq
 }
 
-/** What follows once the turn's commit is durable. */
+/** A turn that was decided: all that follows once its commit is durable. */
 export interface Settling {
   /** Undefined for a turn without events. */
   readonly built: BuiltCommit | undefined
@@ -43,7 +43,7 @@ export interface Settling {
   readonly emptied: ReadonlyArray<Live>
   readonly outcomes: ReadonlyArray<Outcome>
   readonly intake: Intake
-  /** Of the turn's time, before the monotonic clock's. */
+  /** By how much the turn's Unix time was ahead of the monotonic clock's. */
   readonly unixOffsetMs: number
 }
 
@@ -89,7 +89,7 @@ const answered = ({ settle, cause }: ListAsk, answer: ListAnswer): Outcome => ({
 const placeOf = ({ logId, baseOffset, refusal }: Run, index: number): Exit.Exit<RecordPlace, unknown> =>
   refusal === undefined ? Exit.succeed({ logId, offset: baseOffset + index }) : Exit.fail(refusal)
 
-/** One turn of a shard: folds decisions into states and collects their events for one commit. */
+/** A turn of a shard: folds decisions into states and collects their events for one commit. */
 export class Turn {
   readonly #frame: FrameBuilder
   readonly #epoch: number
@@ -100,7 +100,7 @@ export class Turn {
   readonly #onDefect: (where: string, defect: unknown) => void
   readonly #events: Array<Decided> = []
   readonly #outcomes: Array<Outcome> = []
-  /** Of persistent kinds. */
+  /** The actors of persistent kinds that have moved on. */
   readonly #moved = new Set<Live>()
   readonly #emptied: Array<Live> = []
   /** The run that is being decided, whose bytes may become the batch's own. */
@@ -124,7 +124,7 @@ export class Turn {
     this.#onDefect = onDefect
   }
 
-  /** What was decided so far in this turn. */
+  /** The events that were decided so far in this turn. */
   get events(): ReadonlyArray<Decided> {
     return this.#events
   }

@@ -11,10 +11,10 @@ export interface View<K extends AnyKind, State> {
   readonly isCurrent: (actor: Address<K>) => boolean
 }
 
-/** What somebody derives from the actors of one kind, as a fold over what is durable. */
+/** A fold over the durable events of one kind's actors. */
 export interface Follower<K extends AnyKind, State> {
   /** Each actor as the journal had it when the following began. A state that is not persistent must not be kept. */
   readonly restored: (actor: Address<K>, state: State) => void
-  /** What happened from then on, once it is durable and before the replies, in the order of the journal. */
+  /** Called for each event from then on, once it is durable and before the replies, in the order of the journal. */
   readonly event: (actor: Address<K>, event: EventOf<K>, seq: Seq) => void
 }

@@ -3,7 +3,7 @@ import type { Journal, SegmentInfo, Seq } from "../journal/Journal.ts"
 
 /** Events that only a look into the past would read. */
 export interface ExpiredSegments {
-  /** What they and those behind them, up to where a replay begins, take of the disk. */
+  /** The bytes that they and those behind them, up to where a replay begins, take of the disk. */
   readonly bytes: number
   /** No event of the oldest segment is younger; Unix milliseconds. */
   readonly endedAtMs: number
@@ -33,7 +33,7 @@ export const keptFromSeq = (
     const behind = nextSeq > journal.firstSeq ? journal.frame(nextSeq) : undefined
     if (behind === undefined) return false
     const endedAtMs = frameTimeMs(behind)
-    // What is damaged tells nothing: it is kept, for whoever mends it.
+    // A damaged segment tells nothing: it is kept, for whoever mends it.
     return endedAtMs === undefined || isHistory({ bytes: bytesFrom[i]!, endedAtMs })
   }
   if (past.length > 0 && isKept(0)) return past[0]!.firstSeq
@@ -47,7 +47,7 @@ export const keptFromSeq = (
   return segments[low]!.firstSeq
 }
 
-/** What goes with a segment's events: all of it if nobody can read its records. */
+/** The bytes that go with a segment's events: all of it if nobody can read its records. */
 const historyBytes = ({ nextSeq, bytes, historyBytes: ofEvents }: SegmentInfo, recordsSeq: Seq): number =>
   nextSeq <= recordsSeq ? bytes : ofEvents
 

@@ -11,7 +11,7 @@ export interface OfflineOptions {
   readonly journal: LmdbJournalOptions
   readonly definitions: ReadonlyArray<AnyDefinition>
   readonly nowMs: number
-  /** What the journal says of whatever the commands lead to. */
+  /** The origin that the journal names for whatever the commands lead to. */
   readonly origin: string
 }
 

@@ -10,7 +10,7 @@ import type { ShardOptions } from "./ShardOptions.ts"
 export interface Recovery {
   readonly states: ReadonlyMap<ActorId, unknown>
   readonly events: number
-  /** Of the last frame; 0 in an empty journal. */
+  /** The epoch of the last frame; 0 in an empty journal. */
   readonly epoch: number
   readonly durationMs: number
   readonly snapshotFromSeq: Seq | undefined
@@ -47,7 +47,7 @@ export const recoverShard = (
   }
 }
 
-/** What the references cannot tell: log start offsets, ends of logs whose segments are gone, and deleted logs. */
+/** Restores what the references cannot tell: log start offsets, ends of logs whose segments are gone, and deleted logs. */
 const restoreLogs = (logs: LogStore, states: ReadonlyMap<ActorId, unknown>): void => {
   for (const log of Array.from(logs.logs())) {
     if (!states.has(partitionId(log.id))) logs.forget(log.id)

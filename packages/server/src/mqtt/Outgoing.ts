@@ -248,7 +248,7 @@ export class Outgoing {
     return false
   }
 
-  /** Whether the message is within the client's Maximum Packet Size. One that is not counts as sent [MQTT-3.1.2-25]. */
+  /** Whether the message is within the client's Maximum Packet Size. A message above it counts as sent [MQTT-3.1.2-25]. */
   #fits(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {
     const { mqtt, version, packetSizeMax } = this.#connection
     if (packetSizeMax === Infinity) return true

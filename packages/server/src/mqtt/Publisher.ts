@@ -138,13 +138,13 @@ export class PendingPublication implements AckReceiver {
     this.refusal = parts.refusal
   }
 
-  /** What became of all that has to be durable beside the records of streams: the first that was refused says why. */
+  /** Called when all is decided that has to be durable beside the records of streams: the first refusal says why. */
   readonly decided = ({ exits }: ListAnswer): void => {
     const refused = exits.find(Exit.isFailure)
     if (refused !== undefined) this.refusal ??= failureOf(refused.cause)
   }
 
-  /** What of it is refused so far: before the turn, only what no run has room for. */
+  /** The refusal so far: before the turn there is one only if no batch has room. */
   refusalSoFar(): Refusal | undefined {
     for (const { run } of this.placed) this.refusal ??= runRefusal(run)
     return this.refusal
@@ -179,7 +179,7 @@ interface Selected {
   readonly isUnsettled: boolean
 }
 
-/** One client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
+/** A client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
 export class Publisher {
   readonly #mqtt: MqttContext
   readonly #principal: Principal
@@ -207,7 +207,7 @@ export class Publisher {
     this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId, admission)
   }
 
-  /** What can be said before anything is stored. */
+  /** The refusal that can be told before anything is stored. */
   refusal(publication: Publication, plan: Plan<ReceivingSession>): Refusal | undefined {
     const { topic, retain, qos, userProperties } = publication
     const denied = deniedPublish(this.#mqtt.broker.authorizer, this.#principal, topic)
@@ -332,7 +332,7 @@ export class Publisher {
   }
 
   /**
-   * Who gets it at once and who by the queue of a session; `isUnsettled`: for one of them it must not overtake its SUBACK.
+   * Selects who gets it at once and who by the queue of a session; `isUnsettled`: for one of them it must not overtake its SUBACK.
    * A shared subscription's disconnected members are the last choice.
    */
   #select(plan: Plan<ReceivingSession>, qos: number): Selected {

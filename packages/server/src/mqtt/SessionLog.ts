@@ -7,7 +7,7 @@ import type { Shard } from "@logbrook/core/shard/Shard"
 import { extraHeaders, headerNames, mqttHeaders, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
 
-/** Of the log that holds what waits for durable sessions; see `Catalog`'s first log id. */
+/** The id of the log that holds what waits for durable sessions; see `Catalog`'s first log id. */
 export const sessionLogId = 1
 
 const readBytes = 64 * 1024

@@ -18,7 +18,7 @@ export class Wills {
     this.#mqtt = mqtt
   }
 
-  /** What is refused for now is asked for again by the session; what can never be stored is dropped. */
+  /** Publishes a will. The session asks again for one that is refused for now; one that can never be stored is dropped. */
   publish({ clientId, willId, will }: PublishWill): void {
     const { broker, directory } = this.#mqtt
     const name = `${willId} ${clientId}`

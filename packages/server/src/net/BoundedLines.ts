@@ -16,7 +16,7 @@ export class BoundedLines {
   readonly #moreMessage: string
   #second = 0
   #lines = 0
-  /** Of this second, not written. */
+  /** The lines of this second that were not written. */
   #more = 0
   #cancel: (() => void) | undefined
 

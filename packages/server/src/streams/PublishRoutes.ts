@@ -254,7 +254,7 @@ export const headerNames = {
   expiry: utf8("mqtt.expiry")
 }
 
-/** What every record with MQTT headers begins with; the client's own headers follow, under whatever names. */
+/** The headers with which every record of an MQTT message begins; the client's own headers follow, under whatever names. */
 export const mqttHeaders = (topic: string, clientId: string, qos: number, retain: boolean): HeaderBlock =>
   encodeHeaders([
     [headerNames.topic, utf8(topic)],

@@ -14,7 +14,7 @@ export interface StreamPartition {
 /** The streams as the outside may know them: what the catalog decided and the journal holds. */
 export class StreamDirectory {
   readonly #limits: Limits
-  /** Of the record of an MQTT message, see `Limits`. */
+  /** The most bytes of an MQTT message's record beside its payload, see `Limits`. */
   readonly recordOverheadBytesMax: number
   #streams: CatalogState["streams"] = new Map()
   #byTopicId = new Map<string, Stream>()
