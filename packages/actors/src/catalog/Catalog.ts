@@ -11,6 +11,7 @@ import {
   CatalogKind,
   CatalogRefused,
   isBound,
+  type AlterStream,
   type CatalogCommand,
   type CatalogEvent,
   type CatalogRefusal,
@@ -21,7 +22,7 @@ import {
 } from "./CatalogProtocol.ts"
 import { weightOfStream } from "./streamWeight.ts"
 import { partitionActor } from "../partition/Partition.ts"
-import { effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
+import { changedList, effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
@@ -128,7 +129,16 @@ const deleteStream = (state: CatalogState, name: string): CatalogDecision => {
   }
 }
 
-type AlterStream = Extract<CatalogCommand, { readonly _tag: "AlterStream" }>
+/** Before it is validated. */
+const alteredConfig = (stream: Stream, command: AlterStream, limits: ConfigLimits): ReadonlyMap<string, string> => {
+  const config = new Map(command.isWholeConfig === true ? [] : stream.config)
+  for (const [name, value] of command.config ?? []) {
+    if (value === null) config.delete(name)
+    else config.set(name, value)
+  }
+  for (const list of command.lists ?? []) config.set(list.name, changedList(config, list, limits))
+  return config
+}
 
 const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogLimits, room: Room): CatalogDecision => {
   const stream = getOrThrow(state, command.name)
@@ -137,17 +147,14 @@ const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogL
     throw refused("InvalidFilter", "a bound stream keeps at least one filter, a free one has none")
   }
   throwIfFiltersInvalid(filters, limits)
-  const config = new Map(stream.config)
-  for (const [name, value] of command.config ?? []) {
-    if (value === null) config.delete(name)
-    else config.set(name, value)
-  }
+  const config = alteredConfig(stream, command, limits)
   validateConfig(config, limits)
   throwIfWithoutKey(filters, stream.key, config)
   const altered: Stream = { ...stream, filters, config }
   throwIfNoMemory(weightOfStream(altered) - weightOfStream(stream), room)
+  const event: CatalogEvent = { _tag: "StreamAltered", name: command.name, filters, config: [...config] }
   return {
-    events: [{ _tag: "StreamAltered", name: command.name, filters, config: [...config] }],
+    events: command.validateOnly === true ? [] : [event],
     reply: Exit.succeed({ _tag: "Stream", stream: altered }),
     signals: []
   }

@@ -1,5 +1,6 @@
 import { address, kind } from "@logbrook/core/actor/Kind"
 import * as Data from "effect/Data"
+import type { ListChange } from "./StreamConfig.ts"
 
 /** A topic in Kafka's words. Bound: it has filters and is written by MQTT; free: written by Kafka clients. */
 export interface Stream {
@@ -31,17 +32,25 @@ export interface CreateStream {
   readonly validateOnly: boolean
 }
 
+export interface AlterStream {
+  readonly _tag: "AlterStream"
+  readonly name: string
+  /** Undefined leaves what is there. A bound stream keeps at least one filter, a free one none. */
+  readonly filters?: ReadonlyArray<string>
+  /** Null takes a setting back to its default. */
+  readonly config?: ReadonlyArray<readonly [name: string, value: string | null]>
+  /** Settings that `config` leaves out go back to their defaults. */
+  readonly isWholeConfig?: boolean
+  /** Changes to settings that are lists, after `config`. */
+  readonly lists?: ReadonlyArray<ListChange>
+  /** Checks everything, changes nothing. */
+  readonly validateOnly?: boolean
+}
+
 export type CatalogCommand =
   | CreateStream
   | { readonly _tag: "DeleteStream"; readonly name: string }
-  | {
-      readonly _tag: "AlterStream"
-      readonly name: string
-      /** Undefined leaves what is there. A bound stream keeps at least one filter, a free one none. */
-      readonly filters?: ReadonlyArray<string>
-      /** Null takes a setting back to its default. */
-      readonly config?: ReadonlyArray<readonly [name: string, value: string | null]>
-    }
+  | AlterStream
   /** A block of producer ids, never given twice (KIP-98). */
   | { readonly _tag: "AllocateProducerIds"; readonly count: number }
 

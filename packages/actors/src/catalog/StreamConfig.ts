@@ -31,9 +31,15 @@ export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
   readonly message: string
 }> {}
 
-interface Setting {
+/** Kafka's types of settings. */
+export type SettingType = "Boolean" | "String" | "Int" | "Long" | "Double" | "List"
+
+export interface Setting {
   readonly name: string
+  readonly type: SettingType
   readonly byDefault: string
+  /** Kafka's name for the default that holds for all topics of a node; undefined: there is none. */
+  readonly nodeName?: string
   readonly documentation: string
   /** Taken and kept, and changes nothing. */
   readonly isInert?: boolean
@@ -85,18 +91,23 @@ export type ConfigLimits = Pick<Limits, "recordBatchBytesMax">
 const settings: ReadonlyArray<Setting> = [
   {
     name: "retention.ms",
+    type: "Long",
     byDefault: String(7 * dayMs),
     documentation: "Records older than this are expired; -1 keeps them for ever.",
     parse: wholeNumber(-1, Number.MAX_SAFE_INTEGER)
   },
   {
     name: "retention.bytes",
+    type: "Long",
+    nodeName: "log.retention.bytes",
     byDefault: "-1",
     documentation: "The oldest records of a partition above this are expired; -1 is no limit.",
     parse: wholeNumber(-1, Number.MAX_SAFE_INTEGER)
   },
   {
     name: "cleanup.policy",
+    type: "List",
+    nodeName: "log.cleanup.policy",
     byDefault: "delete",
     documentation:
       "What becomes of old records: delete lets them expire, compact keeps the newest of each key; compact,delete does both.",
@@ -104,57 +115,80 @@ const settings: ReadonlyArray<Setting> = [
   },
   {
     name: "min.cleanable.dirty.ratio",
+    type: "Double",
+    nodeName: "log.cleaner.min.cleanable.ratio",
     byDefault: "0.5",
     documentation: "A partition is compacted when more than this share of its settled bytes was not compacted yet.",
     parse: ratio
   },
   {
     name: "min.compaction.lag.ms",
+    type: "Long",
+    nodeName: "log.cleaner.min.compaction.lag.ms",
     byDefault: "0",
     documentation: "A record is not compacted before it is as old.",
     parse: long(0)
   },
   {
     name: "max.compaction.lag.ms",
+    type: "Long",
+    nodeName: "log.cleaner.max.compaction.lag.ms",
     byDefault: String(longMax),
     documentation: "A settled record is compacted once it is as old, whatever the dirty ratio.",
     parse: long(1)
   },
   {
     name: "delete.retention.ms",
+    type: "Long",
+    nodeName: "log.cleaner.delete.retention.ms",
     byDefault: String(dayMs),
     documentation: "How long a tombstone stays once the older records of its key are gone.",
     parse: long(0)
   },
   {
     name: "message.timestamp.type",
+    type: "String",
+    nodeName: "log.message.timestamp.type",
     byDefault: "CreateTime",
     documentation: "Whose time a record has: its producer's, or for MQTT messages the server's at arrival.",
     parse: oneOf("CreateTime")
   },
   {
     name: timestampBefore,
+    type: "Long",
+    nodeName: "log.message.timestamp.before.max.ms",
     byDefault: String(longMax),
     documentation: "A producer's record whose time is further behind the server's clock is refused.",
     parse: long(0)
   },
   {
     name: timestampAfter,
+    type: "Long",
+    nodeName: "log.message.timestamp.after.max.ms",
     byDefault: String(hourMs),
     documentation: "A producer's record whose time is further ahead of the server's clock is refused.",
     parse: long(0)
   },
   {
     name: "mqtt.headers",
+    type: "Boolean",
     byDefault: "true",
     documentation: "Whether records of MQTT messages carry mqtt.topic, mqtt.clientid and the other mqtt.* headers.",
     parse: oneOf("true", "false")
   }
 ]
 
-const inert = (name: string, byDefault: string, parse: Setting["parse"]): Setting => ({
+const inert = (
+  name: string,
+  type: SettingType,
+  byDefault: string,
+  parse: Setting["parse"],
+  nodeName?: string
+): Setting => ({
   name,
+  type,
   byDefault,
+  ...(nodeName === undefined ? {} : { nodeName }),
   documentation: "How Kafka's own brokers store and replicate; without effect here.",
   isInert: true,
   parse
@@ -162,29 +196,50 @@ const inert = (name: string, byDefault: string, parse: Setting["parse"]): Settin
 
 const longNumber = long(0)
 const yesOrNo = oneOf("true", "false")
+const segmentMs = String(7 * dayMs)
 
 /** Kafka Streams and many scripts give these with every topic. */
-const inertSettings: ReadonlyArray<Setting> = [
-  inert("segment.bytes", "1073741824", wholeNumber(1, 0x7fff_ffff)),
-  inert("segment.ms", String(7 * dayMs), long(1)),
-  inert("segment.jitter.ms", "0", longNumber),
-  inert("segment.index.bytes", "10485760", wholeNumber(4, 0x7fff_ffff)),
-  inert("index.interval.bytes", "4096", wholeNumber(0, 0x7fff_ffff)),
-  inert("file.delete.delay.ms", "60000", longNumber),
-  inert("flush.messages", String(longMax), long(1)),
-  inert("flush.ms", String(longMax), longNumber),
-  inert("preallocate", "false", yesOrNo),
-  inert("unclean.leader.election.enable", "false", yesOrNo),
-  inert("min.insync.replicas", "1", oneOf("1")),
-  inert("compression.type", "producer", oneOf("producer"))
+const storageSettings: ReadonlyArray<Setting> = [
+  inert("segment.bytes", "Int", "1073741824", wholeNumber(1, 0x7fff_ffff), "log.segment.bytes"),
+  inert("segment.ms", "Long", segmentMs, long(1)),
+  inert("segment.jitter.ms", "Long", "0", longNumber),
+  inert("segment.index.bytes", "Int", "10485760", wholeNumber(4, 0x7fff_ffff), "log.index.size.max.bytes"),
+  inert("index.interval.bytes", "Int", "4096", wholeNumber(0, 0x7fff_ffff), "log.index.interval.bytes"),
+  inert("file.delete.delay.ms", "Long", "60000", longNumber, "log.segment.delete.delay.ms"),
+  inert("flush.messages", "Long", String(longMax), long(1), "log.flush.interval.messages"),
+  inert("flush.ms", "Long", String(longMax), longNumber),
+  inert("preallocate", "Boolean", "false", yesOrNo, "log.preallocate"),
+  inert("unclean.leader.election.enable", "Boolean", "false", yesOrNo, "unclean.leader.election.enable")
+]
+
+/** A setting whose default alone is taken: clients would notice that another value has no effect. */
+const fixed = (name: string, type: SettingType, value: string, nodeName?: string): Setting =>
+  inert(name, type, value, oneOf(value), nodeName)
+
+const fixedSettings: ReadonlyArray<Setting> = [
+  fixed("min.insync.replicas", "Int", "1", "min.insync.replicas"),
+  fixed("compression.type", "String", "producer", "compression.type"),
+  fixed("compression.gzip.level", "Int", "-1", "compression.gzip.level"),
+  fixed("compression.lz4.level", "Int", "9", "compression.lz4.level"),
+  fixed("compression.zstd.level", "Int", "3", "compression.zstd.level"),
+  fixed("leader.replication.throttled.replicas", "List", ""),
+  fixed("follower.replication.throttled.replicas", "List", ""),
+  fixed("local.retention.bytes", "Long", "-2", "log.local.retention.bytes"),
+  fixed("local.retention.ms", "Long", "-2", "log.local.retention.ms"),
+  fixed("remote.storage.enable", "Boolean", "false"),
+  fixed("remote.log.copy.disable", "Boolean", "false"),
+  fixed("remote.log.delete.on.disable", "Boolean", "false")
 ]
 
 /** The settings that a stream may have. A name or value of Kafka's that readers or writers would notice, and that we do not have, is refused. */
 export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyArray<Setting> => [
   ...settings,
-  ...inertSettings,
+  ...storageSettings,
+  ...fixedSettings,
   {
     name: "max.message.bytes",
+    type: "Int",
+    nodeName: "message.max.bytes",
     byDefault: String(recordBatchBytesMax),
     documentation: "The largest record batch that a producer may send.",
     parse: wholeNumber(1, recordBatchBytesMax)
@@ -193,6 +248,41 @@ export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyA
 
 /** An answer has less room than a request. */
 const shown = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
+
+/** A change to entries of a setting that is a list. */
+export interface ListChange {
+  readonly name: string
+  readonly change: "append" | "subtract"
+  /** With commas between them. */
+  readonly entries: string
+}
+
+const entriesOf = (text: string): ReadonlyArray<string> =>
+  text
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "")
+
+/** The list's value after the change. Throws `InvalidConfig` for a name that is none, or no list's. */
+export const changedList = (
+  config: ReadonlyMap<string, string>,
+  { name, change, entries }: ListChange,
+  limits: ConfigLimits
+): string => {
+  const setting = streamSettings(limits).find((each) => each.name === name)
+  if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${shown(name)}` })
+  if (setting.type !== "List") {
+    const message = `Can't ${change.toUpperCase()} to key ${name} because its type is not LIST.`
+    throw new InvalidConfig({ name, message })
+  }
+  const before = entriesOf(config.get(name) ?? setting.byDefault)
+  const changed = entriesOf(entries)
+  const after =
+    change === "append"
+      ? [...before, ...changed.filter((entry) => !before.includes(entry))]
+      : before.filter((entry) => !changed.includes(entry))
+  return after.join(",")
+}
 
 /** Throws `InvalidConfig` for the first name or value that is none, or for two that contradict each other. */
 export const validateConfig = (config: ReadonlyMap<string, string>, limits: ConfigLimits): void => {

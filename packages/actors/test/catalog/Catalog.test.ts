@@ -179,6 +179,12 @@ describe("deleting", () => {
   })
 })
 
+const change = (kind: "append" | "subtract", entries: string, name = "cleanup.policy"): CatalogCommand => ({
+  _tag: "AlterStream",
+  name: "a",
+  lists: [{ name, change: kind, entries }]
+})
+
 describe("altering", () => {
   it("keeps what is not named, and takes a setting back to its default", () => {
     const state = given(
@@ -191,6 +197,39 @@ describe("altering", () => {
     expect(filters).toEqual(["x", "y/+"])
     expect(topicId).toBe("id-of-a")
     expect(effectiveConfig(config)).toMatchObject({ retentionMs: 604_800_000, retentionBytes: 7 })
+  })
+
+  it("takes a configuration as a whole, where what it leaves out goes back to its default", () => {
+    const state = given(create("a", { config: [["retention.ms", "5"]] }), {
+      _tag: "AlterStream",
+      name: "a",
+      config: [["retention.bytes", "7"]],
+      isWholeConfig: true
+    })
+    expect([...state.streams.get("a")!.config]).toEqual([["retention.bytes", "7"]])
+  })
+
+  it("adds entries to a list and takes them out, from the default where it has no value of its own", () => {
+    const policy = (...commands: ReadonlyArray<CatalogCommand>) =>
+      given(create("a"), ...commands)
+        .streams.get("a")!
+        .config.get("cleanup.policy")
+    expect(policy(change("append", "delete, compact"))).toBe("delete,compact")
+    expect(policy(change("append", "compact"), change("subtract", "delete"))).toBe("compact")
+    expect(policy(change("subtract", "compact"))).toBe("delete")
+    const state = given(create("a"))
+    expect(refusal(state, change("subtract", "delete"))).toBe("InvalidConfig")
+    expect(refusal(state, change("append", "unheard-of"))).toBe("InvalidConfig")
+    expect(refusal(state, change("append", "1", "retention.ms"))).toBe("InvalidConfig")
+    expect(refusal(state, change("append", "1", "no.such.key"))).toBe("InvalidConfig")
+  })
+
+  it("checks everything and changes nothing when it shall only validate", () => {
+    const state = given(create("a"))
+    const command = { _tag: "AlterStream", name: "a", validateOnly: true } as const
+    const { events, reply } = catalog.decide(state, { ...command, config: [["retention.ms", "5"]] }, nowMs)
+    expect([events, Exit.isSuccess(reply!)]).toEqual([[], true])
+    expect(refusal(state, { ...command, config: [["retention.ms", "soon"]] })).toBe("InvalidConfig")
   })
 
   it("never turns a bound stream into a free one, nor the other way", () => {

@@ -43,7 +43,9 @@ const plainRequestsSince = new Map([
   ["DeleteGroups", 0],
   ["DeleteRecords", 0],
   ["DeleteTopics", 6],
+  ["AlterConfigs", 0],
   ["DescribeCluster", 0],
+  ["IncrementalAlterConfigs", 0],
   ["DescribeGroups", 0],
   ["DescribeProducers", 0],
   ["DescribeQuorum", 0],
@@ -66,6 +68,7 @@ const plainRequestsSince = new Map([
 const derivedUntil = new Map([
   ["ApiVersions.apiKeys.name", 4],
   ["CreateTopics.topics.configs", 4],
+  ["DescribeConfigs.results.configs.documentation", 2],
   ["DescribeQuorum.errorMessage", 1],
   ["DescribeQuorum.topics.partitions.errorMessage", 1],
   ["Fetch.responses.topicId", 12],

@@ -17,9 +17,12 @@ import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
 import { deleteRecordsHandler } from "./handlers/21_DeleteRecords.ts"
 import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
 import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
+import { describeConfigsHandler } from "./handlers/32_DescribeConfigs.ts"
+import { alterConfigsHandler } from "./handlers/33_AlterConfigs.ts"
 import { describeLogDirsHandler } from "./handlers/35_DescribeLogDirs.ts"
 import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
 import { electLeadersHandler } from "./handlers/43_ElectLeaders.ts"
+import { incrementalAlterConfigsHandler } from "./handlers/44_IncrementalAlterConfigs.ts"
 import { alterPartitionReassignmentsHandler } from "./handlers/45_AlterPartitionReassignments.ts"
 import { listPartitionReassignmentsHandler } from "./handlers/46_ListPartitionReassignments.ts"
 import { offsetDeleteHandler } from "./handlers/47_OffsetDelete.ts"
@@ -51,9 +54,12 @@ export const registry = new Registry([
   deleteRecordsHandler,
   initProducerIdHandler,
   offsetForLeaderEpochHandler,
+  describeConfigsHandler,
+  alterConfigsHandler,
   describeLogDirsHandler,
   deleteGroupsHandler,
   electLeadersHandler,
+  incrementalAlterConfigsHandler,
   alterPartitionReassignmentsHandler,
   listPartitionReassignmentsHandler,
   offsetDeleteHandler,

@@ -18,6 +18,13 @@ const groupId = "g"
 const partition = { partitionIndex: 0, offset: 0, currentLeaderEpoch: -1, timestamp: -1 }
 const member = { groupId, memberId: "m", generationId: 1 }
 const topics = [{ name, topic: name, partitions: [{ ...partition, partition: 0, leaderEpoch: 0 }] }]
+/** Of each type that has rights of its own. */
+const resources = [
+  { resourceType: 2, resourceName: name },
+  { resourceType: 4, resourceName: "1" },
+  { resourceType: 32, resourceName: groupId }
+]
+const retention = { name: "retention.ms", value: "1000" }
 const offset = { partitionIndex: 0, committedOffset: 1, committedMetadata: "" }
 const timeoutMs = 1000
 const one = { numPartitions: 1, replicationFactor: 1 }
@@ -48,6 +55,15 @@ const requests: Readonly<Record<string, () => object>> = {
   OffsetForLeaderEpoch: () => ({ replicaId: -1, topics }),
   DescribeGroups: () => ({ groups: [groupId] }),
   ListGroups: () => ({}),
+  DescribeConfigs: () => ({ resources: resources.map((each) => ({ ...each, configurationKeys: null })) }),
+  AlterConfigs: () => ({
+    resources: resources.map((each) => ({ ...each, configs: [retention] })),
+    validateOnly: false
+  }),
+  IncrementalAlterConfigs: () => ({
+    resources: resources.map((each) => ({ ...each, configs: [{ ...retention, configOperation: 0 }] })),
+    validateOnly: false
+  }),
   DescribeLogDirs: () => ({ topics: null }),
   DeleteGroups: () => ({ groupsNames: [groupId] }),
   ElectLeaders: () => ({ topicPartitions: [{ topic: name, partitions: [0] }] }),

@@ -6,6 +6,7 @@ import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
 import { after, afterAll, type Answer } from "../Answer.ts"
+import { configSources, refused } from "../configResources.ts"
 import { failureOf, type Failure } from "../errors.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 
@@ -29,11 +30,6 @@ interface Created {
     readonly isSensitive: boolean
   }>
 }
-
-/** Kafka's numbers of where a setting comes from. */
-const configSources = { topic: 1, byDefault: 5 } as const
-
-const refused = (code: Failure["code"], message: string): Failure => ({ code, message, memberId: "" })
 
 /** The partitions that the request asks for: -1 for the default. */
 const partitionsOf = ({ numPartitions, assignments }: Asked): number =>

@@ -1,0 +1,106 @@
+import { catalogActor, type AlterStream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
+import * as Exit from "effect/Exit"
+import { isFailure } from "./Access.ts"
+import { after, afterAll, type Answer } from "./Answer.ts"
+import { configResources, otherNode, refused, type ConfigResource } from "./configResources.ts"
+import { failureOf, type Failure } from "./errors.ts"
+import type { ContextOf } from "./Handler.ts"
+
+export const alterNeeds = {
+  Topic: ["AlterConfigs"],
+  Group: ["AlterConfigs"],
+  Cluster: ["AlterConfigs"]
+} as const
+
+type Context = ContextOf<typeof alterNeeds>
+
+/** More in one request are refused: each is a command of its own. */
+const resourcesMax = 1000
+
+/** The changes to a topic's settings, or why there are none. */
+export type Changes = Pick<AlterStream, "config" | "isWholeConfig" | "lists"> | Failure
+
+/** Settings of one resource, each named once. Undefined: they are. */
+export const namedTwice = (configs: ReadonlyArray<{ readonly name: string }>): Failure | undefined => {
+  const names = new Set<string>()
+  const twice = configs.find(({ name }) => names.size === names.add(name).size)
+  if (twice === undefined) return undefined
+  return refused(KafkaError.INVALID_REQUEST, `Error due to duplicate config keys : ${twice.name.slice(0, 200)}`)
+}
+
+interface Altered extends ConfigResource {
+  readonly errorCode: KafkaErrorCode
+  readonly errorMessage: string | null
+}
+
+/** A topic that the client may not alter, or that is not there, is told before what it asks for is looked at. */
+const alterTopic = (
+  context: Context,
+  name: string,
+  changes: Changes,
+  validateOnly: boolean
+): Answer<Failure | undefined> => {
+  if (name === "") return refused(KafkaError.INVALID_REQUEST, "Default topic resources are not allowed.")
+  const stream = context.topic("AlterConfigs", name)
+  if (isFailure(stream)) return stream
+  if ("code" in changes) return changes
+  return context.ask(catalogActor, { _tag: "AlterStream", name, ...changes, validateOnly }, (exit) =>
+    Exit.isSuccess(exit) ? undefined : failureOf(exit.cause, KafkaError.NOT_CONTROLLER)
+  )
+}
+
+/** Everything but topics is set by the configuration alone. Undefined: nothing was to be changed. */
+const refuseOthers = (
+  context: Context,
+  { resourceType, resourceName: name }: ConfigResource,
+  count: number
+): Failure | undefined => {
+  const { broker, brokerLogger, clientMetrics, group } = configResources
+  if (resourceType === group) {
+    const found = context.group("AlterConfigs", name)
+    if (isFailure(found)) return found
+  } else if (resourceType === broker || resourceType === brokerLogger) {
+    const failure = context.deniedCluster("AlterConfigs") ?? otherNode(context.node.broker.nodeId, name)
+    if (failure !== undefined) return failure
+  } else if (resourceType === clientMetrics) {
+    const denied = context.deniedCluster("AlterConfigs")
+    if (denied !== undefined) return denied
+  } else return refused(KafkaError.INVALID_REQUEST, `Unexpected resource type ${resourceType}.`)
+  return count === 0
+    ? undefined
+    : refused(
+        KafkaError.INVALID_CONFIG,
+        "Only topics have settings that can be changed here; the others are the server's configuration."
+      )
+}
+
+const keyOf = ({ resourceType, resourceName }: ConfigResource): string => `${resourceType} ${resourceName}`
+
+/** The settings of several resources, each by itself. Resources beyond the bound are left out of the answer. */
+export const alterResources = <R extends ConfigResource & { readonly configs: ReadonlyArray<unknown> }>(
+  context: Context,
+  { resources, validateOnly }: { readonly resources: ReadonlyArray<R>; readonly validateOnly: boolean },
+  changesOf: (resource: R) => Changes
+): Answer<{ readonly responses: ReadonlyArray<Altered>; readonly violation: string | undefined }> => {
+  const counts = new Map<string, number>()
+  for (const each of resources) counts.set(keyOf(each), (counts.get(keyOf(each)) ?? 0) + 1)
+  const outcomeOf = (resource: R): Answer<Failure | undefined> => {
+    if (counts.get(keyOf(resource))! > 1) {
+      return refused(KafkaError.INVALID_REQUEST, "Each resource must appear at most once.")
+    }
+    return resource.resourceType === configResources.topic
+      ? alterTopic(context, resource.resourceName, changesOf(resource), validateOnly)
+      : refuseOthers(context, resource, resource.configs.length)
+  }
+  const altered = resources.slice(0, resourcesMax).map((resource) =>
+    after(outcomeOf(resource), (failure): Altered => ({
+      errorCode: failure?.code ?? KafkaError.NONE,
+      errorMessage: failure?.message ?? null,
+      resourceType: resource.resourceType,
+      resourceName: resource.resourceName
+    }))
+  )
+  const violation = resources.length > resourcesMax ? `settings of ${resources.length} resources` : undefined
+  return afterAll(altered, (responses) => ({ responses, violation }))
+}

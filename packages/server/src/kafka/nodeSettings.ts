@@ -1,0 +1,82 @@
+import { streamSettings, type SettingType } from "@logbrook/actors/catalog/StreamConfig"
+import type { RequestContext } from "./Handler.ts"
+import { configSources } from "./configResources.ts"
+
+/** A setting of this node under Kafka's name. */
+export interface NodeSetting {
+  readonly name: string
+  readonly type: SettingType
+  readonly value: string
+  readonly source: number
+  readonly documentation: string
+}
+
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+
+const given = (name: string, type: SettingType, value: string | number, documentation: string): NodeSetting => ({
+  name,
+  type,
+  value: String(value),
+  source: configSources.staticBroker,
+  documentation
+})
+
+const byDefault = (name: string, type: SettingType, value: string | number, documentation: string): NodeSetting => ({
+  ...given(name, type, value, documentation),
+  source: configSources.byDefault
+})
+
+/** The settings of a broker, in Kafka's words, that this server has in some form. They are read-only: the configuration has them. */
+export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArray<NodeSetting> => {
+  const { nodeId, limits } = node.broker
+  const settings = streamSettings(limits)
+  const ofStreams = settings.flatMap(({ nodeName, type, byDefault: value, documentation }) =>
+    nodeName === undefined ? [] : [byDefault(nodeName, type, value, documentation)]
+  )
+  const retentionMs = Number(settings.find(({ name }) => name === "retention.ms")!.byDefault)
+  const listener = `PLAINTEXT://${advertised.host}:${advertised.port}`
+  return [
+    ...ofStreams,
+    given("broker.id", "Int", nodeId, "This node."),
+    given("node.id", "Int", nodeId, "This node."),
+    given("process.roles", "List", "broker,controller", "There is one node, which is both."),
+    given("advertised.listeners", "String", listener, "Where this client can reach the server again."),
+    byDefault("log.retention.ms", "Long", retentionMs, "The retention.ms of topics that have none of their own."),
+    byDefault("log.retention.minutes", "Int", retentionMs / minuteMs, "log.retention.ms in minutes."),
+    byDefault("log.retention.hours", "Int", retentionMs / hourMs, "log.retention.ms in hours."),
+    byDefault("auto.create.topics.enable", "Boolean", "false", "Topics are created by commands only."),
+    byDefault("delete.topic.enable", "Boolean", "true", "Topics can be deleted."),
+    byDefault("num.partitions", "Int", 1, "The partitions of a topic that is created without a number."),
+    byDefault("default.replication.factor", "Int", 1, "There is one node."),
+    byDefault("socket.request.max.bytes", "Int", limits.kafkaRequestBytesMax, "limits.kafkaRequestBytesMax"),
+    byDefault("fetch.max.bytes", "Int", limits.fetchBytesMax, "limits.fetchBytesMax"),
+    byDefault("max.connections", "Int", limits.connectionsMax, "limits.connectionsMax"),
+    byDefault("max.connections.per.ip", "Int", limits.connectionsPerAddressMax, "limits.connectionsPerAddressMax"),
+    byDefault("group.max.size", "Int", limits.groupMembersMax, "limits.groupMembersMax"),
+    byDefault(
+      "group.min.session.timeout.ms",
+      "Int",
+      limits.groupSessionTimeoutMsMin,
+      "limits.groupSessionTimeoutMsMin"
+    ),
+    byDefault(
+      "group.max.session.timeout.ms",
+      "Int",
+      limits.groupSessionTimeoutMsMax,
+      "limits.groupSessionTimeoutMsMax"
+    ),
+    byDefault(
+      "offset.metadata.max.bytes",
+      "Int",
+      limits.groupOffsetMetadataLengthMax,
+      "limits.groupOffsetMetadataLengthMax"
+    ),
+    byDefault(
+      "offsets.retention.minutes",
+      "Int",
+      Math.floor(limits.groupOffsetsRetentionMs / minuteMs),
+      "limits.groupOffsetsRetentionMs"
+    )
+  ]
+}
