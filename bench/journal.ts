@@ -150,7 +150,7 @@ const messages = (partitions: number, perSecond: number): Promise<void> =>
       if (state.offered % 16 === 0) offeredMs.push(performance.now())
       shard.ack(receiver, state.offered++, run, run.records.count - 1)
     }
-    await shard.settled()
+    await shard.completed()
     const written = deviceBytes()
     const began = performance.now()
     for (let ms = 0; ms < seconds * 1000; ms = performance.now() - began) {

@@ -295,7 +295,7 @@ export const coreMutants = inPackage("core", {
         "while (this.#inFlight.length > 0 && this.#inFlight[0]!.done && !this.#poisoned) {",
         "while (this.#inFlight.length > 0 && !this.#poisoned) {"
       ],
-      ["replies come before the commit is durable", "      done: settling.built === undefined\n", "      done: true\n"],
+      ["replies come before the commit is durable", "      done: turn.built === undefined\n", "      done: true\n"],
       [
         "an epoch is given twice",
         "Math.max(recovered.epoch, known?.epoch ?? 0) + 1",

@@ -45,7 +45,7 @@ export const liveOn = async (directory: string, rounds: number, firstRound = 0):
     for (let logId = 1; logId <= smallLogs; logId++) {
       if (round % 7 === 3 || (logId * round) % 5 === 1) publishTo(shard, logId, round)
     }
-    await shard.settled()
+    await shard.completed()
     await new Promise((resolve) => setImmediate(resolve))
   }
   await shard.drained()

@@ -16,7 +16,7 @@ import {
   loadGroup,
   type SavedGroup,
   saveGroup,
-  settled,
+  emptyAsNew,
   upcastGroup,
   weightBytesOf
 } from "./groupState.ts"
@@ -34,7 +34,7 @@ export const makeGroup = (settings: GroupSettings = defaultGroupSettings): Group
   upcastState: upcastGroup,
   initial: initialGroup,
   decide: (state, command, nowMs, room = unbounded) => {
-    const before = settled(state)
+    const before = emptyAsNew(state)
     const draft = draftOf(settings, before, nowMs, room("groups"))
     const answer = handle(draft, command)
     watchOffsets(draft, before)

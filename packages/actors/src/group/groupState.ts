@@ -68,11 +68,11 @@ export const isEmptyGroup = ({ offsets, protocol }: GroupState): boolean =>
  * A group with nothing to remember is one that never was, whether or not the runtime has dropped it in between:
  * so a replay, which drops nothing, comes to the same state as the life that it repeats.
  */
-export const settled = (state: GroupState): GroupState =>
+export const emptyAsNew = (state: GroupState): GroupState =>
   isEmptyGroup(state) ? groupThatNeverWas(state.groupId) : state
 
 export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState => {
-  const state = settled(before)
+  const state = emptyAsNew(before)
   switch (event._tag) {
     case "OffsetsCommitted":
       return { ...state, offsets: committed(state.offsets, event.offsets, event.atMs) }
@@ -110,7 +110,7 @@ export const upcastGroup = (saved: unknown, version: number): SavedGroup => {
 
 /** All groups with nothing to remember are saved alike, so that their hashes agree whether one was dropped or not. */
 export const saveGroup = (state: GroupState): SavedGroup => {
-  const { offsets, protocol } = settled(state)
+  const { offsets, protocol } = emptyAsNew(state)
   return { offsets: listOffsets(offsets), protocol: protocol === undefined ? null : saveClassic(protocol) }
 }
 

@@ -20,7 +20,7 @@ export type Signal<K extends AnyKind> =
   /** Sends `command` to this actor at `atMs`. A deadline set before under the same key is replaced. */
   | { readonly _tag: "SetDeadline"; readonly key: string; readonly atMs: number; readonly command: CommandOf<K> }
   | { readonly _tag: "CancelDeadline"; readonly key: string }
-  /** Settles the reply that was parked under `key`; nothing if there is none. */
+  /** Gives the reply that was parked under `key`; nothing if there is none. */
   | { readonly _tag: "Release"; readonly key: string; readonly exit: Exit.Exit<ReplyOf<K>, FailureOf<K>> }
   /** A command to another actor, whose cause is this decision's last event. */
   | Tell

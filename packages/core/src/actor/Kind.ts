@@ -21,7 +21,7 @@ export interface Protocol {
  *
  *     kind      declares its protocol once
  *     address   `group/orders`: carries the kind in its type, and is the actor's id at run time
- *     settle    is told of the command's own reply, or of one of the kind's failures
+ *     onAnswer  is told of the command's own reply, or of one of the kind's failures
  */
 export interface Kind<Name extends string, P extends Protocol> {
   readonly name: Name
@@ -58,7 +58,7 @@ export const address = <K extends AnyKind>(of: K, name: string | number): Addres
   `${of.name}/${name}` as Address<K>
 
 /** Tells a caller the answer, once, after what was decided is durable. A defect, and an actor that cannot answer, is a die. */
-export type Settle<K extends AnyKind, C extends Tagged = CommandOf<K>> = (
+export type OnAnswer<K extends AnyKind, C extends Tagged = CommandOf<K>> = (
   exit: Exit<ReplyOf<K, C>, FailureOf<K>>
 ) => void
 

@@ -129,16 +129,16 @@ export class ReadOnlyChain implements Journal {
     this.#holding(segmentSeq)?.source.visitRuns(visit)
   }
 
-  append(_commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
-    queueMicrotask(() => settle({ reason: "Unavailable", detail: "the journal is only read" }))
+  append(_commit: Commit, done: (failure: AppendFailure | undefined) => void): void {
+    queueMicrotask(() => done({ reason: "Unavailable", detail: "the journal is only read" }))
   }
 
-  writePage(_fromSeq: Seq, _index: number, _page: SnapshotPage, settle: (ok: boolean) => void): void {
-    queueMicrotask(() => settle(false))
+  writePage(_fromSeq: Seq, _index: number, _page: SnapshotPage, done: (ok: boolean) => void): void {
+    queueMicrotask(() => done(false))
   }
 
-  completeSnapshot(_fromSeq: Seq, _pages: number, settle: (ok: boolean) => void): void {
-    queueMicrotask(() => settle(false))
+  completeSnapshot(_fromSeq: Seq, _pages: number, done: (ok: boolean) => void): void {
+    queueMicrotask(() => done(false))
   }
 
   dropOldest(): Promise<void> {

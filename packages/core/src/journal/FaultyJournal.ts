@@ -7,16 +7,16 @@ export type Fault =
   | { readonly _tag: "Delay"; readonly ms: number }
   /** The commit is refused and the journal poisoned, as after EIO or ENOSPC. */
   | { readonly _tag: "Refuse"; readonly detail: string }
-  /** The process is gone before the commit reached the disk: nothing settles any more. */
+  /** The process is gone before the commit reached the disk: no write ends any more. */
   | { readonly _tag: "CrashBefore" }
   /** The commit reached the disk, its acknowledgement did not leave the process. */
   | { readonly _tag: "CrashAfter" }
   /** The kill comes inside the commit: a transaction that is not whole is not there. */
   | { readonly _tag: "CrashWithin" }
 
-/** A write whose caller was not told yet; `settle` is there once its outcome is known. */
+/** A write whose caller was not told yet; `done` is there once its outcome is known. */
 interface Pending {
-  settle: (() => void) | undefined
+  done: (() => void) | undefined
 }
 
 /** A journal that goes wrong where `faultAt` says, for tests and simulation. */
@@ -39,7 +39,7 @@ export class FaultyJournal implements Journal {
     this.#faultAt = faultAt
   }
 
-  append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
+  append(commit: Commit, done: (failure: AppendFailure | undefined) => void): void {
     const fault = this.#faultAt(++this.#commits)
     if (fault !== undefined && !this.crashed) this.#arm(fault)
     if (this.crashed) {
@@ -48,8 +48,8 @@ export class FaultyJournal implements Journal {
     }
     const pending = this.#begin()
     const failure = this.#poison
-    if (failure === undefined) this.#inner.append(commit, (failed) => this.#known(pending, () => settle(failed)))
-    else this.#clock.nextTurn(() => this.#known(pending, () => settle(failure)))
+    if (failure === undefined) this.#inner.append(commit, (failed) => this.#known(pending, () => done(failed)))
+    else this.#clock.nextTurn(() => this.#known(pending, () => done(failure)))
   }
 
   #arm(fault: Fault): void {
@@ -59,21 +59,21 @@ export class FaultyJournal implements Journal {
   }
 
   #begin(): Pending {
-    const pending: Pending = { settle: undefined }
+    const pending: Pending = { done: undefined }
     this.#pending.push(pending)
     return pending
   }
 
-  #known(pending: Pending, settle: () => void): void {
-    pending.settle = settle
+  #known(pending: Pending, done: () => void): void {
+    pending.done = done
     this.#tell()
   }
 
   #tell(): void {
-    while (!this.crashed && !this.#isWaiting && this.#pending[0]?.settle !== undefined) {
+    while (!this.crashed && !this.#isWaiting && this.#pending[0]?.done !== undefined) {
       const waitMs = this.#quietUntilMs - this.#clock.nowMs()
       if (waitMs <= 0) {
-        this.#pending.shift()!.settle!()
+        this.#pending.shift()!.done!()
         continue
       }
       this.#isWaiting = true
@@ -120,19 +120,19 @@ export class FaultyJournal implements Journal {
     this.#inner.visitRuns(segmentSeq, visit)
   }
 
-  writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
-    this.#aside(settle, (told) => this.#inner.writePage(fromSeq, index, page, told))
+  writePage(fromSeq: Seq, index: number, page: SnapshotPage, done: (ok: boolean) => void): void {
+    this.#aside(done, (told) => this.#inner.writePage(fromSeq, index, page, told))
   }
 
-  completeSnapshot(fromSeq: Seq, pages: number, settle: (ok: boolean) => void): void {
-    this.#aside(settle, (told) => this.#inner.completeSnapshot(fromSeq, pages, told))
+  completeSnapshot(fromSeq: Seq, pages: number, done: (ok: boolean) => void): void {
+    this.#aside(done, (told) => this.#inner.completeSnapshot(fromSeq, pages, told))
   }
 
-  #aside(settle: (ok: boolean) => void, write: (settle: (ok: boolean) => void) => void): void {
+  #aside(done: (ok: boolean) => void, write: (done: (ok: boolean) => void) => void): void {
     if (this.crashed) return
     const pending = this.#begin()
-    if (this.#poison === undefined) write((ok) => this.#known(pending, () => settle(ok)))
-    else this.#clock.nextTurn(() => this.#known(pending, () => settle(false)))
+    if (this.#poison === undefined) write((ok) => this.#known(pending, () => done(ok)))
+    else this.#clock.nextTurn(() => this.#known(pending, () => done(false)))
   }
 
   snapshot(atSeq: Seq): Snapshot | undefined {

@@ -74,11 +74,11 @@ export interface JournalLog {
   /** The seq after the last durable event. */
   readonly nextSeq: Seq
   /**
-   * Makes one commit durable, all or nothing. `settle` runs once, never before the call returns, in the order of the appends.
-   * After a failure other than `Busy` and `TooLarge` the journal is poisoned: nothing settles without failure any more,
+   * Makes one commit durable, all or nothing. `done` runs once, never before the call returns, in the order of the appends.
+   * After a failure other than `Busy` and `TooLarge` the journal is poisoned: no append succeeds any more,
    * and every later append fails with `Unavailable`.
    */
-  readonly append: (commit: Commit, settle: (failure: AppendFailure | undefined) => void) => void
+  readonly append: (commit: Commit, done: (failure: AppendFailure | undefined) => void) => void
   /** Visits the durable frames from the one that holds `fromSeq`, ascending, until `visit` says false. The view is valid during the visit only. */
   readonly scan: (fromSeq: Seq, visit: (frame: Buffer) => boolean) => void
   /** The frame that begins at `firstSeq`. The view, as of `chunk`, `batch` and `run`, is valid until the next read of any journal. */
@@ -92,9 +92,9 @@ export interface JournalLog {
 /** States of actors, so that a replay need not begin at the first event. */
 export interface SnapshotStore {
   /** Page `index` of the snapshot that began at `fromSeq`. */
-  readonly writePage: (fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void) => void
+  readonly writePage: (fromSeq: Seq, index: number, page: SnapshotPage, done: (ok: boolean) => void) => void
   /** Seals the snapshot that began at `fromSeq`: from now on a replay may begin there. */
-  readonly completeSnapshot: (fromSeq: Seq, pages: number, settle: (ok: boolean) => void) => void
+  readonly completeSnapshot: (fromSeq: Seq, pages: number, done: (ok: boolean) => void) => void
   /** The newest complete one that knows nothing from `atSeq` on. */
   readonly snapshot: (atSeq: Seq) => Snapshot | undefined
 }

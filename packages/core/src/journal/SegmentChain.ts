@@ -177,8 +177,8 @@ export class SegmentChain<S extends Segment> implements Journal {
     return this.#chain.at(-1)!.segment.firstSeq
   }
 
-  append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
-    this.#inOrder(() => this.#write(commit, settle))
+  append(commit: Commit, done: (failure: AppendFailure | undefined) => void): void {
+    this.#inOrder(() => this.#write(commit, done))
   }
 
   /** A roll drains: nothing goes to the new segment before all of the old one is durable. */
@@ -200,10 +200,10 @@ export class SegmentChain<S extends Segment> implements Journal {
     return Math.max(segmentBytes, Math.min(wanted, rollShareMax * segmentBytes))
   }
 
-  #write(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
+  #write(commit: Commit, done: (failure: AppendFailure | undefined) => void): void {
     if (this.#poison !== undefined) {
       const { detail } = this.#poison
-      queueMicrotask(() => settle({ reason: "Unavailable", detail }))
+      queueMicrotask(() => done({ reason: "Unavailable", detail }))
       return
     }
     this.#begin(
@@ -221,17 +221,17 @@ export class SegmentChain<S extends Segment> implements Journal {
       (written) => {
         if (written === false) this.#fail("Indeterminate", `the frame at seq ${commit.firstSeq} was refused`)
         const isNowhere = written instanceof Error
-        settle(this.#poison && (isNowhere ? this.#poison : { ...this.#poison, reason: "Indeterminate" }))
+        done(this.#poison && (isNowhere ? this.#poison : { ...this.#poison, reason: "Indeterminate" }))
       }
     )
   }
 
   /** Into the newest segment, or a new one if a roll is due. Whatever throws is told as a write that failed. */
-  #begin(firstSeq: Seq, write: (link: Link<S>, tell: TellWritten) => void, settle: TellWritten): void {
+  #begin(firstSeq: Seq, write: (link: Link<S>, tell: TellWritten) => void, done: TellWritten): void {
     this.#inFlight++
     const tell = (written: Written): void => {
       if (written instanceof Error) this.#fail("Unavailable", written.message)
-      this.#settled(() => settle(written))
+      this.#ended(() => done(written))
     }
     try {
       if (this.#rollDue()) this.#addSegment(firstSeq)
@@ -250,9 +250,9 @@ export class SegmentChain<S extends Segment> implements Journal {
     for (const resolve of this.#idle.splice(0)) resolve()
   }
 
-  #settled(settle: () => void): void {
+  #ended(done: () => void): void {
     this.#inFlight--
-    settle()
+    done()
     while (this.#waiting.length > 0 && (this.#inFlight === 0 || !this.#rollDue())) {
       this.#waiting.shift()!()
     }
@@ -311,21 +311,21 @@ export class SegmentChain<S extends Segment> implements Journal {
     this.#holding(segmentSeq)?.segment.visitRuns(visit)
   }
 
-  writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
+  writePage(fromSeq: Seq, index: number, page: SnapshotPage, done: (ok: boolean) => void): void {
     this.#pageBytes = page.bytes.length + (index === 0 ? 0 : this.#pageBytes)
     this.#inOrder(() =>
-      this.#writeAside((segment, tell) => this.#storage.writePage(segment, fromSeq, index, page, tell), settle)
+      this.#writeAside((segment, tell) => this.#storage.writePage(segment, fromSeq, index, page, tell), done)
     )
   }
 
-  completeSnapshot(fromSeq: Seq, pages: number, settle: (ok: boolean) => void): void {
+  completeSnapshot(fromSeq: Seq, pages: number, done: (ok: boolean) => void): void {
     this.#snapshotBytes = this.#pageBytes
-    this.#inOrder(() => this.#writeAside((segment, tell) => this.#storage.seal(segment, fromSeq, pages, tell), settle))
+    this.#inOrder(() => this.#writeAside((segment, tell) => this.#storage.seal(segment, fromSeq, pages, tell), done))
   }
 
-  #writeAside(write: (segment: S, tell: TellWritten) => void, settle: (ok: boolean) => void): void {
+  #writeAside(write: (segment: S, tell: TellWritten) => void, done: (ok: boolean) => void): void {
     if (this.#poison !== undefined) {
-      queueMicrotask(() => settle(false))
+      queueMicrotask(() => done(false))
       return
     }
     // A snapshot that begins where a segment ends has no page in it, so that the segment may be dropped. For the same
@@ -333,7 +333,7 @@ export class SegmentChain<S extends Segment> implements Journal {
     this.#begin(
       this.nextSeq,
       ({ segment }, tell) => write(segment, tell),
-      (written) => settle(written === true)
+      (written) => done(written === true)
     )
   }
 

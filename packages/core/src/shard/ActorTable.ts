@@ -25,7 +25,7 @@ export interface Live {
   /** Times of restarts within the intensity window. */
   restartsMs: ReadonlyArray<number>
   parked: Map<string, (exit: Exit<unknown, unknown>) => void> | undefined
-  /** Replies that are to be parked once their turns have settled. */
+  /** Replies that are to be parked once their turns are completed. */
   parking: number
   /** The bytes that are on the accounts for it, by its definition's weights. */
   readonly weighed: Array<number>
@@ -160,7 +160,7 @@ export class ActorTable {
   }
 
   /** Such a turn is durable, and left the actor in this state. */
-  settled(id: ActorId, after: unknown): void {
+  completed(id: ActorId, after: unknown): void {
     const known = this.#durable.get(id)
     if (known === undefined) return
     known.state = after

@@ -1,5 +1,5 @@
 import type { ActorId } from "../actor/Definition.ts"
-import type { Address, AnyKind, CommandOf, Settle } from "../actor/Kind.ts"
+import type { Address, AnyKind, CommandOf, OnAnswer } from "../actor/Kind.ts"
 import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
 import type { Seq } from "../journal/Journal.ts"
@@ -21,9 +21,9 @@ export interface Ask {
   readonly late?: (nextSeq: Seq) => CommandOf<AnyKind>
   readonly cause: Cause
   /** Called in the turn itself if the command is refused: whoever is decided behind it may have to know. */
-  readonly refused?: Settle<AnyKind>
+  readonly refused?: OnAnswer<AnyKind>
   /** Called once, after what was decided is durable. */
-  readonly reply?: Settle<AnyKind>
+  readonly reply?: OnAnswer<AnyKind>
   /** The bytes that the command carries to the journal, if they are many, such as a record batch. */
   readonly byteLength?: number
 }
@@ -33,7 +33,7 @@ export interface ListAsk {
   readonly list: CommandList
   readonly cause: Cause
   /** Called once, after what was decided is durable. */
-  readonly settle: (answer: ListAnswer) => void
+  readonly onAnswer: (answer: ListAnswer) => void
   readonly byteLength: number
 }
 
@@ -42,8 +42,8 @@ export interface LateAsk<K extends AnyKind, C extends CommandOf<K>> {
   readonly to: Address<K>
   readonly late: (nextSeq: Seq) => C
   readonly cause: Cause
-  readonly refused?: Settle<K, C>
-  readonly reply?: Settle<K, C>
+  readonly refused?: OnAnswer<K, C>
+  readonly reply?: OnAnswer<K, C>
   readonly byteLength?: number
 }
 

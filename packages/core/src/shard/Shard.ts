@@ -1,7 +1,7 @@
 import * as EffectCause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
-import type { Address, AnyKind, CommandOf, EventOf, NoticeOf, Settle } from "../actor/Kind.ts"
+import type { Address, AnyKind, CommandOf, EventOf, NoticeOf, OnAnswer } from "../actor/Kind.ts"
 import type { PersistentStates, States } from "../actor/States.ts"
 import { partitionId } from "../actor/LogEvents.ts"
 import type { Cause } from "../journal/Frame.ts"
@@ -18,13 +18,13 @@ import type { ShardOptions } from "./ShardOptions.ts"
 import { Restarts, type UndurableEvent } from "./Restarts.ts"
 import { Snapshots } from "./Snapshots.ts"
 import { Timers } from "./Timers.ts"
-import { refusals, Turn, type Settling } from "./Turn.ts"
+import { refusals, Turn, type DecidedTurn } from "./Turn.ts"
 import type { Follower, View } from "./View.ts"
 
 export type Observer<K extends AnyKind> = (actor: ActorId, event: EventOf<K>, seq: Seq) => void
 
 interface InFlight {
-  readonly settling: Settling
+  readonly turn: DecidedTurn
   readonly startedMs: number
   done: boolean
 }
@@ -37,11 +37,11 @@ const lookedAtPerTurn = 16
  * The unit of ownership, journaling and scheduling: drains its intake once per turn, lets each actor decide,
  * and makes one commit of what they decided. Replies, signals and deliveries follow the commit, in order.
  *
- *     offer / run+ack -> Intake -> turn -> Journal.append -> settle -> replies, signals, observers, log readers
+ *     offer / run+ack -> Intake -> turn -> Journal.append -> durable -> replies, signals, observers, log readers
  *
  * 1. A state moves on only by events that are in the turn's commit.
  * 2. Nobody outside learns of an event before its commit is durable.
- * 3. Turns settle in the order in which they were decided, those without events too.
+ * 3. Turns are completed in the order in which they were decided, those without events too.
  */
 export class Shard {
   readonly actors: ActorTable
@@ -68,7 +68,7 @@ export class Shard {
   #isHeld = false
   #onFault: ((defect: unknown) => void) | undefined
   #poisoned = false
-  readonly #whenSettled: Array<() => void> = []
+  readonly #whenCompleted: Array<() => void> = []
   /** Callers of `drained`, who are told if its turn can no longer become durable. */
   readonly #whenPoisoned: Array<() => void> = []
   readonly #waitingForRoom: Array<() => void> = []
@@ -128,9 +128,8 @@ export class Shard {
    */
   follow<K extends AnyKind, State>(states: States<K, State>, { restored, event }: Follower<K, State>): void {
     const { kind } = states
-    for (const { settling } of this.#inFlight) {
-      if (settling.events.some((each) => each.kind === kind.name))
-        throw new Error(`"${kind.name}" is ahead of the journal`)
+    for (const { turn } of this.#inFlight) {
+      if (turn.events.some((each) => each.kind === kind.name)) throw new Error(`"${kind.name}" is ahead of the journal`)
     }
     for (const [actor, state] of this.actors.newest(states)) restored(actor, state)
     // An actor of this kind has an address of this kind.
@@ -211,20 +210,20 @@ export class Shard {
     this.#schedule()
   }
 
-  /** Asks an actor: `settle` hears once what it answers, when that is durable. False: see `offer`. */
+  /** Asks an actor: `onAnswer` hears once what it answers, when that is durable. False: see `offer`. */
   ask<K extends AnyKind, const C extends CommandOf<K>>(
     to: Address<K>,
     command: C,
     cause: Cause,
-    settle: Settle<K, C>,
+    onAnswer: OnAnswer<K, C>,
     byteLength = 0
   ): boolean {
-    return this.offer({ to, command, cause, reply: settle, byteLength })
+    return this.offer({ to, command, cause, reply: onAnswer, byteLength })
   }
 
-  /** Asks all actors of a list in one turn: `settle` hears once what each entry is answered, when all of it is durable. */
-  askAll(list: CommandList, cause: Cause, settle: ListAsk["settle"] = nobody, byteLength = 0): boolean {
-    return this.#offer({ list, cause, settle, byteLength })
+  /** Asks all actors of a list in one turn: `onAnswer` hears once what each entry is answered, when all of it is durable. */
+  askAll(list: CommandList, cause: Cause, onAnswer: ListAsk["onAnswer"] = nobody, byteLength = 0): boolean {
+    return this.#offer({ list, cause, onAnswer, byteLength })
   }
 
   /** `ask` with a command that is made when it is decided. */
@@ -309,9 +308,9 @@ export class Shard {
   #turn(): void {
     const intake = this.#intake
     this.#intake = new Intake()
-    const settling = this.#decide(intake)
-    if (settling !== undefined) {
-      this.#commit(settling)
+    const turn = this.#decide(intake)
+    if (turn !== undefined) {
+      this.#commit(turn)
       for (const run of intake.runs) this.#builders.give(run.records)
       this.#snapshots.turn(this.#nextSeq)
       this.#passivate()
@@ -321,7 +320,7 @@ export class Shard {
   }
 
   /** Runs first, since a late command refers to what became of them. Undefined if the turn faulted. */
-  #decide(intake: Intake): Settling | undefined {
+  #decide(intake: Intake): DecidedTurn | undefined {
     const { clock, onDefect } = this.#options
     try {
       const turn = new Turn(this.#nextSeq, this.#epoch, clock, this.actors, this.memory.room, onDefect)
@@ -335,7 +334,7 @@ export class Shard {
         else turn.decide(ask, evolveFailed)
       }
       if (intake.hashesAll) turn.hashAll()
-      return turn.settling(intake)
+      return turn.end(intake)
     } catch (defect) {
       this.#fault(intake, defect)
       return undefined
@@ -344,22 +343,22 @@ export class Shard {
 
   /** The events that were decided and may not be durable yet. */
   *#undurable(turn: Turn): Iterable<UndurableEvent> {
-    for (const { settling } of this.#inFlight) yield* settling.events
+    for (const { turn: decided } of this.#inFlight) yield* decided.events
     yield* turn.events
   }
 
-  #commit(settling: Settling): void {
+  #commit(turn: DecidedTurn): void {
     const entry: InFlight = {
-      settling,
+      turn,
       startedMs: this.#options.clock.monotonicMs(),
-      done: settling.built === undefined
+      done: turn.built === undefined
     }
     this.#inFlight.push(entry)
-    if (settling.built === undefined) {
-      this.#settleDone()
+    if (turn.built === undefined) {
+      this.#completeDone()
       return
     }
-    const { commit } = settling.built
+    const { commit } = turn.built
     this.#nextSeq = commit.nextSeq
     this.#lastCommitMs = entry.startedMs
     this.#commitsInFlight++
@@ -379,30 +378,30 @@ export class Shard {
       return
     }
     entry.done = true
-    const { commit } = entry.settling.built!
+    const { commit } = entry.turn.built!
     this.onCommit?.(this.#options.clock.monotonicMs() - entry.startedMs, bytes, commit.nextSeq - commit.firstSeq)
-    this.#settleDone()
+    this.#completeDone()
     this.#schedule()
   }
 
   #poison(failure: AppendFailure): void {
     this.#poisoned = true
     this.#guarded("poison", () => this.#options.onPoison(failure))
-    for (const resolve of [...this.#whenSettled.splice(0), ...this.#whenPoisoned.splice(0)]) resolve()
+    for (const resolve of [...this.#whenCompleted.splice(0), ...this.#whenPoisoned.splice(0)]) resolve()
   }
 
-  #settleDone(): void {
+  #completeDone(): void {
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.done && !this.#poisoned) {
-      this.#settle(this.#inFlight.shift()!.settling)
+      this.#complete(this.#inFlight.shift()!.turn)
     }
     if (this.#inFlight.length > 0) return
-    for (const resolve of this.#whenSettled.splice(0)) resolve()
+    for (const resolve of this.#whenCompleted.splice(0)) resolve()
   }
 
-  #settle({ built, events, states, emptied, outcomes, intake, unixOffsetMs }: Settling): void {
+  #complete({ built, events, states, emptied, outcomes, intake, unixOffsetMs }: DecidedTurn): void {
     // References first: a log that is deleted in the same commit must not come back.
     if (built !== undefined) this.logs.apply(built.commit, this.#epoch, built.refs)
-    for (const [id, state] of states) this.actors.settled(id, state)
+    for (const [id, state] of states) this.actors.completed(id, state)
     for (const { actor, event, seq, kind } of events) {
       if (event._tag !== "RecordsAppended") this.logs.observe(actor, event)
       const observers = this.#observers.get(kind)
@@ -498,7 +497,7 @@ export class Shard {
       run.refusal ??= unavailable
     }
     const outcomes = refusals(intake.asks, Exit.die(unavailable))
-    const settling: Settling = {
+    const turn: DecidedTurn = {
       built: undefined,
       events: [],
       states: [],
@@ -507,8 +506,8 @@ export class Shard {
       intake,
       unixOffsetMs: 0
     }
-    this.#inFlight.push({ settling, startedMs: this.#options.clock.monotonicMs(), done: true })
-    this.#settleDone()
+    this.#inFlight.push({ turn, startedMs: this.#options.clock.monotonicMs(), done: true })
+    this.#completeDone()
     this.#onFault?.(defect)
   }
 
@@ -528,17 +527,17 @@ export class Shard {
     }
   }
 
-  /** Resolves once nothing is in flight, or the journal is poisoned and nothing will settle any more. */
-  settled(): Promise<void> {
+  /** Resolves once nothing is in flight, or the journal is poisoned and nothing will be completed any more. */
+  completed(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.whenSettled(resolve)
+    this.whenCompleted(resolve)
     return promise
   }
 
-  /** As `settled`, told in the call that learns of it. */
-  whenSettled(told: () => void): void {
+  /** As `completed`, told in the call that learns of it. */
+  whenCompleted(told: () => void): void {
     if (this.#inFlight.length === 0 || this.#poisoned) told()
-    else this.#whenSettled.push(told)
+    else this.#whenCompleted.push(told)
   }
 
   /**
@@ -581,4 +580,4 @@ type Reply = NonNullable<Ask["reply"]>
 
 const nobody = (): void => undefined
 
-type Signalled = Settling["outcomes"][number]["signals"][number]
+type Signalled = DecidedTurn["outcomes"][number]["signals"][number]

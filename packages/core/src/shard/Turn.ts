@@ -33,7 +33,7 @@ export interface Decided {
 }
 
 /** A turn that was decided: all that follows once its commit is durable. */
-export interface Settling {
+export interface DecidedTurn {
   /** Undefined for a turn without events. */
   readonly built: BuiltCommit | undefined
   readonly events: ReadonlyArray<Decided>
@@ -77,9 +77,9 @@ export const refusals = (
     return { live: undefined, reply: ask.reply, exit, parkAs: undefined, signals: noSignals, cause: ask.cause }
   })
 
-const answered = ({ settle, cause }: ListAsk, answer: ListAnswer): Outcome => ({
+const answered = ({ onAnswer, cause }: ListAsk, answer: ListAnswer): Outcome => ({
   live: undefined,
-  reply: () => settle(answer),
+  reply: () => onAnswer(answer),
   exit: Exit.void,
   parkAs: undefined,
   signals: noSignals,
@@ -129,7 +129,7 @@ export class Turn {
     return this.#events
   }
 
-  settling(intake: Intake): Settling {
+  end(intake: Intake): DecidedTurn {
     const built = this.#frame.isEmpty ? undefined : this.#frame.build()
     const states = Array.from(this.#moved, ({ id, state }) => [id, state] as const)
     return {

@@ -19,8 +19,8 @@ const drain = (shard: Shard): Effect.Effect<never, ShardFault> =>
     return Effect.sync(() => shard.stop())
   })
 
-const settled = (shard: Shard): Effect.Effect<void> =>
-  Effect.async<void>((resume) => shard.whenSettled(() => resume(Effect.void)))
+const completed = (shard: Shard): Effect.Effect<void> =>
+  Effect.async<void>((resume) => shard.whenCompleted(() => resume(Effect.void)))
 
 /**
  * Runs a recovered shard until the scope closes. A turn that threw loses its commands (their callers are told);
@@ -34,7 +34,7 @@ export const supervise = (
 ): Effect.Effect<Fiber.RuntimeFiber<never, ShardFault>, never, Scope.Scope> =>
   drain(shard).pipe(
     Effect.tapError((fault) => Effect.sync(() => onFault(fault))),
-    Effect.tapError(() => settled(shard)),
+    Effect.tapError(() => completed(shard)),
     Effect.tapError(() => Effect.sync(() => shard.rebuild())),
     Effect.retry(
       Schedule.exponential("20 millis").pipe(

@@ -1,4 +1,4 @@
-import { address, kind, tell, type Address, type Settle } from "@logbrook/core/actor/Kind"
+import { address, kind, tell, type Address, type OnAnswer } from "@logbrook/core/actor/Kind"
 import { answerOf, CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import * as Exit from "effect/Exit"
@@ -91,11 +91,11 @@ it("is an actor's id at run time", () => {
   expect(tell(door("front"), { _tag: "Count" })).toEqual({ _tag: "Tell", to: "door/front", command: { _tag: "Count" } })
 })
 
-it("gives a command's settle the reply of that command", () => {
+it("gives a command's caller the reply of that command", () => {
   const seen: Array<number> = []
-  const settle: Settle<typeof Door, { readonly _tag: "Count" }> = (exit) => {
+  const onAnswer: OnAnswer<typeof Door, { readonly _tag: "Count" }> = (exit) => {
     if (Exit.isSuccess(exit)) seen.push(exit.value + 1)
   }
-  settle(Exit.succeed(2))
+  onAnswer(Exit.succeed(2))
   expect(seen).toEqual([3])
 })

@@ -65,7 +65,7 @@ const live = async (directory: string, firstRound: number, rounds: number): Prom
       }
       shard.ran(run.records.byteLength)
     }
-    await shard.settled()
+    await shard.completed()
     await setImmediate()
   }
   await shard.drained()
@@ -87,7 +87,7 @@ const settle = async (directory: string): Promise<void> => {
     const offset = Math.floor(shard.logs.log(logId).highWatermark * 0.8)
     shard.offer({ to: `partition/${logId}`, command: { _tag: "MoveLogStart", offset }, cause: { origin: "golden" } })
   }
-  await shard.settled()
+  await shard.completed()
   const keptFromSeq = shard.keptFromSeq(() => false)
   const compaction: CompactionOptions = {
     settings: () => compactedLogs.map((logId) => [logId, always] as const),

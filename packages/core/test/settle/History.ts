@@ -89,7 +89,7 @@ export class History {
   async flush(): Promise<void> {
     for (let turns = 0; turns < 3; turns++) {
       this.#clock.runTurns()
-      await this.harness.shard.settled()
+      await this.harness.shard.completed()
     }
   }
 

@@ -422,7 +422,7 @@ describe("a shard whose journal is poisoned", () => {
     expect(harness.advance(10_000)).toEqual([])
     expect(harness.poisons).toHaveLength(1)
     // Nobody waits for ever for what no longer comes.
-    await harness.shard.settled()
+    await harness.shard.completed()
     await harness.shard.drained()
   })
 
@@ -432,7 +432,7 @@ describe("a shard whose journal is poisoned", () => {
     }).start()
     harness.tell("counter/1", add(1))
     harness.clock.runTurn()
-    const settled = harness.shard.settled()
+    const settled = harness.shard.completed()
     const drained = harness.shard.drained()
     harness.clock.runTurns()
     await settled

@@ -204,7 +204,7 @@ describe("a turn that throws", () => {
       `lost too ${died}`,
       "ack 1 refused"
     ])
-    await harness.shard.settled()
+    await harness.shard.completed()
     harness.shard.rebuild()
     expect(harness.heard()).toEqual([`wait ${died}`])
     harness.shard.start(() => undefined)
@@ -220,7 +220,7 @@ describe("a turn that throws", () => {
     for (let i = 0; i < 40; i++) harness.tell(`counter/${i}`, add(100))
     breakTurn(harness)
     harness.run()
-    await harness.shard.settled()
+    await harness.shard.completed()
     harness.shard.rebuild()
     harness.shard.start(() => undefined)
     harness.clock.advance(60_001)
@@ -242,7 +242,7 @@ describe("a turn that throws", () => {
     harness.clock.setForthMs = 20_000
     breakTurn(harness)
     harness.run()
-    await harness.shard.settled()
+    await harness.shard.completed()
     harness.shard.rebuild()
     harness.shard.start(() => undefined)
     harness.ask("rebuilt", "counter/1", get)
@@ -265,7 +265,7 @@ describe("a turn that throws", () => {
     expect(harness.shard.failedActors).toEqual(["counter/1"])
     breakTurn(harness)
     harness.run()
-    await harness.shard.settled()
+    await harness.shard.completed()
     harness.shard.rebuild()
     harness.shard.start(() => undefined)
     expect(harness.shard.failedActors).toEqual([])

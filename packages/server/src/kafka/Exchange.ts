@@ -198,8 +198,8 @@ export class Exchange implements RequestContext, FullAccess {
     answer: (exit: Outcome<K, C>) => T
   ): Later<T> {
     const later = new Pending<T>()
-    const settle = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
-    this.#connection.asked(this.node.broker.shard.ask(to, command, this.#cause, settle))
+    const onAnswer = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
+    this.#connection.asked(this.node.broker.shard.ask(to, command, this.#cause, onAnswer))
     return later
   }
 

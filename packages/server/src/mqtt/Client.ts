@@ -1,13 +1,13 @@
 import type { ConnectionId, SessionCommand, SessionKind } from "@logbrook/actors/session/SessionProtocol"
 import type { Principal } from "@logbrook/core/access/Access"
-import type { Settle } from "@logbrook/core/actor/Kind"
+import type { OnAnswer } from "@logbrook/core/actor/Kind"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
 import type { Admission } from "../net/ConnectionGate.ts"
 import type { MqttContext } from "./MqttContext.ts"
 
 /** Told what a session's actor answers to a command. */
-export type Reply<C extends SessionCommand = SessionCommand> = Settle<typeof SessionKind, C>
+export type Reply<C extends SessionCommand = SessionCommand> = OnAnswer<typeof SessionKind, C>
 
 /** Told of a command beside its reply. */
 export interface AskWatch<C extends SessionCommand> {

@@ -59,7 +59,7 @@ export class Life {
       resolve(Exit.match(exit, { onSuccess: (value) => value, onFailure: (cause) => cause }))
     this.shard.offer({ to, command: command as Command, cause: { origin: "golden" }, reply })
     if (!isParked) return promise
-    await this.shard.settled()
+    await this.shard.completed()
     await setImmediate()
     return undefined
   }

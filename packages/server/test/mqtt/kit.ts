@@ -181,7 +181,7 @@ const bindStream = (
   })
 
 const settledSeq = async (shard: Shard, journal: Journal): Promise<number> => {
-  await shard.settled()
+  await shard.completed()
   return journal.nextSeq
 }
 

@@ -57,7 +57,7 @@ export class ShardHarness {
     const run = this.shard.run(logId, "mqtt dev1 PUBLISH")
     run.records.append(null, Buffer.from(text), noHeaders, systemClock.nowMs(), [])
     this.shard.ran(run.records.byteLength)
-    return this.shard.settled()
+    return this.shard.completed()
   }
 
   commitOffset(group: string, stream: string, partition: number, offset: number): Promise<unknown> {
