@@ -7,7 +7,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { actorId } from "@logbrook/core/actor/Definition"
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import { FrameBuilder } from "@logbrook/core/journal/Frame"
 import type { Journal } from "@logbrook/core/journal/Journal"
@@ -66,7 +66,7 @@ interface Shape {
 
 const commitOf = (firstSeq: number, { events, batches, batchBytes }: Shape) => {
   const frame = new FrameBuilder(firstSeq, 1, systemClock.nowMs())
-  for (let i = 0; i < events; i++) frame.event(actorId("group", i), 1, payload, {})
+  for (let i = 0; i < events; i++) frame.event(groupActor(String(i)), 1, payload, {})
   for (let i = 0; i < batches; i++) {
     const bytes = Buffer.allocUnsafe(batchBytes).fill(i)
     const times = { firstTimestampMs: 0, maxTimestampMs: 0 }

@@ -3,7 +3,6 @@
  * supervised fiber beside the same shard drained by plain callbacks, and beside callbacks that do the same encoding and
  * the same appends but bound, supervise, and order nothing. Proves nothing about disks or sockets.
  */
-import { actorId } from "@logbrook/core/actor/Definition"
 import { pack } from "@logbrook/core/actor/pack"
 import { systemClock } from "@logbrook/core/Clock"
 import { FrameBuilder } from "@logbrook/core/journal/Frame"
@@ -19,7 +18,7 @@ import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { makeCounter, ToyPartition } from "../packages/core/test/support/toys.ts"
+import { counter, makeCounter, ToyPartition } from "../packages/core/test/support/toys.ts"
 
 const rounds = 7
 const sliceMs = 500
@@ -137,7 +136,7 @@ const plainPublishing = (messages: number, partitions: number): Contender => {
 
 const shardAsking = (messages: number, actors: number, drive: Drive = "fiber"): Contender => {
   const shard = makeShard(new Sink(systemClock), drive)
-  const ids = Array.from({ length: actors }, (_, i) => actorId("counter", i))
+  const ids = Array.from({ length: actors }, (_, i) => counter(i))
   let told = 0
   const reply = (): void => void told++
   return {
@@ -153,7 +152,7 @@ const shardAsking = (messages: number, actors: number, drive: Drive = "fiber"): 
 const plainAsking = (messages: number, actors: number): Contender => {
   const journal = new Sink(systemClock)
   const { decide, evolve, initial, version } = makeCounter()
-  const ids = Array.from({ length: actors }, (_, i) => actorId("counter", i))
+  const ids = Array.from({ length: actors }, (_, i): string => counter(i))
   const states = new Map(ids.map((id) => [id, initial(id)]))
   let told = 0
   let nextSeq = 1

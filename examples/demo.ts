@@ -22,7 +22,7 @@ const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-demo-"))
 const ports = { MQTT: "", Kafka: "", HTTP: "" }
 const serverUrl = (): string => `http://127.0.0.1:${ports.HTTP}`
 
-const say = (text: string): void => console.log(`\n\u001b[1m${text}\u001b[0m`)
+const say = (text: string): void => console.log(process.stdout.isTTY ? `\n\u001b[1m${text}\u001b[0m` : `\n${text}`)
 
 const logbrook = (...args: ReadonlyArray<string>): string =>
   execFileSync(process.execPath, [bin, ...args, "--url", serverUrl()], { encoding: "utf8" })
@@ -89,7 +89,8 @@ const startConsumer = (name: string, ledger: Ledger): ChildProcess => {
     execArgv: ["--disable-warning=TimeoutNegativeWarning"]
   })
   child.on("message", (message: Seen | { joined: ReadonlyArray<number> }) => {
-    if ("joined" in message) console.log(`  ${name} has partitions ${message.joined.join(" ") || "none"}`)
+    if ("joined" in message)
+      console.log(`  ${name} has partitions ${message.joined.toSorted((a, b) => a - b).join(" ") || "none"}`)
     else ledger.add(message)
   })
   return child

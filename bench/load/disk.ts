@@ -1,4 +1,4 @@
-import { actorId } from "@logbrook/core/actor/Definition"
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import { FrameBuilder } from "@logbrook/core/journal/Frame"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
@@ -92,7 +92,7 @@ const toLmdb = (file: string, shape: CommitShape): Commits => {
 
 const commitAt = (firstSeq: number, { events, batches, batchBytes }: CommitShape) => {
   const frame = new FrameBuilder(firstSeq, 1, systemClock.nowMs())
-  for (let event = 0; event < events; event++) frame.event(actorId("group", event), 1, payload, {})
+  for (let event = 0; event < events; event++) frame.event(groupActor(String(event)), 1, payload, {})
   for (let logId = 0; logId < batches; logId++) {
     const bytes = Buffer.allocUnsafe(batchBytes).fill(logId)
     const run = { logId, baseOffset: firstSeq, count: 1, firstTimestampMs: 0, maxTimestampMs: 0, producer: undefined }

@@ -260,14 +260,14 @@ describe("logbrook backup, restore and doctor", () => {
     const first = await cli("backup", target, "--data-dir", directory)
     expect(first).toMatchObject({ code: 0, err: "" })
     expect(first.out).toMatch(
-      /: #1 to #\d+ \(.+Z\), all read again and whole\n {2}1 segments copied \(.+\), 0 were there/
+      /: #1 to #\d+ \(.+Z\), all read again and whole\n {2}1 segment copied \(.+\), 0 were there/
     )
     const again = JSON.parse((await cli("backup", target, "--data-dir", directory, "--json")).out) as object
     expect(again).toMatchObject({ copiedSegments: 0, keptSegments: 1, format: 1 })
     const copy = fresh()
     const restored = await cli("restore", target, "--data-dir", copy, "--until", "3")
     expect(restored).toMatchObject({ code: 0, err: "" })
-    expect(restored.out).toContain("later events of the backup were left out")
+    expect(restored.out).toMatch(/^ {2}\d+ later events? of the backup w(as|ere) left out$/m)
     expect(await cli("doctor", "--data-dir", copy)).toMatchObject({ code: 0, err: "" })
     expect((await cli("journal", "verify", "--data-dir", copy)).code).toBe(0)
     const refused = await cli("restore", target, "--data-dir", copy)

@@ -96,7 +96,7 @@ describe("logbrook serve", () => {
     ).toEqual(["stopping", "stopped"])
 
     const second = await serve("kept", ...anyPorts).started()
-    expect(second.banner).toMatch(/1 streams, \d+ events replayed/)
+    expect(second.banner).toMatch(/1 stream, \d+ events replayed/)
     expect((await second.stop()).code).toBe(0)
   })
 

@@ -1,3 +1,7 @@
+/** `1 segment`, `0 segments`, `12 segments`. `text`: how the number is written. */
+export const counted = (count: number, noun: string, text = String(count)): string =>
+  `${text} ${noun}${count === 1 ? "" : "s"}`
+
 const units = ["B", "KiB", "MiB", "GiB", "TiB"]
 
 export const bytesText = (bytes: number): string => {

@@ -1,4 +1,4 @@
-import { actorId, type Signal } from "@logbrook/core/actor/Definition"
+import type { Signal } from "@logbrook/core/actor/Definition"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -16,7 +16,8 @@ import {
   type LeavingMember,
   type OffsetToCommit,
   type Reply,
-  type SyncMember
+  type SyncMember,
+  groupActor
 } from "../../src/group/GroupProtocol.ts"
 import { nextOf } from "../nextOf.ts"
 import { groupStateName } from "../../src/group/groupState.ts"
@@ -41,7 +42,7 @@ export class GroupHarness {
   readonly parked = new Map<string, Call>()
   readonly deadlines = new Map<string, ArmedDeadline>()
   readonly definition: ReturnType<typeof makeGroup>
-  readonly id = actorId("group", "orders")
+  readonly id = groupActor("orders")
   state: ReturnType<ReturnType<typeof makeGroup>["initial"]>
   /** Called with each answer at once, while the state is still the one that it was given in. */
   watch: (call: Call) => void = () => undefined

@@ -1,4 +1,3 @@
-import { actorId } from "@logbrook/core/actor/Definition"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import * as Exit from "effect/Exit"
 import { describe, expect, it } from "vitest"
@@ -7,10 +6,11 @@ import {
   retainedBytesOf,
   type RetainedCommand,
   type RetainedMessage,
-  type RetainedState
+  type RetainedState,
+  retainedActor
 } from "../../src/retained/Retained.ts"
 
-const id = actorId("retained", "house/kitchen/temperature")
+const id = retainedActor("house/kitchen/temperature")
 const nowMs = 1_000_000
 const dayMs = 86_400_000
 

@@ -1,4 +1,4 @@
-import { actorId, type Signal } from "@logbrook/core/actor/Definition"
+import type { Signal } from "@logbrook/core/actor/Definition"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -19,7 +19,8 @@ import {
   type SessionReply,
   type SessionSettings,
   type Subscription,
-  type Will
+  type Will,
+  sessionActor
 } from "../../src/session/SessionProtocol.ts"
 
 export const hourMs = 3_600_000
@@ -83,7 +84,7 @@ export interface Outcome {
 /** Runs one session with mock time and deadlines, as the runtime does; its events go through the journal's encoding. */
 export class SessionHarness {
   nowMs = 1_000_000
-  readonly id = actorId("session", "a/b")
+  readonly id = sessionActor("a/b")
   readonly definition: ReturnType<typeof makeSession>
   readonly journal: Array<Uint8Array> = []
   readonly deadlines = new Map<string, { readonly atMs: number; readonly command: SessionCommand }>()

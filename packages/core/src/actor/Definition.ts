@@ -6,8 +6,6 @@ import type { States } from "./States.ts"
 /** `kind/name`, such as `group/orders`; a partition's name is its log id, which is never used again. */
 export type ActorId = string
 
-export const actorId = (kind: string, name: string | number): ActorId => `${kind}/${name}`
-
 export const kindOf = (id: ActorId): string => id.slice(0, id.indexOf("/"))
 
 export const nameOf = (id: ActorId): string => id.slice(id.indexOf("/") + 1)

@@ -8,6 +8,7 @@ export type WireReason =
   | "utf8" // a string that is not UTF-8
   | "trailing" // bytes left over after a message or a tagged field
   | "version" // a version that is not declared
+  | "foreign" // bytes of another protocol
   | "null" // null for a field that is not nullable in this version
 
 /** The one error of the Kafka codecs: caught once per frame, then the connection closes. */

@@ -55,4 +55,4 @@ export const fields = (io: Io, pairs: ReadonlyArray<readonly [string, string]>, 
   for (const [name, value] of pairs) io.out(`${indent}${painted(io, "dim", name.padEnd(width))}  ${plainText(value)}`)
 }
 
-export { bytesText, durationText } from "../units.ts"
+export { bytesText, counted, durationText } from "../units.ts"

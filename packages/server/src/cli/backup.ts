@@ -5,7 +5,7 @@ import type { Restored, RestoreOptions } from "@logbrook/core/backup/Restore"
 import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { journalDirectoryOf, throwIfNoBackup, throwIfNoBackupTarget, throwIfTaken } from "./directories.ts"
-import { bytesText, type Io } from "./Io.ts"
+import { bytesText, counted, type Io } from "./Io.ts"
 import { journalErrors } from "./journalErrors.ts"
 import { pointOf } from "./options.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
@@ -42,7 +42,9 @@ export const backup = async (args: Arguments, io: Io): Promise<number> => {
   const { firstSeq, nextSeq, lastTimeMs } = manifest
   const last = nextSeq === firstSeq ? "no events" : `#${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)})`
   io.out(`${target}: ${last}, all read again and whole`)
-  io.out(`  ${copiedSegments} segments copied (${bytesText(copiedBytes)}), ${keptSegments} were there already`)
+  io.out(
+    `  ${counted(copiedSegments, "segment")} copied (${bytesText(copiedBytes)}), ${keptSegments} ${keptSegments === 1 ? "was" : "were"} there already`
+  )
   return exitCodes.ok
 }
 
@@ -107,8 +109,8 @@ export const restore = async (args: Arguments, io: Io): Promise<number> => {
     return exitCodes.ok
   }
   io.out(`${dataDir}: #${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)}), read again and whole`)
-  io.out(`  ${events} events, ${records} records, ${bytesText(bytes)}`)
-  if (left > 0) io.out(`  ${left} later events of the backup were left out`)
+  io.out(`  ${counted(events, "event")}, ${counted(records, "record")}, ${bytesText(bytes)}`)
+  if (left > 0) io.out(`  ${counted(left, "later event")} of the backup ${left === 1 ? "was" : "were"} left out`)
   io.out(`  logbrook serve --data-dir ${dataDir}`)
   return exitCodes.ok
 }

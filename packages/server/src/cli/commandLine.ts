@@ -65,7 +65,10 @@ export const parseCommandLine = (command: Command, words: ReadonlyArray<string>)
     const option = known.get(token.name)
     if (option === undefined) {
       const meant = suggest(token.name, known.keys())
-      throw usageError(`${token.rawName} is no option of ${command.name}`, meant ? `did you mean --${meant}?` : help)
+      throw usageError(
+        `${token.rawName} is no option of ${command.name}`,
+        meant ? `did you mean --${meant}?` : dashHint(token.rawName, help)
+      )
     }
     if (option.value === undefined) {
       if (token.value !== undefined) throw usageError(`--${option.name} takes no value`, help)
@@ -73,7 +76,7 @@ export const parseCommandLine = (command: Command, words: ReadonlyArray<string>)
       continue
     }
     if (token.value === undefined || (!token.inlineValue && looksLikeOption(token.value))) {
-      throw usageError(`--${option.name} needs a value`, `--${option.name} ${option.value}`)
+      throw usageError(`--${option.name} needs a value`, valueHint(option, token.value))
     }
     if (option.isMultiple === true) {
       const list = values.get(option.name)
@@ -84,6 +87,14 @@ export const parseCommandLine = (command: Command, words: ReadonlyArray<string>)
   throwIfPositionalsWrong(command, positionals)
   return argumentsOf(positionals, values)
 }
+
+/** Behind `--` a word that begins with a dash is none of the options. */
+const dashHint = (rawName: string, help: string): string =>
+  rawName.startsWith("--") ? help : `a name that begins with a dash goes behind --, all options before it; ${help}`
+
+/** A value that begins with a dash would hide an option whose value was forgotten. */
+const valueHint = ({ name, value }: Option, given: string | undefined): string =>
+  given === undefined ? `--${name} ${value}` : `if "${given}" is the value: --${name}=${given}`
 
 const throwIfPositionalsWrong = ({ name, positionals }: Command, given: ReadonlyArray<string>): void => {
   const required = positionals.filter((each) => !each.endsWith("?"))

@@ -1,10 +1,11 @@
 import type { EffectiveSetting } from "../config/loadConfig.ts"
 import type { SettingValue } from "../config/settings.ts"
+import { heapOrigin } from "../config/values.ts"
 import { exitCodes, usageError } from "./CliError.ts"
 import { requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
-import { bytesText, durationText, note, table, type Io } from "./Io.ts"
+import { bytesText, counted, durationText, note, table, type Io } from "./Io.ts"
 import { urlOf } from "./options.ts"
 
 const valueText = (path: string, value: SettingValue): string => {
@@ -42,10 +43,15 @@ export const show = async (args: Arguments, io: Io): Promise<number> => {
   return exitCodes.ok
 }
 
+const ownText = (own: number): string => {
+  if (own === 0) return "all of them at their defaults"
+  return own === 1 ? "1 of them is not at its default" : `${own} of them are not at their defaults`
+}
+
 export const check = async (args: Arguments, io: Io): Promise<number> => {
   const { settings } = await configOf(args, io)
-  const own = settings.filter(({ origin }) => origin !== "default").length
+  const own = settings.filter(({ origin }) => origin !== "default" && origin !== heapOrigin).length
   if (args.flag("json")) io.out(JSON.stringify({ ok: true, settings: settings.length, own }))
-  else io.out(`ok: ${settings.length} settings, ${own} of them not the default`)
+  else io.out(`ok: ${counted(settings.length, "setting")}, ${ownText(own)}`)
   return exitCodes.ok
 }

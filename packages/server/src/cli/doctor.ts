@@ -4,7 +4,7 @@ import type { Repaired } from "@logbrook/core/doctor/Repair"
 import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
-import { bytesText, painted, type Io } from "./Io.ts"
+import { bytesText, counted, painted, type Io } from "./Io.ts"
 import { journalErrors } from "./journalErrors.ts"
 import { journalDirectoryOf, throwIfTaken } from "./directories.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
@@ -35,8 +35,8 @@ const printDiagnosis = (io: Io, diagnosis: Diagnosis, nameOf: NameOf): void => {
   const { directory, segments, bytes, firstSeq, nextSeq, events, records, findings, moreFindings, isClean } = diagnosis
   const verdict = isClean ? painted(io, "green", "ok") : painted(io, "red", "damaged")
   io.out(
-    `${verdict}: ${directory}, ${segments} segments (${bytesText(bytes)}), #${firstSeq} to #${nextSeq - 1}, ` +
-      `${events} events, ${records} records${diagnosis.isLive ? ", in use" : ""}`
+    `${verdict}: ${directory}, ${counted(segments, "segment")} (${bytesText(bytes)}), #${firstSeq} to #${nextSeq - 1}, ` +
+      `${counted(events, "event")}, ${counted(records, "record")}${diagnosis.isLive ? ", in use" : ""}`
   )
   for (const finding of findings) printFinding(io, finding, nameOf)
   if (moreFindings > 0) io.out(`  and ${moreFindings} more`)
@@ -48,7 +48,7 @@ const savedText = ({ firstSeq, firstBadSeq, nextSeq, findings }: Diagnosis): str
     return "nothing can be saved from this directory: restore a backup"
   const lost = findings.filter(({ kind }) => kind === "records").length
   const events = firstBadSeq === undefined ? `all events up to #${nextSeq - 1}` : `the events up to #${firstBadSeq - 1}`
-  return `${events} can be saved${lost === 0 ? "" : `, ${lost} batches of records cannot`}: logbrook doctor --repair`
+  return `${events} can be saved${lost === 0 ? "" : `, ${lost} ${lost === 1 ? "batch" : "batches"} of records cannot`}: logbrook doctor --repair`
 }
 
 const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {

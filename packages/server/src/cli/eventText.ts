@@ -2,7 +2,7 @@ import { plainText } from "../plainText.ts"
 import type { EventView } from "../tools/journalTools.ts"
 import type { Plain } from "../tools/plain.ts"
 import type { Arguments } from "./commandLine.ts"
-import { painted, type Io } from "./Io.ts"
+import { counted, painted, type Io } from "./Io.ts"
 
 const pad = (n: number): string => String(Math.floor(Math.abs(n))).padStart(2, "0")
 
@@ -76,7 +76,9 @@ export const msText = (name: string, value: Plain): string | undefined => {
 const withoutBytes = (value: Plain): Plain =>
   typeof value !== "object"
     ? value
-    : JSON.parse(JSON.stringify(value, (_name, each: Plain) => (isBytes(each) ? `<${each.bytes} bytes>` : each)))
+    : JSON.parse(
+        JSON.stringify(value, (_name, each: Plain) => (isBytes(each) ? `<${counted(each.bytes, "byte")}>` : each))
+      )
 
 /** Says who ended a connection: `protocol 0x90 a topic name contains a wildcard`, `keep alive 1m`. */
 const endText = (end: { readonly [name: string]: Plain }): string =>
@@ -100,7 +102,7 @@ const refusedText = (refused: ReadonlyArray<Plain>): string =>
 
 /** `sessionTimeout=30s` of `sessionTimeoutMs`, `at=2026-…` of `atMs`. */
 const fieldText = (name: string, value: Plain): string => {
-  if (isBytes(value)) return `${name}=<${value.bytes} bytes>`
+  if (isBytes(value)) return `${name}=<${counted(value.bytes, "byte")}>`
   if (name === "end" && isObject(value)) return `end=${endText(value)}`
   if (name === "refused" && Array.isArray(value)) return refusedText(value as ReadonlyArray<Plain>)
   const text = msText(name, value)

@@ -3,7 +3,7 @@ import { listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import type { DeletedGroup } from "./groupsOffline.ts"
-import { bytesText, durationText, fields, table, type Io } from "./Io.ts"
+import { bytesText, counted, durationText, fields, table, type Io } from "./Io.ts"
 import { urlOf } from "./options.ts"
 
 interface TotalLag {
@@ -174,7 +174,7 @@ export const remove = async (args: Arguments, io: Io): Promise<number> => {
   const what = names.length === 1 ? `the group ${names[0]}` : `${names.length} groups`
   if (!(await confirmed(args, io, `delete ${what} and the committed offsets?`))) return exitCodes.failure
   const tell = ({ group, offsets }: DeletedGroup): void =>
-    io.out(args.flag("json") ? JSON.stringify({ group, offsets }) : `deleted ${group} (${offsets} offsets)`)
+    io.out(args.flag("json") ? JSON.stringify({ group, offsets }) : `deleted ${group} (${counted(offsets, "offset")})`)
   if (directory === undefined) await deleteAt(urlOf(args, io), names, tell)
   else {
     const { deleteStored } = await import("./groupsOffline.ts")

@@ -8,7 +8,7 @@ import { CliError, exitCodes, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { directoryOf } from "./directories.ts"
 import { eventLine, isBytes, isObject, msText, scalarText, timeText } from "./eventText.ts"
-import { note, painted, table, warn, type Io } from "./Io.ts"
+import { counted, note, painted, table, warn, type Io } from "./Io.ts"
 import { openPast, openSource, type JournalSource } from "./journalSource.ts"
 import { numberOption, pointOf, seqOf } from "./options.ts"
 
@@ -33,7 +33,7 @@ const inlineMax = 100
 /** A value for people: what is short on one line, the rest indented below its name. */
 const printValue = (io: Io, name: string, value: Plain, indent: string): void => {
   const label = `${indent}${painted(io, "cyan", plainText(name))}`
-  if (isBytes(value)) io.out(`${label}: ${value.bytes} bytes${value.bytes === 0 ? "" : ` ${value.base64}`}`)
+  if (isBytes(value)) io.out(`${label}: ${counted(value.bytes, "byte")}${value.bytes === 0 ? "" : ` ${value.base64}`}`)
   else if (typeof value !== "object" || value === null) {
     const time = msText(name, value)
     io.out(`${label}: ${scalarText(value)}${time === undefined ? "" : ` (${time})`}`)
@@ -155,20 +155,26 @@ export const diff = (args: Arguments, io: Io): Promise<number> =>
       io.out(painted(io, style, `  ${plainText(text)}`))
     }
     if (found.changes.length === 0) io.out("  nothing changed")
-    io.out(`${found.events.length}${found.hasMoreEvents ? "+" : ""} events in between`)
+    io.out(
+      `${found.hasMoreEvents ? `${found.events.length}+ events` : counted(found.events.length, "event")} in between`
+    )
     for (const event of found.events) io.out(`  ${eventLine(args, io, event)}`)
   })
 
 const progressOf = (io: Io, isQuiet: boolean) => (events: number) => {
-  if (!isQuiet) io.err(`${events.toLocaleString("en-US")} events`)
+  if (!isQuiet) io.err(counted(events, "event", events.toLocaleString("en-US")))
 }
 
 const verifiedText = (verified: Verified): string => {
   const { ok, events, hashes, uncomparedHashes, comparedEvents, firstSeq, lastSeq } = verified
-  const folded = `${events} events, #${firstSeq} to #${lastSeq}, fold`
-  const older = `${uncomparedHashes} state hashes are of another version of their states and were not compared`
+  const folded = `${counted(events, "event")}, #${firstSeq} to #${lastSeq}, ${events === 1 ? "folds" : "fold"}`
+  const older =
+    uncomparedHashes === 1
+      ? "1 state hash is of another version of its state and was not compared"
+      : `${uncomparedHashes} state hashes are of another version of their states and were not compared`
   const rest = uncomparedHashes === 0 ? "" : `; ${older}`
-  if (ok) return `ok: ${folded}; ${comparedEvents} of them to the ${hashes} states that were live${rest}`
+  if (ok)
+    return `ok: ${folded}; ${comparedEvents} of them to the ${hashes === 1 ? "state that was" : `${hashes} states that were`} live${rest}`
   if (uncomparedHashes > 0) return `nothing was compared: ${folded}, but ${older}`
   return `nothing was compared: ${folded}, but no state hash is among them: they come with every 32 events of an actor or more, and with a stop in order`
 }
@@ -205,7 +211,7 @@ export const replay = async (args: Arguments, io: Io): Promise<number> => {
       return exitCodes.ok
     }
     io.out(
-      `${counts.events} events, #${counts.firstSeq} to #${counts.lastSeq}, of ${counts.epochs} epochs ` +
+      `${counted(counts.events, "event")}, #${counts.firstSeq} to #${counts.lastSeq}, of ${counted(counts.epochs, "epoch")} ` +
         `in ${seconds.toFixed(2)} s (${eventsPerSecond} a second)`
     )
     const kinds = counts.kinds.map(({ kind, actors, events }) => [kind, String(actors), String(events)])

@@ -6,7 +6,7 @@ import { version } from "../version.ts"
 import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
-import { painted, type Io } from "./Io.ts"
+import { counted, painted, type Io } from "./Io.ts"
 import { cliErrorOf } from "./journalErrors.ts"
 import { listenToSignals } from "./signals.ts"
 
@@ -46,10 +46,10 @@ const listenError = (config: Config, { code, what, port, message }: ListenFailed
 const shownHost = (host: string): string => (host.includes(":") ? `[${host}]` : host)
 
 const recoveryText = ({ broker, recovery }: RunningServer): string => {
-  const streams = `${broker.directory.all().size} streams`
+  const streams = counted(broker.directory.all().size, "stream")
   if (recovery.events === 0) return `${streams}, a new journal`
-  const events = recovery.events.toLocaleString("en-US")
-  return `${streams}, ${events} events replayed in ${(recovery.durationMs / 1000).toFixed(1)} s`
+  const events = counted(recovery.events, "event", recovery.events.toLocaleString("en-US"))
+  return `${streams}, ${events} replayed in ${(recovery.durationMs / 1000).toFixed(1)} s`
 }
 
 const banner = (config: Config, io: Io, server: RunningServer): void => {

@@ -6,7 +6,7 @@ import { ConfigInvalid, type Config, type ConfigProblem } from "./Config.ts"
 import { settings, type Setting, type SettingValue } from "./settings.ts"
 import { isSection, readEnv, readFlags, readYaml, settingAt, type Given, type Read } from "./sources.ts"
 import { suggest } from "./suggest.ts"
-import { isLoopback } from "./values.ts"
+import { heapOrigin, isLoopback } from "./values.ts"
 
 export interface ConfigSources {
   /** By name without dashes: `mqtt-port`. */
@@ -129,9 +129,7 @@ const throughout = (valueOf: (path: string) => SettingValue | undefined, originO
 const clientsShareOfHeap = 0.6
 
 const ofHeap = (heapBytesMax: number): Read => ({
-  given: [
-    { path: "limits.memoryBytesMax", value: Math.floor(heapBytesMax * clientsShareOfHeap), origin: "V8's heap limit" }
-  ],
+  given: [{ path: "limits.memoryBytesMax", value: Math.floor(heapBytesMax * clientsShareOfHeap), origin: heapOrigin }],
   problems: []
 })
 

@@ -44,10 +44,10 @@ const count = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
 }
 const share: Kind = { expects: "a number from 0 to 1", parse: ratio }
 const yesOrNo: Kind = { expects: "true or false", parse: truth }
-const text: Kind = {
-  expects: "a text that is not empty",
+const textOf = (expects: string): Kind => ({
+  expects,
   parse: (value) => (typeof value === "string" && value !== "" && value.length <= 4096 ? value : undefined)
-}
+})
 const address: Kind = {
   expects: "host:port, such as broker.example.org:9092",
   parse: (value) => (value === null ? null : hostAndPort(value))
@@ -138,8 +138,18 @@ const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((n
 
 /** Everything that can be set, in the order of the documentation. */
 export const settings: ReadonlyArray<Setting> = [
-  setting("dataDir", text, "./data", "Where the journal is. Made if it is not there."),
-  setting("host", text, "127.0.0.1", "The address to listen on, for every protocol."),
+  setting(
+    "dataDir",
+    textOf("the path of a directory, such as ./data"),
+    "./data",
+    "Where the journal is. Made if it is not there."
+  ),
+  setting(
+    "host",
+    textOf("an address or a host name, such as 127.0.0.1"),
+    "127.0.0.1",
+    "The address to listen on, for every protocol."
+  ),
   setting(
     "insecureListen",
     yesOrNo,

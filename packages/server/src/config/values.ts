@@ -67,3 +67,6 @@ export const hostAndPort = (value: unknown): { readonly host: string; readonly p
 /** Whether only this machine can connect to an address to listen on. */
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** Where a setting comes from that follows from what V8 may take: nobody has set it, as little as a default. */
+export const heapOrigin = "V8's heap limit"

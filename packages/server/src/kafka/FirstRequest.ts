@@ -3,6 +3,7 @@ import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit
 import { JoinGroup } from "@logbrook/protocols/kafka/messages/11_JoinGroup"
 import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import { WireError } from "@logbrook/protocols/kafka/Wire"
+import { foreignProtocol } from "../net/foreignProtocol.ts"
 
 const headBytes = 6
 
@@ -32,6 +33,8 @@ export class FirstRequest {
     const head = new DataView(this.#head.buffer)
     const size = head.getInt32(0)
     if (size <= this.#bytesMax) return
+    const foreign = foreignProtocol(this.#head)
+    if (foreign !== undefined) throw new WireError("foreign", `${foreign} came where Kafka's protocol is spoken`)
     if (!mayBeLarge.has(head.getInt16(4))) {
       throw new WireError("too-large", `a first request of ${size} bytes, ${this.#bytesMax} are allowed`)
     }

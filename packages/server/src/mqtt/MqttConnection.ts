@@ -21,6 +21,7 @@ import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
 import type { Fields } from "../Log.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
+import { foreignProtocol } from "../net/foreignProtocol.ts"
 import { lingerMs } from "../net/endSoftly.ts"
 
 /**
@@ -186,7 +187,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     metrics.receivedBytes.add(chunk.length)
     const before = this.#splitter.pendingBytes
     if (this.#phase === "connecting" && before === 0 && chunk.length > 0 && chunk[0] !== connectByte) {
-      this.violated(new MqttError(ReasonCode.ProtocolError, "the first packet is not CONNECT"))
+      const foreign = foreignProtocol(chunk)
+      const what = foreign === undefined ? "the first packet is not CONNECT" : `${foreign} came instead of CONNECT`
+      this.violated(new MqttError(ReasonCode.ProtocolError, what))
       return
     }
     try {

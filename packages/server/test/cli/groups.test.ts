@@ -130,7 +130,7 @@ describe("groups of a data directory", () => {
       ["b", 0, 2],
       ["busy", 2, 0]
     ])
-    expect(await remove("a", "")).toMatchObject({ code: 0, out: ["deleted a (2 offsets)", "deleted  (1 offsets)"] })
+    expect(await remove("a", "")).toMatchObject({ code: 0, out: ["deleted a (2 offsets)", "deleted  (1 offset)"] })
     expect(await listed()).toEqual([
       ["b", 0, 2],
       ["busy", 2, 0]

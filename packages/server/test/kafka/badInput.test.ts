@@ -34,6 +34,8 @@ afterAll(() => kit.close())
 
 beforeEach(async () => {
   client = await kit.connect()
+  // An event that is on its way counts in `nextSeq` and is not told yet.
+  await kit.broker.shard.drained()
   seq = kit.broker.shard.nextSeq - told
   linesBefore = kit.lines.length
 })
@@ -94,6 +96,15 @@ describe("framing", () => {
     ["tags past the end", framed("0012 0003 00000001 ffff ff ff ff ff 0f")],
     ["a tag count of six bytes", framed("0012 0003 00000001 ffff ff ff ff ff ff ff")]
   ])("%s", (_what, bytes) => expectClose(bytes))
+
+  it.each([
+    ["an HTTP request", Buffer.from("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")],
+    ["an HTTP request", Buffer.from("POST / HTTP/1.1\r\n\r\n")],
+    ["a TLS handshake", Buffer.from("1603010200010001fc0303", "hex")]
+  ])("of another protocol is named: %s", async (what, bytes) => {
+    await expectClose(bytes)
+    expect(newLines()[0]!.fields["reason"]).toBe(`foreign: ${what} came where Kafka's protocol is spoken`)
+  })
 })
 
 describe("APIs that are not served", () => {

@@ -167,6 +167,17 @@ describe("the first byte", () => {
     }
     expect(kit.audit.map(({ fields }) => fields["reason"])).toEqual(Array(7).fill("the first packet is not CONNECT"))
   })
+
+  it.each([
+    ["GET / HTTP/1.1\r\n\r\n", "an HTTP request came instead of CONNECT"],
+    ["\u0016\u0003\u0001\u0002\u0000", "a TLS handshake came instead of CONNECT"]
+  ])("names another protocol: %j", async (text, reason) => {
+    const before = kit.audit.length
+    const client = new RawClient(kit.port)
+    client.send(Buffer.from(text, "latin1"))
+    expect(await client.rest()).toHaveLength(0)
+    expect(kit.audit.slice(before).map(({ fields }) => fields["reason"])).toEqual([reason])
+  })
 })
 
 describe("a payload that is not the UTF-8 that it is announced as", () => {
