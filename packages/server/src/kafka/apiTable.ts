@@ -10,8 +10,8 @@ export const apiTable = (registry: Registry): string => {
   return [
     "# Kafka APIs",
     "",
-    "What the server answers, and lists in ApiVersions. Another version, or another API, closes the connection; another version of",
-    "ApiVersions is answered with `UNSUPPORTED_VERSION`. What an API needs is asked of the rules in",
+    "The server answers these, and lists them in ApiVersions. Another version, or another API, closes the connection; another version of",
+    "ApiVersions is answered with `UNSUPPORTED_VERSION`. The rules decide on what an API needs:",
     "`packages/core/src/access/rules.ts`, for each topic and group of a request.",
     "",
     "| Key | API | Versions | Flexible from | Needs | Remark |",
