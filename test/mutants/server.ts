@@ -256,7 +256,6 @@ export const serverMutants = inPackage("server", {
         "if (logId === sessionLogId) {",
         "if (logId === -sessionLogId) {"
       ],
-      ["logs of a stream that was deleted before a crash stay", "    this.#deleteOrphans()\n", ""],
       ["history is kept while the disk is tight", "bytes <= historyBytes && !disk.isTight", "bytes <= historyBytes"]
     ]
   },
@@ -296,8 +295,26 @@ export const serverMutants = inPackage("server", {
   "streams/forgetDeletedStreams.ts": {
     tests: ["deletedStreams.test.ts", "http/HttpServer.test.ts"],
     faults: [
-      ["offsets of a stream that was deleted before a crash stay", '  forget(broker, { origin: "start" })\n', ""],
-      ["offsets of a deleted stream stay", "shard.ack({ acked: () => forget(broker, { seq }) }, 0, undefined, 0)", ""]
+      [
+        "logs of a deleted stream stay",
+        '  for (const logId of logIds) list.add(partitionActor(logId), { _tag: "DeleteLog" })\n',
+        ""
+      ],
+      [
+        "offsets of a deleted stream stay",
+        "if (offsets.topics.has(topicId))",
+        "if (offsets.topics.has(`${topicId}.`))"
+      ],
+      [
+        "offsets that were under way when their stream was deleted stay",
+        "shard.ack({ acked: () => forget(shard, notice, cause) }, 0, undefined, 0)",
+        "forget(shard, notice, cause)"
+      ],
+      [
+        "a deletion is confirmed though a log is still there",
+        '{ _tag: "ConfirmDeletion", topicId }, [...list.entries.keys()])',
+        '{ _tag: "ConfirmDeletion", topicId })'
+      ]
     ]
   },
   "net/ConnectionGate.ts": {

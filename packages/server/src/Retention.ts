@@ -85,7 +85,6 @@ export class Retention {
     this.#touched.clear()
     for (const logId of due) this.#enforce(logId, nowMs)
     if (!isFull) return
-    this.#deleteOrphans()
     void this.#dropSegments()
   }
 
@@ -111,15 +110,6 @@ export class Retention {
     if (offset <= log.startOffset) return
     const reason = byTime >= byBytes ? "retention.ms" : "retention.bytes"
     this.#broker.shard.tell(partitionActor(log.id), { _tag: "MoveLogStart", offset, reason }, { origin: "retention" })
-  }
-
-  /** A stream's deletion is one commit, that of its logs the next: a crash in between leaves logs that are nobody's. */
-  #deleteOrphans(): void {
-    const { shard, directory } = this.#broker
-    for (const { id } of shard.logs.logs()) {
-      if (id === sessionLogId || directory.byLogId(id) !== undefined) continue
-      shard.tell(partitionActor(id), { _tag: "DeleteLog" }, { origin: "retention" })
-    }
   }
 
   /** Where the events begin that are kept: those that a start needs, and the history before them. */

@@ -143,6 +143,22 @@ const catalogFaults: ReadonlyArray<PlantedFault> = [
   )
 ]
 
+const untold = (decision: AnyDecision): AnyDecision =>
+  withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "outbox")
+
+const outboxFaults: ReadonlyArray<PlantedFault> = [
+  inActor("a deletion is told once, and lost with a crash", "catalog", (own) => ({
+    ...deciding(own, untold),
+    resume: () => []
+  })),
+  inActor("a will that was published stays in the outbox, and comes twice", "session", (own) =>
+    deciding(own, (decision) => ({
+      ...withoutEvents(decision, "WillPublished"),
+      signals: decision.signals.filter((signal) => signal._tag !== "CancelDeadline" || signal.key !== "outbox")
+    }))
+  )
+]
+
 const membersOf = ({ protocol }: GroupState) => (protocol ?? newClassic).machine.context.members
 
 /** What an actor hands over lacks its decision's last event, or is another state than they lead to. */
@@ -314,7 +330,7 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
   ),
   inActor("a will that was refused is not asked for again", "session", (own) =>
     deciding(own, (decision) =>
-      withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "wills")
+      withoutSignals(decision, (signal) => signal._tag === "SetDeadline" && signal.key === "outbox")
     )
   ),
   inActor("a will that waits is forgotten at a restart", "session", (own) => ({
@@ -361,6 +377,7 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
 export const actorFaults: ReadonlyArray<PlantedFault> = [
   ...partitionFaults,
   ...catalogFaults,
+  ...outboxFaults,
   ...groupFaults,
   ...nextFaults,
   ...sessionFaults

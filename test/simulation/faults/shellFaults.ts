@@ -5,6 +5,7 @@ import { Restarts } from "@logbrook/core/shard/Restarts"
 import type { Holder } from "@logbrook/core/memory/MemoryAccount"
 import { MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
 import { ActorTable, type Live } from "@logbrook/core/shard/ActorTable"
+import { CommandList } from "@logbrook/core/shard/CommandList"
 import { Shard } from "@logbrook/core/shard/Shard"
 import type { Take } from "@logbrook/core/BufferPool"
 import type { Log } from "@logbrook/core/storage/Log"
@@ -105,6 +106,13 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
         before()
       }
       return original(self, { ...ask, reply: swapped })
+    }
+  }),
+  inMethod("a list is half applied, and said to be taken", Shard.prototype, "askAll", (original) => {
+    return (self: Shard, list: CommandList, ...rest: ReadonlyArray<never>) => {
+      const half = new CommandList()
+      half.entries.push(...list.entries.slice(0, Math.ceil(list.entries.length / 2)))
+      return original(self, half, ...rest)
     }
   }),
   inMethod("a command is lost when the shard is full", Shard.prototype, "offer", (original) => {

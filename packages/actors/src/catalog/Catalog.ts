@@ -1,6 +1,6 @@
 import * as Exit from "effect/Exit"
-import type { Decision, Definition } from "@logbrook/core/actor/Definition"
-import { tell } from "@logbrook/core/actor/Kind"
+import type { Decision, Definition, Signal } from "@logbrook/core/actor/Definition"
+import { type RepeatIntents, repeatAt, repeatIn, repeatNoMore } from "@logbrook/core/actor/Outbox"
 import { persistentStates } from "@logbrook/core/actor/States"
 import { InvalidKeyExpression, parseKeyExpression, type KeyLimits } from "@logbrook/core/KeyExpression"
 import type { Limits } from "@logbrook/core/Limits"
@@ -17,16 +17,18 @@ import {
   type CatalogRefusal,
   type CatalogReply,
   type CreateStream,
+  type Deletion,
   type SavedStream,
   type Stream
 } from "./CatalogProtocol.ts"
-import { weightOfStream } from "./streamWeight.ts"
-import { partitionActor } from "../partition/Partition.ts"
+import { weightOfDeletion, weightOfStream } from "./streamWeight.ts"
 import { changedList, effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
-  /** The weight of all streams, see `weightOfStream`. It is not saved. */
+  /** An outbox: deleted streams whose logs and offsets may still be there. */
+  readonly deletions: ReadonlyArray<Deletion>
+  /** The memory of all streams and deletions: see `streamWeight.ts`. Not saved. */
   readonly weightBytes: number
   readonly nextLogId: number
   readonly nextProducerId: number
@@ -120,14 +122,35 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
   return { events, reply: Exit.succeed(reply), signals: [] }
 }
 
-const deleteStream = (state: CatalogState, name: string): CatalogDecision => {
+const forget = (deletion: Deletion): Signal<typeof CatalogKind> => ({
+  _tag: "Notify",
+  notice: { _tag: "ForgetStream", ...deletion }
+})
+
+const deleteStream = (state: CatalogState, name: string, nowMs: number): CatalogDecision => {
   const { topicId, logIds } = getOrThrow(state, name)
   return {
     events: [{ _tag: "StreamDeleted", name, topicId, logIds }],
     reply: Exit.succeed({ _tag: "Deleted", topicId }),
-    signals: logIds.map((logId) => tell(partitionActor(logId), { _tag: "DeleteLog" }))
+    signals: [forget({ name, topicId, logIds }), repeatIn(nowMs)]
   }
 }
+
+const confirmDeletion = ({ deletions }: CatalogState, topicId: string): CatalogDecision => {
+  const isPending = deletions.some((deletion) => deletion.topicId === topicId)
+  const isLast = isPending && deletions.length === 1
+  return {
+    events: isPending ? [{ _tag: "DeletionConfirmed", topicId }] : [],
+    reply: Exit.succeed({ _tag: "Done" }),
+    signals: isLast ? [repeatNoMore] : []
+  }
+}
+
+const repeat = ({ deletions }: CatalogState, { delayMs }: RepeatIntents, nowMs: number): CatalogDecision => ({
+  events: [],
+  reply: Exit.succeed({ _tag: "Done" }),
+  signals: deletions.length === 0 ? [] : [repeatIn(nowMs, delayMs), ...deletions.map(forget)]
+})
 
 /** Before it is validated. */
 const alteredConfig = (stream: Stream, command: AlterStream, limits: ConfigLimits): ReadonlyMap<string, string> => {
@@ -180,7 +203,11 @@ const decideOrThrow = (
     case "CreateStream":
       return createStream(state, command, nowMs, limits, room)
     case "DeleteStream":
-      return deleteStream(state, command.name)
+      return deleteStream(state, command.name, nowMs)
+    case "ConfirmDeletion":
+      return confirmDeletion(state, command.topicId)
+    case "RepeatIntents":
+      return repeat(state, command, nowMs)
     case "AlterStream":
       return alterStream(state, command, limits, room)
     case "AllocateProducerIds":
@@ -190,6 +217,13 @@ const decideOrThrow = (
 
 const saved = (stream: Stream): SavedStream => ({ ...stream, config: [...stream.config] })
 const restored = (stream: SavedStream): Stream => ({ ...stream, config: new Map(stream.config) })
+
+const weightOf = (streams: Iterable<Stream | SavedStream>, deletions: ReadonlyArray<Deletion>): number => {
+  let bytes = 0
+  for (const stream of streams) bytes += weightOfStream(stream)
+  for (const deletion of deletions) bytes += weightOfDeletion(deletion)
+  return bytes
+}
 
 const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
   switch (event._tag) {
@@ -213,15 +247,26 @@ const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
       const streams = new Map(state.streams)
       const gone = state.streams.get(event.name)
       streams.delete(event.name)
-      return { ...state, streams, weightBytes: state.weightBytes - (gone === undefined ? 0 : weightOfStream(gone)) }
+      const { name, topicId, logIds } = event
+      const deletion: Deletion = { name, topicId, logIds }
+      const goneBytes = gone === undefined ? 0 : weightOfStream(gone)
+      const weightBytes = state.weightBytes - goneBytes + weightOfDeletion(deletion)
+      return { ...state, streams, deletions: [...state.deletions, deletion], weightBytes }
+    }
+    case "DeletionConfirmed": {
+      const deletions = state.deletions.filter(({ topicId }) => topicId !== event.topicId)
+      const weightBytes = state.weightBytes + weightOf([], deletions) - weightOf([], state.deletions)
+      return { ...state, deletions, weightBytes }
     }
     case "ProducerIdsAllocated":
       return { ...state, nextProducerId: event.first + event.count }
   }
 }
 
-interface Saved extends Omit<CatalogState, "streams" | "weightBytes"> {
+interface Saved extends Omit<CatalogState, "streams" | "deletions" | "weightBytes"> {
   readonly streams: ReadonlyArray<SavedStream>
+  /** Left out if there are none. */
+  readonly deletions?: ReadonlyArray<Deletion>
 }
 
 /** The streams and their settings, `catalog/0`. */
@@ -229,7 +274,9 @@ export const makeCatalog = (limits: CatalogLimits): Definition<typeof CatalogKin
   kind: CatalogKind.name,
   version: 1,
   states: CatalogStates,
-  initial: () => ({ streams: new Map(), weightBytes: 0, nextLogId: firstLogId, nextProducerId: 1 }),
+  // In version 1 nobody knew whether what hung on a deleted stream was gone.
+  stateVersion: 2,
+  initial: () => ({ streams: new Map(), deletions: [], weightBytes: 0, nextLogId: firstLogId, nextProducerId: 1 }),
   decide: (state, command, nowMs, room = unbounded) => {
     try {
       return decideOrThrow(state, command, nowMs, limits, room)
@@ -238,17 +285,23 @@ export const makeCatalog = (limits: CatalogLimits): Definition<typeof CatalogKin
     }
   },
   evolve,
-  resume: () => [],
+  resume: ({ deletions }, nowMs) => (deletions.length === 0 ? [] : [repeatAt(nowMs)]),
   // In an order of its own: that of the state is another one once it was loaded, and its hash would be too.
-  save: ({ streams, nextLogId, nextProducerId }): Saved => ({
+  save: ({ streams, deletions, nextLogId, nextProducerId }): Saved => ({
     streams: Array.from(streams.values(), saved),
     nextLogId,
-    nextProducerId
+    nextProducerId,
+    ...(deletions.length > 0 && { deletions })
   }),
   load: (_id, data) => {
-    const { streams, ...rest } = data as Saved
-    const weightBytes = streams.reduce((sum, stream) => sum + weightOfStream(stream), 0)
-    return { ...rest, weightBytes, streams: new Map(streams.map((stream) => [stream.name, restored(stream)])) }
+    const { streams, deletions = [], ...rest } = data as Saved
+    const weightBytes = weightOf(streams, deletions)
+    return {
+      ...rest,
+      deletions,
+      weightBytes,
+      streams: new Map(streams.map((stream) => [stream.name, restored(stream)]))
+    }
   },
   weights: [{ holder: "streams", perActor: 0, bytesOf: ({ weightBytes }) => weightBytes }],
   isEmpty: (state) => state.nextLogId === firstLogId && state.nextProducerId === 1

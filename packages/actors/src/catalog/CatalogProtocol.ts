@@ -1,4 +1,5 @@
 import { address, kind } from "@logbrook/core/actor/Kind"
+import type { RepeatIntents } from "@logbrook/core/actor/Outbox"
 import * as Data from "effect/Data"
 import type { ListChange } from "./StreamConfig.ts"
 
@@ -53,6 +54,9 @@ export type CatalogCommand =
   | AlterStream
   /** A block of producer ids, never given twice (KIP-98). */
   | { readonly _tag: "AllocateProducerIds"; readonly count: number }
+  /** The logs of a deleted stream are deleted, and its offsets forgotten, in the same commit; ignored if that is known. */
+  | { readonly _tag: "ConfirmDeletion"; readonly topicId: string }
+  | RepeatIntents
 
 export type CatalogEvent =
   | { readonly _tag: "StreamCreated"; readonly stream: SavedStream }
@@ -68,7 +72,21 @@ export type CatalogEvent =
       readonly topicId: string
       readonly logIds: ReadonlyArray<number>
     }
+  /** Nothing is left of a deleted stream. Not in journals of older versions. */
+  | { readonly _tag: "DeletionConfirmed"; readonly topicId: string }
   | { readonly _tag: "ProducerIdsAllocated"; readonly first: number; readonly count: number }
+
+/** A stream was deleted, and what hangs on it has to go: its partitions' logs, and the offsets that groups have committed. */
+export interface Deletion {
+  readonly name: string
+  readonly topicId: string
+  readonly logIds: ReadonlyArray<number>
+}
+
+/** Given again from time to time until `ConfirmDeletion` is decided. */
+export interface ForgetStream extends Deletion {
+  readonly _tag: "ForgetStream"
+}
 
 /** A stream as plain data. */
 export interface SavedStream extends Omit<Stream, "config"> {
@@ -78,6 +96,7 @@ export interface SavedStream extends Omit<Stream, "config"> {
 export type CatalogReply =
   | { readonly _tag: "Stream"; readonly stream: Stream }
   | { readonly _tag: "Deleted"; readonly topicId: string }
+  | { readonly _tag: "Done" }
   | { readonly _tag: "ProducerIds"; readonly first: number; readonly count: number }
 
 export type CatalogRefusal =
@@ -102,6 +121,8 @@ export interface CatalogReplies {
   readonly CreateStream: Extract<CatalogReply, { readonly _tag: "Stream" }>
   readonly AlterStream: Extract<CatalogReply, { readonly _tag: "Stream" }>
   readonly DeleteStream: Extract<CatalogReply, { readonly _tag: "Deleted" }>
+  readonly ConfirmDeletion: Extract<CatalogReply, { readonly _tag: "Done" }>
+  readonly RepeatIntents: Extract<CatalogReply, { readonly _tag: "Done" }>
   readonly AllocateProducerIds: Extract<CatalogReply, { readonly _tag: "ProducerIds" }>
 }
 
@@ -110,7 +131,7 @@ export const CatalogKind = kind<{
   replies: CatalogReplies
   failure: CatalogRefused
   event: CatalogEvent
-  notice: never
+  notice: ForgetStream
 }>()("catalog")
 
 export const catalogActor = address(CatalogKind, 0)

@@ -1,6 +1,6 @@
 import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import { levelsOf } from "@logbrook/core/TopicFilter"
-import type { SavedStream, Stream } from "./CatalogProtocol.ts"
+import type { Deletion, SavedStream, Stream } from "./CatalogProtocol.ts"
 
 // Bytes of memory, measured by bench/memoryWeights.ts with the shell's directory, the partitions' actors and logs. A partition
 // counts as one that has records and a producer from the beginning on: nobody is asked again when it gets them.
@@ -9,6 +9,12 @@ const partitionBytes = 2400
 const filterBytes = 300
 const levelBytes = 260
 const settingBytes = 250
+const deletionBytes = 200
+const logIdBytes = 8
+
+/** The memory of a deleted stream until nothing is left of it. */
+export const weightOfDeletion = ({ name, logIds }: Deletion): number =>
+  deletionBytes + logIdBytes * logIds.length + textBytes(name)
 
 /** In constant time but for what the stream itself has. */
 export const weightOfStream = ({ name, key, logIds, filters, config }: Stream | SavedStream): number => {

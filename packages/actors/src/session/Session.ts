@@ -1,6 +1,7 @@
 import type { Definition, Signal, Weight } from "@logbrook/core/actor/Definition"
+import { repeatAt } from "@logbrook/core/actor/Outbox"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
-import { deadlines, draftOf, refuse, retryWills, type SessionDecision } from "./sessionDraft.ts"
+import { deadlines, draftOf, refuse, type SessionDecision } from "./sessionDraft.ts"
 import {
   confirmWill,
   connect,
@@ -45,7 +46,7 @@ type LifecycleCommand = Extract<
       | "Kick"
       | "Expire"
       | "WillDue"
-      | "RetryWills"
+      | "RepeatIntents"
       | "ConfirmWill"
       | "LoseConnection"
   }
@@ -97,7 +98,7 @@ const decide = (
     case "Expire":
     case "WillDue":
       return deadlineReached(draftOf(state, nowMs), command.atMs)
-    case "RetryWills":
+    case "RepeatIntents":
       return publishAgain(draftOf(state, nowMs), command)
     case "ConfirmWill":
       return confirmWill(state, command)
@@ -113,7 +114,7 @@ const decide = (
 /** After a replay no connection is the session's: a Connected one is to be disconnected at once, as if it had broken. */
 const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyArray<Signal<typeof SessionKind>> => {
   const { connectionId } = life
-  const wills = pendingWills.length === 0 ? [] : [retryWills(nowMs)]
+  const wills = pendingWills.length === 0 ? [] : [repeatAt(nowMs)]
   if (connectionId === null) return [...deadlines(absentLife, life), ...wills]
   const command: SessionCommand = { _tag: "LoseConnection", connectionId }
   return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }, ...wills]

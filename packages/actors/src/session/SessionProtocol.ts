@@ -1,4 +1,5 @@
 import { type Address, address, kind } from "@logbrook/core/actor/Kind"
+import type { RepeatIntents } from "@logbrook/core/actor/Outbox"
 import * as Data from "effect/Data"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 
@@ -223,13 +224,6 @@ export interface WillDue {
   readonly atMs: number
 }
 
-/** Deadline: the wills that are triggered and not published yet are asked for again (`PublishWill`). */
-export interface RetryWills {
-  readonly _tag: "RetryWills"
-  /** Until the next time after this one. */
-  readonly delayMs: number
-}
-
 /**
  * Decided in the turn that stores the will's message, so that both are one commit. Replied with `Done`; ignored for a will
  * that is not pending. `refused`: why the message is not stored everywhere; null: it is. A final refusal drops the will.
@@ -261,7 +255,7 @@ export type SessionCommand =
   | Kick
   | Expire
   | WillDue
-  | RetryWills
+  | RepeatIntents
   | ConfirmWill
   | LoseConnection
 
@@ -336,7 +330,7 @@ export interface SessionReplies {
   readonly Kick: Done
   readonly Expire: Done
   readonly WillDue: Done
-  readonly RetryWills: Done
+  readonly RepeatIntents: Done
   readonly ConfirmWill: Done
   readonly LoseConnection: Done
 }

@@ -1,4 +1,5 @@
 import * as Exit from "effect/Exit"
+import { repeatIn } from "@logbrook/core/actor/Outbox"
 import type { Decision, Signal } from "@logbrook/core/actor/Definition"
 import { can, type SessionLife } from "./sessionMachine.ts"
 import {
@@ -12,9 +13,6 @@ import {
   type SessionReply
 } from "./SessionProtocol.ts"
 import { evolveLifecycle, type SessionState } from "./sessionState.ts"
-
-const willRetryMs = 1000
-const willRetryMsMax = 60_000
 
 export type SessionDecision = Decision<typeof SessionKind, SessionCommand, SessionState>
 
@@ -76,20 +74,12 @@ export const deadlines = (before: SessionLife, after: SessionLife): ReadonlyArra
   ...deadline("will", before.willAtMs, after.willAtMs, (atMs) => ({ _tag: "WillDue", atMs }))
 ]
 
-/** When wills whose messages could not be stored are tried again. */
-export const retryWills = (atMs: number, delayMs: number = willRetryMs): Signal<typeof SessionKind> => ({
-  _tag: "SetDeadline",
-  key: "wills",
-  atMs,
-  command: { _tag: "RetryWills", delayMs }
-})
-
-export const decisionOf = (draft: Draft, reply: SessionReply, retryDelayMs = willRetryMs): SessionDecision => {
+/** `repeatDelayMs`: of intents that are told again; the first one's by default. */
+export const decisionOf = (draft: Draft, reply: SessionReply, repeatDelayMs?: number): SessionDecision => {
   const { before, events, notices, state, nowMs } = draft
-  const nextDelayMs = Math.min(2 * retryDelayMs, willRetryMsMax)
   const asksForWill = notices.some(({ _tag }) => _tag === "PublishWill")
-  const retry = asksForWill ? [retryWills(nowMs + retryDelayMs, nextDelayMs)] : []
-  const signals = [...deadlines(before.life, state.life), ...retry, ...notices.map(notify)]
+  const repeat = asksForWill ? [repeatIn(nowMs, repeatDelayMs)] : []
+  const signals = [...deadlines(before.life, state.life), ...repeat, ...notices.map(notify)]
   const decision = decided(reply, events, signals)
   // Only lifecycle events lead to a next state here: events of the traffic change maps in place, and are folded once the decision stands.
   return events.length === 0 ? decision : { ...decision, next: state }

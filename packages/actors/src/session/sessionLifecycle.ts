@@ -1,3 +1,4 @@
+import { type RepeatIntents, repeatNoMore } from "@logbrook/core/actor/Outbox"
 import { apply, decided, decisionOf, done, type Draft, mayBe, refuse, type SessionDecision } from "./sessionDraft.ts"
 import type {
   CloseConnection,
@@ -8,7 +9,6 @@ import type {
   Disconnect,
   Kick,
   LoseConnection,
-  RetryWills,
   SessionDisconnected,
   SessionEnded,
   SessionEvent,
@@ -146,7 +146,7 @@ export const deadlineReached = (draft: Draft, atMs: number): SessionDecision => 
   return decisionOf(draft, done)
 }
 
-export const publishAgain = (draft: Draft, { delayMs }: RetryWills): SessionDecision => {
+export const publishAgain = (draft: Draft, { delayMs }: RepeatIntents): SessionDecision => {
   const { clientId, pendingWills } = draft.state
   for (const { willId, will } of pendingWills) draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
   return decisionOf(draft, done, delayMs)
@@ -159,5 +159,5 @@ export const confirmWill = ({ pendingWills }: SessionState, { willId, refused }:
     refused === null
       ? { _tag: "WillPublished", willId, topic: pending.will.topic }
       : { _tag: "WillDropped", willId, reason: refused.reason }
-  return decided(done, [event], pendingWills.length > 1 ? [] : [{ _tag: "CancelDeadline", key: "wills" }])
+  return decided(done, [event], pendingWills.length > 1 ? [] : [repeatNoMore])
 }

@@ -159,17 +159,44 @@ describe("compaction", () => {
   })
 })
 
+const deleted = (...more: ReadonlyArray<CatalogCommand>) =>
+  given(create("a", { partitions: 2 }), create("b"), { _tag: "DeleteStream", name: "a" }, ...more)
+const [deletion] = deleted().deletions
+const notice = { _tag: "Notify", notice: { _tag: "ForgetStream", ...deletion } }
+const repeated = (atMs: number, delayMs: number) => ({
+  _tag: "SetDeadline",
+  key: "outbox",
+  atMs,
+  command: { _tag: "RepeatIntents", delayMs }
+})
+
 describe("deleting", () => {
-  it("tells every partition", () => {
-    const { signals } = catalog.decide(
-      given(create("a", { partitions: 2 })),
-      { _tag: "DeleteStream", name: "a" },
-      nowMs
-    )
-    expect(signals).toEqual([
-      { _tag: "Tell", to: "partition/2", command: { _tag: "DeleteLog" } },
-      { _tag: "Tell", to: "partition/3", command: { _tag: "DeleteLog" } }
-    ])
+  it("tells what is to be forgotten, until that is confirmed", () => {
+    const before = given(create("a", { partitions: 2 }), create("b"))
+    const { signals } = catalog.decide(before, { _tag: "DeleteStream", name: "a" }, nowMs)
+    expect(signals).toEqual([notice, repeated(nowMs + 1000, 2000)])
+    expect(deletion).toMatchObject({ name: "a", logIds: [2, 3] })
+    const again = catalog.decide(deleted(), { _tag: "RepeatIntents", delayMs: 32_000 }, nowMs)
+    expect(again.signals).toEqual([repeated(nowMs + 32_000, 60_000), notice])
+  })
+
+  it("tells it again after a start, also from what was saved", () => {
+    const state = catalog.load("catalog/0", catalog.save(deleted()))
+    expect(state).toEqual(deleted())
+    expect(catalog.resume(state, nowMs)).toEqual([repeated(nowMs, 1000)])
+  })
+
+  it("tells nothing once it is confirmed, however often", () => {
+    const confirm: CatalogCommand = { _tag: "ConfirmDeletion", topicId: deletion!.topicId }
+    const { events, signals } = catalog.decide(deleted(), confirm, nowMs)
+    expect(events).toEqual([{ _tag: "DeletionConfirmed", topicId: deletion!.topicId }])
+    expect(signals).toEqual([{ _tag: "CancelDeadline", key: "outbox" }])
+    const state = deleted(confirm)
+    expect(catalog.decide(state, confirm, nowMs)).toMatchObject({ events: [], signals: [] })
+    expect(catalog.decide(state, { _tag: "RepeatIntents", delayMs: 1000 }, nowMs).signals).toEqual([])
+    expect(catalog.resume(state, nowMs)).toEqual([])
+    expect(catalog.save(state)).not.toHaveProperty("deletions")
+    expect(state.weightBytes).toBe(given(create("b")).weightBytes)
   })
 
   it("refuses what is not there, whatever its name", () => {

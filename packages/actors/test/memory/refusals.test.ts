@@ -154,6 +154,8 @@ describe("without memory for streams", () => {
     expect(server.send("catalog/0", { _tag: "AlterStream", name: "a", filters: ["a/#", "b/#"] })).toBe("NoMemory")
     expect(server.send("catalog/0", { _tag: "AlterStream", name: "a", filters: ["b/#"] })).toEqual(["StreamAltered"])
     expect(server.send("catalog/0", { _tag: "DeleteStream", name: "a" })).toEqual(["StreamDeleted"])
+    const { topicId } = createStream("a")
+    expect(server.send("catalog/0", { _tag: "ConfirmDeletion", topicId })).toEqual(["DeletionConfirmed"])
     expect(server.send("catalog/0", createStream("b"))).toEqual(["StreamCreated"])
   })
 

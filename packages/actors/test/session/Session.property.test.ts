@@ -95,7 +95,7 @@ class Life {
       const lifeBytes = weightOfLife(false, null, pendingWills)
       expect(state).toEqual({ ...definition.initial(session.id), pendingWills, lifeBytes })
     }
-    expect(session.deadlines.has("wills")).toBe(pendingWills.length > 0)
+    expect(session.deadlines.has("outbox")).toBe(pendingWills.length > 0)
     if (state.name === "Connected") for (const { entryId } of entries) expect(told).toContain(entryId)
     if (state.name === "Disconnected") {
       expect(session.deadlines.get("expire")?.atMs).toBe(state.life.expiresAtMs)

@@ -41,7 +41,7 @@ describe("Absent", () => {
     { _tag: "Kick", endSession: true },
     { _tag: "Expire", atMs: Infinity },
     { _tag: "WillDue", atMs: Infinity },
-    { _tag: "RetryWills", delayMs: 1000 },
+    { _tag: "RepeatIntents", delayMs: 1000 },
     confirm,
     { _tag: "LoseConnection", connectionId: "1" }
   ])("ignores $_tag", (command) => {
@@ -155,7 +155,7 @@ describe("the will", () => {
     const session = given(connectOf("1", { will: willOf(2 * hourMs) }), disconnectOf("1"))
     const outcomes = session.until(session.nowMs + hourMs)
     expect(outcomes).toMatchObject([{ tags: ["WillTriggered", "SessionEnded"], notices: [publish(2 * hourMs)] }])
-    expect([...session.deadlines.keys()]).toEqual(["wills"])
+    expect([...session.deadlines.keys()]).toEqual(["outbox"])
   })
 
   it("is cancelled by a reconnect within its delay", () => {
@@ -192,7 +192,7 @@ describe("the will", () => {
     const asked: Array<number> = []
     while (asked.length < 9) {
       expect(session.send(refused).tags).toEqual([])
-      for (const { notices } of session.until(session.deadlines.get("wills")!.atMs)) {
+      for (const { notices } of session.until(session.deadlines.get("outbox")!.atMs)) {
         expect(notices).toEqual([publish(0)])
         asked.push((session.nowMs - startMs) / 1000)
       }
@@ -205,7 +205,7 @@ describe("the will", () => {
     const { events } = session.send({ ...confirm, refused: { reason: "too large", isFinal: true } })
     expect(events).toEqual([{ _tag: "WillDropped", willId: 1, reason: "too large" }])
     expect(session.state.pendingWills).toEqual([])
-    expect(session.deadlines.has("wills")).toBe(false)
+    expect(session.deadlines.has("outbox")).toBe(false)
   })
 
   it("is one of a few that wait at most: then the client may not come with another", () => {
@@ -232,7 +232,7 @@ describe("the will", () => {
     const { tags, notices } = session.send(connectOf("2", { cleanStart: true }))
     expect(tags).toEqual(["WillTriggered", "SessionEnded", "SessionStarted"])
     expect(notices).toEqual([publish(1000)])
-    expect([...session.deadlines.keys()]).toEqual(["wills"])
+    expect([...session.deadlines.keys()]).toEqual(["outbox"])
   })
 
   it("keeps bytes of its own", () => {

@@ -54,7 +54,7 @@ export class Shard {
   readonly #snapshots: Snapshots
   readonly #restarts: Restarts
   readonly #observers = new Map<string, Array<Observer<AnyKind>>>()
-  readonly #noticed = new Map<string, (notice: NoticeOf<AnyKind>) => void>()
+  readonly #noticed = new Map<string, (notice: NoticeOf<AnyKind>, cause: Cause) => void>()
   readonly #inFlight: Array<InFlight> = []
   #intake = new Intake()
   #inFlightBytes = 0
@@ -143,8 +143,8 @@ export class Shard {
     else known.push(observer)
   }
 
-  /** `receive` hears of the notices of this kind's actors from now on. */
-  onNotice<K extends AnyKind>({ name }: K, receive: (notice: NoticeOf<K>) => void): void {
+  /** `receive` hears of the notices of this kind's actors from now on, and of the decision that each follows from. */
+  onNotice<K extends AnyKind>({ name }: K, receive: (notice: NoticeOf<K>, cause: Cause) => void): void {
     this.#noticed.set(name, receive)
   }
 
@@ -456,7 +456,7 @@ export class Shard {
       if (signal._tag === "Tell") this.offer({ to: signal.to, command: signal.command, cause })
       else if (live === undefined) continue
       else if (signal._tag === "Notify") {
-        this.#guarded("notice", () => this.#noticed.get(live.definition.kind)?.(signal.notice))
+        this.#guarded("notice", () => this.#noticed.get(live.definition.kind)?.(signal.notice, cause))
       } else this.#softSignal(live, signal, cause, unixOffsetMs)
     }
   }

@@ -1,25 +1,25 @@
-import { CatalogKind } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, CatalogKind, type ForgetStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { GroupStates } from "@logbrook/actors/group/groupState"
+import { partitionActor } from "@logbrook/actors/partition/Partition"
+import { CommandList } from "@logbrook/core/shard/CommandList"
 import type { Cause } from "@logbrook/core/journal/Frame"
-import type { Broker } from "../Broker.ts"
+import type { Shard } from "@logbrook/core/shard/Shard"
 
-const forget = ({ shard, directory }: Pick<Broker, "shard" | "directory">, cause: Cause): void => {
+const forget = (shard: Shard, { topicId, logIds }: ForgetStream, cause: Cause): void => {
+  const list = new CommandList()
+  for (const logId of logIds) list.add(partitionActor(logId), { _tag: "DeleteLog" })
   for (const [to, { offsets }] of shard.view(GroupStates).all()) {
-    const topicIds = [...offsets.topics.keys()].filter((topicId) => directory.byTopicId(topicId) === undefined)
-    if (topicIds.length > 0) shard.tell(to, { _tag: "ForgetStreams", topicIds }, cause)
+    if (offsets.topics.has(topicId)) list.add(to, { _tag: "ForgetStreams", topicIds: [topicId] })
   }
+  list.add(catalogActor, { _tag: "ConfirmDeletion", topicId }, [...list.entries.keys()])
+  shard.askAll(list, cause)
 }
 
 /**
- * Offsets hang on topic ids: groups forget those of a deleted stream, whoever deleted it. Looks now, since a crash may
- * have come between a deletion and this, and after each deletion behind the next turn: a commit may have waited for it
- * that still knew the stream.
+ * Partitions' logs, and the offsets that hang on a topic id, go with their stream, whoever deleted it; the catalog says so until
+ * it is confirmed. Behind the next turn: a commit of offsets may have waited for the deletion that still knew the stream.
  */
-export const forgetDeletedStreams = (broker: Pick<Broker, "shard" | "directory">): void => {
-  const { shard } = broker
-  forget(broker, { origin: "start" })
-  shard.observe(CatalogKind, (_actor, event, seq) => {
-    if (event._tag !== "StreamDeleted") return
-    shard.ack({ acked: () => forget(broker, { seq }) }, 0, undefined, 0)
+export const forgetDeletedStreams = ({ shard }: { readonly shard: Shard }): void =>
+  shard.onNotice(CatalogKind, (notice, cause) => {
+    shard.ack({ acked: () => forget(shard, notice, cause) }, 0, undefined, 0)
   })
-}

@@ -16,6 +16,7 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     StreamCreated: true,
     StreamAltered: true,
     StreamDeleted: true,
+    DeletionConfirmed: true,
     ProducerIdsAllocated: true
   }),
   partition: tagsOf<LogEvent>({

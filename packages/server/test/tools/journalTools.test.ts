@@ -1,8 +1,9 @@
 import { Buffer } from "node:buffer"
-import { beforeAll, describe, expect, it } from "vitest"
+import { beforeAll, describe, expect, it, vi } from "vitest"
 import { systemClock } from "@logbrook/core/Clock"
 import { FrameBuilder } from "@logbrook/core/journal/Frame"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { makeCatalog } from "@logbrook/actors/catalog/Catalog"
 import { makeSession } from "@logbrook/actors/session/Session"
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
 import type { SavedSession } from "@logbrook/actors/session/sessionState"
@@ -26,6 +27,8 @@ import {
   type EventView,
   type Past
 } from "../../src/tools/journalTools.ts"
+import { newestState } from "../../../core/test/support/newestState.ts"
+import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { ShardHarness } from "./ShardHarness.ts"
 
 const told = (run: () => unknown): string => {
@@ -60,6 +63,7 @@ const theOnly = (past: Past, type: string): EventView => {
 /** A stream with two records, a group that commits twice, a stream that is deleted. */
 const lived = async (journal: MemoryJournal): Promise<ShardHarness> => {
   const harness = new ShardHarness(journal)
+  forgetDeletedStreams(harness)
   await harness.createStream("sensors", ["sensors/#"], 4)
   await harness.append(3, "one")
   await harness.commitOffset("orders", "sensors", 1, 1)
@@ -68,6 +72,7 @@ const lived = async (journal: MemoryJournal): Promise<ShardHarness> => {
   await harness.commitOffset("orders", "sensors", 2, 9)
   await harness.createStream("short", [], 1)
   await harness.ask("catalog/0", { _tag: "DeleteStream", name: "short" }, "http DELETE /streams")
+  await vi.waitFor(() => expect(newestState(harness.shard.actors, "catalog/0")).toMatchObject({ deletions: [] }))
   await harness.shard.drained()
   return harness
 }
@@ -232,12 +237,13 @@ const appended = async (journal: MemoryJournal, fill: (frame: FrameBuilder) => v
 
 describe("verification of a journal that lies", () => {
   const allocated = pack({ _tag: "ProducerIdsAllocated", first: 1, count: 10 })
+  const catalogVersion = stateVersionOf(makeCatalog(defaultLimits))
 
   it("names the actor, the point, and the events since the state last agreed", async () => {
     const journal = new MemoryJournal(systemClock)
     await appended(journal, (frame) => {
       frame.event("catalog/0", 1, allocated, {})
-      frame.hash("catalog/0", Buffer.alloc(8))
+      frame.hash("catalog/0", Buffer.alloc(8), catalogVersion)
     })
     const past = pastOf(journal, definitions(defaultLimits))
     const { ok, failure } = verifyJournal(past, quiet)
@@ -273,7 +279,7 @@ describe("verification of a journal that lies", () => {
     const past = pastOf(journal, definitions(defaultLimits))
     expect(verifyJournal(past, quiet)).toMatchObject({ ok: false, hashes: 0, uncomparedHashes: 1, failure: null })
     expect(showEvent(past, 2).event.event).toEqual({ _tag: "StateHash", hash: "0000000000000000", stateVersion: 200 })
-    await appended(journal, (frame) => frame.hash("catalog/0", Buffer.alloc(8)))
+    await appended(journal, (frame) => frame.hash("catalog/0", Buffer.alloc(8), catalogVersion))
     // Suspected are all events since a hash that could be compared.
     const { failure } = verifyJournal(past, quiet)
     expect(failure!.suspects.map(({ seq }) => seq)).toEqual([1])
