@@ -13,8 +13,8 @@ export class ZstdDecoder {
   #out = Buffer.alloc(0)
 
   /**
-   * The content of a whole frame, which should have no more than `expectedBytes`, and has `bytesMax` at most. Valid until the
-   * next call. Throws what `zstdDecompressSync` does.
+   * The content of a whole frame, which should have no more than `expectedBytes`, and has `bytesMax` at most. Valid
+   * until the next call. Throws what `zstdDecompressSync` does.
    */
   decode(frame: Uint8Array, expectedBytes: number, bytesMax: number): Uint8Array {
     const fast = expectedBytes < outBytesMax ? this.#decode(frame, Math.min(expectedBytes, bytesMax)) : undefined

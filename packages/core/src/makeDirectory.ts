@@ -4,8 +4,9 @@ import { JournalError } from "./journal/JournalError.ts"
 import { syncDirectory } from "./journal/segmentFiles.ts"
 
 /**
- * Makes a directory and those above it, durably: a power cut must not forget it with all that is in it. A directory that is there is fine. Throws `JournalError` "Io". Node's own (`recursive: true`,
- * up to 24 at least) never returns for a path such as `/proc/x`, where the parent exists and says ENOENT.
+ * Makes a directory and those above it, durably: a power cut must not forget it with all that is in it. A directory
+ * that is there is fine. Throws `JournalError` "Io". Node's own (`recursive: true`, up to 24 at least) never returns
+ * for a path such as `/proc/x`, where the parent exists and says ENOENT.
  */
 export const makeDirectory = (directory: string): void => {
   try {

@@ -1,8 +1,9 @@
 import { constants } from "node:zlib"
 
 /**
- * The part of Node's zstd streams that does the work: `writeSync` writes into `out` at once, and leaves in `_writeState` how much room and
- * input remain. It is not in Node's documentation: where it is missing, `oneCall` does nothing.
+ * The part of Node's zstd streams that does the work: `writeSync` writes into `out` at once, and leaves in
+ * `_writeState` how much room and input remain. It is not in Node's documentation: where it is missing, `oneCall` does
+ * nothing.
  */
 interface Engine {
   readonly _handle?: {

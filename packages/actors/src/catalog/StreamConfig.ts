@@ -231,7 +231,10 @@ const fixedSettings: ReadonlyArray<Setting> = [
   fixed("remote.log.delete.on.disable", "Boolean", "false")
 ]
 
-/** The settings that a stream may have. A name or value of Kafka's that readers or writers would notice, and that we do not have, is refused. */
+/**
+ * The settings that a stream may have. A name or value of Kafka's that readers or writers would notice, and that we do
+ * not have, is refused.
+ */
 export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyArray<Setting> => [
   ...settings,
   ...storageSettings,

@@ -421,7 +421,10 @@ export interface GroupSettings {
   readonly membersMax: number
   /** The most bytes of one member's protocols together, and of one member's assignment. */
   readonly memberMetadataBytesMax: number
-  /** The most bytes of the group with its members and offsets, as `groupWeight.ts` weighs them: it bounds what the other bounds multiply to. */
+  /**
+   * The most bytes of the group with its members and offsets, as `groupWeight.ts` weighs them: it bounds what the other
+   * bounds multiply to.
+   */
   readonly bytesMax: number
   readonly memberProtocolsMax: number
   /** The greatest length of group ids, member ids, instance ids, client ids, hosts and protocol names, in UTF-16 units. */

@@ -66,6 +66,9 @@ export const weightOfTopic = (topicId: string): number => topicBytes + textBytes
 export const weightOfOffset = ({ stream, metadata }: CommittedOffset): number =>
   offsetBytes + textBytes(stream) + textBytes(metadata)
 
-/** The weight of a group. It is 0 with nothing to remember, since the runtime need not keep such a group. `contentBytes`: the weight of its members and offsets. */
+/**
+ * The weight of a group. It is 0 with nothing to remember, since the runtime need not keep such a group.
+ * `contentBytes`: the weight of its members and offsets.
+ */
 export const weightOfGroup = (groupId: string, contentBytes: number): number =>
   contentBytes === 0 ? 0 : groupBytes + textBytes(groupId) + contentBytes

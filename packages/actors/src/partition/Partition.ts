@@ -40,7 +40,10 @@ export type PartitionCommand =
       readonly producerId: number
       readonly producerEpoch: number
       readonly baseSequence: number
-      /** The producer has sent this batch before, it was refused, and it comes again: where the producer is not known yet, only the caller can tell. */
+      /**
+       * The producer has sent this batch before, it was refused, and it comes again: where the producer is not known
+       * yet, only the caller can tell.
+       */
       readonly isAhead: boolean
     }
   /** Retention and DeleteRecords. -1: to the end. */

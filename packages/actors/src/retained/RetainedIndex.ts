@@ -15,7 +15,10 @@ interface Node {
   children: Map<string, Node> | undefined
   /** The bytes of the message and its topic; 0: nothing is retained here. */
   bytes: number
-  /** The topic that is retained here, so that a visit allocates nothing. Each message has another object, so that a holder sees the change. */
+  /**
+   * The topic that is retained here, so that a visit allocates nothing. Each message has another object, so that a
+   * holder sees the change.
+   */
   retained: RetainedTopic | undefined
 }
 

@@ -64,8 +64,9 @@ export interface QueueEntry extends MessageRef {
 }
 
 /**
- * The end of a connection: who ended it, and how, as the journal and the log tell it. Plain data. A takeover is an event of its own,
- * `SessionTakenOver`. Reason codes are those of MQTT 5, whatever the client's version; texts are short.
+ * The end of a connection: who ended it, and how, as the journal and the log tell it. Plain data. A takeover is an
+ * event of its own, `SessionTakenOver`. Reason codes are those of MQTT 5, whatever the client's version; texts are
+ * short.
  */
 export type ConnectionEnd =
   /** DISCONNECT (MQTT 5, 3.14); `reason`: its Reason String. */
@@ -115,7 +116,10 @@ export interface Disconnect {
   readonly _tag: "Disconnect"
   readonly connectionId: ConnectionId
   readonly publishWill: boolean
-  /** The expiry that DISCONNECT asks for; null: as CONNECT said. Ignored if CONNECT said 0: a protocol error (MQTT 5, 3.14.2.2.2). */
+  /**
+   * The expiry that DISCONNECT asks for; null: as CONNECT said. Ignored if CONNECT said 0: a protocol error (MQTT 5,
+   * 3.14.2.2.2).
+   */
   readonly sessionExpiryMs: number | null
   readonly end: ConnectionEnd
 }
@@ -438,7 +442,10 @@ export interface MessagesQueued {
   readonly messages: ReadonlyArray<MessageRef>
 }
 
-/** Counts what was dropped in a second or more together. Journals of older versions have an event per message, with nothing but `count`. */
+/**
+ * Counts what was dropped in a second or more together. Journals of older versions have an event per message, with
+ * nothing but `count`.
+ */
 export interface MessagesDropped extends Partial<Dropped> {
   readonly _tag: "MessagesDropped"
   readonly count: number

@@ -81,6 +81,7 @@ export const decisionOf = (draft: Draft, reply: SessionReply, repeatDelayMs?: nu
   const repeat = asksForWill ? [repeatIn(nowMs, repeatDelayMs)] : []
   const signals = [...deadlines(before.life, state.life), ...repeat, ...notices.map(notify)]
   const decision = decided(reply, events, signals)
-  // Only lifecycle events lead to a next state here: events of the traffic change maps in place, and are folded once the decision stands.
+  // Only lifecycle events lead to a next state here: events of the traffic change maps in place, and are folded once
+  // the decision stands.
   return events.length === 0 ? decision : { ...decision, next: state }
 }

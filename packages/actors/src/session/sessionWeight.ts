@@ -2,7 +2,10 @@ import { ownBytes, textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtocol.ts"
 
 // Bytes of memory, measured by bench/memoryWeights.ts with what the shell derives from a session.
-/** The memory of a session. If the session ends with its connection, it is on the account of connections: each connection that was let in has a session. */
+/**
+ * The memory of a session. If the session ends with its connection, it is on the account of connections: each
+ * connection that was let in has a session.
+ */
 export const sessionBytes = 1250
 const willBytes = 300
 const propertyBytes = 120

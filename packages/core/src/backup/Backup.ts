@@ -45,7 +45,10 @@ export interface BackedUp {
   readonly keptSegments: number
 }
 
-/** The tries of a backup whose segments cannot be kept: a segment that goes while it is read makes it begin again with what there is. */
+/**
+ * The tries of a backup whose segments cannot be kept: a segment that goes while it is read makes it begin again with
+ * what there is.
+ */
 const attemptsMax = 5
 
 class SegmentGone extends Error {

@@ -90,7 +90,10 @@ const throwIfUnsound = ({ findings, isClean }: Diagnosis, { firstSeq }: Manifest
   throw new JournalError("Corrupt", `the restored journal is not sound: ${where}: ${wrong.message}${hint}`)
 }
 
-/** The seq after the last event that is wanted. Throws `JournalError` "Gap" for a point before the backup's first event, or a seq behind its last. */
+/**
+ * The seq after the last event that is wanted. Throws `JournalError` "Gap" for a point before the backup's first event,
+ * or a seq behind its last.
+ */
 const endSeqOf = ({ until, backup }: RestoreOptions, manifest: Manifest): Seq => {
   if (until === undefined) return manifest.nextSeq
   const endSeq = "seq" in until ? until.seq + 1 : seqAfter(until.timeMs, backup, manifest)

@@ -4,8 +4,8 @@ import { JournalError } from "../journal/JournalError.ts"
 import { parseSegmentName } from "../journal/segmentNames.ts"
 
 /**
- * The contents of a path. `lost`: a data directory all of whose segments are gone. `archive`: a backup in one file; `file`: any
- * other file. `other`: files that are none of ours.
+ * The contents of a path. `lost`: a data directory all of whose segments are gone. `archive`: a backup in one file;
+ * `file`: any other file. `other`: files that are none of ours.
  */
 export type DirectoryContents =
   | "journal"

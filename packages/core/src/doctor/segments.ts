@@ -27,8 +27,9 @@ export interface Listing {
 }
 
 /**
- * Finds the segment that took the place of another while it was read: settled, rewritten, or merged with its neighbours. It holds the same
- * records but those that have expired, and the same events but those that are no longer kept. Undefined if nothing did.
+ * Finds the segment that took the place of another while it was read: settled, rewritten, or merged with its
+ * neighbours. It holds the same records but those that have expired, and the same events but those that are no longer
+ * kept. Undefined if nothing did.
  */
 export const heldInstead = ({ name, file }: ListedSegment): ListedSegment | undefined => {
   const directory = path.dirname(file)

@@ -67,7 +67,10 @@ export interface Snapshot {
   readonly pages: ReadonlyArray<SnapshotPage>
 }
 
-/** The totally ordered events of one shard, durable, and the records beside them. A replicated log would stand in for this interface. */
+/**
+ * The totally ordered events of one shard, durable, and the records beside them. A replicated log would stand in for
+ * this interface.
+ */
 export interface JournalLog {
   /** The oldest event kept. */
   readonly firstSeq: Seq

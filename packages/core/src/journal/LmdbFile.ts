@@ -123,8 +123,9 @@ export class LmdbFile {
   readonly #inode: number
   #meta: Meta
   /**
-   * The pages on the way to the last key that was asked for, by table: the next one is mostly a neighbour. Settling records of
-   * 1 KB took 1.05 µs of CPU each without, 0.92 with it (bench/settleSegment.ts, medians of alternating runs beside other work).
+   * The pages on the way to the last key that was asked for, by table: the next one is mostly a neighbour. Settling
+   * records of 1 KB took 1.05 µs of CPU each without, 0.92 with it (bench/settleSegment.ts, medians of alternating runs
+   * beside other work).
    */
   #ways = new Map<Tree, Array<Page>>()
 
@@ -201,9 +202,10 @@ export class LmdbFile {
   }
 
   /**
-   * Picks the meta page that a server would go on from. The two meta pages are written alternately. A commit with overlapping sync marks its meta page, and
-   * repeats it in the middle of page 0 once its data is synced: if that one is older than a newest page with the mark, the
-   * end was not synced before a crash, and was acknowledged to nobody. Else there are two copies to compare.
+   * Picks the meta page that a server would go on from. The two meta pages are written alternately. A commit with
+   * overlapping sync marks its meta page, and repeats it in the middle of page 0 once its data is synced: if that one
+   * is older than a newest page with the mark, the end was not synced before a crash, and was acknowledged to nobody.
+   * Else there are two copies to compare.
    */
   #pickMeta(head: Buffer, size: number): Meta {
     const read = (page: number, at: number): Buffer => this.#read(at, pageHeaderBytes + metaBytes, size, page)

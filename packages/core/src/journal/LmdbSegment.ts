@@ -63,7 +63,10 @@ export const sealIndex = 0xffff_ffff
 const pageHeadBytes = 12
 const sealBytes = 8
 
-/** The CRC of a snapshot's page or seal, its key included, so that a page cannot pass for another, nor a seal count fewer pages than were written. */
+/**
+ * The CRC of a snapshot's page or seal, its key included, so that a page cannot pass for another, nor a seal count
+ * fewer pages than were written.
+ */
 const snapshotCrc = (fromSeq: Seq, index: number, value: Buffer): number => {
   const key = Buffer.allocUnsafe(12)
   writeU32(key, Math.floor(fromSeq / twoTo32), 0)

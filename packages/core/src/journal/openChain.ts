@@ -46,7 +46,8 @@ const openSegment = (options: OpenOptions, name: SegmentName, everyPage: boolean
   const segment = LmdbSegment.open(file, options.mapBytes)
   try {
     const nextSeq = frameRange(segment, name)
-    // A segment without a commit is not full, whatever its file takes: else a segment with nothing in it would follow another.
+    // A segment without a commit is not full, whatever its file takes: else a segment with nothing in it would follow
+    // another.
     const isEmpty = nextSeq === segment.firstSeq
     return { segment, name, nextSeq, bytes: isEmpty ? 0 : segment.usedBytes, refs: 0, successor: undefined }
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The holders of what clients make the server keep. The weights of actors' states follow from the states alone (`Definition.weights`);
- * The shell adds to `connections` and `transit`.
+ * The holders of what clients make the server keep. The weights of actors' states follow from the states alone
+ * (`Definition.weights`); the shell adds to `connections` and `transit`.
  *
  * | Holder | What is on its account |
  * |---|---|
@@ -41,7 +41,10 @@ export const sharesPercent: Readonly<Record<Holder, number>> = {
 /** The bytes by which a holder's account may still grow, at this moment; 0 if it is full. */
 export type Room = (holder: Holder) => number
 
-/** Counts the bytes that are kept for clients, by holder, beside what each holder may have. It never refuses: its caller asks for `room` and refuses. */
+/**
+ * Counts the bytes that are kept for clients, by holder, beside what each holder may have. It never refuses: its caller
+ * asks for `room` and refuses.
+ */
 export class MemoryAccount {
   readonly #bytes = new Map<Holder, number>(holders.map((holder) => [holder, 0]))
   readonly #budgets: ReadonlyMap<Holder, number>

@@ -32,13 +32,14 @@ interface Round {
 }
 
 /**
- * Says which segment a compaction rewrites next. A compaction takes some logs, fixes how far they are cleaned, and goes through
- * all segments that have runs of them, **the oldest first**:
+ * Says which segment a compaction rewrites next. A compaction takes some logs, fixes how far they are cleaned, and goes
+ * through all segments that have runs of them, **the oldest first**:
  *
- * 1. The extent of what is left of a run says that it was cleaned (`Extent.isCompacted`). Cleaned runs come before all others of their log,
- *    and none of their records has a newer one among them.
+ * 1. The extent of what is left of a run says that it was cleaned (`Extent.isCompacted`). Cleaned runs come before all
+ *    others of their log, and none of their records has a newer one among them.
  * 2. A tombstone gets its delete horizon when its own segment is written: all that it hides in older ones is gone by then.
- * 3. Nothing of it is journaled. A compaction that was interrupted begins again, and finds the segments clean that it had done.
+ * 3. Nothing of it is journaled. A compaction that was interrupted begins again, and finds the segments clean that it
+ *    had done.
  *
  * No segment is merged or rewritten for another reason before it is through. Between two of them they are: what is clean lies in
  * few segments then, and for each of those the keys of all that is dirty are read.

@@ -16,7 +16,10 @@ const restShare = 1
 
 const idleMs = 15_000
 
-/** The pace of the job under way. A pace counts from its beginning, so one for all jobs would rest for as long as the worker has waited. */
+/**
+ * The pace of the job under way. A pace counts from its beginning, so one for all jobs would rest for as long as the
+ * worker has waited.
+ */
 let pace = new Pace(systemClock, sliceMs, restShare)
 
 const outcomeOf = async (job: SettleJob): Promise<SettleOutcome> => {

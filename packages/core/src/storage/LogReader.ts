@@ -91,7 +91,10 @@ export class LogReader {
     )
   }
 
-  /** Makes one batch of those from `from` on that fit into `roomBytes`, the first in any case; `end`: the place behind the last. */
+  /**
+   * Makes one batch of those from `from` on that fit into `roomBytes`, the first in any case; `end`: the place behind
+   * the last.
+   */
   #merged(log: Log, from: number, first: Located, roomBytes: number, take: Take): { batch: Uint8Array; end: number } {
     const merge = this.#merge
     merge.reset()

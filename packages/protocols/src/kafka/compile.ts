@@ -3,7 +3,10 @@ import type { FieldShape, Shape, StructShape } from "./Shape.ts"
 import { WireError, Writer } from "./Wire.ts"
 import type { Reader } from "./Wire.ts"
 
-/** The reader and writer of a message in one version: everything that depends on the version is decided when the closures are made. */
+/**
+ * The reader and writer of a message in one version: everything that depends on the version is decided when the
+ * closures are made.
+ */
 export interface Version {
   readonly version: number
   readonly flexible: boolean

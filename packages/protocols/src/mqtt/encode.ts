@@ -105,7 +105,10 @@ export const encodeConnackRefusal = (error: MqttError): Uint8Array | undefined =
   return encodeConnack(error.connackVersion, false, error.connackCode311)
 }
 
-/** The code by which SUBACK tells of a failure: MQTT 3.1.1 knows but one, and MQTT 3.1 none, where QoS 0 is the least that can be granted. */
+/**
+ * The code by which SUBACK tells of a failure: MQTT 3.1.1 knows but one, and MQTT 3.1 none, where QoS 0 is the least
+ * that can be granted.
+ */
 const subackCode = (version: ProtocolVersion, code: number): number => {
   if (version === 5 || code < subackFailure311) return byte(code)
   return version === 4 ? subackFailure311 : 0

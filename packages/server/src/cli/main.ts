@@ -69,7 +69,10 @@ export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<numb
   }
 }
 
-/** Runs the command line of this process. A reader that has gone, such as `head`, ends it quietly; the server goes on without its log. */
+/**
+ * Runs the command line of this process. A reader that has gone, such as `head`, ends it quietly; the server goes on
+ * without its log.
+ */
 export const runMain = async (): Promise<void> => {
   const isServer = process.argv[2] === "serve"
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -100,7 +100,10 @@ const problemOf = (issue: ParseResult.ArrayFormatterIssue, won: ReadonlyMap<stri
   return { path, origin, message, didYouMean: undefined }
 }
 
-/** Checks what no setting can tell alone. It looks at the settings that are valid in themselves, so that all faults are told at once. */
+/**
+ * Checks what no setting can tell alone. It looks at the settings that are valid in themselves, so that all faults are
+ * told at once.
+ */
 const throughout = (valueOf: (path: string) => SettingValue | undefined, originOf: (path: string) => string) => {
   const problems: Array<ConfigProblem> = []
   const host = valueOf("host")

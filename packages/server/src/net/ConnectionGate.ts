@@ -12,8 +12,8 @@ type GateLimits = Pick<
 >
 
 /**
- * The memory of a connection of either protocol, with what the system's library needs: an idle MQTT connection takes 4.2 to 5.5 kB
- * (docs/lab/performance.md).
+ * The memory of a connection of either protocol, with what the system's library needs: an idle MQTT connection takes
+ * 4.2 to 5.5 kB (docs/lab/performance.md).
  */
 const connectionBytes = 6 * 1024
 

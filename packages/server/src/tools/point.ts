@@ -16,8 +16,8 @@ const agoPattern = /^-(?=\d)(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{
 
 /**
  * A seq, or a time as the tools print it: ISO 8601 with or without its zone, a date alone, the last time that a clock showed
- * `23:13`, or `-1h30m` before now. A time without a zone is UTC. Undefined for everything else, also for what `Date` would guess
- * at: nobody can see what it took.
+ * `23:13`, or `-1h30m` before now. A time without a zone is UTC. Undefined for everything else, also for what `Date`
+ * would guess at: nobody can see what it took.
  */
 export const parsePoint = (text: string, nowMs: number): At | undefined => {
   if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }

@@ -86,7 +86,10 @@ const clientIdOf = (record: RecordReader): string | null => {
   return Buffer.from(value).toString("utf8")
 }
 
-/** A stream's setting just before `seq`; where nothing of so far back is kept, that of now. Without it user properties come first. */
+/**
+ * A stream's setting just before `seq`; where nothing of so far back is kept, that of now. Without it user properties
+ * come first.
+ */
 const hasMqttHeaders = (journal: Journal, logId: number, seq: Seq): boolean => {
   if (logId === sessionLogId) return true
   const isKept = journal.firstSeq === 1 || journal.snapshot(seq) !== undefined
@@ -97,7 +100,8 @@ const hasMqttHeaders = (journal: Journal, logId: number, seq: Seq): boolean => {
 
 /**
  * The publishers of the records of the event at `seq`, in the order of their first ones, read where they are kept.
- * Undefined for an event that has no records of MQTT messages; none where retention has taken them all. Throws `JournalError` for damage.
+ * Undefined for an event that has no records of MQTT messages; none where retention has taken them all. Throws
+ * `JournalError` for damage.
  */
 export const publishersOf = (journal: Journal, seq: Seq): ReadonlyArray<Publisher> | undefined => {
   const found = refAt(journal, seq)

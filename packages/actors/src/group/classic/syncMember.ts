@@ -65,7 +65,8 @@ const awaitAssignment = (draft: Draft, member: Member): undefined => {
 
 const storeAssignment = (draft: Draft, command: SyncMember, leader: Member): Answer => {
   const { members, generation } = contextOf(draft)
-  // An assignment of a member that is not in this generation is not kept; a later one for the same member replaces the earlier.
+  // An assignment of a member that is not in this generation is not kept; a later one for the same member replaces the
+  // earlier.
   const known = new Map(
     command.assignments.filter(({ memberId }) => members.has(memberId)).map((each) => [each.memberId, each])
   )

@@ -45,8 +45,8 @@ const unusedOffsets = (state: GroupState): ReadonlyArray<CommittedOffset> => {
 }
 
 /**
- * Expires the offsets that are due at `dueMs`, the deadline's own time: a machine's clock that was set forth meanwhile makes nothing due. The
- * next deadline is as long after this one as it would be had nobody touched the clock.
+ * Expires the offsets that are due at `dueMs`, the deadline's own time: a machine's clock that was set forth meanwhile
+ * makes nothing due. The next deadline is as long after this one as it would be had nobody touched the clock.
  */
 export const expireOffsets = (draft: Draft, dueMs: number): void => {
   const { offsetsRetentionMs } = draft.settings
