@@ -237,9 +237,10 @@ describe("MQTT over WebSocket", () => {
     const pings = Buffer.concat(Array.from({ length: 10_000 }, () => frame(9, Buffer.alloc(125))))
     for (let i = 0; i < 8; i++) client.socket.write(pings)
     client.socket.write(frame(9, Buffer.from("newest")))
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    client.socket.resume()
     client.socket.write(frame(2, subscribePacket(1, [["a", 0]], 4)))
+    // All before it has been read by then.
+    await expect.poll(() => kit.broker.metrics.render()).toMatch(/^logbrook_mqtt_subscriptions 1$/m)
+    client.socket.resume()
     await expect
       .poll(() => client.received.includes(Buffer.from([0x82, 5, 0x90, 3, 0, 1, 0])), { timeout: 60_000 })
       .toBe(true)
