@@ -244,9 +244,10 @@ export class Model {
   #catalogEvent(event: CatalogEvent): void {
     if (event._tag === "StreamDeleted") this.streams.delete(event.name)
     if (event._tag === "StreamAltered") {
-      const { filters, config } = event
+      const { filters, config, addedLogIds = [] } = event
       const stream = this.streams.get(event.name)!
-      this.streams.set(event.name, { ...stream, filters, config })
+      for (const logId of addedLogIds) this.#newLog(logId, stream.name, config)
+      this.streams.set(event.name, { ...stream, filters, config, logIds: [...stream.logIds, ...addedLogIds] })
       for (const logId of stream.logIds) {
         const keyed = this.keyed.get(logId)
         if (keyed !== undefined) keyed.config = effectiveConfig(new Map(config))
@@ -256,15 +257,16 @@ export class Model {
     const { stream } = event
     if (this.streams.has(stream.name)) this.#violated(`stream ${stream.name} is created though it is there`)
     if (this.#topicIds.has(stream.topicId)) this.#violated(`topic id ${stream.topicId} is used again`)
-    for (const logId of stream.logIds) {
-      if (this.#logIds.has(logId)) this.#violated(`log id ${logId} is used again, by ${stream.name}`)
-      this.#logIds.add(logId)
-      if (!stream.config.some(([name]) => name === "cleanup.policy")) continue
-      const config = effectiveConfig(new Map(stream.config))
-      this.keyed.set(logId, new KeyedLog(this.log(logId), config, this.#violated))
-    }
+    for (const logId of stream.logIds) this.#newLog(logId, stream.name, stream.config)
     this.#topicIds.add(stream.topicId)
     this.streams.set(stream.name, stream)
+  }
+
+  #newLog(logId: number, stream: string, config: ReadonlyArray<readonly [string, string]>): void {
+    if (this.#logIds.has(logId)) this.#violated(`log id ${logId} is used again, by ${stream}`)
+    this.#logIds.add(logId)
+    if (!config.some(([name]) => name === "cleanup.policy")) return
+    this.keyed.set(logId, new KeyedLog(this.log(logId), effectiveConfig(new Map(config)), this.#violated))
   }
 
   #logEvent(log: ModelLog, event: LogEvent): void {

@@ -5,6 +5,7 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
+import { CreatePartitions } from "@logbrook/protocols/kafka/messages/37_CreatePartitions"
 import { boundStreams, type ChurnPlan } from "../Plan.ts"
 import { payloadOf } from "../payload.ts"
 import type { Client, World } from "../World.ts"
@@ -79,9 +80,18 @@ export class Churn implements Client {
       this.#world.scheduler.after(this.#peer.random.between(1, 2 * this.#plan.everyMs) * 1000, () => {
         if (this.#isOver) return
         if (this.#peer.random.chance(0.5)) this.#produce(stream)
+        else if (this.#peer.random.chance(0.3)) this.#grow(stream)
         else this.#commit(stream)
       })
     }
+  }
+
+  #grow(name: string): void {
+    const count = partitions + this.#peer.random.between(1, 5)
+    const topics = [{ name, count, assignments: null }]
+    this.#peer.request(CreatePartitions, 3, { topics, timeoutMs, validateOnly: false }, timeoutMs, (response) => {
+      this.#world.trace(`${this.name} adds partitions to ${name}: ${response?.results[0]?.errorCode}`)
+    })
   }
 
   #produce(stream: string): void {

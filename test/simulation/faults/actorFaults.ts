@@ -138,6 +138,12 @@ const catalogFaults: ReadonlyArray<PlantedFault> = [
       return event._tag === "StreamDeleted" ? { ...next, nextLogId: Math.min(...event.logIds) } : next
     }
   })),
+  inActor("a log id of an added partition is given again", "catalog", (own) => ({
+    evolve: (state: CatalogState, event: CatalogEvent) => {
+      const next = own.evolve(state, event) as CatalogState
+      return event._tag === "StreamAltered" ? { ...next, nextLogId: state.nextLogId } : next
+    }
+  })),
   inActor("a block of producer ids is given twice", "catalog", (own) =>
     deciding(own, (decision) => replied(decision, "ProducerIds", () => ({ first: 1 })))
   )

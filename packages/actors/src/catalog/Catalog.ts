@@ -41,6 +41,8 @@ type CatalogLimits = Pick<Limits, "streamsMax" | "partitionsPerStreamMax" | "top
   ConfigLimits &
   KeyLimits
 
+type Config = ReadonlyMap<string, string>
+
 const boundPartitions = 16
 const filtersMax = 64
 /** Log id 1 is the internal log of messages that wait for durable sessions. */
@@ -65,7 +67,7 @@ const throwIfFiltersInvalid = (filters: ReadonlyArray<string>, limits: CatalogLi
 }
 
 /** A bound stream whose records have no key has nothing to be compacted by. */
-const throwIfWithoutKey = (filters: ReadonlyArray<string>, key: string, config: ReadonlyMap<string, string>): void => {
+const throwIfWithoutKey = (filters: ReadonlyArray<string>, key: string, config: Config): void => {
   if (filters.length === 0 || key !== "none" || !effectiveConfig(config).isCompacted) return
   throw refused("InvalidConfig", "a compacted stream needs a key: topic, clientid, topic[N] or user-property:NAME")
 }
@@ -99,9 +101,7 @@ const createStream = (state: CatalogState, command: CreateStream, nowMs: number,
     throw refused("TooManyStreams", `the limit of ${limits.streamsMax} streams is reached`)
   }
   const partitions = command.partitions === -1 ? (command.filters.length > 0 ? boundPartitions : 1) : command.partitions
-  if (!Number.isInteger(partitions) || partitions < 1 || partitions > limits.partitionsPerStreamMax) {
-    throw refused("InvalidPartitions", `a stream has 1 to ${limits.partitionsPerStreamMax} partitions`)
-  }
+  throwIfTooManyPartitions(partitions, limits)
   throwIfFiltersInvalid(command.filters, limits)
   parseKeyExpression(command.key, limits)
   const config = new Map(command.config)
@@ -152,8 +152,38 @@ const repeat = ({ deletions }: CatalogState, { delayMs }: RepeatIntents, nowMs: 
   signals: deletions.length === 0 ? [] : [repeatIn(nowMs, delayMs), ...deletions.map(forget)]
 })
 
+const throwIfTooManyPartitions = (partitions: number, { partitionsPerStreamMax }: CatalogLimits): void => {
+  if (Number.isInteger(partitions) && partitions >= 1 && partitions <= partitionsPerStreamMax) return
+  throw refused("InvalidPartitions", `a stream has 1 to ${partitionsPerStreamMax} partitions`)
+}
+
+/**
+ * The log ids of partitions that come to those that there are. Keys of records go to other partitions then, so in a bound stream
+ * of last values an older one would stay for good, in the partition that its key has left.
+ */
+const addedLogIds = (
+  state: CatalogState,
+  stream: Stream,
+  partitions: number,
+  config: Config,
+  limits: CatalogLimits
+) => {
+  const count = stream.logIds.length
+  if (partitions <= count) {
+    throw refused("InvalidPartitions", `the stream has ${count} partitions: there can be more, not ${partitions}`)
+  }
+  throwIfTooManyPartitions(partitions, limits)
+  if (isBound(stream) && effectiveConfig(config).isCompacted) {
+    throw refused(
+      "InvalidPartitions",
+      "a compacted stream that MQTT writes keeps its partitions: its keys would move to others"
+    )
+  }
+  return Array.from({ length: partitions - count }, (_, added) => state.nextLogId + added)
+}
+
 /** Before it is validated. */
-const alteredConfig = (stream: Stream, command: AlterStream, limits: ConfigLimits): ReadonlyMap<string, string> => {
+const alteredConfig = (stream: Stream, command: AlterStream, limits: ConfigLimits): Config => {
   const config = new Map(command.isWholeConfig === true ? [] : stream.config)
   for (const [name, value] of command.config ?? []) {
     if (value === null) config.delete(name)
@@ -173,9 +203,16 @@ const alterStream = (state: CatalogState, command: AlterStream, limits: CatalogL
   const config = alteredConfig(stream, command, limits)
   validateConfig(config, limits)
   throwIfWithoutKey(filters, stream.key, config)
-  const altered: Stream = { ...stream, filters, config }
+  const added = command.partitions === undefined ? [] : addedLogIds(state, stream, command.partitions, config, limits)
+  const altered: Stream = { ...stream, filters, config, logIds: [...stream.logIds, ...added] }
   throwIfNoMemory(weightOfStream(altered) - weightOfStream(stream), room)
-  const event: CatalogEvent = { _tag: "StreamAltered", name: command.name, filters, config: [...config] }
+  const event: CatalogEvent = {
+    _tag: "StreamAltered",
+    name: command.name,
+    filters,
+    config: [...config],
+    ...(added.length === 0 ? {} : { addedLogIds: added })
+  }
   return {
     events: command.validateOnly === true ? [] : [event],
     reply: Exit.succeed({ _tag: "Stream", stream: altered }),
@@ -225,6 +262,9 @@ const weightOf = (streams: Iterable<Stream | SavedStream>, deletions: ReadonlyAr
   return bytes
 }
 
+const nextLogIdAfter = ({ nextLogId }: CatalogState, logIds: ReadonlyArray<number>): number =>
+  Math.max(nextLogId, ...logIds.map((id) => id + 1))
+
 const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
   switch (event._tag) {
     case "StreamCreated": {
@@ -234,14 +274,17 @@ const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
         ...state,
         streams,
         weightBytes,
-        nextLogId: Math.max(state.nextLogId, ...event.stream.logIds.map((id) => id + 1))
+        nextLogId: nextLogIdAfter(state, event.stream.logIds)
       }
     }
     case "StreamAltered": {
       const stream = state.streams.get(event.name)!
-      const altered = { ...stream, filters: event.filters, config: new Map(event.config) }
+      const { filters, addedLogIds: added = [] } = event
+      const logIds = [...stream.logIds, ...added]
+      const altered = { ...stream, filters, config: new Map(event.config), logIds }
       const weightBytes = state.weightBytes - weightOfStream(stream) + weightOfStream(altered)
-      return { ...state, streams: new Map(state.streams).set(event.name, altered), weightBytes }
+      const streams = new Map(state.streams).set(event.name, altered)
+      return { ...state, streams, weightBytes, nextLogId: nextLogIdAfter(state, added) }
     }
     case "StreamDeleted": {
       const streams = new Map(state.streams)

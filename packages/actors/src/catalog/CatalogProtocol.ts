@@ -44,6 +44,8 @@ export interface AlterStream {
   readonly isWholeConfig?: boolean
   /** Changes to settings that are lists, after `config`. */
   readonly lists?: ReadonlyArray<ListChange>
+  /** How many there are from now on: more than before. */
+  readonly partitions?: number
   /** Checks everything, changes nothing. */
   readonly validateOnly?: boolean
 }
@@ -65,6 +67,8 @@ export type CatalogEvent =
       readonly name: string
       readonly filters: ReadonlyArray<string>
       readonly config: ReadonlyArray<readonly [string, string]>
+      /** The log ids of partitions that come behind those that there are. Undefined: none. */
+      readonly addedLogIds?: ReadonlyArray<number>
     }
   | {
       readonly _tag: "StreamDeleted"

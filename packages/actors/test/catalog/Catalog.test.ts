@@ -212,6 +212,8 @@ const change = (kind: "append" | "subtract", entries: string, name = "cleanup.po
   lists: [{ name, change: kind, entries }]
 })
 
+const more = (name: string, partitions: number): CatalogCommand => ({ _tag: "AlterStream", name, partitions })
+
 describe("altering", () => {
   it("keeps what is not named, and takes a setting back to its default", () => {
     const state = given(
@@ -259,6 +261,45 @@ describe("altering", () => {
     expect(refusal(state, { ...command, config: [["retention.ms", "soon"]] })).toBe("InvalidConfig")
   })
 
+  it("adds partitions behind those that there are, with log ids that nobody ever had", () => {
+    const start = given(create("a", { partitions: 2 }), create("gone", { partitions: 3 }), create("b"))
+    const state = [{ _tag: "DeleteStream", name: "gone" } as const, more("a", 4), more("b", 2), more("a", 5)].reduce(
+      (before, command) => catalog.decide(before, command, nowMs).events.reduce(catalog.evolve, before),
+      start
+    )
+    expect(state.streams.get("a")!.logIds).toEqual([2, 3, 8, 9, 11])
+    expect(state.streams.get("b")!.logIds).toEqual([7, 10])
+    expect(state.nextLogId).toBe(12)
+    expect(catalog.load("catalog/0", catalog.save(state))).toEqual(state)
+  })
+
+  it("refuses fewer partitions, as many as before, and more than a stream may have", () => {
+    const state = given(create("a", { partitions: 2 }))
+    for (const partitions of [-1, 0, 1, 2, limits.partitionsPerStreamMax + 1, 2.5]) {
+      expect(refusal(state, { _tag: "AlterStream", name: "a", partitions })).toBe("InvalidPartitions")
+    }
+    expect(refusal(state, { _tag: "AlterStream", name: "a", partitions: limits.partitionsPerStreamMax })).toBe(
+      "not refused"
+    )
+  })
+
+  it("keeps the partitions of a stream of last values that MQTT writes: its keys would leave the newest ones behind", () => {
+    const config = [["cleanup.policy", "compact"]] as const
+    const state = given(create("bound", { filters: ["x"], key: "topic", config }), create("free", { config }))
+    expect(refusal(state, { _tag: "AlterStream", name: "bound", partitions: 20 })).toBe("InvalidPartitions")
+    expect(refusal(state, { _tag: "AlterStream", name: "free", partitions: 20 })).toBe("not refused")
+  })
+
+  it("counts the memory of the partitions that are added", () => {
+    const state = given(create("a"))
+    const command = { _tag: "AlterStream", name: "a", partitions: 3 } as const
+    const { events } = catalog.decide(state, command, nowMs)
+    const after = events.reduce(catalog.evolve, state)
+    expect(after.weightBytes).toBe((catalog.load("catalog/0", catalog.save(after)) as CatalogState).weightBytes)
+    const { reply } = catalog.decide(state, command, nowMs, () => after.weightBytes - state.weightBytes - 1)
+    expect(Exit.isFailure(reply!)).toBe(true)
+  })
+
   it("never turns a bound stream into a free one, nor the other way", () => {
     const state = given(create("bound", { filters: ["x"] }), create("free"))
     expect(refusal(state, { _tag: "AlterStream", name: "bound", filters: [] })).toBe("InvalidFilter")
@@ -272,6 +313,11 @@ it("gives each producer id once, also after a restart in between", () => {
   expect(events).toEqual([{ _tag: "ProducerIdsAllocated", first: 1001, count: 10 }])
 })
 
+const newLogIds = (event: CatalogEvent): ReadonlyArray<number> => {
+  if (event._tag === "StreamCreated") return event.stream.logIds
+  return event._tag === "StreamAltered" ? (event.addedLogIds ?? []) : []
+}
+
 it("is the fold of its events, and what it saves loads as the same", () => {
   const names = fc.constantFrom("a", "b", "c", "d")
   const commands = fc.array(
@@ -281,7 +327,10 @@ it("is the fold of its events, and what it saves loads as the same", () => {
         .map(({ name, partitions }) => create(name, { partitions })),
       names.map((name): CatalogCommand => ({ _tag: "DeleteStream", name })),
       fc.integer({ min: 1, max: 9 }).map((count): CatalogCommand => ({ _tag: "AllocateProducerIds", count })),
-      names.map((name): CatalogCommand => ({ _tag: "AlterStream", name, config: [["retention.ms", "9"]] }))
+      names.map((name): CatalogCommand => ({ _tag: "AlterStream", name, config: [["retention.ms", "9"]] })),
+      fc
+        .record({ name: names, partitions: fc.integer({ min: 1, max: 5 }) })
+        .map((more): CatalogCommand => ({ _tag: "AlterStream", ...more }))
     ),
     { maxLength: 30 }
   )
@@ -293,8 +342,8 @@ it("is the fold of its events, and what it saves loads as the same", () => {
       for (const command of list) {
         const { events } = catalog.decide(state, command, nowMs)
         for (const event of events) {
-          if (event._tag === "StreamCreated") for (const id of event.stream.logIds) expect(given.has(id)).toBe(false)
-          if (event._tag === "StreamCreated") for (const id of event.stream.logIds) given.add(id)
+          for (const id of newLogIds(event)) expect(given.has(id)).toBe(false)
+          for (const id of newLogIds(event)) given.add(id)
           journal.push(event)
           state = catalog.evolve(state, event)
         }

@@ -39,6 +39,7 @@ const cases = [...apis.values()].flatMap((api) => {
 
 /** From these versions on, the peer's arguments are the fields in the order of the wire. */
 const plainRequestsSince = new Map([
+  ["CreatePartitions", 0],
   ["CreateTopics", 2],
   ["DeleteGroups", 0],
   ["DeleteRecords", 0],

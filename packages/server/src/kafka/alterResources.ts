@@ -50,11 +50,15 @@ const alterTopic = (
   )
 }
 
+/** Whether there would be another setting than before. To take back what was never set changes nothing. */
+const changesSomething = ({ config = [], lists = [] }: Exclude<Changes, Failure>): boolean =>
+  lists.length > 0 || config.some(([, value]) => value !== null)
+
 /** Everything but topics is set by the configuration alone. Undefined: nothing was to be changed. */
 const refuseOthers = (
   context: Context,
   { resourceType, resourceName: name }: ConfigResource,
-  count: number
+  changes: Changes
 ): Failure | undefined => {
   const { broker, brokerLogger, clientMetrics, group } = configResources
   if (resourceType === group) {
@@ -67,18 +71,19 @@ const refuseOthers = (
     const denied = context.deniedCluster("AlterConfigs")
     if (denied !== undefined) return denied
   } else return refused(KafkaError.INVALID_REQUEST, `Unexpected resource type ${resourceType}.`)
-  return count === 0
-    ? undefined
-    : refused(
+  if ("code" in changes) return changes
+  return changesSomething(changes)
+    ? refused(
         KafkaError.INVALID_CONFIG,
         "Only topics have settings that can be changed here; the others are the server's configuration."
       )
+    : undefined
 }
 
 const keyOf = ({ resourceType, resourceName }: ConfigResource): string => `${resourceType} ${resourceName}`
 
 /** The settings of several resources, each by itself. Resources beyond the bound are left out of the answer. */
-export const alterResources = <R extends ConfigResource & { readonly configs: ReadonlyArray<unknown> }>(
+export const alterResources = <R extends ConfigResource>(
   context: Context,
   { resources, validateOnly }: { readonly resources: ReadonlyArray<R>; readonly validateOnly: boolean },
   changesOf: (resource: R) => Changes
@@ -91,7 +96,7 @@ export const alterResources = <R extends ConfigResource & { readonly configs: Re
     }
     return resource.resourceType === configResources.topic
       ? alterTopic(context, resource.resourceName, changesOf(resource), validateOnly)
-      : refuseOthers(context, resource, resource.configs.length)
+      : refuseOthers(context, resource, changesOf(resource))
   }
   const altered = resources.slice(0, resourcesMax).map((resource) =>
     after(outcomeOf(resource), (failure): Altered => ({

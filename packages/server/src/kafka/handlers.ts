@@ -21,6 +21,7 @@ import { describeConfigsHandler } from "./handlers/32_DescribeConfigs.ts"
 import { alterConfigsHandler } from "./handlers/33_AlterConfigs.ts"
 import { describeLogDirsHandler } from "./handlers/35_DescribeLogDirs.ts"
 import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
+import { createPartitionsHandler } from "./handlers/37_CreatePartitions.ts"
 import { electLeadersHandler } from "./handlers/43_ElectLeaders.ts"
 import { incrementalAlterConfigsHandler } from "./handlers/44_IncrementalAlterConfigs.ts"
 import { alterPartitionReassignmentsHandler } from "./handlers/45_AlterPartitionReassignments.ts"
@@ -58,6 +59,7 @@ export const registry = new Registry([
   alterConfigsHandler,
   describeLogDirsHandler,
   deleteGroupsHandler,
+  createPartitionsHandler,
   electLeadersHandler,
   incrementalAlterConfigsHandler,
   alterPartitionReassignmentsHandler,

@@ -64,6 +64,7 @@ const requests: Readonly<Record<string, () => object>> = {
     resources: resources.map((each) => ({ ...each, configs: [{ ...retention, configOperation: 0 }] })),
     validateOnly: false
   }),
+  CreatePartitions: () => ({ topics: [{ name, count: 2, assignments: null }], timeoutMs, validateOnly: false }),
   DescribeLogDirs: () => ({ topics: null }),
   DeleteGroups: () => ({ groupsNames: [groupId] }),
   ElectLeaders: () => ({ topicPartitions: [{ topic: name, partitions: [0] }] }),

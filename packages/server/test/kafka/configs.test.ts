@@ -279,6 +279,9 @@ describe("IncrementalAlterConfigs", () => {
       const one = await alter([change(set, "log.retention.ms", "1")], { resourceType, resourceName })
       expect(one.errorCode, `${resourceType} ${resourceName}`).toBe(INVALID_CONFIG)
       expect((await alter([], { resourceType, resourceName })).errorCode).toBe(0)
+      // As `kafka-reassign-partitions --verify` does: it takes back throttles that were never set.
+      const back = change(operations.delete, "leader.replication.throttled.rate", null)
+      expect((await alter([back], { resourceType, resourceName })).errorCode).toBe(0)
     }
     expect((await alter([], { resourceType: types.broker, resourceName: "2" })).errorCode).toBe(INVALID_REQUEST)
     expect((await alter([], { resourceType: 3 })).errorCode).toBe(INVALID_REQUEST)
