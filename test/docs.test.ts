@@ -64,6 +64,11 @@ describe("docs/ARCHITECTURE.md", () => {
     expect(words).toEqual([...new Set(words)])
   })
 
+  it("says where the shard is made", () => {
+    const row = rowsOf(page, "A stranger's ten questions").find(([question]) => question!.includes("second shard"))
+    expect(read(sourcesNamedIn(row![1]!)[0]!)).toContain("new Shard(")
+  })
+
   it("answers ten questions of a stranger", () => {
     const rows = rowsOf(page, "A stranger's ten questions")
     expect(rows).toHaveLength(10)
