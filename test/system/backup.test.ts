@@ -312,7 +312,7 @@ describe("logbrook backup, restore and doctor", () => {
     expect(found.out).toMatch(
       /records at seg-00000001\.mdb, #\d+, sensors\/2, offsets 0 to 0: records fail their checksum/
     )
-    expect(found.out).toContain("1 batches of records cannot")
+    expect(found.out).toContain("1 batch of records cannot")
     const repaired = await cli("doctor", "--data-dir", damaged, "--repair")
     expect(repaired.code).toBe(1)
     expect(repaired.out).toMatch(/lost: records of #\d+, sensors\/2, offsets 0 to 0/)
