@@ -41,6 +41,10 @@ const recordOf = (line: string): PythonRecord => {
 export const pythonInitTransactions = async (client: PythonClient, brokers: string): Promise<string> =>
   (await run(client, ["transactions", brokers])).join("\n")
 
+/** What an administrator makes of a topic of one partition, line by line. */
+export const pythonAdmin = (client: PythonClient, brokers: string, topic: string): Promise<ReadonlyArray<string>> =>
+  run(client, ["admin", brokers, topic])
+
 /** Names of all topics. */
 export const pythonTopics = (client: PythonClient, brokers: string): Promise<ReadonlyArray<string>> =>
   run(client, ["topics", brokers])

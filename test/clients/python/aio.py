@@ -2,6 +2,8 @@
 
 import asyncio
 
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from records import run, tell, written
 
@@ -59,8 +61,25 @@ async def group(brokers, topic, name, count):
         await reader.commit()
 
 
+async def admin(brokers, topic):
+    """What an administrator does to a topic of one partition, and then sees."""
+    client = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    await client.start()
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"retention.ms": "5000"})
+    await client.create_partitions({topic: NewPartitions(4)})
+    await client.alter_configs([resource])
+    entries = (await client.describe_configs([resource]))[0].resources[0][4]
+    entry = next(each for each in entries if each[0] == "retention.ms")
+    print("partitions", len((await client.describe_topics([topic]))[0]["partitions"]))
+    print("retention.ms", entry[1], entry[3])
+    for name, _ in await client.list_consumer_groups():
+        described = (await client.describe_consumer_groups([name]))[0].groups[0]
+        print("group", name, described[2].upper())
+    await client.close()
+
+
 def blocking(command):
     return lambda *args: asyncio.run(command(*args))
 
 
-run({each.__name__: blocking(each) for each in (topics, produce, read, group)})
+run({each.__name__: blocking(each) for each in (topics, admin, produce, read, group)})

@@ -1,7 +1,7 @@
 """confluent-kafka (librdkafka): topics | produce | read | group | transactions, see pythonClients.test.ts."""
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
 from records import run, tell, written
 
 
@@ -64,6 +64,21 @@ def group(brokers, topic, name, count):
     reader.close()
 
 
+def admin(brokers, topic):
+    """What an administrator does to a topic of one partition, and then sees."""
+    client = AdminClient({"bootstrap.servers": brokers})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, set_config={"retention.ms": "5000"})
+    for done in (client.create_partitions([NewPartitions(topic, 4)]), client.alter_configs([resource])):
+        for future in done.values():
+            future.result(10)
+    entry = client.describe_configs([resource])[resource].result(10)["retention.ms"]
+    print("partitions", len(client.list_topics(topic, timeout=10).topics[topic].partitions))
+    print("retention.ms", entry.value, entry.source)
+    for each in client.list_consumer_groups().result(10).valid:
+        described = client.describe_consumer_groups([each.group_id])[each.group_id].result(10)
+        print("group", described.group_id, described.state.name)
+
+
 def transactions(brokers):
     writer = Producer({"bootstrap.servers": brokers, "transactional.id": "payments"})
     try:
@@ -73,4 +88,4 @@ def transactions(brokers):
         print(error)
 
 
-run({"topics": topics, "produce": produce, "read": read, "group": group, "transactions": transactions})
+run({"topics": topics, "admin": admin, "produce": produce, "read": read, "group": group, "transactions": transactions})
