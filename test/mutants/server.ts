@@ -312,7 +312,7 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "a deletion is confirmed though a log is still there",
-        '{ _tag: "ConfirmDeletion", topicId }, [...list.entries.keys()])',
+        '{ _tag: "ConfirmDeletion", topicId }, list.all)',
         '{ _tag: "ConfirmDeletion", topicId })'
       ]
     ]

@@ -89,6 +89,13 @@ const noConditions: ReadonlyArray<number> = []
 export class CommandList {
   readonly entries: Array<Entry> = []
 
+  /** All entries so far, for a condition of the next one. */
+  get all(): ReadonlyArray<number> {
+    const all: Array<number> = []
+    for (let i = 0; i < this.entries.length; i++) all.push(i)
+    return all
+  }
+
   /** A record that was put into a run since the last turn, by `Shard.run`. */
   record({ number, refusal }: RunOfTurn, index: number): EntryIndex<RecordPlace, string> {
     return this.#add(
@@ -124,8 +131,10 @@ export const resolved = (
   exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
 ): Tagged | NotDecided => {
   for (const needed of onlyIf) if (!isTaken(exits[needed])) return new NotDecided(needed)
+  const fields = command as unknown as Readonly<Record<string, unknown>>
   let known: Record<string, unknown> | undefined
-  for (const [field, value] of Object.entries(command)) {
+  for (const field in fields) {
+    const value = fields[field]
     if (!isReference(value)) continue
     const exit = exits[value.fromEntry]
     if (!isTaken(exit)) return new NotDecided(value.fromEntry)

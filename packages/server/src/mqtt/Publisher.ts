@@ -275,7 +275,7 @@ export class Publisher {
     if (adds !== undefined) for (const { run, index } of inStreams) list.record(run, index)
     if (queued !== undefined) this.#addEnqueues(list, publication, queued, durable)
     if (retained !== undefined) this.#addRetained(list, publication.topic, retained)
-    adds?.(list, [...list.entries.keys()])
+    adds?.(list, list.all)
     if (list.entries.length > 0) {
       const bytes = retained?.payload.length ?? 0
       this.#mqtt.broker.shard.askAll(list, { origin: this.#origin }, pending.decided, bytes)

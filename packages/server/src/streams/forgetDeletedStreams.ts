@@ -11,7 +11,7 @@ const forget = (shard: Shard, { topicId, logIds }: ForgetStream, cause: Cause): 
   for (const [to, { offsets }] of shard.view(GroupStates).all()) {
     if (offsets.topics.has(topicId)) list.add(to, { _tag: "ForgetStreams", topicIds: [topicId] })
   }
-  list.add(catalogActor, { _tag: "ConfirmDeletion", topicId }, [...list.entries.keys()])
+  list.add(catalogActor, { _tag: "ConfirmDeletion", topicId }, list.all)
   shard.askAll(list, cause)
 }
 
