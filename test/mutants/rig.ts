@@ -4,10 +4,10 @@
  *     npm run mutants                                all of them
  *     npm run mutants -- --part 3/15                 every fifteenth, from the third on
  *     npm run mutants -- --only Splitter             those whose name or file has this text
- *     npm run mutants -- --table docs/mutants.md     writes what caught what
  *     npm run mutants -- --caught --part 3/5         of those that `caughtBy.json` knows, as CI does: none may survive
  *     npm run mutants -- --uncaught                  of those that it does not know
  *     npm run mutants -- --record                    notes in `caughtBy.json` what caught each, which is then run first
+ *     npm run mutants -- --table docs/mutants.md     writes what that file knows as a page. Plants none
  *     npm run mutants -- --check                     is every fault still one? Plants none
  *
  * `--parallel N` (2). A test that does not end in time has caught its fault. What caught a fault must pass without it, under the
@@ -54,6 +54,11 @@ if (wrong.length > 0 || values.check) {
 }
 
 const caughtBy = new Map(readCaughtBy())
+if (values.table !== undefined) {
+  fs.writeFileSync(path.resolve(root, values.table), tableOf(mutants, caughtBy))
+  process.exit(0)
+}
+
 const isWanted = (mutant: Mutant): boolean => {
   const wasCaught = caughtBy.has(nameOf(mutant))
   if ((values.caught && !wasCaught) || (values.uncaught && wasCaught)) return false
@@ -127,6 +132,5 @@ await inCopies(wanted, async (copy, mutant) => {
   writeCaughtBy(caughtBy, mutants)
 })
 const survived = wanted.filter((mutant) => outcomes.get(mutant)?._tag === "Passed")
-if (values.table !== undefined && isSound) fs.writeFileSync(path.resolve(root, values.table), tableOf(wanted, outcomes))
 console.log(`${outcomes.size - survived.length} of ${wanted.length} faults caught`)
 process.exit(isSound && wanted.length > 0 && survived.length === 0 ? 0 : 1)

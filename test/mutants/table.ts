@@ -1,27 +1,28 @@
+import { nameOf, type CaughtBy } from "./caughtBy.ts"
 import type { Mutant } from "./Mutant.ts"
-import type { Outcome } from "./runTests.ts"
 
-const caughtBy = (outcome: Outcome | undefined): string => {
-  if (outcome === undefined) return "not run"
-  if (outcome._tag === "Failed") {
-    const file = outcome.file === undefined ? "" : `\`${outcome.file.replace(/^packages\/\w+\/test\//, "")}\`: `
-    return `${file}${outcome.test.replaceAll("|", "\\|")}`
-  }
-  return outcome._tag === "Passed" ? "**nothing**" : "a test that did not end"
-}
+const cell = (text: string): string => text.replaceAll("|", "\\|")
 
 /** The page of the documentation. */
-export const tableOf = (mutants: ReadonlyArray<Mutant>, outcomes: ReadonlyMap<Mutant, Outcome>): string =>
-  `${[
+export const tableOf = (mutants: ReadonlyArray<Mutant>, caughtBy: CaughtBy): string => {
+  const rows = mutants.map((mutant) => {
+    const file = caughtBy.get(nameOf(mutant))
+    const by = file === undefined ? "**not run yet**" : `\`${file.replace(/^packages\/\w+\/test\//, "")}\``
+    return `| ${cell(mutant.id)} | \`${mutant.file}\` | ${by} |`
+  })
+  const caught = mutants.filter((mutant) => caughtBy.has(nameOf(mutant))).length
+  return `${[
     "# Planted faults in the source",
     "",
-    "Written by `npm run mutants -- --table docs/mutants.md`: each fault was planted into a copy of the source, and the tests of its",
-    "package were run up to the first that failed. CI runs a part each time, by the commit.",
+    "`npm run mutants -- --table docs/mutants.md` writes this page from `test/mutants/caughtBy.json`, the record of the runs. A run",
+    "plants each fault into a copy of the source, and runs the tests of its package up to the first that fails. The table names the",
+    "file of that test, below the package's `test/`. The runs were not all at one commit: `git blame` of the record tells the commit",
+    "of each line. CI runs a part of the recorded faults each time, and fails if one of them survives.",
     "",
-    `| Fault | File | Caught by |`,
+    `Of ${mutants.length} faults ${caught} were seen caught; ${mutants.length - caught} were not run yet.`,
+    "",
+    "| Fault | File | Caught by |",
     "|---|---|---|",
-    ...mutants.map((mutant) => {
-      const id = mutant.id.replaceAll("|", "\\|")
-      return `| ${id} | \`${mutant.file}\` | ${caughtBy(outcomes.get(mutant))} |`
-    })
+    ...rows
   ].join("\n")}\n`
+}

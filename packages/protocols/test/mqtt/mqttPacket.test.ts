@@ -54,3 +54,8 @@ describe("mqtt-packet behind the strict check", () => {
 
   it("keeps no table of all numbers of two bytes", () => expect(writeToStream.cacheNumbers).toBe(false))
 })
+
+it("what MQTT cannot express is a RangeError", () => {
+  expect(() => generatePacket({ cmd: "puback" }, 4)).toThrow(RangeError)
+  expect(generatePacket({ cmd: "puback", messageId: 1 }, 4)).toHaveLength(4)
+})

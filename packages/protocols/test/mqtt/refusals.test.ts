@@ -363,6 +363,16 @@ it("what a CONNECT leaves behind is its own: the bytes it came in are used again
   expect([text(decoded.will!.payload), text(decoded.password)]).toEqual(["gone", "pass"])
   expect(text(decoded.will!.properties.correlationData)).toBe("reply")
   expect(text(decoded.properties.authenticationData)).toBe("secret")
+  // A session keeps its will for long: not the whole packet with it.
+  expect(decoded.will!.payload.buffer.byteLength).toBe(4)
+})
+
+it("the data of an AUTH is its own, and keeps no packet in memory", () => {
+  const auth = packet(0xf0, 0x18, section(0x15, field("m"), 0x16, field("secret")))
+  const decoded = decodePacket(auth, 5)
+  if (decoded._tag !== "Auth") throw new Error(decoded._tag)
+  const { authenticationData } = decoded.properties
+  expect([text(authenticationData), authenticationData!.buffer.byteLength]).toEqual(["secret", 6])
 })
 
 describe("noise", () => {

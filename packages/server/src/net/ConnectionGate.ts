@@ -75,6 +75,11 @@ export class ConnectionGate {
     return new Admission(this, remoteAddress)
   }
 
+  /** How many addresses have connections: what is kept for others is forgotten. */
+  get addresses(): number {
+    return this.#perAddress.size
+  }
+
   /** Only an admission calls this and the next. */
   authenticated(remoteAddress: string): void {
     this.preAuth--

@@ -14,6 +14,9 @@ const messageExpiry = (seconds: number) => [2, 0, 0, 0, seconds]
 const pingreq = [0xc0, 0]
 const pingresp = Buffer.from([0xd0, 0])
 
+/** Of a PUBLISH to a topic of one character. */
+const packetIdOf = (packet: Buffer): number => packet.readUInt16BE(5)
+
 const durable = (properties: ReadonlyArray<number> = []): RawConnect => ({
   clientId: "sub",
   flags: 0,
@@ -44,6 +47,22 @@ describe("a session that comes back", () => {
     expect(again[0]).toBe(0x38 | (qos << 1))
     expect([...again.subarray(7)]).toEqual([5, ...messageExpiry(0), 0x78])
     expect(await back.packet()).toEqual(pingresp)
+    back.socket.destroy()
+    publisher.socket.destroy()
+  })
+
+  it("gets no new message under a packet id that is in use", async () => {
+    const subscriber = await subscribed(1)
+    const publisher = await connected(kit.port, { clientId: "pub" })
+    publisher.send(publishPacket("a", "x", { qos: 1 }))
+    const inUse = packetIdOf(await subscriber.packet())
+    await kit.seq()
+    subscriber.socket.destroy()
+    const back = await connected(kit.port, durable())
+    expect(packetIdOf(await back.packet())).toBe(inUse)
+    publisher.send(publishPacket("a", "y", { qos: 1, packetId: 2 }))
+    const next = await back.packet()
+    expect([next.at(-1), packetIdOf(next)]).toEqual([0x79, inUse + 1])
     back.socket.destroy()
     publisher.socket.destroy()
   })

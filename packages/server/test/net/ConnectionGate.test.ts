@@ -42,6 +42,16 @@ it("admits connectionsPerAddressMax of one address", () => {
   expect(gate.admit("a")).toBeDefined()
 })
 
+it("keeps nothing for an address whose connections have all ended", () => {
+  const { gate } = gateAt({})
+  const [first, second] = [gate.admit("a"), gate.admit("a")]
+  gate.admit("b")
+  first!.release()
+  expect(gate.addresses).toBe(2)
+  second!.release()
+  expect(gate.addresses).toBe(1)
+})
+
 it("admits newConnectionsPerSecondMax in a second, whether they stay or not", () => {
   const { gate, passes } = gateAt({ newConnectionsPerSecondMax: 2 })
   gate.admit("a")!.release()
