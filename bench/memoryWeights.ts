@@ -12,7 +12,7 @@ import { pack, unpack } from "@logbrook/core/actor/pack"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { holders, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
 import { ActorTable } from "@logbrook/core/shard/ActorTable"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import { Log } from "@logbrook/core/storage/Log"
 import { RetainedStore } from "@logbrook/server/mqtt/RetainedStore"
 import { SessionDirectory } from "@logbrook/server/mqtt/SessionDirectory"
@@ -52,13 +52,13 @@ const used = (): number => {
   return heapUsed + external
 }
 
-/** A shard that has recovered, as far as those who follow it see. */
-const shardOver = (table: ActorTable): Shard => {
-  const follow: Shard["follow"] = (states, { restored }) => {
+/** What those that follow the shards ask for. */
+const fakeOf = (table: ActorTable, memory: MemoryAccount): Shards => {
+  const follow: Shards["follow"] = (states, { restored }) => {
     for (const [actor, state] of table.newest(states)) restored(actor, state)
   }
-  const view: Shard["view"] = (states) => table.view(states)
-  return { follow, view } as Shard
+  const view: Shards["view"] = (states) => table.view(states)
+  return { memory, follow, view } as unknown as Shards
 }
 
 const measure = (what: string, count: number, made: () => Made): void => {
@@ -66,11 +66,11 @@ const measure = (what: string, count: number, made: () => Made): void => {
   const before = used()
   const table = new ActorTable(definitions, account)
   table.replaceAll(loaded(made()), 0)
-  const shard = shardOver(table)
+  const shards = fakeOf(table, account)
   const kept = [
-    SessionDirectory.follow(shard, defaultLimits),
-    RetainedStore.follow(shard, defaultLimits),
-    StreamDirectory.follow(shard, defaultLimits),
+    SessionDirectory.follow(shards, defaultLimits),
+    RetainedStore.follow(shards, defaultLimits),
+    StreamDirectory.follow(shards, defaultLimits),
     table.ofKind(PartitionKind).map((_, i) => new Log(i))
   ]
   const real = used() - before

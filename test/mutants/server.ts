@@ -253,8 +253,8 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "the log of what waits for sessions never expires",
-        "if (logId === sessionLogId) {",
-        "if (logId === -sessionLogId) {"
+        "if (shards.isOwnLog(logId)) {",
+        "if (shards.isOwnLog(-logId)) {"
       ],
       ["history is kept while the disk is tight", "bytes <= historyBytes && !disk.isTight", "bytes <= historyBytes"]
     ]
@@ -297,7 +297,7 @@ export const serverMutants = inPackage("server", {
     faults: [
       [
         "logs of a deleted stream stay",
-        '  for (const logId of logIds) list.add(partitionActor(logId), { _tag: "DeleteLog" })\n',
+        '  for (const to of logIds.map(partitionActor)) lists.of(to).add(to, { _tag: "DeleteLog" })\n',
         ""
       ],
       [
@@ -307,8 +307,8 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "offsets that were under way when their stream was deleted stay",
-        "shard.ack({ acked: () => forget(shard, notice, cause) }, 0, undefined, 0)",
-        "forget(shard, notice, cause)"
+        "shards.ack({ acked: () => forget(shards, notice, cause) }, 0, undefined, 0)",
+        "forget(shards, notice, cause)"
       ],
       [
         "a deletion is confirmed though a log is still there",

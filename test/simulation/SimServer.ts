@@ -9,6 +9,7 @@ import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
 import type { Rewriting, Settler, SettlerOptions } from "@logbrook/core/settle/Settler"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { definitions, type Broker } from "@logbrook/server/Broker"
 import {
   Broker as BrokerService,
@@ -107,14 +108,15 @@ const layerOf = (options: ServerOptions, disk: Disk, limits: Limits) => {
 }
 
 const layerSettlingOf = ({ rewriting, ...rest }: SettlingOptions) =>
-  layerSettling((retention) => ({
+  layerSettling((retention, shard) => ({
     ...rest,
-    rewriting: { ...rewriting, keptFromSeq: () => retention.keptFromSeq() }
+    rewriting: { ...rewriting, keptFromSeq: () => retention.keptFromSeq(shard) }
   }))
 
 /** One life of the server: what `Server.ts` composes, over a simulated journal, clock and network. */
 export class SimServer {
   readonly broker: Broker
+  readonly shard: Shard
   readonly mqtt: MqttBroker
   readonly node: KafkaNode
   readonly journal: SimJournal
@@ -146,6 +148,8 @@ export class SimServer {
     const whole = settling === undefined ? kept : Layer.provideMerge(layerSettlingOf(settling), kept)
     const context = this.#fibers.runNow(Layer.buildWithScope(whole, this.#scope))
     this.broker = Context.get(context, BrokerService)
+    this.shard = this.broker.shards.all[0]!
+    this.shard.logs.buffers.poison = 0xdb
     this.mqtt = Context.get(context, Mqtt)
     this.settler = Option.getOrUndefined(Context.getOption(context, Settling))
     this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))

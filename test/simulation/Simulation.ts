@@ -171,7 +171,7 @@ export class Simulation implements World {
 
   alter(name: string, config: ReadonlyArray<readonly [string, string]>): void {
     const command = { _tag: "AlterStream", name, config }
-    this.#server?.broker.shard.offer({ to: catalogActor, command, cause: { origin: "simulation" } })
+    this.#server?.shard.offer({ to: catalogActor, command, cause: { origin: "simulation" } })
   }
 
   connect(protocol: "mqtt" | "kafka", name: string, events: ClientEvents): ClientLink {
@@ -262,7 +262,8 @@ export class Simulation implements World {
         }
       }
     })
-    const { shard, limits } = this.#server.broker
+    const { shard, broker } = this.#server
+    const { limits } = broker
     const { actors } = shard
     this.#views = new ViewWatch(shard, limits, (message) => this.#violatedSoon(message))
     this.model.compare("recovered", actors.ids(), (id) => newestState(actors, id))
@@ -543,7 +544,7 @@ export class Simulation implements World {
   }
 
   #setUp(): void {
-    const { shard } = this.#server!.broker
+    const { shard } = this.#server!
     const cause = { origin: "simulation" }
     for (const { name, filters, partitions, config, key = "clientid" } of this.plan.streams) {
       const topicId = this.random(name).bytes(16).toString("base64url")
@@ -603,7 +604,7 @@ export class Simulation implements World {
 
   /** A log that could be compacted and has waited longer than max.compaction.lag.ms. */
   #overdue(): string | undefined {
-    const { logs } = this.#server!.broker.shard
+    const { logs } = this.#server!.shard
     const { nowMs } = this.scheduler
     if (this.#hasGivenUp) return undefined
     for (const { name, logIds, config } of this.model.streams.values()) {
@@ -628,7 +629,7 @@ export class Simulation implements World {
   #isQuiet(): boolean {
     const server = this.#server
     if (server === undefined || this.#journal === undefined) return false
-    const { shard } = server.broker
+    const { shard } = server
     return shard.nextSeq === this.#disk.nextSeq && this.#journal.pendingCommits === 0 && shard.waiting === 0
   }
 
@@ -641,21 +642,23 @@ export class Simulation implements World {
   }
 
   #isRestarting(): boolean {
-    for (const { health } of this.#server!.broker.shard.actors.live()) if (health !== "running") return true
+    for (const { health } of this.#server!.shard.actors.live()) if (health !== "running") return true
     return false
   }
 
   #compare(what: string): void {
-    const { actors } = this.#server!.broker.shard
+    const { actors } = this.#server!.shard
     this.model.compare(what, actors.ids(), (id) => newestState(actors, id))
-    const { shard, gate, limits } = this.#server!.broker
+    const { shard, broker } = this.#server!
+    const { gate, limits } = broker
     for (const difference of accountDifferences(shard, gate.open, limits)) this.violated(`${what}: ${difference}`)
   }
 
   #checkLimits(): void {
     const server = this.#server
     if (server === undefined || this.#journal === undefined) return
-    const { limits, shard } = server.broker
+    const { shard, broker } = server
+    const { limits } = broker
     const { pendingCommits, pendingBytes } = this.#journal
     if (pendingCommits > limits.commitsInFlightMax) this.violated(`${pendingCommits} commits are in flight`)
     if (pendingBytes > limits.commitInFlightBytesMax + 2 * 1024 * 1024)
@@ -671,19 +674,20 @@ export class Simulation implements World {
 
   /** Whoever waits gets his turn, unless the disk is busy. */
   #checkTurns(): void {
-    const { broker, settler } = this.#server!
+    const { shard, settler } = this.#server!
     const isBusy = this.#journal!.pendingCommits > 0 || settler?.isHolding === true
     // Others may wait than at the last look.
-    const hadTurn = broker.shard.nextSeq !== this.#waitingAtSeq
-    this.#waitingAtSeq = broker.shard.nextSeq
-    const isStuck = broker.shard.waiting > 0 && !isBusy && !hadTurn
+    const hadTurn = shard.nextSeq !== this.#waitingAtSeq
+    this.#waitingAtSeq = shard.nextSeq
+    const isStuck = shard.waiting > 0 && !isBusy && !hadTurn
     const nowMs = this.scheduler.elapsedMs
     if (!isStuck) this.#waitingSinceMs = nowMs
     else if (nowMs - this.#waitingSinceMs > turnWithinMs) this.violated("commands wait, and no turn comes")
   }
 
   #checkSession(id: string): void {
-    const { limits, shard } = this.#server!.broker
+    const { shard, broker } = this.#server!
+    const { limits } = broker
     const state = newestState<{ queue: Map<number, unknown> }>(shard.actors, id)
     if (state === undefined) return
     if (state.queue.size > limits.offlineQueueMessagesMax) this.violated(`${id} has a queue of ${state.queue.size}`)
@@ -702,7 +706,7 @@ export class Simulation implements World {
 
   /** Every record that is kept can be read at its offset. */
   #checkLogs(): void {
-    const { logs } = this.#server!.broker.shard
+    const { logs } = this.#server!.shard
     this.#checkKeyed()
     for (const log of this.model.logs.values()) {
       if (log.isDeleted || this.model.keyed.has(log.id)) continue
@@ -717,7 +721,7 @@ export class Simulation implements World {
 
   /** Of streams that are compacted: what a reader gets from the beginning to the end. */
   #checkKeyed(): void {
-    const { logs } = this.#server!.broker.shard
+    const { logs } = this.#server!.shard
     const unsettledSeq = this.#journal!.segments().find(({ isSettled }) => !isSettled)?.firstSeq ?? Infinity
     for (const [logId, keyed] of this.model.keyed) {
       const log = logs.log(logId)
@@ -766,7 +770,8 @@ export class Simulation implements World {
 
   /** Nothing is left of streams that are gone. */
   #checkLeftovers(): void {
-    const { shard, directory } = this.#server!.broker
+    const { shard, broker } = this.#server!
+    const { directory } = broker
     for (const { id } of shard.logs.logs()) {
       if (id !== sessionLogId && directory.byLogId(id) === undefined)
         this.violated(`log ${id} is left of a deleted stream`)

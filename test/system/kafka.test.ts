@@ -84,7 +84,7 @@ describe("kafkajs", () => {
     await kit.createStream("orders")
     const producer = await producerOf("writer", true)
     for (let i = 0; i < 20; i++) await producer.send({ topic: "orders", messages: [{ value: `${i}` }] })
-    const log = kit.broker.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
+    const log = kit.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
     expect(log.highWatermark).toBe(20)
   })
 
@@ -173,7 +173,7 @@ describe("@platformatic/kafka", () => {
     }
     expect(seen.size).toBe(90)
     await last!.commit()
-    const state = kit.broker.shard.view(GroupStates).get(groupActor("g"))!
+    const state = kit.shard.view(GroupStates).get(groupActor("g"))!
     expect(state.offsets.count).toBe(1)
   })
 

@@ -5,7 +5,7 @@ import { Partition } from "@logbrook/actors/partition/Partition"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { Clock } from "@logbrook/core/Clock"
 import type { Limits } from "@logbrook/core/Limits"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { makeGroup } from "@logbrook/actors/group/Group"
 import { defaultGroupSettings, type GroupSettings } from "@logbrook/actors/group/GroupProtocol"
@@ -19,7 +19,7 @@ import type { StreamDirectory } from "./streams/StreamDirectory.ts"
 
 /** The parts with which every protocol's shell works: one shard and what is derived from it. */
 export interface Broker {
-  readonly shard: Shard
+  readonly shards: Shards
   readonly directory: StreamDirectory
   readonly authorizer: Authorizer
   readonly disk: Disk

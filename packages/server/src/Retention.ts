@@ -5,9 +5,9 @@ import { frameTimeMs } from "@logbrook/core/journal/Frame"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import { shardActor, type ShardCommand, ShardStates } from "@logbrook/core/shard/ShardActor"
 import type { Broker } from "./Broker.ts"
-import { sessionLogId } from "./mqtt/SessionLog.ts"
 import { RetentionClock, type ClockStart } from "./RetentionClock.ts"
 
 const shardId = shardActor(0)
@@ -32,13 +32,13 @@ const noHistory: History = { historyMs: 0, historyBytes: 0 }
 const noStart: ClockStart = { lastTimeMs: undefined, heldAtMs: undefined }
 
 /** The start of the retention clock, by what a shard knows that has recovered and appended nothing yet. */
-export const clockStartOf = (shard: Shard, journal: Pick<Journal, "nextSeq" | "scan">): ClockStart => {
+export const clockStartOf = (shards: Shards, journal: Pick<Journal, "nextSeq" | "scan">): ClockStart => {
   let lastTimeMs: number | undefined
   journal.scan(journal.nextSeq - 1, (frame) => {
     lastTimeMs = frameTimeMs(frame)
     return false
   })
-  return { lastTimeMs, heldAtMs: shard.view(ShardStates).get(shardId)?.clockHeldAtMs }
+  return { lastTimeMs, heldAtMs: shards.view(ShardStates).get(shardId)?.clockHeldAtMs }
 }
 
 /** Moves log start offsets by time and size, and lets logs and whole segments go that nobody can read any more. */
@@ -55,16 +55,16 @@ export class Retention {
     this.#history = history
     this.clock = new RetentionClock(broker.clock, broker.limits, start)
     this.#tellOfTheClock()
-    broker.shard.observe(PartitionKind, (actor, event) => {
+    broker.shards.observe(PartitionKind, (actor, event) => {
       if (event._tag === "RecordsAppended") this.#touched.add(logIdOf(actor))
     })
   }
 
   #tellOfTheClock(): void {
-    const { shard, log, metrics } = this.#broker
+    const { shards, log, metrics } = this.#broker
     metrics.declare("logbrook_retention_clock_held", "gauge", "1 while retention does not believe the machine's clock.")
     metrics.onCollect(() => metrics.set("logbrook_retention_clock_held", {}, this.clock.isHeld ? 1 : 0))
-    const offer = (command: ShardCommand): void => void shard.tell(shardId, command, { origin: "retention" })
+    const offer = (command: ShardCommand): void => void shards.tell(shardId, command, { origin: "retention" })
     this.clock.onHeld = (aheadMs, retentionAtMs) => {
       const retentionAt = new Date(retentionAtMs).toISOString()
       log.warn("the machine's clock ran ahead: retention goes by the time that has passed", { aheadMs, retentionAt })
@@ -78,10 +78,10 @@ export class Retention {
 
   look(): void {
     this.clock.look()
-    const { logs } = this.#broker.shard
+    const { all } = this.#broker.shards
     const isFull = ++this.#looks % fullLookEvery === 0
     const nowMs = this.clock.nowMs()
-    const due = isFull ? Array.from(logs.logs(), ({ id }) => id) : [...this.#touched]
+    const due = isFull ? all.flatMap(({ logs }) => Array.from(logs.logs(), ({ id }) => id)) : [...this.#touched]
     this.#touched.clear()
     for (const logId of due) this.#enforce(logId, nowMs)
     if (!isFull) return
@@ -89,8 +89,8 @@ export class Retention {
   }
 
   #rule(logId: number): Rule | undefined {
-    const { directory, limits } = this.#broker
-    if (logId === sessionLogId) {
+    const { directory, limits, shards } = this.#broker
+    if (shards.isOwnLog(logId)) {
       return { retentionMs: limits.sessionExpiryMsMax, retentionBytes: limits.sessionLogBytesMax }
     }
     const found = directory.byLogId(logId)
@@ -102,19 +102,19 @@ export class Retention {
     const rule = this.#rule(logId)
     // A stream may be compacted only, or deleted since it was appended to; asking for its log would make a new one.
     if (rule === undefined) return
-    const { logs } = this.#broker.shard
+    const logs = this.#broker.shards.logsOf(logId)
     const log = logs.log(logId)
     const byTime = rule.retentionMs < 0 ? 0 : logs.expiredBefore(log, nowMs - rule.retentionMs)
     const byBytes = rule.retentionBytes < 0 ? 0 : log.expiredAbove(rule.retentionBytes)
     const offset = Math.max(byTime, byBytes)
     if (offset <= log.startOffset) return
     const reason = byTime >= byBytes ? "retention.ms" : "retention.bytes"
-    this.#broker.shard.tell(partitionActor(log.id), { _tag: "MoveLogStart", offset, reason }, { origin: "retention" })
+    this.#broker.shards.tell(partitionActor(log.id), { _tag: "MoveLogStart", offset, reason }, { origin: "retention" })
   }
 
-  /** Where the events begin that are kept: those that a start needs, and the history before them. */
-  keptFromSeq(): Seq {
-    return this.#broker.shard.keptFromSeq((expired) => this.#isHistory(expired))
+  /** Where a shard's events begin that are kept: those that a start needs, and the history before them. */
+  keptFromSeq(shard: Shard): Seq {
+    return shard.keptFromSeq((expired) => this.#isHistory(expired))
   }
 
   /** The past gives way to the present: never while the disk has little room. */
@@ -127,9 +127,10 @@ export class Retention {
   async #dropSegments(): Promise<void> {
     if (this.#isDropping) return
     this.#isDropping = true
-    const { shard, log } = this.#broker
+    const { shards, log } = this.#broker
     try {
-      const dropped = await shard.dropExpiredSegments((expired) => this.#isHistory(expired))
+      let dropped = 0
+      for (const shard of shards.all) dropped += await shard.dropExpiredSegments((expired) => this.#isHistory(expired))
       if (dropped > 0) log.info("expired segments dropped", { segments: dropped })
     } catch (error) {
       log.error("an expired segment could not be dropped", { error: String(error) })

@@ -224,8 +224,8 @@ const layerServer = (config: Config, log: Log, dying: Dying) => {
     Layer.provideMerge(layerParts(config, log, dying))
   )
   if (!config.journal.settle) return kept
-  const settling = layerSettling((retention) => ({
-    rewriting: rewritingOf(config.journal.segmentBytes, () => retention.keptFromSeq()),
+  const settling = layerSettling((retention, shard) => ({
+    rewriting: rewritingOf(config.journal.segmentBytes, () => retention.keptFromSeq(shard)),
     clock: retention.clock
   }))
   return Layer.provideMerge(settling, kept)

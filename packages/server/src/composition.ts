@@ -15,10 +15,12 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type { Clock } from "@logbrook/core/Clock"
 import { effectClockOf } from "@logbrook/core/effectClock"
+import type { Journal } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Settler } from "@logbrook/core/settle/Settler"
 import type { Recovery } from "@logbrook/core/shard/recover"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
+import { type Placement, Shards } from "@logbrook/core/shard/Shards"
 import { supervise } from "@logbrook/core/shard/supervise"
 import type * as Values from "./Broker.ts"
 import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
@@ -30,10 +32,10 @@ import * as Services from "./services.ts"
 import { startSettling, type SettlingOptions } from "./settling.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
 
-/** A shard whose states are those of the journal; it decides nothing yet. */
+/** Shards whose states are those of their journals; they decide nothing yet. */
 export class Recovered extends Context.Tag("logbrook/Recovered")<
   Recovered,
-  { readonly shard: Shard; readonly recovery: Recovery; readonly clockStart: ClockStart }
+  { readonly shards: Shards; readonly recovery: Recovery; readonly clockStart: ClockStart }
 >() {}
 
 /** The value that every protocol's shell works with. */
@@ -41,7 +43,7 @@ export class Broker extends Context.Tag("logbrook/Broker")<Broker, Values.Broker
 
 export class Mqtt extends Context.Tag("logbrook/Mqtt")<Mqtt, MqttBroker>() {}
 
-/** The shard decides and commits for as long as this lives. */
+/** The shards decide and commit for as long as this lives. */
 export class Running extends Context.Tag("logbrook/Running")<Running, true>() {}
 
 export class Retention extends Context.Tag("logbrook/Retention")<Retention, Retaining.Retention>() {}
@@ -58,42 +60,45 @@ export const readingJournal = <A>(read: () => A): Effect.Effect<A, JournalError>
     }
   })
 
-export const layerRecovered = Layer.effect(
-  Recovered,
+/** Shards over these journals, one for each. */
+export const recovered = (journals: ReadonlyArray<Journal>, placement?: Placement) =>
   Effect.gen(function* () {
-    const journal = yield* Services.Journal
     const clock = yield* Services.Clock
     const { limits, definitions, version } = yield* Services.Settings
     const { died, defect, actorRestarted } = yield* Services.Faults
-    const shard = new Shard({
-      journal,
+    const shards = new Shards({
+      journals,
+      ...(placement && { placement }),
       clock,
       limits,
       definitions,
-      number: 0,
       version,
       onPoison: ({ reason, detail }) => died(`the journal failed (${reason}): ${detail}`),
       onDefect: defect,
       onRestart: actorRestarted
     })
-    const recovery = yield* readingJournal(() => shard.recover())
+    const recovery = yield* readingJournal(() => shards.recover())
     // Before anything is decided: the start itself is a commit of now.
-    return { shard, recovery, clockStart: Retaining.clockStartOf(shard, journal) }
+    return { shards, recovery, clockStart: Retaining.clockStartOf(shards, journals[0]!) }
   })
+
+export const layerRecovered = Layer.effect(
+  Recovered,
+  Effect.flatMap(Services.Journal, (journal) => recovered([journal]))
 )
 
 export const layerBroker = Layer.effect(
   Broker,
   Effect.gen(function* () {
-    const { shard } = yield* Recovered
+    const { shards } = yield* Recovered
     const clock = yield* Services.Clock
     const { limits, clusterId, nodeId } = yield* Services.Settings
     const broker: Values.Broker = {
-      shard,
-      directory: StreamDirectory.follow(shard, limits),
+      shards,
+      directory: StreamDirectory.follow(shards, limits),
       authorizer: yield* Services.Authorizer,
       disk: yield* Services.Disk,
-      gate: new ConnectionGate(limits, clock, shard.memory),
+      gate: new ConnectionGate(limits, clock, shards.memory),
       clock,
       limits,
       metrics: yield* Services.Metrics,
@@ -108,21 +113,23 @@ export const layerBroker = Layer.effect(
 
 export const layerMqtt = Layer.effect(Mqtt, Effect.map(Broker, makeMqttBroker))
 
-/** The shard's fiber, whose end is the server's end. */
+/** The shards' fibers: the end of one is the server's end. */
 const run = Effect.gen(function* () {
-  const { shard, clock } = yield* Broker
-  // Before the shard runs: a restart's first turns publish the wills of connections that the crash took.
+  const { shards, clock } = yield* Broker
+  // Before a shard runs: a restart's first turns publish the wills of connections that the crash took.
   yield* Mqtt
   const { died, shardRestarts } = yield* Services.Faults
-  const fiber = yield* supervise(shard, clock, ({ defect }) => shardRestarts(defect))
-  const watch = Effect.flatMap(Fiber.await(fiber), (exit) =>
-    Effect.sync(() => {
-      if (Exit.isFailure(exit)) died("the shard failed too often")
-    })
-  )
-  yield* Effect.forkScoped(watch)
-  // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled.
-  yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
+  for (const shard of shards.all) {
+    const fiber = yield* supervise(shard, clock, ({ defect }) => shardRestarts(defect))
+    const watch = Effect.flatMap(Fiber.await(fiber), (exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit)) died("the shard failed too often")
+      })
+    )
+    yield* Effect.forkScoped(watch)
+    // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled.
+    yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
+  }
   return true as const
 })
 
@@ -156,24 +163,25 @@ export const layerRetention = (history?: Retaining.History) =>
     })
   )
 
-/** Closed segments are settled, compacted, rewritten and merged. */
-export const layerSettling = (optionsFor: (retention: Retaining.Retention) => SettlingOptions) =>
+/** Closed segments of the first shard's journal are settled, compacted, rewritten and merged. */
+export const layerSettling = (optionsFor: (retention: Retaining.Retention, shard: Shard) => SettlingOptions) =>
   Layer.scoped(
     Settling,
     Effect.gen(function* () {
       const broker = yield* Broker
       const segments = yield* Services.Segments
-      const options = optionsFor(yield* Retention)
+      const shard = broker.shards.all[0]!
+      const options = optionsFor(yield* Retention, shard)
       return yield* Effect.acquireRelease(
-        Effect.sync(() => startSettling(broker, segments, options)),
+        Effect.sync(() => startSettling(broker, shard, segments, options)),
         (settler) => Effect.promise(() => settler.stop())
       )
     })
   )
 
 /** Everything that stands before a client can be served, and lives until all have left. */
-export const layer = layerRunning.pipe(
-  Layer.provideMerge(layerMqtt),
-  Layer.provideMerge(layerBroker),
-  Layer.provideMerge(layerRecovered)
-)
+export const layerOver = <E, R>(shards: Layer.Layer<Recovered, E, R>) =>
+  layerRunning.pipe(Layer.provideMerge(layerMqtt), Layer.provideMerge(layerBroker), Layer.provideMerge(shards))
+
+/** As it ships: one shard over the one journal. */
+export const layer = layerOver(layerRecovered)

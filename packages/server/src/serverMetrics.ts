@@ -1,5 +1,6 @@
 import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { holders } from "@logbrook/core/memory/MemoryAccount"
 import { type GroupState, GroupStates } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
@@ -30,7 +31,7 @@ const declareAll = ({ metrics }: Broker): void => {
 }
 
 /** Under kafka_exporter's names, so that boards made for it work. */
-const partitionTable = ({ directory, shard }: Broker): Table => ({
+const partitionTable = ({ directory, shards }: Broker): Table => ({
   name: "partitions",
   families: [
     { name: "kafka_topic_partition_current_offset", help: "The high watermark.", labels: ["topic", "partition"] },
@@ -47,7 +48,7 @@ const partitionTable = ({ directory, shard }: Broker): Table => ({
       for (const [partition, logId] of logIds.entries()) {
         // Deleted since the reading began, or without any record.
         const isThere = directory.byLogId(logId) !== undefined
-        const log = shard.logs.find(logId)
+        const log = shards.logsOf(logId).find(logId)
         const values = log === undefined ? [0, 0, 0] : [log.highWatermark, log.startOffset, log.byteLength]
         if (isThere) yield { labels: [name, partition], values }
       }
@@ -80,7 +81,7 @@ const groupTable = (broker: Broker): Table => ({
   ],
   rankedBy: 1,
   *read() {
-    for (const [actor, state] of broker.shard.view(GroupStates).all()) yield* groupRows(broker, nameOf(actor), state)
+    for (const [actor, state] of broker.shards.view(GroupStates).all()) yield* groupRows(broker, nameOf(actor), state)
   }
 })
 
@@ -98,17 +99,22 @@ function* groupRows(broker: Broker, group: string, { offsets }: GroupState): Ite
   }
 }
 
+const sum = (shards: ReadonlyArray<Shard>, of: (shard: Shard) => number): number =>
+  shards.reduce((total, shard) => total + of(shard), 0)
+
 /** Counts commits, against the disk's free bytes too, and collects gauges when they are asked for. */
 export const watchCommits = (broker: Broker, journal: Journal): void => {
-  const { metrics, shard, disk, gate } = broker
+  const { metrics, shards, disk, gate } = broker
   declareAll(broker)
   const bytesTotal = metrics.counter("logbrook_journal_commit_bytes_total")
   const eventsTotal = metrics.counter("logbrook_journal_events_total")
-  shard.onCommit = (durationMs, bytes, events) => {
-    disk.wrote(bytes)
-    bytesTotal.add(bytes)
-    eventsTotal.add(events)
-    metrics.observe("logbrook_journal_commit_duration_seconds", {}, durationMs / secondMs)
+  for (const shard of shards.all) {
+    shard.onCommit = (durationMs, bytes, events) => {
+      disk.wrote(bytes)
+      bytesTotal.add(bytes)
+      eventsTotal.add(events)
+      metrics.observe("logbrook_journal_commit_duration_seconds", {}, durationMs / secondMs)
+    }
   }
   metrics.onCollect(() => {
     const segments = journal.segments()
@@ -119,11 +125,19 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
       segments.reduce((sum, { bytes }) => sum + bytes, 0)
     )
     for (const kind of holders) {
-      metrics.set("logbrook_memory_account_bytes", { kind }, shard.memory.bytes(kind))
-      metrics.set("logbrook_memory_account_budget_bytes", { kind }, shard.memory.budget(kind))
+      metrics.set("logbrook_memory_account_bytes", { kind }, shards.memory.bytes(kind))
+      metrics.set("logbrook_memory_account_budget_bytes", { kind }, shards.memory.budget(kind))
     }
-    metrics.set("logbrook_actors", { state: "live" }, shard.actors.liveCount)
-    metrics.set("logbrook_actors", { state: "passive" }, shard.actors.passiveCount)
+    metrics.set(
+      "logbrook_actors",
+      { state: "live" },
+      sum(shards.all, ({ actors }) => actors.liveCount)
+    )
+    metrics.set(
+      "logbrook_actors",
+      { state: "passive" },
+      sum(shards.all, ({ actors }) => actors.passiveCount)
+    )
     metrics.set("logbrook_disk_free_bytes", {}, disk.freeBytes)
     metrics.set("logbrook_disk_low", {}, disk.isLow ? 1 : 0)
     metrics.set("logbrook_disk_reserve_bytes", {}, disk.reserveBytes)

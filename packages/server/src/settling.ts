@@ -7,6 +7,7 @@ import type { CompactionSettings } from "@logbrook/core/settle/chooseCompaction"
 import { Settler, type Rewriting, type SettleFailure, type SettlerOptions } from "@logbrook/core/settle/Settler"
 import type { Settled, SettleJob } from "@logbrook/core/settle/SettleJob"
 import { parseSegmentName } from "@logbrook/core/journal/segmentNames"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "./Broker.ts"
 import type { StreamDirectory } from "./streams/StreamDirectory.ts"
@@ -126,10 +127,11 @@ export function* compactedLogs(
 /** Has closed segments settled, compacted, rewritten and merged while the server runs. The caller stops it before the shard ends. */
 export const startSettling = (
   broker: Broker,
+  shard: Shard,
   journal: SettlerOptions["journal"] & { readonly appendedBytes: number },
   options: SettlingOptions
 ): Settler => {
-  const { shard, metrics, log } = broker
+  const { metrics, log } = broker
   const { clock, rewriting, at, work = inChildProcess } = options
   declareAll(broker)
   let heldSinceMs = 0

@@ -41,7 +41,7 @@ it("a start forgets the committed offsets of a stream that was deleted just befo
   const { logs } = harness.shard
   const ids = () => Array.from(logs.logs(), ({ id }) => id).toSorted((a, b) => a - b)
   expect([kept!.name, offsetsOf(harness).length, ids().length]).toEqual(["kept", 2, 3])
-  forgetDeletedStreams(harness)
+  forgetDeletedStreams(harness.broker)
   await expect.poll(() => offsetsOf(harness)).toEqual([kept!.topicId])
   await expect.poll(ids).toEqual(kept!.logIds)
   expect(newestState(harness.shard.actors, "catalog/0")).toMatchObject({ deletions: [] })
@@ -63,7 +63,7 @@ it("a deletion is told again until its logs are deleted, and all of it is one co
   let lost = 0
   shard.onNotice(CatalogKind, () => lost++)
   await expect.poll(() => lost).toBe(1)
-  forgetDeletedStreams(harness)
+  forgetDeletedStreams(harness.broker)
   await expect
     .poll(() => [...ids].toSorted(), { timeout: 10_000 })
     .toEqual(["catalog/0", "group/group", "partition/2", "partition/3"])
@@ -72,7 +72,7 @@ it("a deletion is told again until its logs are deleted, and all of it is one co
 
 it("a deletion that was not confirmed is told again, and what is done twice changes nothing", async () => {
   const harness = await killedBehindDeletion()
-  forgetDeletedStreams(harness)
+  forgetDeletedStreams(harness.broker)
   await expect.poll(() => newestState(harness.shard.actors, "catalog/0")).toMatchObject({ deletions: [] })
   const { nextSeq } = harness.shard
   for (let times = 0; times < 2; times++) {

@@ -12,7 +12,6 @@ const dayMs = 24 * 60 * 60 * 1000
 const kept = async (expired: ExpiredSegments, nowMs: number, isTight: boolean): Promise<boolean> => {
   let isKept: boolean | undefined
   const shard = {
-    observe: () => undefined,
     logs: { logs: () => [] },
     dropExpiredSegments: (isHistory: (expired: ExpiredSegments) => boolean) => {
       isKept = isHistory(expired)
@@ -20,7 +19,14 @@ const kept = async (expired: ExpiredSegments, nowMs: number, isTight: boolean): 
     }
   }
   const clock = new TestClock(nowMs)
-  const broker = { shard, clock, disk: { isTight }, limits: defaultLimits, metrics: new Metrics() } as unknown as Broker
+  const shards = { all: [shard], observe: () => undefined }
+  const broker = {
+    shards,
+    clock,
+    disk: { isTight },
+    limits: defaultLimits,
+    metrics: new Metrics()
+  } as unknown as Broker
   const retention = new Retention(broker, { historyMs: 7 * dayMs, historyBytes: 1_000_000 })
   for (let looks = 0; looks < 10; looks++) retention.look()
   expect(isKept).toBeDefined()

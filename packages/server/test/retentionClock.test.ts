@@ -130,7 +130,8 @@ describe("retention by time", () => {
     const limits = { ...defaultLimits, commitPacingMs: 0 }
     const parts = layerTest({ journal, clock: machine, limits, disk: new DiskGuard(".", limits) })
     const { context } = built(layerBroker.pipe(Layer.provideMerge(layerRecovered), Layer.provide(parts)))
-    const { shard, clockStart } = Context.get(context, Recovered)
+    const { shards, clockStart } = Context.get(context, Recovered)
+    const shard = shards.all[0]!
     shard.start((defect) => {
       throw defect
     })

@@ -20,7 +20,7 @@ const queued = async (kit: Kit, messages: number): Promise<void> => {
 const startOffset = (kit: Kit): number => {
   const retention = new Retention(kit.broker)
   for (let looks = 0; looks < 10; looks++) retention.look()
-  return kit.broker.shard.logs.log(sessionLogId).startOffset
+  return kit.shard.logs.log(sessionLogId).startOffset
 }
 
 describe("the log of what waits for durable sessions", () => {

@@ -79,9 +79,9 @@ export class Shard {
   constructor(options: ShardOptions) {
     this.#options = options
     const { journal, limits, clock } = options
-    this.memory = new MemoryAccount(limits.memoryBytesMax)
+    this.memory = options.memory ?? new MemoryAccount(limits.memoryBytesMax)
     this.actors = new ActorTable(options.definitions, this.memory)
-    this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax)
+    this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax, options.buffers)
     this.#builders = new BuilderPool(this.logs.buffers, limits)
     this.#hand = this.actors.live()
     this.#timers = new Timers(clock, (ask) => this.offer(ask))
@@ -453,12 +453,17 @@ export class Shard {
 
   #signal(live: Live | undefined, signals: ReadonlyArray<Signalled>, cause: Ask["cause"], unixOffsetMs?: number): void {
     for (const signal of signals) {
-      if (signal._tag === "Tell") this.offer({ to: signal.to, command: signal.command, cause })
+      if (signal._tag === "Tell") this.#tell({ to: signal.to, command: signal.command, cause })
       else if (live === undefined) continue
       else if (signal._tag === "Notify") {
         this.#guarded("notice", () => this.#noticed.get(live.definition.kind)?.(signal.notice, cause))
       } else this.#softSignal(live, signal, cause, unixOffsetMs)
     }
+  }
+
+  #tell(ask: Ask): void {
+    if (this.#options.tell === undefined) this.offer(ask)
+    else this.#options.tell(ask)
   }
 
   #softSignal(

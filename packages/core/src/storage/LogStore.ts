@@ -20,9 +20,10 @@ export class LogStore {
   readonly #tail: Tail
   readonly #reader: LogReader
 
-  constructor(journal: Journal, tailBytesMax: number, synthesisedBatchBytesMax: number) {
+  /** `buffers`: a pool to share with others. */
+  constructor(journal: Journal, tailBytesMax: number, synthesisedBatchBytesMax: number, buffers?: BufferPool) {
     this.#journal = journal
-    this.buffers = new BufferPool(tailBytesMax)
+    this.buffers = buffers ?? new BufferPool(tailBytesMax)
     this.#tail = new Tail(tailBytesMax, this.buffers)
     this.#reader = new LogReader(journal, this.#tail, synthesisedBatchBytesMax)
   }

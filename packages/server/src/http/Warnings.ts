@@ -49,9 +49,9 @@ export class Warnings {
   }
 }
 
-const largestStreams = ({ directory, shard }: Broker): ReadonlyArray<string> => {
+const largestStreams = ({ directory, shards }: Broker): ReadonlyArray<string> => {
   const sized = Array.from(directory.all().values(), (stream) => {
-    const bytes = stream.logIds.reduce((sum, logId) => sum + (shard.logs.find(logId)?.byteLength ?? 0), 0)
+    const bytes = stream.logIds.reduce((sum, logId) => sum + (shards.logsOf(logId).find(logId)?.byteLength ?? 0), 0)
     return { stream, bytes }
   })
   return sized

@@ -94,14 +94,14 @@ const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }:
 
 const clusterInfo = (broker: Broker, { journal }: Past, { sessions, retentionClock }: ApiParts) => {
   const { isHeld, aheadMs } = retentionClock
-  const { shard, directory, disk, clusterId, nodeId } = broker
+  const { shards, directory, disk, clusterId, nodeId } = broker
   const segments = journal.segments()
   return {
     clusterId,
     nodeId,
     version,
     node: process.version,
-    epoch: shard.epoch,
+    epoch: shards.epoch,
     streams: directory.all().size,
     groups: groupNames(broker).length,
     sessions: sessions(),

@@ -32,7 +32,7 @@ export class EventTail {
     this.#past = past
     this.#log = broker.log
     this.#tailsMax = broker.limits.httpEventTailsMax
-    for (const { kind: name } of past.definitions) broker.shard.observe({ name }, () => this.#observed())
+    for (const { kind: name } of past.definitions) broker.shards.observe({ name }, () => this.#observed())
   }
 
   get isFull(): boolean {

@@ -15,11 +15,11 @@ import { lagsOf, totalLag } from "../streams/groupLag.ts"
 import { presentGroup } from "../tools/present.ts"
 import { ApiFailure } from "./ApiFailure.ts"
 
-export const groupNames = ({ shard }: Broker): ReadonlyArray<string> =>
-  Array.from(shard.view(GroupStates).all(), ([actor]) => nameOf(actor)).sort()
+export const groupNames = ({ shards }: Broker): ReadonlyArray<string> =>
+  Array.from(shards.view(GroupStates).all(), ([actor]) => nameOf(actor)).sort()
 
-const find = ({ shard }: Broker, name: string): GroupState => {
-  const state = shard.view(GroupStates).get(groupActor(name))
+const find = ({ shards }: Broker, name: string): GroupState => {
+  const state = shards.view(GroupStates).get(groupActor(name))
   if (state === undefined) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
   return state
 }
@@ -53,11 +53,11 @@ const failureOf = (error: unknown): Error => {
 export const deleteGroup = (broker: Broker, name: string): Promise<{ readonly offsets: number }> => {
   const offsets = find(broker, name).offsets.count
   return new Promise((resolve, reject) => {
-    if (broker.shard.isPoisoned) {
+    if (broker.shards.isPoisoned) {
       reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
       return
     }
-    broker.shard.ask(groupActor(name), { _tag: "DeleteGroup" }, { origin: "http DELETE /groups" }, (exit) =>
+    broker.shards.ask(groupActor(name), { _tag: "DeleteGroup" }, { origin: "http DELETE /groups" }, (exit) =>
       Exit.isSuccess(exit) ? resolve({ offsets }) : reject(failureOf(Cause.squash(exit.cause)))
     )
   })

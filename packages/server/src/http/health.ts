@@ -9,13 +9,13 @@ export interface Readiness {
 const failedShown = 10
 
 /** Why nobody should be sent here now; empty: ready. Recovery is over before anything listens. */
-export const unreadyReasons = ({ shard, disk }: Broker, { isDraining }: Readiness): ReadonlyArray<string> => {
+export const unreadyReasons = ({ shards, disk }: Broker, { isDraining }: Readiness): ReadonlyArray<string> => {
   const reasons: Array<string> = []
   if (isDraining) reasons.push("draining")
-  if (shard.isPoisoned) reasons.push("poisoned: a commit failed, nothing more is acknowledged")
+  if (shards.isPoisoned) reasons.push("poisoned: a commit failed, nothing more is acknowledged")
   if (disk.isLow) reasons.push("disk low: writes are refused")
-  if (shard.failedActors.length > 0) {
-    reasons.push(`failed actors: ${shard.failedActors.slice(0, failedShown).join(", ")}`)
+  if (shards.failedActors.length > 0) {
+    reasons.push(`failed actors: ${shards.failedActors.slice(0, failedShown).join(", ")}`)
   }
   return reasons
 }
@@ -29,9 +29,9 @@ interface Account {
 }
 
 /** The memory that clients make the server keep, by kind of holder. */
-export const memoryAccounts = ({ shard }: Broker): Readonly<Record<Holder, Account>> =>
+export const memoryAccounts = ({ shards }: Broker): Readonly<Record<Holder, Account>> =>
   Object.fromEntries(
-    holders.map((holder) => [holder, { bytes: shard.memory.bytes(holder), budgetBytes: shard.memory.budget(holder) }])
+    holders.map((holder) => [holder, { bytes: shards.memory.bytes(holder), budgetBytes: shards.memory.budget(holder) }])
   ) as Record<Holder, Account>
 
 /** `ok`, and a line for each account that is nearly full: the server lives, and refuses what has no room. */

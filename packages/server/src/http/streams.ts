@@ -34,16 +34,16 @@ const failureOf = (cause: Cause.Cause<unknown>): unknown => {
 
 /** Resolves once what was decided is durable. Rejects with `ApiFailure`. */
 const askCatalog = <const C extends CatalogCommand>(
-  { shard }: Broker,
+  { shards }: Broker,
   command: C,
   origin: string
 ): Promise<ReplyOf<typeof CatalogKind, C>> =>
   new Promise((resolve, reject) => {
-    if (shard.isPoisoned) {
+    if (shards.isPoisoned) {
       reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
       return
     }
-    shard.ask(catalogActor, command, { origin }, (exit) =>
+    shards.ask(catalogActor, command, { origin }, (exit) =>
       Exit.isSuccess(exit) ? resolve(exit.value) : reject(failureOf(exit.cause) as Error)
     )
   })
@@ -59,8 +59,8 @@ const throwIfDiskLow = ({ disk }: Broker): void => {
 /** The log of a partition that was never written to, or of a stream that was only validated. */
 const emptyLog = { startOffset: 0, highWatermark: 0, byteLength: 0 }
 
-export const summaryOf = ({ shard }: Broker, stream: Stream) => {
-  const logs = stream.logIds.map((logId) => shard.logs.find(logId) ?? emptyLog)
+export const summaryOf = ({ shards }: Broker, stream: Stream) => {
+  const logs = stream.logIds.map((logId) => shards.logsOf(logId).find(logId) ?? emptyLog)
   return {
     name: stream.name,
     topicId: stream.topicId,
@@ -78,7 +78,7 @@ export const summaryOf = ({ shard }: Broker, stream: Stream) => {
 const detailsOf = (broker: Broker, stream: Stream) => {
   const { retentionMs, retentionBytes } = effectiveConfig(stream.config)
   const partitionDetails = stream.logIds.map((logId, partition) => {
-    const { startOffset, highWatermark, byteLength } = broker.shard.logs.find(logId) ?? emptyLog
+    const { startOffset, highWatermark, byteLength } = broker.shards.logsOf(logId).find(logId) ?? emptyLog
     return { partition, logId, startOffset, highWatermark, bytes: byteLength }
   })
   return { ...summaryOf(broker, stream), retentionMs, retentionBytes, partitionDetails }

@@ -199,7 +199,7 @@ export class Exchange implements RequestContext, FullAccess {
   ): Later<T> {
     const later = new Pending<T>()
     const onAnswer = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
-    this.#connection.asked(this.node.broker.shard.ask(to, command, this.#cause, onAnswer))
+    this.#connection.asked(this.node.broker.shards.ask(to, command, this.#cause, onAnswer))
     return later
   }
 
@@ -209,7 +209,7 @@ export class Exchange implements RequestContext, FullAccess {
   ): Later<T> {
     const later = new Pending<T>()
     const reply = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
-    this.#connection.asked(this.node.broker.shard.askLate<K, C>({ ...ask, cause: this.#cause, reply }))
+    this.#connection.asked(this.node.broker.shards.askLate<K, C>({ ...ask, cause: this.#cause, reply }))
     return later
   }
 

@@ -1,5 +1,6 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import type { Log } from "@logbrook/core/storage/Log"
 import { batchBytesMax } from "@logbrook/core/storage/LogIndex"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -25,20 +26,21 @@ export class FetchPartition {
   readonly log: Log | undefined
   /** The error of what cannot change while the fetch waits, or of the reading. */
   errorCode: number
-  readonly #shard: Shard
+  readonly #shard: Shard | undefined
   /** The bytes that are known to be readable, from the fetch offset up to `#countedTo`. */
   #countedBytes = 0
   #countedTo: number
 
-  constructor(shard: Shard, found: Stream | Failure, asked: AskedPartition) {
+  constructor(shards: Shards, found: Stream | Failure, asked: AskedPartition) {
     const logId = isFailure(found) ? undefined : found.logIds[asked.partition]
     this.asked = asked
-    this.#shard = shard
     this.#countedTo = asked.fetchOffset
-    this.log = logId === undefined ? undefined : shard.logs.log(logId)
+    const shard = logId === undefined ? undefined : shards.ofLog(logId)
+    this.#shard = shard
+    this.log = shard?.logs.log(logId!)
     // A stream that is known by its id may still have no such partition.
     const unknownPartition = isFailure(found) ? found.code : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-    this.errorCode = this.log === undefined ? unknownPartition : checkLeaderEpoch(shard, asked.currentLeaderEpoch)
+    this.errorCode = shard === undefined ? unknownPartition : checkLeaderEpoch(shard, asked.currentLeaderEpoch)
   }
 
   /** Retention moves the log's start while a fetch waits. */
@@ -52,7 +54,7 @@ export class FetchPartition {
   /** Where the client's log ends to be the server's, if it has read what is not there (KIP-595's truncation on fetch). */
   divergingEpoch(): EpochEnd | undefined {
     const { lastFetchedEpoch, fetchOffset } = this.asked
-    if (lastFetchedEpoch < 0 || this.log === undefined) return undefined
+    if (lastFetchedEpoch < 0 || this.log === undefined || this.#shard === undefined) return undefined
     const end = endOfEpoch(this.#shard, this.log, lastFetchedEpoch)
     return end.epoch < lastFetchedEpoch || end.endOffset < fetchOffset ? end : undefined
   }

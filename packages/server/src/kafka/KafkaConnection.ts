@@ -277,7 +277,7 @@ export class KafkaConnection implements Exchanging {
   asked(hasRoom: boolean): void {
     if (hasRoom || this.#waitsForShard) return
     this.#waitsForShard = true
-    this.node.broker.shard.whenRoom(() => {
+    this.node.broker.shards.whenRoom(() => {
       this.#waitsForShard = false
       this.#steer()
     })

@@ -53,7 +53,7 @@ export class KafkaNode {
       "kafka: more refusals than were logged"
     )
     this.refusals = new Refusals(broker, "kafka")
-    this.frames = frameBuffers(broker.shard.logs.buffers)
+    this.frames = frameBuffers(broker.shards.buffers)
   }
 
   /** Tells of all that is counted to be told of later: the server stops. */
@@ -70,14 +70,14 @@ export class KafkaNode {
   }
 
   get hasRoom(): boolean {
-    const { limits, shard } = this.broker
-    return this.#inFlightBytes < limits.kafkaInFlightBytesMax && shard.memory.room("transit") > 0
+    const { limits, shards } = this.broker
+    return this.#inFlightBytes < limits.kafkaInFlightBytesMax && shards.memory.room("transit") > 0
   }
 
   /** The bytes that unread responses may still have. */
   get responseRoomBytes(): number {
-    const { limits, shard } = this.broker
-    const bytesMax = Math.min(limits.kafkaInFlightBytesMax, shard.memory.budget("transit"))
+    const { limits, shards } = this.broker
+    const bytesMax = Math.min(limits.kafkaInFlightBytesMax, shards.memory.budget("transit"))
     return Math.max(0, bytesMax - this.unsentBytes)
   }
 
@@ -87,12 +87,12 @@ export class KafkaNode {
 
   took(bytes: number): void {
     this.#inFlightBytes += bytes
-    this.broker.shard.memory.add("transit", bytes)
+    this.broker.shards.memory.add("transit", bytes)
   }
 
   gave(bytes: number): void {
     this.#inFlightBytes -= bytes
-    this.broker.shard.memory.add("transit", -bytes)
+    this.broker.shards.memory.add("transit", -bytes)
     if (this.hasRoom) this.#wake()
   }
 

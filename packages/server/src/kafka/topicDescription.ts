@@ -11,13 +11,13 @@ export const errorOfName = (name: string): KafkaErrorCode =>
 
 /** The partitions of a stream, all on this node. */
 export const partitionsOf = ({ node }: RequestContext, { logIds }: Stream) => {
-  const { nodeId, shard } = node.broker
+  const { nodeId, shards } = node.broker
   const nodes = [nodeId]
-  return logIds.map((_, partitionIndex) => ({
+  return logIds.map((logId, partitionIndex) => ({
     errorCode: KafkaError.NONE,
     partitionIndex,
     leaderId: nodeId,
-    leaderEpoch: shard.epoch,
+    leaderEpoch: shards.leaderEpoch(logId),
     replicaNodes: nodes,
     isrNodes: nodes
   }))

@@ -111,7 +111,7 @@ export class Incoming implements AckReceiver, Answered {
 
   /** Before anybody has stored it: later it would be stored once more when it comes again. */
   #withoutMemory(qos: number): Refusal | undefined {
-    return qos === 2 && this.#connection.mqtt.broker.shard.memory.room("sessions") === 0 ? withoutMemory : undefined
+    return qos === 2 && this.#connection.mqtt.broker.shards.memory.room("sessions") === 0 ? withoutMemory : undefined
   }
 
   #short(publication: Publication, packetId: number, nowMs: number): void {
@@ -134,7 +134,7 @@ export class Incoming implements AckReceiver, Answered {
     else {
       this.#unanswered++
       this.#publisher.waiting++
-      this.#connection.mqtt.broker.shard.ack(this, packetId | noReceiversBit, undefined, 0)
+      this.#connection.mqtt.broker.shards.ack(this, packetId | noReceiversBit, undefined, 0)
     }
   }
 

@@ -138,12 +138,12 @@ export class MqttBroker implements MqttContext {
     )
     this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
     this.refusals = new Refusals(broker, "mqtt")
-    this.directory = SessionDirectory.follow(broker.shard, limits)
+    this.directory = SessionDirectory.follow(broker.shards, limits)
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
       this.offerToSession(clientId, command, `mqtt queue of ${clientId}`.slice(0, 200), () => undefined)
     )
-    this.retained = RetainedStore.follow(broker.shard, limits)
-    this.sessionLog = new SessionLog(broker.shard)
+    this.retained = RetainedStore.follow(broker.shards, limits)
+    this.sessionLog = new SessionLog(broker.shards)
     this.metrics = makeMqttMetrics(broker.metrics, () => ({
       connections: this.#connections.size,
       sessions: this.directory.size,
@@ -157,7 +157,7 @@ export class MqttBroker implements MqttContext {
 
   /** Never used before, restarts included. */
   nextConnectionId(): ConnectionId {
-    return `${this.broker.shard.epoch}.${++this.#connectionsSoFar}`
+    return `${this.broker.shards.epoch}.${++this.#connectionsSoFar}`
   }
 
   opened(connection: BrokerConnection): void {
@@ -231,17 +231,17 @@ export class MqttBroker implements MqttContext {
     reply: Reply<C>,
     decides?: AskWatch<C>["decides"]
   ): void {
-    const { shard } = this.broker
+    const { shards } = this.broker
     const to = sessionActor(clientId)
     if (decides === undefined) {
-      shard.ask(to, command, { origin }, reply)
+      shards.ask(to, command, { origin }, reply)
       return
     }
     const late = (nextSeq: Seq): C => {
       decides(nextSeq)
       return command
     }
-    shard.askLate({ to, late, cause: { origin }, reply })
+    shards.askLate({ to, late, cause: { origin }, reply })
   }
 
   // --- Out ---
@@ -334,7 +334,7 @@ export class MqttBroker implements MqttContext {
     for (const connection of connections) {
       connection.close({ by: "server stop" })
     }
-    if (this.#leaving > 0 && !this.broker.shard.isPoisoned) {
+    if (this.#leaving > 0 && !this.broker.shards.isPoisoned) {
       await new Promise<void>((resolve) => {
         // A journal that fails meanwhile answers nobody.
         const cancel = this.broker.clock.after(stopGraceMs, resolve)
@@ -356,6 +356,6 @@ export class MqttBroker implements MqttContext {
 /** For a shard that has recovered. */
 export const makeMqttBroker = (broker: Broker): MqttBroker => {
   const mqtt = new MqttBroker(broker)
-  broker.shard.onNotice(SessionKind, (notice) => mqtt.onNotice(notice))
+  broker.shards.onNotice(SessionKind, (notice) => mqtt.onNotice(notice))
   return mqtt
 }

@@ -219,15 +219,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** Reads no further while more waits for its commit than should. */
   #throttle(): void {
-    const { shard } = this.mqtt.broker
+    const { shards } = this.mqtt.broker
     if (this.#incoming?.isFull === true) {
       this.#readsAfterAnswers = true
       this.#transport.pause()
     }
-    if (shard.hasRoom) return
+    if (shards.hasRoom) return
     this.#readsAfterRoom = true
     this.#transport.pause()
-    shard.whenRoom(() => {
+    shards.whenRoom(() => {
       this.#readsAfterRoom = false
       if (this.#phase === "open") this.#readOn()
     })
@@ -537,7 +537,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       hasLeft()
     }
     this.#transport.resume()
-    this.mqtt.broker.shard.ack({ acked: () => this.#finishNow() }, 0, undefined, 0)
+    this.mqtt.broker.shards.ack({ acked: () => this.#finishNow() }, 0, undefined, 0)
     this.#arm(answersMsMax, () => this.#finishNow())
   }
 

@@ -6,7 +6,8 @@ import { retainedActor, type RetainedMessage, RetainedRefused } from "@logbrook/
 import { partitionActor } from "@logbrook/actors/partition/Partition"
 import type { DenialReason, Principal } from "@logbrook/core/access/Access"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
-import { CommandList, type ListAnswer } from "@logbrook/core/shard/CommandList"
+import type { CommandList, EntryIndex, ListAnswer, RecordPlace } from "@logbrook/core/shard/CommandList"
+import type { ShardLists } from "@logbrook/core/shard/Shards"
 import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Admission } from "../net/ConnectionGate.ts"
@@ -16,7 +17,7 @@ import { OutgoingMessage, retainedOf } from "./Message.ts"
 import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
-import { addEnqueue, sessionLogId } from "./SessionLog.ts"
+import { addEnqueue } from "./SessionLog.ts"
 
 /** Why a publication is not taken, as PUBACK and PUBREC say it. */
 export interface Refusal {
@@ -204,7 +205,7 @@ export class Publisher {
     this.#clientId = clientId
     this.#origin = origin
     this.#answered = answered
-    this.#routes = new PublishRoutes(mqtt.broker.shard, mqtt.broker.directory, clientId, admission)
+    this.#routes = new PublishRoutes(mqtt.broker.shards, mqtt.broker.directory, clientId, admission)
   }
 
   /** The refusal that can be told before anything is stored. */
@@ -215,8 +216,8 @@ export class Publisher {
     if (publication.payloadFormat === 1 && !isUtf8(publication.payload)) return notUtf8
     if (this.#routes.lacksKey(topic, userProperties)) return withoutKey
     if (this.#routes.isTooLarge(publication)) return tooLarge
-    const { shard, disk } = this.#mqtt.broker
-    if (shard.failedActors.length > 0 && this.#needsFailed(topic, retain, qos, plan)) return unavailable
+    const { shards, disk } = this.#mqtt.broker
+    if (shards.failedActors.length > 0 && this.#needsFailed(topic, retain, qos, plan)) return unavailable
     if (!disk.isLow) return undefined
     const hasDurable = qos > 0 && this.#select(plan, qos).durable.length > 0
     return qos === 2 || retain || hasDurable || this.#routes.isBound(topic) ? diskLow : undefined
@@ -224,15 +225,19 @@ export class Publisher {
 
   /** Whether an actor that was given up would have to store it: then nobody does, so that nobody stores it twice. */
   #needsFailed(topic: string, retain: boolean, qos: number, { targets }: Plan<ReceivingSession>): boolean {
-    const { shard } = this.#mqtt.broker
-    if (retain && shard.isFailed(retainedActor(topic))) return true
-    if (qos === 2 && shard.isFailed(sessionActor(this.#clientId))) return true
-    if (this.#routes.logIds(topic).some((logId) => shard.isFailed(partitionActor(logId)))) return true
-    const isLogFailed = shard.isFailed(partitionActor(sessionLogId))
+    const { shards } = this.#mqtt.broker
+    if (retain && shards.isFailed(retainedActor(topic))) return true
+    if (qos === 2 && shards.isFailed(sessionActor(this.#clientId))) return true
+    if (this.#routes.logIds(topic).some((logId) => shards.isFailed(partitionActor(logId)))) return true
     return targets.some(
       ({ clientId, match: { subscriber, qos: granted } }) =>
-        subscriber.isDurable && Math.min(granted, qos) > 0 && (isLogFailed || shard.isFailed(sessionActor(clientId)))
+        subscriber.isDurable && Math.min(granted, qos) > 0 && this.#isSessionFailed(sessionActor(clientId))
     )
+  }
+
+  #isSessionFailed(session: ReturnType<typeof sessionActor>): boolean {
+    const { shards } = this.#mqtt.broker
+    return shards.isFailed(session) || shards.isFailed(partitionActor(shards.ownLogOf(session)))
   }
 
   /** Into the streams only: for a message that has no other receivers. */
@@ -246,8 +251,9 @@ export class Publisher {
   }
 
   /**
-   * Hands the message to everything that has to know it, in one turn and one commit. `adds`: what must be durable with it, as
-   * that its QoS 2 packet id is known, if all that came before in the list is taken.
+   * Hands the message to everything that has to know it: within a shard in one turn and one commit, and it is answered once all
+   * shards have it. `adds`: what must be durable with it, as that its QoS 2 packet id is known, if all is taken that its own
+   * shard has of it; exactly once over several shards is not promised.
    */
   publish(
     publication: Publication,
@@ -262,26 +268,23 @@ export class Publisher {
     }
     const { live, durable, isUnsettled } = this.#select(plan, publication.qos)
     const inStreams = this.#routes.append(publication, nowMs)
-    const queued =
-      durable.length === 0 ? undefined : this.#mqtt.sessionLog.append(publication, this.#clientId, this.#origin, nowMs)
+    const lists = this.#mqtt.broker.shards.lists()
+    const own = lists.of(sessionActor(this.#clientId))
+    if (adds !== undefined) this.#addRecords(own, inStreams)
+    const queued = this.#addEnqueues(lists, publication, durable, nowMs)
+    if (retained !== undefined) this.#addRetained(lists, publication.topic, retained)
+    adds?.(own, own.all)
     const pending = new PendingPublication(this, packetId, publication.qos, {
-      placed: queued === undefined ? inStreams : [...inStreams, queued],
+      placed: queued.length === 0 ? inStreams : [...inStreams, ...queued],
       message: live.length === 0 ? undefined : OutgoingMessage.copyOf(publication),
       live,
       hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0,
       topic: publication.topic
     })
-    const list = new CommandList()
-    if (adds !== undefined) for (const { run, index } of inStreams) list.record(run, index)
-    if (queued !== undefined) this.#addEnqueues(list, publication, queued, durable)
-    if (retained !== undefined) this.#addRetained(list, publication.topic, retained)
-    adds?.(list, list.all)
-    if (list.entries.length > 0) {
-      const bytes = retained?.payload.length ?? 0
-      this.#mqtt.broker.shard.askAll(list, { origin: this.#origin }, pending.decided, bytes)
-    }
+    const { isEmpty } = lists
+    if (!isEmpty) lists.askAll({ origin: this.#origin }, pending.decided, retained?.payload.length ?? 0)
     if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
-    this.wait(pending, list.entries.length > 0 || inStreams.length > 0 || isUnsettled)
+    this.wait(pending, !isEmpty || inStreams.length > 0 || isUnsettled)
     return pending
   }
 
@@ -304,7 +307,7 @@ export class Publisher {
       return
     }
     this.waiting++
-    this.#mqtt.broker.shard.ack(pending, 0, undefined, 0)
+    this.#mqtt.broker.shards.ack(pending, 0, undefined, 0)
   }
 
   settled(pending: PendingPublication): void {
@@ -346,9 +349,9 @@ export class Publisher {
       else if (match.subscriber.connection !== undefined) live.push(match)
     }
     for (const target of plan.targets) choose(target.clientId === this.#clientId ? target.ownMatch : target.match)
-    const { shard } = this.#mqtt.broker
+    const { shards } = this.#mqtt.broker
     for (const group of plan.groups) {
-      const isAble = (session: ReceivingSession): boolean => !shard.isFailed(sessionActor(session.clientId))
+      const isAble = (session: ReceivingSession): boolean => !shards.isFailed(sessionActor(session.clientId))
       const isConnected = (session: ReceivingSession): boolean => session.connection !== undefined && isAble(session)
       const isDurable = (session: ReceivingSession): boolean => session.isDurable && isAble(session)
       choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
@@ -356,23 +359,45 @@ export class Publisher {
     return { live, durable, isUnsettled }
   }
 
+  /** The records of streams that are of the list's shard. */
+  #addRecords(list: CommandList, inStreams: ReadonlyArray<Placed>): void {
+    const { shards } = this.#mqtt.broker
+    const own = shards.of(sessionActor(this.#clientId))
+    for (const { run, index } of inStreams) if (shards.ofLog(run.logId) === own) list.record(run, index)
+  }
+
+  /** The message goes once into the log of each shard that has one of the sessions: a reference never leads to another shard. */
   #addEnqueues(
-    list: CommandList,
+    lists: ShardLists,
     publication: Publication,
-    { run, index }: Placed,
-    durable: ReadonlyArray<Match<ReceivingSession>>
-  ): void {
-    const queued = list.record(run, index)
+    durable: ReadonlyArray<Match<ReceivingSession>>,
+    nowMs: number
+  ): ReadonlyArray<Placed> {
+    if (durable.length === 0) return nowhere
+    const { shards } = this.#mqtt.broker
+    const placed: Array<Placed> = []
+    const entries: Array<EntryIndex<RecordPlace, string>> = []
     const bytes = publication.payload.length + publication.topic.length
     for (const { subscriber, qos, retainAsPublished, subscriptionIds, isShared } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
       const ref = { qos: granted, retain, subscriptionIds, bytes, ...(isShared && { isShared }) }
-      addEnqueue(list, subscriber.clientId, queued, ref)
+      const to = sessionActor(subscriber.clientId)
+      const list = lists.of(to)
+      const logId = shards.ownLogOf(to)
+      let at = placed.findIndex(({ run }) => run.logId === logId)
+      if (at === -1) {
+        const queued = this.#mqtt.sessionLog.append(logId, publication, this.#clientId, this.#origin, nowMs)
+        at = placed.push(queued) - 1
+        entries.push(list.record(queued.run, queued.index))
+      }
+      addEnqueue(list, subscriber.clientId, logId, entries[at]!, ref)
     }
+    return placed
   }
 
-  #addRetained(list: CommandList, topic: string, message: RetainedMessage): void {
-    list.add(retainedActor(topic), { _tag: "SetRetained", message: message.payload.length === 0 ? null : message })
+  #addRetained(lists: ShardLists, topic: string, message: RetainedMessage): void {
+    const to = retainedActor(topic)
+    lists.of(to).add(to, { _tag: "SetRetained", message: message.payload.length === 0 ? null : message })
   }
 }

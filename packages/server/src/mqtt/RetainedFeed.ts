@@ -1,8 +1,8 @@
+import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { retainedActor, type RetainedMessage } from "@logbrook/actors/retained/Retained"
 import type { RetainedTopic } from "@logbrook/actors/retained/RetainedIndex"
 import type { Seq } from "@logbrook/core/journal/Journal"
-import { CommandList } from "@logbrook/core/shard/CommandList"
 import type { AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
@@ -172,7 +172,7 @@ export class RetainedFeed implements AckReceiver {
     this.#sendPage()
     // Others have their turn before the next page.
     this.#isWaiting = true
-    this.#connection.mqtt.broker.shard.ack(this, 0, undefined, 0)
+    this.#connection.mqtt.broker.shards.ack(this, 0, undefined, 0)
   }
 
   /** False: the client has not taken all of it. */
@@ -260,12 +260,17 @@ export class RetainedFeed implements AckReceiver {
     }
     const { clock } = mqtt.broker
     const origin = this.#connection.origin("SUBSCRIBE")
-    const queued = mqtt.sessionLog.append(message.publication, clientId, origin, clock.nowMs())
+    const { shards } = mqtt.broker
+    const to = sessionActor(clientId)
+    const queued = mqtt.sessionLog.append(shards.ownLogOf(to), message.publication, clientId, origin, clock.nowMs())
     const ref = { qos, retain: true, subscriptionIds, bytes: message.byteLength }
     // A message that was set since is in the queue already, or comes into it behind this one.
-    const list = new CommandList()
-    const isStill = list.add(retainedActor(topic), { _tag: "Expect", message: retained })
-    addEnqueue(list, clientId, list.record(queued.run, queued.index), ref, [isStill])
-    mqtt.broker.shard.askAll(list, { origin })
+    const lists = shards.lists()
+    const list = lists.of(to)
+    // The message's actor can only be asked within the same commit by the shard that has both.
+    const isNear = lists.of(retainedActor(topic)) === list
+    const isStill = isNear ? [list.add(retainedActor(topic), { _tag: "Expect", message: retained })] : []
+    addEnqueue(list, clientId, queued.run.logId, list.record(queued.run, queued.index), ref, isStill)
+    lists.askAll({ origin })
   }
 }

@@ -12,7 +12,7 @@ import type { Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Limits } from "@logbrook/core/Limits"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import type { View } from "@logbrook/core/shard/View"
 
 /** The retained messages of a subscription, from the moment that its SUBSCRIBE was decided. */
@@ -27,21 +27,21 @@ export interface RetainedDue {
 /** The retained messages as the outside may know them. */
 export class RetainedStore {
   readonly index: RetainedIndex
-  readonly #memory: Shard["memory"]
+  readonly #memory: Shards["memory"]
   readonly #states: View<typeof RetainedKind, RetainedState>
 
-  private constructor(shard: Shard, limits: Limits) {
-    this.#memory = shard.memory
-    this.#states = shard.view(RetainedStates)
+  private constructor(shards: Shards, limits: Limits) {
+    this.#memory = shards.memory
+    this.#states = shards.view(RetainedStates)
     this.index = new RetainedIndex(limits)
   }
 
   /** Follows a shard that has recovered. */
-  static follow(shard: Shard, limits: Limits): RetainedStore {
-    const store = new RetainedStore(shard, limits)
+  static follow(shards: Shards, limits: Limits): RetainedStore {
+    const store = new RetainedStore(shards, limits)
     // Each has a number of its own, and all of them came before whatever comes from now on.
     let beforeAll = 0
-    shard.follow(RetainedStates, {
+    shards.follow(RetainedStates, {
       restored: (actor, { message }) => store.index.set(nameOf(actor), retainedBytesOf(message!), --beforeAll),
       event: (actor, event, seq) => {
         const topic = nameOf(actor)

@@ -2,7 +2,7 @@ import type { SessionEvent, Subscription } from "@logbrook/actors/session/Sessio
 import { type SessionState, SessionStates } from "@logbrook/actors/session/sessionState"
 import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Limits } from "@logbrook/core/Limits"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import type { RetainedDue } from "./RetainedStore.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 
@@ -48,9 +48,9 @@ export class SessionDirectory<C> {
   }
 
   /** Follows a shard that has recovered. */
-  static follow<C>(shard: Shard, { subscriptionsPerSessionMax }: Limits): SessionDirectory<C> {
+  static follow<C>(shards: Shards, { subscriptionsPerSessionMax }: Limits): SessionDirectory<C> {
     const directory = new SessionDirectory<C>(subscriptionsPerSessionMax)
-    shard.follow(SessionStates, {
+    shards.follow(SessionStates, {
       restored: (actor, state) => directory.#restore(nameOf(actor), state),
       event: (actor, event) => directory.#observe(nameOf(actor), event)
     })

@@ -3,12 +3,12 @@ import { RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { type CommandList, type EntryIndex, fromEntry, type RecordPlace } from "@logbrook/core/shard/CommandList"
 import { Run } from "@logbrook/core/shard/Intake"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import { ownLogId, type Shards } from "@logbrook/core/shard/Shards"
 import { extraHeaders, headerNames, mqttHeaders, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
 
-/** The id of the log that holds what waits for durable sessions; see `Catalog`'s first log id. */
-export const sessionLogId = 1
+/** The id of the first shard's log that holds what waits for durable sessions; see `Catalog`'s first log id. */
+export const sessionLogId = ownLogId(0)
 
 const readBytes = 64 * 1024
 const recordOverheadBytes = 24
@@ -21,49 +21,53 @@ const text = (bytes: Uint8Array | null): string =>
 export const addEnqueue = (
   list: CommandList,
   clientId: string,
+  logId: number,
   queued: EntryIndex<RecordPlace, string>,
   ref: Omit<MessageRef, "logId" | "offset">,
   onlyIf?: ReadonlyArray<number>
 ): void => {
-  const messages = [{ ...ref, logId: sessionLogId, offset: 0 }]
+  const messages = [{ ...ref, logId, offset: 0 }]
   const baseOffset = fromEntry(queued, "offset")
   list.add(sessionActor(clientId), { _tag: "Enqueue", messages, baseOffset }, onlyIf)
 }
 
 /**
- * The internal log of what waits for durable sessions: each message once, as a record like those of streams.
+ * The internal log, one in each shard that owns sessions, of what waits for durable sessions: each message once, as a record like those of streams.
  * Its key tells the number of user properties, because their names may be those of our own headers.
  */
 export class SessionLog {
-  readonly #shard: Shard
+  readonly #shards: Shards
   readonly #reader = new RecordReader()
   /** The batch that was read last: sessions read one message after the other, and many of them the same one. */
+  #logId = sessionLogId
   #baseOffset = 0
   #nextOffset = -1
   #endOffset = -1
   #last: OutgoingMessage | undefined
 
-  constructor(shard: Shard) {
-    this.#shard = shard
+  constructor(shards: Shards) {
+    this.#shards = shards
   }
 
-  /** Into the next turn's run. The publication's bytes are copied at once. */
-  append(publication: Publication, clientId: string, origin: string, nowMs: number): Placed {
+  /** Into the next turn's run of this log, the sessions' own (see `Shards.ownLogOf`). The publication's bytes are copied at once. */
+  append(logId: number, publication: Publication, clientId: string, origin: string, nowMs: number): Placed {
     const { topic, qos, retain, payload, userProperties } = publication
     const block = mqttHeaders(topic, clientId, qos, retain)
-    const run = this.#shard.run(sessionLogId, origin)
+    const shard = this.#shards.ofLog(logId)
+    const run = shard.run(logId, origin)
     const { count, byteLength } = run.records
     const key = utf8(String(userProperties?.length ?? 0))
     if (run.records.append(key, payload, block, nowMs, extraHeaders(publication))) {
-      this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
+      shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
       return { run, index: count }
     }
-    return { run: Run.refused(sessionLogId, origin, "MessageTooLarge"), index: 0 }
+    return { run: Run.refused(logId, origin, "MessageTooLarge"), index: 0 }
   }
 
   /** The message at `offset` of a log; undefined if it has gone with the log's retention. */
   read(logId: number, offset: number): OutgoingMessage | undefined {
-    if (logId !== sessionLogId) return undefined
+    if (!this.#shards.isOwnLog(logId)) return undefined
+    if (logId !== this.#logId) this.#forget(logId)
     if (this.#last !== undefined && offset === this.#nextOffset - 1) return this.#last
     if (offset < this.#nextOffset || offset >= this.#endOffset) {
       if (!this.#load(offset)) return undefined
@@ -78,12 +82,20 @@ export class SessionLog {
     return undefined
   }
 
+  #forget(logId: number): void {
+    this.#logId = logId
+    this.#last = undefined
+    this.#nextOffset = -1
+    this.#endOffset = -1
+  }
+
   #load(offset: number): boolean {
     this.#last = undefined
     this.#nextOffset = -1
-    const log = this.#shard.logs.log(sessionLogId)
+    const { logs } = this.#shards.ofLog(this.#logId)
+    const log = logs.log(this.#logId)
     if (offset < log.startOffset || offset >= log.highWatermark) return false
-    const batch = this.#shard.logs.read(log, offset, readBytes)[0]
+    const batch = logs.read(log, offset, readBytes)[0]
     if (batch === undefined) return false
     this.#baseOffset = RecordBatch.baseOffset(batch)
     this.#nextOffset = this.#baseOffset

@@ -46,7 +46,7 @@ export class Wills {
     const refused = pending.refusalSoFar()
     if (refused === undefined) return
     const { text: reason, isFinal } = refused
-    broker.shard.tell(to, { _tag: "ConfirmWill", willId, refused: { reason, isFinal } }, { origin })
+    broker.shards.tell(to, { _tag: "ConfirmWill", willId, refused: { reason, isFinal } }, { origin })
   }
 
   #name(clientId: string, topic: string, { code, text }: Refusal): void {

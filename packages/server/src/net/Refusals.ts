@@ -95,7 +95,7 @@ export class Refusals {
       this.#unnamed = 0
     }
     const origin = `${protocol} ${clientId}@${address ?? "will"}`.slice(0, 200)
-    this.#broker.shard.tell(
+    this.#broker.shards.tell(
       clientActor(clientId, address),
       { _tag: "RecordRefusals", protocol, address, refused },
       { origin }

@@ -5,7 +5,7 @@ import { partitionOf } from "@logbrook/core/Murmur2"
 import { encodeHeaders, noHeaders, recordBytes, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
 import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
 import { Run, type AckReceiver } from "@logbrook/core/shard/Intake"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import type { Admission } from "../net/ConnectionGate.ts"
 import type { StreamDirectory } from "./StreamDirectory.ts"
 
@@ -69,7 +69,7 @@ const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
 
 /** Encodes one client's messages into the runs of the streams that are bound to their topics. */
 export class PublishRoutes {
-  readonly #shard: Shard
+  readonly #shards: Shards
   readonly #directory: StreamDirectory
   readonly #clientId: string
   readonly #origin: string
@@ -79,8 +79,8 @@ export class PublishRoutes {
   #bytes = 0
   #last: Route | undefined
 
-  constructor(shard: Shard, directory: StreamDirectory, clientId: string, admission?: Admission) {
-    this.#shard = shard
+  constructor(shards: Shards, directory: StreamDirectory, clientId: string, admission?: Admission) {
+    this.#shards = shards
     this.#admission = admission
     this.#directory = directory
     this.#clientId = clientId
@@ -141,7 +141,7 @@ export class PublishRoutes {
     const route = this.#route(publication.topic)
     if (route.targets.length !== 1) return false
     const run = this.#put(route, route.targets[0]!, publication, extraHeaders(publication), nowMs)
-    if (receiver !== undefined) this.#shard.ack(receiver, token, run, run.records.count - 1)
+    if (receiver !== undefined) this.#shards.ack(receiver, token, run, run.records.count - 1)
     return true
   }
 
@@ -150,14 +150,15 @@ export class PublishRoutes {
     const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
     const own = target.hasMqttHeaders ? extra : userHeaders(publication)
     const { key, logId } = target.fixed ?? this.#place(target, publication)
-    const run = this.#shard.run(logId, this.#origin)
+    const shard = this.#shards.ofLog(logId)
+    const run = shard.run(logId, this.#origin)
     const { byteLength } = run.records
     const { payload, retain } = publication
     const value = target.hasTombstones && retain && payload.length === 0 ? null : payload
     if (!run.records.append(key, value, block, nowMs, own)) {
       return Run.refused(logId, this.#origin, "MessageTooLarge")
     }
-    this.#shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
+    shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
     return run
   }
 
@@ -228,7 +229,8 @@ export class PublishRoutes {
     { topic, userProperties }: Publication
   ): { key: Uint8Array | null; logId: number } {
     const text = keyOf(expression, { clientId: this.#clientId, topic, userProperties })
-    if (text === null) return { key: null, logId: stream.logIds[this.#shard.nextSeq % stream.logIds.length]! }
+    const { logIds } = stream
+    if (text === null) return { key: null, logId: logIds[this.#shards.ofLog(logIds[0]!).nextSeq % logIds.length]! }
     const key = utf8(text)
     return { key, logId: stream.logIds[partitionOf(key, stream.logIds.length)]! }
   }

@@ -2,7 +2,7 @@ import { CatalogStates, type CatalogState } from "@logbrook/actors/catalog/Catal
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { recordOverheadBytesMax, type Limits } from "@logbrook/core/Limits"
-import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
 import { TopicTrie } from "@logbrook/core/TopicTrie"
 
 /** A partition of a stream, as its log id names it. */
@@ -29,10 +29,10 @@ export class StreamDirectory {
   }
 
   /** Follows a shard that has recovered. */
-  static follow(shard: Shard, limits: Limits): StreamDirectory {
+  static follow(shards: Shards, limits: Limits): StreamDirectory {
     const directory = new StreamDirectory(limits)
-    const catalog = shard.view(CatalogStates)
-    shard.follow(CatalogStates, {
+    const catalog = shards.view(CatalogStates)
+    shards.follow(CatalogStates, {
       restored: (_actor, state) => directory.#derive(state),
       event: (actor, event) => {
         if (event._tag !== "ProducerIdsAllocated") directory.#derive(catalog.get(actor)!)

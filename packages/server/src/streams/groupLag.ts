@@ -34,13 +34,13 @@ export interface GroupLag {
 const emptyLog = { startOffset: 0, highWatermark: 0 }
 
 export const lagOf = (
-  { directory, shard }: Pick<Broker, "directory" | "shard">,
+  { directory, shards }: Pick<Broker, "directory" | "shards">,
   { topicId, stream, partition, offset }: CommittedOffset
 ): PartitionLag => {
   const logId = directory.byTopicId(topicId)?.logIds[partition]
   const place = { stream, partition, offset }
   if (logId === undefined) return { ...place, logStartOffset: null, highWatermark: null, lag: null, lost: null }
-  const { startOffset: logStartOffset, highWatermark } = shard.logs.find(logId) ?? emptyLog
+  const { startOffset: logStartOffset, highWatermark } = shards.logsOf(logId).find(logId) ?? emptyLog
   const known = { ...place, logStartOffset, highWatermark }
   if (offset < 0 || offset > highWatermark) return { ...known, lag: null, lost: null }
   return {
@@ -51,7 +51,7 @@ export const lagOf = (
 }
 
 export const lagsOf = (
-  broker: Pick<Broker, "directory" | "shard">,
+  broker: Pick<Broker, "directory" | "shards">,
   { offsets }: GroupState
 ): ReadonlyArray<PartitionLag> => listOffsets(offsets).map((each) => lagOf(broker, each))
 

@@ -48,7 +48,7 @@ export class Life {
       definitions: goldenActors,
       faults: { died: throwTrouble, defect: throwTrouble }
     })
-    this.shard = Context.get(built(Layer.provide(layerRecovered, parts)).context, Recovered).shard
+    this.shard = Context.get(built(Layer.provide(layerRecovered, parts)).context, Recovered).shards.all[0]!
     this.shard.start(throwTrouble)
   }
 

@@ -145,7 +145,8 @@ describe("HTTP", () => {
   })
 
   it("makes no log for a stream that it only validates", async () => {
-    const ids = () => Array.from(broker.shard.logs.logs(), ({ id }) => id)
+    const { shards } = broker
+    const ids = () => shards.all.flatMap(({ logs }) => Array.from(logs.logs(), ({ id }) => id))
     const before = ids()
     const asked = { name: "validated", partitions: 3, validateOnly: true }
     const answer = await call("/api/v1/streams", "POST", asked)

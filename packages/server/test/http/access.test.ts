@@ -62,10 +62,10 @@ describe("access over HTTP", () => {
   }
 
   it.each(endpoints.filter(([method, path]) => !lists.has(`${method} ${path}`)))("%s %s", async (method, path) => {
-    const { nextSeq } = kit.broker.shard
+    const { nextSeq } = kit.shard
     const { status, text } = await ask(method, path)
     expect([status, JSON.parse(text)]).toEqual([403, { code: "FORBIDDEN", message: "nobody may do anything" }])
-    expect(kit.broker.shard.nextSeq).toBe(nextSeq)
+    expect(kit.shard.nextSeq).toBe(nextSeq)
   })
 
   it.each([...lists])("%s has nothing of what may not be known", async (list) => {

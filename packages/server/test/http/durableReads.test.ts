@@ -49,9 +49,7 @@ describe("what HTTP and the metrics tell of a group", () => {
     journal.settle(1)
     await Promise.all([five, first])
     expect([offsetOf("billing"), series("billing"), series("audit")]).toEqual([[5], "5", "1"])
-    expect(newestState(kit.broker.shard.actors, "group/billing")).toBe(
-      kit.broker.shard.view(GroupStates).get(groupActor("billing"))
-    )
+    expect(newestState(kit.shard.actors, "group/billing")).toBe(kit.shard.view(GroupStates).get(groupActor("billing")))
   })
 
   it("is never what a commit that failed would have made of it", async () => {
@@ -62,7 +60,7 @@ describe("what HTTP and the metrics tell of a group", () => {
     void commit("audit", 1)
     await expect.poll(() => journal.undurable).toBe(1)
     journal.refuse("no space left on device")
-    await expect.poll(() => kit.broker.shard.isPoisoned).toBe(true)
+    await expect.poll(() => kit.shard.isPoisoned).toBe(true)
     expect([offsetOf("billing"), series("billing"), groupNames(kit.broker)]).toEqual([[3], "3", ["billing"]])
     expect(series("audit")).toBe(undefined)
   })

@@ -152,14 +152,14 @@ describe.each([...registry.handlers.values()].map((each) => [each.api.name, each
 
   it("does nothing for who may not, and says so", async () => {
     const { kit, client } = denied
-    const { nextSeq } = kit.broker.shard
+    const { nextSeq } = kit.shard
     const response = await send(client, each.api, version)
     const errorCode = each.api.firstError(response)
     const listOf = listsOf[each.api.name]
     if (listOf !== undefined) expect(listOf(response)).toEqual([])
     else if (needs.length === 0) expect(errorCode).toBe(KafkaError.NONE)
     else expect(authorizationErrors).toContain(errorCode)
-    expect(kit.broker.shard.nextSeq).toBe(nextSeq)
+    expect(kit.shard.nextSeq).toBe(nextSeq)
   })
 })
 

@@ -219,7 +219,7 @@ describe("DescribeTopicPartitions", () => {
         errorCode: 0,
         partitionIndex: 0,
         leaderId: 1,
-        leaderEpoch: kit.broker.shard.epoch,
+        leaderEpoch: kit.shard.epoch,
         replicaNodes: [1],
         isrNodes: [1],
         eligibleLeaderReplicas: [],
@@ -358,7 +358,7 @@ describe("one node", () => {
       { topicName: "__cluster_metadata", partitions: [{ partitionIndex: 0 }, { partitionIndex: 1 }] },
       { topicName: "orders", partitions: [{ partitionIndex: 0 }] }
     ]
-    const { nextSeq, epoch } = kit.broker.shard
+    const { nextSeq, epoch } = kit.shard
     for (let version = 0; version <= 2; version++) {
       const { errorCode, topics, nodes } = await client.send(DescribeQuorum, version, { topics: asked })
       expect(errorCode).toBe(0)

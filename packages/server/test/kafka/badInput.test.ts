@@ -27,7 +27,7 @@ beforeAll(async () => {
   // What is closed is closed at once: no timer of the server ends within a test.
   kit = await startKit({ limits: { connectTimeoutMs: 3_600_000, frameStallMs: 3_600_000 } })
   await kit.createStream("orders")
-  kit.broker.shard.observe(ClientKind, () => void told++)
+  kit.shard.observe(ClientKind, () => void told++)
 })
 
 afterAll(() => kit.close())
@@ -35,15 +35,15 @@ afterAll(() => kit.close())
 beforeEach(async () => {
   client = await kit.connect()
   // An event that is on its way counts in `nextSeq` and is not told yet.
-  await kit.broker.shard.drained()
-  seq = kit.broker.shard.nextSeq - told
+  await kit.shard.drained()
+  seq = kit.shard.nextSeq - told
   linesBefore = kit.lines.length
 })
 
 afterEach(async () => {
   const next = await kit.connect()
   expect((await next.send(ApiVersions, 0, {})).errorCode).toBe(0)
-  await expect.poll(() => kit.broker.shard.nextSeq - told).toBe(seq)
+  await expect.poll(() => kit.shard.nextSeq - told).toBe(seq)
   expect(kit.defects).toEqual([])
   expect(kit.lines.filter(({ level }) => level === "error")).toEqual([])
   client.socket.destroy()

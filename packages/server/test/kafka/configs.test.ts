@@ -237,11 +237,11 @@ describe("IncrementalAlterConfigs", () => {
 
   it("changes nothing when it shall only validate", async () => {
     await kit.createStream("t")
-    const { nextSeq } = kit.broker.shard
+    const { nextSeq } = kit.shard
     expect((await alter([change(set, "retention.ms", "7")], { validateOnly: true })).errorCode).toBe(0)
     const refused = await alter([change(set, "retention.ms", "-7")], { validateOnly: true })
     expect(refused.errorCode).toBe(INVALID_CONFIG)
-    expect(kit.broker.shard.nextSeq).toBe(nextSeq)
+    expect(kit.shard.nextSeq).toBe(nextSeq)
   })
 
   it("refuses what is not there, what is no value, and what it would have to ignore", async () => {

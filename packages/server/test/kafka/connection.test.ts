@@ -114,7 +114,7 @@ describe("a connection", () => {
   it("begins five requests at most, and reads no further", async () => {
     const client = await start()
     let begun = 0
-    const { shard } = kit.broker
+    const { shard } = kit
     const offer = shard.offer.bind(shard)
     shard.offer = (ask) => {
       begun++
@@ -284,7 +284,7 @@ describe("the end of the server", () => {
     other.write(other.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 20_000, minBytes: 100_000 })))
     await client.send(ApiVersions, 0, {})
     client.write(client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
-    await until(() => kit.broker.shard.waiting > 0 || client.frames.length === 2)
+    await until(() => kit.shard.waiting > 0 || client.frames.length === 2)
     const startedMs = Date.now()
     await kit.listener.close()
     expect(Date.now() - startedMs).toBeLessThan(15_000)
@@ -292,7 +292,7 @@ describe("the end of the server", () => {
     expect(client.frames).toHaveLength(2)
     expect(kit.broker.gate.open).toBe(0)
     const restarted = await startKit()
-    await kit.broker.shard.drained()
+    await kit.shard.drained()
     kit = restarted
   })
 })

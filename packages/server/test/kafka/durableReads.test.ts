@@ -28,7 +28,7 @@ const begin = async (): Promise<{ readonly topicId: string; readonly logIds: Rea
 
 /** Until `commits` are handed over and not durable. */
 const isHeld = (commits: number) => expect.poll(() => journal.held.undurable).toBe(commits)
-const isPoisoned = () => expect.poll(() => kit.broker.shard.isPoisoned).toBe(true)
+const isPoisoned = () => expect.poll(() => kit.shard.isPoisoned).toBe(true)
 
 const topicNames = async (from = client) =>
   (await from.send(Metadata, 1, { topics: null })).topics.map(({ name }) => name).sort()
@@ -129,7 +129,7 @@ describe("what Kafka clients are told is durable", () => {
       [1, 1],
       [2, 1]
     ])
-    expect(kit.broker.shard.logs.log(logIds[0]!).epochs).toEqual([{ epoch: 1, startOffset: 0 }])
+    expect(kit.shard.logs.log(logIds[0]!).epochs).toEqual([{ epoch: 1, startOffset: 0 }])
     journal.held.release()
     await second
     expect(await epochEnds()).toEqual([

@@ -137,7 +137,7 @@ describe("Fetch", () => {
 
   it("checks leader epochs, and tells where the client's log diverges", async () => {
     await produce(["a"])
-    const { epoch } = kit.broker.shard
+    const { epoch } = kit.shard
     const codeOf = async (currentLeaderEpoch: number) =>
       only(await client.send(Fetch, 11, fetchOf("orders", { currentLeaderEpoch }))).errorCode
     expect(await codeOf(epoch)).toBe(0)
@@ -188,7 +188,7 @@ describe("the long poll (trap 24)", () => {
   })
 
   it("ends after max_wait, and then holds on to nothing", async () => {
-    const log = kit.broker.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
+    const log = kit.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
     let waiting = 0
     const { onAppend } = log
     log.onAppend = (wake) => {

@@ -159,7 +159,7 @@ describe("a group", () => {
 
   it("refuses what Kafka refuses", async () => {
     const codeOf = async (more: object) => (await client.send(JoinGroup, 5, joinOf("", more))).errorCode
-    const seq = kit.broker.shard.nextSeq
+    const seq = kit.shard.nextSeq
     expect(await codeOf({ groupId: "" })).toBe(KafkaError.INVALID_GROUP_ID)
     expect(await codeOf({ groupId: "x".repeat(600) })).toBe(KafkaError.INVALID_GROUP_ID)
     expect(await codeOf({ sessionTimeoutMs: 10 })).toBe(KafkaError.INVALID_SESSION_TIMEOUT)
@@ -173,7 +173,7 @@ describe("a group", () => {
       expect((await client.send(SyncGroup, 3, { ...named, assignments: [] })).errorCode).toBe(code)
       expect((await client.send(LeaveGroup, 2, named)).errorCode).toBe(code)
     }
-    expect(kit.broker.shard.nextSeq).toBe(seq)
+    expect(kit.shard.nextSeq).toBe(seq)
   })
 
   it("takes metadata and assignments of up to a message of Kafka's", async () => {
@@ -331,7 +331,7 @@ describe("offsets (traps 34, 35)", () => {
       ["orders", -1, "", 0],
       ["kept", 6, "note", 0]
     ])
-    const state = newestState<GroupState>(kit.broker.shard.actors, "group/g")!
+    const state = newestState<GroupState>(kit.shard.actors, "group/g")!
     expect(state.offsets.count).toBe(1)
   })
 })

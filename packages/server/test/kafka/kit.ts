@@ -10,6 +10,7 @@ import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { encodeHeaders, noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { buildBatch, type BatchFields } from "@logbrook/core/RecordBatch"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
@@ -31,6 +32,8 @@ export interface LogLine {
 
 export interface Kit {
   readonly broker: Broker
+  /** The only one. */
+  readonly shard: Shard
   readonly disk: DiskGuard
   readonly listener: KafkaListener
   readonly journal: Journal
@@ -85,7 +88,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     )
   )
   const broker = Context.get(context, BrokerService)
-  const { shard } = broker
+  const shard = broker.shards.all[0]!
   // The start itself is an event; tests that count events begin after it.
   await until(() => journal.nextSeq > nextSeq)
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
@@ -107,6 +110,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const clients: Array<RawClient> = []
   return {
     broker,
+    shard,
     disk,
     listener,
     journal,

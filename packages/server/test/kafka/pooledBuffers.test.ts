@@ -83,7 +83,7 @@ const lmdbJournal = (): LmdbJournal => {
 const poisonedKit = async (options: KitOptions): Promise<Kit> => {
   const kit = await startKit(options)
   cleanups.push(() => kit.close())
-  kit.broker.shard.logs.buffers.poison = poison
+  kit.shard.logs.buffers.poison = poison
   await kit.createStream("orders", { partitions })
   return kit
 }
@@ -248,7 +248,7 @@ describe("buffers that go round", () => {
     const client = await kit.connect()
     const good = batchOf([{ value: Buffer.alloc(50_000, 1) }])
     for (let i = 0; i < 3; i++) await client.send(Produce, 9, produceOf("orders", good))
-    const { buffers } = kit.broker.shard.logs
+    const { buffers } = kit.shard.logs
     // What follows takes no buffer: its frame's size is another one.
     const freeBytes = buffers.freeBytes
     expect(freeBytes).toBeGreaterThan(50_000)
@@ -256,7 +256,7 @@ describe("buffers that go round", () => {
     void client
       .send(Produce, 9, produceOf("orders", batchOf([{ value: Buffer.alloc(90_000, 2) }])))
       .catch(() => undefined)
-    while (!kit.broker.shard.isPoisoned) await pause(1)
+    while (!kit.shard.isPoisoned) await pause(1)
     expect(buffers.freeBytes).toBe(freeBytes)
     const other = await kit.connect()
     const records = only(await other.send(Fetch, 11, fetchOf("orders", { maxBytes: 1 }))).records!
@@ -268,7 +268,7 @@ describe("buffers that go round", () => {
     const client = await kit.connect()
     const batch = batchOf([{ value: Buffer.alloc(60_000, 1) }])
     for (let i = 0; i < 5; i++) await client.send(Produce, 9, produceOf("orders", batch))
-    const { buffers } = kit.broker.shard.logs
+    const { buffers } = kit.shard.logs
     for (let i = 0; i < 5; i++) {
       const freeBytes = buffers.freeBytes
       expect(freeBytes).toBeGreaterThan(60_000)
@@ -290,7 +290,7 @@ describe("buffers that go round", () => {
     const request = { ...produceOf("orders", null), topicData: [{ name: "orders", partitionData }] }
     const { responses } = await client.send(Produce, 9, request)
     expect(responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)).toEqual([0, KafkaError.CORRUPT_MESSAGE])
-    expect(kit.broker.shard.logs.buffers.freeBytes).toBeGreaterThan(500_000)
+    expect(kit.shard.logs.buffers.freeBytes).toBeGreaterThan(500_000)
     expect(only(await client.send(Fetch, 11, fetchOf("orders"))).records).toHaveLength(small.records.length)
   })
 })

@@ -42,8 +42,7 @@ const zstdBatch = (): Uint8Array => {
   return buildBatch({ baseOffset: 0, partitionLeaderEpoch: -1, codec: "zstd", ...fields }, records)
 }
 
-const logOf = (name: string, partition = 0) =>
-  kit.broker.shard.logs.log(kit.broker.directory.byName(name)!.logIds[partition]!)
+const logOf = (name: string, partition = 0) => kit.shard.logs.log(kit.broker.directory.byName(name)!.logIds[partition]!)
 
 describe("Produce", () => {
   it("names the client of what it refuses, in the journal and the log, once a second", async () => {
@@ -91,7 +90,7 @@ describe("Produce", () => {
     const { records } = only(await client.send(Fetch, 11, fetchOf("orders", { offset: 1 })))
     const stored = Buffer.from(records!)
     expect(stored.readBigInt64BE(0)).toBe(1n)
-    expect(stored.readInt32BE(12)).toBe(kit.broker.shard.epoch)
+    expect(stored.readInt32BE(12)).toBe(kit.shard.epoch)
     expect(stored.subarray(16).equals(Buffer.from(sent).subarray(16))).toBe(true)
   })
 
@@ -137,10 +136,10 @@ describe("Produce", () => {
 
   it("refuses bound streams and stores nothing", async () => {
     await kit.createStream("sensors", { filters: ["s/#"] })
-    const seq = kit.broker.shard.nextSeq
+    const seq = kit.shard.nextSeq
     const response = await client.send(Produce, 9, produceOf("sensors", batchOf(["a"])))
     expect(response.responses[0]!.partitionResponses[0]!.errorCode).toBe(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    expect(kit.broker.shard.nextSeq).toBe(seq)
+    expect(kit.shard.nextSeq).toBe(seq)
   })
 
   it("refuses writes while the disk is low, by a code that clients retry", async () => {
@@ -206,12 +205,12 @@ describe("Produce", () => {
   })
 
   it("wants exactly one batch per partition", async () => {
-    const before = kit.broker.shard.nextSeq
+    const before = kit.shard.nextSeq
     const two = Buffer.concat([batchOf(["a"]), batchOf(["b"])])
     for (const records of [two, null, new Uint8Array(0)]) {
       expect((await produce(records)).errorCode).toBe(KafkaError.INVALID_RECORD)
     }
-    expect(kit.broker.shard.nextSeq).toBe(before)
+    expect(kit.shard.nextSeq).toBe(before)
   })
 })
 

@@ -38,10 +38,10 @@ const produce = async (records: Uint8Array, topic = "orders", version = 9) => {
 }
 
 const refusal = async (records: Uint8Array, topic = "orders", version = 9) => {
-  const seq = kit.broker.shard.nextSeq
+  const seq = kit.shard.nextSeq
   const { errorCode, baseOffset, recordErrors } = await produce(records, topic, version)
   // Nothing of the batch is stored.
-  expect(kit.broker.shard.nextSeq).toBe(seq)
+  expect(kit.shard.nextSeq).toBe(seq)
   expect(baseOffset).toBe(-1)
   return [errorCode, recordErrors.map(({ batchIndex }) => batchIndex)]
 }

@@ -25,7 +25,7 @@ describe("records that the server has compressed", () => {
     journal = LmdbJournal.open({ directory, segmentBytes: 20_000, segmentRefsMax: 1e6 })
     kit = await startKit({ journal, zstdClients: new Set(["reader"]) })
     const stream = await kit.createStream("sensors", { filters: ["sensors/#"] })
-    const { shard } = kit.broker
+    const { shard } = kit
     const append = (value: string): Promise<void> =>
       new Promise((resolve) => {
         const run = shard.run(stream.logIds[0]!, "test")
@@ -49,7 +49,7 @@ describe("records that the server has compressed", () => {
     let left = journal.segments().length - 1
     const settler = new Settler({
       journal,
-      logs: kit.broker.shard.logs,
+      logs: kit.shard.logs,
       clock: systemClock,
       work: inProcess(),
       onHold: () => undefined,

@@ -45,7 +45,7 @@ describe("Metadata", () => {
       const { partitions, topicAuthorizedOperations } = all.topics[0]!
       expect(topicAuthorizedOperations).toBe(-0x8000_0000)
       expect(partitions.map((p) => [p.partitionIndex, p.leaderId, p.leaderEpoch, p.isrNodes])).toEqual(
-        [0, 1].map((p) => [p, 1, version < 7 ? -1 : kit.broker.shard.epoch, [1]])
+        [0, 1].map((p) => [p, 1, version < 7 ? -1 : kit.shard.epoch, [1]])
       )
       if (version > 0) expect((await client.send(Metadata, version, { topics: [] })).topics).toEqual([])
     }
@@ -159,11 +159,11 @@ describe("CreateTopics", () => {
   })
 
   it("checks only, when asked to", async () => {
-    const seq = kit.broker.shard.nextSeq
+    const seq = kit.shard.nextSeq
     const checked = await create(topicOf("orders", { numPartitions: 5 }), 7, true)
     expect([checked.errorCode, checked.numPartitions]).toEqual([0, 5])
     expect((await create(topicOf("..", { numPartitions: 5 }), 7, true)).errorCode).toBe(17)
-    expect(kit.broker.shard.nextSeq).toBe(seq)
+    expect(kit.shard.nextSeq).toBe(seq)
   })
 
   it("takes assignments that fit one node", async () => {
@@ -227,9 +227,9 @@ describe("CreateTopics", () => {
     ["a", { configs: [{ name: "compression.type", value: "gzip" }] }, KafkaError.INVALID_CONFIG],
     ["a", { configs: [{ name: "__proto__", value: "1" }] }, KafkaError.INVALID_CONFIG]
   ])("refuses %j with %j", async (name, more, errorCode) => {
-    const seq = kit.broker.shard.nextSeq
+    const seq = kit.shard.nextSeq
     expect((await create(topicOf(name, more))).errorCode).toBe(errorCode)
-    expect(kit.broker.shard.nextSeq).toBe(seq)
+    expect(kit.shard.nextSeq).toBe(seq)
   })
 
   it("refuses what exists, what comes twice, and all while the disk is low", async () => {
@@ -292,7 +292,7 @@ describe("DeleteTopics", () => {
     await client.send(DeleteTopics, 1, { topicNames: ["orders"], timeoutMs: 1000 })
     const after = await kit.createStream("orders")
     expect(after.topicId).not.toBe(before.topicId)
-    expect(kit.broker.shard.logs.log(after.logIds[0]!).highWatermark).toBe(0)
+    expect(kit.shard.logs.log(after.logIds[0]!).highWatermark).toBe(0)
   })
 })
 
@@ -311,7 +311,7 @@ const at = (value: string, ms: number) => ({ value, timestampMs: startMs + ms })
 describe("retention.ms", () => {
   it("counts from when they were written for records without times", async () => {
     await kit.createStream("orders", { config: [["retention.ms", "1000"]] })
-    const { logs } = kit.broker.shard
+    const { logs } = kit.shard
     const log = logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
     const retention = new Retention(kit.broker)
     const produceAt = async (timestampMs: number) => {
@@ -381,7 +381,7 @@ describe("ListOffsets (traps 29, 30)", () => {
   })
 
   it("checks the leader epoch, topic and partition", async () => {
-    const { epoch } = kit.broker.shard
+    const { epoch } = kit.shard
     expect(await list(-1, 9, epoch)).toEqual([0, 4, -1])
     expect(await list(-1, 9, epoch - 1)).toEqual([KafkaError.FENCED_LEADER_EPOCH, -1, -1])
     expect(await list(-1, 9, epoch + 1)).toEqual([KafkaError.UNKNOWN_LEADER_EPOCH, -1, -1])
@@ -410,7 +410,7 @@ const endOf = async (from: RawClient, leaderEpoch: number, currentLeaderEpoch = 
 describe("OffsetForLeaderEpoch (traps 19, 20)", () => {
   it("tells where each epoch ended, over restarts", async () => {
     await kit.createStream("orders")
-    const first = kit.broker.shard.epoch
+    const first = kit.shard.epoch
     await client.send(Produce, 9, produceOf("orders", batchOf(["a", "b"])))
     expect(await endOf(client, first)).toEqual([0, first, 2])
     await kit.close()
@@ -419,7 +419,7 @@ describe("OffsetForLeaderEpoch (traps 19, 20)", () => {
     await second.close()
     kit = await startKit({ journal })
     client = await kit.connect()
-    const third = kit.broker.shard.epoch
+    const third = kit.shard.epoch
     expect(third).toBe(first + 2)
     expect(await endOf(client, first)).toEqual([0, first, 2])
     await client.send(Produce, 9, produceOf("orders", batchOf(["c"])))
@@ -458,7 +458,7 @@ describe("DeleteRecords", () => {
   it("moves the log start, up to the high watermark, and never back", async () => {
     const { logIds } = await kit.createStream("orders", { partitions: 2 })
     await produceThree("orders")
-    const { logs } = kit.broker.shard
+    const { logs } = kit.shard
     for (const version of [0, 1, 2]) {
       expect(await deleted(version, ["orders", 0, version])).toEqual([["orders", 0, version, 0]])
       expect(logs.log(logIds[0]!).startOffset).toBe(version)
@@ -534,7 +534,7 @@ describe("a compacted topic", () => {
     expect(await produceCode("last", batchOf([{ key: "a", value: "1" }, { value: "2" }]))).toBe(
       KafkaError.INVALID_RECORD
     )
-    expect(kit.broker.shard.logs.log(logIds[0]!).highWatermark).toBe(0)
+    expect(kit.shard.logs.log(logIds[0]!).highWatermark).toBe(0)
     expect(await produceCode("last", batchOf([{ key: "a", value: "1" }]))).toBe(0)
     expect(await produceCode("last", batchOf([{ key: "", value: "1" }]))).toBe(0)
   })

@@ -123,13 +123,13 @@ describe("before the first valid request", () => {
 describe("requests", () => {
   it("kafkaPipelinedRequestsMax: so many are begun, the others wait", async () => {
     const client = await start({ kafkaPipelinedRequestsMax: 2 })
-    const { nextSeq } = kit.broker.shard
+    const { nextSeq } = kit.shard
     const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 100_000 }))
     const produce = Array.from({ length: 5 }, () => client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
     client.write(Buffer.concat([wait, ...produce]))
     await pause(200)
     // Behind the fetch that waits, one.
-    expect(kit.broker.shard.nextSeq - nextSeq).toBe(1)
+    expect(kit.shard.nextSeq - nextSeq).toBe(1)
     await until(() => client.frames.length === 6)
   })
 
@@ -180,7 +180,7 @@ describe("record batches", () => {
 
 it("topicLevelsMax: bounds the level that a stream's key is taken from", async () => {
   await start({ topicLevelsMax: 40 })
-  const { shard } = kit.broker
+  const { shard } = kit
   const create = (level: number) =>
     kit.ask("catalog/0", {
       _tag: "CreateStream",

@@ -42,6 +42,8 @@ export interface Line {
 
 export interface Kit {
   readonly broker: Broker
+  /** The only one. */
+  readonly shard: Shard
   readonly disk: DiskGuard
   readonly mqtt: MqttBroker
   readonly port: number
@@ -124,7 +126,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   )
   const broker = Context.get(context, BrokerService)
   const mqtt = Context.get(context, Mqtt)
-  const { shard } = broker
+  const shard = broker.shards.all[0]!
   const events: Array<string> = []
   for (const kind of [SessionKind, RetainedKind, PartitionKind]) {
     shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))
@@ -133,6 +135,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0, origins: new Set(["local"]) })
   return {
     broker,
+    shard,
     disk,
     mqtt,
     port: tcp.port,
@@ -187,12 +190,13 @@ const settledSeq = async (shard: Shard, journal: Journal): Promise<number> => {
 
 const text = (bytes: Uint8Array | null): string => (bytes === null ? "" : Buffer.from(bytes).toString("utf8"))
 
-const recordsOf = ({ shard, directory }: Broker, name: string): Array<StoredRecord> => {
+const recordsOf = ({ shards, directory }: Broker, name: string): Array<StoredRecord> => {
   const found: Array<StoredRecord> = []
   for (const logId of directory.byName(name)!.logIds) {
-    const log = shard.logs.log(logId)
+    const { logs } = shards.ofLog(logId)
+    const log = logs.log(logId)
     for (let offset = log.startOffset; offset < log.highWatermark;) {
-      for (const batch of shard.logs.read(log, offset, 1_000_000)) {
+      for (const batch of logs.read(log, offset, 1_000_000)) {
         iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
           const key = record.key()
           const headers = record.headers().map(([header, value]) => [text(header), text(value)] as const)

@@ -21,7 +21,7 @@ afterEach(async () => {
 
 /** As if others had taken all but so much. */
 const fill = (holder: Holder, leftBytes = 0): void => {
-  const { memory } = kit.broker.shard
+  const { memory } = kit.shard
   memory.add(holder, memory.room(holder) - leftBytes)
 }
 
@@ -46,7 +46,7 @@ const dropped = (reason: string): number => {
   return Number(line?.[1] ?? 0)
 }
 
-const bytes = (holder: Holder): number => kit.broker.shard.memory.bytes(holder)
+const bytes = (holder: Holder): number => kit.shard.memory.bytes(holder)
 
 /** QoS 0, under this topic alias. */
 const publishOf = (topic: string, alias: number): Buffer =>
@@ -59,7 +59,7 @@ const willOf = (payload: string) => ({ topic: "gone", payload: Buffer.from(paylo
 
 describe("without memory for more", () => {
   it("what was retained and cleared, and sessions that have ended, leave all of it to others", async () => {
-    const { memory } = kit.broker.shard
+    const { memory } = kit.shard
     const leftBytes = 4000
     const client = await connect()
     fill("retained", leftBytes)
@@ -98,7 +98,7 @@ describe("without memory for more", () => {
     fill("sessions")
     expect(await refusalOf(connect({ ...durable, will: willOf("x".repeat(1000)) }))).toBe(0x97)
     expect((await watcher.packet()).toString()).toContain("gone\u0000old")
-    const { life } = newestState<SessionState>(kit.broker.shard.actors, sessionActor("known"))!
+    const { life } = newestState<SessionState>(kit.shard.actors, sessionActor("known"))!
     expect([life.connectionId, life.will]).toEqual([null, null])
     expect((await connect(durable)).connected).toBe(true)
     watcher.socket.destroy()
@@ -173,7 +173,7 @@ describe("on the account while its connection is open", () => {
       const packet = await client.packet()
       expect([packet[0], packet[2]]).toEqual([0xe0, 0x97])
       client.socket.destroy()
-      kit.broker.shard.memory.add("connections", -kit.broker.shard.memory.budget("connections") / 2)
+      kit.shard.memory.add("connections", -kit.shard.memory.budget("connections") / 2)
     }
   })
 

@@ -568,7 +568,7 @@ describe("limits", () => {
     ] as const) {
       const clientId = `q${qos}v${version}`
       const client = await connected(kit.port, { clientId, version })
-      kit.broker.shard.hold(true)
+      kit.shard.hold(true)
       const before = receivedBytes()
       const count = 2000
       const payload = "x".repeat(1000)
@@ -578,9 +578,9 @@ describe("limits", () => {
       client.send(...packets)
       let seen = -1
       await expect.poll(() => seen === (seen = receivedBytes()), { interval: 300 }).toBe(true)
-      expect(kit.broker.shard.waiting).toBeLessThan(count / 2)
+      expect(kit.shard.waiting).toBeLessThan(count / 2)
       expect(seen - before).toBeLessThan((count / 2) * payload.length)
-      kit.broker.shard.hold(false)
+      kit.shard.hold(false)
       for (let id = 1; id <= count; id++) expect((await client.packet()).subarray(2).readUInt16BE()).toBe(id)
       client.socket.destroy()
     }
@@ -624,7 +624,7 @@ describe("limits", () => {
 
   it("count CONNECTs that are not durable yet", async () => {
     await start({ limits: { sessionsMax: 3 } })
-    const { shard } = kit.broker
+    const { shard } = kit
     shard.hold(true)
     const clients = Array.from({ length: 8 }, (_, i) => connected(kit.port, { clientId: `c${i}` }))
     await expect.poll(() => kit.audit.length).toBe(5)
@@ -669,7 +669,7 @@ describe("a message for a session whose actor was given up", () => {
     await sleeper.packet()
     sleeper.socket.destroy()
     await expect.poll(() => kit.mqtt.directory.get("sleeper")?.connection).toBe(undefined)
-    const live = kit.broker.shard.actors.get("session/sleeper")!
+    const live = kit.shard.actors.get("session/sleeper")!
     Object.assign(live, { definition: { ...live.definition, evolve: broken } })
     const client = await connected(kit.port, { clientId: "sender" })
     for (let packetId = 1; packetId <= 3; packetId++) {
@@ -677,10 +677,10 @@ describe("a message for a session whose actor was given up", () => {
       expect((await client.packet())[4]).toBe(0x80)
     }
     // The first one found out; the others are nowhere.
-    expect(kit.broker.shard.failedActors).toEqual(["session/sleeper"])
+    expect(kit.shard.failedActors).toEqual(["session/sleeper"])
     expect(new Set(defects)).toEqual(new Set(["session/sleeper"]))
     expect(kit.records("bound")).toHaveLength(1)
-    expect(newestState<SessionState>(kit.broker.shard.actors, "session/sender")?.unreleasedQos2.size).toBe(0)
+    expect(newestState<SessionState>(kit.shard.actors, "session/sender")?.unreleasedQos2.size).toBe(0)
     client.send(publishPacket("t/b", "x", { qos: 2, packetId: 9 }))
     expect([...(await client.packet())]).toEqual([0x50, 2, 0, 9])
     client.socket.destroy()

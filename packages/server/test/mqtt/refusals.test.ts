@@ -98,12 +98,12 @@ describe("publications that are refused name their client", () => {
       clientId: "last",
       reconnectPeriod: 0
     })
-    broker.shard.hold(true)
+    broker.shards.all[0]!.hold(true)
     client.publish("bound", "x", { qos: 1 })
     client.publish("$share/x", "x", { qos: 1 })
     await expect.poll(() => broker.metrics.render()).toMatch(/messages_received_total\{qos="1"\} 2$/m)
     const stopped = start({})
-    setTimeout(() => broker.shard.hold(false), 100)
+    setTimeout(() => broker.shards.all[0]!.hold(false), 100)
     await stopped
     const { events } = lastEvents(pastOf(journal, definitions(broker.limits)), 9, { actor: "client/last" })
     expect(events.map(({ type }) => type)).toEqual(["PublicationsRefused"])

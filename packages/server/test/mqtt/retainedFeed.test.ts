@@ -152,7 +152,7 @@ describe("retained messages of a new subscription", () => {
     await start({ journal })
     await retain(60, Buffer.alloc(100, 0x78))
     const subscriber = await connected(kit.port, { clientId: "sub" })
-    const { memory } = kit.broker.shard
+    const { memory } = kit.shard
     const [before, reads] = [memory.bytes("transit"), vi.spyOn(kit.mqtt.retained, "get")]
     journal.hold()
     subscriber.send(...Array.from({ length: 50 }, (_, i) => subscribePacket(i + 1, [["many/#", 0]])))
@@ -171,7 +171,7 @@ describe("retained messages of a new subscription", () => {
     const publisher = await connect({ clientId: "retains" })
     const publish = (i: number) => publisher.publishAsync(`many/${i}`, "x", { qos: 1, retain: true })
     await Promise.all(Array.from({ length: count }, (_, i) => publish(i)))
-    const { memory } = kit.broker.shard
+    const { memory } = kit.shard
     const before = memory.bytes("transit")
     const waiting = await connected(kit.port, { clientId: "waiting" })
     waiting.send(subscribePacket(1, [["many/#", 1]]))

@@ -284,7 +284,7 @@ const opened = async (address: string): Promise<{ readonly peer: Peer; readonly 
   return { peer, connection }
 }
 
-const account = () => kit.broker.shard.memory
+const account = () => kit.shard.memory
 const bytesInTransit = (): number => account().bytes("transit")
 
 describe("what waits behind others' SUBSCRIBEs", () => {

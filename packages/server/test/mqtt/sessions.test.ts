@@ -188,7 +188,7 @@ for (const version of [4, 5] as const) {
       for (const event of dropped()) expect(event).toMatchObject({ reason: "QueueFull", limits, logId: 1 })
       const ranges = dropped().flatMap((event) => event.ranges!)
       expect([ranges[0]![0], ranges.at(-1)![1]]).toEqual([offlineQueueMessagesMax, sent - 1])
-      const { droppedMessages } = newestState<SessionState>(kit.broker.shard.actors, "session/away")!
+      const { droppedMessages } = newestState<SessionState>(kit.shard.actors, "session/away")!
       expect(droppedMessages).toBe(sent - offlineQueueMessagesMax)
     })
 
@@ -277,12 +277,12 @@ it("closes a client that is silent for one and a half keep alive times", async (
 it("does not count the time in which the server itself reads nothing", async () => {
   await start({ limits: { inboxCommandsMax: 1 } })
   const client = await connected(kit.port, { keepAliveSeconds: 1 })
-  kit.broker.shard.hold(true)
+  kit.shard.hold(true)
   client.send(subscribePacket(1, [["a", 0]]))
-  await expect.poll(() => kit.broker.shard.hasRoom).toBe(false)
+  await expect.poll(() => kit.shard.hasRoom).toBe(false)
   client.send([0xc0, 0])
   await new Promise((resolve) => setTimeout(resolve, 2300))
-  kit.broker.shard.hold(false)
+  kit.shard.hold(false)
   const answers = [await client.packet(), await client.packet()]
   expect(answers.map((answer) => answer[0]).toSorted()).toEqual([0x90, 0xd0])
   client.socket.destroy()
@@ -323,7 +323,7 @@ it("goes on with QoS 2 where the connection broke, and sends nothing twice", asy
   expect([...(await second.packet())]).toEqual([0x62, 2, ...packetId])
   second.send([0x70, 2, ...packetId])
   await expect
-    .poll(() => newestState<{ queue: Map<number, unknown> }>(kit.broker.shard.actors, "session/twice")?.queue.size)
+    .poll(() => newestState<{ queue: Map<number, unknown> }>(kit.shard.actors, "session/twice")?.queue.size)
     .toBe(0)
   second.socket.destroy()
 })

@@ -30,7 +30,7 @@ const unsubscribePacket = (packetId: number, filter: string, version = 5): Buffe
 /** What was read is settled, and what that led to as well. */
 const quiet = async (): Promise<void> => {
   for (let turn = 0; turn < 6; turn++) {
-    await new Promise<void>((resolve) => kit.broker.shard.ack({ acked: () => resolve() }, 0, undefined, 0))
+    await new Promise<void>((resolve) => kit.shard.ack({ acked: () => resolve() }, 0, undefined, 0))
   }
 }
 
@@ -94,11 +94,11 @@ describe("SUBSCRIBE and what is read behind it", () => {
   it("come from another connection: whatever is read behind it, behind SUBACK", async () => {
     const subscriber = await connected(kit.port, { clientId: "sub" })
     const publisher = await connected(kit.port, { clientId: "pub" })
-    kit.broker.shard.hold(true)
+    kit.shard.hold(true)
     await read(() => subscriber.send(subscribePacket(1, [["a/#", 1]])))
     await read(() => publisher.send(publishPacket("a/0", "x"), publishPacket("a/1", "y", { qos: 1 })))
     expect(subscriber.waitingBytes).toBe(0)
-    kit.broker.shard.hold(false)
+    kit.shard.hold(false)
     expect(await answers(subscriber)).toEqual([suback, "x", "y"])
     for (const each of [subscriber, publisher]) each.socket.destroy()
   })
@@ -143,7 +143,7 @@ describe("SUBSCRIBE and what is read behind it", () => {
     const client = await connected(kit.port, durable)
     client.send(subscribePacket(1, [["kept", 0]]))
     expect((await client.packet())[0]).toBe(suback)
-    const live = kit.broker.shard.actors.get("session/raw")!
+    const live = kit.shard.actors.get("session/raw")!
     const evolve = (state: SessionState, event: SessionEvent): unknown => {
       const isBroken = event._tag === "Subscribed" && event.subscriptions.some(({ filter }) => filter === "lost")
       if (isBroken || event._tag === "Unsubscribed") throw new Error("broken")
@@ -162,12 +162,12 @@ describe("SUBSCRIBE and what is read behind it", () => {
 
   it("leave nothing behind when the session ends meanwhile", async () => {
     const client = await connected(kit.port)
-    kit.broker.shard.hold(true)
+    kit.shard.hold(true)
     await read(() => client.send(subscribePacket(1, [["a", 0]]), subscribePacket(2, [["b", 0]])))
     expect(matched()).toBe(2)
     client.socket.resetAndDestroy()
     await expect.poll(() => [...kit.mqtt.connections()].length).toBe(0)
-    kit.broker.shard.hold(false)
+    kit.shard.hold(false)
     await expect.poll(() => kit.mqtt.directory.size).toBe(0)
     expect(matched()).toBe(0)
   })
@@ -217,7 +217,7 @@ describe("what is retained", () => {
       await retain(publisher, "a", "old")
       expect(await answers(before)).toEqual(["old"])
       const subscriber = await connected(kit.port, { clientId: "sub" })
-      kit.broker.shard.hold(true)
+      kit.shard.hold(true)
       await read(() => publisher.send(publishPacket("b", "just before", { retain: true })))
       await read(() => subscriber.send(subscribePacket(1, [["+", qos]])))
       for (const [packetId, topic] of ["a", "b", "c"].entries()) {
@@ -225,7 +225,7 @@ describe("what is retained", () => {
           publisher.send(publishPacket(topic, `new ${topic}`, { qos: 1, packetId: packetId + 1, retain: true }))
         )
       }
-      kit.broker.shard.hold(false)
+      kit.shard.hold(false)
       const [first, ...rest] = await answers(subscriber)
       expect(first).toBe(suback)
       // "b" is older by so little that it has no place in the index yet.
@@ -258,11 +258,11 @@ describe("what is retained", () => {
     const publisher = await connected(kit.port, { clientId: "pub" })
     await retain(publisher, "a", "old")
     const subscriber = await connected(kit.port, { clientId: "sub", ...durable })
-    kit.broker.shard.hold(true)
+    kit.shard.hold(true)
     await read(() => subscriber.send(subscribePacket(1, [["+", 1]])))
     await read(() => publisher.send(publishPacket("a", "new a", { qos: 1, retain: true })))
     await read(() => publisher.send(publishPacket("b", "new b", { qos: 1, packetId: 2, retain: true })))
-    kit.broker.shard.hold(false)
+    kit.shard.hold(false)
     const got = [...(await answers(subscriber)), ...(await answers(subscriber)), ...(await answers(subscriber))]
     expect(got).toEqual([suback, "new a", "new b"])
     for (const each of [publisher, subscriber]) each.socket.destroy()

@@ -20,7 +20,7 @@ const make = () => {
   const warn = (message: string, fields: Fields) => void lines.push({ message, fields })
   const clock = { ...systemClock, monotonicMs: () => 0, after: () => () => undefined }
   const shard = { tell: (to: string, command: RecordRefusals) => asks.push({ to, command }) }
-  const refusals = new Refusals({ clock, shard, log: { warn } } as unknown as Broker, "kafka")
+  const refusals = new Refusals({ clock, shards: shard, log: { warn } } as unknown as Broker, "kafka")
   return { refusals, asks, lines }
 }
 

@@ -10,7 +10,7 @@ let routes: PublishRoutes
 
 beforeEach(async () => {
   kit = await startKit()
-  routes = new PublishRoutes(kit.broker.shard, kit.broker.directory, "dev1")
+  routes = new PublishRoutes(kit.broker.shards, kit.broker.directory, "dev1")
 })
 
 afterEach(() => kit.stop())
@@ -49,7 +49,7 @@ const put = (topic: string, payload: string, receiver?: AckReceiver, token = 0):
 
 const alter = (command: CatalogCommand): Promise<void> =>
   new Promise((resolve, reject) => {
-    kit.broker.shard.offer({
+    kit.shard.offer({
       to: catalogActor,
       command,
       cause: { origin: "test" },
@@ -58,8 +58,7 @@ const alter = (command: CatalogCommand): Promise<void> =>
   })
 
 /** Until the next turn and its commit are through. */
-const turned = (): Promise<void> =>
-  new Promise((resolve) => kit.broker.shard.ack({ acked: () => resolve() }, 0, undefined, 0))
+const turned = (): Promise<void> => new Promise((resolve) => kit.shard.ack({ acked: () => resolve() }, 0, undefined, 0))
 
 const values = async (stream: string): Promise<ReadonlyArray<string | null>> => {
   await turned()
@@ -88,10 +87,10 @@ it("tells to the byte what a stream can hold", async () => {
       let largest = 2000
       while (routes.isTooLarge(sized(largest))) largest--
       const [{ run } = never()] = routes.append(sized(largest), nowMs())
-      const log = kit.broker.shard.logs.log(run.logId)
+      const log = kit.shard.logs.log(run.logId)
       const before = log.highWatermark
       await expect.poll(() => log.highWatermark).toBe(before + 1)
-      const batch = kit.broker.shard.logs.read(log, run.baseOffset, 10_000)[0]!
+      const batch = kit.shard.logs.read(log, run.baseOffset, 10_000)[0]!
       expect(batch.length).toBe(2000)
     }
   }
@@ -100,7 +99,7 @@ it("tells to the byte what a stream can hold", async () => {
 it("tells so whatever the limits on user properties are", async () => {
   await kit.stop()
   kit = await startKit({ limits: { userPropertiesBytesMax: 512 * 1024, userPropertiesMax: 64 } })
-  routes = new PublishRoutes(kit.broker.shard, kit.broker.directory, "dev1")
+  routes = new PublishRoutes(kit.broker.shards, kit.broker.directory, "dev1")
   await kit.bind("one", ["t/#"])
   const userProperties = Array.from({ length: 8 }, (_, i) => [`n${i}`, "x".repeat(60_000)] as const)
   const payload = "y".repeat(600_000)
@@ -122,9 +121,9 @@ describe("appendOnly", () => {
     await kit.bind("one", ["t/#"])
     await kit.bind("two", ["t/x"])
     const receiver = new Receiver()
-    const { waiting } = kit.broker.shard
+    const { waiting } = kit.shard
     expect([put("t/x", "a", receiver), put("u", "a", receiver)]).toEqual([false, false])
-    expect(kit.broker.shard.waiting).toBe(waiting)
+    expect(kit.shard.waiting).toBe(waiting)
     await turned()
     expect(receiver.told).toEqual([])
     expect([await values("one"), await values("two")]).toEqual([[], []])
@@ -205,7 +204,7 @@ describe("the last route", () => {
 
   it("is each client's own", async () => {
     await kit.bind("one", ["t/#"])
-    const other = new PublishRoutes(kit.broker.shard, kit.broker.directory, "dev2")
+    const other = new PublishRoutes(kit.broker.shards, kit.broker.directory, "dev2")
     for (const each of [routes, other, routes, other]) {
       each.appendOnly(publication("t/x", "a"), nowMs(), undefined, 0)
     }

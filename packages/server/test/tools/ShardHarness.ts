@@ -24,7 +24,7 @@ export class ShardHarness {
       built(layerBroker.pipe(Layer.provide(layerRecovered), Layer.provide(parts))).context,
       BrokerService
     )
-    this.shard = this.broker.shard
+    this.shard = this.broker.shards.all[0]!
     this.shard.start((defect) => {
       throw defect
     })

@@ -63,7 +63,7 @@ const theOnly = (past: Past, type: string): EventView => {
 /** A stream with two records, a group that commits twice, a stream that is deleted. */
 const lived = async (journal: MemoryJournal): Promise<ShardHarness> => {
   const harness = new ShardHarness(journal)
-  forgetDeletedStreams(harness)
+  forgetDeletedStreams(harness.broker)
   await harness.createStream("sensors", ["sensors/#"], 4)
   await harness.append(3, "one")
   await harness.commitOffset("orders", "sensors", 1, 1)

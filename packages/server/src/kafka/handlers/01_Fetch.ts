@@ -49,11 +49,11 @@ class Fetching {
 
   #resolve(): ReadonlyArray<FetchPartition> {
     const context = this.#context
-    const { shard } = context.node.broker
+    const { shards } = context.node.broker
     const byId = this.#version >= 13
     return this.#request.topics.flatMap(({ topic, topicId, partitions }) => {
       const found = byId ? context.topicById("Read", topicId) : context.topic("Read", topic)
-      return partitions.map((asked) => new FetchPartition(shard, found, asked))
+      return partitions.map((asked) => new FetchPartition(shards, found, asked))
     })
   }
 
@@ -112,7 +112,7 @@ class Fetching {
 
   #answer(): Reply<FetchResponse> {
     this.#refresh()
-    const loan = new Loan(this.#context.node.broker.shard.logs.buffers)
+    const loan = new Loan(this.#context.node.broker.shards.buffers)
     const results = this.#readAll(loan)
     let at = 0
     const responses = this.#request.topics.map(({ topic, topicId, partitions }) => {
@@ -141,14 +141,15 @@ class Fetching {
   }
 
   #read(partition: FetchPartition, leftBytes: number, isFirst: boolean, loan: Loan): ReadonlyArray<Uint8Array> {
-    const { shard, log: report } = this.#context.node.broker
+    const { shards, log: report } = this.#context.node.broker
     const roomBytes = Math.max(0, Math.min(leftBytes, partition.asked.partitionMaxBytes))
     const next = partition.nextBatchBytes()
     // Only the first batch of a response may be longer than what is left (KIP-74).
     if (next === 0 || (!isFirst && next + batchHeaderBytes > roomBytes)) return []
     const readsZstd = this.#version >= zstdVersionMin && this.#context.readsZstd
     try {
-      return shard.logs.read(partition.log!, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd)
+      const log = partition.log!
+      return shards.logsOf(log.id).read(log, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd)
     } catch (error) {
       if (!(error instanceof JournalError)) throw error
       report.error("kafka: a log cannot be read", { log: partition.log!.id, error: error.message })

@@ -33,7 +33,7 @@ interface Found {
 const nothing = (errorCode: number): Found => ({ errorCode, timestamp: -1, offset: -1, leaderEpoch: -1 })
 
 const find = (context: RequestContext, log: Log, timestamp: number): Found => {
-  const { shard } = context.node.broker
+  const shard = context.node.broker.shards.ofLog(log.id)
   const at = (offset: number, foundAtMs: number): Found => ({
     errorCode: KafkaError.NONE,
     timestamp: foundAtMs,
@@ -55,18 +55,18 @@ type Topics = RequestOf<typeof ListOffsets>["topics"]
 type Asked = Topics[number]["partitions"][number]
 
 const offsetOf = (context: Context, topic: string, asked: Asked, version: number): Found => {
-  const { shard, log: report } = context.node.broker
+  const { shards, log: report } = context.node.broker
   const stream = context.topic("Describe", topic)
   if (isFailure(stream)) return nothing(stream.code)
   const logId = stream.logIds[asked.partitionIndex]
   if (logId === undefined) return nothing(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
-  const fenced = checkLeaderEpoch(shard, asked.currentLeaderEpoch)
+  const fenced = checkLeaderEpoch(shards.ofLog(logId), asked.currentLeaderEpoch)
   if (fenced !== KafkaError.NONE) return nothing(fenced)
   if (asked.timestamp < 0 && version < (versionMin.get(asked.timestamp) ?? Infinity)) {
     return nothing(KafkaError.UNSUPPORTED_VERSION)
   }
   try {
-    return find(context, shard.logs.log(logId), asked.timestamp)
+    return find(context, shards.logsOf(logId).log(logId), asked.timestamp)
   } catch (error) {
     if (!(error instanceof JournalError)) throw error
     report.error("kafka: a log cannot be read", {

@@ -22,7 +22,7 @@ export const listGroupsHandler = handler(ListGroups, {
     const hasState = filterOf(statesFilter)
     const hasType = filterOf(typesFilter)
     const groups = []
-    for (const [, state] of context.node.broker.shard.view(GroupStates).all()) {
+    for (const [, state] of context.node.broker.shards.view(GroupStates).all()) {
       const { groupId, protocol } = state
       const groupState = groupStateName(state)
       if (isEmptyGroup(state) || !hasState(groupState) || !hasType(groupType)) continue

@@ -17,12 +17,13 @@ interface Asked {
 const needs = { Topic: ["Describe"] } as const
 
 const endOffsetOf = (context: ContextOf<typeof needs>, topic: string, asked: Asked) => {
-  const { shard } = context.node.broker
+  const { shards } = context.node.broker
   const { partition } = asked
   const stream = context.topic("Describe", topic)
   if (isFailure(stream)) return { partition, errorCode: stream.code }
   const logId = stream.logIds[partition]
   if (logId === undefined) return { partition, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
+  const shard = shards.ofLog(logId)
   const errorCode = checkLeaderEpoch(shard, asked.currentLeaderEpoch)
   if (errorCode !== KafkaError.NONE) return { partition, errorCode }
   const { epoch, endOffset } = endOfEpoch(shard, shard.logs.log(logId), asked.leaderEpoch)

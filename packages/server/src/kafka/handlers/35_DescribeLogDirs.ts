@@ -18,7 +18,7 @@ const logDir = "/journal"
 const describePartition = ({ node }: Context, { logIds }: Stream, partitionIndex: number) => {
   const logId = logIds[partitionIndex]
   if (logId === undefined) return []
-  const partitionSize = node.broker.shard.logs.find(logId)?.byteLength ?? 0
+  const partitionSize = node.broker.shards.logsOf(logId).find(logId)?.byteLength ?? 0
   return [{ partitionIndex, partitionSize, offsetLag: 0, isFutureKey: false }]
 }
 

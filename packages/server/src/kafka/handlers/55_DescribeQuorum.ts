@@ -1,9 +1,10 @@
+import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DescribeQuorum } from "@logbrook/protocols/kafka/messages/55_DescribeQuorum"
 import { handler, type ContextOf } from "../Handler.ts"
 
 // DescribeQuorum 0-2: a quorum of this node alone. Kafka's metadata log is the journal here: its offsets are the journal's sequence
-// numbers, its leader epoch the shard's. Other topics than that log are not known to a quorum.
+// numbers, its leader epoch that of the catalog's shard. Other topics than that log are not known to a quorum.
 
 const needs = { Cluster: ["Describe"] } as const
 
@@ -11,11 +12,12 @@ const metadataTopic = "__cluster_metadata"
 const unknown = { leaderId: -1, leaderEpoch: -1, highWatermark: -1, currentVoters: [], observers: [] }
 
 const describePartition = ({ node }: ContextOf<typeof needs>, topicName: string, partitionIndex: number) => {
-  const { nodeId, shard, clock } = node.broker
+  const { nodeId, shards, clock } = node.broker
   if (topicName !== metadataTopic || partitionIndex !== 0) {
     return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION, errorMessage: null, ...unknown }
   }
   const nowMs = clock.nowMs()
+  const shard = shards.of(catalogActor)
   const { nextSeq } = shard
   const voter = { replicaId: nodeId, logEndOffset: nextSeq, lastFetchTimestamp: nowMs, lastCaughtUpTimestamp: nowMs }
   return {
