@@ -96,10 +96,10 @@ it("takes assignments of the new partitions to this node alone", async () => {
 
 it("changes nothing when it shall only validate", async () => {
   await kit.createStream("t")
-  const { nextSeq } = kit.broker.shard
+  const { nextSeq } = kit.shard
   expect(await grow("t", 3, { validateOnly: true })).toBe(0)
   expect(await grow("t", 1, { validateOnly: true })).toBe(INVALID_PARTITIONS)
-  expect(kit.broker.shard.nextSeq).toBe(nextSeq)
+  expect(kit.shard.nextSeq).toBe(nextSeq)
 })
 
 it("refuses a topic that is named twice, and ends the connection of who names more than 1000", async () => {
