@@ -61,6 +61,17 @@ describe("Fetch", () => {
     }
   })
 
+  it("is refused to whoever asks as a replica: there are none", async () => {
+    await produce(["a"])
+    const asReplica = { replicaId: 5, replicaState: { replicaId: 5, replicaEpoch: -1 } }
+    for (const version of [11, 17]) {
+      const asked = version >= 13 ? { topicId } : "orders"
+      const other = await kit.connect()
+      const response = await other.send(Fetch, version, { ...fetchOf(asked), ...asReplica })
+      expect([response.errorCode, response.responses.length]).toEqual([KafkaError.CLUSTER_AUTHORIZATION_FAILED, 0])
+    }
+  })
+
   it("never trims inside a batch (trap 26)", async () => {
     await produce(["a", "b", "c"])
     await produce(["d"])
