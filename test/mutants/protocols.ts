@@ -99,17 +99,13 @@ export const protocolMutants = inPackage("protocols", {
       ["will QoS 3 passes", "if ((flags & 0x18) === 0x18) throw", "if ((flags & 0x18) === 0x19) throw"],
       [
         "a client id a byte too long passes",
-        "const isTooLong = bytes > bytesMax",
-        "const isTooLong = bytes > bytesMax + 1"
+        "bytes > limits.clientIdBytesMax ||",
+        "bytes > limits.clientIdBytesMax + 1 ||"
       ],
       ["an empty client id passes without clean session", "(version === 4 && cleanStart)", "version === 4"],
       ["an empty client id passes in MQTT 3.1", "(version === 4 && cleanStart)", "cleanStart"],
-      [
-        "a client id of MQTT 3.1 may be as long as others",
-        "version === 3 ? Math.min(clientIdBytesMax31, limits.clientIdBytesMax) : limits.clientIdBytesMax",
-        "limits.clientIdBytesMax"
-      ],
-      ["bytes behind CONNECT pass", "reader.throwUnlessAtEnd()\n  return userProperties", "return userProperties"],
+      ["a client id of MQTT 3.1 may be as long as others", "characters > clientIdCharactersMax31", "characters > 1e9"],
+      ["bytes behind CONNECT pass", "reader.throwUnlessAtEnd()\n  return { will", "return { will"],
       ["a refusal may be larger than the client takes", "packetSizeMax = facts.maximumPacketSizeBytes", ""]
     ]
   },

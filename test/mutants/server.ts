@@ -92,8 +92,13 @@ export const serverMutants = inPackage("server", {
       ["a subscription over the limit is served", "view.matched >= this.#subscriptionsMax", "view.matched < 0"],
       [
         "a subscription that the journal did not take stays",
-        "if (unsettled.packets === 0 && isRefused(at))",
-        "if (unsettled.packets < 0 && isRefused(at))"
+        "if (isWrong) this.#correct(",
+        "if (isWrong && at < 0) this.#correct("
+      ],
+      [
+        "a subscription that was over the limit when it was read is granted and not matched",
+        "const isWrong = isRefused(at) || unsettled.isThere !== view.filters.has(filter)",
+        "const isWrong = isRefused(at)"
       ],
       [
         "a filter that was read last is that of the journal",

@@ -7,9 +7,12 @@ import type { SectionFacts } from "./Properties.ts"
 import { allowedProperties, checkProperties, noFacts } from "./Properties.ts"
 import { ConnackCode311, ReasonCode } from "./ReasonCodes.ts"
 
+const userNameFlag = 0x80
+const passwordFlag = 0x40
+
 /** The check's result for a CONNECT that may pass: its body, and what mqtt-packet would lose, see `SectionFacts`. */
 export interface CheckedConnect {
-  /** A view. */
+  /** A view; bytes of its own where flags had to be corrected. */
   readonly body: Uint8Array
   readonly version: ProtocolVersion
   readonly userProperties: UserProperties | undefined
@@ -31,10 +34,13 @@ export const checkConnect = (packet: Uint8Array, limits: CodecLimits): CheckedCo
   try {
     // Once more, because only now is it known whether the shortest remaining length is asked for.
     bodyStart(packet, version)
+    const flagsAt = reader.at - start
     const { flags, facts } = checkHead(reader, version, limits)
     packetSizeMax = facts.maximumPacketSizeBytes
-    const willUserProperties = checkPayload(reader, version, flags, limits)
-    return { body: reader.since(start), version, userProperties: facts.userProperties, willUserProperties }
+    const payload = checkPayload(reader, version, flags, limits)
+    const body = bodyOf(reader.since(start), flagsAt, flags, payload)
+    const { willUserProperties } = payload
+    return { body, version, userProperties: facts.userProperties, willUserProperties }
   } catch (error) {
     throw error instanceof MqttError ? withVersion(error, version, packetSizeMax) : error
   }
@@ -92,23 +98,42 @@ const throwIfFlagsInvalid = (flags: number, version: ProtocolVersion): void => {
   }
 }
 
-/** Returns the will's user properties. */
-const checkPayload = (
-  reader: PacketReader,
-  version: ProtocolVersion,
-  flags: number,
-  limits: CodecLimits
-): UserProperties | undefined => {
+interface Payload {
+  readonly willUserProperties: UserProperties | undefined
+  readonly hasUserName: boolean
+  readonly hasPassword: boolean
+}
+
+const checkPayload = (reader: PacketReader, version: ProtocolVersion, flags: number, limits: CodecLimits): Payload => {
   checkClientId(reader, version, (flags & 0x02) !== 0, limits)
-  const userProperties = (flags & 0x04) === 0 ? undefined : checkWill(reader, version, limits)
-  if ((flags & 0x80) !== 0) reader.passString()
-  if ((flags & 0x40) !== 0) reader.binary()
+  const willUserProperties = (flags & 0x04) === 0 ? undefined : checkWill(reader, version, limits)
+  // The length of an MQTT 3.1 packet takes precedence over these two flags (MQTT 3.1, 3.1).
+  const isThere = (flag: number): boolean => (flags & flag) !== 0 && (version !== 3 || reader.remaining > 0)
+  const hasUserName = isThere(userNameFlag)
+  if (hasUserName) reader.passString()
+  const hasPassword = isThere(passwordFlag)
+  if (hasPassword) reader.binary()
   reader.throwUnlessAtEnd()
-  return userProperties
+  return { willUserProperties, hasUserName, hasPassword }
+}
+
+/** The body with flags that tell only of what is there, as mqtt-packet needs them. */
+const bodyOf = (
+  body: Uint8Array,
+  flagsAt: number,
+  flags: number,
+  { hasUserName, hasPassword }: Payload
+): Uint8Array => {
+  const told =
+    (flags & ~(userNameFlag | passwordFlag)) | (hasUserName ? userNameFlag : 0) | (hasPassword ? passwordFlag : 0)
+  if (told === flags) return body
+  const corrected = new Uint8Array(body)
+  corrected[flagsAt] = told
+  return corrected
 }
 
 /** MQTT 3.1, 3.1: a client id has 1 to 23 characters. */
-const clientIdBytesMax31 = 23
+const clientIdCharactersMax31 = 23
 
 const checkClientId = (
   reader: PacketReader,
@@ -117,15 +142,15 @@ const checkClientId = (
   limits: CodecLimits
 ): void => {
   const start = reader.at
-  reader.passString()
+  const characters = version === 3 ? Array.from(reader.string()).length : 0
+  if (version !== 3) reader.passString()
   const bytes = reader.at - start - 2
-  const bytesMax = version === 3 ? Math.min(clientIdBytesMax31, limits.clientIdBytesMax) : limits.clientIdBytesMax
-  const isTooLong = bytes > bytesMax
+  const isTooLong = bytes > limits.clientIdBytesMax || characters > clientIdCharactersMax31
   const mayBeEmpty = version === 5 || (version === 4 && cleanStart)
   if (!isTooLong && (bytes > 0 || mayBeEmpty)) return
   throw new MqttError(
     ReasonCode.ClientIdentifierNotValid,
-    isTooLong ? `a client id is longer than ${bytesMax} bytes` : "a client id is empty that may not be",
+    isTooLong ? "a client id is too long" : "a client id is empty that may not be",
     { connackCode311: ConnackCode311.IdentifierRejected }
   )
 }

@@ -25,8 +25,19 @@ describe("CONNECT of MQTT 3.1", () => {
     expect(decodeConnect(connect(0, "a"))).toMatchObject({ version: 3, cleanStart: false })
   })
 
-  it("has a client id of 1 to 23 bytes; another one is told by CONNACK 2", () => {
+  it("may have the flags of user name and password without them: its length takes precedence", () => {
+    const bare = decodeConnect(connect(0xc2, "a"))
+    expect([bare.username, bare.password]).toEqual([undefined, undefined])
+    const named = decodeConnect(packet(0x10, field("MQIsdp"), 3, 0xc2, 0, 60, field("a"), field("user")))
+    expect([named.username, named.password]).toEqual(["user", undefined])
+    const whole = decodeConnect(packet(0x10, field("MQIsdp"), 3, 0xc2, 0, 60, field("a"), field("user"), field("p")))
+    expect([whole.username, whole.password]).toEqual(["user", new Uint8Array([0x70])])
+    expect(errorOf(() => decodeConnect(packet(0x10, field("MQTT"), 4, 0x82, 0, 60, field("a")))).reasonCode).toBe(0x81)
+  })
+
+  it("has a client id of 1 to 23 characters; another one is told by CONNACK 2", () => {
     expect(decodeConnect(connect(2, "x".repeat(23))).clientId.length).toBe(23)
+    expect(decodeConnect(connect(2, "ü".repeat(23))).clientId.length).toBe(23)
     for (const clientId of ["", "x".repeat(24)]) {
       const error = errorOf(() => decodeConnect(connect(2, clientId)))
       expect(Buffer.from(encodeConnackRefusal(error)!)).toEqual(Buffer.from([0x20, 2, 0, 2]))

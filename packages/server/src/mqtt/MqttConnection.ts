@@ -320,7 +320,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#heldEnd = undefined
     if (this.#phase !== "open") return
     this.#readOn()
-    end?.()
+    if (end !== undefined) this.guarded(end)
   }
 
   /** The work for many filters would keep all other clients waiting: see `TurnShare`. */
@@ -700,7 +700,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #stopFeed(): void {
     const due = this.#feed?.stop()
     this.#feed = undefined
-    if (due !== undefined && this.session !== undefined) this.session.retainedDue = due
+    const { session } = this
+    if (due !== undefined && session !== undefined) session.retainedDue = [...session.retainedDue, ...due]
   }
 
   #who(): { client: string | undefined; address: string } {

@@ -110,7 +110,10 @@ export class SessionDirectory<C> {
       const unsettled = view.unsettled!.get(filter)!
       unsettled.packets--
       if (unsettled.packets === 0) view.unsettled!.delete(filter)
-      if (unsettled.packets === 0 && isRefused(at)) this.#correct(view, filter, unsettled.isThere)
+      if (unsettled.packets > 0) continue
+      // One that was above the limit when it was read may be granted: others of its packet were refused for want of memory.
+      const isWrong = isRefused(at) || unsettled.isThere !== view.filters.has(filter)
+      if (isWrong) this.#correct(view, filter, unsettled.isThere)
     }
     if (view.unsettled?.size === 0) view.unsettled = undefined
   }

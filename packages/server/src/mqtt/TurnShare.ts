@@ -19,9 +19,9 @@ export class TurnShare {
     this.#left = max
   }
 
-  /** Another one has to wait: this turn's share is used up, or others are waiting already. */
+  /** Another one has to wait. */
   get isUsedUp(): boolean {
-    return this.#left <= 0 || this.#waiting.length > 0
+    return this.#left <= 0
   }
 
   use(amount: number): void {
@@ -47,8 +47,11 @@ export class TurnShare {
     const waiting = this.#waiting
     this.#waiting = []
     let next = 0
-    while (next < waiting.length && this.#left > 0) waiting[next++]!()
-    this.#waiting = [...waiting.slice(next), ...this.#waiting]
-    if (this.#waiting.length > 0) this.#arm()
+    try {
+      while (next < waiting.length && this.#left > 0) waiting[next++]!()
+    } finally {
+      this.#waiting = [...waiting.slice(next), ...this.#waiting]
+      if (this.#waiting.length > 0) this.#arm()
+    }
   }
 }

@@ -14,8 +14,13 @@ import type { AskWatch, Client } from "./Client.ts"
 import type { RetainedFeed, RetainedMoment } from "./RetainedFeed.ts"
 
 interface SubscribingClient extends Client {
+  readonly isOpen: boolean
+  /** Undefined: another connection has taken it over. */
+  readonly session: object | undefined
   readonly feed: RetainedFeed
 }
+
+const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && session !== undefined
 
 /** Why the client may not read it, if that is so; of a shared subscription the filter without its share. */
 const denialOf = ({ mqtt, principal }: Client, filter: string): Denial | undefined => {
@@ -48,6 +53,11 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
   const { feed } = connection
   let moments: ReadonlyArray<RetainedMoment> = []
+  const due = (results: SubscriptionsMade["results"]): ReadonlyArray<RetainedMoment> =>
+    retainable.flatMap((at, i) => {
+      const { grantedQos, isNew } = results[at]!
+      return grantedQos !== null && (subscriptions[at]!.retainHandling === 0 || isNew) ? [moments[i]!] : []
+    })
   const watch: AskWatch<SubscribeSession> = {
     decides: (nextSeq) => {
       const of = retainable.map((at) => subscriptions[at]!)
@@ -58,6 +68,11 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
       feed.settled(moments)
       const results = Exit.isSuccess(exit) ? exit.value.results : []
       mqtt.directory.settled(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
+      // The session's next connection goes on with them.
+      if (Exit.isSuccess(exit) && !serves(connection)) {
+        const left = due(results).map(({ subscription, beforeSeq, doneSeq }) => ({ subscription, beforeSeq, doneSeq }))
+        view.retainedDue = [...view.retainedDue, ...left]
+      }
     }
   }
   mqtt.directory.subscribes(view, subscriptions)
@@ -72,10 +87,8 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
       const { results } = exit.value
       let next = 0
       const granted = denials.map((denial) => denial ?? results[next++]!)
-      if (!acknowledge(connection, packet, granted)) return
-      for (const [i, at] of retainable.entries()) {
-        const { grantedQos, isNew } = results[at]!
-        if (grantedQos !== null && (subscriptions[at]!.retainHandling === 0 || isNew)) connection.feed.add(moments[i]!)
+      if (acknowledge(connection, packet, granted) && serves(connection)) {
+        for (const moment of due(results)) connection.feed.add(moment)
       }
     },
     watch

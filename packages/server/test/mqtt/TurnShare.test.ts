@@ -36,15 +36,17 @@ describe("the share of a turn", () => {
     expect(turns).toEqual(["aa", "bc", "a", ""])
   })
 
-  it("is not taken by one that comes now, before those that wait", () => {
+  it("is for those that wait, also when one of them throws", () => {
     const clock = new TestClock()
     const share = new TurnShare(clock, 10)
+    const done: Array<string> = []
     share.use(10)
-    share.wait(() => share.use(10))
-    share.wait(() => undefined)
+    share.wait(() => {
+      throw new Error("a defect")
+    })
+    share.wait(() => done.push("b"))
+    expect(() => clock.runTurn()).toThrow("a defect")
     clock.runTurn()
-    expect(share.isUsedUp).toBe(true)
-    clock.runTurn()
-    expect(share.isUsedUp).toBe(false)
+    expect(done).toEqual(["b"])
   })
 })

@@ -1,7 +1,19 @@
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import { weightOfSubscription } from "@logbrook/actors/session/sessionWeight"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { connected, type Kit, type KitOptions, packet, publishPacket, startKit, subscribePacket } from "./kit.ts"
+import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
+import {
+  connected,
+  connectPacket,
+  type Kit,
+  type KitOptions,
+  packet,
+  publishPacket,
+  RawClient,
+  startKit,
+  subscribePacket
+} from "./kit.ts"
 
 let kit: Kit
 
@@ -266,5 +278,45 @@ describe("what is retained", () => {
     const got = [...(await answers(subscriber)), ...(await answers(subscriber)), ...(await answers(subscriber))]
     expect(got).toEqual([suback, "new a", "new b"])
     for (const each of [publisher, subscriber]) each.socket.destroy()
+  })
+})
+
+describe("what a SUBACK grants", () => {
+  const long = "x".repeat(120)
+
+  it("is matched, though it was above the limit until another filter of its packet was refused for memory", async () => {
+    await start({ limits: { subscriptionsPerSessionMax: 1 } })
+    const client = await connected(kit.port, { clientId: "c", ...durable })
+    const { memory } = kit.broker.shards
+    memory.add("sessions", memory.room("sessions") - weightOfSubscription({ filter: long }) + 1)
+    client.send(
+      subscribePacket(9, [
+        [long, 1],
+        ["c", 1]
+      ])
+    )
+    expect([...(await client.packet()).subarray(-2)]).toEqual([0x97, 1])
+    expect(kit.mqtt.directory.subscriptions.plan("c").isEmpty).toBe(false)
+    client.socket.destroy()
+  })
+
+  it("is the session's: who takes it over between SUBSCRIBE and SUBACK gets what is retained", async () => {
+    const journal = new HeldJournal()
+    await start({ journal, limits: { commitPacingMs: 0 } })
+    const session = { clientId: "s", ...durable }
+    const publisher = await connected(kit.port, { clientId: "p" })
+    publisher.send(publishPacket("a", "kept", { qos: 1, packetId: 1, retain: true }))
+    await publisher.packet()
+    const first = await connected(kit.port, session)
+    journal.hold()
+    first.send(subscribePacket(9, [["a", 1]]))
+    await expect.poll(() => journal.undurable).toBe(1)
+    const second = new RawClient(kit.port)
+    second.send(connectPacket(session))
+    await expect.poll(() => journal.undurable).toBe(2)
+    journal.release()
+    expect((await second.packet())[0]).toBe(0x20)
+    expect(messageOf(await second.packet())).toBe("R kept")
+    for (const client of [publisher, first, second]) client.socket.destroy()
   })
 })
