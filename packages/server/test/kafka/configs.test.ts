@@ -115,6 +115,7 @@ describe("DescribeConfigs", () => {
       ["retention.ms", [], null],
       ["segment.ms", [], null]
     ])
+    expect((await describeOne(types.topic, "t", [])).configs.length).toBe(topicKeys.length)
     const asked = await describeOne(types.topic, "t", ["retention.ms"], 4, { includeDocumentation: true })
     expect(asked.configs[0]!.documentation).toBe("Records older than this are expired; -1 keeps them for ever.")
   })

@@ -10,7 +10,7 @@ import type { Failure } from "../errors.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { nodeSettings, type NodeSetting } from "../nodeSettings.ts"
 
-// DescribeConfigs 1-4: all settings of topics and of this node, or those that are named. Loggers, client metrics and groups have
+// DescribeConfigs 1-4: all settings of topics and of this node, or those that are named (no names are all, as null). Loggers, client metrics and groups have
 // no settings of their own here, nor have the defaults of all nodes (an empty name).
 
 const needs = {
@@ -103,8 +103,9 @@ const describeResource = (
   if (isFailure(configs)) {
     return { errorCode: configs.code, errorMessage: configs.message, resourceType, resourceName, configs: [] }
   }
+  const isAll = configurationKeys === null || configurationKeys.length === 0
   const named = configs
-    .filter(({ name }) => configurationKeys === null || configurationKeys.includes(name))
+    .filter(({ name }) => isAll || configurationKeys.includes(name))
     .map(({ synonyms, documentation, ...config }) => ({
       ...config,
       synonyms: includeSynonyms ? synonyms! : [],
