@@ -1,3 +1,5 @@
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { matches } from "../src/TopicFilter.ts"
@@ -15,6 +17,9 @@ const keysMatching = (trie: TopicTrie<number>, topic: string): Array<string> => 
   trie.match(topic, (value, key) => found.push(`${key}=${value}`))
   return found.sort()
 }
+
+v8.setFlagsFromString("--expose-gc")
+const collectGarbage = vm.runInNewContext("gc") as () => void
 
 describe("TopicTrie", () => {
   it("finds what matches finds, after adds and removes", () => {
@@ -67,5 +72,20 @@ describe("TopicTrie", () => {
     expect(usPerMatch).toBeLessThan(200)
     for (let at = 0; at < 100_000; at++) trie.remove(`site/${at % 100}/device/${at}/+`, "k")
     expect(trie.size).toBe(1)
+  })
+
+  it("keeps nothing of filters that were removed, however many there were", () => {
+    const trie = new TopicTrie<number>()
+    const filters = Array.from({ length: 30_000 }, (_, n) => `site/${n}/+/#`)
+    collectGarbage()
+    const before = process.memoryUsage().heapUsed
+    for (const filter of filters) trie.add(filter, "k", 1)
+    collectGarbage()
+    const full = process.memoryUsage().heapUsed - before
+    for (const filter of filters) trie.remove(filter, "k")
+    collectGarbage()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(full / 10)
+    // It is still there.
+    expect(trie.size).toBe(0)
   })
 })

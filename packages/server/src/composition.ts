@@ -127,8 +127,13 @@ const run = Effect.gen(function* () {
       })
     )
     yield* Effect.forkScoped(watch)
-    // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled.
-    yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.promise(() => shard.drained())))
+    // Runs before the fiber is interrupted: what was accepted becomes durable, and the stop is journaled. A shard that was given
+    // up drains no more.
+    const drained = Effect.raceFirst(
+      Effect.promise(() => shard.drained()),
+      Effect.asVoid(Fiber.await(fiber))
+    )
+    yield* Effect.addFinalizer(() => (shard.isPoisoned ? Effect.void : Effect.interruptible(drained)))
   }
   return true as const
 })
