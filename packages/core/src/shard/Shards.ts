@@ -235,11 +235,6 @@ export class ShardLists {
     return known
   }
 
-  /** Whether there is no command at all. */
-  get isEmpty(): boolean {
-    return this.#asked().length === 0
-  }
-
   /** `onAnswer` hears of each list once it is durable. */
   askAll(cause: Cause, onAnswer?: (answer: ListAnswer) => void, byteLength = 0): void {
     for (const [shard, list] of this.#asked()) shard.askAll(list, cause, onAnswer, byteLength)

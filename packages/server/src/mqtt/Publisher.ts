@@ -1,9 +1,10 @@
 import { isUtf8 } from "node:buffer"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import { type QoS, sessionActor } from "@logbrook/actors/session/SessionProtocol"
+import { type QoS, sessionActor, type SessionKind } from "@logbrook/actors/session/SessionProtocol"
 import { retainedActor, type RetainedMessage, RetainedRefused } from "@logbrook/actors/retained/Retained"
 import { partitionActor } from "@logbrook/actors/partition/Partition"
+import type { Address } from "@logbrook/core/actor/Kind"
 import type { DenialReason, Principal } from "@logbrook/core/access/Access"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { CommandList, EntryIndex, ListAnswer, RecordPlace } from "@logbrook/core/shard/CommandList"
@@ -174,6 +175,17 @@ interface PublicationParts {
 const nowhere: ReadonlyArray<Placed> = []
 const nobody: ReadonlyArray<Match<ReceivingSession>> = []
 
+type Adds = (list: CommandList, all: ReadonlyArray<number>) => void
+
+interface ListedParts {
+  readonly publication: Publication
+  readonly inStreams: ReadonlyArray<Placed>
+  readonly durable: ReadonlyArray<Match<ReceivingSession>>
+  readonly retained: RetainedMessage | undefined
+  readonly adds: Adds | undefined
+  readonly nowMs: number
+}
+
 interface Selected {
   readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly durable: ReadonlyArray<Match<ReceivingSession>>
@@ -185,6 +197,7 @@ export class Publisher {
   readonly #mqtt: MqttContext
   readonly #principal: Principal
   readonly #clientId: string
+  readonly #session: Address<typeof SessionKind>
   readonly #origin: string
   readonly #answered: Answered
   readonly #routes: PublishRoutes
@@ -203,6 +216,7 @@ export class Publisher {
     this.#mqtt = mqtt
     this.#principal = principal
     this.#clientId = clientId
+    this.#session = sessionActor(clientId)
     this.#origin = origin
     this.#answered = answered
     this.#routes = new PublishRoutes(mqtt.broker.shards, mqtt.broker.directory, clientId, admission)
@@ -227,7 +241,7 @@ export class Publisher {
   #needsFailed(topic: string, retain: boolean, qos: number, { targets }: Plan<ReceivingSession>): boolean {
     const { shards } = this.#mqtt.broker
     if (retain && shards.isFailed(retainedActor(topic))) return true
-    if (qos === 2 && shards.isFailed(sessionActor(this.#clientId))) return true
+    if (qos === 2 && shards.isFailed(this.#session)) return true
     if (this.#routes.logIds(topic).some((logId) => shards.isFailed(partitionActor(logId)))) return true
     return targets.some(
       ({ clientId, match: { subscriber, qos: granted } }) =>
@@ -260,7 +274,7 @@ export class Publisher {
     plan: Plan<ReceivingSession>,
     packetId: number,
     nowMs: number,
-    adds?: (list: CommandList, all: ReadonlyArray<number>) => void
+    adds?: Adds
   ): PendingPublication {
     const retained = publication.retain ? retainedOf(publication, this.#clientId, nowMs) : undefined
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
@@ -268,12 +282,11 @@ export class Publisher {
     }
     const { live, durable, isUnsettled } = this.#select(plan, publication.qos)
     const inStreams = this.#routes.append(publication, nowMs)
-    const lists = this.#mqtt.broker.shards.lists()
-    const own = lists.of(sessionActor(this.#clientId))
-    if (adds !== undefined) this.#addRecords(own, inStreams)
-    const queued = this.#addEnqueues(lists, publication, durable, nowMs)
-    if (retained !== undefined) this.#addRetained(lists, publication.topic, retained)
-    adds?.(own, own.all)
+    // Most messages need none: streams and connected subscribers alone have them.
+    const isListed = adds !== undefined || retained !== undefined || durable.length > 0
+    const lists = isListed ? this.#mqtt.broker.shards.lists() : undefined
+    const queued =
+      lists === undefined ? nowhere : this.#fill(lists, { publication, inStreams, durable, retained, adds, nowMs })
     const pending = new PendingPublication(this, packetId, publication.qos, {
       placed: queued.length === 0 ? inStreams : [...inStreams, ...queued],
       message: live.length === 0 ? undefined : OutgoingMessage.copyOf(publication),
@@ -281,10 +294,9 @@ export class Publisher {
       hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0,
       topic: publication.topic
     })
-    const { isEmpty } = lists
-    if (!isEmpty) lists.askAll({ origin: this.#origin }, pending.decided, retained?.payload.length ?? 0)
+    lists?.askAll({ origin: this.#origin }, pending.decided, retained?.payload.length ?? 0)
     if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
-    this.wait(pending, !isEmpty || inStreams.length > 0 || isUnsettled)
+    this.wait(pending, isListed || inStreams.length > 0 || isUnsettled)
     return pending
   }
 
@@ -359,10 +371,23 @@ export class Publisher {
     return { live, durable, isUnsettled }
   }
 
+  /** All that is not a stream's or a connected subscriber's. Returns the records for durable sessions. */
+  #fill(
+    lists: ShardLists,
+    { publication, inStreams, durable, retained, adds, nowMs }: ListedParts
+  ): ReadonlyArray<Placed> {
+    const own = lists.of(this.#session)
+    if (adds !== undefined) this.#addRecords(own, inStreams)
+    const queued = this.#addEnqueues(lists, publication, durable, nowMs)
+    if (retained !== undefined) this.#addRetained(lists, publication.topic, retained)
+    adds?.(own, own.all)
+    return queued
+  }
+
   /** The records of streams that are of the list's shard. */
   #addRecords(list: CommandList, inStreams: ReadonlyArray<Placed>): void {
     const { shards } = this.#mqtt.broker
-    const own = shards.of(sessionActor(this.#clientId))
+    const own = shards.of(this.#session)
     for (const { run, index } of inStreams) if (shards.ofLog(run.logId) === own) list.record(run, index)
   }
 
