@@ -5,9 +5,11 @@ const unitTimeoutMs = 600_000
 /** So long `expect.poll` looks for what a test waits for. */
 const pollTimeoutMs = 30_000
 
-/** What takes longer than half a minute: kills at every step, many seeds. A step of its own in CI, so that `npm test` is short. */
+/** What takes longest: kills at every step, many seeds, models of all that settling rewrites. A step of its own in CI, so that `npm test` is short. */
 const long = [
+  "packages/core/test/settle/compact.property.test.ts",
   "packages/core/test/settle/crash.test.ts",
+  "packages/core/test/settle/rewrite.test.ts",
   "test/system/journalKill.test.ts",
   "test/system/simulation.test.ts"
 ]

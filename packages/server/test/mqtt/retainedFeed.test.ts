@@ -29,9 +29,15 @@ const connect = async (options: mqtt.IClientOptions): Promise<MqttClient> => {
   return client
 }
 
+const atOnce = 50
+
+/** In their order. */
 const retain = async (count: number, payload: string | Buffer, qos: 1 | 2 = 1): Promise<void> => {
   const publisher = await connect({ clientId: "retains" })
-  for (let i = 0; i < count; i++) await publisher.publishAsync(`many/${i}`, payload, { qos, retain: true })
+  const publish = (i: number) => publisher.publishAsync(`many/${i}`, payload, { qos, retain: true })
+  for (let i = 0; i < count; i += atOnce) {
+    await Promise.all(Array.from({ length: Math.min(atOnce, count - i) }, (_, n) => publish(i + n)))
+  }
 }
 
 const idOf = (message: Buffer): [number, number] => {
