@@ -35,6 +35,7 @@ import type { ClientPlan, Mishap, NetworkPlan, Plan } from "./Plan.ts"
 import { Random } from "./Random.ts"
 import { Process, Scheduler } from "./Scheduler.ts"
 import { seedGlobals } from "./seededGlobals.ts"
+import { sum } from "./sum.ts"
 import { SimDisk } from "./SimDisk.ts"
 import { SimJournal } from "./SimJournal.ts"
 import { SimServer, type SettlingOptions } from "./SimServer.ts"
@@ -85,12 +86,6 @@ const internalDefects = /cannot take this|planted by the simulation/
 /** What becomes of settling is told by `onFailed`, too. */
 const ofSettling = /^segment not settled|^segment settled, its former file/
 
-const sum = <T>(all: Iterable<T>, of: (each: T) => number): number => {
-  let total = 0
-  for (const each of all) total += of(each)
-  return total
-}
-
 /** One run of one plan: a server with its disk, a network, clients, and what goes wrong. */
 export class Simulation implements World {
   readonly plan: Plan
@@ -128,6 +123,8 @@ export class Simulation implements World {
   #poison: { readonly actorKind: string; left: number; patience: number; readonly times: number } | undefined
   /** An actor that has thrown is being rebuilt: then everything folds. */
   #isReplaying = false
+  /** A violation may leave something of the server under way, which is no part of the run. */
+  #isOver = false
   isHealed = false
   mishaps = 0
   /** Segments, by what became of them. */
@@ -161,6 +158,7 @@ export class Simulation implements World {
   }
 
   readonly trace = (line: string): void => {
+    if (this.#isOver) return
     this.#hash.update(line)
     this.#lines?.push(`${this.scheduler.elapsedMs.toFixed(3).padStart(11)} ${line}`)
   }
@@ -455,6 +453,7 @@ export class Simulation implements World {
         error instanceof Violation ? error.message : `thrown: ${error instanceof Error ? error.stack : String(error)}`
       this.trace(`violated: ${violation.split("\n")[0]}`)
     } finally {
+      this.#isOver = true
       restoreHooks?.()
       restoreGlobals()
     }
