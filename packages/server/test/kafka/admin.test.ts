@@ -15,21 +15,17 @@ import { DescribeProducers } from "@logbrook/protocols/kafka/messages/61_Describ
 import { ListConfigResources } from "@logbrook/protocols/kafka/messages/74_ListConfigResources"
 import { DescribeTopicPartitions } from "@logbrook/protocols/kafka/messages/75_DescribeTopicPartitions"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
+import { describe, expect, it } from "vitest"
+import { batchOf, type Kit, type RawClient } from "./kit.ts"
+import { aKitForEach } from "./aKitForEach.ts"
 import { produceOf } from "./requests.ts"
 
 let kit: Kit
 let client: RawClient
 
-beforeEach(async () => {
-  kit = await startKit()
-  client = await kit.connect()
-})
-
-afterEach(async () => {
-  await kit.close()
-  expect(kit.defects).toEqual([])
+aKitForEach((started, connected) => {
+  kit = started
+  client = connected
 })
 
 const notAsked = -0x8000_0000

@@ -3,21 +3,17 @@ import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { DescribeConfigs } from "@logbrook/protocols/kafka/messages/32_DescribeConfigs"
 import { AlterConfigs } from "@logbrook/protocols/kafka/messages/33_AlterConfigs"
 import { IncrementalAlterConfigs } from "@logbrook/protocols/kafka/messages/44_IncrementalAlterConfigs"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
+import { describe, expect, it } from "vitest"
+import { batchOf, type Kit, type RawClient } from "./kit.ts"
+import { aKitForEach } from "./aKitForEach.ts"
 import { produceOf } from "./requests.ts"
 
 let kit: Kit
 let client: RawClient
 
-beforeEach(async () => {
-  kit = await startKit()
-  client = await kit.connect()
-})
-
-afterEach(async () => {
-  await kit.close()
-  expect(kit.defects).toEqual([])
+aKitForEach((started, connected) => {
+  kit = started
+  client = connected
 })
 
 const types = { topic: 2, broker: 4, logger: 8, metrics: 16, group: 32 }

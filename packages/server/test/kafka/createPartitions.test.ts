@@ -3,21 +3,17 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { CreatePartitions } from "@logbrook/protocols/kafka/messages/37_CreatePartitions"
-import { afterEach, beforeEach, expect, it } from "vitest"
-import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
+import { expect, it } from "vitest"
+import { batchOf, type Kit, type RawClient } from "./kit.ts"
+import { aKitForEach } from "./aKitForEach.ts"
 import { fetchOf, only, produceOf } from "./requests.ts"
 
 let kit: Kit
 let client: RawClient
 
-beforeEach(async () => {
-  kit = await startKit()
-  client = await kit.connect()
-})
-
-afterEach(async () => {
-  await kit.close()
-  expect(kit.defects).toEqual([])
+aKitForEach((started, connected) => {
+  kit = started
+  client = connected
 })
 
 const { INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION } = KafkaError

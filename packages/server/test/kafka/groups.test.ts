@@ -10,21 +10,17 @@ import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
 import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups"
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { startKit, type Kit, type RawClient } from "./kit.ts"
+import { describe, expect, it } from "vitest"
+import { type Kit, type RawClient } from "./kit.ts"
+import { aKitForEach } from "./aKitForEach.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
 
 let kit: Kit
 let client: RawClient
 
-beforeEach(async () => {
-  kit = await startKit()
-  client = await kit.connect()
-})
-
-afterEach(async () => {
-  await kit.close()
-  expect(kit.defects).toEqual([])
+aKitForEach((started, connected) => {
+  kit = started
+  client = connected
 })
 
 const metadata = Buffer.from([0, 1, 2, 3])

@@ -14,15 +14,12 @@ import type { Shard } from "@logbrook/core/shard/Shard"
 import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
-import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import type { Broker } from "../../src/Broker.ts"
-import { Broker as BrokerService, layer } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import { listenKafka, type KafkaListener } from "../../src/kafka/KafkaListener.ts"
 import type { Fields, Log } from "../../src/Log.ts"
-import { built, layerTest } from "../support/parts.ts"
+import { running } from "../support/parts.ts"
 
 export interface LogLine {
   readonly level: string
@@ -73,22 +70,14 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") }
   const disk = new DiskGuard(tmpdir(), limits)
   const faulty = (_where: unknown, defect?: unknown): void => void defects.push(defect ?? _where)
-  const { context, close } = built(
-    layer.pipe(
-      Layer.provide(
-        layerTest({
-          journal,
-          limits,
-          log,
-          disk,
-          ...(options.authorizer && { authorizer: options.authorizer }),
-          faults: { died: faulty, defect: faulty, shardRestarts: faulty }
-        })
-      )
-    )
-  )
-  const broker = Context.get(context, BrokerService)
-  const shard = broker.shards.all[0]!
+  const { broker, shard, close } = running({
+    journal,
+    limits,
+    log,
+    disk,
+    ...(options.authorizer && { authorizer: options.authorizer }),
+    faults: { died: faulty, defect: faulty, shardRestarts: faulty }
+  })
   // The start itself is an event; tests that count events begin after it.
   await until(() => journal.nextSeq > nextSeq)
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }

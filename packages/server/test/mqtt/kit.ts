@@ -9,7 +9,6 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import { catalogActor, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
@@ -20,13 +19,13 @@ import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { Broker } from "../../src/Broker.ts"
-import { Broker as BrokerService, layer, Mqtt } from "../../src/composition.ts"
+import { Mqtt } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Fields, Log } from "../../src/Log.ts"
 import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
 import { listenMqtt } from "../../src/mqtt/MqttListener.ts"
 import { listenMqttWebSocket } from "../../src/mqtt/MqttWebSocket.ts"
-import { built, layerTest } from "../support/parts.ts"
+import { running } from "../support/parts.ts"
 
 export interface StoredRecord {
   readonly key: string | undefined
@@ -110,23 +109,15 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     }
   }
   const disk = new DiskGuard(os.tmpdir(), limits)
-  const { context, close } = built(
-    layer.pipe(
-      Layer.provide(
-        layerTest({
-          journal,
-          limits,
-          log,
-          disk,
-          ...(options.authorizer && { authorizer: options.authorizer }),
-          faults: options.onDefect === undefined ? {} : { defect: options.onDefect }
-        })
-      )
-    )
-  )
-  const broker = Context.get(context, BrokerService)
+  const { context, broker, shard, close } = running({
+    journal,
+    limits,
+    log,
+    disk,
+    ...(options.authorizer && { authorizer: options.authorizer }),
+    faults: options.onDefect === undefined ? {} : { defect: options.onDefect }
+  })
   const mqtt = Context.get(context, Mqtt)
-  const shard = broker.shards.all[0]!
   const events: Array<string> = []
   for (const kind of [SessionKind, RetainedKind, PartitionKind]) {
     shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))

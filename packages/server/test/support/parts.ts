@@ -10,6 +10,7 @@ import { type Clock, systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { definitions } from "../../src/Broker.ts"
+import { Broker, layer } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Log } from "../../src/Log.ts"
 import { Metrics } from "../../src/Metrics.ts"
@@ -72,4 +73,11 @@ export const built = <Made, E>(layer: Layer.Layer<Made, E>) => {
   const scope = Effect.runSync(Scope.make())
   const context = Effect.runSync(Layer.buildWithScope(layer, scope))
   return { context, close: (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void)) }
+}
+
+/** A broker of one shard over these parts, which runs until `close`. */
+export const running = (parts: TestParts) => {
+  const { context, close } = built(layer.pipe(Layer.provide(layerTest(parts))))
+  const broker = Context.get(context, Broker)
+  return { context, broker, shard: broker.shards.all[0]!, close }
 }
