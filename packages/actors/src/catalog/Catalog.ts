@@ -22,7 +22,15 @@ import {
   type Stream
 } from "./CatalogProtocol.ts"
 import { weightOfDeletion, weightOfStream } from "./streamWeight.ts"
-import { changedList, effectiveConfig, InvalidConfig, validateConfig, type ConfigLimits } from "./StreamConfig.ts"
+import {
+  changedList,
+  effectiveConfig,
+  InvalidConfig,
+  settingOf,
+  streamSettings,
+  validateConfig,
+  type ConfigLimits
+} from "./StreamConfig.ts"
 
 export interface CatalogState {
   readonly streams: ReadonlyMap<string, Stream>
@@ -185,7 +193,9 @@ const addedLogIds = (
 /** Before it is validated. */
 const alteredConfig = (stream: Stream, command: AlterStream, limits: ConfigLimits): Config => {
   const config = new Map(command.isWholeConfig === true ? [] : stream.config)
+  const known = streamSettings(limits)
   for (const [name, value] of command.config ?? []) {
+    settingOf(name, known)
     if (value === null) config.delete(name)
     else config.set(name, value)
   }

@@ -266,14 +266,20 @@ const entriesOf = (text: string): ReadonlyArray<string> =>
     .map((entry) => entry.trim())
     .filter((entry) => entry !== "")
 
+/** Throws `InvalidConfig` if no setting has the name. */
+export const settingOf = (name: string, settings: ReturnType<typeof streamSettings>) => {
+  const setting = settings.find((each) => each.name === name)
+  if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${shown(name)}` })
+  return setting
+}
+
 /** The list's value after the change. Throws `InvalidConfig` for a name that is none, or no list's. */
 export const changedList = (
   config: ReadonlyMap<string, string>,
   { name, change, entries }: ListChange,
   limits: ConfigLimits
 ): string => {
-  const setting = streamSettings(limits).find((each) => each.name === name)
-  if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${shown(name)}` })
+  const setting = settingOf(name, streamSettings(limits))
   if (setting.type !== "List") {
     const message = `Can't ${change.toUpperCase()} to key ${name} because its type is not LIST.`
     throw new InvalidConfig({ name, message })
@@ -291,8 +297,7 @@ export const changedList = (
 export const validateConfig = (config: ReadonlyMap<string, string>, limits: ConfigLimits): void => {
   const known = streamSettings(limits)
   for (const [name, value] of config) {
-    const setting = known.find((s) => s.name === name)
-    if (setting === undefined) throw new InvalidConfig({ name, message: `Unknown topic config name: ${shown(name)}` })
+    const setting = settingOf(name, known)
     if (setting.parse(value) === undefined) {
       throw new InvalidConfig({ name, message: `Invalid value ${shown(value)} for configuration ${name}` })
     }

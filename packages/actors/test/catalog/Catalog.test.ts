@@ -228,6 +228,11 @@ describe("altering", () => {
     expect(effectiveConfig(config)).toMatchObject({ retentionMs: 604_800_000, retentionBytes: 7 })
   })
 
+  it("refuses a setting that there is none of, also to take it back", () => {
+    const command: CatalogCommand = { _tag: "AlterStream", name: "a", config: [["retention", null]] }
+    expect(refusal(given(create("a")), command)).toBe("InvalidConfig")
+  })
+
   it("takes a configuration as a whole, where what it leaves out goes back to its default", () => {
     const state = given(create("a", { config: [["retention.ms", "5"]] }), {
       _tag: "AlterStream",

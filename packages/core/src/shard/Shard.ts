@@ -98,6 +98,12 @@ export class Shard {
     return this.#nextSeq
   }
 
+  /** All events below it are durable. */
+  get durableSeq(): Seq {
+    for (const { turn } of this.#inFlight) if (turn.built !== undefined) return turn.built.commit.firstSeq
+    return this.#nextSeq
+  }
+
   get isPoisoned(): boolean {
     return this.#poisoned
   }

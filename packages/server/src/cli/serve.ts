@@ -65,6 +65,8 @@ const banner = (config: Config, io: Io, server: RunningServer): void => {
   line("Kafka", `${host}:${ports.kafka}`)
   line("HTTP", `http://${host}:${ports.http}`)
   io.out("")
+  // A hint for the first start only: later there are streams of one's own.
+  if (server.broker.directory.all().size > 0) return
   io.out(`  ${own} streams create sensors --filter 'sensors/#'${url}`)
   io.out(`  mosquitto_pub -p ${ports.mqtt} -i dev1 -q 1 -t sensors/1 -m '{"celsius":21}'`)
   io.out(`  kcat -b ${host}:${ports.kafka} -C -t sensors -o beginning`)

@@ -6,6 +6,7 @@ const links: ReadonlyArray<readonly [path: string, what: string]> = [
   ["/api/v1/groups", "consumer groups with their lag"],
   ["/api/v1/journal/events?last=20", "the newest events of the journal"],
   ["/api/v1/mqtt/unmatched-topics", "topics whose messages went nowhere"],
+  ["/api/v1/config", "the settings that this server runs with"],
   ["/openapi.json", "every request and reply, as OpenAPI"],
   ["/metrics", "metrics for Prometheus"],
   ["/healthz", "whether the process answers"],

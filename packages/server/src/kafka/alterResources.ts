@@ -6,6 +6,7 @@ import { after, afterAll, type Answer } from "./Answer.ts"
 import { configResources, otherNode, refused, type ConfigResource } from "./configResources.ts"
 import { failureOf, type Failure } from "./errors.ts"
 import type { ContextOf } from "./Handler.ts"
+import { Reply } from "./Reply.ts"
 
 export const alterNeeds = {
   Topic: ["AlterConfigs"],
@@ -87,7 +88,7 @@ export const alterResources = <R extends ConfigResource>(
   context: Context,
   { resources, validateOnly }: { readonly resources: ReadonlyArray<R>; readonly validateOnly: boolean },
   changesOf: (resource: R) => Changes
-): Answer<{ readonly responses: ReadonlyArray<Altered>; readonly violation: string | undefined }> => {
+): Answer<Reply<{ readonly responses: ReadonlyArray<Altered> }>> => {
   const counts = new Map<string, number>()
   for (const each of resources) counts.set(keyOf(each), (counts.get(keyOf(each)) ?? 0) + 1)
   const outcomeOf = (resource: R): Answer<Failure | undefined> => {
@@ -107,5 +108,5 @@ export const alterResources = <R extends ConfigResource>(
     }))
   )
   const violation = resources.length > resourcesMax ? `settings of ${resources.length} resources` : undefined
-  return afterAll(altered, (responses) => ({ responses, violation }))
+  return afterAll(altered, (responses) => new Reply({ responses }, { violation }))
 }

@@ -20,8 +20,8 @@ import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.
 import { describeConfigsHandler } from "./handlers/32_DescribeConfigs.ts"
 import { alterConfigsHandler } from "./handlers/33_AlterConfigs.ts"
 import { describeLogDirsHandler } from "./handlers/35_DescribeLogDirs.ts"
-import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
 import { createPartitionsHandler } from "./handlers/37_CreatePartitions.ts"
+import { deleteGroupsHandler } from "./handlers/42_DeleteGroups.ts"
 import { electLeadersHandler } from "./handlers/43_ElectLeaders.ts"
 import { incrementalAlterConfigsHandler } from "./handlers/44_IncrementalAlterConfigs.ts"
 import { alterPartitionReassignmentsHandler } from "./handlers/45_AlterPartitionReassignments.ts"
@@ -58,8 +58,8 @@ export const registry = new Registry([
   describeConfigsHandler,
   alterConfigsHandler,
   describeLogDirsHandler,
-  deleteGroupsHandler,
   createPartitionsHandler,
+  deleteGroupsHandler,
   electLeadersHandler,
   incrementalAlterConfigsHandler,
   alterPartitionReassignmentsHandler,

@@ -1,4 +1,5 @@
 import { streamSettings, type SettingType } from "@logbrook/actors/catalog/StreamConfig"
+import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import type { RequestContext } from "./Handler.ts"
 import { configSources } from "./configResources.ts"
 
@@ -27,13 +28,24 @@ const byDefault = (name: string, type: SettingType, value: string | number, docu
   source: configSources.byDefault
 })
 
+/** Given, if the operator has set the limit; the documentation names it. */
+const ofLimit = (
+  limits: Limits,
+  name: string,
+  limit: keyof Limits,
+  toValue: (limit: number) => number = (same) => same
+): NodeSetting =>
+  (limits[limit] === defaultLimits[limit] ? byDefault : given)(name, "Int", toValue(limits[limit]), `limits.${limit}`)
+
 /** The settings of a broker, in Kafka's words, that this server has in some form. They are read-only: the configuration has them. */
 export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArray<NodeSetting> => {
   const { nodeId, limits } = node.broker
   const settings = streamSettings(limits)
-  const ofStreams = settings.flatMap(({ nodeName, type, byDefault: value, documentation }) =>
-    nodeName === undefined ? [] : [byDefault(nodeName, type, value, documentation)]
-  )
+  const shipped = new Map(streamSettings(defaultLimits).map((each) => [each.name, each.byDefault]))
+  const ofStreams = settings.flatMap(({ name, nodeName, type, byDefault: value, documentation }) => {
+    if (nodeName === undefined) return []
+    return [(value === shipped.get(name) ? byDefault : given)(nodeName, type, value, documentation)]
+  })
   const retentionMs = Number(settings.find(({ name }) => name === "retention.ms")!.byDefault)
   const listener = `PLAINTEXT://${advertised.host}:${advertised.port}`
   return [
@@ -49,34 +61,14 @@ export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArra
     byDefault("delete.topic.enable", "Boolean", "true", "Topics can be deleted."),
     byDefault("num.partitions", "Int", 1, "The partitions of a topic that is created without a number."),
     byDefault("default.replication.factor", "Int", 1, "There is one node."),
-    byDefault("socket.request.max.bytes", "Int", limits.kafkaRequestBytesMax, "limits.kafkaRequestBytesMax"),
-    byDefault("fetch.max.bytes", "Int", limits.fetchBytesMax, "limits.fetchBytesMax"),
-    byDefault("max.connections", "Int", limits.connectionsMax, "limits.connectionsMax"),
-    byDefault("max.connections.per.ip", "Int", limits.connectionsPerAddressMax, "limits.connectionsPerAddressMax"),
-    byDefault("group.max.size", "Int", limits.groupMembersMax, "limits.groupMembersMax"),
-    byDefault(
-      "group.min.session.timeout.ms",
-      "Int",
-      limits.groupSessionTimeoutMsMin,
-      "limits.groupSessionTimeoutMsMin"
-    ),
-    byDefault(
-      "group.max.session.timeout.ms",
-      "Int",
-      limits.groupSessionTimeoutMsMax,
-      "limits.groupSessionTimeoutMsMax"
-    ),
-    byDefault(
-      "offset.metadata.max.bytes",
-      "Int",
-      limits.groupOffsetMetadataLengthMax,
-      "limits.groupOffsetMetadataLengthMax"
-    ),
-    byDefault(
-      "offsets.retention.minutes",
-      "Int",
-      Math.floor(limits.groupOffsetsRetentionMs / minuteMs),
-      "limits.groupOffsetsRetentionMs"
-    )
+    ofLimit(limits, "socket.request.max.bytes", "kafkaRequestBytesMax"),
+    ofLimit(limits, "fetch.max.bytes", "fetchBytesMax"),
+    ofLimit(limits, "max.connections", "connectionsMax"),
+    ofLimit(limits, "max.connections.per.ip", "connectionsPerAddressMax"),
+    ofLimit(limits, "group.max.size", "groupMembersMax"),
+    ofLimit(limits, "group.min.session.timeout.ms", "groupSessionTimeoutMsMin"),
+    ofLimit(limits, "group.max.session.timeout.ms", "groupSessionTimeoutMsMax"),
+    ofLimit(limits, "offset.metadata.max.bytes", "groupOffsetMetadataLengthMax"),
+    ofLimit(limits, "offsets.retention.minutes", "groupOffsetsRetentionMs", (ms) => Math.floor(ms / minuteMs))
   ]
 }

@@ -16,22 +16,28 @@ import type { MqttListening } from "./MqttListener.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
 import type { Transport } from "./Transport.ts"
 
-const subprotocol = "mqtt"
+/** The first is taken if it is offered [MQTT-6.0.0-3]; clients of MQTT 3.1 have the other one. */
+const subprotocols = ["mqtt", "mqttv3.1"] as const
+
+const subprotocolOf = ({ headers }: http.IncomingMessage): string | undefined => {
+  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim())
+  return subprotocols.find((name) => offered.includes(name))
+}
 /** RFC 6455, 1.3. */
 const keySuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 /** Above this pongs wait, and only the newest is sent (RFC 6455, 5.5.3). */
 const unsentBytesAtPongMax = 64 * 1024
 
 /** Says as a status line what is wrong with the request; undefined if it is a WebSocket's for MQTT. */
-const refusalOf = ({ method, headers }: http.IncomingMessage): string | undefined => {
+const refusalOf = (request: http.IncomingMessage): string | undefined => {
+  const { method, headers } = request
   if (method !== "GET" || headers.upgrade?.toLowerCase() !== "websocket") return "400 Bad Request"
   if (headers["sec-websocket-version"] !== "13") return "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers["sec-websocket-key"] ?? "")) return "400 Bad Request"
-  const offered = (headers["sec-websocket-protocol"] ?? "").split(",")
-  return offered.some((name) => name.trim() === subprotocol) ? undefined : "400 Bad Request"
+  return subprotocolOf(request) === undefined ? "400 Bad Request" : undefined
 }
 
-const acceptanceOf = (key: string): string =>
+const acceptanceOf = (key: string, subprotocol: string): string =>
   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
   `Sec-WebSocket-Accept: ${createHash("sha1").update(`${key}${keySuffix}`).digest("base64")}\r\n` +
   `Sec-WebSocket-Protocol: ${subprotocol}\r\n\r\n`
@@ -169,7 +175,7 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
   }
   socket.setTimeout(0)
   socket.setNoDelay(true)
-  socket.write(acceptanceOf(request.headers["sec-websocket-key"]!))
+  socket.write(acceptanceOf(request.headers["sec-websocket-key"]!, subprotocolOf(request)!))
   const read = serve(mqtt, socket, admissions.get(socket)!, connections)
   if (head.length > 0) read(head)
 }
@@ -177,7 +183,7 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
 /** How often Node looks for requests that take too long. */
 const lookEveryMs = 1000
 
-/** MQTT over WebSocket, on any path; clients must offer the subprotocol `mqtt` [MQTT-6.0.0-3]. Rejects with the error of `listen`. */
+/** MQTT over WebSocket, on any path; clients must offer one of the subprotocols. Rejects with the error of `listen`. */
 export const listenMqttWebSocket = async (
   { limits, log }: Broker,
   mqtt: MqttBroker,

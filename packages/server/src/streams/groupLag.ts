@@ -53,7 +53,10 @@ export const lagOf = (
 export const lagsOf = (
   broker: Pick<Broker, "directory" | "shards">,
   { offsets }: GroupState
-): ReadonlyArray<PartitionLag> => listOffsets(offsets).map((each) => lagOf(broker, each))
+): ReadonlyArray<PartitionLag> =>
+  listOffsets(offsets)
+    .map((each) => lagOf(broker, each))
+    .sort((a, b) => (a.stream === b.stream ? a.partition - b.partition : a.stream < b.stream ? -1 : 1))
 
 export const totalLag = (lags: ReadonlyArray<PartitionLag>): GroupLag => {
   let knownLag = 0

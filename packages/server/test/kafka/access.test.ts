@@ -5,6 +5,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
+import { ElectLeaders } from "@logbrook/protocols/kafka/messages/43_ElectLeaders"
 import { ListGroups } from "@logbrook/protocols/kafka/messages/16_ListGroups"
 import { zeroUuid, type AnyApi, type ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -213,4 +214,16 @@ it("a handler that does not declare what it needs, or does something else, is no
       return { errorCode: 0 }
     }
   })
+})
+
+it("ElectLeaders tells a denial in every version: where the whole has no error, each partition has it", async () => {
+  const { kit, client } = await start(denies)
+  for (let version = 0; version <= 2; version++) {
+    const topicPartitions = [{ topic: name, partitions: [0] }]
+    const { errorCode, replicaElectionResults } = await client.send(ElectLeaders, version, { topicPartitions })
+    const codes = replicaElectionResults.flatMap(({ partitionResult }) => partitionResult.map((each) => each.errorCode))
+    expect([errorCode, ...codes]).toContain(KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    expect(codes).toEqual([KafkaError.CLUSTER_AUTHORIZATION_FAILED])
+  }
+  await kit.close()
 })

@@ -328,6 +328,9 @@ describe("one node", () => {
         replicaElectionResults: []
       })
     }
+    const long = [{ topic: "t".repeat(30_000), partitions: Array.from({ length: 20_000 }, (_, index) => index) }]
+    const bytes = ElectLeaders.encodeResponse(2, await client.send(ElectLeaders, 2, { topicPartitions: long }))
+    expect(Buffer.concat(bytes).length).toBeLessThan(1_000_000)
     const unknownType = await client.send(ElectLeaders, 1, { electionType: 2, topicPartitions: null })
     expect(unknownType.errorCode).toBe(KafkaError.INVALID_REQUEST)
   })
@@ -391,6 +394,17 @@ describe("DescribeProducers", () => {
       [0, []],
       [KafkaError.UNKNOWN_TOPIC_OR_PARTITION, []]
     ])
+  })
+
+  it("tells a partition once, however often it is named, and of a thousand at most", async () => {
+    await kit.createStream("orders")
+    const again = { name: "orders", partitionIndexes: [0, 0, 0] }
+    const { topics } = await client.send(DescribeProducers, 0, { topics: [again, again] })
+    expect(topics.map(({ partitions }) => partitions.map(({ partitionIndex }) => partitionIndex))).toEqual([[0], []])
+    const many = { name: "orders", partitionIndexes: Array.from({ length: 1001 }, (_, index) => index) }
+    const answer = await client.send(DescribeProducers, 0, { topics: [many] })
+    expect(answer.topics[0]!.partitions.length).toBe(1000)
+    await client.closed()
   })
 })
 

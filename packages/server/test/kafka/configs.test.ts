@@ -4,7 +4,7 @@ import { DescribeConfigs } from "@logbrook/protocols/kafka/messages/32_DescribeC
 import { AlterConfigs } from "@logbrook/protocols/kafka/messages/33_AlterConfigs"
 import { IncrementalAlterConfigs } from "@logbrook/protocols/kafka/messages/44_IncrementalAlterConfigs"
 import { describe, expect, it } from "vitest"
-import { batchOf, type Kit, type RawClient } from "./kit.ts"
+import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
 import { aKitForEach } from "./aKitForEach.ts"
 import { produceOf } from "./requests.ts"
 
@@ -114,6 +114,27 @@ describe("DescribeConfigs", () => {
     expect((await describeOne(types.topic, "t", [])).configs.length).toBe(topicKeys.length)
     const asked = await describeOne(types.topic, "t", ["retention.ms"], 4, { includeDocumentation: true })
     expect(asked.configs[0]!.documentation).toBe("Records older than this are expired; -1 keeps them for ever.")
+  })
+
+  it("ends the connection of who asks for more than 1000 resources", async () => {
+    const resource = { resourceType: types.topic, resourceName: "t", configurationKeys: ["retention.ms"] }
+    const { results } = await client.send(DescribeConfigs, 4, {
+      resources: Array.from({ length: 1001 }, () => resource)
+    })
+    expect(results.length).toBe(1000)
+    await client.closed()
+  })
+
+  it("tells limits that the operator has set from those that the server ships with", async () => {
+    const own = await startKit({ limits: { fetchBytesMax: 1_234_567, recordBatchBytesMax: 500_000 } })
+    const other = await own.connect()
+    const resources = [{ resourceType: types.broker, resourceName: "1", configurationKeys: null }]
+    const { configs } = (await other.send(DescribeConfigs, 4, { resources })).results[0]!
+    const source = Object.fromEntries(configs.map(({ name, value, configSource }) => [name, [value, configSource]]))
+    expect(source["fetch.max.bytes"]).toEqual(["1234567", 4])
+    expect(source["message.max.bytes"]).toEqual(["500000", 4])
+    expect(source["socket.request.max.bytes"]![1]).toBe(5)
+    await own.close()
   })
 
   it("tells this node's settings, which are read-only", async () => {

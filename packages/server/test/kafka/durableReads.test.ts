@@ -1,6 +1,7 @@
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
 import { OffsetForLeaderEpoch } from "@logbrook/protocols/kafka/messages/23_OffsetForLeaderEpoch"
+import { DescribeQuorum } from "@logbrook/protocols/kafka/messages/55_DescribeQuorum"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { afterEach, describe, expect, it } from "vitest"
 import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
@@ -63,6 +64,11 @@ const offsets = async () => {
   return answer.topics[0]!.partitions[0]!.committedOffset
 }
 
+const watermark = async () => {
+  const topics = [{ topicName: "__cluster_metadata", partitions: [{ partitionIndex: 0 }] }]
+  return (await client.send(DescribeQuorum, 2, { topics })).topics[0]!.partitions[0]!.highWatermark
+}
+
 describe("what Kafka clients are told is durable", () => {
   it("topics", async () => {
     await begin()
@@ -73,6 +79,18 @@ describe("what Kafka clients are told is durable", () => {
     journal.held.release()
     await made
     expect(await topicNames()).toEqual(["bills", "orders"])
+  })
+
+  it("the journal's end, as a quorum's high watermark", async () => {
+    await begin()
+    const before = await watermark()
+    journal.held.hold()
+    const made = kit.createStream("bills")
+    await isHeld(1)
+    expect(await watermark()).toBe(before)
+    journal.held.release()
+    await made
+    expect(await watermark()).toBeGreaterThan(before)
   })
 
   it("topics, whose commit then fails", async () => {

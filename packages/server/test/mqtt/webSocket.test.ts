@@ -99,6 +99,14 @@ describe("MQTT over WebSocket", () => {
     expect(answer).toContain("Sec-WebSocket-Protocol: mqtt\r\n")
   })
 
+  it("is accepted with the subprotocol of MQTT 3.1 clients, where that alone is offered", async () => {
+    const client = new Client()
+    client.socket.write(request({ "Sec-WebSocket-Protocol": "mqttv3.1" }))
+    await expect
+      .poll(() => client.received.toString())
+      .toMatch(/^HTTP\/1.1 101 [^]*Sec-WebSocket-Protocol: mqttv3.1\r\n/)
+  })
+
   it.each<[string, Record<string, string | undefined>, number]>([
     ["without the subprotocol", { "Sec-WebSocket-Protocol": undefined }, 400],
     ["with another one", { "Sec-WebSocket-Protocol": "chat" }, 400],

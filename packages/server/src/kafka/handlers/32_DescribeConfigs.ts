@@ -9,9 +9,13 @@ import { configResources, configSources, otherNode, refused, type ConfigResource
 import type { Failure } from "../errors.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { nodeSettings, type NodeSetting } from "../nodeSettings.ts"
+import { Reply } from "../Reply.ts"
 
-// DescribeConfigs 1-4: all settings of topics and of this node, or those that are named (no names are all, as null). Loggers, client metrics and groups have
-// no settings of their own here, nor have the defaults of all nodes (an empty name).
+// DescribeConfigs 1-4: all settings of topics and of this node, or those that are named (no names are all, as null). Loggers,
+// client metrics and groups have no settings of their own here, nor have the defaults of all nodes (an empty name).
+
+/** More in one request are refused: the settings of a topic take a thousand times the bytes of its name. */
+const resourcesMax = 1000
 
 const needs = {
   Topic: ["DescribeConfigs"],
@@ -103,9 +107,9 @@ const describeResource = (
   if (isFailure(configs)) {
     return { errorCode: configs.code, errorMessage: configs.message, resourceType, resourceName, configs: [] }
   }
-  const isAll = configurationKeys === null || configurationKeys.length === 0
+  const keys = new Set(configurationKeys)
   const named = configs
-    .filter(({ name }) => isAll || configurationKeys.includes(name))
+    .filter(({ name }) => keys.size === 0 || keys.has(name))
     .map(({ synonyms, documentation, ...config }) => ({
       ...config,
       synonyms: includeSynonyms ? synonyms! : [],
@@ -117,7 +121,10 @@ const describeResource = (
 export const describeConfigsHandler = handler(DescribeConfigs, {
   serves: [1, 4],
   needs,
-  handle: (context, request) => ({
-    results: request.resources.map((resource) => describeResource(context, resource, request))
-  })
+  handle: (context, request) => {
+    const { resources } = request
+    const violation = resources.length > resourcesMax ? `DescribeConfigs of ${resources.length} resources` : undefined
+    const results = resources.slice(0, resourcesMax).map((each) => describeResource(context, each, request))
+    return new Reply({ results }, { violation })
+  }
 })

@@ -2,10 +2,8 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { AlterConfigs } from "@logbrook/protocols/kafka/messages/33_AlterConfigs"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { alterNeeds, alterResources, namedTwice, type Changes } from "../alterResources.ts"
-import { after } from "../Answer.ts"
 import { refused } from "../configResources.ts"
 import { handler } from "../Handler.ts"
-import { Reply } from "../Reply.ts"
 
 // AlterConfigs 0-2: the settings of topics as a whole, so what is left out goes back to its default. Left out: settings of nodes,
 // loggers and groups (INVALID_CONFIG).
@@ -23,9 +21,5 @@ const changesOf = ({ configs }: RequestOf<typeof AlterConfigs>["resources"][numb
 export const alterConfigsHandler = handler(AlterConfigs, {
   serves: [0, 2],
   needs: alterNeeds,
-  handle: (context, request) =>
-    after(
-      alterResources(context, request, changesOf),
-      ({ responses, violation }) => new Reply({ responses }, { violation })
-    )
+  handle: (context, request) => alterResources(context, request, changesOf)
 })

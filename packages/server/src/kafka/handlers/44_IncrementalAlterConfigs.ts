@@ -3,10 +3,8 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { IncrementalAlterConfigs } from "@logbrook/protocols/kafka/messages/44_IncrementalAlterConfigs"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { alterNeeds, alterResources, namedTwice, type Changes } from "../alterResources.ts"
-import { after } from "../Answer.ts"
 import { refused } from "../configResources.ts"
 import { handler } from "../Handler.ts"
-import { Reply } from "../Reply.ts"
 
 // IncrementalAlterConfigs 0-1 (KIP-339): single settings of topics; lists by their entries. Left out: settings of nodes, loggers
 // and groups (INVALID_CONFIG).
@@ -34,9 +32,5 @@ const changesOf = ({ configs }: RequestOf<typeof IncrementalAlterConfigs>["resou
 export const incrementalAlterConfigsHandler = handler(IncrementalAlterConfigs, {
   serves: [0, 1],
   needs: alterNeeds,
-  handle: (context, request) =>
-    after(
-      alterResources(context, request, changesOf),
-      ({ responses, violation }) => new Reply({ responses }, { violation })
-    )
+  handle: (context, request) => alterResources(context, request, changesOf)
 })

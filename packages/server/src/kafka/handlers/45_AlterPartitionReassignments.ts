@@ -1,7 +1,7 @@
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { AlterPartitionReassignments } from "@logbrook/protocols/kafka/messages/45_AlterPartitionReassignments"
-import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { partitionFailure } from "../partitionFailure.ts"
 
 // AlterPartitionReassignments 0-1: every partition is on this node and stays there. To put it there is done at once; another
 // placement is INVALID_REPLICA_ASSIGNMENT; nothing is under way that could be cancelled (null).
@@ -22,11 +22,8 @@ const reassign = (
   replicas: ReadonlyArray<number> | null
 ): Outcome => {
   const { nodeId } = context.node.broker
-  const stream = context.topic("Describe", topic)
-  if (isFailure(stream) || stream.logIds[partition] === undefined) {
-    const errorCode = isFailure(stream) ? stream.code : KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-    return { errorCode, errorMessage: `Unable to find a partition named ${topic}-${partition}.` }
-  }
+  const failure = partitionFailure(context, topic, partition)
+  if (failure !== undefined) return { errorCode: failure.code, errorMessage: failure.message }
   if (replicas === null) return { errorCode: KafkaError.NO_REASSIGNMENT_IN_PROGRESS, errorMessage: null }
   if (replicas.length === 1 && replicas[0] === nodeId) return { errorCode: KafkaError.NONE, errorMessage: null }
   const errorMessage = `There is one node: every partition is on node ${nodeId} alone.`

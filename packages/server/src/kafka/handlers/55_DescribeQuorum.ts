@@ -18,15 +18,15 @@ const describePartition = ({ node }: ContextOf<typeof needs>, topicName: string,
   }
   const nowMs = clock.nowMs()
   const shard = shards.of(catalogActor)
-  const { nextSeq } = shard
-  const voter = { replicaId: nodeId, logEndOffset: nextSeq, lastFetchTimestamp: nowMs, lastCaughtUpTimestamp: nowMs }
+  const { durableSeq } = shard
+  const voter = { replicaId: nodeId, logEndOffset: durableSeq, lastFetchTimestamp: nowMs, lastCaughtUpTimestamp: nowMs }
   return {
     partitionIndex,
     errorCode: KafkaError.NONE,
     errorMessage: null,
     leaderId: nodeId,
     leaderEpoch: shard.epoch,
-    highWatermark: nextSeq,
+    highWatermark: durableSeq,
     currentVoters: [voter],
     observers: []
   }

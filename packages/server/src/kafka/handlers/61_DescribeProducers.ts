@@ -7,6 +7,7 @@ import { isFailure } from "../Access.ts"
 import { afterAll, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { Reply } from "../Reply.ts"
 
 // DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first. Left out:
 // transactions, and when a producer has written last.
@@ -14,6 +15,9 @@ import { handler, type ContextOf } from "../Handler.ts"
 type Partition = ResponseInputOf<typeof DescribeProducers>["topics"][number]["partitions"][number]
 
 const needs = { Topic: ["Read"] } as const
+
+/** More in one request are refused: each is a command of its own. A partition that is named again is answered once. */
+const partitionsMax = 1000
 
 /** There are no transactions, so no coordinator has an epoch. */
 const coordinatorEpoch = -1
@@ -47,10 +51,14 @@ export const describeProducersHandler = handler(DescribeProducers, {
   serves: [0, 0],
   needs,
   handle: (context, request) => {
+    const asked = new Set<string>()
+    const isNew = (name: string, index: number): boolean => asked.size < asked.add(`${index} ${name}`).size
     const topics = request.topics.map(({ name, partitionIndexes }) => {
-      const described = partitionIndexes.map((partition) => describePartition(context, name, partition))
+      const each = partitionIndexes.filter((index) => isNew(name, index) && asked.size <= partitionsMax)
+      const described = each.map((index) => describePartition(context, name, index))
       return afterAll(described, (partitions) => ({ name, partitions }))
     })
-    return afterAll(topics, (results) => ({ topics: results }))
+    const violation = asked.size > partitionsMax ? `DescribeProducers of ${asked.size} partitions` : undefined
+    return afterAll(topics, (results) => new Reply({ topics: results }, { violation }))
   }
 })
