@@ -28,7 +28,6 @@ import type { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
 import type { Admission } from "@logbrook/server/net/ConnectionGate"
 import * as Services from "@logbrook/server/services"
-import { forgetDeletedStreams } from "@logbrook/server/streams/forgetDeletedStreams"
 import { Fibers } from "./Fibers.ts"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { Link } from "./Network.ts"
@@ -154,7 +153,6 @@ export class SimServer {
     this.settler = Option.getOrUndefined(Context.getOption(context, Settling))
     this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))
     this.mqtt.listens()
-    forgetDeletedStreams(this.broker)
     this.#sweep()
   }
 

@@ -7,11 +7,13 @@
  *
  * Layers release what they acquired in reverse order.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Clock } from "@logbrook/core/Clock"
 import { effectClockOf } from "@logbrook/core/effectClock"
@@ -21,7 +23,7 @@ import type { Settler } from "@logbrook/core/settle/Settler"
 import type { Recovery } from "@logbrook/core/shard/recover"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { type Placement, Shards } from "@logbrook/core/shard/Shards"
-import { supervise } from "@logbrook/core/shard/supervise"
+import { type ShardFault, supervise } from "@logbrook/core/shard/supervise"
 import type * as Values from "./Broker.ts"
 import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
@@ -30,6 +32,7 @@ import type { ClockStart } from "./RetentionClock.ts"
 import { watchCommits } from "./serverMetrics.ts"
 import * as Services from "./services.ts"
 import { startSettling, type SettlingOptions } from "./settling.ts"
+import { forgetDeletedStreams } from "./streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
 
 /** Shards whose states are those of their journals; they decide nothing yet. */
@@ -113,17 +116,27 @@ export const layerBroker = Layer.effect(
 
 export const layerMqtt = Layer.effect(Mqtt, Effect.map(Broker, makeMqttBroker))
 
+const givenUp = (cause: Cause.Cause<ShardFault>): string => {
+  const fault = Cause.failureOption(cause)
+  return Option.isSome(fault)
+    ? `the shard failed too often: ${String(fault.value.defect)}`
+    : `the shard could not be rebuilt: ${String(Cause.squash(cause))}`
+}
+
 /** The shards' fibers: the end of one is the server's end. */
 const run = Effect.gen(function* () {
-  const { shards, clock } = yield* Broker
+  const broker = yield* Broker
+  const { shards, clock } = broker
   // Before a shard runs: a restart's first turns publish the wills of connections that the crash took.
   yield* Mqtt
+  // And they repeat what is left to do of deleted streams.
+  forgetDeletedStreams(broker)
   const { died, shardRestarts } = yield* Services.Faults
   for (const shard of shards.all) {
     const fiber = yield* supervise(shard, clock, ({ defect }) => shardRestarts(defect))
     const watch = Effect.flatMap(Fiber.await(fiber), (exit) =>
       Effect.sync(() => {
-        if (Exit.isFailure(exit)) died("the shard failed too often")
+        if (Exit.isFailure(exit)) died(givenUp(exit.cause))
       })
     )
     yield* Effect.forkScoped(watch)

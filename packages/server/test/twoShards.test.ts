@@ -27,7 +27,7 @@ import { built, layerTest } from "./support/parts.ts"
 const placement: Placement = (actor) => {
   const kind = kindOf(actor)
   const name = nameOf(actor)
-  if (kind === "shard" || kind === "partition") return Number(name) % 2
+  if (kind === "partition") return Number(name) % 2
   return kind === "catalog" || name.startsWith("near") ? 0 : 1
 }
 
@@ -45,8 +45,8 @@ class HeldJournal extends MemoryJournal {
     for (const append of held) append()
   }
 
-  override append(commit: Commit, settle: Parameters<Journal["append"]>[1]): void {
-    const append = (): void => super.append(commit, settle)
+  override append(commit: Commit, done: Parameters<Journal["append"]>[1]): void {
+    const append = (): void => super.append(commit, done)
     if (this.#held === undefined) append()
     else this.#held.push(append)
   }

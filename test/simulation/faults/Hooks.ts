@@ -82,8 +82,8 @@ const forwarding = (own: Journal): Journal => ({
   batch: (firstSeq, logId, lastOffset) => own.batch(firstSeq, logId, lastOffset),
   run: (segmentSeq, logId, lastOffset) => own.run(segmentSeq, logId, lastOffset),
   visitRuns: (segmentSeq, visit) => own.visitRuns(segmentSeq, visit),
-  writePage: (fromSeq, index, page, settle) => own.writePage(fromSeq, index, page, settle),
-  completeSnapshot: (fromSeq, pages, settle) => own.completeSnapshot(fromSeq, pages, settle),
+  writePage: (fromSeq, index, page, done) => own.writePage(fromSeq, index, page, done),
+  completeSnapshot: (fromSeq, pages, done) => own.completeSnapshot(fromSeq, pages, done),
   snapshot: (atSeq) => own.snapshot(atSeq),
   segments: () => own.segments(),
   dropOldest: () => own.dropOldest(),
@@ -105,7 +105,8 @@ export const inMethod = (
   plant: () => ({
     install: () => {
       const methods = prototype as Record<string, AnyMethod>
-      const original = methods[method]!
+      const original = methods[method]
+      if (original === undefined) throw new Error(`"${name}" has no method ${method} to be in`)
       const patched = patch((self, ...args) => Reflect.apply(original, self, args))
       methods[method] = function (this: unknown, ...args: ReadonlyArray<unknown>) {
         return patched(this as never, ...(args as ReadonlyArray<never>))

@@ -178,7 +178,7 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
     }
   ),
   inMethod("a view is ahead of its commit", ActorTable.prototype, "moved", () => () => undefined),
-  inMethod("a view shows a commit with the one before it", ActorTable.prototype, "settled", (original) => {
+  inMethod("a view shows a commit with the one before it", ActorTable.prototype, "completed", (original) => {
     return (self: ActorTable, actor: string, state: unknown) => {
       original(self, actor, state)
       original(self, actor, state)

@@ -307,9 +307,10 @@ const evolve = (state: CatalogState, event: CatalogEvent): CatalogState => {
       return { ...state, streams, deletions: [...state.deletions, deletion], weightBytes }
     }
     case "DeletionConfirmed": {
-      const deletions = state.deletions.filter(({ topicId }) => topicId !== event.topicId)
-      const weightBytes = state.weightBytes + weightOf([], deletions) - weightOf([], state.deletions)
-      return { ...state, deletions, weightBytes }
+      const gone = state.deletions.find(({ topicId }) => topicId === event.topicId)
+      if (gone === undefined) return state
+      const deletions = state.deletions.filter((deletion) => deletion !== gone)
+      return { ...state, deletions, weightBytes: state.weightBytes - weightOfDeletion(gone) }
     }
     case "ProducerIdsAllocated":
       return { ...state, nextProducerId: event.first + event.count }

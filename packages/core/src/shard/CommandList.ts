@@ -1,7 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import type { Address, AnyKind, CommandOf, FailureOf, ReplyOf, Tagged } from "../actor/Kind.ts"
-import type { Seq } from "../journal/Journal.ts"
 
 /** Where an entry stands in its list; the type remembers how it is answered. */
 export type EntryIndex<Reply, Failure = never> = number & { readonly "~answer": readonly [Reply, Failure] }
@@ -62,14 +61,7 @@ export class NotDecided extends Error {
 export interface ListAnswer {
   /** The answer to each entry, in order. */
   readonly exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
-  /** The seq where the list's events begin: those that were decided before it are below. */
-  readonly nextSeq: Seq
 }
-
-export const answerOf = <Reply, Failure>(
-  { exits }: ListAnswer,
-  entry: EntryIndex<Reply, Failure>
-): Exit.Exit<Reply, Failure | NotDecided> => exits[entry] as Exit.Exit<Reply, Failure | NotDecided>
 
 const noConditions: ReadonlyArray<number> = []
 
@@ -91,13 +83,11 @@ export class CommandList {
 
   /** All entries so far, for a condition of the next one. */
   get all(): ReadonlyArray<number> {
-    const all: Array<number> = []
-    for (let i = 0; i < this.entries.length; i++) all.push(i)
-    return all
+    return [...this.entries.keys()]
   }
 
   /** A record that was put into a run since the last turn, by `Shard.run`. */
-  record({ number, refusal }: RunOfTurn, index: number): EntryIndex<RecordPlace, string> {
+  record({ number, refusal }: RunOfTurn, index: number): EntryIndex<RecordPlace, unknown> {
     return this.#add(
       refusal === undefined ? { _tag: "Record", run: number, index } : { _tag: "Refused", reason: String(refusal) }
     )

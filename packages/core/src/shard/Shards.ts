@@ -12,6 +12,7 @@ import { CommandList, type ListAnswer } from "./CommandList.ts"
 import type { AckReceiver, Ask, LateAsk, Run } from "./Intake.ts"
 import type { Recovery } from "./recover.ts"
 import { Shard, type Observer } from "./Shard.ts"
+import { shardActor } from "./ShardActor.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
 import type { Follower, View } from "./View.ts"
 
@@ -45,7 +46,8 @@ export class Shards {
   /** While there is one shard, nothing is looked up. */
   readonly #only: Shard | undefined
   readonly #first: Shard
-  readonly #ownLogs = new Map<ActorId, Shard>()
+  /** Actors that belong to a shard by its number, whatever the placement says. */
+  readonly #own = new Map<ActorId, Shard>()
   readonly #placement: Placement
 
   constructor({ journals, placement = () => 0, ...options }: ShardsOptions) {
@@ -61,7 +63,10 @@ export class Shards {
     this.#only = all.length === 1 ? this.#first : undefined
     this.memory = this.#first.memory
     this.buffers = this.#first.logs.buffers
-    for (const [number, shard] of all.entries()) this.#ownLogs.set(partitionId(ownLogId(number)), shard)
+    for (const [number, shard] of all.entries()) {
+      this.#own.set(partitionId(ownLogId(number)), shard)
+      this.#own.set(shardActor(number), shard)
+    }
   }
 
   /** Rebuilds every shard from its journal; see `Shard.recover`. Throws `JournalError`. */
@@ -80,7 +85,7 @@ export class Shards {
 
   of(actor: ActorId): Shard {
     if (this.#only !== undefined) return this.#only
-    return this.#ownLogs.get(actor) ?? this.all[this.#placement(actor, this.all.length)]!
+    return this.#own.get(actor) ?? this.all[this.#placement(actor, this.all.length)]!
   }
 
   ofLog(logId: number): Shard {
@@ -98,7 +103,7 @@ export class Shards {
 
   /** Whether the log is no stream's, but a shard's own. */
   isOwnLog(logId: number): boolean {
-    return this.#ownLogs.has(partitionId(logId))
+    return this.#own.has(partitionId(logId))
   }
 
   /** The leader epoch of a partition, which Kafka clients see. */

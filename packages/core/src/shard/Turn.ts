@@ -1,3 +1,4 @@
+import * as EffectCause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type RecordBytes, type Signal } from "../actor/Definition.ts"
 import type { AnyKind, Tagged } from "../actor/Kind.ts"
@@ -73,7 +74,7 @@ export const refusals = (
   exit: Exit.Exit<unknown, unknown>
 ): ReadonlyArray<Outcome> =>
   asks.map((ask) => {
-    if ("list" in ask) return answered(ask, { exits: ask.list.entries.map(() => exit), nextSeq: 0 })
+    if ("list" in ask) return answered(ask, { exits: ask.list.entries.map(() => exit) })
     return { live: undefined, reply: ask.reply, exit, parkAs: undefined, signals: noSignals, cause: ask.cause }
   })
 
@@ -192,10 +193,9 @@ export class Turn {
 
   /** Entry by entry, behind the turn's runs: see `CommandList`. */
   decideList(ask: ListAsk, runs: ReadonlyArray<Run>, evolveFailed: EvolveFailed): void {
-    const { nextSeq } = this.#frame
     const exits: Array<Exit.Exit<unknown, unknown>> = []
     for (const entry of ask.list.entries) exits.push(this.#decideEntry(entry, exits, runs, ask.cause, evolveFailed))
-    this.#outcomes.push(answered(ask, { exits, nextSeq }))
+    this.#outcomes.push(answered(ask, { exits }))
   }
 
   #decideEntry(
@@ -322,7 +322,7 @@ export class Turn {
     const exit = this.decide({ to, command, cause: { origin: run.origin } }, evolveFailed)
     this.#running = undefined
     if (exit !== undefined && Exit.isSuccess(exit)) run.baseOffset = (exit.value as { baseOffset: number }).baseOffset
-    else run.refusal = exit === undefined ? new ActorUnavailable(to) : exit.cause
+    else run.refusal = exit === undefined ? new ActorUnavailable(to) : EffectCause.squash(exit.cause)
   }
 
   /** Hashes every live actor that has events since its last hash. */

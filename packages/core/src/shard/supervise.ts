@@ -24,7 +24,7 @@ const completed = (shard: Shard): Effect.Effect<void> =>
 
 /**
  * Runs a recovered shard until the scope closes. A turn that threw loses its commands (their callers are told);
- * the states are rebuilt from the journal and the rest goes on. Five faults within a minute fail the fiber,
+ * the states are rebuilt from the journal and the rest goes on. The sixth fault within a minute fails the fiber,
  * which is the parent's to observe. It waits by `clock`.
  */
 export const supervise = (

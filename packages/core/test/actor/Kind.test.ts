@@ -1,5 +1,6 @@
 import { address, kind, tell, type Address, type OnAnswer } from "@logbrook/core/actor/Kind"
-import { answerOf, CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
+import { CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
+import { answerOf } from "../support/answerOf.ts"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import * as Exit from "effect/Exit"
 import { expect, it } from "vitest"

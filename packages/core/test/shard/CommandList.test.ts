@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest"
 import { address } from "@logbrook/core/actor/Kind"
 import { noHeaders } from "@logbrook/core/Record"
 import {
-  answerOf,
   CommandList,
   fromEntry,
   type ListAnswer,
@@ -12,6 +11,7 @@ import {
   type RecordPlace,
   type EntryIndex
 } from "@logbrook/core/shard/CommandList"
+import { answerOf } from "../support/answerOf.ts"
 import { Run } from "@logbrook/core/shard/Intake"
 import { breakTurn } from "../support/breakTurn.ts"
 import { newestState } from "../support/newestState.ts"
@@ -21,7 +21,7 @@ import { counter, type CounterState, ToyPartitionKind } from "../support/toys.ts
 const partition = (logId: number) => address(ToyPartitionKind, logId)
 
 /** Puts a record into the turn's run of the log, as a publisher does. */
-const addRecord = (harness: ShardHarness, list: CommandList, logId: number): EntryIndex<RecordPlace, string> => {
+const addRecord = (harness: ShardHarness, list: CommandList, logId: number): EntryIndex<RecordPlace, unknown> => {
   const run = harness.shard.run(logId, "test")
   run.records.append(null, Buffer.from("v"), noHeaders, harness.clock.nowMs())
   harness.shard.ran(run.records.byteLength)
@@ -86,17 +86,6 @@ describe("a list of commands", () => {
     expect(answers[0]!.exits.map(Exit.isSuccess)).toEqual([false, false, false, false])
     expect(answerOf(answers[0]!, records[0]!)).toEqual(Exit.fail("MessageTooLarge"))
     expect(totalOf(harness, "a")).toBe(0)
-  })
-
-  it("tells where its events begin", () => {
-    const harness = new ShardHarness().start()
-    const before = harness.shard.nextSeq
-    harness.tell("counter/a", { _tag: "Add", n: 1 })
-    const list = new CommandList()
-    list.add(counter("a"), { _tag: "Add", n: 1 })
-    const answers = ask(harness, list)
-    harness.run()
-    expect(answers[0]!.nextSeq).toBe(before + 1)
   })
 
   it("does not wait for a reply that is parked: that is a defect", () => {

@@ -10,7 +10,7 @@ export const livePast = (broker: Broker, journal: Journal): Past => {
   return {
     journal,
     definitions: definitions(broker.limits),
-    actors: () => broker.shards.all.flatMap(({ actors }) => Array.from(actors.ids())),
+    actors: () => broker.shards.all.flatMap(({ actors }) => actors.ids()),
     names: () => {
       if (version === broker.directory.version) return names
       version = broker.directory.version

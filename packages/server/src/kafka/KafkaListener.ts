@@ -5,7 +5,6 @@ import { createSharedServer, readShared } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
 import { KafkaNode } from "./KafkaNode.ts"
-import { forgetDeletedStreams } from "../streams/forgetDeletedStreams.ts"
 
 export interface KafkaOptions {
   readonly host: string
@@ -73,7 +72,6 @@ export const listenKafka = async (broker: Broker, options: KafkaOptions): Promis
   await once(server, "listening")
   server.on("error", (error) => broker.log.error("kafka: a connection could not be accepted", { error: String(error) }))
   node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
-  forgetDeletedStreams(broker)
   const stopSweeping = sweepRegularly(broker, connections)
   return {
     port: (server.address() as net.AddressInfo).port,

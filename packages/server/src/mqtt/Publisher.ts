@@ -401,7 +401,7 @@ export class Publisher {
     if (durable.length === 0) return nowhere
     const { shards } = this.#mqtt.broker
     const placed: Array<Placed> = []
-    const entries: Array<EntryIndex<RecordPlace, string>> = []
+    const entries: Array<EntryIndex<RecordPlace, unknown>> = []
     const bytes = publication.payload.length + publication.topic.length
     for (const { subscriber, qos, retainAsPublished, subscriptionIds, isShared } of durable) {
       const retain = retainAsPublished && publication.retain

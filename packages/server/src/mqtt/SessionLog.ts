@@ -22,7 +22,7 @@ export const addEnqueue = (
   list: CommandList,
   clientId: string,
   logId: number,
-  queued: EntryIndex<RecordPlace, string>,
+  queued: EntryIndex<RecordPlace, unknown>,
   ref: Omit<MessageRef, "logId" | "offset">,
   onlyIf?: ReadonlyArray<number>
 ): void => {
