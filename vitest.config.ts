@@ -10,6 +10,11 @@ const long = [
   "packages/core/test/settle/compact.property.test.ts",
   "packages/core/test/settle/crash.test.ts",
   "packages/core/test/settle/rewrite.test.ts",
+  "packages/core/test/settle/settle.property.test.ts",
+  "packages/core/test/settle/compactModel.test.ts",
+  "packages/core/test/shard/recovery.property.test.ts",
+  "test/system/doctor.test.ts",
+  "test/system/doctorBeside.test.ts",
   "test/system/journalKill.test.ts",
   "test/system/simulation.test.ts"
 ]

@@ -129,8 +129,7 @@ export const protocolMutants = inPackage("protocols", {
         "user properties lose their order",
         "pairs.map(([name, value]) => ({ [name]: value }))",
         "Object.fromEntries(pairs)"
-      ],
-      ["a packet without bytes is sent", "if (bytes.length === 0) throw", "if (bytes.length < 0) throw"]
+      ]
     ]
   },
   "mqtt/PacketReader.ts": {

@@ -33,7 +33,10 @@ class Served {
   }
 
   async started(): Promise<this> {
-    await vi.waitFor(() => expect(this.#out + this.#err).toContain("kcat -b"), { timeout: 20_000, interval: 20 })
+    await vi.waitFor(() => expect(this.#out + this.#err).toMatch(/^ {2}HTTP .*\n\n/m), {
+      timeout: 20_000,
+      interval: 20
+    })
     return this
   }
 
@@ -97,6 +100,7 @@ describe("logbrook serve", () => {
 
     const second = await serve("kept", ...anyPorts).started()
     expect(second.banner).toMatch(/1 stream, \d+ events replayed/)
+    expect(second.banner).not.toContain("streams create")
     expect((await second.stop()).code).toBe(0)
   })
 

@@ -79,14 +79,11 @@ export const parsePacket = <Name extends ParsedName>(
  * mqtt-packet's own Maximum Packet Size is not used: it does not count the fixed header.
  */
 export const generatePacket = (packet: MqttPacket.Packet, version: ProtocolVersion): Uint8Array => {
-  let bytes: Uint8Array
   try {
-    bytes = generate(packet, { protocolVersion: version })
+    return generate(packet, { protocolVersion: version })
   } catch (cause) {
     throw new RangeError(`${packet.cmd} holds what MQTT cannot express`, { cause })
   }
-  if (bytes.length === 0) throw new RangeError(`${packet.cmd} holds what MQTT cannot express`)
-  return bytes
 }
 
 /** mqtt-packet's types know only one object for all pairs; it also writes one object for each, which keeps order and repeats. */
