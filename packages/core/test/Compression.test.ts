@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { constants, zstdCompressSync } from "node:zlib"
 import { type Codec, compress, decompress, InvalidCompression, withDecompressed } from "../src/Compression.ts"
+import { xxHash32 } from "../src/compression/xxHash32.ts"
 
 const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
 const text = new TextEncoder().encode("the quick brown fox jumps over the lazy dog, ".repeat(50))
@@ -77,7 +78,7 @@ describe.each(codecs)("%s", (codec) => {
     const packed = compress(codec, text)
     fc.assert(
       fc.property(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
-        const bent = packed.slice()
+        const bent = new Uint8Array(packed)
         bent[at] = bent[at]! ^ flip
         expect([undefined, "Corrupt", "TooLarge"]).toContain(reasonOf(codec, bent))
       })
@@ -158,6 +159,45 @@ describe.each(codecs)("%s, for one look", (codec) => {
   })
 })
 
+describe("a large snappy block", () => {
+  // All that the format has: literals of every length, copies with distances of one, two and four bytes, rows of equal ones.
+  const large = concat(
+    Buffer.alloc(mib, text),
+    new Uint8Array(100_000),
+    Uint8Array.from({ length: 70_000 }, (_, n) => n * n)
+  )
+  const packed = compress("snappy", large)
+
+  it("is what the library makes of it", () => {
+    expect(Buffer.from(decompress("snappy", packed, large.length)).equals(large)).toBe(true)
+    expect(reasonOf("snappy", packed, large.length - 1)).toBe("TooLarge")
+  })
+
+  it("that is cut or bent is refused, or has the length that it declares", () => {
+    fc.assert(
+      fc.property(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        expect(reasonOf("snappy", packed.subarray(0, at), 2 * mib)).toBe("Corrupt")
+        const bent = new Uint8Array(packed)
+        bent[at] = bent[at]! ^ flip
+        // The first three bytes declare the length.
+        const reasons = at < 3 ? [undefined, "Corrupt", "TooLarge"] : [undefined, "Corrupt"]
+        expect(reasons).toContain(reasonOf("snappy", bent, 2 * mib))
+      })
+    )
+  })
+
+  it.each([
+    ["a literal past the end", [0xf4, 0xff, 0xff, 0x01]],
+    ["a copy of what is not there", [0x00, 0x41, 0xfe, 0x02, 0x00]],
+    ["a copy of distance 0", [0x00, 0x41, 0xfe, 0x00, 0x00]],
+    ["a copy past the end", [0x00, 0x41, ...Array.from({ length: 17_000 }, () => [0xfe, 0x01, 0x00]).flat()]],
+    ["a far copy of what is not there", [0x00, 0x41, 0xff, 0x02, 0x00, 0x00, 0x80]],
+    ["less than it declares", [0x00, 0x41]]
+  ])("with %s is refused", (_what, elements) => {
+    expect(reasonOf("snappy", Uint8Array.of(0x80, 0x80, 0x40, ...elements), 2 * mib)).toBe("Corrupt")
+  })
+})
+
 describe("snappy-java's framing", () => {
   it("holds the memory of its output, and of no block beside it", () => {
     const block = compress("snappy", new Uint8Array(5 * mib))
@@ -229,6 +269,72 @@ describe("lz4 frames of real clients", () => {
     const packed = Buffer.from(hex, "hex")
     expect(new TextDecoder().decode(decompress("lz4", packed, 180))).toBe("logbrook ".repeat(20))
     expect(reasonOf("lz4", packed, 179)).toBe("TooLarge")
+  })
+})
+
+// FLG 0x60 and 0x40 are independent and linked blocks, BD 0x40 is 64 KB, then the head's checksum.
+const lz4FrameOf = (flags: number, sum: number, ...blocks: ReadonlyArray<Uint8Array>): Uint8Array =>
+  concat(
+    Uint8Array.of(0x04, 0x22, 0x4d, 0x18, flags, 0x40, sum),
+    ...blocks.flatMap((block) => [
+      Uint8Array.of(block.length & 0xff, block.length >>> 8, block.length >>> 16, 0),
+      block
+    ]),
+    new Uint8Array(4)
+  )
+
+const sizedLz4Frame = (contentBytes: number, block: Uint8Array): Uint8Array => {
+  const described = Uint8Array.of(0x68, 0x40, contentBytes, 0, 0, 0, 0, 0, 0, 0)
+  const sum = (xxHash32(described) >>> 8) & 0xff
+  const rest = lz4FrameOf(0x60, 0x82, block).subarray(7)
+  return concat(Uint8Array.of(0x04, 0x22, 0x4d, 0x18), described, Uint8Array.of(sum), rest)
+}
+
+describe("an lz4 frame", () => {
+  const linked = Buffer.from(
+    "04224d187440bd130000009f6c6f6762726f6f6b2009009350726f6f6b20783ab107000000008994edbb",
+    "hex"
+  )
+
+  it.each([
+    ["head", 6],
+    ["block", linked.length - 12],
+    ["content", linked.length - 1]
+  ])("with a wrong checksum of its %s is refused", (_what, at) => {
+    const bent = new Uint8Array(linked)
+    bent[at] = bent[at]! ^ 1
+    expect(reasonOf("lz4", bent)).toBe("Corrupt")
+  })
+
+  const literals = Uint8Array.of(0x50, ...Buffer.from("abcde"))
+  /** A match of eight bytes, five back, and a last literal. */
+  const match = Uint8Array.of(0x04, 0x05, 0x00, 0x10, 0x21)
+
+  it("reaches back into the block before only where blocks are linked", () => {
+    expect(Buffer.from(decompress("lz4", lz4FrameOf(0x40, 0xc0, literals, match), 100)).toString()).toBe(
+      "abcdeabcdeabc!"
+    )
+    expect(reasonOf("lz4", lz4FrameOf(0x60, 0x82, literals, match))).toBe("Corrupt")
+  })
+
+  it("whose block decompresses to more than the frame allows is refused", () => {
+    const zeros = Uint8Array.of(0x1f, 0x00, 0x01, 0x00, ...new Uint8Array(300).fill(0xff), 0x00, 0x10, 0x21)
+    expect(reasonOf("lz4", lz4FrameOf(0x60, 0x82, zeros))).toBe("Corrupt")
+  })
+
+  it("has the size that it declares", () => {
+    expect(Buffer.from(decompress("lz4", sizedLz4Frame(5, literals), 100)).toString()).toBe("abcde")
+    expect(reasonOf("lz4", sizedLz4Frame(6, literals))).toBe("Corrupt")
+  })
+})
+
+describe("xxHash's 32-bit form", () => {
+  it.each([
+    ["", 0x02cc5d05],
+    ["a", 0x550d7456],
+    ["Nobody inspects the spammish repetition", 0xe2293b2f]
+  ])("of %j is as others have it", (content, sum) => {
+    expect(xxHash32(Buffer.from(content))).toBe(sum)
   })
 })
 
