@@ -21,15 +21,16 @@ count() { # report
 }
 
 # Vitest's exit code counts beside its report: an unhandled rejection fails the run, and no test of the report.
-tests() { # npm script
-  local code=0 counts
-  printf '\n== npm run %s\n' "$1"
-  npm run --silent "$1" -- --reporter=default --reporter=json --outputFile="$reports/$1.json" || code=$?
-  counts=$(count "$reports/$1.json")
+tests() { # npm script, options of vitest…
+  local script=$1 code=0 counts
+  shift
+  printf '\n== npm run %s\n' "$script${*:+ $*}"
+  npm run --silent "$script" -- --reporter=default --reporter=json --outputFile="$reports/$script.json" "$@" || code=$?
+  counts=$(count "$reports/$script.json")
   passed=$((passed + ${counts% *}))
   failed=$((failed + ${counts#* }))
   [ "$code" = 0 ] && return
-  echo "FAILED: npm run $1 (exit code $code)"
+  echo "FAILED: npm run $script (exit code $code)"
   [ "${counts#* }" = 0 ] && failed=$((failed + 1))
 }
 

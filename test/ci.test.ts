@@ -53,6 +53,12 @@ describe("the counting of .ci/run", () => {
     expect(verdict(0, { ...report, numPassedTests: 0 })).toBe("0 passed, 1 failed: no")
   })
 
+  it("gives the options of tests to vitest, and names them", () => {
+    const printed = bash(`reports=.; . ${counting}; npm() { echo "$@"; }; tests test:long --shard=2/3`)
+    expect(printed).toContain("== npm run test:long --shard=2/3\n")
+    expect(printed).toMatch(/^run --silent test:long -- .*--outputFile=.\/test:long.json --shard=2\/3$/m)
+  })
+
   it("counts another check by its exit code", () => {
     expect(checked("true")).toContain("1 passed, 0 failed")
     expect(checked("false")).toContain("FAILED: name\n\n0 passed, 1 failed")
