@@ -14,7 +14,7 @@ import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders } from "@logbrook/core/Record"
-import type { Run } from "@logbrook/core/shard/Intake"
+import type { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { ToyPartition } from "../packages/core/test/support/toys.ts"
@@ -136,19 +136,19 @@ const messages = (partitions: number, perSecond: number): Promise<void> =>
     const offeredMs: Array<number> = []
     const state = { told: 0, offered: 0 }
     const receiver = {
-      acked: (token: number, run: Run | undefined): void => {
-        if (run?.refusal !== undefined) throw new Error("refused")
+      acked: (token: number, batch: PartitionBatch | undefined): void => {
+        if (batch?.refusal !== undefined) throw new Error("refused")
         state.told++
         if (token % 16 === 0) latencyMs.push(performance.now() - offeredMs[token / 16]!)
       }
     }
     const publish = (): void => {
-      const run = shard.run(1 + (state.offered % partitions), "bench")
-      const before = run.records.byteLength
-      run.records.append(null, payload, noHeaders, systemClock.nowMs())
-      shard.ran(run.records.byteLength - before)
+      const batch = shard.partitionBatch(1 + (state.offered % partitions), "bench")
+      const before = batch.records.byteLength
+      batch.records.append(null, payload, noHeaders, systemClock.nowMs())
+      shard.recordsAdded(batch.records.byteLength - before)
       if (state.offered % 16 === 0) offeredMs.push(performance.now())
-      shard.ack(receiver, state.offered++, run, run.records.count - 1)
+      shard.ack(receiver, state.offered++, batch, batch.records.count - 1)
     }
     await shard.completed()
     const written = deviceBytes()

@@ -29,18 +29,18 @@ measure("append", () => {
   for (let at = 0; at < count; at++) builder.append(key, value, block, 1_800_000_000_000 + (at >> 5))
 })
 
-const run = builder.bytes.slice()
+const records = builder.bytes.slice()
 const merged = new RecordsBuilder(1 << 24)
-measure("appendRun", () => {
+measure("appendRecords", () => {
   merged.reset()
   merged.begin(1_800_000_000_000)
-  merged.appendRun(run, count, 0, 0)
+  merged.appendRecords(records, count, 0, 0)
 })
 
 const reader = new RecordReader()
 let sum = 0
 measure("walk", () => {
-  reader.reset(run)
+  reader.reset(records)
   while (reader.next()) sum += reader.valueLength
 })
 if (sum === 0) throw new Error("nothing was walked")

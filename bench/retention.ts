@@ -19,7 +19,7 @@ import { noHeaders, iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import { Settler } from "@logbrook/core/settle/Settler"
-import type { Run } from "@logbrook/core/shard/Intake"
+import type { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { ToyPartition } from "../packages/core/test/support/toys.ts"
@@ -122,8 +122,8 @@ settler.start()
 /** The sampled messages that are under way, by their tokens. */
 const offeredAt = new Map<number, { readonly atMs: number; readonly isBeside: boolean }>()
 const receiver = {
-  acked: (token: number, run: Run | undefined): void => {
-    if (run?.refusal !== undefined) fail("refused", run.refusal)
+  acked: (token: number, batch: PartitionBatch | undefined): void => {
+    if (batch?.refusal !== undefined) fail("refused", batch.refusal)
     state.told++
     const sample = offeredAt.get(token)
     if (sample === undefined) return
@@ -134,17 +134,17 @@ const receiver = {
 }
 
 const publish = (logId: number): void => {
-  const run = shard.run(logId, "bench")
-  const before = run.records.byteLength
+  const batch = shard.partitionBatch(logId, "bench")
+  const before = batch.records.byteLength
   const offset = counts.get(logId) ?? 0
   counts.set(logId, offset + 1)
   const key = logId === compacted.logId ? keyOf(offset) : null
-  run.records.append(key, payloadOf(offset), noHeaders, systemClock.nowMs())
-  shard.ran(run.records.byteLength - before)
+  batch.records.append(key, payloadOf(offset), noHeaders, systemClock.nowMs())
+  shard.recordsAdded(batch.records.byteLength - before)
   if (state.offered % 16 === 0) {
     offeredAt.set(state.offered, { atMs: performance.now(), isBeside: state.working > 0 })
   }
-  shard.ack(receiver, state.offered++, run, run.records.count - 1)
+  shard.ack(receiver, state.offered++, batch, batch.records.count - 1)
 }
 
 const retain = (): void => {

@@ -11,7 +11,7 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
-import type { Run } from "@logbrook/core/shard/Intake"
+import type { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { supervise } from "@logbrook/core/shard/supervise"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
@@ -72,18 +72,18 @@ const shardPublishing = (messages: number, partitions: number, drive: Drive = "f
   const shard = makeShard(new Sink(systemClock), drive)
   let told = 0
   const receiver = {
-    acked: (_token: number, run: Run | undefined) => void (told += run!.refusal === undefined ? 1 : 0)
+    acked: (_token: number, batch: PartitionBatch | undefined) => void (told += batch!.refusal === undefined ? 1 : 0)
   }
   return {
     told: () => told,
     turn: () => {
       const nowMs = systemClock.nowMs()
       for (let i = 0; i < messages; i++) {
-        const run = shard.run(1 + (i % partitions), "bench")
-        const before = run.records.byteLength
-        run.records.append(key, value, noHeaders, nowMs)
-        shard.ran(run.records.byteLength - before)
-        shard.ack(receiver, i, run, run.records.count - 1)
+        const batch = shard.partitionBatch(1 + (i % partitions), "bench")
+        const before = batch.records.byteLength
+        batch.records.append(key, value, noHeaders, nowMs)
+        shard.recordsAdded(batch.records.byteLength - before)
+        shard.ack(receiver, i, batch, batch.records.count - 1)
       }
     }
   }

@@ -104,10 +104,10 @@ const createStreams = (shard: Shard): void => {
 /** One turn's worth of commands, each of which becomes one event. */
 const giveTurn = (shard: Shard, turn: number): void => {
   for (let log = 0; log < streams * partitions; log++) {
-    const run = shard.run(firstLogId + log, "bench")
-    const before = run.records.byteLength
-    run.records.append(null, payloadAt(turn * streams * partitions + log), noHeaders, systemClock.nowMs())
-    shard.ran(run.records.byteLength - before)
+    const batch = shard.partitionBatch(firstLogId + log, "bench")
+    const before = batch.records.byteLength
+    batch.records.append(null, payloadAt(turn * streams * partitions + log), noHeaders, systemClock.nowMs())
+    shard.recordsAdded(batch.records.byteLength - before)
   }
   const member = { generation: -1, memberId: "", groupInstanceId: null }
   for (let commit = 0; commit < commitsPerTurn; commit++) {

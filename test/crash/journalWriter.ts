@@ -4,7 +4,7 @@
  */
 import { writeSync } from "node:fs"
 import { noHeaders } from "@logbrook/core/Record"
-import type { Run } from "@logbrook/core/shard/Intake"
+import type { PartitionBatch } from "@logbrook/core/shard/Intake"
 import * as Exit from "effect/Exit"
 import { addend, counters, logs, makeShard, openJournal, valueAt } from "./journalLoad.ts"
 import { newestState } from "../../packages/core/test/support/newestState.ts"
@@ -45,17 +45,21 @@ const addTo = (counter: number): void => {
 }
 
 const receiver = {
-  acked: (_token: number, run: Run | undefined, index: number): void =>
-    say(run?.refusal === undefined ? `r ${run!.logId} ${run!.baseOffset + index}` : `refused ${String(run.refusal)}`)
+  acked: (_token: number, batch: PartitionBatch | undefined, index: number): void =>
+    say(
+      batch?.refusal === undefined
+        ? `r ${batch!.logId} ${batch!.baseOffset + index}`
+        : `refused ${String(batch.refusal)}`
+    )
 }
 
 const publishTo = (logId: number): void => {
-  const run = shard.run(logId, "load")
+  const batch = shard.partitionBatch(logId, "load")
   const value = valueAt(logId, offsets[logId - 1]!++)
-  if (!run.records.append(null, value, noHeaders, 1_800_000_000_000)) throw new Error("a run is full")
+  if (!batch.records.append(null, value, noHeaders, 1_800_000_000_000)) throw new Error("a partition batch is full")
   bytes += value.length
-  shard.ran(value.length)
-  shard.ack(receiver, 0, run, run.records.count - 1)
+  shard.recordsAdded(value.length)
+  shard.ack(receiver, 0, batch, batch.records.count - 1)
 }
 
 const load = (): void => {

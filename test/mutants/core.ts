@@ -628,8 +628,8 @@ export const coreMutants = inPackage("core", {
       ],
       [
         "the highest time is the last",
-        "if (this.count === 0 || timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs\n    this.byteLength = end\n    this.count++\n    return true\n  }\n\n  /**\n   * Appends an encoded run",
-        "this.maxTimestampMs = timestampMs\n    this.byteLength = end\n    this.count++\n    return true\n  }\n\n  /**\n   * Appends an encoded run"
+        "if (this.count === 0 || timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs\n    this.byteLength = end\n    this.count++\n    return true\n  }\n\n  /**\n   * Appends `count` encoded records",
+        "this.maxTimestampMs = timestampMs\n    this.byteLength = end\n    this.count++\n    return true\n  }\n\n  /**\n   * Appends `count` encoded records"
       ],
       [
         "bytes behind the last record pass",

@@ -23,13 +23,14 @@ const addTo = (shard: Shard, counter: number, n: number): void =>
   void shard.offer({ to: `counter/${counter}`, command: { _tag: "Add", n }, cause: { origin: `load ${n}` } })
 
 const publishTo = (shard: Shard, logId: number, round: number): void => {
-  const run = shard.run(logId, `publish ${logId}`)
+  const batch = shard.partitionBatch(logId, `publish ${logId}`)
   const size = sizes[(logId + round) % sizes.length]!
   for (let i = 0; i < 1 + (round % 3); i++) {
     const value = Buffer.alloc(size, `${logId} ${round} ${i};`)
-    if (!run.records.append(null, value, noHeaders, 1_800_000_000_000 + round)) throw new Error("a run is full")
+    if (!batch.records.append(null, value, noHeaders, 1_800_000_000_000 + round))
+      throw new Error("a partition batch is full")
   }
-  shard.ran(run.records.byteLength)
+  shard.recordsAdded(batch.records.byteLength)
 }
 
 /** Appends `rounds` turns, among them some of over 32 KB, and stops in order. */

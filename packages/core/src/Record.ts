@@ -1,9 +1,9 @@
 import { freshBuffers, type Buffers } from "./BufferPool.ts"
 
-/** Why bytes are no run of Kafka records. */
+/** Why bytes are not Kafka records. */
 export type InvalidRecordReason = "Truncated" | "Varint" | "Length" | "OffsetDelta" | "Timestamp" | "Headers" | "Count"
 
-/** Bytes that are no run of Kafka records (format v2). */
+/** Bytes that are not Kafka records (format v2). */
 export class InvalidRecord extends Error {
   readonly _tag = "InvalidRecord"
   readonly reason: InvalidRecordReason
@@ -100,7 +100,7 @@ export const encodeHeaders = (headers: ReadonlyArray<RecordHeader>): HeaderBlock
   return { count: headers.length, bytes }
 }
 
-/** A cursor over a run of records: after `next()` returns true the fields describe one record. Made once, reused. */
+/** A cursor over encoded records: after `next()` returns true the fields describe one record. Made once, reused. */
 export class RecordReader {
   bytes: Uint8Array = noHeaders.bytes
   /** Where the record begins, its length included. */
@@ -251,7 +251,7 @@ export class RecordReader {
 }
 
 /**
- * Visits `count` records of a run whose offset deltas must be 0, 1, 2 …; the visitor gets the cursor itself and ends the
+ * Visits `count` records whose offset deltas must be 0, 1, 2 …; the visitor gets the cursor itself and ends the
  * walk by returning false. Throws `InvalidRecord`, also when the bytes hold another number of records.
  */
 export const iterate = (bytes: Uint8Array, count: number, visit: (record: RecordReader) => boolean | void): void => {
@@ -305,7 +305,7 @@ const recordLength = (
 const initialCapacityBytes = 1024
 /** A reset builder keeps a buffer up to this, so that a thousand idle partitions do not hold a thousand peaks. */
 const keptCapacityBytes = 64 * 1024
-/** Room before the records for a batch's header, so that a large run becomes a batch without a copy. */
+/** Room before the records for a batch's header, so that many records become a batch without a copy. */
 const headroomBytes = 61
 const noBytes = new Uint8Array(0)
 
@@ -338,7 +338,7 @@ export class RecordsBuilder {
     this.#buffers = buffers
   }
 
-  /** The records, a view that is valid until the next `append`, `appendRun` or `reset`. */
+  /** The records, a view that is valid until the next `append`, `appendRecords` or `reset`. */
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.byteLength)
   }
@@ -370,7 +370,7 @@ export class RecordsBuilder {
     return copy
   }
 
-  /** Sets the base timestamp of an empty builder, for runs that are appended to it. */
+  /** Sets the base timestamp of an empty builder, for records that are appended to it. */
   begin(firstTimestampMs: number): void {
     this.firstTimestampMs = firstTimestampMs
     this.#isBegun = true
@@ -410,18 +410,18 @@ export class RecordsBuilder {
   }
 
   /**
-   * Appends an encoded run of `count` records with their deltas moved: the shifts are added to each record's offset delta
+   * Appends `count` encoded records with their deltas moved: the shifts are added to each record's offset delta
    * (which must then continue this builder's) and timestamp delta. An empty builder needs `begin` first.
    * Returns false, and changes nothing, when it would take more than `bytesMax`. Throws `InvalidRecord`, nothing changed.
    */
-  appendRun(run: Uint8Array, count: number, offsetDeltaShift: number, timestampDeltaShift: number): boolean {
-    const reader = this.#reader.reset(run)
+  appendRecords(records: Uint8Array, count: number, offsetDeltaShift: number, timestampDeltaShift: number): boolean {
+    const reader = this.#reader.reset(records)
     let maxTimestampMs = this.count === 0 ? -Infinity : this.maxTimestampMs
     let end = this.byteLength
     for (let index = 0; index < count; index++) {
       if (!reader.nextDeltas()) throw new InvalidRecord("Count", "fewer records than counted")
       const offsetDelta = reader.offsetDelta + offsetDeltaShift
-      if (offsetDelta !== this.count + index) throw new InvalidRecord("OffsetDelta", "the run does not continue")
+      if (offsetDelta !== this.count + index) throw new InvalidRecord("OffsetDelta", "the records do not continue")
       const timestampDelta = reader.timestampDelta + timestampDeltaShift
       const rest = reader.position - reader.restAt
       const length = 1 + varlongSize(timestampDelta) + lengthSize(offsetDelta) + rest
@@ -433,7 +433,7 @@ export class RecordsBuilder {
       const timestampMs = this.firstTimestampMs + timestampDelta
       if (timestampMs > maxTimestampMs) maxTimestampMs = timestampMs
     }
-    if (reader.position !== run.length) throw new InvalidRecord("Count", "bytes after the last record")
+    if (reader.position !== records.length) throw new InvalidRecord("Count", "bytes after the last record")
     if (count === 0) return true
     this.maxTimestampMs = maxTimestampMs
     this.byteLength = end

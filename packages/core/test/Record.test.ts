@@ -110,7 +110,7 @@ describe("RecordsBuilder", () => {
     expect(builder.append(null, new Uint8Array(1500), noHeaders, 1)).toBe(true)
     const before = builder.bytes.slice()
     expect(builder.append(null, new Uint8Array(1500), noHeaders, 2)).toBe(false)
-    expect(builder.appendRun(before, 1, 1, 0)).toBe(false)
+    expect(builder.appendRecords(before, 1, 1, 0)).toBe(false)
     expect(builder.bytes).toEqual(before)
     expect([builder.count, builder.maxTimestampMs]).toEqual([1, 1])
   })
@@ -140,7 +140,7 @@ describe("giveAway", () => {
   )
 })
 
-describe("appendRun", () => {
+describe("appendRecords", () => {
   it("merges runs to what one builder would have written", () => {
     const runs = fc.array(fc.array(record, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 5 })
     fc.assert(
@@ -151,7 +151,7 @@ describe("appendRun", () => {
           const run = build(records)
           if (merged.count === 0) merged.begin(run.firstTimestampMs)
           const shift = run.firstTimestampMs - merged.firstTimestampMs
-          expect(merged.appendRun(run.bytes, run.count, merged.count, shift)).toBe(true)
+          expect(merged.appendRecords(run.bytes, run.count, merged.count, shift)).toBe(true)
         }
         expect(merged.bytes).toEqual(whole.bytes)
         expect([merged.count, merged.maxTimestampMs]).toEqual([whole.count, whole.maxTimestampMs])
@@ -164,7 +164,7 @@ describe("appendRun", () => {
     const from = skipRecords(run.bytes, 150)
     const merged = new RecordsBuilder(bytesMax)
     merged.begin(1150)
-    merged.appendRun(run.bytes.subarray(from), 50, -150, -150)
+    merged.appendRecords(run.bytes.subarray(from), 50, -150, -150)
     expect(readAll(merged.bytes, 50, 1150)).toEqual(readAll(run.bytes, 200, 1000).slice(150))
     expect(merged.maxTimestampMs).toBe(1199)
   })
@@ -173,9 +173,9 @@ describe("appendRun", () => {
     const run = simple(3)
     const merged = simple(2)
     const before = merged.bytes.slice()
-    expect(reasonOf(() => merged.appendRun(run.bytes, 3, 3, 0))).toBe("OffsetDelta")
-    expect(reasonOf(() => merged.appendRun(run.bytes, 4, 2, 0))).toBe("Count")
-    expect(reasonOf(() => merged.appendRun(run.bytes, 2, 2, 0))).toBe("Count")
+    expect(reasonOf(() => merged.appendRecords(run.bytes, 3, 3, 0))).toBe("OffsetDelta")
+    expect(reasonOf(() => merged.appendRecords(run.bytes, 4, 2, 0))).toBe("Count")
+    expect(reasonOf(() => merged.appendRecords(run.bytes, 2, 2, 0))).toBe("Count")
     expect(merged.bytes).toEqual(before)
     expect([merged.count, merged.maxTimestampMs]).toEqual([2, 1001])
   })

@@ -153,9 +153,9 @@ describe("retention by time", () => {
     const created = { ...command, key: "none", config, validateOnly: false }
     first.shard.offer({ to: "catalog/0", command: created, cause: { origin: "test" } })
     machine.runTurns()
-    const run = first.shard.run(2, "test")
-    run.records.append(null, Buffer.from("a"), noHeaders, machine.nowMs(), [])
-    first.shard.ran(run.records.byteLength)
+    const batch = first.shard.partitionBatch(2, "test")
+    batch.records.append(null, Buffer.from("a"), noHeaders, machine.nowMs(), [])
+    first.shard.recordsAdded(batch.records.byteLength)
     machine.runTurns()
     expect(first.log().highWatermark).toBe(1)
 

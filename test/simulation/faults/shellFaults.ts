@@ -81,12 +81,12 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
   }),
   inMethod("every fifth acknowledgement overtakes", Shard.prototype, "ack", (original) => {
     let count = 0
-    return (self: Shard, receiver: AckReceiver, token: number, run: never, index: number) => {
+    return (self: Shard, receiver: AckReceiver, token: number, batch: never, index: number) => {
       const isLate = ++count % 5 === 0
       const late: AckReceiver = {
         acked: (...args) => original(self, { acked: () => receiver.acked(...args) }, 0, undefined, 0)
       }
-      original(self, isLate ? late : receiver, token, run, index)
+      original(self, isLate ? late : receiver, token, batch, index)
     }
   }),
   inMethod("an acknowledgement is lost", Shard.prototype, "ack", (original) => {
@@ -159,7 +159,7 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       return found === undefined ? undefined : (original(self, seq - 1) ?? found)
     }
   }),
-  inMethod("runs are merged at wrong offsets", RecordsBuilder.prototype, "appendRun", (original) => {
+  inMethod("records are merged at wrong offsets", RecordsBuilder.prototype, "appendRecords", (original) => {
     return (self: RecordsBuilder, bytes: Uint8Array, count: number, offsetDelta: number, timestampDelta: number) =>
       original(self, bytes, count, offsetDelta + (offsetDelta > 0 ? 1 : 0), timestampDelta)
   }),

@@ -24,7 +24,7 @@ export interface PartitionState extends LogState {
 export type PartitionCommand =
   /** Records that the server encoded, offset deltas from 0. */
   | {
-      readonly _tag: "AppendRun"
+      readonly _tag: "AppendRecords"
       readonly count: number
       readonly firstTimestampMs: number
       readonly maxTimestampMs: number
@@ -82,7 +82,7 @@ export interface LogStart {
 
 /** The reply to each command. */
 export interface PartitionReplies {
-  readonly AppendRun: Appended
+  readonly AppendRecords: Appended
   readonly AppendBatch: Appended
   readonly MoveLogStart: LogStart
   readonly DescribeProducers: ProducersDescribed
@@ -118,8 +118,11 @@ const reply = <Value>(value: Value) => ({ events: [], reply: Exit.succeed(value)
 
 type Command<Tag> = Extract<PartitionCommand, { readonly _tag: Tag }>
 
-const appendRun = (state: PartitionState, command: Command<"AppendRun">): PartitionDecision<"AppendRun"> => {
-  // The clock may step back, the log's time may not: the run moves as a whole, its inner distances stay.
+const appendRecords = (
+  state: PartitionState,
+  command: Command<"AppendRecords">
+): PartitionDecision<"AppendRecords"> => {
+  // The clock may step back, the log's time may not: the records move as a whole, their inner distances stay.
   const firstTimestampMs = Math.max(command.firstTimestampMs, state.maxTimestampMs)
   const event: LogEvent = {
     _tag: "RecordsAppended",
@@ -205,8 +208,8 @@ const decide = (state: PartitionState, command: PartitionCommand, room: Room): P
   }
   if (state.isDeleted) return refuse("UnknownTopicOrPartition")
   switch (command._tag) {
-    case "AppendRun":
-      return appendRun(state, command)
+    case "AppendRecords":
+      return appendRecords(state, command)
     case "AppendBatch":
       return appendBatch(state, command, room)
     case "MoveLogStart":

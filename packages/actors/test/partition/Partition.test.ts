@@ -30,8 +30,8 @@ class Subject {
     })
   }
 
-  run(count: number, firstTimestampMs: number, maxTimestampMs = firstTimestampMs): unknown {
-    return this.send({ _tag: "AppendRun", count, firstTimestampMs, maxTimestampMs, bytes })
+  records(count: number, firstTimestampMs: number, maxTimestampMs = firstTimestampMs): unknown {
+    return this.send({ _tag: "AppendRecords", count, firstTimestampMs, maxTimestampMs, bytes })
   }
 
   batch(count: number, producerId: number, producerEpoch: number, baseSequence: number, isAhead = false): unknown {
@@ -43,9 +43,13 @@ class Subject {
 const at = (baseOffset: number, logStartOffset = 0) => ({ baseOffset, logStartOffset })
 
 describe("a partition", () => {
-  it("gives dense offsets to runs and batches", () => {
+  it("gives dense offsets to the server's records and producers' batches", () => {
     const subject = new Subject()
-    expect([subject.run(3, 100), subject.batch(2, -1, -1, -1), subject.run(1, 100)]).toEqual([at(0), at(3), at(5)])
+    expect([subject.records(3, 100), subject.batch(2, -1, -1, -1), subject.records(1, 100)]).toEqual([
+      at(0),
+      at(3),
+      at(5)
+    ])
     expect(subject.state.nextOffset).toBe(6)
     expect(subject.events.map((event) => event._tag === "RecordsAppended" && event.verbatim)).toEqual([
       false,
@@ -54,11 +58,11 @@ describe("a partition", () => {
     ])
   })
 
-  it("never lets the time of what the server builds go back, and keeps the distances within a run", () => {
+  it("never lets the time of what the server builds go back, and keeps the distances within a command", () => {
     const subject = new Subject()
-    subject.run(2, 1000, 1010)
-    subject.run(2, 900, 950)
-    subject.run(1, 2000)
+    subject.records(2, 1000, 1010)
+    subject.records(2, 900, 950)
+    subject.records(1, 2000)
     expect(subject.events).toMatchObject([
       { firstTimestampMs: 1000, maxTimestampMs: 1010 },
       { firstTimestampMs: 1010, maxTimestampMs: 1060 },
@@ -68,11 +72,11 @@ describe("a partition", () => {
 
   it("remembers where each epoch began", () => {
     const subject = new Subject()
-    subject.run(3, 1)
+    subject.records(3, 1)
     subject.epoch = 2
     subject.epoch = 4
-    subject.run(2, 1)
-    subject.run(2, 1)
+    subject.records(2, 1)
+    subject.records(2, 1)
     expect(subject.state.epochs).toEqual([
       { epoch: 1, startOffset: 0 },
       { epoch: 4, startOffset: 3 }
@@ -81,22 +85,22 @@ describe("a partition", () => {
 
   it("moves its start forward only, and not past its end", () => {
     const subject = new Subject()
-    subject.run(10, 1)
+    subject.records(10, 1)
     const move = (offset: number) => subject.send({ _tag: "MoveLogStart", offset, reason: "test" })
     expect(move(4)).toEqual({ logStartOffset: 4 })
     expect(move(3)).toEqual({ logStartOffset: 4 })
     expect([move(11), move(-2)]).toEqual(["OffsetOutOfRange", "OffsetOutOfRange"])
     expect(move(-1)).toEqual({ logStartOffset: 10 })
     expect(subject.events.filter((event) => event._tag === "LogStartMoved")).toHaveLength(2)
-    expect(subject.run(1, 1)).toEqual(at(10, 10))
+    expect(subject.records(1, 1)).toEqual(at(10, 10))
   })
 
   it("takes nothing once it is deleted, and may be deleted again", () => {
     const subject = new Subject()
-    subject.run(1, 1)
+    subject.records(1, 1)
     subject.send({ _tag: "DeleteLog" })
     subject.send({ _tag: "DeleteLog" })
-    expect(subject.run(1, 1)).toBe("UnknownTopicOrPartition")
+    expect(subject.records(1, 1)).toBe("UnknownTopicOrPartition")
     expect(subject.batch(1, -1, -1, -1)).toBe("UnknownTopicOrPartition")
     expect(subject.send({ _tag: "MoveLogStart", offset: 0, reason: "test" })).toBe("UnknownTopicOrPartition")
     expect(subject.events.filter((event) => event._tag === "LogDeleted")).toHaveLength(1)
@@ -152,7 +156,7 @@ const command: fc.Arbitrary<PartitionCommand> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.nat(1000), fc.nat(10)).map(([count, ms, span]) => ({
-      _tag: "AppendRun" as const,
+      _tag: "AppendRecords" as const,
       count,
       firstTimestampMs: ms,
       maxTimestampMs: ms + span,

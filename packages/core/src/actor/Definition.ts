@@ -28,7 +28,7 @@ export type Signal<K extends AnyKind> =
 /** The bytes that a partition's event refers to. They travel beside the event and never enter a state. */
 export interface RecordBytes {
   readonly bytes: Uint8Array
-  /** Whole Kafka RecordBatches as a producer sent them; otherwise a run of records without the batch header. */
+  /** Whole Kafka RecordBatches as a producer sent them; otherwise the records without a batch header. */
   readonly verbatim: boolean
 }
 

@@ -66,7 +66,7 @@ export const partitionKind = "partition"
 const idsKept = 4096
 const ids = new Map<number, string>()
 
-/** Remembered, as it is asked for with every run of records: a new string is hashed anew by every map that it is looked up in. */
+/** Remembered, as it is asked for with every partition batch: a new string is hashed anew by every map that it is looked up in. */
 export const partitionId = (logId: number): string => {
   const known = ids.get(logId)
   if (known !== undefined) return known

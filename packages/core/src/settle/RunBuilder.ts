@@ -145,7 +145,7 @@ export class RunBuilder {
     const timeShiftMs = ref.firstTimestampMs - this.#merge.firstTimestampMs
     let isMerged: boolean
     try {
-      isMerged = this.#merge.appendRun(records, ref.count, ref.baseOffset - this.#mergeOffset, timeShiftMs)
+      isMerged = this.#merge.appendRecords(records, ref.count, ref.baseOffset - this.#mergeOffset, timeShiftMs)
     } catch (error) {
       if (!(error instanceof InvalidRecord)) throw error
       throw this.#corrupt(ref, error.message)

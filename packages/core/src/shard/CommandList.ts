@@ -20,22 +20,22 @@ type WithReferences<C> = {
 
 type CommandOfTag<K, Tag> = Extract<CommandOf<K>, { readonly _tag: Tag }>
 
-/** Where a record of a run is. */
+/** Where a record of a partition batch is. */
 export interface RecordPlace {
   readonly logId: number
   readonly offset: number
 }
 
-interface RunOfTurn {
-  /** Among the turn's runs. */
+interface BatchOfTurn {
+  /** Among the turn's partition batches. */
   readonly number: number
   /** Why it takes no records, if that is so. */
   readonly refusal: unknown
 }
 
 export type Entry =
-  /** A record that waits in one of the turn's runs already: that run's number, and which of its records. */
-  | { readonly _tag: "Record"; readonly run: number; readonly index: number }
+  /** A record that waits in one of the turn's partition batches already: that batch's number, and which of its records. */
+  | { readonly _tag: "Record"; readonly batch: number; readonly index: number }
   /** Known to be refused before the turn. */
   | { readonly _tag: "Refused"; readonly reason: string }
   | {
@@ -68,7 +68,7 @@ const noConditions: ReadonlyArray<number> = []
 /**
  * Commands to actors of one shard that concern each other. Plain data, so that it may go to another shard or node.
  *
- *     entry 0   record 3 of run 1                                     -> { logId: 1, offset: 77 }
+ *     entry 0   record 3 of batch 1                                   -> { logId: 1, offset: 77 }
  *     entry 1   session/a  Enqueue  baseOffset: offset of entry 0     -> Enqueued
  *     entry 2   session/b  ReceiveQos2  only if 0 and 1 were taken    -> Qos2Remembered
  *
@@ -86,10 +86,10 @@ export class CommandList {
     return [...this.entries.keys()]
   }
 
-  /** A record that was put into a run since the last turn, by `Shard.run`. */
-  record({ number, refusal }: RunOfTurn, index: number): EntryIndex<RecordPlace, unknown> {
+  /** A record that was put into a partition batch since the last turn, by `Shard.partitionBatch`. */
+  record({ number, refusal }: BatchOfTurn, index: number): EntryIndex<RecordPlace, unknown> {
     return this.#add(
-      refusal === undefined ? { _tag: "Record", run: number, index } : { _tag: "Refused", reason: String(refusal) }
+      refusal === undefined ? { _tag: "Record", batch: number, index } : { _tag: "Refused", reason: String(refusal) }
     )
   }
 

@@ -15,7 +15,7 @@ export interface Ask {
   readonly to: ActorId
   readonly command?: CommandOf<AnyKind>
   /**
-   * Makes the command when it is decided, after the turn's runs: so it may refer to the offset that one of them got.
+   * Makes the command when it is decided, after the turn's partition batches: so it may refer to the offset that one of them got.
    * `nextSeq`: what was decided before has its events below it, what is decided from here on has them there or above.
    */
   readonly late?: (nextSeq: Seq) => CommandOf<AnyKind>
@@ -49,14 +49,14 @@ export interface LateAsk<K extends AnyKind, C extends CommandOf<K>> {
 
 /** Someone whose message is acknowledged once it is durable, such as an MQTT connection. */
 export interface AckReceiver {
-  /** `index`: of the message's record in `run`; `run.refusal` tells why there is none. No run: only the turn was waited for. */
-  readonly acked: (token: number, run: Run | undefined, index: number) => void
+  /** `index`: of the message's record in `batch`; `batch.refusal` tells why there is none. No batch: only the turn was waited for. */
+  readonly acked: (token: number, batch: PartitionBatch | undefined, index: number) => void
 }
 
 /** The records that one turn appends to one partition: encoded as they come, decided once. */
-export class Run {
+export class PartitionBatch {
   readonly logId: number
-  /** Its place among the runs of its turn, from 0 on. */
+  /** Its place among the batches of its turn, from 0 on. */
   readonly number: number
   readonly records: RecordsBuilder
   readonly #first: string
@@ -87,38 +87,38 @@ export class Run {
     return this.#origins === undefined ? this.#first : `${this.#origins.size} publishers`
   }
 
-  /** A run that takes no records, for one that did not fit. */
-  static refused(logId: number, origin: string, refusal: unknown): Run {
-    const run = new Run(logId, new RecordsBuilder(0), origin)
-    run.refusal = refusal
-    return run
+  /** A batch that takes no records, for one that did not fit. */
+  static refused(logId: number, origin: string, refusal: unknown): PartitionBatch {
+    const batch = new PartitionBatch(logId, new RecordsBuilder(0), origin)
+    batch.refusal = refusal
+    return batch
   }
 }
 
 /**
- * A run is full at this; above it there is room for one record of the longest MQTT packet. Buffers of this size go round:
- * those of runs of up to 512 KB were mostly of a size that nobody had given back. With its head a run of small records
+ * A batch is full at this; above it there is room for one record of the longest MQTT packet. Buffers of this size go round:
+ * those of batches of up to 512 KB were mostly of a size that nobody had given back. With its header a batch of small records
  * fits 14 of LMDB's pages.
  */
-const runBytesFull = 56 * 1024 - 512
+const batchBytesFull = 56 * 1024 - 512
 const buildersKept = 256
 
 /** The commands and records that wait for the next turn. */
 export class Intake {
   readonly asks: Array<Ask | ListAsk> = []
-  readonly runs: Array<Run> = []
+  readonly batches: Array<PartitionBatch> = []
   readonly ackReceivers: Array<AckReceiver> = []
   readonly ackTokens: Array<number> = []
-  readonly ackRuns: Array<Run | undefined> = []
+  readonly ackBatches: Array<PartitionBatch | undefined> = []
   readonly ackIndexes: Array<number> = []
-  readonly #open = new Map<number, Run>()
+  readonly #open = new Map<number, PartitionBatch>()
   bytes = 0
   #commands = 0
   /** The turn ends with a hash of every actor that has changed since its last one. */
   hashesAll = false
 
   get isEmpty(): boolean {
-    return this.asks.length === 0 && this.runs.length === 0 && this.ackTokens.length === 0
+    return this.asks.length === 0 && this.batches.length === 0 && this.ackTokens.length === 0
   }
 
   get commands(): number {
@@ -131,23 +131,23 @@ export class Intake {
     this.bytes += ask.byteLength ?? 0
   }
 
-  /** The run of this partition that is still open, or a new one, for a record of `origin`. */
-  run(logId: number, origin: string, builders: BuilderPool): Run {
+  /** The batch of this partition that is still open, or a new one, for a record of `origin`. */
+  partitionBatch(logId: number, origin: string, builders: BuilderPool): PartitionBatch {
     const open = this.#open.get(logId)
-    if (open !== undefined && open.records.byteLength < runBytesFull) {
+    if (open !== undefined && open.records.byteLength < batchBytesFull) {
       open.joins(origin)
       return open
     }
-    const run = new Run(logId, builders.take(), origin, this.runs.length)
-    this.#open.set(logId, run)
-    this.runs.push(run)
-    return run
+    const batch = new PartitionBatch(logId, builders.take(), origin, this.batches.length)
+    this.#open.set(logId, batch)
+    this.batches.push(batch)
+    return batch
   }
 
-  ack(receiver: AckReceiver, token: number, run: Run | undefined, index: number): void {
+  ack(receiver: AckReceiver, token: number, batch: PartitionBatch | undefined, index: number): void {
     this.ackReceivers.push(receiver)
     this.ackTokens.push(token)
-    this.ackRuns.push(run)
+    this.ackBatches.push(batch)
     this.ackIndexes.push(index)
   }
 }
@@ -156,16 +156,16 @@ export class Intake {
 export class BuilderPool {
   readonly #free: Array<RecordsBuilder> = []
   readonly #buffers: Buffers
-  readonly #runBytesMax: number
+  readonly #batchBytesMax: number
 
   constructor(buffers: Buffers, limits: Limits) {
     this.#buffers = buffers
     // A record tells more than its packet: key, topic, client id and the names of the headers.
-    this.#runBytesMax = runBytesFull + limits.mqttPacketBytesMax + recordOverheadBytesMax(limits)
+    this.#batchBytesMax = batchBytesFull + limits.mqttPacketBytesMax + recordOverheadBytesMax(limits)
   }
 
   take(): RecordsBuilder {
-    return this.#free.pop() ?? new RecordsBuilder(this.#runBytesMax, undefined, this.#buffers)
+    return this.#free.pop() ?? new RecordsBuilder(this.#batchBytesMax, undefined, this.#buffers)
   }
 
   give(builder: RecordsBuilder): void {

@@ -11,7 +11,15 @@ import { LogStore } from "../storage/LogStore.ts"
 import { keptFromSeq, type ExpiredSegments } from "./expiry.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import type { CommandList } from "./CommandList.ts"
-import { BuilderPool, Intake, type AckReceiver, type Ask, type LateAsk, type ListAsk, type Run } from "./Intake.ts"
+import {
+  BuilderPool,
+  Intake,
+  type AckReceiver,
+  type Ask,
+  type LateAsk,
+  type ListAsk,
+  type PartitionBatch
+} from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
 import { shardActor, type ShardState } from "./ShardActor.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
@@ -37,7 +45,7 @@ const lookedAtPerTurn = 16
  * The unit of ownership, journaling and scheduling: drains its intake once per turn, lets each actor decide,
  * and makes one commit of what they decided. Replies, signals and deliveries follow the commit, in order.
  *
- *     offer / run+ack -> Intake -> turn -> Journal.append -> durable -> replies, signals, observers, log readers
+ *     offer / batch + ack -> Intake -> turn -> Journal.append -> durable -> replies, signals, observers, log readers
  *
  * 1. A state moves on only by events that are in the turn's commit.
  * 2. Nobody outside learns of an event before its commit is durable.
@@ -263,24 +271,24 @@ export class Shard {
     else this.#waitingForRoom.push(resume)
   }
 
-  /** The run that the next turn appends to this log, new if there is none yet; the caller adds a record of `origin`, then tells of it by `ran`. */
-  run(logId: number, origin: string): Run {
-    return this.#intake.run(logId, origin, this.#builders)
+  /** The partition batch that the next turn appends to this log, new if there is none yet; the caller adds a record of `origin`, then tells of it by `recordsAdded`. */
+  partitionBatch(logId: number, origin: string): PartitionBatch {
+    return this.#intake.partitionBatch(logId, origin, this.#builders)
   }
 
-  /** Counts the bytes that the caller has put into a run since the last call. */
-  ran(bytes: number): boolean {
+  /** Counts the bytes that the caller has put into a partition batch since the last call. */
+  recordsAdded(bytes: number): boolean {
     this.#intake.bytes += bytes
     this.#schedule()
     return this.hasRoom
   }
 
   /**
-   * Tells `receiver` when record `index` of the run is durable, or refused; without a run, when the next turn is durable
+   * Tells `receiver` when record `index` of the batch is durable, or refused; without a batch, when the next turn is durable
    * and all before it. In the order of the calls.
    */
-  ack(receiver: AckReceiver, token: number, run: Run | undefined, index: number): void {
-    this.#intake.ack(receiver, token, run, index)
+  ack(receiver: AckReceiver, token: number, batch: PartitionBatch | undefined, index: number): void {
+    this.#intake.ack(receiver, token, batch, index)
     this.#schedule()
   }
 
@@ -317,7 +325,7 @@ export class Shard {
     const turn = this.#decide(intake)
     if (turn !== undefined) {
       this.#commit(turn)
-      for (const run of intake.runs) this.#builders.give(run.records)
+      for (const batch of intake.batches) this.#builders.give(batch.records)
       this.#snapshots.turn(this.#nextSeq)
       this.#passivate()
     }
@@ -325,7 +333,7 @@ export class Shard {
     this.#schedule()
   }
 
-  /** Runs first, since a late command refers to what became of them. Undefined if the turn faulted. */
+  /** Partition batches first, since a late command refers to what became of them. Undefined if the turn faulted. */
   #decide(intake: Intake): DecidedTurn | undefined {
     const { clock, onDefect } = this.#options
     try {
@@ -334,9 +342,9 @@ export class Shard {
         this.#restarts.restart(live, defect, this.#undurable(turn), isAgain)
         this.actors.weigh(live)
       }
-      for (const run of intake.runs) turn.appendRun(run, partitionId(run.logId), evolveFailed)
+      for (const batch of intake.batches) turn.decideBatch(batch, partitionId(batch.logId), evolveFailed)
       for (const ask of intake.asks) {
-        if ("list" in ask) turn.decideList(ask, intake.runs, evolveFailed)
+        if ("list" in ask) turn.decideList(ask, intake.batches, evolveFailed)
         else turn.decide(ask, evolveFailed)
       }
       if (intake.hashesAll) turn.hashAll()
@@ -426,10 +434,10 @@ export class Shard {
     for (const live of emptied) this.#guarded(live.id, () => this.actors.forgetEmptied(live))
   }
 
-  #acknowledge({ ackReceivers, ackTokens, ackRuns, ackIndexes }: Intake): void {
+  #acknowledge({ ackReceivers, ackTokens, ackBatches, ackIndexes }: Intake): void {
     for (let i = 0; i < ackReceivers.length; i++) {
       try {
-        ackReceivers[i]!.acked(ackTokens[i]!, ackRuns[i], ackIndexes[i]!)
+        ackReceivers[i]!.acked(ackTokens[i]!, ackBatches[i], ackIndexes[i]!)
       } catch (defect) {
         this.#options.onDefect("acked", defect)
       }
@@ -503,9 +511,9 @@ export class Shard {
   #fault(intake: Intake, defect: unknown): void {
     this.#running = false
     const unavailable = new ActorUnavailable("the shard restarts", { cause: defect })
-    for (const run of intake.runs) {
-      run.baseOffset = -1
-      run.refusal ??= unavailable
+    for (const batch of intake.batches) {
+      batch.baseOffset = -1
+      batch.refusal ??= unavailable
     }
     const outcomes = refusals(intake.asks, Exit.die(unavailable))
     const turn: DecidedTurn = {

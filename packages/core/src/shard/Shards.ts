@@ -9,7 +9,7 @@ import type { Journal } from "../journal/Journal.ts"
 import type { MemoryAccount } from "../memory/MemoryAccount.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import { CommandList, type ListAnswer } from "./CommandList.ts"
-import type { AckReceiver, Ask, LateAsk, Run } from "./Intake.ts"
+import type { AckReceiver, Ask, LateAsk, PartitionBatch } from "./Intake.ts"
 import type { Recovery } from "./recover.ts"
 import { Shard, type Observer } from "./Shard.ts"
 import { shardActor } from "./ShardActor.ts"
@@ -151,10 +151,10 @@ export class Shards {
     return new ShardLists(this)
   }
 
-  /** As `Shard.ack`; without a run once every shard's next turn is durable. */
-  ack(receiver: AckReceiver, token: number, run: Run | undefined, index: number): void {
-    if (this.#only !== undefined) this.#only.ack(receiver, token, run, index)
-    else if (run !== undefined) this.ofLog(run.logId).ack(receiver, token, run, index)
+  /** As `Shard.ack`; without a batch once every shard's next turn is durable. */
+  ack(receiver: AckReceiver, token: number, batch: PartitionBatch | undefined, index: number): void {
+    if (this.#only !== undefined) this.#only.ack(receiver, token, batch, index)
+    else if (batch !== undefined) this.ofLog(batch.logId).ack(receiver, token, batch, index)
     else {
       const barrier = new Barrier(receiver, token, this.all.length)
       for (const shard of this.all) shard.ack(barrier, 0, undefined, 0)

@@ -13,7 +13,7 @@ import type { RecordsBuilder } from "../Record.ts"
 import { batchHeaderBytes, buildBatch, stampBatch, writeBatchHeader, type BatchFields } from "../RecordBatch.ts"
 import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
 import { type Entry, type ListAnswer, NotDecided, type RecordPlace, resolved } from "./CommandList.ts"
-import type { Ask, Intake, ListAsk, Run } from "./Intake.ts"
+import type { Ask, Intake, ListAsk, PartitionBatch } from "./Intake.ts"
 
 export interface Outcome {
   readonly live: Live | undefined
@@ -87,7 +87,7 @@ const answered = ({ onAnswer, cause }: ListAsk, answer: ListAnswer): Outcome => 
   cause
 })
 
-const placeOf = ({ logId, baseOffset, refusal }: Run, index: number): Exit.Exit<RecordPlace, unknown> =>
+const placeOf = ({ logId, baseOffset, refusal }: PartitionBatch, index: number): Exit.Exit<RecordPlace, unknown> =>
   refusal === undefined ? Exit.succeed({ logId, offset: baseOffset + index }) : Exit.fail(refusal)
 
 /** A turn of a shard: folds decisions into states and collects their events for one commit. */
@@ -104,8 +104,8 @@ export class Turn {
   /** The actors of persistent kinds that have moved on. */
   readonly #moved = new Set<Live>()
   readonly #emptied: Array<Live> = []
-  /** The run that is being decided, whose bytes may become the batch's own. */
-  #running: { readonly logId: number; readonly builder: RecordsBuilder; readonly bytes: Uint8Array } | undefined
+  /** The partition batch that is being decided, whose bytes may become the record batch's own. */
+  #deciding: { readonly logId: number; readonly builder: RecordsBuilder; readonly bytes: Uint8Array } | undefined
 
   constructor(
     firstSeq: Seq,
@@ -181,7 +181,7 @@ export class Turn {
     }
     if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.(exit)
     const { reply } = ask
-    // A run has neither: nothing follows its commit but the acknowledgements.
+    // A partition batch has neither: nothing follows its commit but the acknowledgements.
     if (reply !== undefined && exit === undefined) live.parking++
     if (reply !== undefined || signals.length > 0) {
       this.#outcomes.push({ live, reply, exit, parkAs, signals, cause })
@@ -191,22 +191,22 @@ export class Turn {
     return exit
   }
 
-  /** Entry by entry, behind the turn's runs: see `CommandList`. */
-  decideList(ask: ListAsk, runs: ReadonlyArray<Run>, evolveFailed: EvolveFailed): void {
+  /** Entry by entry, behind the turn's partition batches: see `CommandList`. */
+  decideList(ask: ListAsk, batches: ReadonlyArray<PartitionBatch>, evolveFailed: EvolveFailed): void {
     const exits: Array<Exit.Exit<unknown, unknown>> = []
-    for (const entry of ask.list.entries) exits.push(this.#decideEntry(entry, exits, runs, ask.cause, evolveFailed))
+    for (const entry of ask.list.entries) exits.push(this.#decideEntry(entry, exits, batches, ask.cause, evolveFailed))
     this.#outcomes.push(answered(ask, { exits }))
   }
 
   #decideEntry(
     entry: Entry,
     exits: ReadonlyArray<Exit.Exit<unknown, unknown>>,
-    runs: ReadonlyArray<Run>,
+    batches: ReadonlyArray<PartitionBatch>,
     cause: Cause,
     evolveFailed: EvolveFailed
   ): Exit.Exit<unknown, unknown> {
     if (entry._tag === "Refused") return Exit.fail(entry.reason)
-    if (entry._tag === "Record") return placeOf(runs[entry.run]!, entry.index)
+    if (entry._tag === "Record") return placeOf(batches[entry.batch]!, entry.index)
     const { to } = entry
     const command = resolved(entry, exits)
     if (command instanceof NotDecided) return Exit.fail(command)
@@ -260,7 +260,7 @@ export class Turn {
     for (const { event, payload } of prepared) {
       const seq =
         payload === undefined
-          ? this.#stageRecords(this.#running?.logId ?? logIdOf(live.id), event as RecordsAppended, records!, cause)
+          ? this.#stageRecords(this.#deciding?.logId ?? logIdOf(live.id), event as RecordsAppended, records!, cause)
           : this.#frame.event(live.id, live.definition.version, payload, cause)
       first ??= seq
       cause = { seq: first }
@@ -292,9 +292,9 @@ export class Turn {
       baseTimestampMs: event.firstTimestampMs,
       maxTimestampMs: event.maxTimestampMs
     }
-    if (this.#running?.bytes !== records) return buildBatch(fields, records)
-    // A copy of every run was a fifth of the main thread's CPU at 1 KB a message.
-    const batch = this.#running.builder.giveAway()
+    if (this.#deciding?.bytes !== records) return buildBatch(fields, records)
+    // A copy of every partition batch was a fifth of the main thread's CPU at 1 KB a message.
+    const batch = this.#deciding.builder.giveAway()
     writeBatchHeader(batch, 0, fields, records.length)
     return batch
   }
@@ -312,17 +312,17 @@ export class Turn {
     }
   }
 
-  /** A run is one command to its partition, whose reply tells the base offset. */
-  appendRun(run: Run, to: ActorId, evolveFailed: EvolveFailed): void {
-    const { records } = run
+  /** A partition batch is one command to its partition, whose reply tells the base offset. */
+  decideBatch(batch: PartitionBatch, to: ActorId, evolveFailed: EvolveFailed): void {
+    const { records } = batch
     if (records.count === 0) return
     const { count, firstTimestampMs, maxTimestampMs, bytes } = records
-    const command = { _tag: "AppendRun", count, firstTimestampMs, maxTimestampMs, bytes }
-    this.#running = { logId: run.logId, builder: records, bytes }
-    const exit = this.decide({ to, command, cause: { origin: run.origin } }, evolveFailed)
-    this.#running = undefined
-    if (exit !== undefined && Exit.isSuccess(exit)) run.baseOffset = (exit.value as { baseOffset: number }).baseOffset
-    else run.refusal = exit === undefined ? new ActorUnavailable(to) : EffectCause.squash(exit.cause)
+    const command = { _tag: "AppendRecords", count, firstTimestampMs, maxTimestampMs, bytes }
+    this.#deciding = { logId: batch.logId, builder: records, bytes }
+    const exit = this.decide({ to, command, cause: { origin: batch.origin } }, evolveFailed)
+    this.#deciding = undefined
+    if (exit !== undefined && Exit.isSuccess(exit)) batch.baseOffset = (exit.value as { baseOffset: number }).baseOffset
+    else batch.refusal = exit === undefined ? new ActorUnavailable(to) : EffectCause.squash(exit.cause)
   }
 
   /** Hashes every live actor that has events since its last hash. */

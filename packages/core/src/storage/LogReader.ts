@@ -106,7 +106,7 @@ export class LogReader {
     for (let run = first; ; run = log.index.at(end)) {
       const offsetShift = run.baseOffset - first.baseOffset
       const timeShiftMs = run.firstTimestampMs - first.firstTimestampMs
-      const isMerged = merge.appendRun(this.#bytes(log, run), run.count, offsetShift, timeShiftMs)
+      const isMerged = merge.appendRecords(this.#bytes(log, run), run.count, offsetShift, timeShiftMs)
       // Moved deltas may take more bytes: a run that no longer fits is left to the next batch.
       if (!isMerged || (end > from && merge.byteLength > roomBytes)) break
       end++

@@ -22,7 +22,7 @@ const pinsIn = (directory: string): ReadonlyArray<string> => fs.readdirSync(dire
 const opened = async (): Promise<History> => {
   const history = await History.open(temporaryDirectory())
   for (let i = 0; i < 4; i++) {
-    history.run(1, [{ key: null, value: `${i}`.repeat(5000), timestampMs: 1 }])
+    history.records(1, [{ key: null, value: `${i}`.repeat(5000), timestampMs: 1 }])
     await history.flush()
     await history.roll()
   }
@@ -32,7 +32,7 @@ const opened = async (): Promise<History> => {
 /** Backs up beside a server that settles every closed segment between any two steps, and closes one more. */
 const backedUp = (history: History, target: string): Promise<BackedUp> => {
   const pause = async (): Promise<void> => {
-    history.run(1, [{ key: null, value: "more", timestampMs: 1 }])
+    history.records(1, [{ key: null, value: "more", timestampMs: 1 }])
     await history.flush()
     await history.roll()
     expect(await history.settle()).toEqual([])

@@ -156,7 +156,7 @@ const wrongStarts = async (live: (history: History) => Promise<void>, before?: (
 const write = async (history: History, count: number): Promise<void> => {
   for (let i = 0; i < count; i++) {
     const offset = history.kept.get(logId)?.length ?? 0
-    history.run(logId, [{ key: null, value: `${offset} `.padEnd(3000, "x"), timestampMs: 1 }])
+    history.records(logId, [{ key: null, value: `${offset} `.padEnd(3000, "x"), timestampMs: 1 }])
     await history.flush()
   }
 }

@@ -17,7 +17,7 @@ it("raises the epoch of what was cut also where states have another shape than w
     history.count(1)
     await history.flush()
   }
-  history.run(1, [{ key: null, value: "to be damaged", timestampMs: 1 }])
+  history.records(1, [{ key: null, value: "to be damaged", timestampMs: 1 }])
   await history.flush()
   await history.close()
   const { directory } = history

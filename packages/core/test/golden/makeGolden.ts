@@ -45,7 +45,7 @@ const started = (journal: LmdbJournal): Shard => {
   return shard
 }
 
-/** Runs of the server's in frames, chunks and values; events with causes; snapshots; hashes at the end. */
+/** The server's own record batches in frames, chunks and values; events with causes; snapshots; hashes at the end. */
 const live = async (directory: string, firstRound: number, rounds: number): Promise<void> => {
   const journal = openGolden(directory)
   const shard = started(journal)
@@ -55,15 +55,15 @@ const live = async (directory: string, firstRound: number, rounds: number): Prom
       shard.offer({ to: `counter/${counter}`, command, cause: { origin: `round ${round}` } })
     }
     for (let logId = 1; logId <= goldenLogs; logId++) {
-      const run = shard.run(logId, `publish ${logId}`)
+      const batch = shard.partitionBatch(logId, `publish ${logId}`)
       // In every eighth round the small ones are above 32 KB together.
       const count = round % 8 === 4 ? 1 : (round + logId) % 3
       for (let i = 0; i < count; i++) {
         const bytes = round % 8 === 4 ? 3000 : sizes[(logId + round + i) % sizes.length]!
         const value = Buffer.alloc(bytes, `${logId} ${round} ${i};`)
-        run.records.append(i === 0 ? Buffer.from(`key ${logId}`) : null, value, noHeaders, 1_800_000_000_000 + round)
+        batch.records.append(i === 0 ? Buffer.from(`key ${logId}`) : null, value, noHeaders, 1_800_000_000_000 + round)
       }
-      shard.ran(run.records.byteLength)
+      shard.recordsAdded(batch.records.byteLength)
     }
     await shard.completed()
     await setImmediate()

@@ -41,7 +41,7 @@ export class CompactedHistory {
       value: isTombstone ? null : `value ${from + i}`,
       timestampMs: 1_800_000_000_000 + 10 * (from + i)
     }))
-    if (logId === ofServer) this.history.run(logId, contents)
+    if (logId === ofServer) this.history.records(logId, contents)
     else this.history.batch(logId, contents, "lz4")
   }
 

@@ -122,10 +122,10 @@ export class History {
     for (const content of contents) kept.push({ headers: [], ...content, offset: kept.length, crc })
   }
 
-  /** A run of the server's own records: one commit's, small ones in the frame, larger ones a value of their own. */
-  run(logId: number, contents: ReadonlyArray<RecordContent>): void {
+  /** The server's own records, in one commit: small ones in the frame, larger ones as a value of their own. */
+  records(logId: number, contents: ReadonlyArray<RecordContent>): void {
     const { bytes, count, firstTimestampMs, maxTimestampMs } = encodeRecords(contents)
-    const command = { _tag: "AppendRun", count, firstTimestampMs, maxTimestampMs, bytes } as const
+    const command = { _tag: "AppendRecords", count, firstTimestampMs, maxTimestampMs, bytes } as const
     this.harness.tell(`partition/${logId}`, command)
     this.#keep(logId, contents, 0)
   }

@@ -22,7 +22,7 @@ const settledHistory = async (): Promise<{ history: History; ends: Array<{ seq: 
   const history = await History.open(temporaryDirectory(), 400_000)
   const ends: Array<{ seq: number; kept: number }> = []
   for (let i = 0; i < 30; i++) {
-    history.run(1, [
+    history.records(1, [
       { key: null, value: `run ${i}`.padEnd(300, "r"), timestampMs: fromMs - i },
       { key: null, value: "second", timestampMs: fromMs - i }
     ])
@@ -31,7 +31,7 @@ const settledHistory = async (): Promise<{ history: History; ends: Array<{ seq: 
     ends.push({ seq: history.journal.nextSeq - 1, kept: i + 1 })
   }
   await history.roll()
-  history.run(1, [{ key: null, value: "after the roll", timestampMs: fromMs }])
+  history.records(1, [{ key: null, value: "after the roll", timestampMs: fromMs }])
   await history.flush()
   expect(await history.settle()).toEqual([])
   return { history, ends }
@@ -60,7 +60,7 @@ describe("a journal with settled segments", () => {
     expect(readdirSync(dataDir)).toContain("seg-00000001.runs.mdb")
     await history.reopen(dataDir)
     history.check()
-    history.run(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
+    history.records(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
     await history.flush()
     history.check()
     await history.close()
@@ -111,7 +111,7 @@ describe("a journal with settled segments", () => {
       const { logs } = history.harness.shard
       // The cut batch's highest time is that of what is left.
       expect(logs.maxTimestamp(logs.log(1))).toEqual({ offset: 0, timestampMs: fromMs })
-      history.run(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
+      history.records(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
       await history.flush()
       history.check()
       await history.close()

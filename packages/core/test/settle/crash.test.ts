@@ -20,9 +20,9 @@ const write = async (history: History): Promise<void> => {
   for (let segment = 0; segment < 2; segment++) {
     for (let i = 0; i < 12; i++) {
       for (let logId = 1; logId <= 24; logId++) {
-        history.run(logId, [{ key: `k${i}`, value: "v".repeat((i * 131 * logId) % 2500), timestampMs: fromMs + i }])
+        history.records(logId, [{ key: `k${i}`, value: "v".repeat((i * 131 * logId) % 2500), timestampMs: fromMs + i }])
       }
-      history.run(1, [{ key: "own", value: "w".repeat(9000), timestampMs: fromMs }])
+      history.records(1, [{ key: "own", value: "w".repeat(9000), timestampMs: fromMs }])
       history.batch(2, [{ key: "zstd", value: `sent ${i}`, timestampMs: fromMs }], "zstd")
       history.count(i)
       await history.flush()
@@ -30,7 +30,7 @@ const write = async (history: History): Promise<void> => {
     history.moveStart(3, 5 + segment)
     await history.roll()
   }
-  history.run(1, [{ key: "last", value: "written after the roll", timestampMs: fromMs }])
+  history.records(1, [{ key: "last", value: "written after the roll", timestampMs: fromMs }])
   await history.flush()
 }
 
@@ -104,9 +104,9 @@ describe("a crash while a segment is settled", () => {
     const history = await History.open(temporaryDirectory(), 400_000)
     for (let segment = 0; segment < 3; segment++) {
       for (let i = 0; i < 6; i++) {
-        history.run(1, [{ key: `k${i}`, value: `${segment} ${i}`.padEnd(300, "v"), timestampMs: fromMs + i }])
+        history.records(1, [{ key: `k${i}`, value: `${segment} ${i}`.padEnd(300, "v"), timestampMs: fromMs + i }])
         const bulky = { key: null, value: randomBytes(30_000).toString("latin1"), timestampMs: fromMs }
-        if (segment === 0) history.run(3, [bulky])
+        if (segment === 0) history.records(3, [bulky])
         history.batch(2, [{ key: "zstd", value: `sent ${i}`, timestampMs: fromMs }], "zstd")
         history.count(i)
         await history.flush()

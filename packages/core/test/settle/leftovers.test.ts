@@ -26,7 +26,7 @@ const filesIn = ({ directory }: History): Array<string> =>
 const settledHistory = async (): Promise<History> => {
   const history = await History.open(temporaryDirectory(), 400_000)
   for (let segment = 1; segment <= 3; segment++) {
-    for (let i = 0; i < 10; i++) history.run(1, [{ key: null, value: `run ${segment} ${i}`, timestampMs: fromMs }])
+    for (let i = 0; i < 10; i++) history.records(1, [{ key: null, value: `run ${segment} ${i}`, timestampMs: fromMs }])
     await history.flush()
     await history.roll()
     await history.flush()
@@ -84,7 +84,7 @@ const damaging = (job: SettleJob): SettleWork => {
 
 it("a file that does not tell of its runs takes nobody's place", async () => {
   const history = await settledHistory()
-  history.run(1, [{ key: null, value: "more", timestampMs: fromMs }])
+  history.records(1, [{ key: null, value: "more", timestampMs: fromMs }])
   await history.flush()
   await history.roll()
   await history.flush()

@@ -28,7 +28,7 @@ const writeSegment = async (
   valueBytes = 900
 ): Promise<void> => {
   for (const [logId, count] of records) {
-    for (let i = 0; i < count; i++) history.run(logId, one(noise(valueBytes, logId * 1000 + i)))
+    for (let i = 0; i < count; i++) history.records(logId, one(noise(valueBytes, logId * 1000 + i)))
     await history.flush()
   }
   await history.roll()
@@ -132,7 +132,7 @@ describe("small neighbours", () => {
     history.check(1)
     await history.restart()
     history.check()
-    history.run(1, one("goes on"))
+    history.records(1, one("goes on"))
     await history.roll()
     expect(filesIn(history.directory).at(-1)).toBe("seg-00000005.mdb")
     history.check()

@@ -37,10 +37,10 @@ const mergedHistory = async (): Promise<{ history: History; kept: number; points
   const history = await History.open(temporaryDirectory(), 400_000)
   const points: Array<Point> = []
   const count = (logId: number): number => history.kept.get(logId)?.length ?? 0
-  history.run(5, [{ key: null, value: "early", timestampMs: fromMs }])
+  history.records(5, [{ key: null, value: "early", timestampMs: fromMs }])
   for (let segment = 1; segment <= 3; segment++) {
     for (let i = 0; i < 8; i++) {
-      history.run(1, [{ key: null, value: `run ${segment} ${i}`.padEnd(300, "r"), timestampMs: fromMs - i }])
+      history.records(1, [{ key: null, value: `run ${segment} ${i}`.padEnd(300, "r"), timestampMs: fromMs - i }])
       history.batch(2, [{ key: "k", value: `sent ${segment} ${i}`, timestampMs: fromMs + i }], "none")
       await history.flush()
       if (segment === 3) points.push({ seq: history.journal.nextSeq - 1, kept: [count(1), count(2)] })
@@ -49,7 +49,7 @@ const mergedHistory = async (): Promise<{ history: History; kept: number; points
         history.moveStart(1, 3)
       }
     }
-    if (segment === 3) history.run(6, [{ key: null, value: "late", timestampMs: fromMs }])
+    if (segment === 3) history.records(6, [{ key: null, value: "late", timestampMs: fromMs }])
     await history.roll()
     for (let i = 0; i < 5; i++) await history.flush()
   }
@@ -89,7 +89,7 @@ describe("a merged segment without its first events", () => {
     expect(readdirSync(dataDir)).toContain(merged)
     await history.reopen(dataDir)
     history.check()
-    history.run(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
+    history.records(1, [{ key: null, value: "goes on", timestampMs: fromMs }])
     await history.roll()
     await history.rewrite()
     history.check()
@@ -110,7 +110,7 @@ describe("a merged segment without its first events", () => {
       counts.forEach((count, i) => history.kept.set(i + 1, logs[i]!.slice(0, count)))
       await history.reopen(dataDir)
       history.check()
-      history.run(6, [{ key: null, value: "the first one now", timestampMs: fromMs }])
+      history.records(6, [{ key: null, value: "the first one now", timestampMs: fromMs }])
       await history.flush()
       history.check()
       await history.close()
@@ -173,7 +173,7 @@ describe("a tool that reads a directory while its segments are merged", () => {
   ])("%s", async (_what, keptFrom, second) => {
     const history = await History.open(temporaryDirectory(), 400_000)
     for (let segment = 1; segment <= 3; segment++) {
-      history.run(1, [{ key: null, value: `run ${segment}`.padEnd(300, "r"), timestampMs: fromMs }])
+      history.records(1, [{ key: null, value: `run ${segment}`.padEnd(300, "r"), timestampMs: fromMs }])
       history.count(segment)
       await history.roll()
     }

@@ -92,13 +92,13 @@ let journalsWithoutFirstEvents = 0
 const take = async (history: History, each: Step): Promise<void> => {
   switch (each._tag) {
     case "run":
-      return history.run(each.logId, each.records)
+      return history.records(each.logId, each.records)
     case "batch":
       return history.batch(each.logId, each.records, each.codec)
     case "many":
       // More than a frame takes: these lie in chunks.
       for (let id = 10; id < 30; id++) {
-        history.run(id, [{ key: null, value: noise(each.bytes, id), timestampMs: fromMs }])
+        history.records(id, [{ key: null, value: noise(each.bytes, id), timestampMs: fromMs }])
       }
       return history.flush()
     case "count":
@@ -106,7 +106,7 @@ const take = async (history: History, each: Step): Promise<void> => {
     case "start":
       return history.moveStart(each.logId, Math.floor(each.share * (history.kept.get(each.logId)?.length ?? 0)))
     case "delete":
-      history.run(each.logId, [{ key: null, value: "gone", timestampMs: fromMs }])
+      history.records(each.logId, [{ key: null, value: "gone", timestampMs: fromMs }])
       return history.deleteLog(each.logId)
     case "flush":
       return history.flush()

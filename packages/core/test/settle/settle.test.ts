@@ -8,7 +8,7 @@ import { openReadOnly } from "@logbrook/core/doctor/ReadOnlyChain"
 import { defaultLimits } from "@logbrook/core/Limits"
 import type { SnapshotPage } from "@logbrook/core/journal/Journal"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { settledOk, type RecordContent } from "../support/commits.ts"
+import { writtenOk, type RecordContent } from "../support/commits.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { describe, expect, it } from "vitest"
 import { History, recordsIn, replayOf } from "./History.ts"
@@ -29,7 +29,7 @@ const placesOf = (history: History, logId: number): Array<string> => {
 /** Many runs, one of each commit. */
 const writeRuns = async (history: History, logId: number, runs: number, valueBytes = 100): Promise<void> => {
   for (let i = 0; i < runs; i++) {
-    history.run(logId, one(`${i} `.padEnd(valueBytes, "x")))
+    history.records(logId, one(`${i} `.padEnd(valueBytes, "x")))
     await history.flush()
   }
 }
@@ -90,13 +90,13 @@ describe("a settled segment", () => {
 
   it("has no run across an epoch, or across what the server and what a producer made", async () => {
     const history = await History.open(temporaryDirectory(), 10_000_000)
-    history.run(1, one("epoch 1"))
+    history.records(1, one("epoch 1"))
     await history.restart()
-    history.run(1, one("epoch 2"))
+    history.records(1, one("epoch 2"))
     await history.flush()
     history.batch(1, one("a producer's"), "none")
     await history.flush()
-    history.run(1, one("the server's"))
+    history.records(1, one("the server's"))
     await history.roll()
     expect(await history.settle()).toEqual([])
     const { index } = history.harness.shard.logs.log(1)
@@ -116,7 +116,7 @@ describe("a settled segment", () => {
     await writeRuns(history, 1, 20)
     history.batch(1, [...one("a"), ...one("divided"), ...one("c")], "gzip")
     await writeRuns(history, 1, 5)
-    history.run(3, one("all expired"))
+    history.records(3, one("all expired"))
     await history.flush()
     history.moveStart(1, 21)
     history.moveStart(3, 1)
@@ -138,7 +138,7 @@ describe("a settled segment", () => {
     const history = await History.open(temporaryDirectory(), 400_000)
     const times = [5, 1, 9, 3, 9, 7, 2].map((ms) => fromMs + ms)
     for (const timestampMs of times) {
-      history.run(1, [{ key: null, value: null, timestampMs }])
+      history.records(1, [{ key: null, value: null, timestampMs }])
       history.batch(2, [{ key: null, value: null, timestampMs }], "lz4")
       await history.flush()
     }
@@ -206,11 +206,11 @@ describe("a settled segment", () => {
     const pages: Array<SnapshotPage> = []
     for (const text of ["the first page", "the second page", "the last page"]) {
       const page = { seq: journal.nextSeq, bytes: Buffer.from(text) }
-      expect(await settledOk((settle) => journal.writePage(fromSeq, pages.length, page, settle))).toBe(true)
+      expect(await writtenOk((done) => journal.writePage(fromSeq, pages.length, page, done))).toBe(true)
       pages.push(page)
       if (pages.length < 3) await history.roll()
     }
-    expect(await settledOk((settle) => journal.completeSnapshot(fromSeq, 3, settle))).toBe(true)
+    expect(await writtenOk((done) => journal.completeSnapshot(fromSeq, 3, done))).toBe(true)
     const wanted = { fromSeq, pages }
     expect(journal.snapshot(journal.nextSeq)).toEqual(wanted)
     expect(await history.settle()).toEqual([])
@@ -284,7 +284,7 @@ describe("a segment that is damaged", () => {
   ])("%s stays as it is, is named, and is no hindrance to the others", async (_where, value, detail) => {
     const history = await History.open(temporaryDirectory(), 400_000)
     await writeRuns(history, 1, 10)
-    history.run(7, one(value))
+    history.records(7, one(value))
     await history.flush()
     await history.roll()
     await writeRuns(history, 1, 10)

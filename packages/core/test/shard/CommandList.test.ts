@@ -12,7 +12,7 @@ import {
   type EntryIndex
 } from "@logbrook/core/shard/CommandList"
 import { answerOf } from "../support/answerOf.ts"
-import { Run } from "@logbrook/core/shard/Intake"
+import { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { breakTurn } from "../support/breakTurn.ts"
 import { newestState } from "../support/newestState.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
@@ -20,12 +20,12 @@ import { counter, type CounterState, ToyPartitionKind } from "../support/toys.ts
 
 const partition = (logId: number) => address(ToyPartitionKind, logId)
 
-/** Puts a record into the turn's run of the log, as a publisher does. */
+/** Puts a record into the turn's partition batch of the log, as a publisher does. */
 const addRecord = (harness: ShardHarness, list: CommandList, logId: number): EntryIndex<RecordPlace, unknown> => {
-  const run = harness.shard.run(logId, "test")
-  run.records.append(null, Buffer.from("v"), noHeaders, harness.clock.nowMs())
-  harness.shard.ran(run.records.byteLength)
-  return list.record(run, run.records.count - 1)
+  const batch = harness.shard.partitionBatch(logId, "test")
+  batch.records.append(null, Buffer.from("v"), noHeaders, harness.clock.nowMs())
+  harness.shard.recordsAdded(batch.records.byteLength)
+  return list.record(batch, batch.records.count - 1)
 }
 
 const ask = (harness: ShardHarness, list: CommandList): Array<ListAnswer> => {
@@ -74,12 +74,12 @@ describe("a list of commands", () => {
     expect(["b", "c", "d"].map((name) => totalOf(harness, name))).toEqual([0, 0, 1])
   })
 
-  it("takes a record that no run had room for, or whose log is gone, as refused", () => {
+  it("takes a record that no batch had room for, or whose log is gone, as refused", () => {
     const harness = new ShardHarness().start()
     harness.tell("partition/7", { _tag: "DeleteLog" })
     harness.run()
     const list = new CommandList()
-    const records = [list.record(Run.refused(8, "test", "MessageTooLarge"), 0), addRecord(harness, list, 7)]
+    const records = [list.record(PartitionBatch.refused(8, "test", "MessageTooLarge"), 0), addRecord(harness, list, 7)]
     for (const record of records) list.add(counter("a"), { _tag: "Add", n: fromEntry(record, "offset") })
     const answers = ask(harness, list)
     harness.run()
@@ -121,7 +121,7 @@ describe("a list of commands", () => {
   })
 })
 
-/** What a list is made of, before its records are in runs. `of` and `onlyIf`: any of the entries before, by remainder. */
+/** What a list is made of, before its records are in partition batches. `of` and `onlyIf`: any of the entries before, by remainder. */
 type Planned =
   | { readonly _tag: "Record"; readonly logId: number }
   | { readonly _tag: "TooLarge" }
@@ -191,7 +191,7 @@ const addPlanned = (harness: ShardHarness, list: CommandList, entry: Planned, fi
     list.entries.length === 0 ? undefined : index % list.entries.length
   const needed = "onlyIf" in entry ? entry.onlyIf.flatMap((index) => at(index) ?? []) : []
   if (entry._tag === "Record") addRecord(harness, list, entry.logId)
-  else if (entry._tag === "TooLarge") list.record(Run.refused(7, "test", "MessageTooLarge"), 0)
+  else if (entry._tag === "TooLarge") list.record(PartitionBatch.refused(7, "test", "MessageTooLarge"), 0)
   else if (entry._tag === "Move") list.add(partition(entry.logId), { _tag: "MoveLogStart", offset: 0 }, needed)
   else if (entry._tag === "Add") list.add(counter(entry.name), { _tag: "Add", n: entry.n }, needed)
   else if (entry._tag === "AddFrom") {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { readFrameHead } from "@logbrook/core/journal/Frame"
-import { Run } from "@logbrook/core/shard/Intake"
+import { PartitionBatch } from "@logbrook/core/shard/Intake"
 import type { ExpiredSegments } from "@logbrook/core/shard/expiry"
 import { encodeRecords } from "../support/commits.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
@@ -12,12 +12,12 @@ import { newestState } from "../support/newestState.ts"
 const add = (n: number) => ({ _tag: "Add", n }) as const
 
 const publish = (harness: ShardHarness, logId: number, token: number, value = "v"): void => {
-  const run = harness.shard.run(logId, "mqtt")
-  const index = run.records.count
-  const before = run.records.byteLength
-  if (!run.records.append(null, Buffer.from(value), noHeaders, harness.clock.nowMs())) throw new Error("too long")
-  harness.shard.ran(run.records.byteLength - before)
-  harness.shard.ack(harness, token, run, index)
+  const batch = harness.shard.partitionBatch(logId, "mqtt")
+  const index = batch.records.count
+  const before = batch.records.byteLength
+  if (!batch.records.append(null, Buffer.from(value), noHeaders, harness.clock.nowMs())) throw new Error("too long")
+  harness.shard.recordsAdded(batch.records.byteLength - before)
+  harness.shard.ack(harness, token, batch, index)
 }
 
 const boom = (): never => {
@@ -35,10 +35,10 @@ it.each([
   [["mqtt a", "mqtt a"], "mqtt a"],
   [["mqtt a", "mqtt b", "mqtt a", "mqtt b"], "2 publishers"],
   [["mqtt a", "mqtt b", "mqtt c", "mqtt a"], "3 publishers"]
-])("a run of %j is of %s", (origins, wanted) => {
-  const run = new Run(1, new RecordsBuilder(100), origins[0]!)
-  for (const origin of origins.slice(1)) run.joins(origin)
-  expect(run.origin).toBe(wanted)
+])("a partition batch of %j is of %s", (origins, wanted) => {
+  const batch = new PartitionBatch(1, new RecordsBuilder(100), origins[0]!)
+  for (const origin of origins.slice(1)) batch.joins(origin)
+  expect(batch.origin).toBe(wanted)
 })
 
 describe("a shard replies", () => {
@@ -214,7 +214,7 @@ describe("a shard's deadlines", () => {
   })
 })
 
-describe("a shard's runs", () => {
+describe("a shard's partition batches", () => {
   it("get dense offsets, and their receivers hear in the order of their calls", () => {
     const harness = new ShardHarness().start()
     for (let token = 1; token <= 3; token++) publish(harness, 7, token)
@@ -227,7 +227,7 @@ describe("a shard's runs", () => {
     harness.expectReplayIsLive()
   })
 
-  it("go on in another run of the same turn when one is full", () => {
+  it("go on in another batch of the same turn when one is full", () => {
     const harness = new ShardHarness().start()
     const long = "x".repeat(30 * 1024)
     for (let token = 1; token <= 5; token++) publish(harness, 7, token, long)
@@ -240,15 +240,15 @@ describe("a shard's runs", () => {
     publish(harness, 7, 1)
     harness.run()
     const { shard } = harness
-    let run: Run | undefined
+    let batch: PartitionBatch | undefined
     shard.offer({
       to: "counter/1",
-      late: () => add(100 + run!.baseOffset),
+      late: () => add(100 + batch!.baseOffset),
       cause: {},
       reply: (exit) => harness.told.push(`late ${String(exit._tag)}`)
     })
     publish(harness, 7, 2)
-    run = shard.run(7, "mqtt")
+    batch = shard.partitionBatch(7, "mqtt")
     expect(harness.run()).toEqual(["late Success", "ack 2 at 7:1"])
     expect(newestState(shard.actors, "counter/1")).toMatchObject({ total: 101 })
   })
@@ -274,7 +274,7 @@ describe("a shard's runs", () => {
     harness.tell("partition/7", { _tag: "DeleteLog" })
     harness.run()
     publish(harness, 7, 2)
-    const refused = Run.refused(9, "mqtt", "MessageTooLarge")
+    const refused = PartitionBatch.refused(9, "mqtt", "MessageTooLarge")
     harness.shard.ack(harness, 3, refused, 0)
     expect(harness.run()).toEqual(["ack 2 refused", "ack 3 refused"])
   })
@@ -287,7 +287,7 @@ describe("a shard's runs", () => {
     expect(Array.from(harness.shard.logs.logs(), (log) => log.id)).toEqual([])
   })
 
-  it("acknowledge without a run once the turn is durable, and that alone is a turn", () => {
+  it("acknowledge without a batch once the turn is durable, and that alone is a turn", () => {
     const harness = new ShardHarness({ faultAt: (commit) => (commit === 2 ? { _tag: "Delay", ms: 10 } : undefined) })
     harness.start()
     harness.shard.ack(harness, 1, undefined, 0)
@@ -479,7 +479,7 @@ describe("state hashes", () => {
     const append = (times: number) => {
       for (let i = 0; i < times; i++) {
         const bytes = encodeRecords([{ key: null, value: "x", timestampMs: 1 }]).bytes
-        harness.tell("partition/1", { _tag: "AppendRun", count: 1, firstTimestampMs: 1, maxTimestampMs: 1, bytes })
+        harness.tell("partition/1", { _tag: "AppendRecords", count: 1, firstTimestampMs: 1, maxTimestampMs: 1, bytes })
       }
       harness.run()
     }

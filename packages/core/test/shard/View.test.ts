@@ -242,7 +242,7 @@ it("at every durable commit a view, and what is folded of what a follower is tol
 
 const append = (harness: ShardHarness) => {
   const bytes = Buffer.from("record")
-  harness.tell("partition/7", { _tag: "AppendRun", count: 2, firstTimestampMs: 1, maxTimestampMs: 1, bytes })
+  harness.tell("partition/7", { _tag: "AppendRecords", count: 2, firstTimestampMs: 1, maxTimestampMs: 1, bytes })
   harness.run()
   return harness.shard.logs.log(7).epochs
 }

@@ -114,11 +114,11 @@ class Life {
     const { shard, clock } = harness
     if (step._tag === "ask") harness.tell(step.to, step.command)
     else if (step._tag === "publish") {
-      const run = shard.run(step.logId, "test")
-      run.records.append(null, Buffer.alloc(step.bytes, 1), noHeaders, clock.nowMs())
-      shard.ran(step.bytes)
+      const batch = shard.partitionBatch(step.logId, "test")
+      batch.records.append(null, Buffer.alloc(step.bytes, 1), noHeaders, clock.nowMs())
+      shard.recordsAdded(step.bytes)
       this.asked++
-      shard.ack(harness, this.asked, run, run.records.count - 1)
+      shard.ack(harness, this.asked, batch, batch.records.count - 1)
     } else if (step._tag === "turn") this.turns()
     else if (step._tag === "advance") {
       this.turns()

@@ -189,7 +189,7 @@ describe("a turn that throws", () => {
     harness.clock.runTurns()
     harness.ask("lost", "counter/1", add(10))
     harness.ask("parked", "counter/1", { _tag: "Wait", key: "lost" })
-    harness.shard.ack(harness, 1, harness.shard.run(7, "mqtt"), 0)
+    harness.shard.ack(harness, 1, harness.shard.partitionBatch(7, "mqtt"), 0)
     breakTurn(harness)
     harness.ask("lost too", "counter/1", add(10))
     expect(harness.run()).toEqual([])

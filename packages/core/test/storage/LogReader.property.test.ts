@@ -16,7 +16,7 @@ const logId = 5
 const otherLogId = 6
 
 type Step =
-  | { readonly _tag: "run"; readonly records: ReadonlyArray<RecordContent> }
+  | { readonly _tag: "records"; readonly records: ReadonlyArray<RecordContent> }
   | { readonly _tag: "batch"; readonly records: ReadonlyArray<RecordContent>; readonly codec: Codec | "none" }
   | { readonly _tag: "others"; readonly count: number; readonly bytes: number }
   | { readonly _tag: "turn" }
@@ -43,7 +43,7 @@ const anyTime = fc.oneof(close, fc.nat(2 ** 41))
 const records = (times: fc.Arbitrary<number>, maxLength: number) => fc.array(record(times), { minLength: 1, maxLength })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 10, arbitrary: fc.record({ _tag: fc.constant("run" as const), records: records(close, 8) }) },
+  { weight: 10, arbitrary: fc.record({ _tag: fc.constant("records" as const), records: records(close, 8) }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -107,17 +107,17 @@ class Writer {
 
   take(each: Step): void {
     const { clock } = this.harness
-    if (each._tag === "run") {
-      // Runs are decided before the asks of their turn.
+    if (each._tag === "records") {
+      // Partition batches are decided before the asks of their turn.
       clock.runTurns()
-      this.putRun(each.records)
+      this.putRecords(each.records)
       clock.runTurns()
     } else if (each._tag === "batch") this.#batch(each.records, each.codec)
     else if (each._tag === "others") {
       for (let i = 0; i < each.count; i++) {
         const bytes = encodeRecords([{ key: null, value: "o".repeat(each.bytes), timestampMs: fromMs }]).bytes
         const command = {
-          _tag: "AppendRun",
+          _tag: "AppendRecords",
           count: 1,
           firstTimestampMs: fromMs,
           maxTimestampMs: fromMs,
@@ -135,15 +135,15 @@ class Writer {
     } else this.#restart(clock)
   }
 
-  putRun(contents: ReadonlyArray<RecordContent>): void {
+  putRecords(contents: ReadonlyArray<RecordContent>): void {
     const { shard } = this.harness
-    const { records } = shard.run(logId, "test")
+    const { records } = shard.partitionBatch(logId, "test")
     for (const content of contents) {
       if (records.count === 0) records.begin(content.timestampMs)
       const shiftMs = content.timestampMs - records.firstTimestampMs
-      records.appendRun(encodeRecords([content]).bytes, 1, records.count, shiftMs)
+      records.appendRecords(encodeRecords([content]).bytes, 1, records.count, shiftMs)
     }
-    shard.ran(100)
+    shard.recordsAdded(100)
     this.#keep(contents)
   }
 
@@ -237,33 +237,33 @@ describe("reading a log", () => {
   })
 })
 
-const writeRuns = (runs: number, gapMs: number): Writer => {
+const writeCommits = (commits: number, gapMs: number): Writer => {
   const writer = new Writer(1e9, 64 * 1024)
-  for (let i = 0; i < runs; i++) {
-    writer.take({ _tag: "run", records: [{ key: null, value: "", timestampMs: fromMs + i * gapMs, headers: [] }] })
+  for (let i = 0; i < commits; i++) {
+    writer.take({ _tag: "records", records: [{ key: null, value: "", timestampMs: fromMs + i * gapMs, headers: [] }] })
   }
   return writer
 }
 
 describe("batches that the server builds", () => {
-  it("are one, of many runs", () => {
-    const batches = writeRuns(1000, 1).readFrom(0, 1e9)
+  it("are one, of many commits", () => {
+    const batches = writeCommits(1000, 1).readFrom(0, 1e9)
     expect(batches).toHaveLength(1)
     expect(RecordBatch.count(batches[0]!)).toBe(1000)
   })
 
-  it("end before a run whose moved deltas no longer fit", () => {
+  it("end before records whose moved deltas no longer fit", () => {
     // Seven bytes each where they lie, and more than twice that when a first record is years away.
-    const writer = writeRuns(9000, 3_000_000_000)
+    const writer = writeCommits(9000, 3_000_000_000)
     const batches = writer.readFrom(0, 1e9)
     expect(batches.flatMap(recordsIn).map((found) => found.offset)).toEqual(writer.kept.map((kept) => kept.offset))
     for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(64 * 1024 + RecordBatch.batchHeaderBytes)
   })
 
   it("never cross an epoch", () => {
-    const writer = writeRuns(3, 1)
+    const writer = writeCommits(3, 1)
     writer.take({ _tag: "restart" })
-    writer.take({ _tag: "run", records: [{ key: null, value: "", timestampMs: fromMs, headers: [] }] })
+    writer.take({ _tag: "records", records: [{ key: null, value: "", timestampMs: fromMs, headers: [] }] })
     const batches = writer.readFrom(0, 1e9)
     expect(batches.map((batch) => [RecordBatch.partitionLeaderEpoch(batch), RecordBatch.count(batch)])).toEqual([
       [1, 3],
@@ -274,7 +274,7 @@ describe("batches that the server builds", () => {
   it("come from chunks when many partitions write in one turn", () => {
     const writer = new Writer(0, 64 * 1024)
     writer.take({ _tag: "others", count: 20, bytes: 3000 })
-    writer.putRun([{ key: "k", value: "first", timestampMs: fromMs, headers: [] }])
+    writer.putRecords([{ key: "k", value: "first", timestampMs: fromMs, headers: [] }])
     writer.take({ _tag: "turn" })
     expect(20 * 3000).toBeGreaterThan(chunkBytesMax)
     const { logs } = writer.harness.shard
@@ -286,7 +286,7 @@ describe("batches that the server builds", () => {
 describe("a reader", () => {
   it("refuses records that fail their checksum", () => {
     const writer = new Writer(0, 64 * 1024)
-    writer.take({ _tag: "run", records: [{ key: "k", value: "v", timestampMs: fromMs, headers: [] }] })
+    writer.take({ _tag: "records", records: [{ key: "k", value: "v", timestampMs: fromMs, headers: [] }] })
     const { journal } = writer.harness
     const frame = journal.frame(journal.nextSeq - 1)!
     // In memory the journal's own bytes are handed out: this is a bit that turned on disk.

@@ -13,13 +13,13 @@ const commits = 4000
 const open = async (): Promise<History> => {
   const history = await History.open(temporaryDirectory(), 3_000_000)
   for (let n = 0; n < commits; n++) {
-    history.run(logId, [{ key: null, value: `${n} `.padEnd(valueBytes, "x"), timestampMs: fromMs + n }])
+    history.records(logId, [{ key: null, value: `${n} `.padEnd(valueBytes, "x"), timestampMs: fromMs + n }])
     if (n % 100 === 99) await history.flush()
   }
   history.batch(logId, [{ key: null, value: "sent", timestampMs: fromMs }], "gzip")
   await history.roll()
   expect(await history.settle()).toEqual([])
-  history.run(logId, [{ key: null, value: "new", timestampMs: fromMs }])
+  history.records(logId, [{ key: null, value: "new", timestampMs: fromMs }])
   await history.flush()
   return history
 }

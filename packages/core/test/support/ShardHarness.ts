@@ -4,7 +4,7 @@ import { FaultyJournal, type Fault } from "@logbrook/core/journal/FaultyJournal"
 import type { AppendFailure, Journal, Seq } from "@logbrook/core/journal/Journal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
-import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import type { AckReceiver, PartitionBatch } from "@logbrook/core/shard/Intake"
 import { Replay, type Mismatch } from "@logbrook/core/shard/Replay"
 import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
@@ -89,10 +89,10 @@ export class ShardHarness implements AckReceiver {
     this.shard.offer({ to, command, cause: {} })
   }
 
-  acked(token: number, run: Run | undefined, index: number): void {
-    if (run === undefined) this.told.push(`ack ${token}`)
-    else if (run.refusal !== undefined) this.told.push(`ack ${token} refused`)
-    else this.told.push(`ack ${token} at ${run.logId}:${run.baseOffset + index}`)
+  acked(token: number, batch: PartitionBatch | undefined, index: number): void {
+    if (batch === undefined) this.told.push(`ack ${token}`)
+    else if (batch.refusal !== undefined) this.told.push(`ack ${token} refused`)
+    else this.told.push(`ack ${token} at ${batch.logId}:${batch.baseOffset + index}`)
   }
 
   /** What was told since the last time. */

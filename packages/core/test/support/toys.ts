@@ -220,7 +220,7 @@ type SavedToyPartition = Omit<LogState, "epochs"> & {
 
 export type ToyPartitionCommand =
   | {
-      readonly _tag: "AppendRun"
+      readonly _tag: "AppendRecords"
       readonly count: number
       readonly firstTimestampMs: number
       readonly maxTimestampMs: number

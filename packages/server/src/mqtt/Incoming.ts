@@ -3,7 +3,7 @@ import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import type { CommandList } from "@logbrook/core/shard/CommandList"
-import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import type { AckReceiver, PartitionBatch } from "@logbrook/core/shard/Intake"
 import { encodeAck } from "@logbrook/protocols/mqtt/encodePublish"
 import type { Publish, UserProperties } from "@logbrook/protocols/mqtt/Packet"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
@@ -12,7 +12,7 @@ import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import type { Client } from "./Client.ts"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOf } from "./Message.ts"
-import { type Answered, PendingPublication, Publisher, type Refusal, runRefusal, withoutMemory } from "./Publisher.ts"
+import { type Answered, PendingPublication, Publisher, type Refusal, batchRefusal, withoutMemory } from "./Publisher.ts"
 
 /** In a token beside the packet id: nobody has the message, and MQTT 5 says so. */
 const noReceiversBit = 1 << 16
@@ -139,17 +139,18 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** The message of a token is durable, or refused. */
-  acked(token: number, run: Run | undefined, index: number): void {
+  acked(token: number, batch: PartitionBatch | undefined, index: number): void {
     this.#answeredOne()
     this.#publisher.waiting--
     const packetId = token & 0xffff
-    const refusal = runRefusal(run)
+    const refusal = batchRefusal(batch)
     if (refusal !== undefined) {
       this.#connection.mqtt.metrics.dropped(refusal.drop)
       this.#name(refusal, 1, undefined)
       this.#refuse(packetId, 1, refusal)
     } else if ((token & noReceiversBit) !== 0) this.#ack(pubackByte, packetId, ReasonCode.NoMatchingSubscribers)
-    else if (this.#connection.wantsReceipts && run !== undefined) this.#receipt("Puback", packetId, [{ run, index }])
+    else if (this.#connection.wantsReceipts && batch !== undefined)
+      this.#receipt("Puback", packetId, [{ batch, index }])
     else this.#connection.ack(pubackByte, packetId)
   }
 
@@ -181,13 +182,13 @@ export class Incoming implements AckReceiver, Answered {
 
   #receipt(tag: "Puback" | "Pubrec", packetId: number, placed: ReadonlyArray<Placed>): void {
     const connection = this.#connection
-    const userProperties = placed.flatMap(({ run, index }): UserProperties => {
-      const place = connection.mqtt.broker.directory.byLogId(run.logId)
+    const userProperties = placed.flatMap(({ batch, index }): UserProperties => {
+      const place = connection.mqtt.broker.directory.byLogId(batch.logId)
       if (place === undefined) return []
       return [
         ["stream", place.stream.name],
         ["partition", String(place.partition)],
-        ["offset", String(run.baseOffset + index)]
+        ["offset", String(batch.baseOffset + index)]
       ]
     })
     connection.send(encodeAck(5, tag, packetId, ReasonCode.Success, { userProperties }, connection.packetSizeMax))

@@ -9,7 +9,7 @@ import type { DenialReason, Principal } from "@logbrook/core/access/Access"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { CommandList, EntryIndex, ListAnswer, RecordPlace } from "@logbrook/core/shard/CommandList"
 import type { ShardLists } from "@logbrook/core/shard/Shards"
-import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import type { AckReceiver, PartitionBatch } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Admission } from "../net/ConnectionGate.ts"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
@@ -108,8 +108,8 @@ const failureOf = (cause: Cause.Cause<unknown>): Refusal => {
 }
 
 /** Why a record is not in its log; undefined if it is there. */
-export const runRefusal = (run: Run | undefined): Refusal | undefined =>
-  run === undefined || run.refusal === undefined ? undefined : refusalOf(run.refusal)
+export const batchRefusal = (batch: PartitionBatch | undefined): Refusal | undefined =>
+  batch === undefined || batch.refusal === undefined ? undefined : refusalOf(batch.refusal)
 
 /** Told once what became of a publication, in the order in which they were made. */
 export interface Answered {
@@ -148,7 +148,7 @@ export class PendingPublication implements AckReceiver {
 
   /** The refusal so far: before the turn there is one only if no batch has room. */
   refusalSoFar(): Refusal | undefined {
-    for (const { run } of this.placed) this.refusal ??= runRefusal(run)
+    for (const { batch } of this.placed) this.refusal ??= batchRefusal(batch)
     return this.refusal
   }
 
@@ -388,7 +388,7 @@ export class Publisher {
   #addRecords(list: CommandList, inStreams: ReadonlyArray<Placed>): void {
     const { shards } = this.#mqtt.broker
     const own = shards.of(this.#session)
-    for (const { run, index } of inStreams) if (shards.ofLog(run.logId) === own) list.record(run, index)
+    for (const { batch, index } of inStreams) if (shards.ofLog(batch.logId) === own) list.record(batch, index)
   }
 
   /** The message goes once into the log of each shard that has one of the sessions: a reference never leads to another shard. */
@@ -410,11 +410,11 @@ export class Publisher {
       const to = sessionActor(subscriber.clientId)
       const list = lists.of(to)
       const logId = shards.ownLogOf(to)
-      let at = placed.findIndex(({ run }) => run.logId === logId)
+      let at = placed.findIndex(({ batch }) => batch.logId === logId)
       if (at === -1) {
         const queued = this.#mqtt.sessionLog.append(logId, publication, this.#clientId, this.#origin, nowMs)
         at = placed.push(queued) - 1
-        entries.push(list.record(queued.run, queued.index))
+        entries.push(list.record(queued.batch, queued.index))
       }
       addEnqueue(list, subscriber.clientId, logId, entries[at]!, ref)
     }

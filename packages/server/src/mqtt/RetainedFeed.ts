@@ -270,7 +270,7 @@ export class RetainedFeed implements AckReceiver {
     // The message's actor can only be asked within the same commit by the shard that has both.
     const isNear = lists.of(retainedActor(topic)) === list
     const isStill = isNear ? [list.add(retainedActor(topic), { _tag: "Expect", message: retained })] : []
-    addEnqueue(list, clientId, queued.run.logId, list.record(queued.run, queued.index), ref, isStill)
+    addEnqueue(list, clientId, queued.batch.logId, list.record(queued.batch, queued.index), ref, isStill)
     lists.askAll({ origin })
   }
 }

@@ -2,7 +2,7 @@ import { type MessageRef, sessionActor } from "@logbrook/actors/session/SessionP
 import { RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { type CommandList, type EntryIndex, fromEntry, type RecordPlace } from "@logbrook/core/shard/CommandList"
-import { Run } from "@logbrook/core/shard/Intake"
+import { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { ownLogId, type Shards } from "@logbrook/core/shard/Shards"
 import { extraHeaders, headerNames, mqttHeaders, type Placed, type Publication } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "./Message.ts"
@@ -49,19 +49,19 @@ export class SessionLog {
     this.#shards = shards
   }
 
-  /** Into the next turn's run of this log, the sessions' own (see `Shards.ownLogOf`). The publication's bytes are copied at once. */
+  /** Into the next turn's partition batch of this log, the sessions' own (see `Shards.ownLogOf`). The publication's bytes are copied at once. */
   append(logId: number, publication: Publication, clientId: string, origin: string, nowMs: number): Placed {
     const { topic, qos, retain, payload, userProperties } = publication
     const block = mqttHeaders(topic, clientId, qos, retain)
     const shard = this.#shards.ofLog(logId)
-    const run = shard.run(logId, origin)
-    const { count, byteLength } = run.records
+    const batch = shard.partitionBatch(logId, origin)
+    const { count, byteLength } = batch.records
     const key = utf8(String(userProperties?.length ?? 0))
-    if (run.records.append(key, payload, block, nowMs, extraHeaders(publication))) {
-      shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
-      return { run, index: count }
+    if (batch.records.append(key, payload, block, nowMs, extraHeaders(publication))) {
+      shard.recordsAdded(batch.records.byteLength - byteLength + recordOverheadBytes)
+      return { batch, index: count }
     }
-    return { run: Run.refused(logId, origin, "MessageTooLarge"), index: 0 }
+    return { batch: PartitionBatch.refused(logId, origin, "MessageTooLarge"), index: 0 }
   }
 
   /** The message at `offset` of a log; undefined if it has gone with the log's retention. */

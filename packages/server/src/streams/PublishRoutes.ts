@@ -4,7 +4,7 @@ import { keyOf, noKeyLimits, parseKeyExpression, type KeyExpression } from "@log
 import { partitionOf } from "@logbrook/core/Murmur2"
 import { encodeHeaders, noHeaders, recordBytes, type HeaderBlock, type RecordHeader } from "@logbrook/core/Record"
 import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
-import { Run, type AckReceiver } from "@logbrook/core/shard/Intake"
+import { PartitionBatch, type AckReceiver } from "@logbrook/core/shard/Intake"
 import type { Shards } from "@logbrook/core/shard/Shards"
 import type { Admission } from "../net/ConnectionGate.ts"
 import type { StreamDirectory } from "./StreamDirectory.ts"
@@ -25,9 +25,9 @@ export interface Publication {
   readonly expiryAtMs: number | undefined
 }
 
-/** Where a record went: its offset is `run.baseOffset + index` once the turn has decided. */
+/** Where a record went: its offset is `batch.baseOffset + index` once the turn has decided. */
 export interface Placed {
-  readonly run: Run
+  readonly batch: PartitionBatch
   readonly index: number
 }
 
@@ -67,7 +67,7 @@ const recordOverheadBytes = 24
 
 const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
 
-/** Encodes one client's messages into the runs of the streams that are bound to their topics. */
+/** Encodes one client's messages into the partition batches of the streams that are bound to their topics. */
 export class PublishRoutes {
   readonly #shards: Shards
   readonly #directory: StreamDirectory
@@ -120,7 +120,7 @@ export class PublishRoutes {
   }
 
   /**
-   * Puts the message into the run of every bound stream's partition for the next turn, in the order of the calls.
+   * Puts the message into the batch of every bound stream's partition for the next turn, in the order of the calls.
    * `nowMs`: arrival. Empty when no stream is bound to the topic. The caller asks for acknowledgements by `Shard.ack`.
    */
   append(publication: Publication, nowMs: number): ReadonlyArray<Placed> {
@@ -128,8 +128,8 @@ export class PublishRoutes {
     if (route.targets.length === 0) return nowhere
     const extra = extraHeaders(publication)
     return route.targets.map((target) => {
-      const run = this.#put(route, target, publication, extra, nowMs)
-      return { run, index: run.records.count - 1 }
+      const batch = this.#put(route, target, publication, extra, nowMs)
+      return { batch, index: batch.records.count - 1 }
     })
   }
 
@@ -140,26 +140,32 @@ export class PublishRoutes {
   appendOnly(publication: Publication, nowMs: number, receiver: AckReceiver | undefined, token: number): boolean {
     const route = this.#route(publication.topic)
     if (route.targets.length !== 1) return false
-    const run = this.#put(route, route.targets[0]!, publication, extraHeaders(publication), nowMs)
-    if (receiver !== undefined) this.#shards.ack(receiver, token, run, run.records.count - 1)
+    const batch = this.#put(route, route.targets[0]!, publication, extraHeaders(publication), nowMs)
+    if (receiver !== undefined) this.#shards.ack(receiver, token, batch, batch.records.count - 1)
     return true
   }
 
-  /** The run whose last record is the message, or one that is refused. */
-  #put(route: Route, target: Target, publication: Publication, extra: ReadonlyArray<RecordHeader>, nowMs: number): Run {
+  /** The partition batch whose last record is the message, or one that is refused. */
+  #put(
+    route: Route,
+    target: Target,
+    publication: Publication,
+    extra: ReadonlyArray<RecordHeader>,
+    nowMs: number
+  ): PartitionBatch {
     const block = target.hasMqttHeaders ? this.#block(route, publication) : noHeaders
     const own = target.hasMqttHeaders ? extra : userHeaders(publication)
     const { key, logId } = target.fixed ?? this.#place(target, publication)
     const shard = this.#shards.ofLog(logId)
-    const run = shard.run(logId, this.#origin)
-    const { byteLength } = run.records
+    const batch = shard.partitionBatch(logId, this.#origin)
+    const { byteLength } = batch.records
     const { payload, retain } = publication
     const value = target.hasTombstones && retain && payload.length === 0 ? null : payload
-    if (!run.records.append(key, value, block, nowMs, own)) {
-      return Run.refused(logId, this.#origin, "MessageTooLarge")
+    if (!batch.records.append(key, value, block, nowMs, own)) {
+      return PartitionBatch.refused(logId, this.#origin, "MessageTooLarge")
     }
-    shard.ran(run.records.byteLength - byteLength + recordOverheadBytes)
-    return run
+    shard.recordsAdded(batch.records.byteLength - byteLength + recordOverheadBytes)
+    return batch
   }
 
   #route(topic: string): Route {

@@ -28,10 +28,10 @@ describe("records that the server has compressed", () => {
     const { shard } = kit
     const append = (value: string): Promise<void> =>
       new Promise((resolve) => {
-        const run = shard.run(stream.logIds[0]!, "test")
-        run.records.append(null, Buffer.from(value), noHeaders, systemClock.nowMs())
-        shard.ran(run.records.byteLength)
-        shard.ack({ acked: () => resolve() }, 0, run, 0)
+        const batch = shard.partitionBatch(stream.logIds[0]!, "test")
+        batch.records.append(null, Buffer.from(value), noHeaders, systemClock.nowMs())
+        shard.recordsAdded(batch.records.byteLength)
+        shard.ack({ acked: () => resolve() }, 0, batch, 0)
       })
     for (let i = 0; i < records; i++) await append(`${i} `.padEnd(1000, "x"))
     await settled()

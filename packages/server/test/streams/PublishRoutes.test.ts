@@ -1,5 +1,5 @@
 import { catalogActor, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { AckReceiver, Run } from "@logbrook/core/shard/Intake"
+import type { AckReceiver, PartitionBatch } from "@logbrook/core/shard/Intake"
 import * as Exit from "effect/Exit"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { PublishRoutes, type Publication } from "../../src/streams/PublishRoutes.ts"
@@ -30,7 +30,7 @@ const publication = (topic: string, payload: string, rest: Partial<Publication> 
 })
 
 const never = (): never => {
-  throw new Error("there is no run")
+  throw new Error("there is no partition batch")
 }
 
 const nowMs = (): number => kit.broker.clock.nowMs()
@@ -39,8 +39,10 @@ const nowMs = (): number => kit.broker.clock.nowMs()
 class Receiver implements AckReceiver {
   readonly told: Array<string> = []
 
-  acked(token: number, run: Run | undefined, index: number): void {
-    this.told.push(`${token} ${run?.refusal === undefined ? `at ${run!.baseOffset + index}` : String(run.refusal)}`)
+  acked(token: number, batch: PartitionBatch | undefined, index: number): void {
+    this.told.push(
+      `${token} ${batch?.refusal === undefined ? `at ${batch!.baseOffset + index}` : String(batch.refusal)}`
+    )
   }
 }
 
@@ -86,11 +88,11 @@ it("tells to the byte what a stream can hold", async () => {
       const sized = (bytes: number) => publication(topic, "x".repeat(bytes), extra)
       let largest = 2000
       while (routes.isTooLarge(sized(largest))) largest--
-      const [{ run } = never()] = routes.append(sized(largest), nowMs())
-      const log = kit.shard.logs.log(run.logId)
+      const [{ batch: waiting } = never()] = routes.append(sized(largest), nowMs())
+      const log = kit.shard.logs.log(waiting.logId)
       const before = log.highWatermark
       await expect.poll(() => log.highWatermark).toBe(before + 1)
-      const batch = kit.shard.logs.read(log, run.baseOffset, 10_000)[0]!
+      const batch = kit.shard.logs.read(log, waiting.baseOffset, 10_000)[0]!
       expect(batch.length).toBe(2000)
     }
   }

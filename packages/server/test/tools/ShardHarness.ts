@@ -54,9 +54,9 @@ export class ShardHarness {
   }
 
   append(logId: number, text: string): Promise<unknown> {
-    const run = this.shard.run(logId, "mqtt dev1 PUBLISH")
-    run.records.append(null, Buffer.from(text), noHeaders, systemClock.nowMs(), [])
-    this.shard.ran(run.records.byteLength)
+    const batch = this.shard.partitionBatch(logId, "mqtt dev1 PUBLISH")
+    batch.records.append(null, Buffer.from(text), noHeaders, systemClock.nowMs(), [])
+    this.shard.recordsAdded(batch.records.byteLength)
     return this.shard.completed()
   }
 

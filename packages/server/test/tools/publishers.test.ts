@@ -9,18 +9,18 @@ import { lastEvents, pastOf, showEvent, type ShownEvent } from "../../src/tools/
 import { ShardHarness } from "./ShardHarness.ts"
 
 /** One turn with a message of each of these clients; null: one without MQTT headers. */
-const shown = async (clients: ReadonlyArray<string | null>, bytes: number, otherRuns = 0): Promise<ShownEvent> => {
+const shown = async (clients: ReadonlyArray<string | null>, bytes: number, otherBatches = 0): Promise<ShownEvent> => {
   const journal = new MemoryJournal(systemClock)
   const harness = new ShardHarness(journal)
   const { shard } = harness
-  await harness.createStream("sensors", ["sensors/#"], 1 + otherRuns)
+  await harness.createStream("sensors", ["sensors/#"], 1 + otherBatches)
   const publish = (logId: number, clientId: string | null, payloadBytes: number): void => {
     const headers = clientId === null ? noHeaders : mqttHeaders("sensors/a", clientId, 1, false)
-    const run = shard.run(logId, `mqtt ${clientId} PUBLISH`)
-    run.records.append(null, Buffer.alloc(payloadBytes), headers, systemClock.nowMs(), [])
-    shard.ran(payloadBytes)
+    const batch = shard.partitionBatch(logId, `mqtt ${clientId} PUBLISH`)
+    batch.records.append(null, Buffer.alloc(payloadBytes), headers, systemClock.nowMs(), [])
+    shard.recordsAdded(payloadBytes)
   }
-  for (let i = 1; i <= otherRuns; i++) publish(firstLogId + i, "other", 3500)
+  for (let i = 1; i <= otherBatches; i++) publish(firstLogId + i, "other", 3500)
   for (const clientId of clients) publish(firstLogId, clientId, bytes)
   await shard.drained()
   const past = pastOf(journal, definitions(defaultLimits))
@@ -34,8 +34,8 @@ it.each([
   ["in the frame", 10, 0],
   ["in a chunk", 100, 16],
   ["in a value of their own", 4000, 0]
-])("the records of several publishers tell whose they are: %s", async (_where, bytes, otherRuns) => {
-  const { origin, publishers, event } = await shown(["a", "b", "b", "a", null], bytes, otherRuns)
+])("the records of several publishers tell whose they are: %s", async (_where, bytes, otherBatches) => {
+  const { origin, publishers, event } = await shown(["a", "b", "b", "a", null], bytes, otherBatches)
   expect(origin).toBe("3 publishers")
   expect(event.cause).toEqual({ origin: "3 publishers" })
   expect(publishers).toEqual([
@@ -78,8 +78,8 @@ const publishersOfOne = async (
   const harness = new ShardHarness(journal)
   const { shard } = harness
   await harness.createStream("sensors", ["sensors/#"], 1, config)
-  shard.run(firstLogId, "mqtt a PUBLISH").records.append(null, utf8("x"), headers, systemClock.nowMs(), own)
-  shard.ran(10)
+  shard.partitionBatch(firstLogId, "mqtt a PUBLISH").records.append(null, utf8("x"), headers, systemClock.nowMs(), own)
+  shard.recordsAdded(10)
   await shard.drained()
   const past = pastOf(journal, definitions(defaultLimits))
   const [event] = lastEvents(past, 1, { actor: "partition/sensors/0", type: "RecordsAppended" }).events
