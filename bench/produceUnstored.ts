@@ -1,6 +1,6 @@
 /**
  * What a Produce of 16 KB costs a server beside its store: the real Kafka listener, handlers and shard in a process on
- * a core of its own, over a journal that keeps nothing and settles at once; CPU per request, slice by slice, and V8's
+ * a core of its own, over a journal that keeps nothing and says at once that it does; CPU per request, slice by slice, and V8's
  * full collections. `node --conditions=source bench/produceUnstored.ts [slices]`. Proves nothing about the journal.
  */
 import { fileURLToPath } from "node:url"
@@ -19,8 +19,8 @@ const batches = 50_000
 const shape = { topic, partitions, connections: 32, recordsPerBatch: 16, valueBytes: 1000, batches }
 
 class Sink extends MemoryJournal {
-  override append(_commit: Commit, settle: (failure: undefined) => void): void {
-    setImmediate(settle, undefined)
+  override append(_commit: Commit, done: (failure: undefined) => void): void {
+    setImmediate(done, undefined)
   }
 }
 

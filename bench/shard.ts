@@ -1,5 +1,5 @@
 /**
- * CPU per message of a shard, in interleaved slices, over a journal that keeps nothing and settles at once: under its
+ * CPU per message of a shard, in interleaved slices, over a journal that keeps nothing and says at once that it does: under its
  * supervised fiber beside the same shard drained by plain callbacks, and beside callbacks that do the same encoding and
  * the same appends but bound, supervise, and order nothing. Proves nothing about disks or sockets.
  */
@@ -28,8 +28,8 @@ const ownValueBytes = 4096
 
 /** Takes every commit, keeps none, and has it durable behind the call. */
 class Sink extends MemoryJournal {
-  override append(_commit: Commit, settle: (failure: undefined) => void): void {
-    queueMicrotask(() => settle(undefined))
+  override append(_commit: Commit, done: (failure: undefined) => void): void {
+    queueMicrotask(() => done(undefined))
   }
 }
 

@@ -43,7 +43,7 @@ class Publisher {
   readonly #ringUnits: number
   readonly #unitBytes: number
   readonly #refillAt: number
-  readonly #onSettled: () => void
+  readonly #onAnswered: () => void
   #next = 0
   #acked = 0
   #sent = 0
@@ -59,7 +59,7 @@ class Publisher {
     readonly shape: LoadShape
     readonly buffer: Buffer
     readonly onConnected: () => void
-    readonly onSettled: () => void
+    readonly onAnswered: () => void
     readonly onFailed: (error: Error) => void
   }) {
     const { shape, topic, clientId } = options
@@ -68,7 +68,7 @@ class Publisher {
     this.#ring = Buffer.concat(units)
     this.#refillAt = shape.refillAt
     this.#unitBytes = units[0]!.length
-    this.#onSettled = options.onSettled
+    this.#onAnswered = options.onAnswered
     const failed = (what: string) => options.onFailed(new Error(`${clientId}: ${what}`))
     this.#socket = net.connect({
       port: options.port,
@@ -96,7 +96,7 @@ class Publisher {
     return this.#acked
   }
 
-  get isSettled(): boolean {
+  get isAnswered(): boolean {
     return this.#acked === this.#sent
   }
 
@@ -120,7 +120,7 @@ class Publisher {
     if (this.#acked > this.#sent) return failed("more was acknowledged than was sent")
     const free = window - (this.#sent - this.#acked)
     if (this.isSending && free >= this.#refillAt) this.send(free)
-    else if (this.isSettled) this.#onSettled()
+    else if (this.isAnswered) this.#onAnswered()
   }
 
   close(): void {
@@ -140,7 +140,7 @@ export class MqttLoad {
   readonly #shape: LoadShape
   readonly #publishers: Array<Publisher> = []
   #reader: Reader | undefined
-  #settled: (() => void) | undefined
+  #answered: (() => void) | undefined
   #failed: (error: Error) => void = () => {}
   readonly #failure: Promise<never>
 
@@ -155,7 +155,7 @@ export class MqttLoad {
   /** One client after the other, so that no server's limit of new connections counts. */
   async connect(port: number, name: string, reading: Reading | undefined): Promise<void> {
     if (reading !== undefined) {
-      const events = { onReceived: () => this.#onSettled(), onFailed: this.#failed }
+      const events = { onReceived: () => this.#onAnswered(), onFailed: this.#failed }
       this.#reader = await Promise.race([startReader(reading, events), this.#failure])
     }
     const buffer = Buffer.allocUnsafeSlow(readBytes)
@@ -169,7 +169,7 @@ export class MqttLoad {
           shape: this.#shape,
           buffer,
           onConnected: connected.resolve,
-          onSettled: () => this.#onSettled(),
+          onAnswered: () => this.#onAnswered(),
           onFailed: this.#failed
         })
       )
@@ -177,10 +177,10 @@ export class MqttLoad {
     }
   }
 
-  #onSettled(): void {
-    if (!this.#publishers.every((publisher) => publisher.isSettled)) return
+  #onAnswered(): void {
+    if (!this.#publishers.every((publisher) => publisher.isAnswered)) return
     const isRead = this.#reader === undefined || this.#reader.received >= this.#acked() * this.#shape.messagesPerAck
-    if (isRead) this.#settled?.()
+    if (isRead) this.#answered?.()
   }
 
   #acked(): number {
@@ -189,14 +189,14 @@ export class MqttLoad {
 
   #owed(): string {
     const read = this.#reader === undefined ? "" : `, of whose messages ${this.#reader.received} have been read`
-    const owing = this.#publishers.filter((publisher) => !publisher.isSettled).length
+    const owing = this.#publishers.filter((publisher) => !publisher.isAnswered).length
     return `after ${owedMsMax} ms ${owing} publishers still wait; ${this.#acked()} were answered${read}`
   }
 
   /** Keeps every window full for `durationMs`, then waits for what is owed to publishers and reader. Rejects when a connection breaks. */
   async slice(durationMs: number): Promise<Slice> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#settled = resolve
+    this.#answered = resolve
     const before = this.#acked()
     const cpuBefore = process.cpuUsage()
     const began = performance.now()
@@ -206,13 +206,13 @@ export class MqttLoad {
     }
     setTimeout(() => {
       for (const publisher of this.#publishers) publisher.isSending = false
-      this.#onSettled()
+      this.#onAnswered()
     }, durationMs)
     const overdue = setTimeout(() => this.#failed(new Error(this.#owed())), durationMs + owedMsMax)
     await Promise.race([promise, this.#failure])
     clearTimeout(overdue)
     const elapsedMs = performance.now() - began
-    this.#settled = undefined
+    this.#answered = undefined
     const { user, system } = process.cpuUsage(cpuBefore)
     const messages = (this.#acked() - before) * this.#shape.messagesPerAck
     return { messages, elapsedMs, clientCpuMs: (user + system) / 1000 }

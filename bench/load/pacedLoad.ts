@@ -26,7 +26,7 @@ export interface PacedOptions {
 }
 
 const mib = 1024 * 1024
-const settleMs = 10_000
+const restMs = 10_000
 const timeBytes = 8
 
 /** Publishers of QoS 1 that send when told, and count their answers. */
@@ -106,7 +106,7 @@ const publishPaced = (
 
 /** Rejects when the answers do not come within 10 s, or others do. */
 const answered = async (publishers: PacedPublishers, bytes: number): Promise<void> => {
-  const deadlineMs = performance.now() + settleMs
+  const deadlineMs = performance.now() + restMs
   while (publishers.answeredBytes < bytes && performance.now() < deadlineMs) {
     await new Promise((resolve) => void setTimeout(resolve, 1))
   }
@@ -159,7 +159,7 @@ export const runPaced = async (options: PacedOptions): Promise<PacedRun> => {
   const following = options.fetches ? await followStream(options, latenciesMs, isRead) : undefined
   const began = performance.now()
   total = await publishPaced(publishers, options)
-  deadlineMs = performance.now() + settleMs
+  deadlineMs = performance.now() + restMs
   await answered(publishers, total * pubackBytes)
   const elapsedMs = performance.now() - began
   await following?.done

@@ -5,8 +5,8 @@ import { median, thousands } from "../stats.ts"
 import type { Scenario } from "./Scenario.ts"
 
 /** V8 gives freed pages back to the system some seconds after a collection. */
-const settleMs = 10_000
-const quickSettleMs = 4000
+const restMs = 10_000
+const quickRestMs = 4000
 /**
  * V8's young generation grows while the first some thousand connections come, once, to 48 MB: it is none of theirs. How much
  * of it stays resident differs by some 30 MB from run to run, so the two are far apart.
@@ -25,21 +25,21 @@ export const footprint: Scenario = async ({ load, serverCpus, rounds, isQuick })
   }
   const server = await startLogbrook(serverCpus, collectable, undefined, { settings })
   /** What is in use: what V8 has not found time to collect is no connection's memory. */
-  const settledRss = async (): Promise<number> => {
+  const restingRss = async (): Promise<number> => {
     process.kill(server.pid, "SIGUSR2")
-    await pause(isQuick ? quickSettleMs : settleMs)
+    await pause(isQuick ? quickRestMs : restMs)
     return rssBytes(server.pid)
   }
   const counts = isQuick ? [2000, 4000] : slopeBetween
   const rss: Array<number> = []
   try {
-    await pause(isQuick ? 1000 : settleMs)
+    await pause(isQuick ? 1000 : restMs)
     const idleBytes = rssBytes(server.pid)
-    const idleCollectedBytes = await settledRss()
+    const idleCollectedBytes = await restingRss()
     for (const connections of counts) {
       const open = await load.call("idle", { name: "idle", port: server.mqttPort, connections })
       if (open !== connections) throw new Error(`${open} of ${connections} connections are open`)
-      rss.push(await settledRss())
+      rss.push(await restingRss())
     }
     await load.call("endIdle", { name: "idle" })
     const perConnection = (rss[1]! - rss[0]!) / (counts[1]! - counts[0]!)

@@ -28,7 +28,7 @@ export const servedAfter = async (port: number): Promise<number> => {
 export interface Restarted {
   readonly readyMs: number
   readonly peakBytes: number
-  readonly settledBytes: number
+  readonly restBytes: number
   readonly servedMs: number
 }
 
@@ -40,5 +40,5 @@ export const startedAgain = async (server: ServerProcess): Promise<Restarted> =>
   const servedMs = await servedAfter(server.ports.mqtt)
   await sleep(quietMs)
   watch.stop()
-  return { readyMs, peakBytes: watch.peak("anonBytes"), settledBytes: sampleOf(server.pid).anonBytes, servedMs }
+  return { readyMs, peakBytes: watch.peak("anonBytes"), restBytes: sampleOf(server.pid).anonBytes, servedMs }
 }

@@ -42,13 +42,13 @@ interface Pace {
   /** Before each of the bursts. */
   readonly quietMs: number
   readonly attackMs: number
-  readonly settleMs: number
+  readonly restMs: number
   /** Whatever the quiet figure: p99 of so few samples is one of the longest. */
   readonly latencyFloorMs: number
 }
 
-const whole: Pace = { scale: 1, warmUpMs: 6000, quietMs: 2000, attackMs: 5500, settleMs: 20_000, latencyFloorMs: 50 }
-const short: Pace = { scale: 0.5, warmUpMs: 3000, quietMs: 400, attackMs: 900, settleMs: 10_000, latencyFloorMs: 75 }
+const whole: Pace = { scale: 1, warmUpMs: 6000, quietMs: 2000, attackMs: 5500, restMs: 20_000, latencyFloorMs: 50 }
+const short: Pace = { scale: 0.5, warmUpMs: 3000, quietMs: 400, attackMs: 900, restMs: 10_000, latencyFloorMs: 75 }
 
 /**
  * A server as it is after a while: V8's heap has the size that work needs, and each codec's library has taken from the system
@@ -130,7 +130,7 @@ const startAttacker = async (name: string, ports: ServerProcess["ports"], scale:
 }
 
 /** Below the bound, or as low as it gets in that time. V8 collects when it is asked for memory: ordinary traffic asks. */
-const settled = async (server: ServerProcess, boundBytes: number, withinMs: number): Promise<number> => {
+const atRest = async (server: ServerProcess, boundBytes: number, withinMs: number): Promise<number> => {
   const endMs = performance.now() + withinMs
   for (;;) {
     const { anonBytes } = sampleOf(server.pid)
@@ -180,7 +180,7 @@ const suffer = async (server: ServerProcess, twin: ServerProcess, name: string, 
   }
   await attacker.terminate()
   const servedAfterMs = await servedAfter(server.ports.mqtt)
-  const afterBytes = await settled(server, before.anonBytes + leftBytesMax, pace.settleMs)
+  const afterBytes = await atRest(server, before.anonBytes + leftBytesMax, pace.restMs)
   watch.stop()
   const after = sampleOf(server.pid)
   const programBytes = after.rssBytes - after.anonBytes - mappedBytes(server.pid, server.dataDir)
@@ -225,7 +225,7 @@ const row = ({ name, tally, restarted, ...figures }: Verdict): string => {
   return `| ${[name, what, ...memory, ...times, figures.foreignCpus.toFixed(1)].join(" | ")} |`
 }
 
-const head = `| Attack | What it did | anon before, MiB | settled | peak | with the program | RSS | start after kill -9 | p99 quiet, ms | attacked | own | served after, ms | ready after kill -9, ms | foreign CPUs |
+const head = `| Attack | What it did | anon before, MiB | at rest | peak | with the program | RSS | start after kill -9 | p99 quiet, ms | attacked | own | served after, ms | ready after kill -9, ms | foreign CPUs |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
 const options = {

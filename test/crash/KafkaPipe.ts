@@ -10,7 +10,7 @@ const frameBytesMax = 16 * 1024 * 1024
 const unansweredMax = 5
 
 interface Waiting {
-  readonly settle: (frame: Uint8Array) => void
+  readonly answered: (frame: Uint8Array) => void
 }
 
 /** One connection that fills a journal as fast as it can: a few requests under way, no retries, no metadata. */
@@ -45,7 +45,7 @@ export class KafkaPipe {
     while (this.#waiting.length >= unansweredMax) await this.#roomOrFailure()
     if (this.#failure !== undefined) throw this.#failure
     this.#waiting.push({
-      settle: (frame) => {
+      answered: (frame) => {
         const { bodyOffset } = decodeResponseHeader(frame, api, version)
         check(api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>)
       }
@@ -74,7 +74,7 @@ export class KafkaPipe {
 
   #answered(frame: Uint8Array): void {
     try {
-      this.#waiting.shift()!.settle(frame)
+      this.#waiting.shift()!.answered(frame)
       this.#room?.()
     } catch (error) {
       this.#fail(error as Error)

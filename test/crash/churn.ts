@@ -57,7 +57,7 @@ export const startChurn = async (server: ServerProcess, kafka: Kafka, options: C
       await compacted.check(stating.acknowledged, lose === "state")
     },
     /** Resolves when everything that was sent is answered. */
-    settle: async (): Promise<void> => {
+    finish: async (): Promise<void> => {
       await sampling.end()
       await stating.end()
     },

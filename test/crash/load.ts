@@ -18,7 +18,7 @@ const produceEveryMs = 15
 const slowEvery = 20
 /** Small ones lie in frames, large ones are batches of their own. */
 const payloadBytes = [30, 200, 30, 1000, 60, 30, 6000]
-const settleTimeoutMs = 30_000
+const answersTimeoutMs = 30_000
 
 const padded = (id: string, n: number): Buffer => {
   const bytes = Buffer.alloc(payloadBytes[n % payloadBytes.length]!, "x")
@@ -55,9 +55,9 @@ export const startLoad = async (server: ServerProcess, kafka: Kafka) => {
     for (const publisher of publishers) publisher.end()
   }
   /** Resolves when everything that was sent is answered. */
-  const settle = async (): Promise<void> => {
+  const finish = async (): Promise<void> => {
     clearInterval(sending)
-    await waitUntil("all messages are answered", settleTimeoutMs, () => publishers.every(({ isIdle }) => isIdle))
+    await waitUntil("all messages are answered", answersTimeoutMs, () => publishers.every(({ isIdle }) => isIdle))
     await producer.end()
     abandon()
   }
@@ -65,7 +65,7 @@ export const startLoad = async (server: ServerProcess, kafka: Kafka) => {
     every = isSlow ? slowEvery : 1
     producer.pauseMs = produceEveryMs * every
   }
-  return { devices: publishers.map((publisher) => publisher.device), producer, reader, slow, settle, abandon }
+  return { devices: publishers.map((publisher) => publisher.device), producer, reader, slow, finish, abandon }
 }
 
 export type Load = Awaited<ReturnType<typeof startLoad>>
@@ -98,14 +98,14 @@ export const audit = async (audited: Audit, kafka: Kafka, { devices, producer, r
 export const regrouped = async ({ reader }: Load): Promise<void> => {
   const before = reader.commits
   const goesOn = () => reader.commits > before + 4
-  await waitUntil("the group goes on", settleTimeoutMs, goesOn).catch((error: Error) => {
+  await waitUntil("the group goes on", answersTimeoutMs, goesOn).catch((error: Error) => {
     throw new Error([error.message, ...reader.ends].join("\n"))
   })
 }
 
 /** Resolves when the group has committed all that is in its stream. */
 const caughtUp = (server: ServerProcess, { reader }: Load): Promise<unknown> =>
-  waitUntil("the group has read all", settleTimeoutMs, async () => {
+  waitUntil("the group has read all", answersTimeoutMs, async () => {
     const { partitionDetails } = await server.get<{
       partitionDetails: ReadonlyArray<{ partition: number; highWatermark: number }>
     }>(`/streams/${readings.name}`)
@@ -116,7 +116,7 @@ const caughtUp = (server: ServerProcess, { reader }: Load): Promise<unknown> =>
 
 /** Ends the load, and the server in order; everything is read once more, and the journal is verified. */
 export const finish = async (server: ServerProcess, kafka: Kafka, audited: Audit, load: Load): Promise<void> => {
-  await load.settle()
+  await load.finish()
   await caughtUp(server, load)
   await load.reader.end()
   await audit(audited, kafka, load)

@@ -63,7 +63,7 @@ export const keepingSite = async (lose: Loss | ChurnLoss | undefined): Promise<S
     },
     regrouped: () => regrouped(load),
     finish: async () => {
-      await churn.settle()
+      await churn.finish()
       await churn.audit()
       await finish(server, kafka, audited, load)
     },
@@ -88,7 +88,7 @@ export const expiringSite = async (lose: Loss | ChurnLoss | undefined): Promise<
     audit: churn.audit,
     regrouped: () => Promise.resolve(),
     finish: async () => {
-      await churn.settle()
+      await churn.finish()
       await churn.audit()
       const code = await server.stop()
       if (code !== 0) faults.push(`a graceful stop exited with ${code}: ${server.logTail()}`)

@@ -291,7 +291,7 @@ export const coreMutants = inPackage("core", {
     tests: ["shard"],
     faults: [
       [
-        "commits are settled out of order",
+        "commits are completed out of order",
         "while (this.#inFlight.length > 0 && this.#inFlight[0]!.done && !this.#poisoned) {",
         "while (this.#inFlight.length > 0 && !this.#poisoned) {"
       ],

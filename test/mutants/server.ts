@@ -97,12 +97,12 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "a subscription that was over the limit when it was read is granted and not matched",
-        "const isWrong = isRefused(at) || unsettled.isThere !== view.filters.has(filter)",
+        "const isWrong = isRefused(at) || unanswered.isThere !== view.filters.has(filter)",
         "const isWrong = isRefused(at)"
       ],
       [
         "a filter that was read last is that of the journal",
-        "if (view.unsettled?.has(filter) !== true) this.#match(",
+        "if (view.unanswered?.has(filter) !== true) this.#match(",
         "this.#match("
       ]
     ]

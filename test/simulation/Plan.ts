@@ -177,7 +177,7 @@ export interface Plan {
   /** Faults happen before this, simulated time. */
   readonly faultsMs: number
   /** After the last fault everybody must be done within this. */
-  readonly settleMs: number
+  readonly restMs: number
   readonly limits: Partial<Limits>
   readonly disk: DiskPlan
   readonly settling: SettlingPlan
@@ -361,7 +361,7 @@ const basePlan = (seed: number): Plan => {
   return {
     seed,
     faultsMs,
-    settleMs: 180_000,
+    restMs: 180_000,
     limits: { ...limitsPlan(random), ...clockLimits(new Random(seed, "plan/clock")), ...groupLimits(groups) },
     disk: diskPlan(random),
     network: calm ? { ...networkPlan(random), lifeMsMax: 0 } : networkPlan(random),

@@ -32,26 +32,26 @@ export class SimJournal extends SegmentChain<OpenSimSegment> {
     this.#writes.kill()
   }
 
-  override append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
+  override append(commit: Commit, done: (failure: AppendFailure | undefined) => void): void {
     if (this.#writes.isGone) return
     this.pendingCommits++
     this.pendingBytes += commit.byteLength
     super.append(commit, (failure) => {
       this.pendingCommits--
       this.pendingBytes -= commit.byteLength
-      settle(failure)
+      done(failure)
     })
     this.#watch.appended()
   }
 
-  override writePage(fromSeq: Seq, index: number, page: SnapshotPage, settle: (ok: boolean) => void): void {
-    if (!this.#writes.isGone) super.writePage(fromSeq, index, page, settle)
+  override writePage(fromSeq: Seq, index: number, page: SnapshotPage, done: (ok: boolean) => void): void {
+    if (!this.#writes.isGone) super.writePage(fromSeq, index, page, done)
   }
 
-  override completeSnapshot(fromSeq: Seq, pages: number, settle: (ok: boolean) => void): void {
+  override completeSnapshot(fromSeq: Seq, pages: number, done: (ok: boolean) => void): void {
     if (this.#writes.isGone) return
     this.#watch.trace(`snapshot ${fromSeq} of ${pages} pages`)
-    super.completeSnapshot(fromSeq, pages, settle)
+    super.completeSnapshot(fromSeq, pages, done)
   }
 
   override segments(): ReadonlyArray<ChainSegmentInfo> {

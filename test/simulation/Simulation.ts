@@ -499,7 +499,7 @@ export class Simulation implements World {
     this.trace("healed")
     await this.#until(
       () => this.#waitsFor() === undefined,
-      this.plan.settleMs,
+      this.plan.restMs,
       () => this.#waitsFor() ?? ""
     )
     this.trace("all are done")

@@ -41,7 +41,7 @@ const env = {
 const sendEveryMs = 50
 const produceEveryMs = 25
 const sampleEveryMs = 500
-const settleTimeoutMs = 60_000
+const answersTimeoutMs = 60_000
 const warmUpMs = 5000
 const roundTimeoutMs = 30_000
 /** Of a run; before, heap and caches take the size that the work needs. */
@@ -132,7 +132,7 @@ interface GroupView {
  * be one. The two that stay are there, and no commit that was acknowledged to them is lost.
  */
 const caughtUp = async (soak: Soak, reader: GroupReader): Promise<void> => {
-  const view = await waitUntil("the group has read all", settleTimeoutMs, async () => {
+  const view = await waitUntil("the group has read all", answersTimeoutMs, async () => {
     const found = await soak.server.get<GroupView>(`/groups/${group}`)
     const stayed = found.details.members.filter(({ clientId }) => clientId === memberName)
     const hasRead = found.offsets.length === readings.partitions && found.offsets.every(({ lag }) => lag === 0)
@@ -218,7 +218,7 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
   const reader = new GroupReader(soak.kafka, group, readings.name, members)
   await reader.start()
   let isOver = false
-  let hasSettled = false
+  let isAtRest = false
   let disturbedMs = -Infinity
   let tick = 0
   const sending = setInterval(() => {
@@ -230,13 +230,13 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
     tail(
       soak,
       readings,
-      () => hasSettled,
+      () => isAtRest,
       (_partition, _key, value) => ledger.reading(value)
     ),
     tail(
       soak,
       orders,
-      () => hasSettled,
+      () => isAtRest,
       (partition, key, _value, offset) => ledger.order(partition, offset, key)
     )
   ]
@@ -251,10 +251,10 @@ const run = async (soak: Soak, forMs: number, restarts: number): Promise<Ledger>
   await restarting
   console.log(`rounds: ${(await Promise.all(rounds)).join(", ")}`)
   clearInterval(sending)
-  await waitUntil("all messages are answered", settleTimeoutMs, () => soak.publishers.every(({ isIdle }) => isIdle))
+  await waitUntil("all messages are answered", answersTimeoutMs, () => soak.publishers.every(({ isIdle }) => isIdle))
   for (const producer of producers) await producer.end()
   await caughtUp(soak, reader)
-  hasSettled = true
+  isAtRest = true
   await Promise.all(tails)
   await reader.end()
   for (const publisher of soak.publishers) publisher.end()

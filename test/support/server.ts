@@ -69,11 +69,11 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
 const accepts = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = net.connect(port, host)
-    const settle = (isOpen: boolean): void => {
+    const done = (isOpen: boolean): void => {
       socket.destroy()
       resolve(isOpen)
     }
-    socket.once("connect", () => settle(true)).once("error", () => settle(false))
+    socket.once("connect", () => done(true)).once("error", () => done(false))
   })
 
 /** Tests bring hundreds of clients from one address at once, which a server does not expect by default. */

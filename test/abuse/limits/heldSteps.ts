@@ -23,7 +23,7 @@ const {
 
 const mib = 1024 * 1024
 /** For what the server does with what it was sent. */
-const settleMs = 1500
+const restMs = 1500
 const lanes = 20
 /** For what comes behind them. */
 const placesLeft = 400
@@ -33,7 +33,7 @@ const unknown: Step = async (field, horde) => {
   const sockets = await horde.connectMany(field.ports.mqtt, preAuthConnectionsMax)
   const half = longConnect(0).subarray(0, 50_000)
   for (const socket of sockets) void written(socket, half)
-  await sleep(settleMs, field.signal)
+  await sleep(restMs, field.signal)
 }
 
 /** Sessions without anything until no connection is taken; some of them with as many long topic aliases as they get. */
@@ -55,7 +55,7 @@ const connections: Step = async (field, horde) => {
   }
   await Promise.all(Array.from({ length: lanes }, (_, name) => lane(name)))
   for (const socket of held.splice(-placesLeft)) horde.end(socket)
-  await sleep(settleMs, field.signal)
+  await sleep(restMs, field.signal)
 }
 
 const giveAliases = (socket: Socket, name: string): void => {
@@ -85,7 +85,7 @@ const parts: Step = async (field, horde) => {
     field.count("packets in part")
     await written(socket, whole.subarray(0, -1))
   }
-  await sleep(settleMs, field.signal)
+  await sleep(restMs, field.signal)
 }
 
 /** Clients that subscribe and read nothing, of QoS 0 and 1, while each is sent messages of its own. */
@@ -125,7 +125,7 @@ const kafka: Step = async (field, horde) => {
   for (const socket of await horde.connectMany(field.ports.kafka, 50)) void written(socket, asks)
   const bomb = bombOf("zstd", 15 * mib, 100_000)
   for (const socket of await horde.connectMany(field.ports.kafka, 4)) void written(socket, bomb)
-  await sleep(2 * settleMs, field.signal)
+  await sleep(2 * restMs, field.signal)
 }
 
 /** Views of the journal that nobody reads, and requests that are not completed. */
@@ -137,7 +137,7 @@ const http: Step = async (field, horde) => {
   )
   for (const socket of await horde.connectMany(field.ports.http, Math.min(200, httpConnectionsMax)))
     void written(socket, post)
-  await sleep(settleMs, field.signal)
+  await sleep(restMs, field.signal)
 }
 
 /** What is held by connections that stay, besides the first, which leaves places for these. */

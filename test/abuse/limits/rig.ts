@@ -91,9 +91,9 @@ const run = async (server: ServerProcess): Promise<number> => {
   await server.kill()
   horde.disband()
   await sleep(500)
-  const { readyMs, peakBytes, settledBytes, servedMs } = await startedAgain(server)
+  const { readyMs, peakBytes, restBytes, servedMs } = await startedAgain(server)
   console.log(
-    `kill -9; ready after ${readyMs.toFixed(0)} ms, anon ${inMib(peakBytes)} MiB at its peak and ${inMib(settledBytes)} then; a good client is served in ${servedMs.toFixed(0)} ms; ${await accounts(server)}`
+    `kill -9; ready after ${readyMs.toFixed(0)} ms, anon ${inMib(peakBytes)} MiB at its peak and ${inMib(restBytes)} then; a good client is served in ${servedMs.toFixed(0)} ms; ${await accounts(server)}`
   )
   if (peakBytes > memoryBytesMax) fail(`${inMib(peakBytes)} MiB at the start`)
   return failures

@@ -16,7 +16,7 @@ import type { ClientLink, World } from "../World.ts"
 interface Outstanding {
   readonly correlationId: number
   readonly name: string
-  readonly settle: (frame: Uint8Array | undefined, stamp: Stamp) => void
+  readonly answered: (frame: Uint8Array | undefined, stamp: Stamp) => void
 }
 
 const frameBytesMax = 64 * 1024 * 1024
@@ -69,7 +69,7 @@ export class KafkaPeer {
     this.#connections++
     const lost = this.#outstanding
     this.#outstanding = []
-    for (const { settle } of lost) settle(undefined, noStamp)
+    for (const { answered } of lost) answered(undefined, noStamp)
   }
 
   #answered(frame: Uint8Array, stamp: Stamp): void {
@@ -78,7 +78,7 @@ export class KafkaPeer {
     if (first === undefined || first.correlationId !== correlationId) {
       this.#world.violated(`${this.name} gets the answer to ${correlationId} where ${first?.name} was to be answered`)
     }
-    first.settle(frame, stamp)
+    first.answered(frame, stamp)
   }
 
   /** Gives the connection up after `timeoutMs` without an answer. */
@@ -87,7 +87,7 @@ export class KafkaPeer {
     version: number,
     body: RequestInputOf<A>,
     timeoutMs: number,
-    settle: (response: ResponseOf<A> | undefined, stamp: Stamp) => void
+    onAnswer: (response: ResponseOf<A> | undefined, stamp: Stamp) => void
   ): void {
     if (this.#link === undefined) {
       this.#link = this.#connect()
@@ -101,14 +101,14 @@ export class KafkaPeer {
     this.#outstanding.push({
       correlationId,
       name: api.name,
-      settle: (frame, stamp) => {
+      answered: (frame, stamp) => {
         cancel()
         if (frame === undefined) {
-          settle(undefined, stamp)
+          onAnswer(undefined, stamp)
           return
         }
         const { bodyOffset } = decodeResponseHeader(frame, api, version)
-        settle(api.decodeResponse(new Uint8Array(frame), version, bodyOffset) as ResponseOf<A>, stamp)
+        onAnswer(api.decodeResponse(new Uint8Array(frame), version, bodyOffset) as ResponseOf<A>, stamp)
       }
     })
     link.write(Buffer.concat(encodeRequestFrame(api, version, { correlationId, clientId: this.name }, body)))
@@ -154,7 +154,7 @@ export const fetch = (
   peer: KafkaPeer,
   options: { readonly version: number; readonly waitMs: number; readonly bytesMax: number },
   asked: ReadonlyArray<AskedPartition>,
-  settle: (partitions: ReadonlyArray<FetchedPartition> | undefined) => void
+  onAnswer: (partitions: ReadonlyArray<FetchedPartition> | undefined) => void
 ): void => {
   const { version, waitMs, bytesMax } = options
   const { mishaps } = world
@@ -165,7 +165,7 @@ export const fetch = (
   }))
   const request = { maxWaitMs: waitMs, minBytes: 1, maxBytes: bytesMax, topics }
   peer.request(Fetch, version, request, waitMs + fetchSlackMs, (response, stamp) => {
-    if (response === undefined) return settle(undefined)
+    if (response === undefined) return onAnswer(undefined)
     const partitions = response.responses.map(({ partitions: [only] }, i) => {
       const { errorCode, highWatermark, records } = only!
       const own = asked[i]!
@@ -185,7 +185,7 @@ export const fetch = (
     }
     // A connection that has broken or stalled proves nothing about wake-ups.
     if (world.network.lifeMsMax === 0 && mishaps === world.mishaps) checkPrompt(world, peer.name, asked, sentMs, stamp)
-    return settle(partitions)
+    return onAnswer(partitions)
   })
 }
 

@@ -42,7 +42,7 @@ export class SimpleConsumer implements Client {
     const { slackMs, retentionMs } = offsetExpiryOf(this.#world.plan)
     const kept = this.#world.model.groups.get(groupId)?.offsets.size ?? 0
     // A clock that is set may put the end off for longer than a run takes.
-    const isSoon = retentionMs + 2 * slackMs < this.#world.plan.settleMs / 4
+    const isSoon = retentionMs + 2 * slackMs < this.#world.plan.restMs / 4
     return kept > 0 && isSoon ? `${kept} offsets of ${groupId} have not expired` : undefined
   }
 

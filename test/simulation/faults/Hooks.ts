@@ -75,7 +75,7 @@ const forwarding = (own: Journal): Journal => ({
   get writtenSegmentSeq() {
     return own.writtenSegmentSeq
   },
-  append: (commit, settle) => own.append(commit, settle),
+  append: (commit, done) => own.append(commit, done),
   scan: (fromSeq, visit) => own.scan(fromSeq, visit),
   frame: (firstSeq) => own.frame(firstSeq),
   chunk: (firstSeq, index) => own.chunk(firstSeq, index),

@@ -30,23 +30,23 @@ const clockFault = (name: string, isLost: (delayMs: number, now: number) => bool
 /** Between the shard and its disk and clock. */
 export const journalFaults: ReadonlyArray<PlantedFault> = [
   inJournal("acknowledged before the commit is durable", (own) => ({
-    append: (commit, settle) => {
+    append: (commit, done) => {
       own.append(commit, () => undefined)
-      queueMicrotask(() => settle(undefined))
+      queueMicrotask(() => done(undefined))
     }
   })),
   inJournal("a refused commit is acknowledged", (own) => ({
-    append: (commit, settle) => own.append(commit, () => settle(undefined))
+    append: (commit, done) => own.append(commit, () => done(undefined))
   })),
-  inJournal("commits are settled out of order", (own) => {
+  inJournal("commits are completed out of order", (own) => {
     let held: (() => void) | undefined
     return {
-      append: (commit, settle) =>
+      append: (commit, done) =>
         own.append(commit, (failure) => {
           const before = held
           held = undefined
-          if (before === undefined) held = () => settle(failure)
-          else settle(failure)
+          if (before === undefined) held = () => done(failure)
+          else done(failure)
           before?.()
         })
     }
@@ -54,37 +54,37 @@ export const journalFaults: ReadonlyArray<PlantedFault> = [
   inJournal("one commit in forty is not written", (own) => {
     const isLost = everyNth(40)
     return {
-      append: (commit, settle) => {
-        if (isLost()) queueMicrotask(() => settle(undefined))
-        else own.append(commit, settle)
+      append: (commit, done) => {
+        if (isLost()) queueMicrotask(() => done(undefined))
+        else own.append(commit, done)
       }
     }
   }),
   inJournal("a commit's own values are not written", (own) => ({
-    append: (commit, settle) => own.append({ ...commit, batches: [] }, settle)
+    append: (commit, done) => own.append({ ...commit, batches: [] }, done)
   })),
   inJournal("a commit's chunks are not written", (own) => ({
-    append: (commit, settle) => own.append({ ...commit, chunks: commit.chunks.map(() => Buffer.alloc(0)) }, settle)
+    append: (commit, done) => own.append({ ...commit, chunks: commit.chunks.map(() => Buffer.alloc(0)) }, done)
   })),
   inJournal("a commit's buffer is used again", (own) => {
     let before: Buffer | undefined
     return {
-      append: (commit, settle) => {
-        own.append(commit, settle)
+      append: (commit, done) => {
+        own.append(commit, done)
         before?.fill(0)
         before = commit.frame
       }
     }
   }),
   inJournal("the epoch is not raised", (own) => ({
-    append: (commit, settle) => own.append(withEpoch(commit, 1), settle)
+    append: (commit, done) => own.append(withEpoch(commit, 1), done)
   })),
   inJournal("a snapshot's page has states from the future", (own) => ({
-    writePage: (fromSeq, index, page, settle) =>
-      own.writePage(fromSeq, index, { ...page, seq: Math.max(1, page.seq - 5) }, settle)
+    writePage: (fromSeq, index, page, done) =>
+      own.writePage(fromSeq, index, { ...page, seq: Math.max(1, page.seq - 5) }, done)
   })),
   inJournal("a snapshot is sealed without its last page", (own) => ({
-    completeSnapshot: (fromSeq, pages, settle) => own.completeSnapshot(fromSeq, Math.max(0, pages - 1), settle)
+    completeSnapshot: (fromSeq, pages, done) => own.completeSnapshot(fromSeq, Math.max(0, pages - 1), done)
   })),
   inJournal("a replay passes over the newest frame", (own) => ({
     scan: (fromSeq, visit) => {

@@ -32,19 +32,19 @@ const countsOnceDurable: PlantedFault = {
   name: "a subscription counts once it is durable",
   plant: () => ({
     install: () => {
-      const directory: Pick<SessionDirectory<BrokerConnection>, "subscribes" | "settled"> = SessionDirectory.prototype
-      const { subscribes, settled } = directory
+      const directory: Pick<SessionDirectory<BrokerConnection>, "subscribes" | "answered"> = SessionDirectory.prototype
+      const { subscribes, answered } = directory
       const waiting = new Map<View, Array<Subscription>>()
       directory.subscribes = function (this: SessionDirectory<BrokerConnection>, view, subscriptions) {
         subscribes.call(this, view, subscriptions)
         for (const { filter } of subscriptions) this.subscriptions.remove(view.clientId, filter)
         waiting.set(view, [...(waiting.get(view) ?? []), ...subscriptions])
       }
-      directory.settled = function (this: SessionDirectory<BrokerConnection>, view, filters, isRefused) {
-        settled.call(this, view, filters, isRefused)
+      directory.answered = function (this: SessionDirectory<BrokerConnection>, view, filters, isRefused) {
+        answered.call(this, view, filters, isRefused)
         for (const each of waiting.get(view)?.splice(0) ?? []) this.subscriptions.add(view.clientId, view, each)
       }
-      return () => void Object.assign(directory, { subscribes, settled })
+      return () => void Object.assign(directory, { subscribes, answered })
     }
   })
 }
@@ -70,7 +70,7 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
   inMethod("a long poll is not woken", LogStore.prototype, "wake", () => () => undefined),
   inMethod("a message is delivered before it is durable", Publisher.prototype, "wait", (original) => {
     return (self: Publisher, pending: PendingPublication, isJournaled: boolean) => {
-      if (pending.message !== undefined) self.settled(pending)
+      if (pending.message !== undefined) self.answer(pending)
       else original(self, pending, isJournaled)
     }
   }),

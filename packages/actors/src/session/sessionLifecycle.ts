@@ -48,7 +48,7 @@ const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
  * Does what a session without a connection has to do by `reachedMs`, if anything. `reachedMs` is the time of a
  * deadline, or when the connection was lost: never the time of day, which may have been set meanwhile.
  */
-const settleDue = (draft: Draft, reachedMs: number): void => {
+const carryOutDue = (draft: Draft, reachedMs: number): void => {
   const { expiresAtMs, willAtMs, sessionExpiryMs } = draft.state.life
   if (expiresAtMs !== null && expiresAtMs <= reachedMs) {
     endSession(draft, sessionExpiryMs === 0 ? "ConnectionClosed" : "Expired")
@@ -74,7 +74,7 @@ export const connect = (draft: Draft, command: Connect, roomBytes: number): Sess
     askToClose(draft, "SessionTakenOver")
     apply(draft, { _tag: "SessionTakenOver", by: command.connectionId, atMs: nowMs })
     // Before the clean start, so that a session that is over already ends for that reason.
-    settleDue(draft, nowMs)
+    carryOutDue(draft, nowMs)
   }
   if (command.cleanStart && mayBe(draft, "SessionEnded")) endSession(draft, "CleanStart")
   const sessionPresent = mayBe(draft, "SessionResumed")
@@ -119,7 +119,7 @@ export const disconnect = (draft: Draft, command: Disconnect): SessionDecision =
   if (connectionId !== command.connectionId) return decisionOf(draft, done)
   const sessionExpiryMs = grantedMs === 0 ? 0 : (command.sessionExpiryMs ?? grantedMs)
   close(draft, "Closed", command.end, sessionExpiryMs, command.publishWill)
-  settleDue(draft, draft.nowMs)
+  carryOutDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
@@ -128,7 +128,7 @@ export const kick = (draft: Draft, { endSession: ends }: Kick): SessionDecision 
   askToClose(draft, "AdministrativeAction")
   close(draft, "Kicked", { by: "kick" }, draft.state.life.sessionExpiryMs, true)
   if (ends && mayBe(draft, "SessionEnded")) endSession(draft, "Kicked")
-  else if (isConnected) settleDue(draft, draft.nowMs)
+  else if (isConnected) carryOutDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
@@ -136,13 +136,13 @@ export const loseConnection = (draft: Draft, command: LoseConnection): SessionDe
   if (draft.state.life.connectionId !== command.connectionId) return decisionOf(draft, done)
   askToClose(draft, "UnspecifiedError")
   close(draft, "Lost", { by: "restart" }, draft.state.life.sessionExpiryMs, true)
-  settleDue(draft, draft.nowMs)
+  carryOutDue(draft, draft.nowMs)
   return decisionOf(draft, done)
 }
 
 /** A deadline for a time that has moved changes nothing: the other one is armed. */
 export const deadlineReached = (draft: Draft, atMs: number): SessionDecision => {
-  settleDue(draft, atMs)
+  carryOutDue(draft, atMs)
   return decisionOf(draft, done)
 }
 

@@ -71,7 +71,7 @@ export class GroupHarness {
     this.state = this.checksNext ? nextOf(this.definition, this.state, decision) : (decision.next ?? this.state)
     this.events.push(...decision.events)
     const call: Call = { reply: undefined, refused: undefined, lost: false }
-    if (decision.reply !== undefined) this.settle(call, decision.reply)
+    if (decision.reply !== undefined) this.answer(call, decision.reply)
     else {
       if (decision.parkAs === undefined) throw new Error("neither replied nor parked")
       if (this.parked.has(decision.parkAs)) throw new Error(`two replies parked as ${decision.parkAs}`)
@@ -89,12 +89,12 @@ export class GroupHarness {
       const call = this.parked.get(signal.key)
       if (call === undefined) return
       this.parked.delete(signal.key)
-      this.settle(call, signal.exit as Exit.Exit<Reply, GroupRefused>)
+      this.answer(call, signal.exit as Exit.Exit<Reply, GroupRefused>)
     } else throw new Error(`unexpected signal ${signal._tag}`)
   }
 
-  private settle(call: Call, exit: Exit.Exit<Reply, GroupRefused>): void {
-    settle(call, exit)
+  private answer(call: Call, exit: Exit.Exit<Reply, GroupRefused>): void {
+    answer(call, exit)
     this.watch(call)
   }
 
@@ -254,7 +254,7 @@ export const assignmentOf = (call: Call): string => {
   return new TextDecoder().decode(call.reply.assignment)
 }
 
-const settle = (call: Call, exit: Exit.Exit<Reply, GroupRefused>): void => {
+const answer = (call: Call, exit: Exit.Exit<Reply, GroupRefused>): void => {
   if (Exit.isSuccess(exit)) {
     call.reply = exit.value
     return

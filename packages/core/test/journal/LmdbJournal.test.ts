@@ -12,7 +12,7 @@ import { throwIfDamaged } from "@logbrook/core/journal/lmdbHeader"
 import { tableNames } from "@logbrook/core/journal/LmdbSegment"
 import { open } from "lmdb"
 import { describe, expect, it } from "vitest"
-import { appended, buildCommit, plainCommit, settledOk, staged } from "../support/commits.ts"
+import { appended, buildCommit, plainCommit, writtenOk, staged } from "../support/commits.ts"
 import { watchSyncs } from "../support/syncedNames.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { framesOf, journalSuite } from "./journalSuite.ts"
@@ -232,8 +232,8 @@ describe("LmdbJournal once poisoned", () => {
     expect(journal.nextSeq).toBe(3)
     expect((await appended(journal, plainCommit(4)))?.reason).toBe("Unavailable")
     const page = { seq: 3, bytes: Buffer.from("page") }
-    expect(await settledOk((settle) => journal.writePage(3, 0, page, settle))).toBe(false)
-    expect(await settledOk((settle) => journal.completeSnapshot(3, 1, settle))).toBe(false)
+    expect(await writtenOk((done) => journal.writePage(3, 0, page, done))).toBe(false)
+    expect(await writtenOk((done) => journal.completeSnapshot(3, 1, done))).toBe(false)
     expect((await appended(journal, plainCommit(5)))?.reason).toBe("Unavailable")
     await journal.close()
   })
@@ -270,9 +270,9 @@ describe("LmdbJournal rolls", () => {
 const bytesAtRoll = async (snapshotBytes: number): Promise<number> => {
   const journal = openAt(temporaryDirectory(), 100_000)
   const half = { seq: 1, bytes: Buffer.alloc(snapshotBytes / 2) }
-  await settledOk((settle) => journal.writePage(1, 0, half, settle))
-  await settledOk((settle) => journal.writePage(1, 1, half, settle))
-  await settledOk((settle) => journal.completeSnapshot(1, 2, settle))
+  await writtenOk((done) => journal.writePage(1, 0, half, done))
+  await writtenOk((done) => journal.writePage(1, 1, half, done))
+  await writtenOk((done) => journal.completeSnapshot(1, 2, done))
   while (journal.segments().length < 2) await appended(journal, plainCommit(journal.nextSeq, 1, 9000))
   const { bytes } = journal.segments()[0]!
   await journal.close()
@@ -285,8 +285,8 @@ describe("LmdbJournal's snapshots", () => {
     const states = Buffer.from("states of actors")
     const journal = openAt(directory)
     expect(await appended(journal, plainCommit(1))).toBeUndefined()
-    expect(await settledOk((settle) => journal.writePage(2, 0, { seq: 2, bytes: states }, settle))).toBe(true)
-    expect(await settledOk((settle) => journal.completeSnapshot(2, 1, settle))).toBe(true)
+    expect(await writtenOk((done) => journal.writePage(2, 0, { seq: 2, bytes: states }, done))).toBe(true)
+    expect(await writtenOk((done) => journal.completeSnapshot(2, 1, done))).toBe(true)
     expect(journal.snapshot(2)?.pages.map(({ bytes }) => bytes.toString())).toEqual([states.toString()])
     await journal.close()
     const file = join(directory, "seg-00000001.mdb")

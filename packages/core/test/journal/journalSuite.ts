@@ -1,7 +1,7 @@
 import { readFrame, readFrameHead } from "@logbrook/core/journal/Frame"
 import type { AppendFailure, Journal, Seq, SnapshotPage } from "@logbrook/core/journal/Journal"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { appended, buildCommit, plainCommit, settledOk, staged } from "../support/commits.ts"
+import { appended, buildCommit, plainCommit, writtenOk, staged } from "../support/commits.ts"
 
 export interface JournalUnderTest {
   /** The same journal again, as a new process would open it; an implementation in memory gives the same object. */
@@ -43,9 +43,9 @@ const writeSnapshot = async (
   sealedPages: number | undefined
 ): Promise<void> => {
   for (const [index, seq] of pageSeqs.entries()) {
-    await settledOk((settle) => journal.writePage(fromSeq, index, page(seq), settle))
+    await writtenOk((done) => journal.writePage(fromSeq, index, page(seq), done))
   }
-  if (sealedPages !== undefined) await settledOk((settle) => journal.completeSnapshot(fromSeq, sealedPages, settle))
+  if (sealedPages !== undefined) await writtenOk((done) => journal.completeSnapshot(fromSeq, sealedPages, done))
 }
 
 /** What every journal does, whatever it lies in. */
@@ -177,12 +177,12 @@ export const journalSuite = (name: string, make: () => JournalUnderTest, traits:
     it("keeps a snapshot's pages and its seal across a roll", async () => {
       await reopen(5000)
       expect(await appended(journal, plainCommit(1, 1, 100))).toBeUndefined()
-      expect(await settledOk((settle) => journal.writePage(2, 0, page(2), settle))).toBe(true)
+      expect(await writtenOk((done) => journal.writePage(2, 0, page(2), done))).toBe(true)
       expect(await appended(journal, plainCommit(2, 1, 6000))).toBeUndefined()
       expect(await appended(journal, plainCommit(3, 1, 100))).toBeUndefined()
-      expect(await settledOk((settle) => journal.writePage(2, 1, page(4), settle))).toBe(true)
+      expect(await writtenOk((done) => journal.writePage(2, 1, page(4), done))).toBe(true)
       expect(journal.snapshot(1000)).toBeUndefined()
-      expect(await settledOk((settle) => journal.completeSnapshot(2, 2, settle))).toBe(true)
+      expect(await writtenOk((done) => journal.completeSnapshot(2, 2, done))).toBe(true)
       expect(journal.segments().length).toBeGreaterThan(1)
       await reopen(5000)
       const found = { fromSeq: 2, pages: [page(2), page(4)] }

@@ -426,16 +426,16 @@ describe("a shard whose journal is poisoned", () => {
     await harness.shard.drained()
   })
 
-  it("wakes who waits for it to settle or drain", async () => {
+  it("wakes who waits for it to complete or drain", async () => {
     const harness = new ShardHarness({
       faultAt: (commit) => (commit === 2 ? { _tag: "Refuse", detail: "EIO" } : undefined)
     }).start()
     harness.tell("counter/1", add(1))
     harness.clock.runTurn()
-    const settled = harness.shard.completed()
+    const completed = harness.shard.completed()
     const drained = harness.shard.drained()
     harness.clock.runTurns()
-    await settled
+    await completed
     await drained
     expect(harness.poisons).toHaveLength(1)
   })

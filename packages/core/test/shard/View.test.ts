@@ -30,7 +30,7 @@ const heldHarness = () => {
 }
 
 describe("a view", () => {
-  it("shows what is durable, while commits are held and as each settles", () => {
+  it("shows what is durable, while commits are held and as each becomes durable", () => {
     const { harness, journal, view } = heldHarness()
     harness.tell("counter/1", add(1))
     harness.run()
@@ -47,9 +47,9 @@ describe("a view", () => {
       false,
       true
     ])
-    journal.settle(1)
+    journal.makeDurable(1)
     expect([...shown(), view.isCurrent(counter(1))]).toEqual([11, 10, 2, false])
-    journal.settle(1)
+    journal.makeDurable(1)
     expect([...shown(), view.isCurrent(counter(1))]).toEqual([111, 110, 2, true])
     harness.tell("counter/2", { _tag: "Reset" })
     harness.run()
@@ -160,7 +160,7 @@ describe("a follower", () => {
 type Step =
   | { readonly _tag: "tell"; readonly n: number; readonly command: CounterCommand }
   | { readonly _tag: "turn" }
-  | { readonly _tag: "settle"; readonly commits: number }
+  | { readonly _tag: "durable"; readonly commits: number }
   | { readonly _tag: "idle" }
   | { readonly _tag: "fault" }
 
@@ -181,7 +181,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: tagged("turn") },
   {
     weight: 6,
-    arbitrary: fc.record({ _tag: fc.constant("settle" as const), commits: fc.integer({ min: 1, max: 2 }) })
+    arbitrary: fc.record({ _tag: fc.constant("durable" as const), commits: fc.integer({ min: 1, max: 2 }) })
   },
   { weight: 1, arbitrary: tagged("idle") },
   { weight: 1, arbitrary: tagged("fault") }
@@ -216,16 +216,16 @@ it("at every durable commit a view, and what is folded of what a follower is tol
     for (const each of steps) {
       if (each._tag === "tell") harness.tell(counter(each.n), each.command)
       else if (each._tag === "turn") clock.runTurn()
-      else if (each._tag === "settle") {
+      else if (each._tag === "durable") {
         seen.commits += Math.min(journal.undurable, each.commits)
-        journal.settle(each.commits)
+        journal.makeDurable(each.commits)
       } else if (each._tag === "idle") clock.advance(61_000)
       else {
         seen.faults++
         breakTurn(harness)
         clock.runTurns()
         while (journal.undurable > 0) {
-          journal.settle(1)
+          journal.makeDurable(1)
           check()
           clock.runTurns()
         }

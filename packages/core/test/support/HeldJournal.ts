@@ -18,11 +18,11 @@ export class HeldJournal extends MemoryJournal {
     return this.#undurable.length
   }
 
-  override append(commit: Commit, settle: (failure: AppendFailure | undefined) => void): void {
+  override append(commit: Commit, done: (failure: AppendFailure | undefined) => void): void {
     super.append(commit, (failure) => {
       const end = (refused = failure): void => {
         if (refused === undefined) this.durableSeq = commit.nextSeq
-        settle(refused)
+        done(refused)
       }
       if (this.#isHeld) this.#undurable.push(end)
       else end()
@@ -35,8 +35,8 @@ export class HeldJournal extends MemoryJournal {
   }
 
   /** So many of those that were handed over are durable now, the oldest first; what comes later is not. */
-  settle(commits = Infinity): void {
-    for (const settle of this.#undurable.splice(0, commits)) settle()
+  makeDurable(commits = Infinity): void {
+    for (const end of this.#undurable.splice(0, commits)) end()
   }
 
   /** The oldest could not be written. */
@@ -46,6 +46,6 @@ export class HeldJournal extends MemoryJournal {
 
   release(): void {
     this.#isHeld = false
-    this.settle()
+    this.makeDurable()
   }
 }

@@ -64,7 +64,7 @@ export const appended = (journal: Journal, commit: Commit): Promise<AppendFailur
   return promise
 }
 
-export const settledOk = (write: (settle: (ok: boolean) => void) => void): Promise<boolean> => {
+export const writtenOk = (write: (done: (ok: boolean) => void) => void): Promise<boolean> => {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   write(resolve)
   return promise

@@ -14,7 +14,7 @@ export interface AskWatch<C extends SessionCommand> {
   /** In the turn that decides it: `nextSeq` as in `Ask.late`. */
   readonly decides?: (nextSeq: Seq) => void
   /** Before the reply, and also if the connection is closed by then. */
-  readonly settled: Reply<C>
+  readonly answered: Reply<C>
 }
 
 /** A client and its connection, as whatever answers its packets knows them. */

@@ -413,12 +413,12 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   ask<const C extends SessionCommand>(packet: string, command: C, reply: Reply<C>, watch?: AskWatch<C>): void {
     this.#asks++
-    const settled: Reply<C> = (exit) => {
+    const answered: Reply<C> = (exit) => {
       this.#asks--
-      watch?.settled(exit)
+      watch?.answered(exit)
       if (this.#phase !== "closed") this.guarded(() => reply(exit))
     }
-    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), settled, watch?.decides)
+    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), answered, watch?.decides)
   }
 
   // --- Out ---

@@ -154,12 +154,12 @@ export class PendingPublication implements AckReceiver {
 
   acked(): void {
     this.#publisher.waiting--
-    this.settle()
+    this.answer()
   }
 
-  settle(): void {
+  answer(): void {
     this.refusalSoFar()
-    this.#publisher.settled(this)
+    this.#publisher.answer(this)
   }
 }
 
@@ -189,7 +189,7 @@ interface ListedParts {
 interface Selected {
   readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly durable: ReadonlyArray<Match<ReceivingSession>>
-  readonly isUnsettled: boolean
+  readonly isUnanswered: boolean
 }
 
 /** A client's messages on their way in: into streams, the queues of durable sessions, the retained store. */
@@ -280,7 +280,7 @@ export class Publisher {
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
       return this.refuse(publication.topic, packetId, publication.qos, retainedFull)
     }
-    const { live, durable, isUnsettled } = this.#select(plan, publication.qos)
+    const { live, durable, isUnanswered } = this.#select(plan, publication.qos)
     const inStreams = this.#routes.append(publication, nowMs)
     // Most messages need none: streams and connected subscribers alone have them.
     const isListed = adds !== undefined || retained !== undefined || durable.length > 0
@@ -296,7 +296,7 @@ export class Publisher {
     })
     lists?.askAll({ origin: this.#origin }, pending.decided, retained?.payload.length ?? 0)
     if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
-    this.wait(pending, isListed || inStreams.length > 0 || isUnsettled)
+    this.wait(pending, isListed || inStreams.length > 0 || isUnanswered)
     return pending
   }
 
@@ -312,17 +312,17 @@ export class Publisher {
     return refused
   }
 
-  /** Settles `pending` with its turn; at once if it has none to wait for and nothing before it waits. */
+  /** Answers `pending` with its turn; at once if it has none to wait for and nothing before it waits. */
   wait(pending: PendingPublication, hasTurn: boolean): void {
     if (!hasTurn && this.waiting === 0) {
-      pending.settle()
+      pending.answer()
       return
     }
     this.waiting++
     this.#mqtt.broker.shards.ack(pending, 0, undefined, 0)
   }
 
-  settled(pending: PendingPublication): void {
+  answer(pending: PendingPublication): void {
     if (pending.refusal !== undefined) this.#mqtt.metrics.dropped(pending.refusal.drop)
     else if (pending.message !== undefined) this.deliver(pending.message, pending.live)
     this.#answered.answered(pending)
@@ -347,16 +347,16 @@ export class Publisher {
   }
 
   /**
-   * Selects who gets it at once and who by the queue of a session; `isUnsettled`: for one of them it must not overtake its SUBACK.
+   * Selects who gets it at once and who by the queue of a session; `isUnanswered`: for one of them it must not overtake its SUBACK.
    * A shared subscription's disconnected members are the last choice.
    */
   #select(plan: Plan<ReceivingSession>, qos: number): Selected {
-    let isUnsettled = false
+    let isUnanswered = false
     const live: Array<Match<ReceivingSession>> = []
     const durable: Array<Match<ReceivingSession>> = []
     const choose = (match: Match<ReceivingSession> | undefined): void => {
       if (match === undefined) return
-      if (match.subscriber.unsettled !== undefined) isUnsettled = true
+      if (match.subscriber.unanswered !== undefined) isUnanswered = true
       if (match.subscriber.isDurable && Math.min(match.qos, qos) > 0) durable.push(match)
       else if (match.subscriber.connection !== undefined) live.push(match)
     }
@@ -368,7 +368,7 @@ export class Publisher {
       const isDurable = (session: ReceivingSession): boolean => session.isDurable && isAble(session)
       choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
     }
-    return { live, durable, isUnsettled }
+    return { live, durable, isUnanswered }
   }
 
   /** All that is not a stream's or a connected subscriber's. Returns the records for durable sessions. */

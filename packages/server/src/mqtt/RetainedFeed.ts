@@ -89,7 +89,7 @@ export class RetainedFeed implements AckReceiver {
     return this.#wanted.size === 0 && this.#page.length === 0 && !this.#isWaiting && this.#room.topics === topicsMax
   }
 
-  /** To be called when SUBSCRIBE is decided, with those of its subscriptions that may get retained messages; `settled` follows. */
+  /** To be called when SUBSCRIBE is decided, with those of its subscriptions that may get retained messages; `giveBack` follows. */
   moments(subscriptions: ReadonlyArray<Subscription>, nextSeq: Seq): ReadonlyArray<RetainedMoment> {
     const { session, admission } = this.#connection
     const isTaken = session?.isDurable !== true && admission.hasRoom("transit", bytesMax)
@@ -108,7 +108,7 @@ export class RetainedFeed implements AckReceiver {
   }
 
   /** Gives back what they have taken: it is sent next, or not at all. */
-  settled(moments: ReadonlyArray<RetainedMoment>): void {
+  giveBack(moments: ReadonlyArray<RetainedMoment>): void {
     for (const { taken } of moments) {
       this.#room.topics += taken.length
       for (const read of taken) {

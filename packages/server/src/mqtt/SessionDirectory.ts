@@ -6,8 +6,8 @@ import type { Shards } from "@logbrook/core/shard/Shards"
 import type { RetainedDue } from "./RetainedStore.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 
-/** A filter that a SUBSCRIBE or UNSUBSCRIBE names which was read and is not settled yet. */
-interface Unsettled {
+/** A filter that a SUBSCRIBE or UNSUBSCRIBE names which was read and is not answered yet. */
+interface Unanswered {
   /** So many of them name it. */
   packets: number
   /** As the last of them leaves it. */
@@ -22,7 +22,7 @@ export interface SessionView<C> {
   /** By filter, as the journal has them. */
   readonly filters: Map<string, Subscription>
   /** By filter. While there are any, what the session gets waits for the turn, behind SUBACK. */
-  unsettled: Map<string, Unsettled> | undefined
+  unanswered: Map<string, Unanswered> | undefined
   /** Subscriptions that messages are matched with. */
   matched: number
   connection: C | undefined
@@ -74,7 +74,7 @@ export class SessionDirectory<C> {
       clientId,
       isDurable: sessionExpiryMs > 0,
       filters: new Map(),
-      unsettled: undefined,
+      unanswered: undefined,
       matched: 0,
       connection: undefined,
       retainedDue: []
@@ -83,50 +83,50 @@ export class SessionDirectory<C> {
     return view
   }
 
-  /** SUBSCRIBE was read; `settled` follows. Those over the session's limit will be refused, and match nothing. */
+  /** SUBSCRIBE was read; `answered` follows. Those over the session's limit will be refused, and match nothing. */
   subscribes(view: SessionView<C>, subscriptions: ReadonlyArray<Subscription>): void {
     for (const subscription of subscriptions) {
-      const unsettled = this.#unsettled(view, subscription.filter)
-      if (!unsettled.isThere && view.matched >= this.#subscriptionsMax) continue
-      this.#match(view, subscription, unsettled.isThere)
-      unsettled.isThere = true
+      const unanswered = this.#unanswered(view, subscription.filter)
+      if (!unanswered.isThere && view.matched >= this.#subscriptionsMax) continue
+      this.#match(view, subscription, unanswered.isThere)
+      unanswered.isThere = true
     }
   }
 
-  /** UNSUBSCRIBE was read; `settled` follows. */
+  /** UNSUBSCRIBE was read; `answered` follows. */
   unsubscribes(view: SessionView<C>, filters: ReadonlyArray<string>): void {
     for (const filter of filters) {
-      const unsettled = this.#unsettled(view, filter)
-      if (unsettled.isThere) this.#unmatch(view, filter)
-      unsettled.isThere = false
+      const unanswered = this.#unanswered(view, filter)
+      if (unanswered.isThere) this.#unmatch(view, filter)
+      unanswered.isThere = false
     }
   }
 
   /** A SUBSCRIBE or UNSUBSCRIBE is durable, or `isRefused`, as a whole or for some of the filters that it names. */
-  settled(view: SessionView<C>, filters: ReadonlyArray<string>, isRefused: (at: number) => boolean): void {
+  answered(view: SessionView<C>, filters: ReadonlyArray<string>, isRefused: (at: number) => boolean): void {
     // It ended with its session, and everything of it is gone.
     if (this.#views.get(view.clientId) !== view) return
     for (const [at, filter] of filters.entries()) {
-      const unsettled = view.unsettled!.get(filter)!
-      unsettled.packets--
-      if (unsettled.packets === 0) view.unsettled!.delete(filter)
-      if (unsettled.packets > 0) continue
+      const unanswered = view.unanswered!.get(filter)!
+      unanswered.packets--
+      if (unanswered.packets === 0) view.unanswered!.delete(filter)
+      if (unanswered.packets > 0) continue
       // One that was above the limit when it was read may be granted: others of its packet were refused for want of memory.
-      const isWrong = isRefused(at) || unsettled.isThere !== view.filters.has(filter)
-      if (isWrong) this.#correct(view, filter, unsettled.isThere)
+      const isWrong = isRefused(at) || unanswered.isThere !== view.filters.has(filter)
+      if (isWrong) this.#correct(view, filter, unanswered.isThere)
     }
-    if (view.unsettled?.size === 0) view.unsettled = undefined
+    if (view.unanswered?.size === 0) view.unanswered = undefined
   }
 
-  #unsettled(view: SessionView<C>, filter: string): Unsettled {
-    view.unsettled ??= new Map()
-    let unsettled = view.unsettled.get(filter)
-    if (unsettled === undefined) {
-      unsettled = { packets: 0, isThere: view.filters.has(filter) }
-      view.unsettled.set(filter, unsettled)
+  #unanswered(view: SessionView<C>, filter: string): Unanswered {
+    view.unanswered ??= new Map()
+    let unanswered = view.unanswered.get(filter)
+    if (unanswered === undefined) {
+      unanswered = { packets: 0, isThere: view.filters.has(filter) }
+      view.unanswered.set(filter, unanswered)
     }
-    unsettled.packets++
-    return unsettled
+    unanswered.packets++
+    return unanswered
   }
 
   /** To what the journal says. */
@@ -149,18 +149,18 @@ export class SessionDirectory<C> {
   #subscribed(view: SessionView<C>, subscription: Subscription): void {
     const { filter } = subscription
     // If another change is under way, that one counts, since it was read last.
-    if (view.unsettled?.has(filter) !== true) this.#match(view, subscription, view.filters.has(filter))
+    if (view.unanswered?.has(filter) !== true) this.#match(view, subscription, view.filters.has(filter))
     view.filters.set(filter, subscription)
   }
 
   #unsubscribed(view: SessionView<C>, filter: string): void {
-    if (view.unsettled?.has(filter) !== true && view.filters.has(filter)) this.#unmatch(view, filter)
+    if (view.unanswered?.has(filter) !== true && view.filters.has(filter)) this.#unmatch(view, filter)
     view.filters.delete(filter)
   }
 
   #end(view: SessionView<C>): void {
     for (const filter of view.filters.keys()) this.subscriptions.remove(view.clientId, filter)
-    for (const filter of view.unsettled?.keys() ?? []) this.subscriptions.remove(view.clientId, filter)
+    for (const filter of view.unanswered?.keys() ?? []) this.subscriptions.remove(view.clientId, filter)
     this.#views.delete(view.clientId)
   }
 

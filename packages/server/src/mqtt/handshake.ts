@@ -18,7 +18,7 @@ import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
 import { deniedPublish } from "./Publisher.ts"
 import type { RetainedFeed } from "./RetainedFeed.ts"
 
-/** A connection whose CONNECT has come: the handshake settles what the connection goes by from then on. */
+/** A connection whose CONNECT has come: the handshake decides what the connection goes by from then on. */
 export interface OpeningConnection extends Client, BrokerConnection {
   readonly mqtt: MqttBroker
   clientId: string

@@ -61,13 +61,13 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const watch: AskWatch<SubscribeSession> = {
     decides: (nextSeq) => {
       const of = retainable.map((at) => subscriptions[at]!)
-      feed.settled(moments)
+      feed.giveBack(moments)
       moments = feed.moments(of, nextSeq)
     },
-    settled: (exit) => {
-      feed.settled(moments)
+    answered: (exit) => {
+      feed.giveBack(moments)
       const results = Exit.isSuccess(exit) ? exit.value.results : []
-      mqtt.directory.settled(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
+      mqtt.directory.answered(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
       // The session's next connection goes on with them.
       if (Exit.isSuccess(exit) && !serves(connection)) {
         const left = due(results).map(({ subscription, beforeSeq, doneSeq }) => ({ subscription, beforeSeq, doneSeq }))
@@ -128,7 +128,7 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
     return
   }
   const watch: AskWatch<UnsubscribeSession> = {
-    settled: (exit) => mqtt.directory.settled(view, filters, () => Exit.isFailure(exit))
+    answered: (exit) => mqtt.directory.answered(view, filters, () => Exit.isFailure(exit))
   }
   mqtt.directory.unsubscribes(view, filters)
   connection.ask(

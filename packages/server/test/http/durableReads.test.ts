@@ -43,10 +43,10 @@ describe("what HTTP and the metrics tell of a group", () => {
     await expect.poll(() => journal.undurable).toBe(2)
     expect([offsetOf("billing"), series("billing"), groupNames(kit.broker)]).toEqual([[3], "3", ["billing"]])
     expect(() => groupSummary(kit.broker, "audit")).toThrow("no group")
-    journal.settle(1)
+    journal.makeDurable(1)
     await four
     expect([offsetOf("billing"), series("billing"), series("audit")]).toEqual([[4], "4", undefined])
-    journal.settle(1)
+    journal.makeDurable(1)
     await Promise.all([five, first])
     expect([offsetOf("billing"), series("billing"), series("audit")]).toEqual([[5], "5", "1"])
     expect(newestState(kit.shard.actors, "group/billing")).toBe(kit.shard.view(GroupStates).get(groupActor("billing")))

@@ -139,7 +139,7 @@ export class RawClient {
     socket.on("data", (chunk) => splitter.push(chunk, (frame) => this.#onFrame(frame)))
     socket.on("close", () => {
       this.isClosed = true
-      for (const settle of this.#waiting.values()) settle(undefined)
+      for (const answered of this.#waiting.values()) answered(undefined)
     })
     socket.on("error", () => undefined)
   }

@@ -113,7 +113,7 @@ class Run {
   }
 
   take(each: Step): Promise<void> | undefined {
-    if (each._tag === "wait") return this.settled()
+    if (each._tag === "wait") return this.answered()
     if (each._tag === "produce") this.#open.push(this.#produce(each.batches))
     else if (each._tag === "twice") this.#open.push(this.#twice(each.sent))
     else if (each._tag === "nowhere") {
@@ -123,7 +123,7 @@ class Run {
     return undefined
   }
 
-  async settled(): Promise<void> {
+  async answered(): Promise<void> {
     await Promise.all(this.#open.splice(0))
   }
 
@@ -185,7 +185,7 @@ class Run {
   }
 
   async check(): Promise<void> {
-    await this.settled()
+    await this.answered()
     const seen = this.#read.length
     await this.#fetch(0, false)
     for (const [place, batch] of this.#read) {

@@ -98,7 +98,7 @@ const backTo = async (qos: 1 | 2): Promise<RawClient> => {
   clients.push(client)
   client.send(connectPacket(durable("s")))
   await expect.poll(() => journal.undurable).toBeGreaterThan(0)
-  journal.settle()
+  journal.makeDurable()
   expect((await client.packet())[0]).toBe(0x20)
   // The packet id of what is in the queue.
   await expect.poll(() => journal.undurable).toBeGreaterThan(0)

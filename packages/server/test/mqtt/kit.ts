@@ -137,7 +137,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     events,
     bind: (name, filters, partitions = 1, rest = {}) => bindStream(shard, name, filters, partitions, rest),
     records: (stream) => recordsOf(broker, stream),
-    seq: () => settledSeq(shard, journal),
+    seq: () => durableSeq(shard, journal),
     stop: async () => {
       await tcp.close()
       await webSocket.close()
@@ -174,7 +174,7 @@ const bindStream = (
     })
   })
 
-const settledSeq = async (shard: Shard, journal: Journal): Promise<number> => {
+const durableSeq = async (shard: Shard, journal: Journal): Promise<number> => {
   await shard.completed()
   return journal.nextSeq
 }

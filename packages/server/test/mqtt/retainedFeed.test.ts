@@ -162,7 +162,7 @@ describe("retained messages of a new subscription", () => {
     const [before, reads] = [memory.bytes("transit"), vi.spyOn(kit.mqtt.retained, "get")]
     journal.hold()
     subscriber.send(...Array.from({ length: 50 }, (_, i) => subscribePacket(i + 1, [["many/#", 0]])))
-    await expect.poll(() => kit.mqtt.directory.get("sub")!.unsettled?.get("many/#")?.packets).toBe(50)
+    await expect.poll(() => kit.mqtt.directory.get("sub")!.unanswered?.get("many/#")?.packets).toBe(50)
     await expect.poll(() => journal.undurable).toBe(1)
     const [taken, bytes] = [reads.mock.calls.length, memory.bytes("transit") - before]
     journal.release()

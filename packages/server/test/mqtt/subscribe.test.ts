@@ -39,14 +39,14 @@ const pingresp = 0xd0
 const unsubscribePacket = (packetId: number, filter: string, version = 5): Buffer =>
   packet(0xa2, [0, packetId], version === 5 ? [0] : [], [0, filter.length], Buffer.from(filter))
 
-/** What was read is settled, and what that led to as well. */
+/** What was read is answered, and what that led to as well. */
 const quiet = async (): Promise<void> => {
   for (let turn = 0; turn < 6; turn++) {
     await new Promise<void>((resolve) => kit.shard.ack({ acked: () => resolve() }, 0, undefined, 0))
   }
 }
 
-/** What has come once everything that was read is settled: kinds of packets, and messages. */
+/** What has come once everything that was read is answered: kinds of packets, and messages. */
 const answers = async (client: Client, version = 5): Promise<Array<number | string>> => {
   const got: Array<number | string> = []
   for (let round = 0; round < 2; round++) {
