@@ -1,4 +1,4 @@
-import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { decodeResponseHeader, encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
@@ -16,7 +16,7 @@ const latest = -1
 /** One connection, one request at a time. A response's record bytes are views that the next request overwrites. */
 export class KafkaClient {
   readonly #socket: net.Socket
-  #frame = Buffer.allocUnsafeSlow(readBytes)
+  #response = Buffer.allocUnsafeSlow(readBytes)
   #have = 0
   #correlationId = 0
   #answered: PromiseWithResolvers<Buffer> | undefined
@@ -52,10 +52,10 @@ export class KafkaClient {
     const answered = (this.#answered = Promise.withResolvers<Buffer>())
     this.#have = 0
     const header = { correlationId: ++this.#correlationId, clientId: "bench" }
-    for (const chunk of encodeRequestFrame(api, version, header, value)) this.#socket.write(chunk)
-    const frame = await answered.promise
-    const { bodyOffset } = decodeResponseHeader(frame, api, version)
-    return api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>
+    for (const chunk of encodeWholeRequest(api, version, header, value)) this.#socket.write(chunk)
+    const response = await answered.promise
+    const { bodyOffset } = decodeResponseHeader(response, api, version)
+    return api.decodeResponse(response, version, bodyOffset) as ResponseOf<A>
   }
 
   /** Tells the server what software this is (KIP-511). */
@@ -64,15 +64,15 @@ export class KafkaClient {
   }
 
   #took(chunk: Buffer, bytes: number): void {
-    if (this.#have + bytes > this.#frame.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(this.#frame.length * 2, this.#have + bytes))
-      this.#frame.copy(grown, 0, 0, this.#have)
-      this.#frame = grown
+    if (this.#have + bytes > this.#response.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(this.#response.length * 2, this.#have + bytes))
+      this.#response.copy(grown, 0, 0, this.#have)
+      this.#response = grown
     }
-    chunk.copy(this.#frame, this.#have, 0, bytes)
+    chunk.copy(this.#response, this.#have, 0, bytes)
     this.#have += bytes
-    const size = this.#have < prefixBytes ? Infinity : this.#frame.readInt32BE(0)
-    if (this.#have === prefixBytes + size) this.#answered?.resolve(this.#frame.subarray(prefixBytes, this.#have))
+    const size = this.#have < prefixBytes ? Infinity : this.#response.readInt32BE(0)
+    if (this.#have === prefixBytes + size) this.#answered?.resolve(this.#response.subarray(prefixBytes, this.#have))
   }
 
   /** Record batches of each partition that has any, from its offset on. Throws at a partition's error. */

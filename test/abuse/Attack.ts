@@ -1,5 +1,5 @@
 import * as net from "node:net"
-import { encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf } from "@logbrook/protocols/kafka/Schema"
 
 export interface Ports {
@@ -124,5 +124,5 @@ export const written = (socket: net.Socket, bytes: Uint8Array): Promise<void> =>
 
 let correlationId = 0
 
-export const kafkaFrame = <A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Buffer =>
-  Buffer.concat(encodeRequestFrame(api, version, { correlationId: ++correlationId, clientId: "abuse" }, request))
+export const kafkaRequest = <A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Buffer =>
+  Buffer.concat(encodeWholeRequest(api, version, { correlationId: ++correlationId, clientId: "abuse" }, request))

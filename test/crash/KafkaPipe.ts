@@ -1,16 +1,16 @@
 import { once } from "node:events"
 import * as net from "node:net"
-import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { decodeResponseHeader, encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 
-const frameBytesMax = 16 * 1024 * 1024
+const responseBytesMax = 16 * 1024 * 1024
 
 /** The server reads no more of a connection than this ahead. */
 const unansweredMax = 5
 
 interface Waiting {
-  readonly answered: (frame: Uint8Array) => void
+  readonly answered: (response: Uint8Array) => void
 }
 
 /** One connection that fills a journal as fast as it can: a few requests under way, no retries, no metadata. */
@@ -23,8 +23,8 @@ export class KafkaPipe {
 
   private constructor(socket: net.Socket) {
     this.#socket = socket
-    const splitter = new Splitter(frameBytesMax)
-    socket.on("data", (chunk: Buffer) => splitter.push(chunk, (frame) => this.#answered(frame)))
+    const splitter = new Splitter(responseBytesMax)
+    socket.on("data", (chunk: Buffer) => splitter.push(chunk, (response) => this.#answered(response)))
     socket.on("close", () => this.#fail(new Error("the server closed the connection")))
     socket.on("error", (error) => this.#fail(error))
   }
@@ -45,13 +45,13 @@ export class KafkaPipe {
     while (this.#waiting.length >= unansweredMax) await this.#roomOrFailure()
     if (this.#failure !== undefined) throw this.#failure
     this.#waiting.push({
-      answered: (frame) => {
-        const { bodyOffset } = decodeResponseHeader(frame, api, version)
-        check(api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>)
+      answered: (response) => {
+        const { bodyOffset } = decodeResponseHeader(response, api, version)
+        check(api.decodeResponse(response, version, bodyOffset) as ResponseOf<A>)
       }
     })
     const header = { correlationId: this.#correlationId++, clientId: "pipe" }
-    this.#socket.write(Buffer.concat(encodeRequestFrame(api, version, header, request)))
+    this.#socket.write(Buffer.concat(encodeWholeRequest(api, version, header, request)))
   }
 
   /** Resolves when all is answered. */
@@ -72,9 +72,9 @@ export class KafkaPipe {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  #answered(frame: Uint8Array): void {
+  #answered(response: Uint8Array): void {
     try {
-      this.#waiting.shift()!.answered(frame)
+      this.#waiting.shift()!.answered(response)
       this.#room?.()
     } catch (error) {
       this.#fail(error as Error)

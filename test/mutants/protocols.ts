@@ -241,16 +241,20 @@ export const protocolMutants = inPackage("protocols", {
   "kafka/Splitter.ts": {
     tests: ["kafka/Splitter.test.ts"],
     faults: [
-      ["a frame a byte over the limit passes", "if (size > this.sizeMax) throw", "if (size > this.sizeMax + 1) throw"],
-      ["a frame of no bytes passes", "if (size <= 0) throw", "if (size < 0) throw"],
-      ["what a reader leaves is taken", "!this.#emit(onFrame)) break", "!this.#emit(onFrame)) continue"]
+      [
+        "a message a byte over the limit passes",
+        "if (size > this.sizeMax) throw",
+        "if (size > this.sizeMax + 1) throw"
+      ],
+      ["a message of no bytes passes", "if (size <= 0) throw", "if (size < 0) throw"],
+      ["what a reader leaves is taken", "!this.#emit(onMessage)) break", "!this.#emit(onMessage)) continue"]
     ]
   },
   "kafka/Wire.ts": {
     tests: ["kafka"],
     faults: [
       [
-        "a field may end a byte behind its frame",
+        "a field may end a byte behind its message",
         "if (length > this.#bytes.length - at) {",
         "if (length > this.#bytes.length - at + 1) {"
       ],
@@ -265,7 +269,11 @@ export const protocolMutants = inPackage("protocols", {
         "count > arrayElementsMax"
       ],
       ["an unsigned varint over 32 bits passes", "if (last > 0x0f) throw", "if (last > 0x1f) throw"],
-      ["what outlives a frame keeps it alive", "return new Uint8Array(this.view(length))", "return this.view(length)"],
+      [
+        "what outlives a message keeps it alive",
+        "return new Uint8Array(this.view(length))",
+        "return this.view(length)"
+      ],
       [
         "an int64 above 2^53 is another number",
         "return Math.min(Math.max(value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)",

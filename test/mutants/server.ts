@@ -14,8 +14,8 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "half a packet may wait for ever",
-        "nowMs - this.#frameSinceMs >= frameStallMs",
-        "nowMs - this.#frameSinceMs >= 1e9"
+        "nowMs - this.#packetSinceMs >= frameStallMs",
+        "nowMs - this.#packetSinceMs >= 1e9"
       ],
       [
         "what was read behind a SUBSCRIBE that waits overtakes it",

@@ -2,7 +2,7 @@ import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { generate } from "mqtt-packet"
-import { encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 
 const connections = 24
 const burstEveryMs = 50
@@ -19,7 +19,7 @@ const connect = (port: number, n: number): net.Socket => {
 export const warmUp = async ({ kafka, mqtt }: { kafka: number; mqtt: number }, forMs: number): Promise<void> => {
   const requests = Buffer.concat(
     Array.from({ length: 1000 }, (_, correlationId) =>
-      Buffer.concat(encodeRequestFrame(Metadata, 1, { correlationId, clientId: "warm" }, { topics: null }))
+      Buffer.concat(encodeWholeRequest(Metadata, 1, { correlationId, clientId: "warm" }, { topics: null }))
     )
   )
   const requesters = Array.from({ length: connections }, (_, n) => connect(kafka, n))

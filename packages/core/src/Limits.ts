@@ -10,7 +10,7 @@ const dayMs = 24 * hourMs
  * Nothing in the server may grow, wait or be accepted without one of these.
  */
 export interface Limits {
-  /** Largest frame of either protocol before its connection is authenticated. */
+  /** Largest packet or request of a connection before it is authenticated. */
   readonly preAuthFrameBytesMax: number
   /** From accept to a complete CONNECT or first Kafka request. */
   readonly connectTimeoutMs: number
@@ -22,7 +22,7 @@ export interface Limits {
   /** Memory that clients may make the server keep, all together; each kind of holder has a share of it. Unless set: three fifths of what V8 may take for its heap. */
   readonly memoryBytesMax: number
 
-  /** The longest that a begun frame may stand without being completed. */
+  /** The longest that a begun packet or request may stand without being completed. */
   readonly frameStallMs: number
 
   /** Connections of both protocols. An idle MQTT client with a durable session takes 13 KB. */
@@ -169,7 +169,7 @@ export interface Limits {
   readonly compactionKeysBytesMax: number
   /** A page of a snapshot. */
   readonly snapshotPageBytesMax: number
-  /** A batch synthesised from frames for a reader. */
+  /** A record batch that the server makes for a reader out of the records of several commits. */
   readonly synthesisedBatchBytesMax: number
 }
 

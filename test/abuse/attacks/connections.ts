@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { generate } from "mqtt-packet"
-import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts"
+import { type Attack, kafkaRequest, sleep, withHorde, written } from "../Attack.ts"
 
 const kib = 1024
 
@@ -19,7 +19,7 @@ export const longConnect = (n: number): Buffer =>
   })
 
 export const produceOf = (bytes: number): Buffer =>
-  kafkaFrame(Produce, 9, {
+  kafkaRequest(Produce, 9, {
     transactionalId: null,
     acks: 1,
     timeoutMs: 1000,
@@ -65,7 +65,7 @@ export const slowLoris: Attack = (field) =>
     }
   })
 
-/** Frames of 2 GB and packets of 256 MB, told in a few bytes, again and again. */
+/** Requests of 2 GB and packets of 256 MB, told in a few bytes, again and again. */
 export const hugeSizes: Attack = (field) =>
   withHorde(field, async (horde) => {
     const kafka = [Buffer.from("7fffffff00120003", "hex"), Buffer.from("00ffffff00030009", "hex")]

@@ -7,13 +7,13 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
-import { type Attack, kafkaFrame, sleep, withHorde, written } from "../Attack.ts"
+import { type Attack, kafkaRequest, sleep, withHorde, written } from "../Attack.ts"
 
 const mib = 1024 * 1024
 export const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
 
 export const fetchAll = (): Buffer =>
-  kafkaFrame(Fetch, 11, {
+  kafkaRequest(Fetch, 11, {
     maxWaitMs: 0,
     minBytes: 1,
     maxBytes: 50 * mib,
@@ -53,7 +53,7 @@ export const bombOf = (codec: Codec, bytes: number, incompressibleBytes = 0): Bu
   const records = Buffer.alloc(bytes)
   randomFillSync(records, 0, incompressibleBytes)
   const batch = buildBatch(fields, compress(codec, records))
-  return kafkaFrame(Produce, 9, {
+  return kafkaRequest(Produce, 9, {
     transactionalId: null,
     acks: 1,
     timeoutMs: 1000,
@@ -71,13 +71,13 @@ const refusedBatches = (makeBombs: () => ReadonlyArray<Buffer>): Attack => {
         while (!field.signal.aborted) {
           const { promise, resolve } = Promise.withResolvers<void>()
           const splitter = new Splitter(mib)
-          const onFrame = (frame: Uint8Array): void => {
-            const { bodyOffset } = decodeResponseHeader(frame, Produce, 9)
-            const { responses } = Produce.decodeResponse(frame, 9, bodyOffset)
+          const onResponse = (response: Uint8Array): void => {
+            const { bodyOffset } = decodeResponseHeader(response, Produce, 9)
+            const { responses } = Produce.decodeResponse(response, 9, bodyOffset)
             field.count(responses[0]!.partitionResponses[0]!.errorCode === 0 ? "stored" : "refused")
             resolve()
           }
-          const socket = await horde.connect(field.ports.kafka, (chunk) => splitter.push(chunk, onFrame))
+          const socket = await horde.connect(field.ports.kafka, (chunk) => splitter.push(chunk, onResponse))
           socket?.on("close", () => resolve())
           socket?.write(bomb)
           await Promise.race([promise, sleep(5000, field.signal)])
@@ -107,8 +107,8 @@ export const pipelinedRequests: Attack = (field) =>
     const burst = Buffer.concat(
       Array.from({ length: 1000 }, (_, n) =>
         n % 2 === 0
-          ? kafkaFrame(Metadata, 1, { topics: null })
-          : kafkaFrame(ListOffsets, 5, { replicaId: -1, isolationLevel: 0, topics })
+          ? kafkaRequest(Metadata, 1, { topics: null })
+          : kafkaRequest(ListOffsets, 5, { replicaId: -1, isolationLevel: 0, topics })
       )
     )
     const sockets = await horde.connectMany(field.ports.kafka, Math.ceil(50 * field.scale))

@@ -12,7 +12,7 @@ import type { Client, World } from "../World.ts"
 import { KafkaPeer } from "./KafkaPeer.ts"
 
 const timeoutMs = 6000
-/** So many that one request of small batches is more than a frame holds. */
+/** So many that one request of small batches is more than a commit's frame holds. */
 const partitions = 20
 const wideBytes = 2500
 

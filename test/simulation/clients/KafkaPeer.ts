@@ -1,4 +1,4 @@
-import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { decodeResponseHeader, encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
@@ -16,10 +16,10 @@ import type { ClientLink, World } from "../World.ts"
 interface Outstanding {
   readonly correlationId: number
   readonly name: string
-  readonly answered: (frame: Uint8Array | undefined, stamp: Stamp) => void
+  readonly answered: (response: Uint8Array | undefined, stamp: Stamp) => void
 }
 
-const frameBytesMax = 64 * 1024 * 1024
+const responseBytesMax = 64 * 1024 * 1024
 const noStamp: Stamp = { durableSeq: 0, writtenMs: 0 }
 
 /** One Kafka client's connection, opened by the first request; whoever is without an answer when it ends gets undefined. */
@@ -28,7 +28,7 @@ export class KafkaPeer {
   readonly #world: World
   readonly random: Random
   #link: ClientLink | undefined
-  #splitter = new Splitter(frameBytesMax)
+  #splitter = new Splitter(responseBytesMax)
   #outstanding: Array<Outstanding> = []
   #correlationId = 0
   #connections = 0
@@ -49,13 +49,13 @@ export class KafkaPeer {
 
   #connect(): ClientLink {
     const number = ++this.#connections
-    this.#splitter = new Splitter(frameBytesMax)
+    this.#splitter = new Splitter(responseBytesMax)
     return this.#world.connect("kafka", this.name, {
       onBytes: (chunk, stamp) => {
         if (number !== this.#connections) return
         // An answer may end the connection, and others came with it.
-        this.#splitter.push(chunk, (frame) => {
-          if (number === this.#connections) this.#answered(frame, stamp)
+        this.#splitter.push(chunk, (response) => {
+          if (number === this.#connections) this.#answered(response, stamp)
         })
       },
       onClosed: () => {
@@ -72,13 +72,13 @@ export class KafkaPeer {
     for (const { answered } of lost) answered(undefined, noStamp)
   }
 
-  #answered(frame: Uint8Array, stamp: Stamp): void {
+  #answered(response: Uint8Array, stamp: Stamp): void {
     const first = this.#outstanding.shift()
-    const correlationId = Buffer.from(frame).readInt32BE(0)
+    const correlationId = Buffer.from(response).readInt32BE(0)
     if (first === undefined || first.correlationId !== correlationId) {
       this.#world.violated(`${this.name} gets the answer to ${correlationId} where ${first?.name} was to be answered`)
     }
-    first.answered(frame, stamp)
+    first.answered(response, stamp)
   }
 
   /** Gives the connection up after `timeoutMs` without an answer. */
@@ -101,17 +101,17 @@ export class KafkaPeer {
     this.#outstanding.push({
       correlationId,
       name: api.name,
-      answered: (frame, stamp) => {
+      answered: (response, stamp) => {
         cancel()
-        if (frame === undefined) {
+        if (response === undefined) {
           onAnswer(undefined, stamp)
           return
         }
-        const { bodyOffset } = decodeResponseHeader(frame, api, version)
-        onAnswer(api.decodeResponse(new Uint8Array(frame), version, bodyOffset) as ResponseOf<A>, stamp)
+        const { bodyOffset } = decodeResponseHeader(response, api, version)
+        onAnswer(api.decodeResponse(new Uint8Array(response), version, bodyOffset) as ResponseOf<A>, stamp)
       }
     })
-    link.write(Buffer.concat(encodeRequestFrame(api, version, { correlationId, clientId: this.name }, body)))
+    link.write(Buffer.concat(encodeWholeRequest(api, version, { correlationId, clientId: this.name }, body)))
   }
 
   #introduce(timeoutMs: number): void {

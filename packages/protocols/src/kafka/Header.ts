@@ -34,9 +34,9 @@ export interface UnsupportedVersion extends RequestStart {
 
 export type DecodedHeader = RequestHeader | UnknownApi | UnsupportedVersion
 
-/** Request header v1 or v2 at the start of a frame (without its size prefix). `apis`: the known ones. Throws `WireError`. */
-export function decodeRequestHeader(frame: Uint8Array, apis: ReadonlyMap<number, AnyApi>): DecodedHeader {
-  const r = new Reader(frame)
+/** Request header v1 or v2 at the start of a request (without its size prefix). `apis`: the known ones. Throws `WireError`. */
+export function decodeRequestHeader(request: Uint8Array, apis: ReadonlyMap<number, AnyApi>): DecodedHeader {
+  const r = new Reader(request)
   const apiKey = r.int16()
   const apiVersion = r.int16()
   const correlationId = r.int32()
@@ -68,8 +68,8 @@ function hasResponseTags(api: Pick<AnyApi, "key" | "flexible">, version: number)
   return api.key !== ApiVersions.key && isFlexible(api.flexible, version)
 }
 
-/** A whole response frame: size prefix, header and body. Record bytes are passed on by reference. */
-export function encodeResponseFrame<Req, ReqIn, Res, ResIn>(
+/** A whole response: size prefix, header and body. Record bytes are passed on by reference. */
+export function encodeWholeResponse<Req, ReqIn, Res, ResIn>(
   api: Api<Req, ReqIn, Res, ResIn>,
   version: number,
   correlationId: number,
@@ -82,8 +82,8 @@ export function encodeResponseFrame<Req, ReqIn, Res, ResIn>(
   return w.finish()
 }
 
-/** A whole request frame: size prefix, header v1 or v2, and body. */
-export function encodeRequestFrame<A extends AnyApi>(
+/** A whole request: size prefix, header v1 or v2, and body. */
+export function encodeWholeRequest<A extends AnyApi>(
   api: A,
   version: number,
   header: { readonly correlationId: number; readonly clientId: string | null },
@@ -100,16 +100,16 @@ export function encodeRequestFrame<A extends AnyApi>(
   return w.finish()
 }
 
-/** The header of a response frame (without its size prefix) to a request of this API and version. */
+/** The header of a response (without its size prefix) to a request of this API and version. */
 export function decodeResponseHeader(
-  frame: Uint8Array,
+  response: Uint8Array,
   api: AnyApi,
   version: number
 ): { readonly correlationId: number; readonly bodyOffset: number } {
   if (version < api.versions[0] || version > api.versions[1]) {
     throw new WireError("version", `${api.name} has no version ${version}`)
   }
-  const r = new Reader(frame)
+  const r = new Reader(response)
   const correlationId = r.int32()
   if (hasResponseTags(api, version)) skipTags(r)
   return { correlationId, bodyOffset: r.offset }

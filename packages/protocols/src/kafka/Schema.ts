@@ -54,11 +54,11 @@ export const zeroUuid = "AAAAAAAAAAAAAAAAAAAAAA"
 
 export const string: Codec<string> = { _tag: "Codec", shape: { type: "string", nullable: undefined } }
 export const nullableString: Codec<string | null> = nullable(string)
-/** Copied out of the frame. */
+/** Copied out of the message. */
 export const bytes: Codec<Uint8Array> = { _tag: "Codec", shape: { type: "bytes", nullable: undefined } }
 export const nullableBytes: Codec<Uint8Array | null> = nullable(bytes)
 /**
- * Record batches: a view of the frame, never copied. Nullable in every message that has them. They are encoded from the
+ * Record batches: a view of the message, never copied. Nullable in every message that has them. They are encoded from the
  * pieces in which a log has them, one behind the other.
  */
 export const records: Codec<Uint8Array | null, Uint8Array | ReadonlyArray<Uint8Array> | null> = {
@@ -135,7 +135,7 @@ export interface Api<Req, ReqIn, Res, ResIn> {
   /** The body from `offset` to the end of `bytes`; bytes left over are a `trailing` error. */
   readonly decodeRequest: (bytes: Uint8Array, version: number, offset?: number) => Req
   readonly decodeResponse: (bytes: Uint8Array, version: number, offset?: number) => Res
-  /** The body alone, in chunks; for whole frames see `Header.ts`. */
+  /** The body alone, in chunks; for whole messages see `Header.ts`. */
   readonly encodeRequest: (version: number, value: ReqIn) => Array<Uint8Array>
   readonly encodeResponse: (version: number, value: ResIn) => Array<Uint8Array>
   readonly writeRequest: (w: Writer, version: number, value: ReqIn) => void

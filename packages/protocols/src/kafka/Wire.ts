@@ -2,7 +2,7 @@
 export type WireReason =
   | "truncated" // a field, or a declared length, goes past the end
   | "length" // a negative length where null is not allowed, or one over its limit
-  | "too-large" // a frame over the connection's limit, too many array elements
+  | "too-large" // a message over the connection's limit, too many array elements
   | "range" // an integer that does not fit its field, or a number outside ±(2^53 - 1) to be written
   | "varint" // a variable-length integer of too many bytes
   | "utf8" // a string that is not UTF-8
@@ -11,7 +11,7 @@ export type WireReason =
   | "foreign" // bytes of another protocol
   | "null" // null for a field that is not nullable in this version
 
-/** The one error of the Kafka codecs: caught once per frame, then the connection closes. */
+/** The one error of the Kafka codecs: caught once per message, then the connection closes. */
 export class WireError extends Error {
   override readonly name = "WireError"
   readonly reason: WireReason
@@ -22,7 +22,7 @@ export class WireError extends Error {
   }
 }
 
-/** Elements of all arrays of one message together: a frame of 16 MiB must not become gigabytes of objects. */
+/** Elements of all arrays of one message together: a message of 16 MiB must not become gigabytes of objects. */
 export const messageElementsMax = 500_000
 /** Elements of one array. */
 export const arrayElementsMax = 100_000
@@ -32,7 +32,7 @@ export const stringBytesMax = 0x7fff
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /**
- * Reads Kafka's primitives from one frame, and never past its end. Integers are big-endian. An int64 is a `number`; one
+ * Reads Kafka's primitives from one message, and never past its end. Integers are big-endian. An int64 is a `number`; one
  * outside ±(2^53 - 1) is read as that bound: no offset, time or id is so far, and clients do ask for `Long.MAX_VALUE`.
  * A uuid is the 22 characters of unpadded base64url that Kafka prints.
  */
@@ -166,14 +166,14 @@ export class Reader {
     }
   }
 
-  /** The next `length` bytes as a view of the frame. */
+  /** The next `length` bytes as a view of the message. */
   view(length: number): Uint8Array {
     if (length < 0) throw new WireError("length", `bytes of length ${length}`)
     const at = this.#take(length)
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length)
   }
 
-  /** The next `length` bytes, copied: what outlives the frame must not keep it alive. */
+  /** The next `length` bytes, copied: what outlives the message must not keep it alive. */
   copy(length: number): Uint8Array {
     return new Uint8Array(this.view(length))
   }
@@ -376,7 +376,7 @@ export class Writer {
     for (const chunk of other.chunks()) this.raw(chunk)
   }
 
-  /** The frame: a size prefix of 4 bytes, then what was written. The writer is spent. */
+  /** The whole message: a size prefix of 4 bytes, then what was written. The writer is spent. */
   finish(): Array<Uint8Array> {
     put32At(this.#first, this.#firstStart, this.length)
     this.#seal()

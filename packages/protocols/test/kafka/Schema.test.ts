@@ -232,14 +232,14 @@ describe("a declaration", () => {
     }
   })
 
-  it("keeps records as a view of the frame, and passes large ones on by reference", () => {
+  it("keeps records as a view of the message, and passes large ones on by reference", () => {
     const records = new Uint8Array(5000).fill(1)
     const partition = { partitionIndex: 0, errorCode: 0, highWatermark: 1, abortedTransactions: null, records }
     const chunks = Fetch.encodeResponse(12, { responses: [{ topic: "t", partitions: [partition] }] })
     expect(chunks).toContain(records)
-    const frame = join(chunks)
-    const decoded = Fetch.decodeResponse(frame, 12).responses[0]?.partitions[0]?.records
+    const message = join(chunks)
+    const decoded = Fetch.decodeResponse(message, 12).responses[0]?.partitions[0]?.records
     expect(decoded?.length).toBe(5000)
-    expect(decoded?.buffer).toBe(frame.buffer)
+    expect(decoded?.buffer).toBe(message.buffer)
   })
 })

@@ -140,12 +140,12 @@ describe("Reader and Writer", () => {
     expect(reasonOf(() => r.elements(1, 1))).toBe("too-large")
   })
 
-  it("gives views of the frame and copies that outlive it", () => {
-    const frame = hex("0102 0304")
-    const r = new Reader(frame)
+  it("gives views of the message and copies that outlive it", () => {
+    const message = hex("0102 0304")
+    const r = new Reader(message)
     const copy = r.copy(2)
     const view = r.view(2)
-    frame.fill(9)
+    message.fill(9)
     expect([...copy]).toEqual([1, 2])
     expect([...view]).toEqual([9, 9])
     expect(copy.buffer.byteLength).toBe(2)

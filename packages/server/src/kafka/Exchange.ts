@@ -34,7 +34,7 @@ const operations: ReadonlyArray<Operation> = [
 ]
 
 const originLengthMax = 200
-/** The size of a frame is in front of it. */
+/** The size of a request is in front of it. */
 const prefixBytes = 4
 
 /** A connection as its requests see it. */
@@ -64,7 +64,7 @@ export class Exchange implements RequestContext, FullAccess {
   /** The bytes of the request and its size prefix. */
   readonly bytes: number
   /** Undefined once what it has is kept, or the handler has returned. */
-  frame: Uint8Array | undefined
+  request: Uint8Array | undefined
   readonly startedMs = performance.now()
   /** Empty: nothing is sent. Undefined: not answered yet. */
   response: ReadonlyArray<Uint8Array> | undefined
@@ -74,11 +74,11 @@ export class Exchange implements RequestContext, FullAccess {
   later: Pick<Later<unknown>, "giveUp" | "hurry"> | undefined
   hangsUp = false
 
-  constructor(connection: Exchanging, header: RequestHeader, frame: Uint8Array) {
+  constructor(connection: Exchanging, header: RequestHeader, request: Uint8Array) {
     this.#connection = connection
     this.header = header
-    this.bytes = frame.length + prefixBytes
-    this.frame = frame
+    this.bytes = request.length + prefixBytes
+    this.request = request
   }
 
   get node(): KafkaNode {
@@ -134,10 +134,10 @@ export class Exchange implements RequestContext, FullAccess {
     return this.node.responseRoomBytes
   }
 
-  /** The frame itself when `bytes` are half of it at least, else a copy: a small batch must not hold a large request. */
+  /** The request itself when `bytes` are half of it at least, else a copy: a small batch must not hold a large request. */
   keep(bytes: Uint8Array, isOnly: boolean): Uint8Array {
-    if (isOnly && 2 * bytes.length >= this.frame!.length) {
-      this.frame = undefined
+    if (isOnly && 2 * bytes.length >= this.request!.length) {
+      this.request = undefined
       return bytes
     }
     return this.node.copy(bytes)
@@ -145,8 +145,8 @@ export class Exchange implements RequestContext, FullAccess {
 
   /** The handler has returned: what it decoded is copied, and what it wants longer it has kept by `keep`. */
   handled(): void {
-    if (this.frame !== undefined) this.node.frames.give(this.frame)
-    this.frame = undefined
+    if (this.request !== undefined) this.node.requestBuffers.give(this.request)
+    this.request = undefined
   }
 
   #denied(operation: Operation, resource: Resource): Failure | undefined {

@@ -1,5 +1,5 @@
 import type { Operation, Resource } from "@logbrook/core/access/Access"
-import { encodeResponseFrame, type RequestHeader } from "@logbrook/protocols/kafka/Header"
+import { encodeWholeResponse, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, Api } from "@logbrook/protocols/kafka/Schema"
 import { Reader } from "@logbrook/protocols/kafka/Wire"
 import { Later, type Answer } from "./Answer.ts"
@@ -55,7 +55,7 @@ export interface RequestContext extends Asker {
   /** Bytes that a response may have by what all connections have not read yet. */
   readonly responseRoomBytes: () => number
   /**
-   * Bytes of the request's frame that outlive the handler's call: everything else of the frame is written over then.
+   * Bytes of the request that outlive the handler's call: everything else of it is written over then.
    * `isOnly`: nothing else of this request is kept.
    */
   readonly keep: (bytes: Uint8Array, isOnly: boolean) => Uint8Array
@@ -70,7 +70,7 @@ export type Send = (chunks: ReadonlyArray<Uint8Array>, errorCode: number, option
 
 /** The request as it was received. */
 export interface Received extends Pick<RequestHeader, "apiVersion" | "bodyOffset" | "correlationId"> {
-  readonly frame: Uint8Array
+  readonly bytes: Uint8Array
 }
 
 /** A request whose handler has these needs. */
@@ -116,15 +116,15 @@ export const handler = <Req, ReqIn, Res, ResIn extends object, const N extends N
   serves,
   listedFrom,
   needs,
-  run: (context, { frame, bodyOffset, apiVersion, correlationId }, send) => {
-    const body = new Reader(frame, bodyOffset)
+  run: (context, { bytes, bodyOffset, apiVersion, correlationId }, send) => {
+    const body = new Reader(bytes, bodyOffset)
     const request = api.readRequest(body, apiVersion)
     if (body.remaining > 0) context.node.metrics.ignored(api.name, body.remaining)
     const respond = (given: ResIn | Reply<ResIn>): void =>
       context.guarded(() => {
         const { response, options } = replyOf(given)
         const chunks =
-          options.isSilent === true ? silence : encodeResponseFrame(api, apiVersion, correlationId, response)
+          options.isSilent === true ? silence : encodeWholeResponse(api, apiVersion, correlationId, response)
         send(chunks, api.firstError(response), options)
       })
     const answer = handle(context, request, apiVersion)

@@ -62,7 +62,7 @@ export class KafkaConnection implements Exchanging {
   #first: FirstRequest | undefined
   /** Bytes of this connection that the node counts as in flight. */
   #inFlightBytes = 0
-  #frameBegunMs = 0
+  #requestBegunMs = 0
   #progressMs = 0
   #begunInTurn = 0
   #waitsForShard = false
@@ -94,7 +94,7 @@ export class KafkaConnection implements Exchanging {
     this.clientHost = client.address
     this.peer = `${client.address}:${client.port}`
     this.#socket = socket
-    this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax, node.frames)
+    this.#splitter = new Splitter(node.broker.limits.kafkaRequestBytesMax, node.requestBuffers)
     this.#output = new SocketOutput(socket, (bytes) => {
       node.unsentBytes -= bytes
       if (this.#output.unsentBytes === 0) this.#unsentResponses = 0
@@ -110,7 +110,7 @@ export class KafkaConnection implements Exchanging {
     node.metrics.received.add(chunk.length)
     node.took(chunk.length)
     this.#inFlightBytes += chunk.length
-    if (!this.#splitter.isWithinFrame) this.#frameBegunMs = node.broker.clock.monotonicMs()
+    if (!this.#splitter.isWithinMessage) this.#requestBegunMs = node.broker.clock.monotonicMs()
     this.#rest = chunk
     try {
       this.#first?.push(chunk)
@@ -121,10 +121,10 @@ export class KafkaConnection implements Exchanging {
     if (this.#rest.length > 0) this.#rest = node.copy(this.#rest)
   }
 
-  readonly #onFrame = (frame: Uint8Array): boolean => {
-    this.#frameBegunMs = this.node.broker.clock.monotonicMs()
-    this.node.endTurn(this.#resume)
-    this.#begin(frame)
+  readonly #onRequest = (request: Uint8Array): boolean => {
+    this.#requestBegunMs = this.node.broker.clock.monotonicMs()
+    this.node.endLarge(this.#resume)
+    this.#begin(request)
     return ++this.#begunInTurn < requestsPerTurnMax && this.#mayBegin
   }
 
@@ -138,7 +138,7 @@ export class KafkaConnection implements Exchanging {
     if (mayRead !== this.#isPaused) return
     this.#isPaused = !mayRead
     if (mayRead) {
-      this.#frameBegunMs = this.node.broker.clock.monotonicMs()
+      this.#requestBegunMs = this.node.broker.clock.monotonicMs()
       this.#socket.resume()
     } else this.#socket.pause()
   }
@@ -147,12 +147,12 @@ export class KafkaConnection implements Exchanging {
   #split(bytes: Uint8Array): void {
     this.#begunInTurn = 0
     try {
-      const rest = bytes.subarray(this.#splitter.push(bytes, this.#onFrame))
+      const rest = bytes.subarray(this.#splitter.push(bytes, this.#onRequest))
       this.#rest = this.#isClosing ? nothing : rest
     } catch (error) {
       this.#fail(error)
     }
-    if (this.#rest.length === 0) this.node.frames.give(bytes)
+    if (this.#rest.length === 0) this.node.requestBuffers.give(bytes)
     else if (this.#mayBegin) this.#yield()
   }
 
@@ -166,7 +166,7 @@ export class KafkaConnection implements Exchanging {
 
   /** Small requests are always read: what keeps a group alive must not wait behind the large ones of others. */
   get #hasRoom(): boolean {
-    return this.node.hasRoom || this.#inFlightBytes <= smallBytesMax || this.node.takesTurn(this.#resume)
+    return this.node.hasRoom || this.#inFlightBytes <= smallBytesMax || this.node.mayReadLarge(this.#resume)
   }
 
   get #mayBegin(): boolean {
@@ -181,19 +181,19 @@ export class KafkaConnection implements Exchanging {
     return this.#output.unsentBytes > slowConsumerUnsentBytesMax || this.#unsentResponses >= unsentResponsesMax
   }
 
-  #begin(frame: Uint8Array): void {
+  #begin(request: Uint8Array): void {
     let header: DecodedHeader | undefined
     try {
-      header = decodeRequestHeader(frame, registry.apis)
-      if (header._tag === "UnsupportedVersion" && header.apiKey === ApiVersions.key) this.#refuseVersion(header, frame)
-      else if (header._tag === "Request") this.#request(header, frame)
+      header = decodeRequestHeader(request, registry.apis)
+      if (header._tag === "UnsupportedVersion" && header.apiKey === ApiVersions.key) this.#refuseVersion(header, request)
+      else if (header._tag === "Request") this.#request(header, request)
       else throw new WireError("version", `API ${header.apiKey} version ${header.apiVersion} is not served`)
     } catch (error) {
       this.#fail(error, header)
     }
   }
 
-  #request(header: RequestHeader, frame: Uint8Array): void {
+  #request(header: RequestHeader, request: Uint8Array): void {
     const { api, apiVersion, correlationId, bodyOffset } = header
     const handler = registry.find(api.key, apiVersion)
     if (handler === undefined) throw new WireError("version", `${api.name} version ${apiVersion} is not served`)
@@ -201,10 +201,10 @@ export class KafkaConnection implements Exchanging {
       this.#first = undefined
       this.#admission.authenticated()
     }
-    const exchange = new Exchange(this, header, frame)
+    const exchange = new Exchange(this, header, request)
     this.#exchanges.push(exchange)
     try {
-      const received = { frame, bodyOffset, apiVersion, correlationId }
+      const received = { bytes: request, bodyOffset, apiVersion, correlationId }
       exchange.later = handler.run(exchange, received, (chunks, errorCode, options) =>
         this.#replied(exchange, chunks, errorCode, options)
       )
@@ -228,11 +228,11 @@ export class KafkaConnection implements Exchanging {
     this.#answer(exchange, chunks, loan)
   }
 
-  #refuseVersion(header: DecodedHeader, frame: Uint8Array): void {
+  #refuseVersion(header: DecodedHeader, request: Uint8Array): void {
     this.node.metrics.answered("ApiVersions", KafkaError.UNSUPPORTED_VERSION, 0)
     // Asked first of all, so nothing is open that it could overtake; a client that asks later gets it in its turn.
     const placeholder = { ...header, _tag: "Request", clientId: null, bodyOffset: 0 } as RequestHeader
-    const exchange = new Exchange(this, placeholder, frame)
+    const exchange = new Exchange(this, placeholder, request)
     this.#exchanges.push(exchange)
     this.#answer(exchange, unsupportedApiVersions(header.correlationId))
   }
@@ -354,7 +354,7 @@ export class KafkaConnection implements Exchanging {
     if (lacksRequest && nowMs - this.#openedMs >= connectTimeoutMs) {
       this.audit("no request in time")
       this.#socket.destroy()
-    } else if (isReading && this.#splitter.isWithinFrame && nowMs - this.#frameBegunMs > frameStallMs) {
+    } else if (isReading && this.#splitter.isWithinMessage && nowMs - this.#requestBegunMs > frameStallMs) {
       this.audit("a request is not completed")
       this.#socket.destroy()
     } else if (this.#isSlow && nowMs - this.#progressMs > slowConsumerStallMs) {
@@ -374,7 +374,7 @@ export class KafkaConnection implements Exchanging {
     this.#close()
     this.#admission.release()
     for (const { later } of this.#exchanges.splice(0)) later?.giveUp?.()
-    this.node.endTurn(this.#resume)
+    this.node.endLarge(this.#resume)
     this.node.unsentBytes -= this.#output.unsentBytes + this.#heldBytes
     this.#output.unsentBytes = 0
     this.#release(this.#inFlightBytes)

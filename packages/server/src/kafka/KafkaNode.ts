@@ -1,5 +1,5 @@
 import type { Buffers } from "@logbrook/core/BufferPool"
-import type { FrameBuffers } from "@logbrook/protocols/kafka/Splitter"
+import type { MessageBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
@@ -17,7 +17,7 @@ export const printable = (text: string): string => text.slice(0, 200).replaceAll
 /** Small ones come from Node's slabs, which cost less than a buffer each. */
 const slabBytesMax = 4096
 
-const frameBuffers = (pool: Buffers): FrameBuffers => ({
+const requestBuffers = (pool: Buffers): MessageBuffers => ({
   take: (bytes) => (bytes < slabBytesMax ? Buffer.allocUnsafe(bytes) : pool.take(bytes)),
   give: (bytes) => pool.give(bytes)
 })
@@ -31,13 +31,14 @@ export class KafkaNode {
   readonly metrics: ReturnType<typeof declareKafkaMetrics>
   readonly refusals: Refusals
   /** Where requests lie, and their record batches until they leave the tail of the log. */
-  readonly frames: FrameBuffers
+  readonly requestBuffers: MessageBuffers
   /** Requests read, wholly or in part, and not answered, in bytes. */
   #inFlightBytes = 0
   /** Responses that the system has not taken yet, or that wait for one before them, in bytes. */
   unsentBytes = 0
   readonly #waiting = new Set<() => void>()
-  #turn: (() => void) | undefined
+  /** The connection that may read more of a large request without room for it. */
+  #largeReader: (() => void) | undefined
   readonly #audit: BoundedLines
 
   constructor(broker: Broker, zstdClients: ReadonlySet<string> = new Set()) {
@@ -53,7 +54,7 @@ export class KafkaNode {
       "kafka: more refusals than were logged"
     )
     this.refusals = new Refusals(broker, "kafka")
-    this.frames = frameBuffers(broker.shards.buffers)
+    this.requestBuffers = requestBuffers(broker.shards.buffers)
   }
 
   /** Tells of all that is counted to be told of later: the server stops. */
@@ -62,9 +63,9 @@ export class KafkaNode {
     this.#audit.flush()
   }
 
-  /** In a buffer of `frames`, whose owner the caller is. */
+  /** In a buffer of `requestBuffers`, whose owner the caller is. */
   copy(bytes: Uint8Array): Uint8Array {
-    const own = this.frames.take(bytes.length).subarray(0, bytes.length)
+    const own = this.requestBuffers.take(bytes.length).subarray(0, bytes.length)
     own.set(bytes)
     return own
   }
@@ -107,18 +108,18 @@ export class KafkaNode {
    * Whether a connection may read more of a large request although there is no room: one may at a time, else
    * half-read requests could fill all the room and wait for each other. False: `resume` runs once when that may change.
    */
-  takesTurn(resume: () => void): boolean {
-    this.#turn ??= resume
-    if (this.#turn === resume) return true
+  mayReadLarge(resume: () => void): boolean {
+    this.#largeReader ??= resume
+    if (this.#largeReader === resume) return true
     this.#waiting.add(resume)
     return false
   }
 
   /** The large request is complete, or its connection gone. */
-  endTurn(resume: () => void): void {
+  endLarge(resume: () => void): void {
     this.#waiting.delete(resume)
-    if (this.#turn !== resume) return
-    this.#turn = undefined
+    if (this.#largeReader !== resume) return
+    this.#largeReader = undefined
     this.#wake()
   }
 

@@ -87,7 +87,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   /** This and the next three by the monotonic clock. */
   readonly #acceptedMs: number
   #lastReadMs: number
-  #frameSinceMs = 0
+  #packetSinceMs = 0
   #slowSinceMs = 0
   #readsAfterDrain = false
   #readsAfterRoom = false
@@ -199,9 +199,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       return
     }
     const after = this.#splitter.pendingBytes
-    // A frame that has grown by exactly this chunk is the one that was there before.
-    if (after === 0) this.#frameSinceMs = 0
-    else if (this.#frameSinceMs === 0 || after !== before + chunk.length) this.#frameSinceMs = this.#lastReadMs
+    // A packet that has grown by exactly this chunk is the one that was there before.
+    if (after === 0) this.#packetSinceMs = 0
+    else if (this.#packetSinceMs === 0 || after !== before + chunk.length) this.#packetSinceMs = this.#lastReadMs
     if (after !== before) this.#keepPart(after)
     if (this.#phase === "open") this.#throttle()
   }
@@ -243,7 +243,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #readOn(): void {
     if (this.#waits) return
     this.#lastReadMs = this.mqtt.broker.clock.monotonicMs()
-    if (this.#frameSinceMs > 0) this.#frameSinceMs = this.#lastReadMs
+    if (this.#packetSinceMs > 0) this.#packetSinceMs = this.#lastReadMs
     this.#transport.resume()
   }
 
@@ -509,7 +509,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       if (nowMs - this.#acceptedMs >= connectTimeoutMs) {
         this.violated(new MqttError(ReasonCode.KeepAliveTimeout, "no CONNECT in time"))
       }
-    } else if (this.#isReading && this.#frameSinceMs > 0 && nowMs - this.#frameSinceMs >= frameStallMs) {
+    } else if (this.#isReading && this.#packetSinceMs > 0 && nowMs - this.#packetSinceMs >= frameStallMs) {
       this.#refused({ by: "frame stall" })
     } else if (this.#isReading && this.keepAliveMs > 0 && nowMs - this.#lastReadMs >= this.keepAliveMs * 1.5) {
       // [MQTT-3.1.2-22]

@@ -60,7 +60,7 @@ const expectClose = async (bytes: Uint8Array): Promise<void> => {
   const lines = newLines()
   expect(lines.map(({ level, message }) => [level, message])).toEqual([["warn", "kafka: connection closed"]])
   expect(lines[0]!.fields["peer"]).toMatch(/^127\.0\.0\.1:\d+$/)
-  expect(client.frames).toHaveLength(0)
+  expect(client.responses).toHaveLength(0)
 }
 
 const int32 = (value: number): Buffer => {
@@ -69,19 +69,19 @@ const int32 = (value: number): Buffer => {
   return bytes
 }
 
-const framed = (hex: string): Buffer => {
+const sized = (hex: string): Buffer => {
   const body = Buffer.from(hex.replaceAll(" ", ""), "hex")
   return Buffer.concat([int32(body.length), body])
 }
 
 /** A valid request with the bytes at `at` replaced. */
-const patched = (frame: Buffer, at: number, bytes: Uint8Array): Buffer => {
-  const copy = Buffer.from(frame)
+const patched = (request: Buffer, at: number, bytes: Uint8Array): Buffer => {
+  const copy = Buffer.from(request)
   copy.set(bytes, at)
   return copy
 }
 
-describe("framing", () => {
+describe("sizes and headers", () => {
   it.each<[string, Buffer]>([
     ["a negative size", int32(-1)],
     ["a size of zero", int32(0)],
@@ -89,12 +89,12 @@ describe("framing", () => {
     ["one byte over the limit", int32(16 * 1024 * 1024 + 1)],
     ["text", Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
     ["an MQTT CONNECT", Buffer.from("100c00044d5154540402003c0000", "hex")],
-    ["a frame of one byte", framed("00")],
-    ["a client id past the end", framed("0012 0000 00000001 7fff 61")],
-    ["a client id of length -2", framed("0012 0000 00000001 fffe")],
-    ["a client id that is not UTF-8", framed("0012 0000 00000001 0001 ff")],
-    ["tags past the end", framed("0012 0003 00000001 ffff ff ff ff ff 0f")],
-    ["a tag count of six bytes", framed("0012 0003 00000001 ffff ff ff ff ff ff ff")]
+    ["a request of one byte", sized("00")],
+    ["a client id past the end", sized("0012 0000 00000001 7fff 61")],
+    ["a client id of length -2", sized("0012 0000 00000001 fffe")],
+    ["a client id that is not UTF-8", sized("0012 0000 00000001 0001 ff")],
+    ["tags past the end", sized("0012 0003 00000001 ffff ff ff ff ff 0f")],
+    ["a tag count of six bytes", sized("0012 0003 00000001 ffff ff ff ff ff ff ff")]
   ])("%s", (_what, bytes) => expectClose(bytes))
 
   it.each([
@@ -109,33 +109,33 @@ describe("framing", () => {
 
 describe("APIs that are not served", () => {
   it.each<[string, Buffer]>([
-    ["an unknown key", framed("03e7 0000 00000001 ffff")],
-    ["a negative key", framed("ffff 0000 00000001 ffff")],
-    ["what only brokers send", framed("0006 0000 00000001 ffff")],
-    ["SASL, which is not there", framed("0011 0001 00000001 ffff 0005 504c41494e")],
-    ["Metadata 99", framed("0003 0063 00000001 ffff")],
-    ["a negative version", framed("0003 ffff 00000001 ffff")],
-    ["Produce 2, though it is listed", framed("0000 0002 00000001 ffff")],
-    ["Produce 12, declared and not served", framed("0000 000c 00000001 ffff 00 00 ffff 00000000 01 00")]
+    ["an unknown key", sized("03e7 0000 00000001 ffff")],
+    ["a negative key", sized("ffff 0000 00000001 ffff")],
+    ["what only brokers send", sized("0006 0000 00000001 ffff")],
+    ["SASL, which is not there", sized("0011 0001 00000001 ffff 0005 504c41494e")],
+    ["Metadata 99", sized("0003 0063 00000001 ffff")],
+    ["a negative version", sized("0003 ffff 00000001 ffff")],
+    ["Produce 2, though it is listed", sized("0000 0002 00000001 ffff")],
+    ["Produce 12, declared and not served", sized("0000 000c 00000001 ffff 00 00 ffff 00000000 01 00")]
   ])("%s", (_what, bytes) => expectClose(bytes))
 })
 
 describe("lengths that lie", () => {
   it.each<[string, () => Buffer]>([
-    ["an array of 2^31-1", () => framed("0003 0001 00000001 ffff 7fffffff")],
-    ["an array of -2", () => framed("0003 0001 00000001 ffff fffffffe")],
-    ["a compact array of 2^32-1", () => framed("0003 0009 00000001 ffff 00 ffffffff0f 00 00 00 00")],
-    ["a string past the end", () => framed("0003 0001 00000001 ffff 00000001 7fff 61")],
-    ["a string of -1 that may not be null", () => framed("0003 0001 00000001 ffff 00000001 ffff")],
+    ["an array of 2^31-1", () => sized("0003 0001 00000001 ffff 7fffffff")],
+    ["an array of -2", () => sized("0003 0001 00000001 ffff fffffffe")],
+    ["a compact array of 2^32-1", () => sized("0003 0009 00000001 ffff 00 ffffffff0f 00 00 00 00")],
+    ["a string past the end", () => sized("0003 0001 00000001 ffff 00000001 7fff 61")],
+    ["a string of -1 that may not be null", () => sized("0003 0001 00000001 ffff 00000001 ffff")],
     [
       "records past the end",
       () => {
-        const frame = client.frame(Produce, 3, produceOf("orders", batchOf(["a"])))
-        const at = frame.length - batchOf(["a"]).length - 4
-        return patched(frame, at, int32(0x00ff_ffff))
+        const request = client.requestOf(Produce, 3, produceOf("orders", batchOf(["a"])))
+        const at = request.length - batchOf(["a"]).length - 4
+        return patched(request, at, int32(0x00ff_ffff))
       }
     ],
-    ["more arrays than bytes", () => framed("0003 0001 00000001 ffff 000186a0 0001 61")]
+    ["more arrays than bytes", () => sized("0003 0001 00000001 ffff 000186a0 0001 61")]
   ])("%s", (_what, bytes) => expectClose(bytes()))
 })
 

@@ -24,7 +24,7 @@ afterEach(async () => {
   expect(kit.defects).toEqual([])
 })
 
-const correlationIds = (client: RawClient) => client.frames.map((frame) => Buffer.from(frame).readInt32BE(0))
+const correlationIds = (client: RawClient) => client.responses.map((response) => Buffer.from(response).readInt32BE(0))
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const inFlightBytes = () => Number(/logbrook_kafka_in_flight_bytes (\d+)/.exec(kit.broker.metrics.render())![1])
@@ -42,7 +42,7 @@ const whole = fetchOf("orders", { maxBytes: 16 * 1024 * 1024, partitionMaxBytes:
 
 const bytesOf = async (from: RawClient) => only(await from.send(Fetch, 11, whole)).records!.length
 
-const long = (from: RawClient) => from.frame(Produce, 9, produceOf("orders", batchOf(["x".repeat(600_000)])))
+const long = (from: RawClient) => from.requestOf(Produce, 9, produceOf("orders", batchOf(["x".repeat(600_000)])))
 
 const fill = async (client: RawClient, batches: number, bytes: number): Promise<void> => {
   for (let i = 0; i < batches; i++) {
@@ -69,10 +69,10 @@ describe("ApiVersions", () => {
     const client = await start()
     const request = Buffer.from("0012000500000007000372617700", "hex")
     client.write(Buffer.concat([Buffer.from([0, 0, 0, request.length]), request]))
-    await until(() => client.frames.length === 1)
-    const [frame] = client.frames
-    expect(decodeResponseHeader(frame!, ApiVersions, 0)).toEqual({ correlationId: 7, bodyOffset: 4 })
-    const { errorCode, apiKeys } = ApiVersions.decodeResponse(frame!, 0, 4)
+    await until(() => client.responses.length === 1)
+    const [response] = client.responses
+    expect(decodeResponseHeader(response!, ApiVersions, 0)).toEqual({ correlationId: 7, bodyOffset: 4 })
+    const { errorCode, apiKeys } = ApiVersions.decodeResponse(response!, 0, 4)
     expect(errorCode).toBe(KafkaError.UNSUPPORTED_VERSION)
     expect(apiKeys).toEqual([{ apiKey: 18, minVersion: 0, maxVersion: 4 }])
     expect((await client.send(ApiVersions, 0, {})).errorCode).toBe(0)
@@ -88,26 +88,29 @@ describe("ApiVersions", () => {
 describe("a connection", () => {
   it("answers in the order of the requests, whatever finishes first (trap 13)", async () => {
     const client = await start()
-    const frames = [
-      client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 100 })),
-      client.frame(ApiVersions, 0, {}),
-      client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))),
-      client.frame(Metadata, 1, { topics: null })
+    const requests = [
+      client.requestOf(Fetch, 11, fetchOf("orders", { maxWaitMs: 100 })),
+      client.requestOf(ApiVersions, 0, {}),
+      client.requestOf(Produce, 9, produceOf("orders", batchOf(["a"]))),
+      client.requestOf(Metadata, 1, { topics: null })
     ]
-    client.write(Buffer.concat(frames))
-    await until(() => client.frames.length === 4)
+    client.write(Buffer.concat(requests))
+    await until(() => client.responses.length === 4)
     expect(correlationIds(client)).toEqual([1, 2, 3, 4])
   })
 
   it("answers requests cut at every byte", async () => {
     const client = await start()
-    const bytes = Buffer.concat([client.frame(ApiVersions, 0, {}), client.frame(FindCoordinator, 3, { key: "g" })])
+    const bytes = Buffer.concat([
+      client.requestOf(ApiVersions, 0, {}),
+      client.requestOf(FindCoordinator, 3, { key: "g" })
+    ])
     client.socket.setNoDelay(true)
     for (const byte of bytes) {
       client.write(Buffer.of(byte))
       await pause(0)
     }
-    await until(() => client.frames.length === 2)
+    await until(() => client.responses.length === 2)
     expect(correlationIds(client)).toEqual([1, 2])
   })
 
@@ -120,20 +123,20 @@ describe("a connection", () => {
       begun++
       return offer(ask)
     }
-    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 10_000 }))
-    const produce = Array.from({ length: 30 }, () => client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
+    const wait = client.requestOf(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 10_000 }))
+    const produce = Array.from({ length: 30 }, () => client.requestOf(Produce, 9, produceOf("orders", batchOf(["a"]))))
     client.write(Buffer.concat([wait, ...produce]))
     await until(() => begun === 4)
     await pause(80)
     expect(begun).toBe(4)
-    await until(() => client.frames.length === 31)
+    await until(() => client.responses.length === 31)
     expect(correlationIds(client)).toEqual(Array.from({ length: 31 }, (_, i) => i + 1))
   })
 
-  it("answers what came whole in front of a frame that is none", async () => {
+  it("answers what came whole in front of a request that is none", async () => {
     const client = await start()
-    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 50, minBytes: 10_000 }))
-    const asks = Array.from({ length: 20 }, () => client.frame(ApiVersions, 0, {}))
+    const wait = client.requestOf(Fetch, 11, fetchOf("orders", { maxWaitMs: 50, minBytes: 10_000 }))
+    const asks = Array.from({ length: 20 }, () => client.requestOf(ApiVersions, 0, {}))
     client.write(Buffer.concat([wait, ...asks, Buffer.from("ffffffff", "hex")]))
     await client.closed()
     expect(correlationIds(client)).toEqual(Array.from({ length: 21 }, (_, i) => i + 1))
@@ -144,18 +147,18 @@ describe("a connection", () => {
     const flood = await start()
     const other = await kit.connect()
     await other.send(ApiVersions, 0, {})
-    flood.write(Buffer.concat(Array.from({ length: 4000 }, () => flood.frame(Metadata, 1, { topics: null }))))
-    await until(() => flood.frames.length > 0)
+    flood.write(Buffer.concat(Array.from({ length: 4000 }, () => flood.requestOf(Metadata, 1, { topics: null }))))
+    await until(() => flood.responses.length > 0)
     await other.send(ApiVersions, 0, {})
-    expect(flood.frames.length).toBeLessThan(1000)
-    await until(() => flood.frames.length === 4000)
+    expect(flood.responses.length).toBeLessThan(1000)
+    await until(() => flood.responses.length === 4000)
   })
 
   it("answers a few hundred small requests of a client that does not read, and closes on it after a while", async () => {
     const client = await start({ slowConsumerStallMs: 300, slowConsumerUnsentBytesMax: 1024 ** 3 })
     // Until the kernel's buffers are full.
     client.socket.pause()
-    const burst = Buffer.concat(Array.from({ length: 5000 }, () => client.frame(ApiVersions, 0, {})))
+    const burst = Buffer.concat(Array.from({ length: 5000 }, () => client.requestOf(ApiVersions, 0, {})))
     let before = -1
     while (sentBytes() > before && client.socket.writableLength < 4 * burst.length) {
       before = sentBytes()
@@ -178,7 +181,7 @@ describe("a connection", () => {
     const small = await kit.connect()
     expect((await small.send(ApiVersions, 0, {})).errorCode).toBe(0)
     client.write(held.subarray(500_000))
-    for (const each of [client, ...others]) await until(() => each.frames.length === 1)
+    for (const each of [client, ...others]) await until(() => each.responses.length === 1)
     expect(inFlightBytes()).toBe(0)
   })
 
@@ -189,9 +192,9 @@ describe("a connection", () => {
     expect([highWatermark, records!.length > 0]).toEqual([40, true])
   })
 
-  it("closes when a frame is not completed in time, not before", async () => {
+  it("closes when a request is not completed in time, not before", async () => {
     const client = await start({ frameStallMs: 1200 })
-    client.write(client.frame(ApiVersions, 0, {}).subarray(0, 9))
+    client.write(client.requestOf(ApiVersions, 0, {}).subarray(0, 9))
     const closedAfterMs = await client.closed()
     expect(closedAfterMs).toBeGreaterThan(1000)
     expect(kit.lines.filter(({ level }) => level === "warn")).toHaveLength(1)
@@ -203,7 +206,7 @@ describe("a connection", () => {
     await fill(client, 16, 900_000)
     const slow = await kit.connect()
     slow.socket.pause()
-    for (let i = 0; i < 3; i++) slow.write(slow.frame(Fetch, 11, whole))
+    for (let i = 0; i < 3; i++) slow.write(slow.requestOf(Fetch, 11, whole))
     await pause(300)
     expect((await client.send(ApiVersions, 0, {})).errorCode).toBe(0)
     await expect.poll(() => kit.lines.some(({ fields }) => fields["reason"] === "responses are not read")).toBe(true)
@@ -215,14 +218,14 @@ describe("a connection", () => {
     await kit.createStream("idle")
     await fill(client, 4, 900_000)
     const ahead = await kit.connect()
-    const wait = ahead.frame(Fetch, 11, fetchOf("idle", { maxWaitMs: 1500 }))
-    ahead.write(Buffer.concat([wait, ...Array.from({ length: 4 }, () => ahead.frame(Fetch, 11, whole))]))
+    const wait = ahead.requestOf(Fetch, 11, fetchOf("idle", { maxWaitMs: 1500 }))
+    ahead.write(Buffer.concat([wait, ...Array.from({ length: 4 }, () => ahead.requestOf(Fetch, 11, whole))]))
     await until(() => answered("Fetch") > 0)
     await pause(50)
     expect(answered("Fetch")).toBe(1)
     expect(await bytesOf(client)).toBeLessThan(1_000_000)
     // It reads all that is sent; only the order of the answers holds them.
-    await expect.poll(() => ahead.frames.length).toBe(5)
+    await expect.poll(() => ahead.responses.length).toBe(5)
     expect(await bytesOf(client)).toBeGreaterThan(3_600_000)
   })
 
@@ -230,8 +233,8 @@ describe("a connection", () => {
     const client = await start({ kafkaInFlightBytesMax: 4_000_000, slowConsumerUnsentBytesMax: 16 * 1024 * 1024 })
     await kit.createStream("idle")
     await fill(client, 4, 900_000)
-    const wait = client.frame(Fetch, 11, fetchOf("idle", { maxWaitMs: 20_000 }))
-    client.write(Buffer.concat([wait, client.frame(Fetch, 11, whole)]))
+    const wait = client.requestOf(Fetch, 11, fetchOf("idle", { maxWaitMs: 20_000 }))
+    client.write(Buffer.concat([wait, client.requestOf(Fetch, 11, whole)]))
     await until(() => answered("Fetch") > 0)
     const other = await kit.connect()
     expect(await bytesOf(other)).toBeLessThan(1_000_000)
@@ -281,15 +284,15 @@ describe("the end of the server", () => {
   it("answers what was offered and gives up fetches that wait", async () => {
     const client = await start()
     const other = await kit.connect()
-    other.write(other.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 20_000, minBytes: 100_000 })))
+    other.write(other.requestOf(Fetch, 11, fetchOf("orders", { maxWaitMs: 20_000, minBytes: 100_000 })))
     await client.send(ApiVersions, 0, {})
-    client.write(client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
-    await until(() => kit.shard.waiting > 0 || client.frames.length === 2)
+    client.write(client.requestOf(Produce, 9, produceOf("orders", batchOf(["a"]))))
+    await until(() => kit.shard.waiting > 0 || client.responses.length === 2)
     const startedMs = Date.now()
     await kit.listener.close()
     expect(Date.now() - startedMs).toBeLessThan(15_000)
     await Promise.all([client.closed(), other.closed()])
-    expect(client.frames).toHaveLength(2)
+    expect(client.responses).toHaveLength(2)
     expect(kit.broker.gate.open).toBe(0)
     const restarted = await startKit()
     await kit.shard.drained()
@@ -298,17 +301,19 @@ describe("the end of the server", () => {
 })
 
 const produced = (from: RawClient): Buffer => {
-  const frames = Array.from({ length: 4 }, (_, i) => from.frame(Produce, 9, produceOf("orders", batchOf([`${i}`]))))
-  return Buffer.concat(frames)
+  const requests = Array.from({ length: 4 }, (_, i) =>
+    from.requestOf(Produce, 9, produceOf("orders", batchOf([`${i}`])))
+  )
+  return Buffer.concat(requests)
 }
 
 describe("an end of the connection", () => {
-  const badFrames = {
+  const badRequests = {
     "a length below none": Buffer.from([0x80, 0, 0, 0]),
     "an API that there is not": Buffer.from([0, 0, 0, 10, 0x7f, 0, 0, 0, 0, 0, 0, 9, 0, 0])
   }
 
-  for (const [name, bad] of Object.entries(badFrames)) {
+  for (const [name, bad] of Object.entries(badRequests)) {
     it(`by ${name} comes behind the answers to what stands before it, whole and byte by byte`, async () => {
       const client = await start()
       client.write(Buffer.concat([produced(client), bad]))
@@ -333,19 +338,19 @@ describe("an end of the connection", () => {
     await ended
     expect(correlationIds(client)).toEqual([1, 2, 3, 4])
     const waiting = await kit.connect()
-    waiting.write(waiting.frame(Fetch, 11, fetchOf("orders", { offset: 4, maxWaitMs: 30_000 })))
+    waiting.write(waiting.requestOf(Fetch, 11, fetchOf("orders", { offset: 4, maxWaitMs: 30_000 })))
     await until(() => inFlightBytes() > 0)
     waiting.socket.end()
     await waiting.closed()
-    expect(waiting.frames).toEqual([])
+    expect(waiting.responses).toEqual([])
   })
 
   it("loses no answer that stands behind a fetch that waits for records: that is answered with what it has", async () => {
     const client = await start({ fetchWaitMsMax: 600_000 })
     client.socket.allowHalfOpen = true
     const ended = new Promise((resolve) => client.socket.once("end", resolve))
-    const waiting = client.frame(Fetch, 11, fetchOf("orders", { minBytes: 1_000_000, maxWaitMs: 600_000 }))
-    const behind = client.frame(Produce, 9, produceOf("orders", batchOf(["0"])))
+    const waiting = client.requestOf(Fetch, 11, fetchOf("orders", { minBytes: 1_000_000, maxWaitMs: 600_000 }))
+    const behind = client.requestOf(Produce, 9, produceOf("orders", batchOf(["0"])))
     client.socket.end(Buffer.concat([waiting, behind]))
     await ended
     expect(correlationIds(client)).toEqual([1, 2])
@@ -354,7 +359,7 @@ describe("an end of the connection", () => {
   it("behind what the client still sends loses no answer", async () => {
     const client = await start()
     client.socket.pause()
-    client.write(Buffer.concat([produced(client), badFrames["a length below none"]]))
+    client.write(Buffer.concat([produced(client), badRequests["a length below none"]]))
     // More than the buffers of both sides hold, while nobody reads.
     for (let i = 0; i < 40; i++) {
       client.write(Buffer.alloc(256 * 1024))

@@ -182,7 +182,7 @@ describe("the long poll (trap 24)", () => {
   it("ends with the append that brings enough", async () => {
     const waiting = timed(() => client.send(Fetch, 11, fetchOf("orders", { maxWaitMs: 10_000 })))
     await new Promise((resolve) => setTimeout(resolve, 30))
-    expect(client.frames).toHaveLength(0)
+    expect(client.responses).toHaveLength(0)
     await produce(["a"])
     const [response, ms] = await waiting
     expect(rangesOf(only(response).records)).toEqual([[0, 0]])
@@ -193,7 +193,7 @@ describe("the long poll (trap 24)", () => {
     const waiting = client.send(Fetch, 11, fetchOf("orders", { maxWaitMs: 10_000, minBytes: 500 }))
     await produce(["a"])
     await produce(["b"])
-    expect(client.frames).toHaveLength(0)
+    expect(client.responses).toHaveLength(0)
     await produce(["c".repeat(400)])
     expect(rangesOf(only(await waiting).records)).toHaveLength(3)
   })
@@ -215,7 +215,7 @@ describe("the long poll (trap 24)", () => {
     expect(ms).toBeGreaterThanOrEqual(55)
     expect(waiting).toBe(0)
     const other = await kit.connect()
-    other.write(other.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 60_000 })))
+    other.write(other.requestOf(Fetch, 11, fetchOf("orders", { maxWaitMs: 60_000 })))
     await expect.poll(() => waiting).toBe(1)
     other.socket.destroy()
     await expect.poll(() => waiting).toBe(0)

@@ -1,5 +1,5 @@
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
-import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { decodeResponseHeader, encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi } from "@logbrook/protocols/kafka/Schema"
 import { includes, type FieldShape, type Shape, type StructShape } from "@logbrook/protocols/kafka/Shape"
 import * as fc from "fast-check"
@@ -60,9 +60,9 @@ const valueOf = ({ fallback, shape }: FieldShape, version: number): unknown =>
 const plainest = ({ fields }: StructShape, version: number): Record<string, unknown> =>
   Object.fromEntries([...fields].map(([name, field]) => [name, valueOf(field, version)]))
 
-/** The same body with a longer frame. */
-const withBehind = (frame: Buffer, behind: Uint8Array): Buffer => {
-  const longer = Buffer.concat([frame, behind])
+/** The same body with a longer request. */
+const withBehind = (request: Buffer, behind: Uint8Array): Buffer => {
+  const longer = Buffer.concat([request, behind])
   longer.writeInt32BE(longer.length - 4)
   return longer
 }
@@ -72,11 +72,11 @@ const correlationId = 7
 const answerTo = async (api: AnyApi, version: number, behind: Uint8Array): Promise<object> => {
   const request = { ...plainest(api.request, version), ...overrides[api.name] }
   const header = { correlationId, clientId: "raw" }
-  const frame = Buffer.concat(encodeRequestFrame(api, version, header, request as never))
-  const at = client.frames.length
-  client.write(withBehind(frame, behind))
-  await until(() => client.frames.length > at || client.isClosed)
-  const answer = client.frames[at]
+  const bytes = Buffer.concat(encodeWholeRequest(api, version, header, request as never))
+  const at = client.responses.length
+  client.write(withBehind(bytes, behind))
+  await until(() => client.responses.length > at || client.isClosed)
+  const answer = client.responses[at]
   if (answer === undefined) throw new Error(`${api.name} v${version}: closed`)
   const read = decodeResponseHeader(answer, api, version)
   expect(read.correlationId).toBe(correlationId)
@@ -113,10 +113,10 @@ it.each(served)("%s with 1 to 16 bytes behind it is answered as without them", a
 it("the null array of librdkafka 2.1 and later lists all topics", async () => {
   const own = await kit.connect()
   const body = "0003000d00000003000772646b61666b6100 00000000 000000"
-  const frame = Buffer.from(`00000019${body.replaceAll(" ", "")}`, "hex")
-  own.write(frame)
-  await until(() => own.frames.length > 0)
-  const { bodyOffset } = decodeResponseHeader(own.frames[0]!, Metadata, 13)
-  const { topics } = Metadata.decodeResponse(own.frames[0]!, 13, bodyOffset)
+  const bytes = Buffer.from(`00000019${body.replaceAll(" ", "")}`, "hex")
+  own.write(bytes)
+  await until(() => own.responses.length > 0)
+  const { bodyOffset } = decodeResponseHeader(own.responses[0]!, Metadata, 13)
+  const { topics } = Metadata.decodeResponse(own.responses[0]!, 13, bodyOffset)
   expect(topics.map(({ name }) => name)).toEqual(["orders"])
 })

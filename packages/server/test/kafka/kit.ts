@@ -11,7 +11,7 @@ import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { encodeHeaders, noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { buildBatch, type BatchFields } from "@logbrook/core/RecordBatch"
 import type { Shard } from "@logbrook/core/shard/Shard"
-import { decodeResponseHeader, encodeRequestFrame } from "@logbrook/protocols/kafka/Header"
+import { decodeResponseHeader, encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import * as Exit from "effect/Exit"
@@ -128,15 +128,15 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
 /** A client that sends what it is told to, right or wrong. */
 export class RawClient {
   readonly socket: net.Socket
-  readonly frames: Array<Uint8Array> = []
+  readonly responses: Array<Uint8Array> = []
   isClosed = false
   #correlationId = 0
-  readonly #waiting = new Map<number, (frame: Uint8Array | undefined) => void>()
+  readonly #waiting = new Map<number, (response: Uint8Array | undefined) => void>()
 
   private constructor(socket: net.Socket) {
     this.socket = socket
     const splitter = new Splitter(64 * 1024 * 1024)
-    socket.on("data", (chunk) => splitter.push(chunk, (frame) => this.#onFrame(frame)))
+    socket.on("data", (chunk) => splitter.push(chunk, (response) => this.#onResponse(response)))
     socket.on("close", () => {
       this.isClosed = true
       for (const answered of this.#waiting.values()) answered(undefined)
@@ -150,17 +150,17 @@ export class RawClient {
     return new RawClient(socket)
   }
 
-  #onFrame(frame: Uint8Array): void {
-    this.frames.push(frame)
-    const correlationId = Buffer.from(frame).readInt32BE(0)
-    this.#waiting.get(correlationId)?.(frame)
+  #onResponse(response: Uint8Array): void {
+    this.responses.push(response)
+    const correlationId = Buffer.from(response).readInt32BE(0)
+    this.#waiting.get(correlationId)?.(response)
     this.#waiting.delete(correlationId)
   }
 
   /** The bytes of a request, not sent. */
-  frame<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>, clientId = "raw"): Buffer {
+  requestOf<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>, clientId = "raw"): Buffer {
     const header = { correlationId: ++this.#correlationId, clientId }
-    return Buffer.concat(encodeRequestFrame(api, version, header, request))
+    return Buffer.concat(encodeWholeRequest(api, version, header, request))
   }
 
   get lastCorrelationId(): number {
@@ -173,15 +173,15 @@ export class RawClient {
     request: RequestInputOf<A>,
     clientId?: string
   ): Promise<ResponseOf<A>> {
-    const bytes = this.frame(api, version, request, clientId)
+    const bytes = this.requestOf(api, version, request, clientId)
     const correlationId = this.#correlationId
-    const frame = await new Promise<Uint8Array | undefined>((resolve) => {
+    const response = await new Promise<Uint8Array | undefined>((resolve) => {
       this.#waiting.set(correlationId, resolve)
       this.socket.write(bytes)
     })
-    if (frame === undefined) throw new Error("closed")
-    const { bodyOffset } = decodeResponseHeader(frame, api, version)
-    return api.decodeResponse(frame, version, bodyOffset) as ResponseOf<A>
+    if (response === undefined) throw new Error("closed")
+    const { bodyOffset } = decodeResponseHeader(response, api, version)
+    return api.decodeResponse(response, version, bodyOffset) as ResponseOf<A>
   }
 
   write(bytes: Uint8Array): void {

@@ -249,7 +249,7 @@ describe("buffers that go round", () => {
     const good = batchOf([{ value: Buffer.alloc(50_000, 1) }])
     for (let i = 0; i < 3; i++) await client.send(Produce, 9, produceOf("orders", good))
     const { buffers } = kit.shard.logs
-    // What follows takes no buffer: its frame's size is another one.
+    // What follows takes no buffer: its request's size is another one.
     const freeBytes = buffers.freeBytes
     expect(freeBytes).toBeGreaterThan(50_000)
     isFull = true

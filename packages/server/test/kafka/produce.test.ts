@@ -106,17 +106,17 @@ describe("Produce", () => {
   })
 
   it("answers acks=0 with nothing at all (trap 12)", async () => {
-    client.write(client.frame(Produce, 9, produceOf("orders", batchOf(["a"]), { acks: 0 })))
+    client.write(client.requestOf(Produce, 9, produceOf("orders", batchOf(["a"]), { acks: 0 })))
     await until(() => logOf("orders").highWatermark === 1)
     const { baseOffset } = await produce(batchOf(["b"]))
     expect(baseOffset).toBe(1)
-    expect(client.frames).toHaveLength(1)
+    expect(client.responses).toHaveLength(1)
   })
 
   it("closes on a refusal with acks=0, as Kafka does", async () => {
-    client.write(client.frame(Produce, 9, produceOf("nowhere", batchOf(["a"]), { acks: 0 })))
+    client.write(client.requestOf(Produce, 9, produceOf("nowhere", batchOf(["a"]), { acks: 0 })))
     await client.closed()
-    expect(client.frames).toHaveLength(0)
+    expect(client.responses).toHaveLength(0)
   })
 
   it("takes many partitions of a request, and tells each its own", async () => {

@@ -37,12 +37,12 @@ const produced = async (client: RawClient, stream: string, records: Uint8Array):
 
 /** A Metadata request of so many bytes, without the prefix. */
 const metadataOf = (client: RawClient, bytes: number): Buffer => {
-  const least = client.frame(Metadata, 1, { topics: [{ name: "" }] }).length - 4
+  const least = client.requestOf(Metadata, 1, { topics: [{ name: "" }] }).length - 4
   const names: Array<{ name: string }> = []
   for (let left = bytes - least; left >= 0; left -= 202) names.push({ name: "x".repeat(Math.min(200, left)) })
-  const frame = client.frame(Metadata, 1, { topics: names })
-  expect(Math.abs(frame.length - 4 - bytes)).toBeLessThan(210)
-  return frame
+  const request = client.requestOf(Metadata, 1, { topics: names })
+  expect(Math.abs(request.length - 4 - bytes)).toBeLessThan(210)
+  return request
 }
 
 const topicOf = (name: string, value: string) => ({
@@ -79,7 +79,7 @@ describe("before the first valid request", () => {
     const client = await start({ preAuthFrameBytesMax: 1000 })
     client.write(metadataOf(client, 2000).subarray(0, 10))
     await client.closed()
-    expect(client.frames).toHaveLength(0)
+    expect(client.responses).toHaveLength(0)
     expect(kit.lines.map(({ fields }) => fields["reason"])).toEqual([expect.stringContaining("1000 are allowed")])
   })
 
@@ -87,18 +87,18 @@ describe("before the first valid request", () => {
     const client = await start({ preAuthFrameBytesMax: 1000 })
     await client.send(ApiVersions, 0, {})
     client.write(metadataOf(client, 2000))
-    await until(() => client.frames.length === 2)
+    await until(() => client.responses.length === 2)
   })
 
   it("preAuthFrameBytesMax: a producer that goes on after a lost connection may begin with what it has", async () => {
     const client = await start({ preAuthFrameBytesMax: 1000 })
-    const frame = client.frame(Produce, 9, produceOf("orders", batchOf(["x".repeat(5000)])))
-    for (const byte of frame.subarray(0, 7)) {
+    const request = client.requestOf(Produce, 9, produceOf("orders", batchOf(["x".repeat(5000)])))
+    for (const byte of request.subarray(0, 7)) {
       client.write(Buffer.of(byte))
       await pause(1)
     }
-    client.write(frame.subarray(7))
-    await until(() => client.frames.length === 1)
+    client.write(request.subarray(7))
+    await until(() => client.responses.length === 1)
   })
 
   it("preAuthConnectionsMax: counts who has sent no request yet", async () => {
@@ -114,7 +114,7 @@ describe("before the first valid request", () => {
     const silent = await start({ connectTimeoutMs: 300 })
     const [half, idle] = [await kit.connect(), await kit.connect()]
     await idle.send(ApiVersions, 0, {})
-    half.write(half.frame(ApiVersions, 0, {}).subarray(0, 9))
+    half.write(half.requestOf(ApiVersions, 0, {}).subarray(0, 9))
     await Promise.all([silent.closed(), half.closed()])
     expect((await idle.send(ApiVersions, 0, {})).errorCode).toBe(0)
   })
@@ -124,25 +124,25 @@ describe("requests", () => {
   it("kafkaPipelinedRequestsMax: so many are begun, the others wait", async () => {
     const client = await start({ kafkaPipelinedRequestsMax: 2 })
     const { nextSeq } = kit.shard
-    const wait = client.frame(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 100_000 }))
-    const produce = Array.from({ length: 5 }, () => client.frame(Produce, 9, produceOf("orders", batchOf(["a"]))))
+    const wait = client.requestOf(Fetch, 11, fetchOf("orders", { maxWaitMs: 1500, minBytes: 100_000 }))
+    const produce = Array.from({ length: 5 }, () => client.requestOf(Produce, 9, produceOf("orders", batchOf(["a"]))))
     client.write(Buffer.concat([wait, ...produce]))
     await pause(200)
     // Behind the fetch that waits, one.
     expect(kit.shard.nextSeq - nextSeq).toBe(1)
-    await until(() => client.frames.length === 6)
+    await until(() => client.responses.length === 6)
   })
 
   it("kafkaRequestBytesMax: a request of so many bytes is served, one more closes", async () => {
     const records = batchOf(["x".repeat(3000)])
     const probe = await start({})
-    const bytes = probe.frame(Produce, 9, produceOf("orders", records)).length - 4
+    const bytes = probe.requestOf(Produce, 9, produceOf("orders", records)).length - 4
     await kit.close()
     const client = await start({ kafkaRequestBytesMax: bytes })
     expect(await produced(client, "orders", records)).toBe(0)
-    client.write(client.frame(Produce, 9, produceOf("orders", batchOf(["x".repeat(3001)]))))
+    client.write(client.requestOf(Produce, 9, produceOf("orders", batchOf(["x".repeat(3001)]))))
     await client.closed()
-    expect(client.frames).toHaveLength(1)
+    expect(client.responses).toHaveLength(1)
   })
 })
 

@@ -54,7 +54,7 @@ it("a Kafka connection that has closed leaves no timer", async () => {
   const { armed, pending } = watchEnds(kit.broker)
   const client = await kit.connect()
   const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: "" }]
-  client.socket.end(client.frame(OffsetCommit, 7, { groupId: "g", topics: [{ name: "orders", partitions }] }))
+  client.socket.end(client.requestOf(OffsetCommit, 7, { groupId: "g", topics: [{ name: "orders", partitions }] }))
   await client.closed()
   await expect.poll(() => kit.broker.metrics.render()).toMatch(/^logbrook_kafka_connections 0$/m)
   expect(armed).toEqual([answersMsMax, lingerMs])

@@ -1,5 +1,5 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
-import { encodeResponseFrame } from "@logbrook/protocols/kafka/Header"
+import { encodeWholeResponse } from "@logbrook/protocols/kafka/Header"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import { handler } from "../Handler.ts"
 
@@ -27,7 +27,7 @@ export const apiVersionsHandler = handler(ApiVersions, {
  * (KIP-511). Java asks again at the maximum listed, librdkafka at v0.
  */
 export const unsupportedApiVersions = (correlationId: number): ReadonlyArray<Uint8Array> =>
-  encodeResponseFrame(ApiVersions, 0, correlationId, {
+  encodeWholeResponse(ApiVersions, 0, correlationId, {
     errorCode: KafkaError.UNSUPPORTED_VERSION,
     apiKeys: [{ apiKey: ApiVersions.key, minVersion: served[0], maxVersion: served[1] }]
   })
