@@ -15,8 +15,9 @@ import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders } from "@logbrook/core/Record"
 import type { PartitionBatch } from "@logbrook/core/shard/Intake"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { startedShard } from "../packages/core/test/support/oneShard.ts"
 import { ToyPartition } from "../packages/core/test/support/toys.ts"
 
 const seconds = 5
@@ -112,18 +113,8 @@ const commits = (name: string, shape: Shape): Promise<void> =>
   })
 
 const makeShard = (journal: Journal, commitMs: Array<number>): Shard => {
-  const shard = new Shard({
-    journal,
-    clock: systemClock,
-    limits: defaultLimits,
-    definitions: [ShardActor, ToyPartition],
-    number: 0,
-    version: "bench",
-    onPoison: (failure) => console.error(failure),
-    onDefect: (where, defect) => console.error(where, defect)
-  })
-  shard.recover()
-  shard.start((defect) => console.error(defect))
+  const definitions = [ShardActor, ToyPartition]
+  const shard = startedShard({ journal, limits: defaultLimits, definitions, onTrouble: console.error })
   shard.onCommit = (durationMs) => commitMs.push(durationMs)
   return shard
 }

@@ -20,8 +20,8 @@ import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import { Settler } from "@logbrook/core/settle/Settler"
 import type { PartitionBatch } from "@logbrook/core/shard/Intake"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { startedShard } from "../packages/core/test/support/oneShard.ts"
 import { ToyPartition } from "../packages/core/test/support/toys.ts"
 
 const { values, positionals } = parseArgs({
@@ -51,18 +51,8 @@ const fail = (what: string, detail: unknown): never => {
   console.error(what, detail)
   process.exit(1)
 }
-const shard = new Shard({
-  journal,
-  clock: systemClock,
-  limits: defaultLimits,
-  definitions: [ShardActor, ToyPartition],
-  number: 0,
-  version: "bench",
-  onPoison: (failure) => fail("poisoned", failure),
-  onDefect: (where, defect) => fail(where, defect)
-})
-shard.recover()
-shard.start((defect) => fail("fault", defect))
+const definitions = [ShardActor, ToyPartition]
+const shard = startedShard({ journal, limits: defaultLimits, definitions, onTrouble: fail })
 
 /** Bytes that do not compress, with the record's offset in front. */
 const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16, 1), Buffer.alloc(16, 2)).update(Buffer.alloc(1 << 22))

@@ -13,11 +13,12 @@ import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
 import type { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { supervise } from "@logbrook/core/shard/supervise"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { oneShard } from "../packages/core/test/support/oneShard.ts"
 import { counter, makeCounter, ToyPartition } from "../packages/core/test/support/toys.ts"
 
 const rounds = 7
@@ -52,16 +53,8 @@ type Drive = "fiber" | "callbacks"
 const onFault = (fault: unknown): void => console.error(fault)
 
 const makeShard = (journal: Journal, drive: Drive): Shard => {
-  const shard = new Shard({
-    journal,
-    clock: systemClock,
-    limits,
-    definitions: [ShardActor, makeCounter(), ToyPartition],
-    number: 0,
-    version: "bench",
-    onPoison: (failure) => console.error(failure),
-    onDefect: (where, defect) => console.error(where, defect)
-  })
+  const definitions = [ShardActor, makeCounter(), ToyPartition]
+  const shard = oneShard({ journal, limits, definitions, onTrouble: console.error })
   shard.recover()
   if (drive === "callbacks") shard.start(onFault)
   else Effect.runFork(Effect.scoped(Effect.flatMap(supervise(shard, systemClock, onFault), Fiber.join)))

@@ -389,6 +389,36 @@ const sentenceFaults = ({ path, text }: SourceFile): Array<string> =>
     )
   )
 
+/** Words of the glossary, each with the files in whose code it would mean something else (docs/ARCHITECTURE.md, Words). */
+const strangeWords: ReadonlyArray<{ readonly word: RegExp; readonly means: string; readonly notIn: RegExp }> = [
+  {
+    word: /\b\w*settl\w*/gi,
+    means: "what is done with closed segments",
+    notIn: /^packages\/(protocols|actors|core\/src\/(actor|shard)|server\/src\/(kafka|mqtt|net|streams))\//
+  },
+  {
+    // As a verb it is what a function does.
+    word: /\b\w*[a-z]Runs?\b|\bRuns?\b|\bruns\b/g,
+    means: "record batches in one value of a settled segment",
+    notIn: /^packages\/(protocols|actors|core\/src\/(actor|shard)|server\/src\/(kafka|mqtt|net|streams))\//
+  },
+  {
+    word: /\b(?!preAuthFrameBytesMax\b|frameStallMs\b)\w*frame\w*/gi,
+    means: "the events of one commit, or WebSocket's",
+    notIn: /^packages\/(protocols\/src\/(kafka|mqtt)|server\/src\/kafka|server\/src\/mqtt\/(?!MqttWebSocket\.ts))/
+  }
+]
+
+const wordFaults = ({ path, text }: SourceFile): Array<string> =>
+  strangeWords.flatMap(({ word, means, notIn }) => {
+    const used = notIn.test(path) ? (codeOf(text).match(word) ?? []) : []
+    return [...new Set(used)].map((name) => `${path}: ${name} has a word that means ${means}`)
+  })
+
+/** Where shards are made, one entry for each place. */
+const shardMakers = (files: ReadonlyArray<SourceFile>): ReadonlyArray<string> =>
+  files.flatMap(({ path, text }) => Array.from(codeOf(text).matchAll(/\bnew Shard\(/g), () => path))
+
 // --- The house ---
 
 const folders = readdirSync(join(root, "packages"))
@@ -431,6 +461,18 @@ describe("the house is clean", () => {
     expect(sources.flatMap(functionLengthFaults)).toEqual([]))
   it("no clock, chance or timer in the core", () => expect(pure.flatMap(bannedCallFaults)).toEqual([]))
   it("nothing is left for later", () => expect(everything.flatMap(unfinishedFaults)).toEqual([]))
+  it("a word of the glossary has one meaning", () => {
+    for (const { word, means, notIn } of strangeWords) {
+      expect(
+        sources.filter(({ path }) => notIn.test(path)).length,
+        `files that ${word} is looked for in`
+      ).toBeGreaterThan(50)
+      expect(sources.flatMap(({ text }) => codeOf(text).match(word) ?? []).length, means).toBeGreaterThan(20)
+    }
+    expect(sources.flatMap(wordFaults)).toEqual([])
+  })
+  it("shards are made in one place", () =>
+    expect(shardMakers(everything)).toEqual(["packages/core/src/shard/Shards.ts"]))
   it("comments are sentences with their subject first", () => {
     expect(sources.flatMap(({ text }) => commentsOf(text)).length).toBeGreaterThan(2000)
     expect(sources.flatMap(sentenceFaults)).toEqual([])
@@ -614,6 +656,23 @@ describe("the rules find", () => {
     const text =
       '/** The bytes of what waits, One of them. */\nconst a = "// Of the queue"\n// It says what waits\n// One day.\n'
     expect(sentenceFaults(planted("a.ts", text))).toEqual([])
+  })
+
+  it.each([
+    ["packages/server/src/mqtt/A.ts", "const isUnsettled = true", 1],
+    ["packages/core/src/settle/A.ts", "const isUnsettled = true", 0],
+    ["packages/core/src/shard/A.ts", "export class Run {}\nconst ackRuns = []\nfor (const each of runs) each.run()", 3],
+    ["packages/core/src/journal/A.ts", "const runs = journal.visitRuns()", 0],
+    ["packages/actors/src/A.ts", 'const isRunning = runtime("AppendRun") // a run', 0],
+    ["packages/server/src/kafka/A.ts", "encodeFrame(frames, limits.frameStallMs)", 2],
+    ["packages/server/src/mqtt/MqttWebSocket.ts", "new FrameReader()", 0]
+  ])("words in %s that mean something else: %s", (path, text, faults) => {
+    expect(wordFaults(planted(path, text))).toHaveLength(faults)
+  })
+
+  it("a second place that makes shards", () => {
+    const text = "const one = new Shard({})\nconst all = new Shards({})\nconst two = new Shard({}) // new Shard("
+    expect(shardMakers([planted("test/a.ts", text)])).toEqual(["test/a.ts", "test/a.ts"])
   })
 
   it("a promise made by hand, and words of the unfinished", () => {

@@ -10,13 +10,14 @@ import { noHeaders } from "@logbrook/core/Record"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
 import { Settler } from "@logbrook/core/settle/Settler"
 import type { Ask } from "@logbrook/core/shard/Intake"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { definitions } from "@logbrook/server/Broker"
 import * as Exit from "effect/Exit"
 import { createCipheriv } from "node:crypto"
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises"
+import { startedShard } from "../../packages/core/test/support/oneShard.ts"
 
 export interface Filled {
   readonly events: number
@@ -45,23 +46,6 @@ const payloadAt = (index: number): Buffer => {
 const failed = (what: string, detail: unknown): never => {
   console.error(what, detail)
   process.exit(1)
-}
-
-const makeShard = (journal: LmdbJournal): Shard => {
-  const limits = { ...defaultLimits, commitPacingMs: 0 }
-  const shard = new Shard({
-    journal,
-    clock: systemClock,
-    limits,
-    definitions: definitions(limits),
-    number: 0,
-    version: "bench",
-    onPoison: ({ detail }) => failed("the journal failed", detail),
-    onDefect: failed
-  })
-  shard.recover()
-  shard.start((defect) => failed("a turn failed", defect))
-  return shard
 }
 
 /** As the server does it, but without rests: nobody else wants the core. */
@@ -122,7 +106,7 @@ const giveTurn = (shard: Shard, turn: number): void => {
 const fill = async (directory: string, events: number, segments: number): Promise<Filled> => {
   const segmentRefsMax = segments === 1 ? Infinity : Math.ceil((events * recordShare) / segments)
   const journal = LmdbJournal.open({ directory, segmentBytes: defaultLimits.segmentBytesMax, segmentRefsMax })
-  const shard = makeShard(journal)
+  const shard = startedShard({ journal, definitions: definitions(defaultLimits), onTrouble: failed })
   const settler = settleClosed(journal, shard)
   createStreams(shard)
   // Runs that wait for the same turn would become one event: the next ones are given when those before are taken.

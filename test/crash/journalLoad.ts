@@ -1,9 +1,9 @@
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
-import { systemClock } from "@logbrook/core/Clock"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
+import { oneShard } from "../../packages/core/test/support/oneShard.ts"
 import { makeCounter, ToyPartition } from "../../packages/core/test/support/toys.ts"
 
 /** What the killed process writes is a function of where it goes: so anybody can tell what must be there. */
@@ -31,13 +31,11 @@ export const openJournal = (directory: string): LmdbJournal =>
 export const limits: Limits = { ...defaultLimits, commitPacingMs: 0, snapshotPageBytesMax: 500, tailBytesMax: 100_000 }
 
 export const makeShard = (journal: Journal, onTrouble: (text: string) => void): Shard =>
-  new Shard({
+  oneShard({
     journal,
-    clock: systemClock,
     limits,
     definitions,
-    number: 0,
     version: "killed",
     onPoison: (failure) => onTrouble(`poison ${failure.reason} ${failure.detail}`),
-    onDefect: (where, defect) => onTrouble(`defect ${where} ${String(defect)}`)
+    onTrouble: (where, defect) => onTrouble(`defect ${where} ${String(defect)}`)
   })

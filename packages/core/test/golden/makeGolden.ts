@@ -11,13 +11,13 @@ import { FrameBuilder, noCause } from "@logbrook/core/journal/Frame"
 import type { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { segmentFormat } from "@logbrook/core/journal/LmdbSegment"
 import type { CompactionOptions } from "@logbrook/core/settle/Compactions"
-import { defaultLimits } from "@logbrook/core/Limits"
 import { noHeaders } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { Replay } from "@logbrook/core/shard/Replay"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { systemClock } from "@logbrook/core/Clock"
 import { encodeRecords } from "../support/commits.ts"
+import { startedShard } from "../support/oneShard.ts"
 import { contentsOf, goldenDefinitions, goldenLogs, openGolden } from "./contents.ts"
 import { inProcess } from "../settle/inProcess.ts"
 import { rewriteAll } from "../settle/rewriteAll.ts"
@@ -29,21 +29,14 @@ const throwTrouble = (trouble: unknown): never => {
 
 const sizes: ReadonlyArray<number> = [20, 700, 90, 6000, 2500, 0]
 
-const started = (journal: LmdbJournal): Shard => {
-  const shard = new Shard({
+const started = (journal: LmdbJournal): Shard =>
+  startedShard({
     journal,
-    clock: systemClock,
-    limits: { ...defaultLimits, commitPacingMs: 0, snapshotPageBytesMax: 200 },
+    limits: { snapshotPageBytesMax: 200 },
     definitions: goldenDefinitions,
-    number: 0,
     version: "golden",
-    onPoison: throwTrouble,
-    onDefect: throwTrouble
+    onTrouble: throwTrouble
   })
-  shard.recover()
-  shard.start(throwTrouble)
-  return shard
-}
 
 /** The server's own record batches in frames, chunks and values; events with causes; snapshots; hashes at the end. */
 const live = async (directory: string, firstRound: number, rounds: number): Promise<void> => {

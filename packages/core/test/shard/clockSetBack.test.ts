@@ -1,27 +1,19 @@
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
-import { defaultLimits } from "@logbrook/core/Limits"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { expect, it } from "vitest"
+import { startedShard } from "../support/oneShard.ts"
 import { TestClock } from "../support/TestClock.ts"
 import { makeCounter } from "../support/toys.ts"
 
 it("commits at once though the clock was set back since the last commit (simulation, seed 478)", () => {
   const clock = new TestClock()
-  const shard = new Shard({
+  const shard = startedShard({
     journal: new MemoryJournal(clock),
     clock,
-    limits: { ...defaultLimits, commitPacingMs: 5 },
+    limits: { commitPacingMs: 5 },
     definitions: [ShardActor, makeCounter()],
-    number: 0,
-    version: "test",
-    onPoison: () => undefined,
-    onDefect: (_where, defect) => {
-      throw defect as Error
-    }
+    onTrouble: (where, trouble) => expect.fail(`${where} ${String(trouble)}`)
   })
-  shard.recover()
-  shard.start(() => undefined)
   clock.runTurns()
   clock.setForthMs = -20_000
   let replies = 0

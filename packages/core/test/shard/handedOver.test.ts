@@ -1,10 +1,9 @@
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
-import { defaultLimits } from "@logbrook/core/Limits"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { Replay } from "@logbrook/core/shard/Replay"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { expect, it } from "vitest"
+import { startedShard } from "../support/oneShard.ts"
 import { TestClock } from "../support/TestClock.ts"
 import { counter, type CounterState, CounterStates, makeCounter } from "../support/toys.ts"
 import { newestState } from "../support/newestState.ts"
@@ -31,18 +30,9 @@ const live = (definition: AnyDefinition) => {
   const clock = new TestClock()
   const journal = new MemoryJournal(clock)
   const defects: Array<unknown> = []
-  const shard = new Shard({
-    journal,
-    clock,
-    limits: { ...defaultLimits, commitPacingMs: 0 },
-    definitions: [ShardActor, definition],
-    number: 0,
-    version: "test",
-    onPoison: (failure) => defects.push(failure),
-    onDefect: (where, defect) => defects.push(`${where} ${String(defect)}`)
-  })
-  shard.recover()
-  shard.start((defect) => defects.push(defect))
+  const definitions = [ShardActor, definition]
+  const onTrouble = (where: string, trouble: unknown): void => void defects.push(`${where} ${String(trouble)}`)
+  const shard = startedShard({ journal, clock, definitions, onTrouble })
   const offer = (command: object): void => {
     shard.offer({ to: "counter/a", command: command as never, cause: {} })
   }

@@ -4,11 +4,10 @@ import { ByteWriter } from "@logbrook/core/journal/Bytes"
 import { FrameBuilder, readFrame } from "@logbrook/core/journal/Frame"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { stripFrame } from "@logbrook/core/journal/stripFrame"
-import { defaultLimits } from "@logbrook/core/Limits"
 import { encodePage, Replay, savedActor, type SavedActors } from "@logbrook/core/shard/Replay"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import { beforeEach, describe, expect, it } from "vitest"
+import { startedShard } from "../support/oneShard.ts"
 import { TestClock } from "../support/TestClock.ts"
 import { type CounterState, makeCounter } from "../support/toys.ts"
 
@@ -115,18 +114,8 @@ describe("a state in a snapshot", () => {
 /** Lives for some events with this definition, and stops in order. */
 const live = (definition: AnyDefinition, additions: number): void => {
   const defects: Array<unknown> = []
-  const shard = new Shard({
-    journal,
-    clock,
-    limits: { ...defaultLimits, commitPacingMs: 0 },
-    definitions: [ShardActor, definition],
-    number: 0,
-    version: "test",
-    onPoison: (failure) => defects.push(failure),
-    onDefect: (_where, defect) => defects.push(defect)
-  })
-  shard.recover()
-  shard.start((defect) => defects.push(defect))
+  const definitions = [ShardActor, definition]
+  const shard = startedShard({ journal, clock, definitions, onTrouble: (...trouble) => defects.push(trouble) })
   for (let i = 0; i < additions; i++) {
     shard.offer({ to: "counter/a", command: { _tag: "Add", n: 1 }, cause: {} })
     clock.runTurns()

@@ -1,14 +1,13 @@
 import { kind } from "@logbrook/core/actor/Kind"
 import type { Definition } from "@logbrook/core/actor/Definition"
 import { pack } from "@logbrook/core/actor/pack"
-import { defaultLimits } from "@logbrook/core/Limits"
 import { FrameBuilder } from "@logbrook/core/journal/Frame"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { encodePage, Replay, type JournaledEvent } from "@logbrook/core/shard/Replay"
-import { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import * as Exit from "effect/Exit"
 import { beforeEach, expect, it } from "vitest"
+import { startedShard } from "../support/oneShard.ts"
 import { TestClock } from "../support/TestClock.ts"
 
 interface MeterState {
@@ -124,18 +123,12 @@ it("starts a shard with an old journal, goes on in the newest version, and resta
   ofAllVersions()
   const fails = { once: false }
   const answers: Array<unknown> = []
-  const shard = new Shard({
+  const shard = startedShard({
     journal,
     clock,
-    limits: { ...defaultLimits, commitPacingMs: 0 },
     definitions: [ShardActor, makeMeter(fails)],
-    number: 0,
-    version: "test",
-    onPoison: (failure) => answers.push(failure),
-    onDefect: (where, defect) => answers.push(`${where} ${String(defect)}`)
+    onTrouble: (where, trouble) => answers.push(`${where} ${String(trouble)}`)
   })
-  shard.recover()
-  shard.start((defect) => answers.push(defect))
   const reply = (exit: Exit.Exit<unknown, unknown>): void =>
     void answers.push(Exit.isSuccess(exit) ? exit.value : String(exit))
   const measure = (wattHours: number): void => {

@@ -3,14 +3,15 @@ import type { NoticeOf } from "@logbrook/core/actor/Kind"
 import { FaultyJournal, type Fault } from "@logbrook/core/journal/FaultyJournal"
 import type { AppendFailure, Journal, Seq } from "@logbrook/core/journal/Journal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
-import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import type { Limits } from "@logbrook/core/Limits"
 import type { AckReceiver, PartitionBatch } from "@logbrook/core/shard/Intake"
 import { Replay, type Mismatch } from "@logbrook/core/shard/Replay"
-import { Shard } from "@logbrook/core/shard/Shard"
+import type { Shard } from "@logbrook/core/shard/Shard"
 import { ShardActor } from "@logbrook/core/shard/ShardActor"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { expect } from "vitest"
+import { oneShard } from "./oneShard.ts"
 import { TestClock } from "./TestClock.ts"
 import {
   Counter,
@@ -54,15 +55,13 @@ export class ShardHarness implements AckReceiver {
     const perActor = options.counterBytes
     const weights = perActor === undefined ? undefined : [{ holder: "sessions", perActor, bytesOf: () => 0 } as const]
     this.definitions = [ShardActor, weights === undefined ? counters : { ...counters, weights }, ToyPartition]
-    this.shard = new Shard({
+    this.shard = oneShard({
       journal: this.journal,
       clock: this.clock,
-      limits: { ...defaultLimits, commitPacingMs: 0, ...options.limits },
+      limits: options.limits ?? {},
       definitions: this.definitions,
-      number: 0,
-      version: "test",
       onPoison: (failure) => this.poisons.push(failure),
-      onDefect: (where, defect) => this.defects.push(`${where}: ${String(defect)}`)
+      onTrouble: (where, defect) => this.defects.push(`${where}: ${String(defect)}`)
     })
     this.shard.onNotice(Counter, (notice) => this.notices.push(notice))
   }
