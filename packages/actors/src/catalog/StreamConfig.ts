@@ -31,10 +31,18 @@ export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
   readonly message: string
 }> {}
 
+/** The values of a setting. */
+interface Values {
+  /** For people, behind "takes". */
+  readonly takes: string
+  /** Undefined: the text is no value of this setting. */
+  readonly parse: (text: string) => number | boolean | string | undefined
+}
+
 /** Kafka's types of settings. */
 export type SettingType = "Boolean" | "String" | "Int" | "Long" | "Double" | "List"
 
-export interface Setting {
+export interface Setting extends Values {
   readonly name: string
   readonly type: SettingType
   readonly byDefault: string
@@ -43,41 +51,56 @@ export interface Setting {
   readonly documentation: string
   /** Taken and kept, and changes nothing. */
   readonly isInert?: boolean
-  /** Undefined: the text is no value of this setting. */
-  readonly parse: (text: string) => number | boolean | string | undefined
 }
 
-const wholeNumber = (min: number, max: number) => (text: string) => {
-  const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
-  return value >= min && value <= max ? value : undefined
-}
+const wholeNumber = (min: number, max: number): Values => ({
+  takes: `a whole number from ${min} to ${max}`,
+  parse: (text) => {
+    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
+    return value >= min && value <= max ? value : undefined
+  }
+})
 
 const longMax = 2n ** 63n - 1n
 
 /** Kafka's longs; what a number cannot hold exactly means for ever. */
-const long = (min: number) => (text: string) =>
-  /^\d{1,19}$/.test(text) && BigInt(text) <= longMax && Number(text) >= min ? Number(text) : undefined
+const long = (min: number): Values => ({
+  takes: `a whole number from ${min} to ${longMax}`,
+  parse: (text) =>
+    /^\d{1,19}$/.test(text) && BigInt(text) <= longMax && Number(text) >= min ? Number(text) : undefined
+})
 
-const ratio = (text: string): number | undefined => {
-  const value = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN
-  return value >= 0 && value <= 1 ? value : undefined
+const ratio: Values = {
+  takes: "a number from 0 to 1",
+  parse: (text) => {
+    const value = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN
+    return value >= 0 && value <= 1 ? value : undefined
+  }
 }
 
 const policyNames: ReadonlyArray<string> = ["compact", "delete"]
 
 const policiesOf = (text: string): ReadonlyArray<string> => text.split(",").map((name) => name.trim())
 
-/** `delete`, `compact`, or both with a comma. */
-const cleanupPolicy = (text: string): string | undefined => {
-  const names = policiesOf(text)
-  const isEachOnce = new Set(names).size === names.length
-  return isEachOnce && names.every((name) => policyNames.includes(name)) ? text : undefined
+const cleanupPolicy: Values = {
+  takes: "delete, compact, or both with a comma",
+  parse: (text) => {
+    const names = policiesOf(text)
+    const isEachOnce = new Set(names).size === names.length
+    return isEachOnce && names.every((name) => policyNames.includes(name)) ? text : undefined
+  }
 }
 
-const oneOf =
-  (...values: ReadonlyArray<string>) =>
-  (text: string) =>
-    values.includes(text) ? text : undefined
+const oneOf = (...values: ReadonlyArray<string>): Values => ({
+  takes: values.join(" or "),
+  parse: (text) => (values.includes(text) ? text : undefined)
+})
+
+/** A setting whose default alone is taken: clients would notice that another value has no effect. */
+const only = (value: string, reason: string): Values => ({
+  ...oneOf(value),
+  takes: `${value === "" ? "an empty list" : value} only: ${reason}`
+})
 
 const hourMs = 60 * 60 * 1000
 const dayMs = 24 * hourMs
@@ -94,7 +117,7 @@ const settings: ReadonlyArray<Setting> = [
     type: "Long",
     byDefault: String(7 * dayMs),
     documentation: "Records older than this are expired; -1 keeps them for ever.",
-    parse: wholeNumber(-1, Number.MAX_SAFE_INTEGER)
+    ...wholeNumber(-1, Number.MAX_SAFE_INTEGER)
   },
   {
     name: "retention.bytes",
@@ -102,7 +125,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.retention.bytes",
     byDefault: "-1",
     documentation: "The oldest records of a partition above this are expired; -1 is no limit.",
-    parse: wholeNumber(-1, Number.MAX_SAFE_INTEGER)
+    ...wholeNumber(-1, Number.MAX_SAFE_INTEGER)
   },
   {
     name: "cleanup.policy",
@@ -111,7 +134,7 @@ const settings: ReadonlyArray<Setting> = [
     byDefault: "delete",
     documentation:
       "What becomes of old records: delete lets them expire, compact keeps the newest of each key; compact,delete does both.",
-    parse: cleanupPolicy
+    ...cleanupPolicy
   },
   {
     name: "min.cleanable.dirty.ratio",
@@ -119,7 +142,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.cleaner.min.cleanable.ratio",
     byDefault: "0.5",
     documentation: "A partition is compacted when more than this share of its settled bytes was not compacted yet.",
-    parse: ratio
+    ...ratio
   },
   {
     name: "min.compaction.lag.ms",
@@ -127,7 +150,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.cleaner.min.compaction.lag.ms",
     byDefault: "0",
     documentation: "A record is not compacted before it is as old.",
-    parse: long(0)
+    ...long(0)
   },
   {
     name: "max.compaction.lag.ms",
@@ -135,7 +158,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.cleaner.max.compaction.lag.ms",
     byDefault: String(longMax),
     documentation: "A settled record is compacted once it is as old, whatever the dirty ratio.",
-    parse: long(1)
+    ...long(1)
   },
   {
     name: "delete.retention.ms",
@@ -143,7 +166,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.cleaner.delete.retention.ms",
     byDefault: String(dayMs),
     documentation: "How long a tombstone stays once the older records of its key are gone.",
-    parse: long(0)
+    ...long(0)
   },
   {
     name: "message.timestamp.type",
@@ -151,7 +174,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.message.timestamp.type",
     byDefault: "CreateTime",
     documentation: "Whose time a record has: its producer's, or for MQTT messages the server's at arrival.",
-    parse: oneOf("CreateTime")
+    ...only("CreateTime", "a producer's record keeps the time that it came with")
   },
   {
     name: timestampBefore,
@@ -159,7 +182,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.message.timestamp.before.max.ms",
     byDefault: String(longMax),
     documentation: "A producer's record whose time is further behind the server's clock is refused.",
-    parse: long(0)
+    ...long(0)
   },
   {
     name: timestampAfter,
@@ -167,31 +190,25 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.message.timestamp.after.max.ms",
     byDefault: String(hourMs),
     documentation: "A producer's record whose time is further ahead of the server's clock is refused.",
-    parse: long(0)
+    ...long(0)
   },
   {
     name: "mqtt.headers",
     type: "Boolean",
     byDefault: "true",
     documentation: "Whether records of MQTT messages carry mqtt.topic, mqtt.clientid and the other mqtt.* headers.",
-    parse: oneOf("true", "false")
+    ...oneOf("true", "false")
   }
 ]
 
-const inert = (
-  name: string,
-  type: SettingType,
-  byDefault: string,
-  parse: Setting["parse"],
-  nodeName?: string
-): Setting => ({
+const inert = (name: string, type: SettingType, byDefault: string, values: Values, nodeName?: string): Setting => ({
   name,
   type,
   byDefault,
   ...(nodeName === undefined ? {} : { nodeName }),
   documentation: "How Kafka's own brokers store and replicate; without effect here.",
   isInert: true,
-  parse
+  ...values
 })
 
 const longNumber = long(0)
@@ -212,23 +229,26 @@ const storageSettings: ReadonlyArray<Setting> = [
   inert("unclean.leader.election.enable", "Boolean", "false", yesOrNo, "unclean.leader.election.enable")
 ]
 
-/** A setting whose default alone is taken: clients would notice that another value has no effect. */
-const fixed = (name: string, type: SettingType, value: string, nodeName?: string): Setting =>
-  inert(name, type, value, oneOf(value), nodeName)
+const fixed = (name: string, type: SettingType, value: string, reason: string, nodeName?: string): Setting =>
+  inert(name, type, value, only(value, reason), nodeName)
+
+const oneReplica = "there is one node, and each partition has one replica"
+const asSent = "record batches are stored as producers compress them"
+const noTiers = "records are stored on this node alone"
 
 const fixedSettings: ReadonlyArray<Setting> = [
-  fixed("min.insync.replicas", "Int", "1", "min.insync.replicas"),
-  fixed("compression.type", "String", "producer", "compression.type"),
-  fixed("compression.gzip.level", "Int", "-1", "compression.gzip.level"),
-  fixed("compression.lz4.level", "Int", "9", "compression.lz4.level"),
-  fixed("compression.zstd.level", "Int", "3", "compression.zstd.level"),
-  fixed("leader.replication.throttled.replicas", "List", ""),
-  fixed("follower.replication.throttled.replicas", "List", ""),
-  fixed("local.retention.bytes", "Long", "-2", "log.local.retention.bytes"),
-  fixed("local.retention.ms", "Long", "-2", "log.local.retention.ms"),
-  fixed("remote.storage.enable", "Boolean", "false"),
-  fixed("remote.log.copy.disable", "Boolean", "false"),
-  fixed("remote.log.delete.on.disable", "Boolean", "false")
+  fixed("min.insync.replicas", "Int", "1", oneReplica, "min.insync.replicas"),
+  fixed("compression.type", "String", "producer", asSent, "compression.type"),
+  fixed("compression.gzip.level", "Int", "-1", asSent, "compression.gzip.level"),
+  fixed("compression.lz4.level", "Int", "9", asSent, "compression.lz4.level"),
+  fixed("compression.zstd.level", "Int", "3", asSent, "compression.zstd.level"),
+  fixed("leader.replication.throttled.replicas", "List", "", oneReplica),
+  fixed("follower.replication.throttled.replicas", "List", "", oneReplica),
+  fixed("local.retention.bytes", "Long", "-2", noTiers, "log.local.retention.bytes"),
+  fixed("local.retention.ms", "Long", "-2", noTiers, "log.local.retention.ms"),
+  fixed("remote.storage.enable", "Boolean", "false", noTiers),
+  fixed("remote.log.copy.disable", "Boolean", "false", noTiers),
+  fixed("remote.log.delete.on.disable", "Boolean", "false", noTiers)
 ]
 
 /**
@@ -245,12 +265,12 @@ export const streamSettings = ({ recordBatchBytesMax }: ConfigLimits): ReadonlyA
     nodeName: "message.max.bytes",
     byDefault: String(recordBatchBytesMax),
     documentation: "The largest record batch that a producer may send.",
-    parse: wholeNumber(1, recordBatchBytesMax)
+    ...wholeNumber(1, recordBatchBytesMax)
   }
 ]
 
 /** An answer has less room than a request. */
-const shown = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
+const shown = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text)
 
 /** A change to entries of a setting that is a list. */
 export interface ListChange {
@@ -299,7 +319,8 @@ export const validateConfig = (config: ReadonlyMap<string, string>, limits: Conf
   for (const [name, value] of config) {
     const setting = settingOf(name, known)
     if (setting.parse(value) === undefined) {
-      throw new InvalidConfig({ name, message: `Invalid value ${shown(value)} for configuration ${name}` })
+      const message = `Invalid value ${shown(value)} for configuration ${name}, which takes ${setting.takes}`
+      throw new InvalidConfig({ name, message })
     }
   }
   const { minCompactionLagMs, maxCompactionLagMs } = effectiveConfig(config)

@@ -3,7 +3,12 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { makeCatalog, type CatalogState } from "../../src/catalog/Catalog.ts"
-import type { CatalogCommand, CatalogEvent, CatalogRefused, CreateStream } from "../../src/catalog/CatalogProtocol.ts"
+import {
+  CatalogRefused,
+  type CatalogCommand,
+  type CatalogEvent,
+  type CreateStream
+} from "../../src/catalog/CatalogProtocol.ts"
 import { effectiveConfig } from "../../src/catalog/StreamConfig.ts"
 
 const limits = { ...defaultLimits, streamsMax: 3 }
@@ -99,6 +104,30 @@ describe("creating", () => {
     ["a", { filters: ["x"], key: "none", config: [["cleanup.policy", "compact"]] }, "InvalidConfig"]
   ] as ReadonlyArray<[string, Partial<CreateStream>, string]>)("refuses %s with %j: %s", (name, more, reason) => {
     expect(refusal(given(create("taken")), create(name, more))).toBe(reason)
+  })
+
+  it.each([
+    ["min.insync.replicas", "2", "1 only: there is one node, and each partition has one replica"],
+    ["compression.type", "gzip", "producer only: record batches are stored as producers compress them"],
+    [
+      "leader.replication.throttled.replicas",
+      "0:1",
+      "an empty list only: there is one node, and each partition has one replica"
+    ],
+    [
+      "message.timestamp.type",
+      "LogAppendTime",
+      "CreateTime only: a producer's record keeps the time that it came with"
+    ],
+    ["retention.ms", "soon", "a whole number from -1 to 9007199254740991"],
+    ["delete.retention.ms", "1d", "a whole number from 0 to 9223372036854775807"],
+    ["min.cleanable.dirty.ratio", "half", "a number from 0 to 1"],
+    ["cleanup.policy", "forget", "delete, compact, or both with a comma"],
+    ["mqtt.headers", "yes", "true or false"]
+  ])("tells what %s takes instead of %s", (name, value, takes) => {
+    const { reply } = catalog.decide(given(), create("a", { config: [[name, value]] }), nowMs)
+    const message = `Invalid value ${value} for configuration ${name}, which takes ${takes}`
+    expect(reply).toEqual(Exit.fail(new CatalogRefused({ reason: "InvalidConfig", message })))
   })
 
   it("refuses names that differ in dots and underscores only, whoever creates them, until the other is gone", () => {

@@ -89,7 +89,7 @@ const printStream = (io: Io, stream: StreamDetails): void => {
   const pairs: Array<readonly [string, string]> = [
     ["name", stream.name],
     ["kind", stream.kind === "bound" ? `bound to ${stream.filters.join(", ")}` : "free"],
-    ["key", stream.key],
+    ...(stream.kind === "bound" ? ([["key", stream.key]] as const) : []),
     ...retentionRows(stream),
     ["topic id", stream.topicId],
     ["created", stream.createdAt],

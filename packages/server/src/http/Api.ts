@@ -53,6 +53,7 @@ const StreamSummary = Schema.Struct({
   kind: Schema.Literal("bound", "free"),
   filters: Schema.Array(Schema.String),
   partitions: Count,
+  /** "none" of a free stream: its producers give the keys. */
   key: Schema.String,
   /** The stream's own; what it does not set is the default. */
   config: Settings,
@@ -65,6 +66,7 @@ const StreamDetails = Schema.Struct({
   ...StreamSummary.fields,
   /** In the answer to what was created or altered: what is allowed, and rarely meant. */
   warnings: Schema.optional(Schema.Array(Schema.String)),
+  /** -1: nothing expires by age, as of a stream that is only compacted; so too for bytes. */
   retentionMs: Count,
   retentionBytes: Count,
   partitionDetails: Schema.Array(

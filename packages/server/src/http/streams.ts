@@ -67,7 +67,8 @@ export const summaryOf = ({ shards }: Broker, stream: Stream) => {
     kind: isBound(stream) ? ("bound" as const) : ("free" as const),
     filters: stream.filters,
     partitions: stream.logIds.length,
-    key: stream.key,
+    // A free one's records have the keys that their producers give them, whatever its own says.
+    key: isBound(stream) ? stream.key : "none",
     config: Object.fromEntries(stream.config),
     createdAt: new Date(stream.createdAtMs).toISOString(),
     records: logs.reduce((sum, { startOffset, highWatermark }) => sum + highWatermark - startOffset, 0),
@@ -76,12 +77,13 @@ export const summaryOf = ({ shards }: Broker, stream: Stream) => {
 }
 
 const detailsOf = (broker: Broker, stream: Stream) => {
-  const { retentionMs, retentionBytes } = effectiveConfig(stream.config)
+  const { isExpiring, retentionMs, retentionBytes } = effectiveConfig(stream.config)
   const partitionDetails = stream.logIds.map((logId, partition) => {
     const { startOffset, highWatermark, byteLength } = broker.shards.logsOf(logId).find(logId) ?? emptyLog
     return { partition, logId, startOffset, highWatermark, bytes: byteLength }
   })
-  return { ...summaryOf(broker, stream), retentionMs, retentionBytes, partitionDetails }
+  const retention = isExpiring ? { retentionMs, retentionBytes } : { retentionMs: -1, retentionBytes: -1 }
+  return { ...summaryOf(broker, stream), ...retention, partitionDetails }
 }
 
 export const getStream = (broker: Broker, name: string) => {
@@ -96,16 +98,28 @@ const defaultKey = (filters: ReadonlyArray<string>, config: ReadonlyMap<string, 
   return effectiveConfig(config).isCompacted ? "topic" : "clientid"
 }
 
-/** A message that two streams store is there twice: allowed, and rarely meant. */
-const doubledFilters = ({ directory }: Broker, { name, filters }: Stream): ReadonlyArray<string> =>
-  filters.flatMap((filter) =>
-    [...directory.all().values()]
-      .filter((other) => other.name !== name && other.filters.includes(filter))
-      .map((other) => `the stream ${other.name} has the filter ${filter}, too: both store each message that matches it`)
-  )
+/** A message that two streams store is there twice: allowed, and rarely meant. Those that `known` were warned of before. */
+const doubledFilters = (
+  { directory }: Broker,
+  { name, filters }: Stream,
+  known: ReadonlyArray<string>
+): ReadonlyArray<string> =>
+  filters
+    .filter((filter) => !known.includes(filter))
+    .flatMap((filter) =>
+      [...directory.all().values()]
+        .filter((other) => other.name !== name && other.filters.includes(filter))
+        .map(
+          (other) => `the stream ${other.name} has the filter ${filter}, too: both store each message that matches it`
+        )
+    )
 
-const changed = (broker: Broker, { stream }: ReplyOf<typeof CatalogKind, CreateStreamCommand>) => {
-  const warnings = doubledFilters(broker, stream)
+const changed = (
+  broker: Broker,
+  { stream }: ReplyOf<typeof CatalogKind, CreateStreamCommand>,
+  filtersBefore: ReadonlyArray<string>
+) => {
+  const warnings = doubledFilters(broker, stream, filtersBefore)
   return { ...detailsOf(broker, stream), ...(warnings.length === 0 ? {} : { warnings }) }
 }
 
@@ -122,7 +136,7 @@ export const createStream = async (broker: Broker, payload: typeof CreateStream.
     config: Object.entries(config),
     validateOnly
   }
-  return changed(broker, await askCatalog(broker, command, "http POST /streams"))
+  return changed(broker, await askCatalog(broker, command, "http POST /streams"), [])
 }
 
 /** While the disk is low, too: a shorter retention is what frees it. */
@@ -133,7 +147,8 @@ export const alterStream = async (broker: Broker, name: string, { filters, confi
     ...(filters === undefined ? {} : { filters }),
     ...(config === undefined ? {} : { config: Object.entries(config) })
   }
-  return changed(broker, await askCatalog(broker, command, "http PATCH /streams"))
+  const filtersBefore = broker.directory.byName(name)?.filters ?? []
+  return changed(broker, await askCatalog(broker, command, "http PATCH /streams"), filtersBefore)
 }
 
 export const deleteStream = async (broker: Broker, name: string): Promise<{ readonly topicId: string }> => {

@@ -7,6 +7,7 @@ import { configResources, otherNode, refused, type ConfigResource } from "./conf
 import { failureOf, type Failure } from "./errors.ts"
 import type { ContextOf } from "./Handler.ts"
 import { Reply } from "./Reply.ts"
+import { bounded, namedTwice } from "./requestElements.ts"
 
 export const alterNeeds = {
   Topic: ["AlterConfigs"],
@@ -16,18 +17,14 @@ export const alterNeeds = {
 
 type Context = ContextOf<typeof alterNeeds>
 
-/** More in one request are refused: each is a command of its own. */
-const resourcesMax = 1000
-
 /** The changes to a topic's settings, or why there are none. */
 export type Changes = Pick<AlterStream, "config" | "isWholeConfig" | "lists"> | Failure
 
 /** Settings of one resource, each named once. Undefined: they are. */
-export const namedTwice = (configs: ReadonlyArray<{ readonly name: string }>): Failure | undefined => {
-  const names = new Set<string>()
-  const twice = configs.find(({ name }) => names.size === names.add(name).size)
+export const settingTwice = (configs: ReadonlyArray<{ readonly name: string }>): Failure | undefined => {
+  const [twice] = namedTwice(configs, ({ name }) => name)
   if (twice === undefined) return undefined
-  return refused(KafkaError.INVALID_REQUEST, `Error due to duplicate config keys : ${twice.name.slice(0, 200)}`)
+  return refused(KafkaError.INVALID_REQUEST, `Error due to duplicate config keys : ${twice.slice(0, 200)}`)
 }
 
 interface Altered extends ConfigResource {
@@ -86,20 +83,20 @@ const keyOf = ({ resourceType, resourceName }: ConfigResource): string => `${res
 /** The settings of several resources, each by itself. Resources beyond the bound are left out of the answer. */
 export const alterResources = <R extends ConfigResource>(
   context: Context,
-  { resources, validateOnly }: { readonly resources: ReadonlyArray<R>; readonly validateOnly: boolean },
+  { resources: all, validateOnly }: { readonly resources: ReadonlyArray<R>; readonly validateOnly: boolean },
   changesOf: (resource: R) => Changes
 ): Answer<Reply<{ readonly responses: ReadonlyArray<Altered> }>> => {
-  const counts = new Map<string, number>()
-  for (const each of resources) counts.set(keyOf(each), (counts.get(keyOf(each)) ?? 0) + 1)
+  const twice = namedTwice(all, keyOf)
   const outcomeOf = (resource: R): Answer<Failure | undefined> => {
-    if (counts.get(keyOf(resource))! > 1) {
+    if (twice.has(keyOf(resource))) {
       return refused(KafkaError.INVALID_REQUEST, "Each resource must appear at most once.")
     }
     return resource.resourceType === configResources.topic
       ? alterTopic(context, resource.resourceName, changesOf(resource), validateOnly)
       : refuseOthers(context, resource, changesOf(resource))
   }
-  const altered = resources.slice(0, resourcesMax).map((resource) =>
+  const [resources, violation] = bounded("a change of settings", "resources", all)
+  const altered = resources.map((resource) =>
     after(outcomeOf(resource), (failure): Altered => ({
       errorCode: failure?.code ?? KafkaError.NONE,
       errorMessage: failure?.message ?? null,
@@ -107,6 +104,5 @@ export const alterResources = <R extends ConfigResource>(
       resourceName: resource.resourceName
     }))
   )
-  const violation = resources.length > resourcesMax ? `settings of ${resources.length} resources` : undefined
   return afterAll(altered, (responses) => new Reply({ responses }, { violation }))
 }

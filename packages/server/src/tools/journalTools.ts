@@ -341,6 +341,15 @@ const throwIfExpired = ({ journal }: Past, endSeq: Seq): void => {
   })
 }
 
+/** There are kinds whose events are all that there is of them. */
+const throwIfStateless = (name: string, definition: AnyDefinition, state: unknown): void => {
+  if (definition.save(state) !== null) return
+  throw new JournalQueryRefused({
+    reason: "UnknownActor",
+    message: `${name} has no state: its events are all that there is of a ${definition.kind}`
+  })
+}
+
 /** The actor as it was at that point; undefined if it never had an event until then. Throws `JournalQueryRefused`. */
 const foldAt = (past: Past, name: string, endSeq: Seq): StateView | undefined => {
   throwIfExpired(past, endSeq)
@@ -349,6 +358,7 @@ const foldAt = (past: Past, name: string, endSeq: Seq): StateView | undefined =>
   const definition = past.definitions.find(({ kind }) => kind === kindOf(id))!
   const { states } = new Replay([definition], { endSeq, only: (each) => each === id }).run(past.journal)
   if (!states.has(id)) return undefined
+  throwIfStateless(name, definition, states.get(id))
   return { actor: displayName(id, names), seq: endSeq - 1, state: presentState(id, definition, states.get(id), names) }
 }
 

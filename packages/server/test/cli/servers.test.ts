@@ -81,6 +81,32 @@ describe("how long records are kept", () => {
   })
 })
 
+describe("a stream", () => {
+  const stream = {
+    name: "s",
+    topicId: "t",
+    filters: [],
+    partitions: 1,
+    createdAt: "2027-01-15T08:00:00.000Z",
+    records: 0,
+    bytes: 0,
+    retentionMs: -1,
+    retentionBytes: -1,
+    config: {},
+    partitionDetails: []
+  }
+
+  it.each([
+    ["bound", "topic", true],
+    ["free", "none", false]
+  ])("that is %s is shown with its key %s: %s", async (kind, key, isShown) => {
+    const { url, close } = await answering({ ...stream, kind, key })
+    const { code, out } = await run(["streams", "describe", "s", "--url", url])
+    expect([code, out.some((line) => line.startsWith("key"))]).toEqual([0, isShown])
+    close()
+  })
+})
+
 describe("commands that are planned", () => {
   it.each([
     ["produce", "sensors"],

@@ -253,6 +253,25 @@ describe("HTTP", () => {
     expect(body.message).toMatch(/^the body is no JSON: .*(position 18|line 3)/)
   })
 
+  it("tells no retention of a stream that is only compacted, and the key that a free one's records have", async () => {
+    const [onlyCompacted, both] = ["compact", "compact,delete"].map((policy) => ({ "cleanup.policy": policy }))
+    const limits = { "retention.ms": "5000", "retention.bytes": "7000" }
+    const cases = [
+      [{ config: onlyCompacted }, { retentionMs: -1, retentionBytes: -1, key: "none" }],
+      [{ config: { ...onlyCompacted, ...limits } }, { retentionMs: -1, retentionBytes: -1, key: "none" }],
+      [{ config: { ...both, ...limits } }, { retentionMs: 5000, retentionBytes: 7000, key: "none" }],
+      [{ key: "clientid" }, { retentionMs: 604_800_000, retentionBytes: -1, key: "none" }],
+      [
+        { filters: ["told/#"], config: onlyCompacted },
+        { retentionMs: -1, retentionBytes: -1, key: "topic" }
+      ]
+    ] as const
+    for (const [body, told] of cases) {
+      expect((await call("/api/v1/streams", "POST", { name: "told", ...body })).body).toMatchObject(told)
+      await call("/api/v1/streams/told", "DELETE")
+    }
+  })
+
   it("says that another stream has the same filter, to who creates or alters one", async () => {
     await call("/api/v1/streams", "POST", { name: "first", filters: ["same/#", "own/#"] })
     const second = await call("/api/v1/streams", "POST", { name: "second", filters: ["same/#", "other/#"] })
@@ -263,6 +282,10 @@ describe("HTTP", () => {
     expect(apart.body).not.toHaveProperty("warnings")
     const again = await call("/api/v1/streams/second", "PATCH", { filters: ["same/#"] })
     expect(again.body).toMatchObject({ warnings: [warning] })
+    // Nobody is warned again of what is there already.
+    for (const change of [{ config: { "retention.ms": "1000" } }, { filters: ["same/#", "third/#"] }]) {
+      expect((await call("/api/v1/streams/second", "PATCH", change)).body).not.toHaveProperty("warnings")
+    }
     for (const name of ["first", "second"]) await call(`/api/v1/streams/${name}`, "DELETE")
   })
 

@@ -243,6 +243,19 @@ describe("CreateTopics", () => {
   })
 })
 
+it("CreateTopics takes as many topics as there can be streams", async () => {
+  await kit.close()
+  kit = await startKit({ limits: { streamsMax: 2 } })
+  client = await kit.connect()
+  const topics = ["a", "b", "c"].map((name) => topicOf(name))
+  const answer = await client.send(CreateTopics, 7, { topics })
+  expect(answer.topics.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+    ["a", 0],
+    ["b", 0]
+  ])
+  await client.closed()
+})
+
 describe("DeleteTopics", () => {
   it("deletes by name in every version, by id from v6 on, while the disk is low too", async () => {
     kit.disk.isLow = true
@@ -277,8 +290,8 @@ describe("DeleteTopics", () => {
       await kit.createStream("other")
       const { responses } = await client.send(DeleteTopics, 6, { topics: [one!, other, again!], timeoutMs: 1000 })
       expect(responses.map(({ errorCode, name }) => [errorCode, name])).toEqual([
-        [0, "other"],
-        [KafkaError.INVALID_REQUEST, one!.name]
+        [KafkaError.INVALID_REQUEST, one!.name],
+        [0, "other"]
       ])
     }
     const { responses } = await client.send(DeleteTopics, 1, { topicNames: ["orders", "orders"], timeoutMs: 1000 })
@@ -475,25 +488,28 @@ describe("DeleteRecords", () => {
   it("tells an error for each partition that is not there, or has not so many records", async () => {
     await kit.createStream("orders")
     await produceThree("orders")
-    expect(
-      await deleted(
-        2,
-        ["orders", 0, 4],
-        ["orders", 0, -2],
-        ["orders", 1, 0],
-        ["orders", -1, 0],
-        ["nowhere", 0, 0],
-        ["orders", 0, Number.MAX_SAFE_INTEGER]
-      )
-    ).toEqual([
-      ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE],
-      ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE],
-      ["orders", 1, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
-      ["orders", -1, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
-      ["nowhere", 0, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
-      ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE]
-    ])
+    for (const offset of [4, -2, Number.MAX_SAFE_INTEGER]) {
+      expect(await deleted(2, ["orders", 0, offset], ["orders", 1, 0], ["orders", -1, 0], ["nowhere", 0, 0])).toEqual([
+        ["orders", 0, -1, KafkaError.OFFSET_OUT_OF_RANGE],
+        ["orders", 1, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+        ["orders", -1, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+        ["nowhere", 0, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION]
+      ])
+    }
     expect((await client.send(DeleteRecords, 2, { topics: [], timeoutMs: 0 })).topics).toEqual([])
+  })
+
+  it("asks a partition once, however often it is named, and takes a thousand at most", async () => {
+    await kit.createStream("orders")
+    await produceThree("orders")
+    expect(await deleted(2, ["orders", 0, 3], ["nowhere", 0, 0], ["orders", 0, 1])).toEqual([
+      ["orders", 0, 1, 0],
+      ["nowhere", 0, -1, KafkaError.UNKNOWN_TOPIC_OR_PARTITION]
+    ])
+    const many = Array.from({ length: 1001 }, (_, index) => ["orders", index, -1] as const)
+    const answered = await deleted(2, ...many)
+    expect([answered.length, answered[0]]).toEqual([1000, ["orders", 0, 3, 0]])
+    await client.closed()
   })
 
   it("leaves a stream alone that is only compacted", async () => {

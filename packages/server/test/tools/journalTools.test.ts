@@ -186,6 +186,18 @@ describe("journal tools", () => {
     expect(stateAt(past, "partition/sensors/1", { seq: journal.nextSeq - 1 }).state).toMatchObject({ nextOffset: 2 })
   })
 
+  it("says that a kind has no state whose events are all that there is", async () => {
+    const journal = new MemoryJournal(systemClock)
+    const harness = new ShardHarness(journal)
+    await harness.ask("client/a", { _tag: "RecordRefusals", protocol: "mqtt", address: null, refused: [] })
+    const own = pastOf(journal, definitions(defaultLimits))
+    const last = { seq: journal.nextSeq - 1 }
+    const said = "UnknownActor: client/a has no state: its events are all that there is of a client"
+    expect(told(() => stateAt(own, "client/a", last))).toBe(said)
+    expect(told(() => diffStates(own, "client/a", { seq: 1 }, last))).toBe(said)
+    expect(eventsPage(own, 1, 10, { actor: "client/a" }).events).toHaveLength(1)
+  })
+
   it("finds a deleted stream's partition at a point when it was there", () => {
     const { seq } = theOnly(past, "StreamDeleted")
     expect(stateAt(past, "catalog/0", { seq: seq - 1 }).state).toMatchObject({

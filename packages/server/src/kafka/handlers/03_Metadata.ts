@@ -5,7 +5,8 @@ import { zeroUuid, type RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { isFailure } from "../Access.ts"
 import { clusterOperations, topicOperations } from "../authorizedOperations.ts"
 import { handler, type ContextOf } from "../Handler.ts"
-import { errorOfName, partitionsOf } from "../topicDescription.ts"
+import { failureOfName } from "../requestElements.ts"
+import { partitionsOf } from "../topicDescription.ts"
 
 // Metadata 0-13: this node, and streams by name or by topic id (v12), each once. Whoever asks is told what it may do
 // to a topic or the cluster (KIP-430). Left out: creation of what does not exist.
@@ -40,15 +41,9 @@ const topicOf = (context: Context, { topicId, name }: Asked, version: number): D
   }
   const stream = name === null ? context.topicById("Describe", topicId) : context.topic("Describe", name)
   if (!isFailure(stream)) return described(context, stream)
-  const { code } = stream
   return name === null
-    ? { errorCode: code, name, topicId, partitions: [] }
-    : {
-        errorCode: code === KafkaError.UNKNOWN_TOPIC_OR_PARTITION ? errorOfName(name) : code,
-        name,
-        topicId: zeroUuid,
-        partitions: []
-      }
+    ? { errorCode: stream.code, name, topicId, partitions: [] }
+    : { errorCode: failureOfName(stream, name).code, name, topicId: zeroUuid, partitions: [] }
 }
 
 /** The topics that are asked for, each once, whether by name or by id. */

@@ -9,6 +9,7 @@ import { groupIdError } from "../groupIds.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
+import { bounded } from "../requestElements.ts"
 
 // OffsetFetch 1-9: what was asked for or all (v2), of several groups (v8). An offset that was never committed is -1 without an error.
 // Without transactions every offset is stable. Left out: the members and epochs of KIP-848 groups (v9).
@@ -31,9 +32,6 @@ interface FetchedPartition {
   readonly metadata: string | null
   readonly errorCode: number
 }
-
-/** More in one request are refused: each is a command of its own. */
-const groupsMax = 1000
 
 const partitionsOf = (context: Context, topics: AskedTopics): ReadonlyArray<TopicPartition> | null => {
   if (topics === null) return null
@@ -122,9 +120,8 @@ export const offsetFetchHandler = handler(OffsetFetch, {
         errorCode: group.errorCode
       }))
     }
-    const { length } = request.groups
-    const violation = length > groupsMax ? `OffsetFetch of ${length} groups` : undefined
-    const fetched = request.groups.slice(0, groupsMax).map((asked) => fetchGroup(context, asked.groupId, asked.topics))
+    const [asked, violation] = bounded("OffsetFetch", "groups", request.groups)
+    const fetched = asked.map(({ groupId, topics }) => fetchGroup(context, groupId, topics))
     return afterAll(fetched, (groups) => new Reply({ groups }, { violation }))
   }
 })

@@ -9,12 +9,10 @@ import { groupIdError } from "../groupIds.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
+import { bounded } from "../requestElements.ts"
 
 // DescribeGroups 0-6: state and members of each group; metadata and assignments while it is Stable. A group that is not there
 // is Dead, and from v6 on an error as well. The group id may be empty.
-
-/** More in one request are refused: each is a command of its own. */
-const groupsMax = 1000
 
 /** The first version that tells a group that is not there by an error. */
 const notFoundSince = 6
@@ -58,9 +56,9 @@ const describeGroup = (context: ContextOf<typeof needs>, groupId: string, versio
 export const describeGroupsHandler = handler(DescribeGroups, {
   serves: [0, 6],
   needs,
-  handle: (context, { groups: asked, includeAuthorizedOperations }, version) => {
-    const violation = asked.length > groupsMax ? `DescribeGroups of ${asked.length} groups` : undefined
-    const described = asked.slice(0, groupsMax).map((groupId) => describeGroup(context, groupId, version))
+  handle: (context, { groups: all, includeAuthorizedOperations }, version) => {
+    const [asked, violation] = bounded("DescribeGroups", "groups", all)
+    const described = asked.map((groupId) => describeGroup(context, groupId, version))
     return afterAll(described, (results) => {
       const groups = results.map((group) =>
         includeAuthorizedOperations && group.errorCode === KafkaError.NONE

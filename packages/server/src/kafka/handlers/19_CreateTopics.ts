@@ -9,6 +9,8 @@ import { after, afterAll, type Answer } from "../Answer.ts"
 import { configSources, refused } from "../configResources.ts"
 import { failureOf, type Failure } from "../errors.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
+import { Reply } from "../Reply.ts"
+import { bounded, namedTwice, topicTwice } from "../requestElements.ts"
 
 // CreateTopics 2-7: free streams, on this node alone. Left out: waiting for a part of the timeout (a stream is there when
 // it is answered), and manual assignments to other nodes.
@@ -53,7 +55,7 @@ const refuse = (context: ContextOf<typeof needs>, asked: Asked, isTwice: boolean
   const { disk, nodeId } = context.node.broker
   const denied = context.deniedTopic("Create", asked.name)
   if (denied !== undefined) return denied
-  if (isTwice) return refused(KafkaError.INVALID_REQUEST, "The topic is in the request more than once.")
+  if (isTwice) return topicTwice
   if (disk.isLow) return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
   if (asked.assignments.length > 0) {
     const failure = refuseAssignments(asked, nodeId)
@@ -92,7 +94,7 @@ const create = (context: RequestContext, asked: Asked, validateOnly: boolean): A
     topicId: randomBytes(16).toString("base64url"),
     filters: [],
     partitions: partitionsOf(asked),
-    key: "clientid",
+    key: "none",
     config: asked.configs.map(({ name, value }) => [name, value ?? ""] as const),
     validateOnly
   } as const
@@ -105,12 +107,11 @@ export const createTopicsHandler = handler(CreateTopics, {
   serves: [2, 7],
   needs,
   handle: (context, request) => {
-    const asked = new Map<string, Asked>()
-    const twice = new Set<string>()
-    for (const topic of request.topics) {
-      if (asked.has(topic.name)) twice.add(topic.name)
-      asked.set(topic.name, topic)
-    }
+    // There cannot be more streams.
+    const { streamsMax } = context.node.broker.limits
+    const [some, violation] = bounded("CreateTopics", "topics", request.topics, streamsMax)
+    const twice = namedTwice(some, ({ name }) => name)
+    const asked = new Map(some.map((topic) => [topic.name, topic]))
     const topics = Array.from(asked.values(), (topic) => {
       const refused = refuse(context, topic, twice.has(topic.name))
       return after(refused ?? create(context, topic, request.validateOnly), (result): Created =>
@@ -119,6 +120,6 @@ export const createTopicsHandler = handler(CreateTopics, {
           : created(result, context.node.broker.limits)
       )
     })
-    return afterAll(topics, (results) => ({ topics: results }))
+    return afterAll(topics, (results) => new Reply({ topics: results }, { violation }))
   }
 })

@@ -7,6 +7,7 @@ import { afterAll, type Answer } from "../Answer.ts"
 import { failureOf, type Failure } from "../errors.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { namedTwice, topicTwice } from "../requestElements.ts"
 
 // DeleteTopics 1-6: by name, from v6 on by topic id too. Answered when the deletion is durable; the partitions and the
 // offsets of groups go right after it. A stream can be deleted while the disk is full. A topic that is named twice stays.
@@ -43,26 +44,11 @@ const deleteTopic = (context: Context, asked: Asked): Answer<Deleted> => {
   })
 }
 
-/** The topics that are asked for, each once: those that are named once, and those named again, by name or by id. */
-const sorted = (context: Context, topics: ReadonlyArray<Asked>) => {
-  const first = new Map<string, Asked>()
-  const twice = new Map<string, Asked>()
-  for (const asked of topics) {
-    const stream = streamOf(context, asked)
-    const key = isFailure(stream) ? (asked.name ?? asked.topicId) : stream.topicId
-    const known = first.get(key)
-    if (known === undefined) first.set(key, asked)
-    else twice.set(key, known)
-  }
-  for (const key of twice.keys()) first.delete(key)
-  return [[...first.values()], [...twice.values()]] as const
+/** The same for one topic, whether it is asked for by name or by id. */
+const keyOf = (context: Context, asked: Asked): string => {
+  const stream = streamOf(context, asked)
+  return isFailure(stream) ? (asked.name ?? asked.topicId) : stream.topicId
 }
-
-const refuseTwice = (asked: Asked): Deleted => ({
-  ...asked,
-  errorCode: KafkaError.INVALID_REQUEST,
-  errorMessage: "The topic is in the request more than once."
-})
 
 export const deleteTopicsHandler = handler(DeleteTopics, {
   serves: [1, 6],
@@ -70,8 +56,15 @@ export const deleteTopicsHandler = handler(DeleteTopics, {
   handle: (context, request, version) => {
     const topics =
       version >= byIdVersionMin ? request.topics : request.topicNames.map((name) => ({ name, topicId: zeroUuid }))
-    const [once, twice] = sorted(context, topics)
-    const deleted = once.map((asked) => deleteTopic(context, asked))
-    return afterAll(deleted, (results) => ({ responses: [...results, ...twice.map(refuseTwice)] }))
+    const keyed = topics.map((asked) => [keyOf(context, asked), asked] as const)
+    const twice = namedTwice(keyed, ([key]) => key)
+    const first = new Map<string, Asked>()
+    for (const [key, asked] of keyed) if (!first.has(key)) first.set(key, asked)
+    const deleted = Array.from(first, ([key, asked]) =>
+      twice.has(key)
+        ? { ...asked, errorCode: topicTwice.code, errorMessage: topicTwice.message }
+        : deleteTopic(context, asked)
+    )
+    return afterAll(deleted, (responses) => ({ responses }))
   }
 })

@@ -3,13 +3,16 @@ import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DeleteRecords } from "@logbrook/protocols/kafka/messages/21_DeleteRecords"
 import * as Exit from "effect/Exit"
-import { afterAll, type Answer } from "../Answer.ts"
+import { after, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { Reply } from "../Reply.ts"
+import { answersByTopic, bounded, partitionsOnce } from "../requestElements.ts"
 
 // DeleteRecords 0-2: the log start moves, also that of a bound stream, also while the disk is full; answered when it is
-// durable. -1: to the end. Left out: waiting for a part of the timeout.
+// durable. -1: to the end. A partition that is named again is answered once, and its last offset counts. Left out: waiting for
+// a part of the timeout.
 
 interface Deleted {
   readonly partitionIndex: number
@@ -21,10 +24,15 @@ const noWatermark = -1
 
 const needs = { Topic: ["Delete"] } as const
 
+interface Asked {
+  readonly partitionIndex: number
+  readonly offset: number
+}
+
 const deleteRecords = (
   context: ContextOf<typeof needs>,
   topic: string,
-  { partitionIndex, offset }: { readonly partitionIndex: number; readonly offset: number }
+  { partitionIndex, offset }: Asked
 ): Answer<Deleted> => {
   const refuse = (errorCode: KafkaErrorCode): Deleted => ({ partitionIndex, lowWatermark: noWatermark, errorCode })
   const stream = context.topic("Delete", topic)
@@ -43,10 +51,14 @@ export const deleteRecordsHandler = handler(DeleteRecords, {
   serves: [0, 2],
   needs,
   handle: (context, request) => {
-    const topics = request.topics.map(({ name, partitions }) => {
-      const deleted = partitions.map((asked) => deleteRecords(context, name, asked))
-      return afterAll(deleted, (results) => ({ name, partitions: results }))
-    })
-    return afterAll(topics, (results) => ({ throttleTimeMs: 0, topics: results }))
+    const all = partitionsOnce(
+      request.topics.map(({ name, partitions }) => [name, partitions] as const),
+      ({ partitionIndex }) => partitionIndex
+    )
+    const [some, violation] = bounded("DeleteRecords", "partitions", all)
+    return after(
+      answersByTopic(some, (topic, asked) => deleteRecords(context, topic, asked)),
+      (topics) => new Reply({ throttleTimeMs: 0, topics }, { violation })
+    )
   }
 })

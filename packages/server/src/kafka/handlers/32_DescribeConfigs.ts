@@ -1,6 +1,5 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { streamSettings, type SettingType } from "@logbrook/actors/catalog/StreamConfig"
-import { isStreamName } from "@logbrook/core/StreamName"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DescribeConfigs } from "@logbrook/protocols/kafka/messages/32_DescribeConfigs"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
@@ -10,12 +9,10 @@ import type { Failure } from "../errors.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { nodeSettings, type NodeSetting } from "../nodeSettings.ts"
 import { Reply } from "../Reply.ts"
+import { bounded, failureOfName } from "../requestElements.ts"
 
 // DescribeConfigs 1-4: all settings of topics and of this node, or those that are named (no names are all, as null). Loggers,
 // client metrics and groups have no settings of their own here, nor have the defaults of all nodes (an empty name).
-
-/** More in one request are refused: the settings of a topic take a thousand times the bytes of its name. */
-const resourcesMax = 1000
 
 const needs = {
   Topic: ["DescribeConfigs"],
@@ -59,11 +56,7 @@ const ofNode = ({ name, type, value, source, documentation }: NodeSetting): Conf
 
 const topicConfigs = (context: Context, name: string): ReadonlyArray<Config> | Failure => {
   const stream = context.topic("DescribeConfigs", name)
-  if (!isFailure(stream)) return ofTopic(context, stream)
-  const isUnknown = stream.code === KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-  return isUnknown && !isStreamName(name) && !name.startsWith("__")
-    ? refused(KafkaError.INVALID_TOPIC_EXCEPTION, "The topic's name is none.")
-    : stream
+  return isFailure(stream) ? failureOfName(stream, name) : ofTopic(context, stream)
 }
 
 const nodeConfigs = (context: Context, name: string, isOfLoggers: boolean): ReadonlyArray<Config> | Failure => {
@@ -122,9 +115,8 @@ export const describeConfigsHandler = handler(DescribeConfigs, {
   serves: [1, 4],
   needs,
   handle: (context, request) => {
-    const { resources } = request
-    const violation = resources.length > resourcesMax ? `DescribeConfigs of ${resources.length} resources` : undefined
-    const results = resources.slice(0, resourcesMax).map((each) => describeResource(context, each, request))
+    const [resources, violation] = bounded("DescribeConfigs", "resources", request.resources)
+    const results = resources.map((each) => describeResource(context, each, request))
     return new Reply({ results }, { violation })
   }
 })

@@ -1,7 +1,7 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { AlterConfigs } from "@logbrook/protocols/kafka/messages/33_AlterConfigs"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
-import { alterNeeds, alterResources, namedTwice, type Changes } from "../alterResources.ts"
+import { alterNeeds, alterResources, settingTwice, type Changes } from "../alterResources.ts"
 import { refused } from "../configResources.ts"
 import { handler } from "../Handler.ts"
 
@@ -9,7 +9,7 @@ import { handler } from "../Handler.ts"
 // loggers and groups (INVALID_CONFIG).
 
 const changesOf = ({ configs }: RequestOf<typeof AlterConfigs>["resources"][number]): Changes => {
-  const twice = namedTwice(configs)
+  const twice = settingTwice(configs)
   if (twice !== undefined) return twice
   const empty = configs.find(({ value }) => value === null)
   if (empty !== undefined) {

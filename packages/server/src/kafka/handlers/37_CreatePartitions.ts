@@ -9,12 +9,10 @@ import { refused } from "../configResources.ts"
 import { failureOf, type Failure } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
+import { bounded, namedTwice, topicTwice } from "../requestElements.ts"
 
 // CreatePartitions 0-3: more partitions for a topic, of bound streams too unless they are compacted. Answered when they are
 // durable. Left out: waiting for a part of the timeout, and assignments to other nodes.
-
-/** More in one request are refused: each is a command of its own. */
-const topicsMax = 1000
 
 const needs = { Topic: ["Alter"] } as const
 
@@ -39,7 +37,7 @@ const grow = (context: Context, asked: Asked, isTwice: boolean, validateOnly: bo
   const { disk, nodeId } = context.node.broker
   const stream = context.topic("Alter", name)
   if (isFailure(stream)) return stream
-  if (isTwice) return refused(KafkaError.INVALID_REQUEST, "The topic is in the request more than once.")
+  if (isTwice) return topicTwice
   if (disk.isLow) return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
   const added = partitions - stream.logIds.length
   const failure = added > 0 ? refuseAssignments(asked, added, nodeId) : undefined
@@ -53,12 +51,9 @@ export const createPartitionsHandler = handler(CreatePartitions, {
   serves: [0, 3],
   needs,
   handle: (context, { topics, validateOnly }) => {
-    const asked = new Map<string, Asked>()
-    const twice = new Set<string>()
-    for (const topic of topics.slice(0, topicsMax)) {
-      if (asked.has(topic.name)) twice.add(topic.name)
-      asked.set(topic.name, topic)
-    }
+    const [some, violation] = bounded("CreatePartitions", "topics", topics)
+    const twice = namedTwice(some, ({ name }) => name)
+    const asked = new Map(some.map((topic) => [topic.name, topic]))
     const grown = Array.from(asked.values(), (topic) =>
       after(grow(context, topic, twice.has(topic.name), validateOnly), (failure) => ({
         name: topic.name,
@@ -66,7 +61,6 @@ export const createPartitionsHandler = handler(CreatePartitions, {
         errorMessage: failure?.message ?? null
       }))
     )
-    const violation = topics.length > topicsMax ? `CreatePartitions of ${topics.length} topics` : undefined
     return afterAll(grown, (results) => new Reply({ results }, { violation }))
   }
 })

@@ -7,12 +7,10 @@ import { groupIdError } from "../groupIds.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
+import { bounded } from "../requestElements.ts"
 
 // DeleteGroups 0-2 (KIP-229): each group by itself, with its offsets; NON_EMPTY_GROUP while it has members. Answered when all
 // is durable. The group id may be empty. A group can be deleted while the disk is full.
-
-/** More in one request are refused: each is a command of its own. */
-const groupsMax = 1000
 
 interface Deleted {
   readonly groupId: string
@@ -39,9 +37,8 @@ export const deleteGroupsHandler = handler(DeleteGroups, {
   needs,
   handle: (context, request) => {
     // Clients find the answers by their names.
-    const asked = [...new Set(request.groupsNames)]
-    const violation = asked.length > groupsMax ? `DeleteGroups of ${asked.length} groups` : undefined
-    const deleted = asked.slice(0, groupsMax).map((groupId) => deleteGroup(context, groupId))
+    const [asked, violation] = bounded("DeleteGroups", "groups", [...new Set(request.groupsNames)])
+    const deleted = asked.map((groupId) => deleteGroup(context, groupId))
     return afterAll(deleted, (results) => new Reply({ results }, { violation }))
   }
 })

@@ -2,7 +2,7 @@ import type { ListChange } from "@logbrook/actors/catalog/StreamConfig"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { IncrementalAlterConfigs } from "@logbrook/protocols/kafka/messages/44_IncrementalAlterConfigs"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
-import { alterNeeds, alterResources, namedTwice, type Changes } from "../alterResources.ts"
+import { alterNeeds, alterResources, settingTwice, type Changes } from "../alterResources.ts"
 import { refused } from "../configResources.ts"
 import { handler } from "../Handler.ts"
 
@@ -13,7 +13,7 @@ import { handler } from "../Handler.ts"
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const
 
 const changesOf = ({ configs }: RequestOf<typeof IncrementalAlterConfigs>["resources"][number]): Changes => {
-  const twice = namedTwice(configs)
+  const twice = settingTwice(configs)
   if (twice !== undefined) return twice
   const config: Array<readonly [name: string, value: string | null]> = []
   const lists: Array<ListChange> = []

@@ -4,20 +4,18 @@ import { DescribeProducers } from "@logbrook/protocols/kafka/messages/61_Describ
 import type { ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
 import { isFailure } from "../Access.ts"
-import { afterAll, type Answer } from "../Answer.ts"
+import { after, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
+import { answersByTopic, bounded, partitionsOnce } from "../requestElements.ts"
 
 // DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first. Left out:
-// transactions, and when a producer has written last.
+// transactions, and when a producer has written last. A partition that is named again is answered once.
 
 type Partition = ResponseInputOf<typeof DescribeProducers>["topics"][number]["partitions"][number]
 
 const needs = { Topic: ["Read"] } as const
-
-/** More in one request are refused: each is a command of its own. A partition that is named again is answered once. */
-const partitionsMax = 1000
 
 /** There are no transactions, so no coordinator has an epoch. */
 const coordinatorEpoch = -1
@@ -51,14 +49,14 @@ export const describeProducersHandler = handler(DescribeProducers, {
   serves: [0, 0],
   needs,
   handle: (context, request) => {
-    const asked = new Set<string>()
-    const isNew = (name: string, index: number): boolean => asked.size < asked.add(`${index} ${name}`).size
-    const topics = request.topics.map(({ name, partitionIndexes }) => {
-      const each = partitionIndexes.filter((index) => isNew(name, index) && asked.size <= partitionsMax)
-      const described = each.map((index) => describePartition(context, name, index))
-      return afterAll(described, (partitions) => ({ name, partitions }))
-    })
-    const violation = asked.size > partitionsMax ? `DescribeProducers of ${asked.size} partitions` : undefined
-    return afterAll(topics, (results) => new Reply({ topics: results }, { violation }))
+    const all = partitionsOnce(
+      request.topics.map(({ name, partitionIndexes }) => [name, partitionIndexes] as const),
+      (partitionIndex) => partitionIndex
+    )
+    const [some, violation] = bounded("DescribeProducers", "partitions", all)
+    return after(
+      answersByTopic(some, (topic, partitionIndex) => describePartition(context, topic, partitionIndex)),
+      (topics) => new Reply({ topics }, { violation })
+    )
   }
 })

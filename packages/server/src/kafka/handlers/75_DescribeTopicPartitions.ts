@@ -6,7 +6,8 @@ import { isFailure } from "../Access.ts"
 import { topicOperations } from "../authorizedOperations.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
-import { errorOfName, partitionsOf } from "../topicDescription.ts"
+import { failureOfName } from "../requestElements.ts"
+import { partitionsOf } from "../topicDescription.ts"
 
 // DescribeTopicPartitions 0: what Metadata tells of topics, by name, with at most 2000 partitions in a response; where more are
 // left, a cursor tells where the next request begins. Left out: eligible leader replicas, which one node has none of.
@@ -30,8 +31,7 @@ const namesOf = (context: Context, { topics, cursor }: RequestOf<typeof Describe
 const describeTopic = (context: Context, name: string, from: number, count: number): readonly [Topic, left: number] => {
   const stream = context.topic("Describe", name)
   if (isFailure(stream)) {
-    const isUnknown = stream.code === KafkaError.UNKNOWN_TOPIC_OR_PARTITION
-    return [{ errorCode: isUnknown ? errorOfName(name) : stream.code, name, topicId: zeroUuid, partitions: [] }, 0]
+    return [{ errorCode: failureOfName(stream, name).code, name, topicId: zeroUuid, partitions: [] }, 0]
   }
   const all = partitionsOf(context, stream)
   const partitions = all.slice(from, from + count).map((partition) => ({
