@@ -4,7 +4,7 @@ import { JournalError } from "./JournalError.ts"
 import { SegmentChain, type Segment, type SegmentStorage, type TellWritten } from "./SegmentChain.ts"
 import type { SegmentName } from "./segmentNames.ts"
 
-/** The journal in memory: for tests, and servers that shall forget. Durable one turn of `clock` after the append. */
+/** The journal in memory: for tests, and servers that shall forget. Durable one turn of the event loop, as `clock` has it, after the append. */
 export class MemoryJournal extends SegmentChain<MemorySegment> {
   /** A segment is rolled once it holds `segmentBytes`, see `RollOptions`. */
   constructor(clock: Clock, segmentBytes = 64 * 1024 * 1024) {

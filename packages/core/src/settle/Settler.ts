@@ -55,7 +55,7 @@ export interface SettlerOptions {
 const unsettledMax = 2
 const triesMax = 3
 const retryMs = 1000
-/** References that one turn may look at or replace. */
+/** References that one turn of the event loop may look at or replace. */
 const referencesPerTurn = 50_000
 
 /**

@@ -5,7 +5,7 @@ import type { Log } from "../Log.ts"
 import { eventsPage, JournalQueryRefused, throwIfFuture, type EventFilter, type Past } from "../tools/journalTools.ts"
 
 const eventsPerWrite = 200
-/** A filter may pass over everything: some 5 ms of one turn. */
+/** A filter may pass over everything: some 5 ms of one turn of the event loop. */
 const eventsLookedAtMax = 5000
 const keepAliveMs = 15_000
 
@@ -17,7 +17,7 @@ interface Tail {
 
 /**
  * Journal events as they become durable, as server-sent events: `id` is the seq, so that a client goes on where it was. All
- * tails together get one page a turn, one after the other, however many there are.
+ * tails together get one page per turn of the event loop, one after the other, however many there are.
  */
 export class EventTail {
   readonly #past: Past

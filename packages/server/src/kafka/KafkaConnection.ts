@@ -185,7 +185,8 @@ export class KafkaConnection implements Exchanging {
     let header: DecodedHeader | undefined
     try {
       header = decodeRequestHeader(request, registry.apis)
-      if (header._tag === "UnsupportedVersion" && header.apiKey === ApiVersions.key) this.#refuseVersion(header, request)
+      if (header._tag === "UnsupportedVersion" && header.apiKey === ApiVersions.key)
+        this.#refuseVersion(header, request)
       else if (header._tag === "Request") this.#request(header, request)
       else throw new WireError("version", `API ${header.apiKey} version ${header.apiVersion} is not served`)
     } catch (error) {
@@ -230,7 +231,7 @@ export class KafkaConnection implements Exchanging {
 
   #refuseVersion(header: DecodedHeader, request: Uint8Array): void {
     this.node.metrics.answered("ApiVersions", KafkaError.UNSUPPORTED_VERSION, 0)
-    // Asked first of all, so nothing is open that it could overtake; a client that asks later gets it in its turn.
+    // Asked first of all, so nothing is open that it could overtake; a client that asks later gets it in the order of its requests.
     const placeholder = { ...header, _tag: "Request", clientId: null, bodyOffset: 0 } as RequestHeader
     const exchange = new Exchange(this, placeholder, request)
     this.#exchanges.push(exchange)

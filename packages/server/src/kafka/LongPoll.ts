@@ -16,7 +16,7 @@ export interface LongPoll<T> {
 /**
  * Waits. `guarded` runs each call of the poll's functions.
  *
- *     wakes ──► look, behind the turn that woke ──► answer
+ *     wakes ──► look, on the next turn of the event loop ──► answer
  *     deadline ─────────► expired ────────────────► answer
  *     hurry ────────────► expired ────────────────► answer
  *     giveUp ───────────────────────────────────► nothing
@@ -33,7 +33,7 @@ export const waitFor = <T>(clock: Clock, guarded: (task: () => void) => void, po
     later.give(value)
   }
   const unwatch = poll.watch(() => {
-    // It may be woken several times by one turn, which has others to tell.
+    // It may be woken several times by one commit, which has others to tell.
     if (isLooking) return
     isLooking = true
     clock.nextTurn(() => guarded(look))

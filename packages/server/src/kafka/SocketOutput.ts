@@ -32,7 +32,7 @@ export class SocketOutput {
     this.#onProgress = onProgress
   }
 
-  /** Written with what else comes in this turn. `bytes`: of all `chunks`, more than none. */
+  /** Written with what else comes in this turn of the event loop. `bytes`: of all `chunks`, more than none. */
   push(chunks: ReadonlyArray<Uint8Array>, bytes: number, loan: Loan | undefined): void {
     this.#responses.push({ chunks, loan, at: 0, cut: 0 })
     this.unsentBytes += bytes

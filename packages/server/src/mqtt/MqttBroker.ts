@@ -73,7 +73,7 @@ export type Session = SessionView<BrokerConnection>
 const sweepEveryMs = 250
 const endLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
-/** Some 5 ms of CPU until they are journaled, spread over the turns that follow. */
+/** Some 5 ms of CPU until they are journaled, spread over the turns of the event loop that follow. */
 const filtersPerTurn = 256
 /** The longest that the journal may take with what leaving means when the server stops. */
 const stopGraceMs = 1000

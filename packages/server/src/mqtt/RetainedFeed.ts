@@ -170,7 +170,7 @@ export class RetainedFeed implements AckReceiver {
     wanted.at = end
     this.#page = page.map((read) => ({ ...read, wanted }))
     this.#sendPage()
-    // Others have their turn before the next page.
+    // A turn of the shard passes before the next page, so that others come in between.
     this.#isWaiting = true
     this.#connection.mqtt.broker.shards.ack(this, 0, undefined, 0)
   }

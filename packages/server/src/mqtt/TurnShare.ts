@@ -2,8 +2,8 @@ import type { Clock } from "@logbrook/core/Clock"
 
 /**
  * How much of one kind of work is done in one turn of the event loop, by all connections together. Whoever comes when it is
- * used up waits for the next turn, in the order of coming: what many clients ask for at the same moment then stands in
- * nobody's way for longer than a turn takes.
+ * used up waits for the next turn of the event loop, in the order of coming: what many clients ask for at the same moment then
+ * stands in nobody's way for longer than such a turn takes.
  */
 export class TurnShare {
   readonly #clock: Clock
@@ -12,7 +12,7 @@ export class TurnShare {
   #isArmed = false
   #waiting: Array<() => void> = []
 
-  /** `max`: so much is begun in a turn; what is begun may end above it. */
+  /** `max`: so much is begun in a turn of the event loop; what is begun may end above it. */
   constructor(clock: Clock, max: number) {
     this.#clock = clock
     this.#max = max
@@ -29,7 +29,7 @@ export class TurnShare {
     this.#arm()
   }
 
-  /** Runs `task` in a later turn, behind those that wait already. */
+  /** Runs `task` in a later turn of the event loop, behind those that wait already. */
   wait(task: () => void): void {
     this.#waiting.push(task)
     this.#arm()

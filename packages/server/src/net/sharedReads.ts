@@ -18,7 +18,7 @@ interface SharedSocket extends net.Socket {
 }
 
 /**
- * Node calls it as the socket's method: no function per connection. Behind a full read the others have their turn: libuv
+ * Node calls it as the socket's method: no function per connection. Behind a full read the others are read: libuv
  * reads a connection up to 32 times in a row, which is a million of the smallest packets.
  */
 function onRead(this: SharedSocket, bytes: number, buffer: Uint8Array): boolean {

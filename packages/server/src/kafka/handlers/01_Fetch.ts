@@ -129,8 +129,8 @@ class Fetching {
     const results: Array<PartitionResponse> = []
     let leftBytes = Math.min(this.#bytesMax(), this.#context.responseRoomBytes())
     let isFirst = true
-    for (let i = 0, turn = this.#context.nextFetch(); i < count; i++) {
-      const at = (turn + i) % count
+    for (let i = 0, first = this.#context.nextFetch(); i < count; i++) {
+      const at = (first + i) % count
       const partition = this.#partitions[at]!
       const batches = this.#read(partition, leftBytes, isFirst, loan)
       for (const batch of batches) leftBytes -= batch.length
