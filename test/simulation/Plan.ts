@@ -152,8 +152,21 @@ export interface SleeperPlan {
   readonly staysMsMax: number
 }
 
+/** Reads a stream over MQTT, from its beginning. */
+export interface StreamSubscriberPlan {
+  readonly kind: "streamSubscriber"
+  readonly name: string
+  readonly isDurable: boolean
+  readonly stream: string
+  readonly qos: 0 | 1 | 2
+  readonly receiveMaximum: number
+  /** As of a subscriber. */
+  readonly forgets: number
+}
+
 export type ClientPlan =
   | SleeperPlan
+  | StreamSubscriberPlan
   | PublisherPlan
   | SubscriberPlan
   | ProducerPlan
@@ -311,6 +324,16 @@ const subscriber = (random: Random, i: number): SubscriberPlan => ({
   forgets: random.pick([0, 0, 0.02])
 })
 
+const streamSubscriber = (random: Random, i: number): StreamSubscriberPlan => ({
+  kind: "streamSubscriber",
+  name: `v${i}`,
+  isDurable: random.chance(0.75),
+  stream: random.pick([...freeStreams, ...boundStreams]),
+  qos: random.pick([0, 1, 2, 2]),
+  receiveMaximum: random.pick([1, 3, 100]),
+  forgets: random.pick([0, 0, 0.02])
+})
+
 const producer = (random: Random, later: Random, i: number): ProducerPlan => ({
   kind: "producer",
   name: `k${i}`,
@@ -355,6 +378,7 @@ const basePlan = (seed: number): Plan => {
   const later = new Random(seed, "plan/later")
   const latest = new Random(seed, "plan/latest")
   const groups = new Random(seed, "plan/groups")
+  const streams = new Random(seed, "plan/streams")
   const faultsMs = random.pick([2000, 6000, 12_000, 25_000])
   const calm = random.chance(0.1)
   const retention = random.chance(0.3) ? ([["retention.bytes", String(random.between(500, 20_000))]] as const) : []
@@ -391,7 +415,8 @@ const basePlan = (seed: number): Plan => {
         ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
         : []),
       ...(latest.chance(0.4) ? [sleeper(latest)] : []),
-      ...(groups.chance(0.6) ? [simpleConsumer(groups)] : [])
+      ...(groups.chance(0.6) ? [simpleConsumer(groups)] : []),
+      ...times(streams.between(0, 2), (i) => streamSubscriber(streams, i))
     ],
     settling: {
       isOn: latest.chance(0.6),

@@ -19,6 +19,7 @@ import { Producer } from "./clients/Producer.ts"
 import { Publisher } from "./clients/Publisher.ts"
 import { Reader } from "./clients/Reader.ts"
 import { Sleeper } from "./clients/Sleeper.ts"
+import { StreamSubscriber } from "./clients/StreamSubscriber.ts"
 import { Subscriber } from "./clients/Subscriber.ts"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { CompactionJob } from "@logbrook/core/settle/SettleJob"
@@ -578,6 +579,8 @@ export class Simulation implements World {
         return new Sleeper(this, plan)
       case "subscriber":
         return new Subscriber(this, plan)
+      case "streamSubscriber":
+        return new StreamSubscriber(this, plan)
       case "producer":
         return new Producer(this, plan)
       case "member":

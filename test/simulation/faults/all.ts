@@ -4,6 +4,7 @@ import type { PlantedFault } from "./Hooks.ts"
 import { journalFaults } from "./journalFaults.ts"
 import { settleFaults } from "./settleFaults.ts"
 import { shellFaults } from "./shellFaults.ts"
+import { streamFaults } from "./streamFaults.ts"
 
 /** Each must be caught by one of the first thousand seeds. */
 export const plantedFaults: ReadonlyArray<PlantedFault> = [
@@ -11,5 +12,6 @@ export const plantedFaults: ReadonlyArray<PlantedFault> = [
   ...settleFaults,
   ...compactionFaults,
   ...actorFaults,
-  ...shellFaults
+  ...shellFaults,
+  ...streamFaults
 ]

@@ -27,6 +27,7 @@ import {
   countDropped,
   enqueue,
   markSent,
+  readStream,
   receive,
   receiveQos2,
   releaseQos2,
@@ -66,6 +67,8 @@ const decideTraffic = (
       return subscribe(settings, state, command, room("sessions"))
     case "Unsubscribe":
       return unsubscribe(state, command)
+    case "ReadStream":
+      return readStream(settings, state, command, room("queues"))
     case "ReceiveQos2":
       return receiveQos2(state, command)
     case "ReleaseQos2":

@@ -33,6 +33,22 @@ export interface Subscription {
   readonly retainAsPublished: boolean
   readonly retainHandling: 0 | 1 | 2
   readonly subscriptionId: number | null
+  /** Only subscriptions of `$stream/NAME[/FILTER]` have it. */
+  readonly stream?: StreamReading
+}
+
+/** Where a subscription reads a stream. */
+export interface StreamReading {
+  /** The stream itself: another one of the same name is not the same. Null: there is none yet. */
+  readonly topicId: string | null
+  /** The next offset of each partition; -1: it is not read. */
+  readonly positions: ReadonlyArray<number>
+  /** The offset before which reading ends, of each partition; null: it has no end. */
+  readonly ends: ReadonlyArray<number> | null
+  /** Reading ends, in each partition, before the first record at or behind this time, in Unix ms. */
+  readonly untilMs: number | null
+  /** Deliveries have the topic `$stream/NAME/TOPIC`. */
+  readonly isFullTopic: boolean
 }
 
 /** A reference to a record that is stored once, in an internal log or a stream's partition. */
@@ -47,6 +63,18 @@ export interface MessageRef {
   readonly bytes: number
   /** By a shared subscription, of which no other member has it. */
   readonly isShared?: true
+  /** By a subscription of the stream in whose partition the record lies. */
+  readonly stream?: StreamDelivery
+}
+
+/** A reader of a stream says so of a record that it delivers. */
+export interface StreamDelivery {
+  /** As in `StreamReading`. */
+  readonly isFullTopic?: true
+  /** The records before it, in its partition, that retention took before they were read. */
+  readonly gap?: number
+  /** The last of what was there when the reader began. */
+  readonly isCaughtUp?: true
 }
 
 /**
@@ -129,6 +157,8 @@ export interface Subscribe {
   readonly _tag: "Subscribe"
   readonly connectionId: ConnectionId
   readonly subscriptions: ReadonlyArray<Subscription>
+  /** Filters of streams whose reading begins anew. Others go on where the session has read to, whatever `stream` says. */
+  readonly resets?: ReadonlyArray<string>
 }
 
 /** Replied with `SubscriptionsEnded`. */
@@ -161,6 +191,21 @@ export interface Enqueue {
   readonly messages: ReadonlyArray<MessageRef>
   /** Their offsets count from here; from 0 by default. It may be the offset of a record in the same list. */
   readonly baseOffset?: number
+}
+
+/**
+ * A subscription of a stream has read on: these records wait for the client from now on, or were written to it as QoS 0, if
+ * there are none. Replied with `StreamRead`; all or nothing.
+ */
+export interface ReadStream {
+  readonly _tag: "ReadStream"
+  readonly connectionId: ConnectionId
+  readonly filter: string
+  readonly topicId: string
+  /** In the order of delivery. */
+  readonly messages: ReadonlyArray<MessageRef>
+  /** The next offset of each partition in which it has changed. */
+  readonly positions: ReadonlyArray<readonly [partition: number, offset: number]>
 }
 
 /**
@@ -252,6 +297,7 @@ export type SessionCommand =
   | ReceiveQos2
   | ReleaseQos2
   | Enqueue
+  | ReadStream
   | CountDropped
   | MarkSent
   | Acked
@@ -281,6 +327,8 @@ export interface SubscriptionsMade {
     readonly grantedQos: QoS | null
     /** No such filter was there before, for Retain Handling 1. */
     readonly isNew: boolean
+    /** Where a subscription of a stream reads from now on. */
+    readonly stream?: StreamReading
   }>
 }
 
@@ -308,6 +356,12 @@ export interface Enqueued {
   readonly entryIds: ReadonlyArray<number | null>
 }
 
+export interface StreamRead {
+  readonly _tag: "StreamRead"
+  /** False: the queue has no room for the records now, or the subscription has ended. */
+  readonly isTaken: boolean
+}
+
 export interface PacketsKnown {
   readonly _tag: "PacketsKnown"
   /** Whether each packet id was known, in order; false is 0x92. */
@@ -327,6 +381,7 @@ export interface SessionReplies {
   readonly ReceiveQos2: Qos2Remembered
   readonly ReleaseQos2: Qos2Freed
   readonly Enqueue: Enqueued
+  readonly ReadStream: StreamRead
   readonly CountDropped: Done
   readonly MarkSent: Done
   readonly Acked: PacketsKnown
@@ -442,6 +497,14 @@ export interface MessagesQueued {
   readonly messages: ReadonlyArray<MessageRef>
 }
 
+/** The records before these offsets were delivered, or are in the queue. Another stream than before: all its positions are told. */
+export interface StreamPositionMoved {
+  readonly _tag: "StreamPositionMoved"
+  readonly filter: string
+  readonly topicId: string
+  readonly positions: ReadStream["positions"]
+}
+
 /**
  * Counts what was dropped in a second or more together. Journals of older versions have an event per message, with
  * nothing but `count`.
@@ -484,6 +547,7 @@ export type TrafficEvent =
   | Qos2Received
   | Qos2Released
   | MessagesQueued
+  | StreamPositionMoved
   | MessagesDropped
   | MessagesSent
   | MessagesAcked

@@ -11,6 +11,7 @@ import {
   type QueueEntry,
   type SessionEvent,
   SessionKind,
+  type StreamPositionMoved,
   type Subscription,
   type TrafficEvent,
   type Will
@@ -83,6 +84,7 @@ export const queueEntry = (message: MessageRef, entryId: number): QueueEntry => 
   subscriptionIds: message.subscriptionIds,
   bytes: message.bytes,
   ...(message.isShared && { isShared: true }),
+  ...(message.stream && { stream: message.stream }),
   packetId: null,
   phase: "queued"
 })
@@ -99,6 +101,22 @@ const queued = (state: SessionState, { firstEntryId, messages }: MessagesQueued)
     queueBytes += weightOfQueued(message)
   }
   return { ...state, queue, queuedBytes, queueBytes, nextEntryId: firstEntryId + messages.length }
+}
+
+/** A partition that has none yet is read from its beginning. */
+const moved = (state: SessionState, { filter, topicId, positions }: StreamPositionMoved): SessionState => {
+  const subscription = state.subscriptions.get(filter)
+  const stream = subscription?.stream
+  if (subscription === undefined || stream === undefined) {
+    throw new Error("the journal names a subscription of a stream that the session does not have")
+  }
+  const next = stream.topicId === topicId ? [...stream.positions] : []
+  for (const [partition, offset] of positions) {
+    while (next.length < partition) next.push(0)
+    next[partition] = offset
+  }
+  state.subscriptions.set(filter, { ...subscription, stream: { ...stream, topicId, positions: next } })
+  return state
 }
 
 const knownEntry = (state: SessionState, entryId: number | undefined): QueueEntry => {
@@ -173,6 +191,8 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
       return state
     case "MessagesQueued":
       return queued(state, event)
+    case "StreamPositionMoved":
+      return moved(state, event)
     case "MessagesDropped":
       return { ...state, droppedMessages: state.droppedMessages + event.count }
     case "MessagesSent":

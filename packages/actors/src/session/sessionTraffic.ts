@@ -9,10 +9,11 @@ import type {
   QueueLimit,
   ReceiveQos2,
   Received,
+  ReadStream,
   ReleaseQos2,
   SessionEvent,
-  SessionNotice,
   SessionSettings,
+  StreamReading,
   Subscribe,
   Subscription,
   SubscriptionsMade,
@@ -29,7 +30,38 @@ const isSame = (a: Subscription | undefined, b: Subscription): boolean =>
   a.noLocal === b.noLocal &&
   a.retainAsPublished === b.retainAsPublished &&
   a.retainHandling === b.retainHandling &&
-  a.subscriptionId === b.subscriptionId
+  a.subscriptionId === b.subscriptionId &&
+  isSameReading(a.stream, b.stream)
+
+/** By identity: what goes on has the very positions that there were. */
+const isSameReading = (a: StreamReading | undefined, b: StreamReading | undefined): boolean =>
+  a === b ||
+  (a !== undefined &&
+    b !== undefined &&
+    a.topicId === b.topicId &&
+    a.positions === b.positions &&
+    a.ends === b.ends &&
+    a.untilMs === b.untilMs &&
+    a.isFullTopic === b.isFullTopic)
+
+/**
+ * A subscription that there is goes on where it has read to, and to the end that it was given: clients subscribe again with
+ * the same start whenever they come back. A stream that was waited for is wanted from its beginning.
+ */
+const readingOf = (known: StreamReading | undefined, asked: StreamReading, resets: boolean): StreamReading => {
+  if (known === undefined || resets) return asked
+  const isSameStream = known.topicId === asked.topicId || (known.topicId === null && asked.topicId !== null)
+  return isSameStream ? { ...known, topicId: asked.topicId, isFullTopic: asked.isFullTopic } : asked
+}
+
+const goingOn = (
+  known: Subscription | undefined,
+  asked: Subscription,
+  resets: ReadonlyArray<string> | undefined
+): Subscription => {
+  if (asked.stream === undefined) return asked
+  return { ...asked, stream: readingOf(known?.stream, asked.stream, resets?.includes(asked.filter) === true) }
+}
 
 /** A repeated subscription changes nothing and is no event. `roomBytes`: for subscriptions that are new. */
 export const subscribe = (
@@ -42,9 +74,11 @@ export const subscribe = (
   const results: Array<SubscriptionsMade["results"][number]> = []
   let size = state.subscriptions.size
   let leftBytes = roomBytes
-  for (const subscription of command.subscriptions) {
-    const { filter, qos } = subscription
-    const isNew = !state.subscriptions.has(filter) && !changed.has(filter)
+  for (const asked of command.subscriptions) {
+    const { filter, qos } = asked
+    const known = changed.get(filter) ?? state.subscriptions.get(filter)
+    const subscription = goingOn(known, asked, command.resets)
+    const isNew = known === undefined
     const bytes = isNew ? weightOfSubscription(subscription) : 0
     if (isNew && (size >= settings.subscriptionsPerSessionMax || bytes > leftBytes)) {
       results.push({ filter, grantedQos: null, isNew: false })
@@ -52,8 +86,9 @@ export const subscribe = (
     }
     if (isNew) size++
     leftBytes -= bytes
-    if (!isSame(changed.get(filter) ?? state.subscriptions.get(filter), subscription)) changed.set(filter, subscription)
-    results.push({ filter, grantedQos: qos, isNew })
+    if (!isSame(known, subscription)) changed.set(filter, subscription)
+    const { stream } = subscription
+    results.push({ filter, grantedQos: qos, isNew, ...(stream && { stream }) })
   }
   const events: ReadonlyArray<SessionEvent> =
     changed.size === 0 ? [] : [{ _tag: "Subscribed", subscriptions: [...changed.values()] }]
@@ -116,17 +151,61 @@ export const enqueue = (
   })
   const firstEntryId = state.nextEntryId
   const events: Array<SessionEvent> = []
-  const notices: Array<SessionNotice> = []
+  const signals = [...delivery(state, accepted)]
   const { clientId } = state
-  const { connectionId, startedAtMs } = state.life
+  const { startedAtMs } = state.life
   if (accepted.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages: accepted })
-  if (accepted.length > 0 && connectionId !== null) {
-    const entries = accepted.map((message, i) => queueEntry(message, firstEntryId + i))
-    notices.push({ _tag: "Deliver", clientId, connectionId, entries })
-  }
   // No event: what is refused is no part of the state, and one for each would be as many as there are messages.
-  if (dropped.length > 0) notices.push({ _tag: "QueueFull", clientId, startedAtMs, messages: dropped })
-  return decided({ _tag: "Enqueued", entryIds }, events, notices.map(notify))
+  if (dropped.length > 0) signals.push(notify({ _tag: "QueueFull", clientId, startedAtMs, messages: dropped }))
+  return decided({ _tag: "Enqueued", entryIds }, events, signals)
+}
+
+/**
+ * The records of a stream are never dropped: they wait in the stream while the queue has no room. An empty queue takes them whatever
+ * their size is, or one that is too large would wait for ever.
+ */
+export const readStream = (
+  settings: SessionSettings,
+  state: SessionState,
+  { filter, topicId, messages, positions }: ReadStream,
+  roomBytes: number
+): SessionDecision => {
+  const isThere = state.subscriptions.get(filter)?.stream !== undefined
+  if (!isThere || !hasRoomFor(settings, state, messages, roomBytes)) {
+    return decided({ _tag: "StreamRead", isTaken: false })
+  }
+  const events: Array<SessionEvent> = []
+  const firstEntryId = state.nextEntryId
+  if (messages.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages })
+  if (positions.length > 0) events.push({ _tag: "StreamPositionMoved", filter, topicId, positions })
+  return decided({ _tag: "StreamRead", isTaken: true }, events, delivery(state, messages))
+}
+
+const hasRoomFor = (
+  settings: SessionSettings,
+  { queue, queuedBytes }: SessionState,
+  messages: ReadonlyArray<MessageRef>,
+  roomBytes: number
+): boolean => {
+  let bytes = queuedBytes
+  let weight = 0
+  for (const message of messages) {
+    bytes += message.bytes
+    weight += weightOfQueued(message)
+  }
+  if (weight > roomBytes) return false
+  const limit = exceededBy(settings, queue.size + messages.length, bytes)
+  return limit === undefined || (queue.size === 0 && limit === "offlineQueueBytesMax")
+}
+
+/** Messages that are new at the end of the queue, for the connection that there is. */
+const delivery = (
+  { clientId, life: { connectionId }, nextEntryId }: SessionState,
+  messages: ReadonlyArray<MessageRef>
+): ReadonlyArray<ReturnType<typeof notify>> => {
+  if (messages.length === 0 || connectionId === null) return []
+  const entries = messages.map((message, i) => queueEntry(message, nextEntryId + i))
+  return [notify({ _tag: "Deliver", clientId, connectionId, entries })]
 }
 
 const exceededBy = (settings: SessionSettings, messages: number, bytes: number): QueueLimit | undefined => {

@@ -10,12 +10,16 @@ export const sessionBytes = 1250
 const willBytes = 300
 const propertyBytes = 120
 const subscriptionBytes = 300
+/** Where a subscription reads a stream: an offset, and an end, of each of 64 partitions. */
+const readingBytes = 1600
 /** A node of the trie for each level: filters that share some weigh more than they take. */
 const levelBytes = 260
 /** Up to 32 packet ids in a row, in the session's state and in its connection. */
 export const packetIdsBytes = 112
 const queuedBytes = 240
 const subscriptionIdBytes = 8
+/** What the reader of a stream says of a record. */
+const streamDeliveryBytes = 80
 
 const levelsOf = (filter: string): number => {
   let levels = 1
@@ -25,7 +29,10 @@ const levelsOf = (filter: string): number => {
 
 /** The text twice: in the state, and level by level in the trie. */
 export const weightOfSubscription = ({ filter }: Pick<Subscription, "filter">): number =>
-  subscriptionBytes + levelBytes * levelsOf(filter) + 2 * textBytes(filter)
+  subscriptionBytes +
+  levelBytes * levelsOf(filter) +
+  2 * textBytes(filter) +
+  (filter.startsWith("$stream/") ? readingBytes : 0)
 
 export const weightOfWill = (will: Will | null): number => {
   if (will === null) return 0
@@ -47,5 +54,5 @@ export const weightOfLife = (
   return bytes
 }
 
-export const weightOfQueued = ({ subscriptionIds }: MessageRef | QueueEntry): number =>
-  queuedBytes + subscriptionIdBytes * subscriptionIds.length
+export const weightOfQueued = ({ subscriptionIds, stream }: MessageRef | QueueEntry): number =>
+  queuedBytes + subscriptionIdBytes * subscriptionIds.length + (stream === undefined ? 0 : streamDeliveryBytes)

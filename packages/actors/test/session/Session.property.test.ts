@@ -172,6 +172,19 @@ const countDropped = fc.constant(
   })
 )
 
+const stream = { topicId: "s", positions: [0, 0], ends: null, untilMs: null, isFullTopic: false }
+
+const readStream = fc
+  .record({ bytes: fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 2 }), qos, partition: fc.nat(3), isStale })
+  .map(({ bytes, qos, partition, isStale }) =>
+    command((life) => {
+      const messages = bytes.map((each) => messageOf(life.offsets++, { qos, bytes: each, stream: {} }))
+      const positions = [[partition, life.offsets] as const]
+      const connectionId = connectionOf(life, isStale)
+      return { _tag: "ReadStream", connectionId, filter: "$stream/s", topicId: "s", messages, positions }
+    })
+  )
+
 const traffic = fc.oneof(
   fc.record({ _tag: fc.constantFrom("Acked" as const, "Received" as const), packetIds }),
   fc.record({
@@ -182,9 +195,10 @@ const traffic = fc.oneof(
     _tag: fc.constant("Subscribe" as const),
     subscriptions: fc.array(
       fc
-        .record({ filter: fc.constantFrom("a", "b/#", "+/c", "d", "e"), qos })
-        .map(({ filter, qos }) => subscriptionOf(filter, { qos }))
-    )
+        .record({ filter: fc.constantFrom("a", "b/#", "+/c", "d", "$stream/s"), qos })
+        .map(({ filter, qos }) => subscriptionOf(filter, { qos, ...(filter === "$stream/s" && { stream }) }))
+    ),
+    resets: fc.constantFrom([], ["$stream/s"])
   }),
   fc.record({ _tag: fc.constant("Unsubscribe" as const), filters: fc.array(fc.constantFrom("a", "b/#", "x")) })
 )
@@ -193,6 +207,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: connect },
   { weight: 2, arbitrary: disconnect },
   { weight: 5, arbitrary: enqueue },
+  { weight: 3, arbitrary: readStream },
   { weight: 5, arbitrary: markSent },
   {
     weight: 8,
@@ -241,6 +256,7 @@ const allEvents = [
   "SessionResumed",
   "SessionStarted",
   "SessionTakenOver",
+  "StreamPositionMoved",
   "Subscribed",
   "Unsubscribed",
   "WillDropped",

@@ -75,6 +75,8 @@ const endLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
 /** Some 5 ms of CPU until they are journaled, spread over the turns of the event loop that follow. */
 const filtersPerTurn = 256
+/** Records of streams that readers look at in a turn: some 2 ms of CPU. */
+const streamLooksPerTurn = 512
 /** The longest that the journal may take with what leaving means when the server stops. */
 const stopGraceMs = 1000
 
@@ -91,6 +93,7 @@ export class MqttBroker implements MqttContext {
   readonly acks = new AckSlab()
   /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */
   readonly filters: TurnShare
+  readonly streamLooks: TurnShare
   /** The log lines about ends of connections. */
   readonly ends: BoundedLines
   readonly #sharedLosses: BoundedLines
@@ -122,6 +125,7 @@ export class MqttBroker implements MqttContext {
     }
     this.broker = broker
     this.filters = new TurnShare(broker.clock, filtersPerTurn)
+    this.streamLooks = new TurnShare(broker.clock, streamLooksPerTurn)
     this.ends = new BoundedLines(
       broker.log,
       broker.clock,

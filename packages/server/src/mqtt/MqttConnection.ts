@@ -1,4 +1,4 @@
-import type { ConnectionEnd, ConnectionId, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import type { ConnectionEnd, ConnectionId, QueueEntry, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
 import { anonymous } from "@logbrook/core/access/Access"
 import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
 import { decodePacket } from "@logbrook/protocols/mqtt/decode"
@@ -13,10 +13,12 @@ import { codeText, disconnectOf, endFields, endText } from "./connectionEnd.ts"
 import type { AskWatch, Reply } from "./Client.ts"
 import { openSession, type OpeningConnection } from "./handshake.ts"
 import { Incoming } from "./Incoming.ts"
-import { secondMs } from "./Message.ts"
+import { type OutgoingMessage, secondMs } from "./Message.ts"
 import type { ConnectionInfo, MqttBroker, Session } from "./MqttBroker.ts"
 import { Outgoing } from "./Outgoing.ts"
 import { RetainedFeed } from "./RetainedFeed.ts"
+import { readDelivery } from "./streams/streamDelivery.ts"
+import { StreamFeed } from "./streams/StreamFeed.ts"
 import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
 import type { Fields } from "../Log.ts"
@@ -76,6 +78,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #incoming: Incoming | undefined
   #outgoing: Outgoing | undefined
   #feed: RetainedFeed | undefined
+  #streams: StreamFeed | undefined
   /** The packets that were read and are not taken yet: those behind CONNECT, or behind a packet that waits (`TurnShare`). */
   #held: Array<Uint8Array> | undefined
   #out: Array<Uint8Array> = []
@@ -143,9 +146,14 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     return this.#phase === "open" || this.#phase === "ending"
   }
 
+  /** Written and not yet taken by the client's side. */
+  get unsentBytes(): number {
+    return this.#outBytes + this.#transport.unsentBytes
+  }
+
   /** The client takes less than is sent: QoS 0 is dropped, the rest waits. */
   get isSlow(): boolean {
-    const bytes = this.#outBytes + this.#transport.unsentBytes
+    const bytes = this.unsentBytes
     if (bytes < slowBytesMin) return false
     return bytes >= this.mqtt.broker.limits.slowConsumerUnsentBytesMax || !this.admission.hasRoom("transit", 1)
   }
@@ -160,6 +168,15 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   get feed(): RetainedFeed {
     return (this.#feed ??= new RetainedFeed(this))
+  }
+
+  get streams(): StreamFeed {
+    return (this.#streams ??= new StreamFeed(this))
+  }
+
+  queued(entry: QueueEntry): OutgoingMessage | undefined {
+    if (entry.stream === undefined) return this.mqtt.sessionLog.read(entry.logId, entry.offset)
+    return this.#streams?.take(entry) ?? readDelivery(this.mqtt.broker, entry, this.version === 5)
   }
 
   origin(packet: string): string {
@@ -361,11 +378,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         return
       case "Puback":
         this.#outgoing?.acknowledged(packet.packetId)
-        this.#feed?.pump()
+        this.#pumpFeeds()
         return
       case "Pubrec":
         this.outgoing.received(packet.packetId, packet.reasonCode)
-        this.#feed?.pump()
+        this.#pumpFeeds()
         return
       case "Pubrel":
         this.incoming.release(packet.packetId)
@@ -373,10 +390,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         return
       case "Pubcomp":
         this.#outgoing?.completed(packet.packetId)
-        this.#feed?.pump()
+        this.#pumpFeeds()
         return
       case "Subscribe":
-        this.mqtt.filters.use(packet.subscriptions.length)
         subscribe(this, packet)
         this.#asked()
         return
@@ -495,8 +511,14 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#readOn()
     }
     this.#outgoing?.pump()
-    this.#feed?.pump()
+    this.#pumpFeeds()
     if (this.#feed?.isEmpty) this.#feed = undefined
+  }
+
+  /** The client may have room for more. */
+  #pumpFeeds(): void {
+    this.#feed?.pump()
+    this.#streams?.pump()
   }
 
   // --- The end ---
@@ -613,6 +635,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     // DISCONNECT's word on the will and the session counts before another connection has them.
     this.#finishNow()
     this.#hasLeft = true
+    this.#streams?.flush()
     this.#stopFeed()
     this.mqtt.unserve(this)
     this.session = undefined
@@ -668,6 +691,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #leave(publishWill: boolean, sessionExpiryMs: number | null, end: ConnectionEnd): void {
     if (this.#hasLeft || !this.#hasSession) return
     this.#hasLeft = true
+    this.#streams?.flush()
     this.#outgoing?.flush()
     const command = { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs, end } as const
     this.mqtt.left(this.clientId, command, this.origin(endText(end)))
@@ -696,10 +720,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#stopFeed()
   }
 
-  /** Stops the feed and leaves to the session which retained messages are still due. */
+  /** Stops the feeds and leaves to the session which retained messages are still due. */
   #stopFeed(): void {
     const due = this.#feed?.stop()
     this.#feed = undefined
+    this.#streams?.stop()
     const { session } = this
     if (due !== undefined && session !== undefined) session.retainedDue = [...session.retainedDue, ...due]
   }

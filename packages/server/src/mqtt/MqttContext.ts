@@ -7,6 +7,7 @@ import type { RetainedStore } from "./RetainedStore.ts"
 import type { SessionDirectory, SessionView } from "./SessionDirectory.ts"
 import type { SessionLog } from "./SessionLog.ts"
 import type { TopTopics } from "./TopTopics.ts"
+import type { TurnShare } from "./TurnShare.ts"
 
 /** A connection as its session's publishers know it. */
 export interface Receiver {
@@ -34,6 +35,10 @@ export interface MqttContext {
   readonly refusals: Refusals
   /** So many messages went to a member of a shared subscription that has gone without taking them. */
   readonly sharedLost: (clientId: string, count: number) => void
+  /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */
+  readonly filters: TurnShare
+  /** The share of each turn of the event loop for records of streams that clients read. */
+  readonly streamLooks: TurnShare
   /** The topics of messages that no stream stores and nobody receives. */
   readonly unmatched: TopTopics
 }

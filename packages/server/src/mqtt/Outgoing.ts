@@ -19,6 +19,8 @@ interface SubscribedClient extends Client {
   readonly isSlow: boolean
   /** Something waits for `flush`. */
   readonly touched: () => void
+  /** The message that waits in the session's queue; undefined: it has gone with its log's retention. */
+  readonly queued: (entry: QueueEntry) => OutgoingMessage | undefined
 }
 
 /** A message of a clean session: lost with its connection. */
@@ -90,11 +92,11 @@ export class Outgoing {
   hasBacklog(bytes: number): boolean {
     if (this.#pendingCount > backlogMessagesMax) return true
     if (this.#pendingBytes + this.#inflightBytes > backlogBytesMax) return true
-    return !this.#hasWindow && !this.#connection.admission.hasRoom("transit", waitingBytes + bytes)
+    return !this.hasWindow && !this.#connection.admission.hasRoom("transit", waitingBytes + bytes)
   }
 
   /** The next message would go out at once. */
-  get #hasWindow(): boolean {
+  get hasWindow(): boolean {
     return this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax
   }
 
@@ -118,7 +120,7 @@ export class Outgoing {
       return
     }
     const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
-    if (this.#hasWindow && !isSlow) {
+    if (this.hasWindow && !isSlow) {
       this.#sendLive({ message, qos, retain, subscriptionIds, isShared })
       return
     }
@@ -204,7 +206,7 @@ export class Outgoing {
     const packetId = this.#nextPacketId()
     const marking = this.#batch("MarkSent")
     marking.entries.push({ entryId, packetId })
-    const message = mqtt.sessionLog.read(entry.logId, entry.offset)
+    const message = this.#connection.queued(entry)
     if (message === undefined) mqtt.metrics.dropped("expired")
     if (message === undefined || !this.#canSend(message, qos, retain, subscriptionIds)) {
       this.#batch("Acked").packetIds.push(packetId)
@@ -230,7 +232,7 @@ export class Outgoing {
   #sendAgain(entry: QueueEntry, packetId: number): void {
     const { mqtt } = this.#connection
     const { qos, bytes, retain, subscriptionIds } = entry
-    const message = mqtt.sessionLog.read(entry.logId, entry.offset)
+    const message = this.#connection.queued(entry)
     if (message === undefined) mqtt.metrics.dropped("expired")
     if (message === undefined || !this.#fits(message, qos, retain, subscriptionIds)) {
       this.#inflight.delete(packetId)

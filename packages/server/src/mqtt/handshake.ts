@@ -17,6 +17,7 @@ import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
 import { deniedPublish } from "./Publisher.ts"
 import type { RetainedFeed } from "./RetainedFeed.ts"
+import type { StreamFeed } from "./streams/StreamFeed.ts"
 
 /** A connection whose CONNECT has come: the handshake decides what the connection goes by from then on. */
 export interface OpeningConnection extends Client, BrokerConnection {
@@ -33,6 +34,7 @@ export interface OpeningConnection extends Client, BrokerConnection {
   unreleased: ReadonlyArray<number>
   readonly isOpening: boolean
   readonly feed: RetainedFeed
+  readonly streams: StreamFeed
   /** A defect in it closes the connection. */
   readonly guarded: (run: () => void) => void
   /** Its CONNECT is one that the server takes. */
@@ -168,6 +170,7 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   const due = session.retainedDue.filter(({ subscription }) => session.filters.has(subscription.filter))
   session.retainedDue = []
   for (const each of due) connection.feed.add(each)
+  for (const each of opened.subscriptions) if (each.stream !== undefined) connection.streams.add(each)
 }
 
 /** The properties of CONNACK. Those that equal the standard's defaults are left out: they might make CONNACK larger than the client takes it. */

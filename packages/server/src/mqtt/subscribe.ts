@@ -5,27 +5,65 @@ import type {
   SubscriptionsMade,
   Unsubscribe as UnsubscribeSession
 } from "@logbrook/actors/session/SessionProtocol"
-import type { Denial, DenialReason } from "@logbrook/core/access/Access"
+import type { DenialReason } from "@logbrook/core/access/Access"
 import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 import type { AskWatch, Client } from "./Client.ts"
 import type { RetainedFeed, RetainedMoment } from "./RetainedFeed.ts"
+import type { StreamFeed } from "./streams/StreamFeed.ts"
+import { isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
+import {
+  filtersPerStream,
+  type FilterRefusal,
+  type FilterWanted,
+  isRefusal,
+  streamsPerPacketMax,
+  tooManyStreams,
+  wantStream
+} from "./streams/subscribeStream.ts"
 
 interface SubscribingClient extends Client {
   readonly isOpen: boolean
   /** Undefined: another connection has taken it over. */
   readonly session: object | undefined
   readonly feed: RetainedFeed
+  readonly streams: StreamFeed
 }
 
 const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && session !== undefined
 
-/** Why the client may not read it, if that is so; of a shared subscription the filter without its share. */
-const denialOf = ({ mqtt, principal }: Client, filter: string): Denial | undefined => {
+const sharedStream: FilterRefusal = {
+  code: ReasonCode.TopicFilterInvalid,
+  text: "streams have no shared subscriptions yet"
+}
+
+/** Grants a filter of no stream, or says why not; of a shared subscription the client asks for the filter without its share. */
+const wantTopics = (client: Client, subscription: Subscription): FilterWanted | FilterRefusal => {
+  const { filter } = subscription
   const name = parseSharedFilter(filter)?.filter ?? filter
-  return mqtt.broker.authorizer.authorize(principal, "Read", { type: "TopicName", name })
+  if (isStreamFilter(name)) return sharedStream
+  const { mqtt, principal } = client
+  const denial = mqtt.broker.authorizer.authorize(principal, "Read", { type: "TopicName", name })
+  if (denial !== undefined) return { code: deniedCodes[denial.reason], text: denial.text }
+  return { subscription, resets: false }
+}
+
+/** Grants each filter, or says why not. */
+const wantAll = (
+  client: Client,
+  { subscriptions, properties }: Subscribe
+): ReadonlyArray<FilterWanted | FilterRefusal> => {
+  const { subscriptionIdentifier: subscriptionId = null, userProperties } = properties
+  let streams = 0
+  const all = subscriptions.map((each) => {
+    const subscription: Subscription = { ...each, subscriptionId }
+    if (!isStreamFilter(each.filter)) return wantTopics(client, subscription)
+    return ++streams > streamsPerPacketMax ? tooManyStreams : wantStream(client, subscription, userProperties)
+  })
+  client.mqtt.filters.use(subscriptions.length + filtersPerStream * Math.min(streams, streamsPerPacketMax))
+  return all
 }
 
 const deniedCodes: Readonly<Record<DenialReason, number>> = {
@@ -45,11 +83,11 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
     connection.lost("its session is gone")
     return
   }
-  const subscriptionId = packet.properties.subscriptionIdentifier ?? null
-  const wanted = packet.subscriptions.map((subscription): Subscription => ({ ...subscription, subscriptionId }))
-  const denials = wanted.map(({ filter }) => denialOf(connection, filter))
-  const subscriptions = wanted.filter((_, i) => denials[i] === undefined)
+  const wanted = wantAll(connection, packet)
+  const taken = wanted.filter((each): each is FilterWanted => !isRefusal(each))
+  const subscriptions = taken.map(({ subscription }) => subscription)
   const filters = subscriptions.map(({ filter }) => filter)
+  const resets = taken.filter((each) => each.resets).map(({ subscription }) => subscription.filter)
   const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
   const { feed } = connection
   let moments: ReadonlyArray<RetainedMoment> = []
@@ -78,7 +116,7 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   mqtt.directory.subscribes(view, subscriptions)
   connection.ask(
     "SUBSCRIBE",
-    { _tag: "Subscribe", connectionId, subscriptions },
+    { _tag: "Subscribe", connectionId, subscriptions, ...(resets.length > 0 && { resets }) },
     (exit) => {
       if (Exit.isFailure(exit)) {
         connection.lost("its session does not take subscriptions")
@@ -86,31 +124,43 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
       }
       const { results } = exit.value
       let next = 0
-      const granted = denials.map((denial) => denial ?? results[next++]!)
+      const granted = wanted.map((each) => (isRefusal(each) ? each : results[next++]!))
       if (acknowledge(connection, packet, granted) && serves(connection)) {
         for (const moment of due(results)) connection.feed.add(moment)
+        addStreams(connection, taken, results)
       }
     },
     watch
   )
 }
 
-const mayGetRetained = ({ filter, retainHandling }: Subscription): boolean =>
-  retainHandling < 2 && parseSharedFilter(filter) === undefined
+const addStreams = (
+  { streams }: SubscribingClient,
+  taken: ReadonlyArray<FilterWanted>,
+  results: SubscriptionsMade["results"]
+): void => {
+  for (const [at, { subscription, resets }] of taken.entries()) {
+    const { grantedQos, stream } = results[at]!
+    if (grantedQos !== null && stream !== undefined) streams.add({ ...subscription, stream }, resets)
+  }
+}
+
+const mayGetRetained = ({ filter, retainHandling, stream }: Subscription): boolean =>
+  retainHandling < 2 && stream === undefined && parseSharedFilter(filter) === undefined
 
 /** False: the client could not take it, and the connection has ended. */
 const acknowledge = (
   connection: SubscribingClient,
   { packetId, refusedFilters }: Subscribe,
-  granted: ReadonlyArray<SubscriptionsMade["results"][number] | Denial>
+  granted: ReadonlyArray<SubscriptionsMade["results"][number] | FilterRefusal>
 ): boolean => {
   const codes: Array<number> = granted.map((result) =>
-    "reason" in result ? deniedCodes[result.reason] : (result.grantedQos ?? ReasonCode.QuotaExceeded)
+    "code" in result ? result.code : (result.grantedQos ?? ReasonCode.QuotaExceeded)
   )
   for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.QuotaExceeded)
-  const denial = granted.find((result): result is Denial => "reason" in result)
-  const reasonString = denial
-    ? denial.text
+  const refusal = granted.find((result): result is FilterRefusal => "code" in result)
+  const reasonString = refusal
+    ? refusal.text
     : codes.includes(ReasonCode.QuotaExceeded)
       ? "the session has as many subscriptions as it may have, or there is no memory for more"
       : undefined
@@ -120,7 +170,8 @@ const acknowledge = (
 
 /** Messages that are read behind it are no longer matched with the filters. The UNSUBACK follows the commit. */
 export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe): void => {
-  const { packetId, filters, refusedFilters } = packet
+  const { packetId, refusedFilters } = packet
+  const filters = packet.filters.map(subscriptionName)
   const { clientId, mqtt, id: connectionId } = connection
   const view = mqtt.directory.get(clientId)
   if (view === undefined) {
@@ -140,7 +191,10 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
         return
       }
       const { results } = exit.value
-      for (const filter of filters) connection.feed.remove(filter)
+      for (const filter of filters) {
+        connection.feed.remove(filter)
+        if (isStreamFilter(filter)) connection.streams.remove(filter)
+      }
       const codes: Array<number> = results.map(({ existed }) =>
         existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted
       )

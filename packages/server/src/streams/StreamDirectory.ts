@@ -22,6 +22,7 @@ export class StreamDirectory {
   #bound = new TopicTrie<Stream>()
   /** Raised with every change, so that what was derived from the streams can be thrown away. */
   version = 0
+  readonly #watchers = new Set<() => void>()
 
   private constructor(limits: Limits) {
     this.#limits = limits
@@ -57,6 +58,13 @@ export class StreamDirectory {
       stream.logIds.forEach((logId, partition) => this.#byLogId.set(logId, { stream, partition }))
       if (isBound(stream)) for (const filter of stream.filters) this.#bound.add(filter, stream.name, stream)
     }
+    for (const changed of this.#watchers) changed()
+  }
+
+  /** Runs `changed` behind every change until what is returned is called. */
+  onChange(changed: () => void): () => void {
+    this.#watchers.add(changed)
+    return () => this.#watchers.delete(changed)
   }
 
   all(): ReadonlyMap<string, Stream> {

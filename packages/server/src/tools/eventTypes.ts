@@ -58,6 +58,7 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     Qos2Released: true,
     MessagesQueued: true,
     MessagesDropped: true,
+    StreamPositionMoved: true,
     MessagesSent: true,
     MessagesAcked: true,
     MessagesReceived: true

@@ -1,0 +1,407 @@
+import * as Exit from "effect/Exit"
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { MessageRef, ReadStream, StreamReading, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { Client } from "../Client.ts"
+import { OutgoingMessage } from "../Message.ts"
+import type { Outgoing } from "../Outgoing.ts"
+import { deliveryOf, keyOfDelivery } from "./streamDelivery.ts"
+import { messageOfRecord } from "./recordMessage.ts"
+import { type Found, StreamReader } from "./StreamReader.ts"
+import { streamOfFilter, streamTopic } from "./StreamRequest.ts"
+import { logsOf } from "./subscribeStream.ts"
+
+/** A client that reads streams. */
+interface ReadingClient extends Client {
+  readonly isOpen: boolean
+  readonly isSlow: boolean
+  /** Written and not yet taken by the client's side. */
+  readonly unsentBytes: number
+  readonly session: { readonly isDurable: boolean } | undefined
+  readonly outgoing: Outgoing
+  readonly flush: () => void
+}
+
+/** Records that wait for the session's actor. */
+interface Collected {
+  readonly messages: Array<MessageRef>
+  bytes: number
+}
+
+/** A subscription of a stream. */
+interface Feeding {
+  subscription: Subscription & { readonly stream: StreamReading }
+  /** Undefined: there is no stream of the name, or nothing more to read of it. */
+  reader: StreamReader | undefined
+  stream: Stream | undefined
+  /** On the account: of the reader, and of what it has read ahead. */
+  accountBytes: number
+  /** The positions that the session's actor was told. */
+  told: Map<number, number>
+  /** The actor has not answered yet; meanwhile nothing is read. */
+  isAsking: boolean
+  unwatch: ReadonlyArray<() => void>
+}
+
+/** Looks at records that one connection may have in one turn of the event loop, see `MqttContext.streamLooks`. */
+const looksMax = 256
+/** A client with so much unread gets nothing more of a stream: what is live keeps its room. */
+const unsentBytesMax = 128 * 1024
+/** Records that are given to the queue of a durable session at once. */
+const collectedMax = 64
+const collectedBytesMax = 256 * 1024
+/** How often positions are told that moved without records in the queue: of QoS 0, and past what a filter does not match. */
+const tellEveryMs = 1000
+const askAgainMs = 250
+
+/**
+ * The streams that one client reads.
+ *
+ *     SUBACK, or a session that is back ─► reading ─ nothing more there ─► idle ── append ──► reading
+ *                                            └ no room at the client ────► blocked ─ ack, drain ─┘
+ *
+ * 1. A record goes out when the client has room for it at that moment: an unused place in its window (QoS 1 and 2), or a socket that takes
+ *    what is written (QoS 0). History never waits in memory, and nothing of it is dropped.
+ * 2. A durable session's records of QoS 1 and 2 pass through its queue, as references to the stream, in the commit in which its position
+ *    moves: what is acknowledged does not come again, what is not does, under the packet id that it had.
+ * 3. All connections together look at `streamLooks` records in a turn of the event loop, in the order of coming.
+ * 4. Batches that were read ahead are on the account, and given back while memory is short.
+ */
+export class StreamFeed {
+  readonly #connection: ReadingClient
+  readonly #feedings = new Map<string, Feeding>()
+  /** Messages whose references are on their way into the queue. */
+  readonly #ready = new Map<string, OutgoingMessage>()
+  /** The feeding that has its turn first. */
+  #first = 0
+  #isScheduled = false
+  #cancelTell: (() => void) | undefined
+  readonly #cancelAsks = new Set<() => void>()
+  #unwatch: (() => void) | undefined
+  #isStopped = false
+
+  constructor(connection: ReadingClient) {
+    this.#connection = connection
+  }
+
+  get isEmpty(): boolean {
+    return this.#feedings.size === 0
+  }
+
+  /** Behind the SUBACK, or when a session is back. A subscription that is there goes on, unless it `resets`. */
+  add(subscription: Subscription, resets = false): void {
+    const { filter, stream } = subscription
+    if (stream === undefined) return
+    const known = this.#feedings.get(filter)
+    const isKnown = known !== undefined && !resets && known.subscription.stream.topicId === stream.topicId
+    const positions = isKnown ? positionsOf(known) : stream.positions
+    if (known !== undefined && !isKnown) this.#close(known)
+    const asked = { ...subscription, stream: { ...stream, positions } }
+    const told = new Map(stream.positions.entries())
+    // The same object where it goes on: an answer of the actor may be on its way to it.
+    const feeding: Feeding = isKnown
+      ? Object.assign(known, { subscription: asked, told })
+      : {
+          subscription: asked,
+          told,
+          reader: undefined,
+          stream: undefined,
+          accountBytes: 0,
+          isAsking: false,
+          unwatch: []
+        }
+    this.#feedings.set(filter, feeding)
+    const { directory } = this.#connection.mqtt.broker
+    this.#unwatch ??= directory.onChange(() => this.#refresh())
+    this.#open(feeding)
+    this.pump()
+  }
+
+  /** Nothing more is read for it; what is in the queue comes all the same. */
+  remove(filter: string): void {
+    const feeding = this.#feedings.get(filter)
+    if (feeding === undefined) return
+    this.#feedings.delete(filter)
+    this.#close(feeding)
+  }
+
+  /** Tells the session's actor how far the client has got. */
+  flush(): void {
+    for (const feeding of this.#feedings.values()) this.#tell(feeding)
+  }
+
+  /** The connection has gone. */
+  stop(): void {
+    this.#isStopped = true
+    this.#unwatch?.()
+    this.#cancelTell?.()
+    for (const cancel of this.#cancelAsks) cancel()
+    for (const feeding of this.#feedings.values()) this.#close(feeding)
+    this.#feedings.clear()
+    this.#ready.clear()
+  }
+
+  /** The message of a reference that this connection has put into the queue, once. */
+  take(ref: MessageRef): OutgoingMessage | undefined {
+    const key = keyOfDelivery(ref)
+    const message = this.#ready.get(key)
+    this.#ready.delete(key)
+    return message
+  }
+
+  /** There may be something to read, or the client may have room for it. */
+  pump(): void {
+    if (this.#isScheduled || this.#feedings.size === 0) return
+    this.#isScheduled = true
+    this.#connection.mqtt.streamLooks.wait(() => this.#turn())
+  }
+
+  // --- The streams as they are ---
+
+  #open(feeding: Feeding): void {
+    this.#close(feeding)
+    const { mqtt, clientId } = this.#connection
+    const { filter, noLocal, stream: reading } = feeding.subscription
+    const { name, topicFilter } = streamOfFilter(filter)
+    const stream = mqtt.broker.directory.byName(name)
+    feeding.stream = stream
+    if (stream === undefined) return
+    const isSame = reading.topicId === stream.topicId
+    // A stream that is another one now is wanted from its beginning; but it has not the offsets at which reading was to end.
+    if (!isSame && reading.ends !== null) return
+    const logs = logsOf(mqtt.broker, stream)
+    const own = isSame ? reading : { ...reading, topicId: stream.topicId, positions: [] }
+    if (!isSame) feeding.told.clear()
+    feeding.subscription = { ...feeding.subscription, stream: own }
+    const wanted = { stream: name, topicFilter, noLocal: noLocal ? clientId : undefined }
+    feeding.reader = new StreamReader(wanted, logs, own)
+    this.#keepAccount(feeding)
+    feeding.unwatch = logs.map((log) => log.onAppend(() => this.pump()))
+  }
+
+  #close(feeding: Feeding): void {
+    for (const unwatch of feeding.unwatch) unwatch()
+    feeding.unwatch = []
+    feeding.reader = undefined
+    this.#keepAccount(feeding)
+  }
+
+  /** Streams were made, deleted or changed. */
+  #refresh(): void {
+    const { directory } = this.#connection.mqtt.broker
+    for (const feeding of this.#feedings.values()) {
+      const before = feeding.stream
+      const { name } = streamOfFilter(feeding.subscription.filter)
+      const stream = directory.byName(name)
+      if (before?.topicId === stream?.topicId && before?.logIds.length === stream?.logIds.length) continue
+      if (before !== undefined && before.topicId !== stream?.topicId) this.#tellDeletion(name, feeding)
+      const positions = positionsOf(feeding)
+      feeding.subscription = { ...feeding.subscription, stream: { ...feeding.subscription.stream, positions } }
+      this.#open(feeding)
+      this.pump()
+    }
+  }
+
+  #tellDeletion(name: string, { subscription: { subscriptionId } }: Feeding): void {
+    const { version, outgoing } = this.#connection
+    if (version !== 5) return
+    const message = new OutgoingMessage({
+      topic: streamTopic(name),
+      payload: new Uint8Array(0),
+      qos: 0,
+      retain: false,
+      userProperties: [
+        ["stream", name],
+        ["stream-deleted", "1"]
+      ],
+      contentType: undefined,
+      responseTopic: undefined,
+      correlationData: undefined,
+      payloadFormat: undefined,
+      expiryAtMs: undefined
+    })
+    outgoing.deliver(message, 0, false, subscriptionId === null ? [] : [subscriptionId])
+  }
+
+  // --- Reading ---
+
+  #turn(): void {
+    this.#isScheduled = false
+    if (this.#isStopped || !this.#connection.isOpen) return
+    const feedings = [...this.#feedings.values()]
+    let left = looksMax
+    for (let i = 0; i < feedings.length && left > 0; i++) {
+      left = this.#read(feedings[(this.#first + i) % feedings.length]!, left)
+    }
+    this.#first++
+    this.#connection.mqtt.streamLooks.use(looksMax - left)
+    if (left === 0) this.pump()
+  }
+
+  /** Gives the client what it has room for, with so many looks at most. Returns how many are left. */
+  #read(feeding: Feeding, looks: number): number {
+    const { reader } = feeding
+    if (reader === undefined || feeding.isAsking) return looks
+    const isQueued = this.#isQueued(feeding)
+    const collected: Collected = { messages: [], bytes: 0 }
+    let left = looks
+    let isIdle = false
+    try {
+      while (left > 0 && !isIdle && this.#hasRoom(feeding, collected)) {
+        const look = reader.look()
+        left--
+        if (look === "idle") isIdle = true
+        else if (look !== "passed" && isQueued) this.#collect(feeding, look, collected)
+        else if (look !== "passed") this.#deliver(feeding, look)
+      }
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error
+      this.#unreadable(error)
+      return left
+    }
+    if (collected.messages.length > 0) this.#ask(feeding, collected.messages)
+    else this.#tellLater(feeding)
+    // Whoever is idle has nothing to read ahead; whoever waits gives it back while memory is short.
+    if (isIdle || !this.#connection.admission.hasRoomToRemember("transit", reader.heldBytes)) reader.letGo()
+    this.#keepAccount(feeding)
+    return left
+  }
+
+  #keepAccount(feeding: Feeding): void {
+    const bytes = feeding.reader?.byteLength ?? 0
+    this.#connection.admission.add("transit", bytes - feeding.accountBytes)
+    feeding.accountBytes = bytes
+  }
+
+  #unreadable(error: JournalError): void {
+    this.#connection.mqtt.broker.log.error("mqtt: a stream cannot be read", { error: error.message })
+    this.#connection.lost("a stream cannot be read")
+  }
+
+  /** Of a durable session: they have to survive a crash. */
+  #isQueued({ subscription }: Feeding): boolean {
+    return subscription.qos > 0 && this.#connection.session?.isDurable === true
+  }
+
+  #hasRoom(feeding: Feeding, { messages, bytes }: Collected): boolean {
+    const { outgoing, mqtt } = this.#connection
+    if (this.#isQueued(feeding)) {
+      const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
+      return (
+        messages.length < Math.min(collectedMax, offlineQueueMessagesMax) &&
+        bytes < Math.min(collectedBytesMax, offlineQueueBytesMax) &&
+        !outgoing.hasBacklog(bytes)
+      )
+    }
+    if (feeding.subscription.qos > 0 && !outgoing.hasWindow) return false
+    if (this.#connection.unsentBytes < unsentBytesMax) return true
+    // What was written in this turn may all go at once.
+    this.#connection.flush()
+    return this.#connection.unsentBytes < unsentBytesMax
+  }
+
+  #messageOf({ subscription }: Feeding, { record, marks }: Found): OutgoingMessage {
+    const { isFullTopic } = subscription.stream
+    return new OutgoingMessage(messageOfRecord(record, marks, isFullTopic, this.#connection.version === 5))
+  }
+
+  #deliver(feeding: Feeding, found: Found): void {
+    const { qos, retainAsPublished, subscriptionId } = feeding.subscription
+    const message = this.#messageOf(feeding, found)
+    const retain = retainAsPublished && message.publication.retain
+    this.#connection.outgoing.deliver(message, qos, retain, subscriptionId === null ? [] : [subscriptionId])
+  }
+
+  #collect(feeding: Feeding, found: Found, collected: Collected): void {
+    const { qos, retainAsPublished, subscriptionId, stream } = feeding.subscription
+    const { partition, offset } = found.record
+    const message = this.#messageOf(feeding, found)
+    const ref: MessageRef = {
+      logId: feeding.stream!.logIds[partition]!,
+      offset,
+      qos,
+      retain: retainAsPublished && message.publication.retain,
+      subscriptionIds: subscriptionId === null ? [] : [subscriptionId],
+      bytes: message.byteLength,
+      stream: deliveryOf(found.marks, stream.isFullTopic)
+    }
+    this.#ready.set(keyOfDelivery(ref), message)
+    collected.messages.push(ref)
+    collected.bytes += ref.bytes
+  }
+
+  // --- To the session's actor ---
+
+  #ask(feeding: Feeding, messages: ReadonlyArray<MessageRef>): void {
+    const command = this.#commandOf(feeding, messages)
+    if (command === undefined) return
+    feeding.isAsking = true
+    this.#askFor(feeding, command)
+  }
+
+  #askFor(feeding: Feeding, command: ReadStream): void {
+    this.#connection.ask("PUBLISH", command, (exit) => {
+      if (Exit.isFailure(exit)) {
+        this.#connection.lost("its session does not take what a stream has for it")
+        return
+      }
+      if (exit.value.isTaken) {
+        feeding.isAsking = false
+        this.pump()
+      } else if (this.#feedings.get(command.filter) === feeding) this.#askAgain(feeding, command)
+    })
+  }
+
+  /** The session's queue, or memory, is full: that passes when its client takes what is there. */
+  #askAgain(feeding: Feeding, command: ReadStream): void {
+    const cancel = this.#connection.mqtt.broker.clock.after(askAgainMs, () => {
+      this.#cancelAsks.delete(cancel)
+      this.#askFor(feeding, command)
+    })
+    this.#cancelAsks.add(cancel)
+  }
+
+  /** Undefined: nothing has changed. */
+  #commandOf(feeding: Feeding, messages: ReadonlyArray<MessageRef>): ReadStream | undefined {
+    const { subscription, reader, told } = feeding
+    const { topicId } = subscription.stream
+    if (reader === undefined || topicId === null) return undefined
+    const positions = reader.positions().filter(([partition, offset]) => told.get(partition) !== offset)
+    if (positions.length === 0 && messages.length === 0) return undefined
+    for (const [partition, offset] of positions) told.set(partition, offset)
+    return {
+      _tag: "ReadStream",
+      connectionId: this.#connection.id,
+      filter: subscription.filter,
+      topicId,
+      messages,
+      positions
+    }
+  }
+
+  /** Positions of a durable session that moved without records in the queue. */
+  #tell(feeding: Feeding): void {
+    if (feeding.isAsking || this.#connection.session?.isDurable !== true) return
+    const command = this.#commandOf(feeding, [])
+    if (command !== undefined) this.#connection.ask("PUBLISH", command, () => undefined)
+  }
+
+  #tellLater({ reader }: Feeding): void {
+    const { session, mqtt } = this.#connection
+    if (reader === undefined || session?.isDurable !== true) return
+    this.#cancelTell ??= mqtt.broker.clock.after(tellEveryMs, () => {
+      this.#cancelTell = undefined
+      this.flush()
+    })
+  }
+}
+
+/** Where another reader goes on. */
+const positionsOf = ({ subscription, reader }: Feeding): ReadonlyArray<number> => {
+  const positions = [...subscription.stream.positions]
+  for (const [partition, offset] of reader?.positions() ?? []) {
+    while (positions.length < partition) positions.push(0)
+    positions[partition] = offset
+  }
+  return positions
+}

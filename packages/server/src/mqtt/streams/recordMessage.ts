@@ -1,0 +1,203 @@
+import { isUtf8 } from "node:buffer"
+import type { RecordHeader, RecordReader } from "@logbrook/core/Record"
+import type { Publication } from "../../streams/PublishRoutes.ts"
+import { headerNames } from "../../streams/PublishRoutes.ts"
+import { streamTopic } from "./StreamRequest.ts"
+
+/** The most bytes of a string in MQTT (5, 1.5.4). */
+const stringBytesMax = 65_535
+/** The headers with which every record of an MQTT message begins, see `mqttHeaders`. */
+const ownHeadersFirst = 4
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && asBuffer(a).equals(b)
+
+const textOf = (bytes: Uint8Array | null): string => (bytes === null ? "" : asBuffer(bytes).toString("utf8"))
+
+/** Whether MQTT can carry the bytes as a string [MQTT-1.5.4-1, MQTT-1.5.4-2]. */
+const isText = (bytes: Uint8Array): boolean => !bytes.includes(0) && isUtf8(bytes)
+
+/** A record as its reader finds it. */
+export interface FoundRecord {
+  readonly stream: string
+  readonly partition: number
+  readonly offset: number
+  /** Unix ms. */
+  readonly timestampMs: number
+  readonly key: Uint8Array | null
+  /** Null: a tombstone, which arrives as an empty payload. */
+  readonly value: Uint8Array | null
+  readonly headers: ReadonlyArray<RecordHeader>
+}
+
+/** The reader says so of a record, beside what it is. */
+export interface StreamMarks {
+  /** The records before it, in its partition, that retention took before they were read. */
+  readonly gap?: number
+  /** It is the last of what was there when the reader began. */
+  readonly isCaughtUp?: true
+}
+
+/** Whether a record is an MQTT message: its headers begin with the server's own. */
+export const isMqttRecord = (headers: ReadonlyArray<RecordHeader>): boolean =>
+  headers.length >= ownHeadersFirst &&
+  isSame(headers[0]![0], headerNames.topic) &&
+  isSame(headers[1]![0], headerNames.clientId) &&
+  isSame(headers[2]![0], headerNames.qos) &&
+  isSame(headers[3]![0], headerNames.retain)
+
+export const foundRecord = (
+  stream: string,
+  partition: number,
+  offset: number,
+  timestampMs: number,
+  record: RecordReader
+): FoundRecord => ({
+  stream,
+  partition,
+  offset,
+  timestampMs,
+  key: record.key(),
+  value: record.value(),
+  headers: record.headers()
+})
+
+/** The topic of an MQTT message; undefined: the record is none. */
+export const topicOf = ({ headers }: FoundRecord): string | undefined =>
+  isMqttRecord(headers) ? textOf(headers[0]![1]) : undefined
+
+/** The client that published an MQTT message; undefined: the record is none. */
+export const publisherOf = ({ headers }: FoundRecord): string | undefined =>
+  isMqttRecord(headers) ? textOf(headers[1]![1]) : undefined
+
+/** The retain flag that a message was published with. */
+export const wasRetained = ({ headers }: FoundRecord): boolean =>
+  isMqttRecord(headers) && textOf(headers[3]![1]) === "1"
+
+interface Restored {
+  /** The publisher's own headers are those from here to `end`. */
+  readonly first: number
+  readonly end: number
+  readonly properties: ReadonlyMap<Uint8Array, Uint8Array>
+}
+
+/** The headers that follow the publisher's own, in their order, see `extraHeaders`. */
+const lastHeaders = [
+  headerNames.contentType,
+  headerNames.responseTopic,
+  headerNames.correlationData,
+  headerNames.payloadFormat,
+  headerNames.expiry
+]
+
+/** A publisher may name its own last properties so, with whatever values: those that MQTT has no room for stay its own. */
+const isPossible = (name: Uint8Array, value: Uint8Array): boolean => {
+  if (name === headerNames.responseTopic) return value.length > 0 && !/[+#]/.test(textOf(value))
+  if (name === headerNames.payloadFormat) return /^[01]$/.test(textOf(value))
+  return value.length <= stringBytesMax
+}
+
+const restore = (headers: ReadonlyArray<RecordHeader>): Restored => {
+  const properties = new Map<Uint8Array, Uint8Array>()
+  if (!isMqttRecord(headers)) return { first: 0, end: headers.length, properties }
+  let end = headers.length
+  for (let at = lastHeaders.length - 1; at >= 0 && end > ownHeadersFirst; at--) {
+    const [name, value] = headers[end - 1]!
+    if (value === null || !isSame(name, lastHeaders[at]!) || !isPossible(lastHeaders[at]!, value)) continue
+    properties.set(lastHeaders[at]!, value)
+    end--
+  }
+  return { first: ownHeadersFirst, end, properties }
+}
+
+type Property = readonly [name: string, value: string]
+
+/**
+ * A header or key as a user property. Bytes that are no text come in base64, under the name with `;base64` behind it. Undefined: it
+ * is longer than MQTT's strings.
+ */
+const property = (name: Uint8Array, value: Uint8Array | null): Property | undefined => {
+  const title = textOf(name).replaceAll("\0", "\ufffd")
+  const isPlain = value === null || isText(value)
+  const content = isPlain ? textOf(value) : asBuffer(value).toString("base64")
+  if (name.length + 7 > stringBytesMax || Buffer.byteLength(content) > stringBytesMax) return undefined
+  return [isPlain ? title : `${title};base64`, content]
+}
+
+const keyName = Buffer.from("key")
+
+/** The publisher's own, in order with repeats; then the record's place and time, and what its reader says. */
+const userProperties = (
+  { stream, partition, offset, timestampMs, key, headers }: FoundRecord,
+  { first, end }: Restored,
+  { gap, isCaughtUp }: StreamMarks
+): ReadonlyArray<Property> => {
+  const properties: Array<Property> = []
+  let leftOut = 0
+  for (let at = first; at < end; at++) {
+    const own = property(...headers[at]!)
+    if (own === undefined) leftOut++
+    else properties.push(own)
+  }
+  properties.push(
+    ["stream", stream],
+    ["partition", String(partition)],
+    ["offset", String(offset)],
+    ["ts", String(timestampMs * 1000)]
+  )
+  const keyed = key === null ? undefined : property(keyName, key)
+  if (keyed !== undefined) properties.push(keyed)
+  else if (key !== null) leftOut++
+  if (leftOut > 0) properties.push(["stream-left-out", String(leftOut)])
+  if (gap !== undefined) properties.push(["stream-gap", String(gap)])
+  if (isCaughtUp) properties.push(["stream-caught-up", "1"])
+  return properties
+}
+
+const noBytes = new Uint8Array(0)
+
+/**
+ * The message that a record is delivered as: the topic, properties and payload with which it was published. Records of Kafka's
+ * producers arrive on `$stream/NAME`, with their headers as user properties. Message expiry is not restored: retention alone says
+ * how long a stream keeps its records. `isFullTopic`: on `$stream/NAME/TOPIC`. `hasProperties` false: of MQTT 3.1.1, which has none.
+ */
+export const messageOfRecord = (
+  record: FoundRecord,
+  marks: StreamMarks,
+  isFullTopic: boolean,
+  hasProperties: boolean
+): Publication => {
+  const topic = topicOf(record)
+  const own = streamTopic(record.stream)
+  const message = {
+    topic: topic === undefined ? own : isFullTopic ? `${own}/${topic}` : topic,
+    payload: record.value ?? noBytes,
+    qos: 0,
+    retain: wasRetained(record),
+    expiryAtMs: undefined
+  }
+  if (!hasProperties) return { ...message, ...noProperties }
+  const restored = restore(record.headers)
+  const text = (name: Uint8Array): string | undefined => {
+    const value = restored.properties.get(name)
+    return value === undefined ? undefined : textOf(value)
+  }
+  const payloadFormat = text(headerNames.payloadFormat)
+  return {
+    ...message,
+    userProperties: userProperties(record, restored, marks),
+    contentType: text(headerNames.contentType),
+    responseTopic: text(headerNames.responseTopic),
+    correlationData: restored.properties.get(headerNames.correlationData),
+    payloadFormat: payloadFormat === undefined ? undefined : Number(payloadFormat)
+  }
+}
+
+const noProperties = {
+  userProperties: undefined,
+  contentType: undefined,
+  responseTopic: undefined,
+  correlationData: undefined,
+  payloadFormat: undefined
+}

@@ -1,0 +1,31 @@
+import type { MessageRef, StreamDelivery } from "@logbrook/actors/session/SessionProtocol"
+import type { Broker } from "../../Broker.ts"
+import { OutgoingMessage } from "../Message.ts"
+import { PartitionCursor } from "./PartitionCursor.ts"
+import { partitionLogOf } from "./PartitionLog.ts"
+import { foundRecord, messageOfRecord, type StreamMarks } from "./recordMessage.ts"
+
+export const deliveryOf = (marks: StreamMarks, isFullTopic: boolean): StreamDelivery => ({
+  ...marks,
+  ...(isFullTopic && { isFullTopic })
+})
+
+/** The same for references whose messages are the same. */
+export const keyOfDelivery = ({ logId, offset, stream }: MessageRef): string =>
+  `${logId}/${offset}/${stream?.gap ?? 0}/${stream?.isCaughtUp === true}/${stream?.isFullTopic === true}`
+
+/** The message of a reference to a stream's record, read again; undefined: retention took it, or its stream was deleted. */
+export const readDelivery = (
+  { shards, directory }: Broker,
+  { logId, offset, stream: delivery = {} }: MessageRef,
+  hasProperties: boolean
+): OutgoingMessage | undefined => {
+  const place = directory.byLogId(logId)
+  if (place === undefined) return undefined
+  const log = partitionLogOf(shards.logsOf(logId), logId)
+  const { stream, partition } = place
+  const cursor = new PartitionCursor(partition, log, offset, { offset: offset + 1, timeMs: Infinity })
+  if (!cursor.hasNext(1, offset + 1) || cursor.offset !== offset) return undefined
+  const record = foundRecord(stream.name, partition, offset, cursor.timestampMs, cursor.record)
+  return new OutgoingMessage(messageOfRecord(record, delivery, delivery.isFullTopic === true, hasProperties))
+}
