@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { randomBytes } from "node:crypto"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -16,37 +17,17 @@ import { JournalError } from "@logbrook/core/journal/JournalError"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import type { Recovery } from "@logbrook/core/shard/recover"
 import { definitions, type Broker as BrokerValue } from "./Broker.ts"
-import {
-  Broker,
-  layer,
-  layerRetention,
-  layerSettling,
-  Mqtt,
-  readingJournal,
-  Recovered,
-  Retention
-} from "./composition.ts"
+import { Broker, layer, layerRetention, layerSettling, readingJournal, Recovered } from "./composition.ts"
 import type { Config } from "./config/Config.ts"
 import type { LoadedConfig } from "./config/loadConfig.ts"
 import { DiskGuard } from "./DiskGuard.ts"
-import type { ApiParts } from "./http/ApiParts.ts"
-import { listenHttp, type HttpOptions, type Readiness } from "./http/HttpServer.ts"
-import { listenKafka } from "./kafka/KafkaListener.ts"
+import { layerListeners, type Ports, Serving } from "./listeners.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
-import type { MqttBroker } from "./mqtt/MqttBroker.ts"
-import { listenMqtt } from "./mqtt/MqttListener.ts"
-import { listenMqttWebSocket } from "./mqtt/MqttWebSocket.ts"
+import type { ListenFailed } from "./net/listen.ts"
 import * as Services from "./services.ts"
 import { rewritingOf } from "./settling.ts"
 import { version } from "./version.ts"
-
-export interface Ports {
-  readonly mqtt: number
-  readonly mqttWs: number
-  readonly kafka: number
-  readonly http: number
-}
 
 export interface RunningServer {
   readonly broker: BrokerValue
@@ -56,25 +37,6 @@ export interface RunningServer {
   readonly stop: () => Promise<void>
   /** Resolves with the reason when the server cannot go on: a commit failed, or the shard was given up. */
   readonly died: Promise<string>
-}
-
-/** Where a start went wrong, for a message that names port and flag. */
-export class ListenFailed extends Error {
-  readonly _tag = "ListenFailed"
-  readonly what: keyof Ports
-  readonly code: string
-  readonly port: number
-  constructor(what: keyof Ports, port: number, cause: NodeJS.ErrnoException) {
-    super(cause.message, { cause })
-    this.what = what
-    this.port = port
-    this.code = cause.code ?? "UNKNOWN"
-  }
-}
-
-interface Listening {
-  readonly port: number
-  readonly close: () => Promise<void>
 }
 
 const clusterIdFile = "cluster-id"
@@ -93,13 +55,8 @@ const throwIfBackup = (directory: string): void => {
   throw new JournalError("UnknownFormat", `${directory} holds a backup (${manifestFile}): ${advice}`)
 }
 
-/** A place on disk that cannot be used as it is: `cause` is the system's error. */
-export class DataDirUnusable extends Error {
-  readonly _tag = "DataDirUnusable"
-  constructor(cause: NodeJS.ErrnoException) {
-    super(cause.message, { cause })
-  }
-}
+/** A place on disk that cannot be used as it is; `message` is the system's. */
+export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{ readonly message: string }> {}
 
 const unusable: ReadonlySet<string | undefined> = new Set(["EACCES", "ENOTDIR", "EROFS", "ENOSPC"])
 
@@ -107,7 +64,7 @@ const unusable: ReadonlySet<string | undefined> = new Set(["EACCES", "ENOTDIR", 
 const inDataDir = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | DataDirUnusable> =>
   Effect.catchSomeDefect(effect, (defect) =>
     defect instanceof Error && unusable.has((defect as NodeJS.ErrnoException).code)
-      ? Option.some(Effect.fail(new DataDirUnusable(defect)))
+      ? Option.some(Effect.fail(new DataDirUnusable({ message: defect.message })))
       : Option.none()
   )
 
@@ -124,12 +81,6 @@ const openJournal = (config: Config) =>
       })
     ),
     (journal) => Effect.promise(() => journal.close())
-  )
-
-const listening = (what: keyof Ports, port: number, listen: () => Promise<Listening>) =>
-  Effect.acquireRelease(
-    Effect.tryPromise({ try: listen, catch: (error) => new ListenFailed(what, port, error as NodeJS.ErrnoException) }),
-    (server) => Effect.promise(() => server.close())
   )
 
 interface Dying {
@@ -195,61 +146,18 @@ const layerParts = (config: Config, log: Log, dying: Dying) =>
     })
   )
 
-type HttpParts = Pick<HttpOptions, "journal" | "readiness" | keyof ApiParts>
-
-const listenAll = (config: Config, broker: BrokerValue, mqttBroker: MqttBroker, parts: HttpParts) =>
-  Effect.gen(function* () {
-    const { host } = config
-    const http = yield* listening("http", config.http.port, () =>
-      listenHttp(broker, { host, port: config.http.port, ...parts })
-    )
-    const advertised = config.kafka.advertised ?? { host, port: 0 }
-    const zstdClients = new Set(config.kafka.zstdClients.split(","))
-    const kafka = yield* listening("kafka", config.kafka.port, () =>
-      listenKafka(broker, { host, port: config.kafka.port, advertised, zstdClients })
-    )
-    const mqtt = yield* listening("mqtt", config.mqtt.port, () =>
-      listenMqtt(broker, mqttBroker, { host, port: config.mqtt.port })
-    )
-    const origins = new Set(config.mqttWs.origins.split(","))
-    const mqttWs = yield* listening("mqttWs", config.mqttWs.port, () =>
-      listenMqttWebSocket(broker, mqttBroker, { host, port: config.mqttWs.port, origins })
-    )
-    return { mqtt: mqtt.port, mqttWs: mqttWs.port, kafka: kafka.port, http: http.port }
-  })
-
-const layerServer = (config: Config, log: Log, dying: Dying) => {
+const layerOf = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) => {
   const kept = layerRetention(config.journal).pipe(
     Layer.provideMerge(layer),
     Layer.provideMerge(layerParts(config, log, dying))
   )
-  if (!config.journal.settle) return kept
   const settling = layerSettling((retention, shard) => ({
     rewriting: rewritingOf(config.journal.segmentBytes, () => retention.keptFromSeq(shard)),
     clock: retention.clock
   }))
-  return Layer.provideMerge(settling, kept)
+  const behind = config.journal.settle ? Layer.discard(settling) : Layer.empty
+  return layerListeners(config, settings).pipe(Layer.provideMerge(behind), Layer.provideMerge(kept))
 }
-
-/** Listeners over what was put together. */
-const serving = ({ config, settings }: LoadedConfig) =>
-  Effect.gen(function* () {
-    const broker = yield* Broker
-    const mqtt = yield* Mqtt
-    const { recovery } = yield* Recovered
-    const retention = yield* Retention
-    const readiness: Readiness = { isDraining: false }
-    const ports = yield* listenAll(config, broker, mqtt, {
-      journal: yield* Services.Journal,
-      readiness,
-      unmatched: mqtt.unmatched,
-      sessions: () => mqtt.directory.size,
-      retentionClock: retention.clock,
-      config: { settings, sinceMs: broker.clock.nowMs() }
-    })
-    yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
-    return { broker, recovery, ports }
-  })
 
 /** A start fails with one of these. */
 export type StartFailure = JournalError | DataDirUnusable | ListenFailed
@@ -260,9 +168,12 @@ export const startServer = (loaded: LoadedConfig, log: Log): Effect.Effect<Runni
     const dying = makeDying()
     const scope = yield* Scope.make()
     const close = Scope.close(scope, Exit.void)
-    const started = Effect.flatMap(Layer.build(layerServer(loaded.config, log, dying)), (parts) =>
-      Effect.provide(serving(loaded), parts)
-    )
-    const server = yield* Scope.extend(started, scope).pipe(Effect.onError(() => close))
-    return { ...server, stop: () => Effect.runPromise(close), died: dying.promise }
+    const parts = yield* Layer.buildWithScope(layerOf(loaded, log, dying), scope).pipe(Effect.onError(() => close))
+    return {
+      broker: Context.get(parts, Broker),
+      recovery: Context.get(parts, Recovered).recovery,
+      ports: Context.get(parts, Serving),
+      stop: () => Effect.runPromise(close),
+      died: dying.promise
+    }
   })

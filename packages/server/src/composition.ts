@@ -1,8 +1,8 @@
 /**
- * How a server is put together from its parts (`services.ts`). `Server.ts` runs it over the disk and sockets, the test kits over
- * memory, the simulation over a simulated journal, clock, disk and network.
+ * How a server is put together from its parts (`services.ts`). `Server.ts` runs it over the disk, the test kits over memory, both
+ * under the sockets of `listeners.ts`; the simulation over a simulated journal, clock, disk and network.
  *
- *     Journal, Clock ─► Recovered ─► Broker ─► Mqtt ─► Running ─► Retention ─► Settling
+ *     Journal, Clock ─► Recovered ─► Broker ─► Mqtt ─► Running ─► Retention ─► Settling ─► listeners
  *     Disk, Log, Metrics, Authorizer ──┘
  *
  * Layers release what they acquired in reverse order.

@@ -21,7 +21,7 @@ import { listenMqtt } from "../src/mqtt/MqttListener.ts"
 import { batchOf, RawClient } from "./kafka/kit.ts"
 import { fetchOf, only, produceOf } from "./kafka/requests.ts"
 import { connected, publishPacket, type RawConnect, subscribePacket } from "./mqtt/kit.ts"
-import { built, layerTest } from "./support/parts.ts"
+import { acquired, built, layerTest } from "./support/parts.ts"
 
 /** The catalog, even logs and what is named "near" are the first shard's, the rest is the second's. */
 const placement: Placement = (actor) => {
@@ -59,13 +59,13 @@ const start = async (journals: ReadonlyArray<Journal>) => {
   const { context, close } = built(layerOver(shards).pipe(Layer.provide(parts)))
   const broker = Context.get(context, Broker)
   const host = "127.0.0.1"
-  const mqtt = await listenMqtt(broker, Context.get(context, Mqtt), { host, port: 0 })
+  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), { host, port: 0 }))
   const advertised = { host, port: 0 }
-  const kafka = await listenKafka(broker, { host, port: 0, advertised, zstdClients: new Set() })
+  const kafka = await acquired(listenKafka(broker, { host, port: 0, advertised, zstdClients: new Set() }))
   return {
     broker,
-    mqttPort: mqtt.port,
-    kafkaPort: kafka.port,
+    mqttPort: mqtt.made.port,
+    kafkaPort: kafka.made.port,
     stop: async () => {
       await mqtt.close()
       await kafka.close()

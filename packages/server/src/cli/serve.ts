@@ -1,6 +1,7 @@
 import type { Config } from "../config/Config.ts"
 import { makeLog } from "../Log.ts"
-import type { ListenFailed, RunningServer, StartFailure } from "../Server.ts"
+import type { ListenFailed } from "../net/listen.ts"
+import type { RunningServer, StartFailure } from "../Server.ts"
 import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
 import { CliError, exitCodes } from "./CliError.ts"

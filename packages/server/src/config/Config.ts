@@ -1,3 +1,4 @@
+import * as Data from "effect/Data"
 import type { Limits } from "@logbrook/core/Limits"
 import type { LogLevel } from "../Log.ts"
 
@@ -46,12 +47,17 @@ export interface ConfigProblem {
 }
 
 /** Nothing was started: all that is wrong, from every source, at once. */
-export class ConfigInvalid extends Error {
-  readonly _tag = "ConfigInvalid"
+export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   readonly problems: ReadonlyArray<ConfigProblem>
-  constructor(problems: ReadonlyArray<ConfigProblem>) {
-    super(`the configuration has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}`)
-    this.name = "ConfigInvalid"
-    this.problems = problems
+}> {
+  override get message(): string {
+    const { length } = this.problems
+    return `the configuration has ${length === 1 ? "a problem" : `${length} problems`}`
   }
 }
+
+/** A configuration file that somebody has named cannot be read. */
+export class ConfigFileUnreadable extends Data.TaggedError("ConfigFileUnreadable")<{
+  readonly file: string
+  readonly message: string
+}> {}

@@ -136,8 +136,9 @@ const ofHeap = (heapBytesMax: number): Read => ({
   problems: []
 })
 
-/** Throws `ConfigInvalid` with everything that is wrong in any source. */
-export const loadWithOrigins = ({ flags, env, files, heapBytesMax }: ConfigSources): LoadedConfig => {
+/** The configuration, or everything that is wrong in any source. */
+export const loadConfig = (sources: ConfigSources): Either.Either<LoadedConfig, ConfigInvalid> => {
+  const { flags, env, files, heapBytesMax } = sources
   const reads = [
     readFlags(flags),
     readEnv(env),
@@ -161,9 +162,9 @@ export const loadWithOrigins = ({ flags, env, files, heapBytesMax }: ConfigSourc
     ...issues.map((issue) => problemOf(issue, won)),
     ...throughout(valueOf, originOf)
   ]
-  if (Either.isLeft(decoded) || problems.length > 0) throw new ConfigInvalid(problems)
+  if (Either.isLeft(decoded) || problems.length > 0) return Either.left(new ConfigInvalid({ problems }))
   const effective = settings.map(({ path }) => ({ path, value: valueOf(path)!, origin: originOf(path) }))
-  return { config: whole(decoded.right as unknown as Decoded), settings: effective }
+  return Either.right({ config: whole(decoded.right as unknown as Decoded), settings: effective })
 }
 
 type Decoded = Omit<Config, "limits"> & { readonly limits: Limits }
@@ -177,6 +178,3 @@ const whole = (decoded: Decoded): Config => ({
     commitPacingMs: decoded.journal.pacingMs
   }
 })
-
-/** Throws `ConfigInvalid`. */
-export const loadConfig = (sources: ConfigSources): Config => loadWithOrigins(sources).config

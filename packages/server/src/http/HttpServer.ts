@@ -1,7 +1,8 @@
 import * as http from "node:http"
-import type { AddressInfo } from "node:net"
+import * as Effect from "effect/Effect"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
+import { listen } from "../net/listen.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { JournalQueryRefused } from "../tools/journalTools.ts"
 import type { ApiParts } from "./ApiParts.ts"
@@ -14,8 +15,6 @@ import { livePast } from "./livePast.ts"
 import { MetricsPage } from "./MetricsPage.ts"
 import { rootHtml, rootJson } from "./root.ts"
 import { Warnings, warningsHeader } from "./Warnings.ts"
-
-export type { Readiness } from "./health.ts"
 
 export interface HttpOptions extends ApiParts {
   readonly host: string
@@ -37,39 +36,39 @@ interface Shell {
 /** How often Node looks for requests that take too long. */
 const lookEveryMs = 1000
 
-/** The HTTP API, health, metrics and live events. Rejects with Node's error when the port cannot be taken. */
-export const listenHttp = async (
-  broker: Broker,
-  options: HttpOptions
-): Promise<{ readonly port: number; readonly close: () => Promise<void> }> => {
-  const past = livePast(broker, options.journal)
-  const api = new LazyApi(broker, past, options)
-  const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
-  const warnings = new Warnings(broker, options.retentionClock)
-  const shell: Shell = { broker, options, api, tail: new EventTail(broker, past), metrics, warnings }
+const serverOf = (shell: Shell): http.Server => {
+  const { limits, log } = shell.broker
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {
     answer(shell, request, response).catch((error: unknown) => {
-      broker.log.error("an HTTP request failed", { url: request.url, error: describe(error) })
+      log.error("an HTTP request failed", { url: request.url, error: describe(error) })
       if (response.headersSent) response.destroy()
       else sendError(response, 500, "INTERNAL", "the request failed; the server's log says why")
     })
   })
-  server.headersTimeout = broker.limits.httpHeadersTimeoutMs
-  server.requestTimeout = broker.limits.httpRequestTimeoutMs
-  server.maxConnections = broker.limits.httpConnectionsMax
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(options.port, options.host, resolve)
-  })
-  server.on("error", (error) => broker.log.error("http: a connection could not be accepted", { error: String(error) }))
-  const close = async (): Promise<void> => {
-    const closed = new Promise((resolve) => server.close(resolve))
-    server.closeAllConnections()
-    await closed
-    await api.dispose()
-  }
-  return { port: (server.address() as AddressInfo).port, close }
+  server.headersTimeout = limits.httpHeadersTimeoutMs
+  server.requestTimeout = limits.httpRequestTimeoutMs
+  server.maxConnections = limits.httpConnectionsMax
+  return server
 }
+
+/** The HTTP API, health, metrics and live events, until the scope closes. */
+export const listenHttp = (broker: Broker, options: HttpOptions) =>
+  Effect.gen(function* () {
+    const past = livePast(broker, options.journal)
+    const api = yield* Effect.acquireRelease(
+      Effect.sync(() => new LazyApi(broker, past, options)),
+      (lazy) => Effect.promise(() => lazy.dispose())
+    )
+    const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
+    const warnings = new Warnings(broker, options.retentionClock)
+    const server = serverOf({ broker, options, api, tail: new EventTail(broker, past), metrics, warnings })
+    const end = async (closed: Promise<unknown>): Promise<void> => {
+      server.closeAllConnections()
+      await closed
+    }
+    const { host, port } = options
+    return yield* listen(server, { what: "http", host, port, log: broker.log, end })
+  })
 
 const describe = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
 

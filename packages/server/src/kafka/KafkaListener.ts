@@ -1,6 +1,7 @@
 import type * as net from "node:net"
-import { once } from "node:events"
+import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
+import { listen } from "../net/listen.ts"
 import { createSharedServer, readShared } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
@@ -16,13 +17,8 @@ export interface KafkaOptions {
   readonly zstdClients: ReadonlySet<string>
 }
 
-export interface KafkaListener {
-  readonly port: number
-  /** Answers what was begun, within half a second, and closes every connection. */
-  readonly close: () => Promise<void>
-}
-
 const sweepEveryMs = 1000
+/** What was begun is answered within this time at a stop. */
 const closeWithinMs = 500
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::", "::0", ""])
 
@@ -52,42 +48,51 @@ const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaCon
   readShared(socket, (chunk) => connection.onBytes(chunk))
 }
 
-const sweepRegularly = ({ clock }: Broker, connections: ReadonlySet<KafkaConnection>): (() => void) => {
-  let cancel: () => void
-  const sweep = (): void => {
-    const nowMs = clock.monotonicMs()
-    for (const connection of connections) connection.sweep(nowMs)
-    cancel = clock.after(sweepEveryMs, sweep)
-  }
-  cancel = clock.after(sweepEveryMs, sweep)
-  return () => cancel()
+/** Looks at the connections' deadlines until the scope closes. */
+const sweeping = ({ clock }: Broker, connections: ReadonlySet<KafkaConnection>) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      let cancel: () => void
+      const sweep = (): void => {
+        const nowMs = clock.monotonicMs()
+        for (const connection of connections) connection.sweep(nowMs)
+        cancel = clock.after(sweepEveryMs, sweep)
+      }
+      cancel = clock.after(sweepEveryMs, sweep)
+      return () => cancel()
+    }),
+    (stop) => Effect.sync(stop)
+  )
+
+/** Answers what was begun, and closes every connection. */
+const end = async (node: KafkaNode, connections: ReadonlySet<KafkaConnection>, closed: Promise<unknown>) => {
+  const { clock } = node.broker
+  for (const connection of connections) connection.stop()
+  const cancel = clock.after(closeWithinMs, () => {
+    for (const connection of connections) connection.destroy()
+  })
+  await closed
+  cancel()
+  // The sockets' own close events come behind the server's.
+  while (connections.size > 0) await new Promise<void>((resolve) => clock.nextTurn(resolve))
+  node.flush()
 }
 
-/** Serves Kafka clients. Rejects with the system's error when the port cannot be had. */
-export const listenKafka = async (broker: Broker, options: KafkaOptions): Promise<KafkaListener> => {
-  const node = new KafkaNode(broker, options.zstdClients)
-  const connections = new Set<KafkaConnection>()
-  const server = createSharedServer((socket) => accept(node, options.advertised, connections, socket))
-  server.listen(options.port, options.host)
-  await once(server, "listening")
-  server.on("error", (error) => broker.log.error("kafka: a connection could not be accepted", { error: String(error) }))
-  node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
-  const stopSweeping = sweepRegularly(broker, connections)
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    close: async () => {
-      stopSweeping()
-      const closed = once(server, "close")
-      server.close()
-      for (const connection of connections) connection.stop()
-      const cancel = broker.clock.after(closeWithinMs, () => {
-        for (const connection of connections) connection.destroy()
-      })
-      await closed
-      cancel()
-      // The sockets' own close events come behind the server's.
-      while (connections.size > 0) await new Promise<void>((resolve) => broker.clock.nextTurn(resolve))
-      node.flush()
-    }
-  }
-}
+/** Serves Kafka clients until the scope closes. */
+export const listenKafka = (broker: Broker, { host, port, advertised, zstdClients }: KafkaOptions) =>
+  Effect.gen(function* () {
+    const node = new KafkaNode(broker, zstdClients)
+    const connections = new Set<KafkaConnection>()
+    node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
+    const server = createSharedServer((socket) => accept(node, advertised, connections, socket))
+    const { log } = broker
+    const listening = yield* listen(server, {
+      what: "kafka",
+      host,
+      port,
+      log,
+      end: (closed) => end(node, connections, closed)
+    })
+    yield* sweeping(broker, connections)
+    return listening
+  })

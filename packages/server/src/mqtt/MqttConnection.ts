@@ -575,7 +575,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     finish?.()
   }
 
-  /** The client sent what it may not: the reply that its protocol has for it, one line, the end. */
+  /** The client sent what it may not: the reply that its protocol has for it, one line in the log, the end. */
   violated(error: MqttError): void {
     if (this.#phase === "connecting") {
       this.packetSizeMax = error.connackSizeMax
@@ -590,27 +590,31 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #refused(end: ConnectionEnd): void {
     if (this.#phase === "closed") return
     const { code, reasonString: reason } = disconnectOf(end)
-    this.#tellRefusal({ by: end.by, code: codeText(code), reason })
+    this.mqtt.metrics.refusedConnections.add(1)
+    this.#tellFault({ by: end.by, code: codeText(code), reason })
     this.#close(end)
   }
 
   refuse(packet: Uint8Array | undefined, reason: string, code?: number): void {
     if (this.#phase === "closed") return
-    this.#tellRefusal({ code: code === undefined ? undefined : codeText(code), reason })
+    this.mqtt.metrics.refusedConnections.add(1)
+    this.#tellFault({ code: code === undefined ? undefined : codeText(code), reason })
     if (packet !== undefined && packet.length <= this.packetSizeMax) this.send(packet)
     this.#shut()
   }
 
-  #tellRefusal(fields: Fields): void {
-    this.mqtt.metrics.refusedConnections.add(1)
-    this.mqtt.broker.log.warn("mqtt: connection refused", { ...this.#who(), ...fields })
+  /** Logs why the server ends a connection, or does not take it: its client, or the session, is at fault. */
+  #tellFault(fields: Fields): void {
+    const what = this.isOpen ? "ended" : "refused"
+    this.mqtt.broker.log.warn(`mqtt: connection ${what}`, { ...this.#who(), ...fields })
   }
 
   lost(reason: string): void {
     // A connection that ends may still have asked for something: another one may have the session already.
     if (this.#phase === "closed" || this.#phase === "ending") return
-    this.mqtt.broker.log.warn("mqtt: connection lost", { ...this.#who(), reason })
-    this.#close({ by: "server", reason })
+    const end: ConnectionEnd = { by: "server", reason }
+    this.#tellFault(endFields(end))
+    this.#close(end)
   }
 
   close(end: ConnectionEnd): void {

@@ -1,16 +1,10 @@
 import type * as net from "node:net"
-import { once } from "node:events"
+import * as Effect from "effect/Effect"
+import { listen } from "../net/listen.ts"
 import { createSharedServer, readShared } from "../net/sharedReads.ts"
-import type { Broker } from "../Broker.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
-
-export interface MqttListening {
-  readonly port: number
-  /** No new connections; clients are told, and cut off a second later. Resolves when all are closed. */
-  readonly close: () => Promise<void>
-}
 
 const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConnection>): void => {
   const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
@@ -32,25 +26,16 @@ const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConne
   readShared(socket, (chunk) => connection.onChunk(chunk))
 }
 
-/** MQTT over TCP. Rejects with the error of `listen`. */
-export const listenMqtt = async (
-  { log }: Broker,
-  mqtt: MqttBroker,
-  options: { readonly host: string; readonly port: number }
-): Promise<MqttListening> => {
-  const connections = new Set<MqttConnection>()
-  const server = createSharedServer((socket) => accept(mqtt, socket, connections))
-  server.listen(options.port, options.host)
-  await once(server, "listening")
-  server.on("error", (error) => log.error("mqtt: a connection could not be accepted", { error: String(error) }))
-  mqtt.listens()
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    close: async () => {
-      const closed = once(server, "close")
-      server.close()
+/** MQTT over TCP until the scope closes: then clients are told, and cut off a second later. */
+export const listenMqtt = (mqtt: MqttBroker, address: { readonly host: string; readonly port: number }) =>
+  Effect.gen(function* () {
+    const connections = new Set<MqttConnection>()
+    const server = createSharedServer((socket) => accept(mqtt, socket, connections))
+    const end = async (closed: Promise<unknown>): Promise<void> => {
       await mqtt.stops(connections)
       await closed
     }
-  }
-}
+    const listening = yield* listen(server, { what: "mqtt", ...address, log: mqtt.broker.log, end })
+    mqtt.listens()
+    return listening
+  })

@@ -1,18 +1,17 @@
 import { createHash } from "node:crypto"
-import { once } from "node:events"
 import * as http from "node:http"
-import type { AddressInfo, Socket } from "node:net"
+import type { Socket } from "node:net"
+import * as Effect from "effect/Effect"
 import type { Clock } from "@logbrook/core/Clock"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { CloseCode, closeFrame, frameHead, FrameReader, WebSocketError } from "@logbrook/protocols/websocket/frames"
-import type { Broker } from "../Broker.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { endSoftly } from "../net/endSoftly.ts"
+import { listen } from "../net/listen.ts"
 import { isForeignOrigin } from "../net/localNames.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
-import type { MqttListening } from "./MqttListener.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
 import type { Transport } from "./Transport.ts"
 
@@ -183,18 +182,12 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
 /** How often Node looks for requests that take too long. */
 const lookEveryMs = 1000
 
-/** MQTT over WebSocket, on any path; clients must offer one of the subprotocols. Rejects with the error of `listen`. */
-export const listenMqttWebSocket = async (
-  { limits, log }: Broker,
-  mqtt: MqttBroker,
-  options: WebSocketOptions
-): Promise<MqttListening> => {
-  const connections = new Set<MqttConnection>()
-  const shell: Shell = { mqtt, options, connections, admissions: new WeakMap(), isStopping: false }
+const serverOf = (shell: Shell): http.Server => {
+  const { connectTimeoutMs } = shell.mqtt.broker.limits
   const server = http.createServer(
     {
-      requestTimeout: limits.connectTimeoutMs,
-      headersTimeout: limits.connectTimeoutMs,
+      requestTimeout: connectTimeoutMs,
+      headersTimeout: connectTimeoutMs,
       connectionsCheckingInterval: lookEveryMs
     },
     (_request, response) => {
@@ -203,19 +196,23 @@ export const listenMqttWebSocket = async (
   )
   server.on("connection", (socket: Socket) => connected(shell, socket))
   server.on("upgrade", (request, socket, head) => upgrade(shell, request, socket as Socket, head))
-  server.listen(options.port, options.host)
-  await once(server, "listening")
-  server.on("error", (error) => log.error("mqtt: a WebSocket could not be accepted", { error: String(error) }))
-  mqtt.listens()
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
+  return server
+}
+
+/** MQTT over WebSocket, on any path, until the scope closes; clients must offer one of the subprotocols. */
+export const listenMqttWebSocket = (mqtt: MqttBroker, options: WebSocketOptions) =>
+  Effect.gen(function* () {
+    const connections = new Set<MqttConnection>()
+    const shell: Shell = { mqtt, options, connections, admissions: new WeakMap(), isStopping: false }
+    const server = serverOf(shell)
+    const end = async (closed: Promise<unknown>): Promise<void> => {
       shell.isStopping = true
-      const closed = once(server, "close")
-      server.close()
       await mqtt.stops(connections)
       server.closeAllConnections()
       await closed
     }
-  }
-}
+    const { host, port } = options
+    const listening = yield* listen(server, { what: "mqttWs", host, port, log: mqtt.broker.log, end })
+    mqtt.listens()
+    return listening
+  })

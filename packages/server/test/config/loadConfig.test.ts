@@ -1,7 +1,8 @@
+import * as Either from "effect/Either"
 import { describe, expect, it } from "vitest"
 import { defaultLimits } from "@logbrook/core/Limits"
-import { ConfigInvalid, type ConfigProblem } from "../../src/config/Config.ts"
-import { loadConfig, loadWithOrigins, type ConfigSources } from "../../src/config/loadConfig.ts"
+import type { ConfigProblem } from "../../src/config/Config.ts"
+import { loadConfig, type ConfigSources, type LoadedConfig } from "../../src/config/loadConfig.ts"
 import { settings } from "../../src/config/settings.ts"
 import { suggest } from "../../src/config/suggest.ts"
 
@@ -17,23 +18,22 @@ const sources = ({ flags = {}, env = {}, yaml = "" }: Given): ConfigSources => (
   files: [{ name: "logbrook.yaml", text: yaml }]
 })
 
+const loadedOf = (given: ConfigSources): LoadedConfig => Either.getOrThrow(loadConfig(given))
+
 const problemsOf = (given: Given): ReadonlyArray<ConfigProblem> => {
-  try {
-    loadConfig(sources(given))
-  } catch (error) {
-    if (error instanceof ConfigInvalid) return error.problems
-    throw error
-  }
-  return []
+  const loaded = loadConfig(sources(given))
+  return Either.isLeft(loaded) ? loaded.left.problems : []
 }
 
-const advertised = (text: string) => loadConfig(sources({ flags: { "kafka-advertised": text } })).kafka.advertised
+const advertised = (text: string) =>
+  loadedOf(sources({ flags: { "kafka-advertised": text } })).config.kafka.advertised
 
-const zstdClients = (text: string) => loadConfig(sources({ flags: { "kafka-zstd-clients": text } })).kafka.zstdClients
+const zstdClients = (text: string) =>
+  loadedOf(sources({ flags: { "kafka-zstd-clients": text } })).config.kafka.zstdClients
 
 describe("loadConfig", () => {
   it("needs nothing", () => {
-    const config = loadConfig({ flags: new Map(), env: { PATH: "/bin" }, files: [] })
+    const { config } = loadedOf({ flags: new Map(), env: { PATH: "/bin" }, files: [] })
     expect(config).toMatchObject({
       dataDir: "./data",
       host: "127.0.0.1",
@@ -45,11 +45,11 @@ describe("loadConfig", () => {
 
   it("gives clients three fifths of V8's heap, unless somebody says how much", () => {
     const heapBytesMax = 216 * 1024 * 1024
-    const loaded = loadWithOrigins({ ...sources({}), heapBytesMax })
+    const loaded = loadedOf({ ...sources({}), heapBytesMax })
     expect(loaded.config.limits.memoryBytesMax).toBe(Math.floor(heapBytesMax * 0.6))
     expect(loaded.settings.find(({ path }) => path === "limits.memoryBytesMax")!.origin).toBe("V8's heap limit")
     const yaml = "limits:\n  memoryBytesMax: 50MB\n"
-    expect(loadConfig({ ...sources({ yaml }), heapBytesMax }).limits.memoryBytesMax).toBe(50_000_000)
+    expect(loadedOf({ ...sources({ yaml }), heapBytesMax }).config.limits.memoryBytesMax).toBe(50_000_000)
   })
 
   it("takes names of software with commas between them", () => {
@@ -70,7 +70,7 @@ describe("loadConfig", () => {
       },
       yaml: "mqtt:\n  port: 4\nkafka:\n  port: 5\nhttp:\n  port: 6\n"
     }
-    const loaded = loadWithOrigins(sources(given))
+    const loaded = loadedOf(sources(given))
     expect(loaded.config).toMatchObject({
       mqtt: { port: 1 },
       kafka: { port: 3 },
@@ -87,7 +87,7 @@ describe("loadConfig", () => {
   })
 
   it("takes durations and sizes with units, and keeps the limits that go by another name in step", () => {
-    const config = loadConfig(
+    const { config } = loadedOf(
       sources({
         env: { LOGBROOK_JOURNAL_SEGMENT_BYTES: "1.5MiB", LOGBROOK_LIMITS_SESSION_EXPIRY_MS_MAX: "2d" },
         yaml: "journal: { pacingMs: 7 }\nlimits: { mqttPacketBytesMax: 64KiB, diskReserveRatioMin: 0.1 }"

@@ -7,11 +7,13 @@ import type { Journal } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
-import { listenHttp, type Readiness } from "../../src/http/HttpServer.ts"
+import type { Readiness } from "../../src/http/health.ts"
+import { listenHttp } from "../../src/http/HttpServer.ts"
 import { TopTopics } from "../../src/mqtt/TopTopics.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { TestClock } from "../../../core/test/support/TestClock.ts"
+import { acquired } from "../support/parts.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
 
 /** The ids of the first events of a live view, which is left then. */
@@ -43,13 +45,16 @@ describe("HTTP", () => {
     config: { settings, sinceMs: 1_800_000_000_000 }
   }
   let base = ""
-  let listening: Awaited<ReturnType<typeof listenHttp>>
+  let port: number
+  let stop: () => Promise<void>
 
   beforeAll(async () => {
-    listening = await listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal })
-    base = `http://127.0.0.1:${listening.port}`
+    const { made, close } = await acquired(listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal }))
+    port = made.port
+    base = `http://127.0.0.1:${port}`
+    stop = close
   })
-  afterAll(() => listening.close())
+  afterAll(() => stop())
 
   const call = (path: string, method = "GET", body?: unknown) =>
     send(path, method, body === undefined ? undefined : JSON.stringify(body))
@@ -192,14 +197,14 @@ describe("HTTP", () => {
     }
     for (const host of ["LOCALHOST:18083", "localhost.", "127.0.0.1", "[::1]:1"])
       expect(await statusFor("/api/v1/streams", { host })).toBe(200)
-    const socket = net.connect(listening.port, "127.0.0.1", () => socket.write("GET /healthz HTTP/1.0\r\n\r\n"))
+    const socket = net.connect(port, "127.0.0.1", () => socket.write("GET /healthz HTTP/1.0\r\n\r\n"))
     const [head] = await once(socket, "data")
     expect(String(head)).toMatch(/^HTTP\/1.1 200 OK/)
     socket.destroy()
   })
 
   it("answers 413 while the client still sends, and the answer arrives", async () => {
-    const socket = net.connect(listening.port, "127.0.0.1")
+    const socket = net.connect(port, "127.0.0.1")
     socket.pause()
     const bytes = 40 * 256 * 1024
     socket.write(
@@ -428,9 +433,9 @@ describe("HTTP", () => {
     const read: Journal = new Proxy<Journal>(journal, {
       get: (target, name) => (name === "scan" ? scan : Reflect.get(target, name, target))
     })
-    const other = await listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal: read })
+    const other = await acquired(listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal: read }))
     try {
-      await run(`http://127.0.0.1:${other.port}/api/v1/journal/tail`)
+      await run(`http://127.0.0.1:${other.made.port}/api/v1/journal/tail`)
     } finally {
       await other.close()
     }

@@ -8,6 +8,7 @@ import { openApi } from "../../src/http/apiHandler.ts"
 import { TopTopics } from "../../src/mqtt/TopTopics.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
+import { acquired } from "../support/parts.ts"
 
 // Every endpoint of the API, and every other page, says what it needs; who may do nothing gets the pages that need nothing.
 
@@ -29,12 +30,13 @@ const lists = new Set(["get /api/v1/streams", "get /api/v1/groups"])
 
 describe("access over HTTP", () => {
   let kit: Kit
-  let http: Awaited<ReturnType<typeof listenHttp>>
+  let port: number
+  let stop: () => Promise<void>
 
   beforeAll(async () => {
     kit = await startKit({ authorizer: new Authorizer([denies]) })
     await kit.createStream("orders")
-    http = await listenHttp(kit.broker, {
+    const listening = listenHttp(kit.broker, {
       host: "127.0.0.1",
       port: 0,
       journal: kit.journal,
@@ -47,16 +49,19 @@ describe("access over HTTP", () => {
       }),
       config: { settings: [], sinceMs: 0 }
     })
+    const { made, close } = await acquired(listening)
+    port = made.port
+    stop = close
   })
   afterAll(async () => {
-    await http.close()
+    await stop()
     await kit.close()
   })
 
   const ask = async (method: string, path: string): Promise<{ status: number; text: string }> => {
     const body = bodies[method]
     const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } }
-    const url = `http://127.0.0.1:${http.port}${path}${queries[path] ?? ""}`
+    const url = `http://127.0.0.1:${port}${path}${queries[path] ?? ""}`
     const response = await fetch(url, { method: method.toUpperCase(), ...init })
     return { status: response.status, text: await response.text() }
   }

@@ -17,9 +17,9 @@ import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import * as Exit from "effect/Exit"
 import type { Broker } from "../../src/Broker.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
-import { listenKafka, type KafkaListener } from "../../src/kafka/KafkaListener.ts"
+import { listenKafka } from "../../src/kafka/KafkaListener.ts"
 import type { Fields, Log } from "../../src/Log.ts"
-import { running } from "../support/parts.ts"
+import { acquired, running } from "../support/parts.ts"
 
 export interface LogLine {
   readonly level: string
@@ -32,7 +32,7 @@ export interface Kit {
   /** The only one. */
   readonly shard: Shard
   readonly disk: DiskGuard
-  readonly listener: KafkaListener
+  readonly listener: { readonly port: number; readonly close: () => Promise<void> }
   readonly journal: Journal
   readonly lines: Array<LogLine>
   readonly defects: Array<unknown>
@@ -81,12 +81,11 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   // The start itself is an event; tests that count events begin after it.
   await until(() => journal.nextSeq > nextSeq)
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
-  const listener = await listenKafka(broker, {
-    host: "127.0.0.1",
-    port: 0,
-    advertised,
-    zstdClients: options.zstdClients ?? new Set()
-  })
+  const zstdClients = options.zstdClients ?? new Set()
+  const { made, close: stopListening } = await acquired(
+    listenKafka(broker, { host: "127.0.0.1", port: 0, advertised, zstdClients })
+  )
+  const listener = { port: made.port, close: stopListening }
   const ask = (to: string, command: object): Promise<unknown> =>
     new Promise((resolve, reject) =>
       shard.offer({

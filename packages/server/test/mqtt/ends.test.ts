@@ -135,7 +135,9 @@ describe("the end of a connection is told as what it was", () => {
     expect(cause.origin).toBe(name === "kick" ? `http kick ${clientId}` : `mqtt ${clientId}@127.0.0.1 ${origin}`)
     expect((await ofType(clientId, "SessionEnded")).event.cause).toBe("ConnectionClosed")
     const lines = kit.lines.filter(({ fields }) => fields["client"] === clientId)
-    expect(lines.map(({ fields }) => fields)).toEqual([expect.objectContaining({ address: "127.0.0.1", ...log })])
+    expect(lines).toEqual([
+      { message: "mqtt: connection ended", fields: expect.objectContaining({ address: "127.0.0.1", ...log }) as object }
+    ])
     client.socket.destroy()
   })
 

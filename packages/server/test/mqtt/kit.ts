@@ -9,6 +9,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import { catalogActor, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
@@ -23,9 +24,8 @@ import { Mqtt } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Fields, Log } from "../../src/Log.ts"
 import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
-import { listenMqtt } from "../../src/mqtt/MqttListener.ts"
-import { listenMqttWebSocket } from "../../src/mqtt/MqttWebSocket.ts"
-import { running } from "../support/parts.ts"
+import { layerMqttListener, layerMqttWebSocketListener, MqttListener, MqttWebSocketListener } from "../../src/listeners.ts"
+import { acquired, running } from "../support/parts.ts"
 
 export interface StoredRecord {
   readonly key: string | undefined
@@ -122,15 +122,19 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   for (const kind of [SessionKind, RetainedKind, PartitionKind]) {
     shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))
   }
-  const tcp = await listenMqtt(broker, mqtt, { host: "127.0.0.1", port: 0 })
-  const webSocket = await listenMqttWebSocket(broker, mqtt, { host: "127.0.0.1", port: 0, origins: new Set(["local"]) })
+  const address = { host: "127.0.0.1", port: 0 }
+  const listeners = layerMqttWebSocketListener({ ...address, origins: new Set(["local"]) }).pipe(
+    Layer.provideMerge(layerMqttListener(address)),
+    Layer.provide(Layer.succeedContext(context))
+  )
+  const { made, close: stopListening } = await acquired(Layer.build(listeners))
   return {
     broker,
     shard,
     disk,
     mqtt,
-    port: tcp.port,
-    webSocketPort: webSocket.port,
+    port: Context.get(made, MqttListener).port,
+    webSocketPort: Context.get(made, MqttWebSocketListener).port,
     audit,
     lines,
     journal,
@@ -139,8 +143,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     records: (stream) => recordsOf(broker, stream),
     seq: () => durableSeq(shard, journal),
     stop: async () => {
-      await tcp.close()
-      await webSocket.close()
+      await stopListening()
       await close()
       await journal.close()
     }

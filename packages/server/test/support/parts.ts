@@ -75,6 +75,13 @@ export const built = <Made, E>(layer: Layer.Layer<Made, E>) => {
   return { context, close: (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void)) }
 }
 
+/** What an effect acquires; `close` releases it. */
+export const acquired = async <Made, E>(effect: Effect.Effect<Made, E, Scope.Scope>) => {
+  const scope = Effect.runSync(Scope.make())
+  const made = await Effect.runPromise(Scope.extend(effect, scope))
+  return { made, close: (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void)) }
+}
+
 /** A broker of one shard over these parts, which runs until `close`. */
 export const running = (parts: TestParts) => {
   const { context, close } = built(layer.pipe(Layer.provide(layerTest(parts))))
