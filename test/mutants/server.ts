@@ -358,7 +358,7 @@ export const serverMutants = inPackage("server", {
     tests: ["tools"],
     faults: [
       ["verify is content with nothing to compare", "ok: failure === null && hashes > 0,", "ok: failure === null,"],
-      ["verify passes over a hash that differs", "        first ??= mismatch\n", ""]
+      ["verify passes over a hash that differs", "        mismatch ??= each\n", ""]
     ]
   }
 })

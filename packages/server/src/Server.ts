@@ -15,9 +15,10 @@ import { manifestFile } from "@logbrook/core/backup/Manifest"
 import { systemClock } from "@logbrook/core/Clock"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
+import { readingJournal } from "@logbrook/core/journal/readingJournal"
 import type { Recovery } from "@logbrook/core/shard/recover"
 import { definitions, type Broker as BrokerValue } from "./Broker.ts"
-import { Broker, layer, layerRetention, layerSettling, readingJournal, Recovered } from "./composition.ts"
+import { Broker, layer, layerRetention, layerSettling, Recovered } from "./composition.ts"
 import type { Config } from "./config/Config.ts"
 import type { LoadedConfig } from "./config/loadConfig.ts"
 import { DiskGuard } from "./DiskGuard.ts"
@@ -55,22 +56,26 @@ const throwIfBackup = (directory: string): void => {
   throw new JournalError("UnknownFormat", `${directory} holds a backup (${manifestFile}): ${advice}`)
 }
 
-/** A place on disk that cannot be used as it is; `message` is the system's. */
-export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{ readonly message: string }> {}
+/** A directory that cannot be used as it is; `message` is the system's. */
+export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{
+  readonly directory: string
+  readonly message: string
+}> {}
 
 const unusable: ReadonlySet<string | undefined> = new Set(["EACCES", "ENOTDIR", "EROFS", "ENOSPC"])
 
 /** A refusal of the operating system there is a failure of the start; every other error is a defect. */
-const inDataDir = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | DataDirUnusable> =>
+const inDataDir = <A, E>(directory: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E | DataDirUnusable> =>
   Effect.catchSomeDefect(effect, (defect) =>
     defect instanceof Error && unusable.has((defect as NodeJS.ErrnoException).code)
-      ? Option.some(Effect.fail(new DataDirUnusable({ message: defect.message })))
+      ? Option.some(Effect.fail(new DataDirUnusable({ directory, message: defect.message })))
       : Option.none()
   )
 
 const openJournal = (config: Config) =>
   Effect.acquireRelease(
     inDataDir(
+      config.dataDir,
       readingJournal(() => {
         throwIfBackup(config.dataDir)
         return LmdbJournal.open({
@@ -130,7 +135,10 @@ const layerParts = (config: Config, log: Log, dying: Dying) =>
     Effect.gen(function* () {
       const { limits, dataDir } = config
       const journal = yield* openJournal(config)
-      const clusterId = yield* inDataDir(Effect.sync(() => clusterIdOf(dataDir)))
+      const clusterId = yield* inDataDir(
+        dataDir,
+        Effect.sync(() => clusterIdOf(dataDir))
+      )
       const metrics = new Metrics()
       return Context.empty().pipe(
         Context.add(Services.Journal, journal),

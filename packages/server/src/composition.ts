@@ -18,7 +18,7 @@ import * as Schedule from "effect/Schedule"
 import type { Clock } from "@logbrook/core/Clock"
 import { effectClockOf } from "@logbrook/core/effectClock"
 import type { Journal } from "@logbrook/core/journal/Journal"
-import { JournalError } from "@logbrook/core/journal/JournalError"
+import { readingJournal } from "@logbrook/core/journal/readingJournal"
 import type { Settler } from "@logbrook/core/settle/Settler"
 import type { Recovery } from "@logbrook/core/shard/recover"
 import type { Shard } from "@logbrook/core/shard/Shard"
@@ -52,16 +52,6 @@ export class Running extends Context.Tag("logbrook/Running")<Running, true>() {}
 export class Retention extends Context.Tag("logbrook/Retention")<Retention, Retaining.Retention>() {}
 
 export class Settling extends Context.Tag("logbrook/Settling")<Settling, Settler>() {}
-
-/** An Effect of a function that opens or reads a journal. */
-export const readingJournal = <A>(read: () => A): Effect.Effect<A, JournalError> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(read())
-    } catch (error) {
-      return error instanceof JournalError ? Effect.fail(error) : Effect.die(error)
-    }
-  })
 
 /** Shards over these journals, one for each. */
 export const recovered = (journals: ReadonlyArray<Journal>, placement?: Placement) =>

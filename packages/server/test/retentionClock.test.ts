@@ -11,8 +11,9 @@ import { DiskGuard } from "../src/DiskGuard.ts"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import { RetentionClock, type ClockStart, type TrustReason } from "../src/RetentionClock.ts"
-import { lastEvents, pastOf } from "../src/tools/journalTools.ts"
+import { pastOf } from "../src/tools/journalTools.ts"
 import { newestState } from "../../core/test/support/newestState.ts"
+import { lastEvents } from "./support/toolsAtOnce.ts"
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs

@@ -1,7 +1,8 @@
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import type { PersistentStates, States } from "../actor/States.ts"
-import type { Address, AnyKind, CommandOf, NoticeOf, OnAnswer } from "../actor/Kind.ts"
+import type { Address, AnyKind, CommandOf, FailureOf, NoticeOf, OnAnswer, ReplyOf } from "../actor/Kind.ts"
 import { partitionId } from "../actor/LogEvents.ts"
 import type { BufferPool } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
@@ -136,6 +137,18 @@ export class Shards {
     byteLength = 0
   ): boolean {
     return this.of(to).ask(to, command, cause, onAnswer, byteLength)
+  }
+
+  /**
+   * `ask` as an Effect, for whoever asks seldom: succeeds with the command's reply once what was decided is durable. An actor that
+   * cannot answer is a defect.
+   */
+  asking<K extends AnyKind, const C extends CommandOf<K>>(
+    to: Address<K>,
+    command: C,
+    cause: Cause
+  ): Effect.Effect<ReplyOf<K, C>, FailureOf<K>> {
+    return Effect.async((resume) => void this.ask(to, command, cause, resume))
   }
 
   askLate<K extends AnyKind, C extends CommandOf<K>>(ask: LateAsk<K, C>): boolean {

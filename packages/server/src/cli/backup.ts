@@ -1,13 +1,16 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Effect from "effect/Effect"
 import type { BackedUp } from "@logbrook/core/backup/Backup"
 import type { Restored, RestoreOptions } from "@logbrook/core/backup/Restore"
+import { readingJournalLong } from "@logbrook/core/journal/readingJournal"
 import { exitCodes, usageError } from "./CliError.ts"
-import type { Arguments } from "./commandLine.ts"
-import { journalDirectoryOf, throwIfNoBackup, throwIfNoBackupTarget, throwIfTaken } from "./directories.ts"
+import type { Arguments, Run } from "./commandLine.ts"
+import { allDefinitions } from "./definitions.ts"
+import { checkBackupAt, checkBackupTarget, checkFree, journalDirectoryOf } from "./directories.ts"
+import { withJournalHints } from "./failures.ts"
 import { bytesText, counted, type Io } from "./Io.ts"
-import { journalErrors } from "./journalErrors.ts"
-import { pointOf } from "./options.ts"
+import { pointOf } from "./optionValues.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 /** Into a directory, or through one beside it into one file. */
@@ -26,27 +29,29 @@ const backUpInto = async (target: string, dataDir: string, progress: Progress): 
   return done
 }
 
-export const backup = async (args: Arguments, io: Io): Promise<number> => {
-  const target = args.positionals[0]!
-  const dataDir = await journalDirectoryOf(args, io)
-  await throwIfNoBackupTarget(target)
-  beNice()
-  const progress = makeProgress(io, "backing up")
-  const hint = "logbrook doctor tells what is damaged; the last backup is still there"
-  const done = await journalErrors(() => backUpInto(target, dataDir, progress), hint).finally(progress.end)
-  const { manifest, copiedSegments, copiedBytes, keptSegments } = done
-  if (args.flag("json")) {
-    io.out(JSON.stringify({ target, copiedSegments, copiedBytes, keptSegments, ...manifest }, null, 2))
+const corruptHint = "logbrook doctor tells what is damaged; the last backup is still there"
+
+export const backup: Run = (args, io) =>
+  Effect.gen(function* () {
+    const target = args.positionals[0]!
+    const dataDir = yield* journalDirectoryOf(args, io)
+    yield* checkBackupTarget(target)
+    beNice()
+    const progress = makeProgress(io, "backing up")
+    const { manifest, copiedSegments, copiedBytes, keptSegments } = yield* readingJournalLong(() =>
+      backUpInto(target, dataDir, progress)
+    ).pipe(withJournalHints({ Corrupt: corruptHint }), Effect.ensuring(Effect.sync(progress.end)))
+    if (args.flag("json")) {
+      io.out(JSON.stringify({ target, copiedSegments, copiedBytes, keptSegments, ...manifest }, null, 2))
+      return exitCodes.ok
+    }
+    const { firstSeq, nextSeq, lastTimeMs } = manifest
+    const last = nextSeq === firstSeq ? "no events" : `#${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)})`
+    const kept = `${keptSegments} ${keptSegments === 1 ? "was" : "were"} there already`
+    io.out(`${target}: ${last}, all read again and whole`)
+    io.out(`  ${counted(copiedSegments, "segment")} copied (${bytesText(copiedBytes)}), ${kept}`)
     return exitCodes.ok
-  }
-  const { firstSeq, nextSeq, lastTimeMs } = manifest
-  const last = nextSeq === firstSeq ? "no events" : `#${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)})`
-  io.out(`${target}: ${last}, all read again and whole`)
-  io.out(
-    `  ${counted(copiedSegments, "segment")} copied (${bytesText(copiedBytes)}), ${keptSegments} ${keptSegments === 1 ? "was" : "were"} there already`
-  )
-  return exitCodes.ok
-}
+  })
 
 const iso = (timeMs: number): string => new Date(timeMs).toISOString()
 
@@ -59,8 +64,6 @@ const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
     import("@logbrook/core/makeDirectory")
   ])
   const { backup, dataDir } = options
-  await throwIfNoBackup(backup)
-  await throwIfTaken(dataDir, "--data-dir")
   if (!isArchive(backup)) return core.restore(options)
   const beside = path.resolve(dataDir)
   makeDirectory(path.dirname(beside))
@@ -73,44 +76,40 @@ const restoreFrom = async (options: RestoreOptions): Promise<Restored> => {
   }
 }
 
-export const restore = async (args: Arguments, io: Io): Promise<number> => {
-  const untilText = args.text("until")
-  const until = untilText === undefined ? undefined : pointOf(io, untilText)
-  const dataDir = args.text("data-dir")
-  if (dataDir === undefined)
-    throw usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")
-  const [{ definitions }, { defaultLimits }] = await Promise.all([
-    import("../Broker.ts"),
-    import("@logbrook/core/Limits")
-  ])
-  const backup = args.positionals[0]!
-  const progress = makeProgress(io, "restoring")
-  const options = {
-    backup,
-    dataDir,
-    until,
-    definitions: definitions(defaultLimits),
-    nowMs: Date.now,
-    pause: stepping(progress)
-  }
-  const done = await journalErrors(() => restoreFrom(options)).finally(progress.end)
+const printRestored = (args: Arguments, io: Io, dataDir: string, done: Restored): void => {
   const { firstSeq, nextSeq, lastTimeMs, diagnosis, manifest } = done
   const left = manifest.nextSeq - nextSeq
   const { events, records, bytes } = diagnosis
   if (args.flag("json")) {
     const time = iso(lastTimeMs)
-    io.out(
-      JSON.stringify(
-        { directory: dataDir, firstSeq, lastSeq: nextSeq - 1, time, left, events, records, bytes },
-        null,
-        2
-      )
-    )
-    return exitCodes.ok
+    const told = { directory: dataDir, firstSeq, lastSeq: nextSeq - 1, time, left, events, records, bytes }
+    io.out(JSON.stringify(told, null, 2))
+    return
   }
   io.out(`${dataDir}: #${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)}), read again and whole`)
   io.out(`  ${counted(events, "event")}, ${counted(records, "record")}, ${bytesText(bytes)}`)
   if (left > 0) io.out(`  ${counted(left, "later event")} of the backup ${left === 1 ? "was" : "were"} left out`)
   io.out(`  logbrook serve --data-dir ${dataDir}`)
-  return exitCodes.ok
 }
+
+export const restore: Run = (args, io) =>
+  Effect.gen(function* () {
+    const untilText = args.text("until")
+    const until = untilText === undefined ? undefined : yield* pointOf(io, untilText)
+    const dataDir = args.text("data-dir")
+    if (dataDir === undefined) {
+      const error = usageError("--data-dir is missing", "--data-dir DIR, an empty directory or a new one")
+      return yield* Effect.fail(error)
+    }
+    const backup = args.positionals[0]!
+    const progress = makeProgress(io, "restoring")
+    const pause = stepping(progress)
+    const definitions = yield* allDefinitions
+    yield* checkBackupAt(backup)
+    yield* checkFree(dataDir, "--data-dir")
+    const done = yield* readingJournalLong(() =>
+      restoreFrom({ backup, dataDir, until, definitions, nowMs: Date.now, pause })
+    ).pipe(Effect.ensuring(Effect.sync(progress.end)))
+    printRestored(args, io, dataDir, done)
+    return exitCodes.ok
+  })

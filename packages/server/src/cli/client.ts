@@ -1,4 +1,6 @@
+import * as Effect from "effect/Effect"
 import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
+import { hear } from "./warnings.ts"
 
 const timeoutMs = 60_000
 
@@ -43,17 +45,6 @@ const unreachable = (url: string, error: unknown): CliError => {
   )
 }
 
-let hear: (text: string) => void = () => undefined
-
-/** The listener hears what servers warn of beside their answers, each text once. */
-export const hearWarnings = (listener: (text: string) => void): void => {
-  const heard = new Set<string>()
-  hear = (text) => {
-    if (!heard.has(text)) listener(text)
-    heard.add(text)
-  }
-}
-
 const warningsOf = (response: Response): ReadonlyArray<unknown> => {
   try {
     const read: unknown = JSON.parse(response.headers.get("logbrook-warnings") ?? "[]")
@@ -64,46 +55,54 @@ const warningsOf = (response: Response): ReadonlyArray<unknown> => {
   }
 }
 
-/** Throws `CliError` when nobody answers, and for an error that the server gives. */
-export const fetchOrThrow = async (url: string, path: string, init: RequestInit = {}): Promise<Response> => {
-  let response: Response
-  try {
-    response = await fetch(new URL(path, url), { signal: AbortSignal.timeout(timeoutMs), ...init })
-  } catch (error) {
-    throw unreachable(url, error)
-  }
-  for (const text of warningsOf(response)) hear(String(text))
-  if (response.ok) return response
-  const text = await response.text()
+/** What a server says instead of an answer. */
+const refusalOf = (url: string, status: number, text: string): CliError => {
   let error: { readonly code?: string; readonly message?: string } = {}
   try {
     error = JSON.parse(text) as typeof error
   } catch {
     // Not a Logbrook: the status is all there is to say.
   }
-  const { code, message = `the server answers ${response.status}` } = error
-  if (code === undefined) throw noLogbrook(url, ` (status ${response.status})`)
-  throw new CliError(exitOf(response.status), `E_${code}`, message)
+  const { code, message = `the server answers ${status}` } = error
+  if (code === undefined) return noLogbrook(url, ` (status ${status})`)
+  return new CliError(exitOf(status), `E_${code}`, message)
 }
 
-/** A name as one segment of a path. Throws `CliError` for names that URLs take for directories, however they are escaped. */
-export const pathSegment = (name: string): string => {
-  if (name !== "" && name !== "." && name !== "..") return encodeURIComponent(name)
-  throw usageError(`"${name}" cannot be asked for: no URL has such a name in its path`)
+/** Fails when nobody answers, and with an error that the server gives. */
+export const fetched = (url: string, path: string, init: RequestInit = {}): Effect.Effect<Response, CliError> =>
+  Effect.gen(function* () {
+    const response = yield* Effect.tryPromise({
+      try: () => fetch(new URL(path, url), { signal: AbortSignal.timeout(timeoutMs), ...init }),
+      catch: (error) => unreachable(url, error)
+    })
+    for (const text of warningsOf(response)) hear(String(text))
+    if (response.ok) return response
+    const text = yield* Effect.promise(() => response.text())
+    return yield* Effect.fail(refusalOf(url, response.status, text))
+  })
+
+/** A name as one segment of a path; there is none for names that URLs take for directories, however they are escaped. */
+export const pathSegment = (name: string): Effect.Effect<string, CliError> => {
+  if (name !== "" && name !== "." && name !== "..") return Effect.succeed(encodeURIComponent(name))
+  return Effect.fail(usageError(`"${name}" cannot be asked for: no URL has such a name in its path`))
 }
 
-export const requestJson = async <A>(url: string, path: string, method = "GET", body?: unknown): Promise<A> => {
+export const requestJson = <A>(
+  url: string,
+  path: string,
+  method = "GET",
+  body?: unknown
+): Effect.Effect<A, CliError> => {
   const init: RequestInit =
     body === undefined
       ? { method }
       : { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
-  const response = await fetchOrThrow(url, path, init)
-  try {
-    return (await response.json()) as A
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw unreachable(url, error)
-    throw noLogbrook(url)
-  }
+  return Effect.flatMap(fetched(url, path, init), (response) =>
+    Effect.tryPromise({
+      try: () => response.json() as Promise<A>,
+      catch: (error) => (error instanceof SyntaxError ? noLogbrook(url) : unreachable(url, error))
+    })
+  )
 }
 
 export interface Listed<A> {
@@ -112,14 +111,15 @@ export interface Listed<A> {
 }
 
 /** All pages of a list. */
-export const listAll = async <A>(url: string, path: string): Promise<ReadonlyArray<A>> => {
-  const all: Array<A> = []
-  let cursor: string | null = null
-  for (;;) {
-    const query: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`
-    const page: Listed<A> = await requestJson<Listed<A>>(url, `${path}?limit=1000${query}`)
-    all.push(...page.data)
-    if (!page.meta.hasnext) return all
-    cursor = page.meta.cursor
-  }
-}
+export const listAll = <A>(url: string, path: string): Effect.Effect<ReadonlyArray<A>, CliError> =>
+  Effect.gen(function* () {
+    const all: Array<A> = []
+    let cursor: string | null = null
+    for (;;) {
+      const query: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`
+      const page: Listed<A> = yield* requestJson<Listed<A>>(url, `${path}?limit=1000${query}`)
+      all.push(...page.data)
+      if (!page.meta.hasnext) return all
+      cursor = page.meta.cursor
+    }
+  })

@@ -1,6 +1,8 @@
 import { parseArgs } from "node:util"
+import type * as Effect from "effect/Effect"
 import { suggest } from "../config/suggest.ts"
-import { usageError } from "./CliError.ts"
+import { type ExitCode, usageError } from "./CliError.ts"
+import type { CommandFailure } from "./failures.ts"
 import type { Io } from "./Io.ts"
 
 export interface Option {
@@ -22,6 +24,9 @@ export interface Arguments {
   readonly values: ReadonlyMap<string, unknown>
 }
 
+/** A command: its exit code, or why it ended. */
+export type Run = (args: Arguments, io: Io) => Effect.Effect<ExitCode, CommandFailure>
+
 export interface Command {
   /** `streams create` */
   readonly name: string
@@ -32,7 +37,7 @@ export interface Command {
   readonly description?: string
   readonly options: ReadonlyArray<Option>
   /** Imported when it runs: start-up stays short. */
-  readonly run: (args: Arguments, io: Io) => Promise<number>
+  readonly load: () => Promise<Run>
 }
 
 const looksLikeOption = (text: string): boolean => /^-(?!\d)/.test(text)

@@ -1,5 +1,4 @@
-import type { Arguments, Command, Option } from "./commandLine.ts"
-import type { Io } from "./Io.ts"
+import type { Command, Option, Run } from "./commandLine.ts"
 import { dataDirectory, json, offline, url } from "./options.ts"
 
 /** The flags of the server's own settings, in the order of their importance; the rest is for files and variables. */
@@ -66,12 +65,10 @@ const events: ReadonlyArray<Option> = [
   { name: "type", value: "TYPE", help: "only events of this type: RebalanceStarted, RecordsAppended, StateHash" }
 ]
 
-type Run = (args: Arguments, io: Io) => Promise<number>
-
 const lazily =
-  <Module>(load: () => Promise<Module>, pick: (module: Module) => Run): Run =>
-  async (args, io) =>
-    pick(await load())(args, io)
+  <Module>(load: () => Promise<Module>, pick: (module: Module) => Run): Command["load"] =>
+  async () =>
+    pick(await load())
 
 const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
@@ -87,7 +84,7 @@ export const commands: ReadonlyArray<Command> = [
     summary: "run the server",
     description: "Settings come from flags, LOGBROOK_* variables, a file, and defaults, in this order.",
     options: serverOptions,
-    run: lazily(
+    load: lazily(
       () => import("./serve.ts"),
       (module) => module.serve
     )
@@ -107,21 +104,21 @@ export const commands: ReadonlyArray<Command> = [
       url,
       json
     ],
-    run: lazily(streamsModule, (module) => module.create)
+    load: lazily(streamsModule, (module) => module.create)
   },
   {
     name: "streams list",
     positionals: [],
     summary: "list streams",
     options: [url, json],
-    run: lazily(streamsModule, (module) => module.list)
+    load: lazily(streamsModule, (module) => module.list)
   },
   {
     name: "streams describe",
     positionals: ["NAME"],
     summary: "a stream's settings and partitions",
     options: [url, json],
-    run: lazily(streamsModule, (module) => module.describe)
+    load: lazily(streamsModule, (module) => module.describe)
   },
   {
     name: "streams alter",
@@ -137,14 +134,14 @@ export const commands: ReadonlyArray<Command> = [
       url,
       json
     ],
-    run: lazily(streamsModule, (module) => module.alter)
+    load: lazily(streamsModule, (module) => module.alter)
   },
   {
     name: "streams delete",
     positionals: ["NAME"],
     summary: "delete a stream and its records",
     options: [{ name: "yes", value: undefined, help: "do not ask" }, url, json],
-    run: lazily(streamsModule, (module) => module.remove)
+    load: lazily(streamsModule, (module) => module.remove)
   },
   {
     name: "groups list",
@@ -152,14 +149,14 @@ export const commands: ReadonlyArray<Command> = [
     summary: "list consumer groups with their lag",
     description: "Of a data directory: with what each takes of memory, the largest first.",
     options: [url, offline, json],
-    run: lazily(groupsModule, (module) => module.list)
+    load: lazily(groupsModule, (module) => module.list)
   },
   {
     name: "groups describe",
     positionals: ["GROUP"],
     summary: "a group's members, offsets and lag",
     options: [url, json],
-    run: lazily(groupsModule, (module) => module.describe)
+    load: lazily(groupsModule, (module) => module.describe)
   },
   {
     name: "groups delete",
@@ -173,7 +170,7 @@ export const commands: ReadonlyArray<Command> = [
       { ...offline, help: "change a data directory instead of asking a server; none may run on it" },
       json
     ],
-    run: lazily(groupsModule, (module) => module.remove)
+    load: lazily(groupsModule, (module) => module.remove)
   },
   {
     name: "journal tail",
@@ -189,14 +186,14 @@ export const commands: ReadonlyArray<Command> = [
       offline,
       { ...json, help: "one JSON document per line" }
     ],
-    run: lazily(journalModule, (module) => module.tail)
+    load: lazily(journalModule, (module) => module.tail)
   },
   {
     name: "journal show",
     positionals: ["SEQ"],
     summary: "an event with its chain of causes",
     options: [...time, url, offline, json],
-    run: lazily(journalModule, (module) => module.show)
+    load: lazily(journalModule, (module) => module.show)
   },
   {
     name: "journal state",
@@ -213,14 +210,14 @@ export const commands: ReadonlyArray<Command> = [
       offline,
       json
     ],
-    run: lazily(journalModule, (module) => module.state)
+    load: lazily(journalModule, (module) => module.state)
   },
   {
     name: "journal diff",
     positionals: ["ACTOR", "SEQ|TIME", "SEQ|TIME"],
     summary: "what changed between two points",
     options: [...time, url, offline, json],
-    run: lazily(journalModule, (module) => module.diff)
+    load: lazily(journalModule, (module) => module.diff)
   },
   {
     name: "journal verify",
@@ -228,7 +225,7 @@ export const commands: ReadonlyArray<Command> = [
     summary: "fold the whole journal again and compare all states",
     description: "Beside a running server too.",
     options: [dataDirectory, json],
-    run: lazily(journalModule, (module) => module.verify)
+    load: lazily(journalModule, (module) => module.verify)
   },
   {
     name: "journal replay",
@@ -236,7 +233,7 @@ export const commands: ReadonlyArray<Command> = [
     summary: "fold everything and count it",
     description: "Beside a running server too.",
     options: [dataDirectory, json],
-    run: lazily(journalModule, (module) => module.replay)
+    load: lazily(journalModule, (module) => module.replay)
   },
   {
     name: "backup",
@@ -246,7 +243,7 @@ export const commands: ReadonlyArray<Command> = [
       "Up to the last event that is there now; DIR keeps what it has of the last backup, FILE.tar is written anew. " +
       "Each copy is read again as a whole.",
     options: [dataDirectory, json],
-    run: lazily(backupModule, (module) => module.backup)
+    load: lazily(backupModule, (module) => module.backup)
   },
   {
     name: "restore",
@@ -257,7 +254,7 @@ export const commands: ReadonlyArray<Command> = [
       { name: "until", value: "SEQ|TIME", help: "leave out what came after this event or time" },
       json
     ],
-    run: lazily(backupModule, (module) => module.restore)
+    load: lazily(backupModule, (module) => module.restore)
   },
   {
     name: "doctor",
@@ -270,7 +267,7 @@ export const commands: ReadonlyArray<Command> = [
       { name: "into", value: "DIR", help: "that directory; else the damaged one's name with .repaired" },
       json
     ],
-    run: lazily(
+    load: lazily(
       () => import("./doctor.ts"),
       (module) => module.doctor
     )
@@ -281,7 +278,7 @@ export const commands: ReadonlyArray<Command> = [
     summary: "let retention go by the machine's clock, although it ran ahead",
     description: "Until then, or for limits.clockHoldMs, records expire as if the clock had not been set.",
     options: [url, json],
-    run: lazily(
+    load: lazily(
       () => import("./clock.ts"),
       (module) => module.trust
     )
@@ -292,13 +289,13 @@ export const commands: ReadonlyArray<Command> = [
     summary: "every setting with its value and origin",
     description: "Those that a server would have that is started here and now; with --url, those of a running one.",
     options: [...serverOptions, { ...url, help: "the running server whose settings to show" }, json],
-    run: lazily(configModule, (module) => module.show)
+    load: lazily(configModule, (module) => module.show)
   },
   {
     name: "config check",
     positionals: [],
     summary: "tell everything that is wrong with the configuration",
     options: [...serverOptions, json],
-    run: lazily(configModule, (module) => module.check)
+    load: lazily(configModule, (module) => module.check)
   }
 ]

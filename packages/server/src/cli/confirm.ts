@@ -1,16 +1,19 @@
+import * as Effect from "effect/Effect"
 import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import type { Io } from "./Io.ts"
 
-/** Whether to go on: `--yes`, or what somebody at the terminal answers. Throws `CliError` "E_CONFIRM" where nobody can. */
-export const confirmed = async (args: Arguments, io: Io, question: string): Promise<boolean> => {
-  if (args.flag("yes")) return true
-  if (!io.isTty || process.stdin.isTTY !== true) {
-    throw new CliError(exitCodes.usage, "E_CONFIRM", "nobody can be asked: this deletes data", "add --yes")
-  }
+const asked = async (question: string): Promise<boolean> => {
   const { createInterface } = await import("node:readline/promises")
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   const answer = await lines.question(`${question} [y/N] `)
   lines.close()
   return /^y(es)?$/i.test(answer.trim())
+}
+
+/** Whether to go on: `--yes`, or what somebody at the terminal answers; "E_CONFIRM" where nobody can. */
+export const confirmed = (args: Arguments, io: Io, question: string): Effect.Effect<boolean, CliError> => {
+  if (args.flag("yes")) return Effect.succeed(true)
+  if (io.isTty && process.stdin.isTTY === true) return Effect.promise(() => asked(question))
+  return Effect.fail(new CliError(exitCodes.usage, "E_CONFIRM", "nobody can be asked: this deletes data", "add --yes"))
 }

@@ -1,21 +1,27 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Effect from "effect/Effect"
 import type { DirectoryContents } from "@logbrook/core/doctor/directoryContents"
+import type { JournalError } from "@logbrook/core/journal/JournalError"
+import { readingJournal } from "@logbrook/core/journal/readingJournal"
+import type { ConfigFileUnreadable, ConfigInvalid } from "../config/Config.ts"
 import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
 import type { Io } from "./Io.ts"
-import { journalErrors } from "./journalErrors.ts"
 
 /** The configuration is not looked at, whatever is wrong with it, when the directory is named beside it. */
-export const directoryOf = async (args: Arguments, io: Io): Promise<string> =>
-  args.text("data-dir") ?? (io.env["LOGBROOK_DATA_DIR"] || (await configOf(args, io)).config.dataDir)
-
-/** Throws `CliError` for a path that cannot be read. */
-const contentsAt = async (place: string): Promise<DirectoryContents> => {
-  const { directoryContents } = await import("@logbrook/core/doctor/directoryContents")
-  return journalErrors(() => directoryContents(place))
+export const directoryOf = (args: Arguments, io: Io): Effect.Effect<string, ConfigFileUnreadable | ConfigInvalid> => {
+  const named = args.text("data-dir") ?? (io.env["LOGBROOK_DATA_DIR"] || undefined)
+  return named === undefined ? Effect.map(configOf(args, io), ({ config }) => config.dataDir) : Effect.succeed(named)
 }
+
+/** Fails for a path that cannot be read. */
+const contentsAt = (place: string): Effect.Effect<DirectoryContents, JournalError> =>
+  Effect.flatMap(
+    Effect.promise(() => import("@logbrook/core/doctor/directoryContents")),
+    ({ directoryContents }) => readingJournal(() => directoryContents(place))
+  )
 
 /** The nature of a path, for a sentence that begins with the path. */
 const nature: Readonly<Record<DirectoryContents, string>> = {
@@ -31,68 +37,73 @@ const nature: Readonly<Record<DirectoryContents, string>> = {
 }
 
 /** `data` is where a server keeps its journal by default, and its parent is easily named instead. */
-const journalBelow = async (directory: string): Promise<string | undefined> => {
-  for (const { name } of fs.readdirSync(directory, { withFileTypes: true }).filter((each) => each.isDirectory())) {
-    const below = path.join(directory, name)
-    if ((await contentsAt(below)) === "journal") return below
-  }
-  return undefined
-}
+const journalBelow = (directory: string): Effect.Effect<string | undefined, JournalError> =>
+  Effect.gen(function* () {
+    const entries = fs.readdirSync(directory, { withFileTypes: true })
+    for (const { name } of entries.filter((each) => each.isDirectory())) {
+      const below = path.join(directory, name)
+      if ((yield* contentsAt(below)) === "journal") return below
+    }
+    return undefined
+  })
 
-const adviceFor = async (place: string, contents: DirectoryContents): Promise<string> => {
-  if (contents === "backup" || contents === "archive") {
-    return `logbrook restore ${place} --data-dir DIR makes a data directory of it`
-  }
-  if (contents === "lost") return "logbrook restore makes a data directory from a backup"
-  const below = contents === "other" ? await journalBelow(place) : undefined
-  if (below !== undefined) return `${below} is a data directory: --data-dir ${below}`
-  return "--data-dir names the directory of a server, ./data by default; logbrook serve makes one"
-}
+const adviceFor = (place: string, contents: DirectoryContents): Effect.Effect<string, JournalError> =>
+  Effect.gen(function* () {
+    if (contents === "backup" || contents === "archive") {
+      return `logbrook restore ${place} --data-dir DIR makes a data directory of it`
+    }
+    if (contents === "lost") return "logbrook restore makes a data directory from a backup"
+    const below = contents === "other" ? yield* journalBelow(place) : undefined
+    if (below !== undefined) return `${below} is a data directory: --data-dir ${below}`
+    return "--data-dir names the directory of a server, ./data by default; logbrook serve makes one"
+  })
 
-/** Throws `CliError` "E_NO_JOURNAL" for a path that is no data directory, saying what it is. */
-export const throwIfNoJournal = async (directory: string): Promise<void> => {
-  const contents = await contentsAt(directory)
-  if (contents === "journal") return
-  const message = `there is no journal: ${directory} ${nature[contents]}`
-  throw new CliError(exitCodes.notFound, "E_NO_JOURNAL", message, await adviceFor(directory, contents))
-}
+/** "E_NO_JOURNAL" for a path that is no data directory, saying what it is. */
+export const checkJournalAt = (directory: string): Effect.Effect<void, CliError | JournalError> =>
+  Effect.gen(function* () {
+    const contents = yield* contentsAt(directory)
+    if (contents === "journal") return
+    const message = `there is no journal: ${directory} ${nature[contents]}`
+    const advice = yield* adviceFor(directory, contents)
+    yield* Effect.fail(new CliError(exitCodes.notFound, "E_NO_JOURNAL", message, advice))
+  })
 
-/** The data directory of a command that reads or writes its journal. Throws `CliError` for one that holds none. */
-export const journalDirectoryOf = async (args: Arguments, io: Io): Promise<string> => {
-  const directory = await directoryOf(args, io)
-  await throwIfNoJournal(directory)
-  return directory
-}
+/** The data directory of a command that reads or writes its journal. */
+export const journalDirectoryOf = (args: Arguments, io: Io) =>
+  Effect.tap(directoryOf(args, io), (directory) => checkJournalAt(directory))
 
-/** Throws `CliError` "E_NO_BACKUP" for a path that is no backup, saying what it is. */
-export const throwIfNoBackup = async (place: string): Promise<void> => {
-  const contents = await contentsAt(place)
-  if (contents === "backup" || contents === "archive") return
-  const hint =
-    contents === "journal"
-      ? `logbrook backup DIR --data-dir ${place} makes a backup of it`
-      : "a backup is a directory with backup.json, or one file NAME.tar"
-  throw new CliError(exitCodes.notFound, "E_NO_BACKUP", `there is no backup: ${place} ${nature[contents]}`, hint)
-}
+/** "E_NO_BACKUP" for a path that is no backup, saying what it is. */
+export const checkBackupAt = (place: string): Effect.Effect<void, CliError | JournalError> =>
+  Effect.flatMap(contentsAt(place), (contents) => {
+    if (contents === "backup" || contents === "archive") return Effect.void
+    const hint =
+      contents === "journal"
+        ? `logbrook backup DIR --data-dir ${place} makes a backup of it`
+        : "a backup is a directory with backup.json, or one file NAME.tar"
+    const message = `there is no backup: ${place} ${nature[contents]}`
+    return Effect.fail(new CliError(exitCodes.notFound, "E_NO_BACKUP", message, hint))
+  })
 
-const notEmpty = (place: string, contents: DirectoryContents, hint: string): CliError =>
-  new CliError(
-    exitCodes.failure,
-    "E_NOT_EMPTY",
-    `${place} is taken: it ${nature[contents]}`,
-    `${hint}; nothing that is there is written over`
+const notEmpty = (place: string, contents: DirectoryContents, hint: string): Effect.Effect<never, CliError> =>
+  Effect.fail(
+    new CliError(
+      exitCodes.failure,
+      "E_NOT_EMPTY",
+      `${place} is taken: it ${nature[contents]}`,
+      `${hint}; nothing that is there is written over`
+    )
   )
 
-/** Throws `CliError` "E_NOT_EMPTY" for a path that cannot become a data directory, saying what it is. */
-export const throwIfTaken = async (directory: string, option: string): Promise<void> => {
-  const contents = await contentsAt(directory)
-  if (contents === "empty" || contents === "missing") return
-  throw notEmpty(directory, contents, `name an empty directory or a new one with ${option}`)
-}
+/** "E_NOT_EMPTY" for a path that cannot become a data directory, saying what it is. */
+export const checkFree = (directory: string, option: string): Effect.Effect<void, CliError | JournalError> =>
+  Effect.flatMap(contentsAt(directory), (contents) => {
+    if (contents === "empty" || contents === "missing") return Effect.void
+    return notEmpty(directory, contents, `name an empty directory or a new one with ${option}`)
+  })
 
-/** Throws `CliError` "E_NOT_EMPTY" for a path that is somebody's data or a file of another kind. */
-export const throwIfNoBackupTarget = async (place: string): Promise<void> => {
-  const contents = await contentsAt(place)
-  if (contents !== "journal" && contents !== "lost" && contents !== "file") return
-  throw notEmpty(place, contents, "name the last backup, an empty directory, a new one, or one file NAME.tar")
-}
+/** "E_NOT_EMPTY" for a path that is somebody's data or a file of another kind. */
+export const checkBackupTarget = (place: string): Effect.Effect<void, CliError | JournalError> =>
+  Effect.flatMap(contentsAt(place), (contents) => {
+    if (contents !== "journal" && contents !== "lost" && contents !== "file") return Effect.void
+    return notEmpty(place, contents, "name the last backup, an empty directory, a new one, or one file NAME.tar")
+  })

@@ -1,12 +1,14 @@
+import * as Effect from "effect/Effect"
 import type { Diagnosis } from "@logbrook/core/doctor/Doctor"
 import type { Finding } from "@logbrook/core/doctor/Finding"
 import type { Repaired } from "@logbrook/core/doctor/Repair"
+import { readingJournalLong } from "@logbrook/core/journal/readingJournal"
 import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
-import type { Arguments } from "./commandLine.ts"
+import type { Arguments, Run } from "./commandLine.ts"
+import { allDefinitions } from "./definitions.ts"
+import { checkFree, journalDirectoryOf } from "./directories.ts"
 import { bytesText, counted, painted, type Io } from "./Io.ts"
-import { journalErrors } from "./journalErrors.ts"
-import { journalDirectoryOf, throwIfTaken } from "./directories.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 type NameOf = (logId: number) => string
@@ -73,55 +75,54 @@ const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
 }
 
 /** `sensors/3` where the catalog can be read. */
-const namesIn = async ({ directory, firstBadSeq, nextSeq }: Diagnosis): Promise<NameOf> => {
-  const [{ recoveredNames }, { displayName }, { partitionId }] = await Promise.all([
-    import("../tools/recoveredNames.ts"),
-    import("../tools/StreamNames.ts"),
-    import("@logbrook/core/actor/LogEvents")
-  ])
-  const names = recoveredNames(directory, firstBadSeq ?? nextSeq)
-  return (logId) =>
-    names === undefined ? `log ${logId}` : displayName(partitionId(logId), names).replace("partition/", "")
-}
+const namesIn = ({ directory, firstBadSeq, nextSeq }: Diagnosis): Effect.Effect<NameOf> =>
+  Effect.promise(async () => {
+    const [{ recoveredNames }, { displayName }, { partitionId }] = await Promise.all([
+      import("../tools/recoveredNames.ts"),
+      import("../tools/StreamNames.ts"),
+      import("@logbrook/core/actor/LogEvents")
+    ])
+    const names = recoveredNames(directory, firstBadSeq ?? nextSeq)
+    return (logId) =>
+      names === undefined ? `log ${logId}` : displayName(partitionId(logId), names).replace("partition/", "")
+  })
 
-const examine = async (directory: string, progress: Progress): Promise<Diagnosis> => {
-  const [{ diagnose }, { definitions }, { defaultLimits }] = await Promise.all([
-    import("@logbrook/core/doctor/Doctor"),
-    import("../Broker.ts"),
-    import("@logbrook/core/Limits")
-  ])
-  const options = { directory, definitions: definitions(defaultLimits), pause: stepping(progress) }
-  return journalErrors(() => diagnose(options)).finally(progress.end)
-}
+const examined = (directory: string, progress: Progress) =>
+  Effect.gen(function* () {
+    const { diagnose } = yield* Effect.promise(() => import("@logbrook/core/doctor/Doctor"))
+    const options = { directory, definitions: yield* allDefinitions, pause: stepping(progress) }
+    return yield* readingJournalLong(() => diagnose(options))
+  }).pipe(Effect.ensuring(Effect.sync(progress.end)))
 
-const mend = async (args: Arguments, io: Io, diagnosis: Diagnosis): Promise<Repaired> => {
-  const [{ repair }, { definitions }, { defaultLimits }] = await Promise.all([
-    import("@logbrook/core/doctor/Repair"),
-    import("../Broker.ts"),
-    import("@logbrook/core/Limits")
-  ])
-  const target = args.text("into") ?? `${diagnosis.directory.replace(/[\\/]+$/, "")}.repaired`
-  await throwIfTaken(target, "--into")
-  const progress = makeProgress(io, "saving")
-  const pause = stepping(progress)
-  const options = { diagnosis, target, definitions: definitions(defaultLimits), nowMs: Date.now, pause }
-  return journalErrors(() => repair(options)).finally(progress.end)
-}
+const mended = (args: Arguments, io: Io, diagnosis: Diagnosis) =>
+  Effect.gen(function* () {
+    const { repair } = yield* Effect.promise(() => import("@logbrook/core/doctor/Repair"))
+    const target = args.text("into") ?? `${diagnosis.directory.replace(/[\\/]+$/, "")}.repaired`
+    yield* checkFree(target, "--into")
+    const definitions = yield* allDefinitions
+    const progress = makeProgress(io, "saving")
+    const options = { diagnosis, target, definitions, nowMs: Date.now, pause: stepping(progress) }
+    return yield* Effect.ensuring(
+      readingJournalLong(() => repair(options)),
+      Effect.sync(progress.end)
+    )
+  })
 
 /** Exit code 1 where damage was found, repaired or not. */
-export const doctor = async (args: Arguments, io: Io): Promise<number> => {
-  const directory = await journalDirectoryOf(args, io)
-  beNice()
-  const diagnosis = await examine(directory, makeProgress(io, "reading"))
-  const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure
-  const repaired = args.flag("repair") && !diagnosis.isClean ? await mend(args, io, diagnosis) : undefined
-  if (args.flag("json")) {
-    io.out(JSON.stringify(repaired === undefined ? diagnosis : { ...diagnosis, repaired }, null, 2))
+export const doctor: Run = (args, io) =>
+  Effect.gen(function* () {
+    const directory = yield* journalDirectoryOf(args, io)
+    beNice()
+    const diagnosis = yield* examined(directory, makeProgress(io, "reading"))
+    const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure
+    const repaired = args.flag("repair") && !diagnosis.isClean ? yield* mended(args, io, diagnosis) : undefined
+    if (args.flag("json")) {
+      io.out(JSON.stringify(repaired === undefined ? diagnosis : { ...diagnosis, repaired }, null, 2))
+      return code
+    }
+    const nameOf = yield* namesIn(diagnosis)
+    printDiagnosis(io, diagnosis, nameOf)
+    if (repaired !== undefined) printRepaired(io, repaired, nameOf)
+    else if (!diagnosis.isClean) io.out(`  ${savedText(diagnosis)}`)
     return code
-  }
-  const nameOf = await namesIn(diagnosis)
-  printDiagnosis(io, diagnosis, nameOf)
-  if (repaired !== undefined) printRepaired(io, repaired, nameOf)
-  else if (!diagnosis.isClean) io.out(`  ${savedText(diagnosis)}`)
-  return code
-}
+  })

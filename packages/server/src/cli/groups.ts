@@ -1,10 +1,12 @@
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { listAll, pathSegment, requestJson } from "./client.ts"
-import type { Arguments } from "./commandLine.ts"
+import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
-import type { DeletedGroup } from "./groupsOffline.ts"
+import { type DeletedGroup, deleteStored, type StoredGroup, storedGroups } from "./groupsOffline.ts"
 import { bytesText, counted, durationText, fields, table, type Io } from "./Io.ts"
-import { urlOf } from "./options.ts"
+import { directoryInstead, urlOf } from "./optionValues.ts"
 
 interface TotalLag {
   readonly lag: number | null
@@ -58,31 +60,26 @@ const lagText = ({ knownLag, unknownPartitions }: TotalLag): string =>
     ? String(knownLag)
     : `${knownLag}, ${unknownPartitions} ${unknownPartitions === 1 ? "partition" : "partitions"} unknown`
 
-/** Undefined without `--data-dir`. Throws `CliError` where a server is named, too. */
-const directoryIn = (args: Arguments): string | undefined => {
-  const directory = args.text("data-dir")
-  if (directory === undefined || args.text("url") === undefined) return directory
-  throw usageError("--url and --data-dir exclude each other")
-}
+export const list: Run = (args, io) =>
+  Effect.gen(function* () {
+    const directory = yield* directoryInstead(args)
+    if (directory !== undefined) {
+      showStored(args, io, yield* storedGroups(directory))
+      return exitCodes.ok
+    }
+    const groups = yield* listAll<GroupSummary>(yield* urlOf(args, io), "/api/v1/groups")
+    if (args.flag("json")) io.out(JSON.stringify(groups, null, 2))
+    else {
+      table(
+        io,
+        ["GROUP", "STATE", "MEMBERS", "LAG", "LOST"],
+        groups.map((each) => [each.group, each.state, String(each.members), lagText(each), String(each.lost)])
+      )
+    }
+    return exitCodes.ok
+  })
 
-export const list = async (args: Arguments, io: Io): Promise<number> => {
-  const directory = directoryIn(args)
-  if (directory !== undefined) return listStored(directory, args, io)
-  const groups = await listAll<GroupSummary>(urlOf(args, io), "/api/v1/groups")
-  if (args.flag("json")) io.out(JSON.stringify(groups, null, 2))
-  else {
-    table(
-      io,
-      ["GROUP", "STATE", "MEMBERS", "LAG", "LOST"],
-      groups.map((each) => [each.group, each.state, String(each.members), lagText(each), String(each.lost)])
-    )
-  }
-  return exitCodes.ok
-}
-
-const listStored = async (directory: string, args: Arguments, io: Io): Promise<number> => {
-  const { storedGroups } = await import("./groupsOffline.ts")
-  const groups = await storedGroups(directory)
+const showStored = (args: Arguments, io: Io, groups: ReadonlyArray<StoredGroup>): void => {
   if (args.flag("json")) io.out(JSON.stringify(groups, null, 2))
   else {
     table(
@@ -93,16 +90,9 @@ const listStored = async (directory: string, args: Arguments, io: Io): Promise<n
       )
     )
   }
-  return exitCodes.ok
 }
 
-export const describe = async (args: Arguments, io: Io): Promise<number> => {
-  const path = `/api/v1/groups/${pathSegment(args.positionals[0]!)}`
-  const group = await requestJson<GroupDetails>(urlOf(args, io), path)
-  if (args.flag("json")) {
-    io.out(JSON.stringify(group, null, 2))
-    return exitCodes.ok
-  }
+const printGroup = (io: Io, group: GroupDetails): void => {
   const { protocol, leader, members, pendingMembers, emptySince } = group.details
   fields(io, [
     ["group", group.group],
@@ -139,46 +129,58 @@ export const describe = async (args: Arguments, io: Io): Promise<number> => {
       )
     )
   )
-  return exitCodes.ok
 }
 
+export const describe: Run = (args, io) =>
+  Effect.gen(function* () {
+    const path = `/api/v1/groups/${yield* pathSegment(args.positionals[0]!)}`
+    const group = yield* requestJson<GroupDetails>(yield* urlOf(args, io), path)
+    if (args.flag("json")) io.out(JSON.stringify(group, null, 2))
+    else printGroup(io, group)
+    return exitCodes.ok
+  })
+
 /** Deletes one group after the other. The groups that cannot be deleted are told at the end; the exit code is the first one's. */
-const deleteAt = async (
+const deleteAt = (
   url: string,
   names: ReadonlyArray<string>,
   tell: (deleted: DeletedGroup) => void
-): Promise<void> => {
-  const failed: Array<CliError> = []
-  for (const group of names) {
-    try {
-      tell({
-        group,
-        ...(await requestJson<{ offsets: number }>(url, `/api/v1/groups/${pathSegment(group)}`, "DELETE"))
-      })
-    } catch (error) {
-      if (!(error instanceof CliError) || error.exitCode === exitCodes.unreachable) throw error
-      failed.push(new CliError(error.exitCode, error.code, `"${group}": ${error.message}`, error.hint))
+): Effect.Effect<void, CliError> =>
+  Effect.gen(function* () {
+    const failed: Array<CliError> = []
+    for (const group of names) {
+      const path = Effect.map(pathSegment(group), (segment) => `/api/v1/groups/${segment}`)
+      const asked = Effect.flatMap(path, (at) => requestJson<{ readonly offsets: number }>(url, at, "DELETE"))
+      const deleted = yield* Effect.either(asked)
+      if (Either.isRight(deleted)) {
+        tell({ group, ...deleted.right })
+        continue
+      }
+      const { exitCode, code, message, hint } = deleted.left
+      if (exitCode === exitCodes.unreachable) return yield* Effect.fail(deleted.left)
+      failed.push(new CliError(exitCode, code, `"${group}": ${message}`, hint))
     }
-  }
-  const [first, ...others] = failed
-  if (first === undefined) return
-  const details = others.map(({ message }) => message)
-  throw new CliError(first.exitCode, first.code, `not deleted: ${first.message}`, first.hint, details)
-}
+    const [first, ...others] = failed
+    if (first === undefined) return
+    const details = others.map(({ message }) => message)
+    yield* Effect.fail(new CliError(first.exitCode, first.code, `not deleted: ${first.message}`, first.hint, details))
+  })
 
-export const remove = async (args: Arguments, io: Io): Promise<number> => {
-  const directory = directoryIn(args)
-  const force = args.flag("force")
-  if (force && directory === undefined) throw usageError("--force goes with --data-dir: a server's members must leave")
-  const names = [...new Set(args.positionals)]
-  const what = names.length === 1 ? `the group ${names[0]}` : `${names.length} groups`
-  if (!(await confirmed(args, io, `delete ${what} and the committed offsets?`))) return exitCodes.failure
-  const tell = ({ group, offsets }: DeletedGroup): void =>
-    io.out(args.flag("json") ? JSON.stringify({ group, offsets }) : `deleted ${group} (${counted(offsets, "offset")})`)
-  if (directory === undefined) await deleteAt(urlOf(args, io), names, tell)
-  else {
-    const { deleteStored } = await import("./groupsOffline.ts")
-    for (const each of await deleteStored(directory, names, force)) tell(each)
-  }
-  return exitCodes.ok
-}
+export const remove: Run = (args, io) =>
+  Effect.gen(function* () {
+    const directory = yield* directoryInstead(args)
+    const force = args.flag("force")
+    if (force && directory === undefined) {
+      return yield* Effect.fail(usageError("--force goes with --data-dir: a server's members must leave"))
+    }
+    const names = [...new Set(args.positionals)]
+    const what = names.length === 1 ? `the group ${names[0]}` : `${names.length} groups`
+    if (!(yield* confirmed(args, io, `delete ${what} and the committed offsets?`))) return exitCodes.failure
+    const tell = ({ group, offsets }: DeletedGroup): void =>
+      io.out(
+        args.flag("json") ? JSON.stringify({ group, offsets }) : `deleted ${group} (${counted(offsets, "offset")})`
+      )
+    if (directory === undefined) yield* deleteAt(yield* urlOf(args, io), names, tell)
+    else for (const each of yield* deleteStored(directory, names, force)) tell(each)
+    return exitCodes.ok
+  })

@@ -1,26 +1,26 @@
+import * as Effect from "effect/Effect"
 import { plainText } from "../plainText.ts"
-import type { Verified } from "../tools/checkJournal.ts"
-import type { EventFilter, EventPage, EventView } from "../tools/journalTools.ts"
+import type { ReplayCounts, Verified } from "../tools/checkJournal.ts"
+import type { EventFilter, EventPage, EventView, ShownEvent, StateDiff } from "../tools/journalTools.ts"
 import type { Publisher } from "../tools/publishers.ts"
 import type { Plain } from "../tools/plain.ts"
 import type { Change } from "../tools/structuralDiff.ts"
-import { CliError, exitCodes, usageError } from "./CliError.ts"
-import type { Arguments } from "./commandLine.ts"
+import { type ExitCode, exitCodes, usageError } from "./CliError.ts"
+import type { Arguments, Run } from "./commandLine.ts"
 import { directoryOf } from "./directories.ts"
 import { eventLine, isBytes, isObject, msText, scalarText, timeText } from "./eventText.ts"
+import type { CommandFailure } from "./failures.ts"
 import { counted, note, painted, table, warn, type Io } from "./Io.ts"
-import { openPast, openSource, type JournalSource } from "./journalSource.ts"
-import { numberOption, pointOf, seqOf } from "./options.ts"
+import { openPast, openSource, type JournalSource, type Told } from "./journalSource.ts"
+import { numberOption, pointOf, seqOf } from "./optionValues.ts"
 
-const withSource = async (args: Arguments, io: Io, run: (source: JournalSource) => Promise<void>): Promise<number> => {
-  const source = await openSource(args, io)
-  try {
-    await run(source)
-    return exitCodes.ok
-  } finally {
-    await source.close()
-  }
-}
+/** A command over the past: `run` prints what it was told. */
+const withSource = (
+  args: Arguments,
+  io: Io,
+  run: (source: JournalSource) => Effect.Effect<void, CommandFailure>
+): Effect.Effect<ExitCode, CommandFailure> =>
+  Effect.flatMap(openSource(args, io), run).pipe(Effect.as(exitCodes.ok), Effect.scoped)
 
 const filterOf = (args: Arguments): EventFilter => ({
   kind: args.text("kind"),
@@ -54,43 +54,43 @@ const printEvents = (args: Arguments, io: Io, events: ReadonlyArray<EventView>):
 const linesMax = 1000
 
 /** Whoever follows an actor may be there before it. */
-const orNothing = async (io: Io, page: Promise<EventPage>): Promise<EventPage | undefined> => {
-  try {
-    return await page
-  } catch (error) {
-    if (!(error instanceof CliError) || error.code !== "E_UNKNOWN_ACTOR") throw error
+const orNothing = (io: Io, page: Told<EventPage>): Told<EventPage | undefined> =>
+  Effect.catchTag(page, "CliError", (error) => {
+    if (error.code !== "E_UNKNOWN_ACTOR") return Effect.fail(error)
     warn(io, [error.message])
-    return undefined
-  }
-}
+    return Effect.succeed(undefined)
+  })
 
 /** The newest events, then those that come. `--json`: one document per line, since there may be no end. */
-export const tail = (args: Arguments, io: Io): Promise<number> =>
-  withSource(args, io, async (source) => {
-    const filter = filterOf(args)
-    const from = args.text("from")
-    const limit = numberOption(args, "lines", 1, 20)
-    if (limit > linesMax) throw usageError(`--lines takes ${linesMax} at most`, "--from SEQ shows what comes after")
-    if (source.follow === undefined && args.flag("follow")) {
-      throw usageError("--follow needs a server: nothing comes to a directory that is read", "leave out --data-dir")
-    }
-    const first = from === undefined ? source.last(limit, filter) : source.from(seqOf(from), limit, filter)
-    let page = args.flag("follow") ? await orNothing(io, first) : await first
-    if (page === undefined) {
-      for await (const event of source.follow!(undefined, filter)) printEvents(args, io, [event])
-      return
-    }
-    printEvents(args, io, page.events)
-    // With a filter one page may end, short, behind all that it may look at.
-    let left = from === undefined ? 0 : limit - page.events.length
-    while (left > 0 && page.hasNext) {
-      page = await source.from(page.nextSeq, left, filter)
+export const tail: Run = (args, io) =>
+  withSource(args, io, (source) =>
+    Effect.gen(function* () {
+      const filter = filterOf(args)
+      const from = args.text("from")
+      const limit = yield* numberOption(args, "lines", 1, 20)
+      if (limit > linesMax) {
+        return yield* Effect.fail(usageError(`--lines takes ${linesMax} at most`, "--from SEQ shows what comes after"))
+      }
+      const follow = args.flag("follow") ? source.follow : undefined
+      if (follow === undefined && args.flag("follow")) {
+        const message = "--follow needs a server: nothing comes to a directory that is read"
+        return yield* Effect.fail(usageError(message, "leave out --data-dir"))
+      }
+      const print = (event: EventView): void => printEvents(args, io, [event])
+      const first = from === undefined ? source.last(limit, filter) : source.from(yield* seqOf(from), limit, filter)
+      let page = follow === undefined ? yield* first : yield* orNothing(io, first)
+      if (page === undefined) return yield* follow!(undefined, filter, print)
       printEvents(args, io, page.events)
-      left -= page.events.length
-    }
-    if (source.follow === undefined || !args.flag("follow")) return
-    for await (const event of source.follow(page.nextSeq, filter)) printEvents(args, io, [event])
-  })
+      // With a filter one page may end, short, behind all that it may look at.
+      let left = from === undefined ? 0 : limit - page.events.length
+      while (left > 0 && page.hasNext) {
+        page = yield* source.from(page.nextSeq, left, filter)
+        printEvents(args, io, page.events)
+        left -= page.events.length
+      }
+      if (follow !== undefined) yield* follow(page.nextSeq, filter, print)
+    })
+  )
 
 const rangesShown = 8
 
@@ -102,37 +102,42 @@ const publisherText = ({ clientId, records, offsets }: Publisher): string => {
   return `${records} of ${plainText(clientId ?? "clients that the records do not name")}: ${ranges.join(", ")}${more}`
 }
 
-export const show = (args: Arguments, io: Io): Promise<number> =>
-  withSource(args, io, async (source) => {
-    const shown = await source.show(seqOf(args.positionals[0]!))
-    if (args.flag("json")) {
-      io.out(JSON.stringify(shown, null, 2))
-      return
-    }
-    const { event, causes, origin, publishers = [] } = shown
-    io.out(`${painted(io, "bold", `#${event.seq} ${event.type}`)} of ${plainText(event.actor)}`)
-    io.out(`  ${timeText(args, event.time)}, epoch ${event.epoch}`)
-    if (isObject(event.event)) {
-      for (const [name, value] of Object.entries(event.event)) if (name !== "_tag") printValue(io, name, value, "  ")
-    }
-    for (const publisher of publishers) io.out(`  ${publisherText(publisher)}`)
-    for (const cause of causes)
-      io.out(`because of ${eventLine(args, { ...io, isTty: false }, cause).replaceAll("\t", " ")}`)
-    io.out(`because of ${plainText(origin ?? "what is not in the journal any more")}`)
-  })
+const printShown = (args: Arguments, io: Io, { event, causes, origin, publishers = [] }: ShownEvent): void => {
+  io.out(`${painted(io, "bold", `#${event.seq} ${event.type}`)} of ${plainText(event.actor)}`)
+  io.out(`  ${timeText(args, event.time)}, epoch ${event.epoch}`)
+  if (isObject(event.event)) {
+    for (const [name, value] of Object.entries(event.event)) if (name !== "_tag") printValue(io, name, value, "  ")
+  }
+  for (const publisher of publishers) io.out(`  ${publisherText(publisher)}`)
+  for (const cause of causes)
+    io.out(`because of ${eventLine(args, { ...io, isTty: false }, cause).replaceAll("\t", " ")}`)
+  io.out(`because of ${plainText(origin ?? "what is not in the journal any more")}`)
+}
 
-export const state = (args: Arguments, io: Io): Promise<number> =>
-  withSource(args, io, async (source) => {
-    const atText = args.text("at")
-    const found = await source.state(args.positionals[0]!, atText === undefined ? undefined : pointOf(io, atText))
-    if (args.flag("json")) {
-      io.out(JSON.stringify(found, null, 2))
-      return
-    }
-    io.out(`${painted(io, "bold", plainText(found.actor))} just after #${found.seq}`)
-    if (!isObject(found.state)) io.out(scalarText(found.state))
-    else for (const [name, value] of Object.entries(found.state)) printValue(io, name, value, "  ")
-  })
+export const show: Run = (args, io) =>
+  withSource(args, io, (source) =>
+    Effect.gen(function* () {
+      const shown = yield* source.show(yield* seqOf(args.positionals[0]!))
+      if (args.flag("json")) io.out(JSON.stringify(shown, null, 2))
+      else printShown(args, io, shown)
+    })
+  )
+
+export const state: Run = (args, io) =>
+  withSource(args, io, (source) =>
+    Effect.gen(function* () {
+      const atText = args.text("at")
+      const at = atText === undefined ? undefined : yield* pointOf(io, atText)
+      const found = yield* source.state(args.positionals[0]!, at)
+      if (args.flag("json")) {
+        io.out(JSON.stringify(found, null, 2))
+        return
+      }
+      io.out(`${painted(io, "bold", plainText(found.actor))} just after #${found.seq}`)
+      if (!isObject(found.state)) io.out(scalarText(found.state))
+      else for (const [name, value] of Object.entries(found.state)) printValue(io, name, value, "  ")
+    })
+  )
 
 const changeText = ({ path, change, before, after }: Change) => {
   if (change === "added") return ["green", `+ ${path}: ${JSON.stringify(after)}`] as const
@@ -140,26 +145,27 @@ const changeText = ({ path, change, before, after }: Change) => {
   return ["yellow", `~ ${path}: ${JSON.stringify(before)} → ${JSON.stringify(after)}`] as const
 }
 
-export const diff = (args: Arguments, io: Io): Promise<number> =>
-  withSource(args, io, async (source) => {
-    const [actor, from, to] = args.positionals
-    const found = await source.diff(actor!, pointOf(io, from!), pointOf(io, to!))
-    if (found.isSwapped) note(io, `${from} is behind ${to}: what changed is told forward in time`)
-    if (args.flag("json")) {
-      io.out(JSON.stringify(found, null, 2))
-      return
-    }
-    io.out(`${painted(io, "bold", plainText(found.actor))} from #${found.fromSeq} to #${found.toSeq}`)
-    for (const change of found.changes) {
-      const [style, text] = changeText(change)
-      io.out(painted(io, style, `  ${plainText(text)}`))
-    }
-    if (found.changes.length === 0) io.out("  nothing changed")
-    io.out(
-      `${found.hasMoreEvents ? `${found.events.length}+ events` : counted(found.events.length, "event")} in between`
-    )
-    for (const event of found.events) io.out(`  ${eventLine(args, io, event)}`)
-  })
+const printDiff = (args: Arguments, io: Io, found: StateDiff): void => {
+  io.out(`${painted(io, "bold", plainText(found.actor))} from #${found.fromSeq} to #${found.toSeq}`)
+  for (const change of found.changes) {
+    const [style, text] = changeText(change)
+    io.out(painted(io, style, `  ${plainText(text)}`))
+  }
+  if (found.changes.length === 0) io.out("  nothing changed")
+  io.out(`${found.hasMoreEvents ? `${found.events.length}+ events` : counted(found.events.length, "event")} in between`)
+  for (const event of found.events) io.out(`  ${eventLine(args, io, event)}`)
+}
+
+export const diff: Run = (args, io) =>
+  withSource(args, io, (source) =>
+    Effect.gen(function* () {
+      const [actor, from, to] = args.positionals
+      const found = yield* source.diff(actor!, yield* pointOf(io, from!), yield* pointOf(io, to!))
+      if (found.isSwapped) note(io, `${from} is behind ${to}: what changed is told forward in time`)
+      if (args.flag("json")) io.out(JSON.stringify(found, null, 2))
+      else printDiff(args, io, found)
+    })
+  )
 
 const progressOf = (io: Io, isQuiet: boolean) => (events: number) => {
   if (!isQuiet) io.err(counted(events, "event", events.toLocaleString("en-US")))
@@ -179,51 +185,53 @@ const verifiedText = (verified: Verified): string => {
   return `nothing was compared: ${folded}, but no state hash is among them: they come with every 32 events of an actor or more, and with a stop in order`
 }
 
-export const verify = async (args: Arguments, io: Io): Promise<number> => {
-  const { verifyJournal } = await import("../tools/checkJournal.ts")
-  const { past, close } = await openPast(await directoryOf(args, io))
-  try {
-    const verified = verifyJournal(past, progressOf(io, args.flag("json") || !io.isErrTty))
-    const { ok, failure } = verified
-    if (args.flag("json")) io.out(JSON.stringify(verified, null, 2))
-    else if (failure === null) {
-      io.out(verifiedText(verified))
-    } else {
-      io.out(plainText(`#${failure.seq} ${failure.actor}: ${failure.message}`))
-      for (const event of failure.suspects) io.out(`  ${eventLine(args, io, event)}`)
-    }
-    return ok ? exitCodes.ok : exitCodes.failure
-  } finally {
-    await close()
+const printVerified = (args: Arguments, io: Io, verified: Verified): void => {
+  const { failure } = verified
+  if (args.flag("json")) io.out(JSON.stringify(verified, null, 2))
+  else if (failure === null) io.out(verifiedText(verified))
+  else {
+    io.out(plainText(`#${failure.seq} ${failure.actor}: ${failure.message}`))
+    for (const event of failure.suspects) io.out(`  ${eventLine(args, io, event)}`)
   }
 }
 
-export const replay = async (args: Arguments, io: Io): Promise<number> => {
-  const { replayAll } = await import("../tools/checkJournal.ts")
-  const { past, close } = await openPast(await directoryOf(args, io))
-  try {
+export const verify: Run = (args, io) =>
+  Effect.gen(function* () {
+    const { verifyJournal } = yield* Effect.promise(() => import("../tools/checkJournal.ts"))
+    const past = yield* openPast(yield* directoryOf(args, io))
+    const verified = yield* verifyJournal(past, progressOf(io, args.flag("json") || !io.isErrTty))
+    printVerified(args, io, verified)
+    return verified.ok ? exitCodes.ok : exitCodes.failure
+  }).pipe(Effect.scoped)
+
+const printCounts = (io: Io, counts: ReplayCounts, seconds: number, eventsPerSecond: number): void => {
+  const { events, firstSeq, lastSeq, epochs, kinds, types } = counts
+  io.out(
+    `${counted(events, "event")}, #${firstSeq} to #${lastSeq}, of ${counted(epochs, "epoch")} ` +
+      `in ${seconds.toFixed(2)} s (${eventsPerSecond} a second)`
+  )
+  table(
+    io,
+    ["KIND", "ACTORS", "EVENTS"],
+    kinds.map(({ kind, actors, events: ofKind }) => [kind, String(actors), String(ofKind)])
+  )
+  io.out("")
+  table(
+    io,
+    ["KIND", "TYPE", "EVENTS"],
+    types.map(({ kind, type, events: ofType }) => [kind, type, String(ofType)])
+  )
+}
+
+export const replay: Run = (args, io) =>
+  Effect.gen(function* () {
+    const { replayAll } = yield* Effect.promise(() => import("../tools/checkJournal.ts"))
+    const past = yield* openPast(yield* directoryOf(args, io))
     const startedMs = performance.now()
-    const counts = replayAll(past, progressOf(io, args.flag("json") || !io.isErrTty))
+    const counts = yield* replayAll(past, progressOf(io, args.flag("json") || !io.isErrTty))
     const seconds = (performance.now() - startedMs) / 1000
     const eventsPerSecond = Math.round(counts.events / seconds)
-    if (args.flag("json")) {
-      io.out(JSON.stringify({ ...counts, seconds, eventsPerSecond }, null, 2))
-      return exitCodes.ok
-    }
-    io.out(
-      `${counted(counts.events, "event")}, #${counts.firstSeq} to #${counts.lastSeq}, of ${counted(counts.epochs, "epoch")} ` +
-        `in ${seconds.toFixed(2)} s (${eventsPerSecond} a second)`
-    )
-    const kinds = counts.kinds.map(({ kind, actors, events }) => [kind, String(actors), String(events)])
-    table(io, ["KIND", "ACTORS", "EVENTS"], kinds)
-    io.out("")
-    table(
-      io,
-      ["KIND", "TYPE", "EVENTS"],
-      counts.types.map(({ kind, type, events }) => [kind, type, String(events)])
-    )
+    if (args.flag("json")) io.out(JSON.stringify({ ...counts, seconds, eventsPerSecond }, null, 2))
+    else printCounts(io, counts, seconds, eventsPerSecond)
     return exitCodes.ok
-  } finally {
-    await close()
-  }
-}
+  }).pipe(Effect.scoped)

@@ -1,13 +1,13 @@
 import { suggest } from "../config/suggest.ts"
 import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
-import { hearWarnings } from "./client.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { parseCommandLine, type Command } from "./commandLine.ts"
 import { commands } from "./commands.ts"
 import { plannedAs } from "./planned.ts"
 import { printHelp, printOverview } from "./help.ts"
 import { painted, processIo, warn, type Io } from "./Io.ts"
+import { hearWarnings } from "./warnings.ts"
 
 const groups = [...new Set(commands.flatMap(({ name }) => (name.includes(" ") ? [name.split(" ")[0]!] : [])))]
 
@@ -47,7 +47,10 @@ const run = async (given: ReadonlyArray<string>, io: Io): Promise<number> => {
     printHelp(io, command)
     return exitCodes.ok
   }
-  return command.run(parseCommandLine(command, words.slice(command.name.split(" ").length)), io)
+  const args = parseCommandLine(command, words.slice(command.name.split(" ").length))
+  // Effect is loaded for a command only: the version, the help and what is mistyped are told at once.
+  const [{ runCommand }, body] = await Promise.all([import("./runCommand.ts"), command.load()])
+  return runCommand(body, args, io)
 }
 
 /** The exit code; everything that is wrong has been said on stderr. */

@@ -1,10 +1,11 @@
+import * as Effect from "effect/Effect"
 import { durationMs, sizeBytes } from "../config/values.ts"
-import { exitCodes, usageError } from "./CliError.ts"
+import { type CliError, exitCodes, usageError } from "./CliError.ts"
 import { listAll, pathSegment, requestJson } from "./client.ts"
-import type { Arguments } from "./commandLine.ts"
+import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { bytesText, durationText, fields, table, warn, type Io } from "./Io.ts"
-import { numberOption, urlOf } from "./options.ts"
+import { numberOption, urlOf } from "./optionValues.ts"
 
 interface StreamSummary {
   readonly name: string
@@ -32,7 +33,8 @@ interface StreamDetails extends StreamSummary {
   readonly warnings?: ReadonlyArray<string>
 }
 
-const pathOf = (name: string): string => `/api/v1/streams/${pathSegment(name)}`
+const pathOf = (name: string): Effect.Effect<string, CliError> =>
+  Effect.map(pathSegment(name), (segment) => `/api/v1/streams/${segment}`)
 
 const limitExamples = { retention: "7d, 12h", "retention-bytes": "512MB, 10GiB" } as const
 
@@ -41,32 +43,36 @@ const limitText = (
   name: keyof typeof limitExamples,
   text: string,
   parse: (value: unknown) => number | undefined
-): string => {
-  if (text === "unlimited" || text === "-1") return "-1"
+): Effect.Effect<string, CliError> => {
+  if (text === "unlimited" || text === "-1") return Effect.succeed("-1")
   const value = parse(text)
-  if (value === 0) throw usageError(`--${name} ${text} would keep nothing`, "logbrook streams delete deletes a stream")
+  if (value === 0) {
+    return Effect.fail(usageError(`--${name} ${text} would keep nothing`, "logbrook streams delete deletes a stream"))
+  }
   // Milliseconds, or bytes: nobody means so few, and the stream would be empty at once.
   const isBare = /^\d+$/.test(text)
-  if (value !== undefined && !isBare) return String(value)
-  throw usageError(
-    `--${name} takes ${limitExamples[name]} or unlimited, not "${text}"${isBare ? ", which has no unit" : ""}`
-  )
+  if (value !== undefined && !isBare) return Effect.succeed(String(value))
+  const rest = isBare ? ", which has no unit" : ""
+  return Effect.fail(usageError(`--${name} takes ${limitExamples[name]} or unlimited, not "${text}"${rest}`))
 }
 
-const configOf = (args: Arguments): Record<string, string> => {
-  const config: Record<string, string> = {}
-  for (const pair of args.texts("config")) {
-    const [, name, value] = /^([a-z.]+)=(.*)$/.exec(pair) ?? []
-    if (name === undefined || value === undefined) throw usageError(`--config takes NAME=VALUE, not "${pair}"`)
-    config[name] = value
-  }
-  const [retention, bytes] = [args.text("retention"), args.text("retention-bytes")]
-  if (retention !== undefined) config["retention.ms"] = limitText("retention", retention, durationMs)
-  if (bytes !== undefined) config["retention.bytes"] = limitText("retention-bytes", bytes, sizeBytes)
-  const isExpiring = retention !== undefined || bytes !== undefined
-  if (args.flag("compact")) config["cleanup.policy"] ??= isExpiring ? "compact,delete" : "compact"
-  return config
-}
+const configOf = (args: Arguments): Effect.Effect<Record<string, string>, CliError> =>
+  Effect.gen(function* () {
+    const config: Record<string, string> = {}
+    for (const pair of args.texts("config")) {
+      const [, name, value] = /^([a-z.]+)=(.*)$/.exec(pair) ?? []
+      if (name === undefined || value === undefined) {
+        return yield* Effect.fail(usageError(`--config takes NAME=VALUE, not "${pair}"`))
+      }
+      config[name] = value
+    }
+    const [retention, bytes] = [args.text("retention"), args.text("retention-bytes")]
+    if (retention !== undefined) config["retention.ms"] = yield* limitText("retention", retention, durationMs)
+    if (bytes !== undefined) config["retention.bytes"] = yield* limitText("retention-bytes", bytes, sizeBytes)
+    const isExpiring = retention !== undefined || bytes !== undefined
+    if (args.flag("compact")) config["cleanup.policy"] ??= isExpiring ? "compact,delete" : "compact"
+    return config
+  })
 
 const policiesOf = ({ config }: StreamDetails): ReadonlyArray<string> =>
   (config["cleanup.policy"] ?? "delete").split(",").map((name) => name.trim())
@@ -104,64 +110,77 @@ const printStream = (io: Io, stream: StreamDetails): void => {
   table(io, ["PARTITION", "START", "END", "RECORDS", "BYTES"], rows)
 }
 
-const shown = (args: Arguments, io: Io, stream: StreamDetails): number => {
+const show = (args: Arguments, io: Io, stream: StreamDetails): void => {
   warn(io, stream.warnings ?? [])
   if (args.flag("json")) io.out(JSON.stringify(stream, null, 2))
   else printStream(io, stream)
-  return exitCodes.ok
 }
 
-export const create = async (args: Arguments, io: Io): Promise<number> => {
-  const stream = await requestJson<StreamDetails>(urlOf(args, io), "/api/v1/streams", "POST", {
-    name: args.positionals[0],
-    filters: args.texts("filter"),
-    partitions: numberOption(args, "partitions", 1, -1),
-    ...(args.text("key") === undefined ? {} : { key: args.text("key") }),
-    config: configOf(args)
-  })
-  return shown(args, io, stream)
-}
-
-export const list = async (args: Arguments, io: Io): Promise<number> => {
-  const streams = await listAll<StreamSummary>(urlOf(args, io), "/api/v1/streams")
-  if (args.flag("json")) {
-    io.out(JSON.stringify(streams, null, 2))
+export const create: Run = (args, io) =>
+  Effect.gen(function* () {
+    const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), "/api/v1/streams", "POST", {
+      name: args.positionals[0],
+      filters: args.texts("filter"),
+      partitions: yield* numberOption(args, "partitions", 1, -1),
+      ...(args.text("key") === undefined ? {} : { key: args.text("key") }),
+      config: yield* configOf(args)
+    })
+    show(args, io, stream)
     return exitCodes.ok
-  }
-  const rows = streams.map(({ name, kind, filters, partitions, records, bytes }) => [
-    name,
-    kind,
-    String(partitions),
-    String(records),
-    bytesText(bytes),
-    filters.join(" ")
-  ])
-  table(io, ["NAME", "KIND", "PARTITIONS", "RECORDS", "SIZE", "FILTERS"], rows)
-  if (rows.length === 0 && io.isTty) io.err("no streams yet: logbrook streams create sensors --filter 'sensors/#'")
-  return exitCodes.ok
-}
+  })
 
-export const describe = async (args: Arguments, io: Io): Promise<number> =>
-  shown(args, io, await requestJson<StreamDetails>(urlOf(args, io), pathOf(args.positionals[0]!)))
+export const list: Run = (args, io) =>
+  Effect.gen(function* () {
+    const streams = yield* listAll<StreamSummary>(yield* urlOf(args, io), "/api/v1/streams")
+    if (args.flag("json")) {
+      io.out(JSON.stringify(streams, null, 2))
+      return exitCodes.ok
+    }
+    const rows = streams.map(({ name, kind, filters, partitions, records, bytes }) => [
+      name,
+      kind,
+      String(partitions),
+      String(records),
+      bytesText(bytes),
+      filters.join(" ")
+    ])
+    table(io, ["NAME", "KIND", "PARTITIONS", "RECORDS", "SIZE", "FILTERS"], rows)
+    if (rows.length === 0 && io.isTty) io.err("no streams yet: logbrook streams create sensors --filter 'sensors/#'")
+    return exitCodes.ok
+  })
 
-export const alter = async (args: Arguments, io: Io): Promise<number> => {
-  const filters = args.texts("filter")
-  const config: Record<string, string | null> = configOf(args)
-  for (const name of args.texts("reset")) config[name] = null
-  if (filters.length === 0 && Object.keys(config).length === 0) throw usageError("there is nothing to change")
-  const body = { ...(filters.length === 0 ? {} : { filters }), config }
-  const stream = await requestJson<StreamDetails>(urlOf(args, io), pathOf(args.positionals[0]!), "PATCH", body)
-  const isLimited = args.text("retention") !== undefined || args.text("retention-bytes") !== undefined
-  if (isLimited && !policiesOf(stream).includes("delete")) {
-    io.err("the stream is compacted only, nothing of it expires: --config cleanup.policy=compact,delete changes that")
-  }
-  return shown(args, io, stream)
-}
+export const describe: Run = (args, io) =>
+  Effect.gen(function* () {
+    const path = yield* pathOf(args.positionals[0]!)
+    show(args, io, yield* requestJson<StreamDetails>(yield* urlOf(args, io), path))
+    return exitCodes.ok
+  })
 
-export const remove = async (args: Arguments, io: Io): Promise<number> => {
-  const name = args.positionals[0]!
-  if (!(await confirmed(args, io, `delete the stream ${name} and its records?`))) return exitCodes.failure
-  const deleted = await requestJson<{ readonly topicId: string }>(urlOf(args, io), pathOf(name), "DELETE")
-  io.out(args.flag("json") ? JSON.stringify({ name, ...deleted }) : `deleted ${name}`)
-  return exitCodes.ok
-}
+export const alter: Run = (args, io) =>
+  Effect.gen(function* () {
+    const filters = args.texts("filter")
+    const config: Record<string, string | null> = yield* configOf(args)
+    for (const name of args.texts("reset")) config[name] = null
+    if (filters.length === 0 && Object.keys(config).length === 0) {
+      return yield* Effect.fail(usageError("there is nothing to change"))
+    }
+    const body = { ...(filters.length === 0 ? {} : { filters }), config }
+    const path = yield* pathOf(args.positionals[0]!)
+    const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), path, "PATCH", body)
+    const isLimited = args.text("retention") !== undefined || args.text("retention-bytes") !== undefined
+    if (isLimited && !policiesOf(stream).includes("delete")) {
+      io.err("the stream is compacted only, nothing of it expires: --config cleanup.policy=compact,delete changes that")
+    }
+    show(args, io, stream)
+    return exitCodes.ok
+  })
+
+export const remove: Run = (args, io) =>
+  Effect.gen(function* () {
+    const name = args.positionals[0]!
+    if (!(yield* confirmed(args, io, `delete the stream ${name} and its records?`))) return exitCodes.failure
+    const path = yield* pathOf(name)
+    const deleted = yield* requestJson<{ readonly topicId: string }>(yield* urlOf(args, io), path, "DELETE")
+    io.out(args.flag("json") ? JSON.stringify({ name, ...deleted }) : `deleted ${name}`)
+    return exitCodes.ok
+  })

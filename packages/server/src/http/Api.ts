@@ -4,29 +4,20 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
+import { apiCodes } from "./refusals.ts"
 
-/** The codes of errors by the status they are answered with; a client tells them apart by `code`. */
-const errorOf = <const Codes extends readonly [string, ...Array<string>]>(status: number, ...codes: Codes) =>
-  Schema.Struct({ code: Schema.Literal(...codes), message: Schema.String }).annotations(
+/** An endpoint's refusal with this status. */
+const errorOf = <Status extends keyof typeof apiCodes>(status: Status) =>
+  Schema.Struct({ code: Schema.Literal(...apiCodes[status]), message: Schema.String }).annotations(
     HttpApiSchema.annotations({ status })
   )
 
-export const BadRequest = errorOf(
-  400,
-  "BAD_REQUEST",
-  "INVALID_STREAM_NAME",
-  "INVALID_PARTITIONS",
-  "INVALID_FILTER",
-  "INVALID_KEY",
-  "INVALID_CONFIG",
-  "INVALID_ACTOR",
-  "INVALID_TYPE"
-)
-export const Forbidden = errorOf(403, "FORBIDDEN")
-export const NotFound = errorOf(404, "UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_EVENT", "UNKNOWN_ACTOR")
-export const Conflict = errorOf(409, "STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY", "GROUP_HAS_MEMBERS")
-export const Gone = errorOf(410, "EXPIRED")
-export const Unavailable = errorOf(503, "UNAVAILABLE", "DISK_LOW")
+export const BadRequest = errorOf(400)
+export const Forbidden = errorOf(403)
+export const NotFound = errorOf(404)
+export const Conflict = errorOf(409)
+export const Gone = errorOf(410)
+export const Unavailable = errorOf(503)
 
 export type ApiError =
   | typeof BadRequest.Type

@@ -1,64 +1,48 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { DenialReason } from "@logbrook/core/access/Access"
+import type { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
-import { diffStates, eventsFrom, JournalQueryRefused, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
+import { diffStates, eventsFrom, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
 import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
-import { ApiFailure } from "./ApiFailure.ts"
 import type { ApiParts } from "./ApiParts.ts"
 import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, type Need } from "./access.ts"
-import { deleteGroup, getGroup, groupNames, groupSummary } from "./groups.ts"
+import { deleteGroup, getGroup, groupNamed, groupNames, groupSummary } from "./groups.ts"
+import { endpointDenied, type EndpointFailure, EndpointRefused, refusalOf } from "./refusals.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
 
 const pageSize = 100
 
-const journalCodes: Readonly<Record<JournalQueryRefused["reason"], ApiError["code"]>> = {
-  UnknownEvent: "UNKNOWN_EVENT",
-  UnknownActor: "UNKNOWN_ACTOR",
-  InvalidActor: "INVALID_ACTOR",
-  InvalidType: "INVALID_TYPE",
-  Expired: "EXPIRED"
-}
-
-const apiErrorOf = (error: unknown): ApiError => {
-  if (error instanceof ApiFailure) return error.error
-  if (error instanceof JournalQueryRefused) return new ApiFailure(journalCodes[error.reason], error.message).error
-  throw error
-}
-
-const deniedCodes: Readonly<Record<DenialReason, ApiError["code"]>> = {
-  ReservedTopicName: "INVALID_FILTER",
-  SystemTopicName: "FORBIDDEN",
-  BoundStream: "FORBIDDEN"
-}
-
-/** A handler as a plain function, behind what it needs; what it throws that is no refusal stays a defect. */
-const handling =
+/** An endpoint, behind what it needs. A journal that cannot be read is a defect here. */
+const endpoint =
   (broker: Broker) =>
-  <A>(needs: ReadonlyArray<Need>, run: () => A | Promise<A>): Effect.Effect<A, ApiError> =>
-    Effect.tryPromise({
-      try: async () => {
-        const denied = deniedOf(broker, needs)
-        if (denied !== undefined) throw new ApiFailure(deniedCodes[denied.reason], denied.text)
-        return run()
-      },
-      catch: (error) => error
+  <A>(
+    needs: ReadonlyArray<Need>,
+    answer: Effect.Effect<A, EndpointFailure | JournalError>
+  ): Effect.Effect<A, ApiError> =>
+    Effect.suspend(() => {
+      const denied = deniedOf(broker, needs)
+      return denied === undefined ? answer : endpointDenied(denied)
     }).pipe(
-      Effect.catchAll((error) =>
-        Effect.flatMap(
-          Effect.sync(() => apiErrorOf(error)),
-          Effect.fail
-        )
-      )
+      Effect.catchTag("JournalError", (error) => Effect.die(error)),
+      Effect.tapDefect((cause) =>
+        Effect.sync(() => broker.log.error("an HTTP request failed", { error: describe(cause) }))
+      ),
+      Effect.mapError((failure) => refusalOf(failure) as ApiError)
     )
+
+const describe = (cause: Cause.Cause<never>): string => {
+  const defect = Cause.squash(cause)
+  return defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
+}
 
 /** Names are the cursors: a page goes on behind one, whether or not it is still there. */
 const pageOf = <A>(
@@ -72,11 +56,11 @@ const pageOf = <A>(
   return { data: shown.map(item), meta: { cursor: hasnext ? shown.at(-1)! : null, hasnext } }
 }
 
-/** Throws `ApiFailure`. */
-const pointOf = ({ clock }: Broker, text: string): At => {
+const pointOf = ({ clock }: Broker, text: string): Effect.Effect<At, EndpointRefused> => {
   const at = parsePoint(text, clock.nowMs())
-  if (at !== undefined) return at
-  throw new ApiFailure("BAD_REQUEST", `"${text}" is neither a seq nor a time: ${pointHelp}`)
+  if (at !== undefined) return Effect.succeed(at)
+  const message = `"${text}" is neither a seq nor a time: ${pointHelp}`
+  return new EndpointRefused({ code: "BAD_REQUEST", message })
 }
 
 const lastOf = ({ journal }: Past): At => ({ seq: journal.nextSeq - 1 })
@@ -87,10 +71,21 @@ interface EventQuery extends EventFilter {
   readonly limit?: number | undefined
 }
 
-const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }: EventQuery) => {
-  const page = last === undefined ? eventsFrom(past, cursor ?? 1, limit, filter) : lastEvents(past, last, filter)
-  return { data: page.events, meta: { cursor: String(page.nextSeq), hasnext: page.hasNext } }
-}
+const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }: EventQuery) =>
+  Effect.map(
+    last === undefined ? eventsFrom(past, cursor ?? 1, limit, filter) : lastEvents(past, last, filter),
+    ({ events, nextSeq, hasNext }) => ({ data: events, meta: { cursor: String(nextSeq), hasnext: hasNext } })
+  )
+
+const shownState = (broker: Broker, past: Past, actor: string, at: string | undefined) =>
+  Effect.flatMap(at === undefined ? Effect.sync(() => lastOf(past)) : pointOf(broker, at), (point) =>
+    stateAt(past, actor, point)
+  )
+
+const shownDiff = (broker: Broker, past: Past, actor: string, from: string, to: string) =>
+  Effect.gen(function* () {
+    return yield* diffStates(past, actor, yield* pointOf(broker, from), yield* pointOf(broker, to))
+  })
 
 const clusterInfo = (broker: Broker, { journal }: Past, { sessions, retentionClock }: ApiParts) => {
   const { isHeld, aheadMs } = retentionClock
@@ -134,67 +129,81 @@ const unmatchedTopics = (topics: TopTopics) => ({
   countErrorMax: topics.countErrorMax
 })
 
-const layers = (broker: Broker, past: Past, parts: ApiParts) => {
-  const handle = handling(broker)
+const streams = (broker: Broker) => {
+  const behind = endpoint(broker)
+  const summary = (name: string) => summaryOf(broker, broker.directory.byName(name)!)
+  return HttpApiBuilder.group(Api, "streams", (handlers) =>
+    handlers
+      .handle("list", ({ urlParams }) =>
+        behind(
+          [],
+          Effect.sync(() => pageOf(streamNamesOf(broker), urlParams, summary))
+        )
+      )
+      .handle("create", ({ payload }) =>
+        behind([onStream("Create", payload.name, broker), ...onFilters(payload.filters)], createStream(broker, payload))
+      )
+      .handle("get", ({ path }) => behind([onStream("Describe", path.name, broker)], getStream(broker, path.name)))
+      .handle("alter", ({ path, payload }) =>
+        behind(
+          [onStream("Alter", path.name, broker), ...onFilters(payload.filters ?? [])],
+          alterStream(broker, path.name, payload)
+        )
+      )
+      .handle("delete", ({ path }) => behind([onStream("Delete", path.name, broker)], deleteStream(broker, path.name)))
+  )
+}
+
+const groups = (broker: Broker) => {
+  const behind = endpoint(broker)
+  const summary = (name: string) => groupSummary(broker, groupNamed(broker, name)!)
+  return HttpApiBuilder.group(Api, "groups", (handlers) =>
+    handlers
+      .handle("list", ({ urlParams }) =>
+        behind(
+          [],
+          Effect.sync(() => pageOf(groupNamesOf(broker), urlParams, summary))
+        )
+      )
+      .handle("get", ({ path }) => behind([onGroup("Describe", path.name)], getGroup(broker, path.name)))
+      .handle("delete", ({ path }) => behind([onGroup("Delete", path.name)], deleteGroup(broker, path.name)))
+  )
+}
+
+/** The journal has everything: only who may do all that a node of the cluster does reads it. */
+const journal = (broker: Broker, past: Past) => {
+  const behind = endpoint(broker)
+  return HttpApiBuilder.group(Api, "journal", (handlers) =>
+    handlers
+      .handle("events", ({ urlParams }) => behind([onCluster("ClusterAction")], pageOfEvents(past, urlParams)))
+      .handle("show", ({ path }) => behind([onCluster("ClusterAction")], showEvent(past, path.seq)))
+      .handle("state", ({ urlParams: { actor, at } }) =>
+        behind([onCluster("ClusterAction")], shownState(broker, past, actor, at))
+      )
+      .handle("diff", ({ urlParams: { actor, from, to } }) =>
+        behind([onCluster("ClusterAction")], shownDiff(broker, past, actor, from, to))
+      )
+  )
+}
+
+/** The server itself: what it is, how it is set, and what came to it. */
+const server = (broker: Broker, past: Past, parts: ApiParts) => {
+  const behind = endpoint(broker)
+  const info = Effect.sync(() => clusterInfo(broker, past, parts))
+  const trustClock = Effect.sync(() => ({ wasHeld: parts.retentionClock.trust() }))
+  const config = Effect.sync(() => configOf(parts))
+  const unmatched = Effect.sync(() => unmatchedTopics(parts.unmatched))
   return [
-    HttpApiBuilder.group(Api, "streams", (handlers) =>
-      handlers
-        .handle("list", ({ urlParams }) =>
-          handle([], () =>
-            pageOf(streamNamesOf(broker), urlParams, (name) => summaryOf(broker, broker.directory.byName(name)!))
-          )
-        )
-        .handle("create", ({ payload }) =>
-          handle([onStream("Create", payload.name, broker), ...onFilters(payload.filters)], () =>
-            createStream(broker, payload)
-          )
-        )
-        .handle("get", ({ path }) =>
-          handle([onStream("Describe", path.name, broker)], () => getStream(broker, path.name))
-        )
-        .handle("alter", ({ path, payload }) =>
-          handle([onStream("Alter", path.name, broker), ...onFilters(payload.filters ?? [])], () =>
-            alterStream(broker, path.name, payload)
-          )
-        )
-        .handle("delete", ({ path }) =>
-          handle([onStream("Delete", path.name, broker)], () => deleteStream(broker, path.name))
-        )
-    ),
-    HttpApiBuilder.group(Api, "groups", (handlers) =>
-      handlers
-        .handle("list", ({ urlParams }) =>
-          handle([], () => pageOf(groupNamesOf(broker), urlParams, (name) => groupSummary(broker, name)))
-        )
-        .handle("get", ({ path }) => handle([onGroup("Describe", path.name)], () => getGroup(broker, path.name)))
-        .handle("delete", ({ path }) => handle([onGroup("Delete", path.name)], () => deleteGroup(broker, path.name)))
-    ),
-    // The journal has everything: only who may do all that a node of the cluster does reads it.
-    HttpApiBuilder.group(Api, "journal", (handlers) =>
-      handlers
-        .handle("events", ({ urlParams }) => handle([onCluster("ClusterAction")], () => pageOfEvents(past, urlParams)))
-        .handle("show", ({ path }) => handle([onCluster("ClusterAction")], () => showEvent(past, path.seq)))
-        .handle("state", ({ urlParams: { actor, at } }) =>
-          handle([onCluster("ClusterAction")], () =>
-            stateAt(past, actor, at === undefined ? lastOf(past) : pointOf(broker, at))
-          )
-        )
-        .handle("diff", ({ urlParams: { actor, from, to } }) =>
-          handle([onCluster("ClusterAction")], () =>
-            diffStates(past, actor, pointOf(broker, from), pointOf(broker, to))
-          )
-        )
-    ),
     HttpApiBuilder.group(Api, "cluster", (handlers) =>
       handlers
-        .handle("info", () => handle([onCluster("Describe")], () => clusterInfo(broker, past, parts)))
-        .handle("trustClock", () => handle([onCluster("Alter")], () => ({ wasHeld: parts.retentionClock.trust() })))
+        .handle("info", () => behind([onCluster("Describe")], info))
+        .handle("trustClock", () => behind([onCluster("Alter")], trustClock))
     ),
     HttpApiBuilder.group(Api, "config", (handlers) =>
-      handlers.handle("show", () => handle([onCluster("DescribeConfigs")], () => configOf(parts)))
+      handlers.handle("show", () => behind([onCluster("DescribeConfigs")], config))
     ),
     HttpApiBuilder.group(Api, "mqtt", (handlers) =>
-      handlers.handle("unmatched", () => handle([onCluster("Describe")], () => unmatchedTopics(parts.unmatched)))
+      handlers.handle("unmatched", () => behind([onCluster("Describe")], unmatched))
     )
   ] as const
 }
@@ -206,7 +215,9 @@ export interface ApiHandler {
 
 /** The API as a function over the web's own types, so that no server of another library is needed. */
 export const makeApiHandler = (broker: Broker, past: Past, parts: ApiParts): ApiHandler => {
-  const api = HttpApiBuilder.api(Api).pipe(Layer.provide(layers(broker, past, parts)))
+  const api = HttpApiBuilder.api(Api).pipe(
+    Layer.provide([streams(broker), groups(broker), journal(broker, past), ...server(broker, past, parts)])
+  )
   const { handler, dispose } = HttpApiBuilder.toWebHandler(Layer.merge(api, HttpServer.layerContext))
   return { handler: (request) => handler(request), dispose }
 }

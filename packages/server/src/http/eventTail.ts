@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import type { Log } from "../Log.ts"
-import { eventsPage, JournalQueryRefused, throwIfFuture, type EventFilter, type Past } from "../tools/journalTools.ts"
+import { eventsPage, followable, JournalQueryRefused, type EventFilter, type Past } from "../tools/journalTools.ts"
 
 const eventsPerWrite = 200
 /** A filter may pass over everything: some 5 ms of one turn of the event loop. */
@@ -39,13 +42,25 @@ export class EventTail {
     return this.#tails.size >= this.#tailsMax
   }
 
-  /** Writes until the client goes. `fromSeq` undefined: only what comes. Throws `JournalQueryRefused` before the head is written. */
-  serve(request: IncomingMessage, response: ServerResponse, fromSeq: Seq | undefined, filter: EventFilter): void {
-    const { journal } = this.#past
-    const tail: Tail = { response, filter, nextSeq: fromSeq ?? journal.nextSeq }
-    // A seq of the future, or a filter that nothing passes, is refused before anything is sent.
-    throwIfFuture(this.#past, tail.nextSeq)
-    eventsPage(this.#past, journal.nextSeq, 1, filter)
+  /**
+   * Writes until the client goes. `fromSeq` undefined: only what comes. A seq of the future, or a filter that nothing passes, is
+   * refused before anything is sent.
+   */
+  serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    fromSeq: Seq | undefined,
+    filter: EventFilter
+  ): Effect.Effect<void, JournalQueryRefused> {
+    const nextSeq = fromSeq ?? this.#past.journal.nextSeq
+    return followable(this.#past, nextSeq, filter).pipe(
+      Effect.catchTag("JournalError", (error) => Effect.die(error)),
+      Effect.map(() => this.#open(request, { response, filter, nextSeq }))
+    )
+  }
+
+  #open(request: IncomingMessage, tail: Tail): void {
+    const { response } = tail
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
     response.write(": journal\n\n")
     const keepAlive = setInterval(() => response.write(": \n\n"), keepAliveMs)
@@ -88,26 +103,24 @@ export class EventTail {
   #page(tail: Tail): boolean {
     const { response, filter } = tail
     if (response.destroyed || response.writableNeedDrain) return false
-    try {
-      const { events, nextSeq, hasNext } = eventsPage(
-        this.#past,
-        tail.nextSeq,
-        eventsPerWrite,
-        filter,
-        eventsLookedAtMax
-      )
-      tail.nextSeq = nextSeq
-      for (const event of events) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
-      return hasNext
-    } catch (error) {
-      this.#tails.delete(tail)
-      // The actor that is asked for has gone meanwhile.
-      if (error instanceof JournalQueryRefused) response.end()
-      else {
-        this.#log.error("http: the journal cannot be read", { seq: tail.nextSeq, error: String(error) })
-        response.destroy()
-      }
+    const page = Effect.runSyncExit(eventsPage(this.#past, tail.nextSeq, eventsPerWrite, filter, eventsLookedAtMax))
+    if (Exit.isFailure(page)) {
+      this.#ends(tail, Cause.squash(page.cause))
       return false
+    }
+    const { events, nextSeq, hasNext } = page.value
+    tail.nextSeq = nextSeq
+    for (const event of events) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`)
+    return hasNext
+  }
+
+  #ends(tail: Tail, error: unknown): void {
+    this.#tails.delete(tail)
+    // The actor that is asked for has gone meanwhile.
+    if (error instanceof JournalQueryRefused) tail.response.end()
+    else {
+      this.#log.error("http: the journal cannot be read", { seq: tail.nextSeq, error: String(error) })
+      tail.response.destroy()
     }
   }
 }

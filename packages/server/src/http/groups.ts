@@ -1,4 +1,4 @@
-import { groupActor, GroupRefused } from "@logbrook/actors/group/GroupProtocol"
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import {
   generationOf,
   groupStateName,
@@ -8,57 +8,46 @@ import {
   type GroupState
 } from "@logbrook/actors/group/groupState"
 import { nameOf } from "@logbrook/core/actor/Definition"
-import * as Cause from "effect/Cause"
-import * as Exit from "effect/Exit"
+import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
 import { lagsOf, totalLag } from "../streams/groupLag.ts"
 import { presentGroup } from "../tools/present.ts"
-import { ApiFailure } from "./ApiFailure.ts"
+import { asked } from "./asked.ts"
+import { EndpointRefused } from "./refusals.ts"
 
 export const groupNames = ({ shards }: Broker): ReadonlyArray<string> =>
   Array.from(shards.view(GroupStates).all(), ([actor]) => nameOf(actor)).sort()
 
-const find = ({ shards }: Broker, name: string): GroupState => {
-  const state = shards.view(GroupStates).get(groupActor(name))
-  if (state === undefined) throw new ApiFailure("UNKNOWN_GROUP", `no group is named "${name}"`)
-  return state
-}
+export const groupNamed = ({ shards }: Broker, name: string): GroupState | undefined =>
+  shards.view(GroupStates).get(groupActor(name))
 
-export const groupSummary = (broker: Broker, name: string) => {
-  const state = find(broker, name)
-  return {
-    group: name,
-    state: groupStateName(state),
-    members: memberCountOf(state),
-    ...totalLag(lagsOf(broker, state)),
-    committedOffsets: state.offsets.count,
-    memoryBytes: weightBytesOf(state)
-  }
-}
-
-export const getGroup = (broker: Broker, name: string) => {
-  const state = find(broker, name)
-  const offsets = lagsOf(broker, state)
-  const [value, generation] = [groupStateName(state), generationOf(state)]
-  return { group: name, state: value, generation, ...totalLag(offsets), details: presentGroup(state), offsets }
-}
-
-const failureOf = (error: unknown): Error => {
-  if (!(error instanceof GroupRefused)) return new ApiFailure("UNAVAILABLE", "the group cannot answer: try again")
-  if (error.reason === "GroupIdNotFound") return new ApiFailure("UNKNOWN_GROUP", "there is no such group")
-  return new ApiFailure("GROUP_HAS_MEMBERS", "the group has members: it is deleted once they have left")
-}
-
-/** Resolves once it is durable. Rejects with `ApiFailure`. */
-export const deleteGroup = (broker: Broker, name: string): Promise<{ readonly offsets: number }> => {
-  const offsets = find(broker, name).offsets.count
-  return new Promise((resolve, reject) => {
-    if (broker.shards.isPoisoned) {
-      reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
-      return
-    }
-    broker.shards.ask(groupActor(name), { _tag: "DeleteGroup" }, { origin: "http DELETE /groups" }, (exit) =>
-      Exit.isSuccess(exit) ? resolve({ offsets }) : reject(failureOf(Cause.squash(exit.cause)))
-    )
+const found = (broker: Broker, name: string): Effect.Effect<GroupState, EndpointRefused> =>
+  Effect.suspend(() => {
+    const state = groupNamed(broker, name)
+    if (state !== undefined) return Effect.succeed(state)
+    return new EndpointRefused({ code: "UNKNOWN_GROUP", message: `no group is named "${name}"` })
   })
-}
+
+export const groupSummary = (broker: Broker, state: GroupState) => ({
+  group: state.groupId,
+  state: groupStateName(state),
+  members: memberCountOf(state),
+  ...totalLag(lagsOf(broker, state)),
+  committedOffsets: state.offsets.count,
+  memoryBytes: weightBytesOf(state)
+})
+
+export const getGroup = (broker: Broker, name: string) =>
+  Effect.map(found(broker, name), (state) => {
+    const offsets = lagsOf(broker, state)
+    const [value, generation] = [groupStateName(state), generationOf(state)]
+    return { group: name, state: value, generation, ...totalLag(offsets), details: presentGroup(state), offsets }
+  })
+
+export const deleteGroup = (broker: Broker, name: string) =>
+  Effect.gen(function* () {
+    const { count } = (yield* found(broker, name)).offsets
+    const unavailable = "the group cannot answer: try again"
+    yield* asked(broker, groupActor(name), { _tag: "DeleteGroup" }, "http DELETE /groups", unavailable)
+    return { offsets: count }
+  })

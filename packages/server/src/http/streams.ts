@@ -1,60 +1,27 @@
 import { randomBytes } from "node:crypto"
-import * as Cause from "effect/Cause"
-import * as Exit from "effect/Exit"
+import * as Effect from "effect/Effect"
 import type {
   CatalogCommand,
-  CatalogRefusal,
   CreateStream as CreateStreamCommand,
   Stream
 } from "@logbrook/actors/catalog/CatalogProtocol"
-import { catalogActor, type CatalogKind, CatalogRefused, isBound } from "@logbrook/actors/catalog/CatalogProtocol"
+import { catalogActor, type CatalogKind, isBound } from "@logbrook/actors/catalog/CatalogProtocol"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import type { ReplyOf } from "@logbrook/core/actor/Kind"
 import type { Broker } from "../Broker.ts"
-import type { AlterStream, ApiError, CreateStream } from "./Api.ts"
-import { ApiFailure } from "./ApiFailure.ts"
+import type { AlterStream, CreateStream } from "./Api.ts"
+import { asked } from "./asked.ts"
+import { EndpointRefused } from "./refusals.ts"
 
-const codes: Readonly<Record<CatalogRefusal, ApiError["code"]>> = {
-  InvalidStreamName: "INVALID_STREAM_NAME",
-  StreamExists: "STREAM_EXISTS",
-  UnknownStream: "UNKNOWN_STREAM",
-  InvalidPartitions: "INVALID_PARTITIONS",
-  InvalidFilter: "INVALID_FILTER",
-  InvalidKey: "INVALID_KEY",
-  InvalidConfig: "INVALID_CONFIG",
-  TooManyStreams: "TOO_MANY_STREAMS",
-  NoMemory: "NO_MEMORY"
+/** Nothing is created while the disk is low. */
+const withRoom = ({ disk }: Broker): Effect.Effect<void, EndpointRefused> => {
+  if (!disk.isLow) return Effect.void
+  const message = "the disk is nearly full: no stream is created; reads, changes of retention and deletes are taken"
+  return new EndpointRefused({ code: "DISK_LOW", message })
 }
 
-const failureOf = (cause: Cause.Cause<unknown>): unknown => {
-  const squashed = Cause.squash(cause)
-  if (squashed instanceof CatalogRefused) return new ApiFailure(codes[squashed.reason], squashed.message)
-  return new ApiFailure("UNAVAILABLE", "the catalog cannot answer now")
-}
-
-/** Resolves once what was decided is durable. Rejects with `ApiFailure`. */
-const askCatalog = <const C extends CatalogCommand>(
-  { shards }: Broker,
-  command: C,
-  origin: string
-): Promise<ReplyOf<typeof CatalogKind, C>> =>
-  new Promise((resolve, reject) => {
-    if (shards.isPoisoned) {
-      reject(new ApiFailure("UNAVAILABLE", "the journal has failed"))
-      return
-    }
-    shards.ask(catalogActor, command, { origin }, (exit) =>
-      Exit.isSuccess(exit) ? resolve(exit.value) : reject(failureOf(exit.cause) as Error)
-    )
-  })
-
-const throwIfDiskLow = ({ disk }: Broker): void => {
-  if (disk.isLow)
-    throw new ApiFailure(
-      "DISK_LOW",
-      "the disk is nearly full: no stream is created; reads, changes of retention and deletes are taken"
-    )
-}
+const askCatalog = <const C extends CatalogCommand>(broker: Broker, command: C, origin: string) =>
+  asked(broker, catalogActor, command, origin, "the catalog cannot answer now")
 
 /** The log of a partition that was never written to, or of a stream that was only validated. */
 const emptyLog = { startOffset: 0, highWatermark: 0, byteLength: 0 }
@@ -86,11 +53,12 @@ const detailsOf = (broker: Broker, stream: Stream) => {
   return { ...summaryOf(broker, stream), ...retention, partitionDetails }
 }
 
-export const getStream = (broker: Broker, name: string) => {
-  const stream = broker.directory.byName(name)
-  if (stream === undefined) throw new ApiFailure("UNKNOWN_STREAM", `no stream is named "${name}"`)
-  return detailsOf(broker, stream)
-}
+export const getStream = (broker: Broker, name: string) =>
+  Effect.suspend(() => {
+    const stream = broker.directory.byName(name)
+    if (stream !== undefined) return Effect.succeed(detailsOf(broker, stream))
+    return new EndpointRefused({ code: "UNKNOWN_STREAM", message: `no stream is named "${name}"` })
+  })
 
 /** A bound stream's records are keyed by client, or by topic if only a key's newest one counts; a free one's by its producers. */
 const defaultKey = (filters: ReadonlyArray<string>, config: ReadonlyMap<string, string>): string => {
@@ -123,35 +91,36 @@ const changed = (
   return { ...detailsOf(broker, stream), ...(warnings.length === 0 ? {} : { warnings }) }
 }
 
-export const createStream = async (broker: Broker, payload: typeof CreateStream.Type) => {
-  throwIfDiskLow(broker)
-  const { name, filters, partitions, key, config, validateOnly } = payload
-  const command: CreateStreamCommand = {
-    _tag: "CreateStream",
-    name,
-    topicId: randomBytes(16).toString("base64url"),
-    filters,
-    partitions,
-    key: key ?? defaultKey(filters, new Map(Object.entries(config))),
-    config: Object.entries(config),
-    validateOnly
-  }
-  return changed(broker, await askCatalog(broker, command, "http POST /streams"), [])
-}
+export const createStream = (broker: Broker, payload: typeof CreateStream.Type) =>
+  Effect.gen(function* () {
+    yield* withRoom(broker)
+    const { name, filters, partitions, key, config, validateOnly } = payload
+    const command: CreateStreamCommand = {
+      _tag: "CreateStream",
+      name,
+      topicId: randomBytes(16).toString("base64url"),
+      filters,
+      partitions,
+      key: key ?? defaultKey(filters, new Map(Object.entries(config))),
+      config: Object.entries(config),
+      validateOnly
+    }
+    return changed(broker, yield* askCatalog(broker, command, "http POST /streams"), [])
+  })
 
 /** While the disk is low, too: a shorter retention is what frees it. */
-export const alterStream = async (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
+export const alterStream = (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
   const command: Extract<CatalogCommand, { readonly _tag: "AlterStream" }> = {
     _tag: "AlterStream",
     name,
     ...(filters === undefined ? {} : { filters }),
     ...(config === undefined ? {} : { config: Object.entries(config) })
   }
-  const filtersBefore = broker.directory.byName(name)?.filters ?? []
-  return changed(broker, await askCatalog(broker, command, "http PATCH /streams"), filtersBefore)
+  return Effect.gen(function* () {
+    const filtersBefore = broker.directory.byName(name)?.filters ?? []
+    return changed(broker, yield* askCatalog(broker, command, "http PATCH /streams"), filtersBefore)
+  })
 }
 
-export const deleteStream = async (broker: Broker, name: string): Promise<{ readonly topicId: string }> => {
-  const { topicId } = await askCatalog(broker, { _tag: "DeleteStream", name }, "http DELETE /streams")
-  return { topicId }
-}
+export const deleteStream = (broker: Broker, name: string) =>
+  Effect.map(askCatalog(broker, { _tag: "DeleteStream", name }, "http DELETE /streams"), ({ topicId }) => ({ topicId }))

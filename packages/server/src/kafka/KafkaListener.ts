@@ -18,7 +18,7 @@ export interface KafkaOptions {
 }
 
 const sweepEveryMs = 1000
-/** What was begun is answered within this time at a stop. */
+/** At a stop, requests that were begun have so long to be answered. */
 const closeWithinMs = 500
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::", "::0", ""])
 

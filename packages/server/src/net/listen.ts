@@ -10,6 +10,7 @@ export type ListenerName = "mqtt" | "mqttWs" | "kafka" | "http"
 /** A port could not be had. `code` and `message` are the system's: `EADDRINUSE`. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{
   readonly what: ListenerName
+  readonly host: string
   readonly port: number
   readonly code: string
   readonly message: string
@@ -32,13 +33,11 @@ export interface ListenOptions {
 const opened = (server: net.Server, { what, host, port, log }: ListenOptions): Effect.Effect<Listening, ListenFailed> =>
   Effect.async((resume) => {
     const fail = ({ code = "UNKNOWN", message }: NodeJS.ErrnoException): void =>
-      resume(Effect.fail(new ListenFailed({ what, port, code, message })))
+      resume(Effect.fail(new ListenFailed({ what, host, port, code, message })))
     server.once("error", fail)
     server.listen(port, host, () => {
       server.off("error", fail)
-      server.on("error", (error) =>
-        log.error(`${what}: a connection could not be accepted`, { error: String(error) })
-      )
+      server.on("error", (error) => log.error(`${what}: a connection could not be accepted`, { error: String(error) }))
       resume(Effect.succeed({ port: (server.address() as net.AddressInfo).port }))
     })
   })

@@ -1,7 +1,9 @@
+import * as Effect from "effect/Effect"
 import { nameOf, kindOf, type ActorId } from "@logbrook/core/actor/Definition"
 import { stateVersionOf } from "@logbrook/core/actor/savedState"
 import { readFrame } from "@logbrook/core/journal/Frame"
 import { JournalError } from "@logbrook/core/journal/JournalError"
+import { readingJournal } from "@logbrook/core/journal/readingJournal"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import { Replay, type Mismatch } from "@logbrook/core/shard/Replay"
 import { eventsPage, type EventView, type Past } from "./journalTools.ts"
@@ -53,68 +55,98 @@ const agreedBefore = ({ journal, definitions }: Past, actor: ActorId, seq: Seq):
   return agreed
 }
 
-const hashFailure = (past: Past, { actor, seq, journaled, replayed }: Mismatch): VerifyFailure => {
-  const names = past.names()
-  const page = eventsPage(past, agreedBefore(past, actor, seq), suspectsMax, { actor })
-  return {
-    actor: displayName(actor, names),
-    seq,
-    message: `the state replayed up to here differs from the one that was live (hash ${replayed}, journaled ${journaled})`,
-    suspects: page.events.filter((event) => event.seq < seq)
-  }
+/** The events that an actor had from a seq on, the first ones; it is one that is there. */
+const suspectsOf = (past: Past, actor: ActorId, fromSeq: Seq, count: number) =>
+  Effect.map(
+    Effect.catchTag(eventsPage(past, fromSeq, count, { actor }), "JournalQueryRefused", (refused) =>
+      Effect.die(refused)
+    ),
+    ({ events }) => events
+  )
+
+const hashFailure = (past: Past, { actor, seq, journaled, replayed }: Mismatch) =>
+  Effect.gen(function* () {
+    const agreedSeq = yield* readingJournal(() => agreedBefore(past, actor, seq))
+    const suspects = yield* suspectsOf(past, actor, agreedSeq, suspectsMax)
+    const message = `the state replayed up to here differs from the one that was live (hash ${replayed}, journaled ${journaled})`
+    return {
+      actor: displayName(actor, past.names()),
+      seq,
+      message,
+      suspects: suspects.filter((event) => event.seq < seq)
+    }
+  })
+
+/** A frame that is not whole, or an event that its actor does not take. */
+const thrown = (past: Past, { seq, actor }: Pick<Folded, "seq" | "actor">, error: unknown) =>
+  Effect.gen(function* () {
+    const message = error instanceof Error ? error.message : String(error)
+    if (error instanceof JournalError) {
+      return { actor: "", seq, message: `after event ${seq}: ${message}`, suspects: [] }
+    }
+    const suspects = yield* suspectsOf(past, `${kindOf(actor)}/${nameOf(actor)}`, seq, 1)
+    return { actor: displayName(actor, past.names()), seq, message: `cannot be folded: ${message}`, suspects }
+  })
+
+/** How far a journal could be folded. */
+interface Folded extends Pick<Verified, "events" | "hashes" | "uncomparedHashes" | "comparedEvents"> {
+  /** The last event that was read. */
+  readonly seq: Seq
+  readonly actor: ActorId
+  /** The first state that is not as it was. */
+  readonly mismatch: Mismatch | undefined
+  /** Ended it. */
+  readonly error: unknown
 }
 
-/** Folds the whole journal, from its oldest event if it has never lost one, and compares every state hash. */
-export const verifyJournal = (past: Past, onProgress: OnProgress): Verified => {
-  const { journal } = past
-  let first: Mismatch | undefined
-  let failure: VerifyFailure | null = null
+const fold = ({ journal, definitions }: Past, onProgress: OnProgress): Folded => {
+  let mismatch: Mismatch | undefined
   let at: { readonly seq: Seq; readonly actor: ActorId } = { seq: journal.firstSeq, actor: "shard/0" }
-  let seen = 0
-  let hashes = 0
-  let uncomparedHashes = 0
-  let comparedEvents = 0
+  let events = 0
+  let counts = { hashes: 0, uncomparedHashes: 0, comparedEvents: 0 }
+  let error: unknown
   try {
-    const replay = new Replay(past.definitions, {
+    const replay = new Replay(definitions, {
       fromStart: true,
       onEvent: (event) => {
         at = event
-        if (++seen % eventsPerProgress === 0) onProgress(seen)
+        if (++events % eventsPerProgress === 0) onProgress(events)
       },
-      onMismatch: (mismatch) => {
-        first ??= mismatch
+      onMismatch: (each) => {
+        mismatch ??= each
       }
     })
-    ;({ hashes, uncomparedHashes, comparedEvents } = replay.run(journal))
-    if (first !== undefined) failure = hashFailure(past, first)
-  } catch (error) {
-    failure = thrown(past, at, error)
+    counts = replay.run(journal)
+  } catch (caught) {
+    error = caught
   }
-  return {
-    ok: failure === null && hashes > 0,
-    firstSeq: journal.firstSeq,
-    lastSeq: journal.nextSeq - 1,
-    events: seen,
-    hashes,
-    uncomparedHashes,
-    comparedEvents,
-    failure
-  }
+  const { hashes, uncomparedHashes, comparedEvents } = counts
+  return { events, hashes, uncomparedHashes, comparedEvents, seq: at.seq, actor: at.actor, mismatch, error }
 }
 
-/** A frame that is not whole, or an event that its actor does not take. */
-const thrown = (past: Past, at: { readonly seq: Seq; readonly actor: ActorId }, error: unknown): VerifyFailure => {
-  const message = error instanceof Error ? error.message : String(error)
-  if (error instanceof JournalError)
-    return { actor: "", seq: at.seq, message: `after event ${at.seq}: ${message}`, suspects: [] }
-  const { events } = eventsPage(past, at.seq, 1, { actor: `${kindOf(at.actor)}/${nameOf(at.actor)}` })
-  return {
-    actor: displayName(at.actor, past.names()),
-    seq: at.seq,
-    message: `cannot be folded: ${message}`,
-    suspects: events
-  }
+const failureOf = (past: Past, folded: Folded): Effect.Effect<VerifyFailure | null, JournalError> => {
+  if (folded.error !== undefined) return thrown(past, folded, folded.error)
+  if (folded.mismatch === undefined) return Effect.succeed(null)
+  return Effect.catchTag(hashFailure(past, folded.mismatch), "JournalError", (error) => thrown(past, folded, error))
 }
+
+/** Folds the whole journal, from its oldest event if it has never lost one, and compares every state hash. */
+export const verifyJournal = (past: Past, onProgress: OnProgress): Effect.Effect<Verified, JournalError> =>
+  Effect.gen(function* () {
+    const folded = fold(past, onProgress)
+    const failure = yield* failureOf(past, folded)
+    const { events, hashes, uncomparedHashes, comparedEvents } = folded
+    return {
+      ok: failure === null && hashes > 0,
+      firstSeq: past.journal.firstSeq,
+      lastSeq: past.journal.nextSeq - 1,
+      events,
+      hashes,
+      uncomparedHashes,
+      comparedEvents,
+      failure
+    }
+  })
 
 export interface ReplayCounts {
   readonly firstSeq: Seq
@@ -128,8 +160,7 @@ export interface ReplayCounts {
 
 const count = (counts: Map<string, number>, name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1)
 
-/** Folds everything that is kept, and counts it. */
-export const replayAll = (past: Past, onProgress: OnProgress): ReplayCounts => {
+const countAll = (past: Past, onProgress: OnProgress): ReplayCounts => {
   const { journal } = past
   const kinds = new Map<string, number>()
   const types = new Map<string, number>()
@@ -161,3 +192,7 @@ export const replayAll = (past: Past, onProgress: OnProgress): ReplayCounts => {
     epochs: epochs.size
   }
 }
+
+/** Folds everything that is kept, and counts it. */
+export const replayAll = (past: Past, onProgress: OnProgress): Effect.Effect<ReplayCounts, JournalError> =>
+  readingJournal(() => countAll(past, onProgress))

@@ -1,10 +1,12 @@
 import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
 import { kindOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { partitionId, recordsAppended } from "@logbrook/core/actor/LogEvents"
 import { unpack } from "@logbrook/core/actor/pack"
 import { firstStateVersion } from "@logbrook/core/actor/savedState"
 import { readFrame, readFrameHead, type Cause, type FrameHead } from "@logbrook/core/journal/Frame"
 import type { Journal, Seq } from "@logbrook/core/journal/Journal"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { Replay } from "@logbrook/core/shard/Replay"
 import { suggest } from "../config/suggest.ts"
 import { eventTypes } from "./eventTypes.ts"
@@ -124,7 +126,7 @@ const throwIfUnknownKind = ({ definitions }: Past, kind: string): void => {
   throw new JournalQueryRefused({ reason: "InvalidActor", message })
 }
 
-/** Throws `JournalQueryRefused` for a filter that nothing could ever pass; the actor's id, if it names one. */
+/** The actor's id, if the filter names one. */
 const checkFilter = (past: Past, { kind, actor, type }: EventFilter): ActorId | undefined => {
   if (kind !== undefined) throwIfUnknownKind(past, kind)
   const id = actor === undefined ? undefined : resolveOrThrow(past, actor, past.names())
@@ -142,11 +144,7 @@ const checkFilter = (past: Past, { kind, actor, type }: EventFilter): ActorId | 
   throw new JournalQueryRefused({ reason: "InvalidType", message })
 }
 
-/**
- * Events from `fromSeq` on that pass the filter, `limit` at most, among the first `lookedAtMax`. Hashes only if `type` asks
- * for them. Throws `JournalQueryRefused` for a filter that nothing could ever pass, `JournalError` for damage.
- */
-export const eventsPage = (
+const readPage = (
   past: Past,
   fromSeq: Seq,
   limit: number,
@@ -178,12 +176,12 @@ export const eventsPage = (
   return { events, nextSeq, hasNext: nextSeq < journal.nextSeq }
 }
 
-/** Throws `JournalQueryRefused` for an actor that is not there and has no event on a page that came to the end. */
+/** An actor that is not there, and has no event on a page that came to the end. */
 const throwIfUnheardOf = (past: Past, { actor }: EventFilter, { events, hasNext }: EventPage, fromSeq: Seq): void => {
   if (actor === undefined || events.length > 0 || hasNext) return
   const id = resolveOrThrow(past, actor, past.names())
   // An actor that has nothing to remember any more is not there, and may have events of other types all the same.
-  if (past.actors().includes(id) || eventsPage(past, fromSeq, 1, { actor }).events.length > 0) return
+  if (past.actors().includes(id) || readPage(past, fromSeq, 1, { actor }).events.length > 0) return
   const range = `no event from #${fromSeq} to #${past.journal.nextSeq - 1} is of ${actor}`
   throw new JournalQueryRefused({ reason: "UnknownActor", message: `${range}${similarTo(past, actor)}` })
 }
@@ -197,29 +195,24 @@ const similarTo = (past: Past, actor: string): string => {
   )
 }
 
-/**
- * `eventsPage` for somebody who asks: throws `JournalQueryRefused` also for a seq of the future, and for an actor of whom
- * the whole journal knows nothing.
- */
-export const eventsFrom = (past: Past, fromSeq: Seq, limit: number, filter: EventFilter): EventPage => {
+const readFrom = (past: Past, fromSeq: Seq, limit: number, filter: EventFilter): EventPage => {
   throwIfFuture(past, fromSeq)
-  const page = eventsPage(past, fromSeq, limit, filter)
+  const page = readPage(past, fromSeq, limit, filter)
   if (fromSeq <= past.journal.firstSeq) throwIfUnheardOf(past, filter, page, past.journal.firstSeq)
   return page
 }
 
-/** The seq of the next event is none of the future: whoever has read everything goes on there. Throws `JournalQueryRefused`. */
-export const throwIfFuture = (past: Past, fromSeq: Seq): void => {
+/** The seq of the next event is none of the future: whoever has read everything goes on there. */
+const throwIfFuture = (past: Past, fromSeq: Seq): void => {
   if (fromSeq > past.journal.nextSeq) throw unknownEvent(past, fromSeq)
 }
 
-/** The newest `count` events that pass the filter, as far back as one page may look. Throws as `eventsFrom` does. */
-export const lastEvents = (past: Past, count: number, filter: EventFilter): EventPage => {
+const readLast = (past: Past, count: number, filter: EventFilter): EventPage => {
   const { firstSeq, nextSeq } = past.journal
   let window = count
   for (;;) {
     const fromSeq = Math.max(firstSeq, nextSeq - window)
-    const page = eventsPage(past, fromSeq, window, filter)
+    const page = readPage(past, fromSeq, window, filter)
     const isAll = fromSeq === firstSeq || window >= eventsLookedAtMax
     if (isAll) throwIfUnheardOf(past, filter, page, fromSeq)
     if (page.events.length >= count || isAll) return { ...page, events: page.events.slice(-count) }
@@ -249,8 +242,7 @@ export interface ShownEvent {
   readonly publishers?: ReadonlyArray<Publisher>
 }
 
-/** Shows an event and all that led to it. Throws `JournalQueryRefused`. */
-export const showEvent = (past: Past, seq: Seq): ShownEvent => {
+const readEvent = (past: Past, seq: Seq): ShownEvent => {
   const names = past.names()
   const event = eventAt(past, names, seq)
   if (event === undefined) throw unknownEvent(past, seq)
@@ -272,8 +264,7 @@ const unknownEvent = ({ journal: { firstSeq, nextSeq } }: Past, seq: Seq): Journ
     message: `there is no event #${seq}: the journal holds #${firstSeq} to #${nextSeq - 1}`
   })
 
-/** The seq after the last event at that point. */
-export const endSeqAt = (past: Past, at: At): Seq => {
+const readEndSeq = (past: Past, at: At): Seq => {
   const { journal } = past
   const { firstSeq, nextSeq } = journal
   if ("seq" in at) {
@@ -350,7 +341,7 @@ const throwIfStateless = (name: string, definition: AnyDefinition, state: unknow
   })
 }
 
-/** The actor as it was at that point; undefined if it never had an event until then. Throws `JournalQueryRefused`. */
+/** The actor as it was at that point; undefined if it never had an event until then. */
 const foldAt = (past: Past, name: string, endSeq: Seq): StateView | undefined => {
   throwIfExpired(past, endSeq)
   const { id, names } = resolveAt(past, name, endSeq)
@@ -367,9 +358,8 @@ const neverHeardOf = (past: Past, name: string, endSeq: Seq): JournalQueryRefuse
   return new JournalQueryRefused({ reason: "UnknownActor", message })
 }
 
-/** Throws `JournalQueryRefused`, also for an actor without any event until then. */
-export const stateAt = (past: Past, name: string, at: At): StateView => {
-  const endSeq = endSeqAt(past, at)
+const readState = (past: Past, name: string, at: At): StateView => {
+  const endSeq = readEndSeq(past, at)
   const found = foldAt(past, name, endSeq)
   if (found !== undefined) return found
   throw neverHeardOf(past, name, endSeq)
@@ -389,14 +379,13 @@ export interface StateDiff {
 
 const diffEventsMax = 100
 
-/** Tells what changed from just after one point to just after another. Throws `JournalQueryRefused`. */
-export const diffStates = (past: Past, name: string, from: At, to: At): StateDiff => {
-  const ends = [endSeqAt(past, from), endSeqAt(past, to)] as const
+const readDiff = (past: Past, name: string, from: At, to: At): StateDiff => {
+  const ends = [readEndSeq(past, from), readEndSeq(past, to)] as const
   const [a, b] = [Math.min(...ends), Math.max(...ends)]
   const [before, after] = [foldAt(past, name, a), foldAt(past, name, b)]
   if (before === undefined && after === undefined) throw neverHeardOf(past, name, b)
   const { id, names } = resolveAt(past, name, b)
-  const page = eventsPage({ ...past, names: () => names }, a, diffEventsMax + 1, { actor: id })
+  const page = readPage({ ...past, names: () => names }, a, diffEventsMax + 1, { actor: id })
   const events = page.events.filter(({ seq }) => seq < b)
   return {
     actor: displayName(id, names),
@@ -408,3 +397,50 @@ export const diffStates = (past: Past, name: string, from: At, to: At): StateDif
     hasMoreEvents: events.length > diffEventsMax || (page.hasNext && page.nextSeq < b)
   }
 }
+
+// --- Questions from outside. Until here plain code reads, and throws what ends it ---
+
+/** The answer to a question about the past, or why there is none: it cannot be asked so, or the journal is damaged. */
+export type Answered<A> = Effect.Effect<A, JournalQueryRefused | JournalError>
+
+const asking =
+  <Args extends ReadonlyArray<unknown>, A>(read: (...args: Args) => A) =>
+  (...args: Args): Answered<A> =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(read(...args))
+      } catch (error) {
+        const isFailure = error instanceof JournalQueryRefused || error instanceof JournalError
+        return isFailure ? Effect.fail(error) : Effect.die(error)
+      }
+    })
+
+/**
+ * Events from `fromSeq` on that pass the filter, `limit` at most, among the first `lookedAtMax`. Hashes only if `type` asks
+ * for them. A filter that nothing could ever pass is refused.
+ */
+export const eventsPage = asking(readPage)
+
+/** `eventsPage` for somebody who asks: refused is also a seq of the future, and an actor of whom the whole journal knows nothing. */
+export const eventsFrom = asking(readFrom)
+
+/** The newest `count` events that pass the filter, as far back as one page may look. Refused is what `eventsFrom` refuses. */
+export const lastEvents = asking(readLast)
+
+/** Refused is what nothing can ever come of: a seq of the future, or a filter that no event passes. */
+export const followable = asking((past: Past, fromSeq: Seq, filter: EventFilter): void => {
+  throwIfFuture(past, fromSeq)
+  checkFilter(past, filter)
+})
+
+/** An event and all that led to it. */
+export const showEvent = asking(readEvent)
+
+/** The seq after the last event at that point. */
+export const endSeqAt = asking(readEndSeq)
+
+/** Refused is also an actor without any event until then. */
+export const stateAt = asking(readState)
+
+/** What changed from just after one point to just after another. */
+export const diffStates = asking(readDiff)

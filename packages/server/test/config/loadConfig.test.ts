@@ -25,8 +25,7 @@ const problemsOf = (given: Given): ReadonlyArray<ConfigProblem> => {
   return Either.isLeft(loaded) ? loaded.left.problems : []
 }
 
-const advertised = (text: string) =>
-  loadedOf(sources({ flags: { "kafka-advertised": text } })).config.kafka.advertised
+const advertised = (text: string) => loadedOf(sources({ flags: { "kafka-advertised": text } })).config.kafka.advertised
 
 const zstdClients = (text: string) =>
   loadedOf(sources({ flags: { "kafka-zstd-clients": text } })).config.kafka.zstdClients

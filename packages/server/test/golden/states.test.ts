@@ -4,10 +4,10 @@ import { diagnose } from "@logbrook/core/doctor/Doctor"
 import { expect, it } from "vitest"
 import { unpackDirectory } from "../../../core/test/golden/pack.ts"
 import { temporaryDirectory } from "../../../core/test/support/temporary.ts"
-import { verifyJournal } from "../../src/tools/checkJournal.ts"
 import { pastOf } from "../../src/tools/journalTools.ts"
 import { contentsOf, hashesOf } from "./contents.ts"
 import { fill, goldenActors, Life, openJournal } from "./life.ts"
+import { verifyJournal } from "../support/toolsAtOnce.ts"
 
 const here = import.meta.dirname
 const golden = fs.readdirSync(here).filter((name) => name.endsWith(".gz"))

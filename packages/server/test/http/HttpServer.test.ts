@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { JournalError } from "@logbrook/core/journal/JournalError"
@@ -25,6 +25,10 @@ const idsOf = async (response: Response, count: number): Promise<ReadonlyArray<n
     if (ids.length >= count) return ids
   }
   return []
+}
+
+const damaged: Journal["scan"] = () => {
+  throw new JournalError("Corrupt", "a frame fails its checksum")
 }
 
 describe("HTTP", () => {
@@ -478,5 +482,17 @@ describe("HTTP", () => {
       for (const view of views) await view.body!.cancel()
     })
     isCounting = false
+  })
+
+  it("answers 500 where the journal cannot be read, and the log says why", async () => {
+    const error = vi.spyOn(broker.log, "error").mockImplementation(() => undefined)
+    await withScan(damaged, async (tail) => {
+      const response = await fetch(tail.replace("tail", "events"))
+      expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([500, "INTERNAL"])
+    })
+    expect(error).toHaveBeenCalledExactlyOnceWith("an HTTP request failed", {
+      error: expect.stringContaining("a frame fails its checksum") as string
+    })
+    error.mockRestore()
   })
 })

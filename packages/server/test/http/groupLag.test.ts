@@ -1,9 +1,12 @@
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { beforeEach, describe, expect, it } from "vitest"
 import type { Broker } from "../../src/Broker.ts"
-import { ApiFailure } from "../../src/http/ApiFailure.ts"
-import { deleteGroup, getGroup, groupNames, groupSummary } from "../../src/http/groups.ts"
+import { deleteGroup, getGroup, groupNamed, groupNames, groupSummary } from "../../src/http/groups.ts"
+import { refusalOf } from "../../src/http/refusals.ts"
+import { now } from "../support/now.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
 
 let harness: ShardHarness
@@ -26,6 +29,8 @@ const commit = (partition: number, offset: number): Promise<unknown> =>
 const moveStart = (offset: number): Promise<unknown> =>
   harness.ask(`partition/${logIdOf(0)}`, { _tag: "MoveLogStart", offset, reason: "DeleteRecords" })
 
+const summary = () => groupSummary(broker, groupNamed(broker, "g")!)
+
 const series = (): ReadonlyArray<string> =>
   broker.metrics
     .render()
@@ -37,32 +42,37 @@ const labels = (partition: number): string => `{consumergroup="g",topic="orders"
 describe("a group's lag", () => {
   it("is what is there and not read; what was gone before is lost", async () => {
     await commit(0, 2)
-    expect(getGroup(broker, "g").offsets[0]).toMatchObject({ logStartOffset: 0, highWatermark: 10, lag: 8, lost: 0 })
+    expect(now(getGroup(broker, "g")).offsets[0]).toMatchObject({
+      logStartOffset: 0,
+      highWatermark: 10,
+      lag: 8,
+      lost: 0
+    })
     await moveStart(7)
-    expect(getGroup(broker, "g")).toMatchObject({
+    expect(now(getGroup(broker, "g"))).toMatchObject({
       lag: 3,
       lost: 5,
       unknownPartitions: 0,
       offsets: [{ offset: 2, logStartOffset: 7, highWatermark: 10, lag: 3, lost: 5 }]
     })
     await moveStart(10)
-    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, lost: 8 })
+    expect(summary()).toMatchObject({ lag: 0, lost: 8 })
     expect(series()).toEqual([
       `kafka_consumergroup_current_offset${labels(0)} 2`,
       `kafka_consumergroup_lag${labels(0)} 0`,
       `logbrook_consumergroup_lost${labels(0)} 8`
     ])
     await commit(0, 10)
-    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, lost: 0 })
+    expect(summary()).toMatchObject({ lag: 0, lost: 0 })
   })
 
   it("is unknown where the client has committed that it has none, and then the whole is", async () => {
     await commit(0, 2)
     await commit(1, 0)
-    expect(groupSummary(broker, "g")).toMatchObject({ lag: 8, knownLag: 8, unknownPartitions: 0 })
+    expect(summary()).toMatchObject({ lag: 8, knownLag: 8, unknownPartitions: 0 })
     for (const offset of [-2, -1]) {
       await commit(1, offset)
-      expect(getGroup(broker, "g")).toMatchObject({
+      expect(now(getGroup(broker, "g"))).toMatchObject({
         lag: null,
         knownLag: 8,
         lost: 0,
@@ -83,9 +93,9 @@ describe("a group's lag", () => {
 
   it("is unknown where what was committed is behind the end, as of a topic that was deleted and made again", async () => {
     await commit(0, 10)
-    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, unknownPartitions: 0 })
+    expect(summary()).toMatchObject({ lag: 0, unknownPartitions: 0 })
     await commit(0, 11)
-    expect(getGroup(broker, "g")).toMatchObject({
+    expect(now(getGroup(broker, "g"))).toMatchObject({
       lag: null,
       knownLag: 0,
       lost: 0,
@@ -98,24 +108,20 @@ describe("a group's lag", () => {
     ])
     await harness.append(logIdOf(0), "record 10")
     await commit(1, 0)
-    expect(groupSummary(broker, "g")).toMatchObject({ lag: 0, unknownPartitions: 0 })
+    expect(summary()).toMatchObject({ lag: 0, unknownPartitions: 0 })
   })
 })
 
 const codeNow = async (): Promise<string> => {
-  try {
-    await deleteGroup(broker, "g")
-    return "deleted"
-  } catch (error) {
-    return error instanceof ApiFailure ? error.error.code : String(error)
-  }
+  const deleted = await Effect.runPromise(Effect.either(deleteGroup(broker, "g")))
+  return Either.isRight(deleted) ? "deleted" : refusalOf(deleted.left).code
 }
 
 describe("deleting a group over HTTP", () => {
   it("takes it with its offsets, durably; not while it has members", async () => {
     await commit(0, 2)
     await commit(1, 0)
-    expect(await deleteGroup(broker, "g")).toEqual({ offsets: 2 })
+    expect(await Effect.runPromise(deleteGroup(broker, "g"))).toEqual({ offsets: 2 })
     expect(groupNames(broker)).toEqual([])
     expect(await codeNow()).toBe("UNKNOWN_GROUP")
     await harness.join("g", "m-1")

@@ -8,9 +8,10 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { definitions } from "../../src/Broker.ts"
-import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
+import { pastOf } from "../../src/tools/journalTools.ts"
 import { batchOf, startKit, startMs, until, type Kit, type RawClient } from "./kit.ts"
 import { fetchOf, only, produceOf } from "./requests.ts"
+import { lastEvents } from "../support/toolsAtOnce.ts"
 
 let kit: Kit
 let client: RawClient

@@ -1,8 +1,9 @@
 import type { ConnectionEnd } from "@logbrook/actors/session/SessionProtocol"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
+import { pastOf } from "../../src/tools/journalTools.ts"
 import { definitions } from "../../src/Broker.ts"
 import { connected, type Kit, publishPacket, type RawClient, type RawConnect, startKit } from "./kit.ts"
+import { lastEvents } from "../support/toolsAtOnce.ts"
 
 let kit: Kit
 

@@ -24,7 +24,12 @@ import { Mqtt } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Fields, Log } from "../../src/Log.ts"
 import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
-import { layerMqttListener, layerMqttWebSocketListener, MqttListener, MqttWebSocketListener } from "../../src/listeners.ts"
+import {
+  layerMqttListener,
+  layerMqttWebSocketListener,
+  MqttListener,
+  MqttWebSocketListener
+} from "../../src/listeners.ts"
 import { acquired, running } from "../support/parts.ts"
 
 export interface StoredRecord {

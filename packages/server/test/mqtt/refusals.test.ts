@@ -2,8 +2,9 @@ import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import mqtt from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { definitions } from "../../src/Broker.ts"
-import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
+import { pastOf } from "../../src/tools/journalTools.ts"
 import { connected, type Kit, type KitOptions, publishPacket, startKit } from "./kit.ts"
+import { lastEvents } from "../support/toolsAtOnce.ts"
 
 let kit: Kit
 

@@ -230,7 +230,9 @@ const answersOf = (bytes: Buffer): { readonly ends: ReadonlyArray<string>; reado
 /** By whom and why the connection was ended, as the log tells it. */
 const refusalOf = (clientId: string): unknown =>
   kit.audit
-    .filter(({ message, fields }) => /^mqtt: connection (refused|ended)$/.test(message) && fields["client"] === clientId)
+    .filter(
+      ({ message, fields }) => /^mqtt: connection (refused|ended)$/.test(message) && fields["client"] === clientId
+    )
     .map(({ fields }) => fields["code"])
 
 type Carry = (bytes: Buffer, way: Way, seed: number) => Promise<Buffer>

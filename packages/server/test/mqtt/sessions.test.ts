@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { MessagesDropped } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { definitions } from "../../src/Broker.ts"
-import { lastEvents, pastOf } from "../../src/tools/journalTools.ts"
+import { pastOf } from "../../src/tools/journalTools.ts"
 import {
   type Kit,
   type KitOptions,
@@ -15,6 +15,7 @@ import {
   temporaryDirectory
 } from "./kit.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
+import { lastEvents } from "../support/toolsAtOnce.ts"
 
 let kit: Kit
 const clients: Array<MqttClient> = []

@@ -11,18 +11,10 @@ import { pack, stateHash } from "@logbrook/core/actor/pack"
 import { stateVersionOf } from "@logbrook/core/actor/savedState"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { definitions } from "../../src/Broker.ts"
-import { replayAll, verifyJournal } from "../../src/tools/checkJournal.ts"
 import { eventTypes } from "../../src/tools/eventTypes.ts"
 import {
-  diffStates,
-  endSeqAt,
-  eventsFrom,
-  eventsPage,
   JournalQueryRefused,
-  lastEvents,
   pastOf,
-  showEvent,
-  stateAt,
   type EventFilter,
   type EventView,
   type Past
@@ -30,6 +22,17 @@ import {
 import { newestState } from "../../../core/test/support/newestState.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { ShardHarness } from "./ShardHarness.ts"
+import {
+  diffStates,
+  endSeqAt,
+  eventsFrom,
+  eventsPage,
+  lastEvents,
+  replayAll,
+  showEvent,
+  stateAt,
+  verifyJournal
+} from "../support/toolsAtOnce.ts"
 
 const told = (run: () => unknown): string => {
   try {

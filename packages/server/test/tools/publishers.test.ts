@@ -5,8 +5,9 @@ import { noHeaders, type HeaderBlock, type RecordHeader } from "@logbrook/core/R
 import { expect, it } from "vitest"
 import { definitions } from "../../src/Broker.ts"
 import { mqttHeaders } from "../../src/streams/PublishRoutes.ts"
-import { lastEvents, pastOf, showEvent, type ShownEvent } from "../../src/tools/journalTools.ts"
+import { pastOf, type ShownEvent } from "../../src/tools/journalTools.ts"
 import { ShardHarness } from "./ShardHarness.ts"
+import { lastEvents, showEvent } from "../support/toolsAtOnce.ts"
 
 /** One turn with a message of each of these clients; null: one without MQTT headers. */
 const shown = async (clients: ReadonlyArray<string | null>, bytes: number, otherBatches = 0): Promise<ShownEvent> => {

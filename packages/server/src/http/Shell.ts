@@ -1,0 +1,34 @@
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Journal } from "@logbrook/core/journal/Journal"
+import type { Broker } from "../Broker.ts"
+import type { ApiParts } from "./ApiParts.ts"
+import type { EventTail } from "./eventTail.ts"
+import type { Readiness } from "./health.ts"
+import type { LazyApi } from "./LazyApi.ts"
+import type { MetricsPage } from "./MetricsPage.ts"
+import type { Warnings } from "./Warnings.ts"
+
+export interface HttpOptions extends ApiParts {
+  readonly host: string
+  readonly port: number
+  readonly readiness: Readiness
+  /** Under the broker's shard. */
+  readonly journal: Journal
+}
+
+/** The parts that answers are made of. */
+export interface Shell {
+  readonly broker: Broker
+  readonly options: HttpOptions
+  readonly api: LazyApi
+  readonly tail: EventTail
+  readonly metrics: MetricsPage
+  readonly warnings: Warnings
+}
+
+/** A request and where its answer goes. */
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly url: URL
+}
