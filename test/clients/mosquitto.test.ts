@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process"
 import { once } from "node:events"
 import type { Readable } from "node:stream"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { sysTopics } from "@logbrook/server/mqtt/sysValues"
 import { kcatRead } from "../support/kcat.ts"
 import { outputOf, runCommand } from "../support/runCommand.ts"
 import { ServerProcess } from "../support/server.ts"
@@ -57,6 +58,9 @@ class Subscriber {
   }
 }
 
+/** Of a retained message of QoS 0 under $SYS, by `-F "> %r %q %t %p"`. */
+const topicOf = (line: string) => /^1 0 (.+) \S+$/.exec(line.replace(/ seconds$/, ""))?.[1]
+
 describe("mosquitto's clients", () => {
   let server: ServerProcess
   const subscribers: Array<Subscriber> = []
@@ -104,6 +108,14 @@ describe("mosquitto's clients", () => {
     expect(rest.lines).toEqual(["w/a/c", "w/a", "w/a/b/c"])
     expect(all.lines.filter((topic) => topic.startsWith("$"))).toEqual([])
     await all.end()
+  })
+
+  it("$SYS/#: the server's figures at once, as retained messages of QoS 0, each once", async () => {
+    const subscriber = await subscribe("-t", "$SYS/#", "-F", "> %r %q %t %p")
+    await subscriber.received(sysTopics.length)
+    const [version, ...rest] = subscriber.lines.slice(0, sysTopics.length)
+    expect(version).toMatch(/^1 0 \$SYS\/broker\/version logbrook version \d/)
+    expect(rest.map(topicOf)).toEqual(sysTopics.slice(1))
   })
 
   it("retained: given to a later subscriber with the flag, replaced, and cleared by an empty message", async () => {

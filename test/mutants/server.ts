@@ -30,8 +30,24 @@ export const serverMutants = inPackage("server", {
     ]
   },
   "mqtt/Outgoing.ts": {
-    tests: ["mqtt/packetSize.test.ts", "mqtt/durableFirst.test.ts", "mqtt/redelivery.test.ts", "mqtt/sessions.test.ts"],
+    tests: [
+      "mqtt/packetSize.test.ts",
+      "mqtt/durableFirst.test.ts",
+      "mqtt/redelivery.test.ts",
+      "mqtt/sessions.test.ts",
+      "mqtt/aliasedDeliveries.test.ts"
+    ],
     faults: [
+      [
+        "an alias stands for a topic that the client was not told",
+        "return alias.isKnown ? TopicForm.Alias : TopicForm.TopicAndAlias",
+        "return TopicForm.Alias"
+      ],
+      [
+        "an alias makes a packet larger than its client takes it",
+        "if (encoded.byteLength > packetSizeMax) {",
+        "if (encoded.byteLength > 1e9) {"
+      ],
       [
         "a message a byte over Maximum Packet Size is sent",
         ".byteLength <= packetSizeMax)",
@@ -61,8 +77,20 @@ export const serverMutants = inPackage("server", {
     ]
   },
   "mqtt/Incoming.ts": {
-    tests: ["mqtt/durableFirst.test.ts", "mqtt/publish.test.ts", "mqtt/sessions.test.ts", "mqtt/badInput.test.ts"],
+    tests: [
+      "mqtt/durableFirst.test.ts",
+      "mqtt/publish.test.ts",
+      "mqtt/sessions.test.ts",
+      "mqtt/badInput.test.ts",
+      "mqtt/options.test.ts"
+    ],
     faults: [
+      ["a message above Maximum QoS is taken", "if (qos > maximumQos) {", "if (qos > 2 + maximumQos) {"],
+      [
+        "a message is retained though none may be",
+        "if (retain && !retainAvailable) throw",
+        "if (retain && !retainAvailable && qos > 2) throw"
+      ],
       [
         "a topic alias over the maximum passes",
         "if (alias > this.#connection.mqtt.broker.limits.topicAliasesMax) {",
@@ -119,9 +147,61 @@ export const serverMutants = inPackage("server", {
       ["a session that is back gets all that is retained anew", "seq > doneSeq && seq < beforeSeq", "seq < beforeSeq"]
     ]
   },
+  "mqtt/TopicAliases.ts": {
+    tests: ["mqtt/TopicAliases.test.ts"],
+    faults: [
+      [
+        "an alias above the client's maximum is given",
+        "if (this.#all.length < this.#max) {",
+        "if (this.#all.length <= this.#max) {"
+      ],
+      [
+        "a topic that is used gives way to one that comes once",
+        "if (other.isUsed) other.isUsed = false\n    else this.#set(at, topic)",
+        "this.#set(at, topic)"
+      ],
+      [
+        "two topics have one alias",
+        "if (before !== undefined) this.#byTopic.delete(before.topic)",
+        "if (before !== undefined && at < 0) this.#byTopic.delete(before.topic)"
+      ]
+    ]
+  },
+  "mqtt/SysTopics.ts": {
+    tests: ["mqtt/sysTopics.test.ts"],
+    faults: [
+      [
+        "a figure that has not changed is published again",
+        "if (this.#told.get(topic)?.text === text) return []",
+        'if (text === "") return []'
+      ],
+      [
+        "the first figures stay until somebody else reads them",
+        "if (isOld) this.#refresh()",
+        "if (isOld && this.#told.size === 0) this.#refresh()"
+      ],
+      ["figures are retained where nobody asked", "retain: false", "retain: true"]
+    ]
+  },
   "mqtt/handshake.ts": {
     tests: ["mqtt"],
     faults: [
+      [
+        "a client without a keep alive has none",
+        "return keepAliveSeconds === 0 ? keepAliveSMax : Math.min(keepAliveSeconds, keepAliveSMax)",
+        "return Math.min(keepAliveSeconds, keepAliveSMax)"
+      ],
+      [
+        "a retained will is taken though nothing is retained",
+        "if (retain && !options.retainAvailable) {",
+        "if (retain && options.sysIntervalS < 0) {"
+      ],
+      ["a will above Maximum QoS is taken", "if (qos > options.maximumQos) {", "if (qos > 2 + options.maximumQos) {"],
+      [
+        "a client id is several levels of a response topic",
+        "clientId.replaceAll(/[%/+#]/g, encodeURIComponent)",
+        "clientId"
+      ],
       [
         "a session lasts as long as its client says",
         "Math.min((connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs, sessionExpiryMsMax)",

@@ -26,6 +26,7 @@ import type { Fields, Log } from "@logbrook/server/Log"
 import { Metrics } from "@logbrook/server/Metrics"
 import type { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
+import { defaultMqttOptions } from "@logbrook/server/mqtt/MqttOptions"
 import type { Admission } from "@logbrook/server/net/ConnectionGate"
 import * as Services from "@logbrook/server/services"
 import { Fibers } from "./Fibers.ts"
@@ -91,6 +92,7 @@ const layerOf = (options: ServerOptions, disk: Disk, limits: Limits) => {
     Context.add(Services.Authorizer, new Authorizer()),
     Context.add(Services.Settings, {
       limits,
+      mqtt: defaultMqttOptions,
       definitions: options.definitions(definitions(limits)),
       version: "simulated",
       clusterId: "simulated",

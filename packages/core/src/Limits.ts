@@ -75,7 +75,7 @@ export interface Limits {
   readonly userPropertiesMax: number
   /** Names and values of one packet's user properties. */
   readonly userPropertiesBytesMax: number
-  /** Topic Alias Maximum that the server announces. */
+  /** Topic Alias Maximum that the server announces, and the most topic aliases that it sets for a client; the client's own maximum when that is lower. */
   readonly topicAliasesMax: number
 
   /** A Kafka request without its size prefix. */

@@ -3,6 +3,12 @@ export type Labels = Readonly<Record<string, string | number>>
 
 type Kind = "counter" | "gauge" | "histogram"
 
+/** A series of a counter. */
+export interface Counter {
+  readonly add: (n: number) => void
+  readonly value: number
+}
+
 interface Family {
   readonly kind: Kind
   readonly help: string
@@ -71,11 +77,14 @@ export class Metrics {
   }
 
   /** A counter's handle for hot paths: no look-up per call. */
-  counter(name: string, labels: Labels = {}): { add: (n: number) => void } {
+  counter(name: string, labels: Labels = {}): Counter {
     const series = this.#series(name, "counter", labels)
     return {
       add: (n) => {
         series.value += n
+      },
+      get value() {
+        return series.value
       }
     }
   }

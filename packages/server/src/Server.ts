@@ -148,7 +148,14 @@ const layerParts = (config: Config, log: Log, dying: Dying) =>
         Context.add(Services.Log, log),
         Context.add(Services.Metrics, metrics),
         Context.add(Services.Authorizer, new Authorizer()),
-        Context.add(Services.Settings, { limits, definitions: definitions(limits), version, clusterId, nodeId: 1 }),
+        Context.add(Services.Settings, {
+          limits,
+          mqtt: config.mqtt,
+          definitions: definitions(limits),
+          version,
+          clusterId,
+          nodeId: 1
+        }),
         Context.add(Services.Faults, faultsOf(metrics, log, dying))
       )
     })

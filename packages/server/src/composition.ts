@@ -104,7 +104,10 @@ export const layerBroker = Layer.effect(
   })
 )
 
-export const layerMqtt = Layer.effect(Mqtt, Effect.map(Broker, makeMqttBroker))
+export const layerMqtt = Layer.effect(
+  Mqtt,
+  Effect.zipWith(Broker, Services.Settings, (broker, { mqtt }) => makeMqttBroker(broker, mqtt))
+)
 
 const givenUp = (cause: Cause.Cause<ShardFault>): string => {
   const fault = Cause.failureOption(cause)

@@ -12,6 +12,7 @@ import type { Limits } from "@logbrook/core/Limits"
 import type * as Space from "./DiskGuard.ts"
 import type * as Lines from "./Log.ts"
 import type * as Counters from "./Metrics.ts"
+import type { MqttOptions } from "./mqtt/MqttOptions.ts"
 
 /** Where events and records become durable. */
 export class Journal extends Context.Tag("logbrook/Journal")<Journal, Storage.Journal>() {}
@@ -37,6 +38,7 @@ export class Settings extends Context.Tag("logbrook/Settings")<
   Settings,
   {
     readonly limits: Limits
+    readonly mqtt: MqttOptions
     readonly definitions: ReadonlyArray<AnyDefinition>
     readonly version: string
     /** Kafka clients see both. */

@@ -20,6 +20,9 @@ export interface Principal {
 /** The principal of a client that was not asked who it is. */
 export const anonymous: Principal = { type: "User", name: "anonymous" }
 
+/** The server itself. It is this very object: a client of the same name is another one. */
+export const serverPrincipal: Principal = { type: "User", name: "logbrook" }
+
 /** The thing that it is done to, with what the rules have to know of it. */
 export type Resource =
   /** A stream. `isBound`: MQTT writes it. */

@@ -1,4 +1,4 @@
-import type { Denial, Rule } from "./Access.ts"
+import { serverPrincipal, type Denial, type Rule } from "./Access.ts"
 import { isReservedTopic, isSystemTopic } from "./reservedTopics.ts"
 
 const reservedTopicName: Denial = {
@@ -13,8 +13,10 @@ const reserved: Rule = (_principal, _operation, resource) =>
   resource.type === "TopicName" && isReservedTopic(resource.name) ? reservedTopicName : undefined
 
 /** They may be read. */
-const system: Rule = (_principal, operation, resource) =>
-  resource.type === "TopicName" && operation === "Write" && isSystemTopic(resource.name) ? systemTopicName : undefined
+const system: Rule = (principal, operation, resource) => {
+  if (resource.type !== "TopicName" || operation !== "Write" || !isSystemTopic(resource.name)) return undefined
+  return principal === serverPrincipal ? undefined : systemTopicName
+}
 
 /** A bound stream is read-only for Kafka producers. */
 const bound: Rule = (_principal, operation, resource) =>

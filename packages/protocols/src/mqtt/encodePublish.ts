@@ -16,6 +16,7 @@ const P = PropertyId
 export interface DeliveryProperties {
   readonly payloadFormatIndicator?: 0 | 1
   readonly messageExpiryIntervalSeconds?: number
+  /** 0 is a place for `patchTopicAlias`. */
   readonly topicAlias?: number
   readonly contentType?: string
   readonly responseTopic?: string
@@ -78,9 +79,10 @@ const writePublishBody = (version: ProtocolVersion, delivery: Delivery): void =>
   }
   const properties = delivery.properties
   section.reset()
+  // The first property: `patchTopicAlias` finds it there.
+  writeNumber(P.TopicAlias, 2, properties.topicAlias)
   writeNumber(P.PayloadFormatIndicator, 1, properties.payloadFormatIndicator)
   writeNumber(P.MessageExpiryInterval, 4, properties.messageExpiryIntervalSeconds)
-  writeNumber(P.TopicAlias, 2, properties.topicAlias)
   writeText(P.ContentType, properties.contentType)
   writeText(P.ResponseTopic, properties.responseTopic)
   writeBytes(P.CorrelationData, properties.correlationData)
@@ -92,13 +94,28 @@ const writePublishBody = (version: ProtocolVersion, delivery: Delivery): void =>
   appendSection()
 }
 
-/** Sets the packet id of an encoded PUBLISH (or its head) of QoS 1 or 2, in place. */
-export const patchPacketId = (packet: Uint8Array, packetId: number): void => {
+/** Where the variable header of an encoded PUBLISH goes on behind its topic. */
+const behindTopic = (packet: Uint8Array): number => {
   let at = 1
   while (packet[at]! >= 0x80) at++
-  at += 3 + ((packet[at + 1]! << 8) | packet[at + 2]!)
+  return at + 3 + ((packet[at + 1]! << 8) | packet[at + 2]!)
+}
+
+/** Sets the packet id of an encoded PUBLISH (or its head) of QoS 1 or 2, in place. */
+export const patchPacketId = (packet: Uint8Array, packetId: number): void => {
+  const at = behindTopic(packet)
   packet[at] = packetId >>> 8
   packet[at + 1] = packetId
+}
+
+/** Sets the topic alias of an encoded PUBLISH (or its head) that has one, in place. */
+export const patchTopicAlias = (packet: Uint8Array, alias: number): void => {
+  const hasPacketId = (packet[0]! & 0x06) !== 0
+  let at = behindTopic(packet) + (hasPacketId ? 2 : 0)
+  // The length of the properties, then the alias's own id.
+  while (packet[at]! >= 0x80) at++
+  packet[at + 2] = alias >>> 8
+  packet[at + 3] = alias
 }
 
 /** Sets or clears DUP of an encoded PUBLISH of QoS 1 or 2, in place: for a delivery that is repeated [MQTT-3.3.1-1]. */
@@ -108,10 +125,22 @@ export const patchDup = (packet: Uint8Array, dup: boolean): void => {
 
 /** A receiver's own copy of a template (or head) of QoS 1 or 2. */
 export const copyWithPacketId = (template: Uint8Array, packetId: number, dup = false): Uint8Array => {
-  const packet = Buffer.allocUnsafe(template.length)
-  packet.set(template)
+  const packet = copyOf(template)
   patchPacketId(packet, packetId)
   if (dup) patchDup(packet, true)
+  return packet
+}
+
+/** A receiver's own copy of a template (or head) that has a topic alias. `packetId`: 0 for QoS 0. */
+export const copyWithTopicAlias = (template: Uint8Array, alias: number, packetId: number, dup = false): Uint8Array => {
+  const packet = packetId === 0 ? copyOf(template) : copyWithPacketId(template, packetId, dup)
+  patchTopicAlias(packet, alias)
+  return packet
+}
+
+const copyOf = (template: Uint8Array): Uint8Array => {
+  const packet = Buffer.allocUnsafe(template.length)
+  packet.set(template)
   return packet
 }
 

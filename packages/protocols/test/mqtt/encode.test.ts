@@ -135,6 +135,28 @@ describe("PUBLISH", () => {
     expect(before.equals(template)).toBe(true)
   })
 
+  it("a template with a topic alias is every receiver's with its own, whatever its other properties", () => {
+    for (const qos of [0, 1] as const) {
+      for (const content of ["", "c".repeat(20), "c".repeat(300)]) {
+        const properties = { topicAlias: 0, payloadFormatIndicator: 1, contentType: content } as const
+        const template = hot.publishTemplate(5, {
+          topic: "",
+          payload: Buffer.from("p"),
+          qos,
+          retain: false,
+          properties
+        })
+        const before = Buffer.from(template)
+        const packet = hot.copyWithTopicAlias(template, 0x1234, qos === 0 ? 0 : 0x5678, qos === 1)
+        const parsed = parse(packet, 5) as mqttPacket.IPublishPacket
+        expect(parsed).toMatchObject({ topic: "", qos, dup: qos === 1, payload: Buffer.from("p") })
+        expect(parsed.properties).toEqual({ topicAlias: 0x1234, payloadFormatIndicator: true, contentType: content })
+        expect(parsed.messageId).toBe(qos === 0 ? undefined : 0x5678)
+        expect(before.equals(template)).toBe(true)
+      }
+    }
+  })
+
   it("with every property, in MQTT 5 only", () => {
     const message = {
       topic: "t",

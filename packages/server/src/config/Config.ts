@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import type { Limits } from "@logbrook/core/Limits"
 import type { LogLevel } from "../Log.ts"
+import type { MqttOptions } from "../mqtt/MqttOptions.ts"
 
 export interface HostPort {
   readonly host: string
@@ -13,7 +14,8 @@ export interface Config {
   readonly host: string
   /** The host may be another than loopback although nobody is authenticated. */
   readonly insecureListen: boolean
-  readonly mqtt: { readonly port: number }
+  /** All but `port` holds for MQTT over WebSocket, too. */
+  readonly mqtt: { readonly port: number } & MqttOptions
   /** MQTT over WebSocket. `origins`: of web pages that may connect to a server on loopback, with commas between them; or `local`, or `any`. */
   readonly mqttWs: { readonly port: number; readonly origins: string }
   /**

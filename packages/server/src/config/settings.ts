@@ -1,4 +1,5 @@
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
+import { defaultMqttOptions, type Redirect } from "../mqtt/MqttOptions.ts"
 import { durationMs, hostAndPort, ratio, sizeBytes, truth, wholeNumber } from "./values.ts"
 
 export type SettingValue = string | number | boolean | { readonly host: string; readonly port: number } | null
@@ -72,6 +73,27 @@ const oneOf = (...values: ReadonlyArray<string>): Kind => ({
   expects: values.join(", "),
   parse: (value) => values.find((each) => each === value)
 })
+/** A level for each client is to follow, and room for a client id, whose wildcards and slashes take three bytes each. */
+const topicPrefix: Kind = {
+  expects: "a topic of up to 200 bytes without wildcards that does not begin with $, such as responses",
+  parse: (value) =>
+    value === null ||
+    (typeof value === "string" &&
+      value !== "" &&
+      Buffer.byteLength(value) <= 200 &&
+      value.isWellFormed() &&
+      !/^\$|[+#\0]|\/$/.test(value))
+      ? value
+      : undefined
+}
+const reference: Kind = {
+  expects: "host:port, or several with spaces between them, such as other.example.org:1883",
+  parse: (value) =>
+    value === null || (typeof value === "string" && value.length <= 1000 && /^[!-~]+( [!-~]+)*$/.test(value))
+      ? value
+      : undefined
+}
+const redirects: ReadonlyArray<Redirect> = ["no", "temporarily", "permanently"]
 
 /** `journal.segmentBytes` in another case: `JOURNAL_SEGMENT_BYTES`, `journal-segment-bytes`. */
 const words = (path: string, between: string): string =>
@@ -157,6 +179,48 @@ export const settings: ReadonlyArray<Setting> = [
     "Listen on an address that others can reach, although nobody is authenticated."
   ),
   setting("mqtt.port", port, 1883, "MQTT 3.1, 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
+  setting(
+    "mqtt.keepAliveSMax",
+    count(0, 65_535),
+    defaultMqttOptions.keepAliveSMax,
+    "The longest keep alive of an MQTT 5 client, in seconds: one that announces a longer one, or none, is told this one (Server Keep Alive). MQTT 3.1.1 clients cannot be told, and keep their own. 0: any, and none."
+  ),
+  setting(
+    "mqtt.maximumQos",
+    count(0, 2),
+    defaultMqttOptions.maximumQos,
+    "The highest QoS of messages and wills that are taken (Maximum QoS). Above it: 0x9B; MQTT 3.1.1 clients are disconnected. Subscriptions are granted no more."
+  ),
+  setting(
+    "mqtt.retainAvailable",
+    yesOrNo,
+    defaultMqttOptions.retainAvailable,
+    "Whether messages and wills may be retained (Retain Available). If not: 0x9A; MQTT 3.1.1 clients are disconnected. What is retained already stays, and nobody is sent it."
+  ),
+  setting(
+    "mqtt.responsePrefix",
+    topicPrefix,
+    defaultMqttOptions.responsePrefix,
+    "The topic under which each MQTT 5 client that asks for Response Information is told a topic of its own: PREFIX/CLIENT-ID, with `%`, `/`, `+` and `#` of the client id percent-encoded. Without it, none is told."
+  ),
+  setting(
+    "mqtt.serverReference",
+    reference,
+    defaultMqttOptions.serverReference,
+    "The server that MQTT 5 clients are told to use instead (Server Reference): when this one stops, as DISCONNECT 0x9C, and by `mqtt.redirect`."
+  ),
+  setting(
+    "mqtt.redirect",
+    oneOf(...redirects),
+    defaultMqttOptions.redirect,
+    "Drains the server: every client that connects is refused and sent to `mqtt.serverReference`, by CONNACK 0x9C (`temporarily`) or 0x9D (`permanently`); MQTT 3.1.1 clients get code 3."
+  ),
+  setting(
+    "mqtt.sysIntervalS",
+    count(0, 86_400),
+    defaultMqttOptions.sysIntervalS,
+    "The time between two publications of what has changed under `$SYS/broker/`, in seconds. 0: there is nothing under `$SYS/broker/` but what bridges tell of themselves."
+  ),
   setting("mqttWs.port", port, 8083, "MQTT over WebSocket, on any path."),
   setting(
     "mqttWs.origins",

@@ -35,8 +35,8 @@ export interface Client {
   readonly origin: (packet: string) => string
   /** A whole packet that the client has to have. False: it takes less, and its connection has ended [MQTT-3.1.2-24]. */
   readonly answer: (packet: Uint8Array) => boolean
-  /** The bytes must not change from now on. */
-  readonly send: (bytes: Uint8Array) => void
+  /** A whole packet, or its head and its payload. The bytes must not change from now on. */
+  readonly send: (packet: Uint8Array, payload?: Uint8Array) => void
   /** To the session's actor; the reply is passed over once the connection is closed. */
   readonly ask: <const C extends SessionCommand>(
     packet: string,

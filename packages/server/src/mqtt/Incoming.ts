@@ -12,7 +12,16 @@ import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import type { Client } from "./Client.ts"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOf } from "./Message.ts"
+import type { MqttOptions } from "./MqttOptions.ts"
 import { type Answered, PendingPublication, Publisher, type Refusal, batchRefusal, withoutMemory } from "./Publisher.ts"
+
+/** Throws `MqttError` for a message that CONNACK has told the client not to send [MQTT-3.2.2-11, MQTT-3.2.2-14]. */
+const throwIfNotOffered = (qos: number, retain: boolean, { maximumQos, retainAvailable }: MqttOptions): void => {
+  if (qos > maximumQos) {
+    throw new MqttError(ReasonCode.QoSNotSupported, `messages of QoS ${qos} are not taken`)
+  }
+  if (retain && !retainAvailable) throw new MqttError(ReasonCode.RetainNotSupported, "no messages are retained")
+}
 
 /** In a token beside the packet id: nobody has the message, and MQTT 5 says so. */
 const noReceiversBit = 1 << 16
@@ -81,6 +90,7 @@ export class Incoming implements AckReceiver, Answered {
   publish(packet: Publish, nowMs: number): void {
     const { mqtt } = this.#connection
     const { qos, retain, packetId } = packet
+    throwIfNotOffered(qos, retain, mqtt.options)
     const topic = packet.properties?.topicAlias === undefined ? packet.topic : this.#aliased(packet)
     mqtt.metrics.received[qos]!.add(1)
     if (qos === 2 && this.#unreleased.has(packetId)) {
@@ -106,6 +116,7 @@ export class Incoming implements AckReceiver, Answered {
     if (qos > 0) this.#unanswered++
     const adds = qos === 2 ? this.#remembers(packetId) : undefined
     const pending = this.#publisher.publish(publication, plan, packetId, nowMs, adds)
+    if (!pending.hasReceivers && !retain) this.#publisher.unmatched(topic)
     if (qos === 2 && pending.refusal === undefined) this.#unreleased.add(packetId)
   }
 

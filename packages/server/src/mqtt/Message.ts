@@ -77,10 +77,12 @@ const secondsLeft = (expiryAtMs: number, nowMs: number): number =>
 const deliveryProperties = (
   message: Publication,
   subscriptionIds: ReadonlyArray<number>,
-  nowMs: number
+  nowMs: number,
+  form: TopicForm
 ): DeliveryProperties | undefined => {
   const { userProperties, contentType, responseTopic, correlationData, payloadFormat, expiryAtMs } = message
   const properties: DeliveryProperties = {
+    ...(form !== TopicForm.Topic && { topicAlias: 0 }),
     ...(userProperties !== undefined && userProperties.length > 0 && { userProperties }),
     ...(contentType !== undefined && { contentType }),
     ...(responseTopic !== undefined && { responseTopic }),
@@ -92,7 +94,17 @@ const deliveryProperties = (
   return Object.keys(properties).length === 0 ? undefined : properties
 }
 
-/** An encoded PUBLISH with packet id 0. */
+/** How a message's topic goes to a client of MQTT 5, as a column of what `OutgoingMessage` has encoded. */
+export const TopicForm = {
+  Topic: 0,
+  /** With the alias that stands for it from then on. */
+  TopicAndAlias: 1,
+  Alias: 2
+} as const
+
+export type TopicForm = (typeof TopicForm)[keyof typeof TopicForm]
+
+/** An encoded PUBLISH with packet id 0, and topic alias 0 if it has one. */
 export interface Encoded {
   readonly head: Uint8Array
   /** The payload that follows the head; undefined if the head holds everything. */
@@ -100,7 +112,7 @@ export interface Encoded {
   readonly byteLength: number
 }
 
-/** A message on its way to any number of clients: it is encoded once per version, QoS and retain flag. */
+/** A message on its way to any number of clients: it is encoded once per version, QoS, retain flag and form of its topic. */
 export class OutgoingMessage {
   readonly publication: Publication
   #encoded: Array<Encoded | undefined> | undefined
@@ -136,16 +148,19 @@ export class OutgoingMessage {
     qos: QoS,
     retain: boolean,
     subscriptionIds: ReadonlyArray<number>,
-    nowMs: number
+    nowMs: number,
+    form: TopicForm = TopicForm.Topic
   ): Encoded {
-    if (version === 5 && subscriptionIds.length > 0) return this.#encode(version, qos, retain, subscriptionIds, nowMs)
+    if (version === 5 && subscriptionIds.length > 0) {
+      return this.#encode(version, qos, retain, subscriptionIds, nowMs, form)
+    }
     const changes = this.publication.expiryAtMs !== undefined && nowMs - this.#encodedAtMs >= secondMs
     if (this.#encoded === undefined || changes) {
       this.#encoded = []
       this.#encodedAtMs = nowMs
     }
-    const at = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
-    return (this.#encoded[at] ??= this.#encode(version, qos, retain, subscriptionIds, nowMs))
+    const at = (version === 5 ? 6 + 6 * form : 0) + qos * 2 + (retain ? 1 : 0)
+    return (this.#encoded[at] ??= this.#encode(version, qos, retain, subscriptionIds, nowMs, form))
   }
 
   #encode(
@@ -153,10 +168,12 @@ export class OutgoingMessage {
     qos: QoS,
     retain: boolean,
     subscriptionIds: ReadonlyArray<number>,
-    nowMs: number
+    nowMs: number,
+    form: TopicForm
   ): Encoded {
-    const { topic, payload } = this.publication
-    const properties = version === 5 ? deliveryProperties(this.publication, subscriptionIds, nowMs) : undefined
+    const { payload } = this.publication
+    const topic = form === TopicForm.Alias ? "" : this.publication.topic
+    const properties = version === 5 ? deliveryProperties(this.publication, subscriptionIds, nowMs, form) : undefined
     const delivery = { topic, payload, qos, retain, ...(properties && { properties }) }
     if (payload.length <= templatePayloadBytesMax) {
       const head = publishTemplate(version, delivery)

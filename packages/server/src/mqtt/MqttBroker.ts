@@ -13,17 +13,22 @@ import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import type { DecodeContext } from "@logbrook/protocols/mqtt/decodePublish"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
+import { streamTotals } from "../streams/streamTotals.ts"
+import { version } from "../version.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
 import type { AskWatch, Reply } from "./Client.ts"
 import type { MqttContext } from "./MqttContext.ts"
-import { makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
+import { dropReasons, makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
+import type { MqttOptions } from "./MqttOptions.ts"
 import type { Outgoing } from "./Outgoing.ts"
 import { QueueDrops } from "./QueueDrops.ts"
 import { RetainedStore } from "./RetainedStore.ts"
 import { SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
+import { SysTopics } from "./SysTopics.ts"
+import type { SysCounts } from "./sysValues.ts"
 import { TopTopics } from "./TopTopics.ts"
 import { TurnShare } from "./TurnShare.ts"
 import { Wills } from "./Wills.ts"
@@ -77,12 +82,16 @@ const sharedLossLinesPerSecondMax = 5
 const filtersPerTurn = 256
 /** Records of streams that readers look at in a turn: some 2 ms of CPU. */
 const streamLooksPerTurn = 512
+const sum = (counters: MqttMetrics["received"]): number => counters.reduce((total, { value }) => total + value, 0)
+/** That nobody wanted a message is not what anybody calls dropped. */
+const lossReasons = dropReasons.filter((reason) => reason !== "no_match")
 /** The longest that the journal may take with what leaving means when the server stops. */
 const stopGraceMs = 1000
 
 /** The state that all MQTT connections share. */
 export class MqttBroker implements MqttContext {
   readonly broker: Broker
+  readonly options: MqttOptions
   readonly decoding: DecodeContext
   readonly directory: SessionDirectory<BrokerConnection>
   readonly retained: RetainedStore
@@ -99,12 +108,17 @@ export class MqttBroker implements MqttContext {
   readonly #sharedLosses: BoundedLines
   readonly #wills = new Wills(this)
   readonly #drops: QueueDrops
+  readonly #system: SysTopics
+  readonly #startedMs: number
   readonly #connections = new Set<BrokerConnection>()
   /** Those that have sent CONNECT, by client id. */
   readonly #serving = new Map<string, BrokerConnection>()
   readonly #byId = new Map<ConnectionId, BrokerConnection>()
   #touched: Array<BrokerConnection> = []
   #connectionsSoFar = 0
+  #connectsSoFar = 0
+  /** The most that were served at once. */
+  #servingMax = 0
   /** Client ids of the CONNECTs that are on their way to the journal, and how many of each. */
   readonly #opening = new Map<string, number>()
   /** Sessions whose connection has gone and whose actor has not said so yet. */
@@ -113,7 +127,7 @@ export class MqttBroker implements MqttContext {
   #listeners = 0
   #stopSweep: (() => void) | undefined
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, options: MqttOptions) {
     const { limits } = broker
     const codecLimits: CodecLimits = {
       clientIdBytesMax: limits.clientIdBytesMax,
@@ -124,6 +138,8 @@ export class MqttBroker implements MqttContext {
       subscriptionsPerPacketMax: limits.subscriptionsPerPacketMax
     }
     this.broker = broker
+    this.options = options
+    this.#startedMs = broker.clock.monotonicMs()
     this.filters = new TurnShare(broker.clock, filtersPerTurn)
     this.streamLooks = new TurnShare(broker.clock, streamLooksPerTurn)
     this.ends = new BoundedLines(
@@ -146,7 +162,8 @@ export class MqttBroker implements MqttContext {
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
       this.offerToSession(clientId, command, `mqtt queue of ${clientId}`.slice(0, 200), () => undefined)
     )
-    this.retained = RetainedStore.follow(broker.shards, limits)
+    this.#system = new SysTopics(this, options.sysIntervalS, () => this.#counts())
+    this.retained = RetainedStore.follow(broker.shards, limits, this.#system)
     this.sessionLog = new SessionLog(broker.shards)
     this.metrics = makeMqttMetrics(broker.metrics, () => ({
       connections: this.#connections.size,
@@ -174,6 +191,8 @@ export class MqttBroker implements MqttContext {
     before?.takenOver()
     this.#serving.set(connection.clientId, connection)
     this.#byId.set(connection.id, connection)
+    this.#connectsSoFar++
+    this.#servingMax = Math.max(this.#servingMax, this.#serving.size)
     return before?.id
   }
 
@@ -318,11 +337,42 @@ export class MqttBroker implements MqttContext {
     for (const connection of this.#connections) yield connection.info
   }
 
+  /** For the topics under $SYS. */
+  #counts(): SysCounts {
+    const { broker, directory, metrics } = this
+    const { streams, records, bytes } = streamTotals(broker)
+    return {
+      version,
+      uptimeMs: broker.clock.monotonicMs() - this.#startedMs,
+      sockets: this.#connectionsSoFar,
+      connects: this.#connectsSoFar,
+      clientsConnected: this.#serving.size,
+      clientsMaximum: this.#servingMax,
+      clientsTotal: directory.size,
+      clientsExpired: directory.expired,
+      subscriptions: directory.subscriptions.size,
+      sharedSubscriptions: directory.subscriptions.sharedSize,
+      retained: this.retained.index.size,
+      packetsReceived: metrics.receivedPackets.value,
+      packetsSent: metrics.sentPackets.value,
+      bytesReceived: metrics.receivedBytes.value,
+      bytesSent: metrics.sentBytes.value,
+      messagesReceived: sum(metrics.received),
+      messagesSent: sum(metrics.sent),
+      messagesDropped: lossReasons.reduce((total, reason) => total + metrics.droppedFor(reason), 0),
+      streams,
+      records,
+      recordBytes: bytes
+    }
+  }
+
   // --- Listeners ---
 
-  /** Watches deadlines as long as anything listens. */
+  /** Watches deadlines, and tells of itself under $SYS, as long as anything listens. */
   listens(): void {
-    if (++this.#listeners === 1) this.#sweep()
+    if (++this.#listeners > 1) return
+    this.#sweep()
+    this.#system.start()
   }
 
   #sweep(): void {
@@ -353,13 +403,15 @@ export class MqttBroker implements MqttContext {
     this.refusals.flush()
     this.ends.flush()
     this.#sharedLosses.flush()
-    if (--this.#listeners === 0) this.#stopSweep?.()
+    if (--this.#listeners > 0) return
+    this.#stopSweep?.()
+    this.#system.stop()
   }
 }
 
 /** For a shard that has recovered. */
-export const makeMqttBroker = (broker: Broker): MqttBroker => {
-  const mqtt = new MqttBroker(broker)
+export const makeMqttBroker = (broker: Broker, options: MqttOptions): MqttBroker => {
+  const mqtt = new MqttBroker(broker, options)
   broker.shards.onNotice(SessionKind, (notice) => mqtt.onNotice(notice))
   return mqtt
 }

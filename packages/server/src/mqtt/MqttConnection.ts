@@ -62,7 +62,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   readonly id: ConnectionId
   readonly #transport: Transport
   readonly #splitter: Splitter
-  readonly #onPacket = (packet: Uint8Array): void => this.#packet(packet)
+  readonly #onPacket = (packet: Uint8Array): void => {
+    this.mqtt.metrics.receivedPackets.add(1)
+    this.#packet(packet)
+  }
   #phase: Phase = "connecting"
   version: ProtocolVersion = 5
   readonly principal = anonymous
@@ -74,6 +77,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   sessionExpiryMs = 0
   keepAliveMs = 0
   inflightMax = 0
+  topicAliasesMax = 0
   unreleased: ReadonlyArray<number> = []
   #incoming: Incoming | undefined
   #outgoing: Outgoing | undefined
@@ -453,15 +457,18 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   /** Written with all others of this turn of the event loop. */
-  send(bytes: Uint8Array): void {
+  send(packet: Uint8Array, payload?: Uint8Array): void {
     if (this.#phase === "closed") return
     this.mqtt.acks.leave(this)
-    this.pushOut(bytes)
+    this.mqtt.metrics.sentPackets.add(1)
+    this.pushOut(packet)
+    if (payload !== undefined) this.pushOut(payload)
   }
 
   /** An acknowledgement of four bytes, reason Success. */
   ack(firstByte: number, packetId: number): void {
     if (this.#phase === "closed") return
+    this.mqtt.metrics.sentPackets.add(1)
     this.mqtt.acks.write(this, firstByte, packetId)
     this.touched()
   }
@@ -589,7 +596,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   #refused(end: ConnectionEnd): void {
     if (this.#phase === "closed") return
-    const { code, reasonString: reason } = disconnectOf(end)
+    const { code, reasonString: reason } = disconnectOf(end, null)
     this.mqtt.metrics.refusedConnections.add(1)
     this.#tellFault({ by: end.by, code: codeText(code), reason })
     this.#close(end)
@@ -628,8 +635,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   #close(end: ConnectionEnd): void {
     if (this.version === 5 && this.isOpen) {
-      const { code, reasonString } = disconnectOf(end)
-      this.send(encodeDisconnect(code, { reasonString }, this.packetSizeMax))
+      const { code, ...properties } = disconnectOf(end, this.mqtt.options.serverReference)
+      this.send(encodeDisconnect(code, properties, this.packetSizeMax))
     }
     this.#leave(true, null, end)
     this.#shut()

@@ -3,6 +3,7 @@ import type { Broker } from "../Broker.ts"
 import type { Refusals } from "../net/Refusals.ts"
 import type { OutgoingMessage } from "./Message.ts"
 import type { MqttMetrics } from "./mqttMetrics.ts"
+import type { MqttOptions } from "./MqttOptions.ts"
 import type { RetainedStore } from "./RetainedStore.ts"
 import type { SessionDirectory, SessionView } from "./SessionDirectory.ts"
 import type { SessionLog } from "./SessionLog.ts"
@@ -28,6 +29,7 @@ export type ReceivingSession = SessionView<Receiver>
 /** The things that messages come from and go to, whoever publishes them. */
 export interface MqttContext {
   readonly broker: Broker
+  readonly options: MqttOptions
   readonly directory: SessionDirectory<Receiver>
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog

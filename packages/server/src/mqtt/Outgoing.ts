@@ -7,16 +7,19 @@ import type {
   Received,
   SessionCommand
 } from "@logbrook/actors/session/SessionProtocol"
-import { copyWithPacketId, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encodePublish"
+import { copyWithPacketId, copyWithTopicAlias, encodeAck, writePubrel } from "@logbrook/protocols/mqtt/encodePublish"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Client } from "./Client.ts"
-import type { OutgoingMessage } from "./Message.ts"
+import { TopicForm, type OutgoingMessage } from "./Message.ts"
+import { type TopicAlias, TopicAliases } from "./TopicAliases.ts"
 
 /** A client that messages are sent to. */
 interface SubscribedClient extends Client {
   /** It takes less than is sent: QoS 0 is dropped, the rest waits. */
   readonly isSlow: boolean
+  /** The topic aliases that it may be sent. */
+  readonly topicAliasesMax: number
   /** Something waits for `flush`. */
   readonly touched: () => void
   /** The message that waits in the session's queue; undefined: it has gone with its log's retention. */
@@ -82,10 +85,13 @@ export class Outgoing {
    * for what is sent again, so one that fits nothing is no violation.
    */
   #inherited: Set<number> | undefined
+  readonly #aliases: TopicAliases | undefined
 
   constructor(connection: SubscribedClient, windowMax: number) {
+    const { topicAliasesMax, admission } = connection
     this.#connection = connection
     this.#windowMax = windowMax
+    if (topicAliasesMax > 0) this.#aliases = new TopicAliases(topicAliasesMax, admission)
   }
 
   /** Whether a message of so many bytes had better wait elsewhere: for the client, or for memory to wait in here. */
@@ -269,11 +275,19 @@ export class Outgoing {
     dup: boolean
   ): void {
     const connection = this.#connection
-    const { mqtt, version } = connection
+    const { mqtt, version, packetSizeMax } = connection
     if (qos === 0 && !this.#canSend(message, qos, retain, subscriptionIds)) return
-    const { head, payload } = message.encode(version, qos, retain, subscriptionIds, mqtt.broker.clock.nowMs())
-    connection.send(qos === 0 ? head : copyWithPacketId(head, packetId, dup))
-    if (payload !== undefined) connection.send(payload)
+    const nowMs = mqtt.broker.clock.nowMs()
+    // mqtt.js (5.16) keeps a message of QoS 2 until PUBREL as it came, and hands it on without its topic.
+    let alias = qos === 2 ? undefined : this.#aliases?.use(message.publication.topic)
+    let encoded = message.encode(version, qos, retain, subscriptionIds, nowMs, formOf(alias))
+    // The message fits as it is: only an alias beside the topic makes it too large.
+    if (encoded.byteLength > packetSizeMax) {
+      alias = undefined
+      encoded = message.encode(version, qos, retain, subscriptionIds, nowMs)
+    }
+    connection.send(packetOf(encoded.head, alias, qos, packetId, dup), encoded.payload)
+    if (alias !== undefined) alias.isKnown = true
     mqtt.metrics.sent[qos]!.add(1)
   }
 
@@ -381,6 +395,23 @@ export class Outgoing {
       this.#release(packetId)
     }
   }
+}
+
+const formOf = (alias: TopicAlias | undefined): TopicForm => {
+  if (alias === undefined) return TopicForm.Topic
+  return alias.isKnown ? TopicForm.Alias : TopicForm.TopicAndAlias
+}
+
+/** The receiver's own copy, unless it is the same for all. */
+const packetOf = (
+  head: Uint8Array,
+  alias: TopicAlias | undefined,
+  qos: QoS,
+  packetId: number,
+  dup: boolean
+): Uint8Array => {
+  if (alias !== undefined) return copyWithTopicAlias(head, alias.alias, packetId, dup)
+  return qos === 0 ? head : copyWithPacketId(head, packetId, dup)
 }
 
 /** The memory of a message that waits for a clean session's client. The part that clients share is counted for each. */

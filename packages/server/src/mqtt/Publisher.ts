@@ -295,7 +295,6 @@ export class Publisher {
       topic: publication.topic
     })
     lists?.askAll({ origin: this.#origin }, pending.decided, retained?.payload.length ?? 0)
-    if (!pending.hasReceivers && retained === undefined) this.unmatched(publication.topic)
     this.wait(pending, isListed || inStreams.length > 0 || isUnanswered)
     return pending
   }

@@ -182,7 +182,7 @@ export class RetainedFeed implements AckReceiver {
       if (!this.#hasRoomFor(next)) return false
       this.#page.shift()
       this.#letGo(next)
-      if (retained.index.seqOf(next.topic) === next.seq) this.#deliver(next.wanted, next)
+      if (retained.seqOf(next.topic) === next.seq) this.#deliver(next.wanted, next)
       next.wanted.doneSeq = next.seq
     }
     return true

@@ -15,6 +15,8 @@ import type { Limits } from "@logbrook/core/Limits"
 import type { Shards } from "@logbrook/core/shard/Shards"
 import type { View } from "@logbrook/core/shard/View"
 
+const noOwnMessages: OwnMessages = { matching: () => [], get: () => undefined, seqOf: () => undefined }
+
 /** The retained messages of a subscription, from the moment that its SUBSCRIBE was decided. */
 export interface RetainedDue {
   readonly subscription: Subscription
@@ -24,21 +26,32 @@ export interface RetainedDue {
   readonly doneSeq: number
 }
 
+/** Messages that the server keeps itself as if they were retained, on topics to which nobody publishes. */
+export interface OwnMessages {
+  readonly matching: (filter: string) => ReadonlyArray<RetainedTopic>
+  readonly get: (topic: string) => RetainedMessage | undefined
+  /** Another number for each message of a topic, below those of all that is retained. */
+  readonly seqOf: (topic: string) => number | undefined
+}
+
 /** The retained messages as the outside may know them. */
 export class RetainedStore {
+  /** Without the server's own. */
   readonly index: RetainedIndex
+  readonly #own: OwnMessages
   readonly #memory: Shards["memory"]
   readonly #states: View<typeof RetainedKind, RetainedState>
 
-  private constructor(shards: Shards, limits: Limits) {
+  private constructor(shards: Shards, limits: Limits, own: OwnMessages) {
+    this.#own = own
     this.#memory = shards.memory
     this.#states = shards.view(RetainedStates)
     this.index = new RetainedIndex(limits)
   }
 
   /** Follows a shard that has recovered. */
-  static follow(shards: Shards, limits: Limits): RetainedStore {
-    const store = new RetainedStore(shards, limits)
+  static follow(shards: Shards, limits: Limits, own: OwnMessages = noOwnMessages): RetainedStore {
+    const store = new RetainedStore(shards, limits, own)
     // Each has a number of its own, and all of them came before whatever comes from now on.
     let beforeAll = 0
     shards.follow(RetainedStates, {
@@ -68,9 +81,14 @@ export class RetainedStore {
 
   /** The message that is retained on the topic, unless it has expired. */
   get(topic: string, nowMs: number): RetainedMessage | undefined {
-    const message = this.#states.get(retainedActor(topic))?.message
+    const message = this.#own.get(topic) ?? this.#states.get(retainedActor(topic))?.message
     if (message === undefined || message === null) return undefined
     return message.expiryAtMs !== null && message.expiryAtMs <= nowMs ? undefined : message
+  }
+
+  /** The number of the message that is retained on the topic, which no other has; undefined: none is. */
+  seqOf(topic: string): number | undefined {
+    return this.#own.seqOf(topic) ?? this.index.seqOf(topic)
   }
 
   /** Whether another message, or none, is on its way to take the place of what `get` gives. */
@@ -80,7 +98,7 @@ export class RetainedStore {
 
   /** Whether the filter matches any topic, as the index has them. */
   hasAny(filter: string): boolean {
-    let isAny = false
+    let isAny = this.#own.matching(filter).length > 0
     this.index.match(filter, () => {
       isAny = true
       return false
@@ -97,7 +115,7 @@ export class RetainedStore {
     isWanted: (retained: RetainedTopic) => boolean,
     max = Infinity
   ): Array<RetainedTopic> | undefined {
-    const topics: Array<RetainedTopic> = []
+    const topics: Array<RetainedTopic> = this.#own.matching(filter).filter(isWanted)
     this.index.match(filter, (retained) => {
       if (isWanted(retained)) topics.push(retained)
       return topics.length <= max

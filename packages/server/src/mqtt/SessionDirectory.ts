@@ -42,6 +42,8 @@ export class SessionDirectory<C> {
   readonly #views = new Map<string, SessionView<C>>()
   /** Wills whose messages nobody has stored yet, also of sessions that have ended. */
   pendingWills = 0
+  /** Sessions that ended since the start because their clients did not come back in time. */
+  expired = 0
 
   private constructor(subscriptionsMax: number) {
     this.#subscriptionsMax = subscriptionsMax
@@ -196,6 +198,7 @@ export class SessionDirectory<C> {
         for (const filter of event.filters) this.#unsubscribed(view, filter)
         return
       case "SessionEnded":
+        if (event.cause === "Expired") this.expired++
         this.#end(view)
         return
     }

@@ -89,6 +89,11 @@ export class Subscriptions<S> {
     return this.#trie.size + this.#sharedSize
   }
 
+  /** Those of them that are shared. */
+  get sharedSize(): number {
+    return this.#sharedSize
+  }
+
   add(clientId: string, subscriber: S, subscription: Subscription): void {
     this.#forgetPlans()
     const shared = parseSharedFilter(subscription.filter)

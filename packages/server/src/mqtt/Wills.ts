@@ -43,6 +43,7 @@ export class Wills {
             list.add(to, { _tag: "ConfirmWill", willId, refused: null }, all)
           })
         : publisher.refuse(will.topic, 0, will.qos, refusal)
+    if (!pending.hasReceivers && !will.retain) publisher.unmatched(will.topic)
     const refused = pending.refusalSoFar()
     if (refused === undefined) return
     const { text: reason, isFinal } = refused

@@ -38,8 +38,17 @@ export const endFields = (end: ConnectionEnd): Fields => {
   }
 }
 
-/** The code and reason of the DISCONNECT that tells a client of MQTT 5 why the server ends its connection. */
-export const disconnectOf = (end: ConnectionEnd): { readonly code: number; readonly reasonString: string } => {
+interface Goodbye {
+  readonly code: number
+  readonly reasonString: string
+  readonly serverReference?: string
+}
+
+/**
+ * The DISCONNECT that tells a client of MQTT 5 why the server ends its connection. `serverReference`: where the clients of a server
+ * that stops are sent.
+ */
+export const disconnectOf = (end: ConnectionEnd, serverReference: string | null): Goodbye => {
   switch (end.by) {
     case "protocol":
       return { code: end.reasonCode, reasonString: end.reason }
@@ -54,6 +63,9 @@ export const disconnectOf = (end: ConnectionEnd): { readonly code: number; reado
     case "kick":
       return { code: ReasonCode.AdministrativeAction, reasonString: "closed by an operator" }
     case "server stop":
+      if (serverReference !== null) {
+        return { code: ReasonCode.UseAnotherServer, reasonString: "the server stops", serverReference }
+      }
       return { code: ReasonCode.ServerShuttingDown, reasonString: "the server stops" }
     case "server":
       return { code: ReasonCode.UnspecifiedError, reasonString: end.reason }

@@ -16,6 +16,7 @@ import type { Client } from "./Client.ts"
 import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
 import { deniedPublish } from "./Publisher.ts"
+import type { MqttOptions } from "./MqttOptions.ts"
 import type { RetainedFeed } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
 
@@ -30,6 +31,7 @@ export interface OpeningConnection extends Client, BrokerConnection {
   sessionExpiryMs: number
   keepAliveMs: number
   inflightMax: number
+  topicAliasesMax: number
   /** Packet ids of QoS 2 that wait for PUBREL since an earlier connection. */
   unreleased: ReadonlyArray<number>
   readonly isOpening: boolean
@@ -69,27 +71,60 @@ const expiryOf = (connect: Connect, sessionExpiryMsMax: number): number => {
   return Math.min((connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs, sessionExpiryMsMax)
 }
 
-const refuse = (connection: OpeningConnection, code5: number, code4: number, reason: string): void => {
+/** `code4` undefined: MQTT 3.1.1 has none for it, and the connection is closed [MQTT-3.2.2-6 of 3.1.1]. */
+const refuse = (
+  connection: OpeningConnection,
+  code5: number,
+  code4: number | undefined,
+  reason: string,
+  rest: ConnackProperties = {}
+): void => {
   const { version } = connection
   const code = version === 5 ? code5 : code4
-  const properties = version === 5 ? { reasonString: reason } : {}
-  connection.refuse(encodeConnack(version, false, code, properties, connection.packetSizeMax), reason)
+  const properties = version === 5 ? { ...rest, reasonString: reason } : {}
+  const packet =
+    code === undefined ? undefined : encodeConnack(version, false, code, properties, connection.packetSizeMax)
+  connection.refuse(packet, reason)
+}
+
+/** Whether clients are sent to another server; then this one is. */
+const isRedirected = (connection: OpeningConnection): boolean => {
+  const { redirect, serverReference } = connection.mqtt.options
+  if (redirect === "no") return false
+  const code = redirect === "permanently" ? ReasonCode.ServerMoved : ReasonCode.UseAnotherServer
+  const rest = serverReference === null ? {} : { serverReference }
+  refuse(connection, code, ConnackCode311.ServerUnavailable, "clients are to use another server", rest)
+  return true
+}
+
+/** Whether its will is one that could not be published; it is refused then. */
+const isWillRefused = (connection: OpeningConnection, { topic, qos, retain }: WireWill): boolean => {
+  const { options, broker } = connection.mqtt
+  if (qos > options.maximumQos) {
+    // [MQTT-3.2.2-12]
+    refuse(connection, ReasonCode.QoSNotSupported, undefined, `messages of QoS ${qos} are not taken`)
+    return true
+  }
+  if (retain && !options.retainAvailable) {
+    // [MQTT-3.2.2-13]
+    refuse(connection, ReasonCode.RetainNotSupported, undefined, "no messages are retained")
+    return true
+  }
+  const denied = deniedPublish(broker.authorizer, connection.principal, topic)
+  if (denied === undefined) return false
+  refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, denied.text)
+  return true
 }
 
 /** Whether the server's limits and state are against a CONNECT that is well-formed; it is refused then. */
 const isRefused = (connection: OpeningConnection, connect: Connect): boolean => {
+  if (isRedirected(connection)) return true
   if (connect.properties.authenticationMethod !== undefined) {
     const reason = "enhanced authentication is not supported"
     refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
     return true
   }
-  const { authorizer } = connection.mqtt.broker
-  const { will } = connect
-  const denied = will === undefined ? undefined : deniedPublish(authorizer, connection.principal, will.topic)
-  if (denied !== undefined) {
-    refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, denied.text)
-    return true
-  }
+  if (connect.will !== undefined && isWillRefused(connection, connect.will)) return true
   if (!connection.mqtt.hasRoomFor(connection.clientId)) {
     refuse(connection, ReasonCode.QuotaExceeded, ConnackCode311.ServerUnavailable, "there are too many sessions")
     return true
@@ -111,8 +146,9 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
     connection.wantsProblems &&
     (properties.userProperties ?? []).some(([name, value]) => name === "receipts" && value === "1")
   connection.sessionExpiryMs = expiryOf(connect, limits.sessionExpiryMsMax)
-  connection.keepAliveMs = connect.keepAliveSeconds * secondMs
+  connection.keepAliveMs = keepAliveSecondsOf(connect, mqtt.options) * secondMs
   connection.inflightMax = Math.min(properties.receiveMaximum ?? receiveMaximumDefault, limits.inflightPerSessionMax)
+  connection.topicAliasesMax = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasesMax)
   connection.authenticated()
   // Before the session's actor hears of it, so that nothing of the old connection comes after.
   const replaced = mqtt.serve(connection)
@@ -139,6 +175,16 @@ const leaveFor = (connection: OpeningConnection, connectionId: ConnectionId): vo
   const command = { _tag: "Disconnect", connectionId, publishWill: true, sessionExpiryMs: null, end } as const
   connection.mqtt.left(connection.clientId, command, connection.origin("CONNECT"))
 }
+
+/** MQTT 3.1.1 cannot be told of another keep alive than its own. */
+const keepAliveSecondsOf = ({ version, keepAliveSeconds }: Connect, { keepAliveSMax }: MqttOptions): number => {
+  if (version !== 5 || keepAliveSMax === 0) return keepAliveSeconds
+  return keepAliveSeconds === 0 ? keepAliveSMax : Math.min(keepAliveSeconds, keepAliveSMax)
+}
+
+/** A client's own topic for responses: one level, whatever its client id has. */
+const responseTopicOf = (prefix: string, clientId: string): string =>
+  `${prefix}/${clientId.replaceAll(/[%/+#]/g, encodeURIComponent)}`
 
 const refuseSession = (connection: OpeningConnection, cause: Cause.Cause<unknown>): void => {
   const error = Cause.squash(cause)
@@ -175,12 +221,22 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
 
 /** The properties of CONNACK. Those that equal the standard's defaults are left out: they might make CONNACK larger than the client takes it. */
 const connackProperties = (connection: OpeningConnection, connect: Connect): ConnackProperties => {
-  const { limits } = connection.mqtt.broker
+  const { broker, options } = connection.mqtt
+  const { limits } = broker
+  const { maximumQos, retainAvailable, responsePrefix } = options
   const askedMs = (connect.properties.sessionExpiryIntervalSeconds ?? 0) * secondMs
   const grantedMs = connection.sessionExpiryMs
+  const keepAliveSeconds = connection.keepAliveMs / secondMs
+  const wantsResponses = connect.properties.requestResponseInformation === true
   return {
     ...(limits.receiveMaximum !== receiveMaximumDefault && { receiveMaximum: limits.receiveMaximum }),
+    ...(maximumQos < 2 && { maximumQoS: maximumQos as 0 | 1 }),
+    ...(!retainAvailable && { retainAvailable }),
     maximumPacketSizeBytes: limits.mqttPacketBytesMax,
+    // [MQTT-3.2.2-21]
+    ...(keepAliveSeconds !== connect.keepAliveSeconds && { serverKeepAliveSeconds: keepAliveSeconds }),
+    ...(wantsResponses &&
+      responsePrefix !== null && { responseInformation: responseTopicOf(responsePrefix, connection.clientId) }),
     ...(limits.topicAliasesMax > 0 && { topicAliasMaximum: limits.topicAliasesMax }),
     ...(grantedMs !== askedMs && { sessionExpiryIntervalSeconds: Math.floor(grantedMs / secondMs) }),
     ...(connect.clientId === "" && { assignedClientIdentifier: connection.clientId })

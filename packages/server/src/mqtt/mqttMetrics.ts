@@ -1,8 +1,4 @@
-import type { Metrics } from "../Metrics.ts"
-
-interface Counter {
-  readonly add: (n: number) => void
-}
+import type { Counter, Metrics } from "../Metrics.ts"
 
 /** Why a message went no further. */
 export type DropReason =
@@ -21,7 +17,7 @@ export type DropReason =
   | "without_key"
   | "unavailable"
 
-const dropReasons: ReadonlyArray<DropReason> = [
+export const dropReasons: ReadonlyArray<DropReason> = [
   "disk_low",
   "expired",
   "no_match",
@@ -43,9 +39,14 @@ export interface MqttMetrics {
   readonly received: ReadonlyArray<Counter>
   /** PUBLISH to clients, by QoS. */
   readonly sent: ReadonlyArray<Counter>
+  /** Packets of any type. */
+  readonly receivedPackets: Counter
+  readonly sentPackets: Counter
   readonly receivedBytes: Counter
   readonly sentBytes: Counter
   readonly dropped: (reason: DropReason, count?: number) => void
+  /** How many were dropped for a reason. */
+  readonly droppedFor: (reason: DropReason) => number
   readonly refusedConnections: Counter
 }
 
@@ -61,6 +62,8 @@ const declareAll = (metrics: Metrics): void => {
   metrics.declare("logbrook_mqtt_messages_received_total", "counter", "PUBLISH packets from clients.")
   metrics.declare("logbrook_mqtt_messages_sent_total", "counter", "PUBLISH packets to clients.")
   metrics.declare("logbrook_mqtt_messages_dropped_total", "counter", "Messages that were not stored or not delivered.")
+  metrics.declare("logbrook_mqtt_packets_received_total", "counter", "Packets of any type from MQTT clients.")
+  metrics.declare("logbrook_mqtt_packets_sent_total", "counter", "Packets of any type to MQTT clients.")
   metrics.declare("logbrook_mqtt_received_bytes_total", "counter", "Bytes from MQTT clients.")
   metrics.declare("logbrook_mqtt_sent_bytes_total", "counter", "Bytes to MQTT clients.")
   metrics.declare("logbrook_mqtt_refused_total", "counter", "Connections closed for what their clients sent.")
@@ -89,9 +92,12 @@ export const makeMqttMetrics = (metrics: Metrics, gauges: () => MqttGauges): Mqt
   return {
     received: byQos("logbrook_mqtt_messages_received_total"),
     sent: byQos("logbrook_mqtt_messages_sent_total"),
+    receivedPackets: metrics.counter("logbrook_mqtt_packets_received_total"),
+    sentPackets: metrics.counter("logbrook_mqtt_packets_sent_total"),
     receivedBytes: metrics.counter("logbrook_mqtt_received_bytes_total"),
     sentBytes: metrics.counter("logbrook_mqtt_sent_bytes_total"),
     dropped: (reason, count = 1) => dropped.get(reason)!.add(count),
+    droppedFor: (reason) => dropped.get(reason)!.value,
     refusedConnections: metrics.counter("logbrook_mqtt_refused_total")
   }
 }

@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import type {
+  QoS,
   Subscribe as SubscribeSession,
   Subscription,
   SubscriptionsMade,
@@ -58,7 +59,9 @@ const wantAll = (
   const { subscriptionIdentifier: subscriptionId = null, userProperties } = properties
   let streams = 0
   const all = subscriptions.map((each) => {
-    const subscription: Subscription = { ...each, subscriptionId }
+    // Any QoS may be asked for [MQTT-3.2.2-10].
+    const qos = Math.min(each.qos, client.mqtt.options.maximumQos) as QoS
+    const subscription: Subscription = { ...each, qos, subscriptionId }
     if (!isStreamFilter(each.filter)) return wantTopics(client, subscription)
     return ++streams > streamsPerPacketMax ? tooManyStreams : wantStream(client, subscription, userProperties)
   })
@@ -88,7 +91,8 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const subscriptions = taken.map(({ subscription }) => subscription)
   const filters = subscriptions.map(({ filter }) => filter)
   const resets = taken.filter((each) => each.resets).map(({ subscription }) => subscription.filter)
-  const retainable = subscriptions.flatMap((each, i) => (mayGetRetained(each) ? [i] : []))
+  const { retainAvailable } = mqtt.options
+  const retainable = subscriptions.flatMap((each, i) => (retainAvailable && mayGetRetained(each) ? [i] : []))
   const { feed } = connection
   let moments: ReadonlyArray<RetainedMoment> = []
   const due = (results: SubscriptionsMade["results"]): ReadonlyArray<RetainedMoment> =>

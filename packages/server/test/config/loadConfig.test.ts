@@ -51,6 +51,39 @@ describe("loadConfig", () => {
     expect(loadedOf({ ...sources({ yaml }), heapBytesMax }).config.limits.memoryBytesMax).toBe(50_000_000)
   })
 
+  it("takes what MQTT offers, and nothing that a client could not be told", () => {
+    const yaml =
+      "mqtt: { maximumQos: 1, retainAvailable: false, keepAliveSMax: 300, sysIntervalS: 0, responsePrefix: a/b, " +
+      "serverReference: 'one:1883 two:1883', redirect: permanently }"
+    expect(loadedOf(sources({ yaml })).config.mqtt).toEqual({
+      port: 1883,
+      keepAliveSMax: 300,
+      maximumQos: 1,
+      retainAvailable: false,
+      responsePrefix: "a/b",
+      serverReference: "one:1883 two:1883",
+      redirect: "permanently",
+      sysIntervalS: 0
+    })
+    const wrong = {
+      keepAliveSMax: ["-1", "65536", "1m"],
+      maximumQos: ["3"],
+      responsePrefix: ["$a", "a/+", "#", "a/", "", "a\u0000b", "x".repeat(201)],
+      serverReference: ["", " a", "a\nb", "é"],
+      redirect: ["yes"],
+      sysIntervalS: ["86401"]
+    }
+    for (const [name, values] of Object.entries(wrong)) {
+      for (const value of values) {
+        const problems = problemsOf({ yaml: `mqtt: { ${name}: ${JSON.stringify(value)} }` })
+        expect(
+          problems.map(({ path }) => path),
+          value
+        ).toEqual([`mqtt.${name}`])
+      }
+    }
+  })
+
   it("takes names of software with commas between them", () => {
     expect(zstdClients("kgo, confluent-kafka-python,none")).toBe("kgo,confluent-kafka-python,none")
     for (const text of ["", "kgo,", "two words", "a;b"]) {

@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { catalogActor, type CatalogCommand, type CreateStream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { systemClock } from "@logbrook/core/Clock"
+import { type Clock, systemClock } from "@logbrook/core/Clock"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
@@ -24,6 +24,7 @@ import { Mqtt } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Fields, Log } from "../../src/Log.ts"
 import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
+import type { MqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import {
   layerMqttListener,
   layerMqttWebSocketListener,
@@ -75,6 +76,8 @@ export interface Kit {
 
 export interface KitOptions {
   readonly limits?: Partial<Limits>
+  readonly mqtt?: Partial<MqttOptions>
+  readonly clock?: Clock
   /** A directory with a journal on disk; memory otherwise. */
   readonly directory?: string
   readonly journal?: Journal
@@ -119,6 +122,8 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     limits,
     log,
     disk,
+    ...(options.mqtt && { mqtt: options.mqtt }),
+    ...(options.clock && { clock: options.clock }),
     ...(options.authorizer && { authorizer: options.authorizer }),
     faults: options.onDefect === undefined ? {} : { defect: options.onDefect }
   })

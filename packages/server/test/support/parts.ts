@@ -14,12 +14,14 @@ import { Broker, layer } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Log } from "../../src/Log.ts"
 import { Metrics } from "../../src/Metrics.ts"
+import { defaultMqttOptions, type MqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import * as Services from "../../src/services.ts"
 
 export interface TestParts {
   readonly journal: Journal
   readonly clock?: Clock
   readonly limits?: Limits
+  readonly mqtt?: Partial<MqttOptions>
   readonly definitions?: ReadonlyArray<AnyDefinition>
   readonly authorizer?: Authorizer
   readonly log?: Log
@@ -52,6 +54,7 @@ export const layerTest = (parts: TestParts) => {
       Context.add(Services.Authorizer, parts.authorizer ?? new Authorizer()),
       Context.add(Services.Settings, {
         limits,
+        mqtt: { ...defaultMqttOptions, ...parts.mqtt },
         definitions: parts.definitions ?? definitions(limits),
         version: "test",
         clusterId: "test-cluster",
