@@ -243,6 +243,11 @@ describe("CreateTopics", () => {
   })
 })
 
+it("CreateTopics makes a stream without a key of its own: producers give the keys", async () => {
+  await create(topicOf("orders"))
+  expect(kit.broker.directory.byName("orders")!.key).toBe("none")
+})
+
 it("CreateTopics takes as many topics as there can be streams", async () => {
   await kit.close()
   kit = await startKit({ limits: { streamsMax: 2 } })
