@@ -2,6 +2,8 @@ import { address, kind, tell, type Address, type OnAnswer } from "@logbrook/core
 import { CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
 import { answerOf } from "../support/answerOf.ts"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import type { Shards } from "@logbrook/core/shard/Shards"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { expect, it } from "vitest"
 
@@ -60,6 +62,20 @@ export const wrong = (shard: Shard): void => {
   const lamps: Address<typeof Lamp> = address(Lamp, 1)
   // @ts-expect-error a lamp's address is no door's
   shard.ask<typeof Door, { readonly _tag: "Count" }>(lamps, { _tag: "Count" }, {}, told)
+}
+
+/** Never run either: questions as Effects. */
+export const wrongEffect = (shards: Shards): ReadonlyArray<unknown> => {
+  const count = shards.asking(door("d"), { _tag: "Count" }, {})
+  // @ts-expect-error no such command of a door
+  shards.asking(door("d"), { _tag: "Switch" }, {})
+  // @ts-expect-error a field of the command is missing
+  shards.asking(door("d"), { _tag: "Open" }, {})
+  // @ts-expect-error a reply taken for another command's
+  const open: Effect.Effect<{ readonly isOpen: boolean }, DoorRefused> = count
+  // @ts-expect-error a failure that is passed over
+  const sure: Effect.Effect<number> = count
+  return [open, sure]
 }
 
 /** Never run either: lists of commands. */
