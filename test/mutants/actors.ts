@@ -135,6 +135,11 @@ export const actorMutants = inPackage("actors", {
         "a will that may be tried again is given up",
         "refused?.isFinal === false) return decided(done)",
         "refused?.isFinal === undefined && refused === undefined) return decided(done)"
+      ],
+      [
+        "a will is said to be stored with each try",
+        "each.willId === willId && each.isStored !== true",
+        "each.willId === willId"
       ]
     ]
   },

@@ -333,7 +333,17 @@ export const coreMutants = inPackage("core", {
         "if (live.unhashed >= Math.max(eventsPerHash(kind),",
         "if (live.unhashed >= Math.max(Infinity,"
       ],
-      ["an actor that was given up decides on", 'if (live.health !== "running") {', "if (live.health === undefined) {"]
+      ["an actor that was given up decides on", 'if (live.health !== "running") {', "if (live.health === undefined) {"],
+      [
+        "nobody is told of an actor that does not answer",
+        "      exit = Exit.die(defect)\n      this.#onDefect(ask.to, defect)\n",
+        "      exit = Exit.die(defect)\n"
+      ],
+      [
+        "a list's place is behind what it has decided",
+        "answered(ask, { exits, seq }))",
+        "answered(ask, { exits, seq: this.#frame.nextSeq }))"
+      ]
     ]
   },
   "shard/Replay.ts": {

@@ -140,8 +140,8 @@ export const serverMutants = inPackage("server", {
     faults: [
       [
         "a message that is being replaced is taken for the newest",
-        "!retained.isChanging(topic)",
-        "topic !== filter + 1"
+        "taken.filter(({ isStill }) => Exit.isSuccess(answerOf(answer, isStill)))",
+        "taken"
       ],
       ["what is set behind SUBSCRIBE comes again as retained", "seq > doneSeq && seq < beforeSeq", "seq > doneSeq"],
       ["a session that is back gets all that is retained anew", "seq > doneSeq && seq < beforeSeq", "seq < beforeSeq"]
@@ -266,7 +266,21 @@ export const serverMutants = inPackage("server", {
         "if (bytes === undefined || more !== undefined) {",
         "if (bytes === undefined) {"
       ],
-      ["records are taken on a full disk", "if (!node.broker.disk.isLow) return undefined", "return undefined"],
+      [
+        "records are taken on a full disk",
+        "if (node.broker.disk.isLow) {",
+        "if (node.broker.disk.isLow === undefined) {"
+      ],
+      [
+        "a batch is taken for the first behind one that was refused",
+        "return sentBatches.admits(logId, batch) ? undefined : refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)",
+        "return undefined"
+      ],
+      [
+        "a partition's fault lets the batch behind it be the first",
+        "const isBehind = sentBatches.asks(logId, batch)",
+        "const isBehind = false"
+      ],
       ["acks 0 is answered", "const isSilent = request.acks === 0", "const isSilent = request.acks === 2"],
       ["an error of acks 0 is told to nobody", "hangsUp: isSilent && hasFailed", "hangsUp: false"]
     ]

@@ -24,7 +24,12 @@ it("a shard that was given up does not keep the server from stopping", async () 
   const journal = new MemoryJournal(systemClock)
   const { broker, close } = running({ journal, clock, faults })
   isBroken = true
-  broker.shards.ask(sessionActor("a"), { _tag: "Unsubscribe", connectionId: "1", filters: [] }, {}, () => undefined)
+  broker.shards.unsafeAsk(
+    sessionActor("a"),
+    { _tag: "Unsubscribe", connectionId: "1", filters: [] },
+    {},
+    () => undefined
+  )
   await expect.poll(() => died).toEqual(["the shard could not be rebuilt: Error: no time"])
   await close()
 })

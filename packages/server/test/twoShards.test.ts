@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
@@ -85,13 +86,11 @@ beforeEach(async () => {
 afterEach(() => server.stop())
 
 /** Log ids follow one another, from 2 on. */
-const create = (name: string, partitions: number, filters: ReadonlyArray<string> = []): Promise<void> => {
-  const { promise, resolve } = Promise.withResolvers<void>()
+const create = async (name: string, partitions: number, filters: ReadonlyArray<string> = []): Promise<void> => {
   const topicId = Buffer.from(name.padEnd(16)).toString("base64url")
   const command = { name, topicId, filters, partitions, key: "clientid", config: [], validateOnly: false } as const
   const { shards } = server.broker
-  shards.ask(catalogActor, { _tag: "CreateStream", ...command }, { origin: "test" }, () => resolve())
-  return promise
+  await Effect.runPromise(shards.ask(catalogActor, { _tag: "CreateStream", ...command }, { origin: "test" }))
 }
 
 const highWatermarks = (): ReadonlyArray<number> =>

@@ -82,7 +82,7 @@ export class MqttLedger {
     }
     for (const [id, fate] of this.wills) {
       const { length } = this.#model.placesIn(id, "wills")
-      if (length > 1 && !this.isPartlyRefused) this.#violated(`will ${id} was published ${length} times`)
+      if (length > 1) this.#violated(`will ${id} was published ${length} times`)
       if (fate === "never" && length > 0 && !this.isPartlyRefused)
         this.#violated(`will ${id} was published after an orderly end`)
       if (fate === "must" && length === 0) this.#violated(`will ${id} was not published`)

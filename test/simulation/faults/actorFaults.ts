@@ -5,6 +5,7 @@ import { newClassic } from "@logbrook/actors/group/classic/classicState"
 import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
 import { generationOf, type GroupState } from "@logbrook/actors/group/groupState"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
+import { SessionRefused } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import type { AnyDefinition, Decision } from "@logbrook/core/actor/Definition"
 import type { Kind } from "@logbrook/core/actor/Kind"
@@ -159,10 +160,19 @@ const outboxFaults: ReadonlyArray<PlantedFault> = [
   })),
   inActor("a will that was published stays in the outbox, and comes twice", "session", (own) =>
     deciding(own, (decision) => ({
-      ...withoutEvents(decision, "WillPublished"),
+      ...withoutEvents(decision, "WillPublished", "WillStored"),
       signals: decision.signals.filter((signal) => signal._tag !== "CancelDeadline" || signal.key !== "outbox")
     }))
-  )
+  ),
+  inActor("a will whose confirmation was refused once goes into its stream again", "session", (own) => {
+    const refused = new Set<string>()
+    return deciding(own, (decision, command, { clientId }: SessionState) => {
+      const will = `${clientId} ${String(command["willId"])}`
+      if (command._tag !== "ConfirmWill" || refused.has(will)) return withoutEvents(decision, "WillStored")
+      refused.add(will)
+      return { events: [], reply: Exit.fail(new SessionRefused({ reason: "SessionTakenOver" })) as never, signals: [] }
+    })
+  })
 ]
 
 const membersOf = ({ protocol }: GroupState) => (protocol ?? newClassic).machine.context.members

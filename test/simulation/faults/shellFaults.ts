@@ -120,15 +120,8 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
   }),
   inMethod("who waits for room is forgotten", Shard.prototype, "whenRoom", () => () => undefined),
   inMethod("PUBREL is answered and not kept", MqttBroker.prototype, "offerToSession", (original) => {
-    return (
-      self: MqttBroker,
-      clientId: string,
-      command: SessionCommand,
-      origin: string,
-      reply: Reply,
-      decides: never
-    ) => {
-      if (command._tag !== "ReleaseQos2") original(self, clientId, command, origin, reply, decides)
+    return (self: MqttBroker, clientId: string, command: SessionCommand, origin: string, reply: Reply) => {
+      if (command._tag !== "ReleaseQos2") original(self, clientId, command, origin, reply)
       else queueMicrotask(() => reply(Exit.void))
     }
   }),

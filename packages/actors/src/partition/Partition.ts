@@ -41,10 +41,10 @@ export type PartitionCommand =
       readonly producerEpoch: number
       readonly baseSequence: number
       /**
-       * The producer has sent this batch before, it was refused, and it comes again: where the producer is not known
-       * yet, only the caller can tell.
+       * The producer has sent a batch before this one, and the caller has not been told yet what became of it. A partition that
+       * does not know the producer by now has refused that one.
        */
-      readonly isAhead: boolean
+      readonly isBehind: boolean
     }
   /** Retention and DeleteRecords. -1: to the end. */
   | { readonly _tag: "MoveLogStart"; readonly offset: number; readonly reason: string }
@@ -142,9 +142,12 @@ const appendRecords = (
   }
 }
 
+/** There is no memory for a producer more. */
+const isShort = (room: Room): boolean => room("producers") < producerBytes
+
 /** Where memory is short, the producer that was idle for longest makes room for a new one. The first is the stream's to account for. */
 const makeRoom = (state: PartitionState, producerId: number, room: Room): ReadonlyArray<LogEvent> =>
-  state.producers.size > 0 && !state.producers.has(producerId) && room("producers") < producerBytes
+  state.producers.size > 0 && !state.producers.has(producerId) && isShort(room)
     ? [{ _tag: "ProducersForgotten", count: 1 }]
     : []
 
@@ -155,9 +158,11 @@ const appendBatch = (
 ): PartitionDecision<"AppendBatch"> => {
   const { producerId, producerEpoch, baseSequence, count } = command
   const isIdempotent = producerId >= 0
-  if (command.isAhead) return refuse("OutOfOrderSequenceNumber")
   if (isIdempotent) {
-    const checked = checkSequence(state.producers.get(producerId), producerEpoch, baseSequence, count)
+    const known = state.producers.get(producerId)
+    // Where memory is short, it may have been forgotten since.
+    if (known === undefined && command.isBehind && !isShort(room)) return refuse("OutOfOrderSequenceNumber")
+    const checked = checkSequence(known, producerEpoch, baseSequence, count)
     if (checked._tag === "Refused") return refuse(checked.reason)
     if (checked._tag === "Duplicate") {
       return reply({ baseOffset: checked.baseOffset, logStartOffset: state.logStartOffset })

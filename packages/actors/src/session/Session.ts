@@ -9,6 +9,7 @@ import {
   disconnect,
   kick,
   loseConnection,
+  noteWillStored,
   publishAgain
 } from "./sessionLifecycle.ts"
 import { absentLife } from "./sessionMachine.ts"
@@ -49,6 +50,7 @@ type LifecycleCommand = Extract<
       | "WillDue"
       | "RepeatIntents"
       | "ConfirmWill"
+      | "NoteWillStored"
       | "LoseConnection"
   }
 >
@@ -105,6 +107,8 @@ const decide = (
       return publishAgain(draftOf(state, nowMs), command)
     case "ConfirmWill":
       return confirmWill(state, command)
+    case "NoteWillStored":
+      return noteWillStored(state, command)
     case "Enqueue":
       return enqueue(settings, state, command, room("queues"))
     case "CountDropped":

@@ -283,6 +283,15 @@ export interface ConfirmWill {
   readonly refused: { readonly reason: string; readonly isFinal: boolean } | null
 }
 
+/**
+ * Behind `ConfirmWill` in the same list, if the streams of the will's topic have its message: should something else have refused it, so
+ * that the will stays pending, they are left out from now on. Replied with `Done`; ignored for a will that is not pending.
+ */
+export interface NoteWillStored {
+  readonly _tag: "NoteWillStored"
+  readonly willId: number
+}
+
 /** Deadline after a replay: whatever connection the session had is gone. */
 export interface LoseConnection {
   readonly _tag: "LoseConnection"
@@ -307,6 +316,7 @@ export type SessionCommand =
   | WillDue
   | RepeatIntents
   | ConfirmWill
+  | NoteWillStored
   | LoseConnection
 
 export interface SessionOpened {
@@ -391,6 +401,7 @@ export interface SessionReplies {
   readonly WillDue: Done
   readonly RepeatIntents: Done
   readonly ConfirmWill: Done
+  readonly NoteWillStored: Done
   readonly LoseConnection: Done
 }
 
@@ -462,6 +473,12 @@ export interface WillPublished {
   readonly _tag: "WillPublished"
   readonly willId?: number
   readonly topic: string
+}
+
+/** Its streams have the message, in this commit, and something else has not: it is published there no more. */
+export interface WillStored {
+  readonly _tag: "WillStored"
+  readonly willId: number
 }
 
 /** It can never be published. */
@@ -553,7 +570,7 @@ export type TrafficEvent =
   | MessagesAcked
   | MessagesReceived
 
-export type SessionEvent = LifecycleEvent | TrafficEvent | WillDropped
+export type SessionEvent = LifecycleEvent | TrafficEvent | WillStored | WillDropped
 
 /** To be closed with this reason code; a connection that is gone already is none to close. */
 export interface CloseConnection {
@@ -573,6 +590,8 @@ export interface PublishWill {
   readonly clientId: string
   readonly willId: number
   readonly will: Will
+  /** Its streams have the message already. */
+  readonly isStored?: true
 }
 
 /** New entries at the end of the queue, durable now: with `SessionOpened.queue` the shell always knows the whole queue. */

@@ -9,6 +9,7 @@ import type {
   Disconnect,
   Kick,
   LoseConnection,
+  NoteWillStored,
   SessionDisconnected,
   SessionEnded,
   SessionEvent,
@@ -148,7 +149,7 @@ export const deadlineReached = (draft: Draft, atMs: number): SessionDecision => 
 
 export const publishAgain = (draft: Draft, { delayMs }: RepeatIntents): SessionDecision => {
   const { clientId, pendingWills } = draft.state
-  for (const { willId, will } of pendingWills) draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
+  for (const pending of pendingWills) draft.notices.push({ _tag: "PublishWill", clientId, ...pending })
   return decisionOf(draft, done, delayMs)
 }
 
@@ -160,4 +161,9 @@ export const confirmWill = ({ pendingWills }: SessionState, { willId, refused }:
       ? { _tag: "WillPublished", willId, topic: pending.will.topic }
       : { _tag: "WillDropped", willId, reason: refused.reason }
   return decided(done, [event], pendingWills.length > 1 ? [] : [repeatNoMore])
+}
+
+export const noteWillStored = ({ pendingWills }: SessionState, { willId }: NoteWillStored): SessionDecision => {
+  const isNew = pendingWills.some((each) => each.willId === willId && each.isStored !== true)
+  return decided(done, isNew ? [{ _tag: "WillStored", willId }] : [])
 }

@@ -49,6 +49,8 @@ export interface PendingWill {
   /** Rises in the list; given anew once the list was empty. */
   readonly willId: number
   readonly will: Will
+  /** Its streams have the message already. */
+  readonly isStored?: true
 }
 
 const noWills: ReadonlyArray<PendingWill> = []
@@ -223,6 +225,11 @@ const withoutWill = (state: SessionState, willId: number): SessionState => {
   return { ...state, pendingWills: left.length === 0 ? noWills : left, lifeBytes }
 }
 
+const withStoredWill = (state: SessionState, willId: number): SessionState => ({
+  ...state,
+  pendingWills: state.pendingWills.map((each) => (each.willId === willId ? { ...each, isStored: true } : each))
+})
+
 export const evolveSession = (state: SessionState, event: SessionEvent): SessionState => {
   switch (event._tag) {
     case "SessionStarted":
@@ -234,6 +241,8 @@ export const evolveSession = (state: SessionState, event: SessionEvent): Session
       return evolveLifecycle(state, event)
     case "WillPublished":
       return event.willId === undefined ? evolveLifecycle(state, event) : withoutWill(state, event.willId)
+    case "WillStored":
+      return withStoredWill(state, event.willId)
     case "WillDropped":
       return withoutWill(state, event.willId)
     default:
@@ -284,7 +293,7 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     queuedBytes,
     nextEntryId,
     droppedMessages,
-    pendingWills: pendingWills?.map(({ willId, will }) => ({ willId, will: ownWill(will) })) ?? noWills,
+    pendingWills: pendingWills?.map((each) => ({ ...each, will: ownWill(each.will) })) ?? noWills,
     lifeBytes: weightOfLife(life.sessionExpiryMs > 0, life.will, pendingWills ?? noWills),
     subscriptionsBytes: subscriptions.reduce((sum, each) => sum + weightOfSubscription(each), 0),
     queueBytes

@@ -38,6 +38,7 @@ const ofSession = fc.oneof(
   few.map((id) => command("MarkSent", { connectionId: "1", entries: [{ entryId: id - 1, packetId: id }] })),
   few.map((id) => command("Acked", { connectionId: "1", packetIds: [id] })),
   few.map((willId) => command("ConfirmWill", { willId, refused: null })),
+  few.map((willId) => command("NoteWillStored", { willId })),
   fc.boolean().map((endSession) => command("Kick", { endSession }))
 )
 
@@ -78,7 +79,7 @@ const ofPartition = fc.oneof(
       producerId: id - 1,
       producerEpoch: 0,
       baseSequence: 0,
-      isAhead: false
+      isBehind: false
     })
   ),
   fc.constant(command("DeleteLog"))

@@ -132,7 +132,7 @@ const createStream = (name: string) => ({
   validateOnly: false
 })
 
-const appendOf = (producerId: number) => ({
+const appendOf = (producerId: number, isBehind = false) => ({
   _tag: "AppendBatch",
   bytes: new Uint8Array(10),
   count: 1,
@@ -141,7 +141,7 @@ const appendOf = (producerId: number) => ({
   producerId,
   producerEpoch: 0,
   baseSequence: 0,
-  isAhead: false
+  isBehind
 })
 
 describe("without memory for streams", () => {
@@ -170,6 +170,14 @@ describe("without memory for streams", () => {
     ]).toEqual([2, 3])
     expect(server.send("partition/3", appendOf(4))).toEqual(["RecordsAppended"])
     expect(server.send("partition/3", appendOf(-1))).toEqual(["RecordsAppended"])
+  })
+
+  it("a producer that may have been forgotten goes on with what it has sent behind its last batch", () => {
+    const server = new Accounts()
+    server.send("partition/2", appendOf(1))
+    expect(server.send("partition/2", appendOf(2, true))).toBe("OutOfOrderSequenceNumber")
+    server.fill("producers")
+    expect(server.send("partition/2", appendOf(2, true))).toEqual(["ProducersForgotten", "RecordsAppended"])
   })
 })
 

@@ -34,9 +34,9 @@ class Subject {
     return this.send({ _tag: "AppendRecords", count, firstTimestampMs, maxTimestampMs, bytes })
   }
 
-  batch(count: number, producerId: number, producerEpoch: number, baseSequence: number, isAhead = false): unknown {
+  batch(count: number, producerId: number, producerEpoch: number, baseSequence: number, isBehind = false): unknown {
     const times = { baseTimestampMs: 5, maxTimestampMs: 6 }
-    return this.send({ _tag: "AppendBatch", bytes, count, ...times, producerId, producerEpoch, baseSequence, isAhead })
+    return this.send({ _tag: "AppendBatch", bytes, count, ...times, producerId, producerEpoch, baseSequence, isBehind })
   }
 }
 
@@ -136,10 +136,11 @@ describe("idempotent producers", () => {
     expect(subject.batch(3, 9, 0, sequenceMax)).toEqual(at(2))
   })
 
-  it("do not begin with a batch of which the caller knows that it comes too early", () => {
+  it("do not begin with a batch that was sent behind another one", () => {
     const subject = new Subject()
     expect(subject.batch(1, 7, 0, 1, true)).toBe("OutOfOrderSequenceNumber")
-    expect([subject.batch(1, 7, 0, 0), subject.batch(1, 7, 0, 1)]).toEqual([at(0), at(1)])
+    expect([subject.batch(1, 7, 0, 0), subject.batch(1, 7, 0, 1, true)]).toEqual([at(0), at(1)])
+    expect(subject.batch(1, 7, 0, 1, true)).toEqual(at(1))
   })
 
   it("do not know of each other", () => {
@@ -167,7 +168,7 @@ const command: fc.Arbitrary<PartitionCommand> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       _tag: fc.constant("AppendBatch" as const),
-      isAhead: fc.constant(false),
+      isBehind: fc.boolean(),
       bytes: fc.constant(bytes),
       count: fc.integer({ min: 1, max: 3 }),
       baseTimestampMs: fc.nat(1000),

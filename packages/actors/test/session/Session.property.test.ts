@@ -163,6 +163,10 @@ const confirmWill = fc
     }))
   )
 
+const noteWillStored = fc.constant(
+  command((life) => ({ _tag: "NoteWillStored", willId: life.session.state.pendingWills[0]?.willId ?? 99 }))
+)
+
 const countDropped = fc.constant(
   command((life) => {
     const startedAtMs = life.dropped.at(-1)?.startedAtMs ?? 0
@@ -218,6 +222,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom(10, 60, 600, 2000).map((ms): Step => ({ _tag: "Wait", ms })) },
   { weight: 1, arbitrary: fc.boolean().map((endSession) => command(() => ({ _tag: "Kick", endSession }))) },
   { weight: 2, arbitrary: confirmWill },
+  { weight: 1, arbitrary: noteWillStored },
   { weight: 1, arbitrary: countDropped },
   { weight: 1, arbitrary: fc.constantFrom<Step>({ _tag: "Restart" }, { _tag: "Reload" }) }
 )
@@ -261,5 +266,6 @@ const allEvents = [
   "Unsubscribed",
   "WillDropped",
   "WillPublished",
+  "WillStored",
   "WillTriggered"
 ]

@@ -185,6 +185,19 @@ describe("the will", () => {
     expect(session.send(confirm).tags).toEqual([])
   })
 
+  it("is told to be in its streams, once, if something else has refused it, and over a restart", () => {
+    const session = given(connectOf("1", { will: willOf(0), sessionExpiryMs: 0 }), disconnectOf("1"))
+    const note = { _tag: "NoteWillStored", willId: 1 } as const
+    expect(session.send(note).events).toEqual([{ _tag: "WillStored", willId: 1 }])
+    expect(session.send(note).tags).toEqual([])
+    session.reload()
+    session.restart()
+    expect(session.until(session.nowMs)).toMatchObject([{ tags: [], notices: [{ ...publish(0), isStored: true }] }])
+    expect(session.send(confirm).tags).toEqual(["WillPublished"])
+    expect(session.send(note).tags).toEqual([])
+    expect(session.state).toEqual(session.definition.initial(session.id))
+  })
+
   it("is asked for again while it is refused, less and less often", () => {
     const session = given(connectOf("1", { will: willOf(0) }), disconnectOf("1"))
     const refused = { ...confirm, refused: { reason: "the disk is almost full", isFinal: false } }

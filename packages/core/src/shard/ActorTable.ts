@@ -183,8 +183,7 @@ export class ActorTable {
           const state = get(actor)
           if (state !== undefined) yield [actor, state] as const
         }
-      },
-      isCurrent: (actor) => !this.#durable.has(actor)
+      }
     }
   }
 

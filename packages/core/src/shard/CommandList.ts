@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import type { ActorId } from "../actor/Definition.ts"
 import type { Address, AnyKind, CommandOf, FailureOf, ReplyOf, Tagged } from "../actor/Kind.ts"
+import type { Seq } from "../journal/Journal.ts"
 
 /** Where an entry stands in its list; the type remembers how it is answered. */
 export type EntryIndex<Reply, Failure = never> = number & { readonly "~answer": readonly [Reply, Failure] }
@@ -26,18 +27,24 @@ export interface RecordPlace {
   readonly offset: number
 }
 
+/**
+ * Why a record is not in its log. `MessageTooLarge`: no batch has room for it. `Unavailable`: its partition has not taken the batch,
+ * since it was deleted or its actor cannot answer, or the turn was lost.
+ */
+export type RecordRefusal = "MessageTooLarge" | "Unavailable"
+
 interface BatchOfTurn {
   /** Among the turn's partition batches. */
   readonly number: number
   /** Why it takes no records, if that is so. */
-  readonly refusal: unknown
+  readonly refusal: RecordRefusal | undefined
 }
 
 export type Entry =
   /** A record that waits in one of the turn's partition batches already: that batch's number, and which of its records. */
   | { readonly _tag: "Record"; readonly batch: number; readonly index: number }
   /** Known to be refused before the turn. */
-  | { readonly _tag: "Refused"; readonly reason: string }
+  | { readonly _tag: "Refused"; readonly reason: RecordRefusal }
   | {
       readonly _tag: "Command"
       readonly to: ActorId
@@ -61,7 +68,15 @@ export class NotDecided extends Error {
 export interface ListAnswer {
   /** The answer to each entry, in order. */
   readonly exits: ReadonlyArray<Exit.Exit<unknown, unknown>>
+  /** The list's place in its shard's journal: what was decided before it has its events below, all else has them here or above. */
+  readonly seq: Seq
 }
+
+/** The answer to one entry of a list, with its type. */
+export const answerOf = <Reply, Failure>(
+  { exits }: ListAnswer,
+  entry: EntryIndex<Reply, Failure>
+): Exit.Exit<Reply, Failure | NotDecided> => exits[entry] as Exit.Exit<Reply, Failure | NotDecided>
 
 const noConditions: ReadonlyArray<number> = []
 
@@ -87,9 +102,9 @@ export class CommandList {
   }
 
   /** A record that was put into a partition batch since the last turn, by `Shard.partitionBatch`. */
-  record({ number, refusal }: BatchOfTurn, index: number): EntryIndex<RecordPlace, unknown> {
+  record({ number, refusal }: BatchOfTurn, index: number): EntryIndex<RecordPlace, RecordRefusal> {
     return this.#add(
-      refusal === undefined ? { _tag: "Record", batch: number, index } : { _tag: "Refused", reason: String(refusal) }
+      refusal === undefined ? { _tag: "Record", batch: number, index } : { _tag: "Refused", reason: refusal }
     )
   }
 

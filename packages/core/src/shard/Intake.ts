@@ -1,27 +1,19 @@
 import type { ActorId } from "../actor/Definition.ts"
-import type { Address, AnyKind, CommandOf, OnAnswer } from "../actor/Kind.ts"
+import type { AnyKind, CommandOf, OnAnswer } from "../actor/Kind.ts"
 import type { Buffers } from "../BufferPool.ts"
 import type { Cause } from "../journal/Frame.ts"
-import type { Seq } from "../journal/Journal.ts"
 import { recordOverheadBytesMax, type Limits } from "../Limits.ts"
 import { RecordsBuilder } from "../Record.ts"
-import type { CommandList, ListAnswer } from "./CommandList.ts"
+import type { CommandList, ListAnswer, RecordRefusal } from "./CommandList.ts"
 
 /**
  * A command on its way to an actor, whatever its kind: the one place where commands and replies of all kinds meet.
- * `Shard.ask`, `askLate` and `tell` see to it that command and reply fit together.
+ * `Shard.unsafeAsk` and `tell` see to it that command and reply fit together.
  */
 export interface Ask {
   readonly to: ActorId
-  readonly command?: CommandOf<AnyKind>
-  /**
-   * Makes the command when it is decided, after the turn's partition batches: so it may refer to the offset that one of them got.
-   * `nextSeq`: what was decided before has its events below it, what is decided from here on has them there or above.
-   */
-  readonly late?: (nextSeq: Seq) => CommandOf<AnyKind>
+  readonly command: CommandOf<AnyKind>
   readonly cause: Cause
-  /** Called in the turn itself if the command is refused: whoever is decided behind it may have to know. */
-  readonly refused?: OnAnswer<AnyKind>
   /** Called once, after what was decided is durable. */
   readonly reply?: OnAnswer<AnyKind>
   /** The bytes that the command carries to the journal, if they are many, such as a record batch. */
@@ -35,16 +27,6 @@ export interface ListAsk {
   /** Called once, after what was decided is durable. */
   readonly onAnswer: (answer: ListAnswer) => void
   readonly byteLength: number
-}
-
-/** A command that is made when it is decided: see `Ask`. */
-export interface LateAsk<K extends AnyKind, C extends CommandOf<K>> {
-  readonly to: Address<K>
-  readonly late: (nextSeq: Seq) => C
-  readonly cause: Cause
-  readonly refused?: OnAnswer<K, C>
-  readonly reply?: OnAnswer<K, C>
-  readonly byteLength?: number
 }
 
 /** Someone whose message is acknowledged once it is durable, such as an MQTT connection. */
@@ -65,7 +47,7 @@ export class PartitionBatch {
   #origins: Set<string> | undefined
   /** Known after the decision. */
   baseOffset = -1
-  refusal: unknown
+  refusal: RecordRefusal | undefined
 
   constructor(logId: number, records: RecordsBuilder, origin: string, number = -1) {
     this.logId = logId
@@ -88,7 +70,7 @@ export class PartitionBatch {
   }
 
   /** A batch that takes no records, for one that did not fit. */
-  static refused(logId: number, origin: string, refusal: unknown): PartitionBatch {
+  static refused(logId: number, origin: string, refusal: RecordRefusal): PartitionBatch {
     const batch = new PartitionBatch(logId, new RecordsBuilder(0), origin)
     batch.refusal = refusal
     return batch

@@ -11,15 +11,7 @@ import { LogStore } from "../storage/LogStore.ts"
 import { keptFromSeq, type ExpiredSegments } from "./expiry.ts"
 import { ActorTable, ActorUnavailable, type Live } from "./ActorTable.ts"
 import type { CommandList } from "./CommandList.ts"
-import {
-  BuilderPool,
-  Intake,
-  type AckReceiver,
-  type Ask,
-  type LateAsk,
-  type ListAsk,
-  type PartitionBatch
-} from "./Intake.ts"
+import { BuilderPool, Intake, type AckReceiver, type Ask, type ListAsk, type PartitionBatch } from "./Intake.ts"
 import { recoverShard, type Recovery } from "./recover.ts"
 import { shardActor, type ShardState } from "./ShardActor.ts"
 import type { ShardOptions } from "./ShardOptions.ts"
@@ -224,8 +216,8 @@ export class Shard {
     this.#schedule()
   }
 
-  /** Asks an actor: `onAnswer` hears once what it answers, when that is durable. False: see `offer`. */
-  ask<K extends AnyKind, const C extends CommandOf<K>>(
+  /** Asks an actor: `onAnswer` hears once what it answers, when that is durable. False: see `offer`. `Shards.ask` is an Effect. */
+  unsafeAsk<K extends AnyKind, const C extends CommandOf<K>>(
     to: Address<K>,
     command: C,
     cause: Cause,
@@ -238,11 +230,6 @@ export class Shard {
   /** Asks all actors of a list in one turn: `onAnswer` hears once what each entry is answered, when all of it is durable. */
   askAll(list: CommandList, cause: Cause, onAnswer: ListAsk["onAnswer"] = nobody, byteLength = 0): boolean {
     return this.#offer({ list, cause, onAnswer, byteLength })
-  }
-
-  /** `ask` with a command that is made when it is decided. */
-  askLate<K extends AnyKind, C extends CommandOf<K>>(ask: LateAsk<K, C>): boolean {
-    return this.offer(ask)
   }
 
   /** A command whose answer nobody waits for. */
@@ -333,7 +320,7 @@ export class Shard {
     this.#schedule()
   }
 
-  /** Partition batches first, since a late command refers to what became of them. Undefined if the turn faulted. */
+  /** Partition batches first, since lists refer to what became of them. Undefined if the turn faulted. */
   #decide(intake: Intake): DecidedTurn | undefined {
     const { clock, onDefect } = this.#options
     try {
@@ -513,9 +500,9 @@ export class Shard {
     const unavailable = new ActorUnavailable("the shard restarts", { cause: defect })
     for (const batch of intake.batches) {
       batch.baseOffset = -1
-      batch.refusal ??= unavailable
+      batch.refusal ??= "Unavailable"
     }
-    const outcomes = refusals(intake.asks, Exit.die(unavailable))
+    const outcomes = refusals(intake.asks, Exit.die(unavailable), this.#nextSeq)
     const turn: DecidedTurn = {
       built: undefined,
       events: [],
@@ -568,7 +555,7 @@ export class Shard {
     if (this.#poisoned) resolve()
     this.#whenPoisoned.push(resolve)
     this.#intake.hashesAll = true
-    this.ask(shardActor(this.#options.number), { _tag: "Stop" }, { origin: "shutdown" }, () => resolve())
+    this.unsafeAsk(shardActor(this.#options.number), { _tag: "Stop" }, { origin: "shutdown" }, () => resolve())
     return promise
   }
 

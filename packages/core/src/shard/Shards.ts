@@ -9,8 +9,9 @@ import type { Cause } from "../journal/Frame.ts"
 import type { Journal } from "../journal/Journal.ts"
 import type { MemoryAccount } from "../memory/MemoryAccount.ts"
 import type { LogStore } from "../storage/LogStore.ts"
+import { ActorUnavailable } from "./ActorTable.ts"
 import { CommandList, type ListAnswer } from "./CommandList.ts"
-import type { AckReceiver, Ask, LateAsk, PartitionBatch } from "./Intake.ts"
+import type { AckReceiver, Ask, PartitionBatch } from "./Intake.ts"
 import type { Recovery } from "./recover.ts"
 import { Shard, type Observer } from "./Shard.ts"
 import { shardActor } from "./ShardActor.ts"
@@ -129,30 +130,42 @@ export class Shards {
     return this.of(actor).isFailed(actor)
   }
 
+  /**
+   * Asks an actor: succeeds with the command's reply, or fails with its failure, once what was decided is durable. Dies with
+   * `ActorUnavailable` if the actor cannot answer, and with what its `decide` throws. A full inbox is waited for. If the Effect is
+   * interrupted before that, the command is not given; later, it is decided all the same, and its answer is passed over. A
+   * journal that fails meanwhile answers nobody: it ends the server.
+   */
   ask<K extends AnyKind, const C extends CommandOf<K>>(
+    to: Address<K>,
+    command: C,
+    cause: Cause
+  ): Effect.Effect<ReplyOf<K, C>, FailureOf<K>> {
+    return Effect.async((resume) => {
+      const shard = this.of(to)
+      let isInterrupted = false
+      const give = (): void => {
+        if (isInterrupted) return
+        if (shard.hasRoom) shard.unsafeAsk(to, command, cause, resume)
+        else shard.whenRoom(give)
+      }
+      if (shard.isPoisoned) resume(Effect.die(new ActorUnavailable("the journal has failed")))
+      else give()
+      return Effect.sync(() => {
+        isInterrupted = true
+      })
+    })
+  }
+
+  /** `ask` as a plain call, for hot paths. False: see `Shard.offer`. */
+  unsafeAsk<K extends AnyKind, const C extends CommandOf<K>>(
     to: Address<K>,
     command: C,
     cause: Cause,
     onAnswer: OnAnswer<K, C>,
     byteLength = 0
   ): boolean {
-    return this.of(to).ask(to, command, cause, onAnswer, byteLength)
-  }
-
-  /**
-   * `ask` as an Effect, for whoever asks seldom: succeeds with the command's reply once what was decided is durable. An actor that
-   * cannot answer is a defect.
-   */
-  asking<K extends AnyKind, const C extends CommandOf<K>>(
-    to: Address<K>,
-    command: C,
-    cause: Cause
-  ): Effect.Effect<ReplyOf<K, C>, FailureOf<K>> {
-    return Effect.async((resume) => void this.ask(to, command, cause, resume))
-  }
-
-  askLate<K extends AnyKind, C extends CommandOf<K>>(ask: LateAsk<K, C>): boolean {
-    return this.of(ask.to).askLate(ask)
+    return this.of(to).unsafeAsk(to, command, cause, onAnswer, byteLength)
   }
 
   tell<K extends AnyKind>(to: Address<K>, command: CommandOf<K>, cause: Cause): boolean {
@@ -192,10 +205,8 @@ export class Shards {
   view<K extends AnyKind, State>(states: PersistentStates<K, State>): View<K, State> {
     if (this.#only !== undefined) return this.#only.view(states)
     const views = new Map<Shard, View<K, State>>(this.all.map((shard) => [shard, shard.view<K, State>(states)]))
-    const viewOf = (actor: Address<K>): View<K, State> => views.get(this.of(actor))!
     return {
-      get: (actor) => viewOf(actor).get(actor),
-      isCurrent: (actor) => viewOf(actor).isCurrent(actor),
+      get: (actor) => views.get(this.of(actor))!.get(actor),
       *all() {
         for (const view of views.values()) yield* view.all()
       }

@@ -1,4 +1,3 @@
-import * as EffectCause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { type ActorId, type Decision, type RecordBytes, type Signal } from "../actor/Definition.ts"
 import type { AnyKind, Tagged } from "../actor/Kind.ts"
@@ -12,7 +11,14 @@ import type { Room } from "../memory/MemoryAccount.ts"
 import type { RecordsBuilder } from "../Record.ts"
 import { batchHeaderBytes, buildBatch, stampBatch, writeBatchHeader, type BatchFields } from "../RecordBatch.ts"
 import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
-import { type Entry, type ListAnswer, NotDecided, type RecordPlace, resolved } from "./CommandList.ts"
+import {
+  type Entry,
+  type ListAnswer,
+  NotDecided,
+  type RecordPlace,
+  type RecordRefusal,
+  resolved
+} from "./CommandList.ts"
 import type { Ask, Intake, ListAsk, PartitionBatch } from "./Intake.ts"
 
 export interface Outcome {
@@ -71,12 +77,21 @@ interface Prepared {
 /** Outcomes of a turn that was lost as a whole. */
 export const refusals = (
   asks: ReadonlyArray<Ask | ListAsk>,
-  exit: Exit.Exit<unknown, unknown>
+  exit: Exit.Exit<unknown, unknown>,
+  seq: Seq
 ): ReadonlyArray<Outcome> =>
-  asks.map((ask) => {
-    if ("list" in ask) return answered(ask, { exits: ask.list.entries.map(() => exit) })
-    return { live: undefined, reply: ask.reply, exit, parkAs: undefined, signals: noSignals, cause: ask.cause }
-  })
+  asks.map((ask) =>
+    "list" in ask ? answered(ask, { exits: ask.list.entries.map(() => exit), seq }) : refusal(ask, exit)
+  )
+
+const refusal = ({ reply, cause }: Ask, exit: Exit.Exit<unknown, unknown>): Outcome => ({
+  live: undefined,
+  reply,
+  exit,
+  parkAs: undefined,
+  signals: noSignals,
+  cause
+})
 
 const answered = ({ onAnswer, cause }: ListAsk, answer: ListAnswer): Outcome => ({
   live: undefined,
@@ -87,7 +102,10 @@ const answered = ({ onAnswer, cause }: ListAsk, answer: ListAnswer): Outcome => 
   cause
 })
 
-const placeOf = ({ logId, baseOffset, refusal }: PartitionBatch, index: number): Exit.Exit<RecordPlace, unknown> =>
+const placeOf = (
+  { logId, baseOffset, refusal }: PartitionBatch,
+  index: number
+): Exit.Exit<RecordPlace, RecordRefusal> =>
   refusal === undefined ? Exit.succeed({ logId, offset: baseOffset + index }) : Exit.fail(refusal)
 
 /** A turn of a shard: folds decisions into states and collects their events for one commit. */
@@ -158,8 +176,7 @@ export class Turn {
       if (live.health !== "running") {
         return this.#refuse(ask, new ActorUnavailable(`${ask.to} is ${live.health}`))
       }
-      const command = ask.late === undefined ? ask.command : ask.late(this.#frame.nextSeq)
-      decision = live.definition.decide(live.state, command, this.#nowMs, this.#room)
+      decision = live.definition.decide(live.state, ask.command, this.#nowMs, this.#room)
       prepared = decision.events.map((event) => this.#prepare(event, decision.records))
     } catch (defect) {
       this.#onDefect(ask.to, defect)
@@ -175,11 +192,10 @@ export class Turn {
     const { parkAs, signals } = decision
     let exit = decision.reply
     if (exit === undefined && parkAs === undefined) {
-      const defect = new Error(`${ask.to} neither answered nor parked a reply`)
+      const defect = new Error(`${ask.to} neither answered ${ask.command._tag} nor parked its reply`)
       exit = Exit.die(defect)
-      if (ask.reply !== undefined) this.#onDefect(ask.to, defect)
+      this.#onDefect(ask.to, defect)
     }
-    if (exit !== undefined && Exit.isFailure(exit)) ask.refused?.(exit)
     const { reply } = ask
     // A partition batch has neither: nothing follows its commit but the acknowledgements.
     if (reply !== undefined && exit === undefined) live.parking++
@@ -194,8 +210,9 @@ export class Turn {
   /** Entry by entry, behind the turn's partition batches: see `CommandList`. */
   decideList(ask: ListAsk, batches: ReadonlyArray<PartitionBatch>, evolveFailed: EvolveFailed): void {
     const exits: Array<Exit.Exit<unknown, unknown>> = []
+    const seq = this.#frame.nextSeq
     for (const entry of ask.list.entries) exits.push(this.#decideEntry(entry, exits, batches, ask.cause, evolveFailed))
-    this.#outcomes.push(answered(ask, { exits }))
+    this.#outcomes.push(answered(ask, { exits, seq }))
   }
 
   #decideEntry(
@@ -219,8 +236,7 @@ export class Turn {
 
   #refuse(ask: Ask, defect: unknown): Outcome["exit"] {
     const exit = Exit.die(defect)
-    ask.refused?.(exit)
-    this.#outcomes.push(...refusals([ask], exit))
+    this.#outcomes.push(refusal(ask, exit))
     return exit
   }
 
@@ -322,7 +338,7 @@ export class Turn {
     const exit = this.decide({ to, command, cause: { origin: batch.origin } }, evolveFailed)
     this.#deciding = undefined
     if (exit !== undefined && Exit.isSuccess(exit)) batch.baseOffset = (exit.value as { baseOffset: number }).baseOffset
-    else batch.refusal = exit === undefined ? new ActorUnavailable(to) : EffectCause.squash(exit.cause)
+    else batch.refusal = "Unavailable"
   }
 
   /** Hashes every live actor that has events since its last hash. */

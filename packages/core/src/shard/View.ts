@@ -7,8 +7,6 @@ export interface View<K extends AnyKind, State> {
   readonly get: (actor: Address<K>) => State | undefined
   /** All actors of which something is known, in no promised order. Among 200,000 actors of other kinds it takes some 5 ms. */
   readonly all: () => Iterable<readonly [actor: Address<K>, state: State]>
-  /** Whether `get` gives the newest state: no event of this actor is on its way to the journal. */
-  readonly isCurrent: (actor: Address<K>) => boolean
 }
 
 /** A fold over the durable events of one kind's actors. */

@@ -1,9 +1,8 @@
 import { address, kind, tell, type Address, type OnAnswer } from "@logbrook/core/actor/Kind"
-import { CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
-import { answerOf } from "../support/answerOf.ts"
+import { answerOf, CommandList, fromEntry, type ListAnswer, NotDecided } from "@logbrook/core/shard/CommandList"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import type { Shards } from "@logbrook/core/shard/Shards"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { expect, it } from "vitest"
 
@@ -41,41 +40,47 @@ const Dimmer = kind<{
   notice: never
 }>()("dimmer")
 
+type OpenReply = DoorReplies["Open"]
+
 const told = (): void => undefined
 
 /** Never run: what must not compile. `tsc` fails if one of these is no error. */
 export const wrong = (shard: Shard): void => {
   // @ts-expect-error no such command of a door
-  shard.ask(door("d"), { _tag: "Switch" }, {}, told)
+  shard.unsafeAsk(door("d"), { _tag: "Switch" }, {}, told)
   // @ts-expect-error a field of the command is missing
-  shard.ask(door("d"), { _tag: "Open" }, {}, told)
+  shard.unsafeAsk(door("d"), { _tag: "Open" }, {}, told)
   // @ts-expect-error a reply taken for another command's
-  shard.ask(door("d"), { _tag: "Count" }, {}, (exit: Exit.Exit<{ readonly isOpen: boolean }, DoorRefused>) => void exit)
+  shard.unsafeAsk(door("d"), { _tag: "Count" }, {}, (exit: Exit.Exit<OpenReply, DoorRefused>) => void exit)
   // @ts-expect-error a failure that a door does not have
-  shard.ask(door("d"), { _tag: "Count" }, {}, (exit: Exit.Exit<number, { readonly _tag: "Other" }>) => void exit)
+  shard.unsafeAsk(door("d"), { _tag: "Count" }, {}, (exit: Exit.Exit<number, { _tag: "Other" }>) => void exit)
   // @ts-expect-error an id that nobody has made an address
-  shard.ask("door/d", { _tag: "Count" }, {}, told)
+  shard.unsafeAsk("door/d", { _tag: "Count" }, {}, told)
   // @ts-expect-error a door's command for a lamp
   tell(address(Lamp, 1), { _tag: "Count" })
   // @ts-expect-error a protocol whose command has no reply
   kind<{ command: DoorCommand; replies: { Open: boolean }; failure: never; event: never; notice: never }>()("half")
   const lamps: Address<typeof Lamp> = address(Lamp, 1)
   // @ts-expect-error a lamp's address is no door's
-  shard.ask<typeof Door, { readonly _tag: "Count" }>(lamps, { _tag: "Count" }, {}, told)
+  shard.unsafeAsk<typeof Door, { readonly _tag: "Count" }>(lamps, { _tag: "Count" }, {}, told)
 }
 
-/** Never run either: questions as Effects. */
-export const wrongEffect = (shards: Shards): ReadonlyArray<unknown> => {
-  const count = shards.asking(door("d"), { _tag: "Count" }, {})
+/** Never run either: what is asked by an Effect. */
+export const wrongEffect = (shards: Shards): void => {
   // @ts-expect-error no such command of a door
-  shards.asking(door("d"), { _tag: "Switch" }, {})
+  void shards.ask(door("d"), { _tag: "Switch" }, {})
   // @ts-expect-error a field of the command is missing
-  shards.asking(door("d"), { _tag: "Open" }, {})
+  void shards.ask(door("d"), { _tag: "Open" }, {})
+  // @ts-expect-error an id that nobody has made an address
+  void shards.ask("door/d", { _tag: "Count" }, {})
+  const counted: Effect.Effect<number, DoorRefused> = shards.ask(door("d"), { _tag: "Count" }, {})
   // @ts-expect-error a reply taken for another command's
-  const open: Effect.Effect<{ readonly isOpen: boolean }, DoorRefused> = count
-  // @ts-expect-error a failure that is passed over
-  const sure: Effect.Effect<number> = count
-  return [open, sure]
+  const opened: Effect.Effect<OpenReply, DoorRefused> = shards.ask(door("d"), { _tag: "Count" }, {})
+  // @ts-expect-error a failure that a door has, and that nobody has caught
+  const sure: Effect.Effect<number> = shards.ask(door("d"), { _tag: "Count" }, {})
+  // @ts-expect-error a lamp is never refused
+  void Effect.catchTag(shards.ask(address(Lamp, 1), { _tag: "Switch" }, {}), "DoorRefused", () => Effect.void)
+  void [counted, opened, sure]
 }
 
 /** Never run either: lists of commands. */

@@ -4,24 +4,25 @@ import { describe, expect, it } from "vitest"
 import { address } from "@logbrook/core/actor/Kind"
 import { noHeaders } from "@logbrook/core/Record"
 import {
+  answerOf,
   CommandList,
   fromEntry,
   type ListAnswer,
   NotDecided,
   type RecordPlace,
+  type RecordRefusal,
   type EntryIndex
 } from "@logbrook/core/shard/CommandList"
-import { answerOf } from "../support/answerOf.ts"
 import { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { breakTurn } from "../support/breakTurn.ts"
 import { newestState } from "../support/newestState.ts"
 import { ShardHarness } from "../support/ShardHarness.ts"
-import { counter, type CounterState, ToyPartitionKind } from "../support/toys.ts"
+import { Counter, counter, type CounterState, ToyPartitionKind } from "../support/toys.ts"
 
 const partition = (logId: number) => address(ToyPartitionKind, logId)
 
 /** Puts a record into the turn's partition batch of the log, as a publisher does. */
-const addRecord = (harness: ShardHarness, list: CommandList, logId: number): EntryIndex<RecordPlace, unknown> => {
+const addRecord = (harness: ShardHarness, list: CommandList, logId: number): EntryIndex<RecordPlace, RecordRefusal> => {
   const batch = harness.shard.partitionBatch(logId, "test")
   batch.records.append(null, Buffer.from("v"), noHeaders, harness.clock.nowMs())
   harness.shard.recordsAdded(batch.records.byteLength)
@@ -98,6 +99,35 @@ describe("a list of commands", () => {
     expect(harness.defects).toEqual([
       "counter/a: Error: counter/a parks its reply to Wait, which a list cannot wait for"
     ])
+  })
+
+  it("of which an actor neither answers nor parks a command has a defect there, which is told", () => {
+    const harness = new ShardHarness().start()
+    const list = new CommandList()
+    const silent = list.add(counter("a"), { _tag: "Silent" })
+    const dependent = list.add(counter("b"), { _tag: "Add", n: 1 }, [silent])
+    const answers = ask(harness, list)
+    harness.run()
+    expect(Exit.isFailure(answerOf(answers[0]!, silent))).toBe(true)
+    expect(answerOf(answers[0]!, dependent)).toEqual(Exit.fail(new NotDecided(0)))
+    expect(harness.defects).toEqual(["counter/a: Error: counter/a neither answered Silent nor parked its reply"])
+  })
+
+  it("is answered with its place in the journal: behind what was decided before it, in front of its own", () => {
+    const harness = new ShardHarness().start()
+    const seqs: Array<number> = []
+    harness.shard.observe(Counter, (_actor, _event, seq) => seqs.push(seq))
+    const answers = []
+    for (const name of ["a", "b"]) {
+      const list = new CommandList()
+      list.add(counter(name), { _tag: "Add", n: 1 })
+      harness.tell("counter/x", { _tag: "Add", n: 1 })
+      answers.push(ask(harness, list))
+    }
+    answers.push(ask(harness, new CommandList()))
+    harness.run()
+    const places = answers.map(([answer]) => answer!.seq)
+    expect(places).toEqual([seqs[1], seqs[3], seqs[3]! + 1])
   })
 
   it("is answered with defects when its turn is lost as a whole", () => {

@@ -161,9 +161,15 @@ describe("a shard parks", () => {
     harness.ask("first", "counter/1", { _tag: "Wait", key: "k" })
     harness.ask("second", "counter/1", { _tag: "Wait", key: "k" })
     harness.ask("silent", "counter/1", { _tag: "Silent" })
+    harness.tell("counter/2", { _tag: "Silent" })
     expect(harness.run()).toEqual([
       "first died Error counter/1 no longer waits for this",
-      "silent died Error counter/1 neither answered nor parked a reply"
+      "silent died Error counter/1 neither answered Silent nor parked its reply"
+    ])
+    // Also if nobody has asked.
+    expect(harness.defects).toEqual([
+      "counter/1: Error: counter/1 neither answered Silent nor parked its reply",
+      "counter/2: Error: counter/2 neither answered Silent nor parked its reply"
     ])
     harness.ask("free", "counter/1", { _tag: "Free", key: "k", value: 1 })
     expect(harness.run()).toEqual(["free ok 4", "second ok 1"])
@@ -233,38 +239,6 @@ describe("a shard's partition batches", () => {
     for (let token = 1; token <= 5; token++) publish(harness, 7, token, long)
     expect(harness.run()).toEqual([0, 1, 2, 3, 4].map((offset) => `ack ${offset + 1} at 7:${offset}`))
     expect(harness.shard.logs.log(7).index.count).toBe(3)
-  })
-
-  it("are decided before the asks of the turn, so that a late command knows their offsets", () => {
-    const harness = new ShardHarness().start()
-    publish(harness, 7, 1)
-    harness.run()
-    const { shard } = harness
-    let batch: PartitionBatch | undefined
-    shard.offer({
-      to: "counter/1",
-      late: () => add(100 + batch!.baseOffset),
-      cause: {},
-      reply: (exit) => harness.told.push(`late ${String(exit._tag)}`)
-    })
-    publish(harness, 7, 2)
-    batch = shard.partitionBatch(7, "mqtt")
-    expect(harness.run()).toEqual(["late Success", "ack 2 at 7:1"])
-    expect(newestState(shard.actors, "counter/1")).toMatchObject({ total: 101 })
-  })
-
-  it("fail the caller of a late command that throws, and nobody else", () => {
-    const harness = new ShardHarness().start()
-    harness.shard.offer({
-      to: "counter/1",
-      late: () => {
-        throw new Error("late is broken")
-      },
-      cause: {},
-      reply: (exit) => harness.told.push(`late ${String(exit._tag)}`)
-    })
-    harness.ask("a", "counter/1", add(1))
-    expect(harness.run()).toEqual(["late Failure", "a ok 1"])
   })
 
   it("are refused as a whole with what their partition says", () => {

@@ -54,23 +54,6 @@ describe("an actor whose evolve throws", () => {
     harness.expectReplayIsLive()
   })
 
-  it("tells of a refusal within the turn", () => {
-    const harness = new ShardHarness().start()
-    const refused: Array<string> = []
-    const offer = (name: string, command: CounterCommand): void => {
-      harness.shard.offer({ to: "counter/1", command, cause: {}, refused: () => refused.push(name) })
-    }
-    offer("fine", add(1))
-    offer("broken", broken)
-    offer("throws", { _tag: "ThrowInDecide" })
-    offer("refuses", { _tag: "Refuse" })
-    const late = (): CounterCommand => ({ _tag: "Add", n: refused.length })
-    harness.shard.offer({ to: "counter/2", late, cause: {} })
-    harness.run()
-    expect(refused).toEqual(["broken", "throws", "refuses"])
-    expect(newestState(harness.shard.actors, "counter/2")).toMatchObject({ total: 3 })
-  })
-
   it("has its deadlines still", () => {
     const harness = new ShardHarness().start()
     harness.tell("counter/1", { _tag: "AddLater", key: "a", inMs: 100, n: 5 })

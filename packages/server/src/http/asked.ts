@@ -13,7 +13,7 @@ export const asked = <K extends AnyKind, const C extends CommandOf<K>>(
 ): Effect.Effect<ReplyOf<K, C>, FailureOf<K> | EndpointRefused> =>
   Effect.suspend(() => {
     if (shards.isPoisoned) return refused("the journal has failed")
-    return Effect.catchAllDefect(shards.asking(to, command, { origin }), () => refused(unavailable))
+    return Effect.catchAllDefect(shards.ask(to, command, { origin }), () => refused(unavailable))
   })
 
 const refused = (message: string): EndpointRefused => new EndpointRefused({ code: "UNAVAILABLE", message })

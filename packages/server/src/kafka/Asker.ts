@@ -1,5 +1,4 @@
 import type { Address, AnyKind, CommandOf, FailureOf, ReplyOf } from "@logbrook/core/actor/Kind"
-import type { LateAsk } from "@logbrook/core/shard/Intake"
 import type { Exit } from "effect/Exit"
 import type { Later } from "./Answer.ts"
 
@@ -8,14 +7,14 @@ export type Outcome<K extends AnyKind, C extends CommandOf<K>> = Exit<ReplyOf<K,
 
 /** A request that asks actors. The events that it leads to have the request for their cause. */
 export interface Asker {
-  /** Asks an actor and gives what `answer` makes of the outcome. A full shard pauses the connection. */
+  /**
+   * Asks an actor and gives what `answer` makes of the outcome. A full shard pauses the connection. `byteLength`: the bytes that the
+   * command carries to the journal, if they are many.
+   */
   readonly ask: <K extends AnyKind, const C extends CommandOf<K>, T>(
     to: Address<K>,
     command: C,
-    answer: (exit: Outcome<K, C>) => T
-  ) => Later<T>
-  readonly askLate: <K extends AnyKind, C extends CommandOf<K>, T>(
-    ask: Omit<LateAsk<K, C>, "cause" | "reply">,
-    answer: (exit: Outcome<K, C>) => T
+    answer: (exit: Outcome<K, C>) => T,
+    byteLength?: number
   ) => Later<T>
 }

@@ -4,7 +4,6 @@ import { groupActor, type GroupKind } from "@logbrook/actors/group/GroupProtocol
 import { cluster, type Operation, type Principal, type Resource } from "@logbrook/core/access/Access"
 import type { Address, AnyKind, CommandOf } from "@logbrook/core/actor/Kind"
 import type { Cause } from "@logbrook/core/journal/Frame"
-import type { LateAsk } from "@logbrook/core/shard/Intake"
 import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { isFailure, type FullAccess } from "./Access.ts"
 import { Pending, type Later } from "./Answer.ts"
@@ -14,7 +13,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { deniedFailure, type Failure } from "./errors.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import { waitFor, type LongPoll } from "./LongPoll.ts"
-import type { RefusedBatches } from "./RefusedBatches.ts"
+import type { SentBatches } from "./SentBatches.ts"
 
 const unknownTopic: Failure = { code: KafkaError.UNKNOWN_TOPIC_OR_PARTITION, message: null, memberId: "" }
 const unknownTopicId: Failure = { code: KafkaError.UNKNOWN_TOPIC_ID, message: null, memberId: "" }
@@ -50,7 +49,7 @@ export interface Exchanging {
   nextFetch: number
   /** Until the client has told its software's name, it is taken for one that does not. */
   readsZstd: boolean
-  readonly refusedBatches: RefusedBatches
+  readonly sentBatches: SentBatches
   /** A command was given to the shard, which takes it in any case; one that is full takes no further requests of this client for a while. */
   readonly asked: (hasRoom: boolean) => void
   /** A fault of the server's own: this connection ends, the others go on. */
@@ -126,8 +125,8 @@ export class Exchange implements RequestContext, FullAccess {
     return this.#connection.nextFetch++
   }
 
-  get refusedBatches(): RefusedBatches {
-    return this.#connection.refusedBatches
+  get sentBatches(): SentBatches {
+    return this.#connection.sentBatches
   }
 
   responseRoomBytes(): number {
@@ -195,21 +194,12 @@ export class Exchange implements RequestContext, FullAccess {
   ask<K extends AnyKind, const C extends CommandOf<K>, T>(
     to: Address<K>,
     command: C,
-    answer: (exit: Outcome<K, C>) => T
+    answer: (exit: Outcome<K, C>) => T,
+    byteLength?: number
   ): Later<T> {
     const later = new Pending<T>()
     const onAnswer = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
-    this.#connection.asked(this.node.broker.shards.ask(to, command, this.#cause, onAnswer))
-    return later
-  }
-
-  askLate<K extends AnyKind, C extends CommandOf<K>, T>(
-    ask: Omit<LateAsk<K, C>, "cause" | "reply">,
-    answer: (exit: Outcome<K, C>) => T
-  ): Later<T> {
-    const later = new Pending<T>()
-    const reply = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
-    this.#connection.asked(this.node.broker.shards.askLate<K, C>({ ...ask, cause: this.#cause, reply }))
+    this.#connection.asked(this.node.broker.shards.unsafeAsk(to, command, this.#cause, onAnswer, byteLength))
     return later
   }
 

@@ -8,7 +8,7 @@ import type { Access, FullAccess, Needs } from "./Access.ts"
 import type { Asker } from "./Asker.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import type { LongPoll } from "./LongPoll.ts"
-import type { RefusedBatches } from "./RefusedBatches.ts"
+import type { SentBatches } from "./SentBatches.ts"
 import { replyOf, type Reply, type ReplyOptions } from "./Reply.ts"
 
 export interface HostPort {
@@ -50,8 +50,8 @@ export interface RequestContext extends Asker {
   readonly identified: (softwareName: string) => void
   /** Counts this connection's fetches, so that each begins with another partition. */
   readonly nextFetch: () => number
-  /** The refused batches of this connection. */
-  readonly refusedBatches: RefusedBatches
+  /** The batches of this connection that are not answered, or were refused for now. */
+  readonly sentBatches: SentBatches
   /** Bytes that a response may have by what all connections have not read yet. */
   readonly responseRoomBytes: () => number
   /**

@@ -15,7 +15,7 @@ import { lingerMs } from "../net/endSoftly.ts"
 import { Exchange, type Exchanging } from "./Exchange.ts"
 import { FirstRequest } from "./FirstRequest.ts"
 import { printable, type KafkaNode } from "./KafkaNode.ts"
-import { RefusedBatches } from "./RefusedBatches.ts"
+import { SentBatches } from "./SentBatches.ts"
 import { SocketOutput } from "./SocketOutput.ts"
 
 /** So long an end waits for the answers to what was taken before it: a disk may stall for seconds. */
@@ -48,7 +48,7 @@ export class KafkaConnection implements Exchanging {
   readonly peer: string
   nextFetch = 0
   readsZstd = false
-  readonly refusedBatches = new RefusedBatches()
+  readonly sentBatches = new SentBatches()
   readonly #socket: Socket
   readonly #splitter: Splitter
   readonly #output: SocketOutput

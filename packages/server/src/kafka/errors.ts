@@ -1,13 +1,17 @@
-import type { CatalogRefusal } from "@logbrook/actors/catalog/CatalogProtocol"
-import { CatalogRefused } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { GroupRefusal, MembersLeft, OffsetsRemoved, OffsetsStored } from "@logbrook/actors/group/GroupProtocol"
-import { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
-import type { PartitionRefusal } from "@logbrook/actors/partition/Partition"
-import { PartitionRefused } from "@logbrook/actors/partition/Partition"
+import type { CatalogRefusal, CatalogRefused } from "@logbrook/actors/catalog/CatalogProtocol"
+import type {
+  GroupRefusal,
+  GroupRefused,
+  MembersLeft,
+  OffsetsRemoved,
+  OffsetsStored
+} from "@logbrook/actors/group/GroupProtocol"
+import type { PartitionRefusal, PartitionRefused } from "@logbrook/actors/partition/Partition"
 import { InvalidBatch, type InvalidBatchReason } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import type { Denial, ResourceType } from "@logbrook/core/access/Access"
 import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
 
 type Codes<Reason extends string> = Readonly<Record<Reason, KafkaErrorCode>>
 
@@ -102,14 +106,21 @@ export interface Failure {
  * The error that tells a client that an actor did not do what it asked. `unavailable`: the retriable code of this API for an
  * actor that is being replayed, and for defects: a client that tries again meets a restarted actor.
  */
-export const failureOf = (cause: Cause.Cause<unknown>, unavailable: KafkaErrorCode): Failure => {
-  const error = Cause.squash(cause)
-  if (error instanceof CatalogRefused) return { code: catalogCodes[error.reason], message: error.message, memberId: "" }
-  if (error instanceof PartitionRefused) return { code: partitionCodes[error.reason], message: null, memberId: "" }
-  if (error instanceof GroupRefused) {
-    return { code: groupCodes[error.reason], message: error.message, memberId: error.memberId }
+export const failureOf = (
+  cause: Cause.Cause<CatalogRefused | PartitionRefused | GroupRefused>,
+  unavailable: KafkaErrorCode
+): Failure => {
+  const refused = Option.getOrUndefined(Cause.failureOption(cause))
+  switch (refused?._tag) {
+    case undefined:
+      return { code: unavailable, message: null, memberId: "" }
+    case "CatalogRefused":
+      return { code: catalogCodes[refused.reason], message: refused.message, memberId: "" }
+    case "PartitionRefused":
+      return { code: partitionCodes[refused.reason], message: null, memberId: "" }
+    case "GroupRefused":
+      return { code: groupCodes[refused.reason], message: refused.message, memberId: refused.memberId }
   }
-  return { code: unavailable, message: null, memberId: "" }
 }
 
 /** The error that tells a producer what is wrong with its batch. Rethrows what is no `InvalidBatch`. */

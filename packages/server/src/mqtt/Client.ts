@@ -1,21 +1,13 @@
 import type { ConnectionId, SessionCommand, SessionKind } from "@logbrook/actors/session/SessionProtocol"
 import type { Principal } from "@logbrook/core/access/Access"
 import type { OnAnswer } from "@logbrook/core/actor/Kind"
-import type { Seq } from "@logbrook/core/journal/Journal"
+import type { CommandList, ListAnswer } from "@logbrook/core/shard/CommandList"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
 import type { Admission } from "../net/ConnectionGate.ts"
 import type { MqttContext } from "./MqttContext.ts"
 
 /** Told what a session's actor answers to a command. */
 export type Reply<C extends SessionCommand = SessionCommand> = OnAnswer<typeof SessionKind, C>
-
-/** Told of a command beside its reply. */
-export interface AskWatch<C extends SessionCommand> {
-  /** In the turn that decides it: `nextSeq` as in `Ask.late`. */
-  readonly decides?: (nextSeq: Seq) => void
-  /** Before the reply, and also if the connection is closed by then. */
-  readonly answered: Reply<C>
-}
 
 /** A client and its connection, as whatever answers its packets knows them. */
 export interface Client {
@@ -37,12 +29,19 @@ export interface Client {
   readonly answer: (packet: Uint8Array) => boolean
   /** A whole packet, or its head and its payload. The bytes must not change from now on. */
   readonly send: (packet: Uint8Array, payload?: Uint8Array) => void
-  /** To the session's actor; the reply is passed over once the connection is closed. */
+  /** To the session's actor; the reply is passed over once the connection is closed. `answered` hears before it, in any case. */
   readonly ask: <const C extends SessionCommand>(
     packet: string,
     command: C,
     reply: Reply<C>,
-    watch?: AskWatch<C>
+    answered?: Reply<C>
+  ) => void
+  /** As `ask`, of commands that are to be decided together, all of the shard that has the session. */
+  readonly askAll: (
+    packet: string,
+    list: CommandList,
+    reply: (answer: ListAnswer) => void,
+    answered: (answer: ListAnswer) => void
   ) => void
   /** The journal does not go along: the client has to come again. */
   readonly lost: (reason: string) => void

@@ -114,8 +114,8 @@ export class Incoming implements AckReceiver, Answered {
       return
     }
     if (qos > 0) this.#unanswered++
-    const adds = qos === 2 ? this.#remembers(packetId) : undefined
-    const pending = this.#publisher.publish(publication, plan, packetId, nowMs, adds)
+    const more = qos === 2 ? { adds: this.#remembers(packetId) } : undefined
+    const pending = this.#publisher.publish(publication, plan, packetId, nowMs, more)
     if (!pending.hasReceivers && !retain) this.#publisher.unmatched(topic)
     if (qos === 2 && pending.refusal === undefined) this.#unreleased.add(packetId)
   }

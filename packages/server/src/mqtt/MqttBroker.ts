@@ -8,7 +8,6 @@ import {
   type SessionCommand,
   type SessionNotice
 } from "@logbrook/actors/session/SessionProtocol"
-import type { Seq } from "@logbrook/core/journal/Journal"
 import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import type { DecodeContext } from "@logbrook/protocols/mqtt/decodePublish"
 import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
@@ -18,7 +17,7 @@ import { version } from "../version.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
-import type { AskWatch, Reply } from "./Client.ts"
+import type { Reply } from "./Client.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { dropReasons, makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
 import type { MqttOptions } from "./MqttOptions.ts"
@@ -247,24 +246,8 @@ export class MqttBroker implements MqttContext {
     if (this.#leaving === 0) for (const resolve of this.#whenLeft.splice(0)) resolve()
   }
 
-  offerToSession<const C extends SessionCommand>(
-    clientId: string,
-    command: C,
-    origin: string,
-    reply: Reply<C>,
-    decides?: AskWatch<C>["decides"]
-  ): void {
-    const { shards } = this.broker
-    const to = sessionActor(clientId)
-    if (decides === undefined) {
-      shards.ask(to, command, { origin }, reply)
-      return
-    }
-    const late = (nextSeq: Seq): C => {
-      decides(nextSeq)
-      return command
-    }
-    shards.askLate({ to, late, cause: { origin }, reply })
+  offerToSession<const C extends SessionCommand>(clientId: string, command: C, origin: string, reply: Reply<C>): void {
+    this.broker.shards.unsafeAsk(sessionActor(clientId), command, { origin }, reply)
   }
 
   // --- Out ---

@@ -1,5 +1,12 @@
-import type { ConnectionEnd, ConnectionId, QueueEntry, SessionCommand } from "@logbrook/actors/session/SessionProtocol"
+import {
+  sessionActor,
+  type ConnectionEnd,
+  type ConnectionId,
+  type QueueEntry,
+  type SessionCommand
+} from "@logbrook/actors/session/SessionProtocol"
 import { anonymous } from "@logbrook/core/access/Access"
+import type { CommandList, ListAnswer } from "@logbrook/core/shard/CommandList"
 import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
 import { decodePacket } from "@logbrook/protocols/mqtt/decode"
 import { decodePublish } from "@logbrook/protocols/mqtt/decodePublish"
@@ -10,7 +17,7 @@ import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
 import { codeText, disconnectOf, endFields, endText } from "./connectionEnd.ts"
-import type { AskWatch, Reply } from "./Client.ts"
+import type { Reply } from "./Client.ts"
 import { openSession, type OpeningConnection } from "./handshake.ts"
 import { Incoming } from "./Incoming.ts"
 import { type OutgoingMessage, secondMs } from "./Message.ts"
@@ -431,14 +438,28 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   // --- To the session's actor ---
 
-  ask<const C extends SessionCommand>(packet: string, command: C, reply: Reply<C>, watch?: AskWatch<C>): void {
+  ask<const C extends SessionCommand>(packet: string, command: C, reply: Reply<C>, answered?: Reply<C>): void {
+    const onAnswer: Reply<C> = this.#counted(reply, answered)
+    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), onAnswer)
+  }
+
+  askAll(
+    packet: string,
+    list: CommandList,
+    reply: (answer: ListAnswer) => void,
+    answered: (answer: ListAnswer) => void
+  ): void {
+    const shard = this.mqtt.broker.shards.of(sessionActor(this.clientId))
+    shard.askAll(list, { origin: this.origin(packet) }, this.#counted(reply, answered))
+  }
+
+  #counted<A>(reply: (answer: A) => void, answered: ((answer: A) => void) | undefined): (answer: A) => void {
     this.#asks++
-    const answered: Reply<C> = (exit) => {
+    return (answer) => {
       this.#asks--
-      watch?.answered(exit)
-      if (this.#phase !== "closed") this.guarded(() => reply(exit))
+      answered?.(answer)
+      if (this.#phase !== "closed") this.guarded(() => reply(answer))
     }
-    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), answered, watch?.decides)
   }
 
   // --- Out ---

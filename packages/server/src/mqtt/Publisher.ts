@@ -7,7 +7,7 @@ import { partitionActor } from "@logbrook/actors/partition/Partition"
 import type { Address } from "@logbrook/core/actor/Kind"
 import type { DenialReason, Principal } from "@logbrook/core/access/Access"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
-import type { CommandList, EntryIndex, ListAnswer, RecordPlace } from "@logbrook/core/shard/CommandList"
+import type { CommandList, EntryIndex, ListAnswer, RecordPlace, RecordRefusal } from "@logbrook/core/shard/CommandList"
 import type { ShardLists } from "@logbrook/core/shard/Shards"
 import type { AckReceiver, PartitionBatch } from "@logbrook/core/shard/Intake"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -100,11 +100,12 @@ export const deniedPublish = (authorizer: Authorizer, principal: Principal, topi
   return denial === undefined ? undefined : denials[denial.reason]
 }
 
-const refusalOf = (cause: unknown): Refusal => (cause === "MessageTooLarge" ? tooLarge : unavailable)
+const refusalOf = (refusal: RecordRefusal): Refusal => (refusal === "MessageTooLarge" ? tooLarge : unavailable)
 
 const failureOf = (cause: Cause.Cause<unknown>): Refusal => {
   const failure = Cause.squash(cause)
-  return failure instanceof RetainedRefused ? retainedFull : refusalOf(failure)
+  if (failure instanceof RetainedRefused) return retainedFull
+  return failure === "MessageTooLarge" ? tooLarge : unavailable
 }
 
 /** Why a record is not in its log; undefined if it is there. */
@@ -172,18 +173,33 @@ interface PublicationParts {
   readonly refusal: Refusal
 }
 
-const nowhere: ReadonlyArray<Placed> = []
+const nowhere: ReadonlyArray<never> = []
 const nobody: ReadonlyArray<Match<ReceivingSession>> = []
 
-type Adds = (list: CommandList, all: ReadonlyArray<number>) => void
+/** More than the publication itself. */
+interface With {
+  /**
+   * Adds to the list of the publishing session's shard what must be durable with it. `all`: the list's entries so far; `stored`:
+   * those that are its records in streams, empty if some are of another shard.
+   */
+  readonly adds: (list: CommandList, all: ReadonlyArray<number>, stored: ReadonlyArray<number>) => void
+  /** Its streams have it already. */
+  readonly isStored?: boolean
+}
 
 interface ListedParts {
   readonly publication: Publication
   readonly inStreams: ReadonlyArray<Placed>
   readonly durable: ReadonlyArray<Match<ReceivingSession>>
   readonly retained: RetainedMessage | undefined
-  readonly adds: Adds | undefined
+  readonly adds: With["adds"] | undefined
   readonly nowMs: number
+}
+
+/** The entry that sets the retained message, and its list. */
+interface InStore {
+  readonly list: CommandList
+  readonly entry: number
 }
 
 interface Selected {
@@ -266,22 +282,24 @@ export class Publisher {
 
   /**
    * Hands the message to everything that has to know it: within a shard in one turn and one commit, and it is answered once all
-   * shards have it. `adds`: what must be durable with it, as that its QoS 2 packet id is known, if all is taken that its own
-   * shard has of it; exactly once over several shards is not promised.
+   * shards have it. `more`: such as that its QoS 2 packet id is known if all is taken that its own shard has of it; exactly
+   * once over several shards is not promised.
    */
   publish(
     publication: Publication,
     plan: Plan<ReceivingSession>,
     packetId: number,
     nowMs: number,
-    adds?: Adds
+    more?: With
   ): PendingPublication {
     const retained = publication.retain ? retainedOf(publication, this.#clientId, nowMs) : undefined
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
       return this.refuse(publication.topic, packetId, publication.qos, retainedFull)
     }
     const { live, durable, isUnanswered } = this.#select(plan, publication.qos)
-    const inStreams = this.#routes.append(publication, nowMs)
+    const isStored = more?.isStored === true
+    const adds = more?.adds
+    const inStreams = isStored ? nowhere : this.#routes.append(publication, nowMs)
     // Most messages need none: streams and connected subscribers alone have them.
     const isListed = adds !== undefined || retained !== undefined || durable.length > 0
     const lists = isListed ? this.#mqtt.broker.shards.lists() : undefined
@@ -291,7 +309,7 @@ export class Publisher {
       placed: queued.length === 0 ? inStreams : [...inStreams, ...queued],
       message: live.length === 0 ? undefined : OutgoingMessage.copyOf(publication),
       live,
-      hasReceivers: inStreams.length > 0 || live.length > 0 || durable.length > 0,
+      hasReceivers: isStored || inStreams.length > 0 || live.length > 0 || durable.length > 0,
       topic: publication.topic
     })
     lists?.askAll({ origin: this.#origin }, pending.decided, retained?.payload.length ?? 0)
@@ -376,32 +394,41 @@ export class Publisher {
     { publication, inStreams, durable, retained, adds, nowMs }: ListedParts
   ): ReadonlyArray<Placed> {
     const own = lists.of(this.#session)
-    if (adds !== undefined) this.#addRecords(own, inStreams)
-    const queued = this.#addEnqueues(lists, publication, durable, nowMs)
-    if (retained !== undefined) this.#addRetained(lists, publication.topic, retained)
-    adds?.(own, own.all)
+    const stored = adds === undefined ? nowhere : this.#addRecords(own, inStreams)
+    const inStore = retained && this.#addRetained(lists, publication.topic, retained)
+    const queued = this.#addEnqueues(lists, publication, durable, inStore, nowMs)
+    adds?.(own, own.all, stored.length === inStreams.length ? stored : nowhere)
     return queued
   }
 
-  /** The records of streams that are of the list's shard. */
-  #addRecords(list: CommandList, inStreams: ReadonlyArray<Placed>): void {
+  /** The records of streams that are of the list's shard. Returns their entries. */
+  #addRecords(list: CommandList, inStreams: ReadonlyArray<Placed>): ReadonlyArray<number> {
     const { shards } = this.#mqtt.broker
     const own = shards.of(this.#session)
-    for (const { batch, index } of inStreams) if (shards.ofLog(batch.logId) === own) list.record(batch, index)
+    const entries: Array<number> = []
+    for (const { batch, index } of inStreams) {
+      if (shards.ofLog(batch.logId) === own) entries.push(list.record(batch, index))
+    }
+    return entries
   }
 
-  /** The message goes once into the log of each shard that has one of the sessions: a reference never leads to another shard. */
+  /**
+   * A message that the retained store refuses is in no queue of its shard: sent again, it would be there twice. It goes once into
+   * the log of each shard that has one of the sessions: a reference never leads to another shard.
+   */
   #addEnqueues(
     lists: ShardLists,
     publication: Publication,
     durable: ReadonlyArray<Match<ReceivingSession>>,
+    inStore: InStore | undefined,
     nowMs: number
   ): ReadonlyArray<Placed> {
     if (durable.length === 0) return nowhere
     const { shards } = this.#mqtt.broker
     const placed: Array<Placed> = []
-    const entries: Array<EntryIndex<RecordPlace, unknown>> = []
+    const entries: Array<EntryIndex<RecordPlace, RecordRefusal>> = []
     const bytes = publication.payload.length + publication.topic.length
+    const onlyIf = inStore && [inStore.entry]
     for (const { subscriber, qos, retainAsPublished, subscriptionIds, isShared } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
@@ -415,13 +442,15 @@ export class Publisher {
         at = placed.push(queued) - 1
         entries.push(list.record(queued.batch, queued.index))
       }
-      addEnqueue(list, subscriber.clientId, logId, entries[at]!, ref)
+      addEnqueue(list, subscriber.clientId, logId, entries[at]!, ref, list === inStore?.list ? onlyIf : undefined)
     }
     return placed
   }
 
-  #addRetained(lists: ShardLists, topic: string, message: RetainedMessage): void {
+  #addRetained(lists: ShardLists, topic: string, message: RetainedMessage): InStore {
     const to = retainedActor(topic)
-    lists.of(to).add(to, { _tag: "SetRetained", message: message.payload.length === 0 ? null : message })
+    const list = lists.of(to)
+    const entry = list.add(to, { _tag: "SetRetained", message: message.payload.length === 0 ? null : message })
+    return { list, entry }
   }
 }

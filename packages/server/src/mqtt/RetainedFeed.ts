@@ -1,9 +1,16 @@
 import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import type { QoS, Subscription } from "@logbrook/actors/session/SessionProtocol"
-import { retainedActor, type RetainedMessage } from "@logbrook/actors/retained/Retained"
+import {
+  retainedActor,
+  type RetainedMessage,
+  type RetainedRefused,
+  type RetainedReply
+} from "@logbrook/actors/retained/Retained"
 import type { RetainedTopic } from "@logbrook/actors/retained/RetainedIndex"
 import type { Seq } from "@logbrook/core/journal/Journal"
+import { answerOf, type CommandList, type EntryIndex, type ListAnswer } from "@logbrook/core/shard/CommandList"
 import type { AckReceiver } from "@logbrook/core/shard/Intake"
+import * as Exit from "effect/Exit"
 import type { Client } from "./Client.ts"
 import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
 import type { Outgoing } from "./Outgoing.ts"
@@ -22,6 +29,15 @@ interface FedClient extends Client {
 export interface RetainedMoment extends RetainedDue {
   readonly taken: ReadonlyArray<Read>
 }
+
+/** A message as it was when SUBSCRIBE was read, and the entry of SUBSCRIBE's list that tells whether it still was when that was decided. */
+interface Taken extends Read {
+  readonly isStill: EntryIndex<RetainedReply, RetainedRefused>
+}
+
+/** Those that were what is retained when the list was decided. */
+export const stillTaken = (taken: ReadonlyArray<Taken>, answer: ListAnswer): ReadonlyArray<Read> =>
+  taken.filter(({ isStill }) => Exit.isSuccess(answerOf(answer, isStill)))
 
 /** A subscription whose retained messages have not all been sent. */
 interface Wanted {
@@ -57,7 +73,7 @@ interface Room {
   bytes: number
 }
 
-const none: ReadonlyArray<Read> = []
+const none: ReadonlyArray<never> = []
 
 const weightOf = ({ retained }: Read): number => readBytes + retained.payload.length
 
@@ -65,11 +81,11 @@ const weightOf = ({ retained }: Read): number => readBytes + retained.payload.le
  * The retained messages of new subscriptions: those of the moment of SUBSCRIBE, page by page as the client takes them, since `#`
  * may match 100,000.
  *
- *     SUBSCRIBE is decided: the moment -> SUBACK -> topics found -> page read and sent -> a turn passes -> ...
+ *     SUBSCRIBE is read: few are taken -> it is decided: the moment -> SUBACK -> topics found -> page read and sent -> a turn -> ...
  *
  * 1. A message that is set behind the moment has an event behind it in the journal, and comes to the client as to any subscriber.
- * 2. Only durable messages are read. A message that is being replaced at the moment is not taken then: the next one is found behind
- *    the SUBACK, if it was decided before the moment.
+ * 2. Only durable messages are read. A message that was taken with SUBSCRIBE counts if its actor still has it at the moment, which
+ *    the list of SUBSCRIBE asks; if not, the next one is found behind the SUBACK, if it was decided before the moment.
  * 3. A message that has changed since the moment is left out: the client gets the newer one as a subscriber, or has it already. Only what
  *    a session without a queue takes at its SUBACK is as it was: there nothing newer can have come before.
  */
@@ -89,32 +105,33 @@ export class RetainedFeed implements AckReceiver {
     return this.#wanted.size === 0 && this.#page.length === 0 && !this.#isWaiting && this.#room.topics === topicsMax
   }
 
-  /** To be called when SUBSCRIBE is decided, with those of its subscriptions that may get retained messages; `giveBack` follows. */
-  moments(subscriptions: ReadonlyArray<Subscription>, nextSeq: Seq): ReadonlyArray<RetainedMoment> {
-    const { session, admission } = this.#connection
-    const isTaken = session?.isDurable !== true && admission.hasRoom("transit", bytesMax)
-    return subscriptions.map((subscription) => {
-      const taken = isTaken ? this.#take(subscription) : none
-      return { subscription, beforeSeq: nextSeq, doneSeq: -Infinity, taken }
+  /**
+   * The messages of a subscription whose SUBSCRIBE is to be decided with `list`: all that there is of few, from the oldest on as
+   * far as there is room. `giveBack` follows.
+   */
+  take({ filter }: Subscription, list: CommandList): ReadonlyArray<Taken> {
+    const { session, admission, mqtt, clientId } = this.#connection
+    if (session?.isDurable === true || !admission.hasRoom("transit", bytesMax)) return none
+    if (this.#room.topics <= 0 || this.#room.bytes <= 0) return none
+    const { shards } = mqtt.broker
+    const own = shards.of(sessionActor(clientId))
+    // The server's own messages have no actor that could be asked.
+    const isAsked = ({ topic }: RetainedTopic): boolean =>
+      shards.of(retainedActor(topic)) === own && mqtt.retained.index.has(topic)
+    const topics = mqtt.retained.matching(filter, isAsked, topicsMax)
+    if (topics === undefined) return none
+    return this.#read(topics, 0, this.#room).page.map((read) => {
+      const isStill = list.add(retainedActor(read.topic), { _tag: "Expect", message: read.retained })
+      return { ...read, isStill }
     })
   }
 
-  /** All that there is of few, from the oldest on as far as there is room. */
-  #take({ filter }: Subscription): ReadonlyArray<Read> {
-    if (this.#room.topics <= 0 || this.#room.bytes <= 0) return none
-    const { retained } = this.#connection.mqtt
-    const topics = retained.matching(filter, ({ topic }) => !retained.isChanging(topic), topicsMax)
-    return topics === undefined ? none : this.#read(topics, 0, this.#room).page
-  }
-
-  /** Gives back what they have taken: it is sent next, or not at all. */
-  giveBack(moments: ReadonlyArray<RetainedMoment>): void {
-    for (const { taken } of moments) {
-      this.#room.topics += taken.length
-      for (const read of taken) {
-        this.#room.bytes += read.retained.payload.length
-        this.#letGo(read)
-      }
+  /** Gives back the room of what was taken: it is sent next, or not at all. */
+  giveBack(taken: ReadonlyArray<Read>): void {
+    this.#room.topics += taken.length
+    for (const read of taken) {
+      this.#room.bytes += read.retained.payload.length
+      this.#letGo(read)
     }
   }
 

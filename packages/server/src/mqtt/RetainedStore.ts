@@ -91,11 +91,6 @@ export class RetainedStore {
     return this.#own.seqOf(topic) ?? this.index.seqOf(topic)
   }
 
-  /** Whether another message, or none, is on its way to take the place of what `get` gives. */
-  isChanging(topic: string): boolean {
-    return !this.#states.isCurrent(retainedActor(topic))
-  }
-
   /** Whether the filter matches any topic, as the index has them. */
   hasAny(filter: string): boolean {
     let isAny = this.#own.matching(filter).length > 0

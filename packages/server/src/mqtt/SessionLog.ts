@@ -1,7 +1,13 @@
 import { type MessageRef, sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import { RecordReader, type RecordHeader } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { type CommandList, type EntryIndex, fromEntry, type RecordPlace } from "@logbrook/core/shard/CommandList"
+import {
+  type CommandList,
+  type EntryIndex,
+  fromEntry,
+  type RecordPlace,
+  type RecordRefusal
+} from "@logbrook/core/shard/CommandList"
 import { PartitionBatch } from "@logbrook/core/shard/Intake"
 import { ownLogId, type Shards } from "@logbrook/core/shard/Shards"
 import { extraHeaders, headerNames, mqttHeaders, type Placed, type Publication } from "../streams/PublishRoutes.ts"
@@ -22,7 +28,7 @@ export const addEnqueue = (
   list: CommandList,
   clientId: string,
   logId: number,
-  queued: EntryIndex<RecordPlace, unknown>,
+  queued: EntryIndex<RecordPlace, RecordRefusal>,
   ref: Omit<MessageRef, "logId" | "offset">,
   onlyIf?: ReadonlyArray<number>
 ): void => {

@@ -7,7 +7,8 @@ import { type Answered, Publisher, type Refusal } from "./Publisher.ts"
 
 /**
  * Publishes wills whose time has come. A session keeps its will until it has decided `ConfirmWill`, which is one commit
- * with the will's message: neither a crash nor a refusal loses it, and it is not published again.
+ * with the will's message: neither a crash nor a refusal loses it, and it is not published again. If the message was refused
+ * in its turn by something else than its streams, these are left out the next time (`NoteWillStored`).
  */
 export class Wills {
   readonly #mqtt: MqttContext
@@ -19,7 +20,7 @@ export class Wills {
   }
 
   /** Publishes a will. The session asks again for one that is refused for now; one that can never be stored is dropped. */
-  publish({ clientId, willId, will }: PublishWill): void {
+  publish({ clientId, willId, will, isStored }: PublishWill): void {
     const { broker, directory } = this.#mqtt
     const name = `${willId} ${clientId}`
     if (this.#underWay.has(name)) return
@@ -39,8 +40,12 @@ export class Wills {
     const to = sessionActor(clientId)
     const pending =
       refusal === undefined
-        ? publisher.publish(publication, plan, 0, nowMs, (list, all) => {
-            list.add(to, { _tag: "ConfirmWill", willId, refused: null }, all)
+        ? publisher.publish(publication, plan, 0, nowMs, {
+            isStored: isStored === true,
+            adds: (list, all, stored) => {
+              list.add(to, { _tag: "ConfirmWill", willId, refused: null }, all)
+              if (stored.length > 0) list.add(to, { _tag: "NoteWillStored", willId }, stored)
+            }
           })
         : publisher.refuse(will.topic, 0, will.qos, refusal)
     if (!pending.hasReceivers && !will.retain) publisher.unmatched(will.topic)

@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import {
-  type Connect as OpenSession,
-  type ConnectionId,
-  type SessionOpened,
+import * as Option from "effect/Option"
+import type {
+  Connect as OpenSession,
+  ConnectionId,
+  SessionOpened,
   SessionRefused,
-  type Will
+  Will
 } from "@logbrook/actors/session/SessionProtocol"
 import type { ConnackProperties } from "@logbrook/protocols/mqtt/encode"
 import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
@@ -186,10 +187,9 @@ const keepAliveSecondsOf = ({ version, keepAliveSeconds }: Connect, { keepAliveS
 const responseTopicOf = (prefix: string, clientId: string): string =>
   `${prefix}/${clientId.replaceAll(/[%/+#]/g, encodeURIComponent)}`
 
-const refuseSession = (connection: OpeningConnection, cause: Cause.Cause<unknown>): void => {
-  const error = Cause.squash(cause)
-  const reason = error instanceof SessionRefused ? error.reason : undefined
-  if (reason === "QuotaExceeded") {
+const refuseSession = (connection: OpeningConnection, cause: Cause.Cause<SessionRefused>): void => {
+  const refused = Option.getOrUndefined(Cause.failureOption(cause))
+  if (refused?.reason === "QuotaExceeded") {
     const text = "there is no memory for the session or its will"
     refuse(connection, ReasonCode.QuotaExceeded, ConnackCode311.ServerUnavailable, text)
   } else {

@@ -1,18 +1,18 @@
 import * as Exit from "effect/Exit"
-import type {
-  QoS,
-  Subscribe as SubscribeSession,
-  Subscription,
-  SubscriptionsMade,
-  Unsubscribe as UnsubscribeSession
+import {
+  sessionActor,
+  type QoS,
+  type Subscription,
+  type SubscriptionsMade
 } from "@logbrook/actors/session/SessionProtocol"
 import type { DenialReason } from "@logbrook/core/access/Access"
+import { answerOf, CommandList, type ListAnswer } from "@logbrook/core/shard/CommandList"
 import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
-import type { AskWatch, Client } from "./Client.ts"
-import type { RetainedFeed, RetainedMoment } from "./RetainedFeed.ts"
+import type { Client } from "./Client.ts"
+import { stillTaken, type RetainedFeed, type RetainedMoment } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
 import { isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
 import {
@@ -87,63 +87,68 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
     return
   }
   const wanted = wantAll(connection, packet)
-  const taken = wanted.filter((each): each is FilterWanted => !isRefusal(each))
-  const subscriptions = taken.map(({ subscription }) => subscription)
+  const asked = wanted.filter((each): each is FilterWanted => !isRefusal(each))
+  const subscriptions = asked.map(({ subscription }) => subscription)
   const filters = subscriptions.map(({ filter }) => filter)
-  const resets = taken.filter((each) => each.resets).map(({ subscription }) => subscription.filter)
+  const resets = asked.filter((each) => each.resets).map(({ subscription }) => subscription.filter)
   const { retainAvailable } = mqtt.options
   const retainable = subscriptions.flatMap((each, i) => (retainAvailable && mayGetRetained(each) ? [i] : []))
+  const list = new CommandList()
+  const made = list.add(sessionActor(clientId), {
+    _tag: "Subscribe",
+    connectionId,
+    subscriptions,
+    ...(resets.length > 0 && { resets })
+  })
   const { feed } = connection
-  let moments: ReadonlyArray<RetainedMoment> = []
-  const due = (results: SubscriptionsMade["results"]): ReadonlyArray<RetainedMoment> =>
+  const taken = retainable.map((at) => feed.take(subscriptions[at]!, list))
+  const resultsOf = (answer: ListAnswer): SubscriptionsMade["results"] | undefined => {
+    const exit = answerOf(answer, made)
+    return Exit.isSuccess(exit) ? exit.value.results : undefined
+  }
+  const due = (answer: ListAnswer, results: SubscriptionsMade["results"]): ReadonlyArray<RetainedMoment> =>
     retainable.flatMap((at, i) => {
       const { grantedQos, isNew } = results[at]!
-      return grantedQos !== null && (subscriptions[at]!.retainHandling === 0 || isNew) ? [moments[i]!] : []
+      const subscription = subscriptions[at]!
+      if (grantedQos === null || (subscription.retainHandling > 0 && !isNew)) return []
+      return [{ subscription, beforeSeq: answer.seq, doneSeq: -Infinity, taken: stillTaken(taken[i]!, answer) }]
     })
-  const watch: AskWatch<SubscribeSession> = {
-    decides: (nextSeq) => {
-      const of = retainable.map((at) => subscriptions[at]!)
-      feed.giveBack(moments)
-      moments = feed.moments(of, nextSeq)
-    },
-    answered: (exit) => {
-      feed.giveBack(moments)
-      const results = Exit.isSuccess(exit) ? exit.value.results : []
-      mqtt.directory.answered(view, filters, (at) => (results[at]?.grantedQos ?? null) === null)
-      // The session's next connection goes on with them.
-      if (Exit.isSuccess(exit) && !serves(connection)) {
-        const left = due(results).map(({ subscription, beforeSeq, doneSeq }) => ({ subscription, beforeSeq, doneSeq }))
-        view.retainedDue = [...view.retainedDue, ...left]
-      }
+  const answered = (answer: ListAnswer): void => {
+    for (const messages of taken) feed.giveBack(messages)
+    const results = resultsOf(answer)
+    mqtt.directory.answered(view, filters, (at) => (results?.[at]?.grantedQos ?? null) === null)
+    if (results === undefined || serves(connection)) return
+    // The session's next connection goes on with them.
+    const left = due(answer, results).map(({ subscription, beforeSeq, doneSeq }) => ({
+      subscription,
+      beforeSeq,
+      doneSeq
+    }))
+    view.retainedDue = [...view.retainedDue, ...left]
+  }
+  const reply = (answer: ListAnswer): void => {
+    const results = resultsOf(answer)
+    if (results === undefined) {
+      connection.lost("its session does not take subscriptions")
+      return
+    }
+    let next = 0
+    const granted = wanted.map((each) => (isRefusal(each) ? each : results[next++]!))
+    if (acknowledge(connection, packet, granted) && serves(connection)) {
+      for (const moment of due(answer, results)) feed.add(moment)
+      addStreams(connection, asked, results)
     }
   }
   mqtt.directory.subscribes(view, subscriptions)
-  connection.ask(
-    "SUBSCRIBE",
-    { _tag: "Subscribe", connectionId, subscriptions, ...(resets.length > 0 && { resets }) },
-    (exit) => {
-      if (Exit.isFailure(exit)) {
-        connection.lost("its session does not take subscriptions")
-        return
-      }
-      const { results } = exit.value
-      let next = 0
-      const granted = wanted.map((each) => (isRefusal(each) ? each : results[next++]!))
-      if (acknowledge(connection, packet, granted) && serves(connection)) {
-        for (const moment of due(results)) connection.feed.add(moment)
-        addStreams(connection, taken, results)
-      }
-    },
-    watch
-  )
+  connection.askAll("SUBSCRIBE", list, reply, answered)
 }
 
 const addStreams = (
   { streams }: SubscribingClient,
-  taken: ReadonlyArray<FilterWanted>,
+  asked: ReadonlyArray<FilterWanted>,
   results: SubscriptionsMade["results"]
 ): void => {
-  for (const [at, { subscription, resets }] of taken.entries()) {
+  for (const [at, { subscription, resets }] of asked.entries()) {
     const { grantedQos, stream } = results[at]!
     if (grantedQos !== null && stream !== undefined) streams.add({ ...subscription, stream }, resets)
   }
@@ -182,9 +187,6 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
     connection.lost("its session is gone")
     return
   }
-  const watch: AskWatch<UnsubscribeSession> = {
-    answered: (exit) => mqtt.directory.answered(view, filters, () => Exit.isFailure(exit))
-  }
   mqtt.directory.unsubscribes(view, filters)
   connection.ask(
     "UNSUBSCRIBE",
@@ -205,6 +207,6 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
       for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.ImplementationSpecificError)
       connection.answer(encodeUnsuback(connection.version, packetId, codes))
     },
-    watch
+    (exit) => mqtt.directory.answered(view, filters, () => Exit.isFailure(exit))
   )
 }

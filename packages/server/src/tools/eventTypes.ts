@@ -51,6 +51,7 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     SessionEnded: true,
     WillTriggered: true,
     WillPublished: true,
+    WillStored: true,
     WillDropped: true,
     Subscribed: true,
     Unsubscribed: true,

@@ -1,4 +1,5 @@
 import { gzipSync, zstdCompressSync } from "node:zlib"
+import { Partition } from "@logbrook/actors/partition/Partition"
 import { batchHeaderBytes, batchesOf, buildBatch, compression, maxTimestamp, crc } from "@logbrook/core/RecordBatch"
 import { readFrame } from "@logbrook/core/journal/Frame"
 import { crc32c } from "@logbrook/core/Crc32c"
@@ -6,7 +7,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { definitions } from "../../src/Broker.ts"
 import { pastOf } from "../../src/tools/journalTools.ts"
 import { batchOf, startKit, startMs, until, type Kit, type RawClient } from "./kit.ts"
@@ -269,6 +270,26 @@ describe("idempotent producers (trap 36)", () => {
     expect(await produce(sequenced(8, 5, ["another's"]))).toMatchObject({ errorCode: 0, baseOffset: 0 })
     expect(await produce(sequenced(9, 0, ["a"]))).toMatchObject({ errorCode: 0, baseOffset: 1 })
     expect(await produce(sequenced(9, 1, ["b"]))).toMatchObject({ errorCode: 0, baseOffset: 2 })
+  })
+
+  it("are not taken to begin with a batch that was sent behind one which its partition could not decide", async () => {
+    const decide = vi.spyOn(Partition, "decide").mockImplementationOnce(() => {
+      throw new Error("once")
+    })
+    const sent = (sequence: number) => client.send(Produce, 9, produceOf("orders", sequenced(9, sequence, ["x"])))
+    kit.shard.hold(true)
+    const sending = [0, 1, 2].map(sent)
+    await until(() => kit.shard.waiting === 3)
+    kit.shard.hold(false)
+    const codes = (await Promise.all(sending)).map((each) => each.responses[0]!.partitionResponses[0]!.errorCode)
+    decide.mockRestore()
+    const outOfOrder = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
+    expect(codes).toEqual([KafkaError.KAFKA_STORAGE_ERROR, outOfOrder, outOfOrder])
+    expect((await produce(sequenced(9, 1, ["x"]))).errorCode).toBe(outOfOrder)
+    for (let i = 0; i < 3; i++) {
+      expect(await produce(sequenced(9, i, ["x"]))).toMatchObject({ errorCode: 0, baseOffset: i })
+    }
+    expect(kit.defects.splice(0)).toEqual([new Error("once")])
   })
 
   it("keep their order when they pipeline (trap 13)", async () => {

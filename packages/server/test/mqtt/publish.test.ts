@@ -1,5 +1,5 @@
 import type { SessionState } from "@logbrook/actors/session/sessionState"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import {
   connected,
   type Kit,
@@ -652,6 +652,39 @@ describe("limits", () => {
     await expect.poll(() => kit.events.filter((tag) => tag === "WillPublished")).toHaveLength(1)
     expect((await connected(kit.port, { clientId: "e" })).accepted[3]).toBe(0)
     first.socket.destroy()
+  })
+})
+
+describe("a will that the retained store refuses in its turn", () => {
+  it("is in its streams and queues once, however often it is published again", async () => {
+    await kit.bind("bound", ["w"])
+    const sleeper = await connected(kit.port, { clientId: "sleeper", properties: [17, 0, 0, 3, 232] })
+    sleeper.send(subscribePacket(1, [["w", 1]]))
+    await sleeper.packet()
+    sleeper.socket.destroy()
+    await expect.poll(() => kit.mqtt.directory.get("sleeper")?.connection).toBe(undefined)
+    const { memory } = kit.shard
+    vi.spyOn(kit.mqtt.retained, "hasRoomFor").mockReturnValue(true)
+    const room = memory.room("retained")
+    memory.add("retained", room)
+    const { flags, rest } = retainedWill("w")
+    const client = await connected(kit.port, { clientId: "c", flags: flags | 8, rest })
+    client.socket.destroy()
+    // Twice at least.
+    await expect
+      .poll(() =>
+        Number(
+          rendered()
+            .split(`${dropped("retained_full")} `)[1]!
+            .split("\n")[0]
+        )
+      )
+      .toBeGreaterThan(1)
+    expect(kit.events.filter((tag) => tag.startsWith("Will"))).toEqual(["WillTriggered", "WillStored"])
+    memory.add("retained", -room)
+    await expect.poll(() => kit.events).toContain("WillPublished")
+    expect(kit.records("bound").map(({ value }) => value)).toEqual(["x"])
+    expect(newestState<SessionState>(kit.shard.actors, "session/sleeper")?.queue.size).toBe(1)
   })
 })
 

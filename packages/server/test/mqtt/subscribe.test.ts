@@ -266,6 +266,18 @@ describe("what is retained", () => {
     }
   })
 
+  it("and was replaced just before SUBSCRIBE comes as it was set last", async () => {
+    const publisher = await connected(kit.port, { clientId: "pub" })
+    await retain(publisher, "a", "old")
+    const subscriber = await connected(kit.port, { clientId: "sub" })
+    kit.shard.hold(true)
+    await read(() => publisher.send(publishPacket("a", "new", { qos: 1, retain: true })))
+    await read(() => subscriber.send(subscribePacket(1, [["+", 0]])))
+    kit.shard.hold(false)
+    expect([...(await answers(subscriber)), ...(await answers(subscriber))]).toEqual([suback, "R new"])
+    for (const each of [publisher, subscriber]) each.socket.destroy()
+  })
+
   it("comes to a durable session once, as any subscriber gets it, when it is set behind SUBSCRIBE", async () => {
     const publisher = await connected(kit.port, { clientId: "pub" })
     await retain(publisher, "a", "old")

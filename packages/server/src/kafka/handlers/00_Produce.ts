@@ -72,10 +72,12 @@ interface Place {
 }
 
 /** Why a batch cannot be stored at present: its producer sends it again. */
-const refuseForNow = ({ node, refusedBatches }: RequestContext, { logId, batch }: Place): Failure | undefined => {
-  if (!node.broker.disk.isLow) return undefined
-  refusedBatches.add(logId, batch)
-  return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
+const refuseForNow = ({ node, sentBatches }: RequestContext, { logId, batch }: Place): Failure | undefined => {
+  if (node.broker.disk.isLow) {
+    sentBatches.refused(logId, batch)
+    return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
+  }
+  return sentBatches.admits(logId, batch) ? undefined : refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
 }
 
 /** Where a partition's batch is to be stored, ready to be, or why it cannot be; `errorsMax` of its records at most. */
@@ -128,25 +130,24 @@ const append = (
   result: PartitionResult
 ): Later<void> => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
-  const { refusedBatches } = context
+  const { sentBatches } = context
   const bytes = context.keep(batch.bytes, isOnly)
   const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
-  return context.askLate(
-    {
-      to: partitionActor(logId),
-      // A batch must know whether one before it was refused, so that is looked at, and told, in the turn that decides.
-      late: () => ({ _tag: "AppendBatch" as const, ...header, isAhead: !refusedBatches.admits(logId, batch) }),
-      refused: (exit) => {
-        // The partition knows of what it refuses itself.
-        if (Exit.isFailure(exit) && Cause.isDie(exit.cause)) refusedBatches.add(logId, batch)
-      },
-      byteLength: bytes.length
-    },
+  const isBehind = sentBatches.asks(logId, batch)
+  return context.ask(
+    partitionActor(logId),
+    { _tag: "AppendBatch", ...header, isBehind },
     (exit) => {
-      if (Exit.isFailure(exit)) return fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+      sentBatches.answered(logId, batch)
+      if (Exit.isFailure(exit)) {
+        // The partition knows of what it refuses itself.
+        if (Cause.isDie(exit.cause)) sentBatches.refused(logId, batch)
+        return fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+      }
       result.baseOffset = exit.value.baseOffset
       result.logStartOffset = exit.value.logStartOffset
-    }
+    },
+    bytes.length
   )
 }
 
