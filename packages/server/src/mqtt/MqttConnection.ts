@@ -546,7 +546,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   /** The client may have room for more. */
   #pumpFeeds(): void {
     this.#feed?.pump()
-    this.#streams?.pump()
+    this.#streams?.hasTaken()
   }
 
   // --- The end ---

@@ -38,8 +38,10 @@ interface Feeding {
   accountBytes: number
   /** The positions that the session's actor was told. */
   told: Map<number, number>
-  /** The actor has not answered yet; meanwhile nothing is read. */
+  /** The actor has not taken what was read yet; meanwhile nothing is read. */
   isAsking: boolean
+  /** The command that it had no room for. */
+  refused: ReadStream | undefined
   unwatch: ReadonlyArray<() => void>
 }
 
@@ -75,8 +77,11 @@ export class StreamFeed {
   /** The feeding that has its turn first. */
   #first = 0
   #isScheduled = false
+  #asksAgain = false
+  /** How often the client has taken something. */
+  #takes = 0
   #cancelTell: (() => void) | undefined
-  readonly #cancelAsks = new Set<() => void>()
+  #cancelAsk: (() => void) | undefined
   #unwatch: (() => void) | undefined
   #isStopped = false
 
@@ -108,6 +113,7 @@ export class StreamFeed {
           stream: undefined,
           accountBytes: 0,
           isAsking: false,
+          refused: undefined,
           unwatch: []
         }
     this.#feedings.set(filter, feeding)
@@ -135,7 +141,7 @@ export class StreamFeed {
     this.#isStopped = true
     this.#unwatch?.()
     this.#cancelTell?.()
-    for (const cancel of this.#cancelAsks) cancel()
+    this.#cancelAsk?.()
     for (const feeding of this.#feedings.values()) this.#close(feeding)
     this.#feedings.clear()
     this.#ready.clear()
@@ -154,6 +160,14 @@ export class StreamFeed {
     if (this.#isScheduled || this.#feedings.size === 0) return
     this.#isScheduled = true
     this.#connection.mqtt.streamLooks.wait(() => this.#turn())
+  }
+
+  /** The client has acknowledged something, or read on: it may have room, and its queue as well. */
+  hasTaken(): void {
+    this.#takes++
+    // In the turn that follows: the acknowledgement is on its way to the actor by then.
+    this.#asksAgain = true
+    this.pump()
   }
 
   // --- The streams as they are ---
@@ -229,6 +243,8 @@ export class StreamFeed {
     this.#isScheduled = false
     if (this.#isStopped || !this.#connection.isOpen) return
     const feedings = [...this.#feedings.values()]
+    if (this.#asksAgain) for (const feeding of feedings) this.#askAgain(feeding)
+    this.#asksAgain = false
     let left = looksMax
     for (let i = 0; i < feedings.length && left > 0; i++) {
       left = this.#read(feedings[(this.#first + i) % feedings.length]!, left)
@@ -302,6 +318,7 @@ export class StreamFeed {
 
   #messageOf({ subscription }: Feeding, { record, marks }: Found): OutgoingMessage {
     const { isFullTopic } = subscription.stream
+    if (marks.gap !== undefined) this.#connection.mqtt.metrics.dropped("expired", marks.gap)
     return new OutgoingMessage(messageOfRecord(record, marks, isFullTopic, this.#connection.version === 5))
   }
 
@@ -340,6 +357,7 @@ export class StreamFeed {
   }
 
   #askFor(feeding: Feeding, command: ReadStream): void {
+    const takes = this.#takes
     this.#connection.ask("PUBLISH", command, (exit) => {
       if (Exit.isFailure(exit)) {
         this.#connection.lost("its session does not take what a stream has for it")
@@ -348,17 +366,30 @@ export class StreamFeed {
       if (exit.value.isTaken) {
         feeding.isAsking = false
         this.pump()
-      } else if (this.#feedings.get(command.filter) === feeding) this.#askAgain(feeding, command)
+      } else if (this.#feedings.get(command.filter) === feeding) {
+        feeding.refused = command
+        if (takes === this.#takes) this.#askLater()
+        else {
+          this.#asksAgain = true
+          this.pump()
+        }
+      }
     })
   }
 
-  /** The session's queue, or memory, is full: that passes when its client takes what is there. */
-  #askAgain(feeding: Feeding, command: ReadStream): void {
-    const cancel = this.#connection.mqtt.broker.clock.after(askAgainMs, () => {
-      this.#cancelAsks.delete(cancel)
-      this.#askFor(feeding, command)
+  /** The session's queue, or memory, is full: that passes when this client, or others, take what is there. */
+  #askLater(): void {
+    this.#cancelAsk ??= this.#connection.mqtt.broker.clock.after(askAgainMs, () => {
+      this.#cancelAsk = undefined
+      for (const feeding of this.#feedings.values()) this.#askAgain(feeding)
     })
-    this.#cancelAsks.add(cancel)
+  }
+
+  #askAgain(feeding: Feeding): void {
+    const { refused } = feeding
+    if (refused === undefined) return
+    feeding.refused = undefined
+    this.#askFor(feeding, refused)
   }
 
   /** Undefined: nothing has changed. */
