@@ -3,7 +3,7 @@ import type { Transport } from "./Transport.ts"
 
 /** Up to so many bytes in all, or of each, one copy is cheaper than a vector of buffers. */
 const joinBytesMax = 16 * 1024
-const smallBytesMax = 128
+const smallBytesMax = 1024
 
 const join = (buffers: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
   if (buffers.length === 1) return buffers[0]!
