@@ -222,7 +222,27 @@ export const protocolMutants = inPackage("protocols", {
   },
   "mqtt/encodePublish.ts": {
     tests: ["mqtt"],
-    faults: [["RETAIN is not set", "(delivery.retain ? 1 : 0)", "0"]]
+    faults: [
+      ["RETAIN is not set", "(delivery.retain ? 1 : 0)", "0"],
+      ["an alias is written where a packet id is", "behindTopic(packet) + (hasPacketId ? 2 : 0)", "behindTopic(packet)"]
+    ]
+  },
+  "proxy/ProxyHeader.ts": {
+    tests: ["proxy"],
+    faults: [
+      ["a PROXY line may be longer", "end + 2 > textBytesMax", "end > textBytesMax"],
+      [
+        "a binary PROXY header is read before it is whole",
+        "if (bytes.length < fixedBytes + length) return undefined",
+        "if (bytes.length < fixedBytes) return undefined"
+      ],
+      [
+        "addresses are read where there is no room for them",
+        "if (length < addressBytes.ipv4)",
+        "if (length < addressBytes.ipv4 - 1)"
+      ],
+      ["the load balancer's own connection has a client's address", "if (told === command.local)", "if (told > 1)"]
+    ]
   },
   "websocket/frames.ts": {
     tests: ["websocket"],

@@ -147,6 +147,26 @@ export const serverMutants = inPackage("server", {
       ["a session that is back gets all that is retained anew", "seq > doneSeq && seq < beforeSeq", "seq < beforeSeq"]
     ]
   },
+  "net/Arrivals.ts": {
+    tests: ["net/proxied.test.ts"],
+    faults: [
+      [
+        "a connection counts as the load balancer's",
+        "if (!arrival.admission.movesTo(address)) {",
+        'if (address === "") {'
+      ],
+      [
+        "what comes with the header is lost",
+        "if (rest.length > 0) receive(rest)",
+        "if (rest.length < 0) receive(rest)"
+      ],
+      [
+        "a stop waits for headers",
+        "for (const socket of this.#waiting) socket.destroy()",
+        "for (const socket of this.#waiting) socket.pause()"
+      ]
+    ]
+  },
   "mqtt/TopicAliases.ts": {
     tests: ["mqtt/TopicAliases.test.ts"],
     faults: [

@@ -15,7 +15,7 @@ import type { EffectiveSetting } from "./config/loadConfig.ts"
 import type { Readiness } from "./http/health.ts"
 import { listenHttp } from "./http/HttpServer.ts"
 import { listenKafka, type KafkaOptions } from "./kafka/KafkaListener.ts"
-import { listenMqtt } from "./mqtt/MqttListener.ts"
+import { listenMqtt, type MqttListenerOptions } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket, type WebSocketOptions } from "./mqtt/MqttWebSocket.ts"
 import type { Listening, ListenerName } from "./net/listen.ts"
 import * as Services from "./services.ts"
@@ -71,10 +71,10 @@ export const layerKafkaListener = (options: KafkaOptions) =>
     Effect.flatMap(Broker, (broker) => listenKafka(broker, options))
   )
 
-export const layerMqttListener = (address: Address) =>
+export const layerMqttListener = (options: MqttListenerOptions) =>
   Layer.scoped(
     MqttListener,
-    Effect.flatMap(Mqtt, (mqtt) => listenMqtt(mqtt, address))
+    Effect.flatMap(Mqtt, (mqtt) => listenMqtt(mqtt, options))
   )
 
 export const layerMqttWebSocketListener = (options: WebSocketOptions) =>
@@ -104,8 +104,10 @@ export const layerListeners = (config: Config, settings: ReadonlyArray<Effective
     Layer.provideMerge(
       layerMqttWebSocketListener({ host, port: mqttWs.port, origins: new Set(mqttWs.origins.split(",")) })
     ),
-    Layer.provideMerge(layerMqttListener({ host, port: mqtt.port })),
-    Layer.provideMerge(layerKafkaListener({ host, port: kafka.port, advertised, zstdClients })),
+    Layer.provideMerge(layerMqttListener({ host, port: mqtt.port, isProxied: mqtt.proxyProtocol })),
+    Layer.provideMerge(
+      layerKafkaListener({ host, port: kafka.port, advertised, zstdClients, isProxied: kafka.proxyProtocol })
+    ),
     Layer.provideMerge(layerHttpListener({ host, port: http.port }, settings))
   )
 }

@@ -60,9 +60,11 @@ const start = async (journals: ReadonlyArray<Journal>) => {
   const { context, close } = built(layerOver(shards).pipe(Layer.provide(parts)))
   const broker = Context.get(context, Broker)
   const host = "127.0.0.1"
-  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), { host, port: 0 }))
+  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), { host, port: 0, isProxied: false }))
   const advertised = { host, port: 0 }
-  const kafka = await acquired(listenKafka(broker, { host, port: 0, advertised, zstdClients: new Set() }))
+  const kafka = await acquired(
+    listenKafka(broker, { host, port: 0, advertised, zstdClients: new Set(), isProxied: false })
+  )
   return {
     broker,
     mqttPort: mqtt.made.port,

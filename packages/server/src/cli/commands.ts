@@ -9,6 +9,7 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "mqtt-port", value: "PORT", help: "MQTT (1883); 0 takes any free port, here and below" },
   { name: "mqtt-ws-port", value: "PORT", help: "MQTT over WebSocket (8083)" },
   { name: "mqtt-ws-origins", value: "ORIGINS", help: "web pages that may connect on loopback: any, or these (local)" },
+  { name: "mqtt-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
   { name: "mqtt-keep-alive-s-max", value: "SECONDS", help: "the longest keep alive of MQTT 5 clients (0: any)" },
   { name: "mqtt-maximum-qos", value: "QOS", help: "the highest QoS that is taken (2)" },
   { name: "mqtt-retain-available", value: "BOOLEAN", help: "take retained messages (true)" },
@@ -17,6 +18,7 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "mqtt-redirect", value: "HOW", help: "send everybody there who connects: temporarily, permanently (no)" },
   { name: "mqtt-sys-interval-s", value: "SECONDS", help: "between two publications under $SYS (10); 0 for none" },
   { name: "kafka-port", value: "PORT", help: "Kafka (9092)" },
+  { name: "kafka-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
   { name: "kafka-advertised", value: "HOST:PORT", help: "what Kafka clients are told to connect to" },
   {
     name: "kafka-zstd-clients",

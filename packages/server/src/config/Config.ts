@@ -14,15 +14,23 @@ export interface Config {
   readonly host: string
   /** The host may be another than loopback although nobody is authenticated. */
   readonly insecureListen: boolean
-  /** All but `port` holds for MQTT over WebSocket, too. */
-  readonly mqtt: { readonly port: number } & MqttOptions
+  /**
+   * `proxyProtocol`, here and of `kafka`: connections begin with PROXY headers. All but `port` and that hold for MQTT over
+   * WebSocket, too.
+   */
+  readonly mqtt: { readonly port: number; readonly proxyProtocol: boolean } & MqttOptions
   /** MQTT over WebSocket. `origins`: of web pages that may connect to a server on loopback, with commas between them; or `local`, or `any`. */
   readonly mqttWs: { readonly port: number; readonly origins: string }
   /**
    * `advertised`: what Kafka clients are told to connect to; null: where they have connected.
    * `zstdClients`: names of client software that reads zstd, with commas between them.
    */
-  readonly kafka: { readonly port: number; readonly advertised: HostPort | null; readonly zstdClients: string }
+  readonly kafka: {
+    readonly port: number
+    readonly proxyProtocol: boolean
+    readonly advertised: HostPort | null
+    readonly zstdClients: string
+  }
   readonly http: { readonly port: number }
   /** `history`: events that no stream needs any more are kept this long, and no more than this of them. */
   readonly journal: {

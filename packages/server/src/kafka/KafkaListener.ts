@@ -1,8 +1,9 @@
 import type * as net from "node:net"
 import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
+import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { listen } from "../net/listen.ts"
-import { createSharedServer, readShared } from "../net/sharedReads.ts"
+import { createSharedServer } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
 import { KafkaNode } from "./KafkaNode.ts"
@@ -15,6 +16,8 @@ export interface KafkaOptions {
   readonly advertised: HostPort
   /** Names of client software, see `KafkaNode`. */
   readonly zstdClients: ReadonlySet<string>
+  /** Connections come through a load balancer and begin with PROXY headers. */
+  readonly isProxied: boolean
 }
 
 const sweepEveryMs = 1000
@@ -27,14 +30,13 @@ const advertisedTo = ({ host, port }: HostPort, socket: net.Socket): HostPort =>
   port: port === 0 ? (socket.localPort ?? 0) : port
 })
 
-const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaConnection>, socket: net.Socket) => {
-  const { remoteAddress: address, remotePort: port } = socket
-  const admission = address === undefined ? undefined : node.broker.gate.admit(address)
-  if (address === undefined || port === undefined || admission === undefined) {
-    socket.destroy()
-    admission?.release()
-    return
-  }
+const serve = (
+  node: KafkaNode,
+  advertised: HostPort,
+  connections: Set<KafkaConnection>,
+  socket: net.Socket,
+  { address, port, admission }: Arrival
+): ((chunk: Buffer) => void) => {
   const connection = new KafkaConnection(node, socket, { address, port }, advertisedTo(advertised, socket), admission)
   connections.add(connection)
   socket.setNoDelay(true)
@@ -45,7 +47,7 @@ const accept = (node: KafkaNode, advertised: HostPort, connections: Set<KafkaCon
     connections.delete(connection)
     connection.closed()
   })
-  readShared(socket, (chunk) => connection.onBytes(chunk))
+  return (chunk) => connection.onBytes(chunk)
 }
 
 /** Looks at the connections' deadlines until the scope closes. */
@@ -79,19 +81,25 @@ const end = async (node: KafkaNode, connections: ReadonlySet<KafkaConnection>, c
 }
 
 /** Serves Kafka clients until the scope closes. */
-export const listenKafka = (broker: Broker, { host, port, advertised, zstdClients }: KafkaOptions) =>
+export const listenKafka = (broker: Broker, { host, port, advertised, zstdClients, isProxied }: KafkaOptions) =>
   Effect.gen(function* () {
     const node = new KafkaNode(broker, zstdClients)
     const connections = new Set<KafkaConnection>()
     node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
-    const server = createSharedServer((socket) => accept(node, advertised, connections, socket))
+    const arrivals = new Arrivals(broker, "kafka", isProxied)
+    const server = createSharedServer((socket) =>
+      arrivals.accept(socket, (arrival) => serve(node, advertised, connections, socket, arrival))
+    )
     const { log } = broker
     const listening = yield* listen(server, {
       what: "kafka",
       host,
       port,
       log,
-      end: (closed) => end(node, connections, closed)
+      end: (closed) => {
+        arrivals.stop()
+        return end(node, connections, closed)
+      }
     })
     yield* sweeping(broker, connections)
     return listening

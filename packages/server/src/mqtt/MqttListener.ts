@@ -1,19 +1,27 @@
 import type * as net from "node:net"
 import * as Effect from "effect/Effect"
+import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { listen } from "../net/listen.ts"
-import { createSharedServer, readShared } from "../net/sharedReads.ts"
+import { createSharedServer } from "../net/sharedReads.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
 
-const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConnection>): void => {
-  const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
-  if (admission === undefined) {
-    socket.destroy()
-    return
-  }
+export interface MqttListenerOptions {
+  readonly host: string
+  readonly port: number
+  /** Connections come through a load balancer and begin with PROXY headers. */
+  readonly isProxied: boolean
+}
+
+const serve = (
+  mqtt: MqttBroker,
+  socket: net.Socket,
+  { address, admission }: Arrival,
+  connections: Set<MqttConnection>
+): ((chunk: Buffer) => void) => {
   socket.setNoDelay(true)
-  const connection = new MqttConnection(mqtt, new TcpTransport(socket), admission)
+  const connection = new MqttConnection(mqtt, new TcpTransport(socket, address), admission)
   connections.add(connection)
   socket.on("drain", () => connection.onDrain())
   socket.on("end", () => connection.ended())
@@ -23,19 +31,23 @@ const accept = (mqtt: MqttBroker, socket: net.Socket, connections: Set<MqttConne
     connections.delete(connection)
     connection.onClosed()
   })
-  readShared(socket, (chunk) => connection.onChunk(chunk))
+  return (chunk) => connection.onChunk(chunk)
 }
 
 /** MQTT over TCP until the scope closes: then clients are told, and cut off a second later. */
-export const listenMqtt = (mqtt: MqttBroker, address: { readonly host: string; readonly port: number }) =>
+export const listenMqtt = (mqtt: MqttBroker, { host, port, isProxied }: MqttListenerOptions) =>
   Effect.gen(function* () {
     const connections = new Set<MqttConnection>()
-    const server = createSharedServer((socket) => accept(mqtt, socket, connections))
+    const arrivals = new Arrivals(mqtt.broker, "mqtt", isProxied)
+    const server = createSharedServer((socket) =>
+      arrivals.accept(socket, (arrival) => serve(mqtt, socket, arrival, connections))
+    )
     const end = async (closed: Promise<unknown>): Promise<void> => {
+      arrivals.stop()
       await mqtt.stops(connections)
       await closed
     }
-    const listening = yield* listen(server, { what: "mqtt", ...address, log: mqtt.broker.log, end })
+    const listening = yield* listen(server, { what: "mqtt", host, port, log: mqtt.broker.log, end })
     mqtt.listens()
     return listening
   })

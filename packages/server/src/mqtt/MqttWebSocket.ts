@@ -51,7 +51,7 @@ class WebSocketTransport implements Transport {
   #pong: Uint8Array | undefined
 
   constructor(socket: Socket) {
-    this.#tcp = new TcpTransport(socket)
+    this.#tcp = new TcpTransport(socket, socket.remoteAddress ?? "unknown")
     this.remoteAddress = this.#tcp.remoteAddress
   }
 

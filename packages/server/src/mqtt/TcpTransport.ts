@@ -20,9 +20,9 @@ export class TcpTransport implements Transport {
   readonly #socket: Socket
   readonly remoteAddress: string
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, remoteAddress: string) {
     this.#socket = socket
-    this.remoteAddress = socket.remoteAddress ?? "unknown"
+    this.remoteAddress = remoteAddress
   }
 
   get unsentBytes(): number {

@@ -80,14 +80,35 @@ export class ConnectionGate {
     return this.#perAddress.size
   }
 
-  /** Only an admission calls this and the next. */
+  /** Only an admission calls this and the next two. */
   authenticated(remoteAddress: string): void {
     this.preAuth--
     this.#perAddress.get(remoteAddress)!.preAuth--
   }
 
+  /** False: there is one too many of the address that a connection turns out to be of, and nothing has changed. */
+  moves(from: string, to: string): boolean {
+    if (from === to) return true
+    const { connectionsPerAddressMax, preAuthConnectionsPerAddressMax } = this.#limits
+    const held = this.#perAddress.get(to) ?? { open: 0, preAuth: 0 }
+    if (held.open >= connectionsPerAddressMax || held.preAuth >= preAuthConnectionsPerAddressMax) {
+      this.refused++
+      return false
+    }
+    held.open++
+    held.preAuth++
+    this.#perAddress.set(to, held)
+    this.#perAddress.get(from)!.preAuth--
+    this.#leaves(from)
+    return true
+  }
+
   left(remoteAddress: string): void {
     this.open--
+    this.#leaves(remoteAddress)
+  }
+
+  #leaves(remoteAddress: string): void {
     const held = this.#perAddress.get(remoteAddress)!
     held.open--
     if (held.open === 0) this.#perAddress.delete(remoteAddress)
@@ -100,7 +121,7 @@ export class ConnectionGate {
  */
 export class Admission {
   readonly #gate: ConnectionGate
-  readonly #remoteAddress: string
+  #remoteAddress: string
   #isPreAuth = true
   #isOpen = true
   #connectionsBytes = 0
@@ -116,6 +137,13 @@ export class Admission {
   authenticated(): void {
     if (this.#isPreAuth) this.#gate.authenticated(this.#remoteAddress)
     this.#isPreAuth = false
+  }
+
+  /** A load balancer's connection is a client's of this address, which is not authenticated yet. False: one too many. */
+  movesTo(remoteAddress: string): boolean {
+    if (!this.#gate.moves(this.#remoteAddress, remoteAddress)) return false
+    this.#remoteAddress = remoteAddress
+    return true
   }
 
   hasRoom(holder: HeldBy, bytes: number): boolean {

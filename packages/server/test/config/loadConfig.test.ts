@@ -57,6 +57,7 @@ describe("loadConfig", () => {
       "serverReference: 'one:1883 two:1883', redirect: permanently }"
     expect(loadedOf(sources({ yaml })).config.mqtt).toEqual({
       port: 1883,
+      proxyProtocol: false,
       keepAliveSMax: 300,
       maximumQos: 1,
       retainAvailable: false,

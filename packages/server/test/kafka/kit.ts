@@ -53,6 +53,7 @@ export interface KitOptions {
   readonly journal?: Journal
   readonly authorizer?: Authorizer
   readonly zstdClients?: ReadonlySet<string>
+  readonly isProxied?: boolean
   readonly advertised?: { readonly host: string; readonly port: number }
 }
 
@@ -83,7 +84,13 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
   const zstdClients = options.zstdClients ?? new Set()
   const { made, close: stopListening } = await acquired(
-    listenKafka(broker, { host: "127.0.0.1", port: 0, advertised, zstdClients })
+    listenKafka(broker, {
+      host: "127.0.0.1",
+      port: 0,
+      advertised,
+      zstdClients,
+      isProxied: options.isProxied ?? false
+    })
   )
   const listener = { port: made.port, close: stopListening }
   const ask = (to: string, command: object): Promise<unknown> =>

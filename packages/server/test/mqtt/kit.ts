@@ -78,6 +78,8 @@ export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly mqtt?: Partial<MqttOptions>
   readonly clock?: Clock
+  /** MQTT over TCP begins with PROXY headers. */
+  readonly isProxied?: boolean
   /** A directory with a journal on disk; memory otherwise. */
   readonly directory?: string
   readonly journal?: Journal
@@ -134,7 +136,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   }
   const address = { host: "127.0.0.1", port: 0 }
   const listeners = layerMqttWebSocketListener({ ...address, origins: new Set(["local"]) }).pipe(
-    Layer.provideMerge(layerMqttListener(address)),
+    Layer.provideMerge(layerMqttListener({ ...address, isProxied: options.isProxied ?? false })),
     Layer.provide(Layer.succeedContext(context))
   )
   const { made, close: stopListening } = await acquired(Layer.build(listeners))
