@@ -10,7 +10,20 @@ import { addend, counters, logs, makeShard, openJournal, valueAt } from "./journ
 import { newestState } from "../../packages/core/test/support/newestState.ts"
 
 const [directory, seed, bytesMax] = [process.argv[2]!, Number(process.argv[3]), Number(process.argv[4])]
-const say = (line: string): void => void writeSync(1, `${line}\n`)
+const cell = new Int32Array(new SharedArrayBuffer(4))
+
+/** Waits for a reader that is slow: on a busy machine the pipe is full now and then. */
+const say = (line: string): void => {
+  let rest = Buffer.from(`${line}\n`)
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error
+      Atomics.wait(cell, 0, 0, 1)
+    }
+  }
+}
 
 let random = seed
 /** 0 to `below` - 1; mulberry32. */
