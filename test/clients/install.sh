@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 cache=.cache
 mkdir -p "$cache"
-kafka_version=4.1.0
+kafka_version=4.3.1
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 

@@ -264,6 +264,33 @@ export const serverMutants = inPackage("server", {
       ["an offset below the log's start is read", "fetchOffset >= this.log.startOffset &&", "fetchOffset >= 0 &&"]
     ]
   },
+  "kafka/FetchSession.ts": {
+    tests: ["kafka/FetchSessions.test.ts"],
+    faults: [
+      ["a new high watermark is no news", "highWatermark !== this.#highWatermark ||", ""],
+      ["a new log start is no news", "logStartOffset !== this.#logStartOffset ||", ""],
+      ["an error is told once", "errorCode !== noError ||", ""],
+      [
+        "a partition with records is read first again",
+        "if (found.records.length > 0) {",
+        "if (found.records.length > 1e9) {"
+      ],
+      ["what is asked of a partition stays", "    this.fetchOffset = fetchOffset\n", ""]
+    ]
+  },
+  "kafka/FetchSessions.ts": {
+    tests: ["kafka/FetchSessions.test.ts"],
+    faults: [
+      ["any epoch passes", "if (session.epoch !== sessionEpoch) return", "if (session.epoch < sessionEpoch) return"],
+      ["a session is closed by nobody", "if (session !== undefined) this.#remove(session)", ""],
+      [
+        "any session gives way",
+        "const isOld = session.lastUsedMs - session.createdMs > evictionMs",
+        "const isOld = true"
+      ],
+      ["memory bounds no session", ' && weightBytes <= this.#memory.room("fetches")', ""]
+    ]
+  },
   "kafka/leaderEpochs.ts": {
     tests: ["kafka/leaderEpochs.test.ts"],
     faults: [
@@ -324,9 +351,9 @@ export const serverMutants = inPackage("server", {
         "if (next === 0) return []"
       ],
       [
-        "a fetch session that was never given passes",
-        "if (sessionId !== 0) return refuse",
-        "if (sessionId < 0) return refuse"
+        "an answer of an epoch that is over is told",
+        "opened.session.epoch !== opened.epoch",
+        "opened.session.epoch < opened.epoch"
       ],
       ["a follower may fetch", "  if (replica >= 0) {", "  if (replica >= 1e9) {"]
     ]

@@ -116,6 +116,8 @@ export interface MemberPlan {
   readonly sessionTimeoutMs: number
   /** How long it stays before it leaves or crashes, and comes back; 0: it stays. */
   readonly staysMs: number
+  /** It fetches in a session (KIP-227). */
+  readonly usesSession?: boolean
 }
 
 export interface ReaderPlan {
@@ -126,6 +128,8 @@ export interface ReaderPlan {
   readonly bytesMax: number
   /** It says so, and gets what the server has compressed as it lies there. */
   readonly readsZstd?: boolean
+  /** It fetches in a session (KIP-227), if its version has them. */
+  readonly usesSession?: boolean
 }
 
 /** Creates and deletes streams, writes to them, commits offsets of them. */
@@ -370,7 +374,21 @@ const members = (random: Random): Array<MemberPlan> => {
 }
 
 /** What this seed stands for. */
-export const makePlan = (seed: number): Plan => withCompaction(basePlan(seed))
+export const makePlan = (seed: number): Plan => withNewVersions(withCompaction(basePlan(seed)))
+
+/** Most consumers fetch in sessions, and some clients have the newest versions. */
+const withNewVersions = (plan: Plan): Plan => {
+  const random = new Random(plan.seed, "plan/newVersions")
+  const clients = plan.clients.map((client): ClientPlan => {
+    if (client.kind === "producer")
+      return { ...client, version: random.chance(0.3) ? random.between(12, 13) : client.version }
+    if (client.kind !== "reader" && client.kind !== "member") return client
+    const usesSession = random.chance(0.7)
+    if (client.kind === "member") return { ...client, usesSession }
+    return { ...client, usesSession, version: random.chance(0.2) ? 18 : client.version }
+  })
+  return { ...plan, clients }
+}
 
 const basePlan = (seed: number): Plan => {
   const random = new Random(seed, "plan")

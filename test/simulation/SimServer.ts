@@ -153,7 +153,11 @@ export class SimServer {
     this.shard.logs.buffers.poison = 0xdb
     this.mqtt = Context.get(context, Mqtt)
     this.settler = Option.getOrUndefined(Context.getOption(context, Settling))
-    this.node = new KafkaNode(this.broker, new Set([zstdSoftware]))
+    this.node = new KafkaNode(this.broker, {
+      zstdClients: new Set([zstdSoftware]),
+      autoCreateTopics: false,
+      defaultPartitions: 1
+    })
     this.mqtt.listens()
     this.#sweep()
   }

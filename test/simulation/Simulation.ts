@@ -651,9 +651,7 @@ export class Simulation implements World {
   #compare(what: string): void {
     const { actors } = this.#server!.shard
     this.model.compare(what, actors.ids(), (id) => newestState(actors, id))
-    const { shard, broker } = this.#server!
-    const { gate, limits } = broker
-    for (const difference of accountDifferences(shard, gate.open, limits)) this.violated(`${what}: ${difference}`)
+    for (const difference of accountDifferences(this.#server!)) this.violated(`${what}: ${difference}`)
   }
 
   #checkLimits(): void {

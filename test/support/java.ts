@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { KafkaRecord } from "./kafkaRecord.ts"
@@ -116,3 +117,11 @@ export const javaProduce = (
 /** Resolves with what Java's `initTransactions` says. */
 export const javaInitTransactions = (brokers: string): Promise<Buffer> =>
   outputOf("java", javaSource("InitTransactions.java", [brokers]))
+
+/** Java's consumer, which follows all partitions of these streams until it has `count` records: see `FollowMany.java`. */
+export const javaFollowMany = (brokers: string, count: number, streams: ReadonlyArray<string>): ChildProcess =>
+  spawn("java", javaSource("FollowMany.java", [brokers, String(count), ...streams]), {
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: 120_000,
+    killSignal: "SIGKILL"
+  })

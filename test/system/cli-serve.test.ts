@@ -205,6 +205,13 @@ describe("logbrook serve", () => {
       expect((await run("streams", "describe", "free")).out).toContain("1 GiB per partition")
       const altered = await run("streams", "alter", "a", "--filter", "c", "--reset", "retention.ms", "--json")
       expect(JSON.parse(altered.out)).toMatchObject({ filters: ["c"], retentionMs: 604_800_000, config: {} })
+      const grown = await run("streams", "alter", "free", "--partitions", "5")
+      expect(grown).toMatchObject({ code: 0, err: expect.stringContaining("most keys have another partition") })
+      expect((await run("streams", "list")).out).toMatch(/^free\tfree\t5\t/m)
+      expect(await run("streams", "alter", "free", "--partitions", "4")).toMatchObject({
+        code: 1,
+        err: expect.stringContaining("the stream has 5 partitions")
+      })
       expect(await run("streams", "delete", "free")).toMatchObject({ code: 2, err: expect.stringContaining("--yes") })
       expect(await run("streams", "delete", "free", "--yes")).toMatchObject({ code: 0 })
       expect(await run("streams", "describe", "free")).toMatchObject({

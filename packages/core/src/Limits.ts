@@ -96,6 +96,8 @@ export interface Limits {
   readonly fetchBytesMax: number
   /** The longest that a Fetch waits for its minimum of bytes. */
   readonly fetchWaitMsMax: number
+  /** Fetch sessions (KIP-227), over all clients: Kafka's `max.incremental.fetch.session.cache.slots`. A client without one sends and is sent all its partitions each time. */
+  readonly kafkaFetchSessionsMax: number
 
   /** Members of one group. */
   readonly groupMembersMax: number
@@ -211,6 +213,7 @@ export const defaultLimits: Limits = {
   decompressionRatioMax: 200,
   fetchBytesMax: 16 * mib,
   fetchWaitMsMax: 30 * secondMs,
+  kafkaFetchSessionsMax: 1000,
   groupMembersMax: 1000,
   groupMetadataBytesMax: 1_048_588,
   groupBytesMax: 16 * mib,

@@ -99,14 +99,15 @@ const layerServing = Layer.scoped(
 export const layerListeners = (config: Config, settings: ReadonlyArray<EffectiveSetting>) => {
   const { host, http, kafka, mqtt, mqttWs } = config
   const advertised = kafka.advertised ?? { host, port: 0 }
-  const zstdClients = new Set(kafka.zstdClients.split(","))
+  const { autoCreateTopics, defaultPartitions } = kafka
+  const ofClients = { zstdClients: new Set(kafka.zstdClients.split(",")), autoCreateTopics, defaultPartitions }
   return layerServing.pipe(
     Layer.provideMerge(
       layerMqttWebSocketListener({ host, port: mqttWs.port, origins: new Set(mqttWs.origins.split(",")) })
     ),
     Layer.provideMerge(layerMqttListener({ host, port: mqtt.port, isProxied: mqtt.proxyProtocol })),
     Layer.provideMerge(
-      layerKafkaListener({ host, port: kafka.port, advertised, zstdClients, isProxied: kafka.proxyProtocol })
+      layerKafkaListener({ host, port: kafka.port, advertised, isProxied: kafka.proxyProtocol, ...ofClients })
     ),
     Layer.provideMerge(layerHttpListener({ host, port: http.port }, settings))
   )

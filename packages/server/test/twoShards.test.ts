@@ -62,9 +62,8 @@ const start = async (journals: ReadonlyArray<Journal>) => {
   const host = "127.0.0.1"
   const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), { host, port: 0, isProxied: false }))
   const advertised = { host, port: 0 }
-  const kafka = await acquired(
-    listenKafka(broker, { host, port: 0, advertised, zstdClients: new Set(), isProxied: false })
-  )
+  const settings = { zstdClients: new Set<string>(), autoCreateTopics: false, defaultPartitions: 1, isProxied: false }
+  const kafka = await acquired(listenKafka(broker, { host, port: 0, advertised, ...settings }))
   return {
     broker,
     mqttPort: mqtt.made.port,

@@ -52,6 +52,7 @@ export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   decompressionRatioMax: "kafka",
   fetchBytesMax: "kafka",
   fetchWaitMsMax: aTime,
+  kafkaFetchSessionsMax: "fetches",
   groupMembersMax: "members",
   groupMetadataBytesMax: "members",
   groupBytesMax: "members",

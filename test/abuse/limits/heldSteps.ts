@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import { defaultLimits } from "@logbrook/core/Limits"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { generate } from "mqtt-packet"
 import { sleep, written } from "../Attack.ts"
 import { session, wire } from "../attacks/mqttFloods.ts"
 import { fetchAll, bombOf } from "../attacks/kafkaFloods.ts"
 import { longConnect, produceOf } from "../attacks/connections.ts"
+import { KafkaPipe } from "../../crash/KafkaPipe.ts"
 import type { Step } from "./Filled.ts"
 
 const {
@@ -128,6 +130,24 @@ const kafka: Step = async (field, horde) => {
   await sleep(2 * restMs, field.signal)
 }
 
+/** Ever new fetch sessions, of partitions that are not there under names as long as Kafka's may be, until there is no room for one. */
+const fetches: Step = async (field) => {
+  const pipe = await KafkaPipe.connect(field.ports.kafka)
+  const asked = { currentLeaderEpoch: -1, fetchOffset: 0, partitionMaxBytes: 1000 }
+  const partitions = Array.from({ length: 50 }, (_, partition) => ({ partition, ...asked }))
+  const refusals: Array<number> = []
+  for (let n = 0; refusals.length < 5 && !field.signal.aborted; n++) {
+    const topics = Array.from({ length: 10 }, (_, i) => ({ topic: `${n}-${i}-`.padEnd(249, "t"), partitions }))
+    const request = { maxWaitMs: 0, minBytes: 0, maxBytes: 1000, sessionId: 0, sessionEpoch: 0, topics }
+    await pipe.send(Fetch, 11, request, ({ sessionId }) => {
+      field.count(sessionId === 0 ? "fetch sessions refused" : "fetch sessions")
+      if (sessionId === 0) refusals.push(n)
+    })
+    await pipe.answered()
+  }
+  await pipe.end()
+}
+
 /** Views of the journal that nobody reads, and requests that are not completed. */
 const http: Step = async (field, horde) => {
   const tail = Buffer.from("GET /api/v1/journal/tail?from=1 HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -140,7 +160,7 @@ const http: Step = async (field, horde) => {
   await sleep(restMs, field.signal)
 }
 
-/** What is held by connections that stay, besides the first, which leaves places for these. */
-export const heldSteps = { unread, parts, kafka, http, unknown }
+/** What is held by connections that stay, besides the first, which leaves places for these, and what ends with the server. */
+export const heldSteps = { fetches, unread, parts, kafka, http, unknown }
 
 export const connectionSteps = { connections }

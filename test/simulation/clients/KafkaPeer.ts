@@ -1,6 +1,8 @@
 import { decodeResponseHeader, encodeWholeRequest } from "@logbrook/protocols/kafka/Header"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { FetchSessionHandler, type Told } from "../../../packages/server/test/support/FetchSessionHandler.ts"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { iterate } from "@logbrook/core/Record"
@@ -34,6 +36,12 @@ export class KafkaPeer {
   #connections = 0
 
   readonly software: string | undefined
+  /** Of the fetches that use one. */
+  readonly fetchSession = new FetchSessionHandler<string>()
+  /** The mishaps there were when it began. */
+  sessionMishaps = 0
+  /** A session has one fetch under way at a time. */
+  fetchesInSession = false
 
   /** `software`: the name by which it introduces itself on each connection (KIP-511). */
   constructor(world: World, name: string, software?: string) {
@@ -147,34 +155,73 @@ export interface FetchedPartition {
 /** How late a fetch may be answered that waits for what has come meanwhile. */
 const lateMsMax = 2500
 const fetchSlackMs = 15_000
+/** The server is told by its disk within 0.4 ms that something is durable. */
+const toldMsMax = 1
 
-/** One long-polled Fetch, its answer held against what is durable. `waited` is how long it may wait at the server. */
+export interface FetchOptions {
+  readonly version: number
+  /** How long it may wait at the server. */
+  readonly waitMs: number
+  readonly bytesMax: number
+  /** An incremental fetch session (KIP-227), from v7 on. */
+  readonly usesSession: boolean
+}
+
+type FetchResponse = ResponseOf<typeof Fetch>
+type Answered = FetchResponse["responses"][number]["partitions"][number]
+
+const keyOf = ({ stream, partition }: AskedPartition): string => `${stream}/${partition}`
+
+/** A fetch of a session as it was sent, and what the client knew then. */
+interface SentInSession {
+  readonly isIncremental: boolean
+  readonly sentMs: number
+}
+
+/** One long-polled Fetch, its answer held against what is durable. */
 export const fetch = (
   world: World,
   peer: KafkaPeer,
-  options: { readonly version: number; readonly waitMs: number; readonly bytesMax: number },
+  options: FetchOptions,
   asked: ReadonlyArray<AskedPartition>,
   onAnswer: (partitions: ReadonlyArray<FetchedPartition> | undefined) => void
 ): void => {
   const { version, waitMs, bytesMax } = options
   const { mishaps } = world
   const sentMs = world.scheduler.elapsedMs
-  const topics = asked.map(({ stream, partition, offset }) => ({
-    ...(version >= 13 ? { topicId: world.model.streams.get(stream)?.topicId ?? "" } : { topic: stream }),
+  const isFree = options.usesSession && version >= 7 && !peer.fetchesInSession
+  const session = isFree ? peer.fetchSession : undefined
+  if (session !== undefined) peer.fetchesInSession = true
+  const isIncremental = session?.isIncremental === true
+  if (session !== undefined && !isIncremental) peer.sessionMishaps = mishaps
+  const byKey = new Map(asked.map((own) => [keyOf(own), own]))
+  const sent = session?.request(new Map(Array.from(byKey, ([key, { offset }]) => [key, offset])))
+  const named = sent === undefined ? asked : sent.asked.map(([key]) => byKey.get(key)!)
+  const topicOf = (stream: string) =>
+    version >= 13 ? { topicId: world.model.streams.get(stream)?.topicId ?? "" } : { topic: stream }
+  const topics = named.map(({ stream, partition, offset }) => ({
+    ...topicOf(stream),
     partitions: [{ partition, fetchOffset: offset, partitionMaxBytes: bytesMax }]
   }))
-  const request = { maxWaitMs: waitMs, minBytes: 1, maxBytes: bytesMax, topics }
+  const forgottenTopicsData = (sent?.forgotten ?? []).map((key) => {
+    const at = key.lastIndexOf("/")
+    return { ...topicOf(key.slice(0, at)), partitions: [Number(key.slice(at + 1))] }
+  })
+  const { sessionId = 0, sessionEpoch = -1 } = sent ?? {}
+  const inSession = { sessionId, sessionEpoch, topics, forgottenTopicsData }
+  const request = { maxWaitMs: waitMs, minBytes: 1, maxBytes: bytesMax, ...inSession }
   peer.request(Fetch, version, request, waitMs + fetchSlackMs, (response, stamp) => {
-    if (response === undefined) return onAnswer(undefined)
-    const partitions = response.responses.map(({ partitions: [only] }, i) => {
-      const { errorCode, highWatermark, records } = only!
-      const own = asked[i]!
-      if (errorCode !== 0) return { errorCode, asked: own, ids: [], nextOffset: own.offset, isBehind: false }
-      checkHighWatermark(world, peer.name, own, highWatermark, stamp)
-      const bytes = records ?? new Uint8Array(0)
-      if (peer.software === undefined) checkPlain(world, peer.name, own, bytes)
-      const read = checked(world, peer.name, own, bytes, stamp)
-      return { errorCode, asked: own, ...read, isBehind: read.nextOffset < highWatermark }
+    if (session !== undefined) peer.fetchesInSession = false
+    if (response === undefined) {
+      session?.lost()
+      return onAnswer(undefined)
+    }
+    const answers = answersOf(world, asked, response, version)
+    if (session !== undefined) checkSession(world, peer, { isIncremental, sentMs }, asked, response, answers)
+    if (response.errorCode !== KafkaError.NONE) return onAnswer(undefined)
+    const partitions = asked.map((own) => {
+      const highWatermark = session?.told.get(keyOf(own))?.highWatermark ?? -1
+      return checkPartition(world, peer, own, answers.get(keyOf(own)), highWatermark, stamp)
     })
     // With gaps between them there are records all the same up to the high watermark.
     if (
@@ -187,6 +234,88 @@ export const fetch = (
     if (world.network.lifeMsMax === 0 && mishaps === world.mishaps) checkPrompt(world, peer.name, asked, sentMs, stamp)
     return onAnswer(partitions)
   })
+}
+
+/** By stream and partition. */
+const answersOf = (
+  { model }: World,
+  asked: ReadonlyArray<AskedPartition>,
+  { responses }: FetchResponse,
+  version: number
+): ReadonlyMap<string, Answered> => {
+  const streamOf = new Map(asked.map(({ stream }) => [model.streams.get(stream)?.topicId ?? "", stream]))
+  return new Map(
+    responses.flatMap(({ topic, topicId, partitions }) => {
+      const stream = version >= 13 ? (streamOf.get(topicId) ?? topicId) : topic
+      return partitions.map((answer) => [`${stream}/${answer.partitionIndex}`, answer] as const)
+    })
+  )
+}
+
+/** `told`: the high watermark of a session's partition of which nothing is answered. */
+const checkPartition = (
+  world: World,
+  peer: KafkaPeer,
+  own: AskedPartition,
+  answer: Answered | undefined,
+  told: number,
+  stamp: Stamp
+) => {
+  if (answer === undefined) {
+    return { errorCode: KafkaError.NONE, asked: own, ids: [], nextOffset: own.offset, isBehind: own.offset < told }
+  }
+  const { errorCode, highWatermark, records } = answer
+  if (errorCode !== KafkaError.NONE) {
+    return { errorCode, asked: own, ids: [], nextOffset: own.offset, isBehind: false }
+  }
+  checkHighWatermark(world, peer.name, own, highWatermark, stamp)
+  const bytes = records ?? new Uint8Array(0)
+  if (peer.software === undefined) checkPlain(world, peer.name, own, bytes)
+  const read = checked(world, peer.name, own, bytes, stamp)
+  return { errorCode, asked: own, ...read, isBehind: read.nextOffset < highWatermark }
+}
+
+/** A session tells what is news, and nothing else; it ends with the server alone. */
+const checkSession = (
+  world: World,
+  peer: KafkaPeer,
+  { isIncremental, sentMs }: SentInSession,
+  asked: ReadonlyArray<AskedPartition>,
+  { errorCode, sessionId }: FetchResponse,
+  answers: ReadonlyMap<string, Answered>
+): void => {
+  const { name, fetchSession: session } = peer
+  const isLost = errorCode === KafkaError.FETCH_SESSION_ID_NOT_FOUND && peer.sessionMishaps !== world.mishaps
+  if (errorCode !== KafkaError.NONE && !isLost) world.violated(`${name} is answered ${errorCode} in its session`)
+  if (errorCode === KafkaError.NONE && isIncremental) {
+    for (const own of asked) checkNews(world, name, own, sentMs, session.told.get(keyOf(own)), answers.get(keyOf(own)))
+  }
+  try {
+    const partitions = Array.from(answers, ([partition, answer]) => ({ ...answer, partition }))
+    session.answered({ errorCode, sessionId, partitions })
+  } catch (error) {
+    world.violated(`${name}: ${(error as Error).message}`)
+  }
+}
+
+const checkNews = (
+  world: World,
+  name: string,
+  own: AskedPartition,
+  sentMs: number,
+  told: Told | undefined,
+  answer: Answered | undefined
+): void => {
+  if (answer === undefined) {
+    const durableMs = world.model.logOf(own.stream, own.partition)?.durableMs[told?.highWatermark ?? 0]
+    if (durableMs === undefined || durableMs + toldMsMax >= sentMs) return
+    world.violated(`${name} is not told that ${keyOf(own)} has grown beyond ${told?.highWatermark ?? "nothing"}`)
+  }
+  const { errorCode, records, divergingEpoch, highWatermark, logStartOffset } = answer
+  const isSame = told?.highWatermark === highWatermark && told.logStartOffset === logStartOffset
+  if (errorCode === KafkaError.NONE && (records?.length ?? 0) === 0 && divergingEpoch.epoch < 0 && isSame) {
+    world.violated(`${name} is told again of ${keyOf(own)}, where nothing has changed`)
+  }
 }
 
 const checkHighWatermark = (

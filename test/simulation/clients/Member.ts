@@ -295,7 +295,7 @@ export class Member implements Client {
     fetch(
       this.#world,
       this.#reader,
-      { version: fetchVersion, waitMs: fetchWaitMs, bytesMax: 20_000 },
+      { version: fetchVersion, waitMs: fetchWaitMs, bytesMax: 20_000, usesSession: this.#plan.usesSession === true },
       asked,
       (fetched) => {
         if (round !== this.#round) return

@@ -157,12 +157,13 @@ export class Producer implements Client {
     batch.isInFlight = true
     const round = this.#round
     const { stream, partition, version } = this.#plan
+    const topic = version >= 13 ? { topicId: this.#world.model.streams.get(stream)!.topicId } : { name: stream }
     this.#world.trace(`${this.name} produces ${batch.ids[0]} and ${batch.ids.length - 1} more`)
     const request = {
       transactionalId: null,
       acks: -1,
       timeoutMs,
-      topicData: [{ name: stream, partitionData: [{ index: partition, records: batch.bytes }] }]
+      topicData: [{ ...topic, partitionData: [{ index: partition, records: batch.bytes }] }]
     }
     this.#peer.request(Produce, version, request, timeoutMs, (response, stamp) => {
       if (round !== this.#round) return

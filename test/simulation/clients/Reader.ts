@@ -51,10 +51,10 @@ export class Reader implements Client {
 
   #read(): void {
     if (this.#isOver) return
-    const { stream, version, bytesMax } = this.#plan
+    const { stream, version, bytesMax, usesSession = false } = this.#plan
     const asked = this.#positions.map((offset, partition) => ({ stream, partition, offset }))
     const waitMs = this.#peer.random.pick([0, fetchWaitMs, fetchWaitMs])
-    fetch(this.#world, this.#peer, { version, waitMs, bytesMax }, asked, (fetched) => {
+    fetch(this.#world, this.#peer, { version, waitMs, bytesMax, usesSession }, asked, (fetched) => {
       if (fetched === undefined) return this.#later(() => this.#read())
       let outOfRange = -1
       for (const { errorCode, asked: own, nextOffset } of fetched) {

@@ -12,6 +12,7 @@ import type { Log } from "@logbrook/core/storage/Log"
 import { LogStore } from "@logbrook/core/storage/LogStore"
 import { Tail } from "@logbrook/core/storage/Tail"
 import { type BrokerConnection, MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
+import { type FoundPartition, SessionPartition } from "@logbrook/server/kafka/FetchSession"
 import { MqttConnection } from "@logbrook/server/mqtt/MqttConnection"
 import { Outgoing } from "@logbrook/server/mqtt/Outgoing"
 import { Publisher } from "@logbrook/server/mqtt/Publisher"
@@ -176,6 +177,16 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       original(self, actor, state)
       original(self, actor, state)
     }
+  }),
+  inMethod("a fetch session tells again of what has not changed", SessionPartition.prototype, "tells", (original) => {
+    return (self: SessionPartition, found: FoundPartition) => {
+      original(self, found)
+      return true
+    }
+  }),
+  inMethod("a fetch session leaves out what has changed", SessionPartition.prototype, "tells", (original) => {
+    return (self: SessionPartition, found: FoundPartition) =>
+      original(self, found) === true && (found.records.length > 0 || found.errorCode !== 0)
   }),
   inMethod("a permission is not asked", Authorizer.prototype, "authorize", () => () => undefined),
   inMethod("what is delivered live is delivered twice", Publisher.prototype, "deliver", (original) => {

@@ -1,6 +1,6 @@
 /**
  * The holders of what clients make the server keep. The weights of actors' states follow from the states alone
- * (`Definition.weights`); the shell adds to `connections` and `transit`.
+ * (`Definition.weights`); the shell adds to `fetches`, `connections` and `transit`.
  *
  * | Holder | What is on its account |
  * |---|---|
@@ -10,6 +10,7 @@
  * | retained | retained messages and the index of their topics |
  * | streams | streams, their filters and settings, all that a partition needs before it holds a record, its first producer |
  * | producers | what partitions remember of further idempotent producers, and leader epochs |
+ * | fetches | fetch sessions of Kafka clients: their partitions, and what was last told of each |
  * | connections | open connections with the sessions that end with them, their topic aliases and routes |
  * | transit | packets that have come in part, Kafka requests under way, messages that wait for a clean session's client, retained ones on their way to a new subscription, bytes that a client has not read |
  */
@@ -20,6 +21,7 @@ export const holders = [
   "retained",
   "streams",
   "producers",
+  "fetches",
   "connections",
   "transit"
 ] as const
@@ -29,13 +31,14 @@ export type Holder = (typeof holders)[number]
 /** The shares of the whole, in percent. They add up to 100: an account that is full takes nothing from another. */
 export const sharesPercent: Readonly<Record<Holder, number>> = {
   groups: 13,
-  sessions: 19,
+  sessions: 18,
   queues: 6,
   retained: 16,
   streams: 12,
   producers: 3,
+  fetches: 3,
   connections: 16,
-  transit: 15
+  transit: 13
 }
 
 /** The bytes by which a holder's account may still grow, at this moment; 0 if it is full. */

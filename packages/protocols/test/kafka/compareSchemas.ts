@@ -143,7 +143,9 @@ function parseDefault(field: KafkaField): unknown {
   const text = `${field.default}`
   if (text === "null") return null
   if (field.type === "bool") return text === "true"
-  return field.type === "string" ? text : Number(text)
+  if (field.type === "string") return text
+  // A 64-bit number beyond what a `number` holds exactly is read as that bound.
+  return field.type === "int64" ? Math.min(Number(text), Number.MAX_SAFE_INTEGER) : Number(text)
 }
 
 /** What differs between a declaration and Kafka's request and response schemas, within the declared versions. */

@@ -25,6 +25,8 @@ const serverOptions: ReadonlyArray<Option> = [
     value: "NAMES",
     help: "who gets settled records as zstd (apache-kafka-java,kgo); none for nobody"
   },
+  { name: "kafka-auto-create-topics", value: "BOOLEAN", help: "create the topics that clients ask for (false)" },
+  { name: "kafka-default-partitions", value: "N", help: "partitions of a topic that is created without a number (1)" },
   { name: "http-port", value: "PORT", help: "HTTP API, health, metrics (18083)" },
   { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
   { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (128MB)" },
@@ -132,10 +134,11 @@ export const commands: ReadonlyArray<Command> = [
   {
     name: "streams alter",
     positionals: ["NAME"],
-    summary: "change filters or settings",
+    summary: "change filters, partitions or settings",
     description: "The given filters replace all that were there.",
     options: [
       filter,
+      { name: "partitions", value: "N", help: "how many there are from now on: more than before" },
       compact,
       ...retention,
       configText,

@@ -161,10 +161,11 @@ export const alter: Run = (args, io) =>
     const filters = args.texts("filter")
     const config: Record<string, string | null> = yield* configOf(args)
     for (const name of args.texts("reset")) config[name] = null
-    if (filters.length === 0 && Object.keys(config).length === 0) {
+    const partitions = yield* numberOption(args, "partitions", 2, 0)
+    if (filters.length === 0 && Object.keys(config).length === 0 && partitions === 0) {
       return yield* Effect.fail(usageError("there is nothing to change"))
     }
-    const body = { ...(filters.length === 0 ? {} : { filters }), config }
+    const body = { ...(filters.length === 0 ? {} : { filters }), ...(partitions === 0 ? {} : { partitions }), config }
     const path = yield* pathOf(args.positionals[0]!)
     const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), path, "PATCH", body)
     const isLimited = args.text("retention") !== undefined || args.text("retention-bytes") !== undefined

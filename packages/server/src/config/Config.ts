@@ -24,12 +24,15 @@ export interface Config {
   /**
    * `advertised`: what Kafka clients are told to connect to; null: where they have connected.
    * `zstdClients`: names of client software that reads zstd, with commas between them.
+   * `defaultPartitions`: of a topic that is created without a number.
    */
   readonly kafka: {
     readonly port: number
     readonly proxyProtocol: boolean
     readonly advertised: HostPort | null
     readonly zstdClients: string
+    readonly autoCreateTopics: boolean
+    readonly defaultPartitions: number
   }
   readonly http: { readonly port: number }
   /** `history`: events that no stream needs any more are kept this long, and no more than this of them. */

@@ -117,6 +117,15 @@ const throughout = (valueOf: (path: string) => SettingValue | undefined, originO
       didYouMean: undefined
     })
   }
+  const [partitions, most] = [valueOf("kafka.defaultPartitions"), valueOf("limits.partitionsPerStreamMax")]
+  if (typeof partitions === "number" && typeof most === "number" && partitions > most) {
+    problems.push({
+      path: "kafka.defaultPartitions",
+      origin: originOf("kafka.defaultPartitions"),
+      message: `${partitions} are more than a stream may have: limits.partitionsPerStreamMax is ${most}`,
+      didYouMean: undefined
+    })
+  }
   const taken = new Map<SettingValue, string>()
   for (const path of ["mqtt.port", "mqttWs.port", "kafka.port", "http.port"]) {
     const port = valueOf(path)

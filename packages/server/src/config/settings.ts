@@ -123,6 +123,7 @@ const mayBeZero: ReadonlySet<keyof Limits> = new Set([
   "userPropertiesBytesMax",
   "topicAliasesMax",
   "fetchWaitMsMax",
+  "kafkaFetchSessionsMax",
   "tailBytesMax",
   "diskReserveBytesMin",
   "diskReserveRatioMin",
@@ -252,6 +253,18 @@ export const settings: ReadonlyArray<Setting> = [
     softwareNames,
     "apache-kafka-java,kgo",
     "Client software, by the name it gives (KIP-511), that gets settled records compressed with zstd as they lie on the disk; everyone else gets them decompressed. `none` for nobody."
+  ),
+  setting(
+    "kafka.autoCreateTopics",
+    yesOrNo,
+    false,
+    "Topics that Kafka clients ask for and that are not there are created, unless the client does not want it. As with Kafka's `auto.create.topics.enable` a name that is mistyped is a topic then."
+  ),
+  setting(
+    "kafka.defaultPartitions",
+    count(1, 10_000),
+    1,
+    "Partitions of a topic that a Kafka client creates without a number, or by asking for it: Kafka's `num.partitions`. At most `limits.partitionsPerStreamMax`."
   ),
   setting("http.port", port, 18_083, "HTTP API, health and metrics."),
   setting(

@@ -78,8 +78,9 @@ export const CreateStream = Schema.Struct({
   validateOnly: Schema.optionalWith(Schema.Boolean, { default: () => false })
 }).annotations(exact)
 
-/** A setting of null goes back to its default. */
+/** A setting of null goes back to its default; there can be more partitions, not fewer. */
 export const AlterStream = Schema.Struct({
+  partitions: Schema.optional(Schema.Int),
   filters: Schema.optional(Schema.Array(Schema.String)),
   config: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) }))
 }).annotations(exact)

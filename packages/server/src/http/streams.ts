@@ -16,7 +16,8 @@ import { EndpointRefused } from "./refusals.ts"
 /** Nothing is created while the disk is low. */
 const withRoom = ({ disk }: Broker): Effect.Effect<void, EndpointRefused> => {
   if (!disk.isLow) return Effect.void
-  const message = "the disk is nearly full: no stream is created; reads, changes of retention and deletes are taken"
+  const message =
+    "the disk is nearly full: no stream or partition is created; reads, changes of retention and deletes are taken"
   return new EndpointRefused({ code: "DISK_LOW", message })
 }
 
@@ -85,9 +86,10 @@ const doubledFilters = (
 const changed = (
   broker: Broker,
   { stream }: ReplyOf<typeof CatalogKind, CreateStreamCommand>,
-  filtersBefore: ReadonlyArray<string>
+  filtersBefore: ReadonlyArray<string>,
+  more: ReadonlyArray<string> = []
 ) => {
-  const warnings = doubledFilters(broker, stream, filtersBefore)
+  const warnings = [...doubledFilters(broker, stream, filtersBefore), ...more]
   return { ...detailsOf(broker, stream), ...(warnings.length === 0 ? {} : { warnings }) }
 }
 
@@ -108,17 +110,25 @@ export const createStream = (broker: Broker, payload: typeof CreateStream.Type) 
     return changed(broker, yield* askCatalog(broker, command, "http POST /streams"), [])
   })
 
-/** While the disk is low, too: a shorter retention is what frees it. */
-export const alterStream = (broker: Broker, name: string, { filters, config }: typeof AlterStream.Type) => {
+/** The records that are there stay where they are. */
+const keysMove =
+  "most keys have another partition from now on: the records of a key are in order before and behind this moment, not over it"
+
+/** While the disk is low, too: a shorter retention is what frees it. Partitions are none of what frees it. */
+export const alterStream = (broker: Broker, name: string, payload: typeof AlterStream.Type) => {
+  const { filters, config, partitions } = payload
   const command: Extract<CatalogCommand, { readonly _tag: "AlterStream" }> = {
     _tag: "AlterStream",
     name,
     ...(filters === undefined ? {} : { filters }),
-    ...(config === undefined ? {} : { config: Object.entries(config) })
+    ...(config === undefined ? {} : { config: Object.entries(config) }),
+    ...(partitions === undefined ? {} : { partitions })
   }
   return Effect.gen(function* () {
+    if (partitions !== undefined) yield* withRoom(broker)
     const filtersBefore = broker.directory.byName(name)?.filters ?? []
-    return changed(broker, yield* askCatalog(broker, command, "http PATCH /streams"), filtersBefore)
+    const altered = yield* askCatalog(broker, command, "http PATCH /streams")
+    return changed(broker, altered, filtersBefore, partitions === undefined ? [] : [keysMove])
   })
 }
 

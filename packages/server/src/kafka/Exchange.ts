@@ -118,7 +118,7 @@ export class Exchange implements RequestContext, FullAccess {
   }
 
   identified(softwareName: string): void {
-    this.#connection.readsZstd = this.node.zstdClients.has(softwareName)
+    this.#connection.readsZstd = this.node.settings.zstdClients.has(softwareName)
   }
 
   nextFetch(): number {

@@ -6,21 +6,16 @@ import { batchBytesMax } from "@logbrook/core/storage/LogIndex"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { isFailure } from "./Access.ts"
 import type { Failure } from "./errors.ts"
+import type { AskedPartition, AskedTopic } from "./FetchSession.ts"
 import { checkLeaderEpoch, endOfEpoch, type EpochEnd } from "./leaderEpochs.ts"
-
-export interface AskedPartition {
-  readonly partition: number
-  readonly fetchOffset: number
-  readonly currentLeaderEpoch: number
-  /** -1: the client does not tell. */
-  readonly lastFetchedEpoch: number
-  readonly partitionMaxBytes: number
-}
 
 const noCancel = (): void => undefined
 
 /** A partition of a fetch that may wait. */
 export class FetchPartition {
+  readonly topic: AskedTopic
+  /** "" if there is no such topic. */
+  readonly topicName: string
   readonly asked: AskedPartition
   /** Undefined: there is no such partition. */
   readonly log: Log | undefined
@@ -31,8 +26,10 @@ export class FetchPartition {
   #countedBytes = 0
   #countedTo: number
 
-  constructor(shards: Shards, found: Stream | Failure, asked: AskedPartition) {
+  constructor(shards: Shards, found: Stream | Failure, topic: AskedTopic, asked: AskedPartition) {
     const logId = isFailure(found) ? undefined : found.logIds[asked.partition]
+    this.topic = topic
+    this.topicName = isFailure(found) ? "" : found.name
     this.asked = asked
     this.#countedTo = asked.fetchOffset
     const shard = logId === undefined ? undefined : shards.ofLog(logId)

@@ -6,16 +6,14 @@ import { listen } from "../net/listen.ts"
 import { createSharedServer } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
-import { KafkaNode } from "./KafkaNode.ts"
+import { KafkaNode, type ClientSettings } from "./KafkaNode.ts"
 
-export interface KafkaOptions {
+export interface KafkaOptions extends ClientSettings {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
   /** The host and port that clients are told to connect to. Port 0: the one listened on; a wildcard host: where the client has connected. */
   readonly advertised: HostPort
-  /** Names of client software, see `KafkaNode`. */
-  readonly zstdClients: ReadonlySet<string>
   /** Connections come through a load balancer and begin with PROXY headers. */
   readonly isProxied: boolean
 }
@@ -81,11 +79,14 @@ const end = async (node: KafkaNode, connections: ReadonlySet<KafkaConnection>, c
 }
 
 /** Serves Kafka clients until the scope closes. */
-export const listenKafka = (broker: Broker, { host, port, advertised, zstdClients, isProxied }: KafkaOptions) =>
+export const listenKafka = (broker: Broker, { host, port, advertised, isProxied, ...settings }: KafkaOptions) =>
   Effect.gen(function* () {
-    const node = new KafkaNode(broker, zstdClients)
+    const node = new KafkaNode(broker, settings)
     const connections = new Set<KafkaConnection>()
-    node.metrics.onCollect(() => [connections.size, node.inFlightBytes])
+    node.metrics.onCollect(() => {
+      const { inFlightBytes, fetchSessions } = node
+      return { connections: connections.size, inFlightBytes, fetchSessions }
+    })
     const arrivals = new Arrivals(broker, "kafka", isProxied)
     const server = createSharedServer((socket) =>
       arrivals.accept(socket, (arrival) => serve(node, advertised, connections, socket, arrival))

@@ -3,6 +3,7 @@ import type { MessageBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
+import { FetchSessions } from "./FetchSessions.ts"
 import { declareKafkaMetrics } from "./kafkaMetrics.ts"
 import { ProducerIds } from "./ProducerIds.ts"
 
@@ -22,12 +23,22 @@ const requestBuffers = (pool: Buffers): MessageBuffers => ({
   give: (bytes) => pool.give(bytes)
 })
 
+/** The part of the configuration that clients notice. */
+export interface ClientSettings {
+  /** Names of client software (KIP-511) that is known to decompress zstd. */
+  readonly zstdClients: ReadonlySet<string>
+  /** Whether Metadata creates the topics that clients ask for. */
+  readonly autoCreateTopics: boolean
+  /** A topic that is created without a number has so many. */
+  readonly defaultPartitions: number
+}
+
 /** The state that all connections of a Kafka listener share. */
 export class KafkaNode {
   readonly broker: Broker
-  /** Names of client software (KIP-511) that is known to decompress zstd. */
-  readonly zstdClients: ReadonlySet<string>
+  readonly settings: ClientSettings
   readonly producerIds: ProducerIds
+  readonly fetchSessions: FetchSessions
   readonly metrics: ReturnType<typeof declareKafkaMetrics>
   readonly refusals: Refusals
   /** Where requests lie, and their record batches until they leave the tail of the log. */
@@ -41,11 +52,13 @@ export class KafkaNode {
   #largeReader: (() => void) | undefined
   readonly #audit: BoundedLines
 
-  constructor(broker: Broker, zstdClients: ReadonlySet<string> = new Set()) {
+  constructor(broker: Broker, settings: ClientSettings) {
     this.broker = broker
-    this.zstdClients = zstdClients
+    this.settings = settings
     this.producerIds = new ProducerIds()
     this.metrics = declareKafkaMetrics(broker.metrics)
+    const { limits, clock, shards } = broker
+    this.fetchSessions = new FetchSessions(limits, clock, shards.memory, this.metrics.fetchSessionsEvicted)
     this.#audit = new BoundedLines(
       broker.log,
       broker.clock,

@@ -40,6 +40,7 @@ const ofLimit = (
 /** The settings of a broker, in Kafka's words, that this server has in some form. They are read-only: the configuration has them. */
 export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArray<NodeSetting> => {
   const { nodeId, limits } = node.broker
+  const { autoCreateTopics, defaultPartitions } = node.settings
   const settings = streamSettings(limits)
   const shipped = new Map(streamSettings(defaultLimits).map((each) => [each.name, each.byDefault]))
   const ofStreams = settings.flatMap(({ name, nodeName, type, byDefault: value, documentation }) => {
@@ -57,12 +58,23 @@ export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArra
     byDefault("log.retention.ms", "Long", retentionMs, "The retention.ms of topics that have none of their own."),
     byDefault("log.retention.minutes", "Int", retentionMs / minuteMs, "log.retention.ms in minutes."),
     byDefault("log.retention.hours", "Int", retentionMs / hourMs, "log.retention.ms in hours."),
-    byDefault("auto.create.topics.enable", "Boolean", "false", "Topics are created by commands only."),
+    (autoCreateTopics ? given : byDefault)(
+      "auto.create.topics.enable",
+      "Boolean",
+      String(autoCreateTopics),
+      "kafka.autoCreateTopics"
+    ),
     byDefault("delete.topic.enable", "Boolean", "true", "Topics can be deleted."),
-    byDefault("num.partitions", "Int", 1, "The partitions of a topic that is created without a number."),
+    (defaultPartitions === 1 ? byDefault : given)(
+      "num.partitions",
+      "Int",
+      defaultPartitions,
+      "kafka.defaultPartitions"
+    ),
     byDefault("default.replication.factor", "Int", 1, "There is one node."),
     ofLimit(limits, "socket.request.max.bytes", "kafkaRequestBytesMax"),
     ofLimit(limits, "fetch.max.bytes", "fetchBytesMax"),
+    ofLimit(limits, "max.incremental.fetch.session.cache.slots", "kafkaFetchSessionsMax"),
     ofLimit(limits, "max.connections", "connectionsMax"),
     ofLimit(limits, "max.connections.per.ip", "connectionsPerAddressMax"),
     ofLimit(limits, "group.max.size", "groupMembersMax"),

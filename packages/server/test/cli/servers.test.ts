@@ -71,7 +71,9 @@ describe("how long records are kept", () => {
     [["--retention", "10G"], "--retention takes 7d, 12h or unlimited"],
     [["--retention-bytes", "7d"], "--retention-bytes takes 512MB, 10GiB or unlimited"],
     [["--retention", "-2"], "--retention takes"],
-    [["--retention-bytes", "-2"], "--retention-bytes takes"]
+    [["--retention-bytes", "-2"], "--retention-bytes takes"],
+    [["--partitions", "1"], "--partitions takes a whole number, 2 at least"],
+    [["--partitions", "many"], "--partitions takes a whole number"]
   ])("is not taken from %j: %s", async (options, message) => {
     const { bodies, url, close } = await answering({})
     const { code, err } = await run(["streams", "alter", "x", ...options, "--url", url])

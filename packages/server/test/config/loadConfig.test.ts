@@ -92,6 +92,15 @@ describe("loadConfig", () => {
     }
   })
 
+  it("takes no more default partitions than a stream may have", () => {
+    const flags = { "kafka-default-partitions": "65" }
+    expect(problemsOf({ flags })).toMatchObject([{ path: "kafka.defaultPartitions" }])
+    const { kafka } = loadedOf(sources({ flags, yaml: "limits:\n  partitionsPerStreamMax: 65\n" })).config
+    expect([kafka.defaultPartitions, kafka.autoCreateTopics]).toEqual([65, false])
+    const creating = loadedOf(sources({ flags: { "kafka-auto-create-topics": "true" } }))
+    expect(creating.config.kafka.autoCreateTopics).toBe(true)
+  })
+
   it("lets flags win over variables, variables over the file, and knows each origin", () => {
     const given = {
       flags: { "mqtt-port": "1" },

@@ -110,6 +110,17 @@ describe("HTTP", () => {
       config: { "retention.bytes": "5" }
     })
     expect(altered).toMatchObject({ status: 200, body: { filters: ["s/#"], retentionBytes: 5 } })
+    expect(altered.body).not.toHaveProperty("warnings")
+    const grown = await call("/api/v1/streams/sensors", "PATCH", { partitions: 6 })
+    expect(grown).toMatchObject({
+      status: 200,
+      body: { partitions: 6, retentionBytes: 5, partitionDetails: { length: 6 } }
+    })
+    expect(grown.body).toMatchObject({ warnings: [expect.stringContaining("most keys have another partition")] })
+    for (const partitions of [6, 5, 0, 65]) {
+      const refused = await call("/api/v1/streams/sensors", "PATCH", { partitions })
+      expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_PARTITIONS" } })
+    }
 
     const first = await call("/api/v1/streams?limit=1")
     expect(first.body).toMatchObject({ data: [{ name: "free" }], meta: { cursor: "free", hasnext: true } })
@@ -341,6 +352,7 @@ describe("HTTP", () => {
     expect(await call("/readyz")).toMatchObject({ status: 503, body: { ready: false } })
     const wanted = { status: 503, body: { code: "DISK_LOW" } }
     expect(await call("/api/v1/streams", "POST", { name: "late" })).toMatchObject(wanted)
+    expect(await call("/api/v1/streams/small", "PATCH", { partitions: 2 })).toMatchObject(wanted)
     for (const path of ["/api/v1/streams", "/api/v1/journal/events?last=1", "/api/v1/streams/nobody", "/api/v1/none"]) {
       const [text] = JSON.parse((await warningsAt(path))!) as [string]
       expect(text).toMatch(

@@ -36,7 +36,7 @@ const requests: Readonly<Record<string, () => object>> = {
   Produce: () => produceOf(name, batchOf(["a"])),
   Fetch: () => fetchOf(name),
   ListOffsets: () => ({ replicaId: -1, topics }),
-  Metadata: () => ({ topics: [{ name }] }),
+  Metadata: () => ({ topics: [{ name }, { name: "new" }] }),
   OffsetCommit: () => ({ groupId, memberId: "", topics: [{ name, partitions: [offset] }] }),
   OffsetFetch: () => ({ groups: [{ groupId, topics: [{ name, partitionIndexes: [0] }] }] }),
   FindCoordinator: () => ({ keyType: 0, coordinatorKeys: [groupId] }),
@@ -80,7 +80,7 @@ const requests: Readonly<Record<string, () => object>> = {
 }
 
 /** Later ones name topics by ids. */
-const versions: Readonly<Record<string, number>> = { Fetch: 12 }
+const versions: Readonly<Record<string, number>> = { Produce: 12, Fetch: 12, OffsetCommit: 9, OffsetFetch: 9 }
 
 /** They tell unasked what the client may do, for which they ask about everything. */
 const telling: ReadonlySet<string> = new Set(["DescribeTopicPartitions"])
@@ -111,7 +111,7 @@ class Recording extends Authorizer {
 
 const start = async (rule: Rule) => {
   const authorizer = new Recording([rule])
-  const kit = await startKit({ authorizer })
+  const kit = await startKit({ authorizer, settings: { autoCreateTopics: true } })
   const { topicId } = await kit.createStream(name)
   await kit.createStream("bound", { filters: ["b/#"] })
   const committed = { topicId, stream: name, partition: 0, offset: 1, leaderEpoch: -1, metadata: "" }

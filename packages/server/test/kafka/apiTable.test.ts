@@ -21,7 +21,7 @@ describe("what is advertised", () => {
   })
 
   it("lists Produce from 0, though 0-2 are refused (trap 5)", () => {
-    expect(registry.listed[0]).toEqual({ key: 0, name: "Produce", min: 0, max: 11 })
-    expect(registry.handlers.get(0)!.serves).toEqual([3, 11])
+    expect(registry.listed[0]).toEqual({ key: 0, name: "Produce", min: 0, max: 13 })
+    expect(registry.handlers.get(0)!.serves).toEqual([3, 13])
   })
 })

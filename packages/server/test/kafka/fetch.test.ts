@@ -50,7 +50,7 @@ const askSession = async (sessionId: number, sessionEpoch: number) => {
 describe("Fetch", () => {
   it("reads in every version, with all offsets filled (traps 17, 28)", async () => {
     await produce(["a", "b"])
-    for (let version = 4; version <= 17; version++) {
+    for (let version = 4; version <= 18; version++) {
       const asked = version >= 13 ? { topicId } : "orders"
       const response = await client.send(Fetch, version, fetchOf(asked))
       const { records, ...partition } = only(response)
@@ -64,7 +64,7 @@ describe("Fetch", () => {
   it("is refused to whoever asks as a replica: there are none", async () => {
     await produce(["a"])
     const asReplica = { replicaId: 5, replicaState: { replicaId: 5, replicaEpoch: -1 } }
-    for (const version of [11, 17]) {
+    for (const version of [11, 18]) {
       const asked = version >= 13 ? { topicId } : "orders"
       const other = await kit.connect()
       const response = await other.send(Fetch, version, { ...fetchOf(asked), ...asReplica })
@@ -163,10 +163,15 @@ describe("Fetch", () => {
 
   it("refuses sessions that it never gave (traps 21, 22)", async () => {
     await produce(["a"])
-    expect(await askSession(0, 0)).toEqual([0, 0, 1])
     expect(await askSession(0, -1)).toEqual([0, 0, 1])
-    expect(await askSession(0, 3)).toEqual([KafkaError.INVALID_FETCH_SESSION_EPOCH, 0, 0])
-    expect(await askSession(17, 1)).toEqual([KafkaError.FETCH_SESSION_ID_NOT_FOUND, 0, 0])
+    for (const [id, epoch] of [
+      [0, 3],
+      [17, 1],
+      [-1, 1],
+      [0, -2]
+    ] as const) {
+      expect(await askSession(id, epoch)).toEqual([KafkaError.FETCH_SESSION_ID_NOT_FOUND, 0, 0])
+    }
   })
 
   it("tells read_committed clients of no aborted transactions", async () => {

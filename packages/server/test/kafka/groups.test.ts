@@ -10,6 +10,7 @@ import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
 import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups"
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
+import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { describe, expect, it } from "vitest"
 import { type Kit, type RawClient } from "./kit.ts"
 import { aKitForEach } from "./aKitForEach.ts"
@@ -232,7 +233,8 @@ describe("offsets (traps 34, 35)", () => {
     await kit.createStream("other")
     for (let version = 2; version <= 9; version++) {
       const { topics } = await client.send(OffsetCommit, version, commitOf("orders", version))
-      expect(topics).toEqual([{ name: "orders", partitions: [{ partitionIndex: 0, errorCode: 0 }] }])
+      const partitions = [{ partitionIndex: 0, errorCode: 0 }]
+      expect(topics).toEqual([{ name: "orders", topicId: zeroUuid, partitions }])
     }
     for (let version = 1; version <= 9; version++) {
       expect(await fetchOffsets(version, ["orders", "other", "nowhere"])).toEqual([
@@ -243,6 +245,45 @@ describe("offsets (traps 34, 35)", () => {
       expect(await fetchOffsets(version, [])).toEqual([])
       if (version >= 2) expect(await fetchOffsets(version, null)).toEqual([["orders", 9, "note", 0]])
     }
+  })
+
+  it("are committed and fetched by topic ids from v10 on", async () => {
+    const { topicId } = await kit.createStream("orders")
+    const other = await kit.createStream("other")
+    const unknown = "AAAAAAAAAAAAAAAAAAAAAQ"
+    const places = [
+      [topicId, 0],
+      [topicId, 9],
+      [unknown, 0],
+      [zeroUuid, 0]
+    ] as const
+    const topics = places.map(([id, index]) => ({ topicId: id, partitions: [partition(index)] }))
+    const committed = await client.send(OffsetCommit, 10, { groupId: "g", topics })
+    expect(committed.topics.map((each) => [each.name, each.topicId, each.partitions[0]!.errorCode])).toEqual([
+      ["", topicId, 0],
+      ["", topicId, KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+      ["", unknown, KafkaError.UNKNOWN_TOPIC_ID],
+      ["", zeroUuid, KafkaError.UNKNOWN_TOPIC_ID]
+    ])
+    const fetch = async (ids: ReadonlyArray<string> | null) => {
+      const asked = ids?.map((id) => ({ topicId: id, partitionIndexes: [0] })) ?? null
+      const { groups } = await client.send(OffsetFetch, 10, { groups: [{ groupId: "g", topics: asked }] })
+      return groups[0]!.topics.map((each) => [
+        each.name,
+        each.topicId,
+        each.partitions[0]!.committedOffset,
+        each.partitions[0]!.errorCode
+      ])
+    }
+    expect(await fetch([topicId, other.topicId, unknown, zeroUuid])).toEqual([
+      ["", topicId, 1, 0],
+      ["", other.topicId, -1, 0],
+      ["", unknown, -1, KafkaError.UNKNOWN_TOPIC_ID],
+      ["", zeroUuid, -1, KafkaError.UNKNOWN_TOPIC_ID]
+    ])
+    expect(await fetch(null)).toEqual([["", topicId, 1, 0]])
+    // The offset is the same by its topic's name.
+    expect(await fetchOffsets(9, ["orders"])).toEqual([["orders", 1, "", 0]])
   })
 
   it("of several groups come in one answer", async () => {

@@ -17,6 +17,7 @@ import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import * as Exit from "effect/Exit"
 import type { Broker } from "../../src/Broker.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
+import type { ClientSettings } from "../../src/kafka/KafkaNode.ts"
 import { listenKafka } from "../../src/kafka/KafkaListener.ts"
 import type { Fields, Log } from "../../src/Log.ts"
 import { acquired, running } from "../support/parts.ts"
@@ -52,7 +53,7 @@ export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly journal?: Journal
   readonly authorizer?: Authorizer
-  readonly zstdClients?: ReadonlySet<string>
+  readonly settings?: Partial<ClientSettings>
   readonly isProxied?: boolean
   readonly advertised?: { readonly host: string; readonly port: number }
 }
@@ -82,14 +83,19 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   // The start itself is an event; tests that count events begin after it.
   await until(() => journal.nextSeq > nextSeq)
   const advertised = options.advertised ?? { host: "127.0.0.1", port: 0 }
-  const zstdClients = options.zstdClients ?? new Set()
+  const settings = {
+    zstdClients: new Set<string>(),
+    autoCreateTopics: false,
+    defaultPartitions: 1,
+    ...options.settings
+  }
   const { made, close: stopListening } = await acquired(
     listenKafka(broker, {
       host: "127.0.0.1",
       port: 0,
       advertised,
-      zstdClients,
-      isProxied: options.isProxied ?? false
+      isProxied: options.isProxied ?? false,
+      ...settings
     })
   )
   const listener = { port: made.port, close: stopListening }

@@ -7,6 +7,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
+import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { definitions } from "../../src/Broker.ts"
 import { pastOf } from "../../src/tools/journalTools.ts"
@@ -46,6 +47,13 @@ const zstdBatch = (): Uint8Array => {
 
 const logOf = (name: string, partition = 0) => kit.shard.logs.log(kit.broker.directory.byName(name)!.logIds[partition]!)
 
+const producedById = async (topicId: string, index = 0) => {
+  const { responses } = await client.send(Produce, 13, produceOf({ topicId }, batchOf(["a"]), { index }))
+  const { name, topicId: answered, partitionResponses } = responses[0]!
+  expect([name, answered]).toEqual(["", topicId])
+  return [partitionResponses[0]!.errorCode, partitionResponses[0]!.baseOffset]
+}
+
 describe("Produce", () => {
   it("names the client of what it refuses, in the journal and the log, once a second", async () => {
     await kit.createStream("bound", { filters: ["a/#"] })
@@ -74,7 +82,7 @@ describe("Produce", () => {
   })
 
   it("gives offsets in order, in every version", async () => {
-    for (let version = 3; version <= 11; version++) {
+    for (let version = 3; version <= 12; version++) {
       const { errorCode, baseOffset, logAppendTimeMs } = await produce(batchOf(["a", "b"]), {}, version)
       expect({ errorCode, baseOffset, logAppendTimeMs }).toEqual({
         errorCode: 0,
@@ -82,7 +90,19 @@ describe("Produce", () => {
         logAppendTimeMs: -1
       })
     }
-    expect(logOf("orders").highWatermark).toBe(18)
+    expect(logOf("orders").highWatermark).toBe(20)
+  })
+
+  it("knows topics by their ids from v13 on", async () => {
+    const { topicId } = kit.broker.directory.byName("orders")!
+    const bound = await kit.createStream("by-id", { filters: ["by-id/#"] })
+    expect(await producedById(topicId)).toEqual([0, 0])
+    expect(await producedById(topicId, 99)).toEqual([KafkaError.UNKNOWN_TOPIC_OR_PARTITION, -1])
+    expect(await producedById(zeroUuid)).toEqual([KafkaError.UNKNOWN_TOPIC_ID, -1])
+    expect(await producedById(bound.topicId)).toEqual([KafkaError.TOPIC_AUTHORIZATION_FAILED, -1])
+    await kit.ask("catalog/0", { _tag: "DeleteStream", name: "orders" })
+    await kit.createStream("orders")
+    expect(await producedById(topicId)).toEqual([KafkaError.UNKNOWN_TOPIC_ID, -1])
   })
 
   it("keeps a batch as it was sent, but for what the broker sets (trap 27)", async () => {

@@ -5,14 +5,16 @@ import type { RequestInputOf } from "@logbrook/protocols/kafka/Schema"
 /** Requests in short, for tests. */
 
 export const produceOf = (
-  name: string,
+  topic: string | { readonly topicId: string },
   records: Uint8Array | null,
   more: { readonly index?: number; readonly acks?: number; readonly transactionalId?: string | null } = {}
 ): RequestInputOf<typeof Produce> => ({
   transactionalId: more.transactionalId ?? null,
   acks: more.acks ?? -1,
   timeoutMs: 1000,
-  topicData: [{ name, partitionData: [{ index: more.index ?? 0, records }] }]
+  topicData: [
+    { ...(typeof topic === "string" ? { name: topic } : topic), partitionData: [{ index: more.index ?? 0, records }] }
+  ]
 })
 
 export interface FetchOptions {

@@ -23,7 +23,7 @@ describe("records that the server has compressed", () => {
 
   beforeAll(async () => {
     journal = LmdbJournal.open({ directory, segmentBytes: 20_000, segmentRefsMax: 1e6 })
-    kit = await startKit({ journal, zstdClients: new Set(["reader"]) })
+    kit = await startKit({ journal, settings: { zstdClients: new Set(["reader"]) } })
     const stream = await kit.createStream("sensors", { filters: ["sensors/#"] })
     const { shard } = kit
     const append = (value: string): Promise<void> =>

@@ -363,7 +363,7 @@ describe("ListOffsets (traps 29, 30)", () => {
   })
 
   it("tells the ends, times, and the largest timestamp", async () => {
-    for (let version = 1; version <= 9; version++) {
+    for (let version = 1; version <= 11; version++) {
       expect(await list(-1, version)).toEqual([0, 4, -1])
       expect(await list(-2, version)).toEqual([0, 0, -1])
       expect(await list(startMs + 1, version)).toEqual([0, 1, startMs + 10])
@@ -371,7 +371,8 @@ describe("ListOffsets (traps 29, 30)", () => {
       expect(await list(-3, version)).toEqual(version >= 7 ? [0, 1, startMs + 10] : [35, -1, -1])
       expect(await list(-4, version)).toEqual(version >= 8 ? [0, 0, -1] : [35, -1, -1])
       expect(await list(-5, version)).toEqual(version >= 9 ? [0, -1, -1] : [35, -1, -1])
-      expect(await list(-6, version)).toEqual([35, -1, -1])
+      expect(await list(-6, version)).toEqual(version >= 11 ? [0, -1, -1] : [35, -1, -1])
+      expect(await list(-7, version)).toEqual([35, -1, -1])
       expect(await list(Number.MIN_SAFE_INTEGER, version)).toEqual([35, -1, -1])
       expect(await list(Number.MAX_SAFE_INTEGER, version)).toEqual([0, -1, -1])
     }
@@ -385,7 +386,7 @@ describe("ListOffsets (traps 29, 30)", () => {
       { name: "nowhere", partitions: [first, first] },
       { name: "orders", partitions: [{ ...first, timestamp: -2 }] }
     ]
-    for (let version = 1; version <= 9; version++) {
+    for (let version = 1; version <= 11; version++) {
       const answer = await client.send(ListOffsets, version, { replicaId: -1, topics })
       const told = answer.topics.map(({ name, partitions }) => [
         name,

@@ -133,6 +133,17 @@ describe("requests", () => {
     await until(() => client.responses.length === 6)
   })
 
+  it("kafkaFetchSessionsMax: so many clients have fetch sessions, one more is answered in full", async () => {
+    const client = await start({ kafkaFetchSessionsMax: 1 })
+    const opening = { ...fetchOf("orders"), sessionEpoch: 0 }
+    const { sessionId } = await client.send(Fetch, 11, opening)
+    expect(sessionId).not.toBe(0)
+    const other = await client.send(Fetch, 11, opening)
+    expect([other.errorCode, other.sessionId, other.responses.length]).toEqual([0, 0, 1])
+    await client.send(Fetch, 11, { ...opening, sessionId, sessionEpoch: -1 })
+    expect((await client.send(Fetch, 11, opening)).sessionId).not.toBe(0)
+  })
+
   it("kafkaRequestBytesMax: a request of so many bytes is served, one more closes", async () => {
     const records = batchOf(["x".repeat(3000)])
     const probe = await start({})

@@ -1,24 +1,27 @@
 import * as K from "../Schema.ts"
 
 /**
- * Produce 3-12. v3: transactional ids; v8: errors by record (KIP-467); v10: the current leader and its endpoint
- * (KIP-951); v12: the same on the wire, for transactions v2 (KIP-890). With acks 0 there is no response.
+ * Produce 3-13. v3: transactional ids; v8: errors by record (KIP-467); v10: the current leader and its endpoint
+ * (KIP-951); v12: the same on the wire, for transactions v2 (KIP-890); v13: topic ids for names (KIP-516). With acks 0
+ * there is no response.
  */
 export const Produce = K.api(0, "Produce", {
-  versions: [3, 12],
+  versions: [3, 13],
   flexible: 9,
   request: {
     transactionalId: K.v("3+", K.nullableString, null),
     acks: K.int16,
     timeoutMs: K.int32,
     topicData: K.array({
-      name: K.string,
+      name: K.v("0-12", K.string, ""),
+      topicId: K.v("13+", K.uuid, K.zeroUuid),
       partitionData: K.array({ index: K.int32, records: K.records })
     })
   },
   response: {
     responses: K.array({
-      name: K.string,
+      name: K.v("0-12", K.string, ""),
+      topicId: K.v("13+", K.uuid, K.zeroUuid),
       partitionResponses: K.array({
         index: K.int32,
         errorCode: K.int16,

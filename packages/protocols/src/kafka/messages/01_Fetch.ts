@@ -1,12 +1,13 @@
 import * as K from "../Schema.ts"
 
 /**
- * Fetch 4-17. v4: isolation levels; v5: log start offset; v7: sessions (KIP-227); v9: leader epochs (KIP-320); v11:
+ * Fetch 4-18. v4: isolation levels; v5: log start offset; v7: sessions (KIP-227); v9: leader epochs (KIP-320); v11:
  * fetching from the closest replica (KIP-392); v12: diverging epochs; v13: topic ids for names (KIP-516); v15: replica
- * state as a tagged field (KIP-903); v16: endpoints of new leaders (KIP-951); v17: directory ids (KIP-853).
+ * state as a tagged field (KIP-903); v16: endpoints of new leaders (KIP-951); v17: directory ids (KIP-853); v18: the high
+ * watermark that a replica knows (KIP-1166).
  */
 export const Fetch = K.api(1, "Fetch", {
-  versions: [4, 17],
+  versions: [4, 18],
   flexible: 12,
   request: {
     clusterId: K.tagged(0, "12+", K.nullableString, null),
@@ -33,7 +34,8 @@ export const Fetch = K.api(1, "Fetch", {
         lastFetchedEpoch: K.v("12+", K.int32, -1),
         logStartOffset: K.v("5+", K.int64, -1),
         partitionMaxBytes: K.int32,
-        replicaDirectoryId: K.tagged(0, "17+", K.uuid, K.zeroUuid)
+        replicaDirectoryId: K.tagged(0, "17+", K.uuid, K.zeroUuid),
+        highWatermark: K.tagged(1, "18+", K.int64, Number.MAX_SAFE_INTEGER)
       })
     }),
     forgottenTopicsData: K.v(

@@ -1,11 +1,12 @@
 import * as K from "../Schema.ts"
 
 /**
- * OffsetFetch 1-9. v2: null topics means all; v5: leader epochs (KIP-320); v7: stable offsets on demand (KIP-447); v8:
- * several groups in one request (KIP-709), in fields of their own; v9: members of KIP-848 groups.
+ * OffsetFetch 1-10. v2: null topics means all; v5: leader epochs (KIP-320); v7: stable offsets on demand (KIP-447); v8:
+ * several groups in one request (KIP-709), in fields of their own; v9: members of KIP-848 groups; v10: topic ids
+ * for names.
  */
 export const OffsetFetch = K.api(9, "OffsetFetch", {
-  versions: [1, 9],
+  versions: [1, 10],
   flexible: 6,
   request: {
     groupId: K.v("0-7", K.string, ""),
@@ -16,7 +17,11 @@ export const OffsetFetch = K.api(9, "OffsetFetch", {
         groupId: K.string,
         memberId: K.v("9+", K.nullableString, null),
         memberEpoch: K.v("9+", K.int32, -1),
-        topics: K.nullableArray({ name: K.string, partitionIndexes: K.array(K.int32) })
+        topics: K.nullableArray({
+          name: K.v("8-9", K.string, ""),
+          topicId: K.v("10+", K.uuid, K.zeroUuid),
+          partitionIndexes: K.array(K.int32)
+        })
       }),
       []
     ),
@@ -44,7 +49,8 @@ export const OffsetFetch = K.api(9, "OffsetFetch", {
       K.array({
         groupId: K.string,
         topics: K.array({
-          name: K.string,
+          name: K.v("8-9", K.string, ""),
+          topicId: K.v("10+", K.uuid, K.zeroUuid),
           partitions: K.array({
             partitionIndex: K.int32,
             committedOffset: K.int64,

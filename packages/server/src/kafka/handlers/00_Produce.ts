@@ -1,3 +1,4 @@
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { partitionActor } from "@logbrook/actors/partition/Partition"
 import {
   InvalidBatch,
@@ -19,7 +20,7 @@ import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 import { noTransactions } from "../transactions.ts"
 
-// Produce 3-11, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
+// Produce 3-13, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
 // A request has one batch per partition, which is checked whole and stored verbatim; it is answered when all of its batches are durable.
 // Left out: transactions. A transactional id is answered UNSUPPORTED_VERSION, with a text: no client sends that again.
 
@@ -28,6 +29,7 @@ const needs = { Topic: ["Write"] } as const
 type Context = ContextOf<typeof needs>
 type ProduceRequest = RequestOf<typeof Produce>
 type ProduceResponse = ResponseInputOf<typeof Produce>
+type TopicData = Pick<ProduceRequest["topicData"][number], "name" | "topicId">
 type PartitionData = ProduceRequest["topicData"][number]["partitionData"][number]
 
 interface PartitionResult {
@@ -41,6 +43,9 @@ interface PartitionResult {
 
 /** The most record errors in one response: a request of 16 MiB can have millions of wrong records. The others have the batch's error. */
 const recordErrorsMax = 1000
+
+/** From here on topics are named by their ids (KIP-516). */
+const topicIdVersionMin = 13
 
 /** The first version in which a batch may be compressed with zstd (KIP-110). */
 const zstdVersionMin = 7
@@ -80,16 +85,18 @@ const refuseForNow = ({ node, sentBatches }: RequestContext, { logId, batch }: P
   return sentBatches.admits(logId, batch) ? undefined : refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
 }
 
+const streamOf = (context: Context, { name, topicId }: TopicData, version: number): Stream | Failure =>
+  version >= topicIdVersionMin ? context.topicById("Write", topicId) : context.topic("Write", name)
+
 /** Where a partition's batch is to be stored, ready to be, or why it cannot be; `errorsMax` of its records at most. */
 const placeOf = (
   context: Context,
-  topic: string,
+  stream: Stream | Failure,
   data: PartitionData,
   version: number,
   errorsMax: number
 ): Place | Failure | RefusedRecords => {
   const { limits, clock } = context.node.broker
-  const stream = context.topic("Write", topic)
   if (isFailure(stream)) return stream
   const logId = stream.logIds[data.index]
   if (logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
@@ -151,11 +158,16 @@ const append = (
   )
 }
 
-type TopicResult = { readonly name: string; readonly partitionResponses: ReadonlyArray<PartitionResult> }
+interface TopicResult extends TopicData {
+  readonly partitionResponses: ReadonlyArray<PartitionResult>
+}
 
 /** So that whoever reads the journal or the log finds the client. */
-const nameRefused = ({ node, clientId, clientHost }: RequestContext, topics: ReadonlyArray<TopicResult>): void => {
-  for (const { name: topic, partitionResponses } of topics) {
+const nameRefused = (context: Context, topics: ReadonlyArray<TopicResult>, version: number): void => {
+  const { node, clientId, clientHost } = context
+  for (const { partitionResponses, ...asked } of topics) {
+    const stream = streamOf(context, asked, version)
+    const topic = isFailure(stream) ? asked.name || asked.topicId : stream.name
     for (const { errorCode, errorMessage } of partitionResponses) {
       if (errorCode === KafkaError.NONE) continue
       const name = errorName(errorCode)
@@ -178,27 +190,28 @@ const produce = (context: Context, request: ProduceRequest, version: number): An
   const all: Array<PartitionResult> = []
   const places: Array<readonly [Place, PartitionResult]> = []
   let errorsLeft = recordErrorsMax
-  const responses = request.topicData.map(({ name, partitionData }) => ({
-    name,
-    partitionResponses: partitionData.map((data) => {
+  const responses = request.topicData.map(({ name, topicId, partitionData }) => {
+    const stream = streamOf(context, { name, topicId }, version)
+    const partitionResponses = partitionData.map((data) => {
       const result = resultOf(data.index)
-      const place = refusal ?? placeOf(context, name, data, version, errorsLeft)
+      const place = refusal ?? placeOf(context, stream, data, version, errorsLeft)
       if ("code" in place) fail(result, place)
       else places.push([place, result])
       errorsLeft -= result.recordErrors.length
       all.push(result)
       return result
     })
-  }))
+    return { name, topicId, partitionResponses }
+  })
   auditBatches(context, all)
   const appended = places.map(([place, result]) => append(context, place, places.length === 1, result))
   return afterAll(appended, () => {
     const hasFailed = firstError(all) !== KafkaError.NONE
-    if (hasFailed) nameRefused(context, responses)
+    if (hasFailed) nameRefused(context, responses, version)
     // An end is Kafka's own way to tell a producer that does not listen.
     const isSilent = request.acks === 0
     return new Reply({ responses }, { isSilent, hangsUp: isSilent && hasFailed })
   })
 }
 
-export const produceHandler = handler(Produce, { serves: [3, 11], listedFrom: 0, needs, handle: produce })
+export const produceHandler = handler(Produce, { serves: [3, 13], listedFrom: 0, needs, handle: produce })

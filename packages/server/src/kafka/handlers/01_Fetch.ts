@@ -1,60 +1,107 @@
 import { Loan } from "@logbrook/core/BufferPool"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
+import { isFailure } from "../Access.ts"
 import type { Answer } from "../Answer.ts"
+import type { Failure } from "../errors.ts"
 import { FetchPartition } from "../FetchPartition.ts"
+import type { AskedTopic, FetchSession, FoundPartition, SessionPartition } from "../FetchSession.ts"
+import type { Opened } from "../FetchSessions.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 
-// Fetch 4-17, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
-// or max_wait. Each request of a connection begins with another partition, so that none starves. Topic ids from v13 on.
+// Fetch 4-18, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
+// or max_wait. Topic ids from v13 on. In a session (v7) only news are answered, and the partitions that were given records
+// are read last the next time (KIP-227); each other request of a connection begins with another partition. So none starves.
 // Batches that the server has compressed itself go out so from v10 on (KIP-110) to clients that are known to read
 // them: kafkajs asks for v11 without having zstd. Batches that a producer has compressed go out as they are in every
 // version, as Kafka sends them unless the topic's own `compression.type` is zstd: a client without zstd reads what
 // stands before such a batch.
-// Left out: sessions (every answer has session id 0, which is legal and makes clients send full requests), replicas (a
-// replica id >= 0 is refused), aborted transactions (there are none: the last stable offset is the high watermark).
+// Left out: replicas (a replica id >= 0 is refused, and the high watermark that one knows is not read), aborted transactions (there are none: the last stable offset is the
+// high watermark).
 
 const needs = { Topic: ["Read"] } as const
 
 type Context = ContextOf<typeof needs>
 type FetchRequest = RequestOf<typeof Fetch>
 type FetchResponse = ResponseInputOf<typeof Fetch>
-type PartitionResponse = FetchResponse["responses"][number]["partitions"][number]
+type TopicResponse = FetchResponse["responses"][number]
+/** What is answered of a partition, if it is. */
+type PartitionResponse = TopicResponse["partitions"][number] & FoundPartition
 
 const zstdVersionMin = 10
+const topicIdVersionMin = 13
 const readCommitted = 1
 const noBatches: ReadonlyArray<Uint8Array> = []
+
+/** A topic of a session was deleted, and another one has its name. */
+const inconsistentTopicId: Failure = { code: KafkaError.INCONSISTENT_TOPIC_ID, message: null, memberId: "" }
+
+type Accepted = Exclude<Opened, { readonly _tag: "Refused" }>
 
 /** A fetch from its arrival to its answer. */
 class Fetching {
   readonly #context: Context
   readonly #request: FetchRequest
   readonly #version: number
+  readonly #opened: Accepted
   #partitions: ReadonlyArray<FetchPartition>
   #directoryVersion: number
   #wake: (() => void) | undefined
   #unwatch: ReadonlyArray<() => void> = []
 
-  constructor(context: Context, request: FetchRequest, version: number) {
+  constructor(context: Context, request: FetchRequest, version: number, opened: Accepted) {
     this.#context = context
     this.#request = request
     this.#version = version
+    this.#opened = opened
     this.#directoryVersion = context.streamsVersion
     this.#partitions = this.#resolve()
   }
 
+  get #usesTopicIds(): boolean {
+    return this.#version >= topicIdVersionMin
+  }
+
   #resolve(): ReadonlyArray<FetchPartition> {
-    const context = this.#context
-    const { shards } = context.node.broker
-    const byId = this.#version >= 13
-    return this.#request.topics.flatMap(({ topic, topicId, partitions }) => {
-      const found = byId ? context.topicById("Read", topicId) : context.topic("Read", topic)
-      return partitions.map((asked) => new FetchPartition(shards, found, asked))
+    if (this.#opened._tag === "Incremental") return this.#resolveSession(this.#opened.session)
+    const { shards } = this.#context.node.broker
+    return this.#request.topics.flatMap((topic) => {
+      const found = this.#find(topic)
+      return topic.partitions.map((asked) => new FetchPartition(shards, found, topic, asked))
     })
+  }
+
+  /** The topics of a session do not come one behind the other; each is looked up once. */
+  #resolveSession({ partitions }: FetchSession): ReadonlyArray<FetchPartition> {
+    const { shards } = this.#context.node.broker
+    const topics = new Map<string, Stream | Failure>()
+    return Array.from(partitions, (asked) => {
+      const key = this.#usesTopicIds ? asked.topicId : asked.topic
+      const known = topics.get(key)
+      const found = known ?? this.#find(asked)
+      if (known === undefined) topics.set(key, found)
+      return new FetchPartition(shards, this.#sinceDeleted(asked, found), asked, asked)
+    })
+  }
+
+  #find({ topic, topicId }: AskedTopic): Stream | Failure {
+    return this.#usesTopicIds ? this.#context.topicById("Read", topicId) : this.#context.topic("Read", topic)
+  }
+
+  /** Of a topic that was there when its session began, a client is told by its name what has become of it. */
+  #sinceDeleted(partition: SessionPartition, found: Stream | Failure): Stream | Failure {
+    if (!isFailure(found)) {
+      partition.name = found.name
+      return found
+    }
+    if (partition.name === "" || found.code !== KafkaError.UNKNOWN_TOPIC_ID) return found
+    const named = this.#context.topic("Read", partition.name)
+    return isFailure(named) ? named : inconsistentTopicId
   }
 
   start(): Answer<Reply<FetchResponse>> {
@@ -112,24 +159,64 @@ class Fetching {
 
   #answer(): Reply<FetchResponse> {
     this.#refresh()
+    const opened = this.#opened
+    if (opened._tag === "Incremental" && opened.session.epoch !== opened.epoch) {
+      const { id: sessionId } = opened.session
+      return new Reply({ errorCode: KafkaError.INVALID_FETCH_SESSION_EPOCH, sessionId, responses: [] }, {})
+    }
     const loan = new Loan(this.#context.node.broker.shards.buffers)
     const results = this.#readAll(loan)
-    let at = 0
-    const responses = this.#request.topics.map(({ topic, topicId, partitions }) => {
-      const own = results.slice(at, at + partitions.length)
-      at += partitions.length
-      return { topic, topicId, partitions: own }
-    })
-    return new Reply({ responses }, { loan })
+    if (opened._tag === "Full") {
+      const sessionId = opened.mayCreate ? this.#createSession(results) : 0
+      return new Reply({ sessionId, responses: this.#byTopic(results) }, { loan })
+    }
+    const { session } = opened
+    // `asked` of a session's partition is that partition, in the same order.
+    const asked = [...session.partitions]
+    const told = results.map((result, i) => (session.tells(asked[i]!, result) ? result : undefined))
+    return new Reply({ sessionId: session.id, responses: this.#byTopic(told) }, { loan })
   }
 
-  /** Reads in rotated order, answers in the order asked. */
+  /** Its id; 0: there is none. */
+  #createSession(results: ReadonlyArray<PartitionResponse>): number {
+    const { fetchSessions } = this.#context.node
+    const session = fetchSessions.create(this.#request.topics, this.#usesTopicIds)
+    if (session === undefined) return 0
+    results.forEach((result, i) => {
+      const { topic, topicName } = this.#partitions[i]!
+      const partition = session.find(topic, result.partitionIndex)
+      if (partition === undefined) return
+      partition.name = topicName
+      partition.tells(result)
+    })
+    return session.id
+  }
+
+  /** Neighbours of one topic are together; what is undefined is left out. */
+  #byTopic(results: ReadonlyArray<PartitionResponse | undefined>): ReadonlyArray<TopicResponse> {
+    const responses: Array<TopicResponse> = []
+    let current: AskedTopic | undefined
+    let partitions: Array<PartitionResponse> = []
+    for (const [i, result] of results.entries()) {
+      if (result === undefined) continue
+      const { topic, topicId } = this.#partitions[i]!.topic
+      if (current?.topic !== topic || current.topicId !== topicId) {
+        current = { topic, topicId }
+        partitions = []
+        responses.push({ topic, topicId, partitions })
+      }
+      partitions.push(result)
+    }
+    return responses
+  }
+
+  /** Results are in the order of the partitions; those of a request are read in rotated order. */
   #readAll(loan: Loan): ReadonlyArray<PartitionResponse> {
     const count = this.#partitions.length
     const results: Array<PartitionResponse> = []
     let leftBytes = Math.min(this.#bytesMax(), this.#context.responseRoomBytes())
     let isFirst = true
-    for (let i = 0, first = this.#context.nextFetch(); i < count; i++) {
+    for (let i = 0, first = this.#opened._tag === "Full" ? this.#context.nextFetch() : 0; i < count; i++) {
       const at = (first + i) % count
       const partition = this.#partitions[at]!
       const batches = this.#read(partition, leftBytes, isFirst, loan)
@@ -198,15 +285,15 @@ const refuse = (request: FetchRequest, version: number, errorCode: number): Fetc
 }
 
 const fetch = (context: Context, request: FetchRequest, version: number) => {
-  const { sessionId, sessionEpoch, replicaId, replicaState } = request
+  const { replicaId, replicaState } = request
   const replica = Math.max(replicaId, replicaState.replicaId)
   if (replica >= 0) {
     const refused = refuse(request, version, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
     return new Reply(refused, { violation: `Fetch as replica ${replica}` })
   }
-  if (sessionId !== 0) return refuse(request, version, KafkaError.FETCH_SESSION_ID_NOT_FOUND)
-  if (sessionEpoch > 0) return refuse(request, version, KafkaError.INVALID_FETCH_SESSION_EPOCH)
-  return new Fetching(context, request, version).start()
+  const opened = context.node.fetchSessions.open(request, version >= topicIdVersionMin)
+  if (opened._tag === "Refused") return refuse(request, version, opened.errorCode)
+  return new Fetching(context, request, version, opened).start()
 }
 
-export const fetchHandler = handler(Fetch, { serves: [4, 17], needs, handle: fetch })
+export const fetchHandler = handler(Fetch, { serves: [4, 18], needs, handle: fetch })

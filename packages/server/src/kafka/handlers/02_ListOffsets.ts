@@ -8,11 +8,19 @@ import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
 import { Reply } from "../Reply.ts"
 
-// ListOffsets 1-9: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
-// the start, and the tiered end (v9), which never is. Without transactions the last stable offset is the high watermark,
-// so both isolation levels have the same answers. A partition that is asked for twice is refused, as by Kafka. Left out: replicas (a replica id >= 0 is refused).
+// ListOffsets 1-11: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
+// the start, and of tiered storage, which is not there, its end (v9) and what it lacks (v11), which never are. Without transactions the last stable offset is the high watermark,
+// so both isolation levels have the same answers. A partition that is asked for twice is refused, as by Kafka. Left out: replicas (a replica id >= 0 is refused),
+// and the timeout (v10): nothing is looked up elsewhere.
 
-const special = { latest: -1, earliest: -2, maxTimestamp: -3, earliestLocal: -4, latestTiered: -5 } as const
+const special = {
+  latest: -1,
+  earliest: -2,
+  maxTimestamp: -3,
+  earliestLocal: -4,
+  latestTiered: -5,
+  earliestPending: -6
+} as const
 
 /** The version that brought a special timestamp. */
 const versionMin: ReadonlyMap<number, number> = new Map([
@@ -20,7 +28,8 @@ const versionMin: ReadonlyMap<number, number> = new Map([
   [special.earliest, 1],
   [special.maxTimestamp, 7],
   [special.earliestLocal, 8],
-  [special.latestTiered, 9]
+  [special.latestTiered, 9],
+  [special.earliestPending, 11]
 ])
 
 interface Found {
@@ -42,7 +51,7 @@ const find = (context: RequestContext, log: Log, timestamp: number): Found => {
   })
   if (timestamp === special.latest) return at(log.highWatermark, -1)
   if (timestamp === special.earliest || timestamp === special.earliestLocal) return at(log.startOffset, -1)
-  if (timestamp === special.latestTiered) return nothing(KafkaError.NONE)
+  if (timestamp === special.latestTiered || timestamp === special.earliestPending) return nothing(KafkaError.NONE)
   const found =
     timestamp === special.maxTimestamp ? shard.logs.maxTimestamp(log) : shard.logs.offsetForTimestamp(log, timestamp)
   return found === undefined ? nothing(KafkaError.NONE) : at(found.offset, found.timestampMs)
@@ -102,4 +111,4 @@ const listOffsets = (context: Context, request: RequestOf<typeof ListOffsets>, v
   return isReplica ? new Reply({ topics }, { violation: `ListOffsets as replica ${request.replicaId}` }) : { topics }
 }
 
-export const listOffsetsHandler = handler(ListOffsets, { serves: [1, 9], needs, handle: listOffsets })
+export const listOffsetsHandler = handler(ListOffsets, { serves: [1, 11], needs, handle: listOffsets })

@@ -7,8 +7,8 @@ import { groupIdError } from "../groupIds.ts"
 import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
-// OffsetCommit 2-9: of group members, and with generation -1 of simple consumers while the group is empty. Offsets hang on
-// the topic id. v9: GROUP_ID_NOT_FOUND. The group id may be empty. Left out: the retention time of v2-4, which Kafka ignores too (KIP-211), and KIP-848 members.
+// OffsetCommit 2-10: of group members, and with generation -1 of simple consumers while the group is empty. Offsets hang on
+// the topic id, by which v10 names topics. v9: GROUP_ID_NOT_FOUND. The group id may be empty. Left out: the retention time of v2-4, which Kafka ignores too (KIP-211), and KIP-848 members.
 
 interface Result {
   readonly partitionIndex: number
@@ -18,19 +18,22 @@ interface Result {
 /** Clients of older versions know only that the generation is not the group's. */
 const groupIdNotFoundVersionMin = 9
 
+const topicIdVersionMin = 10
+
 const versioned = (code: KafkaErrorCode, version: number): KafkaErrorCode =>
   code === KafkaError.GROUP_ID_NOT_FOUND && version < groupIdNotFoundVersionMin ? KafkaError.ILLEGAL_GENERATION : code
 
 export const offsetCommitHandler = handler(OffsetCommit, {
-  serves: [2, 9],
+  serves: [2, 10],
   needs: { Group: ["Read"], Topic: ["Read"] },
   handle: (context, request, version) => {
     const offsets: Array<OffsetToCommit> = []
     const known: Array<Result> = []
-    const topics = request.topics.map(({ name, partitions }) => {
-      const stream = context.topic("Read", name)
+    const topics = request.topics.map(({ name, topicId: askedId, partitions }) => {
+      const stream = version >= topicIdVersionMin ? context.topicById("Read", askedId) : context.topic("Read", name)
       return {
         name,
+        topicId: askedId,
         partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
           if (isFailure(stream)) return { partitionIndex, errorCode: stream.code as number }
           if (stream.logIds[partitionIndex] === undefined) {
@@ -44,7 +47,7 @@ export const offsetCommitHandler = handler(OffsetCommit, {
           const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
           offsets.push({
             topicId,
-            stream: name,
+            stream: stream.name,
             partition: partitionIndex,
             offset: committedOffset,
             leaderEpoch: committedLeaderEpoch,

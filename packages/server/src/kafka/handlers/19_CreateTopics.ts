@@ -1,14 +1,13 @@
-import { randomBytes } from "node:crypto"
-import { catalogActor, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { streamSettings, type ConfigLimits } from "@logbrook/actors/catalog/StreamConfig"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
-import * as Exit from "effect/Exit"
-import { after, afterAll, type Answer } from "../Answer.ts"
+import { after, afterAll } from "../Answer.ts"
 import { configSources, refused } from "../configResources.ts"
-import { failureOf, type Failure } from "../errors.ts"
-import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
+import { createFreeStream } from "../createFreeStream.ts"
+import type { Failure } from "../errors.ts"
+import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 import { bounded, namedTwice, topicTwice } from "../requestElements.ts"
 
@@ -87,22 +86,6 @@ const created = (stream: Stream, limits: ConfigLimits): Created => ({
     }))
 })
 
-const create = (context: RequestContext, asked: Asked, validateOnly: boolean): Answer<Stream | Failure> => {
-  const command = {
-    _tag: "CreateStream",
-    name: asked.name,
-    topicId: randomBytes(16).toString("base64url"),
-    filters: [],
-    partitions: partitionsOf(asked),
-    key: "none",
-    config: asked.configs.map(({ name, value }) => [name, value ?? ""] as const),
-    validateOnly
-  } as const
-  return context.ask(catalogActor, command, (exit) =>
-    Exit.isFailure(exit) ? failureOf(exit.cause, KafkaError.NOT_CONTROLLER) : exit.value.stream
-  )
-}
-
 export const createTopicsHandler = handler(CreateTopics, {
   serves: [2, 7],
   needs,
@@ -114,7 +97,13 @@ export const createTopicsHandler = handler(CreateTopics, {
     const asked = new Map(some.map((topic) => [topic.name, topic]))
     const topics = Array.from(asked.values(), (topic) => {
       const refused = refuse(context, topic, twice.has(topic.name))
-      return after(refused ?? create(context, topic, request.validateOnly), (result): Created =>
+      const stream = {
+        name: topic.name,
+        partitions: partitionsOf(topic),
+        config: topic.configs.map(({ name, value }) => [name, value ?? ""] as const),
+        validateOnly: request.validateOnly
+      }
+      return after(refused ?? createFreeStream(context, stream), (result): Created =>
         "code" in result
           ? { name: topic.name, errorCode: result.code, errorMessage: result.message, configs: [] }
           : created(result, context.node.broker.limits)
