@@ -423,7 +423,7 @@ export class Simulation implements World {
           return
         case "kick": {
           const connections = [...server.mqtt.connections()].filter(({ clientId }) => clientId !== "")
-          if (connections.length > 0) server.mqtt.kick(this.#random.pick(connections).clientId)
+          if (connections.length > 0) server.mqtt.kick(this.#random.pick(connections).clientId, "simulation")
         }
       }
     })

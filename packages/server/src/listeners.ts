@@ -49,15 +49,14 @@ export const layerHttpListener = (address: Address, settings: ReadonlyArray<Effe
     HttpListener,
     Effect.gen(function* () {
       const broker = yield* Broker
-      const { unmatched, directory } = yield* Mqtt
+      const mqtt = yield* Mqtt
       const retention = yield* Retention
       const readiness: Readiness = { isDraining: false }
       const { port } = yield* listenHttp(broker, {
         ...address,
         journal: yield* Services.Journal,
         readiness,
-        unmatched,
-        sessions: () => directory.size,
+        mqtt,
         retentionClock: retention.clock,
         config: { settings, sinceMs: broker.clock.nowMs() }
       })

@@ -110,16 +110,34 @@ export interface Listed<A> {
   readonly meta: { readonly cursor: string | null; readonly hasnext: boolean }
 }
 
-/** All pages of a list. */
-export const listAll = <A>(url: string, path: string): Effect.Effect<ReadonlyArray<A>, CliError> =>
+/** All pages of a list; of those that `params` select. */
+export const listAll = <A>(
+  url: string,
+  path: string,
+  params: Readonly<Record<string, string | undefined>> = {}
+): Effect.Effect<ReadonlyArray<A>, CliError> =>
   Effect.gen(function* () {
     const all: Array<A> = []
     let cursor: string | null = null
     for (;;) {
-      const query: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`
-      const page: Listed<A> = yield* requestJson<Listed<A>>(url, `${path}?limit=1000${query}`)
+      const page: Listed<A> = yield* requestJson<Listed<A>>(url, pagePath(path, params, cursor, pageLimit))
       all.push(...page.data)
       if (!page.meta.hasnext) return all
       cursor = page.meta.cursor
     }
   })
+
+/** The server gives no larger page. */
+export const pageLimit = 1000
+
+/** Where a page of a list is; `params` of undefined are left out. */
+export const pagePath = (
+  path: string,
+  params: Readonly<Record<string, string | undefined>>,
+  cursor: string | null,
+  limit: number
+): string => {
+  const given = Object.entries(params).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  if (cursor !== null) given.push(["cursor", cursor])
+  return `${path}?${new URLSearchParams([["limit", String(limit)], ...given] as Array<[string, string]>).toString()}`
+}

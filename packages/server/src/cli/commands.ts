@@ -83,6 +83,7 @@ const lazily =
 
 const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
+const sessionsModule = () => import("./sessions.ts")
 const journalModule = () => import("./journal.ts")
 const backupModule = () => import("./backup.ts")
 const configModule = () => import("./configCommands.ts")
@@ -183,6 +184,40 @@ export const commands: ReadonlyArray<Command> = [
       json
     ],
     load: lazily(groupsModule, (module) => module.remove)
+  },
+  {
+    name: "sessions list",
+    positionals: [],
+    summary: "list MQTT sessions, connected or not",
+    options: [
+      { name: "contains", value: "TEXT", help: "only client ids that have this text in them" },
+      { name: "state", value: "STATE", help: "only those that are connected, or disconnected" },
+      ...time,
+      url,
+      json
+    ],
+    load: lazily(sessionsModule, (module) => module.list)
+  },
+  {
+    name: "sessions describe",
+    positionals: ["CLIENT"],
+    summary: "a session's connection, queue and subscriptions",
+    options: [...time, url, json],
+    load: lazily(sessionsModule, (module) => module.describe)
+  },
+  {
+    name: "sessions kick",
+    positionals: ["CLIENT"],
+    summary: "end a client's connection",
+    description:
+      "With the will; MQTT 5 clients are told why (0x98). The session stays as long as it was to, unless --forget ends it.",
+    options: [
+      { name: "forget", value: undefined, help: "and end the session, with its subscriptions and queue" },
+      { name: "yes", value: undefined, help: "do not ask" },
+      url,
+      json
+    ],
+    load: lazily(sessionsModule, (module) => module.kick)
   },
   {
     name: "journal tail",

@@ -125,13 +125,13 @@ const cut = (text: string): string => (text.length > summaryMax ? `${text.slice(
 const uuid = /\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi
 
 /** Ids that nobody reads are cut on a terminal; elsewhere they may be looked for. */
-const shortened = (io: Io, text: string): string => (io.isTty ? text.replace(uuid, "$1…") : text)
+export const shortened = (io: Io, text: string): string => (io.isTty ? text.replace(uuid, "$1…") : text)
 
 const causeText = ({ cause }: EventView): string =>
   [cause.seq === undefined ? "" : `#${cause.seq}`, cause.origin ?? ""].filter(Boolean).join(" ")
 
 /** `2026-11-22 14:14:49.737`: as short as it can be given back to `--at`. */
-const shortTime = (text: string): string => text.replace("T", " ").replace(/Z$/, "")
+export const shortTime = (text: string): string => text.replace("T", " ").replace(/Z$/, "")
 
 /** An event as a line: for people on a terminal, with tabs between the columns elsewhere. */
 export const eventLine = (args: Arguments, io: Io, event: EventView): string => {

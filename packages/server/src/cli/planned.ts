@@ -5,7 +5,6 @@ const planned: ReadonlyMap<string, string> = new Map([
   ["produce", "mosquitto_pub for a bound stream, kcat -P for a free one"],
   ["consume", "kcat -C -t STREAM, or any Kafka client"],
   ["topics", "mosquitto_sub -v -t '#' shows topics; /api/v1/mqtt/unmatched-topics those that no stream stores"],
-  ["sessions", "logbrook journal state session/CLIENT shows one"],
   ["retained", "mosquitto_sub -v -t '#' --retained-only shows them; an empty retained message removes one"],
   ["groups reset", "commit other offsets with a Kafka client while the group has no members"],
   ["groups why", "logbrook journal tail --actor group/GROUP, and logbrook journal show SEQ for the causes"],

@@ -250,6 +250,63 @@ const mqtt = HttpApiGroup.make("mqtt").add(
   )
 )
 
+const SessionSummary = Schema.Struct({
+  clientId: Schema.String,
+  state: Schema.Literal("connected", "disconnected"),
+  /** When the session got, or lost, its connection. */
+  since: Schema.String,
+  /** 3: MQTT 3.1; 4: MQTT 3.1.1. */
+  protocolVersion: Count,
+  /** The client is there; null without a connection. */
+  address: Schema.NullOr(Schema.String),
+  /** 0: the session ends with its connection. */
+  sessionExpiryMs: Count,
+  /** null while it is connected. */
+  expiresAt: Schema.NullOr(Schema.String),
+  subscriptions: Count,
+  /** Messages of QoS 1 and 2 in the session's queue, with those that were sent; 0 of a session that ends with its connection, as the next two. */
+  queued: Count,
+  unacknowledged: Count,
+  /** Messages that the queue had no room for. */
+  dropped: Count
+})
+
+const SessionDetails = Schema.Struct({
+  ...SessionSummary.fields,
+  startedAt: Schema.String,
+  /** 0: none; null without a connection. */
+  keepAliveMs: Schema.NullOr(Count),
+  willTopic: Schema.NullOr(Schema.String),
+  /** The subscriptions. */
+  filters: Schema.Array(
+    Schema.Struct({
+      filter: Schema.String,
+      qos: Count,
+      noLocal: Schema.Boolean,
+      retainAsPublished: Schema.Boolean,
+      retainHandling: Count,
+      subscriptionId: Schema.NullOr(Count)
+    })
+  )
+})
+
+const SessionParams = Schema.Struct({
+  ...PageParams.fields,
+  /** Only client ids that have this text in them. */
+  contains: Schema.optional(Schema.String),
+  state: Schema.optional(Schema.Literal("connected", "disconnected"))
+})
+
+const SessionKicked = Schema.Struct({ wasConnected: Schema.Boolean, sessionEnded: Schema.Boolean })
+
+const sessions = HttpApiGroup.make("sessions")
+  .add(HttpApiEndpoint.get("list", "/sessions").setUrlParams(SessionParams).addSuccess(listOf(SessionSummary)))
+  .add(HttpApiEndpoint.get("get")`/sessions/${name}`.addSuccess(SessionDetails))
+  /** Ends the session, and its client's connection. */
+  .add(HttpApiEndpoint.del("forget")`/sessions/${name}`.addSuccess(SessionKicked))
+  /** Ends the connection: with DISCONNECT 0x98 in MQTT 5. */
+  .add(HttpApiEndpoint.del("kick")`/sessions/${name}/connection`.addSuccess(SessionKicked))
+
 const config = HttpApiGroup.make("config").add(
   HttpApiEndpoint.get("show", "/config").addSuccess(
     Schema.Struct({
@@ -265,6 +322,7 @@ const config = HttpApiGroup.make("config").add(
 export const Api = HttpApi.make("logbrook")
   .add(streams)
   .add(groups)
+  .add(sessions)
   .add(journal)
   .add(cluster)
   .add(config)

@@ -1,13 +1,10 @@
 import type { EffectiveSetting } from "../config/loadConfig.ts"
-import type { TopTopics } from "../mqtt/TopTopics.ts"
+import type { MqttBroker } from "../mqtt/MqttBroker.ts"
 import type { RetentionClock } from "../RetentionClock.ts"
 
 /** The parts of the server that the API shows beside the broker. */
 export interface ApiParts {
-  /** See `MqttContext`. */
-  readonly unmatched: TopTopics
-  /** How many MQTT sessions there are, connected or not. */
-  readonly sessions: () => number
+  readonly mqtt: MqttBroker
   readonly retentionClock: RetentionClock
   readonly config: RunningConfig
 }

@@ -1,5 +1,6 @@
 import type { Broker } from "../Broker.ts"
 import type { ApiParts } from "./ApiParts.ts"
+import type { Asking } from "./Caller.ts"
 import type { Past } from "../tools/journalTools.ts"
 import type { ApiHandler } from "./apiHandler.ts"
 
@@ -26,8 +27,8 @@ export class LazyApi {
     return this.#loading
   }
 
-  async handle(request: Request): Promise<Response> {
-    return (await this.#load()).handler(request)
+  async handle(request: Request, caller: Asking): Promise<Response> {
+    return (await this.#load()).handler(request, caller)
   }
 
   /** The methods that a path of the API has; none where there is nothing. */

@@ -2,6 +2,7 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { JournalError } from "@logbrook/core/journal/JournalError"
@@ -13,13 +14,14 @@ import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
 import { version } from "../version.ts"
 import { Api, type ApiError } from "./Api.ts"
+import { type Asking, Caller } from "./Caller.ts"
 import type { ApiParts } from "./ApiParts.ts"
 import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, type Need } from "./access.ts"
 import { deleteGroup, getGroup, groupNamed, groupNames, groupSummary } from "./groups.ts"
+import { pageOf } from "./paging.ts"
 import { endpointDenied, type EndpointFailure, EndpointRefused, refusalOf } from "./refusals.ts"
+import { getSession, kickSession, listSessions } from "./sessions.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
-
-const pageSize = 100
 
 /** An endpoint, behind what it needs. A journal that cannot be read is a defect here. */
 const endpoint =
@@ -44,24 +46,15 @@ const describe = (cause: Cause.Cause<never>): string => {
   return defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
 }
 
-/** Names are the cursors: a page goes on behind one, whether or not it is still there. */
-const pageOf = <A>(
-  names: ReadonlyArray<string>,
-  { cursor, limit = pageSize }: { readonly cursor?: string | undefined; readonly limit?: number | undefined },
-  item: (name: string) => A
-) => {
-  const rest = cursor === undefined ? names : names.filter((name) => name > cursor)
-  const shown = rest.slice(0, limit)
-  const hasnext = rest.length > shown.length
-  return { data: shown.map(item), meta: { cursor: hasnext ? shown.at(-1)! : null, hasnext } }
-}
-
 const pointOf = ({ clock }: Broker, text: string): Effect.Effect<At, EndpointRefused> => {
   const at = parsePoint(text, clock.nowMs())
   if (at !== undefined) return Effect.succeed(at)
   const message = `"${text}" is neither a seq nor a time: ${pointHelp}`
   return new EndpointRefused({ code: "BAD_REQUEST", message })
 }
+
+/** The events of a page, unless told otherwise. */
+const eventsShown = 100
 
 const lastOf = ({ journal }: Past): At => ({ seq: journal.nextSeq - 1 })
 
@@ -71,7 +64,7 @@ interface EventQuery extends EventFilter {
   readonly limit?: number | undefined
 }
 
-const pageOfEvents = (past: Past, { cursor, last, limit = pageSize, ...filter }: EventQuery) =>
+const pageOfEvents = (past: Past, { cursor, last, limit = eventsShown, ...filter }: EventQuery) =>
   Effect.map(
     last === undefined ? eventsFrom(past, cursor ?? 1, limit, filter) : lastEvents(past, last, filter),
     ({ events, nextSeq, hasNext }) => ({ data: events, meta: { cursor: String(nextSeq), hasnext: hasNext } })
@@ -87,7 +80,7 @@ const shownDiff = (broker: Broker, past: Past, actor: string, from: string, to: 
     return yield* diffStates(past, actor, yield* pointOf(broker, from), yield* pointOf(broker, to))
   })
 
-const clusterInfo = (broker: Broker, { journal }: Past, { sessions, retentionClock }: ApiParts) => {
+const clusterInfo = (broker: Broker, { journal }: Past, { mqtt, retentionClock }: ApiParts) => {
   const { isHeld, aheadMs } = retentionClock
   const { shards, directory, disk, clusterId, nodeId } = broker
   const segments = journal.segments()
@@ -99,7 +92,7 @@ const clusterInfo = (broker: Broker, { journal }: Past, { sessions, retentionClo
     epoch: shards.epoch,
     streams: directory.all().size,
     groups: groupNames(broker).length,
-    sessions: sessions(),
+    sessions: mqtt.directory.size,
     journal: {
       firstSeq: journal.firstSeq,
       nextSeq: journal.nextSeq,
@@ -113,7 +106,7 @@ const clusterInfo = (broker: Broker, { journal }: Past, { sessions, retentionClo
 
 /** Those that whoever asks may know of. */
 const streamNamesOf = (broker: Broker): ReadonlyArray<string> =>
-  [...broker.directory.all().keys()].filter((name) => isAllowed(broker, onStream("Describe", name, broker))).sort()
+  [...broker.directory.all().keys()].filter((name) => isAllowed(broker, onStream("Describe", name, broker)))
 
 const groupNamesOf = (broker: Broker): ReadonlyArray<string> =>
   groupNames(broker).filter((name) => isAllowed(broker, onGroup("Describe", name)))
@@ -170,6 +163,22 @@ const groups = (broker: Broker) => {
   )
 }
 
+const sessions = (broker: Broker, { mqtt }: ApiParts) => {
+  const behind = endpoint(broker)
+  return HttpApiBuilder.group(Api, "sessions", (handlers) =>
+    handlers
+      .handle("list", ({ urlParams }) =>
+        behind(
+          [onCluster("Describe")],
+          Effect.sync(() => listSessions(mqtt, urlParams))
+        )
+      )
+      .handle("get", ({ path }) => behind([onCluster("Describe")], getSession(mqtt, path.name)))
+      .handle("forget", ({ path }) => behind([onCluster("Alter")], kickSession(broker, mqtt, path.name, true)))
+      .handle("kick", ({ path }) => behind([onCluster("Alter")], kickSession(broker, mqtt, path.name, false)))
+  )
+}
+
 /** The journal has everything: only who may do all that a node of the cluster does reads it. */
 const journal = (broker: Broker, past: Past) => {
   const behind = endpoint(broker)
@@ -192,7 +201,7 @@ const server = (broker: Broker, past: Past, parts: ApiParts) => {
   const info = Effect.sync(() => clusterInfo(broker, past, parts))
   const trustClock = Effect.sync(() => ({ wasHeld: parts.retentionClock.trust() }))
   const config = Effect.sync(() => configOf(parts))
-  const unmatched = Effect.sync(() => unmatchedTopics(parts.unmatched))
+  const unmatched = Effect.sync(() => unmatchedTopics(parts.mqtt.unmatched))
   return [
     HttpApiBuilder.group(Api, "cluster", (handlers) =>
       handlers
@@ -209,17 +218,27 @@ const server = (broker: Broker, past: Past, parts: ApiParts) => {
 }
 
 export interface ApiHandler {
-  readonly handler: (request: Request) => Promise<Response>
+  readonly handler: (request: Request, caller: Asking) => Promise<Response>
   readonly dispose: () => Promise<void>
 }
 
 /** The API as a function over the web's own types, so that no server of another library is needed. */
 export const makeApiHandler = (broker: Broker, past: Past, parts: ApiParts): ApiHandler => {
   const api = HttpApiBuilder.api(Api).pipe(
-    Layer.provide([streams(broker), groups(broker), journal(broker, past), ...server(broker, past, parts)])
+    Layer.provide([
+      streams(broker),
+      groups(broker),
+      sessions(broker, parts),
+      journal(broker, past),
+      ...server(broker, past, parts)
+    ])
   )
   const { handler, dispose } = HttpApiBuilder.toWebHandler(Layer.merge(api, HttpServer.layerContext))
-  return { handler: (request) => handler(request), dispose }
+  return {
+    // A reference has a value where nobody gives one, so the library's type asks for none.
+    handler: (request, caller) => handler(request, Context.make(Caller, caller) as Context.Context<never>),
+    dispose
+  }
 }
 
 export const openApi = OpenApi.fromApi(Api)

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http"
 import * as Effect from "effect/Effect"
+import { anonymous } from "@logbrook/core/access/Access"
 import { isNestedDeeper } from "./nesting.ts"
 import { notAllowed, RequestRefused } from "./refusals.ts"
 import { send, sendDefect, sendJson } from "./respond.ts"
@@ -69,7 +70,8 @@ export const answerApi = ({ api, broker }: Shell, { request, response, url }: Ex
     if (method === "POST" || method === "PATCH") {
       init.body = new Uint8Array(yield* checkedBody(request, broker.limits.httpBodyBytesMax))
     }
-    const reply = yield* Effect.promise(() => api.handle(new Request(url, init)))
+    const caller = { principal: anonymous, address: request.socket.remoteAddress ?? "?" }
+    const reply = yield* Effect.promise(() => api.handle(new Request(url, init), caller))
     const text = yield* Effect.promise(() => reply.text())
     if (reply.status === 400) sendJson(response, 400, badRequest(text))
     else if (reply.status >= 500 && text === "") sendDefect(response, "the request failed; the server's log says why")

@@ -16,7 +16,7 @@ import { asked } from "./asked.ts"
 import { EndpointRefused } from "./refusals.ts"
 
 export const groupNames = ({ shards }: Broker): ReadonlyArray<string> =>
-  Array.from(shards.view(GroupStates).all(), ([actor]) => nameOf(actor)).sort()
+  Array.from(shards.view(GroupStates).all(), ([actor]) => nameOf(actor))
 
 export const groupNamed = ({ shards }: Broker, name: string): GroupState | undefined =>
   shards.view(GroupStates).get(groupActor(name))

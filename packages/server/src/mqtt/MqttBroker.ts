@@ -5,6 +5,7 @@ import {
   type ConnectionEnd,
   type ConnectionId,
   type Disconnect,
+  type Kick,
   type SessionCommand,
   type SessionNotice
 } from "@logbrook/actors/session/SessionProtocol"
@@ -301,10 +302,13 @@ export class MqttBroker implements MqttContext {
 
   // --- For operators ---
 
-  /** Closes the client's connection as an operator; `endSession` forgets its session as well. False: no such session. */
-  kick(clientId: string, endSession = false): boolean {
+  /**
+   * Closes the client's connection as an operator, whom `origin` names; `endSession` forgets its session as well. False: no such
+   * session, and no reply.
+   */
+  kick(clientId: string, origin: string, endSession = false, reply: Reply<Kick> = () => undefined): boolean {
     if (this.directory.get(clientId) === undefined) return false
-    this.offerToSession(clientId, { _tag: "Kick", endSession }, `http kick ${clientId}`.slice(0, 200), () => undefined)
+    this.offerToSession(clientId, { _tag: "Kick", endSession }, origin, reply)
     // At once: of what comes behind the command the session remembers nothing, so a QoS 2 message would be stored twice.
     this.#serving.get(clientId)?.kicked()
     return true

@@ -4,6 +4,7 @@ import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Shards } from "@logbrook/core/shard/Shards"
 import type { RetainedDue } from "./RetainedStore.ts"
+import { addFact, factsOf, firstFacts, type SessionFacts } from "./SessionFacts.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 
 /** A filter that a SUBSCRIBE or UNSUBSCRIBE names which was read and is not answered yet. */
@@ -17,6 +18,7 @@ interface Unanswered {
 /** A session as the shell knows it: what is durable, what was read of it since, and the connection that serves it now. */
 export interface SessionView<C> {
   readonly clientId: string
+  readonly facts: SessionFacts
   /** Its messages of QoS 1 and 2 are queued in its state. */
   isDurable: boolean
   /** By filter, as the journal has them. */
@@ -71,10 +73,11 @@ export class SessionDirectory<C> {
     return this.#views.values()
   }
 
-  #start(clientId: string, sessionExpiryMs: number): SessionView<C> {
+  #start(clientId: string, facts: SessionFacts): SessionView<C> {
     const view: SessionView<C> = {
       clientId,
-      isDurable: sessionExpiryMs > 0,
+      facts,
+      isDurable: facts.sessionExpiryMs > 0,
       filters: new Map(),
       unanswered: undefined,
       matched: 0,
@@ -166,10 +169,11 @@ export class SessionDirectory<C> {
     this.#views.delete(view.clientId)
   }
 
-  #restore(clientId: string, { name, life, pendingWills, subscriptions }: SessionState): void {
+  #restore(clientId: string, state: SessionState): void {
+    const { name, pendingWills, subscriptions } = state
     this.pendingWills += pendingWills.length
     if (name === "Absent") return
-    const view = this.#start(clientId, life.sessionExpiryMs)
+    const view = this.#start(clientId, factsOf(state))
     for (const subscription of subscriptions.values()) this.#subscribed(view, subscription)
   }
 
@@ -181,11 +185,12 @@ export class SessionDirectory<C> {
   #observe(clientId: string, event: SessionEvent): void {
     this.#countWills(event)
     if (event._tag === "SessionStarted") {
-      this.#start(clientId, event.sessionExpiryMs)
+      this.#start(clientId, firstFacts(event))
       return
     }
     const view = this.#views.get(clientId)
     if (view === undefined) return
+    addFact(view.facts, event)
     switch (event._tag) {
       case "SessionResumed":
       case "SessionDisconnected":

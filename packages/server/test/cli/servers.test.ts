@@ -114,8 +114,6 @@ describe("commands that are planned", () => {
     ["produce", "sensors"],
     ["consume"],
     ["topics", "tree"],
-    ["sessions", "list"],
-    ["sessions"],
     ["retained", "purge"],
     ["groups", "reset", "x"],
     ["groups", "why"],

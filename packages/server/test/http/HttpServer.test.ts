@@ -9,7 +9,8 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import type { Readiness } from "../../src/http/health.ts"
 import { listenHttp } from "../../src/http/HttpServer.ts"
-import { TopTopics } from "../../src/mqtt/TopTopics.ts"
+import { makeMqttBroker } from "../../src/mqtt/MqttBroker.ts"
+import { defaultMqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { TestClock } from "../../../core/test/support/TestClock.ts"
@@ -37,14 +38,14 @@ describe("HTTP", () => {
   const readiness: Readiness = { isDraining: false }
   const { broker, disk } = harness
   forgetDeletedStreams(broker)
-  const unmatched = new TopTopics()
+  const mqtt = makeMqttBroker(broker, defaultMqttOptions)
+  const { unmatched } = mqtt
   const machine = new TestClock()
   const retentionClock = new RetentionClock(machine, defaultLimits, { lastTimeMs: undefined, heldAtMs: undefined })
   const settings = [{ path: "mqtt.port", value: 1884, origin: "logbrook.yaml:3" }]
   const parts = {
     readiness,
-    unmatched,
-    sessions: () => 3,
+    mqtt,
     retentionClock,
     config: { settings, sinceMs: 1_800_000_000_000 }
   }
@@ -425,7 +426,11 @@ describe("HTTP", () => {
     const [a, b] = [page.data[0].seq, next.data[0].seq]
     expect(b).toBeGreaterThan(a)
     const { body: shown } = await call(`/api/v1/journal/events/${b}`)
-    expect(shown).toMatchObject({ event: next.data[0], causes: [], origin: "http POST /streams" })
+    expect(shown).toMatchObject({
+      event: next.data[0],
+      causes: [],
+      origin: "http POST /streams by anonymous@127.0.0.1"
+    })
     const { body: state } = await call(`/api/v1/journal/state?actor=catalog/0&at=${a}`)
     expect(state.state.streams.map(({ name }: { name: string }) => name)).toEqual(["sensors"])
     const { body: diff } = await call(`/api/v1/journal/diff?actor=catalog/0&from=${a}&to=${b}`)

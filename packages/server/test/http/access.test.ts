@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { TestClock } from "../../../core/test/support/TestClock.ts"
 import { listenHttp } from "../../src/http/HttpServer.ts"
 import { openApi } from "../../src/http/apiHandler.ts"
-import { TopTopics } from "../../src/mqtt/TopTopics.ts"
+import { makeMqttBroker } from "../../src/mqtt/MqttBroker.ts"
+import { defaultMqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
 import { acquired } from "../support/parts.ts"
@@ -41,8 +42,7 @@ describe("access over HTTP", () => {
       port: 0,
       journal: kit.journal,
       readiness: { isDraining: false },
-      unmatched: new TopTopics(),
-      sessions: () => 0,
+      mqtt: makeMqttBroker(kit.broker, defaultMqttOptions),
       retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
         lastTimeMs: undefined,
         heldAtMs: undefined

@@ -118,7 +118,7 @@ const ways: ReadonlyArray<Way> = [
   },
   {
     name: "kick",
-    end: () => kit.mqtt.kick("end-kick"),
+    end: () => kit.mqtt.kick("end-kick", "by an operator"),
     is: { by: "kick" },
     origin: "",
     log: { by: "kick" }
@@ -133,7 +133,7 @@ describe("the end of a connection is told as what it was", () => {
     const { event, cause } = await ofType(clientId, "SessionDisconnected")
     const { reason } = is as { readonly reason?: string }
     expect(event.end).toEqual({ ...is, ...(reason !== undefined && { reason: expect.any(String) as string }) })
-    expect(cause.origin).toBe(name === "kick" ? `http kick ${clientId}` : `mqtt ${clientId}@127.0.0.1 ${origin}`)
+    expect(cause.origin).toBe(name === "kick" ? "by an operator" : `mqtt ${clientId}@127.0.0.1 ${origin}`)
     expect((await ofType(clientId, "SessionEnded")).event.cause).toBe("ConnectionClosed")
     const lines = kit.lines.filter(({ fields }) => fields["client"] === clientId)
     expect(lines).toEqual([

@@ -242,7 +242,7 @@ describe("draining", () => {
   it("another end than the server's names none", async () => {
     await start({ serverReference })
     const client = await connected(kit.port, { clientId: "kicked" })
-    await expect.poll(() => kit.mqtt.kick("kicked")).toBe(true)
+    await expect.poll(() => kit.mqtt.kick("kicked", "test")).toBe(true)
     const { reasonCode, properties } = await goodbyeOf(client)
     expect([reasonCode, properties?.serverReference]).toEqual([0x98, undefined])
   })

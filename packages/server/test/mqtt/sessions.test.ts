@@ -384,8 +384,8 @@ it("shows sessions and connections, and kicks", async () => {
   const [session] = [...kit.mqtt.sessions()]
   expect(session).toMatchObject({ clientId: "kicked", isDurable: false, subscriptions: ["a/#"] })
   expect(session!.connection).toMatchObject({ clientId: "kicked", protocolVersion: 5, keepAliveMs: 60_000 })
-  expect(kit.mqtt.kick("nobody")).toBe(false)
-  expect(kit.mqtt.kick("kicked")).toBe(true)
+  expect(kit.mqtt.kick("nobody", "test")).toBe(false)
+  expect(kit.mqtt.kick("kicked", "test")).toBe(true)
   expect((await client.rest())[2]).toBe(0x98)
   await expect.poll(() => [...kit.mqtt.sessions()]).toEqual([])
 })

@@ -67,7 +67,7 @@ describe("a member of a shared subscription that goes", () => {
     await expect.poll(() => kit.mqtt.directory.get("client")?.connection).toBe(undefined)
     await publish(2)
     expect(gone()).toBe(0)
-    kit.mqtt.kick("client", true)
+    kit.mqtt.kick("client", "test", true)
     await expect.poll(gone).toBe(5)
     expect(told()).toEqual([{ client: "client", count: 5 }])
   })

@@ -1,0 +1,54 @@
+import { defaultLimits } from "@logbrook/core/Limits"
+import { TestClock } from "../../../core/test/support/TestClock.ts"
+import { listenHttp } from "../../src/http/HttpServer.ts"
+import { RetentionClock } from "../../src/RetentionClock.ts"
+import { type Kit, type KitOptions, startKit } from "../mqtt/kit.ts"
+import { acquired } from "../support/parts.ts"
+
+export interface Answer {
+  readonly status: number
+  // oxlint-disable-next-line typescript/no-explicit-any -- whatever the server says
+  readonly body: any
+}
+
+/** An MQTT broker with the HTTP API over it. */
+export const startMqttHttp = async (options: KitOptions = {}) => {
+  const kit: Kit = await startKit(options)
+  const { made, close } = await acquired(
+    listenHttp(kit.broker, {
+      host: "127.0.0.1",
+      port: 0,
+      journal: kit.journal,
+      readiness: { isDraining: false },
+      mqtt: kit.mqtt,
+      retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
+        lastTimeMs: undefined,
+        heldAtMs: undefined
+      }),
+      config: { settings: [], sinceMs: 0 }
+    })
+  )
+  const url = `http://127.0.0.1:${made.port}`
+  const call = async (path: string, method = "GET"): Promise<Answer> => {
+    const response = await fetch(url + path, { method })
+    return { status: response.status, body: await response.json() }
+  }
+  /** The items of all pages, of `limit` each. */
+  const pages = async (path: string, limit: number): Promise<ReadonlyArray<unknown>> => {
+    const all: Array<unknown> = []
+    for (let cursor: string | null = null; ;) {
+      const from: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`
+      const { body } = await call(`${path}${path.includes("?") ? "&" : "?"}limit=${limit}${from}`)
+      all.push(...body.data)
+      if (!body.meta.hasnext) return all
+      cursor = body.meta.cursor as string
+    }
+  }
+  const stop = async (): Promise<void> => {
+    await close()
+    await kit.stop()
+  }
+  return { kit, url, call, pages, stop }
+}
+
+export type MqttHttp = Awaited<ReturnType<typeof startMqttHttp>>
