@@ -84,6 +84,7 @@ const lazily =
 const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
 const sessionsModule = () => import("./sessions.ts")
+const retainedModule = () => import("./retained.ts")
 const journalModule = () => import("./journal.ts")
 const backupModule = () => import("./backup.ts")
 const configModule = () => import("./configCommands.ts")
@@ -218,6 +219,50 @@ export const commands: ReadonlyArray<Command> = [
       json
     ],
     load: lazily(sessionsModule, (module) => module.kick)
+  },
+  {
+    name: "retained list",
+    positionals: [],
+    summary: "list retained messages",
+    options: [
+      {
+        name: "filter",
+        value: "FILTER",
+        help: "only topics that this MQTT topic filter matches (#, none that begin with $)"
+      },
+      ...time,
+      url,
+      json
+    ],
+    load: lazily(retainedModule, (module) => module.list)
+  },
+  {
+    name: "retained get",
+    positionals: ["TOPIC"],
+    summary: "a topic's retained message, with its properties and payload",
+    description: "A payload that is no UTF-8 is shown as hexadecimal digits; with --json all payloads are base64.",
+    options: [...time, url, json],
+    load: lazily(retainedModule, (module) => module.get)
+  },
+  {
+    name: "retained purge",
+    positionals: ["FILTER"],
+    summary: "remove the retained messages that an MQTT topic filter matches",
+    description: "A thousand per request, each topic once. Records of streams stay.",
+    options: [{ name: "yes", value: undefined, help: "do not ask" }, url, json],
+    load: lazily(retainedModule, (module) => module.purge)
+  },
+  {
+    name: "topics tree",
+    positionals: ["FILTER?"],
+    summary: "topics by level: what is retained, which streams store it, what goes nowhere",
+    description:
+      "Those with a retained message, the hundred whose messages most often went nowhere since the start, and the filters of streams.",
+    options: [{ name: "limit", value: "N", help: "so many topics at most (1000)" }, url, json],
+    load: lazily(
+      () => import("./topics.ts"),
+      (module) => module.tree
+    )
   },
   {
     name: "journal tail",

@@ -4,8 +4,6 @@ import { CliError, exitCodes } from "./CliError.ts"
 const planned: ReadonlyMap<string, string> = new Map([
   ["produce", "mosquitto_pub for a bound stream, kcat -P for a free one"],
   ["consume", "kcat -C -t STREAM, or any Kafka client"],
-  ["topics", "mosquitto_sub -v -t '#' shows topics; /api/v1/mqtt/unmatched-topics those that no stream stores"],
-  ["retained", "mosquitto_sub -v -t '#' --retained-only shows them; an empty retained message removes one"],
   ["groups reset", "commit other offsets with a Kafka client while the group has no members"],
   ["groups why", "logbrook journal tail --actor group/GROUP, and logbrook journal show SEQ for the causes"],
   ["journal export", "logbrook journal tail --from 1 --lines 1000 --json"],

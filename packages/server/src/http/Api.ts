@@ -27,11 +27,8 @@ export type ApiError =
   | typeof Gone.Type
   | typeof Unavailable.Type
 
-const listOf = <A, I>(item: Schema.Schema<A, I>) =>
-  Schema.Struct({
-    data: Schema.Array(item),
-    meta: Schema.Struct({ cursor: Schema.NullOr(Schema.String), hasnext: Schema.Boolean })
-  })
+const PageMeta = Schema.Struct({ cursor: Schema.NullOr(Schema.String), hasnext: Schema.Boolean })
+const listOf = <A, I>(item: Schema.Schema<A, I>) => Schema.Struct({ data: Schema.Array(item), meta: PageMeta })
 
 const Count = Schema.Number
 const Limit = Schema.optional(Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, 1000)))
@@ -307,6 +304,63 @@ const sessions = HttpApiGroup.make("sessions")
   /** Ends the connection: with DISCONNECT 0x98 in MQTT 5. */
   .add(HttpApiEndpoint.del("kick")`/sessions/${name}/connection`.addSuccess(SessionKicked))
 
+/** `#` by default, which matches no topic that begins with `$`. */
+const FilterParam = Schema.optionalWith(Schema.String, { default: () => "#" })
+const FilteredParams = Schema.Struct({ ...PageParams.fields, filter: FilterParam })
+
+const RetainedSummary = Schema.Struct({
+  topic: Schema.String,
+  /** The payload's. */
+  bytes: Count,
+  qos: Count,
+  /** The publisher's. */
+  clientId: Schema.String,
+  receivedAt: Schema.String,
+  expiresAt: Schema.NullOr(Schema.String)
+})
+
+const RetainedDetails = Schema.Struct({
+  ...RetainedSummary.fields,
+  contentType: Schema.NullOr(Schema.String),
+  responseTopic: Schema.NullOr(Schema.String),
+  /** In base64, as the payload is. */
+  correlationData: Schema.NullOr(Schema.String),
+  payloadFormat: Schema.NullOr(Schema.Literal(0, 1)),
+  userProperties: Schema.Array(Schema.Tuple(Schema.String, Schema.String)),
+  payload: Schema.String
+})
+
+const Purged = Schema.Struct({ purged: Count, meta: PageMeta })
+
+const retained = HttpApiGroup.make("retained")
+  .add(HttpApiEndpoint.get("list", "/retained").setUrlParams(FilteredParams).addSuccess(listOf(RetainedSummary)))
+  /** Removes the messages of a page: the request for the next one goes on behind its cursor. */
+  .add(
+    HttpApiEndpoint.del("purge", "/retained")
+      .setUrlParams(Schema.Struct({ ...PageParams.fields, filter: Schema.String }))
+      .addSuccess(Purged)
+  )
+  .add(HttpApiEndpoint.get("get")`/retained/${name}`.addSuccess(RetainedDetails))
+
+const topics = HttpApiGroup.make("topics").add(
+  HttpApiEndpoint.get("list", "/topics")
+    .setUrlParams(FilteredParams)
+    .addSuccess(
+      listOf(
+        Schema.Struct({
+          /** A topic name, or a filter that a stream is bound to. */
+          topic: Schema.String,
+          /** The streams that store its messages. */
+          streams: Schema.Array(Schema.String),
+          /** The retained message's payload; null: nothing is retained. */
+          retainedBytes: Schema.NullOr(Count),
+          /** How often a message went nowhere since the start; null: it is not among the most frequent of those topics. */
+          unmatched: Schema.NullOr(Count)
+        })
+      )
+    )
+)
+
 const config = HttpApiGroup.make("config").add(
   HttpApiEndpoint.get("show", "/config").addSuccess(
     Schema.Struct({
@@ -323,6 +377,8 @@ export const Api = HttpApi.make("logbrook")
   .add(streams)
   .add(groups)
   .add(sessions)
+  .add(retained)
+  .add(topics)
   .add(journal)
   .add(cluster)
   .add(config)

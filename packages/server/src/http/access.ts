@@ -14,9 +14,12 @@ export const onStream = (operation: Operation, name: string, { directory }: Brok
 
 export const onGroup = (operation: Operation, name: string): Need => [operation, { type: "Group", name }]
 
+/** A topic name of MQTT, or a filter. */
+export const onTopicName = (operation: Operation, name: string): Need => [operation, { type: "TopicName", name }]
+
 /** A stream that is bound to filters reads what is published to them. */
 export const onFilters = (filters: ReadonlyArray<string>): ReadonlyArray<Need> =>
-  filters.map((name) => ["Read", { type: "TopicName", name }])
+  filters.map((name) => onTopicName("Read", name))
 
 /** Why the first of them that is denied is; undefined: whoever asks may do all of it. */
 export const deniedOf = ({ authorizer }: Broker, needs: ReadonlyArray<Need>): Denial | undefined => {

@@ -13,13 +13,15 @@ import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
 import type { TopTopics } from "../mqtt/TopTopics.ts"
 import { version } from "../version.ts"
+import { listTopics, unmatchedShown } from "./topics.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { type Asking, Caller } from "./Caller.ts"
 import type { ApiParts } from "./ApiParts.ts"
-import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, type Need } from "./access.ts"
+import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, onTopicName, type Need } from "./access.ts"
 import { deleteGroup, getGroup, groupNamed, groupNames, groupSummary } from "./groups.ts"
 import { pageOf } from "./paging.ts"
 import { endpointDenied, type EndpointFailure, EndpointRefused, refusalOf } from "./refusals.ts"
+import { getRetained, listRetained, purgeRetained } from "./retained.ts"
 import { getSession, kickSession, listSessions } from "./sessions.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
 
@@ -113,8 +115,6 @@ const groupNamesOf = (broker: Broker): ReadonlyArray<string> =>
 
 const configOf = ({ config: { settings, sinceMs } }: ApiParts) => ({ since: new Date(sinceMs).toISOString(), settings })
 
-const unmatchedShown = 100
-
 const unmatchedTopics = (topics: TopTopics) => ({
   data: topics.top(unmatchedShown),
   meta: { cursor: null, hasnext: false },
@@ -179,6 +179,29 @@ const sessions = (broker: Broker, { mqtt }: ApiParts) => {
   )
 }
 
+/** Messages are read and removed as by a client that subscribes to the filter, or publishes to what it matches. */
+const retained = (broker: Broker, { mqtt }: ApiParts) => {
+  const behind = endpoint(broker)
+  const store = mqtt.retained
+  return HttpApiBuilder.group(Api, "retained", (handlers) =>
+    handlers
+      .handle("list", ({ urlParams }) =>
+        behind([onTopicName("Read", urlParams.filter)], listRetained(broker, store, urlParams))
+      )
+      .handle("get", ({ path }) => behind([onTopicName("Read", path.name)], getRetained(broker, store, path.name)))
+      .handle("purge", ({ urlParams }) =>
+        behind([onTopicName("Write", urlParams.filter)], purgeRetained(broker, store, urlParams))
+      )
+  )
+}
+
+const topics = (broker: Broker, { mqtt }: ApiParts) => {
+  const behind = endpoint(broker)
+  return HttpApiBuilder.group(Api, "topics", (handlers) =>
+    handlers.handle("list", ({ urlParams }) => behind([onCluster("Describe")], listTopics(broker, mqtt, urlParams)))
+  )
+}
+
 /** The journal has everything: only who may do all that a node of the cluster does reads it. */
 const journal = (broker: Broker, past: Past) => {
   const behind = endpoint(broker)
@@ -229,6 +252,8 @@ export const makeApiHandler = (broker: Broker, past: Past, parts: ApiParts): Api
       streams(broker),
       groups(broker),
       sessions(broker, parts),
+      retained(broker, parts),
+      topics(broker, parts),
       journal(broker, past),
       ...server(broker, past, parts)
     ])

@@ -5,6 +5,8 @@ const links: ReadonlyArray<readonly [path: string, what: string]> = [
   ["/api/v1/streams", "streams with partitions, offsets, sizes"],
   ["/api/v1/groups", "consumer groups with their lag"],
   ["/api/v1/sessions", "MQTT sessions with their connections and queues"],
+  ["/api/v1/retained", "retained messages"],
+  ["/api/v1/topics", "topics with what is retained, stored, or goes nowhere"],
   ["/api/v1/journal/events?last=20", "the newest events of the journal"],
   ["/api/v1/mqtt/unmatched-topics", "topics whose messages went nowhere"],
   ["/api/v1/config", "the settings that this server runs with"],

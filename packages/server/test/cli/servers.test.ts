@@ -113,8 +113,6 @@ describe("commands that are planned", () => {
   it.each([
     ["produce", "sensors"],
     ["consume"],
-    ["topics", "tree"],
-    ["retained", "purge"],
     ["groups", "reset", "x"],
     ["groups", "why"],
     ["journal", "export"],

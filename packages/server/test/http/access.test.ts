@@ -17,7 +17,8 @@ const denies: Rule = () => ({ reason: "BoundStream", text: "nobody may do anythi
 /** For each endpoint with a body or parameters, what makes it a valid request. */
 const queries: Readonly<Record<string, string>> = {
   "/api/v1/journal/state": "?actor=catalog/0",
-  "/api/v1/journal/diff": "?actor=catalog/0&from=1&to=2"
+  "/api/v1/journal/diff": "?actor=catalog/0&from=1&to=2",
+  "/api/v1/retained": "?filter=a"
 }
 const bodies: Readonly<Record<string, string>> = { post: `{"name":"new"}`, patch: `{"config":{}}` }
 
