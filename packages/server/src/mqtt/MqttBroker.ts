@@ -77,6 +77,7 @@ export type Session = SessionView<BrokerConnection>
 
 const sweepEveryMs = 250
 const endLinesPerSecondMax = 20
+const refusedFilterLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
 /** Some 5 ms of CPU until they are journaled, spread over the turns of the event loop that follow. */
 const filtersPerTurn = 256
@@ -103,6 +104,7 @@ export class MqttBroker implements MqttContext {
   /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */
   readonly filters: TurnShare
   readonly streamLooks: TurnShare
+  readonly refusedFilters: BoundedLines
   /** The log lines about ends of connections. */
   readonly ends: BoundedLines
   readonly #sharedLosses: BoundedLines
@@ -142,6 +144,13 @@ export class MqttBroker implements MqttContext {
     this.#startedMs = broker.clock.monotonicMs()
     this.filters = new TurnShare(broker.clock, filtersPerTurn)
     this.streamLooks = new TurnShare(broker.clock, streamLooksPerTurn)
+    this.refusedFilters = new BoundedLines(
+      broker.log,
+      broker.clock,
+      "info",
+      refusedFilterLinesPerSecondMax,
+      "mqtt: more subscriptions were refused than were logged"
+    )
     this.ends = new BoundedLines(
       broker.log,
       broker.clock,
@@ -388,6 +397,7 @@ export class MqttBroker implements MqttContext {
     // The count includes what the last answers have refused.
     this.#drops.flush()
     this.refusals.flush()
+    this.refusedFilters.flush()
     this.ends.flush()
     this.#sharedLosses.flush()
     if (--this.#listeners > 0) return

@@ -1,5 +1,6 @@
 import type { QoS } from "@logbrook/actors/session/SessionProtocol"
 import type { Broker } from "../Broker.ts"
+import type { BoundedLines } from "../net/BoundedLines.ts"
 import type { Refusals } from "../net/Refusals.ts"
 import type { OutgoingMessage } from "./Message.ts"
 import type { MqttMetrics } from "./mqttMetrics.ts"
@@ -35,6 +36,8 @@ export interface MqttContext {
   readonly sessionLog: SessionLog
   readonly metrics: MqttMetrics
   readonly refusals: Refusals
+  /** The log lines about filters of SUBSCRIBE that were refused: MQTT 3.1.1 has no other way to say why. */
+  readonly refusedFilters: Pick<BoundedLines, "write">
   /** So many messages went to a member of a shared subscription that has gone without taking them. */
   readonly sharedLost: (clientId: string, count: number) => void
   /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */

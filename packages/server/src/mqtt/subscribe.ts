@@ -12,6 +12,7 @@ import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Client } from "./Client.ts"
+import { codeText } from "./connectionEnd.ts"
 import { stillTaken, type RetainedFeed, type RetainedMoment } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
 import { isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
@@ -27,6 +28,7 @@ import {
 
 interface SubscribingClient extends Client {
   readonly isOpen: boolean
+  readonly address: string
   /** Undefined: another connection has taken it over. */
   readonly session: object | undefined
   readonly feed: RetainedFeed
@@ -157,10 +159,23 @@ const addStreams = (
 const mayGetRetained = ({ filter, retainHandling, stream }: Subscription): boolean =>
   retainHandling < 2 && stream === undefined && parseSharedFilter(filter) === undefined
 
+const tellRefusals = (
+  { mqtt, clientId, address }: SubscribingClient,
+  subscriptions: Subscribe["subscriptions"],
+  granted: ReadonlyArray<SubscriptionsMade["results"][number] | FilterRefusal>
+): void => {
+  for (const [at, { filter }] of subscriptions.entries()) {
+    const result = granted[at]!
+    if (!("code" in result)) continue
+    const fields = { client: clientId, address, filter, code: codeText(result.code), reason: result.text }
+    mqtt.refusedFilters.write("mqtt: a subscription was refused", fields)
+  }
+}
+
 /** False: the client could not take it, and the connection has ended. */
 const acknowledge = (
   connection: SubscribingClient,
-  { packetId, refusedFilters }: Subscribe,
+  { packetId, subscriptions, refusedFilters }: Subscribe,
   granted: ReadonlyArray<SubscriptionsMade["results"][number] | FilterRefusal>
 ): boolean => {
   const codes: Array<number> = granted.map((result) =>
@@ -168,6 +183,7 @@ const acknowledge = (
   )
   for (let i = 0; i < refusedFilters; i++) codes.push(ReasonCode.QuotaExceeded)
   const refusal = granted.find((result): result is FilterRefusal => "code" in result)
+  if (refusal !== undefined) tellRefusals(connection, subscriptions, granted)
   const reasonString = refusal
     ? refusal.text
     : codes.includes(ReasonCode.QuotaExceeded)

@@ -328,6 +328,12 @@ describe("SUBACK", () => {
     expect(code).toBe(0x8f)
     expect(text).toContain(reason)
     expect((await suback(filter, 4)).code).toBe(0x80)
+    const told = kit.lines.filter(({ message }) => message === "mqtt: a subscription was refused")
+    expect(told.map(({ fields }) => [fields["filter"], fields["code"]])).toEqual([
+      [filter, "0x8f"],
+      [filter, "0x8f"]
+    ])
+    expect(told[1]!.fields["reason"]).toContain(reason)
     // And it is no ordinary subscription.
     expect(kit.mqtt.directory.subscriptions.size).toBe(0)
   })
