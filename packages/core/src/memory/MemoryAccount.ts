@@ -12,7 +12,7 @@
  * | producers | what partitions remember of further idempotent producers, and leader epochs |
  * | fetches | fetch sessions of Kafka clients: their partitions, and what was last told of each |
  * | connections | open connections with the sessions that end with them, their topic aliases and routes |
- * | transit | packets that have come in part, Kafka requests under way, messages that wait for a clean session's client, retained ones on their way to a new subscription, bytes that a client has not read |
+ * | transit | packets that have come in part, Kafka requests under way, messages that wait for a clean session's client, retained ones on their way to a new subscription, readers of streams and what they have read ahead, bytes that a client has not read |
  */
 export const holders = [
   "groups",
