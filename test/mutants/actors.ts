@@ -96,9 +96,9 @@ export const actorMutants = inPackage("actors", {
     tests: ["session"],
     faults: [
       [
-        "a session outlives its expiry",
-        "expiresAtMs !== null && expiresAtMs <= reachedMs",
-        "expiresAtMs !== null && expiresAtMs <= reachedMs - 1000"
+        "a session that expired is said to have ended with its connection",
+        'sessionExpiryMs === 0 ? "ConnectionClosed" : "Expired"',
+        'sessionExpiryMs >= 0 ? "ConnectionClosed" : "Expired"'
       ],
       [
         "a clean start keeps the session",

@@ -623,8 +623,8 @@ export const coreMutants = inPackage("core", {
     faults: [
       [
         "a record may end behind its batch",
-        "if (length > this.#end - at) throw",
-        "if (length > this.#end - at + 1) throw"
+        "if (length < 1 || length > bytes.length - this.#at)",
+        "if (length < 1 || length > bytes.length - this.#at + 1)"
       ],
       [
         "a lying count of headers is walked",

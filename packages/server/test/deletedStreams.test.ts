@@ -3,12 +3,25 @@ import { GroupKind } from "@logbrook/actors/group/GroupProtocol"
 import { PartitionKind } from "@logbrook/actors/partition/Partition"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import { systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
+import { defaultLimits } from "@logbrook/core/Limits"
 import { expect, it } from "vitest"
+import { definitions } from "../src/Broker.ts"
 import { forgetDeletedStreams } from "../src/streams/forgetDeletedStreams.ts"
 import { ShardHarness } from "./tools/ShardHarness.ts"
 import { newestState } from "../../core/test/support/newestState.ts"
+
+/** Partitions as they are, whose logs cannot be deleted. */
+const withoutDeletingLogs = (definition: AnyDefinition): AnyDefinition => {
+  if (definition.kind !== PartitionKind.name) return definition
+  const decide: AnyDefinition["decide"] = (state, command, nowMs) => {
+    if (command._tag === "DeleteLog") throw new Error("the log cannot be deleted")
+    return definition.decide(state, command, nowMs)
+  }
+  return { ...definition, decide }
+}
 
 /** What is left of a server that had two streams, and was killed as soon as the deletion of one was durable. */
 const killedBehindDeletion = async (): Promise<ShardHarness> => {
@@ -80,4 +93,36 @@ it("a deletion that was not confirmed is told again, and what is done twice chan
     await harness.ask("catalog/0", { _tag: "RepeatIntents", delayMs: 1000 })
   }
   expect(harness.shard.nextSeq).toBe(nextSeq)
+})
+
+it("offsets whose commit waited for the deletion go as well", async () => {
+  const harness = new ShardHarness(new MemoryJournal(systemClock))
+  await harness.createStream("gone", [], 1)
+  await harness.createStream("kept", [], 1)
+  await harness.commitOffset("group", "kept", 0, 1)
+  const [kept] = offsetsOf(harness)
+  const commits: Array<Promise<unknown>> = []
+  harness.shard.observe(CatalogKind, (_actor, { _tag }) => {
+    if (_tag === "StreamDeleted") commits.push(harness.commitOffset("group", "gone", 0, 1))
+  })
+  forgetDeletedStreams(harness.broker)
+  await harness.ask("catalog/0", { _tag: "DeleteStream", name: "gone" })
+  await expect.poll(() => commits.length).toBe(1)
+  await commits[0]
+  await expect.poll(() => offsetsOf(harness)).toEqual([kept])
+})
+
+it("a deletion is not confirmed while one of its logs is still there", async () => {
+  const journal = new MemoryJournal(systemClock)
+  const defects: Array<unknown> = []
+  const actors = definitions(defaultLimits).map(withoutDeletingLogs)
+  const faults = { defect: (_where: string, defect: unknown) => defects.push(defect) }
+  const harness = new ShardHarness(journal, { definitions: actors, faults })
+  await harness.createStream("gone", [], 2)
+  forgetDeletedStreams(harness.broker)
+  await harness.ask("catalog/0", { _tag: "DeleteStream", name: "gone" })
+  await expect.poll(() => defects.length).toBe(2)
+  await harness.createStream("behind-it", [], 1)
+  const { deletions } = newestState<{ readonly deletions: ReadonlyArray<unknown> }>(harness.shard.actors, "catalog/0")!
+  expect(deletions).toHaveLength(1)
 })

@@ -9,7 +9,7 @@ import type { Shard } from "@logbrook/core/shard/Shard"
 import { definitions, type Broker } from "../../src/Broker.ts"
 import { Broker as BrokerService, layerBroker, layerRecovered } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
-import { built, layerTest } from "../support/parts.ts"
+import { built, layerTest, type TestParts } from "../support/parts.ts"
 
 /** A server's broker over a journal, whose shard is asked directly. */
 export class ShardHarness {
@@ -17,9 +17,9 @@ export class ShardHarness {
   readonly broker: Broker
   readonly shard: Shard
 
-  constructor(journal: Journal) {
+  constructor(journal: Journal, replaced: Pick<TestParts, "definitions" | "faults"> = {}) {
     const limits = { ...defaultLimits, commitPacingMs: 0 }
-    const parts = layerTest({ journal, limits, definitions: definitions(defaultLimits), disk: this.disk })
+    const parts = layerTest({ definitions: definitions(defaultLimits), ...replaced, journal, limits, disk: this.disk })
     this.broker = Context.get(
       built(layerBroker.pipe(Layer.provide(layerRecovered), Layer.provide(parts))).context,
       BrokerService
