@@ -113,6 +113,8 @@ describe("commands that are planned", () => {
   it.each([
     ["produce", "sensors"],
     ["consume"],
+    ["publish", "a/b"],
+    ["subscribe", "a/#"],
     ["groups", "reset", "x"],
     ["groups", "why"],
     ["journal", "export"],
