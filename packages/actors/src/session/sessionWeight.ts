@@ -6,7 +6,7 @@ import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtoc
  * The memory of a session. If the session ends with its connection, it is on the account of connections: each
  * connection that was let in has a session.
  */
-export const sessionBytes = 1250
+export const sessionBytes = 1400
 const willBytes = 300
 const propertyBytes = 120
 const subscriptionBytes = 300
