@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url"
 import { KafkaClient } from "../load/KafkaClient.ts"
 import { freePort, run, start, until } from "./processes.ts"
 
-const version = "4.1.0"
-const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "logbrook-bench", `kafka-${version}`)
+const benchVersion = "4.1.0"
+const cacheOf = (version: string): string =>
+  join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "logbrook-bench", `kafka-${version}`)
 const pom = fileURLToPath(new URL("./kafka/pom.xml", import.meta.url))
 const metadataVersion = 9
 /** 16 bytes in base64url, which must not begin with a dash. */
@@ -31,7 +32,12 @@ export interface Kafka {
 }
 
 /** One node that is broker and controller, as `config/server.properties` has it, but for ports, directory and copies. */
-const properties = (directory: string, kafkaPort: number, controllerPort: number): string =>
+const properties = (
+  directory: string,
+  kafkaPort: number,
+  controllerPort: number,
+  more: ReadonlyArray<string>
+): string =>
   [
     "process.roles=broker,controller",
     "node.id=1",
@@ -48,11 +54,13 @@ const properties = (directory: string, kafkaPort: number, controllerPort: number
     "transaction.state.log.replication.factor=1",
     "transaction.state.log.min.isr=1",
     "share.coordinator.state.topic.replication.factor=1",
-    "share.coordinator.state.topic.min.isr=1"
+    "share.coordinator.state.topic.min.isr=1",
+    ...more
   ].join("\n")
 
 /** Apache Kafka's jars from Maven Central, once; undefined without Java or Maven, or when they cannot be had. */
-const jars = async (): Promise<string | undefined> => {
+const jars = async (version: string): Promise<string | undefined> => {
+  const cache = cacheOf(version)
   const done = join(cache, ".done")
   if (existsSync(done)) return join(cache, "*")
   mkdirSync(cache, { recursive: true })
@@ -63,9 +71,9 @@ const jars = async (): Promise<string | undefined> => {
   return join(cache, "*")
 }
 
-/** `4.1.0`; undefined when it cannot run here. */
-export const kafkaVersion = async (): Promise<string | undefined> =>
-  (await run("java", ["-version"], readyMsMax)) === 0 && (await jars()) !== undefined ? version : undefined
+/** `version`, by default `4.1.0`; undefined when it cannot run here. */
+export const kafkaVersion = async (version = benchVersion): Promise<string | undefined> =>
+  (await run("java", ["-version"], readyMsMax)) === 0 && (await jars(version)) !== undefined ? version : undefined
 
 const isAnswering = async (port: number): Promise<boolean> => {
   const client = await KafkaClient.connect(port)
@@ -77,13 +85,22 @@ const isAnswering = async (port: number): Promise<boolean> => {
   }
 }
 
-/** Only where `kafkaVersion` is not undefined. */
-export const startKafka = async (cpus: string): Promise<Kafka> => {
+export interface KafkaOptions {
+  readonly version?: string
+  /** Lines of `server.properties` behind those that are there. */
+  readonly properties?: ReadonlyArray<string>
+}
+
+/** Only where `kafkaVersion` of the version is not undefined. */
+export const startKafka = async (
+  cpus: string,
+  { version = benchVersion, properties: more = [] }: KafkaOptions = {}
+): Promise<Kafka> => {
   const directory = mkdtempSync(join(tmpdir(), "bench-kafka-"))
   const kafkaPort = await freePort()
   const config = join(directory, "server.properties")
-  writeFileSync(config, properties(directory, kafkaPort, await freePort()))
-  const classes = ["-cp", (await jars())!]
+  writeFileSync(config, properties(directory, kafkaPort, await freePort(), more))
+  const classes = ["-cp", (await jars(version))!]
   const format = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", config]
   if ((await run("java", [...classes, ...format], readyMsMax)) !== 0) throw new Error("kafka: no storage was formatted")
   const began = performance.now()

@@ -209,7 +209,7 @@ describe("logbrook serve", () => {
       expect(grown).toMatchObject({ code: 0, err: expect.stringContaining("most keys have another partition") })
       expect((await run("streams", "list")).out).toMatch(/^free\tfree\t5\t/m)
       expect(await run("streams", "alter", "free", "--partitions", "4")).toMatchObject({
-        code: 1,
+        code: 2,
         err: expect.stringContaining("the stream has 5 partitions")
       })
       expect(await run("streams", "delete", "free")).toMatchObject({ code: 2, err: expect.stringContaining("--yes") })

@@ -180,6 +180,9 @@ describe("Fetch", () => {
     expect([committed.abortedTransactions, committed.lastStableOffset]).toEqual([[], 1])
     const uncommitted = only(await client.send(Fetch, 11, fetchOf("orders")))
     expect(uncommitted.abortedTransactions).toBeNull()
+    // As Kafka has it.
+    expect(only(await client.send(Fetch, 11, fetchOf("nowhere"))).abortedTransactions).toEqual([])
+    expect(only(await client.send(Fetch, 11, fetchOf("orders", { offset: 9 }))).abortedTransactions).toBeNull()
   })
 })
 

@@ -250,7 +250,9 @@ class Fetching {
     const partitionIndex = asked.partition
     const errorCode = partition.currentError()
     if (log === undefined || errorCode !== KafkaError.NONE) {
-      return { partitionIndex, errorCode, highWatermark: -1, abortedTransactions: null, records: noBatches }
+      // As Kafka has it: of what is not there the list is empty, whatever the isolation level is.
+      const abortedTransactions = log === undefined ? [] : null
+      return { partitionIndex, errorCode, highWatermark: -1, abortedTransactions, records: noBatches }
     }
     const diverging = partition.divergingEpoch()
     return {
