@@ -103,7 +103,7 @@ describe("MQTT behind a load balancer", () => {
   })
 
   it("does not wait for headers when it stops", async () => {
-    await start()
+    await start({ connectTimeoutMs: 3_600_000 })
     const client = new RawClient(kit.port)
     client.send(Buffer.from("PROXY "))
     await expect.poll(() => kit.broker.gate.open).toBe(1)
