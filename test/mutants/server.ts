@@ -245,7 +245,12 @@ export const serverMutants = inPackage("server", {
         "remove(clientId: string, filter: string): void {\n    this.#forgetPlans()",
         "remove(clientId: string, filter: string): void {"
       ],
-      ["a shared subscription has one member only", "this.#next++ % this.#order.length", "0 % this.#order.length"]
+      ["a shared subscription has one member only", "(this.#turn + tried) % order.length", "0"],
+      [
+        "the member with the most to do is chosen",
+        "if (load >= least) continue",
+        "if (load <= least && tried > 0) continue"
+      ]
     ]
   },
   "kafka/FetchPartition.ts": {

@@ -16,6 +16,7 @@ import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { GroupModel } from "./GroupModel.ts"
 import { RefusalTimes } from "./RefusalTimes.ts"
 import { SessionTimes } from "./SessionTimes.ts"
+import { SharedQueues } from "./SharedQueues.ts"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { eachKeyed, eachKeyedOfRun } from "./keyedRecords.ts"
 import { KeyedLog } from "./KeyedLog.ts"
@@ -65,6 +66,7 @@ export class Model {
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
   readonly #sessionTimes: SessionTimes
+  readonly #sharedQueues: SharedQueues
   readonly #refusals: RefusalTimes
   nextSeq: Seq = 1
   epoch = 0
@@ -85,6 +87,7 @@ export class Model {
     this.#elapsedMs = elapsedMs
     this.#violated = violated
     this.#sessionTimes = new SessionTimes(violated)
+    this.#sharedQueues = new SharedQueues((clientId) => this.state(`session/${clientId}`), violated)
     this.#refusals = new RefusalTimes(violated)
   }
 
@@ -137,6 +140,7 @@ export class Model {
     }
     readFrame(commit.frame, visitor, head)
     this.#sessionTimes.endFrame()
+    this.#sharedQueues.endFrame()
     this.nextSeq = head.nextSeq
   }
 
@@ -227,6 +231,7 @@ export class Model {
       this.#refusals.apply(nameOf(id), event as PublicationsRefused, this.epoch, this.#elapsedMs())
     else if (kind === "session") {
       this.#sessionTimes.apply(nameOf(id), event as SessionEvent, this.epoch, this.#elapsedMs())
+      this.#sharedQueues.before(nameOf(id), event as SessionEvent)
     }
     this.#evolve(id, event)
   }

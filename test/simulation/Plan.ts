@@ -168,7 +168,23 @@ export interface StreamSubscriberPlan {
   readonly forgets: number
 }
 
+/** One of those who share `$share/g/s/#`. */
+export interface SharerPlan {
+  readonly kind: "sharer"
+  readonly name: string
+  /** It never ends, ends after a while, or with each connection. */
+  readonly session: "long" | "short" | "none"
+  readonly qos: 1 | 2
+  readonly receiveMaximum: number
+  readonly sessionExpirySeconds: number
+  /** Of a delivery, to be left without its acknowledgement. */
+  readonly forgets: number
+  readonly staysMsMax: number
+  readonly awayMsMax: number
+}
+
 export type ClientPlan =
+  | SharerPlan
   | SleeperPlan
   | StreamSubscriberPlan
   | PublisherPlan
@@ -280,6 +296,23 @@ const sleeper = (random: Random): SleeperPlan => ({
   willDelaySeconds: random.pick([0, 2, 5, 20]),
   staysMsMax: random.pick([500, 4000])
 })
+
+/** The first one's session never ends. */
+const sharers = (random: Random): ReadonlyArray<SharerPlan> => {
+  if (!random.chance(0.5)) return []
+  const qos = random.pick([1, 1, 2] as const)
+  return times(random.between(2, 4), (i) => ({
+    kind: "sharer",
+    name: `h${i}`,
+    session: i === 0 ? "long" : random.pick(["short", "none", "none", "long"] as const),
+    qos,
+    receiveMaximum: random.pick([1, 3, 100]),
+    sessionExpirySeconds: random.between(1, 6),
+    forgets: random.pick([0, 0.1, 0.5]),
+    staysMsMax: random.pick([400, 2000, 8000]),
+    awayMsMax: random.pick([20, 1500, 9000])
+  }))
+}
 
 const simpleConsumer = (random: Random): SimpleConsumerPlan => ({
   kind: "simpleConsumer",
@@ -433,6 +466,7 @@ const basePlan = (seed: number): Plan => {
         ? [{ kind: "churn", name: "c0", streams: random.between(1, 5), everyMs: 300 } satisfies ChurnPlan]
         : []),
       ...(latest.chance(0.4) ? [sleeper(latest)] : []),
+      ...sharers(new Random(seed, "plan/shared")),
       ...(groups.chance(0.6) ? [simpleConsumer(groups)] : []),
       ...times(streams.between(0, 2), (i) => streamSubscriber(streams, i))
     ],

@@ -9,18 +9,12 @@ import { defaultLimits } from "@logbrook/core/Limits"
 import { Replay } from "@logbrook/core/shard/Replay"
 import { definitions } from "@logbrook/server/Broker"
 import type { Fields } from "@logbrook/server/Log"
-import { Churn } from "./clients/Churn.ts"
-import { SimpleConsumer } from "./clients/SimpleConsumer.ts"
+import { makeClient } from "./clients/makeClient.ts"
 import { GroupLedger } from "./clients/GroupLedger.ts"
 import { offsetExpiryOf } from "./offsetExpiry.ts"
 import { Member } from "./clients/Member.ts"
 import { MqttLedger } from "./clients/MqttLedger.ts"
 import { Producer } from "./clients/Producer.ts"
-import { Publisher } from "./clients/Publisher.ts"
-import { Reader } from "./clients/Reader.ts"
-import { Sleeper } from "./clients/Sleeper.ts"
-import { StreamSubscriber } from "./clients/StreamSubscriber.ts"
-import { Subscriber } from "./clients/Subscriber.ts"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { CompactionJob } from "@logbrook/core/settle/SettleJob"
 import type { Work } from "@logbrook/core/settle/choose"
@@ -32,7 +26,7 @@ import { promising, simWorker } from "./SimSettler.ts"
 import { Model, type ModelLog, sessionLogId } from "./Model.ts"
 import { KeyedReader } from "./KeyedReader.ts"
 import { Link } from "./Network.ts"
-import type { ClientPlan, Mishap, NetworkPlan, Plan } from "./Plan.ts"
+import type { Mishap, NetworkPlan, Plan } from "./Plan.ts"
 import { Random } from "./Random.ts"
 import { Process, Scheduler } from "./Scheduler.ts"
 import { seedGlobals } from "./seededGlobals.ts"
@@ -486,7 +480,7 @@ export class Simulation implements World {
       10_000,
       () => "the streams are not there"
     )
-    for (const plan of this.plan.clients) this.#clients.push(this.#make(plan))
+    for (const plan of this.plan.clients) this.#clients.push(makeClient(this, plan))
     for (const client of this.#clients) client.start()
     for (const mishap of this.plan.mishaps) this.#mishap(mishap)
     this.#compareRegularly()
@@ -569,29 +563,6 @@ export class Simulation implements World {
 
   #isSetUp(): boolean {
     return this.plan.streams.every(({ name }) => this.model.streams.has(name))
-  }
-
-  #make(plan: ClientPlan): Client {
-    switch (plan.kind) {
-      case "publisher":
-        return new Publisher(this, plan)
-      case "sleeper":
-        return new Sleeper(this, plan)
-      case "subscriber":
-        return new Subscriber(this, plan)
-      case "streamSubscriber":
-        return new StreamSubscriber(this, plan)
-      case "producer":
-        return new Producer(this, plan)
-      case "member":
-        return new Member(this, plan)
-      case "reader":
-        return new Reader(this, plan)
-      case "churn":
-        return new Churn(this, plan)
-      case "simpleConsumer":
-        return new SimpleConsumer(this, plan)
-    }
   }
 
   #waitsFor(): string | undefined {

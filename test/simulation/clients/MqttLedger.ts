@@ -1,4 +1,5 @@
 import type { Model } from "../Model.ts"
+import { SharedLedger } from "./SharedLedger.ts"
 
 export interface Publication {
   readonly id: string
@@ -37,12 +38,14 @@ export class MqttLedger {
   readonly wills = new Map<string, WillFate>()
   /** From the first command on that an actor could not take at all, see `partlyRefused`. */
   isPartlyRefused = false
+  readonly shared: SharedLedger
   readonly #model: Model
   readonly #violated: (message: string) => never
 
   constructor(model: Model, violated: (message: string) => never) {
     this.#model = model
     this.#violated = violated
+    this.shared = new SharedLedger(this, violated)
   }
 
   /** The streams that store what is published on the topic. */

@@ -9,6 +9,7 @@ import { SessionRefused } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import type { AnyDefinition, Decision } from "@logbrook/core/actor/Definition"
 import type { Kind } from "@logbrook/core/actor/Kind"
+import type { Room } from "@logbrook/core/memory/MemoryAccount"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import * as Exit from "effect/Exit"
 import { inActor, inNext, type PlantedFault } from "./Hooks.ts"
@@ -334,6 +335,18 @@ const sessionFaults: ReadonlyArray<PlantedFault> = [
       command._tag === "Enqueue" && life.connectionId === null ? withoutEvents(decision, "MessagesQueued") : decision
     )
   ),
+  inActor("a session that ends takes its shared messages along", "session", (own) =>
+    deciding(own, (decision) => withoutEvents(decision, "SharedReleased"))
+  ),
+  inActor("QoS 2 that was sent to one member goes to another", "session", (own) => ({
+    decide: (state: SessionState, command: Tagged, nowMs: number, room?: Room) => {
+      if (!["Kick", "Expire", "Disconnect"].includes(command._tag)) return own.decide(state, command, nowMs, room)
+      const queue = Array.from(state.queue, ([id, entry]) => {
+        return [id, entry.phase === "sent" ? { ...entry, phase: "queued" as const } : entry] as const
+      })
+      return own.decide({ ...state, queue: new Map(queue) }, command, nowMs, room)
+    }
+  })),
   inActor("a will is lost at a takeover", "session", (own) =>
     deciding(own, (decision, command) =>
       command._tag === "Connect" ? withoutEvents(decision, "WillTriggered") : decision

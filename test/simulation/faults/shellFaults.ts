@@ -116,6 +116,13 @@ export const shellFaults: ReadonlyArray<PlantedFault> = [
       return original(self, half, ...rest)
     }
   }),
+  inMethod("what is handed on to another member is not queued for it", CommandList.prototype, "add", (original) => {
+    return (self: CommandList, to: unknown, command: SessionCommand, ...rest: ReadonlyArray<never>) =>
+      command._tag === "Enqueue" && command.isWhole === true ? 0 : original(self, to, command, ...rest)
+  }),
+  inMethod("a clean member takes its shared messages along", Outgoing.prototype, "giveUpShared", () => {
+    return () => ({ messages: [], lost: 0 })
+  }),
   inMethod("a command is lost when the shard is full", Shard.prototype, "offer", (original) => {
     return (self: Shard, ask: Ask) => (self.hasRoom ? original(self, ask) : false)
   }),

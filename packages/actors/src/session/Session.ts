@@ -3,6 +3,7 @@ import { repeatAt } from "@logbrook/core/actor/Outbox"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { deadlines, draftOf, refuse, type SessionDecision } from "./sessionDraft.ts"
 import {
+  confirmHandedOn,
   confirmWill,
   connect,
   deadlineReached,
@@ -10,7 +11,7 @@ import {
   kick,
   loseConnection,
   noteWillStored,
-  publishAgain
+  repeatIntents
 } from "./sessionLifecycle.ts"
 import { absentLife } from "./sessionMachine.ts"
 import { defaultSessionSettings, type SessionCommand, SessionKind, type SessionSettings } from "./SessionProtocol.ts"
@@ -32,6 +33,7 @@ import {
   receive,
   receiveQos2,
   releaseQos2,
+  releaseShared,
   subscribe,
   unsubscribe
 } from "./sessionTraffic.ts"
@@ -51,11 +53,15 @@ type LifecycleCommand = Extract<
       | "RepeatIntents"
       | "ConfirmWill"
       | "NoteWillStored"
+      | "ConfirmHandedOn"
       | "LoseConnection"
   }
 >
 
-type TrafficCommand = Exclude<SessionCommand, LifecycleCommand | { readonly _tag: "Enqueue" | "CountDropped" }>
+type TrafficCommand = Exclude<
+  SessionCommand,
+  LifecycleCommand | { readonly _tag: "Enqueue" | "CountDropped" | "ReleaseShared" }
+>
 
 const decideTraffic = (
   settings: SessionSettings,
@@ -104,13 +110,17 @@ const decide = (
     case "WillDue":
       return deadlineReached(draftOf(state, nowMs), command.atMs)
     case "RepeatIntents":
-      return publishAgain(draftOf(state, nowMs), command)
+      return repeatIntents(draftOf(state, nowMs), command)
     case "ConfirmWill":
       return confirmWill(state, command)
     case "NoteWillStored":
       return noteWillStored(state, command)
+    case "ConfirmHandedOn":
+      return confirmHandedOn(state, command)
     case "Enqueue":
-      return enqueue(settings, state, command, room("queues"))
+      return enqueue(settings, state, command, nowMs, room("queues"))
+    case "ReleaseShared":
+      return releaseShared(state, command, nowMs)
     case "CountDropped":
       return countDropped(state, command)
     default:
@@ -119,12 +129,15 @@ const decide = (
 }
 
 /** After a replay no connection is the session's: a Connected one is to be disconnected at once, as if it had broken. */
-const resume = ({ life, pendingWills }: SessionState, nowMs: number): ReadonlyArray<Signal<typeof SessionKind>> => {
+const resume = (
+  { life, pendingWills, released }: SessionState,
+  nowMs: number
+): ReadonlyArray<Signal<typeof SessionKind>> => {
   const { connectionId } = life
-  const wills = pendingWills.length === 0 ? [] : [repeatAt(nowMs)]
-  if (connectionId === null) return [...deadlines(absentLife, life), ...wills]
+  const intents = pendingWills.length === 0 && released.length === 0 ? [] : [repeatAt(nowMs)]
+  if (connectionId === null) return [...deadlines(absentLife, life), ...intents]
   const command: SessionCommand = { _tag: "LoseConnection", connectionId }
-  return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }, ...wills]
+  return [{ _tag: "SetDeadline", key: "connection", atMs: nowMs, command }, ...intents]
 }
 
 /** The memory that an actor takes beside its state, in bytes. */
@@ -159,5 +172,5 @@ export const makeSession = (settings: SessionSettings = defaultSessionSettings):
   save: saveSession,
   load: (id, saved) => loadSession(id, saved as SavedSession),
   weights,
-  isEmpty: ({ name, pendingWills }) => name === "Absent" && pendingWills.length === 0
+  isEmpty: ({ name, pendingWills, released }) => name === "Absent" && pendingWills.length === 0 && released.length === 0
 })

@@ -61,7 +61,9 @@ export interface MessageRef {
   readonly subscriptionIds: ReadonlyArray<number>
   /** Payload and topic, for the queue's limit. */
   readonly bytes: number
-  /** By a shared subscription, of which no other member has it. */
+  /** The filter of the shared subscription that it is by, with `$share/…`: no other member has it. */
+  readonly share?: string
+  /** In journals of older versions, which do not tell the filter: by a shared subscription. */
   readonly isShared?: true
   /** By a subscription of the stream in whose partition the record lies. */
   readonly stream?: StreamDelivery
@@ -75,6 +77,13 @@ export interface StreamDelivery {
   readonly gap?: number
   /** The last of what was there when the reader began. */
   readonly isCaughtUp?: true
+}
+
+/** A message of a shared subscription that another member is to have, as the outbox of the session that had it. */
+export interface ReleasedMessage extends MessageRef {
+  /** Rises in the list; given anew once the list was empty. */
+  readonly releaseId: number
+  readonly share: string
 }
 
 /**
@@ -184,11 +193,14 @@ export interface ReleaseQos2 {
 
 /**
  * Messages for a durable session, in order. Replied with `Enqueued`; never refused, because the publisher cannot help it.
- * Several calls or one with several messages: the same outcome, one event per call.
+ * Several calls or one with several messages: the same outcome, one event per call. A message by a shared subscription that
+ * the session does not have any more is released (`SharedReleased`), also by a session that is not there.
  */
 export interface Enqueue {
   readonly _tag: "Enqueue"
   readonly messages: ReadonlyArray<MessageRef>
+  /** All of them or, refused with `QuotaExceeded`, none: who has them keeps them. */
+  readonly isWhole?: true
   /** Their offsets count from here; from 0 by default. It may be the offset of a record in the same list. */
   readonly baseOffset?: number
 }
@@ -292,6 +304,25 @@ export interface NoteWillStored {
   readonly willId: number
 }
 
+/**
+ * Another member of the shared subscription is connected: what this session has queued by it and not sent is for the others,
+ * unless it has a connection by now. Replied with `Done`.
+ */
+export interface ReleaseShared {
+  readonly _tag: "ReleaseShared"
+  readonly share: string
+}
+
+/**
+ * Decided in the turn that queues them for another member. Replied with `Done`; ignored for messages that are not released any
+ * more. `to`: the client id of that member; null: nobody gets them.
+ */
+export interface ConfirmHandedOn {
+  readonly _tag: "ConfirmHandedOn"
+  readonly releaseIds: ReadonlyArray<number>
+  readonly to: string | null
+}
+
 /** Deadline after a replay: whatever connection the session had is gone. */
 export interface LoseConnection {
   readonly _tag: "LoseConnection"
@@ -317,6 +348,8 @@ export type SessionCommand =
   | RepeatIntents
   | ConfirmWill
   | NoteWillStored
+  | ReleaseShared
+  | ConfirmHandedOn
   | LoseConnection
 
 export interface SessionOpened {
@@ -362,7 +395,7 @@ export interface Qos2Freed {
 
 export interface Enqueued {
   readonly _tag: "Enqueued"
-  /** The entry of each message, or null if it was dropped, or if the session is not there or not durable. */
+  /** The entry of each message, or null if it was dropped or released, or if the session is not there or not durable. */
   readonly entryIds: ReadonlyArray<number | null>
 }
 
@@ -402,6 +435,8 @@ export interface SessionReplies {
   readonly RepeatIntents: Done
   readonly ConfirmWill: Done
   readonly NoteWillStored: Done
+  readonly ReleaseShared: Done
+  readonly ConfirmHandedOn: Done
   readonly LoseConnection: Done
 }
 
@@ -415,7 +450,7 @@ export type SessionRefusal =
   | "PacketIdentifierInUse"
   /** `Connect`: this client's wills can not be published for a while, and no more of them are kept. */
   | "TooManyWills"
-  /** `Connect`: there is no memory for one session more, or for its will. */
+  /** `Connect`: there is no memory for one session more, or for its will. `Enqueue`: not for all of them in the queue. */
   | "QuotaExceeded"
   /** `MarkSent`: no such entry is waiting to be sent, or the packet id does not fit its QoS. */
   | "PacketIdentifierNotFound"
@@ -547,6 +582,24 @@ export interface MessagesReceived {
   readonly packetIds: ReadonlyArray<number>
 }
 
+/**
+ * Messages of shared subscriptions that other members are to have: those of `entryIds` leave the queue, `messages` were on their
+ * way into it. They stay in the session's state, whatever becomes of the session, until they are handed on.
+ */
+export interface SharedReleased {
+  readonly _tag: "SharedReleased"
+  readonly firstReleaseId: number
+  readonly entryIds: ReadonlyArray<number>
+  readonly messages: ReadonlyArray<MessageRef>
+}
+
+/** In the commit that queues them for the session of `to`. Null: nobody gets them. */
+export interface SharedHandedOn {
+  readonly _tag: "SharedHandedOn"
+  readonly releaseIds: ReadonlyArray<number>
+  readonly to: string | null
+}
+
 /** Those that change the lifecycle; they pass through the machine. */
 export type LifecycleEvent =
   | SessionStarted
@@ -570,7 +623,10 @@ export type TrafficEvent =
   | MessagesAcked
   | MessagesReceived
 
-export type SessionEvent = LifecycleEvent | TrafficEvent | WillStored | WillDropped
+/** Those of the outboxes; a session that is absent takes them as well. */
+export type OutboxEvent = WillStored | WillDropped | SharedReleased | SharedHandedOn
+
+export type SessionEvent = LifecycleEvent | TrafficEvent | OutboxEvent
 
 /** To be closed with this reason code; a connection that is gone already is none to close. */
 export interface CloseConnection {
@@ -616,14 +672,27 @@ export interface DroppedMessage {
   readonly limit: QueueLimit
 }
 
-/** A session has ended with messages in its queue that came by shared subscriptions: no member gets them. */
+/**
+ * A session has ended with messages in its queue that came by shared subscriptions, and that no other member may have: of QoS 2,
+ * sent already [MQTT-4.8.2-5].
+ */
 export interface SharedLost {
   readonly _tag: "SharedLost"
   readonly clientId: string
   readonly count: number
 }
 
-export type SessionNotice = SharedLost | CloseConnection | PublishWill | Deliver | QueueFull
+/**
+ * Each to be given to another member of its shared subscription, together with `ConfirmHandedOn`. Given again from time to time
+ * until that is decided.
+ */
+export interface HandOn {
+  readonly _tag: "HandOn"
+  readonly clientId: string
+  readonly messages: ReadonlyArray<ReleasedMessage>
+}
+
+export type SessionNotice = HandOn | SharedLost | CloseConnection | PublishWill | Deliver | QueueFull
 
 export const SessionKind = kind<{
   command: SessionCommand

@@ -3,16 +3,19 @@ import { repeatIn } from "@logbrook/core/actor/Outbox"
 import type { Decision, Signal } from "@logbrook/core/actor/Definition"
 import { can, type SessionLife } from "./sessionMachine.ts"
 import {
+  type HandOn,
   type LifecycleEvent,
+  type MessageRef,
   type SessionCommand,
   type SessionEvent,
   type SessionKind,
   type SessionNotice,
   type SessionRefusal,
   SessionRefused,
-  type SessionReply
+  type SessionReply,
+  type SharedReleased
 } from "./SessionProtocol.ts"
-import { evolveLifecycle, type SessionState } from "./sessionState.ts"
+import { evolveLifecycle, evolveReleased, releasedBy, type SessionState } from "./sessionState.ts"
 
 export type SessionDecision = Decision<typeof SessionKind, SessionCommand, SessionState>
 
@@ -38,7 +41,7 @@ export interface Draft {
   readonly nowMs: number
   /** With the events folded in. */
   state: SessionState
-  readonly events: Array<LifecycleEvent>
+  readonly events: Array<LifecycleEvent | SharedReleased>
   readonly notices: Array<SessionNotice>
 }
 
@@ -50,9 +53,22 @@ export const draftOf = (before: SessionState, nowMs: number): Draft => ({
   notices: []
 })
 
-export const apply = (draft: Draft, event: LifecycleEvent): void => {
+export const apply = (draft: Draft, event: LifecycleEvent | SharedReleased): void => {
   draft.events.push(event)
-  draft.state = evolveLifecycle(draft.state, event)
+  draft.state =
+    event._tag === "SharedReleased" ? evolveReleased(draft.state, event) : evolveLifecycle(draft.state, event)
+}
+
+/** The event that releases these messages of shared subscriptions, and the notice that asks for other members to have them. */
+export const release = (
+  state: SessionState,
+  entryIds: ReadonlyArray<number>,
+  messages: ReadonlyArray<MessageRef> = []
+): { readonly event: SharedReleased; readonly notice: HandOn } => {
+  const { clientId, released } = state
+  const firstReleaseId = (released.at(-1)?.releaseId ?? 0) + 1
+  const event: SharedReleased = { _tag: "SharedReleased", firstReleaseId, entryIds, messages }
+  return { event, notice: { _tag: "HandOn", clientId, messages: releasedBy(state, event) } }
 }
 
 /** Whether the session, as far as it is decided, can take such an event. */
@@ -77,11 +93,10 @@ export const deadlines = (before: SessionLife, after: SessionLife): ReadonlyArra
 /** `repeatDelayMs`: of intents that are told again; the first one's by default. */
 export const decisionOf = (draft: Draft, reply: SessionReply, repeatDelayMs?: number): SessionDecision => {
   const { before, events, notices, state, nowMs } = draft
-  const asksForWill = notices.some(({ _tag }) => _tag === "PublishWill")
-  const repeat = asksForWill ? [repeatIn(nowMs, repeatDelayMs)] : []
+  const hasIntent = notices.some(({ _tag }) => _tag === "PublishWill" || _tag === "HandOn")
+  const repeat = hasIntent ? [repeatIn(nowMs, repeatDelayMs)] : []
   const signals = [...deadlines(before.life, state.life), ...repeat, ...notices.map(notify)]
   const decision = decided(reply, events, signals)
-  // Only lifecycle events lead to a next state here: events of the traffic change maps in place, and are folded once
-  // the decision stands.
+  // Only events that change nothing in place lead to a next state here: those of the traffic are folded once the decision stands.
   return events.length === 0 ? decision : { ...decision, next: state }
 }

@@ -1,7 +1,18 @@
 import { type RepeatIntents, repeatNoMore } from "@logbrook/core/actor/Outbox"
-import { apply, decided, decisionOf, done, type Draft, mayBe, refuse, type SessionDecision } from "./sessionDraft.ts"
+import {
+  apply,
+  decided,
+  decisionOf,
+  done,
+  type Draft,
+  mayBe,
+  refuse,
+  release,
+  type SessionDecision
+} from "./sessionDraft.ts"
 import type {
   CloseConnection,
+  ConfirmHandedOn,
   ConfirmWill,
   Connect,
   ConnectionEnd,
@@ -30,18 +41,31 @@ const triggerWill = (draft: Draft): void => {
   draft.notices.push({ _tag: "PublishWill", clientId, willId, will })
 }
 
-/** Messages of shared subscriptions that the client has not acknowledged. */
-const sharedIn = ({ queue }: SessionState): number => {
-  let count = 0
-  for (const { isShared, phase } of queue.values()) if (isShared === true && phase !== "received") count++
-  return count
+/**
+ * Messages of shared subscriptions that the client has not acknowledged: other members get them, but for those of QoS 2 that it
+ * was sent [MQTT-4.8.2-5].
+ */
+const releaseShared = (draft: Draft): void => {
+  const { clientId, queue } = draft.state
+  const entryIds: Array<number> = []
+  let lost = 0
+  for (const { entryId, share, isShared, qos, phase } of queue.values()) {
+    if (phase === "received") continue
+    const mayMove = qos < 2 || phase === "queued"
+    if (share !== undefined && mayMove) entryIds.push(entryId)
+    else if (share !== undefined || isShared === true) lost++
+  }
+  if (lost > 0) draft.notices.push({ _tag: "SharedLost", clientId, count: lost })
+  if (entryIds.length === 0) return
+  const { event, notice } = release(draft.state, entryIds)
+  apply(draft, event)
+  draft.notices.push(notice)
 }
 
 /** A will that still waits is published now, since the session ends first (MQTT 5, 3.1.2.5). */
 const endSession = (draft: Draft, cause: SessionEnded["cause"]): void => {
   triggerWill(draft)
-  const count = sharedIn(draft.state)
-  if (count > 0) draft.notices.push({ _tag: "SharedLost", clientId: draft.state.clientId, count })
+  releaseShared(draft)
   apply(draft, { _tag: "SessionEnded", cause })
 }
 
@@ -147,20 +171,35 @@ export const deadlineReached = (draft: Draft, atMs: number): SessionDecision => 
   return decisionOf(draft, done)
 }
 
-export const publishAgain = (draft: Draft, { delayMs }: RepeatIntents): SessionDecision => {
-  const { clientId, pendingWills } = draft.state
+/** Of both outboxes, the wills and what is released. */
+export const repeatIntents = (draft: Draft, { delayMs }: RepeatIntents): SessionDecision => {
+  const { clientId, pendingWills, released } = draft.state
   for (const pending of pendingWills) draft.notices.push({ _tag: "PublishWill", clientId, ...pending })
+  if (released.length > 0) draft.notices.push({ _tag: "HandOn", clientId, messages: released })
   return decisionOf(draft, done, delayMs)
 }
 
-export const confirmWill = ({ pendingWills }: SessionState, { willId, refused }: ConfirmWill): SessionDecision => {
+export const confirmWill = (
+  { pendingWills, released }: SessionState,
+  { willId, refused }: ConfirmWill
+): SessionDecision => {
   const pending = pendingWills.find((each) => each.willId === willId)
   if (pending === undefined || refused?.isFinal === false) return decided(done)
   const event: SessionEvent =
     refused === null
       ? { _tag: "WillPublished", willId, topic: pending.will.topic }
       : { _tag: "WillDropped", willId, reason: refused.reason }
-  return decided(done, [event], pendingWills.length > 1 ? [] : [repeatNoMore])
+  return decided(done, [event], pendingWills.length > 1 || released.length > 0 ? [] : [repeatNoMore])
+}
+
+export const confirmHandedOn = (
+  { pendingWills, released }: SessionState,
+  { releaseIds, to }: ConfirmHandedOn
+): SessionDecision => {
+  const known = releaseIds.filter((id) => released.some(({ releaseId }) => releaseId === id))
+  if (known.length === 0) return decided(done)
+  const hasMore = pendingWills.length > 0 || released.length > known.length
+  return decided(done, [{ _tag: "SharedHandedOn", releaseIds: known, to }], hasMore ? [] : [repeatNoMore])
 }
 
 export const noteWillStored = ({ pendingWills }: SessionState, { willId }: NoteWillStored): SessionDecision => {

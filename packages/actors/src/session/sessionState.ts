@@ -9,8 +9,11 @@ import {
   type MessagesQueued,
   type MessagesSent,
   type QueueEntry,
+  type ReleasedMessage,
   type SessionEvent,
   SessionKind,
+  type SharedHandedOn,
+  type SharedReleased,
   type StreamPositionMoved,
   type Subscription,
   type TrafficEvent,
@@ -31,13 +34,15 @@ export interface SessionState extends Lifecycle {
   readonly queue: Map<number, QueueEntry>
   /** Entry ids by the packet ids that they were given. */
   readonly inflight: Map<number, number>
+  /** Shared subscriptions' messages that other members are to have, of sessions that have ended as well. */
+  readonly released: ReadonlyArray<ReleasedMessage>
   readonly queuedBytes: number
   readonly nextEntryId: number
   /** In this session's life. */
   readonly droppedMessages: number
   /** Triggered, their messages not durable yet: of sessions that have ended as well. */
   readonly pendingWills: ReadonlyArray<PendingWill>
-  /** This and the next two: what `sessionWeight.ts` says of the life with all wills, the subscriptions, the queue. Not saved. */
+  /** This and the next two: what `sessionWeight.ts` says of the life with all wills, the subscriptions, the queue with what is released. Not saved. */
   readonly lifeBytes: number
   readonly subscriptionsBytes: number
   readonly queueBytes: number
@@ -53,26 +58,35 @@ export interface PendingWill {
   readonly isStored?: true
 }
 
+const nothingReleased: ReadonlyArray<ReleasedMessage> = []
 const noWills: ReadonlyArray<PendingWill> = []
 const noSubscriptions: Map<string, Subscription> = new Map()
 const noPacketIds = new PacketIds()
 const noEntries: Map<number, QueueEntry> = new Map()
 const noInflight: Map<number, number> = new Map()
 
-const absent = (clientId: string, pendingWills: ReadonlyArray<PendingWill> = noWills): SessionState => ({
+const sumOf = <T>(all: ReadonlyArray<T>, of: (each: T) => number): number =>
+  all.reduce((sum, each) => sum + of(each), 0)
+
+const absent = (
+  clientId: string,
+  pendingWills: ReadonlyArray<PendingWill> = noWills,
+  released: ReadonlyArray<ReleasedMessage> = nothingReleased
+): SessionState => ({
   clientId,
   ...absentLifecycle,
   subscriptions: noSubscriptions,
   unreleasedQos2: noPacketIds,
   queue: noEntries,
   inflight: noInflight,
+  released,
   queuedBytes: 0,
   nextEntryId: 0,
   droppedMessages: 0,
   pendingWills,
   lifeBytes: weightOfLife(false, null, pendingWills),
   subscriptionsBytes: 0,
-  queueBytes: 0
+  queueBytes: sumOf(released, weightOfQueued)
 })
 
 export const initialSession = (id: ActorId): SessionState => absent(nameOf(id))
@@ -85,11 +99,18 @@ export const queueEntry = (message: MessageRef, entryId: number): QueueEntry => 
   retain: message.retain,
   subscriptionIds: message.subscriptionIds,
   bytes: message.bytes,
+  ...(message.share !== undefined && { share: message.share }),
   ...(message.isShared && { isShared: true }),
   ...(message.stream && { stream: message.stream }),
   packetId: null,
   phase: "queued"
 })
+
+export const releasedMessage = (message: MessageRef, releaseId: number): ReleasedMessage => {
+  const { logId, offset, qos, retain, subscriptionIds, bytes, share } = message
+  if (share === undefined) throw new Error("the journal releases a message of no shared subscription")
+  return { releaseId, logId, offset, qos, retain, subscriptionIds, bytes, share }
+}
 
 const ownMap = <K, V>(map: Map<K, V>): Map<K, V> => (map.size === 0 ? new Map() : map)
 
@@ -121,8 +142,8 @@ const moved = (state: SessionState, { filter, topicId, positions }: StreamPositi
   return state
 }
 
-const knownEntry = (state: SessionState, entryId: number | undefined): QueueEntry => {
-  const entry = entryId === undefined ? undefined : state.queue.get(entryId)
+const knownEntry = (queue: SessionState["queue"], entryId: number | undefined): QueueEntry => {
+  const entry = entryId === undefined ? undefined : queue.get(entryId)
   if (entry === undefined) throw new Error("the journal names an entry that the queue does not hold")
   return entry
 }
@@ -132,7 +153,7 @@ const sent = (state: SessionState, entries: MessagesSent["entries"]): SessionSta
   const inflight = ownMap(state.inflight)
   let { queuedBytes, queueBytes } = state
   for (const { entryId, packetId } of entries) {
-    const entry = knownEntry(state, entryId)
+    const entry = knownEntry(queue, entryId)
     if (packetId === null) {
       queue.delete(entryId)
       queuedBytes -= entry.bytes
@@ -148,7 +169,7 @@ const sent = (state: SessionState, entries: MessagesSent["entries"]): SessionSta
 const acked = (state: SessionState, packetIds: ReadonlyArray<number>): SessionState => {
   let { queuedBytes, queueBytes } = state
   for (const packetId of packetIds) {
-    const entry = knownEntry(state, state.inflight.get(packetId))
+    const entry = knownEntry(state.queue, state.inflight.get(packetId))
     state.inflight.delete(packetId)
     state.queue.delete(entry.entryId)
     queuedBytes -= entry.bytes
@@ -159,10 +180,48 @@ const acked = (state: SessionState, packetIds: ReadonlyArray<number>): SessionSt
 
 const received = (state: SessionState, packetIds: ReadonlyArray<number>): SessionState => {
   for (const packetId of packetIds) {
-    const entry = knownEntry(state, state.inflight.get(packetId))
+    const entry = knownEntry(state.queue, state.inflight.get(packetId))
     state.queue.set(entry.entryId, { ...entry, phase: "received" })
   }
   return state
+}
+
+/** The messages that the event releases, under the ids that they get. */
+export const releasedBy = (
+  { queue }: Pick<SessionState, "queue">,
+  { firstReleaseId, entryIds, messages }: SharedReleased
+): ReadonlyArray<ReleasedMessage> =>
+  [...entryIds.map((entryId) => knownEntry(queue, entryId)), ...messages].map((message, i) =>
+    releasedMessage(message, firstReleaseId + i)
+  )
+
+/** Changes nothing in place, as `evolveLifecycle`: it may be decided with a session's end. */
+export const evolveReleased = (state: SessionState, event: SharedReleased): SessionState => {
+  const { entryIds, messages } = event
+  const released = [...state.released, ...releasedBy(state, event)]
+  const queueBytes = state.queueBytes + sumOf(messages, weightOfQueued)
+  if (entryIds.length === 0) return { ...state, released, queueBytes }
+  const queue = new Map(state.queue)
+  const inflight = new Map(state.inflight)
+  let { queuedBytes } = state
+  for (const entryId of entryIds) {
+    const { packetId, bytes } = knownEntry(queue, entryId)
+    queue.delete(entryId)
+    queuedBytes -= bytes
+    if (packetId !== null) inflight.delete(packetId)
+  }
+  return { ...state, queue, inflight, released, queuedBytes, queueBytes }
+}
+
+const handedOn = (state: SessionState, { releaseIds }: SharedHandedOn): SessionState => {
+  const gone = new Set(releaseIds)
+  const left = state.released.filter(({ releaseId }) => !gone.has(releaseId))
+  const those = state.released.filter(({ releaseId }) => gone.has(releaseId))
+  return {
+    ...state,
+    released: left.length === 0 ? nothingReleased : left,
+    queueBytes: state.queueBytes - sumOf(those, weightOfQueued)
+  }
 }
 
 const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState => {
@@ -209,7 +268,7 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
 /** Changes nothing in place: what the state had before stays as it was. */
 export const evolveLifecycle = (state: SessionState, event: LifecycleEvent): SessionState => {
   const next = nextLifecycle(state, event)
-  if (next.name === "Absent") return absent(state.clientId, state.pendingWills)
+  if (next.name === "Absent") return absent(state.clientId, state.pendingWills, state.released)
   const { will } = state.life
   const pendingWills =
     event._tag === "WillTriggered" && will !== null
@@ -245,6 +304,10 @@ export const evolveSession = (state: SessionState, event: SessionEvent): Session
       return withStoredWill(state, event.willId)
     case "WillDropped":
       return withoutWill(state, event.willId)
+    case "SharedReleased":
+      return evolveReleased(state, event)
+    case "SharedHandedOn":
+      return handedOn(state, event)
     default:
       if (state.name === "Absent") throw new Error(`the journal holds ${event._tag} of a session that is absent`)
       return evolveTraffic(state, event)
@@ -259,6 +322,8 @@ export interface SavedSession extends Lifecycle {
   readonly droppedMessages: number
   /** Left out if there are none, as in snapshots and hashes of older versions. */
   readonly pendingWills?: ReadonlyArray<PendingWill>
+  /** Likewise. */
+  readonly released?: ReadonlyArray<ReleasedMessage>
 }
 
 export const saveSession = (state: SessionState): SavedSession => ({
@@ -269,14 +334,16 @@ export const saveSession = (state: SessionState): SavedSession => ({
   queue: [...state.queue.values()],
   nextEntryId: state.nextEntryId,
   droppedMessages: state.droppedMessages,
-  ...(state.pendingWills.length > 0 && { pendingWills: state.pendingWills })
+  ...(state.pendingWills.length > 0 && { pendingWills: state.pendingWills }),
+  ...(state.released.length > 0 && { released: state.released })
 })
 
 export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
   const { name, life, subscriptions, unreleasedQos2, queue, nextEntryId, droppedMessages, pendingWills } = saved
+  const released = saved.released ?? nothingReleased
   const inflight = new Map<number, number>()
   let queuedBytes = 0
-  let queueBytes = 0
+  let queueBytes = sumOf(released, weightOfQueued)
   for (const entry of queue) {
     if (entry.packetId !== null) inflight.set(entry.packetId, entry.entryId)
     queuedBytes += entry.bytes
@@ -290,6 +357,7 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     unreleasedQos2: PacketIds.of(unreleasedQos2),
     queue: new Map(queue.map((entry) => [entry.entryId, entry])),
     inflight,
+    released,
     queuedBytes,
     nextEntryId,
     droppedMessages,

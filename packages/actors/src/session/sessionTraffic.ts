@@ -1,4 +1,6 @@
-import { decided, done, notify, refuse, type SessionDecision } from "./sessionDraft.ts"
+import type { Signal } from "@logbrook/core/actor/Definition"
+import { repeatIn } from "@logbrook/core/actor/Outbox"
+import { decided, done, notify, refuse, release, type SessionDecision } from "./sessionDraft.ts"
 import type {
   Acked,
   CountDropped,
@@ -11,7 +13,9 @@ import type {
   Received,
   ReadStream,
   ReleaseQos2,
+  ReleaseShared,
   SessionEvent,
+  SessionKind,
   SessionSettings,
   StreamReading,
   Subscribe,
@@ -118,46 +122,85 @@ export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): Ses
     : decided({ _tag: "Qos2Freed", known: false })
 
 /**
- * Messages in flight count as queued: they may have to be sent again. A message may have been on its way here while
- * the session ended or began anew: then it is not for this session, unless the session has become one that ends with
- * its connection.
+ * Messages in flight count as queued: they may have to be sent again. A message may have been on its
+ * way here while the session ended or began anew: then it is not for this session, unless the session has become one that ends with
+ * its connection. If it is by a shared subscription, it is for another member.
  */
 export const enqueue = (
   settings: SessionSettings,
   state: SessionState,
-  { messages, baseOffset = 0 }: Enqueue,
+  { messages, baseOffset = 0, isWhole }: Enqueue,
+  nowMs: number,
   roomBytes: number
 ): SessionDecision => {
-  if (state.name === "Absent" || state.subscriptions.size === 0) {
-    return decided({ _tag: "Enqueued", entryIds: messages.map(() => null) })
-  }
+  const isHere = state.name !== "Absent" && state.subscriptions.size > 0
   const accepted: Array<MessageRef> = []
+  const released: Array<MessageRef> = []
   const dropped: Array<DroppedMessage> = []
   let bytes = state.queuedBytes
   let leftBytes = roomBytes
   const entryIds = messages.map((message) => {
+    const { share } = message
+    const isOthers = share !== undefined && !state.subscriptions.has(share)
+    if (!isHere && !isOthers) return null
     const weight = weightOfQueued(message)
+    const count = isOthers ? state.released.length + released.length : state.queue.size + accepted.length
     const limit =
-      exceededBy(settings, state.queue.size + accepted.length + 1, bytes + message.bytes) ??
+      exceededBy(settings, count + 1, isOthers ? 0 : bytes + message.bytes) ??
       (weight > leftBytes ? "memoryBytesMax" : undefined)
     if (limit !== undefined) {
       dropped.push({ logId: message.logId, offset: baseOffset + message.offset, limit })
       return null
     }
-    bytes += message.bytes
+    if (!isOthers) bytes += message.bytes
     leftBytes -= weight
     const placed = baseOffset === 0 ? message : { ...message, offset: baseOffset + message.offset }
-    return state.nextEntryId + accepted.push(placed) - 1
+    if (!isOthers) return state.nextEntryId + accepted.push(placed) - 1
+    released.push(placed)
+    return null
   })
+  if (isWhole === true && dropped.length > 0) return refuse("QuotaExceeded")
+  return enqueued(state, entryIds, { accepted, released, dropped }, nowMs)
+}
+
+interface Sorted {
+  readonly accepted: ReadonlyArray<MessageRef>
+  readonly released: ReadonlyArray<MessageRef>
+  readonly dropped: ReadonlyArray<DroppedMessage>
+}
+
+const enqueued = (
+  state: SessionState,
+  entryIds: ReadonlyArray<number | null>,
+  { accepted, released, dropped }: Sorted,
+  nowMs: number
+): SessionDecision => {
   const firstEntryId = state.nextEntryId
   const events: Array<SessionEvent> = []
-  const signals = [...delivery(state, accepted)]
+  const signals: Array<Signal<typeof SessionKind>> = [...delivery(state, accepted)]
   const { clientId } = state
   const { startedAtMs } = state.life
   if (accepted.length > 0) events.push({ _tag: "MessagesQueued", firstEntryId, messages: accepted })
+  if (released.length > 0) {
+    const { event, notice } = release(state, [], released)
+    events.push(event)
+    signals.push(notify(notice), repeatIn(nowMs))
+  }
   // No event: what is refused is no part of the state, and one for each would be as many as there are messages.
   if (dropped.length > 0) signals.push(notify({ _tag: "QueueFull", clientId, startedAtMs, messages: dropped }))
   return decided({ _tag: "Enqueued", entryIds }, events, signals)
+}
+
+/** Only what was not sent: the rest may be with the client. */
+export const releaseShared = (state: SessionState, { share }: ReleaseShared, nowMs: number): SessionDecision => {
+  if (state.life.connectionId !== null) return decided(done)
+  const entryIds: Array<number> = []
+  for (const entry of state.queue.values()) {
+    if (entry.share === share && entry.phase === "queued") entryIds.push(entry.entryId)
+  }
+  if (entryIds.length === 0) return decided(done)
+  const { event, notice } = release(state, entryIds)
+  return decided(done, [event], [notify(notice), repeatIn(nowMs)])
 }
 
 /**

@@ -54,5 +54,9 @@ export const weightOfLife = (
   return bytes
 }
 
-export const weightOfQueued = ({ subscriptionIds, stream }: MessageRef | QueueEntry): number =>
-  queuedBytes + subscriptionIdBytes * subscriptionIds.length + (stream === undefined ? 0 : streamDeliveryBytes)
+/** A message that is released weighs the same. Its share is a text of its own once it was replayed. */
+export const weightOfQueued = ({ subscriptionIds, stream, share }: MessageRef | QueueEntry): number => {
+  let bytes = queuedBytes + subscriptionIdBytes * subscriptionIds.length
+  if (stream !== undefined) bytes += streamDeliveryBytes
+  return share === undefined ? bytes : bytes + textBytes(share)
+}

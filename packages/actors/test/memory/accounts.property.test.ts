@@ -35,6 +35,10 @@ const ofSession = fc.oneof(
   fc
     .array(fc.nat({ max: 9 }), { maxLength: 5 })
     .map((ids) => command("Enqueue", { messages: ids.map((id) => messageOf(id, { qos: 1, subscriptionIds: ids })) })),
+  fc
+    .array(text, { maxLength: 3 })
+    .map((shares) => command("Enqueue", { messages: shares.map((share, id) => messageOf(id, { qos: 1, share })) })),
+  few.map((id) => command("ConfirmHandedOn", { releaseIds: [id], to: null })),
   few.map((id) => command("MarkSent", { connectionId: "1", entries: [{ entryId: id - 1, packetId: id }] })),
   few.map((id) => command("Acked", { connectionId: "1", packetIds: [id] })),
   few.map((willId) => command("ConfirmWill", { willId, refused: null })),

@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import type { QueueFull, SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
 import { turn } from "../../../core/test/support/turn.ts"
-import { weightOfLife } from "../../src/session/sessionWeight.ts"
+import { weightOfLife, weightOfQueued } from "../../src/session/sessionWeight.ts"
 import {
   cleanEnd,
   connectOf,
@@ -38,6 +38,8 @@ class Life {
   told = new Set<number>()
   connections = 0
   offsets = 0
+  /** What the shell is to hand on, by release id. */
+  readonly toHandOn = new Set<number>()
   /** What the shell was told of and has not had counted. */
   dropped: Array<QueueFull> = []
   private folded = 0
@@ -54,6 +56,7 @@ class Life {
 
   heard({ reply, notices, events }: Outcome): void {
     for (const event of events) {
+      if (event._tag === "SharedHandedOn") for (const id of event.releaseIds) this.toHandOn.delete(id)
       if (event._tag !== "WillPublished") continue
       expect(this.asked.get(event.willId!)).toBe(event.topic)
       expect(this.publishedWills).not.toContain(event.topic)
@@ -63,6 +66,7 @@ class Life {
     for (const notice of notices) {
       if (notice._tag === "QueueFull") this.dropped.push(notice)
       if (notice._tag === "Deliver") for (const { entryId } of notice.entries) this.told.add(entryId)
+      if (notice._tag === "HandOn") for (const { releaseId } of notice.messages) this.toHandOn.add(releaseId)
       if (notice._tag !== "PublishWill") continue
       this.asked.set(notice.willId, notice.will.topic)
     }
@@ -90,12 +94,16 @@ class Life {
     expect(entries.length).toBeLessThanOrEqual(settings.offlineQueueMessagesMax)
     expect(state.queuedBytes).toBeLessThanOrEqual(settings.offlineQueueBytesMax)
     expect(state.subscriptions.size).toBeLessThanOrEqual(settings.subscriptionsPerSessionMax)
-    const { pendingWills } = state
+    const { pendingWills, released } = state
+    const weight = [...entries, ...released].reduce((sum, each) => sum + weightOfQueued(each), 0)
+    expect(state.queueBytes).toBe(weight)
     if (state.name === "Absent") {
       const lifeBytes = weightOfLife(false, null, pendingWills)
-      expect(state).toEqual({ ...definition.initial(session.id), pendingWills, lifeBytes })
+      const left = { pendingWills, released, lifeBytes, queueBytes: weight }
+      expect(state).toEqual({ ...definition.initial(session.id), ...left })
     }
-    expect(session.deadlines.has("outbox")).toBe(pendingWills.length > 0)
+    expect(new Set(released.map(({ releaseId }) => releaseId))).toEqual(this.toHandOn)
+    expect(session.deadlines.has("outbox")).toBe(pendingWills.length > 0 || released.length > 0)
     if (state.name === "Connected") for (const { entryId } of entries) expect(told).toContain(entryId)
     if (state.name === "Disconnected") {
       expect(session.deadlines.get("expire")?.atMs).toBe(state.life.expiresAtMs)
@@ -134,11 +142,24 @@ const disconnect = fc
   )
 
 const enqueue = fc
-  .array(fc.record({ qos, bytes: fc.integer({ min: 1, max: 40 }) }), { minLength: 1, maxLength: 3 })
-  .map((messages) =>
+  .record({
+    messages: fc.array(
+      fc.record({
+        qos,
+        bytes: fc.integer({ min: 1, max: 40 }),
+        share: fc.constantFrom(undefined, undefined, undefined, undefined, "a", "x")
+      }),
+      { minLength: 1, maxLength: 3 }
+    ),
+    isWhole: fc.constantFrom(undefined, undefined, undefined, true as const)
+  })
+  .map(({ messages, isWhole }) =>
     command((life) => ({
       _tag: "Enqueue",
-      messages: messages.map((message) => messageOf(life.offsets++, message))
+      messages: messages.map(({ share, ...message }) =>
+        messageOf(life.offsets++, { ...message, ...(share !== undefined && { share }) })
+      ),
+      ...(isWhole && { isWhole })
     }))
   )
 
@@ -166,6 +187,12 @@ const confirmWill = fc
 const noteWillStored = fc.constant(
   command((life) => ({ _tag: "NoteWillStored", willId: life.session.state.pendingWills[0]?.willId ?? 99 }))
 )
+
+const confirmHandedOn = fc
+  .record({ count: fc.integer({ min: 1, max: 3 }), to: fc.constantFrom("other", null) })
+  .map(({ count, to }) =>
+    command((life) => ({ _tag: "ConfirmHandedOn", releaseIds: [...life.toHandOn, 99].slice(0, count), to }))
+  )
 
 const countDropped = fc.constant(
   command((life) => {
@@ -212,9 +239,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: disconnect },
   { weight: 5, arbitrary: enqueue },
   { weight: 3, arbitrary: readStream },
-  { weight: 5, arbitrary: markSent },
+  { weight: 7, arbitrary: markSent },
   {
-    weight: 8,
+    weight: 11,
     arbitrary: fc
       .tuple(traffic, isStale)
       .map(([each, isStale]) => command((life) => ({ ...each, connectionId: connectionOf(life, isStale) })))
@@ -223,6 +250,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.boolean().map((endSession) => command(() => ({ _tag: "Kick", endSession }))) },
   { weight: 2, arbitrary: confirmWill },
   { weight: 1, arbitrary: noteWillStored },
+  { weight: 2, arbitrary: confirmHandedOn },
+  { weight: 1, arbitrary: fc.constant(command(() => ({ _tag: "ReleaseShared", share: "a" }))) },
   { weight: 1, arbitrary: countDropped },
   { weight: 1, arbitrary: fc.constantFrom<Step>({ _tag: "Restart" }, { _tag: "Reload" }) }
 )
@@ -261,6 +290,8 @@ const allEvents = [
   "SessionResumed",
   "SessionStarted",
   "SessionTakenOver",
+  "SharedHandedOn",
+  "SharedReleased",
   "StreamPositionMoved",
   "Subscribed",
   "Unsubscribed",

@@ -27,6 +27,7 @@ import { QueueDrops } from "./QueueDrops.ts"
 import { RetainedStore } from "./RetainedStore.ts"
 import { SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
+import { SharedDelivery } from "./SharedDelivery.ts"
 import { SysTopics } from "./SysTopics.ts"
 import type { SysCounts } from "./sysValues.ts"
 import { TopTopics } from "./TopTopics.ts"
@@ -108,6 +109,8 @@ export class MqttBroker implements MqttContext {
   /** The log lines about ends of connections. */
   readonly ends: BoundedLines
   readonly #sharedLosses: BoundedLines
+  readonly shared = new SharedDelivery(this)
+  isStopping = false
   readonly #wills = new Wills(this)
   readonly #drops: QueueDrops
   readonly #system: SysTopics
@@ -296,6 +299,9 @@ export class MqttBroker implements MqttContext {
         this.metrics.dropped("queue_full", known.messages.length)
         this.#drops.note(known)
         return
+      case "HandOn":
+        this.shared.handOn(known)
+        return
       case "SharedLost":
         this.sharedLost(known.clientId, known.count)
     }
@@ -381,6 +387,7 @@ export class MqttBroker implements MqttContext {
 
   /** A listener ends: its clients are told, and what their leaving means is durable when this resolves. */
   async stops(connections: Iterable<BrokerConnection>): Promise<void> {
+    this.isStopping = true
     for (const connection of connections) {
       connection.close({ by: "server stop" })
     }

@@ -733,7 +733,6 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #shut(): void {
     this.mqtt.acks.leave(this)
     this.#closed()
-    this.mqtt.unserve(this)
     this.flush()
     this.#transport.resume()
     this.#transport.end()
@@ -747,9 +746,18 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#keepPart(0)
     this.#held = undefined
     this.#keepHeld(-this.#heldBytes)
-    const lost = this.#outgoing?.unacknowledgedShared ?? 0
-    if (lost > 0) this.mqtt.sharedLost(this.clientId, lost)
     this.#stopFeed()
+    this.mqtt.unserve(this)
+    this.#giveUpShared()
+  }
+
+  /** Others who share its subscriptions get what it has not acknowledged, unless that waits in its session. */
+  #giveUpShared(): void {
+    const shared = this.#outgoing?.giveUpShared()
+    if (shared === undefined) return
+    const { messages, lost } = shared
+    if (lost > 0) this.mqtt.sharedLost(this.clientId, lost)
+    if (messages.length > 0) this.mqtt.shared.redeliver(this.clientId, messages)
   }
 
   /** Stops the feeds and leaves to the session which retained messages are still due. */

@@ -8,6 +8,7 @@ import type { MqttOptions } from "./MqttOptions.ts"
 import type { RetainedStore } from "./RetainedStore.ts"
 import type { SessionDirectory, SessionView } from "./SessionDirectory.ts"
 import type { SessionLog } from "./SessionLog.ts"
+import type { Match, ShareGroup } from "./Subscriptions.ts"
 import type { TopTopics } from "./TopTopics.ts"
 import type { TurnShare } from "./TurnShare.ts"
 
@@ -20,12 +21,35 @@ export interface Receiver {
       qos: QoS,
       retain: boolean,
       subscriptionIds: ReadonlyArray<number>,
-      isShared?: boolean
+      share?: string
     ) => void
+    /** Messages of QoS 1 and 2 that are in no session's queue and that the client has not acknowledged. */
+    readonly unacknowledged: number
+    /** Whether so many more, of so many bytes together, may wait for the client. */
+    readonly hasRoomFor: (messages: number, bytes: number) => boolean
   }
 }
 
 export type ReceivingSession = SessionView<Receiver>
+
+/** A message that a member of a shared subscription was to have. */
+export interface Undelivered {
+  readonly message: OutgoingMessage
+  /** The QoS of the delivery to that member; another one gets no higher one. */
+  readonly qos: QoS
+  /** The filter of the shared subscription. */
+  readonly share: string
+}
+
+/** The members of shared subscriptions, and who of them gets what. */
+export interface Sharing {
+  /** The connected member with the least load; while there is none, and the message can wait, the durable one. */
+  readonly choose: (group: ShareGroup<ReceivingSession>, qos: number) => Match<ReceivingSession> | undefined
+  /** A member has gone, and its session with it: others get these, behind the turn, as what is published now does. */
+  readonly redeliver: (from: string, messages: ReadonlyArray<Undelivered>) => void
+  /** It is connected and has these subscriptions: what waits for members that are not is for it and the others that are. */
+  readonly came: (session: ReceivingSession, filters: Iterable<string>) => void
+}
 
 /** The things that messages come from and go to, whoever publishes them. */
 export interface MqttContext {
@@ -38,12 +62,15 @@ export interface MqttContext {
   readonly refusals: Refusals
   /** The log lines about filters of SUBSCRIBE that were refused: MQTT 3.1.1 has no other way to say why. */
   readonly refusedFilters: Pick<BoundedLines, "write">
-  /** So many messages went to a member of a shared subscription that has gone without taking them. */
+  readonly shared: Sharing
+  /** So many messages of shared subscriptions went with this member, and nobody gets them. */
   readonly sharedLost: (clientId: string, count: number) => void
   /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */
   readonly filters: TurnShare
   /** The share of each turn of the event loop for records of streams that clients read. */
   readonly streamLooks: TurnShare
+  /** A listener ends, so all connections will: they get nothing more that others may have. */
+  readonly isStopping: boolean
   /** The topics of messages that no stream stores and nobody receives. */
   readonly unmatched: TopTopics
 }

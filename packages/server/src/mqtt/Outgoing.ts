@@ -12,6 +12,7 @@ import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import type { Client } from "./Client.ts"
 import { TopicForm, type OutgoingMessage } from "./Message.ts"
+import type { Undelivered } from "./MqttContext.ts"
 import { type TopicAlias, TopicAliases } from "./TopicAliases.ts"
 
 /** A client that messages are sent to. */
@@ -32,7 +33,8 @@ interface LiveItem {
   readonly qos: 1 | 2
   readonly retain: boolean
   readonly subscriptionIds: ReadonlyArray<number>
-  readonly isShared: boolean
+  /** The filter of the shared subscription that it is by. */
+  readonly share: string | undefined
 }
 
 type Item = LiveItem | QueueEntry
@@ -41,8 +43,8 @@ interface Inflight {
   readonly qos: QoS
   readonly bytes: number
   readonly isQueued: boolean
-  /** By a shared subscription, and not in the session's queue. */
-  readonly isShared: boolean
+  /** By a shared subscription, and not in the session's queue: another member is to have it if this one goes. */
+  readonly shared: Undelivered | undefined
   /** `marking`: not sent before its packet id is durable, or an id given before a reconnect whose turn has not come. */
   phase: "marking" | "sent" | "received"
 }
@@ -73,6 +75,8 @@ export class Outgoing {
   readonly #windowMax: number
   readonly #inflight = new Map<number, Inflight>()
   #unacknowledged = 0
+  /** Those that are in no session's queue, on the way and behind the window. */
+  #live = 0
   #held = 0
   #lastPacketId = 0
   #pending: Array<Item> = []
@@ -117,7 +121,7 @@ export class Outgoing {
     qos: QoS,
     retain: boolean,
     subscriptionIds: ReadonlyArray<number>,
-    isShared = false
+    share?: string
   ): void {
     const { mqtt, isSlow } = this.#connection
     if (qos === 0) {
@@ -125,22 +129,31 @@ export class Outgoing {
       else this.#write(message, 0, retain, subscriptionIds, 0, false)
       return
     }
-    const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
-    if (this.hasWindow && !isSlow) {
-      this.#sendLive({ message, qos, retain, subscriptionIds, isShared })
+    const { admission } = this.#connection
+    // A message that another member may have to get is kept until it is acknowledged.
+    const isKept = share === undefined || admission.hasRoom("transit", waitingBytesOf(message))
+    if (this.hasWindow && !isSlow && isKept) {
+      this.#live++
+      this.#sendLive({ message, qos, retain, subscriptionIds, share })
       return
     }
-    const { admission } = this.#connection
-    const isFull =
-      this.#pendingCount >= offlineQueueMessagesMax ||
-      this.#pendingBytes + message.byteLength > offlineQueueBytesMax ||
-      !admission.hasRoom("transit", waitingBytesOf(message))
-    if (isFull) {
+    if (!this.hasRoomFor(1, message.byteLength)) {
       mqtt.metrics.dropped("queue_full")
       return
     }
-    this.#push({ message, qos, retain, subscriptionIds, isShared })
+    this.#live++
+    this.#push({ message, qos, retain, subscriptionIds, share })
     admission.add("transit", waitingBytesOf(message))
+  }
+
+  hasRoomFor(messages: number, bytes: number): boolean {
+    const { mqtt, admission } = this.#connection
+    const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
+    return (
+      this.#pendingCount + messages <= offlineQueueMessagesMax &&
+      this.#pendingBytes + bytes <= offlineQueueBytesMax &&
+      admission.hasRoom("transit", messages * waitingBytes + bytes)
+    )
   }
 
   /** The session's queue: at the opening all of it, later what is new in it. */
@@ -151,7 +164,7 @@ export class Outgoing {
       else {
         if (packetId !== null) {
           ;(this.#inherited ??= new Set()).add(packetId)
-          this.#inflight.set(packetId, { qos, bytes, isQueued: true, isShared: false, phase: "marking" })
+          this.#inflight.set(packetId, { qos, bytes, isQueued: true, shared: undefined, phase: "marking" })
         }
         this.#push(entry)
       }
@@ -159,15 +172,28 @@ export class Outgoing {
     this.pump()
   }
 
-  /** Messages of shared subscriptions that go with the connection. */
-  get unacknowledgedShared(): number {
-    let count = 0
+  /** The messages that are in no session's queue and that the client has not acknowledged. */
+  get unacknowledged(): number {
+    return this.#live
+  }
+
+  /**
+   * The connection is gone: what other members of shared subscriptions are to have of it, in order, and how many messages nobody
+   * may have, since they are of QoS 2 and were sent [MQTT-4.8.2-5].
+   */
+  giveUpShared(): { readonly messages: ReadonlyArray<Undelivered>; readonly lost: number } {
+    const messages: Array<Undelivered> = []
+    let lost = 0
+    for (const { shared, phase } of this.#inflight.values()) {
+      if (shared === undefined || phase === "received") continue
+      if (shared.qos === 1) messages.push(shared)
+      else lost++
+    }
     for (let i = this.#pendingAt; i < this.#pending.length; i++) {
       const item = this.#pending[i]!
-      if ("message" in item && item.isShared) count++
+      if ("message" in item && isShared(item)) messages.push(item)
     }
-    for (const { isShared, phase } of this.#inflight.values()) if (isShared && phase !== "received") count++
-    return count
+    return { messages, lost }
   }
 
   #push(item: Item): void {
@@ -199,10 +225,16 @@ export class Outgoing {
     this.#pendingAt = 0
   }
 
-  #sendLive({ message, qos, retain, subscriptionIds, isShared }: LiveItem): void {
-    if (!this.#canSend(message, qos, retain, subscriptionIds)) return
+  #sendLive(item: LiveItem): void {
+    const { message, qos, retain, subscriptionIds } = item
+    if (!this.#canSend(message, qos, retain, subscriptionIds)) {
+      this.#live--
+      return
+    }
     const packetId = this.#nextPacketId()
-    this.#onItsWay(packetId, { qos, bytes: message.byteLength, isQueued: false, isShared, phase: "sent" })
+    const shared = isShared(item) ? item : undefined
+    if (shared !== undefined) this.#connection.admission.add("transit", waitingBytesOf(message))
+    this.#onItsWay(packetId, { qos, bytes: message.byteLength, isQueued: false, shared, phase: "sent" })
     this.#write(message, qos, retain, subscriptionIds, packetId, false)
   }
 
@@ -220,7 +252,7 @@ export class Outgoing {
     }
     // A message behind a held one is held as well, so that the client gets them in the queue's order.
     const isHeld = qos === 2 || this.#held > 0
-    this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: isHeld ? "marking" : "sent" })
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, shared: undefined, phase: isHeld ? "marking" : "sent" })
     if (isHeld) {
       this.#held++
       marking.held.push({ entry, packetId, message })
@@ -230,7 +262,7 @@ export class Outgoing {
   /** [MQTT-4.4.0-1] PUBREL waits for no window [MQTT-3.3.4-10]. */
   #releaseAgain(packetId: number, { qos, bytes }: QueueEntry): void {
     ;(this.#inherited ??= new Set()).add(packetId)
-    this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: "received" })
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, shared: undefined, phase: "received" })
     this.#release(packetId)
   }
 
@@ -245,7 +277,7 @@ export class Outgoing {
       this.#batch("Acked").packetIds.push(packetId)
       return
     }
-    this.#onItsWay(packetId, { qos, bytes, isQueued: true, isShared: false, phase: "sent" })
+    this.#onItsWay(packetId, { qos, bytes, isQueued: true, shared: undefined, phase: "sent" })
     this.#write(message, qos, retain, subscriptionIds, packetId, true)
   }
 
@@ -349,6 +381,9 @@ export class Outgoing {
     this.#unacknowledged--
     this.#inflightBytes -= inflight.bytes
     if (inflight.isQueued) this.#batch("Acked").packetIds.push(packetId)
+    else this.#live--
+    const { shared } = inflight
+    if (shared !== undefined) this.#connection.admission.add("transit", -waitingBytesOf(shared.message))
     this.pump()
   }
 
@@ -413,6 +448,8 @@ const packetOf = (
   if (alias !== undefined) return copyWithTopicAlias(head, alias.alias, packetId, dup)
   return qos === 0 ? head : copyWithPacketId(head, packetId, dup)
 }
+
+const isShared = (item: LiveItem): item is LiveItem & Undelivered => item.share !== undefined
 
 /** The memory of a message that waits for a clean session's client. The part that clients share is counted for each. */
 const waitingBytes = 400

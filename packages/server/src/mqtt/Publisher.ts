@@ -125,6 +125,8 @@ export class PendingPublication implements AckReceiver {
   readonly placed: ReadonlyArray<Placed>
   readonly message: OutgoingMessage | undefined
   readonly live: ReadonlyArray<Match<ReceivingSession>>
+  /** The sessions that were chosen for it of those who share a subscription. */
+  readonly chosen: ReadonlyArray<ReceivingSession>
   readonly hasReceivers: boolean
   readonly topic: string | undefined
   refusal: Refusal | undefined
@@ -136,6 +138,7 @@ export class PendingPublication implements AckReceiver {
     this.placed = parts.placed ?? nowhere
     this.message = parts.message
     this.live = parts.live ?? nobody
+    this.chosen = parts.chosen ?? noSessions
     this.hasReceivers = parts.hasReceivers ?? true
     this.topic = parts.topic
     this.refusal = parts.refusal
@@ -159,6 +162,7 @@ export class PendingPublication implements AckReceiver {
   }
 
   answer(): void {
+    for (const session of this.chosen) session.chosen--
     this.refusalSoFar()
     this.#publisher.answer(this)
   }
@@ -168,6 +172,7 @@ interface PublicationParts {
   readonly placed: ReadonlyArray<Placed>
   readonly message: OutgoingMessage | undefined
   readonly live: ReadonlyArray<Match<ReceivingSession>>
+  readonly chosen: ReadonlyArray<ReceivingSession>
   readonly hasReceivers: boolean
   readonly topic: string
   readonly refusal: Refusal
@@ -175,6 +180,7 @@ interface PublicationParts {
 
 const nowhere: ReadonlyArray<never> = []
 const nobody: ReadonlyArray<Match<ReceivingSession>> = []
+const noSessions: ReadonlyArray<ReceivingSession> = []
 
 /** More than the publication itself. */
 interface With {
@@ -205,6 +211,8 @@ interface InStore {
 interface Selected {
   readonly live: ReadonlyArray<Match<ReceivingSession>>
   readonly durable: ReadonlyArray<Match<ReceivingSession>>
+  /** By shared subscriptions. */
+  readonly chosen: ReadonlyArray<ReceivingSession>
   readonly isUnanswered: boolean
 }
 
@@ -296,7 +304,8 @@ export class Publisher {
     if (retained !== undefined && !this.#hasRoomFor(publication.topic, retained)) {
       return this.refuse(publication.topic, packetId, publication.qos, retainedFull)
     }
-    const { live, durable, isUnanswered } = this.#select(plan, publication.qos)
+    const { live, durable, chosen, isUnanswered } = this.#select(plan, publication.qos)
+    for (const session of chosen) session.chosen++
     const isStored = more?.isStored === true
     const adds = more?.adds
     const inStreams = isStored ? nowhere : this.#routes.append(publication, nowMs)
@@ -309,6 +318,7 @@ export class Publisher {
       placed: queued.length === 0 ? inStreams : [...inStreams, ...queued],
       message: live.length === 0 ? undefined : OutgoingMessage.copyOf(publication),
       live,
+      chosen,
       hasReceivers: isStored || inStreams.length > 0 || live.length > 0 || durable.length > 0,
       topic: publication.topic
     })
@@ -348,14 +358,14 @@ export class Publisher {
   /** To connected clients; what they cannot take is dropped and counted. */
   deliver(message: OutgoingMessage, live: ReadonlyArray<Match<ReceivingSession>>): void {
     const { retain, qos } = message.publication
-    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds, isShared } of live) {
+    for (const { subscriber, qos: granted, retainAsPublished, subscriptionIds, share } of live) {
       const { connection, clientId } = subscriber
+      const lower = Math.min(qos, granted) as QoS
       if (connection?.isOpen !== true) {
-        if (isShared) this.#mqtt.sharedLost(clientId, 1)
+        if (share !== undefined) this.#mqtt.shared.redeliver(clientId, [{ message, qos: lower, share }])
         continue
       }
-      const retains = retain && retainAsPublished
-      connection.outgoing.deliver(message, Math.min(qos, granted) as QoS, retains, subscriptionIds, isShared)
+      connection.outgoing.deliver(message, lower, retain && retainAsPublished, subscriptionIds, share)
     }
   }
 
@@ -365,27 +375,26 @@ export class Publisher {
 
   /**
    * Selects who gets it at once and who by the queue of a session; `isUnanswered`: for one of them it must not overtake its SUBACK.
-   * A shared subscription's disconnected members are the last choice.
    */
   #select(plan: Plan<ReceivingSession>, qos: number): Selected {
     let isUnanswered = false
     const live: Array<Match<ReceivingSession>> = []
     const durable: Array<Match<ReceivingSession>> = []
-    const choose = (match: Match<ReceivingSession> | undefined): void => {
+    const select = (match: Match<ReceivingSession> | undefined): void => {
       if (match === undefined) return
       if (match.subscriber.unanswered !== undefined) isUnanswered = true
       if (match.subscriber.isDurable && Math.min(match.qos, qos) > 0) durable.push(match)
       else if (match.subscriber.connection !== undefined) live.push(match)
     }
-    for (const target of plan.targets) choose(target.clientId === this.#clientId ? target.ownMatch : target.match)
-    const { shards } = this.#mqtt.broker
+    for (const target of plan.targets) select(target.clientId === this.#clientId ? target.ownMatch : target.match)
+    if (plan.groups.length === 0) return { live, durable, chosen: noSessions, isUnanswered }
+    const chosen: Array<ReceivingSession> = []
     for (const group of plan.groups) {
-      const isAble = (session: ReceivingSession): boolean => !shards.isFailed(sessionActor(session.clientId))
-      const isConnected = (session: ReceivingSession): boolean => session.connection !== undefined && isAble(session)
-      const isDurable = (session: ReceivingSession): boolean => session.isDurable && isAble(session)
-      choose(group.take(isConnected) ?? (qos > 0 ? group.take(isDurable) : undefined))
+      const match = this.#mqtt.shared.choose(group, qos)
+      select(match)
+      if (match !== undefined && Math.min(match.qos, qos) > 0) chosen.push(match.subscriber)
     }
-    return { live, durable, isUnanswered }
+    return { live, durable, chosen, isUnanswered }
   }
 
   /** All that is not a stream's or a connected subscriber's. Returns the records for durable sessions. */
@@ -429,10 +438,10 @@ export class Publisher {
     const entries: Array<EntryIndex<RecordPlace, RecordRefusal>> = []
     const bytes = publication.payload.length + publication.topic.length
     const onlyIf = inStore && [inStore.entry]
-    for (const { subscriber, qos, retainAsPublished, subscriptionIds, isShared } of durable) {
+    for (const { subscriber, qos, retainAsPublished, subscriptionIds, share } of durable) {
       const retain = retainAsPublished && publication.retain
       const granted = Math.min(qos, publication.qos) as QoS
-      const ref = { qos: granted, retain, subscriptionIds, bytes, ...(isShared && { isShared }) }
+      const ref = { qos: granted, retain, subscriptionIds, bytes, ...(share !== undefined && { share }) }
       const to = sessionActor(subscriber.clientId)
       const list = lists.of(to)
       const logId = shards.ownLogOf(to)

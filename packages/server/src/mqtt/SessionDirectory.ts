@@ -28,6 +28,8 @@ export interface SessionView<C> {
   /** Subscriptions that messages are matched with. */
   matched: number
   connection: C | undefined
+  /** The messages of QoS 1 and 2 that it was chosen for, of those who share a subscription, and that are not durable yet. */
+  chosen: number
   /** Subscriptions whose retained messages the last connection had not all taken. */
   retainedDue: ReadonlyArray<RetainedDue>
 }
@@ -82,6 +84,7 @@ export class SessionDirectory<C> {
       unanswered: undefined,
       matched: 0,
       connection: undefined,
+      chosen: 0,
       retainedDue: []
     }
     this.#views.set(clientId, view)
@@ -170,11 +173,14 @@ export class SessionDirectory<C> {
   }
 
   #restore(clientId: string, state: SessionState): void {
-    const { name, pendingWills, subscriptions } = state
+    const { name, pendingWills, subscriptions, queue } = state
     this.pendingWills += pendingWills.length
     if (name === "Absent") return
     const view = this.#start(clientId, factsOf(state))
     for (const subscription of subscriptions.values()) this.#subscribed(view, subscription)
+    for (const { share, phase } of queue.values()) {
+      if (share !== undefined && phase === "queued") this.subscriptions.group(share)?.holds(view)
+    }
   }
 
   #countWills(event: SessionEvent): void {

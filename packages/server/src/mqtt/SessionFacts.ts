@@ -88,6 +88,9 @@ export const addFact = (facts: SessionFacts, event: SessionEvent): void => {
       facts.queued -= event.packetIds.length
       facts.unacknowledged -= event.packetIds.length
       return
+    case "SharedReleased":
+      facts.queued -= event.entryIds.length
+      return
     case "MessagesDropped":
       facts.dropped += event.count
       return

@@ -9,8 +9,8 @@ export interface Match<S> {
   readonly qos: QoS
   readonly retainAsPublished: boolean
   readonly subscriptionIds: ReadonlyArray<number>
-  /** By a shared subscription, of which no other member gets it. */
-  readonly isShared: boolean
+  /** The filter of the shared subscription that it is by, with `$share/…`, of which no other member gets it. */
+  readonly share: string | undefined
 }
 
 interface Target<S> {
@@ -25,23 +25,71 @@ interface Entry<S> {
   readonly subscription: Subscription
 }
 
-/** The members of `$share/NAME/FILTER`, taken in turns. */
-class ShareGroup<S> {
-  readonly members = new Map<string, Entry<S>>()
-  #order: ReadonlyArray<Entry<S>> = []
-  #next = 0
+/** A choice looks no further than at so many members, once it has found one. */
+const membersLookedAtMax = 128
 
-  changed(): void {
-    this.#order = [...this.members.values()]
+/** The members of `$share/NAME/FILTER`. */
+export class ShareGroup<S> {
+  /** By client id. */
+  readonly #members = new Map<string, Match<S>>()
+  /** The same, in the order of their turns; made anew once they have changed. */
+  #order: ReadonlyArray<Match<S>> | undefined
+  #turn = 0
+  /** Members with messages in their queues that no member was connected for. */
+  #holders: Set<S> | undefined
+
+  get size(): number {
+    return this.#members.size
   }
 
-  /** The next member that `isEligible`; undefined if none is. */
-  take(isEligible: (subscriber: S) => boolean): Match<S> | undefined {
-    for (let tried = 0; tried < this.#order.length; tried++) {
-      const entry = this.#order[this.#next++ % this.#order.length]!
-      if (isEligible(entry.subscriber)) return matchOf([entry], true)
+  /** False: the client was a member before. */
+  set(clientId: string, subscriber: S, subscription: Subscription): boolean {
+    const isNew = !this.#members.has(clientId)
+    this.#members.set(clientId, matchOf([{ subscriber, subscription }], subscription.filter))
+    this.#order = undefined
+    return isNew
+  }
+
+  delete(clientId: string): boolean {
+    const member = this.#members.get(clientId)
+    if (member === undefined) return false
+    this.#order = undefined
+    this.#holders?.delete(member.subscriber)
+    return this.#members.delete(clientId)
+  }
+
+  /** The member's queue has a message that is for whoever is connected first. */
+  holds(subscriber: S): void {
+    this.#holders ??= new Set()
+    this.#holders.add(subscriber)
+  }
+
+  /** Those members; from now on there are none. */
+  takeHolders(): Iterable<S> {
+    const holders = this.#holders ?? []
+    this.#holders = undefined
+    return holders
+  }
+
+  /** The member with the least load of those that `isEligible`; of several, the one whose turn it is. Undefined: none is. */
+  take(isEligible: (member: Match<S>) => boolean, loadOf: (subscriber: S) => number): Match<S> | undefined {
+    const order = (this.#order ??= [...this.#members.values()])
+    let chosen: Match<S> | undefined
+    let least = Infinity
+    let next = this.#turn
+    for (let tried = 0; tried < order.length && least > 0; tried++) {
+      if (tried >= membersLookedAtMax && chosen !== undefined) break
+      const at = (this.#turn + tried) % order.length
+      const match = order[at]!
+      if (!isEligible(match)) continue
+      const load = loadOf(match.subscriber)
+      if (load >= least) continue
+      chosen = match
+      least = load
+      next = at + 1
     }
-    return undefined
+    this.#turn = next
+    return chosen
   }
 }
 
@@ -56,14 +104,14 @@ const plansMax = 8192
 /** The most targets of all plans that are remembered: a plan of a topic that all subscribe to has as many as there are clients. */
 const targetsMax = 65_536
 
-const matchOf = <S>(entries: ReadonlyArray<Entry<S>>, isShared = false): Match<S> => {
+const matchOf = <S>(entries: ReadonlyArray<Entry<S>>, share?: string): Match<S> => {
   const ids = entries.map(({ subscription }) => subscription.subscriptionId).filter((id) => id !== null)
   return {
     subscriber: entries[0]!.subscriber,
     qos: Math.max(...entries.map(({ subscription }) => subscription.qos)) as QoS,
     retainAsPublished: entries.some(({ subscription }) => subscription.retainAsPublished),
     subscriptionIds: ids.sort((a, b) => a - b),
-    isShared
+    share
   }
 }
 
@@ -107,9 +155,7 @@ export class Subscriptions<S> {
       this.#groups.set(subscription.filter, group)
       this.#shared.add(shared.filter, shared.shareName, group)
     }
-    if (!group.members.has(clientId)) this.#sharedSize++
-    group.members.set(clientId, { subscriber, subscription })
-    group.changed()
+    if (group.set(clientId, subscriber, subscription)) this.#sharedSize++
   }
 
   remove(clientId: string, filter: string): void {
@@ -120,12 +166,16 @@ export class Subscriptions<S> {
       return
     }
     const group = this.#groups.get(filter)
-    if (group === undefined || !group.members.delete(clientId)) return
+    if (group === undefined || !group.delete(clientId)) return
     this.#sharedSize--
-    group.changed()
-    if (group.members.size > 0) return
+    if (group.size > 0) return
     this.#groups.delete(filter)
     this.#shared.remove(shared.filter, shared.shareName)
+  }
+
+  /** Those who share `$share/NAME/FILTER`, if there are any. */
+  group(filter: string): ShareGroup<S> | undefined {
+    return this.#groups.get(filter)
   }
 
   /** Remembered per topic, so that a busy topic costs one look-up. */

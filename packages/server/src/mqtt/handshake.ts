@@ -213,6 +213,7 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   if (!connection.answer(connack)) return
   if (opened.queue.length > 0) connection.outgoing.enqueue(opened.queue)
   connection.opened()
+  mqtt.shared.came(session, session.filters.keys())
   const due = session.retainedDue.filter(({ subscription }) => session.filters.has(subscription.filter))
   session.retainedDue = []
   for (const each of due) connection.feed.add(each)

@@ -44,6 +44,8 @@ export interface MqttMetrics {
   readonly sentPackets: Counter
   readonly receivedBytes: Counter
   readonly sentBytes: Counter
+  /** Messages that another member of a shared subscription gets, since one has gone. */
+  readonly sharedRedelivered: Counter
   readonly dropped: (reason: DropReason, count?: number) => void
   /** How many were dropped for a reason. */
   readonly droppedFor: (reason: DropReason) => number
@@ -64,6 +66,11 @@ const declareAll = (metrics: Metrics): void => {
   metrics.declare("logbrook_mqtt_messages_dropped_total", "counter", "Messages that were not stored or not delivered.")
   metrics.declare("logbrook_mqtt_packets_received_total", "counter", "Packets of any type from MQTT clients.")
   metrics.declare("logbrook_mqtt_packets_sent_total", "counter", "Packets of any type to MQTT clients.")
+  metrics.declare(
+    "logbrook_mqtt_shared_redelivered_total",
+    "counter",
+    "Messages that went to another member of a shared subscription, since one had gone."
+  )
   metrics.declare("logbrook_mqtt_received_bytes_total", "counter", "Bytes from MQTT clients.")
   metrics.declare("logbrook_mqtt_sent_bytes_total", "counter", "Bytes to MQTT clients.")
   metrics.declare("logbrook_mqtt_refused_total", "counter", "Connections closed for what their clients sent.")
@@ -96,6 +103,7 @@ export const makeMqttMetrics = (metrics: Metrics, gauges: () => MqttGauges): Mqt
     sentPackets: metrics.counter("logbrook_mqtt_packets_sent_total"),
     receivedBytes: metrics.counter("logbrook_mqtt_received_bytes_total"),
     sentBytes: metrics.counter("logbrook_mqtt_sent_bytes_total"),
+    sharedRedelivered: metrics.counter("logbrook_mqtt_shared_redelivered_total"),
     dropped: (reason, count = 1) => dropped.get(reason)!.add(count),
     droppedFor: (reason) => dropped.get(reason)!.value,
     refusedConnections: metrics.counter("logbrook_mqtt_refused_total")

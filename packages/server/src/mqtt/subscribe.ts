@@ -139,6 +139,7 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
     if (acknowledge(connection, packet, granted) && serves(connection)) {
       for (const moment of due(answer, results)) feed.add(moment)
       addStreams(connection, asked, results)
+      mqtt.shared.came(view, filters)
     }
   }
   mqtt.directory.subscribes(view, subscriptions)

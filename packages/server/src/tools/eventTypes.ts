@@ -62,7 +62,9 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     StreamPositionMoved: true,
     MessagesSent: true,
     MessagesAcked: true,
-    MessagesReceived: true
+    MessagesReceived: true,
+    SharedReleased: true,
+    SharedHandedOn: true
   }),
   retained: tagsOf<RetainedEvent>({ RetainedSet: true, RetainedCleared: true }),
   client: tagsOf<PublicationsRefused>({ PublicationsRefused: true }),

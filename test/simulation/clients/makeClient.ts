@@ -1,0 +1,37 @@
+import type { ClientPlan } from "../Plan.ts"
+import type { Client, World } from "../World.ts"
+import { Churn } from "./Churn.ts"
+import { Member } from "./Member.ts"
+import { Producer } from "./Producer.ts"
+import { Publisher } from "./Publisher.ts"
+import { Reader } from "./Reader.ts"
+import { Sharer } from "./Sharer.ts"
+import { SimpleConsumer } from "./SimpleConsumer.ts"
+import { Sleeper } from "./Sleeper.ts"
+import { StreamSubscriber } from "./StreamSubscriber.ts"
+import { Subscriber } from "./Subscriber.ts"
+
+export const makeClient = (world: World, plan: ClientPlan): Client => {
+  switch (plan.kind) {
+    case "publisher":
+      return new Publisher(world, plan)
+    case "sleeper":
+      return new Sleeper(world, plan)
+    case "subscriber":
+      return new Subscriber(world, plan)
+    case "streamSubscriber":
+      return new StreamSubscriber(world, plan)
+    case "sharer":
+      return new Sharer(world, plan)
+    case "producer":
+      return new Producer(world, plan)
+    case "member":
+      return new Member(world, plan)
+    case "reader":
+      return new Reader(world, plan)
+    case "churn":
+      return new Churn(world, plan)
+    case "simpleConsumer":
+      return new SimpleConsumer(world, plan)
+  }
+}
