@@ -103,6 +103,10 @@ const passWithoutFault = (copy: string, tests: ReadonlyArray<string>): Promise<b
 
 let isSound = true
 
+/** The file that failed where a fault ended the process, so that no test tells of it. */
+const onlyFile = ([first, ...more]: ReadonlyArray<string>): string | undefined =>
+  more.length === 0 && first?.endsWith(".test.ts") ? first : undefined
+
 /** Plants a fault, and runs first the tests that are likely to catch it, then all of its tests. */
 const meet = async (copy: string, mutant: Mutant): Promise<Outcome> => {
   const likely = likelyTests(mutant, mutants, caughtBy).filter((file) => fs.existsSync(path.join(copy, file)))
@@ -114,6 +118,7 @@ const meet = async (copy: string, mutant: Mutant): Promise<Outcome> => {
     outcome = await runTests(copy, tests)
   }
   restore()
+  if (outcome._tag === "Failed" && outcome.file === undefined) outcome = { ...outcome, file: onlyFile(tests) }
   if (outcome._tag === "Passed") return outcome
   const file = outcome._tag === "Failed" ? outcome.file : undefined
   if (!(await passWithoutFault(copy, file === undefined ? tests : [file]))) isSound = false
