@@ -81,7 +81,7 @@ const endLinesPerSecondMax = 20
 const refusedFilterLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
 /** Some 5 ms of CPU until they are journaled, spread over the turns of the event loop that follow. */
-const filtersPerTurn = 256
+const filtersPerTurn = 64
 /** Records of streams that readers look at in a turn: some 2 ms of CPU. */
 const streamLooksPerTurn = 512
 const sum = (counters: MqttMetrics["received"]): number => counters.reduce((total, { value }) => total + value, 0)
