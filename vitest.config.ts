@@ -5,16 +5,19 @@ const unitTimeoutMs = 600_000
 /** So long `expect.poll` looks for what a test waits for. */
 const pollTimeoutMs = 30_000
 
-/** What takes longest: kills at every step, many seeds, models of all that settling rewrites. A step of its own in CI, so that `npm test` is short. */
+/** What takes longest: kills, many seeds, damage of every kind, segments that fill up and settle. A step of its own in CI, so that `npm test` is short. */
 const long = [
   "packages/core/test/settle/compact.property.test.ts",
   "packages/core/test/settle/crash.test.ts",
   "packages/core/test/settle/rewrite.test.ts",
   "packages/core/test/settle/settle.property.test.ts",
   "packages/core/test/settle/compactModel.test.ts",
-  "packages/core/test/shard/recovery.property.test.ts",
   "test/system/doctor.test.ts",
   "test/system/doctorBeside.test.ts",
+  "test/system/streamsOverMqtt.test.ts",
+  "test/system/backup.test.ts",
+  "test/system/compact.test.ts",
+  "test/system/settle.test.ts",
   "test/system/journalKill.test.ts",
   "test/system/simulation.test.ts"
 ]

@@ -1,5 +1,6 @@
 import { freshBuffers, type Take } from "./BufferPool.ts"
 import { type Codec, decompress, InvalidCompression, withDecompressed } from "./Compression.ts"
+import { hasKafkaHead } from "./compression/lz4.ts"
 import { crc32c } from "./Crc32c.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
 import { InvalidRecord, RecordReader } from "./Record.ts"
@@ -374,6 +375,8 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
   checkSize(batch.length, limits)
   if (crc32c(batch.subarray(crcFrom)) !== crc(batch)) throw new InvalidBatch("CorruptMessage", "a wrong CRC")
   const codec = checkHeader(batch)
+  if (codec === "lz4" && !hasKafkaHead(batch.subarray(batchHeaderBytes)))
+    throw new InvalidBatch("CorruptMessage", "lz4: no frame of independent blocks, without reserved bits")
   const baseTimestampMs = baseTimestamp(batch)
   if (!isTimestamp(baseTimestampMs))
     throw new InvalidBatch("InvalidTimestamp", "a base time that is no number of ms from 0 to 2^53 - 1")

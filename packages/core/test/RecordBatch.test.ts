@@ -2,6 +2,7 @@ import * as fc from "fast-check"
 import { createRequire } from "node:module"
 import { describe, expect, it } from "vitest"
 import { compress } from "../src/Compression.ts"
+import { xxHash32 } from "../src/compression/xxHash32.ts"
 import { crc32c } from "../src/Crc32c.ts"
 import { defaultLimits } from "../src/Limits.ts"
 import { encodeHeaders, iterate, noHeaders, RecordsBuilder } from "../src/Record.ts"
@@ -205,6 +206,19 @@ describe("validateProduced", () => {
     ["no lz4", bent(good, 22, 3), "CorruptMessage"]
   ])("refuses %s", (_what, batch, reason) => {
     expect(refusal(batch)).toBe(reason)
+  })
+
+  it.each([
+    ["dependent blocks", 4, 0x20],
+    ["a reserved bit of its flags", 4, 0x02],
+    ["a reserved bit of its block descriptor", 5, 0x01]
+  ])("refuses an lz4 frame with %s, which Kafka's consumers do not read", (_what, at, bits) => {
+    const batch = batchOf(three, "lz4").slice()
+    const frame = batch.subarray(Batch.batchHeaderBytes)
+    expect(refusal(batch)).toBeUndefined()
+    frame[at] = frame[at]! ^ bits
+    frame[6] = (xxHash32(frame.subarray(4, 6)) >>> 8) & 0xff
+    expect(refusal(bent(batch, 22, batch[22]!))).toBe("CorruptMessage")
   })
 
   it("refuses a second record with the first one's offset delta", () => {

@@ -38,6 +38,12 @@ const headOf = (bytes: Uint8Array, view: DataView): Head => {
   }
 }
 
+/**
+ * Whether a frame's head is one that Kafka takes: its consumers in Java read independent blocks only, and no reserved bits. Frames
+ * that others have stored are read all the same.
+ */
+export const hasKafkaHead = (frame: Uint8Array): boolean => (frame[4]! & 0x22) === 0x20 && (frame[5]! & 0x8f) === 0
+
 interface Block {
   readonly start: number
   readonly end: number

@@ -59,7 +59,7 @@ const warningsOf = (response: Response): ReadonlyArray<unknown> => {
 const refusalOf = (url: string, status: number, text: string): CliError => {
   let error: { readonly code?: string; readonly message?: string } = {}
   try {
-    error = JSON.parse(text) as typeof error
+    error = (JSON.parse(text) as typeof error | null) ?? {}
   } catch {
     // Not a Logbrook: the status is all there is to say.
   }
@@ -77,7 +77,10 @@ export const fetched = (url: string, path: string, init: RequestInit = {}): Effe
     })
     for (const text of warningsOf(response)) hear(String(text))
     if (response.ok) return response
-    const text = yield* Effect.promise(() => response.text())
+    const text = yield* Effect.tryPromise({
+      try: () => response.text(),
+      catch: (error) => unreachable(url, error)
+    })
     return yield* Effect.fail(refusalOf(url, response.status, text))
   })
 

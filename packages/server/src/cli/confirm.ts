@@ -1,12 +1,15 @@
+import { once } from "node:events"
 import * as Effect from "effect/Effect"
 import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import type { Io } from "./Io.ts"
 
+/** Whoever ends the input, or interrupts, has not said yes. */
 const asked = async (question: string): Promise<boolean> => {
   const { createInterface } = await import("node:readline/promises")
   const lines = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await lines.question(`${question} [y/N] `)
+  const closed = once(lines, "close").then(() => "")
+  const answer = await Promise.race([lines.question(`${question} [y/N] `).catch(() => ""), closed])
   lines.close()
   return /^y(es)?$/i.test(answer.trim())
 }

@@ -47,7 +47,7 @@ export const evictionMs = 120_000
 export class FetchSessions {
   readonly #sessionsMax: number
   readonly #clock: Pick<Clock, "monotonicMs">
-  readonly #memory: Pick<MemoryAccount, "add" | "room">
+  readonly #memory: Pick<MemoryAccount, "add" | "budget" | "room">
   readonly #evicted: { readonly add: (n: number) => void }
   /** By id, the one that was not used for the longest first. */
   readonly #byId = new Map<number, FetchSession>()
@@ -58,7 +58,7 @@ export class FetchSessions {
   constructor(
     { kafkaFetchSessionsMax }: Pick<Limits, "kafkaFetchSessionsMax">,
     clock: Pick<Clock, "monotonicMs">,
-    memory: Pick<MemoryAccount, "add" | "room">,
+    memory: Pick<MemoryAccount, "add" | "budget" | "room">,
     evicted: { readonly add: (n: number) => void }
   ) {
     this.#sessionsMax = kafkaFetchSessionsMax
@@ -92,6 +92,8 @@ export class FetchSessions {
   #goOn(session: FetchSession, { topics, forgottenTopicsData }: SessionRequest): Opened {
     const { size, weightBytes } = session
     session.update(topics, forgottenTopicsData)
+    // Whatever becomes of it: a fetch of it that still waits is told of other partitions than it has now.
+    session.epoch = nextEpoch(session.epoch)
     const growthBytes = session.weightBytes - weightBytes
     this.partitions += session.size - size
     this.#memory.add("fetches", growthBytes)
@@ -104,7 +106,6 @@ export class FetchSessions {
       this.#remove(session)
       return sessionless
     }
-    session.epoch = nextEpoch(session.epoch)
     session.lastUsedMs = this.#clock.monotonicMs()
     this.#byId.delete(session.id)
     this.#byId.set(session.id, session)
@@ -116,6 +117,7 @@ export class FetchSessions {
     const nowMs = this.#clock.monotonicMs()
     const session = new FetchSession(this.#newId(), usesTopicIds, nowMs)
     session.update(topics, [])
+    if (session.weightBytes > this.#memory.budget("fetches")) return undefined
     while (!this.#hasRoom(session)) {
       const other = this.#yieldsTo(session, nowMs)
       if (other === undefined) return undefined

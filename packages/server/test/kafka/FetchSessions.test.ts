@@ -209,6 +209,28 @@ describe("a full cache of fetch sessions", () => {
     expect([sessions.size, sessions.partitions, memory.bytes("fetches"), evicted]).toEqual([0, 0, 0, 1])
   })
 
+  it("gives up none for one that has no room by itself", () => {
+    sessions = sessionsWith(200_000)
+    created("a", 5)
+    nowMs += 2 * evictionMs
+    const large = topicOf(
+      "a",
+      Array.from({ length: 100 }, (_, i) => i)
+    )
+    expect(sessions.create([large], false)).toBeUndefined()
+    expect([sessions.size, evicted]).toEqual([1, 0])
+  })
+
+  it("is of another epoch once it is given up, for a fetch that waits", () => {
+    const session = created("a", 2)
+    const { epoch } = session
+    expect(goesOn(session, { forgottenTopicsData: [forgottenOf("a", [0, 1])] })).toEqual({
+      _tag: "Full",
+      mayCreate: false
+    })
+    expect(session.epoch).not.toBe(epoch)
+  })
+
   it("may have no places at all", () => {
     const none = new FetchSessions({ kafkaFetchSessionsMax: 0 }, { monotonicMs: () => nowMs }, memory, { add: () => 0 })
     expect(none.create([topicOf("a", [0])], false)).toBeUndefined()

@@ -116,7 +116,7 @@ describe("APIs that are not served", () => {
     ["Metadata 99", sized("0003 0063 00000001 ffff")],
     ["a negative version", sized("0003 ffff 00000001 ffff")],
     ["Produce 2, though it is listed", sized("0000 0002 00000001 ffff")],
-    ["Produce 12, declared and not served", sized("0000 000c 00000001 ffff 00 00 ffff 00000000 01 00")]
+    ["Produce 14, of a later Kafka", sized("0000 000e 00000001 ffff 00 00 ffff 00000000 01 00")]
   ])("%s", (_what, bytes) => expectClose(bytes))
 })
 

@@ -226,6 +226,15 @@ describe("Produce", () => {
     expect(logOf("orders").highWatermark).toBe(3)
   })
 
+  it("takes a partition sixteen times in a request, and no more", async () => {
+    const partitionData = Array.from({ length: 17 }, () => ({ index: 0, records: batchOf(["a"]) }))
+    const topicData = [{ name: "orders", partitionData }]
+    const { responses } = await client.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 1000, topicData })
+    const codes = responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)
+    expect(codes).toEqual([...Array.from({ length: 16 }, () => 0), KafkaError.INVALID_REQUEST])
+    expect(logOf("orders").highWatermark).toBe(16)
+  })
+
   it("wants exactly one batch per partition", async () => {
     const before = kit.shard.nextSeq
     const two = Buffer.concat([batchOf(["a"]), batchOf(["b"])])

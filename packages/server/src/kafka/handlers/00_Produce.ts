@@ -52,6 +52,14 @@ const zstdVersionMin = 7
 
 const refused = (code: Failure["code"], message: string | null = null): Failure => ({ code, message, memberId: "" })
 
+/** Clients name a partition once. More are taken as well, but each is compared with all of the connection's that are not answered (`SentBatches`). */
+const batchesOfPartitionMax = 16
+
+const partitionTooOften = refused(
+  KafkaError.INVALID_REQUEST,
+  `A partition is in the request more than ${batchesOfPartitionMax} times.`
+)
+
 /** Why no batch of the request can be stored. */
 const refuseRequest = ({ acks, transactionalId }: ProduceRequest): Failure | undefined => {
   if (acks !== -1 && acks !== 0 && acks !== 1) return refused(KafkaError.INVALID_REQUIRED_ACKS)
@@ -189,6 +197,7 @@ const produce = (context: Context, request: ProduceRequest, version: number): An
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
   const places: Array<readonly [Place, PartitionResult]> = []
+  const batchesByLog = new Map<number, number>()
   let errorsLeft = recordErrorsMax
   const responses = request.topicData.map(({ name, topicId, partitionData }) => {
     const stream = streamOf(context, { name, topicId }, version)
@@ -196,7 +205,12 @@ const produce = (context: Context, request: ProduceRequest, version: number): An
       const result = resultOf(data.index)
       const place = refusal ?? placeOf(context, stream, data, version, errorsLeft)
       if ("code" in place) fail(result, place)
-      else places.push([place, result])
+      else {
+        const batches = (batchesByLog.get(place.logId) ?? 0) + 1
+        batchesByLog.set(place.logId, batches)
+        if (batches > batchesOfPartitionMax) fail(result, partitionTooOften)
+        else places.push([place, result])
+      }
       errorsLeft -= result.recordErrors.length
       all.push(result)
       return result
