@@ -43,6 +43,8 @@ export interface Client {
     reply: (answer: ListAnswer) => void,
     answered: (answer: ListAnswer) => void
   ) => void
+  /** Runs what no packet of the client and no answer to it leads to: whatever it throws ends this connection. */
+  readonly guarded: (run: () => void) => void
   /** The journal does not go along: the client has to come again. */
   readonly lost: (reason: string) => void
 }

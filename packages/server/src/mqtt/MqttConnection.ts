@@ -538,8 +538,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#readsAfterDrain = false
       this.#readOn()
     }
-    this.#outgoing?.pump()
-    this.#pumpFeeds()
+    this.guarded(() => {
+      this.#outgoing?.pump()
+      this.#pumpFeeds()
+    })
     if (this.#feed?.isEmpty) this.#feed = undefined
   }
 

@@ -38,8 +38,6 @@ export interface OpeningConnection extends Client, BrokerConnection {
   readonly isOpening: boolean
   readonly feed: RetainedFeed
   readonly streams: StreamFeed
-  /** A defect in it closes the connection. */
-  readonly guarded: (run: () => void) => void
   /** Its CONNECT is one that the server takes. */
   readonly authenticated: () => void
   /** CONNACK with a refusal, then the end; `packet` undefined: the client's version has none for it. */

@@ -159,7 +159,7 @@ export class StreamFeed {
   pump(): void {
     if (this.#isScheduled || this.#feedings.size === 0) return
     this.#isScheduled = true
-    this.#connection.mqtt.streamLooks.wait(() => this.#turn())
+    this.#connection.mqtt.streamLooks.wait(() => this.#connection.guarded(() => this.#turn()))
   }
 
   /** The client has acknowledged something, or read on: it may have room, and its queue as well. */

@@ -1,7 +1,7 @@
 import type { StreamReading } from "@logbrook/actors/session/SessionProtocol"
 import { PartitionCursor } from "./PartitionCursor.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
-import { type FoundRecord, foundRecord, publisherOf, type StreamMarks, topicOf } from "./recordMessage.ts"
+import { type FoundRecord, foundRecord, publisherOf, type StreamMarks } from "./recordMessage.ts"
 import { StreamMerge } from "./StreamMerge.ts"
 import { matchesRecord, notRead } from "./streamPlace.ts"
 
@@ -133,7 +133,7 @@ export class StreamReader {
     const { stream, topicFilter, noLocal } = this.#wanted
     const record = foundRecord(stream, cursor.partition, cursor.offset, cursor.timestampMs, cursor.record)
     cursor.pass()
-    if (topicFilter !== undefined && !matchesRecord(topicFilter, topicOf(record))) return undefined
+    if (topicFilter !== undefined && !matchesRecord(topicFilter, record.topic)) return undefined
     if (noLocal !== undefined && publisherOf(record) === noLocal) return undefined
     const gap = cursor.takeGap()
     return { record, marks: gap === 0 ? noMarks : { gap } }

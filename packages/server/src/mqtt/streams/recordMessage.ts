@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer"
 import type { RecordHeader, RecordReader } from "@logbrook/core/Record"
+import { fitsString } from "@logbrook/protocols/mqtt/PacketWriter"
 import type { Publication } from "../../streams/PublishRoutes.ts"
 import { headerNames } from "../../streams/PublishRoutes.ts"
 import { streamTopic } from "./StreamRequest.ts"
@@ -24,14 +25,24 @@ const isSame = (a: Uint8Array, b: Uint8Array): boolean => {
   return true
 }
 
-/** Whether MQTT can carry the bytes as a string [MQTT-1.5.4-1, MQTT-1.5.4-2]. */
+/** Whether MQTT can carry the bytes as a string [MQTT-1.5.4-1, MQTT-1.5.4-2]. Its text then has as many bytes. */
 const isText = (bytes: Uint8Array): boolean => {
+  if (bytes.length > stringBytesMax) return false
   let bits = 0
   for (let at = 0; at < bytes.length; at++) {
     if (bytes[at] === 0) return false
     bits |= bytes[at]!
   }
   return bits < 0x80 || isUtf8(bytes)
+}
+
+const plus = 0x2b
+const hash = 0x23
+
+/** Whether the bytes are a topic name, with so many bytes before it [MQTT-3.3.2-2, MQTT-4.7.3-1]. */
+const isTopicName = (bytes: Uint8Array, bytesBefore = 0): boolean => {
+  if (bytes.length === 0 || bytesBefore + bytes.length > stringBytesMax) return false
+  return !bytes.includes(plus) && !bytes.includes(hash) && isText(bytes)
 }
 
 /** A record as its reader finds it. */
@@ -45,8 +56,8 @@ export interface FoundRecord {
   /** Null: a tombstone, which arrives as an empty payload. */
   readonly value: Uint8Array | null
   readonly headers: ReadonlyArray<RecordHeader>
-  /** It was an MQTT message: its headers begin with the server's own. */
-  readonly isMessage: boolean
+  /** The topic of an MQTT message, which has the server's own headers first; undefined: the record was none. */
+  readonly topic: string | undefined
 }
 
 /** The reader says so of a record, beside what it is. */
@@ -57,12 +68,23 @@ export interface StreamMarks {
   readonly isCaughtUp?: true
 }
 
-const isMessage = (headers: ReadonlyArray<RecordHeader>): boolean =>
+const hasOwnHeaders = (headers: ReadonlyArray<RecordHeader>): boolean =>
   headers.length >= ownHeadersFirst &&
   isSame(headers[0]![0], headerNames.topic) &&
   isSame(headers[1]![0], headerNames.clientId) &&
   isSame(headers[2]![0], headerNames.qos) &&
   isSame(headers[3]![0], headerNames.retain)
+
+/**
+ * A Kafka producer may write the server's own headers as well. A topic that MQTT has no room for, also as `$stream/NAME/TOPIC`, makes no
+ * message of the record.
+ */
+const topicOf = (stream: string, headers: ReadonlyArray<RecordHeader>): string | undefined => {
+  if (!hasOwnHeaders(headers)) return undefined
+  const bytes = headers[0]![1]
+  if (bytes === null || !isTopicName(bytes, streamTopic(stream).length + 1)) return undefined
+  return textOf(bytes)
+}
 
 export const foundRecord = (
   stream: string,
@@ -80,22 +102,18 @@ export const foundRecord = (
     key: record.key(),
     value: record.value(),
     headers,
-    isMessage: isMessage(headers)
+    topic: topicOf(stream, headers)
   }
 }
 
-/** The topic of an MQTT message; undefined: the record is none. */
-export const topicOf = ({ headers, isMessage }: FoundRecord): string | undefined =>
-  isMessage ? textOf(headers[0]![1]) : undefined
-
 /** The client that published an MQTT message; undefined: the record is none. */
-export const publisherOf = ({ headers, isMessage }: FoundRecord): string | undefined =>
-  isMessage ? textOf(headers[1]![1]) : undefined
+export const publisherOf = ({ headers, topic }: FoundRecord): string | undefined =>
+  topic === undefined ? undefined : textOf(headers[1]![1])
 
 const one = 0x31
 
 /** The retain flag that a message was published with. */
-const wasRetained = ({ headers, isMessage }: FoundRecord): boolean => isMessage && headers[3]![1]?.[0] === one
+const wasRetained = ({ headers, topic }: FoundRecord): boolean => topic !== undefined && headers[3]![1]?.[0] === one
 
 interface Restored {
   /** The publisher's own headers are those from here to `end`. */
@@ -116,13 +134,14 @@ const lastHeaders = [
 
 /** A publisher may name its own last properties so, with whatever values: those that MQTT has no room for stay its own. */
 const isPossible = (name: Uint8Array, value: Uint8Array): boolean => {
-  if (name === headerNames.responseTopic) return value.length > 0 && !/[+#]/.test(textOf(value))
+  if (name === headerNames.responseTopic) return isTopicName(value)
+  if (name === headerNames.contentType) return isText(value)
   if (name === headerNames.payloadFormat) return /^[01]$/.test(textOf(value))
   return value.length <= stringBytesMax
 }
 
-const restore = ({ headers, isMessage }: FoundRecord): Restored => {
-  if (!isMessage) return { first: 0, end: headers.length, properties: undefined }
+const restore = ({ headers, topic }: FoundRecord): Restored => {
+  if (topic === undefined) return { first: 0, end: headers.length, properties: undefined }
   let properties: Map<Uint8Array, Uint8Array> | undefined
   let end = headers.length
   for (let at = lastHeaders.length - 1; at >= 0 && end > ownHeadersFirst; at--) {
@@ -144,13 +163,21 @@ type Property = readonly [name: string, value: string]
  * is longer than MQTT's strings.
  */
 const property = (name: Uint8Array, value: Uint8Array | null): Property | undefined => {
-  if (name.length + binarySuffix.length > stringBytesMax) return undefined
-  const title = isText(name) ? textOf(name) : textOf(name).replaceAll("\0", "\ufffd")
+  const title = titleOf(name)
+  if (title === undefined) return undefined
   if (value === null) return [title, ""]
   if (value.length > stringBytesMax) return undefined
   if (isText(value)) return [title, textOf(value)]
-  const text = Buffer.from(value).toString("base64")
-  return text.length > stringBytesMax ? undefined : [`${title}${binarySuffix}`, text]
+  const encoded: Property = [`${title}${binarySuffix}`, Buffer.from(value).toString("base64")]
+  return encoded.every(fitsString) ? encoded : undefined
+}
+
+/** Bytes that are no text are replaced, by more bytes than they were. */
+const titleOf = (name: Uint8Array): string | undefined => {
+  if (name.length > stringBytesMax) return undefined
+  if (isText(name)) return textOf(name)
+  const title = textOf(name).replaceAll("\0", "\ufffd")
+  return fitsString(title) ? title : undefined
 }
 
 const keyName = Buffer.from("key")
@@ -196,7 +223,7 @@ export const messageOfRecord = (
   isFullTopic: boolean,
   hasProperties: boolean
 ): Publication => {
-  const topic = topicOf(record)
+  const { topic } = record
   const own = streamTopic(record.stream)
   const message = {
     topic: topic === undefined ? own : isFullTopic ? `${own}/${topic}` : topic,

@@ -1,5 +1,6 @@
 import { RecordReader, RecordsBuilder, encodeHeaders } from "@logbrook/core/Record"
 import { describe, expect, it } from "vitest"
+import { OutgoingMessage } from "../../../src/mqtt/Message.ts"
 import { foundRecord, messageOfRecord, publisherOf, type StreamMarks } from "../../../src/mqtt/streams/recordMessage.ts"
 import { extraHeaders, mqttHeaders, type Publication } from "../../../src/streams/PublishRoutes.ts"
 
@@ -169,6 +170,90 @@ describe("a record of a Kafka producer", () => {
       "stream-left-out"
     ])
     expect(message.userProperties!.at(-1)).toEqual(["stream-left-out", "2"])
+  })
+})
+
+/** As a client would get it. Throws `RangeError` for what the encoder does not take. */
+const encoded = (message: Publication) => new OutgoingMessage(message).encode(5, 0, false, [], atMs)
+
+/** The server's own headers, as a Kafka producer may write them, with others behind them. */
+const forged = (topic: string | Uint8Array | null, ...rest: ReadonlyArray<readonly [string, string | Uint8Array]>) =>
+  found(null, "v", [["mqtt.topic", topic], ["mqtt.clientid", "c"], ["mqtt.qos", "0"], ["mqtt.retain", "0"], ...rest])
+
+describe("a record with what MQTT has no room for", () => {
+  const invalid = Buffer.alloc(22_000, 0xff)
+
+  it.each([
+    ["a header's name of NULs", Buffer.alloc(30_000)],
+    ["a header's name that is no UTF-8", invalid]
+  ])("leaves out %s, which takes more bytes as text", (_, name) => {
+    const records = new RecordsBuilder(1_000_000)
+    records.append(null, Buffer.from("v"), encodeHeaders([[name, Buffer.from("x")]]), atMs)
+    const reader = new RecordReader().reset(new Uint8Array(records.bytes))
+    reader.next()
+    const message = messageOf(foundRecord("orders", 3, 17, atMs, reader))
+    expect(message.userProperties).toEqual([...place, ["stream-left-out", "1"]])
+    expect(() => encoded(message)).not.toThrow()
+  })
+
+  it("leaves out a name that has no room for what says that its value is no text", () => {
+    const name = "n".repeat(65_530)
+    const message = messageOf(
+      found(null, "v", [
+        [name, "text"],
+        [name, Buffer.from([0xff])]
+      ])
+    )
+    expect(message.userProperties).toEqual([[name, "text"], ...place, ["stream-left-out", "1"]])
+    expect(() => encoded(message)).not.toThrow()
+  })
+
+  it.each([
+    ["too long", "t".repeat(65_536)],
+    ["too long behind its stream's name", "t".repeat(65_535 - "$stream/orders".length)],
+    ["with NUL", "a\0b"],
+    ["that is no UTF-8", invalid],
+    ["that is empty", ""],
+    ["that is none", null],
+    ["with +", "a/+"],
+    ["with #", "a/#"]
+  ])("is one of Kafka's if it has a topic %s", (_, topic) => {
+    const record = forged(topic)
+    expect([record.topic, publisherOf(record)]).toEqual([undefined, undefined])
+    for (const isFullTopic of [false, true]) {
+      const message = messageOf(record, noMarks, isFullTopic)
+      expect(message.topic).toBe("$stream/orders")
+      expect(message.userProperties!.map(([name]) => name)).toContain("mqtt.clientid")
+      expect(() => encoded(message)).not.toThrow()
+      expect(() => encoded(messageOf(record, noMarks, isFullTopic, false))).not.toThrow()
+    }
+  })
+
+  it("may have the longest topic there can be", () => {
+    const topic = "t".repeat(65_535 - "$stream/orders/".length)
+    const message = messageOf(forged(topic), noMarks, true)
+    expect(message.topic).toBe(`$stream/orders/${topic}`)
+    expect(() => encoded(message)).not.toThrow()
+  })
+
+  it.each([
+    ["mqtt.content-type", invalid, "mqtt.content-type;base64"],
+    ["mqtt.content-type", Buffer.from("a\0b"), "mqtt.content-type;base64"],
+    ["mqtt.content-type", Buffer.alloc(65_536, "x"), "stream-left-out"],
+    ["mqtt.response-topic", invalid, "mqtt.response-topic;base64"],
+    ["mqtt.response-topic", Buffer.from("a\0b"), "mqtt.response-topic;base64"],
+    ["mqtt.response-topic", Buffer.alloc(65_536, "x"), "stream-left-out"],
+    ["mqtt.correlation-data", Buffer.alloc(65_536, "x"), "stream-left-out"]
+  ])("has no property of its %s of %#", (name, value, told) => {
+    const message = messageOf(forged("a/b", [name, value]))
+    expect(message.topic).toBe("a/b")
+    expect([message.contentType, message.responseTopic, message.correlationData]).toEqual([
+      undefined,
+      undefined,
+      undefined
+    ])
+    expect(message.userProperties!.map(([own]) => own)).toContain(told)
+    expect(() => encoded(message)).not.toThrow()
   })
 })
 

@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { MqttConnection } from "../../../src/mqtt/MqttConnection.ts"
+import { Outgoing } from "../../../src/mqtt/Outgoing.ts"
+import { StreamReader } from "../../../src/mqtt/streams/StreamReader.ts"
+import { connected, type Kit, publishPacket, startKit, subscribePacket } from "../kit.ts"
+
+let kit: Kit
+
+beforeEach(async () => {
+  kit = await startKit()
+  await kit.bind("orders", ["devices/#"])
+})
+
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await kit.stop()
+})
+
+const throws = (): never => {
+  throw new RangeError("planted")
+}
+
+/** Ends with its connection what another client does not notice. */
+const expectOneEnds = async (act: (reader: Awaited<ReturnType<typeof connected>>) => Promise<void>): Promise<void> => {
+  const error = vi.spyOn(kit.broker.log, "error").mockImplementation(() => undefined)
+  const other = await connected(kit.port, { clientId: "other" })
+  const reader = await connected(kit.port, { clientId: "reader" })
+  await act(reader)
+  expect((await reader.rest()).subarray(0, 1)).toEqual(Buffer.from([0xe0]))
+  expect(error.mock.calls.map(([message]) => message)).toEqual(["mqtt: a defect closes the connection"])
+  other.send(publishPacket("devices/other", "x", { qos: 1 }))
+  expect((await other.packet())[0]).toBe(0x40)
+  other.socket.destroy()
+}
+
+describe("a defect ends one connection, and not the process,", () => {
+  it("in a turn in which its streams are read", async () => {
+    vi.spyOn(StreamReader.prototype, "look").mockImplementation(throws)
+    await expectOneEnds(async (reader) => {
+      reader.send(subscribePacket(1, [["$stream/orders?from=earliest", 0]]))
+      expect((await reader.packet())[0]).toBe(0x90)
+    })
+  })
+
+  it("when its socket takes more again", async () => {
+    await expectOneEnds(async () => {
+      const { connection } = kit.mqtt.directory.get("reader")!
+      void connection!.outgoing
+      vi.spyOn(Outgoing.prototype, "pump").mockImplementation(throws)
+      expect(connection).toBeInstanceOf(MqttConnection)
+      expect(() => (connection as MqttConnection).onDrain()).not.toThrow()
+    })
+  })
+})
