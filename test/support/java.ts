@@ -60,7 +60,7 @@ export const consoleConsumerRead = async (
   count: number
 ): Promise<Array<KafkaRecord>> => {
   const print = ["timestamp", "partition", "offset", "headers", "key", "value"].flatMap((what) => [
-    "--property",
+    "--formatter-property",
     `print.${what}=true`
   ])
   const reading = ["--from-beginning", "--max-messages", String(count), "--timeout-ms", "30000"]
