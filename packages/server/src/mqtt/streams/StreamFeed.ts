@@ -31,7 +31,7 @@ interface Collected {
 /** A subscription of a stream. */
 interface Feeding {
   subscription: Subscription & { readonly stream: StreamReading }
-  /** Undefined: there is no stream of the name, or nothing more to read of it. */
+  /** Undefined: there is no stream of the name, or nothing more comes of it. */
   reader: StreamReader | undefined
   stream: Stream | undefined
   /** On the account: of the reader, and of what it has read ahead. */
@@ -54,6 +54,8 @@ const collectedMax = 64
 const collectedBytesMax = 256 * 1024
 /** How often positions are told that moved without records in the queue: of QoS 0, and past what a filter does not match. */
 const tellEveryMs = 1000
+/** The memory of a message on its way into the queue, without its bytes. */
+const readyBytes = 500
 const askAgainMs = 250
 
 /**
@@ -61,6 +63,8 @@ const askAgainMs = 250
  *
  *     SUBACK, or a session that is back ─► reading ─ nothing more there ─► idle ── append ──► reading
  *                                            └ no room at the client ────► blocked ─ ack, drain ─┘
+ *
+ * Whoever reads or is blocked is due; whoever is idle costs nothing until its own stream has more.
  *
  * 1. A record goes out when the client has room for it at that moment: an unused place in its window (QoS 1 and 2), or a socket that takes
  *    what is written (QoS 0). History never waits in memory, and nothing of it is dropped.
@@ -72,10 +76,12 @@ const askAgainMs = 250
 export class StreamFeed {
   readonly #connection: ReadingClient
   readonly #feedings = new Map<string, Feeding>()
-  /** Messages whose references are on their way into the queue. */
+  /** Messages whose references are on their way into the queue, or in it. */
   readonly #ready = new Map<string, OutgoingMessage>()
-  /** The feeding that has its turn first. */
-  #first = 0
+  /** On the account: of these messages. */
+  #readyBytes = 0
+  /** Those that may have something to read, in the order of their turns. */
+  readonly #due = new Set<Feeding>()
   #isScheduled = false
   #asksAgain = false
   /** How often the client has taken something. */
@@ -100,7 +106,7 @@ export class StreamFeed {
     const known = this.#feedings.get(filter)
     const isKnown = known !== undefined && !resets && known.subscription.stream.topicId === stream.topicId
     const positions = isKnown ? positionsOf(known) : stream.positions
-    if (known !== undefined && !isKnown) this.#close(known)
+    if (known !== undefined && !isKnown) this.#drop(known)
     const asked = { ...subscription, stream: { ...stream, positions } }
     const told = new Map(stream.positions.entries())
     // The same object where it goes on: an answer of the actor may be on its way to it.
@@ -120,7 +126,6 @@ export class StreamFeed {
     const { directory } = this.#connection.mqtt.broker
     this.#unwatch ??= directory.onChange(() => this.#refresh())
     this.#open(feeding)
-    this.pump()
   }
 
   /** Nothing more is read for it; what is in the queue comes all the same. */
@@ -128,7 +133,7 @@ export class StreamFeed {
     const feeding = this.#feedings.get(filter)
     if (feeding === undefined) return
     this.#feedings.delete(filter)
-    this.#close(feeding)
+    this.#drop(feeding)
   }
 
   /** Tells the session's actor how far the client has got. */
@@ -144,26 +149,42 @@ export class StreamFeed {
     this.#cancelAsk?.()
     for (const feeding of this.#feedings.values()) this.#close(feeding)
     this.#feedings.clear()
+    this.#due.clear()
     this.#ready.clear()
+    this.#connection.admission.add("transit", -this.#readyBytes)
+    this.#readyBytes = 0
   }
 
   /** The message of a reference that this connection has put into the queue, once. */
   take(ref: MessageRef): OutgoingMessage | undefined {
     const key = keyOfDelivery(ref)
     const message = this.#ready.get(key)
+    if (message === undefined) return undefined
     this.#ready.delete(key)
+    this.#keepReady(-readyBytesOf(message))
     return message
+  }
+
+  /** They do not come into the queue. */
+  #forget({ messages }: ReadStream): void {
+    for (const ref of messages) this.take(ref)
+  }
+
+  #keepReady(bytes: number): void {
+    this.#connection.admission.add("transit", bytes)
+    this.#readyBytes += bytes
   }
 
   /** There may be something to read, or the client may have room for it. */
   pump(): void {
-    if (this.#isScheduled || this.#feedings.size === 0) return
+    if (this.#isScheduled || (this.#due.size === 0 && !this.#asksAgain)) return
     this.#isScheduled = true
     this.#connection.mqtt.streamLooks.wait(() => this.#connection.guarded(() => this.#turn()))
   }
 
   /** The client has acknowledged something, or read on: it may have room, and its queue as well. */
   hasTaken(): void {
+    if (this.isEmpty) return
     this.#takes++
     // In the turn that follows: the acknowledgement is on its way to the actor by then.
     this.#asksAgain = true
@@ -190,10 +211,25 @@ export class StreamFeed {
     const wanted = { stream: name, topicFilter, noLocal: noLocal ? clientId : undefined }
     feeding.reader = new StreamReader(wanted, logs, own)
     this.#keepAccount(feeding)
-    feeding.unwatch = logs.map((log) => log.onAppend(() => this.pump()))
+    feeding.unwatch = logs.map((log) => log.onAppend(() => this.#wake(feeding)))
+    this.#wake(feeding)
+  }
+
+  /** There may be something to read for it. */
+  #wake(feeding: Feeding): void {
+    this.#due.add(feeding)
+    this.pump()
+  }
+
+  /** For good. */
+  #drop(feeding: Feeding): void {
+    this.#close(feeding)
+    if (feeding.refused !== undefined) this.#forget(feeding.refused)
+    feeding.refused = undefined
   }
 
   #close(feeding: Feeding): void {
+    this.#due.delete(feeding)
     for (const unwatch of feeding.unwatch) unwatch()
     feeding.unwatch = []
     feeding.reader = undefined
@@ -212,7 +248,6 @@ export class StreamFeed {
       const positions = positionsOf(feeding)
       feeding.subscription = { ...feeding.subscription, stream: { ...feeding.subscription.stream, positions } }
       this.#open(feeding)
-      this.pump()
     }
   }
 
@@ -242,15 +277,18 @@ export class StreamFeed {
   #turn(): void {
     this.#isScheduled = false
     if (this.#isStopped || !this.#connection.isOpen) return
-    const feedings = [...this.#feedings.values()]
-    if (this.#asksAgain) for (const feeding of feedings) this.#askAgain(feeding)
+    if (this.#asksAgain) for (const feeding of this.#feedings.values()) this.#askAgain(feeding)
     this.#asksAgain = false
     let left = looksMax
-    for (let i = 0; i < feedings.length && left > 0; i++) {
-      left = this.#read(feedings[(this.#first + i) % feedings.length]!, left)
+    // Whoever is not through is due again, behind them.
+    const due = [...this.#due]
+    for (const feeding of due) {
+      if (left === 0) break
+      this.#due.delete(feeding)
+      left = this.#read(feeding, left)
     }
-    this.#first++
     this.#connection.mqtt.streamLooks.use(looksMax - left)
+    // Whoever had no look has the next turn first.
     if (left === 0) this.pump()
   }
 
@@ -277,10 +315,23 @@ export class StreamFeed {
     }
     if (collected.messages.length > 0) this.#ask(feeding, collected.messages)
     else this.#tellLater(feeding)
+    if (isIdle && reader.isOver) {
+      this.#finish(feeding)
+      return left
+    }
+    if (!isIdle) this.#due.add(feeding)
     // Whoever is idle has nothing to read ahead; whoever waits gives it back while memory is short.
     if (isIdle || !this.#connection.admission.hasRoomToRemember("transit", reader.heldBytes)) reader.letGo()
     this.#keepAccount(feeding)
     return left
+  }
+
+  /** Nothing more comes of its reader. The actor is told where it ended, if that did not go with the last messages. */
+  #finish(feeding: Feeding): void {
+    this.#tell(feeding)
+    const { subscription } = feeding
+    feeding.subscription = { ...subscription, stream: { ...subscription.stream, positions: positionsOf(feeding) } }
+    this.#close(feeding)
   }
 
   #keepAccount(feeding: Feeding): void {
@@ -342,7 +393,10 @@ export class StreamFeed {
       bytes: message.byteLength,
       stream: deliveryOf(found.marks, stream.isFullTopic)
     }
+    // Two subscriptions may have the same record.
+    this.take(ref)
     this.#ready.set(keyOfDelivery(ref), message)
+    this.#keepReady(readyBytesOf(message))
     collected.messages.push(ref)
     collected.bytes += ref.bytes
   }
@@ -365,7 +419,7 @@ export class StreamFeed {
       }
       if (exit.value.isTaken) {
         feeding.isAsking = false
-        this.pump()
+        if (feeding.reader !== undefined) this.#wake(feeding)
       } else if (this.#feedings.get(command.filter) === feeding) {
         feeding.refused = command
         if (takes === this.#takes) this.#askLater()
@@ -373,7 +427,7 @@ export class StreamFeed {
           this.#asksAgain = true
           this.pump()
         }
-      }
+      } else this.#forget(command)
     })
   }
 
@@ -426,6 +480,8 @@ export class StreamFeed {
     })
   }
 }
+
+const readyBytesOf = (message: OutgoingMessage): number => readyBytes + message.byteLength
 
 /** Where another reader goes on. */
 const positionsOf = ({ subscription, reader }: Feeding): ReadonlyArray<number> => {
