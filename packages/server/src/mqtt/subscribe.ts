@@ -138,22 +138,34 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
     const granted = wanted.map((each) => (isRefusal(each) ? each : results[next++]!))
     if (acknowledge(connection, packet, granted) && serves(connection)) {
       for (const moment of due(answer, results)) feed.add(moment)
-      addStreams(connection, asked, results)
+      // A SUBSCRIBE or UNSUBSCRIBE that was read since has the last word, and its own answer.
+      addStreams(connection, asked, results, (filter) => view.unanswered?.has(filter) !== true)
       mqtt.shared.came(view, filters)
     }
   }
   mqtt.directory.subscribes(view, subscriptions)
+  stopReading(connection, resets)
   connection.askAll("SUBSCRIBE", list, reply, answered)
 }
 
+/**
+ * The session's actor would take the positions of a reader that reads on until the answer for those of the subscription that is made
+ * behind it.
+ */
+const stopReading = (connection: SubscribingClient, filters: ReadonlyArray<string>): void => {
+  for (const filter of filters) connection.streams.remove(filter)
+}
+
 const addStreams = (
-  { streams }: SubscribingClient,
+  connection: SubscribingClient,
   asked: ReadonlyArray<FilterWanted>,
-  results: SubscriptionsMade["results"]
+  results: SubscriptionsMade["results"],
+  isLast: (filter: string) => boolean
 ): void => {
   for (const [at, { subscription, resets }] of asked.entries()) {
     const { grantedQos, stream } = results[at]!
-    if (grantedQos !== null && stream !== undefined) streams.add({ ...subscription, stream }, resets)
+    if (!isLast(subscription.filter)) continue
+    if (grantedQos !== null && stream !== undefined) connection.streams.add({ ...subscription, stream }, resets)
   }
 }
 
@@ -205,6 +217,7 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
     return
   }
   mqtt.directory.unsubscribes(view, filters)
+  stopReading(connection, filters.filter(isStreamFilter))
   connection.ask(
     "UNSUBSCRIBE",
     { _tag: "Unsubscribe", connectionId, filters },
@@ -214,10 +227,7 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
         return
       }
       const { results } = exit.value
-      for (const filter of filters) {
-        connection.feed.remove(filter)
-        if (isStreamFilter(filter)) connection.streams.remove(filter)
-      }
+      for (const filter of filters) connection.feed.remove(filter)
       const codes: Array<number> = results.map(({ existed }) =>
         existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted
       )
