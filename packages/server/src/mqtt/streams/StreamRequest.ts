@@ -83,7 +83,8 @@ export const streamOfFilter = (filter: string): Pick<FilterParts, "name" | "topi
 /** `$stream/NAME` as a topic, on which records without a topic of their own arrive. */
 export const streamTopic = (stream: string): string => `${prefix}/${stream}`
 
-const shown = (text: string): string => `"${text.slice(0, 64)}"`
+/** In a reason string, which has no room for NUL, and is read on terminals. */
+const shown = (text: string): string => `"${text.slice(0, 64).replaceAll(/\p{Cc}/gu, "\ufffd")}"`
 
 const set = (options: Map<string, string>, name: string, value: string): void => {
   if (options.has(name)) throw new StreamRefused("RepeatedOption", `the option ${name} is there twice`)

@@ -318,6 +318,8 @@ describe("SUBACK", () => {
   it.each([
     ["$stream/unknown", "there is no stream unknown"],
     ["$stream/orders?from=yesterday", "it has to be earliest"],
+    ["$stream/orders?from=%00", 'stream-offset is "\ufffd"'],
+    ["$stream/orders?from=%1b%5B2J%C2%85", 'stream-offset is "\ufffd[2J\ufffd"'],
     ["$stream/orders/other/#", "the filter matches no topic of the stream"],
     ["$stream/orders?from=offset:2:0", "there is no partition 2; there are 2"],
     ["$stream/orders?from=offset:0:1", "partition 0 ends at 0"],
