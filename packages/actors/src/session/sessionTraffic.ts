@@ -230,6 +230,8 @@ const hasRoomFor = (
   messages: ReadonlyArray<MessageRef>,
   roomBytes: number
 ): boolean => {
+  // Positions alone need no room, also where the queue is fuller than it may be.
+  if (messages.length === 0) return true
   let bytes = queuedBytes
   let weight = 0
   for (const message of messages) {

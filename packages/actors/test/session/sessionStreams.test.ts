@@ -136,6 +136,13 @@ describe("what was read of a stream", () => {
     expect(session.send(readOf([5], [[0, 6]])).reply).toEqual({ _tag: "StreamRead", isTaken: false })
   })
 
+  it("moves positions alone however full the queue is", () => {
+    const session = subscribed({ offlineQueueBytesMax: 5 })
+    session.send(readOf([4], [[0, 5]]))
+    expect(session.send(readOf([], [[1, 3]])).reply).toEqual({ _tag: "StreamRead", isTaken: true })
+    expect(reading(session)!.positions).toEqual([5, 3])
+  })
+
   it("is not for a subscription that has ended, nor for a connection that has been taken over", () => {
     const session = subscribed()
     session.send({ _tag: "Unsubscribe", connectionId: "1", filters: [filter] })

@@ -70,6 +70,8 @@ export interface BrokerConnection {
   readonly close: (end: ConnectionEnd) => void
   /** As `close`, for a connection whose session is another's already. */
   readonly takenOver: () => void
+  /** Tells the session's actor what the client has taken, ahead of the command that ends the connection. */
+  readonly tellTaken: () => void
   /** As `close`, for a connection whose session is told by the operator's own command. */
   readonly kicked: () => void
 }
@@ -326,9 +328,11 @@ export class MqttBroker implements MqttContext {
    */
   kick(clientId: string, origin: string, endSession = false, reply: Reply<Kick> = () => undefined): boolean {
     if (this.directory.get(clientId) === undefined) return false
+    const connection = this.#serving.get(clientId)
+    connection?.tellTaken()
     this.offerToSession(clientId, { _tag: "Kick", endSession }, origin, reply)
     // At once: of what comes behind the command the session remembers nothing, so a QoS 2 message would be stored twice.
-    this.#serving.get(clientId)?.kicked()
+    connection?.kicked()
     return true
   }
 

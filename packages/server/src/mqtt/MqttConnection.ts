@@ -676,6 +676,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.close({ by: "takeover" })
   }
 
+  tellTaken(): void {
+    this.#streams?.flush()
+    this.#outgoing?.flush()
+  }
+
   kicked(): void {
     this.#hasLeft = true
     this.close({ by: "kick" })
@@ -725,8 +730,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #leave(publishWill: boolean, sessionExpiryMs: number | null, end: ConnectionEnd): void {
     if (this.#hasLeft || !this.#hasSession) return
     this.#hasLeft = true
-    this.#streams?.flush()
-    this.#outgoing?.flush()
+    this.tellTaken()
     const command = { _tag: "Disconnect", connectionId: this.id, publishWill, sessionExpiryMs, end } as const
     this.mqtt.left(this.clientId, command, this.origin(endText(end)))
   }

@@ -120,6 +120,19 @@ describe("a durable session that reads a stream", () => {
     await expect.poll(() => values(third)).toEqual([25])
   })
 
+  it("goes on behind what was written to it when an operator ends its connection", async () => {
+    await publish(20)
+    const reader = await connect("r")
+    await subscribe(reader, 0)
+    await expect.poll(() => reader.got.length).toBe(20)
+    kit.mqtt.kick("r", "test")
+    await expect.poll(() => reader.connected).toBe(false)
+    await publish(5, 20)
+    const again = await connect("r")
+    await expect.poll(() => values(again).at(-1)).toBe(24)
+    expect(values(again)).toEqual([20, 21, 22, 23, 24])
+  })
+
   it("goes on also if it subscribes again with its start, unless that begins anew", async () => {
     await publish(10)
     const reader = await connect("r")
