@@ -59,11 +59,13 @@ const throwIfOutOfRange = (offsets: PartitionOffsets, logs: ReadonlyArray<Partit
   }
 }
 
-/** A part that is not taken back to yet, of one partition. */
+/** How far back one partition is taken. */
 interface Back {
   readonly log: PartitionLog
   /** The first part that is taken. */
   at: number
+  /** The latest time in the part before it. */
+  maxMs: number
 }
 
 const offsetsIn = (log: PartitionLog, index: number): number => {
@@ -71,27 +73,50 @@ const offsetsIn = (log: PartitionLog, index: number): number => {
   return baseOffset + count - Math.max(baseOffset, log.startOffset)
 }
 
+/** A part that was taken, and that may be older than one that was not. */
+interface Uncertain {
+  readonly firstMs: number
+  readonly count: number
+}
+
+/** The latest `firstMs` stays the last. */
+const insert = (parts: Array<Uncertain>, part: Uncertain): void => {
+  let low = 0
+  for (let high = parts.length; low < high;) {
+    const middle = (low + high) >>> 1
+    if (parts[middle]!.firstMs <= part.firstMs) low = middle + 1
+    else high = middle
+  }
+  parts.splice(low, 0, part)
+}
+
+/** Some milliseconds of CPU, in which nobody else is served. */
+const partsTakenMax = 8192
+
 /**
  * The positions behind which the last `count` records of all partitions together lie, by time. Parts are taken from the end, the
- * newest first, until that many records are newer than anything that was not taken; then what is too much is passed
- * over in the order in which a reader delivers.
+ * newest first, until that many records are newer than anything that was not taken, or `partsTakenMax` are taken; then what is too much
+ * is passed over in the order in which a reader delivers.
  */
 const lastPositions = (logs: ReadonlyArray<PartitionLog>, count: number): ReadonlyArray<number> => {
-  const backs: ReadonlyArray<Back> = logs.map((log) => ({ log, at: log.parts }))
+  let all = 0
+  for (const { startOffset, highWatermark } of logs) all += highWatermark - startOffset
+  if (count >= all) return logs.map(({ startOffset }) => startOffset)
+  const backs: ReadonlyArray<Back> = logs.map((log) => ({ log, at: log.parts, maxMs: maxMsBefore(log, log.parts) }))
+  const uncertain: Array<Uncertain> = []
   let taken = 0
-  let certain: Array<{ readonly firstMs: number; readonly count: number }> = []
-  let certainCount = 0
-  while (certainCount < count) {
-    const newest = newestOf(backs)
-    if (newest === undefined) break
+  let certain = 0
+  let newest = newestOf(backs)
+  for (let parts = 0; parts < partsTakenMax && certain < count && newest !== undefined; parts++) {
+    const { log } = newest
     newest.at--
-    const { firstTimestampMs } = newest.log.part(newest.at)
-    const offsets = offsetsIn(newest.log, newest.at)
+    newest.maxMs = maxMsBefore(log, newest.at)
+    const offsets = offsetsIn(log, newest.at)
     taken += offsets
-    certain.push({ firstMs: firstTimestampMs, count: offsets })
-    const restMs = newestMsOf(newestOf(backs))
-    for (const part of certain) if (part.firstMs > restMs) certainCount += part.count
-    certain = certain.filter(({ firstMs }) => firstMs <= restMs)
+    insert(uncertain, { firstMs: log.part(newest.at).firstTimestampMs, count: offsets })
+    newest = newestOf(backs)
+    const restMs = newest === undefined ? -Infinity : newest.maxMs
+    while (uncertain.length > 0 && uncertain.at(-1)!.firstMs > restMs) certain += uncertain.pop()!.count
   }
   const positions = backs.map(({ log, at }) =>
     at === log.parts ? log.highWatermark : Math.max(log.startOffset, log.part(at).baseOffset)
@@ -99,15 +124,17 @@ const lastPositions = (logs: ReadonlyArray<PartitionLog>, count: number): Readon
   return skipped(logs, positions, taken - count)
 }
 
-const newestMsOf = (back: Back | undefined): number =>
-  back === undefined ? -Infinity : back.log.part(back.at - 1).maxTimestampMs
+const maxMsBefore = (log: PartitionLog, index: number): number =>
+  index === 0 ? -Infinity : log.part(index - 1).maxTimestampMs
 
 const newestOf = (backs: ReadonlyArray<Back>): Back | undefined => {
   let newest: Back | undefined
-  for (const back of backs) if (back.at > 0 && newestMsOf(back) > newestMsOf(newest)) newest = back
+  for (const back of backs) if (back.maxMs > (newest?.maxMs ?? -Infinity)) newest = back
   return newest
 }
 
+/** They are read one by one: where there are more, reading begins with the parts that were taken. */
+const recordsSkippedMax = 4096
 const skipReadBytes = 64 * 1024
 
 const skipped = (
@@ -115,7 +142,7 @@ const skipped = (
   positions: ReadonlyArray<number>,
   count: number
 ): ReadonlyArray<number> => {
-  if (count <= 0) return positions
+  if (count <= 0 || count > recordsSkippedMax) return positions
   const cursors = logs.map(
     (log, partition) =>
       new PartitionCursor(partition, log, positions[partition]!, { offset: log.highWatermark, timeMs: Infinity })

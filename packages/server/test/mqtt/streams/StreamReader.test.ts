@@ -96,6 +96,35 @@ describe("the place of a request", () => {
     expect(refusal(() => placeOfNone(waits("earliest", "now")))).toBe("UnknownStream")
   })
 
+  it("of last:N is found with a bounded number of looks and reads", () => {
+    const many = logAt(
+      0,
+      Array.from({ length: 20_000 }, (_, i) => i),
+      1
+    )
+    let looks = 0
+    const part = many.part.bind(many)
+    many.part = (index) => {
+      looks++
+      return part(index)
+    }
+    expect(place([many], "last:20000").positions).toEqual([0])
+    expect([looks, many.reads]).toEqual([0, 0])
+    expect(place([many], "last:5000").positions).toEqual([15_000])
+    expect(looks).toBeLessThan(5 * 5000)
+    looks = 0
+    // As many parts as may be taken, which is fewer records than were asked for.
+    expect(place([many], "last:15000").positions).toEqual([20_000 - 8192])
+    expect(looks).toBeLessThan(5 * 8192)
+    const large = logAt(
+      1,
+      Array.from({ length: 10_000 }, (_, i) => i),
+      5000
+    )
+    expect(place([large], "last:904").positions).toEqual([9096])
+    expect(place([large], "last:903").positions).toEqual([5000])
+  })
+
   it("of last:N is exact over partitions, where times lie close and batches overlap", () => {
     const times = fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 12 }).map((list) => list.sort((a, b) => a - b))
     fc.assert(
