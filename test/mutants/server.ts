@@ -248,8 +248,8 @@ export const serverMutants = inPackage("server", {
       ["a shared subscription has one member only", "(this.#turn + tried) % order.length", "0"],
       [
         "the member with the most to do is chosen",
-        "if (load >= least) continue",
-        "if (load <= least && tried > 0) continue"
+        "if (load >= least) continue\n      chosen = match\n      chosenId",
+        "if (load <= least && tried > 1) continue\n      chosen = match\n      chosenId"
       ]
     ]
   },

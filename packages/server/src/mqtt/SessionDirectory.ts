@@ -91,6 +91,12 @@ export class SessionDirectory<C> {
     return view
   }
 
+  /** It is served by this connection from now on. */
+  serves(view: SessionView<C>, connection: C): void {
+    view.connection = connection
+    for (const filter of view.filters.keys()) this.subscriptions.group(filter)?.arrived(view.clientId)
+  }
+
   /** SUBSCRIBE was read; `answered` follows. Those over the session's limit will be refused, and match nothing. */
   subscribes(view: SessionView<C>, subscriptions: ReadonlyArray<Subscription>): void {
     for (const subscription of subscriptions) {

@@ -61,14 +61,11 @@ export class SharedDelivery implements Sharing {
   choose(group: ShareGroup<ReceivingSession>, qos: number): Member | undefined {
     const { shards } = this.#mqtt.broker
     const hasFailed = shards.failedActors.length > 0
-    const take = (is: (member: Member) => boolean): Member | undefined => {
-      const isAble = (member: Member): boolean =>
-        is(member) && !shards.isFailed(sessionActor(member.subscriber.clientId))
-      return group.take(hasFailed ? isAble : is, loadOf)
-    }
-    const connected = this.#mqtt.isStopping ? undefined : take(isConnected)
+    const isAble = ({ subscriber }: Member): boolean =>
+      !hasFailed || !shards.isFailed(sessionActor(subscriber.clientId))
+    const connected = this.#mqtt.isStopping ? undefined : group.takeConnected(isConnected, isAble, loadOf)
     if (connected !== undefined || qos === 0) return connected
-    const durable = take(canWait)
+    const durable = group.take((member) => canWait(member) && isAble(member), loadOf)
     if (durable !== undefined && durable.subscriber.connection === undefined) group.holds(durable.subscriber)
     return durable
   }

@@ -32,7 +32,9 @@ const membersLookedAtMax = 128
 export class ShareGroup<S> {
   /** By client id. */
   readonly #members = new Map<string, Match<S>>()
-  /** The same, in the order of their turns; made anew once they have changed. */
+  /** Those that are connected, and those that have gone since and were not met yet; the next in turn first. */
+  readonly #connected = new Map<string, Match<S>>()
+  /** Those whose messages may wait for them, in the order of their turns; made anew once they have changed. */
   #order: ReadonlyArray<Match<S>> | undefined
   #turn = 0
   /** Members with messages in their queues that no member was connected for. */
@@ -47,6 +49,7 @@ export class ShareGroup<S> {
     const isNew = !this.#members.has(clientId)
     this.#members.set(clientId, matchOf([{ subscriber, subscription }], subscription.filter))
     this.#order = undefined
+    this.arrived(clientId)
     return isNew
   }
 
@@ -54,8 +57,48 @@ export class ShareGroup<S> {
     const member = this.#members.get(clientId)
     if (member === undefined) return false
     this.#order = undefined
+    this.#connected.delete(clientId)
     this.#holders?.delete(member.subscriber)
     return this.#members.delete(clientId)
+  }
+
+  /** The client, if it is a member, is connected. */
+  arrived(clientId: string): void {
+    const member = this.#members.get(clientId)
+    if (member !== undefined) this.#connected.set(clientId, member)
+  }
+
+  /**
+   * As `take`, of those that are connected. Costs nothing for members that are away: whoever is met and has gone is not met again
+   * before it arrives.
+   */
+  takeConnected(
+    isConnected: (member: Match<S>) => boolean,
+    isEligible: (member: Match<S>) => boolean,
+    loadOf: (subscriber: S) => number
+  ): Match<S> | undefined {
+    let chosen: Match<S> | undefined
+    let chosenId = ""
+    let least = Infinity
+    let tried = 0
+    for (const [clientId, match] of this.#connected) {
+      if (!isConnected(match)) {
+        this.#connected.delete(clientId)
+        continue
+      }
+      if (tried++ >= membersLookedAtMax && chosen !== undefined) break
+      if (!isEligible(match)) continue
+      const load = loadOf(match.subscriber)
+      if (load >= least) continue
+      chosen = match
+      chosenId = clientId
+      least = load
+      if (least <= 0) break
+    }
+    if (chosen === undefined) return undefined
+    this.#connected.delete(chosenId)
+    this.#connected.set(chosenId, chosen)
+    return chosen
   }
 
   /** The member's queue has a message that is for whoever is connected first. */
@@ -71,9 +114,12 @@ export class ShareGroup<S> {
     return holders
   }
 
-  /** The member with the least load of those that `isEligible`; of several, the one whose turn it is. Undefined: none is. */
+  /**
+   * The member with the least load of those whose messages may wait, with QoS 1 and 2, and that are `isEligible`; of several, the one
+   * whose turn it is. Undefined: none is.
+   */
   take(isEligible: (member: Match<S>) => boolean, loadOf: (subscriber: S) => number): Match<S> | undefined {
-    const order = (this.#order ??= [...this.#members.values()])
+    const order = (this.#order ??= [...this.#members.values()].filter(({ qos }) => qos > 0))
     let chosen: Match<S> | undefined
     let least = Infinity
     let next = this.#turn

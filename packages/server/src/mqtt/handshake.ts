@@ -202,7 +202,7 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
     connection.lost("its session is gone")
     return
   }
-  session.connection = connection
+  mqtt.directory.serves(session, connection)
   connection.session = session
   connection.unreleased = opened.unreleasedQos2
   const properties = version === 5 ? connackProperties(connection, connect) : {}

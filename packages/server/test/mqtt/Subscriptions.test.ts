@@ -66,6 +66,62 @@ describe("the members of a shared subscription", () => {
     expect(group.take(() => false, load)).toBe(undefined)
   })
 
+  it("are met while they are connected, and not again before they come", () => {
+    const group = groupOf(1000)
+    const here = new Set([7, 8])
+    let met = 0
+    const take = (isEligible: (member: number) => boolean = always): number | undefined => {
+      met = 0
+      const isConnected = ({ subscriber }: { readonly subscriber: number }): boolean => {
+        met++
+        return here.has(subscriber)
+      }
+      return group.takeConnected(
+        isConnected,
+        ({ subscriber }) => isEligible(subscriber),
+        () => 1
+      )?.subscriber
+    }
+    expect([take(), met]).toEqual([7, 1000])
+    expect([take(), take(), take()]).toEqual([8, 7, 8])
+    expect(met).toBe(2)
+    // One that may not be chosen now is still there.
+    expect(take((member) => member === 8)).toBe(8)
+    expect(take(() => false)).toBeUndefined()
+    expect(take()).toBe(7)
+    here.clear()
+    expect([take(), met]).toEqual([undefined, 2])
+    expect([take(), met]).toEqual([undefined, 0])
+    here.add(999)
+    group.arrived("999")
+    group.arrived("no member")
+    expect([take(), met]).toEqual([999, 1])
+  })
+
+  it("are looked at while they are connected up to 128", () => {
+    let looked = 0
+    const load = (): number => {
+      looked++
+      return 1
+    }
+    expect(groupOf(1000).takeConnected(always, always, load)!.subscriber).toBe(0)
+    expect(looked).toBe(128)
+  })
+
+  it("are not looked at for what waits if they have QoS 0", () => {
+    const subscriptions = new Subscriptions<number>()
+    for (let member = 0; member < 1000; member++) {
+      subscriptions.add(String(member), member, { ...to("$share/g/a"), qos: member === 999 ? 1 : 0 })
+    }
+    const group = subscriptions.group("$share/g/a")!
+    let met = 0
+    const isEligible = (): boolean => {
+      met++
+      return true
+    }
+    expect([group.take(isEligible, () => 1)!.subscriber, met]).toEqual([999, 1])
+  })
+
   it("that has gone is not chosen, and one that comes again by another filter's options is one member", () => {
     const subscriptions = new Subscriptions<string>()
     subscriptions.add("a", "a", to("$share/g/x"))
