@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest"
+import { StreamFeed } from "../../../src/mqtt/streams/StreamFeed.ts"
 import { StreamReader } from "../../../src/mqtt/streams/StreamReader.ts"
 import { connected, type Kit, packet, publishPacket, type RawClient, startKit, subscribePacket } from "../kit.ts"
 
@@ -142,6 +143,21 @@ describe("messages on their way into the queue", () => {
 
 describe("a subscription that is made anew", () => {
   const again = "$stream/orders?from=earliest&reset=1"
+
+  it.each([
+    ["a SUBSCRIBE that begins anew", subscribe(again, 2), [true]],
+    ["an UNSUBSCRIBE", unsubscribe("$stream/orders"), []]
+  ])("is not read before the answer to what was read last: %s", async (_, last, resets) => {
+    kit = await startKit()
+    await kit.bind("orders", ["devices/#"])
+    const added = vi.spyOn(StreamFeed.prototype, "add")
+    const client = await connect("reader")
+    client.send(subscribe("$stream/orders"), last)
+    expect((await client.packet())[0]).toBe(0x90)
+    await client.packet()
+    expect(added.mock.calls.map(([, isAnew]) => isAnew)).toEqual(resets)
+    client.socket.destroy()
+  })
 
   it.each([
     ["SUBSCRIBE", [subscribe(again)]],
