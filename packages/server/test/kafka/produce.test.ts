@@ -235,6 +235,17 @@ describe("Produce", () => {
     expect(logOf("orders").highWatermark).toBe(16)
   })
 
+  it("counts a partition also where its batch is refused, and does not look at one beyond the bound", async () => {
+    const bad = Array.from({ length: 16 }, () => ({ index: 0, records: null }))
+    const beyond = [null, batchOf(["a"])].map((records) => ({ index: 0, records }))
+    const topicData = [{ name: "orders", partitionData: [...bad, ...beyond, { index: 1, records: batchOf(["b"]) }] }]
+    const { responses } = await client.send(Produce, 9, { transactionalId: null, acks: -1, timeoutMs: 1000, topicData })
+    const codes = responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)
+    const [invalid, tooOften] = [KafkaError.INVALID_RECORD, KafkaError.INVALID_REQUEST]
+    expect(codes).toEqual([...bad.map(() => invalid), tooOften, tooOften, 0])
+    expect([logOf("orders").highWatermark, logOf("orders", 1).highWatermark]).toEqual([0, 1])
+  })
+
   it("wants exactly one batch per partition", async () => {
     const before = kit.shard.nextSeq
     const two = Buffer.concat([batchOf(["a"]), batchOf(["b"])])
