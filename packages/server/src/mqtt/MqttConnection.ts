@@ -669,7 +669,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     // DISCONNECT's word on the will and the session counts before another connection has them.
     this.#finishNow()
     this.#hasLeft = true
-    this.#streams?.flush()
+    this.tellTaken()
     this.#stopFeed()
     this.mqtt.unserve(this)
     this.session = undefined

@@ -222,6 +222,18 @@ describe("a durable session that reads a stream", () => {
     expect(values(second)).toEqual(upTo(200, 40))
   })
 
+  it("of QoS 0 takes over behind what was written to the connection before", async () => {
+    await publish(20)
+    const first = await connect("r")
+    await subscribe(first, 0)
+    await expect.poll(() => first.got.length).toBe(20)
+    // At once: the position that is told from time to time has not moved yet.
+    const second = await connect("r")
+    await publish(5, 20)
+    await expect.poll(() => values(second).at(-1)).toBe(24)
+    expect(values(second)).toEqual(upTo(25, 20))
+  })
+
   it("does not begin to read again when it has unsubscribed", async () => {
     await publish(10)
     const reader = await connect("r")
