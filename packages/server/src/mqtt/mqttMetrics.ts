@@ -1,23 +1,6 @@
 import type { Counter, Metrics } from "../Metrics.ts"
 
-/** Why a message went no further. */
-export type DropReason =
-  | "disk_low"
-  | "expired"
-  | "no_match"
-  | "no_memory"
-  | "not_authorized"
-  | "packet_too_large"
-  | "payload_format"
-  | "queue_full"
-  | "retained_full"
-  | "shared_member_gone"
-  | "slow_consumer"
-  | "too_large"
-  | "without_key"
-  | "unavailable"
-
-export const dropReasons: ReadonlyArray<DropReason> = [
+export const dropReasons = [
   "disk_low",
   "expired",
   "no_match",
@@ -32,7 +15,10 @@ export const dropReasons: ReadonlyArray<DropReason> = [
   "too_large",
   "without_key",
   "unavailable"
-]
+] as const
+
+/** Why a message went no further. */
+export type DropReason = (typeof dropReasons)[number]
 
 export interface MqttMetrics {
   /** PUBLISH from clients, by QoS. */
