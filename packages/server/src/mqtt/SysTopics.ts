@@ -2,7 +2,7 @@ import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
 import type { RetainedTopic } from "@logbrook/actors/retained/RetainedIndex"
 import { serverPrincipal } from "@logbrook/core/access/Access"
 import { matches } from "@logbrook/core/TopicFilter"
-import type { Publication } from "../streams/PublishRoutes.ts"
+import { noProperties } from "../streams/PublishRoutes.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { Publisher } from "./Publisher.ts"
 import type { OwnMessages } from "./RetainedStore.ts"
@@ -90,18 +90,7 @@ export class SysTopics implements OwnMessages {
     const { directory, broker, metrics } = this.#mqtt
     const publisher = (this.#publisher ??= this.#makePublisher())
     const plan = directory.subscriptions.plan(topic)
-    const publication: Publication = {
-      topic,
-      payload: message.payload,
-      qos: 0,
-      retain: false,
-      userProperties: undefined,
-      contentType: undefined,
-      responseTopic: undefined,
-      correlationData: undefined,
-      payloadFormat: undefined,
-      expiryAtMs: undefined
-    }
+    const publication = { ...noProperties, topic, payload: message.payload, qos: 0, retain: false }
     const refusal = publisher.refusal(publication, plan)
     if (refusal !== undefined) metrics.dropped(refusal.drop)
     else publisher.publish(publication, plan, 0, broker.clock.nowMs())

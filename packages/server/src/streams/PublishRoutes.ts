@@ -25,6 +25,16 @@ export interface Publication {
   readonly expiryAtMs: number | undefined
 }
 
+/** Those of a message that has none. */
+export const noProperties = {
+  userProperties: undefined,
+  contentType: undefined,
+  responseTopic: undefined,
+  correlationData: undefined,
+  payloadFormat: undefined,
+  expiryAtMs: undefined
+} as const satisfies Partial<Publication>
+
 /** Where a record went: its offset is `batch.baseOffset + index` once the turn has decided. */
 export interface Placed {
   readonly batch: PartitionBatch

@@ -2,6 +2,7 @@ import * as Exit from "effect/Exit"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { MessageRef, ReadStream, StreamReading, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
+import { noProperties } from "../../streams/PublishRoutes.ts"
 import type { Client } from "../Client.ts"
 import { OutgoingMessage } from "../Message.ts"
 import type { Outgoing } from "../Outgoing.ts"
@@ -255,6 +256,7 @@ export class StreamFeed {
     const { version, outgoing } = this.#connection
     if (version !== 5) return
     const message = new OutgoingMessage({
+      ...noProperties,
       topic: streamTopic(name),
       payload: new Uint8Array(0),
       qos: 0,
@@ -262,12 +264,7 @@ export class StreamFeed {
       userProperties: [
         ["stream", name],
         ["stream-deleted", "1"]
-      ],
-      contentType: undefined,
-      responseTopic: undefined,
-      correlationData: undefined,
-      payloadFormat: undefined,
-      expiryAtMs: undefined
+      ]
     })
     outgoing.deliver(message, 0, false, subscriptionId === null ? [] : [subscriptionId])
   }

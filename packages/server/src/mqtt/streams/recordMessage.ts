@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer"
 import type { RecordHeader, RecordReader } from "@logbrook/core/Record"
 import { fitsString } from "@logbrook/protocols/mqtt/PacketWriter"
 import type { Publication } from "../../streams/PublishRoutes.ts"
-import { headerNames } from "../../streams/PublishRoutes.ts"
+import { headerNames, noProperties } from "../../streams/PublishRoutes.ts"
 import { streamTopic } from "./StreamRequest.ts"
 
 /** The most bytes of a string in MQTT (5, 1.5.4). */
@@ -226,17 +226,17 @@ export const messageOfRecord = (
   const { topic } = record
   const own = streamTopic(record.stream)
   const message = {
+    ...noProperties,
     topic: topic === undefined ? own : isFullTopic ? `${own}/${topic}` : topic,
     payload: record.value ?? noBytes,
     qos: 0,
-    retain: wasRetained(record),
-    expiryAtMs: undefined
+    retain: wasRetained(record)
   }
-  if (!hasProperties) return { ...message, ...noProperties }
+  if (!hasProperties) return message
   const restored = restore(record)
   const all = userProperties(record, restored, marks)
   const { properties } = restored
-  if (properties === undefined) return { ...message, ...noProperties, userProperties: all }
+  if (properties === undefined) return { ...message, userProperties: all }
   const text = (name: Uint8Array): string | undefined => {
     const value = properties.get(name)
     return value === undefined ? undefined : textOf(value)
@@ -250,12 +250,4 @@ export const messageOfRecord = (
     correlationData: properties.get(headerNames.correlationData),
     payloadFormat: payloadFormat === undefined ? undefined : Number(payloadFormat)
   }
-}
-
-const noProperties = {
-  userProperties: undefined,
-  contentType: undefined,
-  responseTopic: undefined,
-  correlationData: undefined,
-  payloadFormat: undefined
 }
