@@ -2,6 +2,7 @@ import { defaultLimits } from "@logbrook/core/Limits"
 import { TestClock } from "../../../core/test/support/TestClock.ts"
 import { listenHttp } from "../../src/http/HttpServer.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
+import { type Ran, run } from "../cli/support.ts"
 import { type Kit, type KitOptions, startKit } from "../mqtt/kit.ts"
 import { acquired } from "../support/parts.ts"
 
@@ -44,11 +45,13 @@ export const startMqttHttp = async (options: KitOptions = {}) => {
       cursor = body.meta.cursor as string
     }
   }
+  /** A command that asks this server. */
+  const cli = (words: ReadonlyArray<string>, tty = false): Promise<Ran> => run([...words, "--url", url], tty)
   const stop = async (): Promise<void> => {
     await close()
     await kit.stop()
   }
-  return { kit, url, call, pages, stop }
+  return { kit, call, pages, cli, stop }
 }
 
 export type MqttHttp = Awaited<ReturnType<typeof startMqttHttp>>

@@ -2,11 +2,8 @@ import type { Rule } from "@logbrook/core/access/Access"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
-import { definitions } from "../../src/Broker.ts"
-import { pastOf } from "../../src/tools/journalTools.ts"
-import { run } from "../cli/support.ts"
 import { connected, publishPacket, type RawClient } from "../mqtt/kit.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 import { type MqttHttp, startMqttHttp } from "./mqttKit.ts"
 
 /** All that a topic may have which a path, a terminal or an object takes for something else. */
@@ -57,7 +54,7 @@ const topicWith = (
   unmatched: number | null
 ) => ({ topic, streams, retainedBytes, unmatched })
 
-const cli = (...words: ReadonlyArray<string>) => run([...words, "--url", http.url])
+const cli = (...words: ReadonlyArray<string>) => http.cli(words)
 
 describe("retained messages over HTTP", () => {
   it("have pages that miss none and double none, by a filter", async () => {
@@ -122,8 +119,7 @@ describe("retained messages over HTTP", () => {
     const second = await http.call("/api/v1/retained?filter=p/%23&limit=3&cursor=p/c", "DELETE")
     expect(second.body).toEqual({ purged: 2, meta: { cursor: null, hasnext: false } })
     expect(await retainedNow()).toEqual(["p/a", "q"])
-    const past = pastOf(http.kit.journal, definitions(http.kit.broker.limits))
-    const { events } = lastEvents(past, 100, { actor: "retained/p/e" })
+    const events = newestEvents(http.kit, { actor: "retained/p/e" })
     expect(events.at(-1)).toMatchObject({
       type: "RetainedCleared",
       event: { cause: "Removed" },
@@ -203,7 +199,7 @@ describe("logbrook topics tree", () => {
     await http.kit.bind("sensors", ["s/#"])
     await retain("s/1", "four")
     await lose("x//\u202Ey")
-    const terminal = await run(["topics", "tree", "--url", http.url], true)
+    const terminal = await http.cli(["topics", "tree"], true)
     expect(terminal.out).toEqual([
       "├─ s",
       "│  ├─ #  stream sensors",

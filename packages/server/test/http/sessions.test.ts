@@ -2,12 +2,9 @@ import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { HeldJournal } from "../../../core/test/support/HeldJournal.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
-import { definitions } from "../../src/Broker.ts"
 import { factsOf } from "../../src/mqtt/SessionFacts.ts"
-import { pastOf } from "../../src/tools/journalTools.ts"
-import { run } from "../cli/support.ts"
 import { connected, publishPacket, type RawClient, type RawConnect, subscribePacket } from "../mqtt/kit.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 import { type MqttHttp, startMqttHttp } from "./mqttKit.ts"
 
 /** An hour. */
@@ -41,7 +38,7 @@ const leave = async (client: RawClient, clientId: string): Promise<void> => {
 const ids = async (query: string): Promise<ReadonlyArray<string>> =>
   (await http.call(`/api/v1/sessions?${query}`)).body.data.map(({ clientId }: { clientId: string }) => clientId)
 
-const cli = (...words: ReadonlyArray<string>) => run([...words, "--url", http.url])
+const cli = (...words: ReadonlyArray<string>) => http.cli(words)
 
 describe("sessions over HTTP", () => {
   it("have pages that miss none and double none, whatever is connected meanwhile", async () => {
@@ -142,8 +139,7 @@ describe("sessions over HTTP", () => {
     expect(again.body).toEqual({ wasConnected: false, sessionEnded: false })
     expect((await http.call(path, "DELETE")).body).toEqual({ wasConnected: false, sessionEnded: true })
     expect((await http.call(path)).status).toBe(404)
-    const past = pastOf(http.kit.journal, definitions(http.kit.broker.limits))
-    const { events } = lastEvents(past, 100, { actor: `session/${hostile}` })
+    const events = newestEvents(http.kit, { actor: `session/${hostile}` })
     const by = (wanted: string) => events.find(({ type }) => type === wanted)
     expect(by("SessionDisconnected")).toMatchObject({
       event: { end: { by: "kick" }, cause: "Kicked" },
@@ -192,7 +188,7 @@ describe("logbrook sessions", () => {
   it("shortens ids that nobody reads, on a terminal alone", async () => {
     const id = "6f1c2d3e-0000-4000-8000-123456789abc"
     await connect(id)
-    const terminal = await run(["sessions", "list", "--url", http.url], true)
+    const terminal = await http.cli(["sessions", "list"], true)
     expect(terminal.out[1]).toMatch(/^6f1c2d3e… {2}connected {2}\d{4}-\d\d-\d\d \d\d:/)
     expect((await cli("sessions", "list")).out[1]).toContain(id)
   })

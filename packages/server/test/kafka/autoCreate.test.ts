@@ -6,9 +6,7 @@ import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import { DescribeConfigs } from "@logbrook/protocols/kafka/messages/32_DescribeConfigs"
 import { afterEach, describe, expect, it } from "vitest"
-import { definitions } from "../../src/Broker.ts"
-import { pastOf } from "../../src/tools/journalTools.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 import { batchOf, startKit, type Kit, type KitOptions, type RawClient } from "./kit.ts"
 import { produceOf } from "./requests.ts"
 
@@ -61,8 +59,7 @@ describe("kafka.autoCreateTopics", () => {
   it("says in the journal who asked", async () => {
     await start()
     await ask(["made"])
-    const past = pastOf(kit.journal, definitions(kit.broker.limits))
-    const [event] = lastEvents(past, 1, { kind: "catalog" }).events
+    const [event] = newestEvents(kit, { kind: "catalog" }, 1)
     expect(event).toMatchObject({ type: "StreamCreated", cause: { origin: expect.stringMatching(askedByMetadata) } })
   })
 

@@ -9,11 +9,9 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { definitions } from "../../src/Broker.ts"
-import { pastOf } from "../../src/tools/journalTools.ts"
 import { batchOf, startKit, startMs, until, type Kit, type RawClient } from "./kit.ts"
 import { fetchOf, only, produceOf } from "./requests.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 
 let kit: Kit
 let client: RawClient
@@ -61,7 +59,7 @@ describe("Produce", () => {
     kit.disk.isLow = true
     await produce(batchOf(["x"]))
     const clientId = "raw"
-    const refused = () => lastEvents(pastOf(kit.journal, definitions(kit.broker.limits)), 9, { kind: "client" }).events
+    const refused = () => newestEvents(kit, { kind: "client" })
     await expect.poll(refused).toHaveLength(1)
     const authorization = {
       code: "29 TOPIC_AUTHORIZATION_FAILED",

@@ -3,6 +3,7 @@ import { defaultCodecLimits } from "@logbrook/protocols/mqtt/Packet"
 import * as mqttPacket from "mqtt-packet"
 import { afterEach, describe, expect, it } from "vitest"
 import {
+  connackOf,
   connected,
   connectPacket,
   type Kit,
@@ -30,16 +31,6 @@ const packetTooLarge = 0x95
 const noMatchingSubscribers = 0x10
 const implementationSpecificError = 0x83
 const quotaExceeded = 0x97
-
-const parsed = (bytes: Uint8Array): Promise<mqttPacket.Packet> =>
-  new Promise((resolve) => {
-    const parser = mqttPacket.parser({ protocolVersion: 5 })
-    parser.on("packet", resolve)
-    parser.parse(Buffer.from(bytes))
-  })
-
-const propertiesOf = async (bytes: Uint8Array): Promise<mqttPacket.IConnackPacket["properties"]> =>
-  ((await parsed(bytes)) as mqttPacket.IConnackPacket).properties
 
 const sessionExpiry = (seconds: number): ReadonlyArray<number> => [
   0x11,
@@ -81,7 +72,7 @@ describe("CONNECT", () => {
   it("sessionExpiryMsMax: a longer expiry is cut and told, and the session goes when it is over", async () => {
     await start({ sessionExpiryMsMax: 1000 })
     const client = await connected(kit.port, { clientId: "long", properties: sessionExpiry(3600) })
-    expect(await propertiesOf(client.accepted)).toMatchObject({ sessionExpiryInterval: 1 })
+    expect(connackOf(client.accepted).properties).toMatchObject({ sessionExpiryInterval: 1 })
     const old = await connected(kit.port, { clientId: "old", version: 4, flags: 0 })
     for (const each of [client, old]) each.socket.destroy()
     await expect.poll(() => [...kit.mqtt.connections()].length).toBe(0)
@@ -92,7 +83,7 @@ describe("CONNECT", () => {
   it("sessionExpiryMsMax: a shorter one is granted as it is asked for", async () => {
     await start({ sessionExpiryMsMax: 10_000 })
     const client = await connected(kit.port, { properties: sessionExpiry(9) })
-    expect(await propertiesOf(client.accepted)).not.toHaveProperty("sessionExpiryInterval")
+    expect(connackOf(client.accepted).properties).not.toHaveProperty("sessionExpiryInterval")
     client.socket.destroy()
   })
 })
@@ -102,7 +93,7 @@ describe("topicAliasesMax", () => {
     await start({ topicAliasesMax: 3 })
     await kit.bind("all", ["#"])
     const client = await connected(kit.port)
-    expect(await propertiesOf(client.accepted)).toMatchObject({ topicAliasMaximum: 3 })
+    expect(connackOf(client.accepted).properties).toMatchObject({ topicAliasMaximum: 3 })
     for (const alias of [1, 2, 3]) {
       client.send(aliased(`t/${alias}`, alias))
       expect((await client.packet())[0]).toBe(0x40)
@@ -222,7 +213,7 @@ describe("mqttPacketBytesMax", () => {
   it("4 MiB as shipped: a retained list of 1.2 MB is taken, kept and delivered", async () => {
     await start({})
     const client = await connected(kit.port)
-    expect(await propertiesOf(client.accepted)).toMatchObject({ maximumPacketSize: 4 * 1024 * 1024 })
+    expect(connackOf(client.accepted).properties).toMatchObject({ maximumPacketSize: 4 * 1024 * 1024 })
     client.send(publishPacket("zigbee2mqtt/bridge/devices", "x".repeat(1_200_000), { qos: 1, retain: true }))
     expect((await client.packet())[0]).toBe(0x40)
     client.send(subscribePacket(1, [["zigbee2mqtt/#", 0]]))

@@ -1,9 +1,7 @@
 import type { ConnectionEnd } from "@logbrook/actors/session/SessionProtocol"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { pastOf } from "../../src/tools/journalTools.ts"
-import { definitions } from "../../src/Broker.ts"
 import { connected, type Kit, publishPacket, type RawClient, type RawConnect, startKit } from "./kit.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 
 let kit: Kit
 
@@ -22,8 +20,7 @@ interface Ended {
 /** What the journal says of this client, the newest last. */
 const journaled = async (clientId: string): Promise<ReadonlyArray<Ended>> => {
   await kit.seq()
-  const past = pastOf(kit.journal, definitions(kit.broker.limits))
-  return lastEvents(past, 100, { actor: `session/${clientId}` }).events as unknown as ReadonlyArray<Ended>
+  return newestEvents(kit, { actor: `session/${clientId}` }) as unknown as ReadonlyArray<Ended>
 }
 
 const ofType = async (clientId: string, type: string): Promise<Ended> => {
@@ -161,8 +158,8 @@ describe("the end of a connection is told as what it was", () => {
     const client = await connected(own.port, { clientId: "end-stop" })
     await own.stop()
     client.socket.destroy()
-    const events = lastEvents(pastOf(own.journal, definitions(own.broker.limits)), 100, { actor: "session/end-stop" })
-    expect(events.events.map(({ event }) => (event as unknown as Ended["event"]).end).filter(Boolean)).toEqual([
+    const events = newestEvents(own, { actor: "session/end-stop" })
+    expect(events.map(({ event }) => (event as unknown as Ended["event"]).end).filter(Boolean)).toEqual([
       { by: "server stop" }
     ])
   })

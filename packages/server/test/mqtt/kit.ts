@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as mqttPacket from "mqtt-packet"
 import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -379,6 +380,17 @@ export const subscribePacket = (
     version === 5 ? [0] : [],
     ...filters.flatMap(([filter, options]) => [string(filter), [options]])
   )
+
+/** A packet of MQTT 5, as another codec than the server's reads it. */
+export const parsed = <Packet extends mqttPacket.Packet>(bytes: Uint8Array): Packet => {
+  let found: mqttPacket.Packet | undefined
+  const parser = mqttPacket.parser({ protocolVersion: 5 })
+  parser.on("packet", (packet) => (found = packet))
+  parser.parse(Buffer.from(bytes))
+  return found as Packet
+}
+
+export const connackOf = (bytes: Uint8Array): mqttPacket.IConnackPacket => parsed(bytes)
 
 /** A connected client; `accepted` is its CONNACK. */
 export const connected = async (port: number, options: RawConnect = {}): Promise<RawClient & { accepted: Buffer }> => {

@@ -1,12 +1,14 @@
 import { retainedActor } from "@logbrook/actors/retained/Retained"
-import * as mqttPacket from "mqtt-packet"
+import type * as mqttPacket from "mqtt-packet"
 import { afterEach, describe, expect, it } from "vitest"
 import type { MqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import {
+  connackOf,
   connected,
   connectPacket,
   type Kit,
   packet,
+  parsed,
   publishPacket,
   RawClient,
   startKit,
@@ -22,16 +24,6 @@ const start = async (mqtt: Partial<MqttOptions>): Promise<void> => {
 }
 
 afterEach(() => kit.stop())
-
-const parsed = <Packet extends mqttPacket.Packet>(bytes: Uint8Array): Packet => {
-  let found: mqttPacket.Packet | undefined
-  const parser = mqttPacket.parser({ protocolVersion: 5 })
-  parser.on("packet", (packet) => (found = packet))
-  parser.parse(Buffer.from(bytes))
-  return found as Packet
-}
-
-const connackOf = (bytes: Uint8Array) => parsed<mqttPacket.IConnackPacket>(bytes)
 
 /** The last packet that a connection gets. */
 const goodbyeOf = async (client: RawClient): Promise<mqttPacket.IDisconnectPacket> => parsed(await client.rest())

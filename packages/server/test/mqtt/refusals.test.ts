@@ -1,10 +1,8 @@
 import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import mqtt from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { definitions } from "../../src/Broker.ts"
-import { pastOf } from "../../src/tools/journalTools.ts"
 import { connected, type Kit, type KitOptions, publishPacket, startKit } from "./kit.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 
 let kit: Kit
 
@@ -20,9 +18,7 @@ beforeEach(async () => {
 afterEach(() => kit.stop())
 
 const refusedOf = (clientId: string): ReadonlyArray<PublicationsRefused> => {
-  const { events } = lastEvents(pastOf(kit.journal, definitions(kit.broker.limits)), 100, {
-    actor: `client/${clientId}`
-  })
+  const events = newestEvents(kit, { actor: `client/${clientId}` })
   return events.map(({ event }) => event as unknown as PublicationsRefused)
 }
 
@@ -106,7 +102,7 @@ describe("publications that are refused name their client", () => {
     const stopped = start({})
     setTimeout(() => broker.shards.all[0]!.hold(false), 100)
     await stopped
-    const { events } = lastEvents(pastOf(journal, definitions(broker.limits)), 9, { actor: "client/last" })
+    const events = newestEvents({ journal, broker }, { actor: "client/last" })
     expect(events.map(({ type }) => type)).toEqual(["PublicationsRefused"])
     await client.endAsync(true)
   })

@@ -3,8 +3,6 @@ import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { MessagesDropped } from "@logbrook/actors/session/SessionProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
-import { definitions } from "../../src/Broker.ts"
-import { pastOf } from "../../src/tools/journalTools.ts"
 import {
   type Kit,
   type KitOptions,
@@ -15,7 +13,7 @@ import {
   temporaryDirectory
 } from "./kit.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
-import { lastEvents } from "../support/toolsAtOnce.ts"
+import { newestEvents } from "../support/newestEvents.ts"
 
 let kit: Kit
 const clients: Array<MqttClient> = []
@@ -177,8 +175,7 @@ for (const version of [4, 5] as const) {
       const sent = 400
       await Promise.all(Array.from({ length: sent }, (_, i) => publisher.publishAsync("q/a", String(i), { qos: 1 })))
       const dropped = () => {
-        const past = pastOf(kit.journal, definitions(kit.broker.limits))
-        const { events } = lastEvents(past, 1000, { actor: "session/away", type: "MessagesDropped" })
+        const events = newestEvents(kit, { actor: "session/away", type: "MessagesDropped" }, 1000)
         return events.map(({ event }) => event as unknown as MessagesDropped)
       }
       const count = () => dropped().reduce((sum, event) => sum + event.count, 0)
@@ -195,14 +192,14 @@ for (const version of [4, 5] as const) {
 
     it("journals what a full queue has dropped before the server stops", async () => {
       await start({ limits: { offlineQueueMessagesMax: 1 } })
-      const { journal, broker } = kit
+      const stopped = kit
       const away = await connect(version, durable(version, "away"))
       await away.subscribeAsync("q/#", { qos: 1 })
       await away.endAsync()
       const publisher = await connect(version)
       for (const payload of ["a", "b", "c"]) await publisher.publishAsync("q/a", payload, { qos: 1 })
       await start()
-      const { events } = lastEvents(pastOf(journal, definitions(broker.limits)), 9, { type: "MessagesDropped" })
+      const events = newestEvents(stopped, { type: "MessagesDropped" })
       expect(events.map(({ event }) => (event as unknown as MessagesDropped).count)).toEqual([2])
     })
 
