@@ -21,6 +21,7 @@ import { definitions, type Broker as BrokerValue } from "./Broker.ts"
 import { Broker, layer, layerRetention, layerSettling, Recovered } from "./composition.ts"
 import type { Config } from "./config/Config.ts"
 import type { LoadedConfig } from "./config/loadConfig.ts"
+import { defectText } from "./defectText.ts"
 import { DiskGuard } from "./DiskGuard.ts"
 import { layerListeners, type Ports, Serving } from "./listeners.ts"
 import type { Log } from "./Log.ts"
@@ -123,8 +124,7 @@ const dropSpares = (journal: LmdbJournal, log: Log): void => {
 
 const faultsOf = (metrics: Metrics, log: Log, dying: Dying): Context.Tag.Service<typeof Services.Faults> => ({
   died: dying.because,
-  defect: (where, defect) =>
-    log.error("defect", { where, error: defect instanceof Error ? defect.stack : String(defect) }),
+  defect: (where, defect) => log.error("defect", { where, error: defectText(defect) }),
   shardRestarts: (defect) => log.error("the shard restarts", { error: String(defect) }),
   actorRestarted: (actor) => metrics.add("logbrook_actor_restarts_total", { kind: kindOf(actor) })
 })

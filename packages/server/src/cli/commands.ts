@@ -62,6 +62,7 @@ const compact: Option = {
   value: undefined,
   help: "keep the newest record of each key, for ever unless a retention is given"
 }
+const yes: Option = { name: "yes", value: undefined, help: "do not ask" }
 const time: ReadonlyArray<Option> = [
   { name: "utc", value: undefined, help: "times in UTC (so by default)" },
   { name: "local", value: undefined, help: "times of this machine's zone" }
@@ -154,7 +155,7 @@ export const commands: ReadonlyArray<Command> = [
     name: "streams delete",
     positionals: ["NAME"],
     summary: "delete a stream and its records",
-    options: [{ name: "yes", value: undefined, help: "do not ask" }, url, json],
+    options: [yes, url, json],
     load: lazily(streamsModule, (module) => module.remove)
   },
   {
@@ -178,7 +179,7 @@ export const commands: ReadonlyArray<Command> = [
     summary: "delete groups without members, and their offsets",
     description: "With --data-dir while no server runs, such as when one no longer starts.",
     options: [
-      { name: "yes", value: undefined, help: "do not ask" },
+      yes,
       { name: "force", value: undefined, help: "with --data-dir: also groups that had members when the server ended" },
       url,
       { ...offline, help: "change a data directory instead of asking a server; none may run on it" },
@@ -214,7 +215,7 @@ export const commands: ReadonlyArray<Command> = [
       "With the will; MQTT 5 clients are told why (0x98). The session stays as long as it was to, unless --forget ends it.",
     options: [
       { name: "forget", value: undefined, help: "and end the session, with its subscriptions and queue" },
-      { name: "yes", value: undefined, help: "do not ask" },
+      yes,
       url,
       json
     ],
@@ -249,7 +250,7 @@ export const commands: ReadonlyArray<Command> = [
     positionals: ["FILTER"],
     summary: "remove the retained messages that an MQTT topic filter matches",
     description: "A thousand per request, each topic once. Records of streams stay.",
-    options: [{ name: "yes", value: undefined, help: "do not ask" }, url, json],
+    options: [yes, url, json],
     load: lazily(retainedModule, (module) => module.purge)
   },
   {

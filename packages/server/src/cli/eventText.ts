@@ -131,7 +131,13 @@ const causeText = ({ cause }: EventView): string =>
   [cause.seq === undefined ? "" : `#${cause.seq}`, cause.origin ?? ""].filter(Boolean).join(" ")
 
 /** `2026-11-22 14:14:49.737`: as short as it can be given back to `--at`. */
-export const shortTime = (text: string): string => text.replace("T", " ").replace(/Z$/, "")
+const shortTime = (text: string): string => text.replace("T", " ").replace(/Z$/, "")
+
+/** A moment of an answer: short for people on a terminal, whole elsewhere. */
+export const momentText = (args: Arguments, io: Io, iso: string): string => {
+  const text = timeText(args, iso)
+  return io.isTty ? shortTime(text) : text
+}
 
 /** An event as a line: for people on a terminal, with tabs between the columns elsewhere. */
 export const eventLine = (args: Arguments, io: Io, event: EventView): string => {

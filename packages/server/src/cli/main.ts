@@ -1,4 +1,5 @@
 import { suggest } from "../config/suggest.ts"
+import { defectText } from "../defectText.ts"
 import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
@@ -66,7 +67,7 @@ export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<numb
       if (error.hint !== undefined) io.err(`${painted(onErr, "dim", "hint")}: ${plainText(error.hint)}`)
       return error.exitCode
     }
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    const stack = defectText(error)
     io.err(`${painted(onErr, "red", "error[E_DEFECT]")}: ${stack.split("\n").map(plainText).join("\n")}`)
     return exitCodes.failure
   }

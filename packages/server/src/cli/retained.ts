@@ -4,7 +4,7 @@ import { exitCodes } from "./CliError.ts"
 import { type Listed, listAll, pageLimit, pagePath, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
-import { shortened, shortTime, timeText } from "./eventText.ts"
+import { momentText, shortened } from "./eventText.ts"
 import { bytesText, counted, fields, table, type Io } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 
@@ -28,11 +28,6 @@ interface RetainedDetails extends RetainedSummary {
 }
 
 const path = "/api/v1/retained"
-
-const momentText = (args: Arguments, io: Io, iso: string): string => {
-  const text = timeText(args, iso)
-  return io.isTty ? shortTime(text) : text
-}
 
 export const list: Run = (args, io) =>
   Effect.gen(function* () {

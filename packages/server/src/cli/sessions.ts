@@ -3,7 +3,7 @@ import { exitCodes, usageError, type CliError } from "./CliError.ts"
 import { listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
-import { shortened, shortTime, timeText } from "./eventText.ts"
+import { momentText, shortened } from "./eventText.ts"
 import { durationText, fields, table, type Io } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 import { plainText } from "../plainText.ts"
@@ -40,11 +40,6 @@ const versions = { 3: "3.1", 4: "3.1.1", 5: "5.0" } as const
 
 const pathOf = (clientId: string): Effect.Effect<string, CliError> =>
   Effect.map(pathSegment(clientId), (segment) => `/api/v1/sessions/${segment}`)
-
-const momentText = (args: Arguments, io: Io, iso: string): string => {
-  const text = timeText(args, iso)
-  return io.isTty ? shortTime(text) : text
-}
 
 const stateOption = (args: Arguments): Effect.Effect<string | undefined, CliError> => {
   const state = args.text("state")

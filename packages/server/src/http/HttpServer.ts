@@ -1,6 +1,7 @@
 import * as http from "node:http"
 import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
+import { defectText } from "../defectText.ts"
 import { listen } from "../net/listen.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { deniedOf } from "./access.ts"
@@ -73,15 +74,12 @@ const answer = (
     yield* page.answer(shell, { request, response, url })
   })
 
-const describe = (defect: unknown): string =>
-  defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
-
 /** The one place where failures become answers. */
 const serverOf = (shell: Shell): http.Server => {
   const { limits, log } = shell.broker
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {
     const failed = (defect: unknown): void => {
-      log.error("an HTTP request failed", { url: request.url, error: describe(defect) })
+      log.error("an HTTP request failed", { url: request.url, error: defectText(defect) })
       if (response.headersSent) response.destroy()
       else sendDefect(response, "the request failed; the server's log says why")
     }

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import type { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
+import { defectText } from "../defectText.ts"
 import { diffStates, eventsFrom, lastEvents, showEvent, stateAt } from "../tools/journalTools.ts"
 import type { EventFilter, Past } from "../tools/journalTools.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
@@ -38,15 +39,10 @@ const endpoint =
     }).pipe(
       Effect.catchTag("JournalError", (error) => Effect.die(error)),
       Effect.tapDefect((cause) =>
-        Effect.sync(() => broker.log.error("an HTTP request failed", { error: describe(cause) }))
+        Effect.sync(() => broker.log.error("an HTTP request failed", { error: defectText(Cause.squash(cause)) }))
       ),
       Effect.mapError((failure) => refusalOf(failure) as ApiError)
     )
-
-const describe = (cause: Cause.Cause<never>): string => {
-  const defect = Cause.squash(cause)
-  return defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
-}
 
 const pointOf = ({ clock }: Broker, text: string): Effect.Effect<At, EndpointRefused> => {
   const at = parsePoint(text, clock.nowMs())

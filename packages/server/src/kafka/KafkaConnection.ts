@@ -10,6 +10,7 @@ import type { HostPort } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
 import { registry } from "./handlers.ts"
 import type { ReplyOptions } from "./Reply.ts"
+import { defectText } from "../defectText.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { lingerMs } from "../net/endSoftly.ts"
 import { Exchange, type Exchanging } from "./Exchange.ts"
@@ -299,8 +300,7 @@ export class KafkaConnection implements Exchanging {
   }
 
   defect(error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.node.broker.log.error("kafka: defect", { peer: this.peer, error: text })
+    this.node.broker.log.error("kafka: defect", { peer: this.peer, error: defectText(error) })
     this.#end()
   }
 
