@@ -8,6 +8,7 @@ import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { isFailure, type FullAccess } from "./Access.ts"
 import { Pending, type Later } from "./Answer.ts"
 import type { Outcome } from "./Asker.ts"
+import { originOf } from "../originOf.ts"
 import type { HostPort, ListedApi, RequestContext } from "./Handler.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { deniedFailure, type Failure } from "./errors.ts"
@@ -32,7 +33,6 @@ const operations: ReadonlyArray<Operation> = [
   "IdempotentWrite"
 ]
 
-const originLengthMax = 200
 /** The size of a request is in front of it. */
 const prefixBytes = 4
 
@@ -103,10 +103,7 @@ export class Exchange implements RequestContext, FullAccess {
   get #cause(): Cause {
     const { clientId, correlationId } = this.header
     const { peer } = this.#connection
-    // If the whole is too long the client id is cut first.
-    const rest = `@${peer} ${this.apiName}#${correlationId}`
-    const name = (clientId ?? "-").slice(0, originLengthMax - "kafka ".length - rest.length)
-    return { origin: `kafka ${name}${rest}` }
+    return { origin: originOf("kafka", clientId ?? "-", `@${peer} ${this.apiName}#${correlationId}`) }
   }
 
   get listed(): ReadonlyArray<ListedApi> {

@@ -15,6 +15,7 @@ import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
 import { streamTotals } from "../streams/streamTotals.ts"
 import { version } from "../version.ts"
+import { originOf } from "../originOf.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
@@ -177,7 +178,7 @@ export class MqttBroker implements MqttContext {
     this.refusals = new Refusals(broker, "mqtt")
     this.directory = SessionDirectory.follow(broker.shards, limits)
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
-      this.offerToSession(clientId, command, `mqtt queue of ${clientId}`.slice(0, 200), () => undefined)
+      this.offerToSession(clientId, command, originOf("mqtt", clientId, " queue"), () => undefined)
     )
     this.#system = new SysTopics(this, options.sysIntervalS, () => this.#counts())
     this.retained = RetainedStore.follow(broker.shards, limits, this.#system)

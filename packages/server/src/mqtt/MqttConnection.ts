@@ -29,6 +29,7 @@ import { StreamFeed } from "./streams/StreamFeed.ts"
 import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
 import type { Fields } from "../Log.ts"
+import { originOf } from "../originOf.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { foreignProtocol } from "../net/foreignProtocol.ts"
 import { lingerMs } from "../net/endSoftly.ts"
@@ -50,7 +51,6 @@ const answersMsMax = 5000
 const partBytesMin = 1024
 /** A client with less unread is never slow: the socket has just been written to. */
 const slowBytesMin = 128 * 1024
-const originCharactersMax = 200
 /** A client's own words, in the journal. */
 const reasonCharactersMax = 200
 /** The memory of a packet that is held, without its bytes. */
@@ -191,9 +191,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   origin(packet: string): string {
-    return (
-      `mqtt ${this.clientId}@${this.#transport.remoteAddress} `.slice(0, originCharactersMax - packet.length) + packet
-    )
+    return originOf("mqtt", this.clientId, `@${this.#transport.remoteAddress} ${packet}`)
   }
 
   // --- In ---

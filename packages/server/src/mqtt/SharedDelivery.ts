@@ -7,6 +7,7 @@ import {
   sessionActor
 } from "@logbrook/actors/session/SessionProtocol"
 import type { ShardLists } from "@logbrook/core/shard/Shards"
+import { originOf } from "../originOf.ts"
 import type { MqttContext, ReceivingSession, Sharing, Undelivered } from "./MqttContext.ts"
 import { addEnqueue } from "./SessionLog.ts"
 import type { Match, ShareGroup } from "./Subscriptions.ts"
@@ -77,7 +78,7 @@ export class SharedDelivery implements Sharing {
       if (group === undefined || !session.filters.has(filter)) continue
       for (const { clientId } of group.takeHolders()) {
         if (clientId === session.clientId) continue
-        const origin = originOf(session.clientId)
+        const origin = sharedOriginOf(session.clientId)
         broker.shards.tell(sessionActor(clientId), { _tag: "ReleaseShared", share: filter }, { origin })
       }
     }
@@ -114,7 +115,7 @@ export class SharedDelivery implements Sharing {
   #enqueue(from: string, messages: ReadonlyArray<Redelivery>): void {
     const { broker, sessionLog } = this.#mqtt
     const { shards, clock } = broker
-    const origin = originOf(from)
+    const origin = sharedOriginOf(from)
     const lists = shards.lists()
     for (const { message, member, qos, share } of messages) {
       const { publication } = message
@@ -247,14 +248,14 @@ export class SharedDelivery implements Sharing {
     const list = lists.of(from)
     list.add(from, { _tag: "ConfirmHandedOn", releaseIds, to }, list.all)
     for (const releaseId of releaseIds) this.#underWay.add(nameOf(clientId, releaseId))
-    lists.askAll({ origin: originOf(clientId) }, ({ exits }) => {
+    lists.askAll({ origin: sharedOriginOf(clientId) }, ({ exits }) => {
       for (const releaseId of releaseIds) this.#underWay.delete(nameOf(clientId, releaseId))
       done(exits.every(Exit.isSuccess))
     })
   }
 }
 
-const originOf = (clientId: string): string => `mqtt ${clientId} shared`.slice(0, 200)
+const sharedOriginOf = (clientId: string): string => originOf("mqtt", clientId, " shared")
 
 const nameOf = (clientId: string, releaseId: number): string => `${releaseId} ${clientId}`
 

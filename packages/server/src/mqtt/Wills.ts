@@ -1,5 +1,6 @@
 import { anonymous } from "@logbrook/core/access/Access"
 import { sessionActor, type PublishWill } from "@logbrook/actors/session/SessionProtocol"
+import { originOf } from "../originOf.ts"
 import { codeText } from "./connectionEnd.ts"
 import { publicationOfWill } from "./Message.ts"
 import type { MqttContext } from "./MqttContext.ts"
@@ -30,7 +31,7 @@ export class Wills {
         if (refusal !== undefined) this.#name(clientId, will.topic, refusal)
       }
     }
-    const origin = `mqtt ${clientId} will`.slice(0, 200)
+    const origin = originOf("mqtt", clientId, " will")
     const publisher = new Publisher(this.#mqtt, anonymous, clientId, origin, answered)
     const plan = directory.subscriptions.plan(will.topic)
     const nowMs = broker.clock.nowMs()

@@ -1,5 +1,6 @@
 import { clientActor, type Refused } from "@logbrook/actors/client/Client"
 import type { Broker } from "../Broker.ts"
+import { originOf } from "../originOf.ts"
 import { BoundedLines } from "./BoundedLines.ts"
 import { Tallies } from "./Tallies.ts"
 
@@ -94,7 +95,7 @@ export class Refusals {
       })
       this.#unnamed = 0
     }
-    const origin = `${protocol} ${clientId}@${address ?? "will"}`.slice(0, 200)
+    const origin = originOf(protocol, clientId, `@${address ?? "will"}`)
     this.#broker.shards.tell(
       clientActor(clientId, address),
       { _tag: "RecordRefusals", protocol, address, refused },
