@@ -29,6 +29,7 @@ const ignore = (): void => undefined
  */
 export class Arrivals {
   readonly #broker: Pick<Broker, "gate" | "clock" | "limits">
+  readonly #what: string
   readonly #isProxied: boolean
   readonly #refusals: BoundedLines
   /** The sockets whose header has not come. */
@@ -37,6 +38,7 @@ export class Arrivals {
   /** `what`: the listener, for the log. */
   constructor(broker: Pick<Broker, "gate" | "clock" | "limits" | "log">, what: string, isProxied: boolean) {
     this.#broker = broker
+    this.#what = what
     this.#isProxied = isProxied
     this.#refusals = new BoundedLines(
       broker.log,
@@ -73,7 +75,7 @@ export class Arrivals {
     let receive: Receive | undefined
     let held: Buffer = nothing
     const refuse = (reason: string): void => {
-      this.#refusals.write("connection refused", { address: arrival.address, reason })
+      this.#refusals.write(`${this.#what}: connection refused`, { address: arrival.address, reason })
       socket.destroy()
     }
     const isOver = (): void => {

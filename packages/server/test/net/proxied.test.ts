@@ -67,7 +67,7 @@ describe("MQTT behind a load balancer", () => {
     expect(await client.rest()).toHaveLength(0)
     expect(kit.audit).toEqual([
       {
-        message: "connection refused",
+        message: "mqtt: connection refused",
         fields: { address: "127.0.0.1", reason: "the connection does not begin with a PROXY header" }
       }
     ])
