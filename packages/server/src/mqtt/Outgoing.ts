@@ -27,7 +27,7 @@ interface SubscribedClient extends Client {
   readonly queued: (entry: QueueEntry) => OutgoingMessage | undefined
 }
 
-/** A message of a clean session: lost with its connection. */
+/** A message that is in no session's queue: lost with its connection, unless it is by a shared subscription (see `giveUpShared`). */
 interface LiveItem {
   readonly message: OutgoingMessage
   readonly qos: 1 | 2
@@ -451,7 +451,7 @@ const packetOf = (
 
 const isShared = (item: LiveItem): item is LiveItem & Undelivered => item.share !== undefined
 
-/** The memory of a message that waits for a clean session's client. The part that clients share is counted for each. */
+/** The memory of a message that is in no session's queue and waits for its client. The part that clients share is counted for each. */
 const waitingBytes = 400
 
 const waitingBytesOf = (message: OutgoingMessage): number => waitingBytes + message.byteLength

@@ -16,6 +16,7 @@ import { OutgoingMessage, publicationOfRetained } from "./Message.ts"
 import type { Outgoing } from "./Outgoing.ts"
 import type { RetainedDue } from "./RetainedStore.ts"
 import { addEnqueue } from "./SessionLog.ts"
+import { subscriptionIdsOf } from "./Subscriptions.ts"
 
 /** A client that has subscribed. */
 interface FedClient extends Client {
@@ -270,7 +271,7 @@ export class RetainedFeed implements AckReceiver {
     if (subscription.noLocal && retained.clientId === clientId) return
     const message = new OutgoingMessage(publicationOfRetained(topic, retained))
     const qos = Math.min(retained.qos, subscription.qos) as QoS
-    const subscriptionIds = subscription.subscriptionId === null ? [] : [subscription.subscriptionId]
+    const subscriptionIds = subscriptionIdsOf(subscription)
     if (qos === 0 || session?.isDurable !== true) {
       outgoing.deliver(message, qos, true, subscriptionIds)
       return

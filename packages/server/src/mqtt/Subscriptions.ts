@@ -13,6 +13,10 @@ export interface Match<S> {
   readonly share: string | undefined
 }
 
+/** The Subscription Identifiers of a message that comes by one subscription alone. */
+export const subscriptionIdsOf = ({ subscriptionId }: Pick<Subscription, "subscriptionId">): ReadonlyArray<number> =>
+  subscriptionId === null ? [] : [subscriptionId]
+
 interface Target<S> {
   readonly clientId: string
   readonly match: Match<S>

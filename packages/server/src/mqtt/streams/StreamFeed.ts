@@ -6,6 +6,7 @@ import { noProperties } from "../../streams/PublishRoutes.ts"
 import type { Client } from "../Client.ts"
 import { OutgoingMessage } from "../Message.ts"
 import type { Outgoing } from "../Outgoing.ts"
+import { subscriptionIdsOf } from "../Subscriptions.ts"
 import { deliveryOf, keyOfDelivery } from "./streamDelivery.ts"
 import { messageOfRecord } from "./recordMessage.ts"
 import { type Found, StreamReader } from "./StreamReader.ts"
@@ -252,7 +253,7 @@ export class StreamFeed {
     }
   }
 
-  #tellDeletion(name: string, { subscription: { subscriptionId } }: Feeding): void {
+  #tellDeletion(name: string, { subscription }: Feeding): void {
     const { version, outgoing } = this.#connection
     if (version !== 5) return
     const message = new OutgoingMessage({
@@ -266,7 +267,7 @@ export class StreamFeed {
         ["stream-deleted", "1"]
       ]
     })
-    outgoing.deliver(message, 0, false, subscriptionId === null ? [] : [subscriptionId])
+    outgoing.deliver(message, 0, false, subscriptionIdsOf(subscription))
   }
 
   // --- Reading ---
@@ -371,14 +372,16 @@ export class StreamFeed {
   }
 
   #deliver(feeding: Feeding, found: Found): void {
-    const { qos, retainAsPublished, subscriptionId } = feeding.subscription
+    const { subscription } = feeding
+    const { qos, retainAsPublished } = subscription
     const message = this.#messageOf(feeding, found)
     const retain = retainAsPublished && message.publication.retain
-    this.#connection.outgoing.deliver(message, qos, retain, subscriptionId === null ? [] : [subscriptionId])
+    this.#connection.outgoing.deliver(message, qos, retain, subscriptionIdsOf(subscription))
   }
 
   #collect(feeding: Feeding, found: Found, collected: Collected): void {
-    const { qos, retainAsPublished, subscriptionId, stream } = feeding.subscription
+    const { subscription } = feeding
+    const { qos, retainAsPublished, stream } = subscription
     const { partition, offset } = found.record
     const message = this.#messageOf(feeding, found)
     const ref: MessageRef = {
@@ -386,7 +389,7 @@ export class StreamFeed {
       offset,
       qos,
       retain: retainAsPublished && message.publication.retain,
-      subscriptionIds: subscriptionId === null ? [] : [subscriptionId],
+      subscriptionIds: subscriptionIdsOf(subscription),
       bytes: message.byteLength,
       stream: deliveryOf(found.marks, stream.isFullTopic)
     }

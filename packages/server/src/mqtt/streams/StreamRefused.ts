@@ -8,7 +8,6 @@ export type StreamRefusalReason =
   | "UnknownPartition"
   | "OffsetOutOfRange"
   | "CannotMatch"
-  | "Shared"
 
 /** A `$stream` subscription that is none, or that asks for what is not there: SUBACK 0x8F, with the message as its reason. */
 export class StreamRefused extends Error {
