@@ -64,6 +64,8 @@ export interface BrokerConnection {
   readonly isOpen: boolean
   readonly outgoing: Outgoing
   readonly info: ConnectionInfo
+  /** See `Client`. */
+  readonly guarded: (run: () => void) => void
   readonly flush: () => void
   /** Looks at the deadlines, now and then; `nowMs` by the monotonic clock. */
   readonly sweep: (nowMs: number) => void
@@ -288,7 +290,7 @@ export class MqttBroker implements MqttContext {
     switch (known._tag) {
       case "Deliver": {
         const connection = this.#byId.get(known.connectionId)
-        if (connection?.isOpen === true) connection.outgoing.enqueue(known.entries)
+        if (connection?.isOpen === true) connection.guarded(() => connection.outgoing.enqueue(known.entries))
         return
       }
       case "CloseConnection": {

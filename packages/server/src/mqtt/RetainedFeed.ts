@@ -208,7 +208,7 @@ export class RetainedFeed implements AckReceiver {
 
   acked(): void {
     this.#isWaiting = false
-    if (this.#connection.isOpen) this.pump()
+    if (this.#connection.isOpen) this.#connection.guarded(() => this.pump())
   }
 
   #hasRoom(bytes: number): boolean {

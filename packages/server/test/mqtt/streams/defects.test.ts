@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MqttConnection } from "../../../src/mqtt/MqttConnection.ts"
 import { Outgoing } from "../../../src/mqtt/Outgoing.ts"
+import { RetainedFeed } from "../../../src/mqtt/RetainedFeed.ts"
 import { StreamReader } from "../../../src/mqtt/streams/StreamReader.ts"
 import { connected, type Kit, publishPacket, startKit, subscribePacket } from "../kit.ts"
 
@@ -39,6 +40,23 @@ describe("a defect ends one connection, and not the process,", () => {
     await expectOneEnds(async (reader) => {
       reader.send(subscribePacket(1, [["$stream/orders?from=earliest", 0]]))
       expect((await reader.packet())[0]).toBe(0x90)
+    })
+  })
+
+  it("when its session's queue has more", async () => {
+    await expectOneEnds(async () => {
+      const connection = kit.mqtt.directory.get("reader")!.connection as MqttConnection
+      vi.spyOn(Outgoing.prototype, "enqueue").mockImplementation(throws)
+      const notice = { _tag: "Deliver", clientId: "reader", connectionId: connection.id, entries: [] } as const
+      expect(() => kit.mqtt.onNotice(notice)).not.toThrow()
+    })
+  })
+
+  it("when retained messages go on behind a page", async () => {
+    await expectOneEnds(async () => {
+      const { feed } = kit.mqtt.directory.get("reader")!.connection as MqttConnection
+      vi.spyOn(RetainedFeed.prototype, "pump").mockImplementation(throws)
+      expect(() => feed.acked()).not.toThrow()
     })
   })
 
