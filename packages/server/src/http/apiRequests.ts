@@ -8,10 +8,11 @@ import type { Exchange, Shell } from "./Shell.ts"
 
 /**
  * Undefined: the body is longer. The rest of it is read and dropped while the answer goes out: a close behind unread
- * input would reset the connection, and the answer with it.
+ * input would reset the connection, and the answer with it. Interrupts if the connection ends before the body: nobody is there
+ * to be answered.
  */
-const bodyOf = (request: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> =>
-  new Promise((resolve, reject) => {
+const bodyOf = (request: IncomingMessage, bytesMax: number): Effect.Effect<Buffer | undefined> =>
+  Effect.async((resume) => {
     const parts: Array<Buffer> = []
     let bytes = 0
     request.on("data", (part: Buffer) => {
@@ -19,11 +20,11 @@ const bodyOf = (request: IncomingMessage, bytesMax: number): Promise<Buffer | un
       if (bytes <= bytesMax) parts.push(part)
       else {
         parts.length = 0
-        resolve(undefined)
+        resume(Effect.succeed(undefined))
       }
     })
-    request.on("end", () => resolve(Buffer.concat(parts)))
-    request.on("error", reject)
+    request.on("end", () => resume(Effect.succeed(Buffer.concat(parts))))
+    request.on("error", () => resume(Effect.interrupt))
   })
 
 /** The API's bodies have three levels; a parser that goes down by recursion ends at some thousand. */
@@ -48,7 +49,7 @@ const checkedBody = (request: IncomingMessage, bytesMax: number): Effect.Effect<
       const message = "the body is JSON: content-type application/json"
       return yield* new RequestRefused({ code: "UNSUPPORTED_MEDIA_TYPE", message })
     }
-    const body = yield* Effect.promise(() => bodyOf(request, bytesMax))
+    const body = yield* bodyOf(request, bytesMax)
     if (body === undefined) {
       return yield* new RequestRefused({ code: "TOO_LARGE", message: `a body has ${bytesMax} bytes at most` })
     }

@@ -237,6 +237,26 @@ describe("HTTP", () => {
     expect(Buffer.concat(received).toString()).toMatch(/^HTTP\/1.1 413 /)
   })
 
+  it("says nothing in the log of a client that goes before its body is whole", async () => {
+    const failed = vi.spyOn(broker.log, "error")
+    const arrived = new Promise<net.Socket>((resolve) => {
+      const request = http.request(`${base}/api/v1/streams`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "content-length": 100, expect: "100-continue" }
+      })
+      // The server has read the head, and waits for the body.
+      request.on("continue", () => resolve(request.socket!)).on("error", () => undefined)
+      request.flushHeaders()
+    })
+    const socket = await arrived
+    socket.destroy()
+    await once(socket, "close")
+    // The server reads of the end of the first connection before it answers all of these.
+    for (let i = 0; i < 20; i++) expect(await statusFor("/healthz", { connection: "close" })).toBe(200)
+    expect(failed).not.toHaveBeenCalled()
+    failed.mockRestore()
+  })
+
   it("answers 400 to a body that nests without end, and 404 to a path that is no text", async () => {
     const levels = 200_000
     for (const [open, close] of [
