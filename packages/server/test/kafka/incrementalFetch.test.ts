@@ -103,10 +103,11 @@ describe("an incremental fetch session (KIP-227)", () => {
   it("answers one request after the other: one that is overtaken has the wrong epoch", async () => {
     await kit.createStream("orders", { partitions: 2 })
     const { sessionId } = await send(inSession(0, 0, [topicOf("orders", { 0: 0 })]))
-    const waiting = send(inSession(sessionId, 1, [], { maxWaitMs: 500 }))
+    const waiting = send(inSession(sessionId, 1, [], { maxWaitMs: 20_000 }))
     const other = await kit.connect()
     const overtakes = await send(inSession(sessionId, 2, [topicOf("orders", { 1: 0 })]), 11, other)
     expect(told(overtakes)).toEqual(["orders/1 0"])
+    await produce("orders", 0)
     const late = await waiting
     expect([late.errorCode, late.sessionId, told(late)]).toEqual([
       KafkaError.INVALID_FETCH_SESSION_EPOCH,

@@ -63,6 +63,7 @@ describe("a defect ends one connection, and not the process,", () => {
   it("when its socket takes more again", async () => {
     await expectOneEnds(async () => {
       const { connection } = kit.mqtt.directory.get("reader")!
+      // Is made when it is first used.
       void connection!.outgoing
       vi.spyOn(Outgoing.prototype, "pump").mockImplementation(throws)
       expect(connection).toBeInstanceOf(MqttConnection)

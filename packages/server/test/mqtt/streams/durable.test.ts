@@ -84,6 +84,15 @@ const settled = async (): Promise<void> => {
   await kit.seq()
 }
 
+/** A reader that has taken all of a stream, into which so many records were published before. */
+const readAll = async (count: number, qos: 0 | 1 | 2): Promise<Reader> => {
+  await publish(count)
+  const reader = await connect("r")
+  await subscribe(reader, qos)
+  await expect.poll(() => reader.got.length).toBe(count)
+  return reader
+}
+
 describe("a durable session that reads a stream", () => {
   it.each([1, 2] as const)("goes on behind what it has acknowledged, without being asked: QoS %i", async (qos) => {
     await publish(50)
@@ -105,10 +114,7 @@ describe("a durable session that reads a stream", () => {
   })
 
   it("of QoS 0 goes on behind what was written to it", async () => {
-    await publish(20)
-    const reader = await connect("r")
-    await subscribe(reader, 0)
-    await expect.poll(() => reader.got.length).toBe(20)
+    const reader = await readAll(20, 0)
     await leave(reader)
     await publish(5, 20)
     const again = await connect("r")
@@ -121,10 +127,7 @@ describe("a durable session that reads a stream", () => {
   })
 
   it("goes on behind what was written to it when an operator ends its connection", async () => {
-    await publish(20)
-    const reader = await connect("r")
-    await subscribe(reader, 0)
-    await expect.poll(() => reader.got.length).toBe(20)
+    const reader = await readAll(20, 0)
     kit.mqtt.kick("r", "test")
     await expect.poll(() => reader.connected).toBe(false)
     await publish(5, 20)
@@ -134,10 +137,7 @@ describe("a durable session that reads a stream", () => {
   })
 
   it("goes on also if it subscribes again with its start, unless that begins anew", async () => {
-    await publish(10)
-    const reader = await connect("r")
-    await subscribe(reader, 1)
-    await expect.poll(() => reader.got.length).toBe(10)
+    const reader = await readAll(10, 1)
     await settled()
     await leave(reader)
     const again = await connect("r")
@@ -149,10 +149,7 @@ describe("a durable session that reads a stream", () => {
   })
 
   it("begins anew when its session has ended", async () => {
-    await publish(5)
-    const reader = await connect("r")
-    await subscribe(reader, 1)
-    await expect.poll(() => reader.got.length).toBe(5)
+    const reader = await readAll(5, 1)
     await leave(reader)
     const again = await connect("r", Infinity, { clean: true })
     await subscribe(again, 1)
@@ -175,10 +172,7 @@ describe("a durable session that reads a stream", () => {
   })
 
   it("goes on at the oldest record where retention was faster, and says so in its journal as well", async () => {
-    await publish(10)
-    const reader = await connect("r")
-    await subscribe(reader, 1)
-    await expect.poll(() => reader.got.length).toBe(10)
+    const reader = await readAll(10, 1)
     await settled()
     await leave(reader)
     await publish(30, 10)
@@ -235,10 +229,7 @@ describe("a durable session that reads a stream", () => {
   })
 
   it("does not begin to read again when it has unsubscribed", async () => {
-    await publish(10)
-    const reader = await connect("r")
-    await subscribe(reader, 1)
-    await expect.poll(() => reader.got.length).toBe(10)
+    const reader = await readAll(10, 1)
     await reader.unsubscribeAsync("$stream/orders")
     await leave(reader)
     const again = await connect("r")

@@ -36,13 +36,16 @@ const puback = (message: Buffer): Buffer => {
 
 const valueOf = (message: Buffer): number => Number(message.subarray(6 + message[3]!).toString())
 
-/** The next packet that is a PUBLISH. */
-const message = async (client: RawClient): Promise<Buffer> => {
+/** The next packet of this type. */
+const packetOfType = async (client: RawClient, type: number): Promise<Buffer> => {
   for (;;) {
     const next = await client.packet()
-    if (next[0]! >>> 4 === 3) return next
+    if (next[0]! >>> 4 === type) return next
   }
 }
+
+const message = (client: RawClient): Promise<Buffer> => packetOfType(client, 3)
+const suback = (client: RawClient): Promise<Buffer> => packetOfType(client, 9)
 
 describe("a connection that reads many streams", () => {
   it("looks at nothing while nothing comes, and then at the streams alone that have more", async () => {
@@ -168,15 +171,16 @@ describe("a subscription that is made anew", () => {
     await publish(300, "devices/x")
     const client = await connect("reader")
     client.send(subscribe("$stream/orders?from=earliest"))
-    // 128 are read: 65 of them behind the window are as many as there may be without one more being read.
+    // 128 are read then: 65 of them behind the window are as many as there may be without one more being read.
     for (let n = 0; n < 53; n++) {
       const next = await message(client)
       expect(valueOf(next)).toBe(n)
       client.send(puback(next))
     }
-    await sleep(100)
+    await expect.poll(() => kit.mqtt.directory.get("reader")!.facts.queued).toBe(75)
     client.send(puback(await message(client)), ...packets)
-    await sleep(100)
+    await suback(client)
+    await sleep(50)
     client.socket.destroy()
     await kit.seq()
     const next = await connect("reader")
