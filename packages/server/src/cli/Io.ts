@@ -41,7 +41,8 @@ export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<
     for (const row of [head, ...rows]) io.out(row.join("\t"))
     return
   }
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
+  // A call does not take as many arguments as a list may have rows.
+  const widths = head.map((title, i) => rows.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), title.length))
   const isNumber = head.map((_, i) => rows.length > 0 && rows.every((row) => /^-?[\d.,]+( \w+)?$/.test(row[i] ?? "")))
   const line = (row: ReadonlyArray<string>): string =>
     row.map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ")

@@ -57,6 +57,13 @@ describe("what clients named", () => {
     expect(lines).toContain("error[E_Xa\\x1b[2Jb]: no a\\x1b[2Jb\\x0ahint: rm -rf")
   })
 
+  it("stays in its column, in a table of more rows than a call takes arguments", () => {
+    const rows = Array.from({ length: 200_000 }, (_, n) => [n === 150_000 ? "the longest" : "a", "b"])
+    const lines = printed(true, (io) => table(io, ["X", "Y"], rows))
+    expect(lines.length).toBe(200_001)
+    expect([lines[0], lines[1], lines[150_001]]).toEqual(["X            Y", "a            b", "the longest  b"])
+  })
+
   it("stays in its cell", () => {
     expect(printed(false, (io) => table(io, ["NAME", "N"], [["a\tb", "1"]]))).toEqual(["NAME\tN", "a\\x09b\t1"])
     const wide = ["NAME       N", "a\\x1b[2Jb  1"]
