@@ -159,6 +159,9 @@ const limitKind = (name: keyof Limits): Kind => {
 
 const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((name) => !renamedLimits.has(name))
 
+const proxyProtocol =
+  "Every connection comes through a load balancer and begins with a PROXY header (HAProxy's PROXY protocol, version 1 or 2), which tells the client's address; one without is closed. Nobody but the load balancer should reach the port then."
+
 /** Everything that can be set, in the order of the documentation. */
 export const settings: ReadonlyArray<Setting> = [
   setting(
@@ -180,12 +183,7 @@ export const settings: ReadonlyArray<Setting> = [
     "Listen on an address that others can reach, although nobody is authenticated."
   ),
   setting("mqtt.port", port, 1883, "MQTT 3.1, 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
-  setting(
-    "mqtt.proxyProtocol",
-    yesOrNo,
-    false,
-    "Every connection comes through a load balancer and begins with a PROXY header (HAProxy's PROXY protocol, version 1 or 2), which tells the client's address; one without is closed. Nobody but the load balancer should reach the port then."
-  ),
+  setting("mqtt.proxyProtocol", yesOrNo, false, proxyProtocol),
   setting(
     "mqtt.keepAliveSMax",
     count(0, 65_535),
@@ -236,12 +234,7 @@ export const settings: ReadonlyArray<Setting> = [
     "Web pages that may connect while the server listens on loopback: those of local names only, those of these origins too, or any."
   ),
   setting("kafka.port", port, 9092, "Kafka's protocol."),
-  setting(
-    "kafka.proxyProtocol",
-    yesOrNo,
-    false,
-    "Every connection comes through a load balancer and begins with a PROXY header (HAProxy's PROXY protocol, version 1 or 2), which tells the client's address; one without is closed. Nobody but the load balancer should reach the port then."
-  ),
+  setting("kafka.proxyProtocol", yesOrNo, false, proxyProtocol),
   setting(
     "kafka.advertised",
     address,
