@@ -195,6 +195,7 @@ const alteredConfig = (stream: Stream, command: AlterStream, limits: ConfigLimit
   const config = new Map(command.isWholeConfig === true ? [] : stream.config)
   const known = streamSettings(limits)
   for (const [name, value] of command.config ?? []) {
+    // Throws for an unknown name, also for one that is only deleted.
     settingOf(name, known)
     if (value === null) config.delete(name)
     else config.set(name, value)

@@ -192,7 +192,8 @@ export interface ReleaseQos2 {
 }
 
 /**
- * Messages for a durable session, in order. Replied with `Enqueued`; never refused, because the publisher cannot help it.
+ * Messages for a durable session, in order. Replied with `Enqueued`; never refused, because the publisher cannot help it, unless
+ * `isWhole` asks for that.
  * Several calls or one with several messages: the same outcome, one event per call. A message by a shared subscription that
  * the session does not have any more is released (`SharedReleased`), also by a session that is not there.
  */

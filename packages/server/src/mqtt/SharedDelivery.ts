@@ -48,7 +48,8 @@ const waits = ({ qos, member }: Redelivery): boolean => qos > 0 && canWait(membe
  *
  * 1. A message in no session's queue is kept by its connection until it is acknowledged, and goes on from memory.
  * 2. A message in the queue of a session that ends goes into that session's outbox (`SharedReleased`): it is queued for another member in one
- *    commit with the word that it is (`SharedHandedOn`), so that a crash neither loses it nor has two members get it.
+ *    commit with the word that it is (`SharedHandedOn`), so that a crash neither loses it nor has two members get it. A member without a
+ *    queue, or with one in another shard, is given it from memory once that word is durable.
  */
 export class SharedDelivery implements Sharing {
   readonly #mqtt: MqttContext
@@ -211,7 +212,7 @@ export class SharedDelivery implements Sharing {
     })
   }
 
-  /** To a member that has them from memory. */
+  /** To a member that has them from memory, or whose queue is another shard's. */
   #pass(clientId: string, member: Member, messages: ReadonlyArray<ReleasedMessage>): void {
     const { subscriber } = member
     const redeliveries: Array<Redelivery> = []

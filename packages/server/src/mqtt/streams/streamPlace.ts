@@ -179,8 +179,7 @@ const endsOf = (end: StreamEnd | undefined, logs: ReadonlyArray<PartitionLog>): 
 
 /**
  * Where a request begins and ends to read a stream, `logs` by partition, as it is at this moment. `filters` are those of the
- * topics that its records have. Throws `StreamRefused`, and
- * `JournalError` if a log cannot be read.
+ * topics that its records have. Throws `StreamRefused`, and `JournalError` if a log cannot be read.
  */
 export const placeOf = (
   { start, end, topicFilter, isFullTopic }: StreamRequest,
