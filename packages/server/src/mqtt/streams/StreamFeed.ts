@@ -7,7 +7,8 @@ import type { Client } from "../Client.ts"
 import { OutgoingMessage } from "../Message.ts"
 import type { Outgoing } from "../Outgoing.ts"
 import { subscriptionIdsOf } from "../Subscriptions.ts"
-import { deliveryOf, keyOfDelivery } from "./streamDelivery.ts"
+import { ReadyMessages } from "./ReadyMessages.ts"
+import { deliveryOf } from "./streamDelivery.ts"
 import { messageOfRecord } from "./recordMessage.ts"
 import { type Found, StreamReader } from "./StreamReader.ts"
 import { streamOfFilter, streamTopic } from "./StreamRequest.ts"
@@ -56,8 +57,6 @@ const collectedMax = 64
 const collectedBytesMax = 256 * 1024
 /** How often positions are told that moved without records in the queue: of QoS 0, and past what a filter does not match. */
 const tellEveryMs = 1000
-/** The memory of a message on its way into the queue, without its bytes. */
-const readyBytes = 500
 const askAgainMs = 250
 
 /**
@@ -78,10 +77,7 @@ const askAgainMs = 250
 export class StreamFeed {
   readonly #connection: ReadingClient
   readonly #feedings = new Map<string, Feeding>()
-  /** Messages whose references are on their way into the queue, or in it. */
-  readonly #ready = new Map<string, OutgoingMessage>()
-  /** On the account: of these messages. */
-  #readyBytes = 0
+  readonly #ready: ReadyMessages
   /** Those that may have something to read, in the order of their turns. */
   readonly #due = new Set<Feeding>()
   #isScheduled = false
@@ -95,6 +91,7 @@ export class StreamFeed {
 
   constructor(connection: ReadingClient) {
     this.#connection = connection
+    this.#ready = new ReadyMessages(connection.admission)
   }
 
   get isEmpty(): boolean {
@@ -153,28 +150,16 @@ export class StreamFeed {
     this.#feedings.clear()
     this.#due.clear()
     this.#ready.clear()
-    this.#connection.admission.add("transit", -this.#readyBytes)
-    this.#readyBytes = 0
   }
 
   /** The message of a reference that this connection has put into the queue, once. */
   take(ref: MessageRef): OutgoingMessage | undefined {
-    const key = keyOfDelivery(ref)
-    const message = this.#ready.get(key)
-    if (message === undefined) return undefined
-    this.#ready.delete(key)
-    this.#keepReady(-readyBytesOf(message))
-    return message
+    return this.#ready.take(ref)
   }
 
   /** They do not come into the queue. */
   #forget({ messages }: ReadStream): void {
-    for (const ref of messages) this.take(ref)
-  }
-
-  #keepReady(bytes: number): void {
-    this.#connection.admission.add("transit", bytes)
-    this.#readyBytes += bytes
+    for (const ref of messages) this.#ready.take(ref)
   }
 
   /** There may be something to read, or the client may have room for it. */
@@ -308,7 +293,7 @@ export class StreamFeed {
       }
     } catch (error) {
       if (!(error instanceof JournalError)) throw error
-      this.#unreadable(error)
+      this.#unreadable(feeding, error)
       return left
     }
     if (collected.messages.length > 0) this.#ask(feeding, collected.messages)
@@ -338,8 +323,8 @@ export class StreamFeed {
     feeding.accountBytes = bytes
   }
 
-  #unreadable(error: JournalError): void {
-    this.#connection.mqtt.broker.log.error("mqtt: a stream cannot be read", { error: error.message })
+  #unreadable({ subscription: { filter } }: Feeding, error: JournalError): void {
+    this.#connection.mqtt.broker.log.error("mqtt: a stream cannot be read", { filter, error: error.message })
     this.#connection.lost("a stream cannot be read")
   }
 
@@ -393,10 +378,7 @@ export class StreamFeed {
       bytes: message.byteLength,
       stream: deliveryOf(found.marks, stream.isFullTopic)
     }
-    // Two subscriptions may have the same record.
-    this.take(ref)
-    this.#ready.set(keyOfDelivery(ref), message)
-    this.#keepReady(readyBytesOf(message))
+    this.#ready.put(ref, message)
     collected.messages.push(ref)
     collected.bytes += ref.bytes
   }
@@ -480,8 +462,6 @@ export class StreamFeed {
     })
   }
 }
-
-const readyBytesOf = (message: OutgoingMessage): number => readyBytes + message.byteLength
 
 /** Where another reader goes on. */
 const positionsOf = ({ subscription, reader }: Feeding): ReadonlyArray<number> => {

@@ -1,3 +1,4 @@
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MqttConnection } from "../../../src/mqtt/MqttConnection.ts"
 import { Outgoing } from "../../../src/mqtt/Outgoing.ts"
@@ -69,5 +70,21 @@ describe("a defect ends one connection, and not the process,", () => {
       expect(connection).toBeInstanceOf(MqttConnection)
       expect(() => (connection as MqttConnection).onDrain()).not.toThrow()
     })
+  })
+})
+
+describe("a stream that cannot be read", () => {
+  it("ends the connection of its reader, and the log says which stream it is", async () => {
+    const error = vi.spyOn(kit.broker.log, "error").mockImplementation(() => undefined)
+    vi.spyOn(StreamReader.prototype, "look").mockImplementation(() => {
+      throw new JournalError("Corrupt", "planted")
+    })
+    const reader = await connected(kit.port, { clientId: "reader" })
+    reader.send(subscribePacket(1, [["$stream/orders?from=earliest", 0]]))
+    expect((await reader.packet())[0]).toBe(0x90)
+    expect((await reader.rest()).subarray(0, 1)).toEqual(Buffer.from([0xe0]))
+    expect(error.mock.calls).toEqual([
+      ["mqtt: a stream cannot be read", { filter: "$stream/orders", error: "planted" }]
+    ])
   })
 })

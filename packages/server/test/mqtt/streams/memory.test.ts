@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest"
-import { PublishRoutes } from "../../../src/streams/PublishRoutes.ts"
+import { noProperties, PublishRoutes } from "../../../src/streams/PublishRoutes.ts"
 import { connected, type Kit, startKit, subscribePacket } from "../kit.ts"
 
 let kit: Kit
@@ -20,15 +20,6 @@ const fill = async (partitions: number): Promise<void> => {
     }
     await kit.seq()
   }
-}
-
-const noProperties = {
-  userProperties: undefined,
-  contentType: undefined,
-  responseTopic: undefined,
-  correlationData: undefined,
-  payloadFormat: undefined,
-  expiryAtMs: undefined
 }
 
 describe("readers of streams whose clients do not read on", () => {
