@@ -96,7 +96,7 @@ export const decompress = (codec: Codec, bytes: Uint8Array, limitBytes: number):
 /** Made when it is first needed, and undefined while it is used. Only the pages that were written to are memory. */
 let scratch: Uint8Array | undefined
 
-/** Gives `use` the scratch buffer, or a new one of `bytes` where it is in use or too small. */
+/** Gives `use` the scratch buffer: another one where it is in use, one of `bytes` where it is too small. */
 const withRoom = <A>(bytes: number, use: (out: Uint8Array) => A): A => {
   const scratchBytes = defaultLimits.decompressedBytesMax + 1
   if (bytes > scratchBytes) return use(Buffer.allocUnsafeSlow(bytes))
