@@ -90,9 +90,26 @@ export const pathSegment = (name: string): Effect.Effect<string, CliError> => {
   return Effect.fail(usageError(`"${name}" cannot be asked for: no URL has such a name in its path`))
 }
 
+/** The names of the fields that a command reads of an answer. */
+export type FieldsOf<A> = ReadonlyArray<keyof A & string>
+
+/** Another server may well answer in JSON: an answer without the fields that a Logbrook's has is not one of its answers. */
+const lackOf = <A>(value: unknown, fields: FieldsOf<A>): string | undefined => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return "its JSON is no object"
+  const missing = fields.find((field) => !Object.hasOwn(value, field))
+  return missing === undefined ? undefined : `its JSON has no "${missing}"`
+}
+
+const answerOf = <A>(url: string, value: unknown, fields: FieldsOf<A>): Effect.Effect<A, CliError> => {
+  const lack = lackOf<A>(value, fields)
+  return lack === undefined ? Effect.succeed(value as A) : Effect.fail(noLogbrook(url, `: ${lack}`))
+}
+
+/** `fields`: those of the answer that are read; "E_HTTP" for an answer that lacks one. */
 export const requestJson = <A>(
   url: string,
   path: string,
+  fields: FieldsOf<A>,
   method = "GET",
   body?: unknown
 ): Effect.Effect<A, CliError> => {
@@ -102,29 +119,45 @@ export const requestJson = <A>(
       : { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
   return Effect.flatMap(fetched(url, path, init), (response) =>
     Effect.tryPromise({
-      try: () => response.json() as Promise<A>,
+      try: () => response.json() as Promise<unknown>,
       catch: (error) => (error instanceof SyntaxError ? noLogbrook(url) : unreachable(url, error))
     })
-  )
+  ).pipe(Effect.flatMap((value) => answerOf<A>(url, value, fields)))
+}
+
+export interface PageMeta {
+  readonly cursor: string | null
+  readonly hasnext: boolean
 }
 
 export interface Listed<A> {
   readonly data: ReadonlyArray<A>
-  readonly meta: { readonly cursor: string | null; readonly hasnext: boolean }
+  readonly meta: PageMeta
 }
+
+/** One page of a list. `fields`: those that are read of each item. */
+export const requestPage = <A>(url: string, path: string, fields: FieldsOf<A>): Effect.Effect<Listed<A>, CliError> =>
+  Effect.gen(function* () {
+    const page = yield* requestJson<Listed<A>>(url, path, ["data", "meta"])
+    yield* answerOf<PageMeta>(url, page.meta, ["cursor", "hasnext"])
+    if (!Array.isArray(page.data)) return yield* Effect.fail(noLogbrook(url, `: its "data" is no list`))
+    for (const item of page.data) yield* answerOf<A>(url, item, fields)
+    return page
+  })
 
 /** All pages of a list; of those that `params` select. */
 export const listAll = <A>(
   url: string,
   path: string,
+  fields: FieldsOf<A>,
   params: Readonly<Record<string, string | undefined>> = {}
 ): Effect.Effect<ReadonlyArray<A>, CliError> =>
   Effect.gen(function* () {
     const all: Array<A> = []
     let cursor: string | null = null
     for (;;) {
-      const page: Listed<A> = yield* requestJson<Listed<A>>(url, pagePath(path, params, cursor, pageLimit))
-      all.push(...page.data)
+      const page: Listed<A> = yield* requestPage<A>(url, pagePath(path, params, cursor, pageLimit), fields)
+      for (const item of page.data) all.push(item)
       if (!page.meta.hasnext) return all
       cursor = page.meta.cursor
     }

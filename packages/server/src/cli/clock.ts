@@ -7,7 +7,13 @@ import { urlOf } from "./optionValues.ts"
 export const trust: Run = (args, io) =>
   Effect.gen(function* () {
     const path = "/api/v1/cluster/trust-clock"
-    const { wasHeld } = yield* requestJson<{ readonly wasHeld: boolean }>(yield* urlOf(args, io), path, "POST", {})
+    const { wasHeld } = yield* requestJson<{ readonly wasHeld: boolean }>(
+      yield* urlOf(args, io),
+      path,
+      ["wasHeld"],
+      "POST",
+      {}
+    )
     if (args.flag("json")) io.out(JSON.stringify({ wasHeld }))
     else io.out(`retention goes by the machine's clock ${wasHeld ? "again" : "already"}`)
     return exitCodes.ok

@@ -36,7 +36,7 @@ const settingsOf = (
       return yield* Effect.fail(error)
     }
     const url = yield* urlOf(args, io)
-    const { since, settings } = yield* requestJson<Served>(url, "/api/v1/config")
+    const { since, settings } = yield* requestJson<Served>(url, "/api/v1/config", ["since", "settings"])
     note(io, `the server at ${url} has run with these settings since ${since}`)
     return settings
   })

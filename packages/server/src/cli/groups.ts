@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
-import { listAll, pathSegment, requestJson } from "./client.ts"
+import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { type DeletedGroup, deleteStored, type StoredGroup, storedGroups } from "./groupsOffline.ts"
@@ -54,6 +54,10 @@ interface GroupDetails extends TotalLag {
   }>
 }
 
+const lagFields = ["knownLag", "lost", "unknownPartitions"] as const
+const summaryFields: FieldsOf<GroupSummary> = ["group", "state", "members", ...lagFields]
+const detailsFields: FieldsOf<GroupDetails> = ["group", "state", "generation", "details", "offsets", ...lagFields]
+
 /** `120`, or `120, 1 partition unknown`. */
 const lagText = ({ knownLag, unknownPartitions }: TotalLag): string =>
   unknownPartitions === 0
@@ -67,7 +71,7 @@ export const list: Run = (args, io) =>
       showStored(args, io, yield* storedGroups(directory))
       return exitCodes.ok
     }
-    const groups = yield* listAll<GroupSummary>(yield* urlOf(args, io), "/api/v1/groups")
+    const groups = yield* listAll<GroupSummary>(yield* urlOf(args, io), "/api/v1/groups", summaryFields)
     if (args.flag("json")) io.out(JSON.stringify(groups, null, 2))
     else {
       table(
@@ -134,7 +138,7 @@ const printGroup = (io: Io, group: GroupDetails): void => {
 export const describe: Run = (args, io) =>
   Effect.gen(function* () {
     const path = `/api/v1/groups/${yield* pathSegment(args.positionals[0]!)}`
-    const group = yield* requestJson<GroupDetails>(yield* urlOf(args, io), path)
+    const group = yield* requestJson<GroupDetails>(yield* urlOf(args, io), path, detailsFields)
     if (args.flag("json")) io.out(JSON.stringify(group, null, 2))
     else printGroup(io, group)
     return exitCodes.ok
@@ -150,7 +154,9 @@ const deleteAt = (
     const failed: Array<CliError> = []
     for (const group of names) {
       const path = Effect.map(pathSegment(group), (segment) => `/api/v1/groups/${segment}`)
-      const asked = Effect.flatMap(path, (at) => requestJson<{ readonly offsets: number }>(url, at, "DELETE"))
+      const asked = Effect.flatMap(path, (at) =>
+        requestJson<{ readonly offsets: number }>(url, at, ["offsets"], "DELETE")
+      )
       const deleted = yield* Effect.either(asked)
       if (Either.isRight(deleted)) {
         tell({ group, ...deleted.right })

@@ -13,7 +13,7 @@ import type {
   StateView
 } from "../tools/journalTools.ts"
 import type { At } from "../tools/point.ts"
-import { fetched, requestJson, type Listed } from "./client.ts"
+import { fetched, requestJson, requestPage, type FieldsOf } from "./client.ts"
 import type { CliError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import { allDefinitions } from "./definitions.ts"
@@ -75,20 +75,28 @@ const queryOf = (params: object): string => {
 
 const textOf = (at: At): string => ("seq" in at ? String(at.seq) : new Date(at.timeMs).toISOString())
 
+const eventFields: FieldsOf<EventView> = ["seq", "time", "epoch", "actor", "type", "cause", "event"]
+const diffFields: FieldsOf<StateDiff> = ["actor", "fromSeq", "toSeq", "isSwapped", "changes", "events", "hasMoreEvents"]
+
 const online = (url: string): JournalSource => {
   const base = "/api/v1/journal"
   const page = (params: object): Told<EventPage> =>
     Effect.map(
-      requestJson<Listed<EventView>>(url, `${base}/events?${queryOf(params)}`),
+      requestPage<EventView>(url, `${base}/events?${queryOf(params)}`, eventFields),
       ({ data, meta }): EventPage => ({ events: data, nextSeq: Number(meta.cursor), hasNext: meta.hasnext })
     )
   return {
     last: (last, filter) => page({ last, ...filter }),
     from: (cursor, limit, filter) => page({ cursor, limit, ...filter }),
-    show: (seq) => requestJson(url, `${base}/events/${seq}`),
-    state: (actor, at) => requestJson(url, `${base}/state?${queryOf({ actor, at: at && textOf(at) })}`),
+    show: (seq) => requestJson<ShownEvent>(url, `${base}/events/${seq}`, ["event", "causes", "origin"]),
+    state: (actor, at) =>
+      requestJson<StateView>(url, `${base}/state?${queryOf({ actor, at: at && textOf(at) })}`, [
+        "actor",
+        "seq",
+        "state"
+      ]),
     diff: (actor, from, to) =>
-      requestJson(url, `${base}/diff?${queryOf({ actor, from: textOf(from), to: textOf(to) })}`),
+      requestJson<StateDiff>(url, `${base}/diff?${queryOf({ actor, from: textOf(from), to: textOf(to) })}`, diffFields),
     follow: (from, filter, onEvent) =>
       Effect.flatMap(fetched(url, `${base}/tail?${queryOf({ from, ...filter })}`, { signal: null }), (response) =>
         Effect.promise(() => readTail(response, onEvent))

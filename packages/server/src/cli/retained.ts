@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
-import { type Listed, listAll, pageLimit, pagePath, pathSegment, requestJson } from "./client.ts"
+import { type FieldsOf, type PageMeta, listAll, pageLimit, pagePath, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { momentText, shortened } from "./eventText.ts"
@@ -29,10 +29,21 @@ interface RetainedDetails extends RetainedSummary {
 
 const path = "/api/v1/retained"
 
+const summaryFields = ["topic", "bytes", "qos", "clientId", "receivedAt", "expiresAt"] as const
+const detailsFields: FieldsOf<RetainedDetails> = [
+  ...summaryFields,
+  "contentType",
+  "responseTopic",
+  "correlationData",
+  "payloadFormat",
+  "userProperties",
+  "payload"
+]
+
 export const list: Run = (args, io) =>
   Effect.gen(function* () {
     const params = { filter: args.text("filter") }
-    const messages = yield* listAll<RetainedSummary>(yield* urlOf(args, io), path, params)
+    const messages = yield* listAll<RetainedSummary>(yield* urlOf(args, io), path, summaryFields, params)
     if (args.flag("json")) {
       io.out(JSON.stringify(messages, null, 2))
       return exitCodes.ok
@@ -89,7 +100,7 @@ const printMessage = (args: Arguments, io: Io, message: RetainedDetails): void =
 export const get: Run = (args, io) =>
   Effect.gen(function* () {
     const segment = yield* pathSegment(args.positionals[0]!)
-    const message = yield* requestJson<RetainedDetails>(yield* urlOf(args, io), `${path}/${segment}`)
+    const message = yield* requestJson<RetainedDetails>(yield* urlOf(args, io), `${path}/${segment}`, detailsFields)
     if (args.flag("json")) io.out(JSON.stringify(message, null, 2))
     else printMessage(args, io, message)
     return exitCodes.ok
@@ -97,7 +108,7 @@ export const get: Run = (args, io) =>
 
 interface Purged {
   readonly purged: number
-  readonly meta: Listed<never>["meta"]
+  readonly meta: PageMeta
 }
 
 export const purge: Run = (args, io) =>
@@ -108,7 +119,8 @@ export const purge: Run = (args, io) =>
     let purged = 0
     // Behind a topic that was purged its next message stays: so this ends, whatever is published meanwhile.
     for (let cursor: string | null = null; ;) {
-      const page: Purged = yield* requestJson<Purged>(url, pagePath(path, { filter }, cursor, pageLimit), "DELETE")
+      const at = pagePath(path, { filter }, cursor, pageLimit)
+      const page: Purged = yield* requestJson<Purged>(url, at, ["purged", "meta"], "DELETE")
       purged += page.purged
       if (!page.meta.hasnext) break
       cursor = page.meta.cursor

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import { exitCodes, usageError, type CliError } from "./CliError.ts"
-import { listAll, pathSegment, requestJson } from "./client.ts"
+import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { momentText, shortened } from "./eventText.ts"
@@ -36,6 +36,27 @@ interface SessionDetails extends SessionSummary {
   }>
 }
 
+const summaryFields = [
+  "clientId",
+  "state",
+  "since",
+  "protocolVersion",
+  "address",
+  "sessionExpiryMs",
+  "expiresAt",
+  "subscriptions",
+  "queued",
+  "dropped"
+] as const
+const detailsFields: FieldsOf<SessionDetails> = [
+  ...summaryFields,
+  "unacknowledged",
+  "startedAt",
+  "keepAliveMs",
+  "willTopic",
+  "filters"
+]
+
 const versions = { 3: "3.1", 4: "3.1.1", 5: "5.0" } as const
 
 const pathOf = (clientId: string): Effect.Effect<string, CliError> =>
@@ -50,7 +71,7 @@ const stateOption = (args: Arguments): Effect.Effect<string | undefined, CliErro
 export const list: Run = (args, io) =>
   Effect.gen(function* () {
     const params = { contains: args.text("contains"), state: yield* stateOption(args) }
-    const sessions = yield* listAll<SessionSummary>(yield* urlOf(args, io), "/api/v1/sessions", params)
+    const sessions = yield* listAll<SessionSummary>(yield* urlOf(args, io), "/api/v1/sessions", summaryFields, params)
     if (args.flag("json")) {
       io.out(JSON.stringify(sessions, null, 2))
       return exitCodes.ok
@@ -111,7 +132,7 @@ const printSession = (args: Arguments, io: Io, session: SessionDetails): void =>
 export const describe: Run = (args, io) =>
   Effect.gen(function* () {
     const path = yield* pathOf(args.positionals[0]!)
-    const session = yield* requestJson<SessionDetails>(yield* urlOf(args, io), path)
+    const session = yield* requestJson<SessionDetails>(yield* urlOf(args, io), path, detailsFields)
     if (args.flag("json")) io.out(JSON.stringify(session, null, 2))
     else printSession(args, io, session)
     return exitCodes.ok
@@ -136,7 +157,7 @@ export const kick: Run = (args, io) =>
     if (forget && !(yield* confirmed(args, io, question))) return exitCodes.failure
     const session = yield* pathOf(clientId)
     const path = forget ? session : `${session}/connection`
-    const kicked = yield* requestJson<Kicked>(yield* urlOf(args, io), path, "DELETE")
+    const kicked = yield* requestJson<Kicked>(yield* urlOf(args, io), path, ["wasConnected", "sessionEnded"], "DELETE")
     if (args.flag("json")) io.out(JSON.stringify({ clientId, ...kicked }))
     else io.out(plainText(kickedText(clientId, kicked)))
     return exitCodes.ok

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import { durationMs, sizeBytes } from "../config/values.ts"
 import { type CliError, exitCodes, usageError } from "./CliError.ts"
-import { listAll, pathSegment, requestJson } from "./client.ts"
+import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { bytesText, durationText, fields, table, warn, type Io } from "./Io.ts"
@@ -32,6 +32,18 @@ interface StreamDetails extends StreamSummary {
   /** The warnings about what was created or altered. */
   readonly warnings?: ReadonlyArray<string>
 }
+
+const summaryFields = ["name", "kind", "filters", "partitions", "records", "bytes"] as const
+const detailsFields: FieldsOf<StreamDetails> = [
+  ...summaryFields,
+  "topicId",
+  "key",
+  "createdAt",
+  "retentionMs",
+  "retentionBytes",
+  "config",
+  "partitionDetails"
+]
 
 const pathOf = (name: string): Effect.Effect<string, CliError> =>
   Effect.map(pathSegment(name), (segment) => `/api/v1/streams/${segment}`)
@@ -118,7 +130,7 @@ const show = (args: Arguments, io: Io, stream: StreamDetails): void => {
 
 export const create: Run = (args, io) =>
   Effect.gen(function* () {
-    const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), "/api/v1/streams", "POST", {
+    const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), "/api/v1/streams", detailsFields, "POST", {
       name: args.positionals[0],
       filters: args.texts("filter"),
       partitions: yield* numberOption(args, "partitions", 1, -1),
@@ -131,7 +143,7 @@ export const create: Run = (args, io) =>
 
 export const list: Run = (args, io) =>
   Effect.gen(function* () {
-    const streams = yield* listAll<StreamSummary>(yield* urlOf(args, io), "/api/v1/streams")
+    const streams = yield* listAll<StreamSummary>(yield* urlOf(args, io), "/api/v1/streams", summaryFields)
     if (args.flag("json")) {
       io.out(JSON.stringify(streams, null, 2))
       return exitCodes.ok
@@ -152,7 +164,7 @@ export const list: Run = (args, io) =>
 export const describe: Run = (args, io) =>
   Effect.gen(function* () {
     const path = yield* pathOf(args.positionals[0]!)
-    show(args, io, yield* requestJson<StreamDetails>(yield* urlOf(args, io), path))
+    show(args, io, yield* requestJson<StreamDetails>(yield* urlOf(args, io), path, detailsFields))
     return exitCodes.ok
   })
 
@@ -167,7 +179,7 @@ export const alter: Run = (args, io) =>
     }
     const body = { ...(filters.length === 0 ? {} : { filters }), ...(partitions === 0 ? {} : { partitions }), config }
     const path = yield* pathOf(args.positionals[0]!)
-    const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), path, "PATCH", body)
+    const stream = yield* requestJson<StreamDetails>(yield* urlOf(args, io), path, detailsFields, "PATCH", body)
     const isLimited = args.text("retention") !== undefined || args.text("retention-bytes") !== undefined
     if (isLimited && !policiesOf(stream).includes("delete")) {
       io.err("the stream is compacted only, nothing of it expires: --config cleanup.policy=compact,delete changes that")
@@ -181,7 +193,12 @@ export const remove: Run = (args, io) =>
     const name = args.positionals[0]!
     if (!(yield* confirmed(args, io, `delete the stream ${name} and its records?`))) return exitCodes.failure
     const path = yield* pathOf(name)
-    const deleted = yield* requestJson<{ readonly topicId: string }>(yield* urlOf(args, io), path, "DELETE")
+    const deleted = yield* requestJson<{ readonly topicId: string }>(
+      yield* urlOf(args, io),
+      path,
+      ["topicId"],
+      "DELETE"
+    )
     io.out(args.flag("json") ? JSON.stringify({ name, ...deleted }) : `deleted ${name}`)
     return exitCodes.ok
   })

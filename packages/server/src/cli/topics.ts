@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
-import { type Listed, pageLimit, pagePath, requestJson } from "./client.ts"
+import { type Listed, pageLimit, pagePath, requestPage } from "./client.ts"
 import type { Run } from "./commandLine.ts"
 import { bytesText, counted, note, painted, table, type Io } from "./Io.ts"
 import { numberOption, urlOf } from "./optionValues.ts"
@@ -80,10 +80,12 @@ export const tree: Run = (args, io) =>
     do {
       const size = Math.min(pageLimit, limit - topics.length)
       const params = { filter: args.positionals[0] }
-      const page: Listed<Topic> = yield* requestJson<Listed<Topic>>(
-        url,
-        pagePath("/api/v1/topics", params, cursor, size)
-      )
+      const page: Listed<Topic> = yield* requestPage<Topic>(url, pagePath("/api/v1/topics", params, cursor, size), [
+        "topic",
+        "streams",
+        "retainedBytes",
+        "unmatched"
+      ])
       topics.push(...page.data)
       cursor = page.meta.cursor
     } while (cursor !== null && topics.length < limit)

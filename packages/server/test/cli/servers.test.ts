@@ -2,6 +2,21 @@ import * as net from "node:net"
 import { describe, expect, it } from "vitest"
 import { answering, listening, run } from "./support.ts"
 
+const freeStream = {
+  name: "s",
+  kind: "free",
+  key: "none",
+  topicId: "t",
+  filters: [],
+  partitions: 1,
+  createdAt: "2027-01-15T08:00:00.000Z",
+  records: 0,
+  bytes: 0,
+  retentionMs: -1,
+  retentionBytes: -1,
+  config: {},
+  partitionDetails: []
+}
 const noStreams = { data: [], meta: { cursor: null, hasnext: false } }
 
 describe("the server that a command asks", () => {
@@ -45,6 +60,54 @@ describe("the server that a command asks", () => {
   })
 })
 
+describe("a server that is no Logbrook", () => {
+  const commands: ReadonlyArray<ReadonlyArray<string>> = [
+    ["streams", "list"],
+    ["streams", "create", "s"],
+    ["streams", "describe", "s"],
+    ["streams", "alter", "s", "--compact"],
+    ["streams", "delete", "s", "--yes"],
+    ["groups", "list"],
+    ["groups", "describe", "g"],
+    ["groups", "delete", "g", "--yes"],
+    ["sessions", "list"],
+    ["sessions", "describe", "c"],
+    ["sessions", "kick", "c"],
+    ["retained", "list"],
+    ["retained", "get", "a/b"],
+    ["retained", "purge", "a/#", "--yes"],
+    ["topics", "tree"],
+    ["journal", "tail"],
+    ["journal", "show", "1"],
+    ["journal", "state", "catalog/0"],
+    ["journal", "diff", "catalog/0", "1", "2"],
+    ["clock", "trust"],
+    ["config", "show"]
+  ]
+  const answers: ReadonlyArray<unknown> = [
+    { status: "ok" },
+    [],
+    null,
+    "text",
+    { data: {}, meta: null },
+    { data: [], meta: {} },
+    { data: [{ id: 1 }], meta: { cursor: null, hasnext: false } }
+  ]
+
+  it.each(commands.map((words) => [words.join(" "), words] as const))(
+    "is told to be none by %s, whatever its JSON is",
+    async (_name, words) => {
+      for (const body of answers) {
+        const { url, close } = await answering(body)
+        const { code, out, err } = await run([...words, "--url", url])
+        expect({ code, out }).toEqual({ code: 1, out: [] })
+        expect(err[0]).toMatch(/^error\[E_HTTP\]: (not deleted: "g": )?what answers at http:\S+ is no Logbrook: its /)
+        close()
+      }
+    }
+  )
+})
+
 describe("how long records are kept", () => {
   it.each([
     [["--retention", "7d"], { "retention.ms": "604800000" }],
@@ -55,7 +118,7 @@ describe("how long records are kept", () => {
     [["--retention-bytes", "10Gi"], { "retention.bytes": "10737418240" }],
     [["--retention-bytes", "10GiB"], { "retention.bytes": "10737418240" }]
   ])("is taken from %j", async (options, config) => {
-    const { bodies, url, close } = await answering({})
+    const { bodies, url, close } = await answering(freeStream)
     expect((await run(["streams", "create", "x", ...options, "--json", "--url", url])).code).toBe(0)
     expect(bodies).toEqual([expect.objectContaining({ config })])
     close()
@@ -75,7 +138,7 @@ describe("how long records are kept", () => {
     [["--partitions", "1"], "--partitions takes a whole number, 2 at least"],
     [["--partitions", "many"], "--partitions takes a whole number"]
   ])("is not taken from %j: %s", async (options, message) => {
-    const { bodies, url, close } = await answering({})
+    const { bodies, url, close } = await answering(freeStream)
     const { code, err } = await run(["streams", "alter", "x", ...options, "--url", url])
     expect([code, bodies]).toEqual([2, []])
     expect(err[0]).toContain(message)
@@ -84,25 +147,11 @@ describe("how long records are kept", () => {
 })
 
 describe("a stream", () => {
-  const stream = {
-    name: "s",
-    topicId: "t",
-    filters: [],
-    partitions: 1,
-    createdAt: "2027-01-15T08:00:00.000Z",
-    records: 0,
-    bytes: 0,
-    retentionMs: -1,
-    retentionBytes: -1,
-    config: {},
-    partitionDetails: []
-  }
-
   it.each([
     ["bound", "topic", true],
     ["free", "none", false]
   ])("that is %s is shown with its key %s: %s", async (kind, key, isShown) => {
-    const { url, close } = await answering({ ...stream, kind, key })
+    const { url, close } = await answering({ ...freeStream, kind, key })
     const { code, out } = await run(["streams", "describe", "s", "--url", url])
     expect([code, out.some((line) => line.startsWith("key"))]).toEqual([0, isShown])
     close()

@@ -34,7 +34,7 @@ it("a value that begins with a dash gets a hint how it can be given", async () =
 })
 
 it("what the hints say works", async () => {
-  const server = await answering({ name: "-dash" })
+  const server = await answering({})
   await run(["streams", "create", "--filter=-dash", "--url", server.url, "--json", "--", "-dash"])
   server.close()
   expect(server.bodies).toMatchObject([{ name: "-dash", filters: ["-dash"] }])
