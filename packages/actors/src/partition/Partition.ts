@@ -8,10 +8,14 @@ import {
   partitionKind,
   withEpoch,
   type LogEvent,
-  type LogState
+  type LogState,
+  type RecordsAppended
 } from "@logbrook/core/actor/LogEvents"
 import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
-import { appended, checkSequence, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
+import { controlBatch } from "@logbrook/core/transaction/controlBatch"
+import { LogTransactions, type SavedTransactions, transactionsBehind } from "@logbrook/core/transaction/LogTransactions"
+import type { Marker } from "@logbrook/core/transaction/Marker"
+import { appended, checkSequence, ended, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
 
 export interface PartitionState extends LogState {
   readonly logId: number
@@ -19,6 +23,31 @@ export interface PartitionState extends LogState {
   readonly maxTimestampMs: number
   /** By producer id, the least recently used first. */
   readonly producers: Map<number, ProducerState>
+}
+
+/** The transaction that a producer's batch belongs to. */
+export interface BatchTransaction {
+  /** The producer's protocol (KIP-890). With 2 the first sequence of a producer that the partition does not know is 0. */
+  readonly version: TransactionVersion
+  /** The coordinator has the partition in the transaction: the batch may be its first one here. */
+  readonly isAdded: boolean
+}
+
+/** How producer and coordinator deal with each other: with 2 every transaction has an epoch of its own (KIP-890). */
+export type TransactionVersion = 1 | 2
+
+/**
+ * The coordinator ends a producer's transaction, and fences its older epochs: whether it has records here or not. With
+ * version 2 the epoch is a newer one than its batches have. A marker may come again.
+ */
+export interface WriteMarker extends Marker {
+  readonly _tag: "WriteMarker"
+  readonly transactionVersion: TransactionVersion
+}
+
+export interface MarkerWritten {
+  /** Undefined: it has been written before, and is not written again. */
+  readonly offset: number | undefined
 }
 
 export type PartitionCommand =
@@ -45,7 +74,10 @@ export type PartitionCommand =
        * does not know the producer by now has refused that one.
        */
       readonly isBehind: boolean
+      /** Undefined: it belongs to none. */
+      readonly transaction: BatchTransaction | undefined
     }
+  | WriteMarker
   /** Retention and DeleteRecords. -1: to the end. */
   | { readonly _tag: "MoveLogStart"; readonly offset: number; readonly reason: string }
   | { readonly _tag: "DescribeProducers" }
@@ -61,6 +93,10 @@ export type PartitionRefusal =
   | "InvalidProducerEpoch"
   | "OffsetOutOfRange"
   | "UnknownTopicOrPartition"
+  /** A batch of a transaction that is not open here, or of none while one is. */
+  | "InvalidTxnState"
+  /** A transaction more is one too many here, or there is no memory for it. */
+  | "TooManyTransactions"
 
 export class PartitionRefused extends Data.TaggedError("PartitionRefused")<{ readonly reason: PartitionRefusal }> {}
 
@@ -69,6 +105,12 @@ export interface ProducerDescription {
   readonly producerEpoch: number
   /** -1: none is known. */
   readonly lastSequence: number
+  /** The newest time in its newest batch of a transaction, or of its marker, Unix ms; -1: it has neither here. */
+  readonly lastTimestamp: number
+  /** The epoch of its newest marker's coordinator; -1: it has no marker here. */
+  readonly coordinatorEpoch: number
+  /** The first offset of its open transaction; -1: none is open. */
+  readonly currentTxnStartOffset: number
 }
 
 export interface ProducersDescribed {
@@ -84,6 +126,7 @@ export interface LogStart {
 export interface PartitionReplies {
   readonly AppendRecords: Appended
   readonly AppendBatch: Appended
+  readonly WriteMarker: MarkerWritten
   readonly MoveLogStart: LogStart
   readonly DescribeProducers: ProducersDescribed
   readonly DeleteLog: LogStart
@@ -104,6 +147,15 @@ type PartitionDecision<Tag extends PartitionCommand["_tag"] = PartitionCommand["
   typeof PartitionKind,
   Command<Tag>
 >
+
+/** The most open transactions of a partition: fewer than the producers that it remembers. */
+const openTransactionsMax = 1000
+
+/** The memory that a transaction takes in a partition and in its log, as an open one or as an aborted one. */
+const transactionBytes = 400
+
+const bytesOfTransactions = (transactions: LogTransactions | undefined): number =>
+  transactions === undefined ? 0 : transactionBytes * (transactions.openCount + transactions.abortedCount)
 
 /** The memory that each leader epoch takes. */
 const epochBytes = 60
@@ -145,6 +197,21 @@ const appendRecords = (
 /** There is no memory for a producer more. */
 const isShort = (room: Room): boolean => room("producers") < producerBytes
 
+/** Why a batch cannot belong to the transaction that it says, or to none; its sequence is right. */
+const refuseTransaction = (
+  { transactions }: PartitionState,
+  { producerId, producerEpoch, transaction }: Command<"AppendBatch">,
+  room: Room
+): PartitionRefusal | undefined => {
+  const open = transactions?.openOf(producerId)
+  if (transaction === undefined) return open === undefined ? undefined : "InvalidTxnState"
+  if (open?.producerEpoch === producerEpoch) return undefined
+  if (!transaction.isAdded) return "InvalidTxnState"
+  if (open !== undefined) return undefined
+  const isFull = (transactions?.openCount ?? 0) >= openTransactionsMax || room("producers") < transactionBytes
+  return isFull ? "TooManyTransactions" : undefined
+}
+
 /** Where memory is short, the producer that was idle for longest makes room for a new one. The first is the stream's to account for. */
 const makeRoom = (state: PartitionState, producerId: number, room: Room): ReadonlyArray<LogEvent> =>
   state.producers.size > 0 && !state.producers.has(producerId) && isShort(room)
@@ -156,7 +223,7 @@ const appendBatch = (
   command: Command<"AppendBatch">,
   room: Room
 ): PartitionDecision<"AppendBatch"> => {
-  const { producerId, producerEpoch, baseSequence, count } = command
+  const { producerId, producerEpoch, baseSequence, count, transaction } = command
   const isIdempotent = producerId >= 0
   if (isIdempotent) {
     const known = state.producers.get(producerId)
@@ -167,6 +234,10 @@ const appendBatch = (
     if (checked._tag === "Duplicate") {
       return reply({ baseOffset: checked.baseOffset, logStartOffset: state.logStartOffset })
     }
+    if (known === undefined && transaction?.version === 2 && baseSequence !== 0)
+      return refuse("OutOfOrderSequenceNumber")
+    const refusal = refuseTransaction(state, command, room)
+    if (refusal !== undefined) return refuse(refusal)
   }
   const event: LogEvent = {
     _tag: "RecordsAppended",
@@ -176,13 +247,54 @@ const appendBatch = (
     maxTimestampMs: command.maxTimestampMs,
     epoch: 0,
     verbatim: true,
-    producer: isIdempotent ? { id: producerId, epoch: producerEpoch, baseSequence } : undefined
+    producer: isIdempotent ? { id: producerId, epoch: producerEpoch, baseSequence } : undefined,
+    ...(transaction !== undefined && { isTransactional: true })
   }
   return {
     events: isIdempotent ? [...makeRoom(state, producerId, room), event] : [event],
     reply: Exit.succeed({ baseOffset: state.nextOffset, logStartOffset: state.logStartOffset }),
     signals: [],
     records: { bytes: command.bytes, verbatim: true }
+  }
+}
+
+/**
+ * | The marker's epoch is | and its transaction is open | and it is not |
+ * |---|---|---|
+ * | an older one than is known | refused | refused |
+ * | the one that is known | ends it; with version 2 refused, as a marker's epoch is newer then | has been written before |
+ * | a newer one, or none is known | ends it | written: it fences older epochs |
+ */
+const writeMarker = (
+  state: PartitionState,
+  command: WriteMarker,
+  nowMs: number,
+  room: Room
+): PartitionDecision<"WriteMarker"> => {
+  const { producerId, producerEpoch, coordinatorEpoch, outcome, transactionVersion } = command
+  const knownEpoch = state.producers.get(producerId)?.epoch ?? -1
+  if (producerEpoch < knownEpoch) return refuse("InvalidProducerEpoch")
+  if (producerEpoch === knownEpoch) {
+    if (state.transactions?.openOf(producerId) === undefined) return reply({ offset: undefined })
+    if (transactionVersion === 2) return refuse("InvalidProducerEpoch")
+  }
+  const marker: Marker = { producerId, producerEpoch, coordinatorEpoch, outcome }
+  const event: LogEvent = {
+    _tag: "RecordsAppended",
+    baseOffset: state.nextOffset,
+    count: 1,
+    firstTimestampMs: nowMs,
+    maxTimestampMs: nowMs,
+    epoch: 0,
+    verbatim: true,
+    producer: undefined,
+    marker
+  }
+  return {
+    events: [...makeRoom(state, producerId, room), event],
+    reply: Exit.succeed({ offset: state.nextOffset }),
+    signals: [],
+    records: { bytes: controlBatch(marker, nowMs), verbatim: true }
   }
 }
 
@@ -197,16 +309,19 @@ const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): 
   }
 }
 
-const describeProducers = ({ producers }: PartitionState): PartitionDecision<"DescribeProducers"> =>
+const describeProducers = ({ producers, transactions }: PartitionState): PartitionDecision<"DescribeProducers"> =>
   reply({
-    producers: Array.from(producers, ([producerId, { epoch, batches }]) => ({
+    producers: Array.from(producers, ([producerId, { epoch, batches, coordinatorEpoch, transactionMs }]) => ({
       producerId,
       producerEpoch: epoch,
-      lastSequence: batches.at(-1)?.lastSequence ?? -1
+      lastSequence: batches.at(-1)?.lastSequence ?? -1,
+      lastTimestamp: transactionMs ?? -1,
+      coordinatorEpoch: coordinatorEpoch ?? -1,
+      currentTxnStartOffset: transactions?.openOf(producerId)?.firstOffset ?? -1
     }))
   })
 
-const decide = (state: PartitionState, command: PartitionCommand, room: Room): PartitionDecision => {
+const decide = (state: PartitionState, command: PartitionCommand, nowMs: number, room: Room): PartitionDecision => {
   if (command._tag === "DeleteLog") {
     const events: ReadonlyArray<LogEvent> = state.isDeleted ? [] : [{ _tag: "LogDeleted" }]
     return { events, reply: Exit.succeed({ logStartOffset: state.logStartOffset }), signals: [] }
@@ -217,11 +332,21 @@ const decide = (state: PartitionState, command: PartitionCommand, room: Room): P
       return appendRecords(state, command)
     case "AppendBatch":
       return appendBatch(state, command, room)
+    case "WriteMarker":
+      return writeMarker(state, command, nowMs, room)
     case "MoveLogStart":
       return moveLogStart(state, command)
     case "DescribeProducers":
       return describeProducers(state)
   }
+}
+
+/** The producers behind what was appended, whose transactions are known already. */
+const producersBehind = (state: PartitionState, event: RecordsAppended): Map<number, ProducerState> => {
+  const { producers, transactions } = state
+  const { producer, marker } = event
+  if (producer !== undefined) return appended(producers, producer, event, transactions)
+  return marker === undefined ? producers : ended(producers, marker, event.maxTimestampMs, transactions)
 }
 
 const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
@@ -232,21 +357,34 @@ const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
         nextOffset: event.baseOffset + event.count,
         epochs: withEpoch(state.epochs, event.epoch, event.baseOffset),
         maxTimestampMs: Math.max(state.maxTimestampMs, event.maxTimestampMs),
-        producers:
-          event.producer === undefined
-            ? state.producers
-            : appended(state.producers, event.producer, event.baseOffset, event.count)
+        transactions: transactionsBehind(state.transactions, event),
+        producers: producersBehind(state, event)
       }
     case "ProducersForgotten":
-      return { ...state, producers: forgotten(state.producers, event.count) }
+      return { ...state, producers: forgotten(state.producers, event.count, state.transactions) }
     case "LogStartMoved":
+      state.transactions?.forgetBelow(event.offset)
       return { ...state, logStartOffset: event.offset }
     case "LogDeleted":
-      return { ...state, isDeleted: true, producers: new Map(), epochs: [] }
+      return { ...state, isDeleted: true, producers: new Map(), epochs: [], transactions: undefined }
   }
 }
 
-type Saved = Omit<PartitionState, "producers"> & { readonly producers: ReadonlyArray<readonly [number, ProducerState]> }
+type Saved = Omit<PartitionState, "producers" | "transactions"> & {
+  readonly producers: ReadonlyArray<readonly [number, ProducerState]>
+  readonly transactions?: SavedTransactions
+}
+
+const save = ({ transactions, producers, ...state }: PartitionState): Saved => {
+  const saved = { ...state, producers: [...producers] }
+  return transactions === undefined || transactions.isEmpty ? saved : { ...saved, transactions: transactions.save() }
+}
+
+const load = ({ transactions, producers, ...state }: Saved): PartitionState => ({
+  ...state,
+  producers: new Map(producers),
+  transactions: transactions && LogTransactions.load(transactions)
+})
 
 /** A partition of a stream, `partition/<log id>`: its offsets, epochs and idempotent producers; its records lie in storage. */
 export const Partition: Definition<typeof PartitionKind, PartitionState> = {
@@ -259,18 +397,20 @@ export const Partition: Definition<typeof PartitionKind, PartitionState> = {
     isDeleted: false,
     epochs: [],
     maxTimestampMs: 0,
-    producers: new Map()
+    producers: new Map(),
+    transactions: undefined
   }),
-  decide: (state, command, _nowMs, room = unbounded) => decide(state, command, room),
+  decide: (state, command, nowMs, room = unbounded) => decide(state, command, nowMs, room),
   evolve,
   resume: () => [],
-  save: (state): Saved => ({ ...state, producers: [...state.producers] }),
-  load: (_id, saved) => ({ ...(saved as Saved), producers: new Map((saved as Saved).producers) }),
+  save,
+  load: (_id, saved) => load(saved as Saved),
   weights: [
     {
       holder: "producers",
       perActor: 0,
-      bytesOf: ({ producers, epochs }) => producerBytes * Math.max(0, producers.size - 1) + epochBytes * epochs.length
+      bytesOf: ({ producers, epochs, transactions }) =>
+        producerBytes * Math.max(0, producers.size - 1) + epochBytes * epochs.length + bytesOfTransactions(transactions)
     }
   ],
   isEmpty: (state) => state.isDeleted || (state.nextOffset === 0 && state.logStartOffset === 0)

@@ -1,4 +1,7 @@
+import type { RecordsAppended } from "@logbrook/core/actor/LogEvents"
 import type { Producer } from "@logbrook/core/journal/batchRef"
+import type { LogTransactions } from "@logbrook/core/transaction/LogTransactions"
+import type { Marker } from "@logbrook/core/transaction/Marker"
 
 export interface ProducedBatch {
   readonly baseSequence: number
@@ -6,10 +9,15 @@ export interface ProducedBatch {
   readonly baseOffset: number
 }
 
-/** The state of an idempotent producer (KIP-98): its epoch and its last five batches, the oldest first. */
+/** The state of an idempotent producer (KIP-98): its epoch and the last five batches of that, the oldest first. */
 export interface ProducerState {
   readonly epoch: number
+  /** None yet where a marker has begun the epoch. */
   readonly batches: ReadonlyArray<ProducedBatch>
+  /** The epoch of its newest marker's coordinator; undefined: it has no marker here. */
+  readonly coordinatorEpoch?: number
+  /** The newest time in its newest batch of a transaction, or of its marker, Unix ms; undefined: it has neither here. */
+  readonly transactionMs?: number
 }
 
 export type SequenceCheck =
@@ -23,6 +31,7 @@ const producersMax = 10_000
 /** The memory that a producer with five batches takes, measured by bench/memoryWeights.ts. */
 export const producerBytes = 540
 const sequenceMax = 0x7fff_ffff
+const noSequence = -1
 
 const inOrder: SequenceCheck = { _tag: "InOrder" }
 
@@ -47,7 +56,7 @@ export const checkSequence = (
   const lastSequence = lastSequenceOf(baseSequence, count)
   const duplicate = known.batches.find((b) => b.baseSequence === baseSequence && b.lastSequence === lastSequence)
   if (duplicate !== undefined) return { _tag: "Duplicate", baseOffset: duplicate.baseOffset }
-  const expected = plus(known.batches.at(-1)!.lastSequence, 1)
+  const expected = plus(known.batches.at(-1)?.lastSequence ?? noSequence, 1)
   return baseSequence === expected ? inOrder : { _tag: "Refused", reason: "OutOfOrderSequenceNumber" }
 }
 
@@ -55,20 +64,56 @@ export const checkSequence = (
 export const appended = (
   producers: Map<number, ProducerState>,
   { id, epoch, baseSequence }: Producer,
-  baseOffset: number,
-  count: number
+  { baseOffset, count, isTransactional, maxTimestampMs }: RecordsAppended,
+  transactions: LogTransactions | undefined
 ): Map<number, ProducerState> => {
   const known = producers.get(id)
   const kept = known?.epoch === epoch ? known.batches.slice(1 - batchesKept) : []
-  const batch = { baseSequence, lastSequence: lastSequenceOf(baseSequence, count), baseOffset }
-  producers.delete(id)
-  producers.set(id, { epoch, batches: [...kept, batch] })
-  if (producers.size > producersMax) producers.delete(producers.keys().next().value!)
+  const batches = [...kept, { baseSequence, lastSequence: lastSequenceOf(baseSequence, count), baseOffset }]
+  if (isTransactional === true)
+    put(producers, id, { ...known, epoch, batches, transactionMs: maxTimestampMs }, transactions)
+  else if (known?.transactionMs !== undefined) put(producers, id, { ...known, epoch, batches }, transactions)
+  else put(producers, id, { epoch, batches }, transactions)
   return producers
 }
 
-/** Changes `producers` as well: without the least recently used. */
-export const forgotten = (producers: Map<number, ProducerState>, count: number): Map<number, ProducerState> => {
-  for (const id of [...producers.keys()].slice(0, count)) producers.delete(id)
+/** Changes `producers` as well: a marker's epoch is its producer's from then on (KIP-890). */
+export const ended = (
+  producers: Map<number, ProducerState>,
+  { producerId, producerEpoch, coordinatorEpoch }: Marker,
+  transactionMs: number,
+  transactions: LogTransactions | undefined
+): Map<number, ProducerState> => {
+  const known = producers.get(producerId)
+  const batches = known?.epoch === producerEpoch ? known.batches : []
+  put(producers, producerId, { epoch: producerEpoch, batches, coordinatorEpoch, transactionMs }, transactions)
+  return producers
+}
+
+/** As the most recently used. */
+const put = (
+  producers: Map<number, ProducerState>,
+  id: number,
+  producer: ProducerState,
+  transactions: LogTransactions | undefined
+): void => {
+  producers.delete(id)
+  producers.set(id, producer)
+  if (producers.size > producersMax) forgotten(producers, 1, transactions)
+}
+
+/** Changes `producers` as well: without the least recently used, of those that have no open transaction. */
+export const forgotten = (
+  producers: Map<number, ProducerState>,
+  count: number,
+  transactions: LogTransactions | undefined
+): Map<number, ProducerState> => {
+  let left = count
+  for (const id of producers.keys()) {
+    if (left === 0) break
+    if (transactions?.openOf(id) !== undefined) continue
+    producers.delete(id)
+    left--
+  }
   return producers
 }

@@ -83,7 +83,8 @@ const ofPartition = fc.oneof(
       producerId: id - 1,
       producerEpoch: 0,
       baseSequence: 0,
-      isBehind: false
+      isBehind: false,
+      transaction: undefined
     })
   ),
   fc.constant(command("DeleteLog"))

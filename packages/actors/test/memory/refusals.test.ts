@@ -141,7 +141,8 @@ const appendOf = (producerId: number, isBehind = false) => ({
   producerId,
   producerEpoch: 0,
   baseSequence: 0,
-  isBehind
+  isBehind,
+  transaction: undefined
 })
 
 describe("without memory for streams", () => {

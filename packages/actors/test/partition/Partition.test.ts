@@ -36,7 +36,17 @@ class Subject {
 
   batch(count: number, producerId: number, producerEpoch: number, baseSequence: number, isBehind = false): unknown {
     const times = { baseTimestampMs: 5, maxTimestampMs: 6 }
-    return this.send({ _tag: "AppendBatch", bytes, count, ...times, producerId, producerEpoch, baseSequence, isBehind })
+    return this.send({
+      _tag: "AppendBatch",
+      bytes,
+      count,
+      ...times,
+      producerId,
+      producerEpoch,
+      baseSequence,
+      isBehind,
+      transaction: undefined
+    })
   }
 }
 
@@ -169,6 +179,7 @@ const command: fc.Arbitrary<PartitionCommand> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("AppendBatch" as const),
       isBehind: fc.boolean(),
+      transaction: fc.constant(undefined),
       bytes: fc.constant(bytes),
       count: fc.integer({ min: 1, max: 3 }),
       baseTimestampMs: fc.nat(1000),

@@ -1,4 +1,6 @@
 import type { BatchRef, Producer } from "../journal/batchRef.ts"
+import type { LogTransactions } from "../transaction/LogTransactions.ts"
+import type { Marker } from "../transaction/Marker.ts"
 
 /**
  * The events of a partition that storage itself understands. `RecordsAppended` is journaled as a reference
@@ -13,6 +15,10 @@ export interface RecordsAppended {
   readonly epoch: number
   readonly verbatim: boolean
   readonly producer: Producer | undefined
+  /** The batch belongs to a transaction of its producer. */
+  readonly isTransactional?: true | undefined
+  /** The end of a transaction was appended, no records. */
+  readonly marker?: Marker | undefined
 }
 
 /** Records below `offset` are gone for every reader, at once. */
@@ -59,6 +65,8 @@ export interface LogState {
   readonly nextOffset: number
   readonly isDeleted: boolean
   readonly epochs: ReadonlyArray<EpochStart>
+  /** Undefined: there were none that matter still. */
+  readonly transactions?: LogTransactions | undefined
 }
 
 export const partitionKind = "partition"
@@ -86,5 +94,7 @@ export const recordsAppended = (ref: BatchRef, epoch: number): RecordsAppended =
   maxTimestampMs: ref.maxTimestampMs,
   epoch,
   verbatim: ref.verbatim,
-  producer: ref.producer
+  producer: ref.producer,
+  ...(ref.isTransactional === true && { isTransactional: true }),
+  ...(ref.marker !== undefined && { marker: ref.marker })
 })

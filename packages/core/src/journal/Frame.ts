@@ -1,5 +1,6 @@
 import { crc32c } from "@node-rs/crc32"
 import { zstdDecompressSync } from "node:zlib"
+import type { Marker } from "../transaction/Marker.ts"
 import { readRef, writeRef, type BatchRef, type Producer } from "./batchRef.ts"
 import { borrowWriter, ByteReader, ByteWriter, returnWriter, TornBytes } from "./Bytes.ts"
 import type { Commit, Seq, StoredBatch } from "./Journal.ts"
@@ -68,6 +69,8 @@ export interface StagedRecords {
   readonly bytes: Uint8Array
   readonly verbatim: boolean
   readonly producer: Producer | undefined
+  readonly isTransactional?: true | undefined
+  readonly marker?: Marker | undefined
 }
 
 export interface BuiltCommit {
@@ -169,7 +172,9 @@ export class FrameBuilder {
       chunk,
       position,
       verbatim: staged.verbatim,
-      producer: staged.producer
+      producer: staged.producer,
+      isTransactional: staged.isTransactional,
+      marker: staged.marker
     }
     writeRef(this.#entries, ref)
     this.#refs.push(ref)

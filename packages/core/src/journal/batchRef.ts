@@ -1,3 +1,4 @@
+import type { Marker } from "../transaction/Marker.ts"
 import type { ByteReader, ByteWriter } from "./Bytes.ts"
 
 export interface Producer {
@@ -26,17 +27,32 @@ export interface BatchRef {
   /** As the producer sent it, with its batch header; otherwise records only, unless it is a value of its own. */
   readonly verbatim: boolean
   readonly producer: Producer | undefined
+  /** The batch belongs to a transaction of its producer. */
+  readonly isTransactional?: true | undefined
+  /** It is no batch of records, but the end of a transaction. */
+  readonly marker?: Marker | undefined
 }
 
 const flagOwnValue = 1
 const flagVerbatim = 2
 const flagProducer = 4
+const flagTransactional = 8
+const flagCommit = 16
+const flagAbort = 32
+
+const flagOf = ({ outcome }: Marker): number => (outcome === "commit" ? flagCommit : flagAbort)
 
 /** A reference as an entry of a frame holds it; whether its records lie in a chunk, only the frame's head tells. */
 export const writeRef = (entries: ByteWriter, ref: BatchRef): void => {
-  const { producer } = ref
+  const { producer, marker } = ref
   const isOwnValue = ref.place === "value"
-  entries.u8((isOwnValue ? flagOwnValue : 0) | (ref.verbatim ? flagVerbatim : 0) | (producer ? flagProducer : 0))
+  entries.u8(
+    (isOwnValue ? flagOwnValue : 0) |
+      (ref.verbatim ? flagVerbatim : 0) |
+      (producer ? flagProducer : 0) |
+      (ref.isTransactional === true ? flagTransactional : 0) |
+      (marker ? flagOf(marker) : 0)
+  )
   entries.varint(ref.logId)
   entries.varint(ref.baseOffset)
   entries.varint(ref.count)
@@ -46,10 +62,25 @@ export const writeRef = (entries: ByteWriter, ref: BatchRef): void => {
   entries.u32(ref.crc)
   entries.varint(ref.chunk)
   entries.varint(ref.position)
-  if (producer === undefined) return
-  entries.i64(producer.id)
-  entries.u16(producer.epoch)
-  entries.u32(producer.baseSequence)
+  if (producer !== undefined) {
+    entries.i64(producer.id)
+    entries.u16(producer.epoch)
+    entries.u32(producer.baseSequence)
+  }
+  if (marker === undefined) return
+  entries.i64(marker.producerId)
+  entries.u16(marker.producerEpoch)
+  entries.u32(marker.coordinatorEpoch >>> 0)
+}
+
+const readMarker = (reader: ByteReader, flags: number): Marker | undefined => {
+  if ((flags & (flagCommit | flagAbort)) === 0) return undefined
+  return {
+    producerId: reader.i64(),
+    producerEpoch: reader.u16(),
+    coordinatorEpoch: reader.u32() | 0,
+    outcome: (flags & flagCommit) === 0 ? "abort" : "commit"
+  }
 }
 
 export const readRef = (reader: ByteReader): BatchRef => {
@@ -66,6 +97,7 @@ export const readRef = (reader: ByteReader): BatchRef => {
   const position = reader.varint()
   const producer =
     (flags & flagProducer) === 0 ? undefined : { id: reader.i64(), epoch: reader.u16(), baseSequence: reader.u32() }
+  const marker = readMarker(reader, flags)
   return {
     logId,
     baseOffset,
@@ -78,6 +110,8 @@ export const readRef = (reader: ByteReader): BatchRef => {
     chunk,
     position,
     verbatim: (flags & flagVerbatim) !== 0,
-    producer
+    producer,
+    isTransactional: (flags & flagTransactional) === 0 ? undefined : true,
+    marker
   }
 }

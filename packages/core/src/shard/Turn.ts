@@ -293,9 +293,20 @@ export class Turn {
     if (records.verbatim) stampBatch(records.bytes, event.baseOffset, this.#epoch)
     const isOwnBatch = !records.verbatim && records.bytes.length + batchHeaderBytes >= ownValueBytesMin
     const bytes = isOwnBatch ? this.#batchOf(event, records.bytes) : records.bytes
-    const { baseOffset, count, firstTimestampMs, maxTimestampMs, verbatim, producer } = event
+    const { baseOffset, count, firstTimestampMs, maxTimestampMs, verbatim, producer, isTransactional, marker } = event
     return this.#frame.records(
-      { logId, baseOffset, count, firstTimestampMs, maxTimestampMs, bytes, verbatim, producer },
+      {
+        logId,
+        baseOffset,
+        count,
+        firstTimestampMs,
+        maxTimestampMs,
+        bytes,
+        verbatim,
+        producer,
+        isTransactional,
+        marker
+      },
       cause
     )
   }

@@ -11,6 +11,7 @@ import {
   type StagedRecords
 } from "@logbrook/core/journal/Frame"
 import { JournalError } from "@logbrook/core/journal/JournalError"
+import type { Marker } from "@logbrook/core/transaction/Marker"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { staged } from "../support/commits.ts"
@@ -162,6 +163,12 @@ const producer: fc.Arbitrary<Producer> = fc.record({
   epoch: fc.integer({ min: 0, max: 32_767 }),
   baseSequence: fc.integer({ min: 0, max: 2 ** 31 - 1 })
 })
+const marker: fc.Arbitrary<Marker> = fc.record({
+  producerId: whole,
+  producerEpoch: fc.integer({ min: 0, max: 32_767 }),
+  coordinatorEpoch: fc.integer({ min: -1, max: 2 ** 31 - 1 }),
+  outcome: fc.constantFrom("commit", "abort")
+})
 const records: fc.Arbitrary<StagedRecords> = fc.record({
   logId: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   baseOffset: whole,
@@ -172,7 +179,9 @@ const records: fc.Arbitrary<StagedRecords> = fc.record({
     .tuple(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 3000, max: 6000 })), fc.nat(255))
     .map(([length, byte]) => Buffer.alloc(length, byte)),
   verbatim: fc.boolean(),
-  producer: fc.option(producer, { nil: undefined })
+  producer: fc.option(producer, { nil: undefined }),
+  isTransactional: fc.constantFrom(true, undefined),
+  marker: fc.option(marker, { nil: undefined })
 })
 const entries = (firstSeq: number): fc.Arbitrary<Array<Entry>> =>
   fc.array(

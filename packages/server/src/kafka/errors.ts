@@ -31,7 +31,9 @@ const partitionCodes: Codes<PartitionRefusal> = {
   OutOfOrderSequenceNumber: KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
   InvalidProducerEpoch: KafkaError.INVALID_PRODUCER_EPOCH,
   OffsetOutOfRange: KafkaError.OFFSET_OUT_OF_RANGE,
-  UnknownTopicOrPartition: KafkaError.UNKNOWN_TOPIC_OR_PARTITION
+  UnknownTopicOrPartition: KafkaError.UNKNOWN_TOPIC_OR_PARTITION,
+  InvalidTxnState: KafkaError.INVALID_TXN_STATE,
+  TooManyTransactions: KafkaError.POLICY_VIOLATION
 }
 
 const groupCodes: Codes<GroupRefusal> = {

@@ -172,7 +172,7 @@ const append = (
   const isBehind = sentBatches.asks(logId, batch)
   return context.ask(
     partitionActor(logId),
-    { _tag: "AppendBatch", ...header, isBehind },
+    { _tag: "AppendBatch", ...header, isBehind, transaction: undefined },
     (exit) => {
       sentBatches.answered(logId, batch)
       if (Exit.isFailure(exit)) {

@@ -10,15 +10,12 @@ import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 import { answersByTopic, bounded, partitionsOnce } from "../requestElements.ts"
 
-// DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first. Left out:
-// transactions, and when a producer has written last. A partition that is named again is answered once.
+// DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first, with their
+// transactions. Left out: when a producer without transactions has written last. A partition that is named again is answered once.
 
 type Partition = ResponseInputOf<typeof DescribeProducers>["topics"][number]["partitions"][number]
 
 const needs = { Topic: ["Read"] } as const
-
-/** There are no transactions, so no coordinator has an epoch. */
-const coordinatorEpoch = -1
 
 const describePartition = (
   context: ContextOf<typeof needs>,
@@ -40,8 +37,7 @@ const describePartition = (
       const { code, message } = failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER)
       return refuse(code, message)
     }
-    const activeProducers = exit.value.producers.map((producer) => ({ ...producer, coordinatorEpoch }))
-    return { partitionIndex, errorCode: KafkaError.NONE, activeProducers }
+    return { partitionIndex, errorCode: KafkaError.NONE, activeProducers: exit.value.producers }
   })
 }
 
