@@ -15,6 +15,7 @@ import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { controlBatch } from "@logbrook/core/transaction/controlBatch"
 import { LogTransactions, type SavedTransactions, transactionsBehind } from "@logbrook/core/transaction/LogTransactions"
 import type { Marker } from "@logbrook/core/transaction/Marker"
+import type { TransactionVersion } from "../transaction/TransactionProtocol.ts"
 import { appended, checkSequence, ended, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
 
 export interface PartitionState extends LogState {
@@ -32,9 +33,6 @@ export interface BatchTransaction {
   /** The coordinator has the partition in the transaction: the batch may be its first one here. */
   readonly isAdded: boolean
 }
-
-/** How producer and coordinator deal with each other: with 2 every transaction has an epoch of its own (KIP-890). */
-export type TransactionVersion = 1 | 2
 
 /**
  * The coordinator ends a producer's transaction, and fences its older epochs: whether it has records here or not. With

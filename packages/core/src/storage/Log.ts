@@ -2,7 +2,10 @@ import { withEpoch, type EpochStart, type LogState } from "../actor/LogEvents.ts
 import type { BatchRef } from "../journal/batchRef.ts"
 import type { Extent } from "../journal/Extent.ts"
 import type { Seq } from "../journal/Journal.ts"
+import { type AbortedTransaction, LogTransactions, transactionsBehind } from "../transaction/LogTransactions.ts"
 import { LogIndex } from "./LogIndex.ts"
+
+const none: ReadonlyArray<never> = []
 
 /** A partition as readers see it: durable records only. */
 export class Log {
@@ -14,6 +17,8 @@ export class Log {
   highWatermark = 0
   /** The leader epochs in which durable records were written, the oldest first. */
   epochs: ReadonlyArray<EpochStart> = []
+  /** As the durable references tell; undefined: there were none that matter still. */
+  #transactions: LogTransactions | undefined
   readonly #waiting = new Set<() => void>()
 
   constructor(id: number) {
@@ -24,6 +29,7 @@ export class Log {
     this.index.add(frameSeq, epoch, ref)
     this.epochs = withEpoch(this.epochs, epoch, ref.baseOffset)
     this.highWatermark = ref.baseOffset + ref.count
+    this.#transactions = transactionsBehind(this.#transactions, ref)
   }
 
   /** A run of the settled segment that begins at `segmentSeq`. */
@@ -42,17 +48,35 @@ export class Log {
   moveStart(offset: number): void {
     this.startOffset = Math.max(this.startOffset, offset)
     this.index.dropBelow(this.startOffset)
+    this.#transactions?.forgetBelow(this.startOffset)
     // A log whose last segment was dropped is empty, and goes on where it was.
     this.highWatermark = Math.max(this.highWatermark, offset)
   }
 
-  /** Below it every record is decided: all of them, as long as there are no transactions (KIP-98). */
+  /** Below it every record is committed or aborted (KIP-98): up to the first record of the earliest open transaction. */
   get lastStableOffset(): number {
-    return this.highWatermark
+    const firstOpenOffset = this.#transactions?.firstOpenOffset
+    return firstOpenOffset === undefined ? this.highWatermark : Math.max(firstOpenOffset, this.startOffset)
+  }
+
+  /** Whether a transaction of this producer is open here in this epoch. */
+  isOpen(producerId: number, producerEpoch: number): boolean {
+    return this.#transactions?.openOf(producerId)?.producerEpoch === producerEpoch
+  }
+
+  /** See `LogTransactions.abortedWithin`. */
+  abortedWithin(fromOffset: number, endOffset: number): ReadonlyArray<AbortedTransaction> {
+    return this.#transactions?.abortedWithin(fromOffset, endOffset) ?? none
+  }
+
+  /** Whether a transactional batch of this producer at this offset was aborted. */
+  isAborted(producerId: number, offset: number): boolean {
+    return this.#transactions?.isAborted(producerId, offset) === true
   }
 
   /** Takes over the state of a log whose segments may be gone. */
-  restore({ logStartOffset, nextOffset, epochs }: Omit<LogState, "isDeleted">): void {
+  restore({ logStartOffset, nextOffset, epochs, transactions }: Omit<LogState, "isDeleted">): void {
+    this.#transactions = transactions && LogTransactions.load(transactions.save())
     this.moveStart(logStartOffset)
     this.highWatermark = Math.max(this.highWatermark, nextOffset)
     this.epochs = epochs

@@ -30,7 +30,8 @@ export class LogReader {
    * Whole batches from the one that holds `offset`, up to `bytesMax` but at least one (KIP-74); none at the end.
    * Producers' batches are as they were sent. The server's own batches of single messages may be small: several
    * become one batch, never across an epoch or a producer's batch. The server has compressed its own settled batches:
-   * `readsZstd` gets them as they lie, others plain.
+   * `readsZstd` gets them as they lie, others plain. No batch begins at or behind `endOffset`, such as the last stable
+   * offset, where batches begin as well.
    * The batches lie in buffers from `take`, several in one or one in each, and are the caller's.
    * Throws `JournalError` "Corrupt" rather than serve bytes that fail their checksum.
    */
@@ -39,7 +40,8 @@ export class LogReader {
     offset: number,
     bytesMax: number,
     take: Take = freshBuffers.take,
-    readsZstd = false
+    readsZstd = false,
+    endOffset = Infinity
   ): Array<Uint8Array> {
     const { index } = log
     const fromOffset = Math.max(offset, log.startOffset)
@@ -48,8 +50,10 @@ export class LogReader {
     let at = index.find(fromOffset)
     while (at < index.count) {
       const first = index.at(at)
+      if (first.baseOffset >= endOffset) break
       if (first.place === "run") {
         for (const batch of batchesOfRun(this.#own(log, first, take), first, fromOffset, take, readsZstd)) {
+          if (RecordBatch.baseOffset(batch) >= endOffset) return batches
           if (batches.length > 0 && bytes + batch.length > bytesMax) return batches
           batches.push(batch)
           bytes += batch.length

@@ -111,8 +111,15 @@ export class LogStore {
   }
 
   /** Whole record batches from `offset` on, see `LogReader.read`. */
-  read(log: Log, offset: number, bytesMax: number, take?: Take, readsZstd?: boolean): Array<Uint8Array> {
-    return this.#reader.read(log, offset, bytesMax, take, readsZstd)
+  read(
+    log: Log,
+    offset: number,
+    bytesMax: number,
+    take?: Take,
+    readsZstd?: boolean,
+    endOffset?: number
+  ): Array<Uint8Array> {
+    return this.#reader.read(log, offset, bytesMax, take, readsZstd, endOffset)
   }
 
   /** The first record at or after `timestampMs`, see `LogReader.offsetForTimestamp`. */

@@ -22,11 +22,20 @@ export class FetchPartition {
   /** The error of what cannot change while the fetch waits, or of the reading. */
   errorCode: number
   readonly #shard: Shard | undefined
+  readonly #isCommittedOnly: boolean
   /** The bytes that are known to be readable, from the fetch offset up to `#countedTo`. */
   #countedBytes = 0
   #countedTo: number
 
-  constructor(shards: Shards, found: Stream | Failure, topic: AskedTopic, asked: AskedPartition) {
+  /** `isCommittedOnly`: nothing is read that is not decided yet. */
+  constructor(
+    shards: Shards,
+    found: Stream | Failure,
+    topic: AskedTopic,
+    asked: AskedPartition,
+    isCommittedOnly: boolean
+  ) {
+    this.#isCommittedOnly = isCommittedOnly
     const logId = isFailure(found) ? undefined : found.logIds[asked.partition]
     this.topic = topic
     this.topicName = isFailure(found) ? "" : found.name
@@ -56,17 +65,23 @@ export class FetchPartition {
     return end.epoch < lastFetchedEpoch || end.endOffset < fetchOffset ? end : undefined
   }
 
+  /** Where reading ends. */
+  get endOffset(): number {
+    if (this.log === undefined) return 0
+    return this.#isCommittedOnly ? this.log.lastStableOffset : this.log.highWatermark
+  }
+
   isExceptional(): boolean {
     return this.currentError() !== KafkaError.NONE || this.divergingEpoch() !== undefined
   }
 
   /** Readable bytes, counted from the index up to `enoughBytes` and the partition's own maximum; each reference once. */
   countReadable(enoughBytes: number): number {
-    const { log } = this
-    if (log === undefined) return 0
+    const { log, endOffset } = this
+    if (log === undefined || this.#countedTo >= endOffset) return this.#countedBytes
     const enough = Math.min(enoughBytes, this.asked.partitionMaxBytes)
     let at = log.index.find(this.#countedTo)
-    while (this.#countedBytes < enough && at < log.index.count) {
+    while (this.#countedBytes < enough && at < log.index.count && this.#countedTo < endOffset) {
       const { byteLength, baseOffset, count } = log.index.at(at++)
       this.#countedBytes += byteLength
       this.#countedTo = baseOffset + count
@@ -76,10 +91,10 @@ export class FetchPartition {
 
   /** The bytes of the batch at the fetch offset, without the header of a batch that the server builds; 0 if there is nothing to read. */
   nextBatchBytes(): number {
-    const { log } = this
+    const { log, asked } = this
     if (log === undefined || this.currentError() !== KafkaError.NONE) return 0
-    if (this.divergingEpoch() !== undefined) return 0
-    const at = log.index.find(this.asked.fetchOffset)
+    if (this.divergingEpoch() !== undefined || asked.fetchOffset >= this.endOffset) return 0
+    const at = log.index.find(asked.fetchOffset)
     return at < log.index.count ? batchBytesMax(log.index.at(at)) : 0
   }
 

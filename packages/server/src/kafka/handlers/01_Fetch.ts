@@ -1,6 +1,8 @@
 import { Loan } from "@logbrook/core/BufferPool"
 import { JournalError } from "@logbrook/core/journal/JournalError"
-import { batchHeaderBytes } from "@logbrook/core/RecordBatch"
+import { batchHeaderBytes, lastOffset } from "@logbrook/core/RecordBatch"
+import type { Log } from "@logbrook/core/storage/Log"
+import type { AbortedTransaction } from "@logbrook/core/transaction/LogTransactions"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
@@ -14,15 +16,15 @@ import type { Opened } from "../FetchSessions.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 
-// Fetch 4-18, straight from storage: whole batches up to the high watermark, at least one overall (KIP-74), after min_bytes
-// or max_wait. Topic ids from v13 on. In a session (v7) only news are answered, and the partitions that were given records
+// Fetch 4-18, straight from storage: whole batches up to the high watermark, or to the last stable offset for readers of
+// committed records, who are told of the aborted transactions among them (KIP-98); at least one overall (KIP-74), after min_bytes or
+// max_wait. Topic ids from v13 on. In a session (v7) only news are answered, and the partitions that were given records
 // are read last the next time (KIP-227); each other request of a connection begins with another partition. So none starves.
 // Batches that the server has compressed itself go out so from v10 on (KIP-110) to clients that are known to read
 // them: kafkajs asks for v11 without having zstd. Batches that a producer has compressed go out as they are in every
 // version, as Kafka sends them unless the topic's own `compression.type` is zstd: a client without zstd reads what
 // stands before such a batch.
-// Left out: replicas (a replica id >= 0 is refused, and the high watermark that one knows is not read), aborted transactions (there are none: the last stable offset is the
-// high watermark).
+// Left out: replicas (a replica id >= 0 is refused, and the high watermark that one knows is not read).
 
 const needs = { Topic: ["Read"] } as const
 
@@ -67,12 +69,16 @@ class Fetching {
     return this.#version >= topicIdVersionMin
   }
 
+  get #isCommittedOnly(): boolean {
+    return this.#request.isolationLevel === readCommitted
+  }
+
   #resolve(): ReadonlyArray<FetchPartition> {
     if (this.#opened._tag === "Incremental") return this.#resolveSession(this.#opened.session)
     const { shards } = this.#context.node.broker
     return this.#request.topics.flatMap((topic) => {
       const found = this.#find(topic)
-      return topic.partitions.map((asked) => new FetchPartition(shards, found, topic, asked))
+      return topic.partitions.map((asked) => new FetchPartition(shards, found, topic, asked, this.#isCommittedOnly))
     })
   }
 
@@ -85,7 +91,7 @@ class Fetching {
       const known = topics.get(key)
       const found = known ?? this.#find(asked)
       if (known === undefined) topics.set(key, found)
-      return new FetchPartition(shards, this.#sinceDeleted(asked, found), asked, asked)
+      return new FetchPartition(shards, this.#sinceDeleted(asked, found), asked, asked, this.#isCommittedOnly)
     })
   }
 
@@ -235,8 +241,9 @@ class Fetching {
     if (next === 0 || (!isFirst && next + batchHeaderBytes > roomBytes)) return []
     const readsZstd = this.#version >= zstdVersionMin && this.#context.readsZstd
     try {
+      const { endOffset } = partition
       const log = partition.log!
-      return shards.logsOf(log.id).read(log, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd)
+      return shards.logsOf(log.id).read(log, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd, endOffset)
     } catch (error) {
       if (!(error instanceof JournalError)) throw error
       report.error("kafka: a log cannot be read", { log: partition.log!.id, error: error.message })
@@ -262,10 +269,20 @@ class Fetching {
       lastStableOffset: log.lastStableOffset,
       logStartOffset: log.startOffset,
       ...(diverging && { divergingEpoch: diverging }),
-      abortedTransactions: this.#request.isolationLevel === readCommitted ? [] : null,
+      abortedTransactions: this.#isCommittedOnly ? abortedIn(log, asked.fetchOffset, records) : null,
       records
     }
   }
+}
+
+/** The aborted transactions that the client has to pass over in these batches. */
+const abortedIn = (
+  log: Log,
+  fetchOffset: number,
+  batches: ReadonlyArray<Uint8Array>
+): ReadonlyArray<AbortedTransaction> => {
+  const last = batches.at(-1)
+  return last === undefined ? [] : log.abortedWithin(fetchOffset, lastOffset(last) + 1)
 }
 
 /** The answer to requests that are refused as a whole. */

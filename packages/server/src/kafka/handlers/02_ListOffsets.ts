@@ -9,9 +9,11 @@ import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
 import { Reply } from "../Reply.ts"
 
 // ListOffsets 1-11: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
-// the start, and of tiered storage, which is not there, its end (v9) and what it lacks (v11), which never are. Without transactions the last stable offset is the high watermark,
-// so both isolation levels have the same answers. A partition that is asked for twice is refused, as by Kafka. Left out: replicas (a replica id >= 0 is refused),
+// the start, and of tiered storage, which is not there, its end (v9) and what it lacks (v11), which never are. For a reader of
+// committed records (v2) a log ends at its last stable offset. A partition that is asked for twice is refused, as by Kafka. Left out: replicas (a replica id >= 0 is refused),
 // and the timeout (v10): nothing is looked up elsewhere.
+
+const readCommitted = 1
 
 const special = {
   latest: -1,
@@ -41,7 +43,8 @@ interface Found {
 
 const nothing = (errorCode: number): Found => ({ errorCode, timestamp: -1, offset: -1, leaderEpoch: -1 })
 
-const find = (context: RequestContext, log: Log, timestamp: number): Found => {
+/** `endOffset`: where the log ends for this reader. */
+const find = (context: RequestContext, log: Log, timestamp: number, endOffset: number): Found => {
   const shard = context.node.broker.shards.ofLog(log.id)
   const at = (offset: number, foundAtMs: number): Found => ({
     errorCode: KafkaError.NONE,
@@ -49,12 +52,14 @@ const find = (context: RequestContext, log: Log, timestamp: number): Found => {
     offset,
     leaderEpoch: epochAt(shard, log, offset)
   })
-  if (timestamp === special.latest) return at(log.highWatermark, -1)
+  if (timestamp === special.latest) return at(endOffset, -1)
   if (timestamp === special.earliest || timestamp === special.earliestLocal) return at(log.startOffset, -1)
   if (timestamp === special.latestTiered || timestamp === special.earliestPending) return nothing(KafkaError.NONE)
   const found =
     timestamp === special.maxTimestamp ? shard.logs.maxTimestamp(log) : shard.logs.offsetForTimestamp(log, timestamp)
-  return found === undefined ? nothing(KafkaError.NONE) : at(found.offset, found.timestampMs)
+  return found === undefined || found.offset >= endOffset
+    ? nothing(KafkaError.NONE)
+    : at(found.offset, found.timestampMs)
 }
 
 const needs = { Topic: ["Describe"] } as const
@@ -63,7 +68,7 @@ type Context = ContextOf<typeof needs>
 type Topics = RequestOf<typeof ListOffsets>["topics"]
 type Asked = Topics[number]["partitions"][number]
 
-const offsetOf = (context: Context, topic: string, asked: Asked, version: number): Found => {
+const offsetOf = (context: Context, topic: string, asked: Asked, version: number, isolationLevel: number): Found => {
   const { shards, log: report } = context.node.broker
   const stream = context.topic("Describe", topic)
   if (isFailure(stream)) return nothing(stream.code)
@@ -75,7 +80,9 @@ const offsetOf = (context: Context, topic: string, asked: Asked, version: number
     return nothing(KafkaError.UNSUPPORTED_VERSION)
   }
   try {
-    return find(context, shards.logsOf(logId).log(logId), asked.timestamp)
+    const log = shards.logsOf(logId).log(logId)
+    const endOffset = isolationLevel === readCommitted ? log.lastStableOffset : log.highWatermark
+    return find(context, log, asked.timestamp, endOffset)
   } catch (error) {
     if (!(error instanceof JournalError)) throw error
     report.error("kafka: a log cannot be read", {
@@ -102,7 +109,9 @@ const listOffsets = (context: Context, request: RequestOf<typeof ListOffsets>, v
   const isReplica = request.replicaId >= 0
   const answer = (name: string, asked: Asked | undefined): Found => {
     if (isReplica) return nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    return asked === undefined ? nothing(KafkaError.INVALID_REQUEST) : offsetOf(context, name, asked, version)
+    return asked === undefined
+      ? nothing(KafkaError.INVALID_REQUEST)
+      : offsetOf(context, name, asked, version, request.isolationLevel)
   }
   const topics = Array.from(partitionsByTopic(request.topics), ([name, partitions]) => ({
     name,
