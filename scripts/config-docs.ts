@@ -3,6 +3,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { bytesText, durationText } from "../packages/server/src/cli/Io.ts"
 import { sizeBytes } from "../packages/server/src/config/values.ts"
+import { listenerProtocols, listenerSettings } from "../packages/server/src/config/listenerSettings.ts"
 import { settings, type Setting, type SettingValue } from "../packages/server/src/config/settings.ts"
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..")
@@ -35,7 +36,17 @@ const row = ({ path, env, flag, byDefault, expects, documentation }: Setting, de
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
 }
 
-/** The two tables. Throws for a setting without description. */
+/** Those of listeners that have names. */
+const listenerTable = (): string => {
+  const rows = listenerSettings.map(({ name, byDefault, expects, documentation, protocols }) => {
+    const of = protocols === listenerProtocols ? "all" : protocols.map((each) => `\`${each}\``).join(", ")
+    const cells = [`\`${name}\``, valueText(name, byDefault), expects, documentation, of]
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
+  })
+  return `| Setting | Default | Takes | Meaning | Protocols |\n|---|---|---|---|---|\n${rows.join("\n")}`
+}
+
+/** The three tables. Throws for a setting without description. */
 const tables = (): string => {
   const limits = limitDescriptions(fs.readFileSync(limitsSource, "utf8"))
   const head = "| Setting | Default | Takes | Meaning | Flag, variable |\n|---|---|---|---|---|"
@@ -48,7 +59,7 @@ const tables = (): string => {
         return row(setting, description)
       })
       .join("\n")
-  return `${begin}\n## Settings\n${head}\n${rows(false)}\n\n## Limits\n${head}\n${rows(true)}\n${end}`
+  return `${begin}\n## Settings\n${head}\n${rows(false)}\n\n## Settings of a listener\n${listenerTable()}\n\n## Limits\n${head}\n${rows(true)}\n${end}`
 }
 
 /** The page as it is, and as it should be. */

@@ -481,12 +481,15 @@ export const serverMutants = inPackage("server", {
         "held.open >= limits.connectionsPerAddressMax ||",
         "held.open >= Infinity ||"
       ],
-      [
-        "connections come at any rate",
-        "this.#newThisSecond >= limits.newConnectionsPerSecondMax",
-        "this.#newThisSecond >= Infinity"
-      ],
+      ["connections come at any rate", "this.#newOnes.isUsedUp ||", "false ||"],
       ["an address that has left stays", "if (held.open === 0) this.#perAddress.delete(remoteAddress)", ""]
+    ]
+  },
+  "net/ListenerGate.ts": {
+    tests: ["net"],
+    faults: [
+      ["a listener has any number of connections", "this.open >= this.#limits.connectionsMax", "this.open >= Infinity"],
+      ["a connection that moves counts as of its first address", "this.#count(to, 1)", ""]
     ]
   },
   "DiskGuard.ts": {

@@ -123,7 +123,7 @@ export interface Limits {
   /** Partitions of one stream. */
   readonly partitionsPerStreamMax: number
 
-  /** Connections of the HTTP server. */
+  /** Connections of each HTTP listener. */
   readonly httpConnectionsMax: number
   /** The body of one HTTP request. */
   readonly httpBodyBytesMax: number

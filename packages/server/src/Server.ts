@@ -27,6 +27,7 @@ import { layerListeners, type Ports, Serving } from "./listeners.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ListenFailed } from "./net/listen.ts"
+import type { Listening } from "./net/Listener.ts"
 import * as Services from "./services.ts"
 import { rewritingOf } from "./settling.ts"
 import { version } from "./version.ts"
@@ -34,6 +35,7 @@ import { version } from "./version.ts"
 export interface RunningServer {
   readonly broker: BrokerValue
   readonly ports: Ports
+  readonly listeners: ReadonlyArray<Listening>
   readonly recovery: Recovery
   /** In order: not ready, no new connections, clients told, everything durable, all closed. */
   readonly stop: () => Promise<void>
@@ -187,7 +189,7 @@ export const startServer = (loaded: LoadedConfig, log: Log): Effect.Effect<Runni
     return {
       broker: Context.get(parts, Broker),
       recovery: Context.get(parts, Recovered).recovery,
-      ports: Context.get(parts, Serving),
+      ...Context.get(parts, Serving),
       stop: () => Effect.runPromise(close),
       died: dying.promise
     }

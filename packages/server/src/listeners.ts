@@ -1,113 +1,127 @@
 /**
- * The sockets of a server, over what `composition.ts` makes.
+ * The sockets of a server, over what `composition.ts` makes: any number of listeners for each protocol.
  *
- *     Broker, Retention ─► HttpListener ─► KafkaListener ─► MqttListener ─► MqttWebSocketListener ─► Serving
+ *     Broker, Retention ─► HttpListeners ─► KafkaListeners ─► MqttListeners ─► MqttWebSocketListeners ─► Serving
  *
  * A stop releases them in reverse order: first nobody is to be sent here, then MQTT clients are told and what their leaving means
- * is durable, then Kafka clients get the answers to what they have asked, and HTTP tells of the stop until its end.
+ * is durable, then Kafka clients get the answers to what they have asked, and HTTP tells of the stop until its end. The listeners
+ * of a protocol end together.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Broker, Mqtt, Retention } from "./composition.ts"
 import type { Config } from "./config/Config.ts"
-import type { EffectiveSetting } from "./config/loadConfig.ts"
+import type { EffectiveSetting } from "./config/Config.ts"
 import type { Readiness } from "./http/health.ts"
 import { listenHttp } from "./http/HttpServer.ts"
-import { listenKafka, type KafkaOptions } from "./kafka/KafkaListener.ts"
-import { listenMqtt, type MqttListenerOptions } from "./mqtt/MqttListener.ts"
+import { listenKafka, type KafkaListenerOptions } from "./kafka/KafkaListener.ts"
+import type { ClientSettings } from "./kafka/KafkaNode.ts"
+import { listenMqtt } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket, type WebSocketOptions } from "./mqtt/MqttWebSocket.ts"
-import type { Listening, ListenerName } from "./net/listen.ts"
+import type { ListenerOptions, ListenerProtocol, Listening } from "./net/Listener.ts"
+import { listenersOf } from "./listenersOf.ts"
 import * as Services from "./services.ts"
 
-export class HttpListener extends Context.Tag("logbrook/HttpListener")<
-  HttpListener,
-  Listening & { readonly readiness: Readiness }
+type All = ReadonlyArray<Listening>
+
+export class HttpListeners extends Context.Tag("logbrook/HttpListeners")<
+  HttpListeners,
+  { readonly all: All; readonly readiness: Readiness }
 >() {}
 
-export class KafkaListener extends Context.Tag("logbrook/KafkaListener")<KafkaListener, Listening>() {}
+export class KafkaListeners extends Context.Tag("logbrook/KafkaListeners")<KafkaListeners, All>() {}
 
-export class MqttListener extends Context.Tag("logbrook/MqttListener")<MqttListener, Listening>() {}
+export class MqttListeners extends Context.Tag("logbrook/MqttListeners")<MqttListeners, All>() {}
 
-export class MqttWebSocketListener extends Context.Tag("logbrook/MqttWebSocketListener")<
-  MqttWebSocketListener,
-  Listening
+export class MqttWebSocketListeners extends Context.Tag("logbrook/MqttWebSocketListeners")<
+  MqttWebSocketListeners,
+  All
 >() {}
 
-export type Ports = Readonly<Record<ListenerName, number>>
+/** The ports of the listeners that nobody needs to name; 0 where there is none, or a Unix socket. */
+export type Ports = Readonly<Record<ListenerProtocol, number>>
 
 /** All listen; the end of this is the first of a stop. */
-export class Serving extends Context.Tag("logbrook/Serving")<Serving, Ports>() {}
+export class Serving extends Context.Tag("logbrook/Serving")<
+  Serving,
+  { readonly ports: Ports; readonly listeners: All }
+>() {}
 
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
-
-export const layerHttpListener = (address: Address, settings: ReadonlyArray<EffectiveSetting>) =>
+export const layerHttpListeners = (
+  listeners: ReadonlyArray<ListenerOptions>,
+  settings: ReadonlyArray<EffectiveSetting>
+) =>
   Layer.scoped(
-    HttpListener,
+    HttpListeners,
     Effect.gen(function* () {
       const broker = yield* Broker
       const mqtt = yield* Mqtt
       const retention = yield* Retention
       const readiness: Readiness = { isDraining: false }
-      const { port } = yield* listenHttp(broker, {
-        ...address,
+      const parts = {
         journal: yield* Services.Journal,
         readiness,
         mqtt,
         retentionClock: retention.clock,
         config: { settings, sinceMs: broker.clock.nowMs() }
-      })
-      return { port, readiness }
+      }
+      return { all: yield* listenHttp(broker, parts, listeners), readiness }
     })
   )
 
-export const layerKafkaListener = (options: KafkaOptions) =>
+export const layerKafkaListeners = (settings: ClientSettings, listeners: ReadonlyArray<KafkaListenerOptions>) =>
   Layer.scoped(
-    KafkaListener,
-    Effect.flatMap(Broker, (broker) => listenKafka(broker, options))
+    KafkaListeners,
+    Effect.flatMap(Broker, (broker) => listenKafka(broker, settings, listeners))
   )
 
-export const layerMqttListener = (options: MqttListenerOptions) =>
+export const layerMqttListeners = (listeners: ReadonlyArray<ListenerOptions>) =>
   Layer.scoped(
-    MqttListener,
-    Effect.flatMap(Mqtt, (mqtt) => listenMqtt(mqtt, options))
+    MqttListeners,
+    Effect.flatMap(Mqtt, (mqtt) =>
+      Effect.parallelFinalizers(Effect.forEach(listeners, (options) => listenMqtt(mqtt, options)))
+    )
   )
 
-export const layerMqttWebSocketListener = (options: WebSocketOptions) =>
+export const layerMqttWebSocketListeners = (listeners: ReadonlyArray<WebSocketOptions>) =>
   Layer.scoped(
-    MqttWebSocketListener,
-    Effect.flatMap(Mqtt, (mqtt) => listenMqttWebSocket(mqtt, options))
+    MqttWebSocketListeners,
+    Effect.flatMap(Mqtt, (mqtt) =>
+      Effect.parallelFinalizers(Effect.forEach(listeners, (options) => listenMqttWebSocket(mqtt, options)))
+    )
   )
+
+const portOf = (listeners: All, name: ListenerProtocol): number =>
+  listeners.find((listening) => listening.name === name)?.port ?? 0
 
 const layerServing = Layer.scoped(
   Serving,
   Effect.gen(function* () {
-    const { port: http, readiness } = yield* HttpListener
-    const { port: kafka } = yield* KafkaListener
-    const { port: mqtt } = yield* MqttListener
-    const { port: mqttWs } = yield* MqttWebSocketListener
+    const { all: http, readiness } = yield* HttpListeners
+    const kafka = yield* KafkaListeners
+    const mqtt = yield* MqttListeners
+    const mqttWs = yield* MqttWebSocketListeners
     yield* Effect.addFinalizer(() => Effect.sync(() => void (readiness.isDraining = true)))
-    return { http, kafka, mqtt, mqttWs }
+    const ports: Ports = {
+      mqtt: portOf(mqtt, "mqtt"),
+      mqttWs: portOf(mqttWs, "mqttWs"),
+      kafka: portOf(kafka, "kafka"),
+      http: portOf(http, "http")
+    }
+    return { ports, listeners: [...mqtt, ...mqttWs, ...kafka, ...http] }
   })
 )
 
 /** Every listener that a configuration names. */
 export const layerListeners = (config: Config, settings: ReadonlyArray<EffectiveSetting>) => {
-  const { host, http, kafka, mqtt, mqttWs } = config
-  const advertised = kafka.advertised ?? { host, port: 0 }
-  const { autoCreateTopics, defaultPartitions } = kafka
-  const ofClients = { zstdClients: new Set(kafka.zstdClients.split(",")), autoCreateTopics, defaultPartitions }
+  const { zstdClients, autoCreateTopics, defaultPartitions } = config.kafka
+  const ofClients = { zstdClients: new Set(zstdClients.split(",")), autoCreateTopics, defaultPartitions }
+  const { mqtt, mqttWs, kafka, http } = listenersOf(config)
   return layerServing.pipe(
-    Layer.provideMerge(
-      layerMqttWebSocketListener({ host, port: mqttWs.port, origins: new Set(mqttWs.origins.split(",")) })
-    ),
-    Layer.provideMerge(layerMqttListener({ host, port: mqtt.port, isProxied: mqtt.proxyProtocol })),
-    Layer.provideMerge(
-      layerKafkaListener({ host, port: kafka.port, advertised, isProxied: kafka.proxyProtocol, ...ofClients })
-    ),
-    Layer.provideMerge(layerHttpListener({ host, port: http.port }, settings))
+    Layer.provideMerge(layerMqttWebSocketListeners(mqttWs)),
+    Layer.provideMerge(layerMqttListeners(mqtt)),
+    Layer.provideMerge(layerKafkaListeners(ofClients, kafka)),
+    Layer.provideMerge(layerHttpListeners(http, settings))
   )
 }

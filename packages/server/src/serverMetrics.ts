@@ -5,6 +5,7 @@ import { holders } from "@logbrook/core/memory/MemoryAccount"
 import { type GroupState, GroupStates } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
 import type { Row, Table } from "./Metrics.ts"
+import type { ListenerGate } from "./net/ListenerGate.ts"
 import { lagOf } from "./streams/groupLag.ts"
 
 const secondMs = 1000
@@ -27,6 +28,12 @@ const declareAll = ({ metrics }: Broker): void => {
   metrics.declare("logbrook_disk_low", "gauge", "1 while writes are refused: less is free than the reserve.")
   metrics.declare("logbrook_disk_reserve_bytes", "gauge", "Free bytes below which writes are refused.")
   metrics.declare("logbrook_connections", "gauge", "Open connections of all listeners.")
+  metrics.declare("logbrook_listener_connections", "gauge", "Open connections of one listener.")
+  metrics.declare(
+    "logbrook_listener_refused_connections_total",
+    "counter",
+    "Connections that a listener did not let in, by its limits or the server's."
+  )
   metrics.declare("process_resident_memory_bytes", "gauge", "Resident memory of the process.")
 }
 
@@ -99,6 +106,19 @@ function* groupRows(broker: Broker, group: string, { offsets }: GroupState): Ite
   }
 }
 
+/** Collects what the gates of listeners count. */
+const listenerCollector = ({ metrics, gate }: Broker): (() => void) => {
+  const told = new Map<ListenerGate, number>()
+  return () => {
+    for (const each of gate.listeners) {
+      const labels = { listener: each.name, protocol: each.protocol }
+      metrics.set("logbrook_listener_connections", labels, each.open)
+      metrics.add("logbrook_listener_refused_connections_total", labels, each.refused - (told.get(each) ?? 0))
+      told.set(each, each.refused)
+    }
+  }
+}
+
 const sum = (shards: ReadonlyArray<Shard>, of: (shard: Shard) => number): number =>
   shards.reduce((total, shard) => total + of(shard), 0)
 
@@ -116,6 +136,7 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
       metrics.observe("logbrook_journal_commit_duration_seconds", {}, durationMs / secondMs)
     }
   }
+  metrics.onCollect(listenerCollector(broker))
   metrics.onCollect(() => {
     const segments = journal.segments()
     metrics.set("logbrook_journal_segments", {}, segments.length)

@@ -12,7 +12,7 @@ import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { layer, layerRetention } from "../src/composition.ts"
 import { loadConfig } from "../src/config/loadConfig.ts"
-import { HttpListener, layerListeners, Serving } from "../src/listeners.ts"
+import { HttpListeners, layerListeners, Serving } from "../src/listeners.ts"
 import { makeLog } from "../src/Log.ts"
 import { startServer } from "../src/Server.ts"
 import { acquired, layerTest } from "./support/parts.ts"
@@ -49,8 +49,9 @@ describe("a start fails with a value that says why, and leaves nothing open", ()
     const { port } = taken.address() as net.AddressInfo
     expect(await failureOf({ "mqtt-port": String(port) })).toMatchObject({
       _tag: "ListenFailed",
-      what: "mqtt",
-      port,
+      protocol: "mqtt",
+      name: "mqtt",
+      at: { host: "127.0.0.1", port },
       code: "EADDRINUSE"
     })
     taken.close()
@@ -103,8 +104,8 @@ describe("a stop", () => {
     const parts = layerRetention().pipe(Layer.provideMerge(layer), Layer.provideMerge(layerTest({ journal })))
     const whole = layerListeners(config, settings).pipe(Layer.provideMerge(parts))
     const { made, close } = await acquired(Layer.build(whole))
-    const { mqttWs, mqtt, kafka, http } = Context.get(made, Serving)
-    const { readiness } = Context.get(made, HttpListener)
+    const { mqttWs, mqtt, kafka, http } = Context.get(made, Serving).ports
+    const { readiness } = Context.get(made, HttpListeners)
     expect(readiness.isDraining).toBe(false)
     const ended: Array<readonly [port: number, isDraining: boolean]> = []
     let seq = 0

@@ -22,6 +22,7 @@ import { listenMqtt } from "../src/mqtt/MqttListener.ts"
 import { batchOf, RawClient } from "./kafka/kit.ts"
 import { fetchOf, only, produceOf } from "./kafka/requests.ts"
 import { connected, publishPacket, type RawConnect, subscribePacket } from "./mqtt/kit.ts"
+import { localListener } from "./support/listener.ts"
 import { acquired, built, layerTest } from "./support/parts.ts"
 
 /** The catalog, even logs and what is named "near" are the first shard's, the rest is the second's. */
@@ -59,15 +60,14 @@ const start = async (journals: ReadonlyArray<Journal>) => {
   const parts = layerTest({ journal: journals[0]!, limits })
   const { context, close } = built(layerOver(shards).pipe(Layer.provide(parts)))
   const broker = Context.get(context, Broker)
-  const host = "127.0.0.1"
-  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), { host, port: 0, isProxied: false }))
-  const advertised = { host, port: 0 }
-  const settings = { zstdClients: new Set<string>(), autoCreateTopics: false, defaultPartitions: 1, isProxied: false }
-  const kafka = await acquired(listenKafka(broker, { host, port: 0, advertised, ...settings }))
+  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), localListener("mqtt")))
+  const settings = { zstdClients: new Set<string>(), autoCreateTopics: false, defaultPartitions: 1 }
+  const advertised = { host: "127.0.0.1", port: 0 }
+  const kafka = await acquired(listenKafka(broker, settings, [{ ...localListener("kafka"), advertised }]))
   return {
     broker,
     mqttPort: mqtt.made.port,
-    kafkaPort: kafka.made.port,
+    kafkaPort: kafka.made[0]!.port,
     stop: async () => {
       await mqtt.close()
       await kafka.close()

@@ -6,8 +6,13 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "config", value: "FILE", help: "configuration file; else ./logbrook.yaml, else /etc/logbrook/logbrook.yaml" },
   { name: "data-dir", value: "DIR", help: "where the journal is (./data)" },
   { name: "host", value: "ADDRESS", help: "the address to listen on (127.0.0.1)" },
-  { name: "mqtt-port", value: "PORT", help: "MQTT (1883); 0 takes any free port, here and below" },
+  {
+    name: "mqtt-port",
+    value: "PORT",
+    help: "MQTT (1883); 0 takes any free port, none has no listener, here and below"
+  },
   { name: "mqtt-ws-port", value: "PORT", help: "MQTT over WebSocket (8083)" },
+  { name: "mqtt-ws-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
   { name: "mqtt-ws-origins", value: "ORIGINS", help: "web pages that may connect on loopback: any, or these (local)" },
   { name: "mqtt-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
   { name: "mqtt-keep-alive-s-max", value: "SECONDS", help: "the longest keep alive of MQTT 5 clients (0: any)" },
@@ -28,6 +33,7 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "kafka-auto-create-topics", value: "BOOLEAN", help: "create the topics that clients ask for (false)" },
   { name: "kafka-default-partitions", value: "N", help: "partitions of a topic that is created without a number (1)" },
   { name: "http-port", value: "PORT", help: "HTTP API, health, metrics (18083)" },
+  { name: "http-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
   { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
   { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (128MB)" },
   { name: "journal-pacing-ms", value: "DURATION", help: "how long a commit may wait for company (5ms)" },

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { ConfigFileUnreadable, ConfigInvalid } from "../config/Config.ts"
-import type { EffectiveSetting } from "../config/loadConfig.ts"
+import type { EffectiveSetting } from "../config/Config.ts"
 import type { SettingValue } from "../config/settings.ts"
 import { heapOrigin } from "../config/values.ts"
 import { type CliError, exitCodes, usageError } from "./CliError.ts"

@@ -78,9 +78,12 @@ const queryCodes = {
 const flags = { mqtt: "--mqtt-port", mqttWs: "--mqtt-ws-port", kafka: "--kafka-port", http: "--http-port" } as const
 const protocols = { mqtt: "MQTT", mqttWs: "MQTT over WebSocket", kafka: "Kafka", http: "HTTP" } as const
 
-const listenError = ({ what, host, port, code, message }: ListenFailed): CliError => {
-  const place = `${protocols[what]} cannot listen on ${host} port ${port}`
+const listenError = ({ protocol, name, at, code, message }: ListenFailed): CliError => {
+  const where = "path" in at ? at.path : `${at.host} port ${at.port}`
+  const place = `${protocols[protocol]} cannot listen on ${where}`
   if (code !== "EADDRINUSE") return new CliError(exitCodes.failure, "E_LISTEN", `${place}: ${message}`)
-  const hint = `choose another with ${flags[what]}, or stop the program that has it`
-  return new CliError(exitCodes.failure, "E_PORT_TAKEN", `${place}: the port is taken`, hint)
+  const what = "path" in at ? "path" : "port"
+  const setting = name === protocol ? flags[protocol] : `listeners.${name}.${what}`
+  const hint = `choose another with ${setting}, or stop the program that has it`
+  return new CliError(exitCodes.failure, "E_PORT_TAKEN", `${place}: the ${what} is taken`, hint)
 }

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Config } from "../config/Config.ts"
 import { makeLog } from "../Log.ts"
+import { addressText, type Listening } from "../net/Listener.ts"
 import type { RunningServer } from "../Server.ts"
 import { plainText } from "../plainText.ts"
 import { version } from "../version.ts"
@@ -20,8 +21,16 @@ const journalHints = {
   Corrupt: "the disk gave back something else than was written: logbrook doctor tells where, and what can be saved"
 } as const
 
-/** Where a name is shown that people can click or copy. */
-const shownHost = (host: string): string => (host.includes(":") ? `[${host}]` : host)
+const titles = { mqtt: "MQTT", mqttWs: "MQTT WebSocket", kafka: "Kafka", http: "HTTP" } as const
+
+/** Where people can click or copy it. */
+const listenerText = ({ name, protocol, at }: Listening): string => {
+  const text = addressText(at)
+  const own = name === protocol ? "" : ` (${name})`
+  if ("path" in at) return text + own
+  if (protocol === "mqttWs") return `ws://${text}/mqtt${own}`
+  return (protocol === "http" ? `http://${text}` : text) + own
+}
 
 const recoveryText = ({ broker, recovery }: RunningServer): string => {
   const streams = counted(broker.directory.all().size, "stream")
@@ -31,23 +40,21 @@ const recoveryText = ({ broker, recovery }: RunningServer): string => {
 }
 
 const banner = (config: Config, io: Io, server: RunningServer): void => {
-  const { ports } = server
-  const host = shownHost(config.host)
+  const { ports, listeners } = server
+  const host = addressText({ host: config.host, port: ports.http })
   const own = io.env["npm_lifecycle_event"] === undefined ? "logbrook" : "npx logbrook"
-  const url = ports.http === 18_083 ? "" : ` --url http://${host}:${ports.http}`
+  const url = ports.http === 18_083 ? "" : ` --url http://${host}`
   const line = (name: string, text: string): void => io.out(`  ${painted(io, "dim", name.padEnd(16))}${text}`)
   io.out(`${painted(io, "bold", `Logbrook ${version}`)} on Node.js ${process.versions.node}`)
   line("data", `${config.dataDir} (${recoveryText(server)})`)
-  line("MQTT", `${host}:${ports.mqtt}`)
-  line("MQTT WebSocket", `ws://${host}:${ports.mqttWs}/mqtt`)
-  line("Kafka", `${host}:${ports.kafka}`)
-  line("HTTP", `http://${host}:${ports.http}`)
+  for (const each of listeners) line(titles[each.protocol], listenerText(each))
   io.out("")
   // A hint for the first start only: later there are streams of one's own.
-  if (server.broker.directory.all().size > 0) return
+  const hasAll = ports.mqtt > 0 && ports.kafka > 0 && ports.http > 0
+  if (!hasAll || server.broker.directory.all().size > 0) return
   io.out(`  ${own} streams create sensors --filter 'sensors/#'${url}`)
   io.out(`  mosquitto_pub -p ${ports.mqtt} -i dev1 -q 1 -t sensors/1 -m '{"celsius":21}'`)
-  io.out(`  kcat -b ${host}:${ports.kafka} -C -t sensors -o beginning`)
+  io.out(`  kcat -b ${addressText({ host: config.host, port: ports.kafka })} -C -t sensors -o beginning`)
   io.out("")
 }
 

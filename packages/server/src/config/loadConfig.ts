@@ -2,11 +2,12 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
-import { ConfigInvalid, type Config, type ConfigProblem } from "./Config.ts"
+import { ConfigInvalid, type Config, type ConfigProblem, type EffectiveSetting, type ListenerConfig } from "./Config.ts"
 import { settings, type Setting, type SettingValue } from "./settings.ts"
 import { isSection, readEnv, readFlags, readYaml, settingAt, type Given, type Read } from "./sources.ts"
 import { suggest } from "./suggest.ts"
-import { heapOrigin, isLoopback } from "./values.ts"
+import { isOfListeners, namedListeners } from "./namedListeners.ts"
+import { heapOrigin, isLoopback, notTaken } from "./values.ts"
 
 export interface ConfigSources {
   /** By name without dashes: `mqtt-port`. */
@@ -16,13 +17,6 @@ export interface ConfigSources {
   readonly files: ReadonlyArray<{ readonly name: string; readonly text: string }>
   /** The most that V8 may take for its heap: clients get their share of it, unless a source says how much. */
   readonly heapBytesMax?: number
-}
-
-/** A setting as it came out, and where from: `--mqtt-port`, `LOGBROOK_MQTT_PORT`, `logbrook.yaml:3` or `default`. */
-export interface EffectiveSetting {
-  readonly path: string
-  readonly value: SettingValue
-  readonly origin: string
 }
 
 export interface LoadedConfig {
@@ -38,15 +32,10 @@ const fieldOf = ({ parse, expects }: Setting): Field =>
     decode: (given, _options, ast) => {
       const value = parse(given)
       if (value !== undefined) return ParseResult.succeed(value)
-      return ParseResult.fail(new ParseResult.Type(ast, given, `${shown(given)} is not ${expects}`))
+      return ParseResult.fail(new ParseResult.Type(ast, given, notTaken(given, expects)))
     },
     encode: (value) => ParseResult.succeed(value)
   })
-
-const shown = (given: unknown): string => {
-  const text = JSON.stringify(given) ?? String(given)
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text
-}
 
 const optional = (setting: Setting) =>
   Schema.optionalWith(fieldOf(setting), { exact: true, default: () => setting.byDefault })
@@ -100,40 +89,97 @@ const problemOf = (issue: ParseResult.ArrayFormatterIssue, won: ReadonlyMap<stri
   return { path, origin, message, didYouMean: undefined }
 }
 
+/** The values of settings that are valid in themselves, and where they come from. */
+interface Values {
+  readonly valueOf: (path: string) => SettingValue | undefined
+  readonly originOf: (path: string) => string
+}
+
+const problemAt = ({ originOf }: Values, path: string, message: string): ConfigProblem => ({
+  path,
+  origin: originOf(path),
+  message,
+  didYouMean: undefined
+})
+
+/** The addresses that are listened on: the host's and port's paths, and their values. */
+interface Place {
+  readonly hostPath: string
+  readonly portPath: string
+  readonly host: SettingValue | undefined
+  readonly port: SettingValue | undefined
+}
+
+/** Nothing for a Unix socket. */
+const placesOf = ({ valueOf }: Values, listeners: ReadonlyArray<ListenerConfig>): ReadonlyArray<Place> => [
+  ...["mqtt", "mqttWs", "kafka", "http"].map((section) => ({
+    hostPath: "host",
+    portPath: `${section}.port`,
+    host: valueOf("host"),
+    port: valueOf(`${section}.port`)
+  })),
+  ...listeners
+    .filter(({ path }) => path === null)
+    .map(({ name, host, port }) => ({
+      hostPath: host === null ? "host" : `listeners.${name}.host`,
+      portPath: `listeners.${name}.port`,
+      host: host ?? valueOf("host"),
+      port
+    }))
+]
+
+const reachable = (values: Values, places: ReadonlyArray<Place>): ReadonlyArray<ConfigProblem> => {
+  if (values.valueOf("insecureListen") === true) return []
+  const found = new Map<string, ConfigProblem>()
+  for (const { hostPath, host } of places) {
+    if (typeof host !== "string" || isLoopback(host)) continue
+    const message =
+      `${host} can be reached by others, and nobody is authenticated yet: ` +
+      "listen on 127.0.0.1, or accept that with --insecure-listen"
+    found.set(hostPath, problemAt(values, hostPath, message))
+  }
+  return [...found.values()]
+}
+
+const wildcards: ReadonlySet<SettingValue | undefined> = new Set(["0.0.0.0", "::"])
+
+const isSamePlace = (a: Place, b: Place): boolean =>
+  a.port === b.port && (a.host === b.host || wildcards.has(a.host) || wildcards.has(b.host))
+
+const takenTwice = (
+  values: Values,
+  places: ReadonlyArray<Place>,
+  listeners: ReadonlyArray<ListenerConfig>
+): ReadonlyArray<ConfigProblem> => {
+  const fixed = places.filter(({ port }) => typeof port === "number" && port !== 0)
+  const ofPorts = fixed.flatMap((place, at) => {
+    const other = fixed.slice(0, at).find((each) => isSamePlace(each, place))
+    return other === undefined ? [] : [problemAt(values, place.portPath, `${other.portPath} is ${place.port} too`)]
+  })
+  const ofPaths = listeners.flatMap(({ name, path }, at) => {
+    const other = path === null ? undefined : listeners.slice(0, at).find((each) => each.path === path)
+    return other === undefined
+      ? []
+      : [problemAt(values, `listeners.${name}.path`, `listeners.${other.name}.path is ${path} too`)]
+  })
+  return [...ofPorts, ...ofPaths]
+}
+
 /**
  * Checks what no setting can tell alone. It looks at the settings that are valid in themselves, so that all faults are
  * told at once.
  */
-const throughout = (valueOf: (path: string) => SettingValue | undefined, originOf: (path: string) => string) => {
+const throughout = (values: Values, listeners: ReadonlyArray<ListenerConfig>): ReadonlyArray<ConfigProblem> => {
+  const { valueOf } = values
   const problems: Array<ConfigProblem> = []
-  const host = valueOf("host")
-  if (typeof host === "string" && !isLoopback(host) && valueOf("insecureListen") !== true) {
-    problems.push({
-      path: "host",
-      origin: originOf("host"),
-      message:
-        `${host} can be reached by others, and nobody is authenticated yet: ` +
-        "listen on 127.0.0.1, or accept that with --insecure-listen",
-      didYouMean: undefined
-    })
-  }
+  const places = placesOf(values, listeners)
+  problems.push(...reachable(values, places))
   const [partitions, most] = [valueOf("kafka.defaultPartitions"), valueOf("limits.partitionsPerStreamMax")]
   if (typeof partitions === "number" && typeof most === "number" && partitions > most) {
-    problems.push({
-      path: "kafka.defaultPartitions",
-      origin: originOf("kafka.defaultPartitions"),
-      message: `${partitions} are more than a stream may have: limits.partitionsPerStreamMax is ${most}`,
-      didYouMean: undefined
-    })
+    const message = `${partitions} are more than a stream may have: limits.partitionsPerStreamMax is ${most}`
+    problems.push(problemAt(values, "kafka.defaultPartitions", message))
   }
-  const taken = new Map<SettingValue, string>()
-  for (const path of ["mqtt.port", "mqttWs.port", "kafka.port", "http.port"]) {
-    const port = valueOf(path)
-    if (port === undefined || port === 0) continue
-    const other = taken.get(port)
-    if (other === undefined) taken.set(port, path)
-    else problems.push({ path, origin: originOf(path), message: `${other} is ${port} too`, didYouMean: undefined })
-  }
+  problems.push(...takenTwice(values, places, listeners))
   return problems
 }
 
@@ -156,9 +202,11 @@ export const loadConfig = (sources: ConfigSources): Either.Either<LoadedConfig, 
   ]
   const won = new Map<string, Given>()
   for (const { given } of reads) for (const each of given) if (!won.has(each.path)) won.set(each.path, each)
+  const given = [...won.values()]
   const decoded = Schema.decodeUnknownEither(ConfigSchema, { errors: "all", onExcessProperty: "error" })(
-    nested(won.values())
+    nested(given.filter(({ path }) => !isOfListeners(path)))
   )
+  const named = namedListeners(given.filter(({ path }) => isOfListeners(path)))
   const issues = Either.isLeft(decoded) ? ParseResult.ArrayFormatter.formatErrorSync(decoded.left) : []
   const originOf = (path: string): string => won.get(path)?.origin ?? "default"
   const valueOf = (path: string): SettingValue | undefined => {
@@ -169,17 +217,22 @@ export const loadConfig = (sources: ConfigSources): Either.Either<LoadedConfig, 
   const problems = [
     ...reads.flatMap((read) => read.problems),
     ...issues.map((issue) => problemOf(issue, won)),
-    ...throughout(valueOf, originOf)
+    ...named.problems,
+    ...throughout({ valueOf, originOf }, named.listeners)
   ]
   if (Either.isLeft(decoded) || problems.length > 0) return Either.left(new ConfigInvalid({ problems }))
   const effective = settings.map(({ path }) => ({ path, value: valueOf(path)!, origin: originOf(path) }))
-  return Either.right({ config: whole(decoded.right as unknown as Decoded), settings: effective })
+  return Either.right({
+    config: whole(decoded.right as unknown as Decoded, named.listeners),
+    settings: [...effective, ...named.settings]
+  })
 }
 
-type Decoded = Omit<Config, "limits"> & { readonly limits: Limits }
+type Decoded = Omit<Config, "limits" | "listeners"> & { readonly limits: Limits }
 
-const whole = (decoded: Decoded): Config => ({
+const whole = (decoded: Decoded, listeners: ReadonlyArray<ListenerConfig>): Config => ({
   ...decoded,
+  listeners,
   limits: {
     ...defaultLimits,
     ...decoded.limits,

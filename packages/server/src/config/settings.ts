@@ -21,7 +21,7 @@ export interface Setting {
   readonly documentation: string
 }
 
-type Kind = Pick<Setting, "expects" | "parse">
+export type Kind = Pick<Setting, "expects" | "parse">
 
 const between = (parse: (value: unknown) => number | undefined, min: number, max: number, expects: string): Kind => ({
   expects,
@@ -31,7 +31,11 @@ const between = (parse: (value: unknown) => number | undefined, min: number, max
   }
 })
 
-const port = between(wholeNumber, 0, 65_535, "a port, 0 to 65535")
+export const port = between(wholeNumber, 0, 65_535, "a port, 0 to 65535")
+const portOrNone: Kind = {
+  expects: `${port.expects}, or none`,
+  parse: (value) => (value === null || value === "none" ? null : port.parse(value))
+}
 const duration = (min: number): Kind =>
   between(durationMs, min, Number.MAX_SAFE_INTEGER, `a duration such as 500ms, 30s or 7d${min > 0 ? ", above 0" : ""}`)
 const size = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
@@ -39,17 +43,17 @@ const size = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
   const most = max === Number.MAX_SAFE_INTEGER ? "" : `, ${max} bytes at most`
   return between(sizeBytes, min, max, `a size such as 64KiB or 512MB${least}${most}`)
 }
-const count = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
+export const count = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
   const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} at least` : `, ${min} to ${max}`
   return between(wholeNumber, min, max, `a whole number${range}`)
 }
 const share: Kind = { expects: "a number from 0 to 1", parse: ratio }
-const yesOrNo: Kind = { expects: "true or false", parse: truth }
-const textOf = (expects: string): Kind => ({
+export const yesOrNo: Kind = { expects: "true or false", parse: truth }
+export const textOf = (expects: string): Kind => ({
   expects,
   parse: (value) => (typeof value === "string" && value !== "" && value.length <= 4096 ? value : undefined)
 })
-const address: Kind = {
+export const address: Kind = {
   expects: "host:port, such as broker.example.org:9092",
   parse: (value) => (value === null ? null : hostAndPort(value))
 }
@@ -60,7 +64,7 @@ const softwareNames: Kind = {
       ? value.replaceAll(" ", "")
       : undefined
 }
-const origins: Kind = {
+export const origins: Kind = {
   expects: "local, any, or origins such as https://app.example.org with commas between them",
   parse: (value) =>
     typeof value === "string" &&
@@ -69,7 +73,7 @@ const origins: Kind = {
       ? value.replaceAll(" ", "").toLowerCase()
       : undefined
 }
-const oneOf = (...values: ReadonlyArray<string>): Kind => ({
+export const oneOf = (...values: ReadonlyArray<string>): Kind => ({
   expects: values.join(", "),
   parse: (value) => values.find((each) => each === value)
 })
@@ -159,7 +163,7 @@ const limitKind = (name: keyof Limits): Kind => {
 
 const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((name) => !renamedLimits.has(name))
 
-const proxyProtocol =
+export const proxyProtocol =
   "Every connection comes through a load balancer and begins with a PROXY header (HAProxy's PROXY protocol, version 1 or 2), which tells the client's address; one without is closed. Nobody but the load balancer should reach the port then."
 
 /** Everything that can be set, in the order of the documentation. */
@@ -182,7 +186,12 @@ export const settings: ReadonlyArray<Setting> = [
     false,
     "Listen on an address that others can reach, although nobody is authenticated."
   ),
-  setting("mqtt.port", port, 1883, "MQTT 3.1, 3.1.1 and 5 over TCP. 0 takes any free port, here and below."),
+  setting(
+    "mqtt.port",
+    portOrNone,
+    1883,
+    "MQTT 3.1, 3.1.1 and 5 over TCP. 0 takes any free port, here and below; with `none` nothing listens there. [More listeners](#more-listeners) have names."
+  ),
   setting("mqtt.proxyProtocol", yesOrNo, false, proxyProtocol),
   setting(
     "mqtt.keepAliveSMax",
@@ -226,14 +235,15 @@ export const settings: ReadonlyArray<Setting> = [
     defaultMqttOptions.sysIntervalS,
     "The time between two publications of what has changed under `$SYS/broker/`, in seconds. 0: there is nothing under `$SYS/broker/` but what bridges tell of themselves."
   ),
-  setting("mqttWs.port", port, 8083, "MQTT over WebSocket, on any path."),
+  setting("mqttWs.port", portOrNone, 8083, "MQTT over WebSocket, on any path."),
+  setting("mqttWs.proxyProtocol", yesOrNo, false, proxyProtocol),
   setting(
     "mqttWs.origins",
     origins,
     "local",
     "Web pages that may connect while the server listens on loopback: those of local names only, those of these origins too, or any."
   ),
-  setting("kafka.port", port, 9092, "Kafka's protocol."),
+  setting("kafka.port", portOrNone, 9092, "Kafka's protocol."),
   setting("kafka.proxyProtocol", yesOrNo, false, proxyProtocol),
   setting(
     "kafka.advertised",
@@ -259,7 +269,8 @@ export const settings: ReadonlyArray<Setting> = [
     1,
     "Partitions of a topic that a Kafka client creates without a number, or by asking for it: Kafka's `num.partitions`. At most `limits.partitionsPerStreamMax`."
   ),
-  setting("http.port", port, 18_083, "HTTP API, health and metrics."),
+  setting("http.port", portOrNone, 18_083, "HTTP API, health and metrics."),
+  setting("http.proxyProtocol", yesOrNo, false, proxyProtocol),
   setting(
     "journal.segmentBytes",
     size(65_536, 64 * 1024 ** 3),

@@ -25,7 +25,11 @@ const serviceLink = /^LOGBROOK_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_[A-Z]+|PORT
 const fileBytesMax = 1024 * 1024
 const byPath = new Map(settings.map((setting) => [setting.path, setting]))
 const byEnv = new Map(settings.map((setting) => [setting.env, setting]))
-const sections = new Set(settings.flatMap(({ path }) => (path.includes(".") ? [path.slice(0, path.indexOf("."))] : [])))
+const listenersSection = "listeners"
+const sections = new Set([
+  ...settings.flatMap(({ path }) => (path.includes(".") ? [path.slice(0, path.indexOf("."))] : [])),
+  listenersSection
+])
 
 export const settingAt = (path: string): Setting | undefined => byPath.get(path)
 export const isSection = (path: string): boolean => sections.has(path)
@@ -91,7 +95,7 @@ const walk = (
     // An alias may refer to what it lies in, without end.
     if (isAlias(value)) {
       read.problems.push({ path, origin, message: "aliases are not taken", didYouMean: undefined })
-    } else if (isMap(value) && prefix === "" && !byPath.has(path)) {
+    } else if (isMap(value) && (prefix === "" || prefix === `${listenersSection}.`) && !byPath.has(path)) {
       if (value.items.length === 0 && !sections.has(path)) read.given.push({ path, value: {}, origin })
       walk(value, `${path}.`, document, originAt, read)
     } else {

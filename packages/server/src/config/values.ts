@@ -64,6 +64,12 @@ export const hostAndPort = (value: unknown): { readonly host: string; readonly p
   return found !== null && port >= 1 && port <= 65_535 ? { host: (found[1] ?? found[2])!, port } : undefined
 }
 
+/** The words for a value that is none of a setting's. */
+export const notTaken = (value: unknown, expects: string): string => {
+  const text = JSON.stringify(value) ?? String(value)
+  return `${text.length > 80 ? `${text.slice(0, 77)}...` : text} is not ${expects}`
+}
+
 /** Whether only this machine can connect to an address to listen on. */
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)

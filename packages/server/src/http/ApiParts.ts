@@ -1,4 +1,4 @@
-import type { EffectiveSetting } from "../config/loadConfig.ts"
+import type { EffectiveSetting } from "../config/Config.ts"
 import type { MqttBroker } from "../mqtt/MqttBroker.ts"
 import type { RetentionClock } from "../RetentionClock.ts"
 

@@ -2,7 +2,10 @@ import * as http from "node:http"
 import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
 import { defectText } from "../defectText.ts"
+import { Arrivals } from "../net/Arrivals.ts"
+import { letInBy } from "../net/httpArrivals.ts"
 import { listen } from "../net/listen.ts"
+import type { ListenAddress, ListenerOptions } from "../net/Listener.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { deniedOf } from "./access.ts"
 import { answerApi } from "./apiRequests.ts"
@@ -29,9 +32,9 @@ const isDecodable = (pathname: string): boolean => {
 }
 
 /** The target of a request from whoever may ask at all. */
-const targetOf = ({ url: target = "", headers }: http.IncomingMessage, host: string) =>
+const targetOf = ({ url: target = "", headers }: http.IncomingMessage, at: ListenAddress) =>
   Effect.gen(function* () {
-    if (isForeignHost(headers.host, host)) {
+    if (isForeignHost(headers.host, at)) {
       const message = "this server listens on loopback and answers to local names only"
       return yield* new RequestRefused({ code: "FOREIGN_HOST", message })
     }
@@ -54,12 +57,13 @@ const addWarnings = ({ warnings }: Shell, response: http.ServerResponse): void =
 
 const answer = (
   shell: Shell,
+  at: ListenAddress,
   request: http.IncomingMessage,
   response: http.ServerResponse
 ): Effect.Effect<void, RequestRefused | EndpointFailure> =>
   Effect.gen(function* () {
-    const { broker, options } = shell
-    const url = yield* targetOf(request, options.host)
+    const { broker } = shell
+    const url = yield* targetOf(request, at)
     if (url.pathname.startsWith("/api/")) addWarnings(shell, response)
     const page = pages.get(url.pathname)
     if (page === undefined && url.pathname.startsWith("/api/v1/")) {
@@ -75,7 +79,7 @@ const answer = (
   })
 
 /** The one place where failures become answers. */
-const serverOf = (shell: Shell): http.Server => {
+const serverOf = (shell: Shell, at: ListenAddress): http.Server => {
   const { limits, log } = shell.broker
   const server = http.createServer({ connectionsCheckingInterval: lookEveryMs }, (request, response) => {
     const failed = (defect: unknown): void => {
@@ -83,7 +87,7 @@ const serverOf = (shell: Shell): http.Server => {
       if (response.headersSent) response.destroy()
       else sendDefect(response, "the request failed; the server's log says why")
     }
-    const answered = answer(shell, request, response).pipe(
+    const answered = answer(shell, at, request, response).pipe(
       Effect.catchAll((failure) => Effect.sync(() => sendRefusal(response, failure))),
       Effect.catchAllDefect((defect) => Effect.sync(() => failed(defect)))
     )
@@ -95,21 +99,38 @@ const serverOf = (shell: Shell): http.Server => {
   return server
 }
 
-/** The HTTP API, health, metrics and live events, until the scope closes. */
-export const listenHttp = (broker: Broker, options: HttpOptions) =>
+const listenAt = (shell: Shell, options: ListenerOptions) => {
+  const { broker } = shell
+  const { name, at, limits } = options
+  const server = serverOf(shell, at)
+  const gate = broker.gate.ofListener(name, "http", limits)
+  // Not by the server's own gate: whoever looks after a server that clients have filled has to get in.
+  const arrivals = new Arrivals(broker, options, (address) => gate.admit(address))
+  letInBy(server, arrivals, (socket, { address }) => shell.addresses.set(socket, address))
+  const end = async (closed: Promise<unknown>): Promise<void> => {
+    arrivals.stop()
+    server.closeAllConnections()
+    await closed
+  }
+  return listen(server, { protocol: "http", name, at, log: broker.log, end })
+}
+
+/** The HTTP API, health, metrics and live events, on every listener, until the scope closes. */
+export const listenHttp = (broker: Broker, options: HttpOptions, listeners: ReadonlyArray<ListenerOptions>) =>
   Effect.gen(function* () {
     const past = livePast(broker, options.journal)
     const api = yield* Effect.acquireRelease(
       Effect.sync(() => new LazyApi(broker, past, options)),
       (lazy) => Effect.promise(() => lazy.dispose())
     )
-    const metrics = new MetricsPage(broker.metrics, broker.limits.metricsRowsMax)
-    const warnings = new Warnings(broker, options.retentionClock)
-    const server = serverOf({ broker, options, api, tail: new EventTail(broker, past), metrics, warnings })
-    const end = async (closed: Promise<unknown>): Promise<void> => {
-      server.closeAllConnections()
-      await closed
+    const shell: Shell = {
+      broker,
+      options,
+      api,
+      tail: new EventTail(broker, past),
+      metrics: new MetricsPage(broker.metrics, broker.limits.metricsRowsMax),
+      warnings: new Warnings(broker, options.retentionClock),
+      addresses: new WeakMap()
     }
-    const { host, port } = options
-    return yield* listen(server, { what: "http", host, port, log: broker.log, end })
+    return yield* Effect.parallelFinalizers(Effect.forEach(listeners, (listener) => listenAt(shell, listener)))
   })

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import type { ApiParts } from "./ApiParts.ts"
@@ -9,8 +10,6 @@ import type { MetricsPage } from "./MetricsPage.ts"
 import type { Warnings } from "./Warnings.ts"
 
 export interface HttpOptions extends ApiParts {
-  readonly host: string
-  readonly port: number
   readonly readiness: Readiness
   /** Under the broker's shard. */
   readonly journal: Journal
@@ -24,6 +23,8 @@ export interface Shell {
   readonly tail: EventTail
   readonly metrics: MetricsPage
   readonly warnings: Warnings
+  /** The client's address of each connection, as logs and the journal tell it. */
+  readonly addresses: WeakMap<Socket, string>
 }
 
 /** A request and where its answer goes. */

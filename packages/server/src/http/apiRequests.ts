@@ -59,7 +59,7 @@ const checkedBody = (request: IncomingMessage, bytesMax: number): Effect.Effect<
   })
 
 /** Answers a request to the API: what an endpoint must not see is refused, the rest is the library's. */
-export const answerApi = ({ api, broker }: Shell, { request, response, url }: Exchange) =>
+export const answerApi = ({ api, broker, addresses }: Shell, { request, response, url }: Exchange) =>
   Effect.gen(function* () {
     const method = request.method ?? "GET"
     const methods = yield* Effect.promise(() => api.methodsAt(url.pathname))
@@ -71,7 +71,7 @@ export const answerApi = ({ api, broker }: Shell, { request, response, url }: Ex
     if (method === "POST" || method === "PATCH") {
       init.body = new Uint8Array(yield* checkedBody(request, broker.limits.httpBodyBytesMax))
     }
-    const caller = { principal: anonymous, address: request.socket.remoteAddress ?? "?" }
+    const caller = { principal: anonymous, address: addresses.get(request.socket) ?? "?" }
     const reply = yield* Effect.promise(() => api.handle(new Request(url, init), caller))
     const text = yield* Effect.promise(() => reply.text())
     if (reply.status === 400) sendJson(response, 400, badRequest(text))

@@ -3,19 +3,15 @@ import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
 import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { listen } from "../net/listen.ts"
+import type { ListenerOptions } from "../net/Listener.ts"
 import { createSharedServer } from "../net/sharedReads.ts"
 import type { HostPort } from "./Handler.ts"
 import { KafkaConnection } from "./KafkaConnection.ts"
 import { KafkaNode, type ClientSettings } from "./KafkaNode.ts"
 
-export interface KafkaOptions extends ClientSettings {
-  readonly host: string
-  /** 0: any free one. */
-  readonly port: number
+export interface KafkaListenerOptions extends ListenerOptions {
   /** The host and port that clients are told to connect to. Port 0: the one listened on; a wildcard host: where the client has connected. */
   readonly advertised: HostPort
-  /** Connections come through a load balancer and begin with PROXY headers. */
-  readonly isProxied: boolean
 }
 
 const sweepEveryMs = 1000
@@ -65,8 +61,8 @@ const sweeping = ({ clock }: Broker, connections: ReadonlySet<KafkaConnection>) 
   )
 
 /** Answers what was begun, and closes every connection. */
-const end = async (node: KafkaNode, connections: ReadonlySet<KafkaConnection>, closed: Promise<unknown>) => {
-  const { clock } = node.broker
+const end = async ({ broker }: KafkaNode, connections: ReadonlySet<KafkaConnection>, closed: Promise<unknown>) => {
+  const { clock } = broker
   for (const connection of connections) connection.stop()
   const cancel = clock.after(closeWithinMs, () => {
     for (const connection of connections) connection.destroy()
@@ -75,28 +71,23 @@ const end = async (node: KafkaNode, connections: ReadonlySet<KafkaConnection>, c
   cancel()
   // The sockets' own close events come behind the server's.
   while (connections.size > 0) await new Promise<void>((resolve) => clock.nextTurn(resolve))
-  node.flush()
 }
 
-/** Serves Kafka clients until the scope closes. */
-export const listenKafka = (broker: Broker, { host, port, advertised, isProxied, ...settings }: KafkaOptions) =>
+/** Serves the clients of one listener, which are in `connections`. */
+const listenAt = (node: KafkaNode, connections: Set<KafkaConnection>, options: KafkaListenerOptions) =>
   Effect.gen(function* () {
-    const node = new KafkaNode(broker, settings)
-    const connections = new Set<KafkaConnection>()
-    node.metrics.onCollect(() => {
-      const { inFlightBytes, fetchSessions } = node
-      return { connections: connections.size, inFlightBytes, fetchSessions }
-    })
-    const arrivals = new Arrivals(broker, "kafka", isProxied)
+    const { broker } = node
+    const { name, at, limits, advertised } = options
+    const gate = broker.gate.ofListener(name, "kafka", limits)
+    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
     const server = createSharedServer((socket) =>
       arrivals.accept(socket, (arrival) => serve(node, advertised, connections, socket, arrival))
     )
-    const { log } = broker
     const listening = yield* listen(server, {
-      what: "kafka",
-      host,
-      port,
-      log,
+      protocol: "kafka",
+      name,
+      at,
+      log: broker.log,
       end: (closed) => {
         arrivals.stop()
         return end(node, connections, closed)
@@ -104,4 +95,20 @@ export const listenKafka = (broker: Broker, { host, port, advertised, isProxied,
     })
     yield* sweeping(broker, connections)
     return listening
+  })
+
+/** Serves Kafka clients until the scope closes: all listeners are doors to the same node, each with the address that it tells. */
+export const listenKafka = (broker: Broker, settings: ClientSettings, listeners: ReadonlyArray<KafkaListenerOptions>) =>
+  Effect.gen(function* () {
+    const node = new KafkaNode(broker, settings)
+    const served = listeners.map((options) => ({ options, connections: new Set<KafkaConnection>() }))
+    node.metrics.onCollect(() => {
+      const { inFlightBytes, fetchSessions } = node
+      const connections = served.reduce((sum, each) => sum + each.connections.size, 0)
+      return { connections, inFlightBytes, fetchSessions }
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => node.flush()))
+    return yield* Effect.parallelFinalizers(
+      Effect.forEach(served, ({ options, connections }) => listenAt(node, connections, options))
+    )
   })

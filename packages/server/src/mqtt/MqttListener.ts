@@ -2,17 +2,11 @@ import type * as net from "node:net"
 import * as Effect from "effect/Effect"
 import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { listen } from "../net/listen.ts"
+import type { ListenerOptions } from "../net/Listener.ts"
 import { createSharedServer } from "../net/sharedReads.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
-
-export interface MqttListenerOptions {
-  readonly host: string
-  readonly port: number
-  /** Connections come through a load balancer and begin with PROXY headers. */
-  readonly isProxied: boolean
-}
 
 const serve = (
   mqtt: MqttBroker,
@@ -34,11 +28,14 @@ const serve = (
   return (chunk) => connection.onChunk(chunk)
 }
 
-/** MQTT over TCP until the scope closes: then clients are told, and cut off a second later. */
-export const listenMqtt = (mqtt: MqttBroker, { host, port, isProxied }: MqttListenerOptions) =>
+/** MQTT over TCP or a Unix socket until the scope closes: then clients are told, and cut off a second later. */
+export const listenMqtt = (mqtt: MqttBroker, options: ListenerOptions) =>
   Effect.gen(function* () {
+    const { broker } = mqtt
+    const { name, at, limits } = options
     const connections = new Set<MqttConnection>()
-    const arrivals = new Arrivals(mqtt.broker, "mqtt", isProxied)
+    const gate = broker.gate.ofListener(name, "mqtt", limits)
+    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
     const server = createSharedServer((socket) =>
       arrivals.accept(socket, (arrival) => serve(mqtt, socket, arrival, connections))
     )
@@ -47,7 +44,7 @@ export const listenMqtt = (mqtt: MqttBroker, { host, port, isProxied }: MqttList
       await mqtt.stops(connections)
       await closed
     }
-    const listening = yield* listen(server, { what: "mqtt", host, port, log: mqtt.broker.log, end })
+    const listening = yield* listen(server, { protocol: "mqtt", name, at, log: broker.log, end })
     mqtt.listens()
     return listening
   })

@@ -6,9 +6,11 @@ import type { Clock } from "@logbrook/core/Clock"
 import { MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { CloseCode, closeFrame, frameHead, FrameReader, WebSocketError } from "@logbrook/protocols/websocket/frames"
-import type { Admission } from "../net/ConnectionGate.ts"
+import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { endSoftly } from "../net/endSoftly.ts"
+import { letInBy } from "../net/httpArrivals.ts"
 import { listen } from "../net/listen.ts"
+import type { ListenerOptions } from "../net/Listener.ts"
 import { isForeignOrigin } from "../net/localNames.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
@@ -50,9 +52,9 @@ class WebSocketTransport implements Transport {
   /** The answer to the newest ping. */
   #pong: Uint8Array | undefined
 
-  constructor(socket: Socket) {
-    this.#tcp = new TcpTransport(socket, socket.remoteAddress ?? "unknown")
-    this.remoteAddress = this.#tcp.remoteAddress
+  constructor(socket: Socket, remoteAddress: string) {
+    this.#tcp = new TcpTransport(socket, remoteAddress)
+    this.remoteAddress = remoteAddress
   }
 
   get unsentBytes(): number {
@@ -95,8 +97,8 @@ class WebSocketTransport implements Transport {
 }
 
 /** Returns what reads the socket's bytes. */
-const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connections: Set<MqttConnection>) => {
-  const transport = new WebSocketTransport(socket)
+const serve = (mqtt: MqttBroker, socket: Socket, { address, admission }: Arrival, connections: Set<MqttConnection>) => {
+  const transport = new WebSocketTransport(socket, address)
   const connection = new MqttConnection(mqtt, transport, admission)
   connections.add(connection)
   const frames = new FrameReader({
@@ -128,9 +130,7 @@ const serve = (mqtt: MqttBroker, socket: Socket, admission: Admission, connectio
   return read
 }
 
-export interface WebSocketOptions {
-  readonly host: string
-  readonly port: number
+export interface WebSocketOptions extends ListenerOptions {
   /** See `isForeignOrigin`. */
   readonly origins: ReadonlySet<string>
 }
@@ -139,19 +139,9 @@ interface Shell {
   readonly mqtt: MqttBroker
   readonly options: WebSocketOptions
   readonly connections: Set<MqttConnection>
-  /** The admissions of all sockets, upgraded or not. */
-  readonly admissions: WeakMap<Socket, Admission>
+  /** Of all sockets, upgraded or not. */
+  readonly arrivals: WeakMap<Socket, Arrival>
   isStopping: boolean
-}
-
-const connected = ({ mqtt, admissions }: Shell, socket: Socket): void => {
-  const admission = mqtt.broker.gate.admit(socket.remoteAddress ?? "unknown")
-  if (admission === undefined) {
-    socket.destroy()
-    return
-  }
-  admissions.set(socket, admission)
-  socket.on("close", () => admission.release())
 }
 
 const refuse = (socket: Socket, clock: Clock, status: string): void => {
@@ -160,7 +150,7 @@ const refuse = (socket: Socket, clock: Clock, status: string): void => {
 }
 
 const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, head: Buffer): void => {
-  const { mqtt, options, connections, admissions } = shell
+  const { mqtt, options, connections, arrivals } = shell
   const { clock } = mqtt.broker
   // The close event follows and tells all there is to do.
   socket.on("error", () => undefined)
@@ -168,14 +158,14 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
   if (refusal !== undefined) return refuse(socket, clock, refusal)
   if (shell.isStopping) return refuse(socket, clock, "503 Service Unavailable")
   const { origin } = request.headers
-  if (isForeignOrigin(origin, options.host, options.origins)) {
+  if (isForeignOrigin(origin, options.at, options.origins)) {
     mqtt.broker.log.warn("mqtt: a page of another site is refused; mqttWs.origins can allow it", { origin })
     return refuse(socket, clock, "403 Forbidden")
   }
   socket.setTimeout(0)
   socket.setNoDelay(true)
   socket.write(acceptanceOf(request.headers["sec-websocket-key"]!, subprotocolOf(request)!))
-  const read = serve(mqtt, socket, admissions.get(socket)!, connections)
+  const read = serve(mqtt, socket, arrivals.get(socket)!, connections)
   if (head.length > 0) read(head)
 }
 
@@ -194,7 +184,6 @@ const serverOf = (shell: Shell): http.Server => {
       response.writeHead(426, { Connection: "close", Upgrade: "websocket" }).end("MQTT over WebSocket only\n")
     }
   )
-  server.on("connection", (socket: Socket) => connected(shell, socket))
   server.on("upgrade", (request, socket, head) => upgrade(shell, request, socket as Socket, head))
   return server
 }
@@ -202,17 +191,22 @@ const serverOf = (shell: Shell): http.Server => {
 /** MQTT over WebSocket, on any path, until the scope closes; clients must offer one of the subprotocols. */
 export const listenMqttWebSocket = (mqtt: MqttBroker, options: WebSocketOptions) =>
   Effect.gen(function* () {
+    const { broker } = mqtt
+    const { name, at, limits } = options
     const connections = new Set<MqttConnection>()
-    const shell: Shell = { mqtt, options, connections, admissions: new WeakMap(), isStopping: false }
+    const shell: Shell = { mqtt, options, connections, arrivals: new WeakMap(), isStopping: false }
     const server = serverOf(shell)
+    const gate = broker.gate.ofListener(name, "mqttWs", limits)
+    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
+    letInBy(server, arrivals, (socket, arrival) => shell.arrivals.set(socket, arrival))
     const end = async (closed: Promise<unknown>): Promise<void> => {
       shell.isStopping = true
+      arrivals.stop()
       await mqtt.stops(connections)
       server.closeAllConnections()
       await closed
     }
-    const { host, port } = options
-    const listening = yield* listen(server, { what: "mqttWs", host, port, log: mqtt.broker.log, end })
+    const listening = yield* listen(server, { protocol: "mqttWs", name, at, log: broker.log, end })
     mqtt.listens()
     return listening
   })

@@ -3,19 +3,26 @@ import { decodeProxyHeader, ProxyError, type ProxyHeader } from "@logbrook/proto
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "./BoundedLines.ts"
 import type { Admission } from "./ConnectionGate.ts"
+import { type ListenAddress, type ListenerOptions, unixAddress } from "./Listener.ts"
+import type { Place } from "./ListenerGate.ts"
 import { readShared } from "./sharedReads.ts"
 
-/** A connection that was let in, and whose it is. */
-export interface Arrival {
+/** The end of a connection that it comes from. */
+interface Source {
   readonly address: string
   readonly port: number
-  readonly admission: Admission
+}
+
+/** A connection that was let in, and whose it is. */
+export interface Arrival<P extends Place = Admission> extends Source {
+  readonly admission: P
 }
 
 /** Takes a connection's bytes from now on; a chunk is valid until the call returns. */
 type Receive = (chunk: Buffer) => void
 
-type Serve = (arrival: Arrival) => Receive
+/** Called once the header is there, with what has come behind it; undefined: others read the socket from now on. */
+type Begin<P extends Place> = (arrival: Arrival<P>, rest: Buffer) => Receive | undefined
 
 const refusalLinesPerSecondMax = 5
 const nothing = Buffer.alloc(0)
@@ -23,45 +30,83 @@ const nothing = Buffer.alloc(0)
 /** The close event follows an error. */
 const ignore = (): void => undefined
 
+/** Undefined: the peer has gone already. */
+const sourceOf = ({ remoteAddress, remotePort }: Socket, at: ListenAddress): Source | undefined => {
+  if ("path" in at) return { address: unixAddress(at.path), port: 0 }
+  return remoteAddress === undefined || remotePort === undefined
+    ? undefined
+    : { address: remoteAddress, port: remotePort }
+}
+
 /**
  * Lets the connections of a listener in: each by the address of its socket, or, behind a load balancer, by the one that its PROXY
  * header tells. Until that is there, a connection counts as one of the load balancer's.
  */
-export class Arrivals {
-  readonly #broker: Pick<Broker, "gate" | "clock" | "limits">
-  readonly #what: string
-  readonly #isProxied: boolean
+export class Arrivals<P extends Place = Admission> {
+  readonly #broker: Pick<Broker, "clock" | "limits">
+  readonly #listener: ListenerOptions
+  readonly #admit: (address: string) => P | undefined
   readonly #refusals: BoundedLines
   /** The sockets whose header has not come. */
   readonly #waiting = new Set<Socket>()
 
-  /** `what`: the listener, for the log. */
-  constructor(broker: Pick<Broker, "gate" | "clock" | "limits" | "log">, what: string, isProxied: boolean) {
+  /** `admit`: undefined for one connection too many. */
+  constructor(
+    broker: Pick<Broker, "clock" | "limits" | "log">,
+    listener: ListenerOptions,
+    admit: (address: string) => P | undefined
+  ) {
     this.#broker = broker
-    this.#what = what
-    this.#isProxied = isProxied
+    this.#listener = listener
+    this.#admit = admit
     this.#refusals = new BoundedLines(
       broker.log,
       broker.clock,
       "warn",
       refusalLinesPerSecondMax,
-      `${what}: more connections without a PROXY header than were logged`
+      `${listener.name}: more connections without a PROXY header than were logged`
     )
   }
 
   /** `serve` is called once it is known whose the connection is; one that may not come in is closed. */
-  accept(socket: Socket, serve: Serve): void {
-    const { remoteAddress: address, remotePort: port } = socket
-    // The peer of a socket without an address has gone already.
-    const admission = address === undefined ? undefined : this.#broker.gate.admit(address)
-    if (address === undefined || port === undefined || admission === undefined) {
-      admission?.release()
-      socket.destroy()
+  accept(socket: Socket, serve: (arrival: Arrival<P>) => Receive): void {
+    const arrival = this.#arrivalOf(socket)
+    if (arrival === undefined) return
+    if (!this.#listener.isProxied) {
+      readShared(socket, serve(arrival))
       return
     }
-    const arrival = { address, port, admission }
-    if (this.#isProxied) this.#await(socket, arrival, serve)
-    else readShared(socket, serve(arrival))
+    this.#await(socket, arrival, (known, rest) => {
+      const receive = serve(known)
+      if (rest.length > 0) receive(rest)
+      return receive
+    })
+  }
+
+  /** As `accept`, for a socket of Node's own that another server reads: nothing has been read of it but its header then. */
+  pass(socket: Socket, serve: (arrival: Arrival<P>) => void): void {
+    const arrival = this.#arrivalOf(socket)
+    if (arrival === undefined) return
+    if (!this.#listener.isProxied) {
+      serve(arrival)
+      return
+    }
+    this.#await(socket, arrival, (known, rest) => {
+      socket.pause()
+      socket.removeAllListeners("data")
+      if (rest.length > 0) socket.unshift(rest)
+      serve(known)
+      socket.resume()
+      return undefined
+    })
+  }
+
+  #arrivalOf(socket: Socket): Arrival<P> | undefined {
+    const source = sourceOf(socket, this.#listener.at)
+    const admission = source && this.#admit(source.address)
+    if (source !== undefined && admission !== undefined) return { ...source, admission }
+    socket.destroy()
+    return undefined
   }
 
   /** The listener stops. */
@@ -70,12 +115,13 @@ export class Arrivals {
     this.#refusals.flush()
   }
 
-  #await(socket: Socket, arrival: Arrival, serve: Serve): void {
+  #await(socket: Socket, arrival: Arrival<P>, begin: Begin<P>): void {
     const { clock, limits } = this.#broker
     let receive: Receive | undefined
     let held: Buffer = nothing
     const refuse = (reason: string): void => {
-      this.#refusals.write(`${this.#what}: connection refused`, { address: arrival.address, reason })
+      const { name } = this.#listener
+      this.#refusals.write(`${name}: connection refused`, { address: arrival.address, reason })
       socket.destroy()
     }
     const isOver = (): void => {
@@ -105,10 +151,9 @@ export class Arrivals {
         return
       }
       isOver()
-      receive = serve({ address, port, admission: arrival.admission })
       const rest = held.subarray(header.byteLength)
       held = nothing
-      if (rest.length > 0) receive(rest)
+      receive = begin({ address, port, admission: arrival.admission }, rest)
     })
   }
 }

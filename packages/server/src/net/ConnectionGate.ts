@@ -1,6 +1,9 @@
 import type { Clock } from "@logbrook/core/Clock"
 import type { Limits } from "@logbrook/core/Limits"
 import type { Holder, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
+import type { ListenerLimits, ListenerProtocol } from "./Listener.ts"
+import { ListenerGate, type ListenerPlace, type Place } from "./ListenerGate.ts"
+import { NewPerSecond } from "./NewPerSecond.ts"
 
 type GateLimits = Pick<
   Limits,
@@ -32,9 +35,9 @@ export class ConnectionGate {
   readonly #limits: GateLimits
   readonly #clock: Clock
   readonly memory: MemoryAccount
+  readonly #newOnes: NewPerSecond
   readonly #perAddress = new Map<string, Held>()
-  #second = 0
-  #newThisSecond = 0
+  readonly #listeners = new Map<string, ListenerGate>()
   open = 0
   /** Those of the open connections that are not authenticated yet. */
   preAuth = 0
@@ -43,36 +46,51 @@ export class ConnectionGate {
   constructor(limits: GateLimits, clock: Clock, memory: MemoryAccount) {
     this.#limits = limits
     this.#clock = clock
+    this.#newOnes = new NewPerSecond(clock, limits.newConnectionsPerSecondMax)
     this.memory = memory
   }
 
-  /** Undefined: one too many, close it at once. */
-  admit(remoteAddress: string): Admission | undefined {
-    const second = Math.floor(this.#clock.monotonicMs() / 1000)
-    if (second !== this.#second) {
-      this.#second = second
-      this.#newThisSecond = 0
-    }
-    const limits = this.#limits
+  /** The gate of a listener by its name, which counts its connections against limits of its own. */
+  ofListener(name: string, protocol: ListenerProtocol, limits: ListenerLimits): ListenerGate {
+    const gate = new ListenerGate(name, protocol, limits, this.#clock)
+    this.#listeners.set(name, gate)
+    return gate
+  }
+
+  get listeners(): Iterable<ListenerGate> {
+    return this.#listeners.values()
+  }
+
+  /** Undefined: one too many, close it at once. `listener`: the gate of the listener to which it has come. */
+  admit(remoteAddress: string, listener?: ListenerGate): Admission | undefined {
     const held = this.#perAddress.get(remoteAddress) ?? { open: 0, preAuth: 0 }
-    const isOneTooMany =
-      this.open >= limits.connectionsMax ||
-      this.preAuth >= limits.preAuthConnectionsMax ||
-      held.open >= limits.connectionsPerAddressMax ||
-      held.preAuth >= limits.preAuthConnectionsPerAddressMax ||
-      this.#newThisSecond >= limits.newConnectionsPerSecondMax ||
-      this.memory.room("connections") < connectionBytes
-    if (isOneTooMany) {
-      this.refused++
-      return undefined
-    }
-    this.#newThisSecond++
+    if (this.#isFull(held)) return this.#refuse(listener)
+    const place = listener?.admit(remoteAddress)
+    if (listener !== undefined && place === undefined) return this.#refuse(undefined)
+    this.#newOnes.add()
     this.open++
     this.preAuth++
     held.open++
     held.preAuth++
     this.#perAddress.set(remoteAddress, held)
-    return new Admission(this, remoteAddress)
+    return new Admission(this, remoteAddress, place)
+  }
+
+  #isFull(held: Held): boolean {
+    const limits = this.#limits
+    return (
+      this.open >= limits.connectionsMax ||
+      this.preAuth >= limits.preAuthConnectionsMax ||
+      held.open >= limits.connectionsPerAddressMax ||
+      held.preAuth >= limits.preAuthConnectionsPerAddressMax ||
+      this.#newOnes.isUsedUp ||
+      this.memory.room("connections") < connectionBytes
+    )
+  }
+
+  #refuse(listener: ListenerGate | undefined): undefined {
+    this.refused++
+    if (listener !== undefined) listener.refused++
   }
 
   /** How many addresses have connections: what is kept for others is forgotten. */
@@ -119,16 +137,19 @@ export class ConnectionGate {
  * A connection's place at the gate, and the memory that it has the server keep. It is a class, since closures would
  * be made anew for each of thousands of connections.
  */
-export class Admission {
+export class Admission implements Place {
   readonly #gate: ConnectionGate
+  /** At its listener. */
+  readonly #place: ListenerPlace | undefined
   #remoteAddress: string
   #isPreAuth = true
   #isOpen = true
   #connectionsBytes = 0
   #transitBytes = 0
 
-  constructor(gate: ConnectionGate, remoteAddress: string) {
+  constructor(gate: ConnectionGate, remoteAddress: string, place?: ListenerPlace) {
     this.#gate = gate
+    this.#place = place
     this.#remoteAddress = remoteAddress
     this.add("connections", connectionBytes)
   }
@@ -139,8 +160,9 @@ export class Admission {
     this.#isPreAuth = false
   }
 
-  /** A load balancer's connection is a client's of this address, which is not authenticated yet. False: one too many. */
+  /** See `Place`; the client is not authenticated yet. */
   movesTo(remoteAddress: string): boolean {
+    if (this.#place?.movesTo(remoteAddress) === false) return false
     if (!this.#gate.moves(this.#remoteAddress, remoteAddress)) return false
     this.#remoteAddress = remoteAddress
     return true
@@ -171,6 +193,7 @@ export class Admission {
       this.add("transit", -this.#transitBytes)
       this.add("connections", -this.#connectionsBytes)
       this.#gate.left(this.#remoteAddress)
+      this.#place?.release()
     }
     this.#isOpen = false
   }

@@ -1,14 +1,18 @@
 import { isLoopback } from "../config/values.ts"
+import type { ListenAddress } from "./Listener.ts"
 
 /** As in a URL or a Host header: brackets, capitals and a last dot make no other name. */
 const isLocal = (host: string): boolean => isLoopback(host.replaceAll(/[[\]]/g, "").replace(/\.$/, "").toLowerCase())
+
+/** Browsers of this machine reach it, and so do pages of any site in them. They open no Unix sockets. */
+const isOnLoopback = (at: ListenAddress): boolean => "host" in at && isLoopback(at.host)
 
 /**
  * A page of another site may make its name point here (DNS rebinding): on loopback only local names are answered. Browsers
  * always name one; old health checks (HTTP/1.0) do not.
  */
-export const isForeignHost = (header: string | undefined, listenHost: string): boolean =>
-  header !== undefined && isLoopback(listenHost) && !isLocal(/^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(header)?.[1] ?? "")
+export const isForeignHost = (header: string | undefined, at: ListenAddress): boolean =>
+  header !== undefined && isOnLoopback(at) && !isLocal(/^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(header)?.[1] ?? "")
 
 /**
  * WebSockets are not bound to the site of the page that opens them: on loopback only pages of local names may, and those of
@@ -16,10 +20,10 @@ export const isForeignHost = (header: string | undefined, listenHost: string): b
  */
 export const isForeignOrigin = (
   header: string | undefined,
-  listenHost: string,
+  at: ListenAddress,
   allowed: ReadonlySet<string>
 ): boolean => {
-  if (header === undefined || !isLoopback(listenHost) || allowed.has("any") || allowed.has(header)) return false
+  if (header === undefined || !isOnLoopback(at) || allowed.has("any") || allowed.has(header)) return false
   return !URL.canParse(header) || !isLocal(new URL(header).hostname)
 }
 

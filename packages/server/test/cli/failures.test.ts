@@ -10,7 +10,14 @@ import { JournalQueryRefused } from "../../src/tools/journalTools.ts"
 import { now } from "../support/now.ts"
 import { run } from "./support.ts"
 
-const taken = { what: "kafka", host: "127.0.0.1", port: 9092, code: "EADDRINUSE", message: "address in use" } as const
+const taken = {
+  protocol: "kafka",
+  name: "kafka",
+  at: { host: "127.0.0.1", port: 9092 },
+  code: "EADDRINUSE",
+  message: "address in use"
+} as const
+const takenPath = { ...taken, protocol: "mqtt", name: "local", at: { path: "/run/a.sock", mode: 0o660 } } as const
 
 const failures: ReadonlyArray<readonly [failure: CommandFailure, code: string, exitCode: number, text: RegExp]> = [
   [new CliError(exitCodes.unreachable, "E_UNREACHABLE", "nobody answers"), "E_UNREACHABLE", 5, /^nobody answers$/],
@@ -21,6 +28,7 @@ const failures: ReadonlyArray<readonly [failure: CommandFailure, code: string, e
   [new JournalQueryRefused({ reason: "InvalidType", message: "none" }), "E_INVALID_TYPE", 2, /^none$/],
   [new JournalQueryRefused({ reason: "Expired", message: "gone" }), "E_EXPIRED", 3, /^gone$/],
   [new ListenFailed(taken), "E_PORT_TAKEN", 1, /^Kafka cannot listen on 127.0.0.1 port 9092: the port is taken$/],
+  [new ListenFailed(takenPath), "E_PORT_TAKEN", 1, /^MQTT cannot listen on \/run\/a.sock: the path is taken$/],
   [new ListenFailed({ ...taken, code: "EACCES" }), "E_LISTEN", 1, /^Kafka cannot .* 9092: address in use$/]
 ]
 
@@ -43,8 +51,8 @@ describe("a command's failure", () => {
     expect(code).toBe(2)
     expect(err).toEqual([
       "error[E_CONFIG]: the configuration has 2 problems",
-      '  mqtt.port: "x" is not a port, 0 to 65535 [--mqtt-port]',
-      '  http.port: "70000" is not a port, 0 to 65535 [--http-port]',
+      '  mqtt.port: "x" is not a port, 0 to 65535, or none [--mqtt-port]',
+      '  http.port: "70000" is not a port, 0 to 65535, or none [--http-port]',
       "hint: logbrook config show tells each value and where it comes from"
     ])
   })

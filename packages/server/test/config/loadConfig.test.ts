@@ -199,6 +199,86 @@ describe("loadConfig", () => {
     expect(problemsOf({ flags: { "mqtt-port": "0", "kafka-port": "0" } })).toEqual([])
   })
 
+  it("takes listeners by their names, each with the settings of its protocol, and tells where they come from", () => {
+    const yaml = `
+kafka: { port: none }
+listeners:
+  inside: { protocol: mqtt, port: 1884, connectionsMax: 5 }
+  local:
+    protocol: kafka
+    path: /run/kafka.sock
+    mode: 0600
+    advertised: a.example.org:9092
+`
+    const { config, settings } = loadedOf(sources({ yaml }))
+    expect(config.kafka.port).toBeNull()
+    expect(config.listeners).toEqual([
+      {
+        name: "inside",
+        protocol: "mqtt",
+        port: 1884,
+        host: null,
+        path: null,
+        mode: "660",
+        proxyProtocol: false,
+        connectionsMax: 5,
+        connectionsPerAddressMax: null,
+        newConnectionsPerSecondMax: null,
+        origins: "local",
+        advertised: null
+      },
+      expect.objectContaining({
+        name: "local",
+        path: "/run/kafka.sock",
+        mode: "600",
+        advertised: { host: "a.example.org", port: 9092 }
+      })
+    ])
+    const own = settings.filter(({ path }) => path.startsWith("listeners."))
+    expect(own.find(({ path }) => path === "listeners.inside.connectionsMax")).toEqual({
+      path: "listeners.inside.connectionsMax",
+      value: 5,
+      origin: "logbrook.yaml:4"
+    })
+    expect(own.find(({ path }) => path === "listeners.local.connectionsMax")).toMatchObject({ origin: "default" })
+    expect(own.some(({ path }) => path === "listeners.inside.advertised")).toBe(false)
+  })
+
+  it.each([
+    ["5", "listeners", "section"],
+    ["{ a: 5 }", "listeners.a", "section"],
+    ["{ a: {} }", "listeners.a.protocol", "missing"],
+    ["{ a: { protocol: smtp, port: 1 } }", "listeners.a.protocol", "smtp"],
+    ["{ a: { protocol: mqtt } }", "listeners.a.port", "either"],
+    ["{ a: { protocol: mqtt, port: 1, path: /a } }", "listeners.a.port", "either"],
+    ["{ a: { protocol: mqtt, port: 70000 } }", "listeners.a.port", "70000"],
+    ["{ a: { protocol: mqtt, path: /a, host: 127.0.0.1 } }", "listeners.a.host", "Unix"],
+    ["{ a: { protocol: mqtt, port: 1, mode: 660 } }", "listeners.a.mode", "Unix"],
+    ["{ a: { protocol: mqtt, path: /a, mode: 999 } }", "listeners.a.mode", "999"],
+    [`{ a: { protocol: mqtt, path: ${"x".repeat(101)} } }`, "listeners.a.path", "100"],
+    ["{ a: { protocol: mqtt, port: 1, advertised: 'a:1' } }", "listeners.a.advertised", "kafka"],
+    ["{ a: { protocol: kafka, path: /a } }", "listeners.a.advertised", "told"],
+    ["{ a: { protocol: mqtt, port: 1, conectionsMax: 1 } }", "listeners.a.conectionsMax", "no such"],
+    ["{ mqtt: { protocol: mqtt, port: 1 } }", "listeners.mqtt", "name"],
+    ["{ 'a.b': { protocol: mqtt, port: 1 } }", "listeners.a.b", "name"],
+    ["{ a: { protocol: mqtt, port: 1, host: 0.0.0.0 } }", "listeners.a.host", "reached"],
+    ["{ a: { protocol: mqtt, port: 9092 } }", "listeners.a.port", "kafka.port is 9092"],
+    ["{ a: { protocol: mqtt, path: /a }, b: { protocol: http, path: /a } }", "listeners.b.path", "too"]
+  ])("tells what is wrong with listeners: %s", (yaml, path, text) => {
+    const problems = problemsOf({ yaml: `listeners: ${yaml}` })
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatchObject({ path, origin: "logbrook.yaml:1" })
+    expect(problems[0]!.message).toContain(text)
+  })
+
+  it("takes one port of two addresses, and none of a protocol that is not to be there", () => {
+    const yaml = "listeners: { a: { protocol: mqtt, port: 9092, host: 127.0.0.2 } }\n"
+    expect(problemsOf({ yaml })).toEqual([])
+    expect(problemsOf({ yaml: "kafka: { port: none }\nlisteners: { a: { protocol: mqtt, port: 9092 } }\n" })).toEqual(
+      []
+    )
+  })
+
   it("reads an advertised address", () => {
     expect(advertised("broker.example.org:9092")).toEqual({ host: "broker.example.org", port: 9092 })
     expect(advertised("[::1]:1")).toEqual({ host: "::1", port: 1 })

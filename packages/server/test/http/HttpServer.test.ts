@@ -14,6 +14,7 @@ import { defaultMqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import { forgetDeletedStreams } from "../../src/streams/forgetDeletedStreams.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { TestClock } from "../../../core/test/support/TestClock.ts"
+import { localListener } from "../support/listener.ts"
 import { acquired } from "../support/parts.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
 
@@ -54,8 +55,8 @@ describe("HTTP", () => {
   let stop: () => Promise<void>
 
   beforeAll(async () => {
-    const { made, close } = await acquired(listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal }))
-    port = made.port
+    const { made, close } = await acquired(listenHttp(broker, { ...parts, journal }, [localListener("http")]))
+    port = made[0]!.port
     base = `http://127.0.0.1:${port}`
     stop = close
   })
@@ -474,9 +475,9 @@ describe("HTTP", () => {
     const read: Journal = new Proxy<Journal>(journal, {
       get: (target, name) => (name === "scan" ? scan : Reflect.get(target, name, target))
     })
-    const other = await acquired(listenHttp(broker, { host: "127.0.0.1", port: 0, ...parts, journal: read }))
+    const other = await acquired(listenHttp(broker, { ...parts, journal: read }, [localListener("http")]))
     try {
-      await run(`http://127.0.0.1:${other.made.port}/api/v1/journal/tail`)
+      await run(`http://127.0.0.1:${other.made[0]!.port}/api/v1/journal/tail`)
     } finally {
       await other.close()
     }

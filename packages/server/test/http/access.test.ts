@@ -9,6 +9,7 @@ import { makeMqttBroker } from "../../src/mqtt/MqttBroker.ts"
 import { defaultMqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
+import { localListener } from "../support/listener.ts"
 import { acquired } from "../support/parts.ts"
 
 // Every endpoint of the API, and every other page, says what it needs; who may do nothing gets the pages that need nothing.
@@ -38,20 +39,22 @@ describe("access over HTTP", () => {
   beforeAll(async () => {
     kit = await startKit({ authorizer: new Authorizer([denies]) })
     await kit.createStream("orders")
-    const listening = listenHttp(kit.broker, {
-      host: "127.0.0.1",
-      port: 0,
-      journal: kit.journal,
-      readiness: { isDraining: false },
-      mqtt: makeMqttBroker(kit.broker, defaultMqttOptions),
-      retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
-        lastTimeMs: undefined,
-        heldAtMs: undefined
-      }),
-      config: { settings: [], sinceMs: 0 }
-    })
+    const listening = listenHttp(
+      kit.broker,
+      {
+        journal: kit.journal,
+        readiness: { isDraining: false },
+        mqtt: makeMqttBroker(kit.broker, defaultMqttOptions),
+        retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
+          lastTimeMs: undefined,
+          heldAtMs: undefined
+        }),
+        config: { settings: [], sinceMs: 0 }
+      },
+      [localListener("http")]
+    )
     const { made, close } = await acquired(listening)
-    port = made.port
+    port = made[0]!.port
     stop = close
   })
   afterAll(async () => {

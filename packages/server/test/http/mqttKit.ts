@@ -4,6 +4,7 @@ import { listenHttp } from "../../src/http/HttpServer.ts"
 import { RetentionClock } from "../../src/RetentionClock.ts"
 import { type Ran, run } from "../cli/support.ts"
 import { type Kit, type KitOptions, startKit } from "../mqtt/kit.ts"
+import { localListener } from "../support/listener.ts"
 import { acquired } from "../support/parts.ts"
 
 export interface Answer {
@@ -16,20 +17,22 @@ export interface Answer {
 export const startMqttHttp = async (options: KitOptions = {}) => {
   const kit: Kit = await startKit(options)
   const { made, close } = await acquired(
-    listenHttp(kit.broker, {
-      host: "127.0.0.1",
-      port: 0,
-      journal: kit.journal,
-      readiness: { isDraining: false },
-      mqtt: kit.mqtt,
-      retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
-        lastTimeMs: undefined,
-        heldAtMs: undefined
-      }),
-      config: { settings: [], sinceMs: 0 }
-    })
+    listenHttp(
+      kit.broker,
+      {
+        journal: kit.journal,
+        readiness: { isDraining: false },
+        mqtt: kit.mqtt,
+        retentionClock: new RetentionClock(new TestClock(), defaultLimits, {
+          lastTimeMs: undefined,
+          heldAtMs: undefined
+        }),
+        config: { settings: [], sinceMs: 0 }
+      },
+      [localListener("http")]
+    )
   )
-  const url = `http://127.0.0.1:${made.port}`
+  const url = `http://127.0.0.1:${made[0]!.port}`
   const call = async (path: string, method = "GET"): Promise<Answer> => {
     const response = await fetch(url + path, { method })
     return { status: response.status, body: await response.json() }

@@ -20,6 +20,7 @@ import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { ClientSettings } from "../../src/kafka/KafkaNode.ts"
 import { listenKafka } from "../../src/kafka/KafkaListener.ts"
 import type { Fields, Log } from "../../src/Log.ts"
+import { localListener } from "../support/listener.ts"
 import { acquired, running } from "../support/parts.ts"
 
 export interface LogLine {
@@ -90,15 +91,11 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     ...options.settings
   }
   const { made, close: stopListening } = await acquired(
-    listenKafka(broker, {
-      host: "127.0.0.1",
-      port: 0,
-      advertised,
-      isProxied: options.isProxied ?? false,
-      ...settings
-    })
+    listenKafka(broker, settings, [
+      { ...localListener("kafka", { isProxied: options.isProxied ?? false }), advertised }
+    ])
   )
-  const listener = { port: made.port, close: stopListening }
+  const listener = { port: made[0]!.port, close: stopListening }
   const ask = (to: string, command: object): Promise<unknown> =>
     new Promise((resolve, reject) =>
       shard.offer({
@@ -156,8 +153,9 @@ export class RawClient {
     socket.on("error", () => undefined)
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = net.connect(port, "127.0.0.1")
+  /** To a port of this machine, or a Unix socket. */
+  static async connect(to: number | { readonly path: string }): Promise<RawClient> {
+    const socket = typeof to === "number" ? net.connect(to, "127.0.0.1") : net.connect(to)
     await once(socket, "connect")
     return new RawClient(socket)
   }

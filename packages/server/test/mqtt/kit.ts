@@ -27,11 +27,12 @@ import type { Fields, Log } from "../../src/Log.ts"
 import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
 import type { MqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import {
-  layerMqttListener,
-  layerMqttWebSocketListener,
-  MqttListener,
-  MqttWebSocketListener
+  layerMqttListeners,
+  layerMqttWebSocketListeners,
+  MqttListeners,
+  MqttWebSocketListeners
 } from "../../src/listeners.ts"
+import { localListener } from "../support/listener.ts"
 import { acquired, running } from "../support/parts.ts"
 
 export interface StoredRecord {
@@ -79,7 +80,7 @@ export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly mqtt?: Partial<MqttOptions>
   readonly clock?: Clock
-  /** MQTT over TCP begins with PROXY headers. */
+  /** Connections begin with PROXY headers. */
   readonly isProxied?: boolean
   /** A directory with a journal on disk; memory otherwise. */
   readonly directory?: string
@@ -135,9 +136,10 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   for (const kind of [SessionKind, RetainedKind, PartitionKind]) {
     shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))
   }
-  const address = { host: "127.0.0.1", port: 0 }
-  const listeners = layerMqttWebSocketListener({ ...address, origins: new Set(["local"]) }).pipe(
-    Layer.provideMerge(layerMqttListener({ ...address, isProxied: options.isProxied ?? false })),
+  const isProxied = options.isProxied ?? false
+  const webSocket = { ...localListener("mqttWs", { isProxied }), origins: new Set(["local"]) }
+  const listeners = layerMqttWebSocketListeners([webSocket]).pipe(
+    Layer.provideMerge(layerMqttListeners([localListener("mqtt", { isProxied })])),
     Layer.provide(Layer.succeedContext(context))
   )
   const { made, close: stopListening } = await acquired(Layer.build(listeners))
@@ -146,8 +148,8 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     shard,
     disk,
     mqtt,
-    port: Context.get(made, MqttListener).port,
-    webSocketPort: Context.get(made, MqttWebSocketListener).port,
+    port: Context.get(made, MqttListeners)[0]!.port,
+    webSocketPort: Context.get(made, MqttWebSocketListeners)[0]!.port,
     audit,
     lines,
     journal,
