@@ -187,6 +187,12 @@ export class LogIndex {
     return low
   }
 
+  /** How many references begin below `offset`. */
+  findEnd(offset: number): number {
+    const at = this.find(offset)
+    return at < this.#count && this.#baseOffset(at) < offset ? at + 1 : at
+  }
+
   /** The first reference whose newest record is at or after `timestampMs`; `count` if there is none. */
   findTimestamp(timestampMs: number): number {
     let i = 0

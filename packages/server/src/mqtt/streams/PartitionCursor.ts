@@ -63,7 +63,7 @@ export class PartitionCursor {
     if (this.#isAtRecord) return !this.#isOver && this.offset < offsetMax
     const { log } = this
     this.#skipExpired()
-    while (this.position < offsetMax && this.position < log.highWatermark && !this.isOver) {
+    while (this.position < offsetMax && this.position < log.lastStableOffset && !this.isOver) {
       if (this.#nextRecord()) {
         this.#isAtRecord = true
         this.#isOver = this.offset >= this.endOffset || this.timestampMs >= this.#endMs
@@ -125,10 +125,10 @@ export class PartitionCursor {
     const batch = this.#batches[this.#nextBatch++]
     if (batch === undefined) {
       // Compaction, or what a restore left out, took all records up to there.
-      this.position = log.highWatermark
+      this.position = log.lastStableOffset
       return false
     }
-    if (RecordBatch.isControl(batch)) {
+    if (log.isHidden(batch)) {
       this.position = RecordBatch.lastOffset(batch) + 1
       return true
     }

@@ -73,7 +73,7 @@ export class StreamReader {
     const cursors = cursorsOf(logs, reading)
     const readBytes = Math.floor(heldBytesTarget / Math.max(1, cursors.length))
     this.#merge = new StreamMerge(cursors, Math.max(readBytesMin, Math.min(readBytesMax, readBytes)))
-    this.#historyEnds = new Map(cursors.map(({ partition, log }) => [partition, log.highWatermark]))
+    this.#historyEnds = new Map(cursors.map(({ partition, log }) => [partition, log.lastStableOffset]))
   }
 
   /** Nothing more comes of it. */

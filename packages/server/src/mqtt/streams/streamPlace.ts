@@ -70,7 +70,7 @@ interface Back {
 
 const offsetsIn = (log: PartitionLog, index: number): number => {
   const { baseOffset, count } = log.part(index)
-  return baseOffset + count - Math.max(baseOffset, log.startOffset)
+  return Math.min(baseOffset + count, log.lastStableOffset) - Math.max(baseOffset, log.startOffset)
 }
 
 /** A part that was taken, and that may be older than one that was not. */
@@ -100,7 +100,7 @@ const partsTakenMax = 8192
  */
 const lastPositions = (logs: ReadonlyArray<PartitionLog>, count: number): ReadonlyArray<number> => {
   let all = 0
-  for (const { startOffset, highWatermark } of logs) all += highWatermark - startOffset
+  for (const { startOffset, lastStableOffset } of logs) all += lastStableOffset - startOffset
   if (count >= all) return logs.map(({ startOffset }) => startOffset)
   const backs: ReadonlyArray<Back> = logs.map((log) => ({ log, at: log.parts, maxMs: maxMsBefore(log, log.parts) }))
   const uncertain: Array<Uncertain> = []
@@ -119,7 +119,7 @@ const lastPositions = (logs: ReadonlyArray<PartitionLog>, count: number): Readon
     while (uncertain.length > 0 && uncertain.at(-1)!.firstMs > restMs) certain += uncertain.pop()!.count
   }
   const positions = backs.map(({ log, at }) =>
-    at === log.parts ? log.highWatermark : Math.max(log.startOffset, log.part(at).baseOffset)
+    at === log.parts ? log.lastStableOffset : Math.max(log.startOffset, log.part(at).baseOffset)
   )
   return skipped(logs, positions, taken - count)
 }
@@ -145,7 +145,7 @@ const skipped = (
   if (count <= 0 || count > recordsSkippedMax) return positions
   const cursors = logs.map(
     (log, partition) =>
-      new PartitionCursor(partition, log, positions[partition]!, { offset: log.highWatermark, timeMs: Infinity })
+      new PartitionCursor(partition, log, positions[partition]!, { offset: Infinity, timeMs: Infinity })
   )
   const merge = new StreamMerge(cursors, skipReadBytes)
   for (let left = count; left > 0; left--) {
@@ -161,9 +161,9 @@ const startPositions = (start: StreamStart, logs: ReadonlyArray<PartitionLog>): 
     case "Earliest":
       return logs.map(({ startOffset }) => startOffset)
     case "Latest":
-      return logs.map(({ highWatermark }) => highWatermark)
+      return logs.map(({ lastStableOffset }) => lastStableOffset)
     case "Time":
-      return logs.map((log) => log.offsetForTimestamp(start.atMs) ?? log.highWatermark)
+      return logs.map((log) => log.offsetForTimestamp(start.atMs) ?? log.lastStableOffset)
     case "Last":
       return lastPositions(logs, start.count)
     case "Offsets":
@@ -173,7 +173,7 @@ const startPositions = (start: StreamStart, logs: ReadonlyArray<PartitionLog>): 
 
 const endsOf = (end: StreamEnd | undefined, logs: ReadonlyArray<PartitionLog>): ReadonlyArray<number> | null => {
   if (end === undefined || end._tag === "Time") return null
-  if (end._tag === "Now") return logs.map(({ highWatermark }) => highWatermark)
+  if (end._tag === "Now") return logs.map(({ lastStableOffset }) => lastStableOffset)
   return logs.map((_, partition) => end.offsets.get(partition) ?? notRead)
 }
 

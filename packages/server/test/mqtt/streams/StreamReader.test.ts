@@ -260,6 +260,46 @@ describe("a reader", () => {
     expect(own.positions()).toEqual([[0, 8]])
   })
 
+  it("gives nothing of a transaction before it is committed, nor of one that was aborted, and no markers", () => {
+    const log = logAt(0, [10, 20])
+    log
+      .transactional([{ timestampMs: 30 }], false)
+      .transactional([{ timestampMs: 40 }], true)
+      .marker(50)
+    log.openFrom = 2
+    const reading = reader([log])
+    expect(places(lookAll(reading))).toEqual(["0/0", "0/1!"])
+    expect(readAll([log], "latest")).toEqual([])
+    log.append([{ timestampMs: 60 }])
+    expect(lookAll(reading)).toEqual([])
+    expect(reading.positions()).toEqual([[0, 2]])
+    log.decide()
+    expect(places(lookAll(reading))).toEqual(["0/2", "0/5"])
+    expect(reading.positions()).toEqual([[0, 6]])
+    expect(readAll([log], "offset:0:1")).toEqual(["0/1", "0/2", "0/5!"])
+  })
+
+  it("begins at the last stable offset, and at an offset behind it where that is asked for", () => {
+    const log = logAt(0, [10, 20])
+    log.transactional([{ timestampMs: 30 }, { timestampMs: 40 }], false)
+    log.openFrom = 2
+    expect(place([log], "latest").positions).toEqual([2])
+    expect(place([log], "last:1").positions).toEqual([1])
+    expect(place([log], "earliest", "now").ends).toEqual([2])
+    expect(place([log], "offset:0:3").positions).toEqual([3])
+    const reading = reader([log], "offset:0:3")
+    expect(lookAll(reading)).toEqual([])
+    log.decide()
+    expect(places(lookAll(reading))).toEqual(["0/3"])
+  })
+
+  it("whose history ends with an aborted transaction tells its last record", () => {
+    const log = logAt(0, [10, 20])
+      .transactional([{ timestampMs: 30 }], true)
+      .marker(40)
+    expect(readAll([log])).toEqual(["0/0", "0/1!"])
+  })
+
   it("holds no more than a few batches, and reads again what it has let go of", () => {
     const log = logAt(
       0,

@@ -23,10 +23,16 @@ export const mqttHeaders = (topic: string, clientId = "c"): ReadonlyArray<readon
   ["mqtt.retain", "0"]
 ]
 
+/** The producers of batches that were aborted, and of others. */
+const aborted = 8
+const committed = 9
+
 /** A partition in memory: each `append` is a batch. */
 export class TestLog implements PartitionLog {
   startOffset = 0
   highWatermark = 0
+  /** The first record that is not decided yet, if there is one. */
+  openFrom: number | undefined
   /** Reads so far. */
   reads = 0
   readonly #batches: Array<{
@@ -37,7 +43,11 @@ export class TestLog implements PartitionLog {
   readonly #waiting = new Set<() => void>()
 
   /** `keeps`: which of the records compaction has left. */
-  append(records: ReadonlyArray<TestRecord>, keeps: (index: number) => boolean = () => true): this {
+  append(
+    records: ReadonlyArray<TestRecord>,
+    keeps: (index: number) => boolean = () => true,
+    more: Partial<RecordBatch.BatchFields> = {}
+  ): this {
     const all = new RecordsBuilder(1_000_000)
     const [first] = records
     for (const record of records) {
@@ -55,7 +65,8 @@ export class TestLog implements PartitionLog {
       count: kept.count,
       lastOffsetDelta: records.length - 1,
       baseTimestampMs: first!.timestampMs,
-      maxTimestampMs: all.maxTimestampMs
+      maxTimestampMs: all.maxTimestampMs,
+      ...more
     }
     const part = {
       baseOffset: this.highWatermark,
@@ -70,13 +81,38 @@ export class TestLog implements PartitionLog {
     return this
   }
 
+  /** A batch of a transaction. */
+  transactional(records: ReadonlyArray<TestRecord>, isAborted: boolean): this {
+    return this.append(records, undefined, { isTransactional: true, producerId: isAborted ? aborted : committed })
+  }
+
+  /** The end of a transaction. */
+  marker(timestampMs: number): this {
+    return this.append([{ timestampMs }], undefined, { isTransactional: true, isControl: true, producerId: committed })
+  }
+
+  get lastStableOffset(): number {
+    return this.openFrom ?? this.highWatermark
+  }
+
+  /** What was open is decided. */
+  decide(): this {
+    this.openFrom = undefined
+    for (const wake of this.#waiting) wake()
+    return this
+  }
+
+  isHidden(batch: Uint8Array): boolean {
+    return RecordBatch.isControl(batch) || RecordBatch.producerId(batch) === aborted
+  }
+
   expire(offset: number): void {
     this.startOffset = offset
     while (this.#batches.length > 0 && end(this.#batches[0]!.part) <= offset) this.#batches.shift()
   }
 
   get parts(): number {
-    return this.#batches.length
+    return this.#batches.filter(({ part }) => part.baseOffset < this.lastStableOffset).length
   }
 
   part(index: number): LogPart {
@@ -89,6 +125,7 @@ export class TestLog implements PartitionLog {
     let left = bytesMax
     for (const { part, batch } of this.#batches) {
       if (end(part) <= offset) continue
+      if (part.baseOffset >= this.lastStableOffset) break
       if (found.length > 0 && batch.length > left) break
       found.push(batch)
       left -= batch.length

@@ -1,8 +1,12 @@
 import mqtt, { type IClientOptions, type IClientSubscribeOptions, type ISubscriptionGrant, type MqttClient } from "mqtt"
+import { partitionActor, type PartitionKind } from "@logbrook/actors/partition/Partition"
+import type { CommandOf } from "@logbrook/core/actor/Kind"
 import { encodeHeaders } from "@logbrook/core/Record"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
+import * as Effect from "effect/Effect"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { batchOf, startMs } from "../../kafka/kit.ts"
 import { type Kit, type KitOptions, connected, startKit, subscribePacket } from "../kit.ts"
 
 let kit: Kit
@@ -285,6 +289,55 @@ describe("a stream that Kafka writes", () => {
     const { topic, payload, properties } = reader.got[0]!
     expect([topic, payload, properties.get("h"), properties.get("key")]).toEqual(["$stream/free", "v", "1", "k"])
     expect((await suback("$stream/free/a")).code).toBe(0x8f)
+  })
+})
+
+const ask = (logId: number, command: CommandOf<typeof PartitionKind>): Promise<unknown> =>
+  Effect.runPromise(kit.broker.shards.ask(partitionActor(logId), command, { origin: "test" }))
+
+/** A batch of a transaction, as a partition gets it. */
+const transactional = async (logId: number, sequence: number, value: string): Promise<void> => {
+  const bytes = batchOf([value], { producerId: 7, producerEpoch: 0, baseSequence: sequence, isTransactional: true })
+  const times = { baseTimestampMs: startMs, maxTimestampMs: startMs }
+  const producer = { producerId: 7, producerEpoch: 0, baseSequence: sequence }
+  const transaction = { version: 1, isAdded: true } as const
+  const command = { _tag: "AppendBatch", bytes, count: 1, ...times, ...producer, isBehind: false, transaction } as const
+  await ask(logId, command)
+}
+
+const end = (logId: number, outcome: "commit" | "abort"): Promise<unknown> => {
+  const marker = { producerId: 7, producerEpoch: 0, coordinatorEpoch: 0, outcome, transactionVersion: 1 } as const
+  return ask(logId, { _tag: "WriteMarker", ...marker })
+}
+
+describe("a stream that Kafka writes in transactions", () => {
+  it.each([
+    [0, true],
+    [1, false],
+    [1, true]
+  ] as const)("is delivered when they commit, never when they abort: QoS %i, clean %s", async (qos, clean) => {
+    await kit.bind("payments", [], 1)
+    const logId = kit.broker.directory.byName("payments")!.logIds[0]!
+    const reader = await connect({ clientId: "reader", clean, properties: { sessionExpiryInterval: 60 } })
+    await transactional(logId, 0, "aborted before")
+    await end(logId, "abort")
+    await transactional(logId, 1, "committed before")
+    await end(logId, "commit")
+    await subscribe(reader, "$stream/payments", { "stream-offset": "earliest" }, qos)
+    await expect.poll(() => reader.got.map(({ payload }) => payload)).toEqual(["committed before"])
+    expect(reader.got[0]!.properties.get("stream-caught-up")).toBe("1")
+    await transactional(logId, 2, "aborted")
+    await transactional(logId, 3, "aborted too")
+    await end(logId, "abort")
+    await transactional(logId, 4, "committed")
+    await transactional(logId, 5, "committed too")
+    expect(reader.got).toHaveLength(1)
+    await end(logId, "commit")
+    await transactional(logId, 6, "open")
+    await expect
+      .poll(() => reader.got.map(({ payload }) => payload))
+      .toEqual(["committed before", "committed", "committed too"])
+    expect(reader.got.map(({ properties }) => properties.get("offset"))).toEqual(["2", "7", "8"])
   })
 })
 
