@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Command } from "../packages/server/src/cli/commandLine.ts"
+import { optionText } from "../packages/server/src/cli/help.ts"
 import { commands } from "../packages/server/src/cli/commands.ts"
 
 const page = path.join(path.dirname(fileURLToPath(import.meta.url)), "../docs/cli.md")
@@ -10,13 +11,13 @@ const end = "<!-- end of commands -->"
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
-const section = ({ name, positionals, summary, description, options }: Command): string => {
-  const rows = options.map(({ name, value, isMultiple, help }) => {
-    const flag = `--${name}${value === undefined ? "" : ` ${value}`}${isMultiple === true ? " …" : ""}`
-    return `| \`${cell(flag)}\` | ${cell(help)} |`
-  })
+const section = ({ name, positionals, summary, description, options, examples }: Command): string => {
+  const rows = options.map((option) => `| \`${cell(optionText(option))}\` | ${cell(option.help)} |`)
   const text = `${summary[0]!.toUpperCase()}${summary.slice(1)}.${description === undefined ? "" : ` ${description}`}`
-  return [`### ${[name, ...positionals].join(" ")}`, text, "", "| Option | |", "|---|---|", ...rows].join("\n")
+  const shown = examples === undefined ? [] : ["", "```sh", ...examples, "```"]
+  return [`### ${[name, ...positionals].join(" ")}`, text, "", "| Option | |", "|---|---|", ...rows, ...shown].join(
+    "\n"
+  )
 }
 
 /** The page as it is, and as it should be. */

@@ -15,18 +15,18 @@ import { subackFailure311 } from "./ReasonCodes.ts"
 
 const noProperties: AckProperties = Object.freeze({})
 
-/** mqtt-packet writes NUL as it is, which is the end of a connection for who reads it. */
-const text = (value: string | undefined): string | undefined => {
+/** mqtt-packet writes NUL as it is, which is the end of a connection for who reads it. Throws `RangeError`. */
+export const fitting = (value: string | undefined): string | undefined => {
   if (value === undefined || fitsString(value)) return value
   throw new RangeError("a string does not fit MQTT")
 }
 
-const data = (bytes: Uint8Array | undefined): Buffer | undefined =>
+export const bufferOf = (bytes: Uint8Array | undefined): Buffer | undefined =>
   bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 
-const pairs = (userProperties: UserProperties | undefined): ReturnType<typeof pairsForGenerate> | undefined => {
+export const pairs = (userProperties: UserProperties | undefined): ReturnType<typeof pairsForGenerate> | undefined => {
   if (userProperties === undefined || userProperties.length === 0) return undefined
-  for (const pair of userProperties) pair.forEach(text)
+  for (const pair of userProperties) pair.forEach(fitting)
   return pairsForGenerate(userProperties)
 }
 
@@ -36,7 +36,7 @@ const byte = (code: number): number => {
 }
 
 const ackProperties = ({ reasonString, userProperties }: AckProperties) => ({
-  reasonString: text(reasonString),
+  reasonString: fitting(reasonString),
   userProperties: pairs(userProperties)
 })
 
@@ -83,17 +83,17 @@ const connackProperties = (properties: ConnackProperties): NonNullable<IConnackP
     maximumQoS: properties.maximumQoS,
     retainAvailable: properties.retainAvailable,
     maximumPacketSize: properties.maximumPacketSizeBytes,
-    assignedClientIdentifier: text(properties.assignedClientIdentifier),
+    assignedClientIdentifier: fitting(properties.assignedClientIdentifier),
     topicAliasMaximum: properties.topicAliasMaximum,
     ...ackProperties(properties),
     wildcardSubscriptionAvailable: properties.wildcardSubscriptionAvailable,
     subscriptionIdentifiersAvailable: properties.subscriptionIdentifierAvailable,
     sharedSubscriptionAvailable: properties.sharedSubscriptionAvailable,
     serverKeepAlive: properties.serverKeepAliveSeconds,
-    responseInformation: text(properties.responseInformation),
-    serverReference: text(properties.serverReference),
-    authenticationMethod: text(properties.authenticationMethod),
-    authenticationData: data(properties.authenticationData)
+    responseInformation: fitting(properties.responseInformation),
+    serverReference: fitting(properties.serverReference),
+    authenticationMethod: fitting(properties.authenticationMethod),
+    authenticationData: bufferOf(properties.authenticationData)
   })
 
 /** The CONNACK that answers what `decodeConnect` threw; `undefined` if the client gets none and is just closed. */
@@ -165,7 +165,7 @@ export const encodeDisconnect = (
         reasonCode: byte(reasonCode),
         properties: defined<NonNullable<IDisconnectPacket["properties"]>>({
           ...ackProperties(properties),
-          serverReference: text(properties.serverReference)
+          serverReference: fitting(properties.serverReference)
         })
       },
       5
@@ -189,8 +189,8 @@ export const encodeAuth = (
         cmd: "auth",
         reasonCode: byte(reasonCode),
         properties: defined<NonNullable<IAuthPacket["properties"]>>({
-          authenticationMethod: text(properties.authenticationMethod),
-          authenticationData: data(properties.authenticationData),
+          authenticationMethod: fitting(properties.authenticationMethod),
+          authenticationData: bufferOf(properties.authenticationData),
           ...ackProperties(properties)
         })
       },

@@ -1,3 +1,5 @@
+import { once } from "node:events"
+import type { Readable } from "node:stream"
 import { styleText } from "node:util"
 import { plainText } from "../plainText.ts"
 
@@ -6,6 +8,11 @@ export interface Io {
   /** Whole lines, without their ends. */
   readonly out: (text: string) => void
   readonly err: (text: string) => void
+  /** Bytes to stdout, as they are. */
+  readonly write: (bytes: Uint8Array) => void
+  /** Resolves once stdout has taken what was written; undefined: it takes more. */
+  readonly flushed: () => Promise<void> | undefined
+  readonly stdin: () => Readable & { readonly isTTY?: boolean }
   readonly isTty: boolean
   readonly isErrTty: boolean
   readonly env: Readonly<Record<string, string | undefined>>
@@ -14,6 +21,9 @@ export interface Io {
 export const processIo = (): Io => ({
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
+  write: (bytes) => void process.stdout.write(bytes),
+  flushed: () => (process.stdout.writableNeedDrain ? once(process.stdout, "drain").then(() => undefined) : undefined),
+  stdin: () => process.stdin,
   isTty: process.stdout.isTTY === true,
   isErrTty: process.stderr.isTTY === true,
   env: process.env

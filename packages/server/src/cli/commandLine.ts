@@ -11,6 +11,8 @@ export interface Option {
   /** The name of its value in the help; undefined for a switch. */
   readonly value: string | undefined
   readonly isMultiple?: boolean
+  /** A letter, for `-f`. */
+  readonly short?: string
   readonly help: string
 }
 
@@ -36,6 +38,8 @@ export interface Command {
   /** More than a line, for its own help. */
   readonly description?: string
   readonly options: ReadonlyArray<Option>
+  /** Whole command lines for its help. */
+  readonly examples?: ReadonlyArray<string>
   /** Imported when it runs: start-up stays short. */
   readonly load: () => Promise<Run>
 }
@@ -48,7 +52,10 @@ export const parseCommandLine = (command: Command, words: ReadonlyArray<string>)
   const { tokens } = parseArgs({
     args: [...words],
     options: Object.fromEntries(
-      command.options.map(({ name, value }) => [name, { type: value === undefined ? "boolean" : "string" } as const])
+      command.options.map(({ name, value, short }) => [
+        name,
+        { type: value === undefined ? "boolean" : "string", ...(short === undefined ? {} : { short }) } as const
+      ])
     ),
     strict: false,
     allowPositionals: true,

@@ -1,5 +1,6 @@
 import type { Command, Option, Run } from "./commandLine.ts"
-import { dataDirectory, json, offline, url } from "./options.ts"
+import { dataDirectory, json, mqtt, offline, timeout, url } from "./options.ts"
+import { recordOptions } from "./recordOptions.ts"
 
 /** The flags of the server's own settings, in the order of their importance; the rest is for files and variables. */
 const serverOptions: ReadonlyArray<Option> = [
@@ -68,6 +69,8 @@ const compact: Option = {
   value: undefined,
   help: "keep the newest record of each key, for ever unless a retention is given"
 }
+const qos: Option = { name: "qos", value: "QOS", help: "0, 1 or 2 (1)" }
+const clientId: Option = { name: "client-id", value: "ID", help: "the client's id; else one that nobody else has" }
 const yes: Option = { name: "yes", value: undefined, help: "do not ask" }
 const time: ReadonlyArray<Option> = [
   { name: "utc", value: undefined, help: "times in UTC (so by default)" },
@@ -163,6 +166,89 @@ export const commands: ReadonlyArray<Command> = [
     summary: "delete a stream and its records",
     options: [yes, url, json],
     load: lazily(streamsModule, (module) => module.remove)
+  },
+  {
+    name: "publish",
+    positionals: ["TOPIC", "MESSAGE?"],
+    summary: "publish messages over MQTT, to this server or any of MQTT 5",
+    description:
+      "Without MESSAGE each line of stdin is a message. It ends once the server has acknowledged all; with the exit code 0, " +
+      "messages of QoS 1 and 2 to a bound stream are on disk.",
+    options: [
+      qos,
+      { name: "retain", value: undefined, help: "the topic's retained message from now on; an empty one removes it" },
+      { name: "whole", value: undefined, help: "all of stdin is one message" },
+      { name: "count", value: "N", help: "publish MESSAGE so often (1)" },
+      { name: "interval", value: "DURATION", help: "wait so long behind each message" },
+      { name: "property", value: "NAME=VALUE", isMultiple: true, help: "a user property" },
+      { name: "content-type", value: "TYPE", help: "what the payload is: application/json" },
+      { name: "utf8", value: undefined, help: "say that the payload is UTF-8 text" },
+      { name: "expiry", value: "DURATION", help: "how long it is worth delivering, in whole seconds" },
+      { name: "response-topic", value: "TOPIC", help: "where a response is wanted" },
+      { name: "correlation-data", value: "TEXT", help: "what a response is to have with it" },
+      clientId,
+      timeout,
+      mqtt,
+      json
+    ],
+    examples: [
+      "logbrook publish sensors/d1/temp 21.5",
+      "logbrook publish sensors/d1/state on --retain --property unit=celsius",
+      "tail -f events.log | logbrook publish site/events --qos 2",
+      "logbrook publish photos/1 --whole < photo.jpg"
+    ],
+    load: lazily(
+      () => import("./publish.ts"),
+      (module) => module.publish
+    )
+  },
+  {
+    name: "subscribe",
+    positionals: ["FILTER..."],
+    summary: "show messages over MQTT as they come, and what streams have",
+    description:
+      "A FILTER of '$stream/NAME' or '$stream/NAME/FILTER' reads a stream: its history from --from on, and then what comes. " +
+      "It goes on until it is interrupted, unless an option ends it.",
+    options: [
+      qos,
+      {
+        name: "from",
+        value: "START",
+        help: "of a stream: earliest, latest, -24h, 2026-01-31T12:00:00Z, last:N, offset:P:N"
+      },
+      {
+        name: "until",
+        value: "END",
+        help: "of a stream: now, a time or offset:P:N; ends with the last of what is there"
+      },
+      { name: "count", value: "N", help: "end after so many messages" },
+      { name: "idle", value: "DURATION", help: "end when none has come for so long; with --until, 5s" },
+      { name: "no-retained", value: undefined, help: "leave out retained messages" },
+      {
+        name: "session",
+        value: "DURATION",
+        help: "keep the session so long behind the end, with what comes meanwhile"
+      },
+      { name: "reset", value: undefined, help: "read a stream anew that the session reads already" },
+      { name: "wait", value: undefined, help: "the stream need not exist yet" },
+      { name: "will-topic", value: "TOPIC", help: "where a message goes if this command is killed" },
+      { name: "will-message", value: "TEXT", help: "that message" },
+      clientId,
+      ...recordOptions,
+      timeout,
+      mqtt
+    ],
+    examples: [
+      "logbrook subscribe 'sensors/#'",
+      "logbrook subscribe 'sensors/+/temp' --count 10 --json",
+      "logbrook subscribe '$stream/sensors' --from -1h --until now",
+      "logbrook subscribe '$stream/sensors/sensors/d1/#' --from earliest -f '%d %t %v\\n'",
+      "logbrook subscribe 'jobs/#' --client-id worker-1 --session 7d --idle 30s"
+    ],
+    load: lazily(
+      () => import("./subscribe.ts"),
+      (module) => module.subscribe
+    )
   },
   {
     name: "groups list",

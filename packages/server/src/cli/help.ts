@@ -1,5 +1,5 @@
 import { commands } from "./commands.ts"
-import type { Command } from "./commandLine.ts"
+import type { Command, Option } from "./commandLine.ts"
 import { painted, type Io } from "./Io.ts"
 
 const synopsis = ({ name, positionals }: Command): string => [name, ...positionals].join(" ")
@@ -20,14 +20,20 @@ export const printOverview = (io: Io, group: string | undefined): void => {
   io.out("logbrook COMMAND --help tells its options. logbrook --version tells the version.")
 }
 
+/** `-f, --format FORMAT`, `--filter FILTER …` */
+export const optionText = ({ name, value, isMultiple, short }: Option): string => {
+  const names = short === undefined ? `--${name}` : `-${short}, --${name}`
+  return `${names}${value === undefined ? "" : ` ${value}`}${isMultiple === true ? " …" : ""}`
+}
+
 export const printHelp = (io: Io, command: Command): void => {
   io.out(`logbrook ${synopsis(command)}${command.options.length > 0 ? " [options]" : ""}`)
   io.out(`  ${command.summary}${command.description === undefined ? "" : `. ${command.description}`}`)
   io.out("")
-  const names = command.options.map(
-    ({ name, value, isMultiple }) =>
-      `--${name}${value === undefined ? "" : ` ${value}`}${isMultiple === true ? " …" : ""}`
-  )
+  const names = command.options.map(optionText)
   const width = Math.max(...names.map((name) => name.length))
   command.options.forEach(({ help }, i) => io.out(`  ${painted(io, "cyan", names[i]!.padEnd(width))}  ${help}`))
+  if (command.examples === undefined) return
+  io.out("")
+  for (const example of command.examples) io.out(`  ${painted(io, "dim", "$")} ${example}`)
 }

@@ -1,5 +1,7 @@
 import * as Effect from "effect/Effect"
+import { durationMs, hostAndPort } from "../config/values.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
+import type { Listener } from "./clients/connecting.ts"
 import type { Arguments } from "./commandLine.ts"
 import { type CliError, usageError } from "./CliError.ts"
 import { note, type Io } from "./Io.ts"
@@ -14,6 +16,70 @@ export const urlOf = (args: Arguments, { env }: Io): Effect.Effect<string, CliEr
   const url = /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`
   if (/^https?:/i.test(url) && URL.canParse(url)) return Effect.succeed(url)
   return Effect.fail(usageError(`"${text}" is no URL`, `http://HOST:PORT or HOST:PORT; by default ${defaultUrl}`))
+}
+
+const listenerPorts = { mqtt: 1883, kafka: 9092 } as const
+
+/** `HOST` or `HOST:PORT` of the option, or of its variable; else the usual port where the HTTP API is asked. */
+export const listenerOf = (args: Arguments, io: Io, option: "mqtt" | "kafka"): Effect.Effect<Listener, CliError> => {
+  const port = listenerPorts[option]
+  const text = args.text(option) ?? (io.env[`LOGBROOK_${option.toUpperCase()}`] || undefined)
+  if (text === undefined) {
+    return Effect.map(urlOf(args, io), (url) => ({
+      option,
+      host: new URL(url).hostname.replaceAll(/[[\]]/g, ""),
+      port
+    }))
+  }
+  const found = hostAndPort(text) ?? hostAndPort(`${text}:${port}`)
+  if (found !== undefined) return Effect.succeed({ option, ...found })
+  return Effect.fail(usageError(`--${option} takes HOST or HOST:PORT, not "${text}"`, `127.0.0.1:${port}, [::1]`))
+}
+
+/** Of a whole command that talks to a server. */
+export const timeoutOf = (args: Arguments): Effect.Effect<number, CliError> =>
+  Effect.flatMap(durationOption(args, "timeout"), (ms) => {
+    if (ms !== 0) return Effect.succeed(ms ?? timeoutMsDefault)
+    return Effect.fail(usageError("--timeout 0 would wait for nothing", "--timeout 10s"))
+  })
+
+const timeoutMsDefault = 10_000
+
+/** Milliseconds of `30s`, `5m`; undefined where the option is not given. */
+export const durationOption = (args: Arguments, name: string): Effect.Effect<number | undefined, CliError> => {
+  const text = args.text(name)
+  if (text === undefined) return Effect.succeed(undefined)
+  const ms = /[a-z]/i.test(text) ? durationMs(text) : undefined
+  if (ms !== undefined && ms <= timerMsMax) return Effect.succeed(ms)
+  return Effect.fail(usageError(`--${name} takes 500ms, 30s, 5m or 1h, not "${text}"`))
+}
+
+/** Node's timers take no more. */
+const timerMsMax = 2_147_483_647
+
+/** `NAME=VALUE`, in order with repeats. */
+export const pairsOption = (
+  args: Arguments,
+  name: string
+): Effect.Effect<ReadonlyArray<readonly [name: string, value: string]>, CliError> =>
+  Effect.forEach(args.texts(name), (text) => {
+    const at = text.indexOf("=")
+    if (at > 0) return Effect.succeed([text.slice(0, at), text.slice(at + 1)] as const)
+    return Effect.fail(usageError(`--${name} takes NAME=VALUE, not "${text}"`))
+  })
+
+/** One of a few words. */
+export const choiceOption = <const A extends string>(
+  args: Arguments,
+  name: string,
+  choices: ReadonlyArray<A>,
+  byDefault: A
+): Effect.Effect<A, CliError> => {
+  const text = args.text(name)
+  if (text === undefined) return Effect.succeed(byDefault)
+  const found = choices.find((choice) => choice === text)
+  if (found !== undefined) return Effect.succeed(found)
+  return Effect.fail(usageError(`--${name} takes ${choices.join(", ")}, not "${text}"`))
 }
 
 /** A whole number of at least `min`. */

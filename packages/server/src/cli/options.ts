@@ -6,6 +6,21 @@ export const url: Option = {
   value: "URL",
   help: "the server; else LOGBROOK_URL, else http://127.0.0.1:18083"
 }
+export const mqtt: Option = {
+  name: "mqtt",
+  value: "HOST:PORT",
+  help: "the MQTT listener; else LOGBROOK_MQTT, else port 1883 of LOGBROOK_URL's host, else of 127.0.0.1"
+}
+export const kafka: Option = {
+  name: "kafka",
+  value: "HOST:PORT",
+  help: "the Kafka listener; else LOGBROOK_KAFKA, else port 9092 of LOGBROOK_URL's host, else of 127.0.0.1"
+}
+export const timeout: Option = {
+  name: "timeout",
+  value: "DURATION",
+  help: "how long the server may leave a question without an answer (10s)"
+}
 export const offline: Option = {
   name: "data-dir",
   value: "DIR",

@@ -1,4 +1,5 @@
 import type { EventEmitter } from "node:events"
+import { exitCodes } from "./CliError.ts"
 
 /** `timeout`, and others that signal a process and then its group, say one thing twice. */
 const echoMs = 500
@@ -32,3 +33,11 @@ export const listenToSignals = (
     }
   }
 }
+
+/** The signals to a command that goes on until one comes; the second one ends the process at once. */
+export const interrupted = (): Signals =>
+  listenToSignals(
+    process,
+    () => performance.now(),
+    () => process.exit(exitCodes.interrupted)
+  )

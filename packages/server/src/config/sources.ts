@@ -17,7 +17,12 @@ export interface Read {
 }
 
 /** Variables that are read elsewhere. */
-const otherVariables: ReadonlySet<string> = new Set(["LOGBROOK_URL", "LOGBROOK_CONFIG"])
+const otherVariables: ReadonlySet<string> = new Set([
+  "LOGBROOK_URL",
+  "LOGBROOK_MQTT",
+  "LOGBROOK_KAFKA",
+  "LOGBROOK_CONFIG"
+])
 
 /** Kubernetes gives these to every container beside a Service named `logbrook`: LOGBROOK_SERVICE_HOST, LOGBROOK_PORT=tcp://… */
 const serviceLink = /^LOGBROOK_(SERVICE_(HOST|PORT)(_\w+)?=|PORT_\d+_[A-Z]+|PORT=[a-z]+:)/

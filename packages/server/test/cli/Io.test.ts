@@ -4,12 +4,13 @@ import type { AddressInfo } from "node:net"
 import { describe, expect, it } from "vitest"
 import { fields, table, type Io } from "../../src/cli/Io.ts"
 import { runCli } from "../../src/cli/main.ts"
+import { testIo } from "./support.ts"
 import { makeLog } from "../../src/Log.ts"
 import { plainText } from "../../src/plainText.ts"
 
 const printed = (isTty: boolean, run: (io: Io) => void): ReadonlyArray<string> => {
   const lines: Array<string> = []
-  run({ out: (line) => lines.push(line), err: () => undefined, isTty, isErrTty: isTty, env: { NO_COLOR: "1" } })
+  run({ ...testIo(isTty), out: (line) => lines.push(line) })
   return lines
 }
 
@@ -32,7 +33,7 @@ describe("what clients named", () => {
 
   it("stays in its line of an error, whether it was written on the command line or comes from a server", async () => {
     const lines: Array<string> = []
-    const io: Io = { out: () => undefined, err: (line) => lines.push(line), isTty: true, isErrTty: true, env: {} }
+    const io: Io = { ...testIo(true), err: (line) => lines.push(line), env: {} }
     const server = http.createServer((_request, response) => {
       response.writeHead(404, { "content-type": "application/json" })
       response.end(JSON.stringify({ code: `X${clear}`, message: `no ${clear}\nhint: rm -rf` }))

@@ -2,10 +2,9 @@ import { describe, expect, it } from "vitest"
 import { parseCommandLine } from "../../src/cli/commandLine.ts"
 import { commands } from "../../src/cli/commands.ts"
 import { eventLine, summaryText } from "../../src/cli/eventText.ts"
-import type { Io } from "../../src/cli/Io.ts"
 import { parsePoint } from "../../src/tools/point.ts"
+import { testIo } from "./support.ts"
 
-const io = (isTty: boolean): Io => ({ out: () => 0, err: () => 0, isTty, isErrTty: isTty, env: { NO_COLOR: "1" } })
 const tail = commands.find(({ name }) => name === "journal tail")!
 const args = parseCommandLine(tail, [])
 
@@ -31,14 +30,14 @@ const joined = {
 
 describe("a line of journal tail", () => {
   it("begins with what matters on a terminal, its ids cut, its times readable", () => {
-    expect(eventLine(args, io(true), joined)).toBe(
+    expect(eventLine(args, testIo(true), joined)).toBe(
       "       7 2026-11-22 14:14:49.737 MemberJoined       group/dashboard      memberId=app1-5f0c2b1e… protocolType=consumer " +
         "sessionTimeout=45s rebalanceTimeout=1h 2m joinedAt=2026-11-22T14:14:49.73… ← kafka app1-5f0c2b1e… JoinGroup#4"
     )
   })
 
   it("has tabs and whole ids elsewhere", () => {
-    const [seq, time, actor, type, summary, cause] = eventLine(args, io(false), joined).split("\t")
+    const [seq, time, actor, type, summary, cause] = eventLine(args, testIo(false), joined).split("\t")
     expect([seq, time, actor, type]).toEqual(["7", joined.time, "group/dashboard", "MemberJoined"])
     expect(summary!.startsWith(`memberId=${memberId} protocolType=consumer sessionTimeout=45s`)).toBe(true)
     expect(cause).toBe(`← ${joined.cause.origin}`)
@@ -65,7 +64,7 @@ describe("a line of journal tail", () => {
 
   it("has times that can be given back", () => {
     for (const words of [[], ["--local"]]) {
-      const line = eventLine(parseCommandLine(tail, words), io(true), joined)
+      const line = eventLine(parseCommandLine(tail, words), testIo(true), joined)
       const [, day, clock] = line.trim().split(/ +/)
       expect(parsePoint(`${day} ${clock}`, 0)).toMatchObject({ timeMs: Date.parse(joined.time) })
     }

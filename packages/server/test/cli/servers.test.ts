@@ -162,8 +162,6 @@ describe("commands that are planned", () => {
   it.each([
     ["produce", "sensors"],
     ["consume"],
-    ["publish", "a/b"],
-    ["subscribe", "a/#"],
     ["groups", "reset", "x"],
     ["groups", "why"],
     ["journal", "export"],

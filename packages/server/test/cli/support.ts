@@ -1,6 +1,8 @@
 import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo, Server } from "node:net"
+import { Readable } from "node:stream"
+import type { Io } from "../../src/cli/Io.ts"
 import { runCli } from "../../src/cli/main.ts"
 
 export interface Ran {
@@ -13,19 +15,33 @@ export interface Ran {
 export const run = async (
   words: ReadonlyArray<string>,
   tty = false,
-  env: Record<string, string> = {}
+  env: Record<string, string> = {},
+  stdin: string | Uint8Array = ""
 ): Promise<Ran> => {
   const out: Array<string> = []
   const err: Array<string> = []
   const code = await runCli(words, {
+    ...testIo(tty),
     out: (line) => out.push(line),
     err: (line) => err.push(line),
-    isTty: tty,
-    isErrTty: tty,
+    write: (bytes) => out.push(Buffer.from(bytes).toString("latin1")),
+    stdin: () => Readable.from([Buffer.from(stdin)]),
     env: { NO_COLOR: "1", ...env }
   })
   return { code, out, err }
 }
+
+/** It shows nothing, and stdin is empty. */
+export const testIo = (tty: boolean): Io => ({
+  out: () => undefined,
+  err: () => undefined,
+  write: () => undefined,
+  flushed: () => undefined,
+  stdin: () => Readable.from([]),
+  isTty: tty,
+  isErrTty: tty,
+  env: { NO_COLOR: "1" }
+})
 
 export const listening = async (server: Server): Promise<string> => {
   await once(server.listen(0, "127.0.0.1"), "listening")

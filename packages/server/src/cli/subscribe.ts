@@ -1,0 +1,235 @@
+import * as Effect from "effect/Effect"
+import type { Delivered } from "@logbrook/protocols/mqtt/decodeServer"
+import type { QoS, UserProperties, Will } from "@logbrook/protocols/mqtt/Packet"
+import { attempt } from "./attempt.ts"
+import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
+import type { Listener } from "./clients/connecting.ts"
+import { MqttClient } from "./clients/MqttClient.ts"
+import type { Arguments, Run } from "./commandLine.ts"
+import { counted, note, type Io } from "./Io.ts"
+import { durationOption, listenerOf, numberOption, timeoutOf } from "./optionValues.ts"
+import { clientIdOf, qosOf, throwIfTooLong } from "./publish.ts"
+import { columns, printerOf, type Print } from "./records.ts"
+import type { ShownRecord } from "./ShownRecord.ts"
+import { interrupted } from "./signals.ts"
+
+interface Plan {
+  readonly listener: Listener
+  readonly clientId: string
+  readonly timeoutMs: number
+  readonly filters: ReadonlyArray<string>
+  readonly qos: QoS
+  readonly retained: boolean
+  /** For the streams that are read. */
+  readonly options: UserProperties
+  /** How many streams tell that their history is over, which ends the command; 0: none. */
+  readonly histories: number
+  readonly countMax: number
+  /** Undefined: for ever. */
+  readonly idleMs: number | undefined
+  readonly sessionMs: number
+  readonly will: Will | undefined
+}
+
+const isOfStream = (filter: string): boolean => /^(\$share\/[^/]+\/)?\$stream\//.test(filter)
+
+/** An empty history says nothing at its end. */
+const historyIdleMs = 5_000
+
+const streamOptions = (args: Arguments, filters: ReadonlyArray<string>): Effect.Effect<UserProperties, CliError> => {
+  const given = ["from", "until", "reset", "wait"].filter((name) => args.text(name) !== undefined || args.flag(name))
+  const other = filters.find((filter) => !isOfStream(filter))
+  if (given.length > 0 && other !== undefined) {
+    const hint = "in single quotes, so that the shell leaves the $: '$stream/NAME'"
+    return Effect.fail(usageError(`--${given[0]} is of streams, and "${other}" is none`, hint))
+  }
+  const [from, until] = [args.text("from"), args.text("until")]
+  return Effect.succeed([
+    ...(from === undefined ? [] : [["stream-offset", from] as const]),
+    ...(until === undefined ? [] : [["stream-until", until] as const]),
+    ...(args.flag("reset") ? [["stream-reset", "1"] as const] : []),
+    ...(args.flag("wait") ? [["stream-wait", "1"] as const] : [])
+  ])
+}
+
+const willOf = (args: Arguments): Effect.Effect<Will | undefined, CliError> => {
+  const [topic, message] = [args.text("will-topic"), args.text("will-message")]
+  if (topic === undefined && message === undefined) return Effect.succeed(undefined)
+  if (topic === undefined) return Effect.fail(usageError("--will-message needs --will-topic"))
+  return Effect.map(throwIfTooLong([topic, message ?? ""]), () => ({
+    topic,
+    payload: Buffer.from(message ?? ""),
+    qos: 1,
+    retain: false,
+    properties: {}
+  }))
+}
+
+const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
+  Effect.gen(function* () {
+    const filters = args.positionals
+    const options = yield* streamOptions(args, filters)
+    const clientId = clientIdOf(args)
+    yield* throwIfTooLong([...filters, clientId, ...options.flat()])
+    const sessionMs = (yield* durationOption(args, "session")) ?? 0
+    if (sessionMs > 0 && args.text("client-id") === undefined) {
+      return yield* Effect.fail(usageError("--session needs --client-id", "a session goes on under the client's id"))
+    }
+    const histories = args.text("until") === undefined ? 0 : filters.length
+    return {
+      listener: yield* listenerOf(args, io, "mqtt"),
+      clientId,
+      timeoutMs: yield* timeoutOf(args),
+      filters,
+      qos: yield* qosOf(args),
+      retained: !args.flag("no-retained"),
+      options,
+      histories,
+      countMax: yield* numberOption(args, "count", 1, Infinity),
+      idleMs: (yield* durationOption(args, "idle")) ?? (histories > 0 ? historyIdleMs : undefined),
+      sessionMs,
+      will: yield* willOf(args)
+    }
+  })
+
+const placeNames = ["stream", "partition", "offset", "ts"]
+const binarySuffix = ";base64"
+
+/** The server tells a record's place behind the publisher's own user properties, which may have any names. */
+const placeOf = (properties: UserProperties) => {
+  let at = properties.length - placeNames.length
+  while (at >= 0 && placeNames.some((name, i) => properties[at + i]![0] !== name)) at--
+  if (at < 0) return undefined
+  const [partition, offset, timestampUs] = [1, 2, 3].map((i) => Number(properties[at + i]![1])) as [
+    number,
+    number,
+    number
+  ]
+  const told = properties.slice(at + placeNames.length)
+  const key = told.find(([name]) => name === "key" || name === `key${binarySuffix}`)
+  const encoding = key?.[0] === "key" ? "utf8" : "base64"
+  return {
+    own: properties.slice(0, at),
+    partition,
+    offset,
+    timestampMs: Math.floor(timestampUs / 1000),
+    key: key === undefined ? null : Buffer.from(key[1], encoding),
+    isCaughtUp: told.some(([name]) => name === "stream-caught-up"),
+    gap: told.find(([name]) => name === "stream-gap")?.[1]
+  }
+}
+
+/** As it is shown; `receivedMs` is its time where the server tells none. */
+export const shownMessage = ({ topic, payload, qos, retain, properties }: Delivered, receivedMs: number) => {
+  const { userProperties = [], contentType, responseTopic, correlationData } = properties
+  const place = placeOf(userProperties)
+  const record: ShownRecord = {
+    topic,
+    partition: place?.partition,
+    offset: place?.offset,
+    timestampMs: place?.timestampMs ?? receivedMs,
+    key: place?.key ?? null,
+    value: payload,
+    headers: (place?.own ?? userProperties).map(([name, text]) => [name, Buffer.from(text)]),
+    more: {
+      qos,
+      retain,
+      ...(contentType === undefined ? {} : { contentType }),
+      ...(responseTopic === undefined ? {} : { responseTopic }),
+      ...(correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData).toString("base64") })
+    }
+  }
+  return { record, isCaughtUp: place?.isCaughtUp === true, gap: place?.gap }
+}
+
+/** How it ended, beside failures. */
+type End = "count" | "history" | "idle" | "interrupted"
+
+/** Prints messages until there are enough. */
+class Subscriber {
+  readonly #io: Io
+  readonly #plan: Plan
+  readonly #print: Print
+  readonly #ended = Promise.withResolvers<End>()
+  #idle: NodeJS.Timeout | undefined
+  #client: MqttClient | undefined
+  #histories = 0
+  #isOver = false
+  count = 0
+
+  constructor(io: Io, plan: Plan, print: Print) {
+    this.#io = io
+    this.#plan = plan
+    this.#print = print
+  }
+
+  async run(): Promise<End> {
+    const { listener, clientId, timeoutMs, sessionMs, will, filters, qos, retained, options, idleMs } = this.#plan
+    const stop = interrupted()
+    try {
+      this.#client = await MqttClient.connect(
+        listener,
+        { clientId, timeoutMs, will, cleanStart: sessionMs === 0, sessionExpirySeconds: Math.ceil(sessionMs / 1000) },
+        (message) => this.#took(message)
+      )
+      const retainHandling = retained ? 0 : 2
+      const subscriptions = filters.map(
+        (filter) => ({ filter, qos, noLocal: false, retainAsPublished: true, retainHandling }) as const
+      )
+      await this.#client.subscribe(subscriptions, options)
+      if (idleMs !== undefined) this.#idle = setTimeout(() => this.#end("idle"), idleMs)
+      const isInterrupted = stop.first.then((): End => "interrupted")
+      return await Promise.race([this.#ended.promise, isInterrupted, this.#client.ended])
+    } finally {
+      clearTimeout(this.#idle)
+      stop.ignore()
+      this.#isOver = true
+      await this.#client?.disconnect()
+    }
+  }
+
+  #end(end: End): void {
+    this.#isOver = true
+    this.#ended.resolve(end)
+  }
+
+  /** False: it is too many. */
+  #took(message: Delivered): boolean {
+    if (this.#isOver) return false
+    this.#idle?.refresh()
+    const { record, isCaughtUp, gap } = shownMessage(message, Date.now())
+    if (gap !== undefined)
+      note(this.#io, `${gap} records before offset ${record.offset} were gone before they were read`)
+    this.#print(record)
+    this.count++
+    if (isCaughtUp) this.#histories++
+    if (this.count === this.#plan.countMax) this.#end("count")
+    else if (this.#plan.histories > 0 && this.#histories === this.#plan.histories) this.#end("history")
+    const flushed = this.#io.flushed()
+    if (flushed !== undefined) {
+      this.#client?.pause()
+      void flushed.then(() => this.#client?.resume())
+    }
+    return true
+  }
+}
+
+const exitOf = (end: End, { count }: Subscriber, { countMax, idleMs, histories }: Plan): ExitCode => {
+  if (end === "interrupted") return exitCodes.interrupted
+  if (end !== "idle" || countMax === Infinity) return exitCodes.ok
+  // There may be fewer in a history than were asked for.
+  if (histories > 0) return exitCodes.ok
+  const text = `${counted(count, "message")} of ${countMax} came, and none for ${idleMs! / 1000} s`
+  throw new CliError(exitCodes.failure, "E_TOO_FEW", text)
+}
+
+/** Shows what is published to some filters of a server, or what its streams have. */
+export const subscribe: Run = (args, io) =>
+  Effect.gen(function* () {
+    const plan = yield* planOf(args, io)
+    const print = yield* printerOf(args, io, plan.filters.some(isOfStream) ? columns.stream : columns.messages)
+    return yield* attempt(async () => {
+      const subscriber = new Subscriber(io, plan, print)
+      return exitOf(await subscriber.run(), subscriber, plan)
+    })
+  })
