@@ -6,7 +6,7 @@ import type { Random } from "./Random.ts"
  * What the product's shells take from the platform besides the clock: ids, and the end of the current callback.
  * Replaced for the time of a simulation; returns what puts it back.
  */
-export const seedGlobals = (random: Random, microtask: (task: () => void) => void): (() => void) => {
+export const seedGlobals = (random: Pick<Random, "bytes">, microtask: (task: () => void) => void): (() => void) => {
   const { randomUUID, randomBytes } = crypto
   const { queueMicrotask } = globalThis
   const mutable = crypto as unknown as Record<string, unknown>

@@ -117,7 +117,9 @@ export class Incoming implements AckReceiver, Answered {
     const more = qos === 2 ? { adds: this.#remembers(packetId) } : undefined
     const pending = this.#publisher.publish(publication, plan, packetId, nowMs, more)
     if (!pending.hasReceivers && !retain) this.#publisher.unmatched(topic)
-    if (qos === 2 && pending.refusal === undefined) this.#unreleased.add(packetId)
+    if (qos !== 2 || pending.refusal !== undefined) return
+    this.#unreleased.add(packetId)
+    pending.isRemembered = true
   }
 
   /** Before anybody has stored it: later it would be stored once more when it comes again. */
@@ -166,12 +168,13 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** The long way's end; QoS 0 needs no answer. */
-  answered({ packetId, qos, topic, refusal, placed, hasReceivers }: PendingPublication): void {
+  answered({ packetId, qos, topic, refusal, placed, hasReceivers, isRemembered }: PendingPublication): void {
     if (refusal !== undefined) this.#name(refusal, qos, topic)
     if (qos === 0) return
     this.#answeredOne()
     if (refusal !== undefined) {
-      if (qos === 2) this.#forget(packetId)
+      // Refused at once, it is not the one of its packet id that waits for PUBREL.
+      if (isRemembered) this.#forget(packetId)
       this.#refuse(packetId, qos, refusal)
     } else if (this.#connection.wantsReceipts && placed.length > 0) {
       this.#receipt(qos === 1 ? "Puback" : "Pubrec", packetId, placed)

@@ -157,6 +157,10 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     return this.#phase === "open" || this.#phase === "ending"
   }
 
+  get #isClosed(): boolean {
+    return this.#phase === "closed"
+  }
+
   /** Written and not yet taken by the client's side. */
   get unsentBytes(): number {
     return this.#outBytes + this.#transport.unsentBytes
@@ -222,6 +226,11 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#splitter.push(chunk, this.#onPacket)
     } catch (error) {
       this.#thrown(error)
+      return
+    }
+    if (this.#isClosed) {
+      // A packet in it was the last one: what stands behind it is nobody's.
+      this.#splitter.drop()
       return
     }
     const after = this.#splitter.pendingBytes

@@ -130,6 +130,8 @@ export class PendingPublication implements AckReceiver {
   readonly hasReceivers: boolean
   readonly topic: string | undefined
   refusal: Refusal | undefined
+  /** Of QoS 2: its packet id waits for PUBREL on its account. */
+  isRemembered = false
 
   constructor(publisher: Publisher, packetId: number, qos: number, parts: Partial<PublicationParts>) {
     this.#publisher = publisher

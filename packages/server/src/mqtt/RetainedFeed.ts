@@ -171,11 +171,13 @@ export class RetainedFeed implements AckReceiver {
     this.#connection.admission.add("transit", -weightOf(read))
   }
 
-  /** The connection has gone. Tells which subscriptions are not through. */
+  /** Nothing more is sent: the connection has gone, or has its session no longer. Tells which subscriptions are not through. */
   stop(): ReadonlyArray<RetainedDue> {
-    return Array.from(this.#wanted.values(), ({ subscription, beforeSeq, doneSeq }) => {
+    const due = Array.from(this.#wanted.values(), ({ subscription, beforeSeq, doneSeq }) => {
       return { subscription, beforeSeq, doneSeq }
     })
+    for (const { subscription } of due) this.remove(subscription.filter)
+    return due
   }
 
   pump(): void {

@@ -72,6 +72,21 @@ describe("publications that are refused name their client", () => {
     client.socket.destroy()
   })
 
+  it("and leave the packet id of QoS 2 to another message that has it", async () => {
+    await kit.bind("bound", ["bound"])
+    const client = await connected(kit.port, { version: 4, clientId: "repeats", flags: 0 })
+    const message = publishPacket("bound", "x", { version: 4, qos: 2, packetId: 5 })
+    const refused = publishPacket("$SYS/x", "x", { version: 4, qos: 2, packetId: 5 })
+    // Its answer waits for that of the one before.
+    client.send(publishPacket("bound", "first", { version: 4, qos: 1, packetId: 4 }), refused, message)
+    expect([...(await client.packet())]).toEqual([0x40, 2, 0, 4])
+    for (let i = 0; i < 2; i++) expect([...(await client.packet())]).toEqual([0x50, 2, 0, 5])
+    client.send(message)
+    expect([...(await client.packet())]).toEqual([0x50, 2, 0, 5])
+    expect(kit.records("bound").map(({ value }) => value)).toEqual(["first", "x"])
+    client.socket.destroy()
+  })
+
   it("of a will", async () => {
     await start({ limits: { retainedMessagesMax: 1 } })
     const first = await connected(kit.port, { clientId: "first" })
