@@ -130,7 +130,7 @@ export class PendingPublication implements AckReceiver {
   readonly hasReceivers: boolean
   readonly topic: string | undefined
   refusal: Refusal | undefined
-  /** Of QoS 2: its packet id waits for PUBREL on its account. */
+  /** The packet id of QoS 2 waits for PUBREL on this publication's account. */
   isRemembered = false
 
   constructor(publisher: Publisher, packetId: number, qos: number, parts: Partial<PublicationParts>) {
