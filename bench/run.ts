@@ -9,6 +9,7 @@ import { LoadProcess } from "./load/LoadProcess.ts"
 import { describeMachine, formatBars, formatTable } from "./report.ts"
 import { growthCurves } from "./scenarios/curves.ts"
 import { deviceWrites } from "./scenarios/deviceWrites.ts"
+import { fanOut, fanOuts } from "./scenarios/fanOut.ts"
 import { footprint } from "./scenarios/footprint.ts"
 import { kafkaPeers } from "./scenarios/kafkaPeers.ts"
 import { kafkaThroughput } from "./scenarios/kafkaThroughput.ts"
@@ -24,6 +25,7 @@ import { chartSvg } from "./svg.ts"
 /** In the order of a whole run. */
 const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ...Array.from(mqttLoads, ([name, asked]): [string, Scenario] => [name, mqttThroughput(name, asked)]),
+  ...Array.from(fanOuts, ([name, asked]): [string, Scenario] => [name, fanOut(name, asked)]),
   ["kafka", kafkaThroughput],
   ["kafka-peers", kafkaPeers],
   ["limits", limits],

@@ -1,9 +1,11 @@
+import type { FanOutShape } from "../load/FanOut.ts"
 import type { LoadShape } from "../load/MqttLoad.ts"
-import { createStream, startLogbrook, type Logbrook } from "../servers/logbrook.ts"
+import { collectable, createStream, startLogbrook, type Logbrook } from "../servers/logbrook.ts"
 import { cpuMs, deviceWriteBytes, pause, rssBytes } from "../servers/processes.ts"
+import { fanOuts } from "../scenarios/fanOut.ts"
 import { fetchWarm } from "../scenarios/fetchWarm.ts"
 import type { Bench } from "../scenarios/Scenario.ts"
-import { mqttShapes } from "../scenarios/shapes.ts"
+import { fleets, mqttShapes } from "../scenarios/shapes.ts"
 import { quantile } from "../stats.ts"
 import type { Build } from "./build.ts"
 
@@ -47,6 +49,27 @@ const publishing =
     }
     const close = async () => {
       await bench.load.call("disconnect", { name })
+      await server.stop()
+    }
+    return { take, close }
+  }
+
+const fanningOut =
+  (scenario: string, shape: FanOutShape): Comparison =>
+  async (bench, build) => {
+    const server = await start(bench, build)
+    const { name } = build
+    await bench.load.call("fanOut", { name, port: server.mqttPort, shape })
+    const take = async () => {
+      const before = cpuMs(server.pid)
+      const { deliveries, elapsedMs } = await bench.load.call("fanOutSlice", { name, durationMs: bench.sliceMs })
+      return [
+        rate(`${scenario}: rate`, "deliveries/s", (deliveries * 1000) / elapsedMs),
+        cost(`${scenario}: CPU`, "µs/delivery", ((cpuMs(server.pid) - before) * 1000) / deliveries)
+      ]
+    }
+    const close = async () => {
+      await bench.load.call("endFanOut", { name })
       await server.stop()
     }
     return { take, close }
@@ -134,10 +157,35 @@ const footprint: Comparison = async (bench, build) => ({
   close: () => Promise.resolve()
 })
 
+/** Between them memory is taken to grow by connections alone: see `scenarios/footprint.ts`. */
+const idleCounts = [2000, 8000] as const
+
+const idleConnections: Comparison = async (bench, build) => ({
+  take: async () => {
+    const server = await startLogbrook(bench.serverCpus, collectable, build.program, { name: build.name })
+    const { name } = build
+    const rss: Array<number> = []
+    for (const connections of idleCounts) {
+      await bench.load.call("idle", { name, port: server.mqttPort, connections })
+      process.kill(server.pid, "SIGUSR2")
+      await pause(idleMs)
+      rss.push(rssBytes(server.pid))
+    }
+    await bench.load.call("endIdle", { name })
+    await server.stop()
+    const perConnection = (rss[1]! - rss[0]!) / (idleCounts[1] - idleCounts[0])
+    return [cost("idle connection", "kB", perConnection / 1000)]
+  },
+  close: () => Promise.resolve()
+})
+
 /** By the names of the scenarios whose loads they are. */
 export const comparisons: ReadonlyMap<string, Comparison> = new Map([
   ...Array.from(mqttShapes, ([name, { shape }]): [string, Comparison] => [name, publishing(name, shape)]),
+  ...Array.from(fleets, ([name, { shape }]): [string, Comparison] => [name, publishing(name, shape)]),
+  ...Array.from(fanOuts, ([name, { shape }]): [string, Comparison] => [name, fanningOut(name, shape)]),
   ["kafka", kafka],
+  ["idle", idleConnections],
   ["latency", latency],
   ["device-writes", deviceWrites],
   ["footprint", footprint]

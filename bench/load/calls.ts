@@ -1,4 +1,5 @@
 import { writeToDisk } from "./disk.ts"
+import { FanOut, type FanOutShape } from "./FanOut.ts"
 import { IdleClients } from "./idleClients.ts"
 import { fetchAll, stored } from "./kafkaFetch.ts"
 import { produceAll } from "./kafkaProduce.ts"
@@ -9,6 +10,7 @@ import type { Reading } from "./Reader.ts"
 import { addRetained, addSessions, addSubscriptions, endSubscriptions, readRetained } from "./population.ts"
 
 const loads = new Map<string, MqttLoad>()
+const fanOuts = new Map<string, FanOut>()
 const idle = new Map<string, IdleClients>()
 const paced = new Map<string, PacedPublishers>()
 
@@ -35,6 +37,20 @@ export const calls = {
   disconnect: async (options: { readonly name: string }) => {
     loadOf(options.name).close()
     loads.delete(options.name)
+  },
+  fanOut: async (options: { readonly name: string; readonly port: number; readonly shape: FanOutShape }) => {
+    const fanOut = new FanOut(options.shape)
+    fanOuts.set(options.name, fanOut)
+    await fanOut.connect(options.port, options.name.replaceAll(/\W+/g, "-"))
+  },
+  fanOutSlice: (options: { readonly name: string; readonly durationMs: number }) => {
+    const fanOut = fanOuts.get(options.name)
+    if (fanOut === undefined) throw new Error(`no fan-out ${options.name} is connected`)
+    return fanOut.slice(options.durationMs)
+  },
+  endFanOut: async (options: { readonly name: string }) => {
+    fanOuts.get(options.name)?.close()
+    fanOuts.delete(options.name)
   },
   idle: async (options: { readonly name: string; readonly port: number; readonly connections: number }) => {
     const clients = idle.get(options.name) ?? new IdleClients()

@@ -23,6 +23,9 @@ export const connectPacket = (clientId: string, keepAliveS: number): Buffer => {
 }
 
 export const connackBytes = 4
+/** To a SUBSCRIBE of one filter. */
+export const subackBytes = 5
+export const subackFirstByte = 0x90
 export const pubackBytes = 4
 export const pubackFirstByte = 0x40
 

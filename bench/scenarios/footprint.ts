@@ -1,5 +1,4 @@
-import { fileURLToPath } from "node:url"
-import { startLogbrook } from "../servers/logbrook.ts"
+import { collectable, startLogbrook } from "../servers/logbrook.ts"
 import { pause, rssBytes } from "../servers/processes.ts"
 import { median, thousands } from "../stats.ts"
 import type { Scenario } from "./Scenario.ts"
@@ -12,8 +11,6 @@ const quickRestMs = 4000
  * of it stays resident differs by some 30 MB from run to run, so the two are far apart.
  */
 const slopeBetween = [4000, 16_000]
-const settings = { LOGBROOK_LIMITS_CONNECTIONS_MAX: "20000", LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "20000" }
-const collectable = ["--expose-gc", "--require", fileURLToPath(new URL("../servers/collect.cjs", import.meta.url))]
 
 /** Start-up from an empty directory, the idle server, and what a connection that says nothing costs. */
 export const footprint: Scenario = async ({ load, serverCpus, rounds, isQuick }) => {
@@ -23,7 +20,7 @@ export const footprint: Scenario = async ({ load, serverCpus, rounds, isQuick })
     readyMs.push(server.readyMs)
     await server.stop()
   }
-  const server = await startLogbrook(serverCpus, collectable, undefined, { settings })
+  const server = await startLogbrook(serverCpus, collectable)
   /** What is in use: what V8 has not found time to collect is no connection's memory. */
   const restingRss = async (): Promise<number> => {
     process.kill(server.pid, "SIGUSR2")

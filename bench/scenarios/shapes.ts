@@ -28,11 +28,25 @@ const inBursts = (asked: MqttLoadAsked): MqttLoadAsked => ({
   shape: { ...asked.shape, refillAt: asked.shape.window / 2 }
 })
 
-/** The loads above, those of QoS 1 in bursts, and all with a reader. */
+/** A fleet: each connection sends one message of QoS 1 and waits for its answer before the next. */
+const fleet = (connections: number): MqttLoadAsked => ({
+  shape: { connections, payloadBytes: 100, refillAt: 1, messagesPerAck: 1, window: 1 },
+  isRead: false,
+  mosquitto: 0.6,
+  aedes: 1
+})
+
+export const fleets: ReadonlyMap<string, MqttLoadAsked> = new Map([
+  ["fleet-1k", fleet(1000)],
+  ["fleet-6k", fleet(6000)]
+])
+
+/** The loads above, those of QoS 1 in bursts, all with a reader, and fleets. */
 export const mqttLoads: ReadonlyMap<string, MqttLoadAsked> = new Map([
   ...mqttShapes,
   ...Array.from(mqttShapes)
     .filter(([, { shape }]) => shape.messagesPerAck === 1)
     .map(([name, asked]): [string, MqttLoadAsked] => [`${name}-bursts`, inBursts(asked)]),
-  ...Array.from(mqttShapes, ([name, asked]): [string, MqttLoadAsked] => [`${name}-read`, { ...asked, isRead: true }])
+  ...Array.from(mqttShapes, ([name, asked]): [string, MqttLoadAsked] => [`${name}-read`, { ...asked, isRead: true }]),
+  ...fleets
 ])

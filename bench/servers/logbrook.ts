@@ -29,18 +29,21 @@ export interface LogbrookOptions {
 const builtProgram = fileURLToPath(new URL("../../packages/server/bundle/bin.js", import.meta.url))
 /** As `npm start` has them. */
 export const startFlags: ReadonlyArray<string> = ["--max-semi-space-size=16"]
+/** With these it collects all garbage at SIGUSR2. */
+export const collectable = ["--expose-gc", "--require", fileURLToPath(new URL("./collect.cjs", import.meta.url))]
 const readyMsMax = 60_000
 const settledMsMax = 60_000
 const restLookMs = 50
 const blockBytes = 512
 
-/** Its limits guard against one address and a storm of connections: here all load comes from one address. */
+/** Its limits guard against one address and a storm of connections: here all load comes from one address, from 10,000 connections at most. */
 const limits = {
-  LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "10000",
+  LOGBROOK_LIMITS_CONNECTIONS_MAX: "20000",
+  LOGBROOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX: "20000",
   LOGBROOK_LIMITS_NEW_CONNECTIONS_PER_SECOND_MAX: "10000"
 }
 
-/** An empty data directory, the defaults, and the two limits above. `program`: of another build than this checkout's. */
+/** An empty data directory, the defaults, and the limits above. `program`: of another build than this checkout's. */
 export const startLogbrook = async (
   cpus: string,
   nodeArgs: ReadonlyArray<string> = [],

@@ -106,6 +106,7 @@ describe("groups of a data directory", () => {
     void harness.join("busy", "m-2")
     await harness.commitOffset("a", "orders", 1, 9)
     await harness.shard.drained()
+    harness.shard.stop()
     await journal.close()
   })
   afterEach(() => fs.rmSync(directory, { recursive: true }))
@@ -147,6 +148,7 @@ describe("groups of a data directory", () => {
     const left = shard.actors.ofKind(GroupKind).filter((id) => shard.actors.saved(id) !== undefined)
     expect(left.toSorted()).toEqual(["group/b", "group/busy"])
     await shard.drained()
+    shard.stop()
     await journal.close()
   })
 
