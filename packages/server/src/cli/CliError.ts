@@ -1,3 +1,5 @@
+import { counted } from "../units.ts"
+
 /** The exit codes, from which a shell script can tell what happened. */
 export const exitCodes = {
   ok: 0,
@@ -31,3 +33,10 @@ export class CliError extends Error {
 
 export const usageError = (message: string, hint?: string): CliError =>
   new CliError(exitCodes.usage, "E_USAGE", message, hint)
+
+/** Whoever sends again must know what arrived. */
+export const withCount = (error: unknown, count: number, noun: string): unknown => {
+  if (!(error instanceof CliError) || count === 0) return error
+  const { exitCode, code, message, hint } = error
+  return new CliError(exitCode, code, message, hint, [`${counted(count, noun)} arrived before`])
+}

@@ -1,5 +1,5 @@
 import type { Command, Option, Run } from "./commandLine.ts"
-import { dataDirectory, json, mqtt, offline, timeout, url } from "./options.ts"
+import { dataDirectory, json, kafka, mqtt, offline, timeout, url } from "./options.ts"
 import { recordOptions } from "./recordOptions.ts"
 
 /** The flags of the server's own settings, in the order of their importance; the rest is for files and variables. */
@@ -248,6 +248,74 @@ export const commands: ReadonlyArray<Command> = [
     load: lazily(
       () => import("./subscribe.ts"),
       (module) => module.subscribe
+    )
+  },
+  {
+    name: "produce",
+    positionals: ["STREAM", "VALUE?"],
+    summary: "write records to a free stream, or to a topic of any Kafka server",
+    description:
+      "Without VALUE each line of stdin is a record. It ends once the server has acknowledged all; with the exit code 0, they are on disk. " +
+      "A bound stream is written by MQTT: logbrook publish.",
+    options: [
+      { name: "key", value: "TEXT", help: "the key of all records; else they have none" },
+      { name: "key-separator", value: "TEXT", help: "a line is a key, this, and the value" },
+      { name: "header", value: "NAME=VALUE", isMultiple: true, help: "a header of all records" },
+      { name: "partition", value: "N", help: "the partition; else that of the key, as Kafka chooses it, or any" },
+      { name: "input", value: "FORM", help: "text, or json: a line is a document as consume --json prints it (text)" },
+      { name: "whole", value: undefined, help: "all of stdin is one record" },
+      { name: "tombstone", value: undefined, help: "a record of --key without a value: compaction takes the key away" },
+      { name: "compression", value: "CODEC", help: "none, gzip, snappy, lz4 or zstd (none)" },
+      timeout,
+      kafka,
+      json
+    ],
+    examples: [
+      "logbrook produce orders '{\"id\":1}' --key customer-7",
+      "logbrook produce orders --key-separator : < orders.txt",
+      "logbrook consume orders --json | logbrook produce copy --input json",
+      "logbrook produce profiles --key user-1 --tombstone"
+    ],
+    load: lazily(
+      () => import("./produce.ts"),
+      (module) => module.produce
+    )
+  },
+  {
+    name: "consume",
+    positionals: ["STREAM..."],
+    summary: "show records of streams, or of topics of any Kafka server",
+    description:
+      "What there is when it begins, partition by partition in order; --follow goes on with what comes, until it is interrupted. " +
+      "Records of transactions that are open or were aborted are left out.",
+    options: [
+      {
+        name: "from",
+        value: "START",
+        help: "earliest, latest, an offset, a time or -5m, in each partition (earliest)"
+      },
+      { name: "until", value: "END", help: "now, an offset or a time, which is not shown itself (now)" },
+      { name: "follow", value: undefined, help: "and the records that come" },
+      { name: "count", value: "N", help: "end after so many records" },
+      { name: "partition", value: "N", isMultiple: true, help: "only these partitions" },
+      {
+        name: "group",
+        value: "GROUP",
+        help: "as a member of this group: from its offsets on, which move with what was shown"
+      },
+      ...recordOptions,
+      timeout,
+      kafka
+    ],
+    examples: [
+      "logbrook consume orders",
+      "logbrook consume orders --from -1h -f '%t %p %o %k %v\\n'",
+      "logbrook consume sensors --follow --from latest --json",
+      "logbrook consume orders --group audit --count 100"
+    ],
+    load: lazily(
+      () => import("./consume.ts"),
+      (module) => module.consume
     )
   },
   {

@@ -1,4 +1,5 @@
 import { CliError, exitCodes } from "./CliError.ts"
+import { Ending } from "./clients/Ending.ts"
 import { bytesText, note, type Io } from "./Io.ts"
 
 /** A line, or all of the input where it is one message: more than any message may have. */
@@ -52,15 +53,16 @@ export async function* messagesOf(
   ended: Promise<never>
 ): AsyncGenerator<ReadonlyArray<Buffer>> {
   const stdin = io.stdin()
+  const ending = new Ending(ended)
   if (stdin.isTTY === true) note(io, isWhole ? "the message is read until Ctrl-D" : "a line is a message; Ctrl-D ends")
   try {
     if (isWhole) {
-      yield [await Promise.race([wholeOf(stdin), ended])]
+      yield [await ending.before(wholeOf(stdin))]
       return
     }
     const lines = linesOf(stdin)
     for (;;) {
-      const { value, done } = await Promise.race([lines.next(), ended])
+      const { value, done } = await ending.before(lines.next())
       if (done === true) return
       yield value
     }

@@ -7,8 +7,9 @@ import { fitsString } from "@logbrook/protocols/mqtt/PacketWriter"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { plainText } from "../plainText.ts"
 import { attempt } from "./attempt.ts"
-import { CliError, exitCodes, usageError } from "./CliError.ts"
+import { type CliError, exitCodes, usageError, withCount } from "./CliError.ts"
 import type { Listener } from "./clients/connecting.ts"
+import { Ending } from "./clients/Ending.ts"
 import { MqttClient, refusedBy } from "./clients/MqttClient.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { messagesOf } from "./input.ts"
@@ -98,13 +99,6 @@ async function* payloadsOf({ payload, isWhole, count }: Plan, io: Io, ended: Pro
   else for (let left = count; left > 0; left--) yield [payload]
 }
 
-/** Whoever sends again must know what arrived. */
-const withCount = (error: unknown, { messages }: Published): unknown => {
-  if (!(error instanceof CliError) || messages === 0) return error
-  const { exitCode, code, message, hint } = error
-  return new CliError(exitCode, code, message, hint, [`${counted(messages, "message")} arrived before`])
-}
-
 /** Resolves once the server has acknowledged all, or has been sent all of QoS 0. */
 const publishAll = async (plan: Plan, io: Io): Promise<Published> => {
   const { listener, clientId, timeoutMs, message, intervalMs } = plan
@@ -112,6 +106,7 @@ const publishAll = async (plan: Plan, io: Io): Promise<Published> => {
   const client = await MqttClient.connect(listener, session)
   const published: Published = { messages: 0, bytes: 0, withoutReceivers: 0 }
   const pending = new Set<Promise<void>>()
+  const ending = new Ending(client.ended)
   let failure: unknown
   let sent = 0
   const send = async (payload: Buffer): Promise<void> => {
@@ -136,14 +131,14 @@ const publishAll = async (plan: Plan, io: Io): Promise<Published> => {
         await client.ready()
         if (failure !== undefined) throw failure
         begin(payload)
-        if (intervalMs > 0) await Promise.race([sleep(intervalMs, undefined, { ref: false }), client.ended])
+        if (intervalMs > 0) await ending.before(sleep(intervalMs, undefined, { ref: false }))
       }
     }
     await Promise.all(pending)
     if (failure !== undefined) throw failure
     return published
   } catch (error) {
-    throw withCount(error, published)
+    throw withCount(error, published.messages, "message")
   } finally {
     await client.disconnect()
   }

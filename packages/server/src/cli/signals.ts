@@ -7,6 +7,8 @@ const echoMs = 500
 export interface Signals {
   /** Resolves with the first SIGINT or SIGTERM. */
   readonly first: Promise<NodeJS.Signals>
+  /** Whether it has come. */
+  readonly isHeard: boolean
   readonly ignore: () => void
 }
 
@@ -27,6 +29,9 @@ export const listenToSignals = (
   process.on("SIGTERM", on)
   return {
     first: promise,
+    get isHeard() {
+      return firstMs !== undefined
+    },
     ignore: () => {
       process.off("SIGINT", on)
       process.off("SIGTERM", on)

@@ -189,7 +189,7 @@ export class MqttClient {
   /** Resolves once another message may be published. */
   async ready(): Promise<void> {
     while (this.#failure === undefined && (this.#inflight >= this.#window || this.#socket.writableNeedDrain)) {
-      await Promise.race([this.#room.promise, this.#ended.promise])
+      await this.#room.promise
     }
     if (this.#failure !== undefined) throw this.#failure
   }
@@ -347,6 +347,7 @@ export class MqttClient {
     this.#connack.reject(error)
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
+    this.#makeRoom()
     this.#ended.reject(error)
     this.#close()
   }

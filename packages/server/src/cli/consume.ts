@@ -1,0 +1,117 @@
+import * as Effect from "effect/Effect"
+import { parsePoint, type At } from "../tools/point.ts"
+import { attempt } from "./attempt.ts"
+import { type CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
+import { KafkaClient } from "./clients/KafkaClient.ts"
+import { GroupConsumer } from "./clients/GroupConsumer.ts"
+import { PartitionReader, type Reading } from "./clients/PartitionReader.ts"
+import type { Arguments, Run } from "./commandLine.ts"
+import { note, type Io } from "./Io.ts"
+import { listenerOf, numberOption, timeoutOf } from "./optionValues.ts"
+import type { Listener } from "./clients/connecting.ts"
+import { columns, printerOf, type Print } from "./records.ts"
+import { interrupted } from "./signals.ts"
+
+/** Where reading begins or ends, in each partition. */
+export type Bound = "earliest" | "latest" | At
+
+interface Plan extends Reading {
+  readonly listener: Listener
+  readonly timeoutMs: number
+  readonly streams: ReadonlyArray<string>
+  readonly group: string | undefined
+  /** Undefined: all. */
+  readonly partitions: ReadonlyArray<number> | undefined
+  readonly countMax: number
+}
+
+const boundHelp = "an offset, a time such as 2026-01-31T12:00:00Z or 12:00 in UTC, or -5m before now"
+
+/** `words`: those that are bounds beside an offset and a time. */
+export const boundOf = <const Word extends string>(
+  io: Io,
+  option: string,
+  text: string,
+  words: ReadonlyArray<Word>
+): Effect.Effect<Word | At, CliError> => {
+  const word = words.find((each) => each === text)
+  if (word !== undefined) return Effect.succeed(word)
+  const at = parsePoint(text, Date.now())
+  if (at === undefined) {
+    return Effect.fail(usageError(`--${option} takes ${words.join(", ")}, ${boundHelp}; not "${text}"`))
+  }
+  if ("timeMs" in at && at.isAssumed === true) {
+    note(io, `${text} is taken as ${new Date(at.timeMs).toISOString()}: times without a zone are UTC`)
+  }
+  return Effect.succeed(at)
+}
+
+const partitionsOf = (args: Arguments): Effect.Effect<ReadonlyArray<number> | undefined, CliError> => {
+  const texts = args.texts("partition")
+  const wrong = texts.find((text) => !/^\d{1,9}$/.test(text))
+  if (wrong !== undefined) return Effect.fail(usageError(`--partition takes a whole number, not "${wrong}"`))
+  return Effect.succeed(texts.length === 0 ? undefined : texts.map(Number))
+}
+
+const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
+  Effect.gen(function* () {
+    const [follow, group, until] = [args.flag("follow"), args.text("group"), args.text("until")]
+    if (follow && until !== undefined) return yield* Effect.fail(usageError("--follow and --until exclude each other"))
+    const partitions = yield* partitionsOf(args)
+    if (group !== undefined && partitions !== undefined) {
+      const hint = "a group's members are given their partitions"
+      return yield* Effect.fail(usageError("--group and --partition exclude each other", hint))
+    }
+    const end = until === undefined ? "now" : yield* boundOf(io, "until", until, ["now"])
+    return {
+      listener: yield* listenerOf(args, io, "kafka"),
+      timeoutMs: yield* timeoutOf(args),
+      streams: [...new Set(args.positionals)],
+      group,
+      partitions,
+      from: yield* boundOf(io, "from", args.text("from") ?? "earliest", ["earliest", "latest"]),
+      until: follow ? undefined : end,
+      countMax: yield* numberOption(args, "count", 1, Infinity),
+      note: (text) => note(io, text)
+    }
+  })
+
+/** Prints what is read, until there is enough of it or no more. */
+const consumeAll = async (plan: Plan, io: Io, print: Print): Promise<ExitCode> => {
+  const { listener, timeoutMs, group, countMax } = plan
+  const client = await KafkaClient.connect(listener, timeoutMs)
+  const stop = interrupted()
+  let count = 0
+  const member = group === undefined ? undefined : new GroupConsumer(client, plan, group)
+  const reader = member ?? new PartitionReader(client, plan)
+  try {
+    await reader.begin(plan.streams, plan.partitions)
+    while (count < countMax && !stop.isHeard) {
+      const fetched = await reader.next()
+      if (fetched === undefined) break
+      for (const { records, taken } of fetched) {
+        const shown = records.slice(0, countMax - count)
+        for (const record of shown) print(record)
+        count += shown.length
+        taken(shown.length)
+      }
+      await io.flushed()
+    }
+    return stop.isHeard ? exitCodes.interrupted : exitCodes.ok
+  } finally {
+    stop.ignore()
+    try {
+      await member?.end()
+    } finally {
+      client.close()
+    }
+  }
+}
+
+/** Shows records of streams, or of topics of any Kafka server. */
+export const consume: Run = (args, io) =>
+  Effect.gen(function* () {
+    const plan = yield* planOf(args, io)
+    const print = yield* printerOf(args, io, columns.stream)
+    return yield* attempt(() => consumeAll(plan, io, print))
+  })
