@@ -14,6 +14,8 @@ export interface Limits {
   readonly preAuthFrameBytesMax: number
   /** From accept to a complete CONNECT or first Kafka request. */
   readonly connectTimeoutMs: number
+  /** How long an exchange of enhanced authentication may take: from CONNECT, or the AUTH that begins it anew, to its end. */
+  readonly authenticationTimeoutMs: number
   /** Connections that are not authenticated yet, over all addresses. */
   readonly preAuthConnectionsMax: number
   /** The same of one address: whoever only connects does not take the places of those that say who they are. */
@@ -179,6 +181,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   preAuthFrameBytesMax: 64 * kib,
   connectTimeoutMs: 5 * secondMs,
+  authenticationTimeoutMs: 10 * secondMs,
   preAuthConnectionsMax: 1000,
   preAuthConnectionsPerAddressMax: 256,
   memoryBytesMax: 128 * mib,

@@ -25,6 +25,7 @@ import type { Shard } from "@logbrook/core/shard/Shard"
 import { type Placement, Shards } from "@logbrook/core/shard/Shards"
 import { type ShardFault, supervise } from "@logbrook/core/shard/supervise"
 import type * as Values from "./Broker.ts"
+import { AuthenticationMethods } from "./mqtt/authentication/AuthenticationMethod.ts"
 import { makeMqttBroker, type MqttBroker } from "./mqtt/MqttBroker.ts"
 import { ConnectionGate } from "./net/ConnectionGate.ts"
 import * as Retaining from "./Retention.ts"
@@ -106,7 +107,10 @@ export const layerBroker = Layer.effect(
 
 export const layerMqtt = Layer.effect(
   Mqtt,
-  Effect.zipWith(Broker, Services.Settings, (broker, { mqtt }) => makeMqttBroker(broker, mqtt))
+  Effect.gen(function* () {
+    const { mqtt } = yield* Services.Settings
+    return makeMqttBroker(yield* Broker, mqtt, yield* AuthenticationMethods)
+  })
 )
 
 const givenUp = (cause: Cause.Cause<ShardFault>): string => {

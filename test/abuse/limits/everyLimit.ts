@@ -18,6 +18,7 @@ const constant: Driven = { boundsNoMemory: "no client can bring it there: it is 
 export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   preAuthFrameBytesMax: "unknown",
   connectTimeoutMs: aTime,
+  authenticationTimeoutMs: aTime,
   preAuthConnectionsMax: "unknown",
   preAuthConnectionsPerAddressMax: "unknown",
   memoryBytesMax: "connections",

@@ -19,6 +19,7 @@ import { originOf } from "../originOf.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
+import type { AuthenticationMethod } from "./authentication/AuthenticationMethod.ts"
 import type { Reply } from "./Client.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { dropReasons, makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
@@ -102,6 +103,7 @@ const stopGraceMs = 1000
 export class MqttBroker implements MqttContext {
   readonly broker: Broker
   readonly options: MqttOptions
+  readonly authenticationMethods: ReadonlyArray<AuthenticationMethod>
   readonly decoding: DecodeContext
   readonly directory: SessionDirectory<BrokerConnection>
   readonly retained: RetainedStore
@@ -140,7 +142,7 @@ export class MqttBroker implements MqttContext {
   #listeners = 0
   #stopSweep: (() => void) | undefined
 
-  constructor(broker: Broker, options: MqttOptions) {
+  constructor(broker: Broker, options: MqttOptions, authenticationMethods: ReadonlyArray<AuthenticationMethod>) {
     const { limits } = broker
     const codecLimits: CodecLimits = {
       clientIdBytesMax: limits.clientIdBytesMax,
@@ -152,6 +154,7 @@ export class MqttBroker implements MqttContext {
     }
     this.broker = broker
     this.options = options
+    this.authenticationMethods = authenticationMethods
     this.#startedMs = broker.clock.monotonicMs()
     this.filters = new TurnShare(broker.clock, filtersPerTurn)
     this.streamLooks = new TurnShare(broker.clock, streamLooksPerTurn)
@@ -424,8 +427,12 @@ export class MqttBroker implements MqttContext {
 }
 
 /** For a shard that has recovered. */
-export const makeMqttBroker = (broker: Broker, options: MqttOptions): MqttBroker => {
-  const mqtt = new MqttBroker(broker, options)
+export const makeMqttBroker = (
+  broker: Broker,
+  options: MqttOptions,
+  authenticationMethods: ReadonlyArray<AuthenticationMethod> = []
+): MqttBroker => {
+  const mqtt = new MqttBroker(broker, options, authenticationMethods)
   broker.shards.onNotice(SessionKind, (notice) => mqtt.onNotice(notice))
   return mqtt
 }

@@ -5,7 +5,7 @@ import {
   type QueueEntry,
   type SessionCommand
 } from "@logbrook/actors/session/SessionProtocol"
-import { anonymous } from "@logbrook/core/access/Access"
+import { anonymous, type Principal } from "@logbrook/core/access/Access"
 import type { CommandList, ListAnswer } from "@logbrook/core/shard/CommandList"
 import { decodeConnect } from "@logbrook/protocols/mqtt/decodeConnect"
 import { decodePacket } from "@logbrook/protocols/mqtt/decode"
@@ -16,11 +16,13 @@ import type { Disconnect, ProtocolVersion, SessionPacket } from "@logbrook/proto
 import { MqttError, PacketType } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
-import { codeText, disconnectOf, endFields, endText } from "./connectionEnd.ts"
+import type { Authentication } from "./authentication/Authentication.ts"
+import { codeText, disconnectOf, endByClient, endFields, endText, expiryAfter } from "./connectionEnd.ts"
 import type { Reply } from "./Client.ts"
-import { openSession, type OpeningConnection } from "./handshake.ts"
+import { connackOf, faultOfFirst, openSession, type OpeningConnection } from "./handshake.ts"
+import { HeldPackets } from "./HeldPackets.ts"
 import { Incoming } from "./Incoming.ts"
-import { type OutgoingMessage, secondMs } from "./Message.ts"
+import type { OutgoingMessage } from "./Message.ts"
 import type { ConnectionInfo, MqttBroker, Session } from "./MqttBroker.ts"
 import { Outgoing } from "./Outgoing.ts"
 import { RetainedFeed } from "./RetainedFeed.ts"
@@ -31,19 +33,19 @@ import type { Transport, TransportEvents } from "./Transport.ts"
 import type { Fields } from "../Log.ts"
 import { originOf } from "../originOf.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
-import { foreignProtocol } from "../net/foreignProtocol.ts"
 import { lingerMs } from "../net/endSoftly.ts"
 
 /**
  * | Phase | What it does | Goes on to |
  * |---|---|---|
- * | `connecting` | waits for CONNECT | `opening`, `closed` |
+ * | `connecting` | waits for CONNECT | `authenticating`, `opening`, `closed` |
+ * | `authenticating` | CONNECT has named an authentication method: takes AUTH and DISCONNECT only | `opening`, `closed` |
  * | `opening` | its session is on its way to the journal; holds what was read behind CONNECT | `open`, `closed` |
  * | `open` | takes packets | `ending`, `closed` |
  * | `ending` | takes nothing more; what was taken before is answered | `closed` |
  * | `closed` | half-closed behind what was written, reads on and drops it for up to a second | |
  */
-type Phase = "connecting" | "opening" | "open" | "ending" | "closed"
+type Phase = "connecting" | "authenticating" | "opening" | "open" | "ending" | "closed"
 
 /** The longest that an end waits for the answers to what was taken before it: a disk may stall for seconds. */
 const answersMsMax = 5000
@@ -51,14 +53,8 @@ const answersMsMax = 5000
 const partBytesMin = 1024
 /** A client with less unread is never slow: the socket has just been written to. */
 const slowBytesMin = 128 * 1024
-/** A client's own words, in the journal. */
-const reasonCharactersMax = 200
-/** The memory of a packet that is held, without its bytes. */
-const heldPacketBytes = 150
 const flushBytesMin = 256 * 1024
 const pingresp = encodePingresp()
-/** The first byte of every MQTT connection: other protocols need not be waited for. */
-const connectByte = PacketType.Connect << 4
 
 /**
  * A client's connection: bytes in, packets by phase, bytes out. Small: what only some connections need is made on
@@ -75,7 +71,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
   #phase: Phase = "connecting"
   version: ProtocolVersion = 5
-  readonly principal = anonymous
+  principal: Principal = anonymous
   clientId = ""
   session: Session | undefined
   packetSizeMax = Infinity
@@ -90,8 +86,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #outgoing: Outgoing | undefined
   #feed: RetainedFeed | undefined
   #streams: StreamFeed | undefined
-  /** The packets that were read and are not taken yet: those behind CONNECT, or behind a packet that waits (`TurnShare`). */
-  #held: Array<Uint8Array> | undefined
+  #authentication: Authentication | undefined
+  /** Those behind CONNECT or AUTH, or behind a packet that waits (`TurnShare`). */
+  #held: HeldPackets | undefined
   #out: Array<Uint8Array> = []
   #outBytes = 0
   #isTouched = false
@@ -117,9 +114,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #hasLeft = false
   #socketError: string | undefined
   readonly admission: Admission
-  /** On the account: of a packet that has come in part, of those that are held, and what the client has not read. */
+  /** On the account: of a packet that has come in part, and what the client has not read. */
   #partBytes = 0
-  #heldBytes = 0
   #unsentBytes = 0
 
   constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
@@ -216,12 +212,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#lastReadMs = broker.clock.monotonicMs()
     metrics.receivedBytes.add(chunk.length)
     const before = this.#splitter.pendingBytes
-    if (this.#phase === "connecting" && before === 0 && chunk.length > 0 && chunk[0] !== connectByte) {
-      const foreign = foreignProtocol(chunk)
-      const what = foreign === undefined ? "the first packet is not CONNECT" : `${foreign} came instead of CONNECT`
-      this.violated(new MqttError(ReasonCode.ProtocolError, what))
-      return
-    }
+    const fault = this.#phase === "connecting" && before === 0 ? faultOfFirst(chunk) : undefined
+    if (fault !== undefined) return this.violated(fault)
     try {
       this.#splitter.push(chunk, this.#onPacket)
     } catch (error) {
@@ -305,36 +297,57 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       const connect = decodeConnect(packet, this.mqtt.decoding.limits)
       this.#phase = "opening"
       this.version = connect.version
-      this.#splitter.sizeMax = this.mqtt.broker.limits.mqttPacketBytesMax
       // Packets that come before CONNACK are held until then: the rest of this chunk, no more.
       this.#transport.pause()
       openSession(this, connect)
-    } else if (this.#phase === "opening") this.#hold(packet)
+    } else if (this.#holdsBack) this.#hold(packet)
+    else if (this.#phase === "authenticating") this.#authenticationPacket(packet)
+  }
+
+  /** Something about the connection is being found out: the packets that have come have to wait. */
+  get #holdsBack(): boolean {
+    return this.#phase === "opening" || (this.#phase === "authenticating" && this.#authentication!.isLooking)
   }
 
   /** A packet that comes now has to wait behind those that are held. */
   get #holds(): boolean {
-    return this.#phase === "opening" || this.#held !== undefined
+    return this.#holdsBack || this.#held !== undefined
   }
 
   /** The rest of a chunk, no more: nothing is read meanwhile. */
   #hold(packet: Uint8Array): void {
-    const bytes = packet.length + heldPacketBytes
-    if (!this.admission.hasRoom("transit", bytes)) {
-      throw new MqttError(ReasonCode.QuotaExceeded, "there is no memory for packets that wait")
-    }
-    this.#keepHeld(bytes)
-    this.#held ??= []
-    this.#held.push(new Uint8Array(packet))
+    ;(this.#held ??= new HeldPackets(this.admission)).add(packet)
   }
 
-  #keepHeld(bytes: number): void {
-    this.admission.add("transit", bytes)
-    this.#heldBytes += bytes
+  authenticates(authentication: Authentication): void {
+    this.#phase = "authenticating"
+    this.#authentication = authentication
+  }
+
+  identified(principal: Principal): void {
+    this.principal = principal
+    this.#phase = "opening"
+  }
+
+  challenged(): void {
+    if (this.#phase === "authenticating") this.#takeHeld()
+  }
+
+  notAuthenticated(error: MqttError): void {
+    if (this.#phase !== "authenticating") this.violated(error)
+    else this.refuse(connackOf(error, this.packetSizeMax), error.message, error.reasonCode)
+  }
+
+  #authenticationPacket(bytes: Uint8Array): void {
+    const packet = decodePacket(bytes, this.version, this.mqtt.decoding)
+    if (packet._tag === "Disconnect") return this.#shut()
+    this.#transport.pause()
+    this.#authentication!.receivedFirst(packet)
   }
 
   authenticated(): void {
     this.admission.authenticated()
+    this.#splitter.sizeMax = this.mqtt.broker.limits.mqttPacketBytesMax
   }
 
   opened(): void {
@@ -343,17 +356,16 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #takeHeld(): void {
-    const held = this.#held ?? []
+    const held = this.#held?.release() ?? []
     this.#held = undefined
-    this.#keepHeld(-this.#heldBytes)
     this.guarded(() => {
-      for (const packet of held) if (this.#phase === "open") this.#packet(packet)
+      for (const packet of held) if (this.#phase !== "closed" && this.#phase !== "ending") this.#packet(packet)
     })
-    if (this.#held !== undefined) return
+    if (this.#holds) return
     this.#readsAfterHeld = false
     const end = this.#heldEnd
     this.#heldEnd = undefined
-    if (this.#phase !== "open") return
+    if (this.#phase !== "open" && this.#phase !== "authenticating") return
     this.#readOn()
     if (end !== undefined) this.guarded(end)
   }
@@ -427,20 +439,17 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
         this.#disconnected(packet)
         return
       case "Auth":
-        throw new MqttError(ReasonCode.BadAuthenticationMethod, "enhanced authentication is not supported")
+        // [MQTT-4.12.0-7]
+        if (this.#authentication !== undefined) this.#authentication.received(packet)
+        else throw new MqttError(ReasonCode.ProtocolError, "AUTH from a client whose CONNECT names no method")
     }
   }
 
-  #disconnected({ reasonCode, properties }: Disconnect): void {
-    const expirySeconds = properties.sessionExpiryIntervalSeconds
-    if (expirySeconds !== undefined && expirySeconds > 0 && this.sessionExpiryMs === 0) {
-      throw new MqttError(ReasonCode.ProtocolError, "a session that ends with its connection gets no expiry later")
-    }
+  #disconnected(packet: Disconnect): void {
     const { sessionExpiryMsMax } = this.mqtt.broker.limits
-    const expiryMs = expirySeconds === undefined ? null : Math.min(expirySeconds * secondMs, sessionExpiryMsMax)
-    const reason = properties.reasonString?.slice(0, reasonCharactersMax)
-    const end: ConnectionEnd = { by: "client", reasonCode, ...(reason !== undefined && { reason }) }
-    this.#endBehindAnswers(() => this.#left(reasonCode !== ReasonCode.NormalDisconnection, expiryMs, end))
+    const expiryMs = expiryAfter(packet, this.sessionExpiryMs, sessionExpiryMsMax)
+    const publishesWill = packet.reasonCode !== ReasonCode.NormalDisconnection
+    this.#endBehindAnswers(() => this.#left(publishesWill, expiryMs, endByClient(packet)))
   }
 
   // --- To the session's actor ---
@@ -617,7 +626,8 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (this.#phase === "connecting") {
       this.packetSizeMax = error.connackSizeMax
       this.refuse(encodeConnackRefusal(error), error.message, error.reasonCode)
-    } else if (this.#holds) this.#heldEnd ??= () => this.violated(error)
+    } else if (this.#phase === "authenticating" && !this.#holds) this.notAuthenticated(error)
+    else if (this.#holds) this.#heldEnd ??= () => this.violated(error)
     else {
       const end: ConnectionEnd = { by: "protocol", reasonCode: error.reasonCode, reason: error.message }
       this.#endBehindAnswers(() => this.#refused(end))
@@ -660,7 +670,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
       this.#close(end)
     }
     if (this.#phase === "open") this.#endBehindAnswers(close)
-    else if (this.#phase === "connecting" || this.#phase === "opening") close()
+    else if (this.#phase !== "ending" && this.#phase !== "closed") close()
   }
 
   #close(end: ConnectionEnd): void {
@@ -695,7 +705,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** The client sends nothing more, and has not said goodbye: its will is due [MQTT-3.1.2-8]. */
   ended(how = "FIN"): void {
-    if (this.#phase === "connecting") this.#shut()
+    if (this.#phase === "connecting" || (this.#phase === "authenticating" && !this.#holds)) this.#shut()
     else if (this.#holds) this.#heldEnd ??= () => this.ended(how)
     else this.#endBehindAnswers(() => this.#left(true, null, { by: "socket", error: how }))
   }
@@ -757,8 +767,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     this.#phase = "closed"
     this.#splitter.drop()
     this.#keepPart(0)
+    this.#held?.release()
     this.#held = undefined
-    this.#keepHeld(-this.#heldBytes)
+    this.#authentication?.stop()
     this.#stopFeed()
     this.mqtt.unserve(this)
     this.#giveUpShared()

@@ -1,5 +1,7 @@
 import type { ConnectionEnd } from "@logbrook/actors/session/SessionProtocol"
+import { type Disconnect, MqttError } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import { secondMs } from "./Message.ts"
 import type { Fields } from "../Log.ts"
 
 /** A reason code as people know it. */
@@ -36,6 +38,28 @@ export const endFields = (end: ConnectionEnd): Fields => {
     default:
       return { by: end.by }
   }
+}
+
+/** A client's own words, in the journal. */
+const reasonCharactersMax = 200
+
+/** The end that a client's DISCONNECT tells. */
+export const endByClient = ({ reasonCode, properties }: Disconnect): ConnectionEnd => {
+  const reason = properties.reasonString?.slice(0, reasonCharactersMax)
+  return { by: "client", reasonCode, ...(reason !== undefined && { reason }) }
+}
+
+/**
+ * The expiry that DISCONNECT asks for, in ms, for a session that CONNECT has given `expiryMs`; null: none. Throws `MqttError` for one
+ * that a session may not have any more (MQTT 5, 3.14.2.2.2).
+ */
+export const expiryAfter = ({ properties }: Disconnect, expiryMs: number, expiryMsMax: number): number | null => {
+  const { sessionExpiryIntervalSeconds: asked } = properties
+  if (asked === undefined) return null
+  if (asked > 0 && expiryMs === 0) {
+    throw new MqttError(ReasonCode.ProtocolError, "a session that ends with its connection gets no expiry later")
+  }
+  return Math.min(asked * secondMs, expiryMsMax)
 }
 
 interface Goodbye {

@@ -9,10 +9,13 @@ import type {
   SessionRefused,
   Will
 } from "@logbrook/actors/session/SessionProtocol"
+import type { Principal } from "@logbrook/core/access/Access"
 import type { ConnackProperties } from "@logbrook/protocols/mqtt/encode"
 import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
-import type { Connect, Will as WireWill } from "@logbrook/protocols/mqtt/Packet"
+import { type Connect, MqttError, PacketType, type Will as WireWill } from "@logbrook/protocols/mqtt/Packet"
 import { ConnackCode311, ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
+import { foreignProtocol } from "../net/foreignProtocol.ts"
+import { type AuthenticatedConnection, Authentication } from "./authentication/Authentication.ts"
 import type { Client } from "./Client.ts"
 import { secondMs } from "./Message.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
@@ -22,7 +25,8 @@ import type { RetainedFeed } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
 
 /** A connection whose CONNECT has come: the handshake decides what the connection goes by from then on. */
-export interface OpeningConnection extends Client, BrokerConnection {
+export interface OpeningConnection extends Client, BrokerConnection, AuthenticatedConnection {
+  readonly address: string
   readonly mqtt: MqttBroker
   clientId: string
   session: Session | undefined
@@ -38,6 +42,10 @@ export interface OpeningConnection extends Client, BrokerConnection {
   readonly isOpening: boolean
   readonly feed: RetainedFeed
   readonly streams: StreamFeed
+  /** The client has to say who it is first, by AUTH packets. */
+  readonly authenticates: (authentication: Authentication) => void
+  /** It has, and is this one: its session is opened. */
+  readonly identified: (principal: Principal) => void
   /** Its CONNECT is one that the server takes. */
   readonly authenticated: () => void
   /** CONNACK with a refusal, then the end; `packet` undefined: the client's version has none for it. */
@@ -86,6 +94,21 @@ const refuse = (
   connection.refuse(packet, reason)
 }
 
+/** The first byte of every MQTT connection: other protocols need not be waited for. */
+const connectByte = PacketType.Connect << 4
+
+/** The fault of a connection's first bytes, which are of another protocol than MQTT; undefined: there is none yet. */
+export const faultOfFirst = (bytes: Uint8Array): MqttError | undefined => {
+  if (bytes.length === 0 || bytes[0] === connectByte) return undefined
+  const foreign = foreignProtocol(bytes)
+  const what = foreign === undefined ? "the first packet is not CONNECT" : `${foreign} came instead of CONNECT`
+  return new MqttError(ReasonCode.ProtocolError, what)
+}
+
+/** CONNACK for an MQTT 5 client that may not come in. */
+export const connackOf = ({ reasonCode, message }: MqttError, packetSizeMax: number): Uint8Array =>
+  encodeConnack(5, false, reasonCode, { reasonString: message }, packetSizeMax)
+
 /** Whether clients are sent to another server; then this one is. */
 const isRedirected = (connection: OpeningConnection): boolean => {
   const { redirect, serverReference } = connection.mqtt.options
@@ -117,12 +140,6 @@ const isWillRefused = (connection: OpeningConnection, { topic, qos, retain }: Wi
 
 /** Whether the server's limits and state are against a CONNECT that is well-formed; it is refused then. */
 const isRefused = (connection: OpeningConnection, connect: Connect): boolean => {
-  if (isRedirected(connection)) return true
-  if (connect.properties.authenticationMethod !== undefined) {
-    const reason = "enhanced authentication is not supported"
-    refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
-    return true
-  }
   if (connect.will !== undefined && isWillRefused(connection, connect.will)) return true
   if (!connection.mqtt.hasRoomFor(connection.clientId)) {
     refuse(connection, ReasonCode.QuotaExceeded, ConnackCode311.ServerUnavailable, "there are too many sessions")
@@ -131,13 +148,47 @@ const isRefused = (connection: OpeningConnection, connect: Connect): boolean => 
   return false
 }
 
-/** CONNECT: the session is opened, its old connection closed; CONNACK follows the commit. */
+/**
+ * CONNECT: the client says who it is, if it names a method for that; then the session is opened, its old connection closed. CONNACK
+ * follows the commit.
+ */
 export const openSession = (connection: OpeningConnection, connect: Connect): void => {
+  const { authenticationMethod, maximumPacketSizeBytes } = connect.properties
+  connection.clientId = connect.clientId === "" ? `logbrook-${randomUUID()}` : connect.clientId
+  connection.packetSizeMax = maximumPacketSizeBytes ?? Infinity
+  if (isRedirected(connection)) return
+  if (authenticationMethod === undefined) {
+    open(connection, connect)
+    return
+  }
+  const { authenticationMethods, broker } = connection.mqtt
+  const method = authenticationMethods.find(({ name }) => name === authenticationMethod)
+  if (method === undefined) {
+    // [MQTT-4.12.0-1]
+    const reason = "the server has no such authentication method"
+    refuse(connection, ReasonCode.BadAuthenticationMethod, ConnackCode311.NotAuthorized, reason)
+    return
+  }
+  const { clientId, address } = connection
+  const { clock, log, limits } = broker
+  const parts = { clock, log, timeoutMs: limits.authenticationTimeoutMs }
+  const { username, password, properties } = connect
+  const authentication = new Authentication(connection, parts, method, { clientId, username, password, address })
+  connection.authenticates(authentication)
+  authentication.begin(properties.authenticationData, (principal, authenticationData) => {
+    connection.identified(principal)
+    open(connection, connect, {
+      authenticationMethod,
+      ...(authenticationData !== undefined && { authenticationData })
+    })
+  })
+}
+
+/** `authentication`: the part of it that CONNACK has [MQTT-4.12.0-5]. */
+const open = (connection: OpeningConnection, connect: Connect, authentication: ConnackProperties = {}): void => {
   const { mqtt } = connection
   const { limits } = mqtt.broker
   const { properties } = connect
-  connection.clientId = connect.clientId === "" ? `logbrook-${randomUUID()}` : connect.clientId
-  connection.packetSizeMax = properties.maximumPacketSizeBytes ?? Infinity
   if (isRefused(connection, connect)) return
   connection.wantsProblems = properties.requestProblemInformation ?? true
   connection.wantsReceipts =
@@ -163,7 +214,7 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
     if (Exit.isFailure(exit) && replaced !== undefined) leaveFor(connection, replaced)
     if (!connection.isOpening) return
-    if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value))
+    if (Exit.isSuccess(exit)) connection.guarded(() => accept(connection, connect, exit.value, authentication))
     else refuseSession(connection, exit.cause)
   })
 }
@@ -195,7 +246,12 @@ const refuseSession = (connection: OpeningConnection, cause: Cause.Cause<Session
   }
 }
 
-const accept = (connection: OpeningConnection, connect: Connect, opened: SessionOpened): void => {
+const accept = (
+  connection: OpeningConnection,
+  connect: Connect,
+  opened: SessionOpened,
+  authentication: ConnackProperties
+): void => {
   const { mqtt, version } = connection
   const session = mqtt.directory.get(connection.clientId)
   if (session === undefined) {
@@ -205,7 +261,7 @@ const accept = (connection: OpeningConnection, connect: Connect, opened: Session
   mqtt.directory.serves(session, connection)
   connection.session = session
   connection.unreleased = opened.unreleasedQos2
-  const properties = version === 5 ? connackProperties(connection, connect) : {}
+  const properties = version === 5 ? { ...connackProperties(connection, connect), ...authentication } : {}
   const { sessionPresent } = opened
   const connack = encodeConnack(version, sessionPresent, ReasonCode.Success, properties, connection.packetSizeMax)
   if (!connection.answer(connack)) return

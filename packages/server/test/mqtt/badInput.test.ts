@@ -223,7 +223,8 @@ describe("meaning", () => {
     ["an alias that was not set", publishPacket("", "x", { properties: [35, 0, 1] }), protocolError],
     ["a property twice", publishPacket("a", "x", { properties: [1, 0, 1, 0] }), protocolError],
     ["subscription id 0", packet(0x82, [0, 1, 2, 11, 0, 0, 1, 0x61, 0]), protocolError],
-    ["AUTH", packet(0xf0, [0x19, 4, 21, 0, 1, 0x78]), 0x8c],
+    // [MQTT-4.12.0-7]
+    ["AUTH without a method in CONNECT", packet(0xf0, [0x19, 4, 21, 0, 1, 0x78]), protocolError],
     ["a session expiry at the end for a session that has none", packet(0xe0, [0, 5, 17, 0, 0, 0, 9]), protocolError]
   ]
   for (const [name, bytes, expected] of cases5) {

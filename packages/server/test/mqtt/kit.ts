@@ -24,6 +24,7 @@ import type { Broker } from "../../src/Broker.ts"
 import { Mqtt } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Fields, Log } from "../../src/Log.ts"
+import type { AuthenticationMethod } from "../../src/mqtt/authentication/AuthenticationMethod.ts"
 import type { MqttBroker } from "../../src/mqtt/MqttBroker.ts"
 import type { MqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import {
@@ -79,6 +80,7 @@ export interface Kit {
 export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly mqtt?: Partial<MqttOptions>
+  readonly authenticationMethods?: ReadonlyArray<AuthenticationMethod>
   readonly clock?: Clock
   /** Connections begin with PROXY headers. */
   readonly isProxied?: boolean
@@ -127,6 +129,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     log,
     disk,
     ...(options.mqtt && { mqtt: options.mqtt }),
+    ...(options.authenticationMethods && { authenticationMethods: options.authenticationMethods }),
     ...(options.clock && { clock: options.clock }),
     ...(options.authorizer && { authorizer: options.authorizer }),
     faults: options.onDefect === undefined ? {} : { defect: options.onDefect }

@@ -14,6 +14,7 @@ import { Broker, layer } from "../../src/composition.ts"
 import { DiskGuard } from "../../src/DiskGuard.ts"
 import type { Log } from "../../src/Log.ts"
 import { Metrics } from "../../src/Metrics.ts"
+import { type AuthenticationMethod, AuthenticationMethods } from "../../src/mqtt/authentication/AuthenticationMethod.ts"
 import { defaultMqttOptions, type MqttOptions } from "../../src/mqtt/MqttOptions.ts"
 import * as Services from "../../src/services.ts"
 
@@ -22,6 +23,7 @@ export interface TestParts {
   readonly clock?: Clock
   readonly limits?: Limits
   readonly mqtt?: Partial<MqttOptions>
+  readonly authenticationMethods?: ReadonlyArray<AuthenticationMethod>
   readonly definitions?: ReadonlyArray<AnyDefinition>
   readonly authorizer?: Authorizer
   readonly log?: Log
@@ -60,6 +62,7 @@ export const layerTest = (parts: TestParts) => {
         clusterId: "test-cluster",
         nodeId: 1
       }),
+      Context.add(AuthenticationMethods, parts.authenticationMethods ?? []),
       Context.add(Services.Faults, {
         died: fail,
         defect: fail,
