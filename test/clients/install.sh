@@ -58,23 +58,31 @@ python_with aiokafka aiokafka==0.14.0 cramjam==2.11.0
 
 # Clients with a burst of QoS 2 messages: test/clients/burst, built again when its sources change.
 python_with mqtt paho-mqtt==2.2.0 aiomqtt==2.5.1 gmqtt==0.8.0
-sources_of() { cat $(find "burst/$1" -type f | sort) | sha256sum; }
+sources_of() { cat $(find "$1" -type f | sort) | sha256sum; }
 burst="$PWD/$cache/burst"
 mkdir -p "$burst"
-if [ "$(cat "$burst/.go" 2> /dev/null)" != "$(sources_of go)" ]; then
+if [ "$(cat "$burst/.go" 2> /dev/null)" != "$(sources_of burst/go)" ]; then
   (cd burst/go && go build -o "$burst/autopaho" .)
-  sources_of go > "$burst/.go"
+  sources_of burst/go > "$burst/.go"
 fi
-if [ "$(cat "$burst/.rust" 2> /dev/null)" != "$(sources_of rust)" ]; then
+if [ "$(cat "$burst/.rust" 2> /dev/null)" != "$(sources_of burst/rust)" ]; then
   rm -rf "$burst/rust"
   cp -r burst/rust "$burst/rust"
   cargo build --quiet --release --manifest-path "$burst/rust/Cargo.toml"
   cp "$burst/rust/target/release/burst" "$burst/rumqttc"
   rm -rf "$burst/rust/target"
-  sources_of rust > "$burst/.rust"
+  sources_of burst/rust > "$burst/.rust"
 fi
-if [ "$(cat "$burst/.java" 2> /dev/null)" != "$(sources_of java)" ]; then
+if [ "$(cat "$burst/.java" 2> /dev/null)" != "$(sources_of burst/java)" ]; then
   rm -rf "$burst/java"
   mvn -q -B -f burst/java/pom.xml dependency:copy-dependencies -DoutputDirectory="$burst/java"
-  sources_of java > "$burst/.java"
+  sources_of burst/java > "$burst/.java"
+fi
+
+# The programs that take MQTT libraries through their features: test/clients/mqtt/programs, built again when their sources change.
+programs="$PWD/$cache/mqtt"
+mkdir -p "$programs"
+if [ "$(cat "$programs/.go" 2> /dev/null)" != "$(sources_of mqtt/programs/go)" ]; then
+  (cd mqtt/programs/go && go build -o "$programs/autopaho" .)
+  sources_of mqtt/programs/go > "$programs/.go"
 fi

@@ -1,0 +1,58 @@
+import * as path from "node:path"
+
+/** 4 is MQTT 3.1.1, as its CONNECT has it. */
+export type Version = 4 | 5
+
+export interface Client {
+  readonly name: string
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+  readonly versions: ReadonlyArray<Version>
+  /** By feature, why the library cannot do it. */
+  readonly lacks?: Readonly<Record<string, string>>
+  /** What else is to be said of the library. */
+  readonly notes?: ReadonlyArray<string>
+  /** The library does not tell whether CONNACK told of a session. */
+  readonly hidesSessionPresent?: boolean
+  /** The library keeps no packet ids of QoS 2 messages that it received, so one that is sent again is delivered again. */
+  readonly forgetsReceivedQos2?: boolean
+}
+
+const programs = path.join(import.meta.dirname, "programs")
+export const cache = path.join(import.meta.dirname, "../.cache")
+const python = (file: string) => ({
+  command: path.join(cache, "python/mqtt/bin/python"),
+  args: ["-B", path.join(programs, file)]
+})
+const node = (file: string) => ({ command: process.execPath, args: [path.join(programs, file)] })
+const both = [4, 5] as const
+
+export const clients: ReadonlyArray<Client> = [
+  { name: "mqtt.js", ...node("with_mqttjs.ts"), versions: both },
+  { name: "paho-mqtt", ...python("with_paho.py"), versions: both },
+  {
+    name: "aiomqtt",
+    ...python("with_aiomqtt.py"),
+    versions: both,
+    hidesSessionPresent: true,
+    notes: ["an application does not see whether there was a session; that its messages come shows it"],
+    lacks: { "topic aliases to the client": "it refuses a message whose topic is an alias" }
+  },
+  {
+    name: "gmqtt",
+    ...python("with_gmqtt.py"),
+    versions: both,
+    forgetsReceivedQos2: true,
+    notes: [
+      "it keeps no packet ids of QoS 2 messages that it received, so what was under way when the server was killed may come twice"
+    ],
+    lacks: { WebSocket: "it speaks TCP and TLS only" }
+  },
+  {
+    name: "autopaho",
+    command: path.join(cache, "mqtt/autopaho"),
+    args: [],
+    versions: [5],
+    notes: ["it is a client of MQTT 5 only"]
+  }
+]
