@@ -86,3 +86,17 @@ if [ "$(cat "$programs/.go" 2> /dev/null)" != "$(sources_of mqtt/programs/go)" ]
   (cd mqtt/programs/go && go build -o "$programs/autopaho" .)
   sources_of mqtt/programs/go > "$programs/.go"
 fi
+if [ "$(cat "$programs/.rust" 2> /dev/null)" != "$(sources_of mqtt/programs/rust)" ]; then
+  rm -rf "$programs/rust"
+  cp -r mqtt/programs/rust "$programs/rust"
+  cargo build --quiet --release --manifest-path "$programs/rust/Cargo.toml"
+  cp "$programs/rust/target/release/program" "$programs/rumqttc"
+  rm -rf "$programs/rust/target"
+  sources_of mqtt/programs/rust > "$programs/.rust"
+fi
+if [ "$(cat "$programs/.java" 2> /dev/null)" != "$(sources_of mqtt/programs/java)" ]; then
+  rm -rf "$programs/java"
+  mvn -q -B -f mqtt/programs/java/pom.xml dependency:copy-dependencies -DoutputDirectory="$programs/java"
+  javac -cp "$programs/java/*" -d "$programs/java" mqtt/programs/java/*.java
+  sources_of mqtt/programs/java > "$programs/.java"
+fi

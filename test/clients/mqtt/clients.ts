@@ -14,8 +14,11 @@ export interface Client {
   readonly notes?: ReadonlyArray<string>
   /** The library does not tell whether CONNACK told of a session. */
   readonly hidesSessionPresent?: boolean
-  /** The library keeps no packet ids of QoS 2 messages that it received, so one that is sent again is delivered again. */
-  readonly forgetsReceivedQos2?: boolean
+  /**
+   * The library forgets the packet ids of QoS 2 messages that it received when their connection ends. What is sent again comes `twice`;
+   * or the library is `stuck`: it takes the PUBREL for an error, at every connection anew.
+   */
+  readonly receivedQos2OverEnd?: "twice" | "stuck"
 }
 
 const programs = path.join(import.meta.dirname, "programs")
@@ -25,6 +28,7 @@ const python = (file: string) => ({
   args: ["-B", path.join(programs, file)]
 })
 const node = (file: string) => ({ command: process.execPath, args: [path.join(programs, file)] })
+const java = path.join(cache, "mqtt/java")
 const both = [4, 5] as const
 
 export const clients: ReadonlyArray<Client> = [
@@ -42,9 +46,9 @@ export const clients: ReadonlyArray<Client> = [
     name: "gmqtt",
     ...python("with_gmqtt.py"),
     versions: both,
-    forgetsReceivedQos2: true,
+    receivedQos2OverEnd: "twice",
     notes: [
-      "it keeps no packet ids of QoS 2 messages that it received, so what was under way when the server was killed may come twice"
+      "it keeps no packet ids of QoS 2 messages that it received: what is under way when the server is killed may come twice"
     ],
     lacks: { WebSocket: "it speaks TCP and TLS only" }
   },
@@ -54,5 +58,28 @@ export const clients: ReadonlyArray<Client> = [
     args: [],
     versions: [5],
     notes: ["it is a client of MQTT 5 only"]
+  },
+  {
+    name: "HiveMQ",
+    command: "java",
+    args: [
+      "-XX:TieredStopAtLevel=1",
+      "-XX:+UseSerialGC",
+      "-cp",
+      [java, path.join(java, "*")].join(path.delimiter),
+      "Program"
+    ],
+    versions: both,
+    lacks: { "subscription identifiers": "it gives and reads them itself, and has no API for them" }
+  },
+  {
+    name: "rumqttc",
+    command: path.join(cache, "mqtt/rumqttc"),
+    args: [],
+    versions: both,
+    receivedQos2OverEnd: "stuck",
+    notes: [
+      "it forgets what it received of QoS 2 when the connection ends, and then ends every connection in which the PUBREL comes (bytebeamio/rumqtt#664): what is under way when the server is killed is received with QoS 1"
+    ]
   }
 ]
