@@ -61,8 +61,8 @@ export const simWorker = (
     const { records, runs } = await writeSettled(sources, job, target, tools, compactor)
     await wait(random.tail(1, startMsMax))
     const bytesIn = sources.reduce((sum, { segment }) => sum + (segment as SimSegment).bytes, 0)
-    const cleanedTo = compactor?.cleanedTo ?? []
-    const settled: Settled = { records, runs, bytesIn, bytesOut: target.bytes, cleanedTo }
+    const cleaned = compactor?.cleaned ?? []
+    const settled: Settled = { records, runs, bytesIn, bytesOut: target.bytes, cleaned }
     return { _tag: "Settled", ...settled }
   }
   return (job) => {

@@ -1,4 +1,5 @@
 import * as path from "node:path"
+import { partitionActor } from "@logbrook/actors/partition/Partition"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import type { Clock } from "@logbrook/core/Clock"
 import { inChildProcess } from "@logbrook/core/settle/childProcess"
@@ -155,7 +156,12 @@ export const startSettling = (
     rewriting,
     compaction: {
       settings: () => compactedLogs(broker.directory),
-      mapBytesMax: broker.limits.compactionKeysBytesMax
+      mapBytesMax: broker.limits.compactionKeysBytesMax,
+      onCleaned: (logId, toOffset) => {
+        // So that a shard is not told of logs without transactions.
+        if (shard.logs.find(logId)?.hasAbortedBelow(toOffset) !== true) return
+        shard.tell(partitionActor(logId), { _tag: "ForgetAborted", toOffset }, { origin: "compaction" })
+      }
     },
     onSettled: (segment, settled, durationMs, kind) => {
       settledBytes += settled.bytesOut

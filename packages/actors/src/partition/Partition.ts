@@ -78,6 +78,8 @@ export type PartitionCommand =
   | WriteMarker
   /** Retention and DeleteRecords. -1: to the end. */
   | { readonly _tag: "MoveLogStart"; readonly offset: number; readonly reason: string }
+  /** Compaction has left nothing of the transactions that were aborted by markers below `toOffset`. */
+  | { readonly _tag: "ForgetAborted"; readonly toOffset: number }
   | { readonly _tag: "DescribeProducers" }
   | { readonly _tag: "DeleteLog" }
 
@@ -126,6 +128,7 @@ export interface PartitionReplies {
   readonly AppendBatch: Appended
   readonly WriteMarker: MarkerWritten
   readonly MoveLogStart: LogStart
+  readonly ForgetAborted: LogStart
   readonly DescribeProducers: ProducersDescribed
   readonly DeleteLog: LogStart
 }
@@ -307,6 +310,15 @@ const moveLogStart = (state: PartitionState, command: Command<"MoveLogStart">): 
   }
 }
 
+const forgetAborted = (
+  { transactions, logStartOffset }: PartitionState,
+  { toOffset: offset }: Command<"ForgetAborted">
+): PartitionDecision<"ForgetAborted"> => {
+  const isNews = transactions?.hasAbortedBelow(offset) === true
+  const events: ReadonlyArray<LogEvent> = isNews ? [{ _tag: "AbortedForgotten", offset }] : []
+  return { events, reply: Exit.succeed({ logStartOffset }), signals: [] }
+}
+
 const describeProducers = ({ producers, transactions }: PartitionState): PartitionDecision<"DescribeProducers"> =>
   reply({
     producers: Array.from(producers, ([producerId, { epoch, batches, coordinatorEpoch, transactionMs }]) => ({
@@ -334,6 +346,8 @@ const decide = (state: PartitionState, command: PartitionCommand, nowMs: number,
       return writeMarker(state, command, nowMs, room)
     case "MoveLogStart":
       return moveLogStart(state, command)
+    case "ForgetAborted":
+      return forgetAborted(state, command)
     case "DescribeProducers":
       return describeProducers(state)
   }
@@ -360,6 +374,9 @@ const evolve = (state: PartitionState, event: LogEvent): PartitionState => {
       }
     case "ProducersForgotten":
       return { ...state, producers: forgotten(state.producers, event.count, state.transactions) }
+    case "AbortedForgotten":
+      state.transactions?.forgetBelow(event.offset)
+      return state
     case "LogStartMoved":
       state.transactions?.forgetBelow(event.offset)
       return { ...state, logStartOffset: event.offset }

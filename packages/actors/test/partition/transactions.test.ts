@@ -43,6 +43,7 @@ class Subject {
       this.state = Partition.evolve(this.state, stamped)
       if (stamped._tag === "RecordsAppended") this.log.append(1, 1, refOf(stamped))
       if (stamped._tag === "LogStartMoved") this.log.moveStart(stamped.offset)
+      if (stamped._tag === "AbortedForgotten") this.log.forgetAborted(stamped.offset)
     }
     return Exit.match(reply!, {
       onSuccess: (value) => value,
@@ -208,6 +209,22 @@ describe("a transaction in a partition", () => {
     expect(subject.send({ _tag: "DescribeProducers" })).toEqual({
       producers: [others, { ...ended, currentTxnStartOffset: -1 }]
     })
+  })
+})
+
+describe("an aborted transaction", () => {
+  it("of which compaction has left nothing is forgotten, once", () => {
+    const subject = new Subject()
+    for (const producerId of [1, 2]) {
+      subject.batch(producerId, 0, 0, v1)
+      subject.marker(producerId, 0, "abort")
+    }
+    subject.send({ _tag: "ForgetAborted", toOffset: 3 })
+    subject.send({ _tag: "ForgetAborted", toOffset: 3 })
+    expect(brief(subject.log.abortedWithin(0, 9))).toEqual([[2, 2, 3]])
+    expect(subject.events.filter(({ _tag }) => _tag === "AbortedForgotten")).toHaveLength(1)
+    subject.restart()
+    expect(brief(subject.log.abortedWithin(0, 9))).toEqual([[2, 2, 3]])
   })
 })
 

@@ -39,7 +39,13 @@ export interface ProducersForgotten {
   readonly count: number
 }
 
-export type LogEvent = RecordsAppended | LogStartMoved | LogDeleted | ProducersForgotten
+/** Nothing is left of the transactions that were aborted by markers below `offset`: compaction has taken it away. */
+export interface AbortedForgotten {
+  readonly _tag: "AbortedForgotten"
+  readonly offset: number
+}
+
+export type LogEvent = RecordsAppended | LogStartMoved | LogDeleted | ProducersForgotten | AbortedForgotten
 
 /** A leader epoch and the first offset that was written in it (KIP-101). */
 export interface EpochStart {

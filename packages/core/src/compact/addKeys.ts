@@ -3,8 +3,8 @@ import * as RecordBatch from "../RecordBatch.ts"
 import type { KeyMap } from "./KeyMap.ts"
 
 /**
- * Notes the offsets of a batch's keys; false once the map is full: the batch is in it in part then, which does no harm.
- * Transactions are not there: every record that is stored is committed. Throws `InvalidBatch` or `InvalidRecord`.
+ * Notes the offsets of a batch's keys, whose records are committed; false once the map is full: the batch is in it in part
+ * then, which does no harm. Throws `InvalidBatch` or `InvalidRecord`.
  */
 export const addKeys = (newest: KeyMap, batch: Uint8Array): boolean => {
   if (RecordBatch.isControl(batch)) return true

@@ -30,11 +30,10 @@ const mark = (batch: Uint8Array, records: Uint8Array, keep: Keep): Marked => {
  * A producer's batch without the records that do not stay: the same bytes if all do, undefined if none does. The
  * records that are left keep their offsets and times, and the header all but the count, the CRC and the greatest
  * time; it is compressed anew with its own codec.
- * A batch that has tombstones gets `deleteHorizonMs`, unless it has one (KIP-534). Control batches stay.
+ * A batch that has tombstones gets `deleteHorizonMs`, unless it has one (KIP-534).
  * Throws `InvalidBatch` or `InvalidRecord` for damaged bytes.
  */
 export const filterBatch = (batch: Uint8Array, keep: Keep, deleteHorizonMs: number): Uint8Array | undefined => {
-  if (RecordBatch.isControl(batch)) return batch
   return RecordBatch.withStoredRecordsOf(batch, (records) => {
     const { stays, kept, hasTombstone } = mark(batch, records, keep)
     if (kept === 0) return undefined
@@ -44,6 +43,15 @@ export const filterBatch = (batch: Uint8Array, keep: Keep, deleteHorizonMs: numb
     return rebuilt(batch, records, stays, newHorizonMs)
   })
 }
+
+/** A control batch from whose `deleteHorizonMs` on it may go, unless it has one already. Throws as `filterBatch` does. */
+export const withDeleteHorizon = (control: Uint8Array, deleteHorizonMs: number): Uint8Array =>
+  RecordBatch.deleteHorizon(control) === undefined
+    ? rebuilt(control, RecordBatch.storedRecordsOf(control), allStay, deleteHorizonMs)
+    : control
+
+/** A control batch has one record. */
+const allStay = new Uint8Array([1])
 
 const rebuilt = (
   batch: Uint8Array,
@@ -66,6 +74,7 @@ const rebuilt = (
     codec,
     isLogAppendTime,
     isTransactional: RecordBatch.isTransactional(batch),
+    isControl: RecordBatch.isControl(batch),
     hasDeleteHorizon: deleteHorizonMs !== undefined,
     count: left.count,
     lastOffsetDelta: RecordBatch.lastOffsetDelta(batch),

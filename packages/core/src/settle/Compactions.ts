@@ -4,13 +4,15 @@ import type { RewritableChain } from "../journal/SegmentChain.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { Work } from "./choose.ts"
 import { chooseCompaction, type CompactionCandidate, type CompactionSettings } from "./chooseCompaction.ts"
-import type { CompactedLog, CompactionJob } from "./SettleJob.ts"
+import type { CleanedLog, CompactedLog, CompactionJob } from "./SettleJob.ts"
 
 export interface CompactionOptions {
   /** The logs that are compacted, now. */
   readonly settings: () => Iterable<readonly [logId: number, settings: CompactionSettings]>
   /** The most bytes of the table of keys: each key takes 24 bytes, and a third of the table stays free. */
   readonly mapBytesMax: number
+  /** A log is clean below this offset, in all its segments: nothing is left there of transactions that were aborted. */
+  readonly onCleaned?: (logId: number, toOffset: number) => void
 }
 
 /** The work that rewrites one segment of a compaction. */
@@ -76,6 +78,7 @@ export class Compactions {
     const firstSeq = this.#nextSegment(round)
     if (firstSeq === undefined) {
       this.#round = undefined
+      for (const { logId, cleanTo } of round.logs.values()) this.#options.onCleaned?.(logId, cleanTo)
       return undefined
     }
     const { nowMs, logs } = round
@@ -87,13 +90,13 @@ export class Compactions {
   }
 
   /** The segment is rewritten, and readers have gone over. */
-  done({ firstSeqs }: Work, cleanedTo: ReadonlyArray<readonly [logId: number, offset: number]>): void {
+  done({ firstSeqs }: Work, cleaned: ReadonlyArray<CleanedLog>): void {
     const round = this.#round
     if (round === undefined) return
     round.doneTo = firstSeqs[0]! + 1
-    for (const [logId, offset] of cleanedTo) {
+    for (const { logId, cleanTo, unended } of cleaned) {
       const log = round.logs.get(logId)!
-      round.logs.set(logId, { ...log, cleanTo: Math.min(log.cleanTo, offset) })
+      round.logs.set(logId, { ...log, cleanTo: Math.min(log.cleanTo, cleanTo), unended })
     }
   }
 
@@ -109,7 +112,8 @@ export class Compactions {
       const { minCompactionLagMs } = settings
       // Without a lag a producer's clock that goes ahead holds nothing up.
       const toMs = minCompactionLagMs > 0 ? nowMs - minCompactionLagMs : Infinity
-      const compactable = this.#logs.find(logId)?.index.compactable(toMs, dirtySegmentsMin)
+      const log = this.#logs.find(logId)
+      const compactable = log?.index.compactable(toMs, dirtySegmentsMin, log.lastStableOffset)
       // The last one is settled if the file after it was lost: until the next roll nothing may replace it.
       const isFit = (seq: Seq): boolean => !isGivenUp(seq) && this.#journal.replacement([seq]) !== undefined
       if (compactable?.segments.every(isFit) === true) {
@@ -120,8 +124,17 @@ export class Compactions {
     const chosen = chooseCompaction(candidates, nowMs, segmentBytes)
     if (chosen.length === 0) return undefined
     const logs = chosen.map(({ logId, settings: { deleteRetentionMs }, compactable: { dirtyFrom, cleanTo } }) => {
-      const logEndOffset = this.#logs.log(logId).highWatermark
-      return [logId, { logId, dirtyFrom: dirtyFrom!, cleanTo, logEndOffset, deleteRetentionMs }] as const
+      const log = this.#logs.log(logId)
+      const planned: CompactedLog = {
+        logId,
+        dirtyFrom: dirtyFrom!,
+        cleanTo,
+        logEndOffset: log.highWatermark,
+        deleteRetentionMs,
+        aborted: log.abortedWithin(0, cleanTo),
+        unended: []
+      }
+      return [logId, planned] as const
     })
     return { nowMs, logs: new Map(logs), doneTo: 0 }
   }

@@ -1,6 +1,7 @@
 import { addKeys } from "../compact/addKeys.ts"
-import { filterBatch } from "../compact/filterBatch.ts"
-import { keepBy } from "../compact/keepRecord.ts"
+import { CleanedTransactions } from "../compact/CleanedTransactions.ts"
+import { filterBatch, withDeleteHorizon } from "../compact/filterBatch.ts"
+import { type Keep, keepBy } from "../compact/keepRecord.ts"
 import { KeyMap } from "../compact/KeyMap.ts"
 import { MergedRecords } from "../compact/MergedRecords.ts"
 import type { SegmentSource } from "../journal/SegmentSource.ts"
@@ -13,7 +14,7 @@ import { batchesOfRun } from "../storage/runs.ts"
 import { checked } from "./gather.ts"
 import type { Pace } from "./Pace.ts"
 import { packedBatch, type RunBuilder } from "./RunBuilder.ts"
-import type { CompactedLog, CompactionJob } from "./SettleJob.ts"
+import type { CleanedLog, CompactedLog, CompactionJob } from "./SettleJob.ts"
 
 interface DirtyRun {
   readonly segment: SegmentSource
@@ -27,7 +28,8 @@ export class Compactor {
   readonly #logs: ReadonlyMap<number, CompactedLog>
   readonly #segments: Array<SegmentSource> = []
   readonly #dirty = new Map<number, Array<DirtyRun>>()
-  readonly #cleanedTo = new Map<number, number>()
+  /** How far each log was cleaned that has records here, and its transactions behind them. */
+  readonly #cleaned = new Map<number, readonly [cleanTo: number, transactions: CleanedTransactions]>()
 
   private constructor(job: CompactionJob, pace: Pace) {
     this.#job = job
@@ -67,8 +69,8 @@ export class Compactor {
   }
 
   /** How far each log was cleaned, of those that were: less than was asked for where the table of keys got full. */
-  get cleanedTo(): ReadonlyArray<readonly [logId: number, offset: number]> {
-    return [...this.#cleanedTo]
+  get cleaned(): ReadonlyArray<CleanedLog> {
+    return Array.from(this.#cleaned, ([logId, [cleanTo, { unended }]]) => ({ logId, cleanTo, unended }))
   }
 
   /** Makes the compactor of this log's runs from `fromOffset` on, in their order. Throws `JournalError` "Corrupt". */
@@ -80,25 +82,32 @@ export class Compactor {
     // With room for one run each compaction gets further than the one before.
     const first = dirty.find(({ extent }) => !extent.isCompacted)
     const newest = KeyMap.for(offsets, mapBytesMax, first?.extent.count)
+    const transactions = new CleanedTransactions(log.aborted, log.unended)
     let { cleanTo } = log
     for (const { segment, extent } of dirty) {
-      if (!readKeys(segment, extent, newest)) {
+      if (!readKeys(segment, extent, newest, transactions)) {
         cleanTo = extent.baseOffset
         break
       }
       await this.#pace.step()
     }
-    this.#cleanedTo.set(logId, cleanTo)
-    const keep = keepBy(newest, { ...log, nowMs })
-    return new LogCompactor(logId, cleanTo, builder, keep, nowMs + log.deleteRetentionMs)
+    this.#cleaned.set(logId, [cleanTo, transactions])
+    return new LogCompactor({ ...log, cleanTo, nowMs }, keepBy(newest, { ...log, nowMs }), transactions, builder)
   }
 }
 
-const readKeys = (segment: SegmentSource, extent: Extent, newest: KeyMap): boolean => {
+const readKeys = (
+  segment: SegmentSource,
+  extent: Extent,
+  newest: KeyMap,
+  transactions: CleanedTransactions
+): boolean => {
   const run: Located = { ...extent, frameSeq: segment.firstSeq }
   const bytes = checked(extent.logId, run, segment.batch(extent.logId, endOf(extent) - 1))
   return corruptAt(extent.logId, run, () => {
-    for (const batch of batchesOfRun(bytes, run, 0)) if (!addKeys(newest, batch)) return false
+    for (const batch of batchesOfRun(bytes, run, 0)) {
+      if (!transactions.isAborted(batch) && !addKeys(newest, batch)) return false
+    }
     return true
   })
 }
@@ -114,39 +123,37 @@ const corruptAt = <A>(logId: number, { baseOffset, frameSeq }: Located, read: ()
   }
 }
 
+/** A log, how far it is cleaned, and when: Unix ms. */
+type Cleaning = CompactedLog & { readonly nowMs: number }
+
 /** The runs of one log on their way through a compaction. */
 export class LogCompactor {
-  readonly #logId: number
-  readonly #cleanTo: number
+  readonly #log: Cleaning
+  readonly #keep: Keep
+  readonly #transactions: CleanedTransactions
   readonly #builder: RunBuilder
-  readonly #keep: ReturnType<typeof keepBy>
   readonly #deleteHorizonMs: number
   readonly #merged: MergedRecords
 
-  constructor(
-    logId: number,
-    cleanTo: number,
-    builder: RunBuilder,
-    keep: ReturnType<typeof keepBy>,
-    deleteHorizonMs: number
-  ) {
-    this.#logId = logId
-    this.#cleanTo = cleanTo
-    this.#builder = builder
+  constructor(log: Cleaning, keep: Keep, transactions: CleanedTransactions, builder: RunBuilder) {
+    this.#log = log
     this.#keep = keep
-    this.#deleteHorizonMs = deleteHorizonMs
-    this.#merged = new MergedRecords(keep, deleteHorizonMs, ({ fields, records }) => {
+    this.#transactions = transactions
+    this.#builder = builder
+    this.#deleteHorizonMs = log.nowMs + log.deleteRetentionMs
+    this.#merged = new MergedRecords(keep, this.#deleteHorizonMs, ({ fields, records }) => {
       const plainBytes = RecordBatch.batchHeaderBytes + records.length
-      builder.addCompacted(logId, false, packedBatch(fields, records), plainBytes)
+      builder.addCompacted(log.logId, false, packedBatch(fields, records), plainBytes)
     })
   }
 
   /** A run behind those before. Throws `JournalError` "Corrupt". */
   add(run: Located, bytes: Uint8Array): void {
-    const isClean = endOf(run) <= this.#cleanTo
+    const { logId, cleanTo } = this.#log
+    const isClean = endOf(run) <= cleanTo
     if (run.verbatim || !isClean) this.#merged.end()
-    if (isClean) corruptAt(this.#logId, run, () => this.#filter(run, bytes))
-    else this.#builder.add(this.#logId, run, bytes)
+    if (isClean) corruptAt(logId, run, () => this.#filter(run, bytes))
+    else this.#builder.add(logId, run, bytes)
   }
 
   /** Hands out what is open. */
@@ -160,8 +167,25 @@ export class LogCompactor {
         this.#merged.add(batch)
         continue
       }
-      const left = filterBatch(batch, this.#keep, this.#deleteHorizonMs)
-      if (left !== undefined) this.#builder.addCompacted(this.#logId, true, left, left.length)
+      const left = RecordBatch.isControl(batch) ? this.#marker(batch) : this.#records(batch)
+      if (left !== undefined) this.#builder.addCompacted(this.#log.logId, true, left, left.length)
     }
+  }
+
+  #records(batch: Uint8Array): Uint8Array | undefined {
+    if (this.#transactions.isAborted(batch)) return undefined
+    const left = filterBatch(batch, this.#keep, this.#deleteHorizonMs)
+    if (left !== undefined) this.#transactions.kept(batch)
+    return left
+  }
+
+  #marker(control: Uint8Array): Uint8Array | undefined {
+    const needed = this.#transactions.ended(control)
+    if (needed === "records") return control
+    const { logEndOffset, nowMs } = this.#log
+    const horizonMs = RecordBatch.deleteHorizon(control)
+    const isLast = RecordBatch.baseOffset(control) === logEndOffset - 1
+    if (needed === undefined && !isLast && horizonMs !== undefined && nowMs >= horizonMs) return undefined
+    return withDeleteHorizon(control, this.#deleteHorizonMs)
   }
 }

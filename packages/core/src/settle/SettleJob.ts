@@ -1,3 +1,4 @@
+import type { AbortedRange } from "../compact/CleanedTransactions.ts"
 import type { Seq } from "../journal/Journal.ts"
 import type { Replacement } from "../journal/SegmentChain.ts"
 import type { Pace } from "./Pace.ts"
@@ -15,7 +16,14 @@ export interface CompactedLog {
   /** The offset after the log's last record. */
   readonly logEndOffset: number
   readonly deleteRetentionMs: number
+  /** The aborted transactions of which anything lies below `cleanTo`. */
+  readonly aborted: ReadonlyArray<AbortedRange>
+  /** The producers of which a record stays in the segments before, and that no marker has ended there. */
+  readonly unended: ReadonlyArray<number>
 }
+
+/** The outcome for a log in one segment. */
+export type CleanedLog = Pick<CompactedLog, "logId" | "cleanTo" | "unended">
 
 export interface CompactionJob {
   /** When the compaction began, Unix ms. */
@@ -42,8 +50,8 @@ export interface Settled {
   readonly bytesOut: number
   readonly records: number
   readonly runs: number
-  /** How far the logs of the compaction were cleaned. */
-  readonly cleanedTo: ReadonlyArray<readonly [logId: number, offset: number]>
+  /** The logs of the compaction that have records in it, and how far they were cleaned. */
+  readonly cleaned: ReadonlyArray<CleanedLog>
 }
 
 /** Where a settling can be interrupted; for tests that crash it there. */

@@ -242,7 +242,7 @@ export class Settler {
       await this.#switchReaders(replacement, takeover)
       await this.#release(name, takeover)
       onSettled(name, outcome, clock.nowMs() - startedMs, work.kind)
-      if (work.kind === "compact") this.#compactions?.done(work, outcome.cleanedTo)
+      if (work.kind === "compact") this.#compactions?.done(work, outcome.cleaned)
       this.#tries.delete(work.firstSeqs[0]!)
       this.#allowed = Math.max(unsettledMax, Math.min(this.#allowed, this.#waiting().length + 1))
       this.#changed()

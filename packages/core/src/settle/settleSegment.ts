@@ -40,7 +40,7 @@ export const settleSegment = async (job: SettleJob, tools: SettleTools): Promise
   tools.at?.("synced")
   const bytesIn = job.sources.reduce((sum, { path }) => sum + fs.statSync(path).size, 0)
   const { records, runs } = counted
-  return { records, runs, bytesIn, bytesOut: fs.statSync(job.target).size, cleanedTo: compactor?.cleanedTo ?? [] }
+  return { records, runs, bytesIn, bytesOut: fs.statSync(job.target).size, cleaned: compactor?.cleaned ?? [] }
 }
 
 export const sourceOf = (

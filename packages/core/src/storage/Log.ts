@@ -74,6 +74,16 @@ export class Log {
     return this.#transactions?.isAborted(producerId, offset) === true
   }
 
+  /** Whether a transaction was aborted by a marker below `offset`. */
+  hasAbortedBelow(offset: number): boolean {
+    return this.#transactions?.hasAbortedBelow(offset) === true
+  }
+
+  /** Nothing is left of what was aborted by markers below `offset`. */
+  forgetAborted(offset: number): void {
+    this.#transactions?.forgetBelow(offset)
+  }
+
   /** Takes over the state of a log whose segments may be gone. */
   restore({ logStartOffset, nextOffset, epochs, transactions }: Omit<LogState, "isDeleted">): void {
     this.#transactions = transactions && LogTransactions.load(transactions.save())

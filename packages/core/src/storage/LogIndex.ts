@@ -280,18 +280,18 @@ export class LogIndex {
   }
 
   /**
-   * Up to the first run that is not clean and has a record newer than `toMs`, or to the first reference that is no run. For
+   * Up to the first run that is not clean and has a record newer than `toMs` or not stable, or to the first reference that is no run. For
    * each segment the keys of all that is dirty are read, so that not more is cleaned at once than what lies in as many
-   * segments as clean runs do, but `dirtySegmentsMin` in any case.
+   * segments as clean runs do, but `dirtySegmentsMin` in any case. Nothing from `stableOffset` on is cleaned: it may still be aborted.
    */
-  compactable(toMs: number, dirtySegmentsMin: number): Compactable {
+  compactable(toMs: number, dirtySegmentsMin: number, stableOffset = Infinity): Compactable {
     const segments: Array<Seq> = []
     let [cleanTo, cleanBytes, dirtyBytes, laterBytes, dirtySinceMs] = [0, 0, 0, 0, Infinity]
     let dirtyFrom: number | undefined
     let dirtySegmentsMax = 0
     for (let i = 0; i < this.#count && this.#place(i) === "run"; i++) {
       const isClean = this.#isCompacted(i)
-      if (!isClean && this.#maxTimestampMs(i) > toMs) break
+      if (!isClean && (this.#maxTimestampMs(i) > toMs || this.#endOffset(i) > stableOffset)) break
       if (!isClean && dirtyFrom === undefined) {
         dirtyFrom = this.#baseOffset(i)
         dirtySegmentsMax = segments.length + Math.max(dirtySegmentsMin, segments.length)

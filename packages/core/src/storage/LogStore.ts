@@ -103,6 +103,7 @@ export class LogStore {
     const logEvent = event as LogEvent
     const id = logIdOf(actor)
     if (logEvent._tag === "LogStartMoved") this.log(id).moveStart(logEvent.offset)
+    if (logEvent._tag === "AbortedForgotten") this.log(id).forgetAborted(logEvent.offset)
     if (logEvent._tag === "LogDeleted") {
       const log = this.#logs.get(id)
       this.#logs.delete(id)

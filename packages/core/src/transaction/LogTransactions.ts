@@ -97,10 +97,15 @@ export class LogTransactions {
     this.#firstOpenOffset = this.#open.values().next().value?.firstOffset
   }
 
-  /** Forgets the aborted transactions whose markers lie below `offset`: no reader meets them any more. */
+  /** Forgets the aborted transactions whose markers lie below `offset`: no reader meets any of it any more. */
   forgetBelow(offset: number): void {
     const kept = this.#firstFrom(offset)
     if (kept > 0) this.#aborted = this.#aborted.slice(kept)
+  }
+
+  /** Whether any was aborted by a marker below `offset`. */
+  hasAbortedBelow(offset: number): boolean {
+    return this.#firstFrom(offset) > 0
   }
 
   /** The aborted transactions of which anything lies between the offsets, the end exclusive; by their first offsets. */

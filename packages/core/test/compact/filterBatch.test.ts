@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { crc32c } from "../../src/Crc32c.ts"
-import { filterBatch } from "../../src/compact/filterBatch.ts"
+import { controlBatch } from "../../src/transaction/controlBatch.ts"
+import { filterBatch, withDeleteHorizon } from "../../src/compact/filterBatch.ts"
 import type { Keep } from "../../src/compact/keepRecord.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
 import { batchOf, recordsIn, type Plain } from "./batches.ts"
@@ -82,9 +83,20 @@ describe("filterBatch", () => {
     expect(RecordBatch.isLogAppendTime(left)).toBe(true)
     expect(recordsIn(left).map(({ timestampMs }) => timestampMs)).toEqual([7777, 7777])
   })
+})
 
-  it("leaves control batches alone", () => {
-    const marker = batchOf(five.slice(0, 1), "none", { isControl: true, producerId: 7, producerEpoch: 0 })
-    expect(filterBatch(marker, () => false, horizonMs)).toBe(marker)
+describe("a control batch", () => {
+  it("is given its delete horizon once, and says what it said", () => {
+    const marker = controlBatch({ producerId: 7, producerEpoch: 3, coordinatorEpoch: 5, outcome: "abort" }, 1000)
+    RecordBatch.stampBatch(marker, 100, 9)
+    const first = withDeleteHorizon(marker, horizonMs)
+    expect(RecordBatch.deleteHorizon(first)).toBe(horizonMs)
+    expect(withDeleteHorizon(first, horizonMs + 1)).toBe(first)
+    expect([RecordBatch.isControl(first), RecordBatch.isTransactional(first)]).toEqual([true, true])
+    expect([RecordBatch.producerId(first), RecordBatch.producerEpoch(first)]).toEqual([7, 3])
+    expect([RecordBatch.baseOffset(first), RecordBatch.partitionLeaderEpoch(first)]).toEqual([100, 9])
+    expect(RecordBatch.crc(first)).toBe(crc32c(first.subarray(21)))
+    expect(recordsIn(first)).toEqual(recordsIn(marker))
+    expect(RecordBatch.maxTimestamp(first)).toBe(1000)
   })
 })

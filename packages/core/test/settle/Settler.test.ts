@@ -19,7 +19,7 @@ const settledOutcome: SettleOutcome = {
   bytesOut: 30,
   records: 1,
   runs: 1,
-  cleanedTo: []
+  cleaned: []
 }
 
 const failureTexts = { retried: "failed", givenUp: "given up", notRemoved: "not removed" }
@@ -353,11 +353,13 @@ describe("the settler", () => {
     expect(first!.job.compaction).toEqual({
       nowMs: bench.clock.nowMs(),
       mapBytesMax: 1000,
-      logs: [{ logId: 5, dirtyFrom: 10, cleanTo: 40, logEndOffset: 40, deleteRetentionMs: 7 }],
+      logs: [
+        { logId: 5, dirtyFrom: 10, cleanTo: 40, logEndOffset: 40, deleteRetentionMs: 7, aborted: [], unended: [] }
+      ],
       chain: ["seg-1", "seg-2", "seg-3"]
     })
     bench.journal.runs = [runOf(10, true)]
-    await bench.finish({ ...settledOutcome, cleanedTo: [[5, 30]] })
+    await bench.finish({ ...settledOutcome, cleaned: [{ logId: 5, cleanTo: 30, unended: [] }] })
     expect(bench.heard()).toEqual(["work on seg-1", "seg-1 settled", "work on seg-2"])
     expect(bench.working[0]!.job.compaction!.logs[0]).toMatchObject({ dirtyFrom: 10, cleanTo: 30 })
     bench.logs.log(5).moveStart(20)
@@ -367,7 +369,7 @@ describe("the settler", () => {
     expect(bench.working[1]!.job.compaction!.chain).toEqual(["seg-2", "seg-3"])
     bench.working.shift()
     bench.journal.runs = [runOf(20, true)]
-    await bench.finish({ ...settledOutcome, cleanedTo: [[5, 30]] })
+    await bench.finish({ ...settledOutcome, cleaned: [{ logId: 5, cleanTo: 30, unended: [] }] })
     // The third was behind what the table had room for: it is the next compaction's.
     expect(bench.heard()).toEqual(["seg-2 settled", "work on seg-2"])
     expect(bench.working[0]!.job.compaction!.logs[0]).toMatchObject({ dirtyFrom: 30, cleanTo: 40 })

@@ -1,3 +1,6 @@
+import type { Producer } from "@logbrook/core/journal/batchRef"
+import { LogTransactions, type SavedTransactions, transactionsBehind } from "@logbrook/core/transaction/LogTransactions"
+import type { Marker } from "@logbrook/core/transaction/Marker"
 import type { ActorId, Definition, Decision, Signal } from "@logbrook/core/actor/Definition"
 import { type Address, address, kind, tell } from "@logbrook/core/actor/Kind"
 import { withEpoch, type LogEvent, type LogState } from "@logbrook/core/actor/LogEvents"
@@ -214,8 +217,9 @@ export const makeCounter = (
 /** The least that storage needs of a partition. */
 type ToyPartitionState = LogState
 
-type SavedToyPartition = Omit<LogState, "epochs"> & {
+type SavedToyPartition = Omit<LogState, "epochs" | "transactions"> & {
   readonly epochs: ReadonlyArray<readonly [epoch: number, startOffset: number]>
+  readonly transactions?: SavedTransactions
 }
 
 export type ToyPartitionCommand =
@@ -232,8 +236,12 @@ export type ToyPartitionCommand =
       readonly firstTimestampMs: number
       readonly maxTimestampMs: number
       readonly bytes: Uint8Array
+      /** It belongs to a transaction of this producer. */
+      readonly transactional?: Producer
+      readonly marker?: Marker
     }
   | { readonly _tag: "MoveLogStart"; readonly offset: number }
+  | { readonly _tag: "ForgetAborted"; readonly offset: number }
   | { readonly _tag: "DeleteLog" }
 
 type PartitionReply = { readonly baseOffset: number }
@@ -254,8 +262,12 @@ const decidePartition = (state: ToyPartitionState, command: ToyPartitionCommand)
     const offset = Math.min(command.offset, state.nextOffset)
     return { events: [{ _tag: "LogStartMoved", offset, reason: "test" }], reply, signals: [] }
   }
+  if (command._tag === "ForgetAborted") {
+    return { events: [{ _tag: "AbortedForgotten", offset: command.offset }], reply, signals: [] }
+  }
   const { count, firstTimestampMs, maxTimestampMs, bytes } = command
   const verbatim = command._tag === "AppendBatch"
+  const { transactional, marker } = verbatim ? command : {}
   const baseOffset = state.nextOffset
   return {
     events: [
@@ -267,7 +279,9 @@ const decidePartition = (state: ToyPartitionState, command: ToyPartitionCommand)
         maxTimestampMs,
         epoch: 0,
         verbatim,
-        producer: undefined
+        producer: transactional,
+        ...(transactional && { isTransactional: true }),
+        ...(marker && { marker })
       }
     ],
     reply,
@@ -279,11 +293,21 @@ const decidePartition = (state: ToyPartitionState, command: ToyPartitionCommand)
 const evolvePartition = (state: ToyPartitionState, event: LogEvent): ToyPartitionState => {
   if (event._tag === "LogDeleted") return { ...state, isDeleted: true }
   if (event._tag === "LogStartMoved") {
+    state.transactions?.forgetBelow(event.offset)
     return { ...state, logStartOffset: Math.max(state.logStartOffset, event.offset) }
   }
   if (event._tag === "ProducersForgotten") return state
+  if (event._tag === "AbortedForgotten") {
+    state.transactions?.forgetBelow(event.offset)
+    return state
+  }
   const { epoch, baseOffset, count } = event
-  return { ...state, nextOffset: baseOffset + count, epochs: withEpoch(state.epochs, epoch, baseOffset) }
+  return {
+    ...state,
+    nextOffset: baseOffset + count,
+    epochs: withEpoch(state.epochs, epoch, baseOffset),
+    transactions: transactionsBehind(state.transactions, event)
+  }
 }
 
 export const ToyPartition: Definition<typeof ToyPartitionKind, ToyPartitionState> = {
@@ -294,10 +318,18 @@ export const ToyPartition: Definition<typeof ToyPartitionKind, ToyPartitionState
   evolve: evolvePartition,
   resume: () => [],
   // The golden directories have states in this shape, and their hashes.
-  save: ({ epochs, ...state }) => ({ ...state, epochs: epochs.map(({ epoch, startOffset }) => [epoch, startOffset]) }),
+  save: ({ epochs, transactions, ...state }) => ({
+    ...state,
+    epochs: epochs.map(({ epoch, startOffset }) => [epoch, startOffset]),
+    ...(transactions?.isEmpty === false && { transactions: transactions.save() })
+  }),
   load: (_id, saved) => {
-    const { epochs, ...state } = saved as SavedToyPartition
-    return { ...state, epochs: epochs.map(([epoch, startOffset]) => ({ epoch, startOffset })) }
+    const { epochs, transactions, ...state } = saved as SavedToyPartition
+    return {
+      ...state,
+      epochs: epochs.map(([epoch, startOffset]) => ({ epoch, startOffset })),
+      transactions: transactions && LogTransactions.load(transactions)
+    }
   },
   isEmpty: (state) => state.nextOffset === 0 && state.logStartOffset === 0 && !state.isDeleted
 }

@@ -23,7 +23,8 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     RecordsAppended: true,
     LogStartMoved: true,
     LogDeleted: true,
-    ProducersForgotten: true
+    ProducersForgotten: true,
+    AbortedForgotten: true
   }),
   group: tagsOf<GroupEvent>({
     MemberIdAssigned: true,
