@@ -51,7 +51,7 @@ export type Mishap =
 export interface PublisherPlan {
   readonly kind: "publisher"
   readonly name: string
-  readonly version: 4 | 5
+  readonly version: 3 | 4 | 5
   readonly isDurable: boolean
   readonly messages: number
   readonly window: number
@@ -71,7 +71,7 @@ export interface PublisherPlan {
 export interface SubscriberPlan {
   readonly kind: "subscriber"
   readonly name: string
-  readonly version: 4 | 5
+  readonly version: 3 | 4 | 5
   readonly isDurable: boolean
   readonly filters: ReadonlyArray<readonly [filter: string, qos: 0 | 1 | 2]>
   readonly receiveMaximum: number
@@ -407,7 +407,7 @@ const members = (random: Random): Array<MemberPlan> => {
 }
 
 /** What this seed stands for. */
-export const makePlan = (seed: number): Plan => withNewVersions(withCompaction(basePlan(seed)))
+export const makePlan = (seed: number): Plan => withOldVersions(withNewVersions(withCompaction(basePlan(seed))))
 
 /** Most consumers fetch in sessions, and some clients have the newest versions. */
 const withNewVersions = (plan: Plan): Plan => {
@@ -419,6 +419,16 @@ const withNewVersions = (plan: Plan): Plan => {
     const usesSession = random.chance(0.7)
     if (client.kind === "member") return { ...client, usesSession }
     return { ...client, usesSession, version: random.chance(0.2) ? 18 : client.version }
+  })
+  return { ...plan, clients }
+}
+
+/** Half of the clients of MQTT 3.1.1 speak MQTT 3.1. */
+const withOldVersions = (plan: Plan): Plan => {
+  const random = new Random(plan.seed, "plan/oldVersions")
+  const clients = plan.clients.map((client): ClientPlan => {
+    if (client.kind !== "publisher" && client.kind !== "subscriber") return client
+    return client.version === 4 && random.chance(0.5) ? { ...client, version: 3 } : client
   })
   return { ...plan, clients }
 }

@@ -18,13 +18,10 @@ import { Producer } from "./clients/Producer.ts"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { CompactionJob } from "@logbrook/core/settle/SettleJob"
 import type { Work } from "@logbrook/core/settle/choose"
-import { iterate } from "@logbrook/core/Record"
-import * as RecordBatch from "@logbrook/core/RecordBatch"
-import { idOfRecord } from "./payload.ts"
 import { accountDifferences } from "./accounts.ts"
 import { promising, simWorker } from "./SimSettler.ts"
-import { Model, type ModelLog, sessionLogId } from "./Model.ts"
-import { KeyedReader } from "./KeyedReader.ts"
+import { LogWatch } from "./LogWatch.ts"
+import { Model, sessionLogId } from "./Model.ts"
 import { Link } from "./Network.ts"
 import type { Mishap, NetworkPlan, Plan } from "./Plan.ts"
 import { Random } from "./Random.ts"
@@ -95,8 +92,7 @@ export class Simulation implements World {
   readonly #lines: Array<string> | undefined
   readonly #clients: Array<Client> = []
   readonly #random: Random
-  readonly #looks: Random
-  readonly #keyedReader = new KeyedReader()
+  readonly #logs: LogWatch
   #server: SimServer | undefined
   #journal: SimJournal | undefined
   #views: ViewWatch | undefined
@@ -112,8 +108,6 @@ export class Simulation implements World {
   #isCompacting = false
   /** In this life of the server: a segment that stays as it is, and the logs that are in it. */
   #hasGivenUp = false
-  /** When compactions began, Unix ms. */
-  readonly #compactedMs = new Set<number>()
   /** The kind of which the next events do not fold, this many times. */
   #poison: { readonly actorKind: string; left: number; patience: number; readonly times: number } | undefined
   /** An actor that has thrown is being rebuilt: then everything folds. */
@@ -131,7 +125,6 @@ export class Simulation implements World {
     this.#hooks = hooks
     this.#lines = keepsTrace ? [] : undefined
     this.#random = this.random("world")
-    this.#looks = this.random("looks")
     this.model = new Model(
       definitions({ ...defaultLimits, ...plan.limits }),
       offsetExpiryOf(plan),
@@ -142,6 +135,7 @@ export class Simulation implements World {
       this.#hash.update(commit.frame)
       this.model.apply(commit)
     })
+    this.#logs = new LogWatch(this.model, this.scheduler, this.random("looks"), this.violated)
     this.mqtt = new MqttLedger(this.model, this.violated)
     this.groups = new GroupLedger(this.model, this.violated)
   }
@@ -301,7 +295,7 @@ export class Simulation implements World {
   }
 
   #compacts({ nowMs, logs }: CompactionJob): void {
-    this.#compactedMs.add(nowMs)
+    this.#logs.compactedMs.add(nowMs)
     for (const { logId, logEndOffset } of logs) this.model.keyed.get(logId)!.lasts.add(logEndOffset - 1)
     this.#crashesCompacting("written")
   }
@@ -675,55 +669,12 @@ export class Simulation implements World {
     this.#checkLeftovers()
   }
 
-  /** Every record that is kept can be read at its offset. */
   #checkLogs(): void {
-    const { logs } = this.#server!.shard
-    this.#checkKeyed()
-    for (const log of this.model.logs.values()) {
-      if (log.isDeleted || this.model.keyed.has(log.id)) continue
-      let offset = log.startOffset
-      while (offset < log.nextOffset) {
-        const [batch] = logs.read(logs.log(log.id), offset, 1)
-        if (batch === undefined) return this.violated(`log ${log.id}:${offset} can not be read`)
-        offset = this.#checkBatch(log, batch, offset)
-      }
-    }
+    this.#logs.check(this.#server!.shard.logs, this.#journal!)
   }
 
-  /** Of streams that are compacted: what a reader gets from the beginning to the end. */
   #checkKeyed(): void {
-    const { logs } = this.#server!.shard
-    const unsettledSeq = this.#journal!.segments().find(({ isSettled }) => !isSettled)?.firstSeq ?? Infinity
-    for (const [logId, keyed] of this.model.keyed) {
-      const log = logs.log(logId)
-      const { startOffset } = this.model.log(logId)
-      const read = this.#keyedReader.read(logs, log, startOffset)
-      const fromOffset = this.#looks.between(startOffset, Math.max(startOffset, log.highWatermark))
-      keyed.checkSuffix(this.#keyedReader.read(logs, log, fromOffset), read, fromOffset)
-      keyed.check(read, {
-        wallMsMax: this.scheduler.nowMsMax,
-        endOffset: log.highWatermark,
-        unsettledSeq,
-        compactedMs: this.#compactedMs
-      })
-    }
-  }
-
-  /** Where the batch ends. */
-  #checkBatch({ id, ids }: ModelLog, batch: Uint8Array, wantedOffset: number): number {
-    const baseOffset = RecordBatch.baseOffset(batch)
-    const endOffset = RecordBatch.lastOffset(batch) + 1
-    if (baseOffset > wantedOffset || endOffset <= wantedOffset) {
-      this.violated(`log ${id}:${wantedOffset} is read as ${baseOffset} to ${endOffset}`)
-    }
-    let at = baseOffset
-    iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
-      const found = idOfRecord(record)
-      if (found !== ids[at]) this.violated(`log ${id}:${at} is read as ${found}, it was ${ids[at]}`)
-      at++
-    })
-    if (at !== endOffset) this.violated(`log ${id}: ${endOffset - at} records are missing from ${at} on`)
-    return endOffset
+    this.#logs.checkKeyed(this.#server!.shard.logs, this.#journal!)
   }
 
   /** The product's own replay, from its snapshot and from the start: no mismatch of hashes, the same states. */

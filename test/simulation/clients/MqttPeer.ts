@@ -12,7 +12,7 @@ export type Packet = MqttPacket.Packet
 
 export interface PeerOptions {
   readonly name: string
-  readonly version: 4 | 5
+  readonly version: 3 | 4 | 5
   readonly isDurable: boolean
   readonly receiveMaximum?: number
   /** So short that the session may be gone when the client is back. */
@@ -126,7 +126,7 @@ export class MqttPeer {
     }
     this.send({
       cmd: "connect",
-      protocolId: "MQTT",
+      protocolId: version === 3 ? "MQIsdp" : "MQTT",
       protocolVersion: version,
       clientId: name,
       clean: !isDurable,
@@ -160,13 +160,21 @@ export class MqttPeer {
     this.#link?.write(codec.generate(packet, { protocolVersion: this.#options.version }))
   }
 
+  /** CONNACK of MQTT 3.1 does not tell: its clients know that a session is there because they have left it there. */
+  #hasSessionBy({ sessionPresent }: MqttPacket.IConnackPacket): boolean {
+    const { name, version, isDurable } = this.#options
+    if (version !== 3) return sessionPresent
+    if (sessionPresent) this.#world.violated(`${name} speaks MQTT 3.1, and the reserved byte of its CONNACK is not 0`)
+    return isDurable
+  }
+
   #packet(packet: Packet): void {
     const { name, isDurable, sessionExpirySeconds } = this.#options
     if (packet.cmd === "connack") {
       const code = packet.reasonCode ?? packet.returnCode ?? 0
       this.#world.trace(`${name} connack ${code} ${packet.sessionPresent}`)
       if (code !== 0) return this.reset()
-      const { sessionPresent } = packet
+      const sessionPresent = this.#hasSessionBy(packet)
       if (sessionPresent && !isDurable) this.#world.violated(`${name} has asked for no session and is given one`)
       const mayHaveExpired = sessionExpirySeconds !== undefined
       if (!sessionPresent && isDurable && this.#hadSession && !mayHaveExpired)

@@ -27,9 +27,12 @@ export class Publisher implements Client {
   readonly #random: Random
   readonly #holding: Random
   readonly #values: Random
+  readonly #repeating: Random
   readonly #open = new Map<number, Open>()
   /** Packet ids of this connection's PUBLISH packets in the order of sending, whose answers must come in that order. */
   readonly #expected: [qos1: Array<number>, qos2: Array<number>] = [[], []]
+  /** How many answers are to come of what was sent again on this connection, by packet id. */
+  readonly #repeats = new Map<number, number>()
   /** Refused: to be sent anew. */
   readonly #again: Array<{ readonly publication: Publication; readonly n: number }> = []
   #next = 0
@@ -59,6 +62,7 @@ export class Publisher implements Client {
     this.#random = world.random(`${name}/load`)
     this.#holding = world.random(`${name}/holding`)
     this.#values = world.random(`${name}/values`)
+    this.#repeating = world.random(`${name}/repeating`)
   }
 
   start(): void {
@@ -91,6 +95,7 @@ export class Publisher implements Client {
 
   #connected(sessionPresent: boolean): void {
     this.#expected[0].length = this.#expected[1].length = 0
+    this.#repeats.clear()
     for (const [packetId, open] of Array.from(this.#open)) {
       open.isRepeated = sessionPresent
       if (!sessionPresent) this.#renew(packetId, open)
@@ -174,12 +179,13 @@ export class Publisher implements Client {
       return
     }
     do this.#lastPacketId = (this.#lastPacketId % 50) + 1
-    while (this.#open.has(this.#lastPacketId))
+    while (this.#open.has(this.#lastPacketId) || this.#repeats.has(this.#lastPacketId))
     this.#open.set(this.#lastPacketId, open)
     this.#send(this.#lastPacketId, open)
   }
 
-  #send(packetId: number, { publication, n, retain, isRepeated }: Open): void {
+  #send(packetId: number, open: Open): void {
+    const { publication, n, retain, isRepeated } = open
     const { topic, qos, id, isTombstone } = publication
     this.#world.trace(`${this.name} publishes ${id} qos ${qos} as ${packetId}`)
     if (qos > 0) this.#expected[qos - 1]!.push(packetId)
@@ -195,6 +201,28 @@ export class Publisher implements Client {
       ...(isTombstone && { properties: { userProperties: { [idHeader]: payload.toString("latin1") } } }),
       ...(qos > 0 && { messageId: packetId })
     } as Packet)
+    if (qos > 0 && this.#plan.version === 3) this.#repeatLater(packetId, open)
+  }
+
+  /** A client of MQTT 3.1 may send again on the same connection what is not acknowledged after a while (MQTT 3.1, 4.1). */
+  #repeatLater(packetId: number, open: Open): void {
+    const { connection } = this.#peer
+    this.#world.scheduler.after(this.#repeating.between(100, 5000) * 1000, () => {
+      const isOpen = this.#open.get(packetId) === open && open.phase === "publish"
+      if (!isOpen || !this.#peer.isConnected || connection !== this.#peer.connection) return
+      open.isRepeated = true
+      this.#repeats.set(packetId, (this.#repeats.get(packetId) ?? 0) + 1)
+      this.#send(packetId, open)
+    })
+  }
+
+  /** An answer to what was sent again: the first one has been there. */
+  #isOfRepeat(messageId: number, open: Open | undefined): boolean {
+    const left = this.#repeats.get(messageId)
+    if (left === undefined || open?.phase === "publish") return false
+    if (left === 1) this.#repeats.delete(messageId)
+    else this.#repeats.set(messageId, left - 1)
+    return true
   }
 
   #packet(packet: Packet, stamp: Stamp): void {
@@ -215,6 +243,7 @@ export class Publisher implements Client {
     const { cmd, messageId, reasonCode = 0, properties } = packet
     const qos = cmd === "puback" ? 1 : 2
     const expected = this.#expected[qos - 1]!.shift()
+    if (expected === messageId && this.#isOfRepeat(messageId, open)) return
     if (open === undefined || open.publication.qos !== qos || open.phase !== "publish") {
       this.#world.violated(`${this.name} gets a ${cmd} for ${messageId}, which it has not sent`)
     }

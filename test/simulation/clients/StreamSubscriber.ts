@@ -5,6 +5,7 @@ import { idOf } from "../payload.ts"
 import type { Random } from "../Random.ts"
 import type { Client, World } from "../World.ts"
 import { MqttPeer, type Packet } from "./MqttPeer.ts"
+import { Receiving } from "./Receiving.ts"
 
 interface Delivery {
   readonly qos: 0 | 1 | 2
@@ -29,16 +30,12 @@ export class StreamSubscriber implements Client {
   readonly #plan: StreamSubscriberPlan
   readonly #peer: MqttPeer
   readonly #random: Random
-  /** Packet ids of QoS 2 deliveries that wait for PUBREL: the client's half of the session. */
-  readonly #unreleased = new Set<number>()
+  readonly #receiving: Receiving
   /** The offset that is next in each partition: all before it were got, or had expired. */
   readonly #next = new Map<number, number>()
   /** The last one of each partition on this connection. */
   readonly #last = new Map<number, number>()
-  /** Deliveries of this connection without an acknowledgement. */
-  readonly #unacknowledged = new Set<number>()
   #isSubscribed = false
-  #forgot = false
 
   constructor(world: World, plan: StreamSubscriberPlan) {
     this.name = plan.name
@@ -55,30 +52,18 @@ export class StreamSubscriber implements Client {
       }
     )
     this.#random = world.random(`${name}/load`)
+    this.#receiving = new Receiving(world, this.#peer, this.#random, { name, receiveMaximum, forgets: plan.forgets })
   }
 
   start(): void {
-    this.#peer.connect()
-    this.#wander()
-  }
-
-  #wander(): void {
-    this.#world.scheduler.after(this.#random.between(500, 12_000) * 1000, () => {
-      if (this.#forgot || (!this.#world.isHealed && this.#random.chance(0.4))) {
-        if (this.#random.chance(0.5)) this.#peer.connect()
-        else this.#peer.reset()
-      }
-      this.#forgot = false
-      this.#wander()
-    })
+    this.#receiving.start()
   }
 
   #connected(sessionPresent: boolean): void {
+    this.#receiving.connected(sessionPresent)
     this.#last.clear()
-    this.#unacknowledged.clear()
     if (!sessionPresent) {
       this.#next.clear()
-      this.#unreleased.clear()
       this.#isSubscribed = false
     }
     // The same SUBSCRIBE again changes nothing.
@@ -93,8 +78,8 @@ export class StreamSubscriber implements Client {
   }
 
   #lost(): void {
+    this.#receiving.lost()
     this.#last.clear()
-    this.#unacknowledged.clear()
   }
 
   #packet(packet: Packet, stamp: Stamp): void {
@@ -111,9 +96,7 @@ export class StreamSubscriber implements Client {
         this.#delivered(packet as Delivery, stamp)
         return
       case "pubrel":
-        this.#unreleased.delete(messageId!)
-        this.#unacknowledged.delete(messageId!)
-        this.#peer.send({ cmd: "pubcomp", messageId } as Packet)
+        this.#receiving.released(messageId!)
         return
       case "pingresp":
         return
@@ -132,8 +115,11 @@ export class StreamSubscriber implements Client {
     if (properties?.subscriptionIdentifier !== subscriptionIdentifier) {
       this.#world.violated(`${this.name} gets a record without its Subscription Identifier`)
     }
-    if (qos !== 2 || !this.#unreleased.has(messageId)) this.#got(Number(partition), Number(offset), delivery, stamp)
-    if (qos > 0) this.#answer(qos, messageId)
+    if (!this.#receiving.isKnown(qos, messageId)) this.#got(Number(partition), Number(offset), delivery, stamp)
+    if (qos === 0) return
+    this.#receiving.takes(messageId)
+    // A clean session begins anew each time: in the end it must get through.
+    this.#receiving.answers(qos, messageId, this.#plan.isDurable || !this.#world.isHealed)
   }
 
   #got(partition: number, offset: number, { payload }: Delivery, { durableSeq }: Stamp): void {
@@ -158,21 +144,6 @@ export class StreamSubscriber implements Client {
   /** The position of a durable session moves when a record of QoS 0 is written: what is on its way when the connection breaks is lost. */
   #mayMiss(partition: number): boolean {
     return this.#plan.isDurable && this.#plan.qos === 0 && !this.#last.has(partition)
-  }
-
-  #answer(qos: number, messageId: number): void {
-    this.#unacknowledged.add(messageId)
-    if (this.#unacknowledged.size > this.#plan.receiveMaximum) {
-      this.#world.violated(`${this.name} gets more than its Receive Maximum`)
-    }
-    if (qos === 2) this.#unreleased.add(messageId)
-    // A clean session begins anew each time: in the end it must get through.
-    if (this.#random.chance(this.#plan.forgets) && (this.#plan.isDurable || !this.#world.isHealed)) {
-      this.#forgot = true
-      return
-    }
-    if (qos === 1) this.#unacknowledged.delete(messageId)
-    this.#peer.send({ cmd: qos === 1 ? "puback" : "pubrec", messageId } as Packet)
   }
 
   #logs(): ReadonlyArray<ModelLog> {

@@ -1,11 +1,12 @@
+import { isDeepStrictEqual } from "node:util"
 import { matches } from "@logbrook/core/TopicFilter"
 import type { Mishap, SubscriberPlan } from "../Plan.ts"
 import type { Stamp } from "../Network.ts"
 import { idOf, numberOf } from "../payload.ts"
-import type { Random } from "../Random.ts"
 import type { Client, World } from "../World.ts"
 import { type Packet, MqttPeer } from "./MqttPeer.ts"
 import type { Publication } from "./MqttLedger.ts"
+import { Receiving } from "./Receiving.ts"
 
 interface Delivery {
   readonly qos: 0 | 1 | 2
@@ -16,26 +17,24 @@ interface Delivery {
   readonly retain: boolean
 }
 
-/** Subscribes, and counts what it is given. */
 const ownPacketId = 60_000
+/** There is no such stream. */
+const refusedFilter = "$stream/nobody"
+const refusedCodes = { 3: 0, 4: 0x80, 5: 0x8f } as const
 
 const refuses = ({ kind }: Mishap): boolean => kind === "diskLow"
 
+/** Subscribes, and counts what it is given. */
 export class Subscriber implements Client {
   readonly name: string
   readonly #world: World
   readonly #plan: SubscriberPlan
   readonly #peer: MqttPeer
-  readonly #random: Random
-  /** Packet ids of QoS 2 deliveries that wait for PUBREL: the client's half of the session. */
-  readonly #unreleased = new Set<number>()
-  /** Deliveries of this connection without an acknowledgement. */
-  readonly #unacknowledged = new Set<number>()
+  readonly #receiving: Receiving
   readonly #counts = new Map<string, number>()
   /** The newest by sender and QoS. */
   readonly #newest = new Map<string, number>()
   #subscribedMs = Infinity
-  #forgot = false
   /** No filter of others matches it, and no stream. */
   readonly #ownTopic: string
   /** The connection on which it last got its own message. */
@@ -53,32 +52,22 @@ export class Subscriber implements Client {
       onPacket: (packet, stamp) => this.#packet(packet, stamp),
       onLost: () => this.#lost()
     })
-    this.#random = world.random(`${name}/load`)
-  }
-
-  start(): void {
-    this.#peer.connect()
-    this.#wander()
-  }
-
-  #wander(): void {
-    this.#world.scheduler.after(this.#random.between(500, 12_000) * 1000, () => {
-      if (this.#forgot || (!this.#world.isHealed && this.#random.chance(0.4))) {
-        if (this.#random.chance(0.5)) this.#peer.connect()
-        else this.#peer.reset()
-      }
-      this.#forgot = false
-      this.#wander()
+    this.#receiving = new Receiving(world, this.#peer, world.random(`${name}/load`), {
+      name,
+      receiveMaximum: version === 5 ? receiveMaximum : undefined,
+      forgets: plan.forgets
     })
   }
 
+  start(): void {
+    this.#receiving.start()
+  }
+
   #connected(sessionPresent: boolean): void {
-    if (!sessionPresent) {
-      this.#unreleased.clear()
-      this.#newest.clear()
-    }
+    this.#receiving.connected(sessionPresent)
+    if (!sessionPresent) this.#newest.clear()
     if (sessionPresent && this.#subscribedMs < Infinity) return
-    const filters = [...this.#plan.filters, [this.#ownTopic, 0] as const]
+    const filters = [...this.#plan.filters, [this.#ownTopic, 0] as const, [refusedFilter, 1] as const]
     const subscriptions = filters.map(([topic, qos]) => ({ topic, qos }))
     this.#peer.send({ cmd: "subscribe", messageId: 1, subscriptions } as Packet)
     // Its PUBACK follows the delivery, which waits for nothing else.
@@ -87,7 +76,7 @@ export class Subscriber implements Client {
   }
 
   #lost(): void {
-    this.#unacknowledged.clear()
+    this.#receiving.lost()
     if (this.#plan.isDurable) return
     this.#subscribedMs = Infinity
     this.#counts.clear()
@@ -99,15 +88,14 @@ export class Subscriber implements Client {
     switch (packet.cmd) {
       case "suback":
         this.#world.trace(`${this.name} subscribed`)
+        this.#checkGranted(packet.granted)
         this.#subscribedMs = Math.min(this.#subscribedMs, this.#world.scheduler.elapsedMs)
         return
       case "publish":
         this.#delivered(packet as Delivery, stamp)
         return
       case "pubrel":
-        this.#unreleased.delete(messageId!)
-        this.#unacknowledged.delete(messageId!)
-        this.#peer.send({ cmd: "pubcomp", messageId } as Packet)
+        this.#receiving.released(messageId!)
         return
       case "puback":
         if (this.#echoOf !== this.#peer.connection)
@@ -117,6 +105,15 @@ export class Subscriber implements Client {
         return
       default:
         this.#world.violated(`${this.name} gets a ${packet.cmd}`)
+    }
+  }
+
+  /** MQTT 3.1 has no way to refuse a filter. */
+  #checkGranted(granted: ReadonlyArray<unknown>): void {
+    const { version, filters } = this.#plan
+    const wanted = [...filters.map(([, qos]) => qos), 0, refusedCodes[version]]
+    if (!isDeepStrictEqual(granted, wanted)) {
+      this.#world.violated(`${this.name} is granted ${granted.join()} where ${wanted.join()} is right`)
     }
   }
 
@@ -139,14 +136,10 @@ export class Subscriber implements Client {
       this.#world.violated(`${this.name} gets ${id} with QoS ${qos}`)
     }
     if (qos === 0) return
-    this.#unacknowledged.add(messageId!)
-    const { receiveMaximum, version } = this.#plan
-    if (version === 5 && this.#unacknowledged.size > receiveMaximum) {
-      this.#world.violated(`${this.name} gets more than its Receive Maximum of ${receiveMaximum}`)
-    }
+    this.#receiving.takes(messageId!)
     // What is retained comes besides.
-    if (!delivery.retain && (qos === 1 || !this.#unreleased.has(messageId!))) this.#count(publication, delivery)
-    this.#answer(qos, messageId!)
+    if (!delivery.retain && !this.#receiving.isKnown(qos, messageId!)) this.#count(publication, delivery)
+    this.#receiving.answers(qos, messageId!)
   }
 
   /** Its session may end with the connection, so it is of this one. */
@@ -159,16 +152,6 @@ export class Subscriber implements Client {
     this.#world.mqtt.checkDurable(`${this.name} gets`, id, topic, durableSeq)
     if (qos === 0 || !this.#plan.isDurable || this.#world.model.queuedBefore(id, durableSeq)) return
     this.#world.violated(`${this.name} gets ${id} before it was durable for its session`)
-  }
-
-  #answer(qos: 1 | 2, messageId: number): void {
-    if (qos === 2) this.#unreleased.add(messageId)
-    if (this.#random.chance(this.#plan.forgets)) {
-      this.#forgot = true
-      return
-    }
-    if (qos === 1) this.#unacknowledged.delete(messageId)
-    this.#peer.send({ cmd: qos === 1 ? "puback" : "pubrec", messageId } as Packet)
   }
 
   /** Its session ends with a connection, or may have no room for a message. */

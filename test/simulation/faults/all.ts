@@ -2,6 +2,7 @@ import { actorFaults } from "./actorFaults.ts"
 import { compactionFaults } from "./compactionFaults.ts"
 import type { PlantedFault } from "./Hooks.ts"
 import { journalFaults } from "./journalFaults.ts"
+import { mqtt31Faults } from "./mqtt31Faults.ts"
 import { settleFaults } from "./settleFaults.ts"
 import { shellFaults } from "./shellFaults.ts"
 import { streamFaults } from "./streamFaults.ts"
@@ -13,5 +14,6 @@ export const plantedFaults: ReadonlyArray<PlantedFault> = [
   ...compactionFaults,
   ...actorFaults,
   ...shellFaults,
-  ...streamFaults
+  ...streamFaults,
+  ...mqtt31Faults
 ]
