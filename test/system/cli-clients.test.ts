@@ -103,3 +103,27 @@ describe("produce and consume", () => {
     expect(await server.get("/groups/interrupted")).toMatchObject({ state: "Empty" })
   })
 })
+
+describe("groups reset", () => {
+  it("has a group read again, once its members have left", async () => {
+    await server.createStream("again", { partitions: 2 })
+    await cli("produce", "again", "a", "--partition", "0", ...kafka())
+    await cli("produce", "again", "b", "--partition", "1", ...kafka())
+    const read = async (): Promise<string> =>
+      (await cli("consume", "again", "--group", "again", "-f", "%v", ...kafka())).stdout.toString()
+    expect([...(await read())].toSorted()).toEqual(["a", "b"])
+    expect(await read()).toBe("")
+    const member = start("consume", "again", "--group", "again", "--follow", ...kafka())
+    await expect.poll(() => server.get("/groups/again")).toMatchObject({ state: "Stable" })
+    const words = ["groups", "reset", "again", "--to", "earliest", "--url", server.url]
+    const refused = await cli(...words, "--yes")
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain("error[E_GROUP_HAS_MEMBERS]: the group has members, its state is Stable")
+    member.kill("SIGINT")
+    await once(member, "exit")
+    expect((await cli(...words, "--dry-run")).stdout.toString()).toContain("again\t0\t1\t0\t-1\t1\n")
+    expect(await read()).toBe("")
+    expect((await cli(...words, "--yes", "--stream", "again:1")).code).toBe(0)
+    expect(await read()).toBe("b")
+  })
+})

@@ -348,6 +348,36 @@ export const commands: ReadonlyArray<Command> = [
     load: lazily(groupsModule, (module) => module.remove)
   },
   {
+    name: "groups reset",
+    positionals: ["GROUP"],
+    summary: "commit other offsets for a group without members",
+    description:
+      "It shows what would be, and asks. Offsets stay within what a partition has. Named streams need no offsets yet, nor the group to be there.",
+    options: [
+      { name: "to", value: "POINT", help: "earliest, latest, an offset, a time or -5m, in each partition" },
+      { name: "by", value: "N", help: "so many records on, or back: --by=-100" },
+      {
+        name: "stream",
+        value: "NAME[:P,…]",
+        isMultiple: true,
+        help: "only this stream, or these partitions of it; else all that the group has offsets of"
+      },
+      { name: "dry-run", value: undefined, help: "only show what would be" },
+      yes,
+      url,
+      json
+    ],
+    examples: [
+      "logbrook groups reset billing --to earliest --dry-run",
+      "logbrook groups reset billing --stream orders:0,3 --to 2026-01-31T12:00:00Z",
+      "logbrook groups reset billing --by=-100 --yes"
+    ],
+    load: lazily(
+      () => import("./groupsReset.ts"),
+      (module) => module.reset
+    )
+  },
+  {
     name: "sessions list",
     positionals: [],
     summary: "list MQTT sessions, connected or not",

@@ -18,5 +18,5 @@ const asked = async (question: string): Promise<boolean> => {
 export const confirmed = (args: Arguments, io: Io, question: string): Effect.Effect<boolean, CliError> => {
   if (args.flag("yes")) return Effect.succeed(true)
   if (io.isTty && process.stdin.isTTY === true) return Effect.promise(() => asked(question))
-  return Effect.fail(new CliError(exitCodes.usage, "E_CONFIRM", "nobody can be asked: this deletes data", "add --yes"))
+  return Effect.fail(new CliError(exitCodes.usage, "E_CONFIRM", "nobody can be asked whether to go on", "add --yes"))
 }

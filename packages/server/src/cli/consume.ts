@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import { parsePoint, type At } from "../tools/point.ts"
 import { attempt } from "./attempt.ts"
 import { type CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
 import { KafkaClient } from "./clients/KafkaClient.ts"
@@ -7,13 +6,10 @@ import { GroupConsumer } from "./clients/GroupConsumer.ts"
 import { PartitionReader, type Reading } from "./clients/PartitionReader.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { note, type Io } from "./Io.ts"
-import { listenerOf, numberOption, timeoutOf } from "./optionValues.ts"
+import { boundOption, listenerOf, numberOption, timeoutOf } from "./optionValues.ts"
 import type { Listener } from "./clients/connecting.ts"
 import { columns, printerOf, type Print } from "./records.ts"
 import { interrupted } from "./signals.ts"
-
-/** Where reading begins or ends, in each partition. */
-export type Bound = "earliest" | "latest" | At
 
 interface Plan extends Reading {
   readonly listener: Listener
@@ -23,27 +19,6 @@ interface Plan extends Reading {
   /** Undefined: all. */
   readonly partitions: ReadonlyArray<number> | undefined
   readonly countMax: number
-}
-
-const boundHelp = "an offset, a time such as 2026-01-31T12:00:00Z or 12:00 in UTC, or -5m before now"
-
-/** `words`: those that are bounds beside an offset and a time. */
-export const boundOf = <const Word extends string>(
-  io: Io,
-  option: string,
-  text: string,
-  words: ReadonlyArray<Word>
-): Effect.Effect<Word | At, CliError> => {
-  const word = words.find((each) => each === text)
-  if (word !== undefined) return Effect.succeed(word)
-  const at = parsePoint(text, Date.now())
-  if (at === undefined) {
-    return Effect.fail(usageError(`--${option} takes ${words.join(", ")}, ${boundHelp}; not "${text}"`))
-  }
-  if ("timeMs" in at && at.isAssumed === true) {
-    note(io, `${text} is taken as ${new Date(at.timeMs).toISOString()}: times without a zone are UTC`)
-  }
-  return Effect.succeed(at)
 }
 
 const partitionsOf = (args: Arguments): Effect.Effect<ReadonlyArray<number> | undefined, CliError> => {
@@ -62,14 +37,14 @@ const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
       const hint = "a group's members are given their partitions"
       return yield* Effect.fail(usageError("--group and --partition exclude each other", hint))
     }
-    const end = until === undefined ? "now" : yield* boundOf(io, "until", until, ["now"])
+    const end = until === undefined ? "now" : yield* boundOption(io, "until", until, ["now"])
     return {
       listener: yield* listenerOf(args, io, "kafka"),
       timeoutMs: yield* timeoutOf(args),
       streams: [...new Set(args.positionals)],
       group,
       partitions,
-      from: yield* boundOf(io, "from", args.text("from") ?? "earliest", ["earliest", "latest"]),
+      from: yield* boundOption(io, "from", args.text("from") ?? "earliest", ["earliest", "latest"]),
       until: follow ? undefined : end,
       countMax: yield* numberOption(args, "count", 1, Infinity),
       note: (text) => note(io, text)

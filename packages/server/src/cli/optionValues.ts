@@ -106,6 +106,27 @@ export const pointOf = (io: Io, text: string): Effect.Effect<At, CliError> => {
   return Effect.succeed(at)
 }
 
+const boundHelp = "an offset, a time such as 2026-01-31T12:00:00Z or 12:00 in UTC, or -5m before now"
+
+/** An offset or a time, or one of the words that are bounds beside them. */
+export const boundOption = <const Word extends string>(
+  io: Io,
+  option: string,
+  text: string,
+  words: ReadonlyArray<Word>
+): Effect.Effect<Word | At, CliError> => {
+  const word = words.find((each) => each === text)
+  if (word !== undefined) return Effect.succeed(word)
+  const at = parsePoint(text, Date.now())
+  if (at === undefined) {
+    return Effect.fail(usageError(`--${option} takes ${words.join(", ")}, ${boundHelp}; not "${text}"`))
+  }
+  if ("timeMs" in at && at.isAssumed === true) {
+    note(io, `${text} is taken as ${new Date(at.timeMs).toISOString()}: times without a zone are UTC`)
+  }
+  return Effect.succeed(at)
+}
+
 export const seqOf = (text: string): Effect.Effect<number, CliError> => {
   if (/^\d{1,15}$/.test(text)) return Effect.succeed(Number(text))
   return Effect.fail(usageError(`"${text}" is no seq: a whole number, as in the first column of logbrook journal tail`))

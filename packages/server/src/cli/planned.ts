@@ -2,7 +2,6 @@ import { CliError, exitCodes } from "./CliError.ts"
 
 /** Commands that will be there, and what does the same until then. */
 const planned: ReadonlyMap<string, string> = new Map([
-  ["groups reset", "commit other offsets with a Kafka client while the group has no members"],
   ["groups why", "logbrook journal tail --actor group/GROUP, and logbrook journal show SEQ for the causes"],
   ["journal export", "logbrook journal tail --from 1 --lines 1000 --json"],
   ["bench", "npm run bench, in a clone"],

@@ -132,10 +132,44 @@ const GroupDetails = Schema.Struct({
   )
 })
 
+/**
+ * The body that resets a group's offsets: `to` earliest, latest, an offset or a time, or `by` so many records; of the streams that are
+ * named, or all that the group has offsets of. `validateOnly`: only tells what would be.
+ */
+export const ResetOffsets = Schema.Struct({
+  streams: Schema.optional(
+    Schema.Array(Schema.Struct({ name: Schema.String, partitions: Schema.optional(Schema.Array(Schema.Int)) }))
+  ),
+  to: Schema.optional(Schema.String),
+  by: Schema.optional(Schema.Int),
+  validateOnly: Schema.optionalWith(Schema.Boolean, { default: () => false })
+}).annotations(exact)
+
+const OffsetsReset = Schema.Struct({
+  group: Schema.String,
+  validateOnly: Schema.Boolean,
+  offsets: Schema.Array(
+    Schema.Struct({
+      stream: Schema.String,
+      partition: Count,
+      /** null: nothing was committed. */
+      before: Schema.NullOr(Count),
+      after: Count,
+      logStartOffset: Count,
+      highWatermark: Count
+    })
+  )
+})
+
 const groups = HttpApiGroup.make("groups")
   .add(HttpApiEndpoint.get("list", "/groups").setUrlParams(PageParams).addSuccess(listOf(GroupSummary)))
   .add(HttpApiEndpoint.get("get")`/groups/${name}`.addSuccess(GroupDetails))
   .add(HttpApiEndpoint.del("delete")`/groups/${name}`.addSuccess(Schema.Struct({ offsets: Count })))
+  .add(
+    HttpApiEndpoint.post("resetOffsets")`/groups/${name}/reset-offsets`
+      .setPayload(ResetOffsets)
+      .addSuccess(OffsetsReset)
+  )
 
 const JournalEvent = Schema.Struct({
   seq: Count,

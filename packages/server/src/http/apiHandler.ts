@@ -22,6 +22,7 @@ import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, onTopicNa
 import { deleteGroup, getGroup, groupNamed, groupNames, groupSummary } from "./groups.ts"
 import { pageOf } from "./paging.ts"
 import { endpointDenied, type EndpointFailure, EndpointRefused, refusalOf } from "./refusals.ts"
+import { resetGroupOffsets, resetNeeds } from "./resetOffsets.ts"
 import { getRetained, listRetained, purgeRetained } from "./retained.ts"
 import { getSession, kickSession, listSessions } from "./sessions.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
@@ -156,6 +157,9 @@ const groups = (broker: Broker) => {
       )
       .handle("get", ({ path }) => behind([onGroup("Describe", path.name)], getGroup(broker, path.name)))
       .handle("delete", ({ path }) => behind([onGroup("Delete", path.name)], deleteGroup(broker, path.name)))
+      .handle("resetOffsets", ({ path, payload }) =>
+        behind(resetNeeds(broker, path.name, payload), resetGroupOffsets(broker, path.name, payload))
+      )
   )
 }
 

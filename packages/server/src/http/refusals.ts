@@ -100,6 +100,21 @@ const deniedCodes: Readonly<Record<DenialReason, ApiCode>> = {
 export const endpointDenied = ({ reason, text }: Denial): EndpointRefused =>
   new EndpointRefused({ code: deniedCodes[reason], message: text })
 
+/** The actor's words to a member are none for whoever asks here. */
+const groupRefusal = ({ reason, message }: GroupRefused): Refusal<ApiCode> => {
+  switch (reason) {
+    case "GroupIdNotFound":
+      return { code: "UNKNOWN_GROUP", message: "there is no such group" }
+    case "InvalidCommitOffsetSize":
+      return { code: "NO_MEMORY", message }
+    case "InvalidGroupId":
+    case "InvalidRequest":
+      return { code: "BAD_REQUEST", message }
+    default:
+      return { code: "GROUP_HAS_MEMBERS", message: "the group has members: try again once they have left" }
+  }
+}
+
 /** The one table from failures to codes. */
 export const refusalOf = (failure: EndpointFailure): Refusal<ApiCode> => {
   switch (failure._tag) {
@@ -110,8 +125,6 @@ export const refusalOf = (failure: EndpointFailure): Refusal<ApiCode> => {
     case "JournalQueryRefused":
       return { code: journalCodes[failure.reason], message: failure.message }
     case "GroupRefused":
-      return failure.reason === "GroupIdNotFound"
-        ? { code: "UNKNOWN_GROUP", message: "there is no such group" }
-        : { code: "GROUP_HAS_MEMBERS", message: "the group has members: it is deleted once they have left" }
+      return groupRefusal(failure)
   }
 }

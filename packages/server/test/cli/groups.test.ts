@@ -87,6 +87,63 @@ describe("groups of a server", () => {
   })
 })
 
+describe("a reset of a group's offsets", () => {
+  const planned = {
+    group: "g",
+    validateOnly: true,
+    offsets: [
+      { stream: "orders", partition: 0, before: 40, after: 10, logStartOffset: 10, highWatermark: 190 },
+      { stream: "orders", partition: 1, before: null, after: 0, logStartOffset: 0, highWatermark: 5 }
+    ]
+  }
+
+  it("is shown first, and made once somebody agrees", async () => {
+    const { url, asked, bodies, close } = await answering(planned)
+    const words = ["groups", "reset", "g", "--to", "earliest", "--stream", "orders:0,1", "--stream", "other"]
+    const shown = [
+      "STREAM\tPARTITION\tOFFSET\tNEW\tCHANGE\tLAG",
+      "orders\t0\t40\t10\t-30\t180",
+      "orders\t1\t-\t0\tnew\t5"
+    ]
+    const body = { to: "earliest", streams: [{ name: "orders", partitions: [0, 1] }, { name: "other" }] }
+    const preview = { ...body, validateOnly: true }
+    expect(await run([...words, "--dry-run", "--url", url])).toEqual({ code: 0, out: shown, err: [] })
+    const asked1 = await run([...words, "--url", url])
+    expect(asked1).toMatchObject({ code: 2, out: shown })
+    expect(asked1.err[0]).toContain("E_CONFIRM")
+    expect(bodies).toEqual([preview, preview])
+    const { code, out } = await run([...words, "--yes", "--url", url])
+    expect({ code, out }).toEqual({ code: 0, out: [...shown, "reset 2 offsets of g"] })
+    expect(bodies.slice(2)).toEqual([preview, { ...body, validateOnly: false }])
+    expect(new Set(asked)).toEqual(new Set(["POST /api/v1/groups/g/reset-offsets"]))
+    close()
+  })
+
+  it.each([
+    [["--by=-100"], { by: -100 }],
+    [["--by", "5"], { by: 5 }],
+    [["--to", "7"], { to: "7" }],
+    [["--to", "2026-01-31 12:00:00Z"], { to: "2026-01-31T12:00:00.000Z" }]
+  ])("is asked for by %j", async (words, body) => {
+    const { url, bodies, close } = await answering(planned)
+    await run(["groups", "reset", "g", ...words, "--dry-run", "--json", "--url", url])
+    expect(bodies).toEqual([{ ...body, validateOnly: true }])
+    close()
+  })
+
+  it.each([
+    [[], "either --to or --by"],
+    [["--to", "earliest", "--by", "1"], "either --to or --by"],
+    [["--to", "soon"], "--to takes earliest, latest, an offset"],
+    [["--by", "1.5"], "--by takes a number of records"],
+    [["--to", "0", "--stream", "orders:x"], "--stream takes NAME or NAME:PARTITION"]
+  ])("is not asked for by %j", async (words, message) => {
+    const { code, err } = await run(["groups", "reset", "g", ...words])
+    expect(code).toBe(2)
+    expect(err[0]).toContain(message)
+  })
+})
+
 describe("groups of a data directory", () => {
   let directory: string
   let journal: LmdbJournal
