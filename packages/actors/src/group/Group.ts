@@ -58,6 +58,8 @@ const perActor = 600
 const handle = (draft: Draft, command: Command): Answer | undefined => {
   switch (command._tag) {
     case "CommitOffsets":
+    case "AddPendingOffsets":
+    case "CompletePending":
     case "FetchOffsets":
     case "ForgetStreams":
     case "DeleteOffsets":

@@ -93,8 +93,29 @@ export interface CommitOffsets {
   readonly offsets: ReadonlyArray<OffsetToCommit>
 }
 
+/** Offsets that are committed when the producer's transaction is (KIP-447). The coordinator of the transaction has the group. */
+export interface AddPendingOffsets {
+  readonly _tag: "AddPendingOffsets"
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** -1 and an empty member id: the client does not tell, whatever members the group has. */
+  readonly generation: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly offsets: ReadonlyArray<OffsetToCommit>
+}
+
+/** The producer's transaction is over: its pending offsets are committed, or dropped. Nothing if there are none. */
+export interface CompletePending {
+  readonly _tag: "CompletePending"
+  readonly producerId: number
+  readonly outcome: "commit" | "abort"
+}
+
 export interface FetchOffsets {
   readonly _tag: "FetchOffsets"
+  /** Offsets that a transaction may be about to change are not told. */
+  readonly requireStable: boolean
   /** null: all that were ever committed. */
   readonly partitions: ReadonlyArray<TopicPartition> | null
 }
@@ -147,7 +168,14 @@ export interface ExpireOffsets {
 export type ClassicCommand = JoinMember | SyncMember | Heartbeat | LeaveMembers | ClassicDeadline
 
 /** The commands on committed offsets, whatever protocol the members have. */
-export type OffsetsCommand = CommitOffsets | FetchOffsets | ForgetStreams | DeleteOffsets | ExpireOffsets
+export type OffsetsCommand =
+  | CommitOffsets
+  | AddPendingOffsets
+  | CompletePending
+  | FetchOffsets
+  | ForgetStreams
+  | DeleteOffsets
+  | ExpireOffsets
 
 export type Command = ClassicCommand | OffsetsCommand | DeleteGroup | Describe
 
@@ -210,10 +238,13 @@ export interface CommittedOffset extends TopicPartition {
   readonly committedAtMs: number
 }
 
+/** `isUnstable`: a transaction may be about to change it, so it is not told: -1. */
+export type FetchedOffset = CommittedOffset & { readonly isUnstable?: true }
+
 export interface OffsetsFetched {
   readonly _tag: "OffsetsFetched"
   /** In the order asked; for all, in the order of the first commits. */
-  readonly offsets: ReadonlyArray<CommittedOffset>
+  readonly offsets: ReadonlyArray<FetchedOffset>
 }
 
 export interface StreamsForgotten {
@@ -270,6 +301,8 @@ export interface Replies extends Readonly<Record<Deadline["_tag"], Done>> {
   readonly Heartbeat: HeartbeatAccepted
   readonly LeaveMembers: MembersLeft
   readonly CommitOffsets: OffsetsStored
+  readonly AddPendingOffsets: OffsetsStored
+  readonly CompletePending: Done
   readonly FetchOffsets: OffsetsFetched
   readonly ForgetStreams: StreamsForgotten
   readonly DeleteOffsets: OffsetsRemoved
@@ -382,6 +415,21 @@ export type GroupEvent =
       readonly generation: number
       readonly atMs: number
       readonly offsets: ReadonlyArray<OffsetToCommit>
+    }
+  | {
+      readonly _tag: "PendingOffsetsAdded"
+      readonly producerId: number
+      readonly producerEpoch: number
+      readonly memberId: string
+      readonly generation: number
+      readonly offsets: ReadonlyArray<OffsetToCommit>
+    }
+  /** `atMs`: since when those that were committed are. */
+  | {
+      readonly _tag: "PendingOffsetsCompleted"
+      readonly producerId: number
+      readonly outcome: "commit" | "abort"
+      readonly atMs: number
     }
   | { readonly _tag: "OffsetsForgotten"; readonly topicIds: ReadonlyArray<string> }
   | {

@@ -18,6 +18,20 @@ import {
   offsetTable,
   removed
 } from "./offsets/offsetTable.ts"
+import {
+  hasPendingTopic,
+  loadPending,
+  nothingPending,
+  pendingAdded,
+  pendingCompleted,
+  pendingForgotten,
+  pendingOf,
+  pendingOutdated,
+  pendingRemoved,
+  type PendingTable,
+  type SavedPending,
+  savePending
+} from "./offsets/pendingOffsets.ts"
 import { type CommittedOffset, type GroupEvent, GroupKind, type GroupStateName } from "./GroupProtocol.ts"
 import { weightOfGroup } from "./groupWeight.ts"
 
@@ -28,13 +42,20 @@ export type MembershipProtocol = ClassicProtocol
 export interface GroupState {
   readonly groupId: string
   readonly offsets: OffsetTable
+  /** Offsets of transactions that are not over. */
+  readonly pending: PendingTable
   /** Undefined in a group that never had members, as that of a simple consumer. */
   readonly protocol: MembershipProtocol | undefined
 }
 
 export const GroupStates = persistentStates<GroupState>()(GroupKind)
 
-const groupThatNeverWas = (groupId: string): GroupState => ({ groupId, offsets: noOffsets, protocol: undefined })
+const groupThatNeverWas = (groupId: string): GroupState => ({
+  groupId,
+  offsets: noOffsets,
+  pending: nothingPending,
+  protocol: undefined
+})
 
 export const initialGroup = (id: ActorId): GroupState => groupThatNeverWas(nameOf(id))
 
@@ -54,15 +75,19 @@ const noTopics: ReadonlySet<string> = new Set()
 export const subscribedTopicsOf = ({ protocol }: GroupState): ReadonlySet<string> | undefined =>
   protocol === undefined ? noTopics : subscribedTopics(protocol.machine.context)
 
-export const contentBytesOf = ({ offsets, protocol }: GroupState): number =>
-  offsets.weightBytes + (protocol?.membersBytes ?? 0)
+/** Whether offsets of this topic are committed, or pending. */
+export const hasOffsetsOf = ({ offsets, pending }: GroupState, topicId: string): boolean =>
+  offsets.topics.has(topicId) || hasPendingTopic(pending, topicId)
+
+export const contentBytesOf = ({ offsets, pending, protocol }: GroupState): number =>
+  offsets.weightBytes + pending.weightBytes + (protocol?.membersBytes ?? 0)
 
 /** About the bytes of memory that the group takes, of its members and offsets and all their names; 0 for one that is empty. */
 export const weightBytesOf = (state: GroupState): number => weightOfGroup(state.groupId, contentBytesOf(state))
 
-/** No members, none expected, no offsets. Its generation is nobody's, so it may be forgotten. */
-export const isEmptyGroup = ({ offsets, protocol }: GroupState): boolean =>
-  offsets.count === 0 && (protocol === undefined || hasNobody(protocol))
+/** No members, none expected, no offsets, nor any to come. Its generation is nobody's, so it may be forgotten. */
+export const isEmptyGroup = ({ offsets, pending, protocol }: GroupState): boolean =>
+  offsets.count === 0 && pending.count === 0 && (protocol === undefined || hasNobody(protocol))
 
 /**
  * A group with nothing to remember is one that never was, whether or not the runtime has dropped it in between:
@@ -75,12 +100,28 @@ export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState =
   const state = emptyAsNew(before)
   switch (event._tag) {
     case "OffsetsCommitted":
-      return { ...state, offsets: committed(state.offsets, event.offsets, event.atMs) }
+      return {
+        ...state,
+        offsets: committed(state.offsets, event.offsets, event.atMs),
+        pending: pendingOutdated(state.pending, event.offsets)
+      }
+    case "PendingOffsetsAdded":
+      return { ...state, pending: pendingAdded(state.pending, event.producerId, event.offsets) }
+    case "PendingOffsetsCompleted":
+      return completePending(state, event)
     case "OffsetsForgotten":
-      return { ...state, offsets: forgotten(state.offsets, event.topicIds) }
+      return {
+        ...state,
+        offsets: forgotten(state.offsets, event.topicIds),
+        pending: pendingForgotten(state.pending, event.topicIds)
+      }
     case "OffsetsExpired":
     case "OffsetsDeleted":
-      return { ...state, offsets: removed(state.offsets, event.offsets) }
+      return {
+        ...state,
+        offsets: removed(state.offsets, event.offsets),
+        pending: pendingRemoved(state.pending, event.offsets)
+      }
     case "GroupDeleted":
       if (groupStateName(state) !== "Empty") throw new Error("the journal deletes a group that has members")
       return groupThatNeverWas(state.groupId)
@@ -89,8 +130,20 @@ export const evolveGroup = (before: GroupState, event: GroupEvent): GroupState =
   }
 }
 
+const completePending = (
+  state: GroupState,
+  { producerId, outcome, atMs }: Extract<GroupEvent, { readonly _tag: "PendingOffsetsCompleted" }>
+): GroupState => {
+  const own = pendingOf(state.pending, producerId).filter(({ isOutdated }) => !isOutdated)
+  const pending = pendingCompleted(state.pending, producerId)
+  if (outcome === "abort") return { ...state, pending }
+  return { ...state, offsets: committed(state.offsets, own, atMs), pending: pendingOutdated(pending, own) }
+}
+
 export interface SavedGroup {
   readonly offsets: ReadonlyArray<CommittedOffset>
+  /** Left out while there are none. */
+  readonly pending?: ReadonlyArray<SavedPending>
   readonly protocol: SavedClassic | null
 }
 
@@ -110,12 +163,17 @@ export const upcastGroup = (saved: unknown, version: number): SavedGroup => {
 
 /** All groups with nothing to remember are saved alike, so that their hashes agree whether one was dropped or not. */
 export const saveGroup = (state: GroupState): SavedGroup => {
-  const { offsets, protocol } = emptyAsNew(state)
-  return { offsets: listOffsets(offsets), protocol: protocol === undefined ? null : saveClassic(protocol) }
+  const { offsets, pending, protocol } = emptyAsNew(state)
+  return {
+    offsets: listOffsets(offsets),
+    ...(pending.count > 0 && { pending: savePending(pending) }),
+    protocol: protocol === undefined ? null : saveClassic(protocol)
+  }
 }
 
-export const loadGroup = (id: ActorId, { offsets, protocol }: SavedGroup): GroupState => ({
+export const loadGroup = (id: ActorId, { offsets, pending = [], protocol }: SavedGroup): GroupState => ({
   groupId: nameOf(id),
   offsets: offsetTable(offsets),
+  pending: loadPending(pending),
   protocol: protocol === null ? undefined : loadClassic(protocol)
 })

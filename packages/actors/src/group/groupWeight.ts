@@ -1,5 +1,5 @@
 import type { ClassicContext, ClassicEvent, Member, PendingMember } from "./classic/classicContext.ts"
-import type { CommittedOffset } from "./GroupProtocol.ts"
+import type { CommittedOffset, OffsetToCommit } from "./GroupProtocol.ts"
 
 /**
  * About what a group takes of memory, in bytes: measured on Node 24 after a restart, when no two strings are shared any
@@ -12,6 +12,7 @@ const pendingMemberBytes = 400
 const protocolBytes = 250
 const topicBytes = 400
 const offsetBytes = 330
+const pendingOffsetBytes = 450
 
 const textBytes = (text: string | null): number => (text === null ? 0 : 2 * text.length)
 
@@ -65,6 +66,10 @@ export const weightOfTopic = (topicId: string): number => topicBytes + textBytes
 
 export const weightOfOffset = ({ stream, metadata }: CommittedOffset): number =>
   offsetBytes + textBytes(stream) + textBytes(metadata)
+
+/** Its topic's part included: whatever else the group has of the topic may go before. */
+export const weightOfPendingOffset = ({ topicId, stream, metadata }: OffsetToCommit): number =>
+  pendingOffsetBytes + textBytes(topicId) + textBytes(stream) + textBytes(metadata)
 
 /**
  * The weight of a group. It is 0 with nothing to remember, since the runtime need not keep such a group.

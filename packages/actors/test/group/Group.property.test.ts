@@ -170,7 +170,7 @@ class World {
     this.reached.add(this.group.value)
     this.checkShadow()
     this.checkSoftState()
-    const { reply } = this.group.send({ _tag: "FetchOffsets", partitions: null })
+    const { reply } = this.group.send({ _tag: "FetchOffsets", requireStable: false, partitions: null })
     if (reply?._tag !== "OffsetsFetched") throw new Error("offsets cannot be fetched")
     this.checkOffsets(new Map(reply.offsets.map((each) => [each.partition, each.offset])))
   }

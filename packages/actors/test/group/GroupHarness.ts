@@ -206,7 +206,11 @@ export class GroupHarness {
 
   /** The committed offset of a partition of the stream `t1`; -1 if there is none. */
   offsetOf(partition: number): number | undefined {
-    const { reply } = this.send({ _tag: "FetchOffsets", partitions: [{ topicId: "t1", partition }] })
+    const { reply } = this.send({
+      _tag: "FetchOffsets",
+      requireStable: false,
+      partitions: [{ topicId: "t1", partition }]
+    })
     return reply?._tag === "OffsetsFetched" ? reply.offsets[0]?.offset : undefined
   }
 

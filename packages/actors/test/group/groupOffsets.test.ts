@@ -8,7 +8,7 @@ describe("offsets", () => {
     group.commit("", -1, { offset: 5, metadata: "mine" }, { partition: 1, offset: 6 })
     group.commit("", -1, { partition: 1, offset: 8 })
     expect(group.value).toBe("Empty")
-    expect(group.send({ _tag: "FetchOffsets", partitions: null }).reply).toEqual({
+    expect(group.send({ _tag: "FetchOffsets", requireStable: false, partitions: null }).reply).toEqual({
       _tag: "OffsetsFetched",
       offsets: [
         {

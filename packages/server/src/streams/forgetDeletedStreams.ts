@@ -1,5 +1,5 @@
 import { catalogActor, CatalogKind, type ForgetStream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { GroupStates } from "@logbrook/actors/group/groupState"
+import { GroupStates, hasOffsetsOf } from "@logbrook/actors/group/groupState"
 import { partitionActor } from "@logbrook/actors/partition/Partition"
 import type { Cause } from "@logbrook/core/journal/Frame"
 import type { Shards } from "@logbrook/core/shard/Shards"
@@ -7,8 +7,8 @@ import type { Shards } from "@logbrook/core/shard/Shards"
 const forget = (shards: Shards, { topicId, logIds }: ForgetStream, cause: Cause): void => {
   const lists = shards.lists()
   for (const to of logIds.map(partitionActor)) lists.of(to).add(to, { _tag: "DeleteLog" })
-  for (const [to, { offsets }] of shards.view(GroupStates).all()) {
-    if (offsets.topics.has(topicId)) lists.of(to).add(to, { _tag: "ForgetStreams", topicIds: [topicId] })
+  for (const [to, group] of shards.view(GroupStates).all()) {
+    if (hasOffsetsOf(group, topicId)) lists.of(to).add(to, { _tag: "ForgetStreams", topicIds: [topicId] })
   }
   lists.askLast(catalogActor, cause, (list) => {
     list.add(catalogActor, { _tag: "ConfirmDeletion", topicId }, list.all)

@@ -3,6 +3,7 @@ import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
 import type { RetainedEvent } from "@logbrook/actors/retained/Retained"
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { TransactionEvent } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { LogEvent } from "@logbrook/core/actor/LogEvents"
 import type { ShardEvent } from "@logbrook/core/shard/ShardActor"
 
@@ -39,10 +40,22 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     AssignmentStored: true,
     ParkedRepliesForgotten: true,
     OffsetsCommitted: true,
+    PendingOffsetsAdded: true,
+    PendingOffsetsCompleted: true,
     OffsetsForgotten: true,
     OffsetsExpired: true,
     OffsetsDeleted: true,
     GroupDeleted: true
+  }),
+  transaction: tagsOf<TransactionEvent>({
+    ProducerInitialized: true,
+    PartitionsAdded: true,
+    GroupAdded: true,
+    ProducerFenced: true,
+    CommitPrepared: true,
+    AbortPrepared: true,
+    TransactionCompleted: true,
+    TransactionalIdExpired: true
   }),
   session: tagsOf<SessionEvent>({
     SessionStarted: true,

@@ -4,6 +4,7 @@ import type { GroupStateName } from "@logbrook/actors/group/GroupProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
+import type { TransactionState } from "@logbrook/actors/transaction/transactionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { assignedPartitions } from "./consumerProtocol.ts"
 import { isoTime, plain, type Plain } from "./plain.ts"
@@ -20,7 +21,31 @@ export const presentGroup = (state: GroupState): Plain => ({
     leaderEpoch,
     metadata,
     committedAt: isoTime(committedAtMs)
-  }))
+  })),
+  pendingOffsets: [...state.pending.producers].flatMap(([producerId, offsets]) =>
+    Array.from(offsets.values(), ({ stream, partition, offset, isOutdated }) => ({
+      producerId,
+      stream,
+      partition,
+      offset,
+      isOutdated
+    }))
+  )
+})
+
+const timeOrNull = (ms: number): string | null => (ms === -1 ? null : isoTime(ms))
+
+/** A transactional id as DescribeTransactions shows it, and what it does not show: groups, and the time since when it is unused. */
+export const presentTransaction = ({ transactionalId, name, life }: TransactionState) => ({
+  transactionalId,
+  state: name,
+  producerId: life.producerId,
+  producerEpoch: life.producerEpoch,
+  timeoutMs: life.timeoutMs,
+  startedAt: timeOrNull(life.startedAtMs),
+  updatedAt: timeOrNull(life.updatedAtMs),
+  partitions: Array.from(life.partitions.values(), ({ stream, partition }) => ({ stream, partition })),
+  groups: [...life.groups]
 })
 
 const presentClassic = ({ machine: { value, context } }: ClassicProtocol) => ({
@@ -75,6 +100,7 @@ const presentPartition = (state: PartitionState, names: StreamNames): Plain => (
 /** Any actor's state for people; kinds without a form of their own are shown as they are saved. */
 export const presentState = (id: ActorId, definition: AnyDefinition, state: unknown, names: StreamNames): Plain => {
   if (kindOf(id) === "group") return presentGroup(state as GroupState)
+  if (kindOf(id) === "transaction") return presentTransaction(state as TransactionState)
   if (kindOf(id) === "partition") return presentPartition(state as PartitionState, names)
   return plain(definition.save(state))
 }

@@ -21,7 +21,7 @@ const told = (id: ActorId, state: unknown): unknown => {
   const definition = definitionOf(id)
   if (definition.kind !== "group") return definition.save(state)
   const replyTo = (command: object) => definition.decide(state as GroupState, command, 0).reply
-  return [replyTo({ _tag: "Describe" }), replyTo({ _tag: "FetchOffsets", partitions: null })]
+  return [replyTo({ _tag: "Describe" }), replyTo({ _tag: "FetchOffsets", requireStable: false, partitions: null })]
 }
 
 /** Of what today's server saves of each actor, by its id. */

@@ -124,14 +124,18 @@ const forgetParkedReplies = (draft: Draft, ticketsUpTo: number): void => {
 /** Why a commit is not one of a member of this generation; undefined: it is. Kafka: `validateOffsetCommit`. */
 export const refuseMembersCommit = (
   draft: Draft,
-  { memberId, groupInstanceId, generation }: CommitOffsets
+  { memberId, groupInstanceId, generation }: Pick<CommitOffsets, "memberId" | "groupInstanceId" | "generation">
 ): Answer | undefined => {
   const context = contextOf(draft)
   const member = findMember(context, memberId, groupInstanceId)
   if (typeof member === "string") return refusedCommit(member, memberId)
   if (generation !== context.generation) return illegalGeneration(context, generation, memberId)
-  return stateNameOf(draft) === "CompletingRebalance" ? refusedCommit("RebalanceInProgress", memberId) : undefined
+  return undefined
 }
+
+/** Nobody has its partitions yet; a transaction may commit what was read before. */
+export const refuseWhileAssigning = (draft: Draft, memberId: string): Answer | undefined =>
+  stateNameOf(draft) === "CompletingRebalance" ? refusedCommit("RebalanceInProgress", memberId) : undefined
 
 const refusedCommit = (reason: GroupRefusal, memberId: string): Answer =>
   refused(reason, "The commit is not of a member of this generation.", memberId)

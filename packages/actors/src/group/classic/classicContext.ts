@@ -55,7 +55,10 @@ export const emptyContext: ClassicContext = {
 }
 
 /** The events that the machine folds. */
-export type ClassicEvent = Exclude<GroupEvent, { readonly _tag: `Offsets${string}` | "GroupDeleted" }>
+export type ClassicEvent = Exclude<
+  GroupEvent,
+  { readonly _tag: `Offsets${string}` | `PendingOffsets${string}` | "GroupDeleted" }
+>
 
 export const staticMemberId = (context: ClassicContext, groupInstanceId: string): string | undefined => {
   for (const member of context.members.values()) {

@@ -1,11 +1,15 @@
 import * as Exit from "effect/Exit"
-import { memberCommitted, refuseMembersCommit } from "../classic/Classic.ts"
+import { memberCommitted, refuseMembersCommit, refuseWhileAssigning } from "../classic/Classic.ts"
 import { contextOf } from "../classic/classicDraft.ts"
 import { consumerProtocolType } from "../classic/subscriptions.ts"
 import { type Answer, apply, applyAs, type Draft, growthExcess, refused } from "../groupDraft.ts"
 import type {
+  AddPendingOffsets,
   CommitOffsets,
+  CompletePending,
   DeleteOffsets,
+  FetchedOffset,
+  FetchOffsets,
   ForgetStreams,
   GroupEvent,
   GroupSettings,
@@ -15,16 +19,29 @@ import type {
   OffsetToCommit,
   RemovedOffset
 } from "../GroupProtocol.ts"
-import { evolveGroup, groupStateName, type GroupState, isEmptyGroup, subscribedTopicsOf } from "../groupState.ts"
+import {
+  contentBytesOf,
+  evolveGroup,
+  groupStateName,
+  type GroupState,
+  hasOffsetsOf,
+  isEmptyGroup,
+  subscribedTopicsOf
+} from "../groupState.ts"
 import { expireOffsets } from "./offsetExpiry.ts"
-import { committedOffset, fetched } from "./offsetTable.ts"
+import { committedOffset, fetched, neverCommitted } from "./offsetTable.ts"
+import { isPending, pendingOf } from "./pendingOffsets.ts"
 
 export const decideOffsets = (draft: Draft, command: OffsetsCommand): Answer => {
   switch (command._tag) {
     case "CommitOffsets":
       return commitOffsets(draft, command)
+    case "AddPendingOffsets":
+      return addPendingOffsets(draft, command)
+    case "CompletePending":
+      return completePending(draft, command)
     case "FetchOffsets":
-      return Exit.succeed({ _tag: "OffsetsFetched", offsets: fetched(draft.state.offsets, command.partitions) })
+      return fetchOffsets(draft.state, command)
     case "ForgetStreams":
       return forgetStreams(draft, command)
     case "DeleteOffsets":
@@ -36,7 +53,7 @@ export const decideOffsets = (draft: Draft, command: OffsetsCommand): Answer => 
 }
 
 /** Why this commit is not the group's; undefined: it is. */
-const refuseCommit = (draft: Draft, command: CommitOffsets): Answer | undefined => {
+const refuseCommit = (draft: Draft, command: CommitOffsets | AddPendingOffsets): Answer | undefined => {
   const { generation, memberId } = command
   if (generation < 0 && groupStateName(draft.state) === "Empty") return undefined
   // A group that never was, or was forgotten: the client's generation is from another life.
@@ -50,9 +67,9 @@ const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
   const { memberId, generation, offsets } = command
   if (draft.state.groupId.length > draft.settings.nameLengthMax)
     return refused("InvalidGroupId", "The group id is too long.")
-  const refusal = refuseCommit(draft, command)
+  const refusal = refuseCommit(draft, command) ?? refuseWhileAssigning(draft, memberId)
   if (refusal !== undefined) return refusal
-  const outcome = offsets.map((each) => ({ ...partitionOf(each), refused: refuseOffset(draft.settings, each) }))
+  const outcome = outcomeOf(draft, offsets)
   const accepted = offsets.filter((_, i) => outcome[i]?.refused === null)
   if (accepted.length > 0) {
     const event: GroupEvent = {
@@ -72,6 +89,52 @@ const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
   return Exit.succeed(reply)
 }
 
+/** As of Kafka's classic groups: a client that tells no generation may be one that cannot (before v3), or one without a group. */
+const refusePending = (draft: Draft, command: AddPendingOffsets): Answer | undefined => {
+  const { generation, memberId, groupInstanceId } = command
+  if (generation < 0 && memberId === "" && groupInstanceId === null) return undefined
+  return refuseCommit(draft, command)
+}
+
+const addPendingOffsets = (draft: Draft, command: AddPendingOffsets): Answer => {
+  const { producerId, producerEpoch, memberId, generation, offsets } = command
+  if (draft.state.groupId.length > draft.settings.nameLengthMax)
+    return refused("InvalidGroupId", "The group id is too long.")
+  const refusal = refusePending(draft, command)
+  if (refusal !== undefined) return refusal
+  const outcome = outcomeOf(draft, offsets)
+  const accepted = offsets.filter((_, i) => outcome[i]?.refused === null)
+  if (accepted.length > 0) {
+    const who = { producerId, producerEpoch, memberId, generation }
+    const event: GroupEvent = { _tag: "PendingOffsetsAdded", ...who, offsets: accepted }
+    const next = evolveGroup(draft.state, event)
+    const excess = excessOf(draft, next)
+    if (excess !== undefined) return refused("InvalidCommitOffsetSize", excess, memberId)
+    applyAs(draft, event, next)
+  }
+  return Exit.succeed({ _tag: "OffsetsStored", partitions: outcome })
+}
+
+/** Told by the transaction's coordinator, perhaps more than once. */
+const completePending = (draft: Draft, { producerId, outcome }: CompletePending): Answer => {
+  if (pendingOf(draft.state.pending, producerId).length > 0) {
+    apply(draft, { _tag: "PendingOffsetsCompleted", producerId, outcome, atMs: draft.nowMs })
+  }
+  return Exit.succeed({ _tag: "Done" })
+}
+
+const fetchOffsets = ({ offsets, pending }: GroupState, { partitions, requireStable }: FetchOffsets): Answer => {
+  const found = fetched(offsets, partitions)
+  if (!requireStable || pending.count === 0) return Exit.succeed({ _tag: "OffsetsFetched", offsets: found })
+  const stable = found.map((each): FetchedOffset =>
+    isPending(pending, each) ? { ...neverCommitted(each), stream: each.stream, isUnstable: true } : each
+  )
+  return Exit.succeed({ _tag: "OffsetsFetched", offsets: stable })
+}
+
+const outcomeOf = (draft: Draft, offsets: ReadonlyArray<OffsetToCommit>): OffsetsStored["partitions"] =>
+  offsets.map((each) => ({ ...partitionOf(each), refused: refuseOffset(draft.settings, each) }))
+
 const partitionOf = ({ topicId, partition }: OffsetToCommit) => ({ topicId, partition })
 
 /** As in Kafka an offset may be any: kafkajs commits -1 and -2 for "the end" and "the beginning", and finds none later. */
@@ -81,17 +144,19 @@ const refuseOffset = (
 ): OffsetsStored["partitions"][number]["refused"] =>
   metadata.length > settings.offsetMetadataLengthMax ? "OffsetMetadataTooLarge" : null
 
+const offsetCountOf = ({ offsets, pending }: GroupState): number => offsets.count + pending.count
+
 /** Which bound the commit would break. */
 const excessOf = (draft: Draft, next: GroupState): string | undefined => {
   const { settings, state } = draft
-  if (next.offsets.count > Math.max(settings.offsetsMax, state.offsets.count)) {
+  if (offsetCountOf(next) > Math.max(settings.offsetsMax, offsetCountOf(state))) {
     return `A group keeps at most ${settings.offsetsMax} offsets.`
   }
-  return growthExcess(draft, next.offsets.weightBytes - state.offsets.weightBytes)
+  return growthExcess(draft, contentBytesOf(next) - contentBytesOf(state))
 }
 
 const forgetStreams = (draft: Draft, command: ForgetStreams): Answer => {
-  const topicIds = command.topicIds.filter((topicId) => draft.state.offsets.topics.has(topicId))
+  const topicIds = command.topicIds.filter((topicId) => hasOffsetsOf(draft.state, topicId))
   if (topicIds.length > 0) apply(draft, { _tag: "OffsetsForgotten", topicIds })
   return Exit.succeed({ _tag: "StreamsForgotten" })
 }

@@ -3,6 +3,7 @@ import { apply, cancelDeadline, type Draft } from "../groupDraft.ts"
 import type { CommittedOffset, GroupKind, GroupSettings } from "../GroupProtocol.ts"
 import { emptySinceMsOf, groupStateName, type GroupState, memberCountOf, subscribedTopicsOf } from "../groupState.ts"
 import { listOffsets } from "./offsetTable.ts"
+import { isPending } from "./pendingOffsets.ts"
 
 // Committed offsets expire as Kafka's do (KIP-211), after `offsets.retention.minutes`:
 // of a group without members, counted from when the last one left, or from the commit when that is later or nobody ever was
@@ -41,7 +42,10 @@ const firstDueMs = (state: GroupState, { offsetsRetentionMs }: GroupSettings): n
 const unusedOffsets = (state: GroupState): ReadonlyArray<CommittedOffset> => {
   const name = groupStateName(state)
   const subscribed = name === "Empty" || name === "Stable" ? subscribedTopicsOf(state) : undefined
-  return subscribed === undefined ? [] : listOffsets(state.offsets).filter(({ stream }) => !subscribed.has(stream))
+  if (subscribed === undefined) return []
+  return listOffsets(state.offsets).filter(
+    (offset) => !subscribed.has(offset.stream) && !isPending(state.pending, offset)
+  )
 }
 
 /**

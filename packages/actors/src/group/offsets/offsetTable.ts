@@ -89,7 +89,9 @@ export const fetched = (
   table: OffsetTable,
   partitions: ReadonlyArray<TopicPartition> | null
 ): ReadonlyArray<CommittedOffset> =>
-  partitions === null ? listOffsets(table) : partitions.map((each) => committedOffset(table, each) ?? never(each))
+  partitions === null
+    ? listOffsets(table)
+    : partitions.map((each) => committedOffset(table, each) ?? neverCommitted(each))
 
 /** All, in the order of the first commits. */
 export const listOffsets = ({ topics }: OffsetTable): ReadonlyArray<CommittedOffset> =>
@@ -108,7 +110,7 @@ export const offsetTable = (offsets: ReadonlyArray<CommittedOffset>): OffsetTabl
   return { topics, count: offsets.length, weightBytes }
 }
 
-const never = ({ topicId, partition }: TopicPartition): CommittedOffset => ({
+export const neverCommitted = ({ topicId, partition }: TopicPartition): CommittedOffset => ({
   topicId,
   stream: "",
   partition,

@@ -1,5 +1,5 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { CommittedOffset, TopicPartition } from "@logbrook/actors/group/GroupProtocol"
+import type { FetchedOffset, TopicPartition } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
@@ -13,7 +13,7 @@ import { Reply } from "../Reply.ts"
 import { bounded } from "../requestElements.ts"
 
 // OffsetFetch 1-10: what was asked for or all (v2), of several groups (v8), topics named by their ids (v10). An offset that was never committed is -1 without an error.
-// Without transactions every offset is stable. Left out: the members and epochs of KIP-848 groups (v9).
+// An offset that a transaction may be about to change is UNSTABLE_OFFSET_COMMIT for who asks so (v7, KIP-447). Left out: the members and epochs of KIP-848 groups (v9).
 
 const needs = { Group: ["Describe"], Topic: ["Describe"] } as const
 
@@ -64,14 +64,14 @@ const partitionsOf = (context: Context, topics: AskedTopics, version: number): R
 }
 
 const fetchedPartition = (
-  { partition, offset, leaderEpoch, metadata }: CommittedOffset,
+  { partition, offset, leaderEpoch, metadata, isUnstable }: FetchedOffset,
   errorCode: number
 ): FetchedPartition => ({
   partitionIndex: partition,
   committedOffset: offset,
   committedLeaderEpoch: leaderEpoch,
   metadata,
-  errorCode
+  errorCode: isUnstable === true ? KafkaError.UNSTABLE_OFFSET_COMMIT : errorCode
 })
 
 /**
@@ -81,7 +81,7 @@ const fetchedPartition = (
 const inOrderAsked = (
   context: Context,
   topics: NonNullable<AskedTopics>,
-  offsets: ReadonlyArray<CommittedOffset>,
+  offsets: ReadonlyArray<FetchedOffset>,
   version: number
 ): ReadonlyArray<FetchedTopic> => {
   let at = 0
@@ -98,7 +98,7 @@ const inOrderAsked = (
 }
 
 /** Offsets of streams that are gone, or that the client may not describe, are left out. */
-const byStream = (context: Context, offsets: ReadonlyArray<CommittedOffset>): ReadonlyArray<FetchedTopic> => {
+const byStream = (context: Context, offsets: ReadonlyArray<FetchedOffset>): ReadonlyArray<FetchedTopic> => {
   const partitions = new Map<Stream, Array<FetchedPartition>>()
   for (const committed of offsets) {
     const stream = context.topicById("Describe", committed.topicId)
@@ -110,13 +110,19 @@ const byStream = (context: Context, offsets: ReadonlyArray<CommittedOffset>): Re
   return Array.from(partitions, ([{ name, topicId }, fetched]) => ({ name, topicId, partitions: fetched }))
 }
 
-const fetchGroup = (context: Context, groupId: string, topics: AskedTopics, version: number): Answer<FetchedGroup> => {
+const fetchGroup = (
+  context: Context,
+  groupId: string,
+  topics: AskedTopics,
+  requireStable: boolean,
+  version: number
+): Answer<FetchedGroup> => {
   const invalid = groupIdError(groupId)
   if (invalid !== KafkaError.NONE) return { groupId, errorCode: invalid, topics: [] }
   const group = context.group("Describe", groupId)
   if (isFailure(group)) return { groupId, errorCode: group.code, topics: [] }
   const partitions = partitionsOf(context, topics, version)
-  return context.ask(group, { _tag: "FetchOffsets", partitions }, (exit) => {
+  return context.ask(group, { _tag: "FetchOffsets", partitions, requireStable }, (exit) => {
     if (Exit.isFailure(exit)) {
       // Java clients before 3.9 give up at COORDINATOR_NOT_AVAILABLE here, and look for the coordinator at this.
       const { code } = failureOf(exit.cause, KafkaError.NOT_COORDINATOR)
@@ -143,14 +149,15 @@ export const offsetFetchHandler = handler(OffsetFetch, {
   serves: [1, 10],
   needs,
   handle: (context, request, version) => {
+    const { requireStable } = request
     if (version < 8) {
-      return after(fetchGroup(context, request.groupId, request.topics, version), (group) => ({
+      return after(fetchGroup(context, request.groupId, request.topics, requireStable, version), (group) => ({
         topics: withErrors(group, request.topics),
         errorCode: group.errorCode
       }))
     }
     const [asked, violation] = bounded("OffsetFetch", "groups", request.groups)
-    const fetched = asked.map(({ groupId, topics }) => fetchGroup(context, groupId, topics, version))
+    const fetched = asked.map(({ groupId, topics }) => fetchGroup(context, groupId, topics, requireStable, version))
     return afterAll(fetched, (groups) => new Reply({ groups }, { violation }))
   }
 })
