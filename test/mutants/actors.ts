@@ -219,13 +219,13 @@ export const actorMutants = inPackage("actors", {
       ],
       [
         "a commit of an old generation passes",
-        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)\n  return stateNameOf(draft) ===",
-        "return stateNameOf(draft) ==="
+        "if (generation !== context.generation) return illegalGeneration(context, generation, memberId)\n  return undefined\n}\n\n/** Nobody",
+        "return undefined\n}\n\n/** Nobody"
       ],
       [
         "a commit passes while assignments are awaited",
-        'return stateNameOf(draft) === "CompletingRebalance" ?',
-        'return stateNameOf(draft) === "Empty" ?'
+        'stateNameOf(draft) === "CompletingRebalance" ? refusedCommit',
+        'stateNameOf(draft) === "Empty" ? refusedCommit'
       ],
       [
         "a heartbeat keeps no session",

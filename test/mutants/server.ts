@@ -453,8 +453,8 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "offsets of a deleted stream stay",
-        "if (offsets.topics.has(topicId))",
-        "if (offsets.topics.has(`${topicId}.`))"
+        "if (hasOffsetsOf(group, topicId))",
+        "if (hasOffsetsOf(group, `${topicId}.`))"
       ],
       [
         "offsets that were under way when their stream was deleted stay",

@@ -25,6 +25,6 @@ export const nextOf = <K extends AnyKind, State>(
 }
 
 const idOf = ({ kind }: { readonly kind: string }, state: unknown): string => {
-  const { groupId, clientId } = state as { readonly groupId?: string; readonly clientId?: string }
-  return `${kind}/${groupId ?? clientId ?? ""}`
+  const ids = state as { readonly groupId?: string; readonly clientId?: string; readonly transactionalId?: string }
+  return `${kind}/${ids.groupId ?? ids.clientId ?? ids.transactionalId ?? ""}`
 }

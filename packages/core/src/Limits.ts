@@ -120,6 +120,15 @@ export interface Limits {
   /** How long committed offsets are kept that no member of their group uses: Kafka's `offsets.retention.minutes`. */
   readonly groupOffsetsRetentionMs: number
 
+  /** Transactional ids that are known, over all clients. */
+  readonly transactionalIdsMax: number
+  /** How long a transactional id is kept that nobody uses: Kafka's `transactional.id.expiration.ms`. */
+  readonly transactionalIdExpirationMs: number
+  /** The longest timeout that a transactional producer may ask for: Kafka's `transaction.max.timeout.ms`, which is 15 minutes there. Flink asks for an hour unless it is told otherwise. For so long an open transaction that is given up keeps readers of committed records waiting. */
+  readonly transactionTimeoutMsMax: number
+  /** Partitions and consumer groups of one transaction. */
+  readonly transactionPartitionsMax: number
+
   /** Streams of the catalog. */
   readonly streamsMax: number
   /** Partitions of one stream. */
@@ -225,6 +234,10 @@ export const defaultLimits: Limits = {
   groupOffsetsMax: 20_000,
   groupOffsetMetadataLengthMax: 4096,
   groupOffsetsRetentionMs: 7 * dayMs,
+  transactionalIdsMax: 100_000,
+  transactionalIdExpirationMs: 7 * dayMs,
+  transactionTimeoutMsMax: hourMs,
+  transactionPartitionsMax: 10_000,
   streamsMax: 10_000,
   partitionsPerStreamMax: 64,
   httpConnectionsMax: 1000,

@@ -35,6 +35,8 @@ import * as Services from "./services.ts"
 import { startSettling, type SettlingOptions } from "./settling.ts"
 import { forgetDeletedStreams } from "./streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
+import { finishTransactions } from "./transactions/finishTransactions.ts"
+import { TransactionDirectory } from "./transactions/TransactionDirectory.ts"
 
 /** Shards whose states are those of their journals; they decide nothing yet. */
 export class Recovered extends Context.Tag("logbrook/Recovered")<
@@ -90,6 +92,7 @@ export const layerBroker = Layer.effect(
     const broker: Values.Broker = {
       shards,
       directory: StreamDirectory.follow(shards, limits),
+      transactions: TransactionDirectory.follow(shards),
       authorizer: yield* Services.Authorizer,
       disk: yield* Services.Disk,
       gate: new ConnectionGate(limits, clock, shards.memory),
@@ -128,6 +131,8 @@ const run = Effect.gen(function* () {
   yield* Mqtt
   // And they repeat what is left to do of deleted streams.
   forgetDeletedStreams(broker)
+  // And finish transactions whose outcome is certain.
+  finishTransactions(broker)
   const { died, shardRestarts } = yield* Services.Faults
   for (const shard of shards.all) {
     const fiber = yield* supervise(shard, clock, ({ defect }) => shardRestarts(defect))

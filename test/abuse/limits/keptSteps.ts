@@ -5,6 +5,9 @@ import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { JoinGroup } from "@logbrook/protocols/kafka/messages/11_JoinGroup"
+import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
+import { AddOffsetsToTxn } from "@logbrook/protocols/kafka/messages/25_AddOffsetsToTxn"
+import type { RequestInputOf } from "@logbrook/protocols/kafka/Schema"
 import { type Battlefield, sleep } from "../Attack.ts"
 import { KafkaPipe } from "../../crash/KafkaPipe.ts"
 import { OneByOne, type Step } from "./Filled.ts"
@@ -212,5 +215,27 @@ const producers: Step = async (field) => {
   await pipe.end()
 }
 
+/** Ever new transactional ids, and transactions with all partitions and more groups than there is room for. */
+const transactions: Step = async (field) => {
+  const pipe = await KafkaPipe.connect(field.ports.kafka)
+  const groups: Array<RequestInputOf<typeof AddOffsetsToTxn>> = []
+  const counted = { refused: 0 }
+  for (let id = 0; counted.refused < refusalsWanted && !field.signal.aborted; id++) {
+    const transactionalId = `transaction-${id}-`.padEnd(500, "x")
+    const asked = { transactionalId, transactionTimeoutMs: defaultLimits.transactionTimeoutMsMax }
+    await pipe.send(InitProducerId, 4, asked, ({ errorCode, producerId, producerEpoch }) => {
+      field.count(errorCode === 0 ? "transactional ids" : "transactional ids refused")
+      if (errorCode !== 0) counted.refused++
+      else for (let n = 0; n < 20; n++) groups.push({ transactionalId, producerId, producerEpoch, groupId: `g-${n}` })
+    })
+    for (const group of groups.splice(0)) {
+      await pipe.send(AddOffsetsToTxn, 3, group, ({ errorCode }) => {
+        field.count(errorCode === 0 ? "groups of transactions" : "groups of transactions refused")
+      })
+    }
+  }
+  await pipe.end()
+}
+
 /** What stays when its client has gone, and over a restart: in this order, so that each finds room. */
-export const keptSteps = { members, offsets, queues, subscriptions, wills, retained, producers, streams }
+export const keptSteps = { members, offsets, queues, subscriptions, wills, retained, producers, transactions, streams }

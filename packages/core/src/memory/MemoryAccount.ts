@@ -5,6 +5,7 @@
  * | Holder | What is on its account |
  * |---|---|
  * | groups | members with their metadata and assignments, committed offsets with theirs |
+ * | transactions | transactional ids, the partitions and groups of their open transactions |
  * | sessions | sessions, their subscriptions (the tries that find them included), wills, packet ids of QoS 2 |
  * | queues | messages that wait in sessions for their clients |
  * | retained | retained messages and the index of their topics |
@@ -16,6 +17,7 @@
  */
 export const holders = [
   "groups",
+  "transactions",
   "sessions",
   "queues",
   "retained",
@@ -30,8 +32,9 @@ export type Holder = (typeof holders)[number]
 
 /** The shares of the whole, in percent. They add up to 100: an account that is full takes nothing from another. */
 export const sharesPercent: Readonly<Record<Holder, number>> = {
-  groups: 13,
-  sessions: 18,
+  groups: 12,
+  transactions: 2,
+  sessions: 17,
   queues: 6,
   retained: 16,
   streams: 12,

@@ -271,21 +271,30 @@ export class ShardLists {
 
   /**
    * Asks the list of this actor's shard once the other shards have taken all of theirs; `complete` adds to it before. It is not asked
-   * if they have not.
+   * if they have not. `onEnd` hears once of all that was asked, when that is durable.
    */
-  askLast(to: ActorId, cause: Cause, complete: (list: CommandList) => void): void {
+  askLast(
+    to: ActorId,
+    cause: Cause,
+    complete: (list: CommandList) => void,
+    onEnd: (answers: ReadonlyMap<CommandList, ListAnswer>) => void = () => undefined
+  ): void {
     const last = this.of(to)
     const others = this.#asked().filter(([, list]) => list !== last)
-    let left = others.length
+    const answers = new Map<CommandList, ListAnswer>()
     const ask = (): void => {
       complete(last)
-      this.#shards.of(to).askAll(last, cause)
+      this.#shards.of(to).askAll(last, cause, (answer) => onEnd(answers.set(last, answer)))
     }
-    const answered = ({ exits }: ListAnswer): void => {
-      if (exits.every(Exit.isSuccess) && --left === 0) ask()
+    if (others.length === 0) ask()
+    for (const [shard, list] of others) {
+      shard.askAll(list, cause, (answer) => {
+        answers.set(list, answer)
+        if (answers.size < others.length) return
+        if ([...answers.values()].every(({ exits }) => exits.every(Exit.isSuccess))) ask()
+        else onEnd(answers)
+      })
     }
-    if (left === 0) ask()
-    else for (const [shard, list] of others) shard.askAll(list, cause, answered)
   }
 
   #asked(): ReadonlyArray<readonly [Shard, CommandList]> {

@@ -1,10 +1,13 @@
 import type { Shape, StructShape } from "./Shape.ts"
 
 type Values = Record<string, unknown>
-/** The first `errorCode` of a value that is not 0, else 0. */
+/** The first error code of a value that is not 0, else 0. */
 export type FirstError = (value: unknown) => number
 
 const none = 0
+
+/** The names that Kafka's messages have for it. */
+const errorNames = ["errorCode", "partitionErrorCode"]
 
 const ofShape = (shape: Shape): FirstError | undefined => {
   if (shape.type === "array") return ofArray(ofShape(shape.element))
@@ -23,14 +26,14 @@ const ofArray = (ofElement: FirstError | undefined): FirstError | undefined => {
 }
 
 const ofStruct = ({ fields }: StructShape): FirstError | undefined => {
-  const hasOwn = fields.has("errorCode")
+  const ownName = errorNames.find((name) => fields.has(name))
   const nested = Array.from(fields, ([name, { shape }]) => [name, ofShape(shape)] as const).filter(
     (field): field is [string, FirstError] => field[1] !== undefined
   )
-  if (!hasOwn && nested.length === 0) return undefined
+  if (ownName === undefined && nested.length === 0) return undefined
   return (value) => {
     if (value === null || value === undefined) return none
-    const own = hasOwn ? ((value as Values)["errorCode"] ?? none) : none
+    const own = ownName === undefined ? none : ((value as Values)[ownName] ?? none)
     if (own !== none) return own as number
     for (const [name, ofField] of nested) {
       const error = ofField((value as Values)[name])

@@ -67,6 +67,8 @@ const plainRequestsSince = new Map([
 
 /** What the peer makes up itself, up to a version; after it, or in no version, the field is on the wire. */
 const derivedUntil = new Map([
+  ["AddPartitionsToTxn.errorCode", 3],
+  ["AddPartitionsToTxn.resultsByTransaction", 3],
   ["ApiVersions.apiKeys.name", 4],
   ["CreateTopics.topics.configs", 4],
   ["DescribeConfigs.results.configs.documentation", 2],
@@ -111,7 +113,7 @@ function tame(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(tame)
   if (value === null || typeof value !== "object" || value instanceof Uint8Array) return value
   const entries = Object.entries(value).map(([name, one]) => {
-    return [name, name === "errorCode" ? 0 : name === "records" ? null : tame(one)]
+    return [name, name === "errorCode" || name === "partitionErrorCode" ? 0 : name === "records" ? null : tame(one)]
   })
   return Object.fromEntries(entries)
 }

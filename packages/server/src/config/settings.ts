@@ -36,8 +36,11 @@ const portOrNone: Kind = {
   expects: `${port.expects}, or none`,
   parse: (value) => (value === null || value === "none" ? null : port.parse(value))
 }
-const duration = (min: number): Kind =>
-  between(durationMs, min, Number.MAX_SAFE_INTEGER, `a duration such as 500ms, 30s or 7d${min > 0 ? ", above 0" : ""}`)
+const duration = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
+  const least = min > 0 ? ", above 0" : ""
+  const most = max === Number.MAX_SAFE_INTEGER ? "" : `, ${max}ms at most`
+  return between(durationMs, min, max, `a duration such as 500ms, 30s or 7d${least}${most}`)
+}
 const size = (min: number, max = Number.MAX_SAFE_INTEGER): Kind => {
   const least = min === 0 ? "" : min === 1 ? ", above 0" : `, ${min} bytes at least`
   const most = max === Number.MAX_SAFE_INTEGER ? "" : `, ${max} bytes at most`
@@ -145,7 +148,8 @@ const highest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>
   ["mqttPacketBytesMax", 268_435_460],
   ["kafkaRequestBytesMax", 0x7fff_ffff],
   ["recordBatchBytesMax", 0x7fff_ffff],
-  ["fetchBytesMax", 0x7fff_ffff]
+  ["fetchBytesMax", 0x7fff_ffff],
+  ["transactionTimeoutMsMax", 0x7fff_ffff]
 ])
 
 /** Below what a socket takes before it tells that it is full, nobody would tell when there is room again. */
@@ -155,7 +159,7 @@ const lowest: ReadonlyMap<keyof Limits, number> = new Map<keyof Limits, number>(
 
 const limitKind = (name: keyof Limits): Kind => {
   const min = mayBeZero.has(name) ? 0 : (lowest.get(name) ?? 1)
-  if (/Ms(Max|Min)?$/.test(name)) return duration(min)
+  if (/Ms(Max|Min)?$/.test(name)) return duration(min, highest.get(name))
   if (/Bytes(Max|Min)?$/.test(name)) return size(min, highest.get(name))
   if (name === "diskReserveRatioMin") return share
   return count(min, highest.get(name))

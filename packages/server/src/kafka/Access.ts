@@ -1,6 +1,7 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { GroupKind } from "@logbrook/actors/group/GroupProtocol"
 import type { Operation, ResourceType } from "@logbrook/core/access/Access"
+import type { TransactionKind } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Address } from "@logbrook/core/actor/Kind"
 import type { Failure } from "./errors.ts"
 
@@ -11,7 +12,7 @@ type OperationOn<N extends Needs, T extends ResourceType> =
   NonNullable<N[T]> extends ReadonlyArray<infer O extends Operation> ? O : never
 
 /**
- * The only way of a handler to streams and groups: it says what it does to them, and that is among its needs. A `Failure` says
+ * The only way of a handler to streams, groups and transactions: it says what it does to them, and that is among its needs. A `Failure` says
  * that the client may not, or that there is no such stream.
  */
 export interface Access<N extends Needs> {
@@ -21,6 +22,10 @@ export interface Access<N extends Needs> {
   /** All that the client may. */
   readonly topics: (operation: OperationOn<N, "Topic">) => ReadonlyArray<Stream>
   readonly group: (operation: OperationOn<N, "Group">, groupId: string) => Address<typeof GroupKind> | Failure
+  readonly transaction: (
+    operation: OperationOn<N, "TransactionalId">,
+    transactionalId: string
+  ) => Address<typeof TransactionKind> | Failure
   /** The denial for a topic, which need not exist; undefined: the client may. */
   readonly deniedTopic: (operation: OperationOn<N, "Topic">, name: string) => Failure | undefined
   /** Undefined: the client may. */
@@ -33,6 +38,7 @@ export interface FullAccess {
   readonly topicById: (operation: Operation, topicId: string) => Stream | Failure
   readonly topics: (operation: Operation) => ReadonlyArray<Stream>
   readonly group: (operation: Operation, groupId: string) => Address<typeof GroupKind> | Failure
+  readonly transaction: (operation: Operation, transactionalId: string) => Address<typeof TransactionKind> | Failure
   readonly deniedTopic: (operation: Operation, name: string) => Failure | undefined
   readonly deniedCluster: (operation: Operation) => Failure | undefined
 }

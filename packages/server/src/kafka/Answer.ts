@@ -45,6 +45,18 @@ export const after = <T, U>(answer: Answer<T>, next: (value: T) => U): Answer<U>
   return later
 }
 
+/** As `after`, where `next` is an answer that may come later as well. */
+export const flatAfter = <T, U>(answer: Answer<T>, next: (value: T) => Answer<U>): Answer<U> => {
+  if (!(answer instanceof Later)) return next(answer)
+  const later = new Pending<U>()
+  answer.whenGiven((value) => {
+    const then = next(value)
+    if (then instanceof Later) then.whenGiven((given) => later.give(given))
+    else later.give(then)
+  })
+  return later
+}
+
 /** `next` of all values, in their order, once the last of them is known. */
 export const afterAll = <T, U>(answers: ReadonlyArray<Answer<T>>, next: (values: ReadonlyArray<T>) => U): Answer<U> => {
   const values: Array<T> = []

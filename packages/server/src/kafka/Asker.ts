@@ -1,4 +1,6 @@
 import type { Address, AnyKind, CommandOf, FailureOf, ReplyOf } from "@logbrook/core/actor/Kind"
+import type { ActorId } from "@logbrook/core/actor/Definition"
+import type { CommandList, ListAnswer } from "@logbrook/core/shard/CommandList"
 import type { Exit } from "effect/Exit"
 import type { Later } from "./Answer.ts"
 
@@ -15,6 +17,13 @@ export interface Asker {
     to: Address<K>,
     command: C,
     answer: (exit: Outcome<K, C>) => T,
+    byteLength?: number
+  ) => Later<T>
+  /** Asks all actors of a list, which are of the shard that owns `to`, in one turn. Else as `ask`. */
+  readonly askAll: <T>(
+    to: ActorId,
+    list: CommandList,
+    answer: (given: ListAnswer) => T,
     byteLength?: number
   ) => Later<T>
 }

@@ -1,6 +1,9 @@
 import type { Loan } from "@logbrook/core/BufferPool"
 import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { groupActor, type GroupKind } from "@logbrook/actors/group/GroupProtocol"
+import { transactionActor, type TransactionKind } from "@logbrook/actors/transaction/TransactionProtocol"
+import type { CommandList, ListAnswer } from "@logbrook/core/shard/CommandList"
+import type { ActorId } from "@logbrook/core/actor/Definition"
 import { cluster, type Operation, type Principal, type Resource } from "@logbrook/core/access/Access"
 import type { Address, AnyKind, CommandOf } from "@logbrook/core/actor/Kind"
 import type { Cause } from "@logbrook/core/journal/Frame"
@@ -186,6 +189,17 @@ export class Exchange implements RequestContext, FullAccess {
 
   group(operation: Operation, name: string): Address<typeof GroupKind> | Failure {
     return this.#denied(operation, { type: "Group", name }) ?? groupActor(name)
+  }
+
+  transaction(operation: Operation, name: string): Address<typeof TransactionKind> | Failure {
+    return this.#denied(operation, { type: "TransactionalId", name }) ?? transactionActor(name)
+  }
+
+  askAll<T>(to: ActorId, list: CommandList, answer: (given: ListAnswer) => T, byteLength?: number): Later<T> {
+    const later = new Pending<T>()
+    const onAnswer = (given: ListAnswer): void => this.guarded(() => later.give(answer(given)))
+    this.#connection.asked(this.node.broker.shards.of(to).askAll(list, this.#cause, onAnswer, byteLength))
+    return later
   }
 
   ask<K extends AnyKind, const C extends CommandOf<K>, T>(

@@ -17,6 +17,10 @@ import { deleteTopicsHandler } from "./handlers/20_DeleteTopics.ts"
 import { deleteRecordsHandler } from "./handlers/21_DeleteRecords.ts"
 import { initProducerIdHandler } from "./handlers/22_InitProducerId.ts"
 import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.ts"
+import { addPartitionsToTxnHandler } from "./handlers/24_AddPartitionsToTxn.ts"
+import { addOffsetsToTxnHandler } from "./handlers/25_AddOffsetsToTxn.ts"
+import { endTxnHandler } from "./handlers/26_EndTxn.ts"
+import { txnOffsetCommitHandler } from "./handlers/28_TxnOffsetCommit.ts"
 import { describeConfigsHandler } from "./handlers/32_DescribeConfigs.ts"
 import { alterConfigsHandler } from "./handlers/33_AlterConfigs.ts"
 import { describeLogDirsHandler } from "./handlers/35_DescribeLogDirs.ts"
@@ -30,6 +34,8 @@ import { offsetDeleteHandler } from "./handlers/47_OffsetDelete.ts"
 import { describeQuorumHandler } from "./handlers/55_DescribeQuorum.ts"
 import { describeClusterHandler } from "./handlers/60_DescribeCluster.ts"
 import { describeProducersHandler } from "./handlers/61_DescribeProducers.ts"
+import { describeTransactionsHandler } from "./handlers/65_DescribeTransactions.ts"
+import { listTransactionsHandler } from "./handlers/66_ListTransactions.ts"
 import { listConfigResourcesHandler } from "./handlers/74_ListConfigResources.ts"
 import { describeTopicPartitionsHandler } from "./handlers/75_DescribeTopicPartitions.ts"
 import { Registry } from "./Registry.ts"
@@ -55,6 +61,10 @@ export const registry = new Registry([
   deleteRecordsHandler,
   initProducerIdHandler,
   offsetForLeaderEpochHandler,
+  addPartitionsToTxnHandler,
+  addOffsetsToTxnHandler,
+  endTxnHandler,
+  txnOffsetCommitHandler,
   describeConfigsHandler,
   alterConfigsHandler,
   describeLogDirsHandler,
@@ -68,6 +78,8 @@ export const registry = new Registry([
   describeQuorumHandler,
   describeClusterHandler,
   describeProducersHandler,
+  describeTransactionsHandler,
+  listTransactionsHandler,
   listConfigResourcesHandler,
   describeTopicPartitionsHandler
 ])

@@ -1,4 +1,5 @@
 import { groupActor } from "@logbrook/actors/group/GroupProtocol"
+import { transactionActor } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Operation, Principal, Resource, Rule } from "@logbrook/core/access/Access"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -7,6 +8,7 @@ import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
 import { ElectLeaders } from "@logbrook/protocols/kafka/messages/43_ElectLeaders"
 import { ListGroups } from "@logbrook/protocols/kafka/messages/16_ListGroups"
+import type { ListTransactions } from "@logbrook/protocols/kafka/messages/66_ListTransactions"
 import { zeroUuid, type AnyApi, type ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { handler } from "../../src/kafka/Handler.ts"
@@ -31,15 +33,21 @@ const timeoutMs = 1000
 const one = { numPartitions: 1, replicationFactor: 1 }
 const timeouts = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 }
 
-/** A request of each API that would do something, to a topic and a group that there are. */
-const requests: Readonly<Record<string, () => object>> = {
+const transactionalId = "billing"
+const producer = { transactionalId, producerId: 1, producerEpoch: 0 }
+
+/** Requests of each API that would do something, to a topic and a group that there are. */
+const requests: Readonly<Record<string, () => object | ReadonlyArray<object>>> = {
   Produce: () => produceOf(name, batchOf(["a"])),
   Fetch: () => fetchOf(name),
   ListOffsets: () => ({ replicaId: -1, topics }),
   Metadata: () => ({ topics: [{ name }, { name: "new" }] }),
   OffsetCommit: () => ({ groupId, memberId: "", topics: [{ name, partitions: [offset] }] }),
   OffsetFetch: () => ({ groups: [{ groupId, topics: [{ name, partitionIndexes: [0] }] }] }),
-  FindCoordinator: () => ({ keyType: 0, coordinatorKeys: [groupId] }),
+  FindCoordinator: () => [
+    { keyType: 0, coordinatorKeys: [groupId] },
+    { keyType: 1, coordinatorKeys: [transactionalId] }
+  ],
   JoinGroup: () => ({ ...member, ...timeouts, protocolType: "consumer", protocols: [] }),
   Heartbeat: () => member,
   LeaveGroup: () => ({ groupId, members: [{ memberId: "m" }] }),
@@ -52,7 +60,21 @@ const requests: Readonly<Record<string, () => object>> = {
   }),
   DeleteTopics: () => ({ topics: [{ name, topicId: zeroUuid }], timeoutMs }),
   DeleteRecords: () => ({ topics, timeoutMs }),
-  InitProducerId: () => ({ transactionalId: null, transactionTimeoutMs: 0 }),
+  InitProducerId: () => [
+    { transactionalId: null, transactionTimeoutMs: 0 },
+    { transactionalId, transactionTimeoutMs: 1000 }
+  ],
+  AddPartitionsToTxn: () => ({
+    v3AndBelowTransactionalId: transactionalId,
+    v3AndBelowProducerId: 1,
+    v3AndBelowProducerEpoch: 0,
+    v3AndBelowTopics: [{ name, partitions: [0] }]
+  }),
+  AddOffsetsToTxn: () => ({ ...producer, groupId }),
+  EndTxn: () => ({ ...producer, committed: true }),
+  TxnOffsetCommit: () => ({ ...producer, groupId, topics: [{ name, partitions: [offset] }] }),
+  DescribeTransactions: () => ({ transactionalIds: [transactionalId] }),
+  ListTransactions: () => ({ stateFilters: [], producerIdFilters: [] }),
   OffsetForLeaderEpoch: () => ({ replicaId: -1, topics }),
   DescribeGroups: () => ({ groups: [groupId] }),
   ListGroups: () => ({}),
@@ -87,13 +109,15 @@ const telling: ReadonlySet<string> = new Set(["DescribeTopicPartitions"])
 
 /** They leave out what the client may not see, so nothing is left, and that is no error. */
 const listsOf: Readonly<Record<string, (response: never) => ReadonlyArray<unknown>>> = {
-  ListGroups: ({ groups }: ResponseOf<typeof ListGroups>) => groups
+  ListGroups: ({ groups }: ResponseOf<typeof ListGroups>) => groups,
+  ListTransactions: ({ transactionStates }: ResponseOf<typeof ListTransactions>) => transactionStates
 }
 
 const authorizationErrors: ReadonlySet<number> = new Set([
   KafkaError.TOPIC_AUTHORIZATION_FAILED,
   KafkaError.GROUP_AUTHORIZATION_FAILED,
-  KafkaError.CLUSTER_AUTHORIZATION_FAILED
+  KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+  KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 ])
 
 const denies: Rule = () => ({ reason: "BoundStream", text: "nobody may do anything" })
@@ -112,7 +136,8 @@ class Recording extends Authorizer {
 const start = async (rule: Rule) => {
   const authorizer = new Recording([rule])
   const kit = await startKit({ authorizer, settings: { autoCreateTopics: true } })
-  const { topicId } = await kit.createStream(name)
+  const { topicId, logIds } = await kit.createStream(name)
+  const logId = logIds[0]
   await kit.createStream("bound", { filters: ["b/#"] })
   const committed = { topicId, stream: name, partition: 0, offset: 1, leaderEpoch: -1, metadata: "" }
   await kit.ask(groupActor(groupId), {
@@ -122,11 +147,28 @@ const start = async (rule: Rule) => {
     groupInstanceId: null,
     offsets: [committed]
   })
+  await kit.ask(transactionActor(transactionalId), {
+    _tag: "InitProducer",
+    producerId: -1,
+    producerEpoch: -1,
+    timeoutMs: 600_000,
+    newProducerId: 1
+  })
+  await kit.ask(transactionActor(transactionalId), {
+    _tag: "AddPartitions",
+    producerId: 1,
+    producerEpoch: 0,
+    partitions: [{ topicId, stream: name, partition: 0, logId }]
+  })
   return { authorizer, kit, client: await kit.connect() }
 }
 
-const send = async (client: RawClient, api: AnyApi, version: number): Promise<never> =>
-  (await client.send(api, version, requests[api.name]!() as never)) as never
+const send = async (client: RawClient, api: AnyApi, version: number): Promise<ReadonlyArray<never>> => {
+  const responses: Array<never> = []
+  for (const request of [requests[api.name]!()].flat())
+    responses.push((await client.send(api, version, request as never)) as never)
+  return responses
+}
 
 describe.each([...registry.handlers.values()].map((each) => [each.api.name, each] as const))("%s", (_name, each) => {
   const needs = Object.entries(each.needs).flatMap(([type, all]) => all.map((operation) => `${operation} ${type}`))
@@ -154,12 +196,13 @@ describe.each([...registry.handlers.values()].map((each) => [each.api.name, each
   it("does nothing for who may not, and says so", async () => {
     const { kit, client } = denied
     const { nextSeq } = kit.shard
-    const response = await send(client, each.api, version)
-    const errorCode = each.api.firstError(response)
-    const listOf = listsOf[each.api.name]
-    if (listOf !== undefined) expect(listOf(response)).toEqual([])
-    else if (needs.length === 0) expect(errorCode).toBe(KafkaError.NONE)
-    else expect(authorizationErrors).toContain(errorCode)
+    for (const response of await send(client, each.api, version)) {
+      const errorCode = each.api.firstError(response)
+      const listOf = listsOf[each.api.name]
+      if (listOf !== undefined) expect(listOf(response)).toEqual([])
+      else if (needs.length === 0) expect(errorCode).toBe(KafkaError.NONE)
+      else expect(authorizationErrors).toContain(errorCode)
+    }
     expect(kit.shard.nextSeq).toBe(nextSeq)
   })
 })

@@ -1,26 +1,72 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
-import { after } from "../Answer.ts"
-import { handler } from "../Handler.ts"
-import { noTransactions } from "../transactions.ts"
+import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
+import * as Exit from "effect/Exit"
+import { isFailure } from "../Access.ts"
+import { after, flatAfter, type Answer } from "../Answer.ts"
+import { failureOf } from "../errors.ts"
+import { handler, type ContextOf } from "../Handler.ts"
+import { fencedBefore } from "../transactionErrors.ts"
 
-// InitProducerId 0-5 for idempotent producers: a new id with epoch 0 each time, as Kafka does; an id and epoch of before
-// (v3) matter to transactional ones only. Left out: transactional ids.
+// InitProducerId 0-5. An idempotent producer gets a new id with epoch 0 each time, as Kafka does; a transactional one gets the id
+// of its transactional id and the next epoch, which fences the producer before, and may go on with the epoch that it has (v3, KIP-360).
+// Left out: two-phase commit (v6, which Kafka does not show either).
 
-const refuse = (errorCode: number) => ({ throttleTimeMs: 0, errorCode, producerEpoch: -1 })
+const needs = { Cluster: ["IdempotentWrite"], TransactionalId: ["Write"] } as const
+
+const fencedVersionMin = 4
+
+interface Initialized {
+  readonly throttleTimeMs: number
+  readonly errorCode: number
+  readonly producerId: number
+  readonly producerEpoch: number
+}
+
+const refuse = (errorCode: number): Initialized => ({ throttleTimeMs: 0, errorCode, producerId: -1, producerEpoch: -1 })
+
+const given = (producerId: number, producerEpoch: number): Initialized => ({
+  throttleTimeMs: 0,
+  errorCode: KafkaError.NONE,
+  producerId,
+  producerEpoch
+})
+
+const initTransactional = (
+  context: ContextOf<typeof needs>,
+  transactionalId: string,
+  { transactionTimeoutMs: timeoutMs, producerId, producerEpoch }: RequestOf<typeof InitProducerId>,
+  version: number
+): Answer<Initialized> => {
+  const { limits, transactions } = context.node.broker
+  if (transactionalId === "") return refuse(KafkaError.INVALID_REQUEST)
+  const to = context.transaction("Write", transactionalId)
+  if (isFailure(to)) return refuse(to.code)
+  if ((producerId === -1) !== (producerEpoch === -1)) return refuse(KafkaError.INVALID_REQUEST)
+  if (transactions.count >= limits.transactionalIdsMax && transactions.get(transactionalId) === undefined) {
+    return refuse(KafkaError.POLICY_VIOLATION)
+  }
+  return flatAfter(context.node.producerIds.take(context), (taken): Answer<Initialized> => {
+    if ("code" in taken) return refuse(taken.code)
+    const command = { timeoutMs, producerId, producerEpoch, newProducerId: taken.producerId }
+    return context.ask(to, { _tag: "InitProducer", ...command }, (exit) => {
+      if (Exit.isSuccess(exit)) return given(exit.value.producerId, exit.value.producerEpoch)
+      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+      return refuse(fencedBefore(fencedVersionMin, code, version))
+    })
+  })
+}
 
 export const initProducerIdHandler = handler(InitProducerId, {
   serves: [0, 5],
-  needs: { Cluster: ["IdempotentWrite"] },
-  handle: (context, request) => {
-    if (request.transactionalId === "") return refuse(KafkaError.INVALID_REQUEST)
-    if (request.transactionalId !== null) return refuse(noTransactions.code)
+  needs,
+  handle: (context, request, version) => {
+    const { transactionalId } = request
+    if (transactionalId !== null) return initTransactional(context, transactionalId, request, version)
     const denied = context.deniedCluster("IdempotentWrite")
     if (denied !== undefined) return refuse(denied.code)
-    return after(context.node.producerIds.take(context), (given) =>
-      "code" in given
-        ? refuse(given.code)
-        : { throttleTimeMs: 0, errorCode: KafkaError.NONE, producerId: given.producerId, producerEpoch: 0 }
+    return after(context.node.producerIds.take(context), (taken) =>
+      "code" in taken ? refuse(taken.code) : given(taken.producerId, 0)
     )
   }
 })

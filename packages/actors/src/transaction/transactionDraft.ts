@@ -1,0 +1,95 @@
+import type { Decision, Signal } from "@logbrook/core/actor/Definition"
+import { repeatIn } from "@logbrook/core/actor/Outbox"
+import * as Exit from "effect/Exit"
+import { noTimeout } from "./transactionDeadlines.ts"
+import { finishOf } from "./transactionMachine.ts"
+import {
+  type FenceReason,
+  type TransactionCommand,
+  type TransactionEvent,
+  type TransactionKind,
+  TransactionRefused,
+  type TransactionRefusal,
+  type TransactionReply,
+  type TransactionSettings
+} from "./TransactionProtocol.ts"
+import { evolveTransaction, memberCountOf, type TransactionState, weightBytesOf } from "./transactionState.ts"
+
+export type Answer = Exit.Exit<TransactionReply, TransactionRefused>
+
+/** A decision in the making: `state` already holds what `events` say. */
+export interface Draft {
+  readonly settings: TransactionSettings
+  readonly nowMs: number
+  /** The bytes by which all transactional ids together may still grow. */
+  readonly roomBytes: number
+  state: TransactionState
+  readonly events: Array<TransactionEvent>
+  readonly signals: Array<Signal<typeof TransactionKind>>
+}
+
+export const draftOf = (
+  settings: TransactionSettings,
+  state: TransactionState,
+  nowMs: number,
+  roomBytes: number
+): Draft => ({ settings, nowMs, roomBytes, state, events: [], signals: [] })
+
+/** The state is handed over: no event changes one in place. */
+export const decisionOf = (
+  { state, events, signals }: Draft,
+  reply: Answer
+): Decision<typeof TransactionKind, TransactionCommand, TransactionState> => ({
+  events,
+  reply,
+  signals,
+  ...(events.length > 0 && { next: state })
+})
+
+export const apply = (draft: Draft, event: TransactionEvent): void => {
+  draft.state = evolveTransaction(draft.state, event)
+  draft.events.push(event)
+}
+
+export const done: Answer = Exit.succeed({ _tag: "Done" })
+
+export const refused = (reason: TransactionRefusal, message: string): Exit.Exit<never, TransactionRefused> =>
+  Exit.fail(new TransactionRefused({ reason, message }))
+
+/** The bound that the id would break if it grew to `next`, in words. */
+export const growthExcess = ({ state, roomBytes }: Draft, next: TransactionState): string | undefined =>
+  weightBytesOf(next) - weightBytesOf(state) > roomBytes
+    ? "There is no memory for more transactional ids, or for more partitions and groups of a transaction."
+    : undefined
+
+/** The outcome is certain with this event. Partitions and groups are told once it is durable; without any, all is done. */
+export const prepare = (
+  draft: Draft,
+  event: Extract<TransactionEvent, { readonly _tag: "CommitPrepared" | "AbortPrepared" }>
+): void => {
+  apply(draft, event)
+  draft.signals.push(noTimeout)
+  if (memberCountOf(draft.state) === 0) apply(draft, { _tag: "TransactionCompleted", atMs: draft.nowMs })
+  const finish = finishOf(draft.state.transactionalId, draft.state)
+  if (finish !== undefined) draft.signals.push({ _tag: "Notify", notice: finish }, repeatIn(draft.nowMs))
+}
+
+/** The greatest number that an epoch can be: 16 bits with a sign. */
+const epochLimit = 32_767
+
+/**
+ * Aborts the open transaction, not asked by its producer. As Apache Kafka 4.3 does it under `transaction.version` 2, the epoch is
+ * raised twice: by the fence, and by the end.
+ */
+export const abort = (draft: Draft, reason: FenceReason): void => {
+  const fenceEpoch = Math.min(draft.state.life.producerEpoch + 1, epochLimit)
+  apply(draft, { _tag: "ProducerFenced", producerEpoch: fenceEpoch, reason })
+  prepare(draft, {
+    _tag: "AbortPrepared",
+    producerEpoch: Math.min(fenceEpoch + 1, epochLimit),
+    lastProducerEpoch: fenceEpoch,
+    nextProducerId: -1,
+    version: 2,
+    atMs: draft.nowMs
+  })
+}

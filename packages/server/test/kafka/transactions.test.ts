@@ -1,0 +1,270 @@
+import { groupActor } from "@logbrook/actors/group/GroupProtocol"
+import { transactionActor } from "@logbrook/actors/transaction/TransactionProtocol"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
+import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
+import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
+import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
+import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
+import { AddPartitionsToTxn } from "@logbrook/protocols/kafka/messages/24_AddPartitionsToTxn"
+import { AddOffsetsToTxn } from "@logbrook/protocols/kafka/messages/25_AddOffsetsToTxn"
+import { EndTxn } from "@logbrook/protocols/kafka/messages/26_EndTxn"
+import { TxnOffsetCommit } from "@logbrook/protocols/kafka/messages/28_TxnOffsetCommit"
+import { DescribeTransactions } from "@logbrook/protocols/kafka/messages/65_DescribeTransactions"
+import { ListTransactions } from "@logbrook/protocols/kafka/messages/66_ListTransactions"
+import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
+import { afterEach, describe, expect, it } from "vitest"
+import { startKit, type Kit, type KitOptions, type RawClient } from "./kit.ts"
+
+const transactionalId = "billing"
+const groupId = "invoices"
+const topic = "orders"
+
+let kit: Kit
+let client: RawClient
+
+afterEach(async () => {
+  await kit.close()
+  expect(kit.defects).toEqual([])
+})
+
+const start = async (options: KitOptions = {}): Promise<void> => {
+  kit = await startKit(options)
+  client = await kit.connect()
+  await kit.createStream(topic, { partitions: 3 })
+}
+
+const init = (own: object = {}, version = 5) =>
+  client.send(InitProducerId, version, { transactionalId, transactionTimeoutMs: 60_000, ...own })
+
+type Producer = Pick<Awaited<ReturnType<typeof init>>, "producerId" | "producerEpoch">
+
+const begin = async (): Promise<Producer> => {
+  const { errorCode, producerId, producerEpoch } = await init()
+  expect(errorCode).toBe(KafkaError.NONE)
+  return { producerId, producerEpoch }
+}
+
+const addPartitions = async (producer: Producer, partitions: ReadonlyArray<number>, name = topic, version = 3) => {
+  const { resultsByTopicV3AndBelow: results } = await client.send(AddPartitionsToTxn, version, {
+    v3AndBelowTransactionalId: transactionalId,
+    v3AndBelowProducerId: producer.producerId,
+    v3AndBelowProducerEpoch: producer.producerEpoch,
+    v3AndBelowTopics: [{ name, partitions }]
+  })
+  return results.flatMap(({ resultsByPartition }) => resultsByPartition.map((each) => each.partitionErrorCode))
+}
+
+const end = (producer: Producer, committed: boolean, version = 5) =>
+  client.send(EndTxn, version, { transactionalId, ...producer, committed })
+
+const commitInTransaction = async (producer: Producer, offset: number, version = 5, own: object = {}) => {
+  const partitions = [{ partitionIndex: 0, committedOffset: offset, committedMetadata: "" }]
+  const request = { transactionalId, groupId, ...producer, topics: [{ name: topic, partitions }], ...own }
+  const { topics } = await client.send(TxnOffsetCommit, version, request)
+  return topics[0]!.partitions[0]!.errorCode
+}
+
+const commit = async (offset: number) => {
+  const partitions = [{ partitionIndex: 0, committedOffset: offset, committedMetadata: "" }]
+  await client.send(OffsetCommit, 8, { groupId, topics: [{ name: topic, partitions }] })
+}
+
+const committedOffset = async (requireStable: boolean) => {
+  const { topics } = await client.send(OffsetFetch, 7, {
+    groupId,
+    topics: [{ name: topic, partitionIndexes: [0] }],
+    requireStable
+  })
+  const { committedOffset: offset, errorCode } = topics[0]!.partitions[0]!
+  return errorCode === KafkaError.NONE ? offset : errorCode
+}
+
+const stateName = () => kit.broker.transactions.get(transactionalId)?.name
+
+/** An end is answered before it is done. */
+const isOver = () => expect.poll(stateName).toMatch(/^Complete/)
+
+const { NONE, PRODUCER_FENCED, INVALID_PRODUCER_EPOCH, UNSTABLE_OFFSET_COMMIT } = KafkaError
+
+describe("a transactional producer", () => {
+  it("finds this node as its coordinator", async () => {
+    await start()
+    const { coordinators } = await client.send(FindCoordinator, 4, { keyType: 1, coordinatorKeys: [transactionalId] })
+    expect(coordinators).toMatchObject([{ errorCode: NONE, nodeId: 1, port: kit.listener.port }])
+  })
+
+  it("fences the one before, which is told so as its version knows it", async () => {
+    await start()
+    const zombie = await begin()
+    const { producerId } = await begin()
+    expect(producerId).toBe(zombie.producerId)
+    for (const [version, code] of [
+      [3, INVALID_PRODUCER_EPOCH],
+      [4, PRODUCER_FENCED]
+    ] as const) {
+      expect((await init(zombie, version)).errorCode).toBe(code)
+    }
+    for (const [version, code] of [
+      [1, INVALID_PRODUCER_EPOCH],
+      [2, PRODUCER_FENCED]
+    ] as const) {
+      expect((await end(zombie, true, version)).errorCode).toBe(code)
+      expect(await addPartitions(zombie, [0], topic, version)).toEqual([code])
+      expect((await client.send(AddOffsetsToTxn, version, { transactionalId, ...zombie, groupId })).errorCode).toBe(
+        code
+      )
+    }
+  })
+
+  it("is refused what is no request of a producer", async () => {
+    await start({ limits: { transactionTimeoutMsMax: 900_000 } })
+    expect((await init({ transactionalId: "" })).errorCode).toBe(KafkaError.INVALID_REQUEST)
+    expect((await init({ producerId: 5 })).errorCode).toBe(KafkaError.INVALID_REQUEST)
+    expect((await init({ transactionTimeoutMs: 900_001 })).errorCode).toBe(KafkaError.INVALID_TRANSACTION_TIMEOUT)
+    expect((await init({ transactionTimeoutMs: 900_000 })).errorCode).toBe(NONE)
+  })
+
+  it("is one of so many: another transactional id is refused, one that is known is not", async () => {
+    await start({ limits: { transactionalIdsMax: 2 } })
+    expect((await init({ transactionalId: "a" })).errorCode).toBe(NONE)
+    expect((await init({ transactionalId: "b" })).errorCode).toBe(NONE)
+    expect((await init({ transactionalId: "c" })).errorCode).toBe(KafkaError.POLICY_VIOLATION)
+    expect((await init({ transactionalId: "a" })).errorCode).toBe(NONE)
+  })
+
+  it("ends with a marker in each partition, and the next epoch in the answer of version 5", async () => {
+    await start()
+    const producer = await begin()
+    expect(await addPartitions(producer, [0, 2])).toEqual([NONE, NONE])
+    const ended = await end(producer, true)
+    expect(ended).toMatchObject({ errorCode: NONE, producerId: producer.producerId, producerEpoch: 1 })
+    await isOver()
+    const logs = kit.broker.directory.byName(topic)!.logIds.map((logId) => kit.broker.shards.logsOf(logId).log(logId))
+    expect(logs.map(({ highWatermark }) => highWatermark)).toEqual([1, 0, 1])
+  })
+
+  it("of version 1 keeps its epoch", async () => {
+    await start()
+    const producer = await begin()
+    await addPartitions(producer, [0])
+    expect(await end(producer, false, 4)).toMatchObject({ errorCode: NONE, producerEpoch: -1 })
+    await isOver()
+    expect(await addPartitions(producer, [0])).toEqual([NONE])
+  })
+
+  it("adds all of its partitions or none", async () => {
+    await start()
+    const producer = await begin()
+    const { UNKNOWN_TOPIC_OR_PARTITION, OPERATION_NOT_ATTEMPTED } = KafkaError
+    expect(await addPartitions(producer, [0, 9])).toEqual([OPERATION_NOT_ATTEMPTED, UNKNOWN_TOPIC_OR_PARTITION])
+    expect(stateName()).toBe("Empty")
+  })
+
+  it("goes on with a new id when its epochs are exhausted", async () => {
+    await start()
+    const { producerId } = await begin()
+    const exhausted = { producerId, producerEpoch: 32_766 }
+    const logId = kit.broker.directory.byName(topic)!.logIds[0]!
+    // As if it had ended so many transactions.
+    for (let epoch = 1; epoch <= 32_766; epoch++) {
+      const asked = { producerId, producerEpoch: epoch - 1, timeoutMs: 60_000, newProducerId: 0 }
+      const turn = kit.ask(transactionActor(transactionalId), { _tag: "InitProducer", ...asked })
+      if (epoch % 1000 === 0 || epoch === 32_766) await turn
+    }
+    expect(await addPartitions(exhausted, [0])).toEqual([NONE])
+    const ended = await end(exhausted, true)
+    expect(ended).toMatchObject({ errorCode: NONE, producerEpoch: 0 })
+    expect(ended.producerId).toBeGreaterThan(producerId)
+    await isOver()
+    expect(kit.broker.shards.logsOf(logId).log(logId).highWatermark).toBe(1)
+  })
+})
+
+describe("a transaction whose stream is deleted", () => {
+  it("ends, and the others of its partitions get their markers", async () => {
+    await start()
+    const other = await kit.createStream("kept")
+    const producer = await begin()
+    await addPartitions(producer, [0])
+    await addPartitions(producer, [0], "kept")
+    await client.send(DeleteTopics, 6, { topics: [{ name: topic, topicId: zeroUuid }], timeoutMs: 1000 })
+    expect((await end(producer, true)).errorCode).toBe(NONE)
+    await isOver()
+    const [logId] = other.logIds
+    expect(kit.broker.shards.logsOf(logId!).log(logId!).highWatermark).toBe(1)
+  })
+})
+
+describe("offsets of a transaction", () => {
+  it("are there once it commits, and unstable until then for who asks so", async () => {
+    await start()
+    await commit(3)
+    const producer = await begin()
+    expect(await commitInTransaction(producer, 7)).toBe(NONE)
+    expect(await committedOffset(false)).toBe(3)
+    expect(await committedOffset(true)).toBe(UNSTABLE_OFFSET_COMMIT)
+    await end(producer, true)
+    await isOver()
+    expect(await committedOffset(true)).toBe(7)
+  })
+
+  it("are dropped when it aborts", async () => {
+    await start()
+    await commit(3)
+    const producer = await begin()
+    await commitInTransaction(producer, 7)
+    await end(producer, false)
+    await isOver()
+    expect(await committedOffset(true)).toBe(3)
+  })
+
+  it("need the group in the transaction before version 5", async () => {
+    await start()
+    const producer = await begin()
+    expect(await commitInTransaction(producer, 7, 3)).toBe(KafkaError.INVALID_TXN_STATE)
+    expect(await commitInTransaction(producer, 7, 4)).toBe(KafkaError.TRANSACTION_ABORTABLE)
+    await client.send(AddOffsetsToTxn, 4, { transactionalId, ...producer, groupId })
+    for (const version of [0, 3, 4]) expect(await commitInTransaction(producer, 7, version)).toBe(NONE)
+  })
+
+  it("of a zombie, of another producer or of another generation are refused", async () => {
+    await start()
+    const zombie = await begin()
+    const producer = await begin()
+    expect(await commitInTransaction(zombie, 7)).toBe(INVALID_PRODUCER_EPOCH)
+    const stranger = { ...producer, producerId: producer.producerId + 1 }
+    expect(await commitInTransaction(stranger, 7)).toBe(KafkaError.INVALID_PRODUCER_ID_MAPPING)
+    const member = { memberId: "m", generationIdOrMemberEpoch: 3 }
+    expect(await commitInTransaction(producer, 7, 5, member)).toBe(KafkaError.ILLEGAL_GENERATION)
+    await expect(kit.ask(groupActor(groupId), { _tag: "Describe" })).rejects.toThrow()
+  })
+})
+
+describe("what is known of transactions", () => {
+  it("is described and listed, by state, producer and duration", async () => {
+    await start()
+    const producer = await begin()
+    await addPartitions(producer, [0, 1])
+    await init({ transactionalId: "idle" })
+    const asked = { transactionalIds: [transactionalId, "idle", "nobody", ""] }
+    const { transactionStates } = await client.send(DescribeTransactions, 0, asked)
+    expect(transactionStates).toMatchObject([
+      { errorCode: NONE, transactionState: "Ongoing", ...producer, topics: [{ topic, partitions: [0, 1] }] },
+      { errorCode: NONE, transactionState: "Empty", transactionStartTimeMs: -1, topics: [] },
+      { errorCode: KafkaError.TRANSACTIONAL_ID_NOT_FOUND },
+      { errorCode: KafkaError.INVALID_REQUEST }
+    ])
+    const listed = async (own: object = {}) => {
+      const request = { stateFilters: [], producerIdFilters: [], ...own }
+      const { transactionStates: states, unknownStateFilters } = await client.send(ListTransactions, 1, request)
+      return [...states.map((each) => each.transactionalId), ...unknownStateFilters]
+    }
+    expect((await listed()).toSorted()).toEqual([transactionalId, "idle"])
+    expect(await listed({ stateFilters: ["Ongoing", "Nonsense"] })).toEqual([transactionalId, "Nonsense"])
+    expect(await listed({ stateFilters: ["Nonsense"] })).toEqual(["Nonsense"])
+    expect(await listed({ producerIdFilters: [producer.producerId] })).toEqual([transactionalId])
+    expect(await listed({ durationFilter: 3_600_000 })).toEqual([])
+    expect(await listed({ durationFilter: 0 })).toEqual([transactionalId])
+  })
+})
