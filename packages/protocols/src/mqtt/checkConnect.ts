@@ -90,12 +90,8 @@ const throwIfFlagsInvalid = (flags: number, version: ProtocolVersion): void => {
   if ((flags & 0x01) !== 0) throw malformed("the reserved flag of CONNECT is set")
   if ((flags & 0x04) === 0 && (flags & 0x38) !== 0) throw malformed("will QoS or will retain without a will")
   if ((flags & 0x18) === 0x18) throw malformed("will QoS 3")
-  if (version !== 5 && (flags & 0xc0) === 0x40) {
-    // [MQTT-3.1.2-22]; MQTT 5 allows it.
-    throw new MqttError(ReasonCode.MalformedPacket, "a password without a user name", {
-      connackCode311: ConnackCode311.BadUserNameOrPassword
-    })
-  }
+  // [MQTT-3.1.2-22 of 3.1.1], which is closed without CONNACK [MQTT-3.1.4-1 of 3.1.1]; MQTT 5 allows it.
+  if (version !== 5 && (flags & 0xc0) === 0x40) throw malformed("a password without a user name")
 }
 
 interface Payload {

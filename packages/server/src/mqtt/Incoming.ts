@@ -216,9 +216,11 @@ export class Incoming implements AckReceiver, Answered {
     mqtt.refusals.add({ clientId, address, code: codeText(code), reason: text, topic, isLogged })
   }
 
-  /** MQTT 3.1.1 has no other way to say no than to close. */
-  #endsConnection({ isDroppedBy311 }: Refusal): boolean {
-    return this.#connection.version !== 5 && isDroppedBy311 !== true
+  /** MQTT 3.1.1 has no other way to say no than to close. MQTT 3.1 has what is not allowed acknowledged (3.3 there). */
+  #endsConnection({ code, isDroppedBy311 }: Refusal): boolean {
+    const { version } = this.#connection
+    if (version === 3 && code === ReasonCode.NotAuthorized) return false
+    return version !== 5 && isDroppedBy311 !== true
   }
 
   #end({ text }: Refusal): void {

@@ -283,9 +283,25 @@ export class RawClient {
       return Infinity
     }
     await this.#until(() => this.#received.length >= length(), "a packet")
-    const packet = this.#received.subarray(0, length())
-    this.#received = this.#received.subarray(packet.length)
-    return packet
+    return this.#take(length())
+  }
+
+  /** The next so many bytes, for what is not MQTT. */
+  async bytes(count: number): Promise<Buffer> {
+    await this.#until(() => this.#received.length >= count, `${count} bytes`)
+    return this.#take(count)
+  }
+
+  /** What comes up to these bytes, and these. */
+  async through(end: string): Promise<Buffer> {
+    await this.#until(() => this.#received.includes(end), JSON.stringify(end))
+    return this.#take(this.#received.indexOf(end) + end.length)
+  }
+
+  #take(count: number): Buffer {
+    const taken = this.#received.subarray(0, count)
+    this.#received = this.#received.subarray(count)
+    return taken
   }
 
   /** Everything that came until the server closed. */

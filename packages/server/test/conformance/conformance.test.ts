@@ -1,0 +1,11 @@
+// One file, and one server for most of it, so that it takes seconds: what a test file imports costs more than its tests.
+import "./packets.ts"
+import "./connect.ts"
+import "./wills.ts"
+import "./publish.ts"
+import "./acknowledgements.ts"
+import "./subscribe.ts"
+import "./sessions.ts"
+import "./options.ts"
+import "./webSocket.ts"
+import "./authentication.ts"
