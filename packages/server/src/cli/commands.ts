@@ -71,6 +71,11 @@ const compact: Option = {
 }
 const qos: Option = { name: "qos", value: "QOS", help: "0, 1 or 2 (1)" }
 const clientId: Option = { name: "client-id", value: "ID", help: "the client's id; else one that nobody else has" }
+const load: ReadonlyArray<Option> = [
+  { name: "duration", value: "DURATION", help: "how long (10s), 1h at most" },
+  { name: "count", value: "N", help: "end after so many" },
+  { name: "size", value: "SIZE", help: "bytes of each (100), 1MB at most" }
+]
 const yes: Option = { name: "yes", value: undefined, help: "do not ask" }
 const time: ReadonlyArray<Option> = [
   { name: "utc", value: undefined, help: "times in UTC (so by default)" },
@@ -517,6 +522,66 @@ export const commands: ReadonlyArray<Command> = [
     description: "Beside a running server too.",
     options: [dataDirectory, json],
     load: lazily(journalModule, (module) => module.replay)
+  },
+  {
+    name: "bench mqtt",
+    positionals: [],
+    summary: "publish as fast as it goes, and say how fast that was",
+    description:
+      "To TOPIC/0, TOPIC/1 and so on, one topic for each publisher; what a stream is bound to is stored. Latency is from sending a message to its " +
+      "acknowledgement, and to each subscriber. This client runs in one process and takes CPU itself: its share is told.",
+    options: [
+      { name: "publishers", value: "N", help: "connections that publish (10), 10,000 at most" },
+      { name: "subscribers", value: "N", help: "connections that each get all (0)" },
+      qos,
+      {
+        name: "inflight",
+        value: "N",
+        help: "messages of a publisher that wait for acknowledgement (100), 1,000 at most"
+      },
+      { name: "rate", value: "N", help: "messages a second in all; else as many as go" },
+      ...load,
+      { name: "topic", value: "TOPIC", help: "above the publishers' topics (bench)" },
+      timeout,
+      mqtt,
+      json
+    ],
+    examples: [
+      "logbrook bench mqtt --duration 5s",
+      "logbrook bench mqtt --publishers 100 --rate 1000 --inflight 1",
+      "logbrook bench mqtt --qos 0 --subscribers 20 --size 1KB"
+    ],
+    load: lazily(
+      () => import("./benchMqtt.ts"),
+      (module) => module.benchMqtt
+    )
+  },
+  {
+    name: "bench kafka",
+    positionals: ["STREAM"],
+    summary: "write records as fast as they are acknowledged, and say how fast that was",
+    description:
+      "The records stay in the stream, which has to be there: make one for it. Each producer waits for its request, with acks=all. " +
+      "This client runs in one process and takes CPU itself: its share is told.",
+    options: [
+      { name: "producers", value: "N", help: "connections that write (4), 1,000 at most" },
+      { name: "consumers", value: "N", help: "connections that each read all that is written (0)" },
+      { name: "batch", value: "N", help: "records of a request (100)" },
+      { name: "compression", value: "CODEC", help: "none, gzip, snappy, lz4 or zstd (none)" },
+      ...load,
+      timeout,
+      kafka,
+      json
+    ],
+    examples: [
+      "logbrook streams create load --partitions 4 --retention 1h",
+      "logbrook bench kafka load --duration 5s",
+      "logbrook bench kafka load --consumers 2 --batch 1000 --size 1KB"
+    ],
+    load: lazily(
+      () => import("./benchKafka.ts"),
+      (module) => module.benchKafka
+    )
   },
   {
     name: "backup",

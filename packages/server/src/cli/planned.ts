@@ -4,7 +4,6 @@ import { CliError, exitCodes } from "./CliError.ts"
 const planned: ReadonlyMap<string, string> = new Map([
   ["groups why", "logbrook journal tail --actor group/GROUP, and logbrook journal show SEQ for the causes"],
   ["journal export", "logbrook journal tail --from 1 --lines 1000 --json"],
-  ["bench", "npm run bench, in a clone"],
   ["completions", "logbrook --help lists the commands"]
 ])
 

@@ -17,10 +17,10 @@ import { bytesText, counted, type Io } from "./Io.ts"
 import { choiceOption, listenerOf, numberOption, pairsOption, timeoutOf } from "./optionValues.ts"
 import { InputError, parseRecord, type GivenRecord } from "./recordInput.ts"
 
-const produceVersion = 9
+export const produceVersion = 9
 /** A batch's records before they are compressed: Kafka's own bound of a batch, less its header. */
 const batchBytesMax = 1_000_000
-const codecs = ["none", "gzip", "snappy", "lz4", "zstd"] as const
+export const codecs = ["none", "gzip", "snappy", "lz4", "zstd"] as const
 
 interface Plan {
   readonly listener: Listener

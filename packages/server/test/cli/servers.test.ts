@@ -159,7 +159,7 @@ describe("a stream", () => {
 })
 
 describe("commands that are planned", () => {
-  it.each([["groups", "why"], ["journal", "export"], ["bench", "mqtt"], ["completions"]])(
+  it.each([["groups", "why"], ["journal", "export"], ["completions"]])(
     "%s %s is not there yet, and something else does it",
     async (...words) => {
       const { code, out, err } = await run(words)

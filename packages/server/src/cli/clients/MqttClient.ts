@@ -21,8 +21,7 @@ const keepAliveSeconds = 60
 const packetIdMax = 0xffff
 /** MQTT 5 says so where a CONNACK does not. */
 const receiveMaximumDefault = 65_535
-/** Messages that wait for their acknowledgements at once, whatever the server allows. */
-const inflightMax = 1_000
+const inflightMaxDefault = 1_000
 
 export interface MqttOptions {
   readonly clientId: string
@@ -32,6 +31,8 @@ export interface MqttOptions {
   readonly will: Will | undefined
   /** So long the server may leave a question without any answer. */
   readonly timeoutMs: number
+  /** Messages that wait for their acknowledgements at once, where the server allows as many; 1,000 by default. */
+  readonly inflightMax?: number
 }
 
 interface Waiting extends PromiseWithResolvers<ServerPacket> {
@@ -171,7 +172,10 @@ export class MqttClient {
       throw otherProtocol(this.#listener, `no MQTT 5: CONNACK with code ${reasonCode}`)
     }
     if (reasonCode !== 0) throw refusedBy("the connection", reasonCode, told)
-    this.#window = Math.min(inflightMax, told.receiveMaximum ?? receiveMaximumDefault)
+    this.#window = Math.min(
+      this.#options.inflightMax ?? inflightMaxDefault,
+      told.receiveMaximum ?? receiveMaximumDefault
+    )
     this.#sizeMax = told.maximumPacketSizeBytes ?? Infinity
   }
 
