@@ -307,7 +307,7 @@ export const serverMutants = inPackage("server", {
   "kafka/handlers/00_Produce.ts": {
     tests: ["kafka/produce.test.ts"],
     faults: [
-      ["any acks pass", "if (acks !== -1 && acks !== 0 && acks !== 1) return", "if (acks < -100) return"],
+      ["any acks pass", "acks === -1 || acks === 0 || acks === 1 ?", "acks > -100 ?"],
       [
         "zstd passes before version 7",
         'if (batch.codec === "zstd" && version < zstdVersionMin) {',
@@ -330,11 +330,20 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "a partition's fault lets the batch behind it be the first",
-        "const isBehind = sentBatches.asks(logId, batch)",
-        "const isBehind = false"
+        "isBehind: context.sentBatches.asks(logId, batch)",
+        "isBehind: false"
       ],
       ["acks 0 is answered", "const isSilent = request.acks === 0", "const isSilent = request.acks === 2"],
       ["an error of acks 0 is told to nobody", "hangsUp: isSilent && hasFailed", "hangsUp: false"]
+    ]
+  },
+  "kafka/transactionalAppends.ts": {
+    tests: ["kafka/transactionalProduce.test.ts"],
+    faults: [
+      ["a partition takes what its coordinator refuses", "command, [added])", "command)"],
+      ["a producer of version 1 adds what it writes", "version >= addsPartitionVersionMin ?", "version > 0 ?"],
+      ["a fenced producer is told its coordinator's code", "return KafkaError.INVALID_PRODUCER_EPOCH", "return code"],
+      ["clients are told codes that they do not know", "version < abortableVersionMin ?", "version < 0 ?"]
     ]
   },
   "kafka/handlers/01_Fetch.ts": {

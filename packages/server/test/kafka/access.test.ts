@@ -38,7 +38,7 @@ const producer = { transactionalId, producerId: 1, producerEpoch: 0 }
 
 /** Requests of each API that would do something, to a topic and a group that there are. */
 const requests: Readonly<Record<string, () => object | ReadonlyArray<object>>> = {
-  Produce: () => produceOf(name, batchOf(["a"])),
+  Produce: () => produceOf(name, batchOf(["a"]), { transactionalId }),
   Fetch: () => fetchOf(name),
   ListOffsets: () => ({ replicaId: -1, topics }),
   Metadata: () => ({ topics: [{ name }, { name: "new" }] }),

@@ -169,16 +169,8 @@ describe("Produce", () => {
     expect((await produce(batchOf(["a"]))).errorCode).toBe(0)
   })
 
-  it("refuses other acks and transactions", async () => {
+  it("refuses other acks", async () => {
     expect((await produce(batchOf(["a"]), { acks: 2 })).errorCode).toBe(KafkaError.INVALID_REQUIRED_ACKS)
-    const transactional = { isTransactional: true, producerId: 7, producerEpoch: 0, baseSequence: 0 }
-    for (const { errorCode, errorMessage } of [
-      await produce(batchOf(["a"]), { transactionalId: "t" }),
-      await produce(batchOf(["a"], transactional))
-    ]) {
-      expect(errorCode).toBe(KafkaError.UNSUPPORTED_VERSION)
-      expect(errorMessage).toBe("Transactions are not supported. Leave transactional.id out.")
-    }
   })
 
   it("refuses zstd before version 7; what is there every version of Fetch gets as it is, and what stands before it", async () => {
@@ -257,10 +249,8 @@ describe("Produce", () => {
 const sequenced = (producerId: number, baseSequence: number, values: ReadonlyArray<string>, producerEpoch = 0) =>
   batchOf(values, { producerId, producerEpoch, baseSequence })
 
-const initOf = (transactionalId: string) => ({ transactionalId, transactionTimeoutMs: 1000 })
-
 describe("idempotent producers (trap 36)", () => {
-  it("get ids that differ, and refuse transactional ones", async () => {
+  it("get ids that differ", async () => {
     const ids = new Set<number>()
     for (let version = 0; version <= 5; version++) {
       const other = await kit.connect()
@@ -272,9 +262,6 @@ describe("idempotent producers (trap 36)", () => {
       ids.add(producerId)
     }
     expect(ids.size).toBe(6)
-    const refused = await client.send(InitProducerId, 4, initOf("t"))
-    expect(refused.errorCode).toBe(KafkaError.UNSUPPORTED_VERSION)
-    expect((await client.send(InitProducerId, 4, initOf(""))).errorCode).toBe(KafkaError.INVALID_REQUEST)
   })
 
   it("get ids from more than one block", async () => {

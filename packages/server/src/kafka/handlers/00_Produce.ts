@@ -1,5 +1,7 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { partitionActor } from "@logbrook/actors/partition/Partition"
+import { type BatchTransaction, partitionActor } from "@logbrook/actors/partition/Partition"
+import type { TransactionKind } from "@logbrook/actors/transaction/TransactionProtocol"
+import type { Address } from "@logbrook/core/actor/Kind"
 import {
   InvalidBatch,
   type ProducedBatch,
@@ -13,18 +15,25 @@ import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schem
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
-import { afterAll, type Answer, type Later } from "../Answer.ts"
+import { afterAll, type Answer } from "../Answer.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
-import { noTransactions } from "../transactions.ts"
+import {
+  addsPartitionVersionMin,
+  type AppendBatch,
+  type Appended,
+  appendInTransaction,
+  type TransactionalAppend
+} from "../transactionalAppends.ts"
 
 // Produce 3-13, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
 // A request has one batch per partition, which is checked whole and stored verbatim; it is answered when all of its batches are durable.
-// Left out: transactions. A transactional id is answered UNSUPPORTED_VERSION, with a text: no client sends that again.
+// A batch of a transaction comes to its partition if the coordinator of the transactional id says that the partition is in it; from v12
+// on the batch itself adds it (KIP-890).
 
-const needs = { Topic: ["Write"] } as const
+const needs = { Topic: ["Write"], TransactionalId: ["Write"] } as const
 
 type Context = ContextOf<typeof needs>
 type ProduceRequest = RequestOf<typeof Produce>
@@ -65,10 +74,8 @@ const partitionTooOften = refused(
 )
 
 /** Why no batch of the request can be stored. */
-const refuseRequest = ({ acks, transactionalId }: ProduceRequest): Failure | undefined => {
-  if (acks !== -1 && acks !== 0 && acks !== 1) return refused(KafkaError.INVALID_REQUIRED_ACKS)
-  return transactionalId === null ? undefined : refused(noTransactions.code, noTransactions.message)
-}
+const refuseRequest = ({ acks }: ProduceRequest): Failure | undefined =>
+  acks === -1 || acks === 0 || acks === 1 ? undefined : refused(KafkaError.INVALID_REQUIRED_ACKS)
 
 /** The one batch of a partition. Throws `InvalidBatch`. */
 const checkedBatch = (records: Uint8Array | null, { limits }: BatchRules, version: number): ProducedBatch => {
@@ -84,6 +91,8 @@ const checkedBatch = (records: Uint8Array | null, { limits }: BatchRules, versio
 }
 
 interface Place {
+  readonly stream: Stream
+  readonly partition: number
   readonly logId: number
   readonly batch: ProducedBatch
 }
@@ -129,14 +138,13 @@ const placeOf = (
   try {
     const rules = batchRulesOf(stream, limits)
     const batch = checkedBatch(data.records, rules, version)
-    if (batch.isTransactional) return refused(noTransactions.code, noTransactions.message)
     const wrong = refuseRecords(batch, rules, clock.nowMs(), recordErrorsMax - counts.recordErrors)
     if (wrong !== undefined) {
       counts.recordErrors += wrong.recordErrors.length
       return wrong
     }
     stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
-    const place = { logId, batch }
+    const place = { stream, partition: data.index, logId, batch }
     return refuseForNow(context, place) ?? place
   } catch (error) {
     return batchFailure(error)
@@ -158,33 +166,90 @@ const fail = (result: PartitionResult, failure: Failure | RefusedRecords): void 
   if ("recordErrors" in failure) result.recordErrors = failure.recordErrors
 }
 
-/** Answers once `result` tells what became of the batch. */
-const append = (
+/** The batch as its partition gets it. It counts as sent from now on. */
+const commandOf = (
   context: RequestContext,
   { logId, batch }: Place,
   isOnly: boolean,
-  result: PartitionResult
-): Later<void> => {
+  transaction: BatchTransaction | undefined
+): AppendBatch => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
-  const { sentBatches } = context
   const bytes = context.keep(batch.bytes, isOnly)
   const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
-  const isBehind = sentBatches.asks(logId, batch)
-  return context.ask(
-    partitionActor(logId),
-    { _tag: "AppendBatch", ...header, isBehind, transaction: undefined },
-    (exit) => {
-      sentBatches.answered(logId, batch)
-      if (Exit.isFailure(exit)) {
-        // The partition knows of what it refuses itself.
-        if (Cause.isDie(exit.cause)) sentBatches.refused(logId, batch)
-        return fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+  return { _tag: "AppendBatch", ...header, isBehind: context.sentBatches.asks(logId, batch), transaction }
+}
+
+/** `result` tells from now on what became of the batch. */
+const appended = (
+  { sentBatches }: RequestContext,
+  { logId, batch }: Place,
+  result: PartitionResult,
+  exit: Appended
+): void => {
+  sentBatches.answered(logId, batch)
+  if (Exit.isFailure(exit)) {
+    // The partition knows of what it refuses itself.
+    if (Cause.isDie(exit.cause)) sentBatches.refused(logId, batch)
+    return fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
+  }
+  result.baseOffset = exit.value.baseOffset
+  result.logStartOffset = exit.value.logStartOffset
+}
+
+/** Undefined for a batch of no transaction. A partition in which it is open already needs no coordinator. */
+const transactionOf = (
+  { node }: RequestContext,
+  { logId, batch }: Place,
+  version: number
+): BatchTransaction | undefined => {
+  if (!batch.isTransactional) return undefined
+  const isOpen = node.broker.shards.logsOf(logId).find(logId)?.isOpen(batch.producerId, batch.producerEpoch) === true
+  return { version: version >= addsPartitionVersionMin ? 2 : 1, isAdded: !isOpen }
+}
+
+type Appending = readonly [place: Place, result: PartitionResult]
+
+/** `coordinator` is there if a batch is of a transaction. Answers once the results tell what became of the batches. */
+const appendAll = (
+  context: RequestContext,
+  coordinator: Address<typeof TransactionKind> | undefined,
+  all: ReadonlyArray<Appending>,
+  version: number
+): ReadonlyArray<Answer<void>> => {
+  const answers: Array<Answer<void>> = []
+  const inTransaction: Array<TransactionalAppend> = []
+  for (const [place, result] of all) {
+    const transaction = transactionOf(context, place, version)
+    const command = commandOf(context, place, all.length === 1, transaction)
+    const { stream, partition, logId, batch } = place
+    const told = (exit: Appended): void => appended(context, place, result, exit)
+    if (transaction?.isAdded !== true) {
+      answers.push(context.ask(partitionActor(logId), command, told, command.bytes.length))
+      continue
+    }
+    inTransaction.push({
+      partition: { topicId: stream.topicId, stream: stream.name, partition, logId },
+      command,
+      appended: told,
+      refused: (failure, isForNow) => {
+        context.sentBatches.answered(logId, batch)
+        if (isForNow) context.sentBatches.refused(logId, batch)
+        fail(result, failure)
       }
-      result.baseOffset = exit.value.baseOffset
-      result.logStartOffset = exit.value.logStartOffset
-    },
-    bytes.length
-  )
+    })
+  }
+  if (inTransaction.length > 0) answers.push(appendInTransaction(context, coordinator!, inTransaction, version))
+  return answers
+}
+
+/** A batch of a transaction without its transactional id, or with one that its producer may not use: Kafka refuses all of the request. */
+const refuseProducer = (
+  coordinator: Address<typeof TransactionKind> | Failure | undefined,
+  all: ReadonlyArray<Appending>
+): Failure | undefined => {
+  if (!all.some(([{ batch }]) => batch.isTransactional)) return undefined
+  if (coordinator === undefined) return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+  return isFailure(coordinator) ? coordinator : undefined
 }
 
 interface TopicResult extends TopicData {
@@ -217,7 +282,7 @@ const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionR
 const produce = (context: Context, request: ProduceRequest, version: number): Answer<Reply<ProduceResponse>> => {
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
-  const places: Array<readonly [Place, PartitionResult]> = []
+  const places: Array<Appending> = []
   const counts: Counts = { named: new Map(), recordErrors: 0 }
   const responses = request.topicData.map(({ name, topicId, partitionData }) => {
     const stream = streamOf(context, { name, topicId }, version)
@@ -232,8 +297,13 @@ const produce = (context: Context, request: ProduceRequest, version: number): An
     return { name, topicId, partitionResponses }
   })
   auditBatches(context, all)
-  const appended = places.map(([place, result]) => append(context, place, places.length === 1, result))
-  return afterAll(appended, () => {
+  const { transactionalId } = request
+  const coordinator = transactionalId === null ? undefined : context.transaction("Write", transactionalId)
+  const wrongProducer = refuseProducer(coordinator, places)
+  if (wrongProducer !== undefined) for (const result of all) fail(result, wrongProducer)
+  const to = coordinator === undefined || isFailure(coordinator) ? undefined : coordinator
+  const answers = wrongProducer === undefined ? appendAll(context, to, places, version) : []
+  return afterAll(answers, () => {
     const hasFailed = firstError(all) !== KafkaError.NONE
     if (hasFailed) nameRefused(context, responses, version)
     // An end is Kafka's own way to tell a producer that does not listen.
