@@ -102,8 +102,13 @@ export const actorMutants = inPackage("actors", {
       ],
       [
         "a clean start keeps the session",
-        'if (command.cleanStart && mayBe(draft, "SessionEnded")) endSession(draft, "CleanStart")',
-        ""
+        '(command.cleanStart || isOfAnother) && mayBe(draft, "SessionEnded")',
+        'isOfAnother && mayBe(draft, "SessionEnded")'
+      ],
+      [
+        "a session is resumed below another mount point",
+        '(command.cleanStart || isOfAnother) && mayBe(draft, "SessionEnded")',
+        'command.cleanStart && mayBe(draft, "SessionEnded")'
       ],
       ["a takeover leaves the old connection open", 'askToClose(draft, "SessionTakenOver")', ""],
       [

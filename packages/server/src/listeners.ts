@@ -17,7 +17,7 @@ import type { Readiness } from "./http/health.ts"
 import { listenHttp } from "./http/HttpServer.ts"
 import { listenKafka, type KafkaListenerOptions } from "./kafka/KafkaListener.ts"
 import type { ClientSettings } from "./kafka/KafkaNode.ts"
-import { listenMqtt } from "./mqtt/MqttListener.ts"
+import { listenMqtt, type MqttListenerOptions } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket, type WebSocketOptions } from "./mqtt/MqttWebSocket.ts"
 import type { ListenerOptions, ListenerProtocol, Listening } from "./net/Listener.ts"
 import { listenersOf } from "./listenersOf.ts"
@@ -76,7 +76,7 @@ export const layerKafkaListeners = (settings: ClientSettings, listeners: Readonl
     Effect.flatMap(Broker, (broker) => listenKafka(broker, settings, listeners))
   )
 
-export const layerMqttListeners = (listeners: ReadonlyArray<ListenerOptions>) =>
+export const layerMqttListeners = (listeners: ReadonlyArray<MqttListenerOptions>) =>
   Layer.scoped(
     MqttListeners,
     Effect.flatMap(Mqtt, (mqtt) =>

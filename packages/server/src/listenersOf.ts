@@ -1,11 +1,12 @@
 import type { KafkaListenerOptions } from "./kafka/KafkaListener.ts"
+import type { MqttListenerOptions } from "./mqtt/MqttListener.ts"
 import type { WebSocketOptions } from "./mqtt/MqttWebSocket.ts"
 import { type ListenAddress, type ListenerOptions, type ListenerProtocol, noListenerLimits } from "./net/Listener.ts"
 import type { Config, HostPort, ListenerConfig } from "./config/Config.ts"
 
 /** Those of one protocol each: the one that nobody needs to name comes first. */
 export interface Listeners {
-  readonly mqtt: ReadonlyArray<ListenerOptions>
+  readonly mqtt: ReadonlyArray<MqttListenerOptions>
   readonly mqttWs: ReadonlyArray<WebSocketOptions>
   readonly kafka: ReadonlyArray<KafkaListenerOptions>
   readonly http: ReadonlyArray<ListenerOptions>
@@ -44,15 +45,18 @@ export const listenersOf = (config: Config): Listeners => {
     config.listeners
       .filter((listener) => listener.protocol === protocol)
       .map((listener) => ({ listener, options: optionsOf(listener, config) }))
-  const plain = (protocol: ListenerProtocol) => [
-    ...ownOf(config, protocol),
-    ...named(protocol).map(({ options }) => options)
-  ]
   return {
-    mqtt: plain("mqtt"),
+    mqtt: [
+      ...ownOf(config, "mqtt").map((own) => ({ ...own, mountPoint: "" })),
+      ...named("mqtt").map(({ listener, options }) => ({ ...options, mountPoint: listener.mountPoint ?? "" }))
+    ],
     mqttWs: [
-      ...ownOf(config, "mqttWs").map((own) => ({ ...own, origins: originsOf(config.mqttWs.origins) })),
-      ...named("mqttWs").map(({ listener, options }) => ({ ...options, origins: originsOf(listener.origins) }))
+      ...ownOf(config, "mqttWs").map((own) => ({ ...own, mountPoint: "", origins: originsOf(config.mqttWs.origins) })),
+      ...named("mqttWs").map(({ listener, options }) => ({
+        ...options,
+        mountPoint: listener.mountPoint ?? "",
+        origins: originsOf(listener.origins)
+      }))
     ],
     kafka: [
       ...ownOf(config, "kafka").map((own) => ({ ...own, advertised: advertisedOf(own.at, config.kafka.advertised) })),
@@ -61,6 +65,6 @@ export const listenersOf = (config: Config): Listeners => {
         advertised: advertisedOf(options.at, listener.advertised)
       }))
     ],
-    http: plain("http")
+    http: [...ownOf(config, "http"), ...named("http").map(({ options }) => options)]
   }
 }

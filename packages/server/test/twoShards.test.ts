@@ -60,7 +60,7 @@ const start = async (journals: ReadonlyArray<Journal>) => {
   const parts = layerTest({ journal: journals[0]!, limits })
   const { context, close } = built(layerOver(shards).pipe(Layer.provide(parts)))
   const broker = Context.get(context, Broker)
-  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), localListener("mqtt")))
+  const mqtt = await acquired(listenMqtt(Context.get(context, Mqtt), { ...localListener("mqtt"), mountPoint: "" }))
   const settings = { zstdClients: new Set<string>(), autoCreateTopics: false, defaultPartitions: 1 }
   const advertised = { host: "127.0.0.1", port: 0 }
   const kafka = await acquired(listenKafka(broker, settings, [{ ...localListener("kafka"), advertised }]))

@@ -137,6 +137,8 @@ export interface ConnectionSettings {
   readonly keepAliveMs: number
   /** 3: MQTT 3.1; 4: MQTT 3.1.1. */
   readonly protocolVersion: 3 | 4 | 5
+  /** The prefix of topics below which the client's listener keeps it; there is none without. */
+  readonly mountPoint?: string
 }
 
 /** Replied with `SessionOpened`. Takes over from a connection that is there (`CloseConnection` to it). */

@@ -101,10 +101,19 @@ export const connect = (draft: Draft, command: Connect, roomBytes: number): Sess
     // Before the clean start, so that a session that is over already ends for that reason.
     carryOutDue(draft, nowMs)
   }
-  if (command.cleanStart && mayBe(draft, "SessionEnded")) endSession(draft, "CleanStart")
+  // Below another mount point its filters and messages are not the client's to have.
+  const isOfAnother = command.mountPoint !== draft.state.life.mountPoint
+  if ((command.cleanStart || isOfAnother) && mayBe(draft, "SessionEnded")) endSession(draft, "CleanStart")
   const sessionPresent = mayBe(draft, "SessionResumed")
-  const { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion } = command
-  const settings: ConnectionSettings = { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion }
+  const { connectionId, sessionExpiryMs, will, keepAliveMs, protocolVersion, mountPoint } = command
+  const settings: ConnectionSettings = {
+    connectionId,
+    sessionExpiryMs,
+    will,
+    keepAliveMs,
+    protocolVersion,
+    ...(mountPoint !== undefined && { mountPoint })
+  }
   apply(draft, { _tag: sessionPresent ? "SessionResumed" : "SessionStarted", ...settings, atMs: nowMs })
   const growthBytes = growthOf(draft)
   if (growthBytes > 0 && growthBytes > roomBytes) return refuse("QuotaExceeded")

@@ -19,6 +19,8 @@ export interface SessionLife {
   readonly will: Will | null
   /** When a will that waits is due; null unless Disconnected. */
   readonly willAtMs: number | null
+  /** See `ConnectionSettings`. */
+  readonly mountPoint?: string
 }
 
 export const absentLife: SessionLife = {
@@ -49,7 +51,8 @@ const connected = (settings: ConnectionSettings, startedAtMs: number, sinceMs: n
   sinceMs,
   expiresAtMs: null,
   will: settings.will && ownWill(settings.will),
-  willAtMs: null
+  willAtMs: null,
+  ...(settings.mountPoint !== undefined && { mountPoint: settings.mountPoint })
 })
 
 const disconnected = (life: SessionLife, sessionExpiryMs: number, will: Will | null, atMs: number): SessionLife => ({

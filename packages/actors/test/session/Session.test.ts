@@ -18,6 +18,8 @@ const subscribe = { _tag: "Subscribe", connectionId: "1", subscriptions: [subscr
 const enqueueOf = (...offsets: ReadonlyArray<number>) =>
   ({ _tag: "Enqueue", messages: offsets.map((offset) => messageOf(offset)) }) as const
 
+const below = (mountPoint: string | undefined) => (mountPoint === undefined ? {} : { mountPoint })
+
 describe("Absent", () => {
   it("starts on Connect", () => {
     const session = new SessionHarness()
@@ -336,6 +338,20 @@ describe("a reconnect", () => {
   it("with clean start discards the past", () => {
     const session = given(connectOf("1"), subscribe, enqueueOf(1), disconnectOf("1"))
     expect(session.send(connectOf("2", { cleanStart: true }))).toMatchObject({
+      tags: ["SessionEnded", "SessionStarted"],
+      reply: { sessionPresent: false, queue: [] }
+    })
+  })
+
+  it.each([
+    ["a/", "b/"],
+    ["a/", undefined],
+    [undefined, "a/"]
+  ])("begins anew below another mount point than its own: %s, %s", (own, other) => {
+    const session = given(connectOf("1", below(own)), subscribe, enqueueOf(1), disconnectOf("1"))
+    expect(session.send(connectOf("2", below(own)))).toMatchObject({ tags: ["SessionResumed"], reply: { queue: [{}] } })
+    session.send(disconnectOf("2"))
+    expect(session.send(connectOf("3", below(other)))).toMatchObject({
       tags: ["SessionEnded", "SessionStarted"],
       reply: { sessionPresent: false, queue: [] }
     })

@@ -6,6 +6,7 @@ import { ReasonCode } from "./ReasonCodes.ts"
 const hash = 0x23
 const plus = 0x2b
 const slash = 0x2f
+const dollar = 0x24
 
 const asBuffer = (bytes: Uint8Array): Buffer =>
   bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -130,22 +131,24 @@ const cachedTopicBytesMax = 128
  */
 export class TopicCache {
   readonly #limits: CodecLimits
+  readonly #prefix: string
   readonly #slots: Array<CachedTopic | undefined>
   readonly #mask: number
   #last: CachedTopic | undefined
 
-  /** `slots` must be a power of two, else a `RangeError`. */
-  constructor(slots = 4_096, limits: CodecLimits = defaultCodecLimits) {
+  /** `slots` must be a power of two, else a `RangeError`. `prefix`: put before every topic that does not begin with $. */
+  constructor(slots = 4_096, limits: CodecLimits = defaultCodecLimits, prefix = "") {
     if (slots < 1 || (slots & (slots - 1)) !== 0) throw new RangeError("slots must be a power of two")
     this.#limits = limits
+    this.#prefix = prefix
     this.#slots = Array.from({ length: slots })
     this.#mask = slots - 1
   }
 
-  /** As `decodeTopicName`. */
+  /** As `decodeTopicName`, with the prefix. */
   decode(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start
-    if (length > cachedTopicBytesMax) return decodeTopicName(bytes, start, end, this.#limits)
+    if (length > cachedTopicBytesMax) return this.#decode(bytes, start, end)
     // The packets of a chunk are one connection's, and mostly of one topic.
     const last = this.#last
     if (last !== undefined && isSame(last.bytes, bytes, start, length)) return last.topic
@@ -157,9 +160,14 @@ export class TopicCache {
       this.#last = cached
       return cached.topic
     }
-    const topic = decodeTopicName(bytes, start, end, this.#limits)
+    const topic = this.#decode(bytes, start, end)
     this.#last = this.#slots[slot] = { hash: code, bytes: new Uint8Array(bytes.subarray(start, end)), topic }
     return topic
+  }
+
+  #decode(bytes: Uint8Array, start: number, end: number): string {
+    const topic = decodeTopicName(bytes, start, end, this.#limits)
+    return this.#prefix === "" || bytes[start] === dollar ? topic : this.#prefix + topic
   }
 }
 

@@ -26,6 +26,7 @@ export interface ListenerConfig {
   readonly connectionsMax: number | null
   readonly connectionsPerAddressMax: number | null
   readonly newConnectionsPerSecondMax: number | null
+  readonly mountPoint: string | null
   /** See `mqttWs.origins`. */
   readonly origins: string
   /** Null: where clients have connected. */

@@ -38,6 +38,17 @@ const mode: Kind = {
   parse: (value) => (/^0?[0-7]{3}$/.test(String(value)) ? String(value).slice(-3) : undefined)
 }
 const limit: Kind = count(1)
+const mountPointBytesMax = 200
+const mountPoint: Kind = {
+  expects: `a prefix of topics of up to ${mountPointBytesMax} bytes that ends with / and has no wildcards and no $ in front, such as tenants/a/`,
+  parse: (value) =>
+    typeof value === "string" &&
+    Buffer.byteLength(value) <= mountPointBytesMax &&
+    value.isWellFormed() &&
+    /^[^$+#\0/][^+#\0]*\/$/.test(value)
+      ? value
+      : undefined
+}
 
 const setting = (
   name: ListenerSetting["name"],
@@ -77,6 +88,13 @@ export const listenerSettings: ReadonlyArray<ListenerSetting> = [
     limit,
     null,
     "New connections of this listener per second, within `limits.newConnectionsPerSecondMax`."
+  ),
+  setting(
+    "mountPoint",
+    mountPoint,
+    null,
+    "The topics below which its clients are: they see nothing else, and not this prefix ([how](mqtt.md#mount-points)).",
+    ["mqtt", "mqttWs"]
   ),
   setting("origins", origins, "local", "As `mqttWs.origins`.", ["mqttWs"]),
   setting(

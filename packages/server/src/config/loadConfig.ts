@@ -165,6 +165,18 @@ const takenTwice = (
   return [...ofPorts, ...ofPaths]
 }
 
+/** The topics of clients are what a mount point leaves of the limits. */
+const mountedTooDeep = (values: Values, listeners: ReadonlyArray<ListenerConfig>): ReadonlyArray<ConfigProblem> =>
+  listeners.flatMap(({ name, mountPoint }) => {
+    const fits =
+      mountPoint === null ||
+      (Buffer.byteLength(mountPoint) < Number(values.valueOf("limits.topicBytesMax")) &&
+        mountPoint.split("/").length - 1 < Number(values.valueOf("limits.topicLevelsMax")))
+    if (fits) return []
+    const message = "leaves no topics: see limits.topicBytesMax and limits.topicLevelsMax"
+    return [problemAt(values, `listeners.${name}.mountPoint`, message)]
+  })
+
 /**
  * Checks what no setting can tell alone. It looks at the settings that are valid in themselves, so that all faults are
  * told at once.
@@ -179,7 +191,7 @@ const throughout = (values: Values, listeners: ReadonlyArray<ListenerConfig>): R
     const message = `${partitions} are more than a stream may have: limits.partitionsPerStreamMax is ${most}`
     problems.push(problemAt(values, "kafka.defaultPartitions", message))
   }
-  problems.push(...takenTwice(values, places, listeners))
+  problems.push(...takenTwice(values, places, listeners), ...mountedTooDeep(values, listeners))
   return problems
 }
 

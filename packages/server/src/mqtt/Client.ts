@@ -4,6 +4,7 @@ import type { OnAnswer } from "@logbrook/core/actor/Kind"
 import type { CommandList, ListAnswer } from "@logbrook/core/shard/CommandList"
 import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
 import type { Admission } from "../net/ConnectionGate.ts"
+import type { Mount } from "./MountPoint.ts"
 import type { MqttContext } from "./MqttContext.ts"
 
 /** Told what a session's actor answers to a command. */
@@ -12,6 +13,8 @@ export type Reply<C extends SessionCommand = SessionCommand> = OnAnswer<typeof S
 /** A client and its connection, as whatever answers its packets knows them. */
 export interface Client {
   readonly mqtt: MqttContext
+  /** The mount point of its listener. */
+  readonly mount: Mount
   readonly id: ConnectionId
   /** Its principal, for what it may do. */
   readonly principal: Principal

@@ -69,7 +69,8 @@ export class Incoming implements AckReceiver, Answered {
       connection.clientId,
       connection.origin("PUBLISH"),
       this,
-      connection.admission
+      connection.admission,
+      connection.mount.mountPoint
     )
   }
 
@@ -100,7 +101,7 @@ export class Incoming implements AckReceiver, Answered {
     }
     if (qos === 2) this.#throwIfTooMany()
     const plan = mqtt.directory.subscriptions.plan(topic)
-    const publication = publicationOf(packet, topic, nowMs)
+    const publication = publicationOf(packet, topic, nowMs, this.#connection.mount.mountPoint)
     const refusal = this.#publisher.refusal(publication, plan) ?? this.#withoutMemory(qos)
     if (refusal !== undefined) {
       if (qos > 0) this.#unanswered++

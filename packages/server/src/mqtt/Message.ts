@@ -3,6 +3,7 @@ import type { RetainedMessage } from "@logbrook/actors/retained/Retained"
 import type { DeliveryProperties } from "@logbrook/protocols/mqtt/encodePublish"
 import type { Publish, ProtocolVersion, QoS } from "@logbrook/protocols/mqtt/Packet"
 import { encodePublishHead, publishTemplate } from "@logbrook/protocols/mqtt/encodePublish"
+import { mountedTopic, unmountedTopic } from "./MountPoint.ts"
 import type { Publication } from "../streams/PublishRoutes.ts"
 
 export const secondMs = 1000
@@ -12,8 +13,8 @@ const templatePayloadBytesMax = 2048
 
 const noProperties: NonNullable<Publish["properties"]> = Object.freeze({})
 
-/** The payload and the correlation data stay views into the packet. */
-export const publicationOf = (packet: Publish, topic: string, nowMs: number): Publication => {
+/** The payload and the correlation data stay views into the packet. `mountPoint`: the topic has it already. */
+export const publicationOf = (packet: Publish, topic: string, nowMs: number, mountPoint: string): Publication => {
   const properties = packet.properties ?? noProperties
   const expirySeconds = properties.messageExpiryIntervalSeconds
   return {
@@ -23,7 +24,7 @@ export const publicationOf = (packet: Publish, topic: string, nowMs: number): Pu
     retain: packet.retain,
     userProperties: properties.userProperties,
     contentType: properties.contentType,
-    responseTopic: properties.responseTopic,
+    responseTopic: properties.responseTopic && mountedTopic(mountPoint, properties.responseTopic),
     correlationData: properties.correlationData,
     payloadFormat: properties.payloadFormatIndicator,
     expiryAtMs: expirySeconds === undefined ? undefined : nowMs + expirySeconds * secondMs
@@ -117,6 +118,8 @@ export class OutgoingMessage {
   readonly publication: Publication
   #encoded: Array<Encoded | undefined> | undefined
   #encodedAtMs = 0
+  /** As the clients below a mount point have it: mostly they are all below one. */
+  #below: { readonly mountPoint: string; readonly message: OutgoingMessage } | undefined
 
   /** The publication's bytes must not change from now on. */
   constructor(publication: Publication) {
@@ -136,6 +139,21 @@ export class OutgoingMessage {
   /** The bytes that it counts for a queue's limit. */
   get byteLength(): number {
     return this.publication.payload.length + this.publication.topic.length
+  }
+
+  /** The message as the clients below a mount point have it. A Response Topic that they could not reach is left out. */
+  below(mountPoint: string): OutgoingMessage {
+    if (mountPoint === "") return this
+    if (this.#below?.mountPoint !== mountPoint) {
+      const { topic, responseTopic } = this.publication
+      const message = new OutgoingMessage({
+        ...this.publication,
+        topic: unmountedTopic(mountPoint, topic) ?? topic,
+        responseTopic: responseTopic && unmountedTopic(mountPoint, responseTopic)
+      })
+      this.#below = { mountPoint, message }
+    }
+    return this.#below.message
   }
 
   isExpired(nowMs: number): boolean {

@@ -10,8 +10,6 @@ import {
   type SessionNotice
 } from "@logbrook/actors/session/SessionProtocol"
 import type { CodecLimits } from "@logbrook/protocols/mqtt/Packet"
-import type { DecodeContext } from "@logbrook/protocols/mqtt/decodePublish"
-import { TopicCache } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "../Broker.ts"
 import { streamTotals } from "../streams/streamTotals.ts"
 import { version } from "../version.ts"
@@ -21,6 +19,7 @@ import { Refusals } from "../net/Refusals.ts"
 import { AckSlab } from "./AckSlab.ts"
 import type { AuthenticationMethod } from "./authentication/AuthenticationMethod.ts"
 import type { Reply } from "./Client.ts"
+import { type Mount, mountAt } from "./MountPoint.ts"
 import type { MqttContext } from "./MqttContext.ts"
 import { dropReasons, makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
 import type { MqttOptions } from "./MqttOptions.ts"
@@ -104,7 +103,9 @@ export class MqttBroker implements MqttContext {
   readonly broker: Broker
   readonly options: MqttOptions
   readonly authenticationMethods: ReadonlyArray<AuthenticationMethod>
-  readonly decoding: DecodeContext
+  /** The mount of listeners that have no mount point. */
+  readonly noMount: Mount
+  readonly #codecLimits: CodecLimits
   readonly directory: SessionDirectory<BrokerConnection>
   readonly retained: RetainedStore
   readonly sessionLog: SessionLog
@@ -179,7 +180,8 @@ export class MqttBroker implements MqttContext {
       sharedLossLinesPerSecondMax,
       "mqtt: more members of shared subscriptions went with messages than were logged"
     )
-    this.decoding = { limits: codecLimits, topics: new TopicCache(undefined, codecLimits) }
+    this.#codecLimits = codecLimits
+    this.noMount = mountAt("", codecLimits)
     this.refusals = new Refusals(broker, "mqtt")
     this.directory = SessionDirectory.follow(broker.shards, limits)
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
@@ -195,6 +197,11 @@ export class MqttBroker implements MqttContext {
       retained: this.retained.index.size,
       retainedBytes: this.retained.index.bytes
     }))
+  }
+
+  /** For a listener. */
+  mountOf(mountPoint: string): Mount {
+    return mountPoint === "" ? this.noMount : mountAt(mountPoint, this.#codecLimits)
   }
 
   // --- Connections ---

@@ -23,6 +23,7 @@ import { connackOf, faultOfFirst, openSession, type OpeningConnection } from "./
 import { HeldPackets } from "./HeldPackets.ts"
 import { Incoming } from "./Incoming.ts"
 import type { OutgoingMessage } from "./Message.ts"
+import type { Mount } from "./MountPoint.ts"
 import type { ConnectionInfo, MqttBroker, Session } from "./MqttBroker.ts"
 import { Outgoing } from "./Outgoing.ts"
 import { RetainedFeed } from "./RetainedFeed.ts"
@@ -62,6 +63,7 @@ const pingresp = encodePingresp()
  */
 export class MqttConnection implements TransportEvents, OpeningConnection {
   readonly mqtt: MqttBroker
+  readonly mount: Mount
   readonly id: ConnectionId
   readonly #transport: Transport
   readonly #splitter: Splitter
@@ -118,8 +120,9 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   #partBytes = 0
   #unsentBytes = 0
 
-  constructor(mqtt: MqttBroker, transport: Transport, admission: Admission) {
+  constructor(mqtt: MqttBroker, transport: Transport, admission: Admission, mount: Mount = mqtt.noMount) {
     this.mqtt = mqtt
+    this.mount = mount
     this.id = mqtt.nextConnectionId()
     this.#transport = transport
     this.admission = admission
@@ -294,7 +297,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (this.#held !== undefined) this.#hold(packet)
     else if (this.#phase === "open") this.#sessionPacket(packet)
     else if (this.#phase === "connecting") {
-      const connect = decodeConnect(packet, this.mqtt.decoding.limits)
+      const connect = decodeConnect(packet, this.mount.decoding.limits)
       this.#phase = "opening"
       this.version = connect.version
       // Packets that come before CONNACK are held until then: the rest of this chunk, no more.
@@ -339,7 +342,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #authenticationPacket(bytes: Uint8Array): void {
-    const packet = decodePacket(bytes, this.version, this.mqtt.decoding)
+    const packet = decodePacket(bytes, this.version, this.mount.decoding)
     if (packet._tag === "Disconnect") return this.#shut()
     this.#transport.pause()
     this.#authentication!.receivedFirst(packet)
@@ -377,7 +380,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   #sessionPacket(bytes: Uint8Array): void {
-    const { decoding } = this.mqtt
+    const { decoding } = this.mount
     if (this.#waitsForTurn(bytes[0]! >>> 4)) {
       this.#hold(bytes)
       this.#readsAfterHeld = true
@@ -455,8 +458,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   // --- To the session's actor ---
 
   ask<const C extends SessionCommand>(packet: string, command: C, reply: Reply<C>, answered?: Reply<C>): void {
-    const onAnswer: Reply<C> = this.#counted(reply, answered)
-    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), onAnswer)
+    this.mqtt.offerToSession(this.clientId, command, this.origin(packet), this.#counted(reply, answered))
   }
 
   askAll(
@@ -481,8 +483,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   // --- Out ---
 
   answer(packet: Uint8Array): boolean {
-    const fits = packet.length <= this.packetSizeMax
-    if (fits) {
+    if (packet.length <= this.packetSizeMax) {
       this.send(packet)
       return true
     }

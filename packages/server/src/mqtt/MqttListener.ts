@@ -4,18 +4,25 @@ import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { listen } from "../net/listen.ts"
 import type { ListenerOptions } from "../net/Listener.ts"
 import { createSharedServer } from "../net/sharedReads.ts"
+import type { Mount } from "./MountPoint.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
 
+export interface MqttListenerOptions extends ListenerOptions {
+  /** See `MountPoint.ts`. */
+  readonly mountPoint: string
+}
+
 const serve = (
   mqtt: MqttBroker,
+  mount: Mount,
   socket: net.Socket,
   { address, admission }: Arrival,
   connections: Set<MqttConnection>
 ): ((chunk: Buffer) => void) => {
   socket.setNoDelay(true)
-  const connection = new MqttConnection(mqtt, new TcpTransport(socket, address), admission)
+  const connection = new MqttConnection(mqtt, new TcpTransport(socket, address), admission, mount)
   connections.add(connection)
   socket.on("drain", () => connection.onDrain())
   socket.on("end", () => connection.ended())
@@ -29,15 +36,16 @@ const serve = (
 }
 
 /** MQTT over TCP or a Unix socket until the scope closes: then clients are told, and cut off a second later. */
-export const listenMqtt = (mqtt: MqttBroker, options: ListenerOptions) =>
+export const listenMqtt = (mqtt: MqttBroker, options: MqttListenerOptions) =>
   Effect.gen(function* () {
     const { broker } = mqtt
-    const { name, at, limits } = options
+    const { name, at, limits, mountPoint } = options
+    const mount = mqtt.mountOf(mountPoint)
     const connections = new Set<MqttConnection>()
     const gate = broker.gate.ofListener(name, "mqtt", limits)
     const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
     const server = createSharedServer((socket) =>
-      arrivals.accept(socket, (arrival) => serve(mqtt, socket, arrival, connections))
+      arrivals.accept(socket, (arrival) => serve(mqtt, mount, socket, arrival, connections))
     )
     const end = async (closed: Promise<unknown>): Promise<void> => {
       arrivals.stop()

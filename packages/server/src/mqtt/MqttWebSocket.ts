@@ -10,10 +10,11 @@ import { type Arrival, Arrivals } from "../net/Arrivals.ts"
 import { endSoftly } from "../net/endSoftly.ts"
 import { letInBy } from "../net/httpArrivals.ts"
 import { listen } from "../net/listen.ts"
-import type { ListenerOptions } from "../net/Listener.ts"
 import { isForeignOrigin } from "../net/localNames.ts"
+import type { Mount } from "./MountPoint.ts"
 import type { MqttBroker } from "./MqttBroker.ts"
 import { MqttConnection } from "./MqttConnection.ts"
+import type { MqttListenerOptions } from "./MqttListener.ts"
 import { errorName, TcpTransport } from "./TcpTransport.ts"
 import type { Transport } from "./Transport.ts"
 
@@ -97,9 +98,9 @@ class WebSocketTransport implements Transport {
 }
 
 /** Returns what reads the socket's bytes. */
-const serve = (mqtt: MqttBroker, socket: Socket, { address, admission }: Arrival, connections: Set<MqttConnection>) => {
+const serve = ({ mqtt, mount, connections }: Shell, socket: Socket, { address, admission }: Arrival) => {
   const transport = new WebSocketTransport(socket, address)
-  const connection = new MqttConnection(mqtt, transport, admission)
+  const connection = new MqttConnection(mqtt, transport, admission, mount)
   connections.add(connection)
   const frames = new FrameReader({
     onBytes: (bytes) => connection.onChunk(bytes),
@@ -130,13 +131,14 @@ const serve = (mqtt: MqttBroker, socket: Socket, { address, admission }: Arrival
   return read
 }
 
-export interface WebSocketOptions extends ListenerOptions {
+export interface WebSocketOptions extends MqttListenerOptions {
   /** See `isForeignOrigin`. */
   readonly origins: ReadonlySet<string>
 }
 
 interface Shell {
   readonly mqtt: MqttBroker
+  readonly mount: Mount
   readonly options: WebSocketOptions
   readonly connections: Set<MqttConnection>
   /** Of all sockets, upgraded or not. */
@@ -150,7 +152,7 @@ const refuse = (socket: Socket, clock: Clock, status: string): void => {
 }
 
 const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, head: Buffer): void => {
-  const { mqtt, options, connections, arrivals } = shell
+  const { mqtt, options, arrivals } = shell
   const { clock } = mqtt.broker
   // The close event follows and tells all there is to do.
   socket.on("error", () => undefined)
@@ -165,7 +167,7 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
   socket.setTimeout(0)
   socket.setNoDelay(true)
   socket.write(acceptanceOf(request.headers["sec-websocket-key"]!, subprotocolOf(request)!))
-  const read = serve(mqtt, socket, arrivals.get(socket)!, connections)
+  const read = serve(shell, socket, arrivals.get(socket)!)
   if (head.length > 0) read(head)
 }
 
@@ -194,7 +196,8 @@ export const listenMqttWebSocket = (mqtt: MqttBroker, options: WebSocketOptions)
     const { broker } = mqtt
     const { name, at, limits } = options
     const connections = new Set<MqttConnection>()
-    const shell: Shell = { mqtt, options, connections, arrivals: new WeakMap(), isStopping: false }
+    const mount = mqtt.mountOf(options.mountPoint)
+    const shell: Shell = { mqtt, mount, options, connections, arrivals: new WeakMap(), isStopping: false }
     const server = serverOf(shell)
     const gate = broker.gate.ofListener(name, "mqttWs", limits)
     const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))

@@ -293,7 +293,8 @@ export class Outgoing {
     const { mqtt, version, packetSizeMax } = this.#connection
     if (packetSizeMax === Infinity) return true
     const nowMs = mqtt.broker.clock.nowMs()
-    if (message.encode(version, qos, retain, subscriptionIds, nowMs).byteLength <= packetSizeMax) return true
+    const seen = message.below(this.#connection.mount.mountPoint)
+    if (seen.encode(version, qos, retain, subscriptionIds, nowMs).byteLength <= packetSizeMax) return true
     mqtt.metrics.dropped("packet_too_large")
     return false
   }
@@ -311,12 +312,13 @@ export class Outgoing {
     if (qos === 0 && !this.#canSend(message, qos, retain, subscriptionIds)) return
     const nowMs = mqtt.broker.clock.nowMs()
     // mqtt.js (5.16) keeps a message of QoS 2 until PUBREL as it came, and hands it on without its topic.
-    let alias = qos === 2 ? undefined : this.#aliases?.use(message.publication.topic)
-    let encoded = message.encode(version, qos, retain, subscriptionIds, nowMs, formOf(alias))
+    const seen = message.below(connection.mount.mountPoint)
+    let alias = qos === 2 ? undefined : this.#aliases?.use(seen.publication.topic)
+    let encoded = seen.encode(version, qos, retain, subscriptionIds, nowMs, formOf(alias))
     // The message fits as it is: only an alias beside the topic makes it too large.
     if (encoded.byteLength > packetSizeMax) {
       alias = undefined
-      encoded = message.encode(version, qos, retain, subscriptionIds, nowMs)
+      encoded = seen.encode(version, qos, retain, subscriptionIds, nowMs)
     }
     connection.send(packetOf(encoded.head, alias, qos, packetId, dup), encoded.payload)
     if (alias !== undefined) alias.isKnown = true

@@ -15,6 +15,7 @@ import type { Admission } from "../net/ConnectionGate.ts"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
+import { isOutside } from "./MountPoint.ts"
 import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
@@ -44,6 +45,10 @@ const systemTopic: Refusal = {
   drop: "not_authorized",
   isFinal: true,
   isDroppedBy311: true
+}
+const outsideMount: Refusal = {
+  ...systemTopic,
+  text: "topics that begin with $ are outside of the listener's mount point"
 }
 const notUtf8: Refusal = {
   code: ReasonCode.PayloadFormatInvalid,
@@ -94,8 +99,14 @@ const denials: Readonly<Record<DenialReason, Refusal>> = {
   BoundStream: reservedTopic
 }
 
-/** Why a client may not publish to a topic, if that is so. */
-export const deniedPublish = (authorizer: Authorizer, principal: Principal, topic: string): Refusal | undefined => {
+/** Why a client, below a mount point or not, may not publish to a topic, if that is so. */
+export const deniedPublish = (
+  authorizer: Authorizer,
+  principal: Principal,
+  topic: string,
+  mountPoint: string
+): Refusal | undefined => {
+  if (isOutside(mountPoint, topic)) return outsideMount
   const denial = authorizer.authorize(principal, "Write", { type: "TopicName", name: topic })
   return denial === undefined ? undefined : denials[denial.reason]
 }
@@ -227,6 +238,7 @@ export class Publisher {
   readonly #origin: string
   readonly #answered: Answered
   readonly #routes: PublishRoutes
+  readonly #mountPoint: string
   /** Publications that wait for their turn. */
   waiting = 0
 
@@ -237,7 +249,8 @@ export class Publisher {
     clientId: string,
     origin: string,
     answered: Answered,
-    admission?: Admission
+    admission?: Admission,
+    mountPoint = ""
   ) {
     this.#mqtt = mqtt
     this.#principal = principal
@@ -245,13 +258,14 @@ export class Publisher {
     this.#session = sessionActor(clientId)
     this.#origin = origin
     this.#answered = answered
+    this.#mountPoint = mountPoint
     this.#routes = new PublishRoutes(mqtt.broker.shards, mqtt.broker.directory, clientId, admission)
   }
 
   /** The refusal that can be told before anything is stored. */
   refusal(publication: Publication, plan: Plan<ReceivingSession>): Refusal | undefined {
     const { topic, retain, qos, userProperties } = publication
-    const denied = deniedPublish(this.#mqtt.broker.authorizer, this.#principal, topic)
+    const denied = deniedPublish(this.#mqtt.broker.authorizer, this.#principal, topic, this.#mountPoint)
     if (denied !== undefined) return denied
     if (publication.payloadFormat === 1 && !isUtf8(publication.payload)) return notUtf8
     if (this.#routes.lacksKey(topic, userProperties)) return withoutKey

@@ -18,6 +18,7 @@ import { foreignProtocol } from "../net/foreignProtocol.ts"
 import { type AuthenticatedConnection, Authentication } from "./authentication/Authentication.ts"
 import type { Client } from "./Client.ts"
 import { secondMs } from "./Message.ts"
+import { mountedTopic } from "./MountPoint.ts"
 import type { BrokerConnection, MqttBroker, Session } from "./MqttBroker.ts"
 import { deniedPublish } from "./Publisher.ts"
 import type { MqttOptions } from "./MqttOptions.ts"
@@ -57,8 +58,12 @@ export interface OpeningConnection extends Client, BrokerConnection, Authenticat
 /** The Receive Maximum of a client that names none (MQTT 5, 3.1.2.11.3). */
 const receiveMaximumDefault = 65_535
 
-const willOf = ({ topic, payload, qos, retain, properties }: WireWill, delayMsMax: number): Will => ({
-  topic,
+const willOf = (
+  { topic, payload, qos, retain, properties }: WireWill,
+  delayMsMax: number,
+  mountPoint: string
+): Will => ({
+  topic: mountedTopic(mountPoint, topic),
   payload,
   qos,
   retain,
@@ -67,7 +72,7 @@ const willOf = ({ topic, payload, qos, retain, properties }: WireWill, delayMsMa
     properties.messageExpiryIntervalSeconds === undefined ? null : properties.messageExpiryIntervalSeconds * secondMs,
   userProperties: properties.userProperties ?? [],
   contentType: properties.contentType ?? null,
-  responseTopic: properties.responseTopic ?? null,
+  responseTopic: properties.responseTopic === undefined ? null : mountedTopic(mountPoint, properties.responseTopic),
   correlationData: properties.correlationData ?? null,
   payloadFormat: properties.payloadFormatIndicator ?? null
 })
@@ -132,7 +137,7 @@ const isWillRefused = (connection: OpeningConnection, { topic, qos, retain }: Wi
     refuse(connection, ReasonCode.RetainNotSupported, undefined, "no messages are retained")
     return true
   }
-  const denied = deniedPublish(broker.authorizer, connection.principal, topic)
+  const denied = deniedPublish(broker.authorizer, connection.principal, topic, connection.mount.mountPoint)
   if (denied === undefined) return false
   refuse(connection, ReasonCode.NotAuthorized, ConnackCode311.NotAuthorized, denied.text)
   return true
@@ -187,6 +192,7 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
 /** `authentication`: the part of it that CONNACK has [MQTT-4.12.0-5]. */
 const open = (connection: OpeningConnection, connect: Connect, authentication: ConnackProperties = {}): void => {
   const { mqtt } = connection
+  const { mountPoint } = connection.mount
   const { limits } = mqtt.broker
   const { properties } = connect
   if (isRefused(connection, connect)) return
@@ -207,9 +213,10 @@ const open = (connection: OpeningConnection, connect: Connect, authentication: C
     connectionId: connection.id,
     cleanStart: connect.cleanStart,
     sessionExpiryMs: connection.sessionExpiryMs,
-    will: connect.will === undefined ? null : willOf(connect.will, limits.willDelayMsMax),
+    will: connect.will === undefined ? null : willOf(connect.will, limits.willDelayMsMax, mountPoint),
     keepAliveMs: connection.keepAliveMs,
-    protocolVersion: connect.version
+    protocolVersion: connect.version,
+    ...(mountPoint !== "" && { mountPoint })
   }
   mqtt.opens(connection.clientId, command, connection.origin("CONNECT"), (exit) => {
     if (Exit.isFailure(exit) && replaced !== undefined) leaveFor(connection, replaced)

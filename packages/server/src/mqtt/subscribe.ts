@@ -13,6 +13,7 @@ import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Client } from "./Client.ts"
 import { codeText } from "./connectionEnd.ts"
+import { isOutside, mountedFilter } from "./MountPoint.ts"
 import { stillTaken, type RetainedFeed, type RetainedMoment } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
 import { isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
@@ -37,6 +38,11 @@ interface SubscribingClient extends Client {
 
 const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && session !== undefined
 
+const outsideMount: FilterRefusal = {
+  code: ReasonCode.NotAuthorized,
+  text: "topics that begin with $ are outside of the listener's mount point"
+}
+
 const sharedStream: FilterRefusal = {
   code: ReasonCode.TopicFilterInvalid,
   text: "streams have no shared subscriptions yet"
@@ -47,6 +53,7 @@ const wantTopics = (client: Client, subscription: Subscription): FilterWanted | 
   const { filter } = subscription
   const name = parseSharedFilter(filter)?.filter ?? filter
   if (isStreamFilter(name)) return sharedStream
+  if (isOutside(client.mount.mountPoint, name)) return outsideMount
   const { mqtt, principal } = client
   const denial = mqtt.broker.authorizer.authorize(principal, "Read", { type: "TopicName", name })
   if (denial !== undefined) return { code: deniedCodes[denial.reason], text: denial.text }
@@ -63,7 +70,8 @@ const wantAll = (
   const all = subscriptions.map((each) => {
     // Any QoS may be asked for [MQTT-3.2.2-10].
     const qos = Math.min(each.qos, client.mqtt.options.maximumQos) as QoS
-    const subscription: Subscription = { ...each, qos, subscriptionId }
+    const filter = mountedFilter(client.mount.mountPoint, each.filter)
+    const subscription: Subscription = { ...each, filter, qos, subscriptionId }
     if (!isStreamFilter(each.filter)) return wantTopics(client, subscription)
     return ++streams > streamsPerPacketMax ? tooManyStreams : wantStream(client, subscription, userProperties)
   })
@@ -209,7 +217,8 @@ const acknowledge = (
 /** Messages that are read behind it are no longer matched with the filters. The UNSUBACK follows the commit. */
 export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe): void => {
   const { packetId, refusedFilters } = packet
-  const filters = packet.filters.map(subscriptionName)
+  const { mountPoint } = connection.mount
+  const filters = packet.filters.map((filter) => subscriptionName(mountedFilter(mountPoint, filter)))
   const { clientId, mqtt, id: connectionId } = connection
   const view = mqtt.directory.get(clientId)
   if (view === undefined) {

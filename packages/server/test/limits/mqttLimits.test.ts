@@ -242,5 +242,5 @@ describe("mqttPacketBytesMax", () => {
 
 it("what codecs take on their own, for tests and tools, is what a server ships with", async () => {
   await start({})
-  expect(kit.mqtt.decoding.limits).toEqual(defaultCodecLimits)
+  expect(kit.mqtt.noMount.decoding.limits).toEqual(defaultCodecLimits)
 })

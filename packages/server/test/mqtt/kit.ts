@@ -140,9 +140,10 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     shard.observe<AnyKind>(kind, (_actor, { _tag }) => events.push(_tag))
   }
   const isProxied = options.isProxied ?? false
-  const webSocket = { ...localListener("mqttWs", { isProxied }), origins: new Set(["local"]) }
+  const mountPoint = ""
+  const webSocket = { ...localListener("mqttWs", { isProxied }), mountPoint, origins: new Set(["local"]) }
   const listeners = layerMqttWebSocketListeners([webSocket]).pipe(
-    Layer.provideMerge(layerMqttListeners([localListener("mqtt", { isProxied })])),
+    Layer.provideMerge(layerMqttListeners([{ ...localListener("mqtt", { isProxied }), mountPoint }])),
     Layer.provide(Layer.succeedContext(context))
   )
   const { made, close: stopListening } = await acquired(Layer.build(listeners))
