@@ -24,21 +24,12 @@ const long = [
   "test/system/simulation.test.ts"
 ]
 
-interface Options {
-  readonly exclude?: ReadonlyArray<string>
-  readonly isolate?: boolean
-}
-
-/**
- * `unit` and `core`: in process. `system`: child processes of the whole product, npm only. `clients`: needs `test/clients/install.sh`.
- * The files of `unit` share their worker's modules, which takes 22 instead of 110 s of CPU to load for those of the server
- * alone; so none of them may leave anything running. Those of `core` fork, kill and fill memory: each has a process of its own.
- */
+/** `unit`: pure, in process. `system`: real sockets, disks and child processes, npm only. `clients`: needs `test/clients/install.sh`. */
 const project = (
   name: string,
   include: ReadonlyArray<string>,
   testTimeout: number,
-  { exclude = long, isolate = true }: Options = {}
+  exclude: ReadonlyArray<string> = long
 ) => ({
   resolve: { conditions: ["source", "node", "import", "default"] },
   ssr: {
@@ -51,8 +42,7 @@ const project = (
     testTimeout,
     hookTimeout: testTimeout,
     expect: { poll: { timeout: pollTimeoutMs } },
-    pool: "forks" as const,
-    poolOptions: { forks: { isolate } }
+    pool: "forks" as const
   }
 })
 
@@ -61,13 +51,13 @@ export default defineConfig({
     // By default one core is left alone: of two, half of the machine.
     maxWorkers: 2,
     minWorkers: 1,
+    // The files of a worker share its modules, which else take half of the time of all tests to load: no file may leave
+    // anything running, or change what is everybody's.
+    poolOptions: { forks: { isolate: false } },
     projects: [
-      project("unit", ["packages/{protocols,actors,server}/test/**/*.test.ts", "test/*.test.ts"], unitTimeoutMs, {
-        isolate: false
-      }),
-      project("core", ["packages/core/test/**/*.test.ts"], unitTimeoutMs),
+      project("unit", ["packages/*/test/**/*.test.ts", "test/*.test.ts"], unitTimeoutMs),
       project("system", ["test/system/**/*.test.ts"], 240_000),
-      project("long", long, 240_000, { exclude: [] }),
+      project("long", long, 240_000, []),
       project("clients", ["test/clients/**/*.test.ts"], 180_000)
     ]
   }

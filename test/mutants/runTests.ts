@@ -39,18 +39,7 @@ export const runTests = (copy: string, tests: ReadonlyArray<string>): Promise<Ou
   new Promise((resolve, reject) => {
     const report = path.join(copy, "mutants-report.json")
     fs.rmSync(report, { force: true })
-    const args = [
-      "node_modules/vitest/vitest.mjs",
-      "run",
-      "--project",
-      "unit",
-      "--project",
-      "core",
-      "--bail",
-      "1",
-      "--reporter",
-      "json"
-    ]
+    const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "--bail", "1", "--reporter", "json"]
     const timeouts = ["--testTimeout", `${testTimeoutMs}`]
     const child = spawn(process.execPath, [...args, ...timeouts, "--outputFile", report, ...tests], {
       cwd: copy,

@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
 })
 const stopMs = runMs * (Number(values.slowdown) - 1)
 
-const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "--project", "core", ...positionals]
+const args = ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", ...positionals]
 // A process group of its own, with all its workers.
 const child = spawn(process.execPath, args, { stdio: "inherit", detached: true })
 const end = { code: undefined as number | undefined }
