@@ -16,6 +16,7 @@ const long = [
   "packages/server/test/mqtt/retainedFeed.test.ts",
   "test/system/doctor.test.ts",
   "test/system/doctorBeside.test.ts",
+  "test/system/durableReaders.test.ts",
   "test/system/streamsOverMqtt.test.ts",
   "test/system/backup.test.ts",
   "test/system/compact.test.ts",
