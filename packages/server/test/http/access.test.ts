@@ -21,7 +21,12 @@ const queries: Readonly<Record<string, string>> = {
   "/api/v1/journal/diff": "?actor=catalog/0&from=1&to=2",
   "/api/v1/retained": "?filter=a"
 }
-const bodies: Readonly<Record<string, string>> = { post: `{"name":"new"}`, patch: `{"config":{}}` }
+/** By method, or by the whole endpoint. */
+const bodies: Readonly<Record<string, string>> = {
+  post: `{"name":"new"}`,
+  patch: `{"config":{}}`,
+  "post /api/v1/groups/orders/reset-offsets": `{"to":"earliest"}`
+}
 
 const endpoints = Object.entries(openApi.paths).flatMap(([template, methods]) =>
   Object.keys(methods).map(
@@ -63,7 +68,7 @@ describe("access over HTTP", () => {
   })
 
   const ask = async (method: string, path: string): Promise<{ status: number; text: string }> => {
-    const body = bodies[method]
+    const body = bodies[`${method} ${path}`] ?? bodies[method]
     const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } }
     const url = `http://127.0.0.1:${port}${path}${queries[path] ?? ""}`
     const response = await fetch(url, { method: method.toUpperCase(), ...init })
