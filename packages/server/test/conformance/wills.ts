@@ -1,6 +1,6 @@
 import { describe, expect } from "vitest"
 import { packet } from "../mqtt/kit.ts"
-import { conforms, connect, option, packetType, property } from "./kit.ts"
+import { ack, conforms, connect, option, packetType, type Peer, property } from "./kit.ts"
 import { server } from "./server.ts"
 
 // Wills (3.1.2.5, 3.1.3.2, 3.14.4).
@@ -12,13 +12,25 @@ describe("a will", () => {
     async (version) => {
       const topic = server.name()
       const watcher = await server.subscribed(version, topic, 1)
-      const client = await server.connect(version, { will: { topic, payload: "gone", qos: 1 } })
       // One that is refused has none.
       const refused = await server.refused(version, connect(version, "x".repeat(257), { will: { topic } }))
       expect(refused[3]).toBeGreaterThan(0)
-      await watcher.nothing()
-      client.raw.socket.resetAndDestroy()
-      expect(await watcher.message()).toMatchObject({ topic, text: "gone", qos: 1 })
+      const ways: ReadonlyArray<(client: Peer) => unknown> = [
+        ({ raw }) => raw.socket.resetAndDestroy(),
+        ({ raw }) => raw.socket.end(),
+        // What it may not send.
+        (client) => client.send([0, 0]),
+        ({ clientId }) => server.connect(version, { clientId }),
+        ({ clientId }) => server.kit.mqtt.kick(clientId, "by an operator")
+      ]
+      for (const end of ways) {
+        const client = await server.connect(version, { will: { topic, payload: "gone", qos: 1 } })
+        await watcher.nothing()
+        await end(client)
+        const message = await watcher.message()
+        expect(message).toMatchObject({ topic, text: "gone", qos: 1 })
+        watcher.send(ack(packetType.puback, message.messageId!))
+      }
     }
   )
 
@@ -108,6 +120,9 @@ describe("a will", () => {
     const first = await server.connect(5, { isDurable: true, will: { topic, properties: property.willDelay(60) } })
     await server.broken(first)
     await server.connect(5, { clientId: first.clientId, isDurable: true })
+    // Nor for one that is back before its connection was seen to end.
+    const second = await server.connect(5, { isDurable: true, will: { topic, properties: property.willDelay(60) } })
+    await server.connect(5, { clientId: second.clientId, isDurable: true })
     server.clock.skip(120_000)
     await server.settled()
     await watcher.nothing()
