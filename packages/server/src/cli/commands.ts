@@ -85,7 +85,7 @@ const events: ReadonlyArray<Option> = [
   {
     name: "kind",
     value: "KIND",
-    help: "only actors of this kind: catalog, partition, group, session, client, retained, shard"
+    help: "only actors of this kind: catalog, partition, group, transaction, session, client, retained, shard"
   },
   { name: "actor", value: "ACTOR", help: "only this actor: group/orders, partition/sensors/3" },
   { name: "type", value: "TYPE", help: "only events of this type: RebalanceStarted, RecordsAppended, StateHash" }
@@ -98,6 +98,7 @@ const lazily =
 
 const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
+const transactionsModule = () => import("./transactions.ts")
 const sessionsModule = () => import("./sessions.ts")
 const retainedModule = () => import("./retained.ts")
 const journalModule = () => import("./journal.ts")
@@ -381,6 +382,28 @@ export const commands: ReadonlyArray<Command> = [
       () => import("./groupsReset.ts"),
       (module) => module.reset
     )
+  },
+  {
+    name: "transactions list",
+    positionals: [],
+    summary: "list transactional ids with their producers and open transactions",
+    options: [url, json],
+    load: lazily(transactionsModule, (module) => module.list)
+  },
+  {
+    name: "transactions describe",
+    positionals: ["ID"],
+    summary: "a transactional id's producer, and its transaction's partitions and groups",
+    options: [url, json],
+    load: lazily(transactionsModule, (module) => module.describe)
+  },
+  {
+    name: "transactions abort",
+    positionals: ["ID"],
+    summary: "abort an open transaction and fence its producer",
+    description: "Readers of committed records go on behind it. Its timeout would do the same.",
+    options: [yes, url, json],
+    load: lazily(transactionsModule, (module) => module.abort)
   },
   {
     name: "sessions list",

@@ -171,6 +171,38 @@ const groups = HttpApiGroup.make("groups")
       .addSuccess(OffsetsReset)
   )
 
+const TransactionSummary = Schema.Struct({
+  transactionalId: Schema.String,
+  state: Schema.String,
+  producerId: Count,
+  producerEpoch: Count,
+  partitions: Count,
+  groups: Count,
+  /** Since when a transaction is open or ending; null: none is. */
+  openMs: Schema.NullOr(Count)
+})
+
+const TransactionDetails = Schema.Struct({
+  transactionalId: Schema.String,
+  state: Schema.String,
+  producerId: Count,
+  producerEpoch: Count,
+  timeoutMs: Count,
+  startedAt: Schema.NullOr(Schema.String),
+  updatedAt: Schema.NullOr(Schema.String),
+  partitions: Schema.Array(Schema.Struct({ stream: Schema.String, partition: Count })),
+  groups: Schema.Array(Schema.String)
+})
+
+const transactions = HttpApiGroup.make("transactions")
+  .add(HttpApiEndpoint.get("list", "/transactions").setUrlParams(PageParams).addSuccess(listOf(TransactionSummary)))
+  .add(HttpApiEndpoint.get("get")`/transactions/${name}`.addSuccess(TransactionDetails))
+  .add(
+    HttpApiEndpoint.post("abort")`/transactions/${name}/abort`.addSuccess(
+      Schema.Struct({ producerId: Count, partitions: Count, groups: Count })
+    )
+  )
+
 const JournalEvent = Schema.Struct({
   seq: Count,
   time: Schema.String,
@@ -410,6 +442,7 @@ const config = HttpApiGroup.make("config").add(
 export const Api = HttpApi.make("logbrook")
   .add(streams)
   .add(groups)
+  .add(transactions)
   .add(sessions)
   .add(retained)
   .add(topics)

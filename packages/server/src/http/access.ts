@@ -14,6 +14,11 @@ export const onStream = (operation: Operation, name: string, { directory }: Brok
 
 export const onGroup = (operation: Operation, name: string): Need => [operation, { type: "Group", name }]
 
+export const onTransactionalId = (operation: Operation, name: string): Need => [
+  operation,
+  { type: "TransactionalId", name }
+]
+
 /** A topic name of MQTT, or a filter. */
 export const onTopicName = (operation: Operation, name: string): Need => [operation, { type: "TopicName", name }]
 

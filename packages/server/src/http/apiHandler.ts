@@ -18,8 +18,19 @@ import { listTopics, unmatchedShown } from "./topics.ts"
 import { Api, type ApiError } from "./Api.ts"
 import { type Asking, Caller } from "./Caller.ts"
 import type { ApiParts } from "./ApiParts.ts"
-import { deniedOf, isAllowed, onCluster, onFilters, onGroup, onStream, onTopicName, type Need } from "./access.ts"
+import {
+  deniedOf,
+  isAllowed,
+  onCluster,
+  onFilters,
+  onGroup,
+  onTransactionalId,
+  onStream,
+  onTopicName,
+  type Need
+} from "./access.ts"
 import { deleteGroup, getGroup, groupNamed, groupNames, groupSummary } from "./groups.ts"
+import { abortTransaction, getTransaction, transactionalIds, transactionSummary } from "./transactions.ts"
 import { pageOf } from "./paging.ts"
 import { endpointDenied, type EndpointFailure, EndpointRefused, refusalOf } from "./refusals.ts"
 import { resetGroupOffsets, resetNeeds } from "./resetOffsets.ts"
@@ -163,6 +174,27 @@ const groups = (broker: Broker) => {
   )
 }
 
+const transactions = (broker: Broker) => {
+  const behind = endpoint(broker)
+  const known = (): ReadonlyArray<string> =>
+    transactionalIds(broker).filter((name) => isAllowed(broker, onTransactionalId("Describe", name)))
+  return HttpApiBuilder.group(Api, "transactions", (handlers) =>
+    handlers
+      .handle("list", ({ urlParams }) =>
+        behind(
+          [],
+          Effect.sync(() => pageOf(known(), urlParams, (name) => transactionSummary(broker, name)))
+        )
+      )
+      .handle("get", ({ path }) =>
+        behind([onTransactionalId("Describe", path.name)], getTransaction(broker, path.name))
+      )
+      .handle("abort", ({ path }) =>
+        behind([onTransactionalId("Write", path.name)], abortTransaction(broker, path.name))
+      )
+  )
+}
+
 const sessions = (broker: Broker, { mqtt }: ApiParts) => {
   const behind = endpoint(broker)
   return HttpApiBuilder.group(Api, "sessions", (handlers) =>
@@ -251,6 +283,7 @@ export const makeApiHandler = (broker: Broker, past: Past, parts: ApiParts): Api
     Layer.provide([
       streams(broker),
       groups(broker),
+      transactions(broker),
       sessions(broker, parts),
       retained(broker, parts),
       topics(broker, parts),

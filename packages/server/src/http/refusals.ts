@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import type { CatalogRefusal, CatalogRefused } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { GroupRefused } from "@logbrook/actors/group/GroupProtocol"
+import type { TransactionRefused } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Denial, DenialReason } from "@logbrook/core/access/Access"
 import type { JournalQueryRefused } from "../tools/journalTools.ts"
 
@@ -17,8 +18,16 @@ export const apiCodes = {
     "INVALID_TYPE"
   ],
   403: ["FORBIDDEN"],
-  404: ["UNKNOWN_STREAM", "UNKNOWN_GROUP", "UNKNOWN_SESSION", "UNKNOWN_RETAINED", "UNKNOWN_EVENT", "UNKNOWN_ACTOR"],
-  409: ["STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY", "GROUP_HAS_MEMBERS"],
+  404: [
+    "UNKNOWN_STREAM",
+    "UNKNOWN_GROUP",
+    "UNKNOWN_TRANSACTIONAL_ID",
+    "UNKNOWN_SESSION",
+    "UNKNOWN_RETAINED",
+    "UNKNOWN_EVENT",
+    "UNKNOWN_ACTOR"
+  ],
+  409: ["STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY", "GROUP_HAS_MEMBERS", "NO_OPEN_TRANSACTION"],
   410: ["EXPIRED"],
   503: ["UNAVAILABLE", "DISK_LOW"]
 } as const
@@ -62,7 +71,7 @@ export class EndpointRefused extends Data.TaggedError("EndpointRefused")<{
 }> {}
 
 /** An endpoint fails with one of these. */
-export type EndpointFailure = EndpointRefused | CatalogRefused | GroupRefused | JournalQueryRefused
+export type EndpointFailure = EndpointRefused | CatalogRefused | GroupRefused | TransactionRefused | JournalQueryRefused
 
 /** The body of an answer that refuses. */
 export interface Refusal<Code extends RefusalCode = RefusalCode> {
@@ -124,6 +133,10 @@ export const refusalOf = (failure: EndpointFailure): Refusal<ApiCode> => {
       return { code: catalogCodes[failure.reason], message: failure.message }
     case "JournalQueryRefused":
       return { code: journalCodes[failure.reason], message: failure.message }
+    case "TransactionRefused":
+      return failure.reason === "TransactionalIdNotFound"
+        ? { code: "UNKNOWN_TRANSACTIONAL_ID", message: "there is no such transactional id" }
+        : { code: "NO_OPEN_TRANSACTION", message: "no transaction is open that could be aborted" }
     case "GroupRefused":
       return groupRefusal(failure)
   }
