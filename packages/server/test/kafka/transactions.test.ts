@@ -4,6 +4,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
 import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
+import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import { DeleteTopics } from "@logbrook/protocols/kafka/messages/20_DeleteTopics"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { AddPartitionsToTxn } from "@logbrook/protocols/kafka/messages/24_AddPartitionsToTxn"
@@ -88,6 +89,23 @@ const isOver = () => expect.poll(stateName).toMatch(/^Complete/)
 const { NONE, PRODUCER_FENCED, INVALID_PRODUCER_EPOCH, UNSTABLE_OFFSET_COMMIT } = KafkaError
 
 describe("a transactional producer", () => {
+  it("is told that transactions of version 2 are on, in a way that its version of ApiVersions can say", async () => {
+    await start()
+    const software = { clientSoftwareName: "raw", clientSoftwareVersion: "1" }
+    for (const version of [3, 4]) {
+      const { finalizedFeatures, finalizedFeaturesEpoch, supportedFeatures } = await client.send(
+        ApiVersions,
+        version,
+        software
+      )
+      expect(finalizedFeaturesEpoch).toBeGreaterThanOrEqual(0)
+      expect(finalizedFeatures).toEqual([{ name: "transaction.version", maxVersionLevel: 2, minVersionLevel: 2 }])
+      // A minimum of 0 ends ApiVersions 3 in Java.
+      const supported = { name: "transaction.version", minVersion: 0, maxVersion: 2 }
+      expect(supportedFeatures).toEqual(version < 4 ? [] : [supported])
+    }
+  })
+
   it("finds this node as its coordinator", async () => {
     await start()
     const { coordinators } = await client.send(FindCoordinator, 4, { keyType: 1, coordinatorKeys: [transactionalId] })
