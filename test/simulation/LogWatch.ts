@@ -29,6 +29,7 @@ export class LogWatch {
   /** Every record that is kept can be read at its offset. */
   check(logs: LogStore, journal: SimJournal): void {
     this.checkKeyed(logs, journal)
+    this.checkTransactions(logs)
     for (const log of this.#model.logs.values()) {
       if (log.isDeleted || this.#model.keyed.has(log.id)) continue
       let offset = log.startOffset
@@ -36,6 +37,26 @@ export class LogWatch {
         const [batch] = logs.read(logs.log(log.id), offset, 1)
         if (batch === undefined) return this.#violated(`log ${log.id}:${offset} can not be read`)
         offset = this.#checkBatch(log, batch, offset)
+      }
+    }
+  }
+
+  /** Where records are stable, and which of them are aborted, is what the model finds among all that became durable. */
+  checkTransactions(logs: LogStore): void {
+    for (const [logId, transactions] of this.#model.transactions) {
+      const { isDeleted, startOffset, nextOffset } = this.#model.log(logId)
+      if (isDeleted) continue
+      const log = logs.log(logId)
+      const stable = transactions.lastStableOffset(startOffset, nextOffset)
+      if (log.lastStableOffset !== stable) {
+        this.#violated(`log ${logId} is stable below ${log.lastStableOffset}, not below ${stable}`)
+      }
+      const told = log
+        .abortedWithin(startOffset, nextOffset)
+        .map(({ producerId, firstOffset, lastOffset }) => ({ producerId, firstOffset, lastOffset }))
+      const own = transactions.abortedFrom(startOffset)
+      if (JSON.stringify(told) !== JSON.stringify(own)) {
+        this.#violated(`log ${logId} tells of ${JSON.stringify(told)} as aborted, not of ${JSON.stringify(own)}`)
       }
     }
   }
@@ -48,6 +69,7 @@ export class LogWatch {
       this.#violated(`log ${id}:${wantedOffset} is read as ${baseOffset} to ${endOffset}`)
     }
     let at = baseOffset
+    if (RecordBatch.isControl(batch)) return endOffset
     iterate(RecordBatch.recordsOf(batch), RecordBatch.count(batch), (record) => {
       const found = idOfRecord(record)
       if (found !== ids[at]) this.#violated(`log ${id}:${at} is read as ${found}, it was ${ids[at]}`)

@@ -21,6 +21,7 @@ import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { eachKeyed, eachKeyedOfRun } from "./keyedRecords.ts"
 import { KeyedLog } from "./KeyedLog.ts"
 import type { OffsetExpiry } from "./offsetExpiry.ts"
+import { TransactionLog } from "./TransactionLog.ts"
 import { idOfRecord } from "./payload.ts"
 
 /** Where a message is. */
@@ -63,6 +64,8 @@ export class Model {
   readonly streams = new Map<string, SavedStream>()
   /** Of the streams that have a policy of their own, by log id. */
   readonly keyed = new Map<number, KeyedLog>()
+  /** By log id. */
+  readonly transactions = new Map<number, TransactionLog>()
   readonly #logIds = new Set<number>([sessionLogId])
   readonly groups = new Map<string, GroupModel>()
   readonly #sessionTimes: SessionTimes
@@ -98,6 +101,15 @@ export class Model {
       this.logs.set(id, log)
     }
     return log
+  }
+
+  transactionsOf(logId: number): TransactionLog {
+    let transactions = this.transactions.get(logId)
+    if (transactions === undefined) {
+      transactions = new TransactionLog()
+      this.transactions.set(logId, transactions)
+    }
+    return transactions
   }
 
   /** Whether a stream with this id ever was. */
@@ -182,10 +194,11 @@ export class Model {
       this.#violated(`log ${ref.logId}: the records at seq ${seq} are not there or fail their checksum`)
       return
     }
+    this.#transactional(ref, bytes, seq)
     const before = log.ids.length
     const records = ref.verbatim || ref.place === "value" ? RecordBatch.recordsOf(bytes) : bytes
     iterate(records, ref.count, (record) => {
-      const id = idOfRecord(record)
+      const id = ref.marker === undefined ? idOfRecord(record) : ""
       if (id === undefined) this.#violated(`log ${ref.logId}: a message at seq ${seq} is not whole`)
       else this.#place(log, id, seq)
     })
@@ -194,6 +207,25 @@ export class Model {
     log.nextOffset = ref.baseOffset + ref.count
     log.maxTimestampMs = Math.max(log.maxTimestampMs, ref.maxTimestampMs)
     this.#evolve(partitionId(ref.logId), recordsAppended(ref, head.epoch))
+  }
+
+  /** The journal says of a batch what the batch itself says. */
+  #transactional(ref: BatchRef, bytes: Uint8Array, seq: Seq): void {
+    const { logId, baseOffset, count, producer, marker, isTransactional = false, verbatim } = ref
+    const isControl = verbatim && RecordBatch.isControl(bytes)
+    const isOfTransaction = verbatim && RecordBatch.isTransactional(bytes)
+    if (isControl !== (marker !== undefined) || isOfTransaction !== (isTransactional || isControl)) {
+      this.#violated(
+        `log ${logId}: the batch at seq ${seq} is of a transaction, or is none, and the journal says not so`
+      )
+    }
+    if (isTransactional) this.transactionsOf(logId).records(producer!.id, baseOffset, count)
+    if (marker === undefined) return
+    const { producerId, producerEpoch } = marker
+    if (RecordBatch.producerId(bytes) !== producerId || RecordBatch.producerEpoch(bytes) !== producerEpoch) {
+      this.#violated(`log ${logId}: the marker at seq ${seq} is another producer's`)
+    }
+    this.transactionsOf(logId).marker(marker, baseOffset)
   }
 
   /** A producer's batch comes without its offsets. */

@@ -132,6 +132,28 @@ export interface ReaderPlan {
   readonly usesSession?: boolean
 }
 
+/** Writes to the partitions of a stream in transactions. */
+export interface TransactorPlan {
+  readonly kind: "transactor"
+  readonly name: string
+  readonly stream: string
+  /** As it speaks with its coordinator (KIP-890). */
+  readonly version: 1 | 2
+  readonly transactions: number
+  /** Chance of a transaction to be aborted. */
+  readonly aborts: number
+  readonly bytesMax: number
+}
+
+/** A reader of committed records. */
+export interface CommittedReaderPlan {
+  readonly kind: "committedReader"
+  readonly name: string
+  readonly stream: string
+  readonly version: number
+  readonly bytesMax: number
+}
+
 /** Creates and deletes streams, writes to them, commits offsets of them. */
 export interface SimpleConsumerPlan {
   readonly kind: "simpleConsumer"
@@ -192,6 +214,8 @@ export type ClientPlan =
   | ProducerPlan
   | MemberPlan
   | ReaderPlan
+  | TransactorPlan
+  | CommittedReaderPlan
   | ChurnPlan
   | SimpleConsumerPlan
 
@@ -224,6 +248,8 @@ export interface Plan {
 export const boundStreams = ["telemetry", "audit"] as const
 export const willStream = "wills"
 export const freeStreams = ["orders", "payments"] as const
+/** Written in transactions alone. */
+export const transactionalStream = "ledger"
 export const topics = ["s/a", "s/b", "n/b"] as const
 
 const diskPlan = (random: Random): DiskPlan => {
@@ -407,7 +433,41 @@ const members = (random: Random): Array<MemberPlan> => {
 }
 
 /** What this seed stands for. */
-export const makePlan = (seed: number): Plan => withOldVersions(withNewVersions(withCompaction(basePlan(seed))))
+export const makePlan = (seed: number): Plan =>
+  withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed)))))
+
+/** Some write a stream in transactions, which others read over Kafka and over MQTT. */
+const withTransactions = (plan: Plan): Plan => {
+  const random = new Random(plan.seed, "plan/transactions")
+  if (!random.chance(0.6)) return plan
+  const stream = transactionalStream
+  const config = random.chance(0.3) ? ([["retention.bytes", String(random.between(500, 20_000))]] as const) : []
+  const reader = streamSubscriber(random, 9)
+  return {
+    ...plan,
+    streams: [...plan.streams, { name: stream, filters: [], partitions: 2, config }],
+    clients: [
+      ...plan.clients,
+      ...times(random.between(1, 3), (i): TransactorPlan => ({
+        kind: "transactor",
+        name: `t${i}`,
+        stream,
+        version: random.pick([1, 2, 2]),
+        transactions: random.between(3, 20),
+        aborts: random.pick([0.2, 0.5]),
+        bytesMax: random.pick([50, 300, 5000])
+      })),
+      ...times(random.between(1, 2), (i): CommittedReaderPlan => ({
+        kind: "committedReader",
+        name: `x${i}`,
+        stream,
+        version: random.between(4, 12),
+        bytesMax: random.pick([200, 10_000, 1_000_000])
+      })),
+      ...(random.chance(0.6) ? [{ ...reader, name: "w0", stream }] : [])
+    ]
+  }
+}
 
 /** Most consumers fetch in sessions, and some clients have the newest versions. */
 const withNewVersions = (plan: Plan): Plan => {

@@ -15,6 +15,7 @@ import { offsetExpiryOf } from "./offsetExpiry.ts"
 import { Member } from "./clients/Member.ts"
 import { MqttLedger } from "./clients/MqttLedger.ts"
 import { Producer } from "./clients/Producer.ts"
+import { Transactor } from "./clients/Transactor.ts"
 import type { Hooks } from "./faults/Hooks.ts"
 import type { CompactionJob } from "@logbrook/core/settle/SettleJob"
 import type { Work } from "@logbrook/core/settle/choose"
@@ -602,7 +603,10 @@ export class Simulation implements World {
 
   #compareRegularly(): void {
     this.scheduler.after(this.#random.between(100, compareEveryMs) * 1000, () => {
-      if (this.#isQuiet() && !this.#isRestarting()) this.#compare("live")
+      if (this.#isQuiet() && !this.#isRestarting()) {
+        this.#compare("live")
+        this.#logs.checkTransactions(this.#server!.shard.logs)
+      }
       if (this.#server !== undefined) this.#checkKeyed()
       this.#compareRegularly()
     })
@@ -664,7 +668,7 @@ export class Simulation implements World {
     this.#checkLogs()
     this.mqtt.check()
     for (const client of this.#clients) {
-      if (client instanceof Producer || client instanceof Member) client.check()
+      if (client instanceof Producer || client instanceof Member || client instanceof Transactor) client.check()
     }
     this.#checkLeftovers()
   }

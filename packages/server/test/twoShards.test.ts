@@ -11,11 +11,14 @@ import type { Commit, Journal } from "@logbrook/core/journal/Journal"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { ownLogId, type Placement } from "@logbrook/core/shard/Shards"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
+import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
+import { EndTxn } from "@logbrook/protocols/kafka/messages/26_EndTxn"
 import { Broker, layerOver, Mqtt, Recovered, recovered } from "../src/composition.ts"
 import { listenKafka } from "../src/kafka/KafkaListener.ts"
 import { listenMqtt } from "../src/mqtt/MqttListener.ts"
@@ -202,6 +205,45 @@ describe("Kafka over two shards", () => {
     }
     expect(highWatermarks().slice(0, 2)).toEqual([1, 1])
   })
+
+  it.each([
+    ["near", "commit"],
+    ["far", "abort"]
+  ] as const)(
+    "writes to both in a transaction whose coordinator is %s, and ends it in both: %s",
+    async (id, outcome) => {
+      await create("s", 2)
+      const client = await RawClient.connect(server.kafkaPort)
+      const producer = { transactionalId: id, transactionTimeoutMs: 60_000 }
+      const { producerId, producerEpoch } = await client.send(InitProducerId, 5, producer)
+      const fields = { producerId, producerEpoch, baseSequence: 0, isTransactional: true }
+      const request = produceOf("s", null, { transactionalId: id })
+      const partitionData = [0, 1].map((index) => ({ index, records: batchOf([`to ${index}`], fields) }))
+      const produced = await client.send(Produce, 12, { ...request, topicData: [{ name: "s", partitionData }] })
+      expect(produced.responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)).toEqual([0, 0])
+      const logs = [2, 3].map((logId) => server.broker.shards.logsOf(logId).log(logId))
+      expect(logs.map((log) => [log.lastStableOffset, log.highWatermark])).toEqual([
+        [0, 1],
+        [0, 1]
+      ])
+      const ended = { transactionalId: id, producerId, producerEpoch, committed: outcome === "commit" }
+      expect((await client.send(EndTxn, 5, ended)).errorCode).toBe(0)
+      await expect
+        .poll(() => logs.map((log) => [log.lastStableOffset, log.highWatermark]))
+        .toEqual([
+          [2, 2],
+          [2, 2]
+        ])
+      const aborted = outcome === "abort" ? 1 : 0
+      expect(logs.map((log) => log.abortedWithin(0, 2).length)).toEqual([aborted, aborted])
+      // What its coordinator refuses does not come to either.
+      const zombie = await client.send(Produce, 12, { ...request, topicData: [{ name: "s", partitionData }] })
+      expect(zombie.responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)).toEqual([
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_EPOCH
+      ])
+    }
+  )
 
   it("keeps the offsets of groups of both", async () => {
     await create("s", 2)

@@ -132,13 +132,27 @@ export class StreamSubscriber implements Client {
     if (offset <= (this.#last.get(partition) ?? -1)) {
       this.#world.violated(`${this.name} gets ${where} behind ${this.#last.get(partition)}`)
     }
+    if (!this.#world.model.transactionsOf(log.id).isVisible(offset)) {
+      this.#world.violated(`${this.name} gets ${where}, which is not committed`)
+    }
     const next = this.#next.get(partition) ?? 0
-    const isNextThere = offset > next && log.startOffset < offset
-    if (isNextThere && !this.#mayMiss(partition)) this.#world.violated(`${this.name} gets ${where}, and not ${next}`)
+    const missed = this.#visibleFrom(log, next, offset)
+    if (missed !== undefined && !this.#mayMiss(partition)) {
+      this.#world.violated(`${this.name} gets ${where}, and not ${missed}`)
+    }
     const { qos, isDurable } = this.#plan
     if (offset < next && qos === 2 && isDurable) this.#world.violated(`${this.name} gets ${where} of QoS 2 twice`)
     this.#last.set(partition, offset)
     this.#next.set(partition, Math.max(next, offset + 1))
+  }
+
+  /** The first offset below `endOffset` whose record it must get, if there is one. */
+  #visibleFrom({ id, startOffset }: ModelLog, fromOffset: number, endOffset: number): number | undefined {
+    const transactions = this.#world.model.transactionsOf(id)
+    for (let offset = Math.max(startOffset, fromOffset); offset < endOffset; offset++) {
+      if (transactions.isVisible(offset)) return offset
+    }
+    return undefined
   }
 
   /** The position of a durable session moves when a record of QoS 0 is written: what is on its way when the connection breaks is lost. */
@@ -153,10 +167,10 @@ export class StreamSubscriber implements Client {
 
   waitsFor(): string | undefined {
     if (!this.#peer.isConnected) return `${this.name} is not connected`
-    for (const [partition, { startOffset, nextOffset }] of this.#logs().entries()) {
-      const next = Math.max(startOffset, this.#next.get(partition) ?? 0)
-      if (next < nextOffset && !this.#mayMiss(partition))
-        return `${this.name} is at ${this.#plan.stream}/${partition}:${next} of ${nextOffset}`
+    for (const [partition, log] of this.#logs().entries()) {
+      const next = this.#visibleFrom(log, this.#next.get(partition) ?? 0, log.nextOffset)
+      if (next !== undefined && !this.#mayMiss(partition))
+        return `${this.name} is at ${this.#plan.stream}/${partition}:${next} of ${log.nextOffset}`
     }
     return undefined
   }

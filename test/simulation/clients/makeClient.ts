@@ -1,6 +1,7 @@
 import type { ClientPlan } from "../Plan.ts"
 import type { Client, World } from "../World.ts"
 import { Churn } from "./Churn.ts"
+import { CommittedReader } from "./CommittedReader.ts"
 import { Member } from "./Member.ts"
 import { Producer } from "./Producer.ts"
 import { Publisher } from "./Publisher.ts"
@@ -10,6 +11,7 @@ import { SimpleConsumer } from "./SimpleConsumer.ts"
 import { Sleeper } from "./Sleeper.ts"
 import { StreamSubscriber } from "./StreamSubscriber.ts"
 import { Subscriber } from "./Subscriber.ts"
+import { Transactor } from "./Transactor.ts"
 
 export const makeClient = (world: World, plan: ClientPlan): Client => {
   switch (plan.kind) {
@@ -29,6 +31,10 @@ export const makeClient = (world: World, plan: ClientPlan): Client => {
       return new Member(world, plan)
     case "reader":
       return new Reader(world, plan)
+    case "transactor":
+      return new Transactor(world, plan)
+    case "committedReader":
+      return new CommittedReader(world, plan)
     case "churn":
       return new Churn(world, plan)
     case "simpleConsumer":

@@ -6,6 +6,7 @@ import { mqtt31Faults } from "./mqtt31Faults.ts"
 import { settleFaults } from "./settleFaults.ts"
 import { shellFaults } from "./shellFaults.ts"
 import { streamFaults } from "./streamFaults.ts"
+import { transactionFaults } from "./transactionFaults.ts"
 
 /** Each must be caught by one of the first thousand seeds. */
 export const plantedFaults: ReadonlyArray<PlantedFault> = [
@@ -15,5 +16,6 @@ export const plantedFaults: ReadonlyArray<PlantedFault> = [
   ...actorFaults,
   ...shellFaults,
   ...streamFaults,
-  ...mqtt31Faults
+  ...mqtt31Faults,
+  ...transactionFaults
 ]
