@@ -100,3 +100,12 @@ if [ "$(cat "$programs/.java" 2> /dev/null)" != "$(sources_of mqtt/programs/java
   javac -cp "$programs/java/*" -d "$programs/java" mqtt/programs/java/*.java
   sources_of mqtt/programs/java > "$programs/.java"
 fi
+if [ "$(cat "$programs/.c" 2> /dev/null)" != "$(sources_of mqtt/programs/c)" ]; then
+  bash mqtt/programs/c/build.sh "$programs"
+  sources_of mqtt/programs/c > "$programs/.c"
+fi
+node_red=node-red@5.0.7
+if [ "$(cat "$cache/node-red/.done" 2> /dev/null)" != "$node_red" ]; then
+  npm install --silent --no-save --prefix "$cache/node-red" "$node_red"
+  echo "$node_red" > "$cache/node-red/.done"
+fi

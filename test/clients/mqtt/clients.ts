@@ -33,6 +33,32 @@ const both = [4, 5] as const
 
 export const clients: ReadonlyArray<Client> = [
   { name: "mqtt.js", ...node("with_mqttjs.ts"), versions: both },
+  {
+    name: "mosquitto_sub, _pub",
+    ...node("with_mosquitto.ts"),
+    versions: both,
+    hidesSessionPresent: true,
+    notes: [
+      "mosquitto_sub does not tell whether there was a session; that its messages come shows it",
+      "mosquitto_sub ends when an MQTT 5 server says that it stops, and is run again then"
+    ],
+    lacks: {
+      "messages under way over kill -9": "mosquitto_pub ends with its connection, and keeps nothing to be sent again",
+      "topic aliases to the client": "mosquitto_sub takes a message without topic for an error",
+      WebSocket: "version 2.0 speaks TCP and TLS only"
+    }
+  },
+  {
+    name: "Node-RED",
+    ...node("with_node_red.ts"),
+    versions: both,
+    hidesSessionPresent: true,
+    notes: ["a flow does not see whether there was a session; that its messages come shows it"],
+    lacks: {
+      "topic aliases to the client": "its broker node announces no Topic Alias Maximum",
+      "subscription identifiers": "it gives and reads them itself, and shows flows none"
+    }
+  },
   { name: "paho-mqtt", ...python("with_paho.py"), versions: both },
   {
     name: "aiomqtt",
@@ -51,6 +77,16 @@ export const clients: ReadonlyArray<Client> = [
       "it keeps no packet ids of QoS 2 messages that it received: what is under way when the server is killed may come twice"
     ],
     lacks: { WebSocket: "it speaks TCP and TLS only" }
+  },
+  {
+    name: "Paho C",
+    command: path.join(cache, "mqtt/paho-c"),
+    args: [],
+    versions: both,
+    lacks: {
+      WebSocket:
+        "it takes the first packet of a WebSocket frame, and those behind it only when more comes, where a frame may have several [MQTT-6.0.0-4]"
+    }
   },
   {
     name: "autopaho",

@@ -296,8 +296,10 @@ const aliases =
       await disconnect(context, a)
       expect(received.map(({ topic }) => topic)).toEqual(topics)
       expect(payloads(received)).toEqual(sent)
-      expect(resolved(tap[way])).toEqual(topics)
-      expect(tap[way].slice(-2).map(({ topic }) => topic)).toEqual(["", ""])
+      // Some programs have messages of their own.
+      const passed = tap[way].filter(({ topic }) => !topic.startsWith("programs/"))
+      expect(resolved(passed)).toEqual(topics)
+      expect(passed.slice(-2).map(({ topic }) => topic)).toEqual(["", ""])
     } finally {
       await tap.end()
     }
