@@ -114,9 +114,17 @@ export const javaProduce = (
     input: records.map(({ key, value }) => `${textOf(key)} ${textOf(value)}\n`).join("")
   })
 
-/** Resolves with what Java's `initTransactions` says. */
-export const javaInitTransactions = (brokers: string): Promise<Buffer> =>
-  outputOf("java", javaSource("InitTransactions.java", [brokers]))
+/** As `pythonCopy`. */
+export const javaCopy = async (
+  brokers: string,
+  from: string,
+  to: string,
+  transactionalId: string,
+  count: number
+): Promise<string> => {
+  const args = [brokers, from, to, transactionalId, String(count)]
+  return (await outputOf("java", javaSource("CopyInTransactions.java", args))).toString("utf8").trim()
+}
 
 /** Java's consumer, which follows all partitions of these streams until it has `count` records: see `FollowMany.java`. */
 export const javaFollowMany = (brokers: string, count: number, streams: ReadonlyArray<string>): ChildProcess =>

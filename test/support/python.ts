@@ -37,9 +37,15 @@ const recordOf = (line: string): PythonRecord => {
   return { topic, partition: Number(partition), offset: Number(offset), key: bytesOf(key), value: bytesOf(value) }
 }
 
-/** What confluent-kafka says of `init_transactions`. */
-export const pythonInitTransactions = async (client: PythonClient, brokers: string): Promise<string> =>
-  (await run(client, ["transactions", brokers])).join("\n")
+/** Copies `count` committed records from one topic to the other in transactions, of which the first is aborted. Resolves with what becomes of the producer when another takes its id. */
+export const pythonCopy = async (
+  client: PythonClient,
+  brokers: string,
+  from: string,
+  to: string,
+  transactionalId: string,
+  count: number
+): Promise<string> => (await run(client, ["copy", brokers, from, to, transactionalId, String(count)])).join("\n")
 
 /** What an administrator makes of a topic of one partition, line by line. */
 export const pythonAdmin = (client: PythonClient, brokers: string, topic: string): Promise<ReadonlyArray<string>> =>

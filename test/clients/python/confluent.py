@@ -1,4 +1,4 @@
-"""confluent-kafka (librdkafka): topics | produce | read | group | transactions, see pythonClients.test.ts."""
+"""confluent-kafka (librdkafka): topics | admin | produce | read | group | copy, see pythonClients.test.ts."""
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
@@ -79,13 +79,44 @@ def admin(brokers, topic):
         print("group", described.group_id, described.state.name)
 
 
-def transactions(brokers):
-    writer = Producer({"bootstrap.servers": brokers, "transactional.id": "payments"})
+def transactional(brokers, name):
+    config = {"bootstrap.servers": brokers, "transactional.id": name, "transaction.timeout.ms": 20000, "log_level": 0}
+    writer = Producer(config)
+    writer.init_transactions(20)
+    return writer
+
+
+def copy(brokers, source, target, name, count):
+    """Copies committed records with their offsets; the first transaction is aborted. Then another producer takes the id."""
+    writer = transactional(brokers, name)
+    reader = consumer(brokers, name, **{"isolation.level": "read_committed"})
+    reader.subscribe([source])
+    left, is_aborted = int(count), False
+    while left > 0:
+        messages = [each for each in reader.consume(4, 0.5) if not each.error()]
+        if not messages:
+            continue
+        writer.begin_transaction()
+        for each in messages:
+            writer.produce(target, each.value(), each.key(), each.partition())
+        writer.send_offsets_to_transaction(reader.position(reader.assignment()), reader.consumer_group_metadata())
+        if is_aborted:
+            writer.commit_transaction(20)
+            left -= len(messages)
+            continue
+        writer.abort_transaction(20)
+        is_aborted = True
+        for each in reader.assignment():
+            reader.seek(TopicPartition(each.topic, each.partition, 0))
+    reader.close()
+    transactional(brokers, name)
     try:
-        writer.init_transactions(20)
-        print("ready")
+        writer.begin_transaction()
+        writer.produce(target, b"zombie")
+        writer.commit_transaction(20)
+        print("not fenced")
     except KafkaException as error:
-        print(error)
+        print("fenced" if error.args[0].fatal() else error)
 
 
-run({"topics": topics, "admin": admin, "produce": produce, "read": read, "group": group, "transactions": transactions})
+run({"topics": topics, "admin": admin, "produce": produce, "read": read, "group": group, "copy": copy})
