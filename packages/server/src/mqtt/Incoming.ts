@@ -53,6 +53,8 @@ export class Incoming implements AckReceiver, Answered {
   readonly #unreleased: PacketIds
   /** So many of them may be there: those of earlier connections do not count for this one's Receive Maximum. */
   readonly #unreleasedMax: number
+  /** Why messages of QoS 2 were refused in their turn, by packet id, as long as others wait: some may have come again meanwhile. */
+  #refused: Map<number, Refusal> | undefined
   /** The messages of QoS 1 and 2 that wait for their commits. */
   #unanswered = 0
   readonly #unansweredMax: number
@@ -96,7 +98,7 @@ export class Incoming implements AckReceiver, Answered {
     mqtt.metrics.received[qos]!.add(1)
     if (qos === 2 && this.#unreleased.has(packetId)) {
       this.#unanswered++
-      this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, {}), false)
+      this.#publisher.wait(new PendingPublication(this.#publisher, packetId, qos, { isRepeat: true }), false)
       return
     }
     if (qos === 2) this.#throwIfTooMany()
@@ -120,6 +122,7 @@ export class Incoming implements AckReceiver, Answered {
     if (!pending.hasReceivers && !retain) this.#publisher.unmatched(topic)
     if (qos !== 2 || pending.refusal !== undefined) return
     this.#unreleased.add(packetId)
+    this.#refused?.delete(packetId)
     pending.isRemembered = true
   }
 
@@ -169,20 +172,31 @@ export class Incoming implements AckReceiver, Answered {
   }
 
   /** The long way's end; QoS 0 needs no answer. */
-  answered({ packetId, qos, topic, refusal, placed, hasReceivers, isRemembered }: PendingPublication): void {
+  answered(pending: PendingPublication): void {
+    const { packetId, qos, topic, placed, hasReceivers } = pending
+    const refusal = this.#refusalOf(pending)
     if (refusal !== undefined) this.#name(refusal, qos, topic)
     if (qos === 0) return
     this.#answeredOne()
-    if (refusal !== undefined) {
-      // Refused at once, it is not the one of its packet id that waits for PUBREL.
-      if (isRemembered) this.#forget(packetId)
-      this.#refuse(packetId, qos, refusal)
-    } else if (this.#connection.wantsReceipts && placed.length > 0) {
+    if (refusal !== undefined) this.#refuse(packetId, qos, refusal)
+    else if (this.#connection.wantsReceipts && placed.length > 0) {
       this.#receipt(qos === 1 ? "Puback" : "Pubrec", packetId, placed)
     } else {
       const reasonCode = hasReceivers ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
       this.#ack(qos === 1 ? pubackByte : pubrecByte, packetId, reasonCode)
     }
+    if (this.#publisher.waiting === 0) this.#refused = undefined
+  }
+
+  /** What has come again before its answer is refused as the first one was: nobody has stored it. */
+  #refusalOf({ packetId, refusal, isRemembered, isRepeat }: PendingPublication): Refusal | undefined {
+    if (isRepeat) return this.#refused?.get(packetId)
+    if (refusal === undefined || !isRemembered) return refusal
+    // Refused at once, it would not be the one of its packet id that waits for PUBREL.
+    this.#forget(packetId)
+    this.#refused ??= new Map()
+    this.#refused.set(packetId, refusal)
+    return refusal
   }
 
   #answeredOne(): void {

@@ -143,6 +143,8 @@ export class PendingPublication implements AckReceiver {
   refusal: Refusal | undefined
   /** The packet id of QoS 2 waits for PUBREL on this publication's account. */
   isRemembered = false
+  /** It has come before, and that is not answered yet. */
+  readonly isRepeat: boolean
 
   constructor(publisher: Publisher, packetId: number, qos: number, parts: Partial<PublicationParts>) {
     this.#publisher = publisher
@@ -155,6 +157,7 @@ export class PendingPublication implements AckReceiver {
     this.hasReceivers = parts.hasReceivers ?? true
     this.topic = parts.topic
     this.refusal = parts.refusal
+    this.isRepeat = parts.isRepeat ?? false
   }
 
   /** Called when all is decided that has to be durable beside the records of streams: the first refusal says why. */
@@ -189,6 +192,7 @@ interface PublicationParts {
   readonly hasReceivers: boolean
   readonly topic: string
   readonly refusal: Refusal
+  readonly isRepeat: boolean
 }
 
 const nowhere: ReadonlyArray<never> = []

@@ -667,6 +667,21 @@ describe("a will that the retained store refuses in its turn", () => {
   })
 })
 
+describe("a message of QoS 2 that comes again before its answer", () => {
+  it.each([3, 4, 5] as const)("is refused as the first one is: version %i", async (version) => {
+    const { memory } = kit.shard
+    vi.spyOn(kit.mqtt.retained, "hasRoomFor").mockReturnValue(true)
+    memory.add("retained", memory.room("retained"))
+    const client = await connected(kit.port, { version, clientId: "again" })
+    const message = publishPacket("kept", "x", { version, qos: 2, packetId: 7, retain: true })
+    client.send(message, message)
+    if (version === 5) {
+      for (let i = 0; i < 2; i++) expect([...(await client.packet()).subarray(2, 5)]).toEqual([0, 7, 0x97])
+    } else expect((await client.rest()).length).toBe(0)
+    client.socket.destroy()
+  })
+})
+
 const broken = (): never => {
   throw new Error("broken")
 }
