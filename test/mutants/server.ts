@@ -494,6 +494,27 @@ export const serverMutants = inPackage("server", {
       ["an address that has left stays", "if (held.open === 0) this.#perAddress.delete(remoteAddress)", ""]
     ]
   },
+  "mqtt/MountPoint.ts": {
+    tests: ["mqtt/mountPoint.test.ts"],
+    faults: [
+      [
+        "a topic with $ in front is below a mount point",
+        'mountPoint !== "" && topic.charCodeAt(0) === dollar',
+        "false"
+      ],
+      ["a stream is read beyond the mount point", "`${filter}/${mountPoint}#`", "filter"],
+      ["a client sees its mount point", "topic.slice(mountPoint.length)", "topic"]
+    ]
+  },
+  "mqtt/authentication/Authentication.ts": {
+    tests: ["mqtt/authentication.test.ts"],
+    faults: [
+      ["AUTH may come at any time", 'this.#state !== (isAnew ? "known" : "waiting")', "false"],
+      ["AUTH may name another method", "authenticationMethod !== this.#method.name", "false"],
+      ["a client becomes another one", "principal.name === this.#principal?.name", "true"],
+      ["packets pass before authentication", 'if (packet._tag === "Auth") {', "if (true) {"]
+    ]
+  },
   "net/ListenerGate.ts": {
     tests: ["net"],
     faults: [

@@ -160,6 +160,29 @@ listeners:
     for (const client of clients) client.end(true)
   })
 
+  it("have mount points, over TCP and WebSocket", async () => {
+    const { portOf } = await start(`${none}
+listeners:
+  plain: { protocol: mqtt, port: 0 }
+  below: { protocol: mqtt, port: 0, mountPoint: tenants/a/ }
+  web: { protocol: mqttWs, port: 0, mountPoint: tenants/ }
+`)
+    const got: Array<string> = []
+    const connect = async (scheme: string, name: string) => {
+      const url = `${scheme}://127.0.0.1:${portOf(name)}`
+      const client = await mqtt.connectAsync(url, { protocolVersion: 5, reconnectPeriod: 0 })
+      stops.unshift(async () => void client.end(true))
+      client.on("message", (topic) => got.push(`${name} ${topic}`))
+      await client.subscribeAsync("#")
+      return client
+    }
+    await connect("mqtt", "plain")
+    await connect("ws", "web")
+    const below = await connect("mqtt", "below")
+    await below.publishAsync("x", "x", { qos: 1 })
+    await expect.poll(() => [...got].sort()).toEqual(["below x", "plain tenants/a/x", "web a/x"])
+  })
+
   it("tell Kafka clients the address of the one by which they have come", async () => {
     const { portOf } = await start(`${none}
 listeners:
