@@ -6,7 +6,7 @@ import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { WireError } from "@logbrook/protocols/kafka/Wire"
 import { version } from "../../version.ts"
 import { CliError, exitCodes } from "../CliError.ts"
-import { connect, connectionLost, otherProtocol, silent, type Listener } from "./connecting.ts"
+import { connect, connectionLost, deadline, otherProtocol, silent, type Listener } from "./connecting.ts"
 
 const responseBytesMax = 256 * 1024 * 1024
 const clientId = "logbrook-cli"
@@ -78,7 +78,9 @@ export class KafkaConnection {
     const correlationId = ++this.#correlationId
     const answered = Promise.withResolvers<Uint8Array>()
     const patienceMs = this.#timeoutMs + waitMs
-    const timer = setTimeout(() => this.#fail(silent(this.#listener, patienceMs)), patienceMs)
+    const timer = deadline(patienceMs, () => {
+      if (this.#waiting.has(correlationId)) this.#fail(silent(this.#listener, patienceMs))
+    })
     this.#waiting.set(correlationId, { answered, timer })
     this.#socket.cork()
     for (const chunk of encodeWholeRequest(api, apiVersion, { correlationId, clientId }, value)) {

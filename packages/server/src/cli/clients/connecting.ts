@@ -41,11 +41,17 @@ export const silent = (listener: Listener, timeoutMs: number): CliError =>
     "--timeout DURATION lets it take longer"
   )
 
+/**
+ * A timer behind which what has come is read first: where the event loop stood still, the time is over before anybody has looked. `onEnd`
+ * may be called although the timer was cleared meanwhile.
+ */
+export const deadline = (ms: number, onEnd: () => void): NodeJS.Timeout => setTimeout(() => setImmediate(onEnd), ms)
+
 /** A socket that is connected. Rejects with `CliError` "E_UNREACHABLE". */
 export const connect = async (listener: Listener, timeoutMs: number): Promise<net.Socket> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const socket = net.connect({ host: listener.host, port: listener.port, noDelay: true })
-  const timer = setTimeout(() => reject(unreachable(listener, `nothing for ${timeoutMs / 1000} s`)), timeoutMs)
+  const timer = deadline(timeoutMs, () => reject(unreachable(listener, `nothing for ${timeoutMs / 1000} s`)))
   const failed = (error: NodeJS.ErrnoException): void => reject(unreachable(listener, error.code ?? error.message))
   socket.once("connect", resolve).once("error", failed)
   try {
@@ -64,16 +70,22 @@ export const connect = async (listener: Listener, timeoutMs: number): Promise<ne
 export class Patience {
   readonly #timer: NodeJS.Timeout
   #isWaiting = false
+  #begun = 0
 
   constructor(timeoutMs: number, onEnd: () => void) {
     this.#timer = setTimeout(() => {
-      if (this.#isWaiting) onEnd()
+      const begun = this.#begun
+      // As for a `deadline`: what has come is read first, and begins anew.
+      setImmediate(() => {
+        if (this.#isWaiting && this.#begun === begun) onEnd()
+      })
     }, timeoutMs)
   }
 
   /** Something came, or begins to be waited for. */
   begin(): void {
     this.#isWaiting = true
+    this.#begun++
     this.#timer.refresh()
   }
 
