@@ -25,7 +25,7 @@ interface Fate {
   readonly withIds: string
   /**
    * What was delivered follows from the order in which things came: a connection has ended, with what was on its way, or had as many
-   * deliveries as its client takes at once.
+   * deliveries as its client takes at once, or others share a subscription.
    */
   readonly isCut: boolean
 }
@@ -109,7 +109,7 @@ export class Batch {
       left,
       sessionBytes: server.sessionBytes(),
       withIds: own.withIds.join(" "),
-      isCut: hasEnded || isFull(own, open) || isFull(others, before)
+      isCut: hasEnded || server.hasShared || isFull(own, open) || isFull(others, before)
     }
   }
 }

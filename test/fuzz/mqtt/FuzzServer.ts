@@ -228,6 +228,11 @@ export class FuzzServer {
     return this.#staying !== undefined || isWaiting
   }
 
+  /** Which member of a shared subscription gets a message is open, and what it leaves to others goes on by the clock. */
+  get hasShared(): boolean {
+    return this.#mqtt.directory.subscriptions.sharedSize > 0
+  }
+
   takeRefusals(): ReadonlyArray<string> {
     const refusals = this.#refusals
     this.#refusals = []
