@@ -1,5 +1,6 @@
 import { actorFaults } from "./actorFaults.ts"
 import { compactionFaults } from "./compactionFaults.ts"
+import { coordinatorFaults } from "./coordinatorFaults.ts"
 import type { PlantedFault } from "./Hooks.ts"
 import { journalFaults } from "./journalFaults.ts"
 import { mqtt31Faults } from "./mqtt31Faults.ts"
@@ -17,5 +18,6 @@ export const plantedFaults: ReadonlyArray<PlantedFault> = [
   ...shellFaults,
   ...streamFaults,
   ...mqtt31Faults,
-  ...transactionFaults
+  ...transactionFaults,
+  ...coordinatorFaults
 ]
