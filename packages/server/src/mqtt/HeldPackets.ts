@@ -15,8 +15,8 @@ export class HeldPackets {
     this.#admission = admission
   }
 
-  /** Keeps a copy. Throws `MqttError` 0x97 if there is no memory for it. */
-  add(packet: Uint8Array): void {
+  /** Keeps a copy, and is what holds it. Throws `MqttError` 0x97 if there is no memory for it: then nothing is held that was not before. */
+  with(packet: Uint8Array): this {
     const bytes = packet.length + packetBytes
     if (!this.#admission.hasRoom("transit", bytes)) {
       throw new MqttError(ReasonCode.QuotaExceeded, "there is no memory for packets that wait")
@@ -24,6 +24,7 @@ export class HeldPackets {
     this.#admission.add("transit", bytes)
     this.#bytes += bytes
     this.#packets.push(new Uint8Array(packet))
+    return this
   }
 
   /** Nothing is held any more: whoever takes the packets does so now. */

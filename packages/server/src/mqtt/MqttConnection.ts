@@ -319,7 +319,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
 
   /** The rest of a chunk, no more: nothing is read meanwhile. */
   #hold(packet: Uint8Array): void {
-    ;(this.#held ??= new HeldPackets(this.admission)).add(packet)
+    this.#held = (this.#held ?? new HeldPackets(this.admission)).with(packet)
   }
 
   authenticates(authentication: Authentication): void {
