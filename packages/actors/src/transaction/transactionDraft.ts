@@ -77,17 +77,14 @@ export const prepare = (
 /** The greatest number that an epoch can be: 16 bits with a sign. */
 const epochLimit = 32_767
 
-/**
- * Aborts the open transaction, not asked by its producer. As Apache Kafka 4.3 does it under `transaction.version` 2, the epoch is
- * raised twice: by the fence, and by the end.
- */
+/** Aborts the open transaction, not asked by its producer: the fence raises the epoch, and the end leaves it so, as in Apache Kafka 4.3. */
 export const abort = (draft: Draft, reason: FenceReason): void => {
-  const fenceEpoch = Math.min(draft.state.life.producerEpoch + 1, epochLimit)
-  apply(draft, { _tag: "ProducerFenced", producerEpoch: fenceEpoch, reason })
+  const producerEpoch = Math.min(draft.state.life.producerEpoch + 1, epochLimit)
+  apply(draft, { _tag: "ProducerFenced", producerEpoch, reason })
   prepare(draft, {
     _tag: "AbortPrepared",
-    producerEpoch: Math.min(fenceEpoch + 1, epochLimit),
-    lastProducerEpoch: fenceEpoch,
+    producerEpoch,
+    lastProducerEpoch: -1,
     nextProducerId: -1,
     version: 2,
     atMs: draft.nowMs

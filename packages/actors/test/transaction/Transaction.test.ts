@@ -59,11 +59,11 @@ describe("a producer that begins", () => {
     expect(coordinator.state.name).toBe("PrepareAbort")
     expect(coordinator.events.slice(-2).map(({ _tag }) => _tag)).toEqual(["ProducerFenced", "AbortPrepared"])
     expect(coordinator.told).toMatchObject([
-      { outcome: "abort", producerEpoch: 2, version: 2, partitions: [{ logId: 7 }] }
+      { outcome: "abort", producerEpoch: 1, version: 2, partitions: [{ logId: 7 }] }
     ])
     expect(coordinator.init(next)).toBe("ConcurrentTransactions")
     coordinator.finish()
-    expect(coordinator.init(next)).toEqual({ _tag: "ProducerInitialized", producerId: 100, producerEpoch: 3 })
+    expect(coordinator.init(next)).toEqual({ _tag: "ProducerInitialized", producerId: 100, producerEpoch: 2 })
   })
 
   it("gets a new id when the epochs of the old one are exhausted, also when it asks again", () => {
