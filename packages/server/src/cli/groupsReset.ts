@@ -24,17 +24,22 @@ interface Reset {
 
 const resetFields: FieldsOf<Reset> = ["group", "validateOnly", "offsets"]
 
-/** `orders`, `orders:0`, `orders:0,3`: a stream's name has no colon. */
+/** `orders`, `orders:0`, `orders:0,3`: a stream's name has no colon. A stream or partition that is named twice is asked for once. */
 const streamsOf = (args: Arguments): Effect.Effect<ReadonlyArray<object> | undefined, CliError> => {
   const texts = args.texts("stream")
   if (texts.length === 0) return Effect.succeed(undefined)
-  return Effect.forEach(texts, (text) => {
+  const chosen = new Map<string, ReadonlySet<number> | "all">()
+  for (const text of texts) {
     const [, name, partitions] = /^([^:]+)(?::(\d{1,9}(?:,\d{1,9})*))?$/.exec(text) ?? []
     if (name === undefined) {
       return Effect.fail(usageError(`--stream takes NAME or NAME:PARTITION,…, not "${text}"`, "orders, orders:0,3"))
     }
-    return Effect.succeed(partitions === undefined ? { name } : { name, partitions: partitions.split(",").map(Number) })
-  })
+    const before = chosen.get(name) ?? new Set()
+    const isAll = partitions === undefined || before === "all"
+    chosen.set(name, isAll ? "all" : new Set([...before, ...partitions.split(",").map(Number)]))
+  }
+  const streams = Array.from(chosen, ([name, of]) => (of === "all" ? { name } : { name, partitions: [...of] }))
+  return Effect.succeed(streams)
 }
 
 const shiftOf = (text: string): Effect.Effect<number, CliError> => {

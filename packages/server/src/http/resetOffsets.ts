@@ -35,6 +35,9 @@ export interface ResetOffset {
   readonly highWatermark: number
 }
 
+/** The partitions of one reset: a request and its one commit stay small, whatever a group has. */
+const placesMax = 10_000
+
 interface Place {
   readonly stream: Stream
   readonly partition: number
@@ -71,33 +74,53 @@ const targetOf = ({ to, by }: Payload, nowMs: number): Effect.Effect<Target, End
   return refuse("BAD_REQUEST", `to is ${help}; not "${to}"`)
 }
 
-const placesOf = (
+const committedPlaces = ({ directory }: Broker, state: GroupState | undefined): ReadonlyArray<Place> =>
+  offsetsOf(state).flatMap(({ topicId, partition }): ReadonlyArray<Place> => {
+    const stream = directory.byTopicId(topicId)
+    return stream?.logIds[partition] === undefined ? [] : [{ stream, partition }]
+  })
+
+const twiceOf = <A>(values: ReadonlyArray<A>): A | undefined => {
+  const seen = new Set<A>()
+  return values.find((value) => seen.size === seen.add(value).size)
+}
+
+type Chosen = NonNullable<Payload["streams"]>[number]
+
+const placesOfStream = (
   { directory }: Broker,
+  { name, partitions }: Chosen
+): Effect.Effect<ReadonlyArray<Place>, EndpointRefused> => {
+  const stream = directory.byName(name)
+  if (stream === undefined) return refuse("UNKNOWN_STREAM", `no stream is named "${name}"`)
+  const chosen = partitions ?? [...stream.logIds.keys()]
+  const wrong = chosen.find((partition) => stream.logIds[partition] === undefined)
+  if (wrong !== undefined) {
+    return refuse("INVALID_PARTITIONS", `${name} has partitions 0 to ${stream.logIds.length - 1}, not ${wrong}`)
+  }
+  const twice = twiceOf(chosen)
+  if (twice !== undefined) return refuse("BAD_REQUEST", `partition ${twice} of ${name} is named twice`)
+  return Effect.succeed(chosen.map((partition) => ({ stream, partition })))
+}
+
+/** At most `placesMax`, and none of them twice. */
+const placesOf = (
+  broker: Broker,
   state: GroupState | undefined,
   { streams }: Payload
-): Effect.Effect<ReadonlyArray<Place>, EndpointRefused> => {
-  if (streams === undefined) {
-    const places = offsetsOf(state).flatMap(({ topicId, partition }): ReadonlyArray<Place> => {
-      const stream = directory.byTopicId(topicId)
-      return stream?.logIds[partition] === undefined ? [] : [{ stream, partition }]
-    })
-    return Effect.succeed(places)
-  }
-  return Effect.map(
-    Effect.forEach(streams, ({ name, partitions }): Effect.Effect<ReadonlyArray<Place>, EndpointRefused> => {
-      const stream = directory.byName(name)
-      if (stream === undefined) return refuse("UNKNOWN_STREAM", `no stream is named "${name}"`)
-      const count = stream.logIds.length
-      const wrong = partitions?.find((partition) => stream.logIds[partition] === undefined)
-      if (wrong !== undefined) {
-        return refuse("INVALID_PARTITIONS", `${name} has partitions 0 to ${count - 1}, not ${wrong}`)
-      }
-      const chosen = new Set(partitions ?? stream.logIds.keys())
-      return Effect.succeed(Array.from(chosen, (partition) => ({ stream, partition })))
-    }),
-    (places) => places.flat()
-  )
-}
+): Effect.Effect<ReadonlyArray<Place>, EndpointRefused> =>
+  Effect.gen(function* () {
+    const twice = twiceOf(streams?.map(({ name }) => name) ?? [])
+    if (twice !== undefined) return yield* refuse("BAD_REQUEST", `the stream "${twice}" is named twice`)
+    const places = streams === undefined ? [...committedPlaces(broker, state)] : []
+    for (const chosen of streams ?? []) {
+      places.push(...(yield* placesOfStream(broker, chosen)))
+      if (places.length > placesMax) break
+    }
+    if (places.length <= placesMax) return places
+    const text = `a reset takes ${placesMax} partitions at most: name fewer streams or partitions at a time`
+    return yield* refuse("BAD_REQUEST", text)
+  })
 
 /** A log that never had a record. */
 const emptyLog = { startOffset: 0, highWatermark: 0 }
@@ -130,15 +153,22 @@ const resetOf = (
 
 const keyOf = ({ topicId, partition }: TopicPartition): string => `${partition}/${topicId}`
 
-/** Looking up a time reads a batch: others get a turn between so many. */
-const partitionsPerTurn = 32
+/** Looking up a time reads a batch: behind so much of it others get a turn. */
+const turnMsMax = 5
+
+const nextTurn = ({ clock }: Broker): Effect.Effect<void> =>
+  Effect.async((resume) => clock.nextTurn(() => resume(Effect.void)))
 
 const resetsOf = (broker: Broker, state: GroupState | undefined, places: ReadonlyArray<Place>, target: Target) =>
   Effect.gen(function* () {
     const committed = new Map(offsetsOf(state).map((each) => [keyOf(each), each.offset]))
     const resets: Array<ResetOffset> = []
-    for (const [i, place] of places.entries()) {
-      if (i % partitionsPerTurn === partitionsPerTurn - 1) yield* Effect.yieldNow()
+    let turnEndMs = broker.clock.monotonicMs() + turnMsMax
+    for (const place of places) {
+      if (broker.clock.monotonicMs() >= turnEndMs) {
+        yield* nextTurn(broker)
+        turnEndMs = broker.clock.monotonicMs() + turnMsMax
+      }
       const before = committed.get(keyOf({ topicId: place.stream.topicId, partition: place.partition })) ?? null
       resets.push(yield* resetOf(broker, place, before, target))
     }

@@ -99,7 +99,8 @@ describe("a reset of a group's offsets", () => {
 
   it("is shown first, and made once somebody agrees", async () => {
     const { url, asked, bodies, close } = await answering(planned)
-    const words = ["groups", "reset", "g", "--to", "earliest", "--stream", "orders:0,1", "--stream", "other"]
+    const words = ["groups", "reset", "g", "--to", "earliest", "--stream", "orders:0", "--stream", "other"]
+    words.push("--stream", "orders:1,0", "--stream", "other:0")
     const shown = [
       "STREAM\tPARTITION\tOFFSET\tNEW\tCHANGE\tLAG",
       "orders\t0\t40\t10\t-30\t180",

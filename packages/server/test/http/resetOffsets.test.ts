@@ -1,4 +1,4 @@
-import { systemClock } from "@logbrook/core/Clock"
+import { systemClock, type Clock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -8,6 +8,7 @@ import type { ResetOffsets } from "../../src/http/Api.ts"
 import { getGroup } from "../../src/http/groups.ts"
 import { type EndpointFailure, refusalOf } from "../../src/http/refusals.ts"
 import { resetGroupOffsets, resetNeeds } from "../../src/http/resetOffsets.ts"
+import type { StreamDirectory } from "../../src/streams/StreamDirectory.ts"
 import { newestEvents } from "../support/newestEvents.ts"
 import { now } from "../support/now.ts"
 import { ShardHarness } from "../tools/ShardHarness.ts"
@@ -67,7 +68,7 @@ describe("a reset of a group's offsets", () => {
   })
 
   it("takes the streams and partitions that are named, and makes a group that is not there", async () => {
-    const streams = [{ name: "orders" }, { name: "other", partitions: [0, 0] }]
+    const streams = [{ name: "orders" }, { name: "other", partitions: [0] }]
     expect(await reset("new", { streams, to: "earliest" })).toMatchObject({
       offsets: [
         { stream: "orders", partition: 0, before: null, after: 0 },
@@ -104,11 +105,47 @@ describe("a reset of a group's offsets", () => {
       "INVALID_PARTITIONS",
       /partitions 0 to 1, not 2/
     ],
+    ["g", { to: "0", streams: [{ name: "orders" }, { name: "orders" }] }, "BAD_REQUEST", /"orders" is named twice/],
+    [
+      "g",
+      { to: "0", streams: [{ name: "orders", partitions: [1, 0, 1] }] },
+      "BAD_REQUEST",
+      /partition 1 of orders is named twice/
+    ],
     ["g", { by: 1, streams: [{ name: "orders" }] }, "BAD_REQUEST", /orders-1 has no committed offset/],
     ["nobody", { to: "earliest" }, "UNKNOWN_GROUP", /nobody/]
   ])("of %s by %j is refused as a whole: %s", async (group, payload, code, message) => {
     expect(await reset(group, payload)).toMatchObject({ code, message: expect.stringMatching(message) })
     expect(committed("g")).toEqual([["orders", 0, 4]])
+  })
+
+  it("takes ten thousand partitions at most", async () => {
+    const logIds = Array.from({ length: 10_001 }, (_, i) => 1000 + i)
+    const wide = { ...broker.directory.byName("other")!, name: "wide", logIds }
+    const directory: StreamDirectory = Object.create(broker.directory, { byName: { value: () => wide } })
+    const ask = (partitions: ReadonlyArray<number> | undefined) => {
+      const payload = { streams: [{ name: "wide", partitions }], to: "latest", validateOnly: true }
+      return Effect.runPromise(Effect.either(resetGroupOffsets({ ...broker, directory }, "new", payload)))
+    }
+    expect(await ask(undefined)).toMatchObject({
+      left: { code: "BAD_REQUEST", message: expect.stringContaining("10000 partitions at most") }
+    })
+    expect(await ask([...logIds.keys()].slice(1))).toMatchObject({ right: { offsets: { length: 10_000 } } })
+  })
+
+  it("lets others have a turn when it takes longer", async () => {
+    let [nowMs, turns] = [0, 0]
+    const clock: Clock = {
+      ...systemClock,
+      monotonicMs: () => (nowMs += 6),
+      nextTurn: (task) => {
+        turns++
+        setImmediate(task)
+      }
+    }
+    const payload = { streams: [{ name: "orders" }, { name: "other" }], to: "-1h", validateOnly: true }
+    await Effect.runPromise(resetGroupOffsets({ ...broker, clock }, "g", payload))
+    expect(turns).toBe(3)
   })
 
   it("is refused while the group has members, and before one that joins meanwhile", async () => {
