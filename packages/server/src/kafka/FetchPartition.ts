@@ -83,6 +83,11 @@ export class FetchPartition {
     let at = log.index.find(this.#countedTo)
     while (this.#countedBytes < enough && at < log.index.count && this.#countedTo < endOffset) {
       const { byteLength, baseOffset, count } = log.index.at(at++)
+      // What compaction took away may lie below the end: then nothing is left there.
+      if (baseOffset >= endOffset) {
+        this.#countedTo = endOffset
+        break
+      }
       this.#countedBytes += byteLength
       this.#countedTo = baseOffset + count
     }
@@ -95,7 +100,9 @@ export class FetchPartition {
     if (log === undefined || this.currentError() !== KafkaError.NONE) return 0
     if (this.divergingEpoch() !== undefined || asked.fetchOffset >= this.endOffset) return 0
     const at = log.index.find(asked.fetchOffset)
-    return at < log.index.count ? batchBytesMax(log.index.at(at)) : 0
+    if (at >= log.index.count) return 0
+    const next = log.index.at(at)
+    return next.baseOffset < this.endOffset ? batchBytesMax(next) : 0
   }
 
   onAppend(wake: () => void): () => void {

@@ -11,6 +11,8 @@ import type { Shards } from "@logbrook/core/shard/Shards"
 import * as EffectCause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { Broker } from "../Broker.ts"
+import type { StreamDirectory } from "../streams/StreamDirectory.ts"
 
 /** The markers of a list, by their entries. */
 type Markers = Map<CommandList, Array<readonly [entry: number, logId: number]>>
@@ -22,11 +24,13 @@ type Markers = Map<CommandList, Array<readonly [entry: number, logId: number]>>
  */
 class Finishing {
   readonly #shards: Shards
+  readonly #directory: StreamDirectory
   /** Transactions under way, by their ids: one that is told again meanwhile must not end what its producer begins next. */
   readonly #underWay = new Set<string>()
 
-  constructor(shards: Shards) {
+  constructor(shards: Shards, directory: StreamDirectory) {
     this.#shards = shards
+    this.#directory = directory
   }
 
   finish(notice: FinishTransaction, cause: Cause): void {
@@ -43,7 +47,8 @@ class Finishing {
     const markers: Markers = new Map()
     const coordinatorEpoch = this.#shards.epoch
     for (const { logId } of partitions) {
-      if (without.has(logId)) continue
+      // The partition of a deleted stream may be forgotten by now: a marker would begin its log anew, which nobody deletes again.
+      if (without.has(logId) || this.#directory.byLogId(logId) === undefined) continue
       const to = partitionActor(logId)
       const list = lists.of(to)
       const marker = { producerId, producerEpoch, coordinatorEpoch, outcome, transactionVersion: version }
@@ -84,7 +89,7 @@ const isRefused = (exit: Exit.Exit<unknown, unknown> | undefined): boolean =>
   Option.getOrUndefined(EffectCause.failureOption(exit.cause)) instanceof PartitionRefused
 
 /** From now on what ends is finished; told before a shard runs, so that a start goes on with what was under way. */
-export const finishTransactions = ({ shards }: { readonly shards: Shards }): void => {
-  const finishing = new Finishing(shards)
+export const finishTransactions = ({ shards, directory }: Pick<Broker, "shards" | "directory">): void => {
+  const finishing = new Finishing(shards, directory)
   shards.onNotice(TransactionKind, (notice, cause) => finishing.finish(notice, cause))
 }

@@ -1,4 +1,5 @@
 import { groupActor } from "@logbrook/actors/group/GroupProtocol"
+import { partitionActor, type PartitionState } from "@logbrook/actors/partition/Partition"
 import { transactionActor } from "@logbrook/actors/transaction/TransactionProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
@@ -211,6 +212,25 @@ describe("a transaction whose stream is deleted", () => {
     await isOver()
     const [logId] = other.logIds
     expect(kit.broker.shards.logsOf(logId!).log(logId!).highWatermark).toBe(1)
+  })
+
+  it("writes no marker to a partition that was deleted, and forgotten since because it was idle", async () => {
+    await start()
+    const [logId] = kit.broker.directory.byName(topic)!.logIds
+    const producer = await begin()
+    await addPartitions(producer, [0])
+    await client.send(DeleteTopics, 6, { topics: [{ name: topic, topicId: zeroUuid }], timeoutMs: 1000 })
+    const deleted = () =>
+      [...kit.shard.actors.live()].find(
+        ({ id, state }) => id === partitionActor(logId!) && (state as PartitionState).isDeleted
+      )
+    await expect.poll(deleted).toBeDefined()
+    kit.shard.actors.passivate(deleted()!)
+    expect(kit.shard.actors.ids()).not.toContain(partitionActor(logId!))
+    expect((await end(producer, true)).errorCode).toBe(NONE)
+    await isOver()
+    expect(kit.shard.logs.find(logId!)).toBeUndefined()
+    expect(kit.shard.logs.oldestNeededSeq()).toBe(Infinity)
   })
 })
 
