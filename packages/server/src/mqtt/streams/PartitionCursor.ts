@@ -30,6 +30,8 @@ export class PartitionCursor {
   #isOver = false
   #gap = 0
   #batches: ReadonlyArray<Uint8Array> = []
+  /** Which of them have nothing for a reader, as the log knew when they were read: once compaction is done with them, it may not. */
+  #areHidden: ReadonlyArray<boolean> = []
   #nextBatch = 0
   #hasRecords = false
   #baseOffset = 0
@@ -83,6 +85,7 @@ export class PartitionCursor {
   /** Gives the memory back: what was held is read again when it is needed. */
   letGo(): void {
     this.#batches = []
+    this.#areHidden = []
     this.#nextBatch = 0
     this.#hasRecords = false
     this.#isAtRecord = false
@@ -118,17 +121,19 @@ export class PartitionCursor {
     const { log } = this
     if (this.#nextBatch >= this.#batches.length) {
       this.#batches = log.read(this.position, bytesMax)
+      this.#areHidden = this.#batches.map(log.isHidden)
       this.#nextBatch = 0
       this.heldBytes = 0
       for (const { length } of this.#batches) this.heldBytes += length
     }
-    const batch = this.#batches[this.#nextBatch++]
+    const at = this.#nextBatch++
+    const batch = this.#batches[at]
     if (batch === undefined) {
       // Compaction, or what a restore left out, took all records up to there.
       this.position = log.lastStableOffset
       return false
     }
-    if (log.isHidden(batch)) {
+    if (this.#areHidden[at] === true) {
       this.position = RecordBatch.lastOffset(batch) + 1
       return true
     }

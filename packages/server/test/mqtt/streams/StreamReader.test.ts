@@ -293,6 +293,18 @@ describe("a reader", () => {
     expect(places(lookAll(reading))).toEqual(["0/3"])
   })
 
+  it("gives nothing of an aborted transaction that it had read when compaction let it be forgotten", () => {
+    const log = logAt(0, [10])
+      .transactional([{ timestampMs: 20 }], true)
+      .marker(30)
+      .append([{ timestampMs: 40 }])
+    const reading = reader([log])
+    const first = reading.look()
+    expect(log.reads).toBe(1)
+    log.forgetAborted()
+    expect(places([first, ...lookAll(reading)].filter((look) => typeof look !== "string"))).toEqual(["0/0", "0/3!"])
+  })
+
   it("whose history ends with an aborted transaction tells its last record", () => {
     const log = logAt(0, [10, 20])
       .transactional([{ timestampMs: 30 }], true)

@@ -33,6 +33,8 @@ export class TestLog implements PartitionLog {
   highWatermark = 0
   /** The first record that is not decided yet, if there is one. */
   openFrom: number | undefined
+  /** Compaction has left nothing of what was aborted so far. */
+  #hasForgotten = false
   /** Reads so far. */
   reads = 0
   readonly #batches: Array<{
@@ -102,8 +104,12 @@ export class TestLog implements PartitionLog {
     return this
   }
 
-  isHidden(batch: Uint8Array): boolean {
-    return RecordBatch.isControl(batch) || RecordBatch.producerId(batch) === aborted
+  readonly isHidden = (batch: Uint8Array): boolean =>
+    RecordBatch.isControl(batch) || (!this.#hasForgotten && RecordBatch.producerId(batch) === aborted)
+
+  /** As compaction does once its runs, without what was aborted, are read. */
+  forgetAborted(): void {
+    this.#hasForgotten = true
   }
 
   expire(offset: number): void {
