@@ -502,7 +502,8 @@ export const serverMutants = inPackage("server", {
         'mountPoint !== "" && topic.charCodeAt(0) === dollar',
         "false"
       ],
-      ["a stream is read beyond the mount point", "`${filter}/${mountPoint}#`", "filter"],
+      ["a stream is read beyond the mount point", 'levels.length === 0 ? "#"', 'levels.length === 0 ? ".."'],
+      ["a client has the topic above its mount point", 'filter === "#" ? "+/#" : filter', "filter"],
       ["a client sees its mount point", "topic.slice(mountPoint.length)", "topic"]
     ]
   },

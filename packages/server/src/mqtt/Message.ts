@@ -119,7 +119,7 @@ export class OutgoingMessage {
   #encoded: Array<Encoded | undefined> | undefined
   #encodedAtMs = 0
   /** As the clients below a mount point have it: mostly they are all below one. */
-  #below: { readonly mountPoint: string; readonly message: OutgoingMessage } | undefined
+  #below: { readonly mountPoint: string; readonly message: OutgoingMessage | undefined } | undefined
 
   /** The publication's bytes must not change from now on. */
   constructor(publication: Publication) {
@@ -141,19 +141,25 @@ export class OutgoingMessage {
     return this.publication.payload.length + this.publication.topic.length
   }
 
-  /** The message as the clients below a mount point have it. A Response Topic that they could not reach is left out. */
-  below(mountPoint: string): OutgoingMessage {
+  /**
+   * The message as the clients below a mount point have it; undefined: it is not below it, and not theirs. A Response Topic that they
+   * could not reach is left out.
+   */
+  below(mountPoint: string): OutgoingMessage | undefined {
     if (mountPoint === "") return this
-    if (this.#below?.mountPoint !== mountPoint) {
-      const { topic, responseTopic } = this.publication
-      const message = new OutgoingMessage({
-        ...this.publication,
-        topic: unmountedTopic(mountPoint, topic) ?? topic,
-        responseTopic: responseTopic && unmountedTopic(mountPoint, responseTopic)
-      })
-      this.#below = { mountPoint, message }
-    }
+    if (this.#below?.mountPoint !== mountPoint) this.#below = { mountPoint, message: this.#madeBelow(mountPoint) }
     return this.#below.message
+  }
+
+  #madeBelow(mountPoint: string): OutgoingMessage | undefined {
+    const topic = unmountedTopic(mountPoint, this.publication.topic)
+    if (topic === undefined) return undefined
+    const { responseTopic } = this.publication
+    return new OutgoingMessage({
+      ...this.publication,
+      topic,
+      responseTopic: responseTopic && unmountedTopic(mountPoint, responseTopic)
+    })
   }
 
   isExpired(nowMs: number): boolean {

@@ -34,21 +34,43 @@ export const mountedTopic = (mountPoint: string, topic: string): string =>
   isOutside(mountPoint, topic) ? topic : mountPoint + topic
 
 /**
- * A filter as the server knows it: the mount point comes behind `$share/NAME/`, and behind `$stream/NAME/`, so that only the part
- * of the stream is read that is below it.
+ * A filter below the mount point, whatever it begins with. `#` becomes `+/#` there, which matches the same topics: `tenants/a/#` would
+ * match `tenants/a` too, which is above it (MQTT 5, 4.7.1.2).
  */
+const filterBelow = (mountPoint: string, filter: string): string => mountPoint + (filter === "#" ? "+/#" : filter)
+
+/**
+ * `$stream/NAME/FILTER`, of which only what is below the mount point is read. Where the name or the filter is empty it stays as it is,
+ * to be refused.
+ */
+const mountedStream = (mountPoint: string, filter: string): string => {
+  const [prefix, name, ...levels] = filter.split("/")
+  const own = levels.length === 0 ? "#" : levels.join("/")
+  return name && own ? `${prefix!}/${name}/${filterBelow(mountPoint, own)}` : filter
+}
+
+const mountedUnshared = (mountPoint: string, filter: string): string => {
+  if (isStreamFilter(filter)) return mountedStream(mountPoint, filter)
+  return isOutside(mountPoint, filter) ? filter : filterBelow(mountPoint, filter)
+}
+
+/** A filter as the server knows it: the mount point comes behind `$share/NAME/`, and behind `$stream/NAME/`. */
 export const mountedFilter = (mountPoint: string, filter: string): string => {
   if (mountPoint === "") return filter
   const shared = parseSharedFilter(filter)
-  if (shared !== undefined) return `$share/${shared.shareName}/${mountedFilter(mountPoint, shared.filter)}`
-  if (!isStreamFilter(filter)) return mountedTopic(mountPoint, filter)
-  const end = filter.indexOf("/", "$stream/".length)
-  return end === -1 ? `${filter}/${mountPoint}#` : `${filter.slice(0, end + 1)}${mountPoint}${filter.slice(end + 1)}`
+  if (shared !== undefined) return `$share/${shared.shareName}/${mountedUnshared(mountPoint, shared.filter)}`
+  return mountedUnshared(mountPoint, filter)
 }
 
-/** A topic as the clients below the mount point know it: `$stream/NAME/TOPIC` too. Undefined: it is not below it. */
+/**
+ * A topic as the clients below the mount point know it: `$stream/NAME/TOPIC` too. Undefined: it is none that they could name, since it
+ * is not below it, or what is left of it is empty or begins with $.
+ */
 export const unmountedTopic = (mountPoint: string, topic: string): string | undefined => {
-  if (topic.startsWith(mountPoint)) return topic.slice(mountPoint.length)
+  if (topic.startsWith(mountPoint)) {
+    const own = topic.slice(mountPoint.length)
+    return own === "" || isOutside(mountPoint, own) ? undefined : own
+  }
   if (!isStreamFilter(topic)) return undefined
   const end = topic.indexOf("/", "$stream/".length)
   if (end === -1) return topic

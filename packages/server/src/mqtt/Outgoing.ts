@@ -288,17 +288,25 @@ export class Outgoing {
     return false
   }
 
-  /** Whether the message is within the client's Maximum Packet Size. A message above it counts as sent [MQTT-3.1.2-25]. */
+  /**
+   * Whether the message is below the client's mount point and within its Maximum Packet Size. A message that is not counts as
+   * sent [MQTT-3.1.2-25].
+   */
   #fits(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {
-    const { mqtt, version, packetSizeMax } = this.#connection
+    const { mqtt, version, packetSizeMax, mount } = this.#connection
+    const seen = message.below(mount.mountPoint)
+    if (seen === undefined) {
+      mqtt.metrics.dropped("outside_mount_point")
+      return false
+    }
     if (packetSizeMax === Infinity) return true
     const nowMs = mqtt.broker.clock.nowMs()
-    const seen = message.below(this.#connection.mount.mountPoint)
     if (seen.encode(version, qos, retain, subscriptionIds, nowMs).byteLength <= packetSizeMax) return true
     mqtt.metrics.dropped("packet_too_large")
     return false
   }
 
+  /** Whoever calls it with QoS 1 or 2 has asked `#canSend` before. */
   #write(
     message: OutgoingMessage,
     qos: QoS,
@@ -312,7 +320,7 @@ export class Outgoing {
     if (qos === 0 && !this.#canSend(message, qos, retain, subscriptionIds)) return
     const nowMs = mqtt.broker.clock.nowMs()
     // mqtt.js (5.16) keeps a message of QoS 2 until PUBREL as it came, and hands it on without its topic.
-    const seen = message.below(connection.mount.mountPoint)
+    const seen = message.below(connection.mount.mountPoint)!
     let alias = qos === 2 ? undefined : this.#aliases?.use(seen.publication.topic)
     let encoded = seen.encode(version, qos, retain, subscriptionIds, nowMs, formOf(alias))
     // The message fits as it is: only an alias beside the topic makes it too large.

@@ -6,6 +6,7 @@ export const dropReasons = [
   "no_match",
   "no_memory",
   "not_authorized",
+  "outside_mount_point",
   "packet_too_large",
   "payload_format",
   "queue_full",

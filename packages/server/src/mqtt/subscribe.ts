@@ -53,10 +53,10 @@ const wantTopics = (client: Client, subscription: Subscription): FilterWanted | 
   const { filter } = subscription
   const name = parseSharedFilter(filter)?.filter ?? filter
   if (isStreamFilter(name)) return sharedStream
-  if (isOutside(client.mount.mountPoint, name)) return outsideMount
   const { mqtt, principal } = client
   const denial = mqtt.broker.authorizer.authorize(principal, "Read", { type: "TopicName", name })
   if (denial !== undefined) return { code: deniedCodes[denial.reason], text: denial.text }
+  if (isOutside(client.mount.mountPoint, name)) return outsideMount
   return { subscription, resets: false }
 }
 

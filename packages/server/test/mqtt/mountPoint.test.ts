@@ -1,3 +1,5 @@
+import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
+import * as Effect from "effect/Effect"
 import mqtt from "mqtt"
 import type { IClientOptions, MqttClient } from "mqtt"
 import type * as mqttPacket from "mqtt-packet"
@@ -183,6 +185,67 @@ describe("a mount point", () => {
     expect(old.got).toEqual(["x tenants/a/x"])
   })
 
+  it("has none of the topic above it, which MQTT matches with # otherwise, nor of a stream that its name would make", async () => {
+    await kit.bind("all", ["tenants/#"])
+    await kit.bind("tenants", ["other/#"])
+    const outside = await connect(kit.port)
+    const durable = { clientId: "c", clean: false, properties: { sessionExpiryInterval: 1000 } }
+    const away = await connect(a, durable)
+    await away.client.subscribeAsync("#", { qos: 1 })
+    await away.client.endAsync()
+    const below = await connect(a)
+    const sharing = await connect(a)
+    const others = await connect(kit.port)
+    await others.client.subscribeAsync("$share/g/tenants/a/#", { qos: 1 })
+    await sharing.client.subscribeAsync("$share/g/#", { qos: 1 })
+    await below.client.subscribeAsync("#", { qos: 1 })
+    const topics = ["tenants/a", "tenants/a/", "tenants/a/$SYS/x", "tenants/a/x", "tenants/a/x/y"]
+    for (const topic of topics) {
+      await outside.client.publishAsync(topic, topic, { qos: 1, retain: true })
+    }
+    await outside.client.publishAsync("other/x", "other", { qos: 1 })
+    const reads = await connect(a)
+    const userProperties = { "stream-offset": "earliest" }
+    for (const filter of ["$stream/all", "$stream/all/#"]) {
+      await reads.client.subscribeAsync(filter, { qos: 1, properties: { userProperties } })
+      await reads.client.unsubscribeAsync(filter)
+    }
+    const again = await connect(a, durable)
+    const late = await connect(a)
+    await late.client.subscribeAsync("#", { qos: 1 })
+    const own = ["x tenants/a/x", "x/y tenants/a/x/y"]
+    // What they may not have was published first.
+    for (const { got } of [below, sharing, again, late]) await expect.poll(() => got).toEqual(own)
+    await expect.poll(() => reads.got).toEqual([...own, ...own])
+    await expect.poll(() => others.got.map((each) => each.split(" ")[1])).toEqual(topics)
+    const subscriber = await connected(a)
+    const names = ["$stream", "$stream/", "$stream//x", "$share/a/$share/"]
+    subscriber.send(
+      subscribePacket(
+        1,
+        names.map((filter) => [filter, 0] as const)
+      )
+    )
+    expect(parsed<mqttPacket.ISubackPacket>(await subscriber.packet()).granted).toEqual([0x8f, 0x8f, 0x8f, 0x8f])
+  })
+
+  it("has none of what is above it, whatever its session has subscribed to before", async () => {
+    const session = await connect(a, { clientId: "c", clean: false, properties: { sessionExpiryInterval: 1000 } })
+    const outside = await connect(kit.port)
+    const { id: connectionId } = [...kit.mqtt.connections()].find(({ clientId }) => clientId === "c")!
+    const rest = { noLocal: false, retainAsPublished: false, retainHandling: 0, subscriptionId: null } as const
+    const subscriptions = ([0, 1] as const).map((qos) => ({ filter: ["tenants/#", "tenants/a/#"][qos]!, qos, ...rest }))
+    const command = { _tag: "Subscribe", connectionId, subscriptions } as const
+    await Effect.runPromise(kit.broker.shards.ask(sessionActor("c"), command, { origin: "test" }))
+    await outside.client.publishAsync("tenants/a", "of QoS 0")
+    await outside.client.publishAsync("tenants/a", "of QoS 1", { qos: 1 })
+    await outside.client.publishAsync("tenants/a/x", "below", { qos: 1 })
+    await expect.poll(() => session.got).toEqual(["x below"])
+    expect(kit.broker.metrics.render()).toContain('messages_dropped_total{reason="outside_mount_point"} 2')
+    // What was dropped leaves the queue.
+    await expect.poll(() => kit.mqtt.directory.get("c")!.facts.queued).toBe(0)
+  })
+
   it("has sessions of its own: below another one a client begins anew", async () => {
     const durable = { clientId: "c", clean: false, properties: { sessionExpiryInterval: 1000 } }
     const first = await connect(a, durable)
@@ -219,12 +282,21 @@ describe("names below a mount point", () => {
 
   it.each([
     ["a", "m/a"],
-    ["#", "m/#"],
+    ["#", "m/+/#"],
+    ["+/#", "m/+/#"],
+    ["a/#", "m/a/#"],
+    ["$share/g/#", "$share/g/m/+/#"],
+    ["$share/g/$share/", "$share/g/$share/"],
     ["$share/g/a/+", "$share/g/m/a/+"],
     ["$SYS/#", "$SYS/#"],
     ["$share/g/$SYS/#", "$share/g/$SYS/#"],
-    ["$stream/s", "$stream/s/m/#"],
-    ["$stream/s?from=earliest", "$stream/s?from=earliest/m/#"],
+    ["$stream", "$stream"],
+    ["$stream/", "$stream/"],
+    ["$stream//a", "$stream//a"],
+    ["$stream/s", "$stream/s/m/+/#"],
+    ["$stream/s/#", "$stream/s/m/+/#"],
+    ["$stream/s/", "$stream/s/"],
+    ["$stream/s?from=earliest", "$stream/s?from=earliest/m/+/#"],
     ["$stream/s?from=earliest/a/#", "$stream/s?from=earliest/m/a/#"],
     ["$share/g/$stream/s/a", "$share/g/$stream/s/m/a"]
   ])("%s is %s for the server", (filter, mounted) => {
@@ -235,10 +307,14 @@ describe("names below a mount point", () => {
   it.each([
     ["m/a", "a"],
     ["m/m/a", "m/a"],
+    ["m", undefined],
+    ["m/", undefined],
+    ["m/$SYS/a", undefined],
     ["other/a", undefined],
     ["$stream/s/m/a", "$stream/s/a"],
     ["$stream/s", "$stream/s"],
-    ["$stream/s/other", undefined]
+    ["$stream/s/other", undefined],
+    ["$stream/s/m/$a", undefined]
   ])("%s is %s for the client", (topic, own) => {
     expect(unmountedTopic(mountPoint, topic)).toBe(own)
     if (own !== undefined && !own.startsWith("$")) expect(mountedTopic(mountPoint, own)).toBe(topic)
