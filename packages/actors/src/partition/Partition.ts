@@ -95,7 +95,7 @@ export type PartitionRefusal =
   | "UnknownTopicOrPartition"
   /** A batch of a transaction that is not open here, or of none while one is. */
   | "InvalidTxnState"
-  /** A transaction more is one too many here, or there is no memory for it. */
+  /** A transaction more is one too many here, or there is no memory for it or for its producer. */
   | "TooManyTransactions"
 
 export class PartitionRefused extends Data.TaggedError("PartitionRefused")<{ readonly reason: PartitionRefusal }> {}
@@ -149,10 +149,10 @@ type PartitionDecision<Tag extends PartitionCommand["_tag"] = PartitionCommand["
   Command<Tag>
 >
 
-/** The most open transactions of a partition: fewer than the producers that it remembers. */
+/** The most open transactions of a partition: their producers are not forgotten, and these are a part of those that it remembers. */
 const openTransactionsMax = 1000
 
-/** The memory that a transaction takes in a partition and in its log, as an open one or as an aborted one: 265 bytes were measured. */
+/** The memory that a transaction takes in a partition and in its log together, while it is open and once it was aborted: 265 bytes were measured. */
 const transactionBytes = 280
 
 const bytesOfTransactions = (transactions: LogTransactions | undefined): number =>
@@ -198,24 +198,41 @@ const appendRecords = (
 /** There is no memory for a producer more. */
 const isShort = (room: Room): boolean => room("producers") < producerBytes
 
+/** Whether it takes memory to remember this producer: it is not known, and the first of a partition is the stream's to account for. */
+const isFurther = ({ producers }: PartitionState, producerId: number): boolean =>
+  producers.size > 0 && !producers.has(producerId)
+
+/** Whether a producer could make room for another one: all with an open transaction are known, and stay so. */
+const hasIdleProducer = ({ producers, transactions }: PartitionState): boolean =>
+  producers.size > (transactions?.openCount ?? 0)
+
+/**
+ * Whether a partition may have a transaction more. An aborted one is remembered for as long as its records may be read, so a partition
+ * takes no more than it leaves to the others; and the producer of an open one makes room for nobody.
+ */
+const hasRoomForTransaction = (state: PartitionState, producerId: number, room: Room): boolean => {
+  const { transactions } = state
+  if ((transactions?.openCount ?? 0) >= openTransactionsMax) return false
+  if (room("logTransactions") < transactionBytes + bytesOfTransactions(transactions)) return false
+  return !isFurther(state, producerId) || !isShort(room) || hasIdleProducer(state)
+}
+
 /** Why a batch cannot belong to the transaction that it says, or to none; its sequence is right. */
 const refuseTransaction = (
-  { transactions }: PartitionState,
+  state: PartitionState,
   { producerId, producerEpoch, transaction }: Command<"AppendBatch">,
   room: Room
 ): PartitionRefusal | undefined => {
-  const open = transactions?.openOf(producerId)
+  const open = state.transactions?.openOf(producerId)
   if (transaction === undefined) return open === undefined ? undefined : "InvalidTxnState"
   if (open?.producerEpoch === producerEpoch) return undefined
   if (!transaction.isAdded) return "InvalidTxnState"
-  if (open !== undefined) return undefined
-  const isFull = (transactions?.openCount ?? 0) >= openTransactionsMax || room("producers") < transactionBytes
-  return isFull ? "TooManyTransactions" : undefined
+  return open !== undefined || hasRoomForTransaction(state, producerId, room) ? undefined : "TooManyTransactions"
 }
 
-/** Where memory is short, the producer that was idle for longest makes room for a new one. The first is the stream's to account for. */
+/** Where memory is short, the producer that was idle for longest makes room for a new one. */
 const makeRoom = (state: PartitionState, producerId: number, room: Room): ReadonlyArray<LogEvent> =>
-  state.producers.size > 0 && !state.producers.has(producerId) && isShort(room)
+  isFurther(state, producerId) && isShort(room) && hasIdleProducer(state)
     ? [{ _tag: "ProducersForgotten", count: 1 }]
     : []
 
@@ -353,7 +370,7 @@ const decide = (state: PartitionState, command: PartitionCommand, nowMs: number,
   }
 }
 
-/** The producers behind what was appended, whose transactions are known already. */
+/** The producers behind what was appended. */
 const producersBehind = (state: PartitionState, event: RecordsAppended): Map<number, ProducerState> => {
   const { producers, transactions } = state
   const { producer, marker } = event
@@ -424,9 +441,9 @@ export const Partition: Definition<typeof PartitionKind, PartitionState> = {
     {
       holder: "producers",
       perActor: 0,
-      bytesOf: ({ producers, epochs, transactions }) =>
-        producerBytes * Math.max(0, producers.size - 1) + epochBytes * epochs.length + bytesOfTransactions(transactions)
-    }
+      bytesOf: ({ producers, epochs }) => producerBytes * Math.max(0, producers.size - 1) + epochBytes * epochs.length
+    },
+    { holder: "logTransactions", perActor: 0, bytesOf: ({ transactions }) => bytesOfTransactions(transactions) }
   ],
   isEmpty: (state) => state.isDeleted || (state.nextOffset === 0 && state.logStartOffset === 0)
 }

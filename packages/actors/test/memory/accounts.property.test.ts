@@ -84,7 +84,16 @@ const ofPartition = fc.oneof(
       producerEpoch: 0,
       baseSequence: 0,
       isBehind: false,
-      transaction: undefined
+      transaction: id === 0 || id > 3 ? undefined : { version: 1, isAdded: true }
+    })
+  ),
+  fc.record({ id: few, outcome: fc.constantFrom("commit", "abort"), epoch: fc.nat({ max: 1 }) }).map((asked) =>
+    command("WriteMarker", {
+      producerId: asked.id - 1,
+      producerEpoch: asked.epoch,
+      coordinatorEpoch: 0,
+      outcome: asked.outcome,
+      transactionVersion: 1
     })
   ),
   fc.constant(command("DeleteLog"))

@@ -173,6 +173,22 @@ describe("without memory for streams", () => {
     expect(server.send("partition/3", appendOf(-1))).toEqual(["RecordsAppended"])
   })
 
+  it("a producer's transaction is refused for want of memory for transactions, never of that for producers while one is idle", () => {
+    const server = new Accounts()
+    const inTransaction = (producerId: number) => ({
+      ...appendOf(producerId),
+      transaction: { version: 1, isAdded: true }
+    })
+    server.send("partition/2", appendOf(1))
+    server.send("partition/2", appendOf(2))
+    server.fill("producers")
+    expect(server.send("partition/2", inTransaction(3))).toEqual(["ProducersForgotten", "RecordsAppended"])
+    expect([server.bytes("logTransactions"), server.account.room("producers")]).toEqual([280, 0])
+    server.fill("logTransactions")
+    expect(server.send("partition/2", inTransaction(4))).toBe("TooManyTransactions")
+    expect(server.send("partition/2", appendOf(4))).toEqual(["ProducersForgotten", "RecordsAppended"])
+  })
+
   it("a producer that may have been forgotten goes on with what it has sent behind its last batch", () => {
     const server = new Accounts()
     server.send("partition/2", appendOf(1))

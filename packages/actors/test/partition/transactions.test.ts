@@ -5,6 +5,7 @@ import {
   type PartitionState
 } from "@logbrook/actors/partition/Partition"
 import type { LogEvent, RecordsAppended } from "@logbrook/core/actor/LogEvents"
+import type { Holder } from "@logbrook/core/memory/MemoryAccount"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import { Log } from "@logbrook/core/storage/Log"
@@ -28,14 +29,20 @@ const goingOn: BatchTransaction = { version: 1, isAdded: false }
 class Subject {
   state: PartitionState = Partition.initial(id)
   log = new Log(7)
-  room = Infinity
+  /** What is left of accounts that are short. */
+  room: Partial<Record<Holder, number>> = {}
   readonly events: Array<LogEvent> = []
   /** The bytes of the newest records. */
   records: Uint8Array | undefined
 
   /** The reply, or the refusal's reason. */
   send(command: PartitionCommand): unknown {
-    const { events, reply, records } = Partition.decide(this.state, command, nowMs, () => this.room)
+    const { events, reply, records } = Partition.decide(
+      this.state,
+      command,
+      nowMs,
+      (holder) => this.room[holder] ?? Infinity
+    )
     this.records = records?.bytes
     for (const event of events) {
       const stamped = event._tag === "RecordsAppended" ? { ...event, epoch: 1 } : event
@@ -172,25 +179,67 @@ describe("a transaction in a partition", () => {
   it("is refused where there are too many, or no memory for it; its markers and batches never are", () => {
     const subject = new Subject()
     subject.batch(1, 0, 0, v1)
-    subject.room = 0
+    subject.room = { logTransactions: 0 }
     expect(subject.batch(2, 0, 0, v1)).toBe("TooManyTransactions")
-    expect(subject.batch(1, 0, 1, v1)).toBe(1)
-    expect(subject.marker(1, 0, "abort")).toEqual(written(2))
-    subject.room = Infinity
-    for (let producerId = 0; producerId < 1000; producerId++) subject.batch(producerId, 0, producerId === 1 ? 2 : 0, v1)
+    expect(subject.batch(2, 0, 0)).toBe(1)
+    expect(subject.batch(1, 0, 1, v1)).toBe(2)
+    expect(subject.marker(1, 0, "abort")).toEqual(written(3))
+    subject.room = {}
+    for (let producerId = 0; producerId < 1000; producerId++)
+      subject.batch(producerId, 0, { 1: 2, 2: 1 }[producerId] ?? 0, v1)
     expect(subject.batch(1000, 0, 0, v1)).toBe("TooManyTransactions")
-    expect(subject.marker(0, 0, "abort")).toEqual(written(1003))
-    expect(subject.batch(1000, 0, 0, v1)).toBe(1004)
+    expect(subject.marker(0, 0, "abort")).toEqual(written(1004))
+    expect(subject.batch(1000, 0, 0, v1)).toBe(1005)
+  })
+
+  it("of a new producer takes the place of an idle one where memory for producers is short, and is refused where none is idle", () => {
+    const subject = new Subject()
+    subject.batch(1, 0, 0)
+    subject.batch(2, 0, 0, v1)
+    subject.room = { producers: 0 }
+    expect(subject.batch(3, 0, 0, v1)).toBe(2)
+    expect([...subject.state.producers.keys()]).toEqual([2, 3])
+    expect(subject.batch(4, 0, 0, v1)).toBe("TooManyTransactions")
+    expect(subject.marker(2, 0, "commit")).toEqual(written(3))
+    // A producer that is known takes no memory for itself.
+    expect(subject.batch(2, 0, 1, v1)).toBe(4)
+    expect([...subject.state.producers.keys()]).toEqual([3, 2])
+    expect(subject.marker(3, 0, "abort")).toEqual(written(5))
+    expect(subject.batch(4, 0, 0, v1)).toBe(6)
+    expect([...subject.state.producers.keys()]).toEqual([2, 4])
+    expect(subject.events.filter(({ _tag }) => _tag === "ProducersForgotten")).toHaveLength(2)
+  })
+
+  it("is refused where its partition remembers as much of others as it leaves to other partitions", () => {
+    const subject = new Subject()
+    const weightOf = () => Partition.weights!.map(({ holder, bytesOf }) => [holder, bytesOf(subject.state)] as const)
+    for (let sequence = 0; sequence < 3; sequence++) {
+      subject.batch(1, 0, sequence, v1)
+      subject.marker(1, 0, "abort")
+    }
+    expect(weightOf()).toEqual([
+      ["producers", 60],
+      ["logTransactions", 840]
+    ])
+    subject.room = { logTransactions: 840 + 279 }
+    expect(subject.batch(1, 0, 3, v1)).toBe("TooManyTransactions")
+    subject.room = { logTransactions: 840 + 280 }
+    expect(subject.batch(1, 0, 3, v1)).toBe(6)
+    expect(new Map(weightOf()).get("logTransactions")).toBe(1120)
+    subject.marker(1, 0, "commit")
+    expect(new Map(weightOf()).get("logTransactions")).toBe(840)
+    subject.moveStart(8)
+    expect(new Map(weightOf()).get("logTransactions")).toBe(0)
   })
 
   it("keeps its producer known, however short memory is and however many others come", () => {
     const subject = new Subject()
     subject.batch(1, 0, 0, v1)
     subject.batch(2, 0, 0)
-    subject.room = 0
+    subject.room = { producers: 0 }
     for (let producerId = 3; producerId < 6; producerId++) subject.batch(producerId, 0, 0)
     expect([...subject.state.producers.keys()]).toEqual([1, 5])
-    subject.room = Infinity
+    subject.room = {}
     for (let producerId = 6; producerId < 10_100; producerId++) subject.batch(producerId, 0, 0)
     expect(subject.state.producers.size).toBe(10_000)
     expect(subject.state.producers.has(1)).toBe(true)

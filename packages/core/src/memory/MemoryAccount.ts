@@ -11,6 +11,7 @@
  * | retained | retained messages and the index of their topics |
  * | streams | streams, their filters and settings, all that a partition needs before it holds a record, its first producer |
  * | producers | what partitions remember of further idempotent producers, and leader epochs |
+ * | logTransactions | open and aborted transactions that partitions and their logs remember |
  * | fetches | fetch sessions of Kafka clients: their partitions, and what was last told of each |
  * | connections | open connections with the sessions that end with them, their topic aliases and routes |
  * | transit | packets that have come in part, Kafka requests under way, messages that wait for a clean session's client, retained ones on their way to a new subscription, readers of streams and what they have read ahead, bytes that a client has not read |
@@ -23,6 +24,7 @@ export const holders = [
   "retained",
   "streams",
   "producers",
+  "logTransactions",
   "fetches",
   "connections",
   "transit"
@@ -32,13 +34,14 @@ export type Holder = (typeof holders)[number]
 
 /** The shares of the whole, in percent. They add up to 100: an account that is full takes nothing from another. */
 export const sharesPercent: Readonly<Record<Holder, number>> = {
-  groups: 12,
+  groups: 10,
   transactions: 2,
   sessions: 17,
   queues: 6,
   retained: 16,
   streams: 12,
   producers: 3,
+  logTransactions: 2,
   fetches: 3,
   connections: 16,
   transit: 13
