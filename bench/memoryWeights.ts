@@ -7,6 +7,7 @@ import { makeGroup } from "@logbrook/actors/group/Group"
 import { Partition, PartitionKind } from "@logbrook/actors/partition/Partition"
 import { Retained } from "@logbrook/actors/retained/Retained"
 import { makeSession } from "@logbrook/actors/session/Session"
+import { makeTransaction } from "@logbrook/actors/transaction/Transaction"
 import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import { defaultLimits } from "@logbrook/core/Limits"
@@ -17,6 +18,7 @@ import { Log } from "@logbrook/core/storage/Log"
 import { RetainedStore } from "@logbrook/server/mqtt/RetainedStore"
 import { SessionDirectory } from "@logbrook/server/mqtt/SessionDirectory"
 import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
+import { TransactionDirectory } from "@logbrook/server/transactions/TransactionDirectory"
 
 declare const gc: () => void
 
@@ -24,6 +26,7 @@ const definitions: ReadonlyArray<AnyDefinition> = [
   makeCatalog(defaultLimits),
   makeGroup(),
   makeSession(),
+  makeTransaction(),
   Partition,
   Retained
 ]
@@ -71,6 +74,7 @@ const measure = (what: string, count: number, made: () => Made): void => {
     SessionDirectory.follow(shards, defaultLimits),
     RetainedStore.follow(shards, defaultLimits),
     StreamDirectory.follow(shards, defaultLimits),
+    TransactionDirectory.follow(shards),
     table.ofKind(PartitionKind).map((_, i) => new Log(i))
   ]
   const real = used() - before
@@ -242,6 +246,54 @@ measure("retained, 32 own levels", 5000, () =>
 measure("stream with 1 partition, 1 filter", 5000, () => [streams(5000, 1, 1)])
 measure("partition of 64, with a producer", 64_000, () => withPartitions(1000, 64))
 measure("producer", 50_000, () => many(10, (n) => [`partition/${n + 2}`, produced(5000)] as const))
+const begun = {
+  _tag: "ProducerInitialized",
+  producerId: 1e6,
+  producerEpoch: 0,
+  lastProducerEpoch: -1,
+  timeoutMs: 60_000,
+  atMs: 1e12
+}
+const transactions = (count: number, idLength: number, events: ReadonlyArray<{ readonly _tag: string }> = []) =>
+  many(count, (n) => [`transaction/${ascii(idLength, n)}`, [begun, ...events]] as const)
+const partitionsAdded = (count: number) => ({
+  _tag: "PartitionsAdded",
+  atMs: 1e12,
+  partitions: texts(count, (partition) => `${partition}`).map((_, partition) => ({
+    topicId: ascii(22, 1),
+    stream: ascii(20, 1),
+    partition,
+    logId: partition + 2
+  }))
+})
+const groupsAdded = (count: number) =>
+  texts(count, (i) => ascii(20, i)).map((groupId) => ({ _tag: "GroupAdded", groupId, atMs: 1e12 }))
+measure("transactional id of 20 characters", 20_000, () => transactions(20_000, 20))
+measure("transactional id of 500 characters", 5000, () => transactions(5000, 500))
+measure("partition of a transaction", 100_000, () => transactions(1000, 20, [partitionsAdded(100)]))
+measure("group of a transaction", 10_000, () => transactions(100, 20, groupsAdded(100)))
+measure("pending offset, metadata of 100", 50_000, () =>
+  many(
+    500,
+    (n) =>
+      [
+        `group/${ascii(20, n)}`,
+        texts(100, (i) => ascii(100, i)).map(
+          (metadata, partition) =>
+            ({
+              _tag: "PendingOffsetsAdded",
+              producerId: 1e6 + partition,
+              producerEpoch: 0,
+              memberId: "",
+              generation: -1,
+              offsets: [
+                { topicId: ascii(22, 1), stream: ascii(20, 1), partition, offset: 1e6, leaderEpoch: 1, metadata }
+              ]
+            }) as { readonly _tag: string }
+        )
+      ] as const
+  )
+)
 measure("group offset, metadata of 100", 50_000, () =>
   many(
     500,

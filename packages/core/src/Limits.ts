@@ -120,13 +120,13 @@ export interface Limits {
   /** How long committed offsets are kept that no member of their group uses: Kafka's `offsets.retention.minutes`. */
   readonly groupOffsetsRetentionMs: number
 
-  /** Transactional ids that are known, over all clients. */
+  /** Transactional ids that are known, over all clients. For one more, the one without a transaction that is unused for longest is forgotten. */
   readonly transactionalIdsMax: number
   /** How long a transactional id is kept that nobody uses: Kafka's `transactional.id.expiration.ms`. */
   readonly transactionalIdExpirationMs: number
   /** The longest timeout that a transactional producer may ask for: Kafka's `transaction.max.timeout.ms`, which is 15 minutes there. Flink asks for an hour unless it is told otherwise. For so long an open transaction that is given up keeps readers of committed records waiting. */
   readonly transactionTimeoutMsMax: number
-  /** Partitions and consumer groups of one transaction. */
+  /** Partitions and consumer groups of one transaction. Its end tells all of them in one turn. */
   readonly transactionPartitionsMax: number
 
   /** Streams of the catalog. */
@@ -234,10 +234,10 @@ export const defaultLimits: Limits = {
   groupOffsetsMax: 20_000,
   groupOffsetMetadataLengthMax: 4096,
   groupOffsetsRetentionMs: 7 * dayMs,
-  transactionalIdsMax: 100_000,
+  transactionalIdsMax: 40_000,
   transactionalIdExpirationMs: 7 * dayMs,
   transactionTimeoutMsMax: hourMs,
-  transactionPartitionsMax: 10_000,
+  transactionPartitionsMax: 1000,
   streamsMax: 10_000,
   partitionsPerStreamMax: 64,
   httpConnectionsMax: 1000,

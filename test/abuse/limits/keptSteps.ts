@@ -215,7 +215,7 @@ const producers: Step = async (field) => {
   await pipe.end()
 }
 
-/** Ever new transactional ids, and transactions with all partitions and more groups than there is room for. */
+/** Ever new transactional ids, and transactions with more groups than there is room for: ids without a transaction give way to others. */
 const transactions: Step = async (field) => {
   const pipe = await KafkaPipe.connect(field.ports.kafka)
   const groups: Array<RequestInputOf<typeof AddOffsetsToTxn>> = []
@@ -231,6 +231,7 @@ const transactions: Step = async (field) => {
     for (const group of groups.splice(0)) {
       await pipe.send(AddOffsetsToTxn, 3, group, ({ errorCode }) => {
         field.count(errorCode === 0 ? "groups of transactions" : "groups of transactions refused")
+        if (errorCode !== 0) counted.refused++
       })
     }
   }

@@ -8,11 +8,12 @@ import {
   type Answer,
   abort,
   apply,
+  applyAs,
   decisionOf,
   done,
   type Draft,
   draftOf,
-  growthExcess,
+  hasRoomForMembers,
   refused
 } from "./transactionDraft.ts"
 import { finishOf } from "./transactionMachine.ts"
@@ -23,6 +24,7 @@ import {
   defaultTransactionSettings,
   type TransactionCommand,
   TransactionKind,
+  type TransactionPartition,
   type TransactionSettings,
   type VerifyGroup,
   type VerifyPartitions
@@ -30,6 +32,7 @@ import {
 import {
   evolveTransaction,
   initialTransaction,
+  isAtRest,
   isUnused,
   loadTransaction,
   memberCountOf,
@@ -41,6 +44,7 @@ import {
   weightBytesOf
 } from "./transactionState.ts"
 import { expiryDeadline, timeoutDeadline } from "./transactionDeadlines.ts"
+import { perActor } from "./transactionWeight.ts"
 
 export type TransactionDefinition = Definition<typeof TransactionKind, TransactionState>
 
@@ -51,19 +55,19 @@ export const makeTransaction = (settings: TransactionSettings = defaultTransacti
   states: TransactionStates,
   initial: initialTransaction,
   decide: (state, command, nowMs, room = unbounded) => {
-    const draft = draftOf(settings, unusedAsNew(state), nowMs, room("transactions"))
+    const draft = draftOf(settings, unusedAsNew(state), nowMs, room)
     return decisionOf(draft, handle(draft, command))
   },
   evolve: evolveTransaction,
   resume: (state, nowMs) => resume(state, settings, nowMs),
   save: saveTransaction,
   load: (id, saved) => loadTransaction(id, saved as SavedTransaction),
-  weights: [{ holder: "transactions", perActor, bytesOf: weightBytesOf }],
+  weights: [
+    { holder: "transactions", perActor, bytesOf: weightBytesOf },
+    { holder: "transactionMembers", perActor: 0, bytesOf: ({ membersBytes }) => membersBytes }
+  ],
   isEmpty: isUnused
 })
-
-/** The memory that an actor takes beside its id and its state, in bytes. */
-const perActor = 600
 
 const handle = (draft: Draft, command: TransactionCommand): Answer => {
   switch (command._tag) {
@@ -87,6 +91,8 @@ const handle = (draft: Draft, command: TransactionCommand): Answer => {
       return expireTransaction(draft, command.startedAtMs)
     case "ExpireTransactionalId":
       return expireId(draft, command.dueMs)
+    case "ForgetAtRest":
+      return forgetAtRest(draft)
     case "RepeatIntents":
       return repeat(draft, command.delayMs)
   }
@@ -118,7 +124,7 @@ const add = (draft: Draft, event: AddedEvent): Answer | undefined => {
   const next = evolveTransaction(draft.state, event)
   const excess = excessOf(draft, next)
   if (excess !== undefined) return refused("NoMemory", excess)
-  apply(draft, event)
+  applyAs(draft, event, next)
   if (isNew) draft.signals.push(timeoutDeadline(draft.state.life))
   return undefined
 }
@@ -126,7 +132,9 @@ const add = (draft: Draft, event: AddedEvent): Answer | undefined => {
 const excessOf = (draft: Draft, next: TransactionState): string | undefined => {
   const { membersMax } = draft.settings
   if (memberCountOf(next) > membersMax) return `A transaction has at most ${membersMax} partitions and groups.`
-  return growthExcess(draft, next)
+  return hasRoomForMembers(draft, next)
+    ? undefined
+    : "There is no memory for more partitions and groups of transactions."
 }
 
 type AddedEvent = Extract<Parameters<typeof apply>[1], { readonly _tag: "PartitionsAdded" | "GroupAdded" }>
@@ -136,9 +144,14 @@ const addPartitions = (draft: Draft, command: AddPartitions): Answer => {
   if (refusal !== undefined) return refusal
   const { name, life } = draft.state
   const isOngoing = name === "Ongoing"
-  const added = command.partitions.filter(({ logId }) => !isOngoing || !life.partitions.has(logId))
+  const added = new Map<number, TransactionPartition>()
+  for (const partition of command.partitions) {
+    if (!isOngoing || !life.partitions.has(partition.logId)) added.set(partition.logId, partition)
+  }
   const excess =
-    added.length === 0 ? undefined : add(draft, { _tag: "PartitionsAdded", partitions: added, atMs: draft.nowMs })
+    added.size === 0
+      ? undefined
+      : add(draft, { _tag: "PartitionsAdded", partitions: [...added.values()], atMs: draft.nowMs })
   return excess ?? Exit.succeed({ _tag: "PartitionsAdded" })
 }
 
@@ -203,15 +216,21 @@ const expireTransaction = (draft: Draft, startedAtMs: number): Answer => {
  */
 const expireId = (draft: Draft, dueMs: number): Answer => {
   if (isUnused(draft.state)) return done
-  const { name, life } = draft.state
+  const { life } = draft.state
   const { idExpirationMs } = draft.settings
-  const isAtRest = name === "Empty" || name === "CompleteCommit" || name === "CompleteAbort"
-  if (isAtRest && life.updatedAtMs + idExpirationMs <= dueMs) {
+  const isResting = isAtRest(draft.state)
+  if (isResting && life.updatedAtMs + idExpirationMs <= dueMs) {
     apply(draft, { _tag: "TransactionalIdExpired", atMs: draft.nowMs })
     return done
   }
-  const nextMs = isAtRest ? life.updatedAtMs + idExpirationMs : dueMs + idExpirationMs
+  const nextMs = isResting ? life.updatedAtMs + idExpirationMs : dueMs + idExpirationMs
   draft.signals.push(expiryDeadline(draft.nowMs + nextMs - dueMs, nextMs))
+  return done
+}
+
+/** An id that has begun a transaction since it was chosen stays. */
+const forgetAtRest = (draft: Draft): Answer => {
+  if (isAtRest(draft.state)) apply(draft, { _tag: "TransactionalIdExpired", atMs: draft.nowMs })
   return done
 }
 

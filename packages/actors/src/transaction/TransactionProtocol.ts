@@ -101,6 +101,11 @@ export interface ExpireTransactionalId {
   readonly dueMs: number
 }
 
+/** Memory for transactional ids is short: one that is at rest is forgotten before its time, as if it had expired. */
+export interface ForgetAtRest {
+  readonly _tag: "ForgetAtRest"
+}
+
 export type TransactionCommand =
   | InitProducer
   | AddPartitions
@@ -112,6 +117,7 @@ export type TransactionCommand =
   | Complete
   | ExpireTransaction
   | ExpireTransactionalId
+  | ForgetAtRest
   | RepeatIntents
 
 /** With which id and epoch the producer goes on. */
@@ -148,6 +154,7 @@ export interface TransactionReplies {
   readonly Complete: Done
   readonly ExpireTransaction: Done
   readonly ExpireTransactionalId: Done
+  readonly ForgetAtRest: Done
   readonly RepeatIntents: Done
 }
 
@@ -251,6 +258,6 @@ export interface TransactionSettings {
 export const defaultTransactionSettings: TransactionSettings = {
   timeoutMsMax: 3_600_000,
   idExpirationMs: 604_800_000,
-  membersMax: 10_000,
+  membersMax: 1000,
   idLengthMax: 512
 }

@@ -1,6 +1,6 @@
 import * as Exit from "effect/Exit"
 import { expiryDeadline } from "./transactionDeadlines.ts"
-import { type Answer, abort, apply, type Draft, growthExcess, refused } from "./transactionDraft.ts"
+import { type Answer, abort, applyAs, type Draft, hasRoomForId, refused } from "./transactionDraft.ts"
 import type { TransactionLife } from "./transactionMachine.ts"
 import { type InitProducer, isExhausted, type TransactionEvent } from "./TransactionProtocol.ts"
 import { evolveTransaction, isUnused } from "./transactionState.ts"
@@ -16,13 +16,17 @@ const hasEpoch = ({ producerId }: InitProducer): boolean => producerId !== -1
 const isOwnId = ({ producerId, lastProducerId }: TransactionLife, command: InitProducer): boolean =>
   command.producerId === producerId || (command.producerId === lastProducerId && isExhausted(command.producerEpoch))
 
+/** Both its id and its epoch: that of an id before this one may be the same number. */
+const isNewest = ({ producerId, producerEpoch }: TransactionLife, command: InitProducer): boolean =>
+  hasEpoch(command) && command.producerId === producerId && command.producerEpoch === producerEpoch
+
 /** The id and epoch that follow (KIP-360); undefined: the producer is fenced. */
 const nextEpoch = (
   life: TransactionLife,
   command: InitProducer
 ): Pick<Initialized, "producerId" | "producerEpoch" | "lastProducerEpoch"> | undefined => {
   const { producerId, producerEpoch, lastProducerEpoch } = life
-  const isCurrent = hasEpoch(command) && command.producerEpoch === producerEpoch
+  const isCurrent = isNewest(life, command)
   if (isExhausted(producerEpoch) && (isCurrent || !hasEpoch(command))) {
     return { producerId: command.newProducerId, producerEpoch: 0, lastProducerEpoch: isCurrent ? producerEpoch : -1 }
   }
@@ -35,10 +39,10 @@ const nextEpoch = (
 const initialize = (draft: Draft, next: ReturnType<typeof nextEpoch>, timeoutMs: number): Answer => {
   if (next === undefined) return fenced
   const event: Initialized = { _tag: "ProducerInitialized", ...next, timeoutMs, atMs: draft.nowMs }
-  const excess = growthExcess(draft, evolveTransaction(draft.state, event))
-  if (excess !== undefined) return refused("NoMemory", excess)
+  const after = evolveTransaction(draft.state, event)
+  if (!hasRoomForId(draft, after)) return refused("NoMemory", "There is no memory for more transactional ids.")
   const isNew = isUnused(draft.state)
-  apply(draft, event)
+  applyAs(draft, event, after)
   const dueMs = draft.nowMs + draft.settings.idExpirationMs
   if (isNew) draft.signals.push(expiryDeadline(dueMs, dueMs))
   const { producerId, producerEpoch } = next
@@ -64,7 +68,7 @@ export const initProducer = (draft: Draft, command: InitProducer): Answer => {
   if (name === "PrepareCommit" || name === "PrepareAbort") return ending
   if (name !== "Ongoing") return initialize(draft, nextEpoch(life, command), timeoutMs)
   // Apache Kafka lets a zombie abort the transaction of the producer that has replaced it.
-  if (hasEpoch(command) && command.producerEpoch !== life.producerEpoch) return fenced
+  if (hasEpoch(command) && !isNewest(life, command)) return fenced
   abort(draft, "another producer began")
   return ending
 }

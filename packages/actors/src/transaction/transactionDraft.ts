@@ -1,4 +1,5 @@
 import type { Decision, Signal } from "@logbrook/core/actor/Definition"
+import type { Room } from "@logbrook/core/memory/MemoryAccount"
 import { repeatIn } from "@logbrook/core/actor/Outbox"
 import * as Exit from "effect/Exit"
 import { noTimeout } from "./transactionDeadlines.ts"
@@ -21,19 +22,20 @@ export type Answer = Exit.Exit<TransactionReply, TransactionRefused>
 export interface Draft {
   readonly settings: TransactionSettings
   readonly nowMs: number
-  /** The bytes by which all transactional ids together may still grow. */
-  readonly roomBytes: number
+  readonly room: Room
   state: TransactionState
   readonly events: Array<TransactionEvent>
   readonly signals: Array<Signal<typeof TransactionKind>>
 }
 
-export const draftOf = (
-  settings: TransactionSettings,
-  state: TransactionState,
-  nowMs: number,
-  roomBytes: number
-): Draft => ({ settings, nowMs, roomBytes, state, events: [], signals: [] })
+export const draftOf = (settings: TransactionSettings, state: TransactionState, nowMs: number, room: Room): Draft => ({
+  settings,
+  nowMs,
+  room,
+  state,
+  events: [],
+  signals: []
+})
 
 /** The state is handed over: no event changes one in place. */
 export const decisionOf = (
@@ -47,7 +49,12 @@ export const decisionOf = (
 })
 
 export const apply = (draft: Draft, event: TransactionEvent): void => {
-  draft.state = evolveTransaction(draft.state, event)
+  applyAs(draft, event, evolveTransaction(draft.state, event))
+}
+
+/** An event of which the state that it leads to was looked at already. */
+export const applyAs = (draft: Draft, event: TransactionEvent, next: TransactionState): void => {
+  draft.state = next
   draft.events.push(event)
 }
 
@@ -56,11 +63,13 @@ export const done: Answer = Exit.succeed({ _tag: "Done" })
 export const refused = (reason: TransactionRefusal, message: string): Exit.Exit<never, TransactionRefused> =>
   Exit.fail(new TransactionRefused({ reason, message }))
 
-/** The bound that the id would break if it grew to `next`, in words. */
-export const growthExcess = ({ state, roomBytes }: Draft, next: TransactionState): string | undefined =>
-  weightBytesOf(next) - weightBytesOf(state) > roomBytes
-    ? "There is no memory for more transactional ids, or for more partitions and groups of a transaction."
-    : undefined
+/** A transactional id that does not grow needs none. */
+export const hasRoomForId = ({ state, room }: Draft, next: TransactionState): boolean =>
+  weightBytesOf(next) - weightBytesOf(state) <= room("transactions")
+
+/** Members have an account of their own: ids, however many, keep no transaction from going on. */
+export const hasRoomForMembers = ({ state, room }: Draft, next: TransactionState): boolean =>
+  next.membersBytes - state.membersBytes <= room("transactionMembers")
 
 /** The outcome is certain with this event. Partitions and groups are told once it is durable; without any, all is done. */
 export const prepare = (

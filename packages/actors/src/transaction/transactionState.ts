@@ -31,9 +31,18 @@ export const unusedAsNew = (state: TransactionState): TransactionState =>
 /** Partitions and groups together. */
 export const memberCountOf = ({ life }: TransactionState): number => life.partitions.size + life.groups.size
 
-/** About the bytes of memory that the id takes; 0 for one that is not used. */
+/** It is known, and no transaction is open or ending. */
+export const isAtRest = (state: TransactionState): boolean => !isUnused(state) && restingStates.has(state.name)
+
+const restingStates: ReadonlySet<TransactionState["name"]> = new Set([
+  "Empty",
+  "CompleteCommit",
+  "CompleteAbort"
+] as const)
+
+/** About the bytes of memory that the id takes without its members; 0 for one that is not used. */
 export const weightBytesOf = (state: TransactionState): number =>
-  isUnused(state) ? 0 : weightOfTransaction(state.transactionalId) + state.membersBytes
+  isUnused(state) ? 0 : weightOfTransaction(state.transactionalId)
 
 const weightOfMembers = ({ partitions, groups }: TransactionLife): number => {
   let bytes = 0

@@ -9,7 +9,7 @@ type Step =
   | { readonly do: "add"; readonly who: number; readonly logId: number }
   | { readonly do: "addGroup"; readonly who: number; readonly groupId: string }
   | { readonly do: "wait"; readonly ms: number }
-  | { readonly do: "finish" | "finishLost" | "restart" | "operator" | "exhaust" }
+  | { readonly do: "finish" | "finishLost" | "restart" | "operator" | "exhaust" | "forget" }
 
 const who = fc.constantFrom(0, 0, 1, 2, 2)
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -29,7 +29,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      do: fc.constantFrom("restart" as const, "finishLost" as const, "operator" as const, "exhaust" as const)
+      do: fc.constantFrom(
+        "restart" as const,
+        "finishLost" as const,
+        "operator" as const,
+        "exhaust" as const,
+        "forget" as const
+      )
     })
   }
 )
@@ -84,6 +90,9 @@ class World {
         break
       case "operator":
         coordinator.send({ _tag: "Abort" })
+        break
+      case "forget":
+        coordinator.send({ _tag: "ForgetAtRest" })
         break
       case "exhaust":
         this.exhaust()
@@ -177,6 +186,10 @@ class World {
         this.given.set(coordinator.state.life.producerId, event.producerEpoch)
       } else if (event._tag === "TransactionCompleted") {
         this.ending = undefined
+      } else if (event._tag === "TransactionalIdExpired") {
+        this.reached.add("forgotten")
+        expect(this.open ?? this.ending, "only an id at rest is forgotten").toBeUndefined()
+        this.current = "nobody"
       }
     }
     this.seen = coordinator.events.length
@@ -206,7 +219,7 @@ class World {
     this.coordinator.advance(2 * timeoutMs)
     this.coordinator.finish()
     this.look()
-    expect(["Empty", "CompleteCommit", "CompleteAbort"]).toContain(this.coordinator.state.name)
+    expect(["Empty", "CompleteCommit", "CompleteAbort", "Dead"]).toContain(this.coordinator.state.name)
   }
 }
 
@@ -229,6 +242,7 @@ it("a transaction has one outcome, of one producer, whatever comes when and whoe
     "another producer began",
     "commit 1",
     "commit 2",
+    "forgotten",
     "initialized",
     "timed out"
   ])

@@ -78,6 +78,21 @@ describe("a producer that begins", () => {
     expect(coordinator.init(stranger)).toBe("ProducerFenced")
   })
 
+  it("is fenced by an id behind its own, also where that has the epoch of its own", () => {
+    for (const name of ["Empty", "Ongoing"] as const) {
+      const coordinator = new TransactionHarness()
+      const zombie = coordinator.begin()
+      coordinator.exhaust(zombie)
+      const producer = { ...zombie }
+      coordinator.init(producer)
+      coordinator.exhaust(producer)
+      if (name === "Ongoing") coordinator.add(producer, 7)
+      expect(producer.producerEpoch).toBe(zombie.producerEpoch)
+      expect(coordinator.init(zombie)).toBe("ProducerFenced")
+      expect(coordinator.state).toMatchObject({ name, life: producer })
+    }
+  })
+
   it("is refused a timeout of nothing, or of more than the server allows", () => {
     const coordinator = new TransactionHarness({ timeoutMsMax: 3_600_000 })
     expect(coordinator.init(nobody(), 0)).toBe("InvalidTransactionTimeout")
@@ -142,12 +157,35 @@ describe("partitions and groups", () => {
     coordinator.addGroup(producer, "g")
     expect(coordinator.add(producer, 8)).toBe("NoMemory")
     expect(coordinator.addGroup(producer, "h")).toBe("NoMemory")
-    coordinator.roomBytes = 0
+    coordinator.membersRoomBytes = 0
     expect(coordinator.add(producer, 7), "which is there already").toEqual({ _tag: "PartitionsAdded" })
     const full = new TransactionHarness()
-    full.roomBytes = 100
+    full.idsRoomBytes = 100
     expect(full.init(nobody())).toBe("NoMemory")
     expect(full.events).toEqual([])
+  })
+
+  it("have memory of their own, so that ids, however many, keep no transaction from going on", () => {
+    const { coordinator, producer } = reached("Empty")
+    coordinator.idsRoomBytes = 0
+    expect(coordinator.add(producer, 7)).toEqual({ _tag: "PartitionsAdded" })
+    expect(coordinator.addGroup(producer, "g")).toEqual({ _tag: "GroupAdded" })
+    expect(coordinator.init(nobody())).toBe("ConcurrentTransactions")
+    coordinator.membersRoomBytes = 0
+    coordinator.finish()
+    expect(coordinator.init(producer)).toBe("ProducerFenced")
+    const next = coordinator.begin()
+    expect(coordinator.add(next, 7)).toBe("NoMemory")
+    expect(coordinator.addGroup(next, "g")).toBe("NoMemory")
+    expect(coordinator.state.name).toBe("Empty")
+  })
+
+  it("are in the journal once, however often one request names them", () => {
+    const { coordinator, producer } = reached("Empty")
+    coordinator.add(producer, 7, 8, 7, 7)
+    expect(coordinator.events.at(-1)).toMatchObject({ partitions: [{ logId: 7 }, { logId: 8 }] })
+    coordinator.add(producer, 9, 9, 7)
+    expect(coordinator.events.at(-1)).toMatchObject({ partitions: [{ logId: 9 }] })
   })
 })
 
@@ -297,6 +335,26 @@ describe("time", () => {
     expect(coordinator.end(producer, "abort")).toBe("InvalidProducerIdMapping")
     expect(coordinator.begin().producerEpoch, "as of an id that never was").toBe(0)
     expect(coordinator.state.life.lastProducerId).toBe(unusedLife.lastProducerId)
+  })
+})
+
+describe("an id that shall give way to another", () => {
+  it("is forgotten at rest, and stays while a transaction is open or ending", () => {
+    for (const name of names) {
+      const { coordinator, producer } = reached(name)
+      const before = coordinator.state
+      expect(coordinator.send({ _tag: "ForgetAtRest" })).toEqual({ _tag: "Done" })
+      if (name === "Ongoing" || name.startsWith("Prepare")) {
+        expect(coordinator.state).toBe(before)
+        continue
+      }
+      expect(coordinator.definition.isEmpty(coordinator.state)).toBe(true)
+      expect(coordinator.add(producer, 7)).toBe("InvalidProducerIdMapping")
+      const events = coordinator.events.length
+      coordinator.send({ _tag: "ForgetAtRest" })
+      expect(coordinator.events, "nothing is left of it").toHaveLength(events)
+      expect(coordinator.begin().producerId).not.toBe(producer.producerId)
+    }
   })
 })
 

@@ -47,7 +47,9 @@ export class TransactionHarness {
   state: TransactionState
   /** The next id that the catalog would give. */
   nextProducerId = 100
-  roomBytes = Infinity
+  /** The room of transactional ids, and that of their members. */
+  idsRoomBytes = Infinity
+  membersRoomBytes = Infinity
 
   constructor(settings: Partial<TransactionSettings> = {}) {
     this.definition = makeTransaction({ ...defaultTransactionSettings, ...settings })
@@ -55,7 +57,9 @@ export class TransactionHarness {
   }
 
   send(command: TransactionCommand): Answered {
-    const decision = this.definition.decide(this.state, command, this.nowMs, () => this.roomBytes)
+    const decision = this.definition.decide(this.state, command, this.nowMs, (holder) =>
+      holder === "transactionMembers" ? this.membersRoomBytes : this.idsRoomBytes
+    )
     this.state = nextOf(this.definition, this.state, decision)
     this.events.push(...decision.events)
     for (const signal of decision.signals) this.run(signal)

@@ -5,7 +5,8 @@
  * | Holder | What is on its account |
  * |---|---|
  * | groups | members with their metadata and assignments, committed offsets with theirs |
- * | transactions | transactional ids, the partitions and groups of their open transactions |
+ * | transactions | transactional ids |
+ * | transactionMembers | partitions and groups of transactions that are open or ending |
  * | sessions | sessions, their subscriptions (the tries that find them included), wills, packet ids of QoS 2 |
  * | queues | messages that wait in sessions for their clients |
  * | retained | retained messages and the index of their topics |
@@ -19,6 +20,7 @@
 export const holders = [
   "groups",
   "transactions",
+  "transactionMembers",
   "sessions",
   "queues",
   "retained",
@@ -36,7 +38,8 @@ export type Holder = (typeof holders)[number]
 export const sharesPercent: Readonly<Record<Holder, number>> = {
   groups: 10,
   transactions: 2,
-  sessions: 17,
+  transactionMembers: 1,
+  sessions: 16,
   queues: 6,
   retained: 16,
   streams: 12,

@@ -39,6 +39,8 @@ const start = async (options: KitOptions = {}): Promise<void> => {
 const init = (own: object = {}, version = 5) =>
   client.send(InitProducerId, version, { transactionalId, transactionTimeoutMs: 60_000, ...own })
 
+const isKnown = (id: string): boolean => kit.broker.transactions.get(id) !== undefined
+
 type Producer = Pick<Awaited<ReturnType<typeof init>>, "producerId" | "producerEpoch">
 
 const begin = async (): Promise<Producer> => {
@@ -144,12 +146,48 @@ describe("a transactional producer", () => {
     expect((await init({ transactionTimeoutMs: 900_000 })).errorCode).toBe(NONE)
   })
 
-  it("is one of so many: another transactional id is refused, one that is known is not", async () => {
+  it("is one of so many: the one that is at rest for longest gives way, and one with a transaction does not", async () => {
     await start({ limits: { transactionalIdsMax: 2 } })
+    await addPartitions(await begin(), [0])
     expect((await init({ transactionalId: "a" })).errorCode).toBe(NONE)
     expect((await init({ transactionalId: "b" })).errorCode).toBe(NONE)
-    expect((await init({ transactionalId: "c" })).errorCode).toBe(KafkaError.POLICY_VIOLATION)
-    expect((await init({ transactionalId: "a" })).errorCode).toBe(NONE)
+    expect([transactionalId, "a", "b"].map(isKnown)).toEqual([true, false, true])
+    expect((await init({ transactionalId: "b" })).errorCode, "which is known").toBe(NONE)
+    expect(stateName()).toBe("Ongoing")
+  })
+
+  it("is refused where there are as many, and all have transactions", async () => {
+    await start({ limits: { transactionalIdsMax: 1 } })
+    const producer = await begin()
+    await addPartitions(producer, [0])
+    expect((await init({ transactionalId: "b" })).errorCode).toBe(KafkaError.POLICY_VIOLATION)
+    await end(producer, true)
+    await isOver()
+    expect((await init({ transactionalId: "b" })).errorCode).toBe(NONE)
+    expect(isKnown(transactionalId)).toBe(false)
+  })
+
+  it("finds room where memory is full of ids at rest, and many at a time do", async () => {
+    await start()
+    const { memory } = kit.broker.shards
+    const producer = await begin()
+    await addPartitions(producer, [0])
+    const some = Array.from({ length: 20 }, (_, i) => `rest-${i}`)
+    for (const each of some) expect((await init({ transactionalId: each })).errorCode).toBe(NONE)
+    const filled = memory.room("transactions")
+    memory.add("transactions", filled)
+    const newcomers = Array.from({ length: 5 }, (_, i) => `${"new".repeat(50)}-${i}`)
+    const clients = await Promise.all(newcomers.map(() => kit.connect()))
+    const begun = await Promise.all(
+      newcomers.map((each, i) =>
+        clients[i]!.send(InitProducerId, 5, { transactionalId: each, transactionTimeoutMs: 60_000 })
+      )
+    )
+    expect(begun.map(({ errorCode }) => errorCode)).toEqual(newcomers.map(() => NONE))
+    expect(newcomers.every(isKnown)).toBe(true)
+    expect(some.map(isKnown).lastIndexOf(false), "the oldest go").toBe(some.filter((each) => !isKnown(each)).length - 1)
+    expect(await addPartitions(producer, [1]), "what is open goes on").toEqual([NONE])
+    memory.add("transactions", -filled)
   })
 
   it("ends with a marker in each partition, and the next epoch in the answer of version 5", async () => {

@@ -6,6 +6,7 @@ import { isFailure } from "../Access.ts"
 import { after, flatAfter, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { beginProducer } from "../transactionalIds.ts"
 import { fencedBefore } from "../transactionErrors.ts"
 
 // InitProducerId 0-5. An idempotent producer gets a new id with epoch 0 each time, as Kafka does; a transactional one gets the id
@@ -38,18 +39,14 @@ const initTransactional = (
   { transactionTimeoutMs: timeoutMs, producerId, producerEpoch }: RequestOf<typeof InitProducerId>,
   version: number
 ): Answer<Initialized> => {
-  const { limits, transactions } = context.node.broker
   if (transactionalId === "") return refuse(KafkaError.INVALID_REQUEST)
   const to = context.transaction("Write", transactionalId)
   if (isFailure(to)) return refuse(to.code)
   if ((producerId === -1) !== (producerEpoch === -1)) return refuse(KafkaError.INVALID_REQUEST)
-  if (transactions.count >= limits.transactionalIdsMax && transactions.get(transactionalId) === undefined) {
-    return refuse(KafkaError.POLICY_VIOLATION)
-  }
   return flatAfter(context.node.producerIds.take(context), (taken): Answer<Initialized> => {
     if ("code" in taken) return refuse(taken.code)
-    const command = { timeoutMs, producerId, producerEpoch, newProducerId: taken.producerId }
-    return context.ask(to, { _tag: "InitProducer", ...command }, (exit) => {
+    const asked = { timeoutMs, producerId, producerEpoch, newProducerId: taken.producerId }
+    return after(beginProducer(context, transactionalId, to, { _tag: "InitProducer", ...asked }), (exit) => {
       if (Exit.isSuccess(exit)) return given(exit.value.producerId, exit.value.producerEpoch)
       const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
       return refuse(fencedBefore(fencedVersionMin, code, version))
