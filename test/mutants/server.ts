@@ -523,6 +523,14 @@ export const serverMutants = inPackage("server", {
       ["a connection that moves counts as of its first address", "this.#count(to, 1)", ""]
     ]
   },
+  "net/listen.ts": {
+    tests: ["net/listen.test.ts"],
+    faults: [
+      ["two servers take over one path", 'fs.openSync(lock, "wx")', 'fs.openSync(lock, "w")'],
+      ["a Unix socket has another mode at first", "process.umask(0o777 & ~mode)", "process.umask(0o22)"],
+      ["files have another mode from then on", "process.umask(before)", ""]
+    ]
+  },
   "DiskGuard.ts": {
     tests: ["DiskGuard.test.ts"],
     faults: [

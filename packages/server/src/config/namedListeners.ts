@@ -77,8 +77,8 @@ class Reading {
   /** Undefined: it is given, and no value of this setting. */
   value({ name, parse, expects, byDefault }: ListenerSetting): SettingValue | undefined {
     const given = this.#one.given.get(name)
-    const value = given === undefined ? byDefault : parse(given.value)
-    if (value === undefined) this.complain(name, notTaken(given!.value, expects))
+    const value = given === undefined ? byDefault : parse(given.value, given.source)
+    if (value === undefined) this.complain(name, notTaken(given!.source ?? given!.value, expects))
     else this.settings.push({ path: `${section}.${this.#one.name}.${name}`, value, origin: given?.origin ?? "default" })
     return value
   }

@@ -15,8 +15,8 @@ export interface Setting {
   readonly byDefault: SettingValue
   /** The look of a value, for errors and documentation. */
   readonly expects: string
-  /** Undefined: the value is none of this setting's. */
-  readonly parse: (value: unknown) => SettingValue | undefined
+  /** Undefined: the value is none of this setting's. `source`: how it is written, if that is not the value itself. */
+  readonly parse: (value: unknown, source?: string) => SettingValue | undefined
   /** Empty for limits, whose descriptions are those of `Limits`. */
   readonly documentation: string
 }

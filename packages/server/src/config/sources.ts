@@ -7,6 +7,8 @@ import { suggest } from "./suggest.ts"
 export interface Given {
   readonly path: string
   readonly value: unknown
+  /** A number as the file has it, if that is another text than the value's own: `0o660`. */
+  readonly source?: string
   readonly origin: string
 }
 
@@ -105,7 +107,11 @@ const walk = (
       walk(value, `${path}.`, document, originAt, read)
     } else {
       const plain = isScalar(value) ? value.value : value === null ? null : String(value)
-      if (plain !== null || !sections.has(path)) read.given.push({ path, value: plain, origin })
+      const source = isScalar(value) && typeof plain === "number" ? value.source : undefined
+      const isOther = source !== undefined && source !== String(plain)
+      if (plain !== null || !sections.has(path)) {
+        read.given.push({ path, value: plain, origin, ...(isOther && { source }) })
+      }
     }
   }
 }

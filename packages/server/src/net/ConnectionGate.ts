@@ -163,7 +163,10 @@ export class Admission implements Place {
   /** See `Place`; the client is not authenticated yet. */
   movesTo(remoteAddress: string): boolean {
     if (this.#place?.movesTo(remoteAddress) === false) return false
-    if (!this.#gate.moves(this.#remoteAddress, remoteAddress)) return false
+    if (!this.#gate.moves(this.#remoteAddress, remoteAddress)) {
+      this.#place?.refused()
+      return false
+    }
     this.#remoteAddress = remoteAddress
     return true
   }

@@ -88,6 +88,11 @@ export class ListenerPlace implements Place {
     return true
   }
 
+  /** Whoever has it is not let in after all: the server's own limits are against it. */
+  refused(): void {
+    this.#gate.refused++
+  }
+
   release(): void {
     if (this.#isOpen) this.#gate.leaves(this.#address)
     this.#isOpen = false

@@ -24,40 +24,78 @@ export interface ListenOptions {
   readonly end: (closed: Promise<unknown>) => Promise<void>
 }
 
+const failureOf = ({ protocol, name, at }: ListenOptions, error: NodeJS.ErrnoException): ListenFailed =>
+  new ListenFailed({ protocol, name, at, code: error.code ?? "UNKNOWN", message: error.message })
+
+/** Something with files that is done at once. */
+const withFiles = <A>(options: ListenOptions, run: () => A): Effect.Effect<A, ListenFailed> =>
+  Effect.try({ try: run, catch: (error) => failureOf(options, error as NodeJS.ErrnoException) })
+
 const isSocket = (path: string): boolean => fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true
 
-/** Removes the file of a Unix socket whose server is gone: a crash leaves it, and nobody could listen there again. */
-const removeStale = (path: string): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    if (!isSocket(path)) {
-      resume(Effect.void)
-      return
-    }
+const isRefused = (path: string): Effect.Effect<boolean> =>
+  Effect.async((resume) => {
     const socket = net.connect({ path })
-    const done = (isStale: boolean): void => {
+    const done = (refused: boolean): void => {
       socket.destroy()
-      if (isStale) fs.rmSync(path, { force: true })
-      resume(Effect.void)
+      resume(Effect.succeed(refused))
     }
     socket.once("connect", () => done(false))
     socket.once("error", ({ code }: NodeJS.ErrnoException) => done(code === "ECONNREFUSED"))
   })
 
+/** Removes the file of a Unix socket whose server is gone: a crash leaves it, and nobody could listen there again. */
+const removeStale = (path: string, options: ListenOptions): Effect.Effect<void, ListenFailed> =>
+  Effect.gen(function* () {
+    const isStale = (yield* withFiles(options, () => isSocket(path))) && (yield* isRefused(path))
+    if (isStale) yield* withFiles(options, () => fs.rmSync(path, { force: true }))
+  })
+
+/**
+ * Runs what only one server at a time may do at a path, under a file `PATH.lock`: of two that find a dead socket the second would
+ * remove that of the first.
+ */
+const alone = <A>(
+  path: string,
+  options: ListenOptions,
+  run: Effect.Effect<A, ListenFailed>
+): Effect.Effect<A, ListenFailed> => {
+  const { protocol, name, at } = options
+  const lock = `${path}.lock`
+  const message = `another server begins to listen there; if there is none, remove ${lock}`
+  const make = withFiles(options, () => fs.closeSync(fs.openSync(lock, "wx")))
+  return Effect.acquireUseRelease(
+    Effect.mapError(make, (failure) =>
+      failure.code === "EEXIST" ? new ListenFailed({ protocol, name, at, code: failure.code, message }) : failure
+    ),
+    () => run,
+    () => Effect.sync(() => fs.rmSync(lock, { force: true }))
+  )
+}
+
+/** The file has its mode from the moment at which it is there: `listen` makes it before it returns, as the umask says. */
+const listenAtPath = (server: net.Server, path: string, mode: number): void => {
+  const before = process.umask(0o777 & ~mode)
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(before)
+  }
+}
+
 const opened = (server: net.Server, options: ListenOptions): Effect.Effect<Listening, ListenFailed> =>
   Effect.async((resume) => {
     const { protocol, name, at, log } = options
-    const fail = ({ code = "UNKNOWN", message }: NodeJS.ErrnoException): void =>
-      resume(Effect.fail(new ListenFailed({ protocol, name, at, code, message })))
-    const listening = (): void => {
+    const fail = (error: Error): void => resume(Effect.fail(failureOf(options, error)))
+    server.once("error", fail)
+    server.once("listening", () => {
       server.off("error", fail)
       server.on("error", (error) => log.error(`${name}: a connection could not be accepted`, { error: String(error) }))
-      if ("path" in at) fs.chmodSync(at.path, at.mode)
       const port = "path" in at ? 0 : (server.address() as net.AddressInfo).port
       resume(Effect.succeed({ name, protocol, at: "path" in at ? at : { ...at, port }, port }))
-    }
-    server.once("error", fail)
-    if ("path" in at) server.listen(at.path, listening)
-    else server.listen(at.port, at.host, listening)
+    })
+    if ("path" in at) listenAtPath(server, at.path, at.mode)
+    else server.listen(at.port, at.host)
   })
 
 /** The server listens until the scope closes, which waits until all of its connections have closed. */
@@ -66,7 +104,9 @@ export const listen = (
   options: ListenOptions
 ): Effect.Effect<Listening, ListenFailed, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.zipRight("path" in options.at ? removeStale(options.at.path) : Effect.void, opened(server, options)),
+    "path" in options.at
+      ? alone(options.at.path, options, Effect.zipRight(removeStale(options.at.path, options), opened(server, options)))
+      : opened(server, options),
     () =>
       Effect.promise(() => {
         const closed = new Promise((resolve) => server.close(resolve))

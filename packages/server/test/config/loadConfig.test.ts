@@ -246,6 +246,17 @@ listeners:
   })
 
   it.each([
+    ["660", "660"],
+    ["0660", "660"],
+    ["0o660", "660"],
+    ["0o600", "600"],
+    ["'0o666'", "666"]
+  ])("takes the mode of a Unix socket in octal digits, written as %s", (written, mode) => {
+    const yaml = `listeners: { a: { protocol: mqtt, path: /a, mode: ${written} } }\n`
+    expect(loadedOf(sources({ yaml })).config.listeners[0]!.mode).toBe(mode)
+  })
+
+  it.each([
     ["5", "listeners", "section"],
     ["{ a: 5 }", "listeners.a", "section"],
     ["{ a: {} }", "listeners.a.protocol", "missing"],
@@ -256,6 +267,10 @@ listeners:
     ["{ a: { protocol: mqtt, path: /a, host: 127.0.0.1 } }", "listeners.a.host", "Unix"],
     ["{ a: { protocol: mqtt, port: 1, mode: 660 } }", "listeners.a.mode", "Unix"],
     ["{ a: { protocol: mqtt, path: /a, mode: 999 } }", "listeners.a.mode", "999"],
+    ["{ a: { protocol: mqtt, path: /a, mode: 432.0 } }", "listeners.a.mode", "432.0"],
+    ["{ a: { protocol: mqtt, path: /a, mode: 0x1b0 } }", "listeners.a.mode", "0x1b0"],
+    ["{ a: { protocol: mqtt, path: /a, mode: 606 } }", "listeners.a.mode", "no more than the group"],
+    ["{ a: { protocol: mqtt, path: /a, mode: 0o642 } }", "listeners.a.mode", "0o642"],
     [`{ a: { protocol: mqtt, path: ${"x".repeat(101)} } }`, "listeners.a.path", "100"],
     ["{ a: { protocol: mqtt, port: 1, advertised: 'a:1' } }", "listeners.a.advertised", "kafka"],
     ["{ a: { protocol: mqtt, port: 1, mountPoint: a } }", "listeners.a.mountPoint", "ends with /"],

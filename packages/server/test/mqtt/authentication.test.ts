@@ -364,6 +364,39 @@ describe("authentication anew", () => {
   })
 })
 
+describe("a step that leads to the next one at once", () => {
+  it("leaves that one to be interrupted at the end", async () => {
+    await start(undefined)
+    const steps: Array<string> = []
+    const stuck = Effect.onInterrupt(Effect.never, () => Effect.sync(() => void steps.push("interrupted")))
+    const step = (data: Uint8Array | undefined) =>
+      data === undefined
+        ? Effect.succeed({ _tag: "Continue", data: undefined } as const)
+        : Effect.zipRight(
+            Effect.sync(() => void steps.push(textOf(data))),
+            stuck
+          )
+    const connection = {
+      packetSizeMax: Infinity,
+      send: () => undefined,
+      guarded: (run: () => void) => run(),
+      // The client's answer has come already.
+      challenged: () => {
+        const properties = { authenticationMethod: "m", authenticationData: Buffer.from("answer") }
+        authentication.received({ _tag: "Auth", reasonCode: ReasonCode.ContinueAuthentication, properties })
+      },
+      notAuthenticated: () => expect.unreachable()
+    }
+    const client = { clientId: "c", username: undefined, password: undefined, address: "a" }
+    const parts = { clock: new TestClock(), log: kit.broker.log, timeoutMs: 1000 }
+    const authentication = new Authentication(connection, parts, { name: "m", begin: () => ({ step }) }, client)
+    authentication.begin(undefined, () => expect.unreachable())
+    expect([steps, authentication.isLooking]).toEqual([["answer"], true])
+    authentication.stop()
+    await expect.poll(() => steps).toEqual(["answer", "interrupted"])
+  })
+})
+
 describe("a method that fails", () => {
   it("refuses the client, which is told nothing of it; the log is", async () => {
     await start(undefined)

@@ -7,9 +7,11 @@ import { type ListenerLimits, noListenerLimits } from "../../src/net/Listener.ts
 let nowMs = 1000
 const clock = { ...systemClock, monotonicMs: () => nowMs }
 
+const perAddress = 10
+
 const gateWith = (connectionsMax = 100): ConnectionGate => {
   const many = {
-    connectionsPerAddressMax: 100,
+    connectionsPerAddressMax: perAddress,
     newConnectionsPerSecondMax: 100,
     preAuthConnectionsMax: 100,
     preAuthConnectionsPerAddressMax: 100
@@ -71,4 +73,14 @@ it("counts what the server's own limits refuse as refused by the listener, too, 
   expect([gate.refused, bounded.refused, bounded.open]).toEqual([1, 1, 1])
   first.release()
   expect(gate.admit("b", bounded)).toBeDefined()
+})
+
+it("counts one that the server's own limits do not let move to its address", () => {
+  const { gate, bounded, free } = listeners({})
+  for (let i = 0; i < perAddress; i++) gate.admit("a", free)!.authenticated()
+  const proxied = gate.admit("balancer", bounded)!
+  expect(proxied.movesTo("a")).toBe(false)
+  expect([gate.refused, bounded.refused, free.refused]).toEqual([1, 1, 0])
+  proxied.release()
+  expect(bounded.open).toBe(0)
 })

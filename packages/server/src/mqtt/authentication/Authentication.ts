@@ -129,13 +129,16 @@ export class Authentication {
     const exchange = this.#exchange!
     this.#state = "looking"
     const step = Effect.suspend(() => exchange.step(data))
+    let isOver = false
     const interrupt = Effect.runCallback(step, {
       onExit: (exit) => {
+        isOver = true
         // Else it was interrupted.
         if (this.#exchange === exchange) this.#connection.guarded(() => this.#looked(exit))
       }
     })
-    if (this.#state === "looking") this.#interrupt = interrupt
+    // What the step led to may have begun the next one already.
+    if (!isOver) this.#interrupt = interrupt
   }
 
   #looked(exit: Exit.Exit<AuthenticationStep>): void {
