@@ -1,7 +1,7 @@
-import { once } from "node:events"
 import type { Readable } from "node:stream"
 import { styleText } from "node:util"
 import { plainText } from "../plainText.ts"
+import { Output } from "./Output.ts"
 
 /** Where a command writes. */
 export interface Io {
@@ -10,7 +10,7 @@ export interface Io {
   readonly err: (text: string) => void
   /** Bytes to stdout, as they are. */
   readonly write: (bytes: Uint8Array) => void
-  /** Resolves once stdout has taken what was written; undefined: it takes more. */
+  /** Resolves once stdout has taken what was written; undefined: it has. Rejects with `CliError` where it takes nothing more. */
   readonly flushed: () => Promise<void> | undefined
   readonly stdin: () => Readable & { readonly isTTY?: boolean }
   readonly isTty: boolean
@@ -18,16 +18,19 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-export const processIo = (): Io => ({
-  out: (text) => void process.stdout.write(`${text}\n`),
-  err: (text) => void process.stderr.write(`${text}\n`),
-  write: (bytes) => void process.stdout.write(bytes),
-  flushed: () => (process.stdout.writableNeedDrain ? once(process.stdout, "drain").then(() => undefined) : undefined),
-  stdin: () => process.stdin,
-  isTty: process.stdout.isTTY === true,
-  isErrTty: process.stderr.isTTY === true,
-  env: process.env
-})
+export const processIo = (): Io => {
+  const stdout = new Output(process.stdout)
+  return {
+    out: (text) => stdout.write(`${text}\n`),
+    err: (text) => void process.stderr.write(`${text}\n`),
+    write: (bytes) => stdout.write(bytes),
+    flushed: () => stdout.flushed(),
+    stdin: () => process.stdin,
+    isTty: process.stdout.isTTY === true,
+    isErrTty: process.stderr.isTTY === true,
+    env: process.env
+  }
+}
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 

@@ -6,7 +6,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { attempt } from "./attempt.ts"
 import { boundedOption, Clock, loadOf, report, type Load, type Measured } from "./bench.ts"
-import { type CliError, usageError, type ExitCode } from "./CliError.ts"
+import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
 import type { Listener } from "./clients/connecting.ts"
 import { KafkaClient, nameOf, noAnswer } from "./clients/KafkaClient.ts"
 import { kafkaError } from "./clients/kafkaErrors.ts"
@@ -19,6 +19,8 @@ import { codecs, produceVersion } from "./produce.ts"
 
 const clientsMax = 1_000
 const batchMax = 100_000
+/** So long a consumer may get nothing behind the last record before the rest counts as lost. */
+const lateMs = 5_000
 /** With its header Kafka's own bound of a batch. */
 const batchBytesMax = 1_000_000
 
@@ -100,11 +102,15 @@ const produceFrom = async (
   }
 }
 
-/** Reads all partitions from where they end now, until it has what was produced. */
+/** Reads all partitions from where they end now, until it has what was produced, or nothing comes any more. */
 const consumeFrom = async (reader: PartitionReader, counts: Counts): Promise<void> => {
   let consumed = 0
+  let quietSinceMs = performance.now()
   while (counts.isProducing || consumed < counts.produced) {
     const fetched = await reader.next()
+    const hasNews = (fetched ?? []).some(({ records }) => records.length > 0)
+    if (hasNews || counts.isProducing) quietSinceMs = performance.now()
+    else if (performance.now() - quietSinceMs > lateMs) break
     for (const { records, taken } of fetched ?? []) {
       taken(records.length)
       consumed += records.length
@@ -115,6 +121,7 @@ const consumeFrom = async (reader: PartitionReader, counts: Counts): Promise<voi
 
 interface Ran {
   readonly measured: ReadonlyArray<Measured>
+  readonly lost: number
   readonly cpuShare: number
   readonly exitCode: ExitCode
 }
@@ -153,6 +160,7 @@ const runLoad = async (plan: Plan): Promise<Ran> => {
     const read = { name: "consumed", count: consumed, bytes: consumed * sizeBytes, latency: undefined }
     return {
       measured: [written, ...(consumers > 0 ? [{ ...read, seconds: clock.elapsedMs / 1000 }] : [])],
+      lost: produced * consumers - consumed,
       cpuShare: clock.cpuShare,
       exitCode: clock.end()
     }
@@ -166,11 +174,13 @@ const runLoad = async (plan: Plan): Promise<Ran> => {
 export const benchKafka: Run = (args, io) =>
   Effect.gen(function* () {
     const plan = yield* planOf(args, io)
-    const { measured, cpuShare, exitCode } = yield* attempt(() => runLoad(plan))
+    const { measured, lost, cpuShare, exitCode } = yield* attempt(() => runLoad(plan))
     const { producers, consumers, batch, sizeBytes, codec } = plan
     const load =
       `${counted(producers, "producer")}, each with one request of ${counted(batch, "record")} of ${bytesText(sizeBytes)} ` +
       `under way, compression ${codec}; ${counted(consumers, "consumer")}`
     report(args, io, load, measured, cpuShare)
-    return exitCode
+    if (lost <= 0) return exitCode
+    const text = `${counted(lost, "record")} did not come to a consumer`
+    return yield* Effect.fail(new CliError(exitCodes.failure, "E_LOST", text))
   })

@@ -5,12 +5,12 @@ import type { QoS } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { attempt } from "./attempt.ts"
 import { boundedOption, Clock, loadOf, report, type Load, type Measured } from "./bench.ts"
-import { type CliError, usageError, type ExitCode } from "./CliError.ts"
+import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
 import type { Listener } from "./clients/connecting.ts"
 import { MqttClient, refusedBy } from "./clients/MqttClient.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { Histogram } from "./Histogram.ts"
-import { bytesText, counted, type Io } from "./Io.ts"
+import { bytesText, counted, note, type Io } from "./Io.ts"
 import { listenerOf, timeoutOf } from "./optionValues.ts"
 import { qosOf } from "./publish.ts"
 
@@ -77,10 +77,17 @@ const connectAll = async (
     for (let i = 0; i < count; i++) {
       const options = { clientId: `bench-${name}-${i}`, cleanStart: true, sessionExpirySeconds: 0, will: undefined }
       clients.push(
-        await MqttClient.connect(listener, { ...options, timeoutMs, inflightMax: inflight }, ({ payload }) => {
-          onMessage?.(payload)
-          return true
-        })
+        await MqttClient.connect(
+          listener,
+          { ...options, timeoutMs, inflightMax: inflight },
+          {
+            onMessage: ({ payload }) => {
+              onMessage?.(payload)
+              return true
+            },
+            kept: () => undefined
+          }
+        )
       )
     }
     return clients
@@ -91,7 +98,7 @@ const connectAll = async (
 }
 
 const closeAll = (clients: ReadonlyArray<MqttClient>): Promise<unknown> =>
-  Promise.all(clients.map((client) => client.disconnect()))
+  Promise.all(clients.map((client) => client.leave()))
 
 /** Publishes from one connection until the load is over; resolves once all is acknowledged. */
 const publishFrom = async (client: MqttClient, index: number, plan: Plan, clock: Clock, counts: Counts) => {
@@ -173,10 +180,16 @@ const runLoad = async (plan: Plan): Promise<Ran> => {
     for (const reader of readers) await reader.subscribe([subscription], [])
     writers.push(...(await connectAll(plan, plan.publishers)))
     const clock = new Clock(plan.durationMs)
-    await Promise.all(writers.map((writer, i) => publishFrom(writer, i, plan, clock, counts)))
+    const publishing = Promise.all(writers.map((writer, i) => publishFrom(writer, i, plan, clock, counts)))
+    const lostReader = Promise.race(readers.map(({ ended }) => ended))
+    // A failure of one side ends both; the other one may still fail when the connections close.
+    for (const side of [publishing, lostReader]) side.catch(() => undefined)
+    await Promise.race([publishing, lostReader])
     const publishedS = clock.elapsedMs / 1000
-    await delivered(counts, counts.acknowledged * subscribers)
+    await Promise.race([delivered(counts, counts.acknowledged * subscribers), lostReader])
     const deliveredS = clock.elapsedMs / 1000
+    // Nothing else tells whether the server took messages of QoS 0.
+    if (qos === 0) await Promise.all(writers.map((writer) => writer.disconnect()))
     const { acknowledged, delivered: received, acknowledging, delivering } = counts
     const published: Measured = {
       name: "published",
@@ -207,6 +220,9 @@ export const benchMqtt: Run = (args, io) =>
       `${counted(publishers, "publisher")} of QoS ${qos} with ${bytesText(sizeBytes)} each, ` +
       `${inflight} unacknowledged at most; ${counted(subscribers, "subscriber")}`
     report(args, io, load, measured, cpuShare)
-    if (lost > 0) io.err(`${counted(lost, "message")} did not come to a subscriber`)
+    if (lost <= 0) return exitCode
+    const text = `${counted(lost, "message")} did not come to a subscriber`
+    if (qos > 0) return yield* Effect.fail(new CliError(exitCodes.failure, "E_LOST", text))
+    note(io, text)
     return exitCode
   })

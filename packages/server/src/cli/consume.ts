@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import { attempt } from "./attempt.ts"
 import { type CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
 import { KafkaClient } from "./clients/KafkaClient.ts"
+import { Ending } from "./clients/Ending.ts"
 import { GroupConsumer } from "./clients/GroupConsumer.ts"
 import { PartitionReader, type Reading } from "./clients/PartitionReader.ts"
 import type { Arguments, Run } from "./commandLine.ts"
@@ -51,28 +52,40 @@ const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
     }
   })
 
+/** The first signal: nothing that is under way is waited for. */
+class Interrupted extends Error {}
+
 /** Prints what is read, until there is enough of it or no more. */
 const consumeAll = async (plan: Plan, io: Io, print: Print): Promise<ExitCode> => {
   const { listener, timeoutMs, group, countMax } = plan
   const client = await KafkaClient.connect(listener, timeoutMs)
   const stop = interrupted()
+  // The promise of the signal has a single reaction, however often something is waited for beside it.
+  const ending = new Ending(stop.first.then(() => Promise.reject(new Interrupted())))
   let count = 0
   const member = group === undefined ? undefined : new GroupConsumer(client, plan, group)
   const reader = member ?? new PartitionReader(client, plan)
   try {
-    await reader.begin(plan.streams, plan.partitions)
-    while (count < countMax && !stop.isHeard) {
-      const fetched = await reader.next()
+    await ending.before(reader.begin(plan.streams, plan.partitions))
+    while (count < countMax) {
+      const fetched = await ending.before(reader.next())
       if (fetched === undefined) break
+      const printed: Array<() => void> = []
       for (const { records, taken } of fetched) {
         const shown = records.slice(0, countMax - count)
         for (const record of shown) print(record)
         count += shown.length
-        taken(shown.length)
+        printed.push(() => taken(shown.length))
       }
-      await io.flushed()
+      const flushed = io.flushed()
+      if (flushed !== undefined) await ending.before(flushed)
+      // A group's offsets never run ahead of what stdout has taken.
+      for (const taken of printed) taken()
     }
-    return stop.isHeard ? exitCodes.interrupted : exitCodes.ok
+    return exitCodes.ok
+  } catch (error) {
+    if (error instanceof Interrupted) return exitCodes.interrupted
+    throw error
   } finally {
     stop.ignore()
     try {

@@ -136,11 +136,13 @@ const publishAll = async (plan: Plan, io: Io): Promise<Published> => {
     }
     await Promise.all(pending)
     if (failure !== undefined) throw failure
+    // Nothing else tells whether the server took messages of QoS 0.
+    if (message.qos === 0) await client.disconnect()
+    else await client.leave()
     return published
   } catch (error) {
-    throw withCount(error, published.messages, "message")
-  } finally {
-    await client.disconnect()
+    await client.leave()
+    throw withCount(error, message.qos === 0 ? 0 : published.messages, "message")
   }
 }
 

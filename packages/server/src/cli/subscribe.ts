@@ -3,7 +3,7 @@ import type { Delivered } from "@logbrook/protocols/mqtt/decodeServer"
 import type { QoS, UserProperties, Will } from "@logbrook/protocols/mqtt/Packet"
 import { attempt } from "./attempt.ts"
 import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
-import type { Listener } from "./clients/connecting.ts"
+import { Patience, type Listener } from "./clients/connecting.ts"
 import { MqttClient } from "./clients/MqttClient.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { counted, note, type Io } from "./Io.ts"
@@ -109,6 +109,7 @@ const placeOf = (properties: UserProperties) => {
   const key = told.find(([name]) => name === "key" || name === `key${binarySuffix}`)
   const encoding = key?.[0] === "key" ? "utf8" : "base64"
   return {
+    stream: properties[at]![1],
     own: properties.slice(0, at),
     partition,
     offset,
@@ -139,7 +140,7 @@ export const shownMessage = ({ topic, payload, qos, retain, properties }: Delive
       ...(correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData).toString("base64") })
     }
   }
-  return { record, isCaughtUp: place?.isCaughtUp === true, gap: place?.gap }
+  return { record, stream: place?.stream, isCaughtUp: place?.isCaughtUp === true, gap: place?.gap }
 }
 
 /** How it ended, beside failures. */
@@ -151,11 +152,13 @@ class Subscriber {
   readonly #plan: Plan
   readonly #print: Print
   readonly #ended = Promise.withResolvers<End>()
-  #idle: NodeJS.Timeout | undefined
+  #idle: Patience | undefined
   #client: MqttClient | undefined
   #histories = 0
   #isOver = false
   count = 0
+  /** Streams of which something has come, and not the end of their history. */
+  readonly unfinished = new Set<string>()
 
   constructor(io: Io, plan: Plan, print: Print) {
     this.#io = io
@@ -170,21 +173,25 @@ class Subscriber {
       this.#client = await MqttClient.connect(
         listener,
         { clientId, timeoutMs, will, cleanStart: sessionMs === 0, sessionExpirySeconds: Math.ceil(sessionMs / 1000) },
-        (message) => this.#took(message)
+        { onMessage: (message) => this.#took(message), kept: () => this.#printed() }
       )
       const retainHandling = retained ? 0 : 2
       const subscriptions = filters.map(
         (filter) => ({ filter, qos, noLocal: false, retainAsPublished: true, retainHandling }) as const
       )
       await this.#client.subscribe(subscriptions, options)
-      if (idleMs !== undefined) this.#idle = setTimeout(() => this.#end("idle"), idleMs)
+      if (idleMs !== undefined) this.#idle = new Patience(idleMs, () => this.#end("idle"))
+      const client = this.#client
+      void client.settled.then(() => this.#idle?.begin())
+      // The end waits until all that was printed is acknowledged, unless somebody does not want that.
+      const ended = this.#ended.promise.then((end) => client.settled.then(() => end))
       const isInterrupted = stop.first.then((): End => "interrupted")
-      return await Promise.race([this.#ended.promise, isInterrupted, this.#client.ended])
+      return await Promise.race([ended, isInterrupted, client.ended])
     } finally {
-      clearTimeout(this.#idle)
+      this.#idle?.close()
       stop.ignore()
       this.#isOver = true
-      await this.#client?.disconnect()
+      await this.#client?.leave()
     }
   }
 
@@ -196,30 +203,43 @@ class Subscriber {
   /** False: it is too many. */
   #took(message: Delivered): boolean {
     if (this.#isOver) return false
-    this.#idle?.refresh()
-    const { record, isCaughtUp, gap } = shownMessage(message, Date.now())
+    const { record, stream, isCaughtUp, gap } = shownMessage(message, Date.now())
     if (gap !== undefined)
       note(this.#io, `${gap} records before offset ${record.offset} were gone before they were read`)
     this.#print(record)
     this.count++
     if (isCaughtUp) this.#histories++
+    if (stream !== undefined && isCaughtUp) this.unfinished.delete(stream)
+    else if (stream !== undefined) this.unfinished.add(stream)
     if (this.count === this.#plan.countMax) this.#end("count")
     else if (this.#plan.histories > 0 && this.#histories === this.#plan.histories) this.#end("history")
-    const flushed = this.#io.flushed()
-    if (flushed !== undefined) {
-      this.#client?.pause()
-      void flushed.then(() => this.#client?.resume())
-    }
     return true
+  }
+
+  /** While stdout stands still nothing can come, so that nothing is idle. */
+  #printed(): Promise<void> | undefined {
+    const flushed = this.#io.flushed()
+    if (flushed === undefined) {
+      this.#idle?.begin()
+      return undefined
+    }
+    this.#idle?.end()
+    return flushed.then(() => this.#idle?.begin())
   }
 }
 
-const exitOf = (end: End, { count }: Subscriber, { countMax, idleMs, histories }: Plan): ExitCode => {
+const exitOf = (end: End, { count, unfinished }: Subscriber, { countMax, idleMs, histories }: Plan): ExitCode => {
   if (end === "interrupted") return exitCodes.interrupted
-  if (end !== "idle" || countMax === Infinity) return exitCodes.ok
-  // There may be fewer in a history than were asked for.
-  if (histories > 0) return exitCodes.ok
-  const text = `${counted(count, "message")} of ${countMax} came, and none for ${idleMs! / 1000} s`
+  if (end !== "idle") return exitCodes.ok
+  const silence = `none for ${idleMs! / 1000} s`
+  if (histories > 0) {
+    // There may be fewer in a history than were asked for, or nothing that would tell its end.
+    if (unfinished.size === 0) return exitCodes.ok
+    const text = `${counted(count, "message")} came, and ${silence}: not all that ${[...unfinished].join(" and ")} had`
+    throw new CliError(exitCodes.failure, "E_INCOMPLETE", text, "--idle DURATION waits longer for the next one")
+  }
+  if (countMax === Infinity) return exitCodes.ok
+  const text = `${counted(count, "message")} of ${countMax} came, and ${silence}`
   throw new CliError(exitCodes.failure, "E_TOO_FEW", text)
 }
 

@@ -1,7 +1,9 @@
 import * as net from "node:net"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { encodeSubscription } from "../../src/cli/clients/consumerProtocol.ts"
+import { runCli } from "../../src/cli/main.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
-import { listening, type Ran, run } from "./support.ts"
+import { listening, type Ran, run, SlowOutput, testIo } from "./support.ts"
 
 let kit: Kit
 const at = (): ReadonlyArray<string> => ["--kafka", `127.0.0.1:${kit.listener.port}`]
@@ -154,6 +156,77 @@ describe("consume in a group", () => {
     const seen = (await Promise.all(readers)).flatMap(({ out }) => out)
     const rest = await consume("orders", "--group", "g", "-f", "%v")
     expect([...seen, ...rest.out].toSorted()).toEqual(values.toSorted())
+  })
+})
+
+/** A member that joins by the actor alone, and never answers a rebalance. */
+const join = (memberId: string, metadata: Buffer): Promise<unknown> =>
+  kit.ask("group/g", {
+    _tag: "JoinMember",
+    memberId: "",
+    proposedMemberId: memberId,
+    groupInstanceId: null,
+    clientId: memberId,
+    clientHost: "/127.0.0.1",
+    sessionTimeoutMs: 30_000,
+    rebalanceTimeoutMs: 60_000,
+    protocolType: "consumer",
+    protocols: [{ name: "range", metadata }],
+    requireKnownMemberId: false,
+    skipAssignmentSupported: false,
+    reason: null
+  })
+const members = async (): Promise<unknown> =>
+  ((await kit.ask("group/g", { _tag: "Describe" })) as { readonly members: ReadonlyArray<unknown> }).members.length
+
+/** Follows as the leader, until it has shown so many records. */
+const leading = async (count: string): Promise<{ readonly ran: Promise<Ran> }> => {
+  const ran = consume("one", "--group", "g", "--follow", "--count", count, "-f", "%v")
+  await expect.poll(members).toBe(1)
+  return { ran }
+}
+
+describe("consume in a group beside others", () => {
+  it("gives nothing of topics that are not there, whoever wants them", async () => {
+    const { ran } = await leading("1")
+    await join("other", encodeSubscription(["nobody", "one"]))
+    await produce(["one"], "0")
+    const { code, out, err } = await ran
+    expect({ code, out }).toEqual({ code: 0, out: ["0"] })
+    expect(err.at(-1)).toBe("note: g gives this member one-0")
+  })
+
+  it("is ended in words by a member whose subscription is none", async () => {
+    const { ran } = await leading("1")
+    await join("other", Buffer.from([0, 0, 0, 0, 0]))
+    const { code, err } = await ran
+    expect(code).toBe(1)
+    expect(err.at(-1)).toBe(
+      "error[E_CONSUMER_PROTOCOL]: a member of the group sends what is no subscription of Kafka's consumer protocol"
+    )
+  })
+
+  it("is ended by the first signal while the group waits for others", async () => {
+    await join("other", encodeSubscription(["one"]))
+    const heard = process.listenerCount("SIGINT")
+    const ran = consume("one", "--group", "g", "--follow")
+    await expect.poll(() => kit.ask("group/g", { _tag: "Describe" })).toMatchObject({ state: "PreparingRebalance" })
+    expect(process.listenerCount("SIGINT")).toBe(heard + 1)
+    process.emit("SIGINT", "SIGINT")
+    expect(await ran).toMatchObject({ code: 130, out: [], err: [] })
+    expect(process.listenerCount("SIGINT")).toBe(heard)
+  })
+
+  it.each([true, false])("commits only what stdout took: %s", async (isTaken) => {
+    await produce(["one"], "0\n1\n2")
+    const output = new SlowOutput()
+    const ran = runCli(["consume", "one", "--group", "g", "-f", "%v", ...at()], { ...testIo(false), ...output.io })
+    await expect.poll(() => output.lines).toEqual(["0"])
+    if (isTaken) output.takeAll()
+    else output.fail()
+    expect(await ran).toBe(isTaken ? 0 : 1)
+    expect(await offsetOf("g")).toMatchObject({ offsets: [{ stream: "one", partition: 0, offset: isTaken ? 3 : 0 }] })
+    expect(await members()).toBe(0)
   })
 })
 

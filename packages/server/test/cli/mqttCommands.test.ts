@@ -1,10 +1,12 @@
 import * as net from "node:net"
 import { PassThrough } from "node:stream"
-import { encodeConnack } from "@logbrook/protocols/mqtt/encode"
+import { setTimeout as sleep } from "node:timers/promises"
+import { encodeConnack, encodeDisconnect, encodeSuback } from "@logbrook/protocols/mqtt/encode"
+import { publishTemplate } from "@logbrook/protocols/mqtt/encodePublish"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { runCli } from "../../src/cli/main.ts"
 import { startKit, type Kit } from "../mqtt/kit.ts"
-import { listening, type Ran, run, testIo } from "./support.ts"
+import { listening, type Ran, run, SlowOutput, testIo } from "./support.ts"
 
 let kit: Kit
 const at = (): ReadonlyArray<string> => ["--mqtt", `127.0.0.1:${kit.port}`]
@@ -170,6 +172,31 @@ describe("subscribe", () => {
     })
   })
 
+  it("fails where a history stops before its end", async () => {
+    const place = [
+      ["stream", "orders"],
+      ["partition", "0"],
+      ["offset", "0"],
+      ["ts", "1000"]
+    ] as const
+    const message = { topic: "a", payload: Buffer.from("x"), qos: 0, retain: false } as const
+    const server = net.createServer((socket) => {
+      socket.on("error", () => undefined)
+      socket.once("data", () => {
+        socket.write(encodeConnack(5, false, 0, {}))
+        socket.once("data", () => {
+          socket.write(encodeSuback(5, 1, [0]))
+          socket.write(publishTemplate(5, { ...message, properties: { userProperties: place } }))
+        })
+      })
+    })
+    const words = ["subscribe", "$stream/orders", "--until", "now", "--idle", "50ms", "-f", "%v"]
+    const { code, out, err } = await run([...words, "--mqtt", await listening(server)])
+    expect({ code, out }).toEqual({ code: 1, out: ["x"] })
+    expect(err[0]).toBe("error[E_INCOMPLETE]: 1 message came, and none for 0.05 s: not all that orders had")
+    server.close()
+  })
+
   it.each([
     [
       ["$stream/nobody"],
@@ -186,6 +213,44 @@ describe("subscribe", () => {
     const { code, out, err } = await subscribe(...words)
     expect({ code, out }).toEqual({ code: exitCode, out: [] })
     expect(err[0]).toMatch(message)
+  })
+})
+
+const history = (...words: ReadonlyArray<string>) => ["subscribe", "$stream/sensors", "--from", "earliest", ...words]
+const five = (): Promise<Ran> =>
+  run(["publish", "sensors/d1", "--client-id", "d1", ...at()], false, {}, "1\n2\n3\n4\n5")
+
+/** Begins, and resolves once stdout has the first record and takes no other. */
+const begun = async (words: ReadonlyArray<string>) => {
+  const output = new SlowOutput()
+  const err: Array<string> = []
+  const io = { ...testIo(false), ...output.io, err: (line: string) => err.push(line) }
+  const ran = runCli([...words, "-f", "%v", ...at()], io)
+  await expect.poll(() => output.lines).toEqual(["1"])
+  return { output, err, ran }
+}
+
+describe("a stdout that stands still", () => {
+  it.each([[["--until", "now", "--idle", "50ms"]], [["--count", "5"]]])(
+    "loses nothing, however long: %j",
+    async (words) => {
+      await five()
+      const { output, err, ran } = await begun(history(...words))
+      await sleep(300)
+      output.takeAll()
+      expect(await ran).toBe(0)
+      expect({ lines: output.lines, err }).toEqual({ lines: ["1", "2", "3", "4", "5"], err: [] })
+    }
+  )
+
+  it("has taken nothing of a session when its reader goes", async () => {
+    await five()
+    const words = history("--client-id", "reader", "--session", "1h", "--count", "2")
+    const { output, err, ran } = await begun(words)
+    output.fail()
+    expect(await ran).toBe(1)
+    expect(err).toEqual(["error[E_OUTPUT]: stdout takes nothing more: write EPIPE"])
+    expect((await run([...words, "-f", "%v", ...at()])).out).toEqual(["1", "2"])
   })
 })
 
@@ -238,6 +303,49 @@ describe("a server that is no MQTT server, or gone", () => {
       expect(err[0]).toMatch(message)
     }
     for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+
+  it.each<[string, ReadonlyArray<string>, Uint8Array, ((socket: net.Socket) => void) | undefined, number, RegExp]>([
+    [
+      "ends the connection for it",
+      ["--qos", "0"],
+      connack,
+      (socket) => socket.end(encodeDisconnect(0x87)),
+      4,
+      /^error\[E_DISCONNECTED\]: .*Not authorized \(0x87\)/
+    ],
+    [
+      "resets the connection",
+      ["--qos", "0"],
+      connack,
+      (socket) => socket.resetAndDestroy(),
+      5,
+      /^error\[E_CONNECTION_LOST\]: .*(ECONNRESET|EPIPE)/
+    ],
+    [
+      "takes nothing retained",
+      ["--qos", "0", "--retain"],
+      encodeConnack(5, false, 0, { retainAvailable: false }),
+      undefined,
+      2,
+      /0x9a/
+    ],
+    ["takes no QoS 1", ["--qos", "1"], encodeConnack(5, false, 0, { maximumQoS: 0 }), undefined, 2, /0x9b/]
+  ])("that %s has not taken a message", async (_what, words, accepted, refuse, exitCode, message) => {
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on("error", () => undefined)
+      socket.once("data", () => {
+        socket.write(accepted)
+        // All of it is there, the DISCONNECT of the client too, before the server says anything.
+        if (refuse === undefined) socket.end()
+        else socket.once("end", () => refuse(socket)).resume()
+      })
+    })
+    const address = await listening(server)
+    const { code, out, err } = await run(["publish", "a", "x", ...words, "--mqtt", address])
+    expect({ code, out }).toEqual({ code: exitCode, out: [] })
+    expect(err[0]).toMatch(message)
     server.close()
   })
 

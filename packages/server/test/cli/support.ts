@@ -1,9 +1,10 @@
 import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo, Server } from "node:net"
-import { Readable } from "node:stream"
+import { Readable, Writable } from "node:stream"
 import type { Io } from "../../src/cli/Io.ts"
 import { runCli } from "../../src/cli/main.ts"
+import { Output } from "../../src/cli/Output.ts"
 
 export interface Ran {
   readonly code: number
@@ -42,6 +43,41 @@ export const testIo = (tty: boolean): Io => ({
   isErrTty: tty,
   env: { NO_COLOR: "1" }
 })
+
+/** A stdout that takes nothing before `takeAll`, or nothing ever more behind `fail`. */
+export class SlowOutput {
+  readonly lines: Array<string> = []
+  readonly #stream = new Writable({
+    decodeStrings: false,
+    highWaterMark: 1,
+    write: (chunk: string | Uint8Array, _encoding, done) => {
+      this.lines.push(String(chunk))
+      if (this.#isOpen) done()
+      else this.#done = done
+    }
+  }).on("error", () => undefined)
+  readonly #output = new Output(this.#stream)
+  #isOpen = false
+  #done: ((error?: Error) => void) | undefined
+
+  get io(): Pick<Io, "out" | "write" | "flushed"> {
+    const output = this.#output
+    return {
+      out: (text) => output.write(text),
+      write: (bytes) => output.write(bytes),
+      flushed: () => output.flushed()
+    }
+  }
+
+  takeAll(): void {
+    this.#isOpen = true
+    this.#done?.()
+  }
+
+  fail(): void {
+    this.#done?.(new Error("write EPIPE"))
+  }
+}
 
 export const listening = async (server: Server): Promise<string> => {
   await once(server.listen(0, "127.0.0.1"), "listening")

@@ -6,6 +6,7 @@ import { Heartbeat } from "@logbrook/protocols/kafka/messages/12_Heartbeat"
 import { LeaveGroup } from "@logbrook/protocols/kafka/messages/13_LeaveGroup"
 import { SyncGroup } from "@logbrook/protocols/kafka/messages/14_SyncGroup"
 import type { ResponseOf } from "@logbrook/protocols/kafka/Schema"
+import { CliError, exitCodes, type ExitCode } from "../CliError.ts"
 import {
   assignRanges,
   decodeAssignment,
@@ -33,6 +34,9 @@ const lostCodes: ReadonlySet<number> = new Set([
   KafkaError.UNKNOWN_MEMBER_ID
 ])
 
+/** A topic is unknown, not this client's to know of, or no topic at all. */
+const noTopic: ReadonlySet<ExitCode> = new Set([exitCodes.notFound, exitCodes.denied, exitCodes.usage])
+
 /** A member of a consumer group (KIP-62): reads the partitions that it is given, and commits what was taken. */
 export class GroupConsumer {
   readonly #client: KafkaClient
@@ -42,7 +46,9 @@ export class GroupConsumer {
   #coordinator: KafkaConnection | undefined
   #topics: ReadonlyArray<string> = []
   #memberId = ""
+  /** -1: it is no member, or is joining. */
   #generation = -1
+  #hasEnded = false
   #heartbeatDueMs = 0
   #committed: ReadonlyMap<string, number> = new Map()
 
@@ -68,6 +74,7 @@ export class GroupConsumer {
 
   /** Commits, and leaves the group: the others need not wait for the session to expire. */
   async end(): Promise<void> {
+    this.#hasEnded = true
     if (this.#coordinator === undefined || this.#generation < 0) return
     await this.#commit()
     const request = { groupId: this.#group, memberId: this.#memberId }
@@ -121,7 +128,9 @@ export class GroupConsumer {
 
   /** Joins until the group is complete with this member, and reads what it is given. */
   async #join(): Promise<void> {
-    for (;;) {
+    // What was read is committed. The answer may take until the others have joined: an end does not wait for it.
+    this.#generation = -1
+    while (!this.#hasEnded) {
       const joined = await this.#askToJoin()
       if (joined.errorCode === KafkaError.MEMBER_ID_REQUIRED) {
         this.#memberId = joined.memberId
@@ -129,13 +138,14 @@ export class GroupConsumer {
       }
       if (!this.#isAccepted(joined.errorCode)) continue
       this.#memberId = joined.memberId
-      this.#generation = joined.generationId
       const places = await this.#sync(joined)
       if (places === undefined) continue
       this.#heartbeatDueMs = performance.now() + heartbeatMs
       const positions = await this.#positionsOf(places)
       this.#committed = positions
       await this.#reader.assign(places, positions)
+      // Only now: before, the positions were those of the generation that is over.
+      this.#generation = joined.generationId
       const given = places.length === 0 ? "no partition" : places.map(nameOf).join(" ")
       this.#reading.note(`${this.#group} gives this member ${given}`)
       return
@@ -161,7 +171,7 @@ export class GroupConsumer {
   /** Undefined: the group changed meanwhile. */
   async #sync(joined: ResponseOf<typeof JoinGroup>): Promise<ReadonlyArray<TopicPartition> | undefined> {
     const assignments = joined.leader === joined.memberId ? await this.#assign(joined) : []
-    const request = { groupId: this.#group, generationId: this.#generation, memberId: this.#memberId, assignments }
+    const request = { groupId: this.#group, generationId: joined.generationId, memberId: this.#memberId, assignments }
     const synced = await this.#coordinator!.request(SyncGroup, versions.sync, request, rebalanceTimeoutMs)
     return this.#isAccepted(synced.errorCode) ? decodeAssignment(synced.assignment) : undefined
   }
@@ -170,10 +180,20 @@ export class GroupConsumer {
     const subscribers = members.map(({ memberId, metadata }) => ({ memberId, topics: decodeSubscription(metadata) }))
     const counts = new Map<string, number>()
     for (const topic of new Set(subscribers.flatMap(({ topics }) => topics))) {
-      counts.set(topic, await this.#client.partitionsOf(topic))
+      counts.set(topic, await this.#countOf(topic))
     }
     const given = assignRanges(subscribers, counts)
     return Array.from(given, ([memberId, places]) => ({ memberId, assignment: encodeAssignment(places) }))
+  }
+
+  /** Nothing is given of a topic that is not there: that another member waits for it ends nobody. */
+  async #countOf(topic: string): Promise<number> {
+    try {
+      return await this.#client.partitionsOf(topic)
+    } catch (error) {
+      if (error instanceof CliError && noTopic.has(error.exitCode)) return 0
+      throw error
+    }
   }
 
   /** The committed offsets of partitions that have one. */

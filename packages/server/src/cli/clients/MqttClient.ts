@@ -10,11 +10,11 @@ import {
 import { encodeDisconnect } from "@logbrook/protocols/mqtt/encode"
 import { encodeConnect, encodePingreq, encodeSubscribe } from "@logbrook/protocols/mqtt/encodeClient"
 import { type Delivery, encodeAck, patchPacketId, publishTemplate } from "@logbrook/protocols/mqtt/encodePublish"
-import { MqttError, type Subscription, type UserProperties, type Will } from "@logbrook/protocols/mqtt/Packet"
+import { MqttError, type QoS, type Subscription, type UserProperties, type Will } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
 import { CliError, exitCodes, type ExitCode } from "../CliError.ts"
-import { connect, connectionLost, otherProtocol, Patience, silent, type Listener } from "./connecting.ts"
+import { connect, connectionLost, deadline, otherProtocol, Patience, silent, type Listener } from "./connecting.ts"
 
 const packetBytesMax = 268_435_460
 const keepAliveSeconds = 60
@@ -39,6 +39,16 @@ interface Waiting extends PromiseWithResolvers<ServerPacket> {
   /** The first half of the answer to a message of QoS 2. */
   received: ServerPacket | undefined
 }
+
+/** Whoever gets the messages of a client. */
+export interface Receiver {
+  /** False: it is not taken, and comes again if it has a session. */
+  readonly onMessage: (message: Delivered) => boolean
+  /** Resolves once what was taken is kept: only then it is acknowledged, and more is read. Undefined: it is kept. Rejects with `CliError`. */
+  readonly kept: () => Promise<void> | undefined
+}
+
+const nobody: Receiver = { onMessage: () => true, kept: () => undefined }
 
 /** The answer to a message: of QoS 0 there is none, and it is a success. */
 export interface Acknowledged {
@@ -91,7 +101,7 @@ export const refusedBy = (what: string, code: number, properties: ServerProperti
 
 /**
  * A client of MQTT 5 for the commands: one connection that is not made again. Everything rejects with the `CliError` that ended
- * it. A message is acknowledged once `onMessage` has returned true.
+ * it.
  */
 export class MqttClient {
   readonly #socket: net.Socket
@@ -105,27 +115,30 @@ export class MqttClient {
   readonly #ended = Promise.withResolvers<never>()
   /** QoS 2 messages that were told and are not released. */
   readonly #received = new Set<number>()
-  readonly #onMessage: (message: Delivered) => boolean
+  readonly #receiver: Receiver
+  /** The acknowledgements of messages that are not known to be kept. */
+  #acks: Array<Uint8Array> = []
+  #hasNews = false
+  #keeping: Promise<void> = Promise.resolve()
   #room = Promise.withResolvers<void>()
   #failure: CliError | undefined
+  /** All that comes before the end was written; its failure is looked for. */
   #isClosing = false
+  #isClosed = false
   #isConnected = false
   #isPinging = false
   #inflight = 0
   #window = 0
   #packetId = 0
   #sizeMax = Infinity
+  #qosMax: QoS = 2
+  #takesRetained = true
 
-  private constructor(
-    socket: net.Socket,
-    listener: Listener,
-    options: MqttOptions,
-    onMessage: (message: Delivered) => boolean
-  ) {
+  private constructor(socket: net.Socket, listener: Listener, options: MqttOptions, receiver: Receiver) {
     this.#socket = socket
     this.#listener = listener
     this.#options = options
-    this.#onMessage = onMessage
+    this.#receiver = receiver
     this.#patience = new Patience(options.timeoutMs, () => this.#fail(silent(listener, options.timeoutMs)))
     this.#pinging = setInterval(() => this.#ping(), (keepAliveSeconds * 1000) / 2)
     this.#pinging.unref()
@@ -134,17 +147,15 @@ export class MqttClient {
     socket.on("data", (chunk: Buffer) => this.#took(chunk))
     socket.on("drain", () => this.#makeRoom())
     socket.on("error", (error: NodeJS.ErrnoException) => this.#lost(error.code ?? error.message))
-    socket.on("close", () => this.#lost("the server closed it"))
+    socket.on("close", () => {
+      if (!this.#isClosing || !socket.writableFinished) this.#lost("the server closed it")
+    })
   }
 
   /** Resolves once the server has accepted the connection. */
-  static async connect(
-    listener: Listener,
-    options: MqttOptions,
-    onMessage: (message: Delivered) => boolean = () => true
-  ): Promise<MqttClient> {
+  static async connect(listener: Listener, options: MqttOptions, receiver: Receiver = nobody): Promise<MqttClient> {
     const socket = await connect(listener, options.timeoutMs)
-    const client = new MqttClient(socket, listener, options, onMessage)
+    const client = new MqttClient(socket, listener, options, receiver)
     try {
       await client.#begin()
       return client
@@ -157,6 +168,11 @@ export class MqttClient {
   /** Rejects when the connection ends, but by `disconnect`; never resolves. */
   get ended(): Promise<never> {
     return this.#ended.promise
+  }
+
+  /** Resolves once all that has come is kept, and acknowledged. */
+  get settled(): Promise<void> {
+    return this.#keeping
   }
 
   async #begin(): Promise<void> {
@@ -177,6 +193,8 @@ export class MqttClient {
       told.receiveMaximum ?? receiveMaximumDefault
     )
     this.#sizeMax = told.maximumPacketSizeBytes ?? Infinity
+    this.#qosMax = told.maximumQoS ?? 2
+    this.#takesRetained = told.retainAvailable !== 0
   }
 
   /** Rejects unless every filter is accepted. */
@@ -200,6 +218,12 @@ export class MqttClient {
 
   /** To be called when `ready`. Resolves with the server's answer; of QoS 0 at once. */
   publish(message: Delivery): Promise<Acknowledged> {
+    if (message.qos > this.#qosMax) {
+      return Promise.reject(refusedBy("the message", ReasonCode.QoSNotSupported, {}))
+    }
+    if (message.retain && !this.#takesRetained) {
+      return Promise.reject(refusedBy("the message", ReasonCode.RetainNotSupported, {}))
+    }
     const packet = publishTemplate(5, message)
     if (packet.length > this.#sizeMax) {
       const text = `the message takes ${packet.length} bytes, and the server takes packets of ${this.#sizeMax} at most`
@@ -216,27 +240,34 @@ export class MqttClient {
     }).then((answer) => answer as ServerPacket & Acknowledged)
   }
 
-  /** Ends the connection in order, once all that was written has gone. */
+  /**
+   * Ends the connection in order, once all that was written has gone. Rejects where the server may not have taken it: that is all that
+   * is known of messages of QoS 0.
+   */
   async disconnect(): Promise<void> {
-    if (this.#failure !== undefined) return
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#isClosed) return
     this.#isClosing = true
+    const { timeoutMs } = this.#options
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, this.#options.timeoutMs)
+    const timer = deadline(timeoutMs, () => {
+      if (this.#socket.writableLength > 0) this.#fail(silent(this.#listener, timeoutMs))
+      else resolve()
+    })
     this.#socket.once("close", () => resolve())
     this.#socket.resume()
     this.#socket.end(encodeDisconnect(ReasonCode.NormalDisconnection))
-    await promise
-    clearTimeout(timer)
-    this.#close()
+    try {
+      await Promise.race([this.#ended.promise, promise])
+    } finally {
+      clearTimeout(timer)
+      this.#close()
+    }
   }
 
-  /** Nothing more is read until `resume`: the server waits. */
-  pause(): void {
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#socket.resume()
+  /** As `disconnect`, where what was sent is no matter any more. */
+  async leave(): Promise<void> {
+    await this.disconnect().catch(() => undefined)
   }
 
   async #request(encode: (packetId: number) => Uint8Array): Promise<ServerPacket> {
@@ -257,6 +288,38 @@ export class MqttClient {
       if (!(error instanceof MqttError)) throw error
       this.#fail(otherProtocol(this.#listener, error.message))
     }
+    if (this.#hasNews) this.#keep()
+  }
+
+  /** What has come is acknowledged once it is kept. Until then nothing more is read: the server waits. */
+  #keep(): void {
+    this.#hasNews = false
+    const kept = this.#receiver.kept()
+    if (kept === undefined) {
+      this.#acknowledge()
+      return
+    }
+    this.#socket.pause()
+    this.#patience.end()
+    this.#keeping = this.#whenKept(kept)
+  }
+
+  async #whenKept(kept: Promise<void>): Promise<void> {
+    try {
+      await kept
+    } catch (error) {
+      this.#fail(error as CliError)
+      return
+    }
+    this.#acknowledge()
+    this.#socket.resume()
+    this.#rest()
+  }
+
+  #acknowledge(): void {
+    const acks = this.#acks
+    this.#acks = []
+    if (!this.#isClosing) for (const ack of acks) this.#socket.write(ack)
   }
 
   #packet(packet: ServerPacket): void {
@@ -282,6 +345,7 @@ export class MqttClient {
         break
       case "Disconnect": {
         const { reasonCode, properties } = packet
+        if (this.#isClosing && reasonCode < ReasonCode.UnspecifiedError) break
         const text = `the server ends the connection: ${reasonText(reasonCode, properties)}`
         this.#fail(new CliError(exitOf(reasonCode), "E_DISCONNECTED", text))
         break
@@ -298,9 +362,10 @@ export class MqttClient {
   #deliver(message: Delivered): void {
     const { qos, packetId } = message
     const isNew = qos < 2 || !this.#received.has(packetId)
-    if (isNew && !this.#onMessage(message)) return
+    if (isNew && !this.#receiver.onMessage(message)) return
     if (qos === 2) this.#received.add(packetId)
-    if (qos > 0) this.#socket.write(encodeAck(5, qos === 1 ? "Puback" : "Pubrec", packetId))
+    if (qos > 0) this.#acks.push(encodeAck(5, qos === 1 ? "Puback" : "Pubrec", packetId))
+    this.#hasNews = true
   }
 
   #release(received: ServerPacket & { readonly packetId: number }): void {
@@ -346,7 +411,7 @@ export class MqttClient {
   }
 
   #fail(error: CliError): void {
-    if (this.#failure !== undefined || this.#isClosing) return
+    if (this.#failure !== undefined || this.#isClosed) return
     this.#failure = error
     this.#connack.reject(error)
     for (const { reject } of this.#waiting.values()) reject(error)
@@ -358,6 +423,7 @@ export class MqttClient {
 
   #close(): void {
     this.#isClosing = true
+    this.#isClosed = true
     clearInterval(this.#pinging)
     this.#patience.close()
     this.#socket.destroy()

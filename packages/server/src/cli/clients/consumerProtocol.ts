@@ -1,3 +1,4 @@
+import { CliError, exitCodes } from "../CliError.ts"
 import type { TopicPartition } from "./KafkaClient.ts"
 
 // Kafka's consumer protocol, version 0: what a member subscribes to, and what it is given (ConsumerProtocolSubscription and
@@ -30,7 +31,7 @@ export const encodeAssignment = (places: ReadonlyArray<TopicPartition>): Buffer 
   return Buffer.concat([version0, int32(byTopic.size), ...topics, noUserData])
 }
 
-/** Reads from behind the version. Throws `RangeError` for bytes that are none. */
+/** Reads from behind the version. Throws `RangeError` past the end. */
 class ProtocolReader {
   readonly #bytes: Buffer
   #at = 2
@@ -53,23 +54,36 @@ class ProtocolReader {
   }
 }
 
-export const decodeSubscription = (bytes: Uint8Array): ReadonlyArray<string> => {
-  const reader = new ProtocolReader(bytes)
-  const topics: Array<string> = []
-  for (let left = reader.int32(); left > 0; left--) topics.push(reader.text())
-  return topics
+/** Members write these bytes, and the group hands them on unread. Throws `CliError` "E_CONSUMER_PROTOCOL" where they end too early. */
+const decoded = <A>(what: string, bytes: Uint8Array, read: (reader: ProtocolReader) => A): A => {
+  try {
+    return read(new ProtocolReader(bytes))
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const text = `a member of the group sends what is no ${what} of Kafka's consumer protocol`
+    throw new CliError(exitCodes.failure, "E_CONSUMER_PROTOCOL", text)
+  }
 }
 
-/** Bytes of no length are an assignment of nothing. */
+/** Throws `CliError`. */
+export const decodeSubscription = (bytes: Uint8Array): ReadonlyArray<string> =>
+  decoded("subscription", bytes, (reader) => {
+    const topics: Array<string> = []
+    for (let left = reader.int32(); left > 0; left--) topics.push(reader.text())
+    return topics
+  })
+
+/** Bytes of no length are an assignment of nothing. Throws `CliError`. */
 export const decodeAssignment = (bytes: Uint8Array): ReadonlyArray<TopicPartition> => {
   if (bytes.length === 0) return []
-  const reader = new ProtocolReader(bytes)
-  const places: Array<TopicPartition> = []
-  for (let topics = reader.int32(); topics > 0; topics--) {
-    const topic = reader.text()
-    for (let left = reader.int32(); left > 0; left--) places.push({ topic, partition: reader.int32() })
-  }
-  return places
+  return decoded("assignment", bytes, (reader) => {
+    const places: Array<TopicPartition> = []
+    for (let topics = reader.int32(); topics > 0; topics--) {
+      const topic = reader.text()
+      for (let left = reader.int32(); left > 0; left--) places.push({ topic, partition: reader.int32() })
+    }
+    return places
+  })
 }
 
 export interface Subscriber {
