@@ -161,10 +161,12 @@ const weights: ReadonlyArray<Weight<SessionState>> = [
 /** The session of one MQTT client, `session/<clientId>` (MQTT 5, 4.1). */
 export const makeSession = (settings: SessionSettings = defaultSessionSettings): SessionDefinition => ({
   kind: SessionKind.name,
-  version: 1,
+  // Since 2, and in states since 3, there may be a mount point. A server that does not know it would give the client of another one
+  // the session.
+  version: 2,
   states: SessionStates,
-  // Before, the packet ids of QoS 2 were saved in the order in which they had come.
-  stateVersion: 2,
+  // Before 2, the packet ids of QoS 2 were saved in the order in which they had come.
+  stateVersion: 3,
   initial: initialSession,
   decide: (state, command, nowMs, room = unbounded) => decide(settings, state, command, nowMs, room),
   evolve: evolveSession,

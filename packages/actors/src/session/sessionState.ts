@@ -1,7 +1,7 @@
 import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
 import { states } from "@logbrook/core/actor/States"
 import { PacketIds } from "@logbrook/core/PacketIds"
-import { absentLifecycle, type Lifecycle, nextLifecycle, ownWill } from "./sessionMachine.ts"
+import { absentLife, absentLifecycle, type Lifecycle, nextLifecycle, ownWill } from "./sessionMachine.ts"
 import { weightOfLife, weightOfQueued, weightOfSubscription } from "./sessionWeight.ts"
 import {
   type LifecycleEvent,
@@ -84,7 +84,7 @@ const absent = (
   nextEntryId: 0,
   droppedMessages: 0,
   pendingWills,
-  lifeBytes: weightOfLife(false, null, pendingWills),
+  lifeBytes: weightOfLife(absentLife, pendingWills),
   subscriptionsBytes: 0,
   queueBytes: sumOf(released, weightOfQueued)
 })
@@ -274,13 +274,13 @@ export const evolveLifecycle = (state: SessionState, event: LifecycleEvent): Ses
     event._tag === "WillTriggered" && will !== null
       ? [...state.pendingWills, { willId: event.willId, will }]
       : state.pendingWills
-  const lifeBytes = weightOfLife(next.life.sessionExpiryMs > 0, next.life.will, pendingWills)
+  const lifeBytes = weightOfLife(next.life, pendingWills)
   return { ...state, name: next.name, life: next.life, pendingWills, lifeBytes }
 }
 
 const withoutWill = (state: SessionState, willId: number): SessionState => {
   const left = state.pendingWills.filter((pending) => pending.willId !== willId)
-  const lifeBytes = weightOfLife(state.life.sessionExpiryMs > 0, state.life.will, left)
+  const lifeBytes = weightOfLife(state.life, left)
   return { ...state, pendingWills: left.length === 0 ? noWills : left, lifeBytes }
 }
 
@@ -362,7 +362,7 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     nextEntryId,
     droppedMessages,
     pendingWills: pendingWills?.map((each) => ({ ...each, will: ownWill(each.will) })) ?? noWills,
-    lifeBytes: weightOfLife(life.sessionExpiryMs > 0, life.will, pendingWills ?? noWills),
+    lifeBytes: weightOfLife(life, pendingWills ?? noWills),
     subscriptionsBytes: subscriptions.reduce((sum, each) => sum + weightOfSubscription(each), 0),
     queueBytes
   }

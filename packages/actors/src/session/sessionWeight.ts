@@ -1,4 +1,5 @@
 import { ownBytes, textBytes } from "@logbrook/core/memory/MemoryAccount"
+import type { SessionLife } from "./sessionMachine.ts"
 import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtocol.ts"
 
 // Bytes of memory, measured by bench/memoryWeights.ts with what the shell derives from a session.
@@ -43,13 +44,13 @@ export const weightOfWill = (will: Will | null): number => {
   return bytes
 }
 
-/** The weight of a durable session, its will, and the wills that are not published yet. */
+/** The weight of a session's life, its will, and the wills that are not published yet. */
 export const weightOfLife = (
-  isDurable: boolean,
-  will: Will | null,
+  { sessionExpiryMs, will, mountPoint }: Pick<SessionLife, "sessionExpiryMs" | "will" | "mountPoint">,
   pendingWills: ReadonlyArray<{ readonly will: Will }>
 ): number => {
-  let bytes = (isDurable ? sessionBytes : 0) + weightOfWill(will)
+  let bytes = (sessionExpiryMs > 0 ? sessionBytes : 0) + weightOfWill(will)
+  if (mountPoint !== undefined) bytes += textBytes(mountPoint)
   for (const pending of pendingWills) bytes += weightOfWill(pending.will)
   return bytes
 }

@@ -3,6 +3,7 @@ import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import type { QueueFull, SessionCommand, SessionEvent } from "../../src/session/SessionProtocol.ts"
 import { turn } from "../../../core/test/support/turn.ts"
+import { absentLife } from "../../src/session/sessionMachine.ts"
 import { weightOfLife, weightOfQueued } from "../../src/session/sessionWeight.ts"
 import {
   cleanEnd,
@@ -98,7 +99,7 @@ class Life {
     const weight = [...entries, ...released].reduce((sum, each) => sum + weightOfQueued(each), 0)
     expect(state.queueBytes).toBe(weight)
     if (state.name === "Absent") {
-      const lifeBytes = weightOfLife(false, null, pendingWills)
+      const lifeBytes = weightOfLife(absentLife, pendingWills)
       const left = { pendingWills, released, lifeBytes, queueBytes: weight }
       expect(state).toEqual({ ...definition.initial(session.id), ...left })
     }

@@ -1,3 +1,4 @@
+import { textBytes } from "@logbrook/core/memory/MemoryAccount"
 import { describe, expect, it } from "vitest"
 import type { SessionCommand } from "../../src/session/SessionProtocol.ts"
 import { cleanEnd, connectOf, hourMs, messageOf, SessionHarness, subscriptionOf, willOf } from "./SessionHarness.ts"
@@ -19,6 +20,13 @@ const enqueueOf = (...offsets: ReadonlyArray<number>) =>
   ({ _tag: "Enqueue", messages: offsets.map((offset) => messageOf(offset)) }) as const
 
 const below = (mountPoint: string | undefined) => (mountPoint === undefined ? {} : { mountPoint })
+
+/** Of a session's life, and once more when it was saved and loaded. */
+const weightsBelow = (mountPoint: string | undefined): ReadonlyArray<number> => {
+  const { definition, state, id } = given(connectOf("1", below(mountPoint)))
+  const loaded = definition.load(id, definition.save(state))
+  return [state, loaded].map(({ lifeBytes }) => lifeBytes)
+}
 
 describe("Absent", () => {
   it("starts on Connect", () => {
@@ -356,6 +364,11 @@ describe("a reconnect", () => {
       reply: { sessionPresent: false, queue: [] }
     })
   })
+})
+
+it("counts its mount point for the account of memory, also once it was saved and loaded", () => {
+  const more = textBytes("a/".repeat(100))
+  expect(weightsBelow("a/".repeat(100))).toEqual(weightsBelow(undefined).map((bytes) => bytes + more))
 })
 
 describe("a kick", () => {

@@ -175,6 +175,14 @@ export const liveSessions = async (life: Life): Promise<void> => {
   }))
   await life.session("durable", { _tag: "Enqueue", messages })
   await life.session("durable", { _tag: "MarkSent", connectionId, entries: [{ entryId: 0, packetId: 1 }] })
+  const mountPoint = "tenants/a/"
+  await life.session("below", {
+    _tag: "Connect",
+    ...connection,
+    sessionExpiryMs: 4_000_000_000,
+    will: null,
+    mountPoint
+  })
   await life.session("short", { _tag: "Connect", ...connection, sessionExpiryMs: 0, will: null })
   await life.session("away", { _tag: "Connect", ...connection, sessionExpiryMs: 5_000_000_000, will })
   const end = { by: "kick" } as const

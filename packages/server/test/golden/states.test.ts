@@ -7,6 +7,8 @@ import { temporaryDirectory } from "../../../core/test/support/temporary.ts"
 import { pastOf } from "../../src/tools/journalTools.ts"
 import { contentsOf, hashesOf } from "./contents.ts"
 import { fill, goldenActors, Life, openJournal } from "./life.ts"
+import type { AnyDefinition } from "@logbrook/core/actor/Definition"
+import { Replay } from "@logbrook/core/shard/Replay"
 import { verifyJournal } from "../support/toolsAtOnce.ts"
 
 const here = import.meta.dirname
@@ -45,8 +47,8 @@ it.each(golden)("%s verifies, also after a server of today has gone on with it",
   const directory = unpacked(name)
   const before = await verified(directory)
   expect(before).toMatchObject({ ok: true, failure: null })
-  // Groups have been saved in another shape since the first one, sessions since the second.
-  expect(before.uncomparedHashes > 0).toBe(name !== "states-3.gz")
+  // Groups have been saved in another shape since the first one, sessions since the second and the third.
+  expect(before.uncomparedHashes > 0).toBe(name !== "states-4.gz")
   const life = new Life(directory)
   await fill(life, 60)
   await life.commit("simple", "", -1, 300)
@@ -55,4 +57,16 @@ it.each(golden)("%s verifies, also after a server of today has gone on with it",
   expect(after).toMatchObject({ ok: true, failure: null, uncomparedHashes: before.uncomparedHashes })
   expect(after.hashes).toBeGreaterThan(before.hashes)
   expect(await contentsOf(directory, false)).toContainEqual(expect.stringContaining('"offset":301'))
+})
+
+it("a server that knew of no mount points refuses a journal whose sessions may have one", async () => {
+  const journal = openJournal(unpacked("states-4.gz"))
+  const readBy = (of: Partial<AnyDefinition>, fromStart: boolean) => {
+    const older = goldenActors.map((each) => (each.kind === "session" ? { ...each, ...of } : each))
+    return () => new Replay(older, { fromStart }).run(journal)
+  }
+  expect(readBy({ version: 1 }, true)).toThrow("version 2")
+  expect(readBy({ stateVersion: 2 }, false)).toThrow("version 3")
+  expect(readBy({}, true)().states.size).toBeGreaterThan(0)
+  await journal.close()
 })
