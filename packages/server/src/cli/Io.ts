@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream"
 import { styleText } from "node:util"
-import { plainText } from "../plainText.ts"
+import { plainJson, plainText } from "../plainText.ts"
 import { Output } from "./Output.ts"
 
 /** Where a command writes. */
@@ -46,6 +46,12 @@ export const warn = (io: Io, texts: ReadonlyArray<string>): void => {
 /** Says on stderr what was understood. */
 export const note = (io: Io, text: string): void =>
   io.err(`${painted({ ...io, isTty: io.isErrTty }, "dim", "note")}: ${plainText(text)}`)
+
+/** A document as JSON. On a terminal nothing in it moves the cursor; a reader of JSON finds the same there. */
+export const outJson = (io: Io, document: unknown, indent?: number): void => {
+  const json = JSON.stringify(document, null, indent)
+  io.out(io.isTty ? plainJson(json) : json)
+}
 
 /** A table with aligned columns on a terminal, tabs between the cells elsewhere. Columns of numbers align right. */
 export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<ReadonlyArray<string>>): void => {

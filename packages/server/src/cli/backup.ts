@@ -9,7 +9,7 @@ import type { Arguments, Run } from "./commandLine.ts"
 import { allDefinitions } from "./definitions.ts"
 import { checkBackupAt, checkBackupTarget, checkFree, journalDirectoryOf } from "./directories.ts"
 import { withJournalHints } from "./failures.ts"
-import { bytesText, counted, type Io } from "./Io.ts"
+import { bytesText, counted, type Io, outJson } from "./Io.ts"
 import { pointOf } from "./optionValues.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
@@ -42,7 +42,7 @@ export const backup: Run = (args, io) =>
       backUpInto(target, dataDir, progress)
     ).pipe(withJournalHints({ Corrupt: corruptHint }), Effect.ensuring(Effect.sync(progress.end)))
     if (args.flag("json")) {
-      io.out(JSON.stringify({ target, copiedSegments, copiedBytes, keptSegments, ...manifest }, null, 2))
+      outJson(io, { target, copiedSegments, copiedBytes, keptSegments, ...manifest }, 2)
       return exitCodes.ok
     }
     const { firstSeq, nextSeq, lastTimeMs } = manifest
@@ -83,7 +83,7 @@ const printRestored = (args: Arguments, io: Io, dataDir: string, done: Restored)
   if (args.flag("json")) {
     const time = iso(lastTimeMs)
     const told = { directory: dataDir, firstSeq, lastSeq: nextSeq - 1, time, left, events, records, bytes }
-    io.out(JSON.stringify(told, null, 2))
+    outJson(io, told, 2)
     return
   }
   io.out(`${dataDir}: #${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)}), read again and whole`)

@@ -3,7 +3,7 @@ import { sizeBytes } from "../config/values.ts"
 import { type CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import type { Histogram } from "./Histogram.ts"
-import { bytesText, fields, note, type Io } from "./Io.ts"
+import { bytesText, fields, note, type Io, outJson } from "./Io.ts"
 import { durationOption, numberOption } from "./optionValues.ts"
 import { interrupted } from "./signals.ts"
 
@@ -128,7 +128,7 @@ export const report = (
 ): void => {
   if (args.flag("json")) {
     const found = Object.fromEntries(measured.map((each) => [each.name, jsonOf(each)]))
-    io.out(JSON.stringify({ load, ...found, clientCpuShare: cpuShare }, null, 2))
+    outJson(io, { load, ...found, clientCpuShare: cpuShare }, 2)
   } else {
     fields(io, [["load", load], ...measured.map(rowOf), ["this client", `${Math.round(cpuShare * 100)} % of a core`]])
   }

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import { exitCodes } from "./CliError.ts"
 import { requestJson } from "./client.ts"
 import type { Run } from "./commandLine.ts"
+import { outJson } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 
 export const trust: Run = (args, io) =>
@@ -14,7 +15,7 @@ export const trust: Run = (args, io) =>
       "POST",
       {}
     )
-    if (args.flag("json")) io.out(JSON.stringify({ wasHeld }))
+    if (args.flag("json")) outJson(io, { wasHeld })
     else io.out(`retention goes by the machine's clock ${wasHeld ? "again" : "already"}`)
     return exitCodes.ok
   })

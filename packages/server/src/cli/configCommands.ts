@@ -7,7 +7,7 @@ import { type CliError, exitCodes, usageError } from "./CliError.ts"
 import { requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { configOf } from "./configFiles.ts"
-import { bytesText, counted, durationText, note, table, type Io } from "./Io.ts"
+import { bytesText, counted, durationText, note, table, type Io, outJson } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 
 const valueText = (path: string, value: SettingValue): string => {
@@ -43,7 +43,7 @@ const settingsOf = (
 
 export const show: Run = (args, io) =>
   Effect.map(settingsOf(args, io), (settings) => {
-    if (args.flag("json")) io.out(JSON.stringify(settings, null, 2))
+    if (args.flag("json")) outJson(io, settings, 2)
     else {
       const rows = settings.map(({ path, value, origin }) => [path, valueText(path, value), origin])
       table(io, ["SETTING", "VALUE", "FROM"], rows)
@@ -59,7 +59,7 @@ const ownText = (own: number): string => {
 export const check: Run = (args, io) =>
   Effect.map(configOf(args, io), ({ settings }) => {
     const own = settings.filter(({ origin }) => origin !== "default" && origin !== heapOrigin).length
-    if (args.flag("json")) io.out(JSON.stringify({ ok: true, settings: settings.length, own }))
+    if (args.flag("json")) outJson(io, { ok: true, settings: settings.length, own })
     else io.out(`ok: ${counted(settings.length, "setting")}, ${ownText(own)}`)
     return exitCodes.ok
   })

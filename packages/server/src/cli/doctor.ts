@@ -8,7 +8,7 @@ import { exitCodes } from "./CliError.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { allDefinitions } from "./definitions.ts"
 import { checkFree, journalDirectoryOf } from "./directories.ts"
-import { bytesText, counted, painted, type Io } from "./Io.ts"
+import { bytesText, counted, painted, type Io, outJson } from "./Io.ts"
 import { beNice, makeProgress, stepping, type Progress } from "./progress.ts"
 
 type NameOf = (logId: number) => string
@@ -117,7 +117,7 @@ export const doctor: Run = (args, io) =>
     const code = diagnosis.isClean ? exitCodes.ok : exitCodes.failure
     const repaired = args.flag("repair") && !diagnosis.isClean ? yield* mended(args, io, diagnosis) : undefined
     if (args.flag("json")) {
-      io.out(JSON.stringify(repaired === undefined ? diagnosis : { ...diagnosis, repaired }, null, 2))
+      outJson(io, repaired === undefined ? diagnosis : { ...diagnosis, repaired }, 2)
       return code
     }
     const nameOf = yield* namesIn(diagnosis)

@@ -2,10 +2,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
+import { plainText } from "../plainText.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { type DeletedGroup, deleteStored, type StoredGroup, storedGroups } from "./groupsOffline.ts"
-import { bytesText, counted, durationText, fields, table, type Io } from "./Io.ts"
+import { bytesText, counted, durationText, fields, table, type Io, outJson } from "./Io.ts"
 import { directoryInstead, urlOf } from "./optionValues.ts"
 
 interface TotalLag {
@@ -72,7 +73,7 @@ export const list: Run = (args, io) =>
       return exitCodes.ok
     }
     const groups = yield* listAll<GroupSummary>(yield* urlOf(args, io), "/api/v1/groups", summaryFields)
-    if (args.flag("json")) io.out(JSON.stringify(groups, null, 2))
+    if (args.flag("json")) outJson(io, groups, 2)
     else {
       table(
         io,
@@ -84,7 +85,7 @@ export const list: Run = (args, io) =>
   })
 
 const showStored = (args: Arguments, io: Io, groups: ReadonlyArray<StoredGroup>): void => {
-  if (args.flag("json")) io.out(JSON.stringify(groups, null, 2))
+  if (args.flag("json")) outJson(io, groups, 2)
   else {
     table(
       io,
@@ -139,7 +140,7 @@ export const describe: Run = (args, io) =>
   Effect.gen(function* () {
     const path = `/api/v1/groups/${yield* pathSegment(args.positionals[0]!)}`
     const group = yield* requestJson<GroupDetails>(yield* urlOf(args, io), path, detailsFields)
-    if (args.flag("json")) io.out(JSON.stringify(group, null, 2))
+    if (args.flag("json")) outJson(io, group, 2)
     else printGroup(io, group)
     return exitCodes.ok
   })
@@ -182,10 +183,10 @@ export const remove: Run = (args, io) =>
     const names = [...new Set(args.positionals)]
     const what = names.length === 1 ? `the group ${names[0]}` : `${names.length} groups`
     if (!(yield* confirmed(args, io, `delete ${what} and the committed offsets?`))) return exitCodes.failure
-    const tell = ({ group, offsets }: DeletedGroup): void =>
-      io.out(
-        args.flag("json") ? JSON.stringify({ group, offsets }) : `deleted ${group} (${counted(offsets, "offset")})`
-      )
+    const tell = ({ group, offsets }: DeletedGroup): void => {
+      if (args.flag("json")) outJson(io, { group, offsets })
+      else io.out(plainText(`deleted ${group} (${counted(offsets, "offset")})`))
+    }
     if (directory === undefined) yield* deleteAt(yield* urlOf(args, io), names, tell)
     else for (const each of yield* deleteStored(directory, names, force)) tell(each)
     return exitCodes.ok

@@ -3,7 +3,7 @@ import { type CliError, exitCodes, usageError } from "./CliError.ts"
 import { type FieldsOf, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
-import { counted, note, table, type Io } from "./Io.ts"
+import { counted, note, table, type Io, outJson } from "./Io.ts"
 import { boundOption, urlOf } from "./optionValues.ts"
 import { plainText } from "../plainText.ts"
 
@@ -92,7 +92,7 @@ export const reset: Run = (args, io) =>
     const planned = yield* ask(true)
     const isJson = args.flag("json")
     if (args.flag("dry-run")) {
-      if (isJson) io.out(JSON.stringify(planned, null, 2))
+      if (isJson) outJson(io, planned, 2)
       else print(io, planned.offsets)
       return exitCodes.ok
     }
@@ -101,7 +101,7 @@ export const reset: Run = (args, io) =>
     const question = `reset ${counted(planned.offsets.length, "offset")} of the group ${group}?`
     if (!(yield* confirmed(args, io, question))) return exitCodes.failure
     const made = yield* ask(false)
-    if (isJson) io.out(JSON.stringify(made, null, 2))
+    if (isJson) outJson(io, made, 2)
     else io.out(plainText(`reset ${counted(made.offsets.length, "offset")} of ${group}`))
     return exitCodes.ok
   })

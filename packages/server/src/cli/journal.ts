@@ -10,7 +10,7 @@ import type { Arguments, Run } from "./commandLine.ts"
 import { directoryOf } from "./directories.ts"
 import { eventLine, isBytes, isObject, msText, scalarText, timeText } from "./eventText.ts"
 import type { CommandFailure } from "./failures.ts"
-import { counted, note, painted, table, warn, type Io } from "./Io.ts"
+import { counted, note, painted, table, warn, type Io, outJson } from "./Io.ts"
 import { openPast, openSource, type JournalSource, type Told } from "./journalSource.ts"
 import { numberOption, pointOf, seqOf } from "./optionValues.ts"
 
@@ -48,7 +48,10 @@ const printValue = (io: Io, name: string, value: Plain, indent: string): void =>
 }
 
 const printEvents = (args: Arguments, io: Io, events: ReadonlyArray<EventView>): void => {
-  for (const event of events) io.out(args.flag("json") ? JSON.stringify(event) : eventLine(args, io, event))
+  for (const event of events) {
+    if (args.flag("json")) outJson(io, event)
+    else io.out(eventLine(args, io, event))
+  }
 }
 
 const linesMax = 1000
@@ -118,7 +121,7 @@ export const show: Run = (args, io) =>
   withSource(args, io, (source) =>
     Effect.gen(function* () {
       const shown = yield* source.show(yield* seqOf(args.positionals[0]!))
-      if (args.flag("json")) io.out(JSON.stringify(shown, null, 2))
+      if (args.flag("json")) outJson(io, shown, 2)
       else printShown(args, io, shown)
     })
   )
@@ -130,7 +133,7 @@ export const state: Run = (args, io) =>
       const at = atText === undefined ? undefined : yield* pointOf(io, atText)
       const found = yield* source.state(args.positionals[0]!, at)
       if (args.flag("json")) {
-        io.out(JSON.stringify(found, null, 2))
+        outJson(io, found, 2)
         return
       }
       io.out(`${painted(io, "bold", plainText(found.actor))} just after #${found.seq}`)
@@ -162,7 +165,7 @@ export const diff: Run = (args, io) =>
       const [actor, from, to] = args.positionals
       const found = yield* source.diff(actor!, yield* pointOf(io, from!), yield* pointOf(io, to!))
       if (found.isSwapped) note(io, `${from} is behind ${to}: what changed is told forward in time`)
-      if (args.flag("json")) io.out(JSON.stringify(found, null, 2))
+      if (args.flag("json")) outJson(io, found, 2)
       else printDiff(args, io, found)
     })
   )
@@ -187,7 +190,7 @@ const verifiedText = (verified: Verified): string => {
 
 const printVerified = (args: Arguments, io: Io, verified: Verified): void => {
   const { failure } = verified
-  if (args.flag("json")) io.out(JSON.stringify(verified, null, 2))
+  if (args.flag("json")) outJson(io, verified, 2)
   else if (failure === null) io.out(verifiedText(verified))
   else {
     io.out(plainText(`#${failure.seq} ${failure.actor}: ${failure.message}`))
@@ -231,7 +234,7 @@ export const replay: Run = (args, io) =>
     const counts = yield* replayAll(past, progressOf(io, args.flag("json") || !io.isErrTty))
     const seconds = (performance.now() - startedMs) / 1000
     const eventsPerSecond = Math.round(counts.events / seconds)
-    if (args.flag("json")) io.out(JSON.stringify({ ...counts, seconds, eventsPerSecond }, null, 2))
+    if (args.flag("json")) outJson(io, { ...counts, seconds, eventsPerSecond }, 2)
     else printCounts(io, counts, seconds, eventsPerSecond)
     return exitCodes.ok
   }).pipe(Effect.scoped)

@@ -13,7 +13,7 @@ import { KafkaClient, nameOf, noAnswer } from "./clients/KafkaClient.ts"
 import { kafkaError } from "./clients/kafkaErrors.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { messagesOf } from "./input.ts"
-import { bytesText, counted, type Io } from "./Io.ts"
+import { bytesText, counted, type Io, outJson } from "./Io.ts"
 import { choiceOption, listenerOf, numberOption, pairsOption, timeoutOf } from "./optionValues.ts"
 import { InputError, parseRecord, type GivenRecord } from "./recordInput.ts"
 
@@ -208,7 +208,7 @@ export const produce: Run = (args, io) =>
     const plan = yield* planOf(args, io)
     const { taken, records, bytes } = yield* attempt(() => produceAll(plan, io))
     const partitions = [...taken.values()].toSorted((a, b) => a.partition - b.partition)
-    if (args.flag("json")) io.out(JSON.stringify({ stream: plan.stream, records, bytes, partitions }))
+    if (args.flag("json")) outJson(io, { stream: plan.stream, records, bytes, partitions })
     else for (const each of partitions) io.out(plainText(takenText(plan.stream, each)))
     return exitCodes.ok
   })

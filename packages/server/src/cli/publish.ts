@@ -13,7 +13,7 @@ import { Ending } from "./clients/Ending.ts"
 import { MqttClient, refusedBy } from "./clients/MqttClient.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { messagesOf } from "./input.ts"
-import { bytesText, counted, note, type Io } from "./Io.ts"
+import { bytesText, counted, note, type Io, outJson } from "./Io.ts"
 import { choiceOption, durationOption, listenerOf, numberOption, pairsOption, timeoutOf } from "./optionValues.ts"
 
 interface Plan {
@@ -153,7 +153,7 @@ export const publish: Run = (args, io) =>
     const { topic, qos } = plan.message
     const published = yield* attempt(() => publishAll(plan, io))
     const { messages, bytes, withoutReceivers } = published
-    if (args.flag("json")) io.out(JSON.stringify({ topic, qos, ...published }))
+    if (args.flag("json")) outJson(io, { topic, qos, ...published })
     else {
       const told = qos === 0 ? "sent, and acknowledged by nobody" : "acknowledged"
       io.out(plainText(`${topic}: ${counted(messages, "message")} of QoS ${qos}, ${bytesText(bytes)}, ${told}`))

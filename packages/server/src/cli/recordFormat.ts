@@ -42,11 +42,11 @@ const escapes: ReadonlyMap<string, string> = new Map([
 
 export const formatHelp = `${[...parts.keys()].map((letter) => `%${letter}`).join(" ")}, \\n \\t \\r \\0 \\\\`
 
-/** Throws `FormatError`. */
-export const compileFormat = (text: string): ReadonlyArray<Part> => {
-  const found: Array<Part> = []
+/** Parts of a record, and the texts that stand between them. Throws `FormatError`. */
+export const compileFormat = (text: string): ReadonlyArray<Part | string> => {
+  const found: Array<Part | string> = []
   for (const [, letter, escaped, plain] of text.matchAll(/%(.?)|\\(.?)|([^%\\]+)/gsu)) {
-    if (plain !== undefined) found.push(() => plain)
+    if (plain !== undefined) found.push(plain)
     else if (letter !== undefined) {
       const part = parts.get(letter)
       if (part === undefined) throw new FormatError(`there is no %${letter}`)
@@ -54,7 +54,7 @@ export const compileFormat = (text: string): ReadonlyArray<Part> => {
     } else {
       const meant = escapes.get(escaped!)
       if (meant === undefined) throw new FormatError(`there is no \\${escaped}`)
-      found.push(() => meant)
+      found.push(meant)
     }
   }
   return found

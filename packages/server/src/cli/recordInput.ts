@@ -60,7 +60,8 @@ export const parseRecord = (line: Buffer, rest: Omit<GivenRecord, "value">): Giv
     key: key === undefined ? rest.key : key,
     value,
     partition: rest.partition ?? numberOf(from, "partition", line),
-    timestampMs: numberOf(from, "timestampMs", line) ?? rest.timestampMs,
+    // A record of a Kafka client that gave it no time has -1, and is copied so.
+    timestampMs: from["timestampMs"] === -1 ? -1 : (numberOf(from, "timestampMs", line) ?? rest.timestampMs),
     headers: from["headers"] === undefined ? rest.headers : headersOf(from["headers"], line)
   }
 }

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { plainText } from "../plainText.ts"
 import { type CliError, usageError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
-import { painted, type Io } from "./Io.ts"
+import { outJson, painted, type Io } from "./Io.ts"
 import { compileFormat, FormatError, formatHelp } from "./recordFormat.ts"
 import type { ShownRecord } from "./ShownRecord.ts"
 
@@ -16,16 +16,15 @@ const jsonBytes = (name: string, bytes: Uint8Array | null): Readonly<Record<stri
   return isUtf8(bytes) ? { [name]: textOf(bytes) } : { [`${name}Base64`]: Buffer.from(bytes).toString("base64") }
 }
 
-const jsonOf = ({ topic, partition, offset, timestampMs, key, value, headers, more }: ShownRecord): string =>
-  JSON.stringify({
-    topic,
-    ...(partition === undefined ? {} : { partition, offset }),
-    timestampMs,
-    ...(key === null && partition === undefined ? {} : jsonBytes("key", key)),
-    headers: headers.map(([name, each]) => ({ name, ...jsonBytes("value", each) })),
-    ...jsonBytes("value", value),
-    ...more
-  })
+const jsonOf = ({ topic, partition, offset, timestampMs, key, value, headers, more }: ShownRecord): object => ({
+  topic,
+  ...(partition === undefined ? {} : { partition, offset }),
+  timestampMs,
+  ...(key === null && partition === undefined ? {} : jsonBytes("key", key)),
+  headers: headers.map(([name, each]) => ({ name, ...jsonBytes("value", each) })),
+  ...jsonBytes("value", value),
+  ...more
+})
 
 /** A cell: text as it is, other bytes as hexadecimal digits. */
 const cellOf = (bytes: Uint8Array | null): string => {
@@ -70,17 +69,21 @@ const tablePrinter = (io: Io, shown: ReadonlyArray<Column>): Print => {
 
 const formatPrinter = (io: Io, text: string): Print => {
   const format = compileFormat(text)
-  // Bytes of a stream would move a terminal's cursor; a pipe gets them as they are.
-  const shown = (part: Uint8Array | string): Uint8Array | string =>
-    io.isTty && typeof part !== "string" ? plainText(textOf(part)) : part
-  return (record) => io.write(Buffer.concat(format.map((part) => Buffer.from(shown(part(record)) as string))))
+  // A record's bytes and names would move a terminal's cursor; a pipe gets them as they are.
+  const shown = (part: Uint8Array | string): Uint8Array => {
+    const bytes = Buffer.from(part as string)
+    return io.isTty ? Buffer.from(plainText(textOf(bytes))) : bytes
+  }
+  const write = (record: ShownRecord) => (part: (typeof format)[number]) =>
+    typeof part === "string" ? Buffer.from(part) : shown(part(record))
+  return (record) => io.write(Buffer.concat(format.map(write(record))))
 }
 
 export const printerOf = (args: Arguments, io: Io, shown: ReadonlyArray<Column>): Effect.Effect<Print, CliError> =>
   Effect.suspend(() => {
     const format = args.text("format")
     if (format === undefined) {
-      const print: Print = (record) => io.out(jsonOf(record))
+      const print: Print = (record) => outJson(io, jsonOf(record))
       return Effect.succeed(args.flag("json") ? print : tablePrinter(io, shown))
     }
     if (args.flag("json")) return Effect.fail(usageError("--json and --format exclude each other"))

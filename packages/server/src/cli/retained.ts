@@ -5,7 +5,7 @@ import { type FieldsOf, type PageMeta, listAll, pageLimit, pagePath, pathSegment
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { momentText, shortened } from "./eventText.ts"
-import { bytesText, counted, fields, table, type Io } from "./Io.ts"
+import { bytesText, counted, fields, table, type Io, outJson } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 
 interface RetainedSummary {
@@ -45,7 +45,7 @@ export const list: Run = (args, io) =>
     const params = { filter: args.text("filter") }
     const messages = yield* listAll<RetainedSummary>(yield* urlOf(args, io), path, summaryFields, params)
     if (args.flag("json")) {
-      io.out(JSON.stringify(messages, null, 2))
+      outJson(io, messages, 2)
       return exitCodes.ok
     }
     table(
@@ -101,7 +101,7 @@ export const get: Run = (args, io) =>
   Effect.gen(function* () {
     const segment = yield* pathSegment(args.positionals[0]!)
     const message = yield* requestJson<RetainedDetails>(yield* urlOf(args, io), `${path}/${segment}`, detailsFields)
-    if (args.flag("json")) io.out(JSON.stringify(message, null, 2))
+    if (args.flag("json")) outJson(io, message, 2)
     else printMessage(args, io, message)
     return exitCodes.ok
   })
@@ -125,7 +125,7 @@ export const purge: Run = (args, io) =>
       if (!page.meta.hasnext) break
       cursor = page.meta.cursor
     }
-    if (args.flag("json")) io.out(JSON.stringify({ filter, purged }))
+    if (args.flag("json")) outJson(io, { filter, purged })
     else io.out(plainText(`${filter}: removed ${counted(purged, "retained message")}`))
     return exitCodes.ok
   })

@@ -4,7 +4,7 @@ import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { momentText, shortened } from "./eventText.ts"
-import { durationText, fields, table, type Io } from "./Io.ts"
+import { durationText, fields, table, type Io, outJson } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 import { plainText } from "../plainText.ts"
 
@@ -73,7 +73,7 @@ export const list: Run = (args, io) =>
     const params = { contains: args.text("contains"), state: yield* stateOption(args) }
     const sessions = yield* listAll<SessionSummary>(yield* urlOf(args, io), "/api/v1/sessions", summaryFields, params)
     if (args.flag("json")) {
-      io.out(JSON.stringify(sessions, null, 2))
+      outJson(io, sessions, 2)
       return exitCodes.ok
     }
     table(
@@ -133,7 +133,7 @@ export const describe: Run = (args, io) =>
   Effect.gen(function* () {
     const path = yield* pathOf(args.positionals[0]!)
     const session = yield* requestJson<SessionDetails>(yield* urlOf(args, io), path, detailsFields)
-    if (args.flag("json")) io.out(JSON.stringify(session, null, 2))
+    if (args.flag("json")) outJson(io, session, 2)
     else printSession(args, io, session)
     return exitCodes.ok
   })
@@ -158,7 +158,7 @@ export const kick: Run = (args, io) =>
     const session = yield* pathOf(clientId)
     const path = forget ? session : `${session}/connection`
     const kicked = yield* requestJson<Kicked>(yield* urlOf(args, io), path, ["wasConnected", "sessionEnded"], "DELETE")
-    if (args.flag("json")) io.out(JSON.stringify({ clientId, ...kicked }))
+    if (args.flag("json")) outJson(io, { clientId, ...kicked })
     else io.out(plainText(kickedText(clientId, kicked)))
     return exitCodes.ok
   })

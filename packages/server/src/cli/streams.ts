@@ -2,9 +2,10 @@ import * as Effect from "effect/Effect"
 import { durationMs, sizeBytes } from "../config/values.ts"
 import { type CliError, exitCodes, usageError } from "./CliError.ts"
 import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
+import { plainText } from "../plainText.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
-import { bytesText, durationText, fields, table, warn, type Io } from "./Io.ts"
+import { bytesText, durationText, fields, table, warn, type Io, outJson } from "./Io.ts"
 import { numberOption, urlOf } from "./optionValues.ts"
 
 interface StreamSummary {
@@ -124,7 +125,7 @@ const printStream = (io: Io, stream: StreamDetails): void => {
 
 const show = (args: Arguments, io: Io, stream: StreamDetails): void => {
   warn(io, stream.warnings ?? [])
-  if (args.flag("json")) io.out(JSON.stringify(stream, null, 2))
+  if (args.flag("json")) outJson(io, stream, 2)
   else printStream(io, stream)
 }
 
@@ -145,7 +146,7 @@ export const list: Run = (args, io) =>
   Effect.gen(function* () {
     const streams = yield* listAll<StreamSummary>(yield* urlOf(args, io), "/api/v1/streams", summaryFields)
     if (args.flag("json")) {
-      io.out(JSON.stringify(streams, null, 2))
+      outJson(io, streams, 2)
       return exitCodes.ok
     }
     const rows = streams.map(({ name, kind, filters, partitions, records, bytes }) => [
@@ -199,6 +200,7 @@ export const remove: Run = (args, io) =>
       ["topicId"],
       "DELETE"
     )
-    io.out(args.flag("json") ? JSON.stringify({ name, ...deleted }) : `deleted ${name}`)
+    if (args.flag("json")) outJson(io, { name, ...deleted })
+    else io.out(plainText(`deleted ${name}`))
     return exitCodes.ok
   })

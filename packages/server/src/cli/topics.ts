@@ -3,7 +3,7 @@ import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
 import { type Listed, pageLimit, pagePath, requestPage } from "./client.ts"
 import type { Run } from "./commandLine.ts"
-import { bytesText, counted, note, painted, table, type Io } from "./Io.ts"
+import { bytesText, counted, note, painted, table, type Io, outJson } from "./Io.ts"
 import { numberOption, urlOf } from "./optionValues.ts"
 
 interface Topic {
@@ -89,7 +89,7 @@ export const tree: Run = (args, io) =>
       topics.push(...page.data)
       cursor = page.meta.cursor
     } while (cursor !== null && topics.length < limit)
-    if (args.flag("json")) io.out(JSON.stringify(topics, null, 2))
+    if (args.flag("json")) outJson(io, topics, 2)
     else printTopics(io, topics)
     if (cursor !== null)
       note(io, `there are more: these are the first ${topics.length}; --limit and FILTER select others`)

@@ -4,7 +4,7 @@ import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
 import { timeText } from "./eventText.ts"
-import { counted, durationText, fields, table, type Io } from "./Io.ts"
+import { counted, durationText, fields, table, type Io, outJson } from "./Io.ts"
 import { urlOf } from "./optionValues.ts"
 
 interface TransactionSummary {
@@ -49,7 +49,7 @@ export const list: Run = (args, io) =>
   Effect.gen(function* () {
     const url = yield* urlOf(args, io)
     const transactions = yield* listAll<TransactionSummary>(url, "/api/v1/transactions", summaryFields)
-    if (args.flag("json")) io.out(JSON.stringify(transactions, null, 2))
+    if (args.flag("json")) outJson(io, transactions, 2)
     else {
       table(
         io,
@@ -91,7 +91,7 @@ export const describe: Run = (args, io) =>
   Effect.gen(function* () {
     const path = yield* pathOf(args.positionals[0]!)
     const transaction = yield* requestJson<TransactionDetails>(yield* urlOf(args, io), path, detailsFields)
-    if (args.flag("json")) io.out(JSON.stringify(transaction, null, 2))
+    if (args.flag("json")) outJson(io, transaction, 2)
     else printTransaction(args, io, transaction)
     return exitCodes.ok
   })
@@ -107,7 +107,7 @@ export const abort: Run = (args, io) =>
       ["producerId", "partitions", "groups"],
       "POST"
     )
-    if (args.flag("json")) io.out(JSON.stringify({ transactionalId: id, ...aborted }))
+    if (args.flag("json")) outJson(io, { transactionalId: id, ...aborted })
     else io.out(`aborted ${id} (${counted(aborted.partitions, "partition")}, ${counted(aborted.groups, "group")})`)
     return exitCodes.ok
   })

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import { describe, expect, it } from "vitest"
-import { fields, table, type Io } from "../../src/cli/Io.ts"
+import { fields, outJson, table, type Io } from "../../src/cli/Io.ts"
 import { runCli } from "../../src/cli/main.ts"
 import { testIo } from "./support.ts"
 import { makeLog } from "../../src/Log.ts"
@@ -63,6 +63,15 @@ describe("what clients named", () => {
     const lines = printed(true, (io) => table(io, ["X", "Y"], rows))
     expect(lines.length).toBe(200_001)
     expect([lines[0], lines[1], lines[150_001]]).toEqual(["X            Y", "a            b", "the longest  b"])
+  })
+
+  it("is the same JSON, in escapes on a terminal", () => {
+    const document = { name: `${clear}\u009B\u202E\n`, list: [1] }
+    const [onTty, piped] = [true, false].map((isTty) => printed(isTty, (io) => outJson(io, document, 2))[0]!)
+    expect(piped).toBe(JSON.stringify(document, null, 2))
+    expect(onTty!.split("\n").map(plainText).join("\n")).toBe(onTty)
+    expect(onTty).toContain('\n  "list": [\n')
+    expect(JSON.parse(onTty!)).toEqual(document)
   })
 
   it("stays in its cell", () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { encodeSubscription } from "../../src/cli/clients/consumerProtocol.ts"
 import { runCli } from "../../src/cli/main.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
+import { plainText } from "../../src/plainText.ts"
 import { listening, type Ran, run, SlowOutput, testIo } from "./support.ts"
 
 let kit: Kit
@@ -73,6 +74,17 @@ describe("produce and consume", () => {
     )
   })
 
+  it("keep that a record has no time", async () => {
+    await produce(["one", "--input", "json"], '{"value":"a","timestampMs":-1}\n{"value":"b","timestampMs":5}')
+    const read = await consume("one", "--json")
+    expect(shown(read)).toMatchObject([{ timestampMs: -1 }, { timestampMs: 5 }])
+    expect(await produce(["one", "--input", "json"], read.out.join("\n"))).toMatchObject({ code: 0, err: [] })
+    expect(shown(await consume("one", "--from", "2", "--json"))).toMatchObject([
+      { timestampMs: -1 },
+      { timestampMs: 5 }
+    ])
+  })
+
   it("keep bytes that are no text, and a value that is none", async () => {
     await produce(["one", "--whole"], Uint8Array.of(0xff, 0, 0x0a))
     await produce(["one", "--key", "k", "--tombstone"])
@@ -124,6 +136,28 @@ describe("produce and consume", () => {
     const ran = consume("one", "--follow", "--count", "3", "-f", "%v ")
     for (const value of ["a", "b", "c", "d"]) await produce(["one", value])
     expect((await ran).out).toEqual(["a ", "b ", "c "])
+  })
+})
+
+const onTty = (...words: ReadonlyArray<string>): Promise<Ran> => run(["consume", ...words, ...at()], true)
+
+describe("what a record brings to a terminal", () => {
+  const [control, shown] = ["a\u001B[2J\u009Bb\u202E", "a\\x1b[2J\\x9bb\\u202e"]
+
+  it("moves no cursor and turns no text round, in whichever part of a format it is", async () => {
+    await produce(["one", control, "--key", control, "--header", `${control}=${control}`])
+    const format = ["-f", "%k|%v|%s|%h\\n"]
+    expect((await onTty("one", ...format)).out).toEqual([`${shown}|${shown}|${shown}|${shown}=${shown}\n`])
+    const bytes = Buffer.from(`${control}|${control}|${control}|${control}=${control}\n`).toString("latin1")
+    expect((await consume("one", ...format)).out).toEqual([bytes])
+  })
+
+  it("is the same JSON there, in escapes", async () => {
+    await produce(["one", `${control}\u007F\n`, "--key", control])
+    const { out } = await onTty("one", "--json")
+    expect(out[0]).toBe(plainText(out[0]!))
+    expect(JSON.parse(out[0]!)).toMatchObject({ key: control, value: `${control}\u007F\n` })
+    expect((await consume("one", "--json")).out[0]).toContain("\u009B")
   })
 })
 

@@ -124,6 +124,12 @@ describe("subscribe", () => {
     expect(out[1]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z\tlive\/1\ta\\x09b$/)
   })
 
+  it("leaves a terminal's cursor where it is, whatever the topic is called", async () => {
+    await publish("sensors/\u009B2J\u202E", "x", "--retain")
+    const { out } = await run(["subscribe", "sensors/#", "--count", "1", "-f", "%t\\n", ...at()], true)
+    expect(out).toEqual(["sensors/\\x9b2J\\u202e\n"])
+  })
+
   it("reads a stream's history, a part of it, and ends with it", async () => {
     for (const id of ["d1", "d2"]) {
       await run(["publish", `sensors/${id}`, "--client-id", id, ...at()], false, {}, "1\n2\n3\n")
