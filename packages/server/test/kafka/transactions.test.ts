@@ -311,7 +311,7 @@ describe("offsets of a transaction", () => {
     expect(await commitInTransaction(zombie, 7)).toBe(INVALID_PRODUCER_EPOCH)
     const stranger = { ...producer, producerId: producer.producerId + 1 }
     expect(await commitInTransaction(stranger, 7)).toBe(KafkaError.INVALID_PRODUCER_ID_MAPPING)
-    const member = { memberId: "m", generationIdOrMemberEpoch: 3 }
+    const member = { memberId: "m", generationId: 3 }
     expect(await commitInTransaction(producer, 7, 5, member)).toBe(KafkaError.ILLEGAL_GENERATION)
     await expect(kit.ask(groupActor(groupId), { _tag: "Describe" })).rejects.toThrow()
   })

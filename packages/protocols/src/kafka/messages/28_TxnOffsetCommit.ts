@@ -12,7 +12,7 @@ export const TxnOffsetCommit = K.api(28, "TxnOffsetCommit", {
     groupId: K.string,
     producerId: K.int64,
     producerEpoch: K.int16,
-    generationIdOrMemberEpoch: K.v("3+", K.int32, -1),
+    generationId: K.v("3+", K.int32, -1),
     memberId: K.v("3+", K.string, ""),
     groupInstanceId: K.v("3+", K.nullableString, null),
     topics: K.array({

@@ -63,7 +63,7 @@ const store = (
     producerEpoch,
     groupId
   } as const
-  const { generationIdOrMemberEpoch: generation, memberId, groupInstanceId } = request
+  const { generationId: generation, memberId, groupInstanceId } = request
   const member = { generation, memberId, groupInstanceId }
   const pending = { _tag: "AddPendingOffsets", producerId, producerEpoch, ...member, offsets } as const
   const { shards } = context.node.broker
