@@ -272,7 +272,7 @@ measure("transactional id of 20 characters", 20_000, () => transactions(20_000, 
 measure("transactional id of 500 characters", 5000, () => transactions(5000, 500))
 measure("partition of a transaction", 100_000, () => transactions(1000, 20, [partitionsAdded(100)]))
 measure("group of a transaction", 10_000, () => transactions(100, 20, groupsAdded(100)))
-measure("pending offset, metadata of 100", 50_000, () =>
+measure("pending offset of its own producer and topic, metadata of 100", 50_000, () =>
   many(
     500,
     (n) =>
@@ -287,7 +287,14 @@ measure("pending offset, metadata of 100", 50_000, () =>
               memberId: "",
               generation: -1,
               offsets: [
-                { topicId: ascii(22, 1), stream: ascii(20, 1), partition, offset: 1e6, leaderEpoch: 1, metadata }
+                {
+                  topicId: ascii(22, partition),
+                  stream: ascii(20, 1),
+                  partition,
+                  offset: 1e6,
+                  leaderEpoch: 1,
+                  metadata
+                }
               ]
             }) as { readonly _tag: string }
         )

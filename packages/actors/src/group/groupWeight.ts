@@ -12,7 +12,7 @@ const pendingMemberBytes = 400
 const protocolBytes = 250
 const topicBytes = 400
 const offsetBytes = 330
-const pendingOffsetBytes = 450
+const pendingOffsetBytes = 1060
 
 const textBytes = (text: string | null): number => (text === null ? 0 : 2 * text.length)
 

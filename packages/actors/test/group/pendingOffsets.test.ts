@@ -1,6 +1,20 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isEmptyGroup, weightBytesOf } from "../../src/group/groupState.ts"
+import {
+  hasPendingTopic,
+  isPending,
+  loadPending,
+  nothingPending,
+  pendingAdded,
+  pendingCompleted,
+  pendingForgotten,
+  pendingOf,
+  pendingOutdated,
+  pendingRemoved,
+  type PendingTable,
+  savePending
+} from "../../src/group/offsets/pendingOffsets.ts"
 import { GroupHarness } from "./GroupHarness.ts"
 
 const offsetOf = (partition: number, offset: number) => ({
@@ -59,6 +73,15 @@ describe("offsets of a transaction", () => {
     add(group, 1, 6)
     complete(group, 1, "commit")
     expect(group.offsetOf(0)).toBe(6)
+  })
+
+  it("are in the journal once, however often one request names their partition, as committed ones are", () => {
+    const group = new GroupHarness()
+    const offsets = [5, 6, 7].map((offset) => offsetOf(0, offset))
+    expect(add(group, 1, 0, { offsets }).reply).toMatchObject({ partitions: { length: 3 } })
+    expect(group.events.at(-1)).toMatchObject({ _tag: "PendingOffsetsAdded", offsets: [{ offset: 7 }] })
+    group.send({ _tag: "CommitOffsets", ...nobody, offsets })
+    expect(group.events.at(-1)).toMatchObject({ _tag: "OffsetsCommitted", offsets: [{ offset: 7 }] })
   })
 
   it("give way to what was committed behind them, whichever ends first", () => {
@@ -138,6 +161,99 @@ describe("offsets of a transaction", () => {
     complete(group, 1, "abort")
     group.advance(700_000)
     expect(group.offsetOf(0)).toBe(-1)
+  })
+})
+
+const walked = (): never => {
+  throw new Error("all producers are walked over")
+}
+
+const nameOf = (producerId: number, { topicId, partition }: { readonly topicId: string; readonly partition: number }) =>
+  `${producerId}/${partition}/${topicId}`
+
+describe("the table of pending offsets", () => {
+  it("is asked about a partition or a topic without a walk over its producers", () => {
+    let table = nothingPending
+    for (let producer = 1; producer <= 20; producer++) table = pendingAdded(table, producer, [offsetOf(producer, 5)])
+    const producers = Object.assign(new Map(table.producers), {
+      [Symbol.iterator]: walked,
+      entries: walked,
+      keys: walked,
+      values: walked,
+      forEach: walked
+    })
+    const unwalked: PendingTable = { ...table, producers }
+    expect([3, 0].map((partition) => isPending(unwalked, { topicId: "t1", partition }))).toEqual([true, false])
+    expect(["t1", "t2"].map((topicId) => hasPendingTopic(unwalked, topicId))).toEqual([true, false])
+    expect(pendingOutdated(unwalked, [{ topicId: "t1", partition: 0 }])).toBe(unwalked)
+    expect(pendingRemoved(unwalked, [{ topicId: "t2", partition: 3 }])).toBe(unwalked)
+    expect(pendingForgotten(unwalked, ["t2"])).toBe(unwalked)
+  })
+
+  const places = [0, 1, 2].flatMap((partition) => ["t1", "t2"].map((topicId) => ({ topicId, partition })))
+  const some = fc.uniqueArray(fc.constantFrom(...places), { maxLength: 3 })
+  const producer = fc.integer({ min: 1, max: 3 })
+
+  it("knows by partition and topic what its producers have, whatever was added, outdated, and went", () => {
+    const step = fc.oneof(
+      fc.record({ do: fc.constant("add" as const), producer, some }),
+      fc.record({ do: fc.constant("complete" as const), producer, some }),
+      fc.record({ do: fc.constantFrom("outdate" as const, "remove" as const, "forget" as const), producer, some })
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        let table = nothingPending
+        /** By producer and place: whether it is outdated. */
+        const model = new Map<string, boolean>()
+        const forEach = (named: typeof places, act: (name: string) => void): void => {
+          for (const place of named)
+            for (const of of [1, 2, 3]) if (model.has(nameOf(of, place))) act(nameOf(of, place))
+        }
+        for (const { do: what, producer: own, some: named } of steps) {
+          const topicIds = named.slice(0, 1).map(({ topicId }) => topicId)
+          if (what === "add" && named.length > 0) {
+            table = pendingAdded(
+              table,
+              own,
+              named.map((place) => ({ ...offsetOf(0, 5), ...place }))
+            )
+            for (const place of named) model.set(nameOf(own, place), false)
+          } else if (what === "complete") {
+            table = pendingCompleted(table, own)
+            for (const place of places) model.delete(nameOf(own, place))
+          } else if (what === "outdate") {
+            table = pendingOutdated(table, named)
+            forEach(named, (name) => model.set(name, true))
+          } else if (what === "remove") {
+            table = pendingRemoved(table, named)
+            forEach(named, (name) => model.delete(name))
+          } else if (what === "forget") {
+            table = pendingForgotten(table, topicIds)
+            forEach(
+              places.filter(({ topicId }) => topicIds.includes(topicId)),
+              (name) => model.delete(name)
+            )
+          }
+          const has = (place: (typeof places)[number]): boolean => [1, 2, 3].some((of) => model.has(nameOf(of, place)))
+          expect(places.map((place) => isPending(table, place))).toEqual(places.map(has))
+          for (const topicId of ["t1", "t2"]) {
+            const hasTopic = places.some((place) => place.topicId === topicId && has(place))
+            expect(hasPendingTopic(table, topicId)).toBe(hasTopic)
+          }
+          const listed = [1, 2, 3].flatMap((of) =>
+            pendingOf(table, of).map((each): [string, boolean] => [nameOf(of, each), each.isOutdated])
+          )
+          expect(new Map(listed)).toEqual(model)
+          expect(table.count).toBe(model.size)
+          const loaded = loadPending(savePending(table))
+          expect(loaded.weightBytes).toBe(table.weightBytes)
+          expect(new Set(loaded.topics.keys())).toEqual(new Set(table.topics.keys()))
+          expect(savePending(pendingAdded(loaded, 4, [offsetOf(0, 1)]))).toEqual(
+            savePending(pendingAdded(table, 4, [offsetOf(0, 1)]))
+          )
+        }
+      })
+    )
   })
 })
 

@@ -22,7 +22,7 @@ export const presentGroup = (state: GroupState): Plain => ({
     metadata,
     committedAt: isoTime(committedAtMs)
   })),
-  pendingOffsets: [...state.pending.producers].flatMap(([producerId, offsets]) =>
+  pendingOffsets: [...state.pending.producers].flatMap(([producerId, { offsets }]) =>
     Array.from(offsets.values(), ({ stream, partition, offset, isOutdated }) => ({
       producerId,
       stream,

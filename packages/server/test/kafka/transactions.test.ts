@@ -304,6 +304,14 @@ describe("offsets of a transaction", () => {
     for (const version of [0, 3, 4]) expect(await commitInTransaction(producer, 7, version)).toBe(NONE)
   })
 
+  it("beyond what can be told exactly are refused, as OffsetCommit refuses them", async () => {
+    await start()
+    const producer = await begin()
+    expect(await commitInTransaction(producer, Number.MAX_SAFE_INTEGER)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    expect(await commitInTransaction(producer, Number.MIN_SAFE_INTEGER)).toBe(KafkaError.OFFSET_OUT_OF_RANGE)
+    expect(stateName()).toBe("Empty")
+  })
+
   it("of a zombie, of another producer or of another generation are refused", async () => {
     await start()
     const zombie = await begin()

@@ -70,7 +70,7 @@ const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
   const refusal = refuseCommit(draft, command) ?? refuseWhileAssigning(draft, memberId)
   if (refusal !== undefined) return refusal
   const outcome = outcomeOf(draft, offsets)
-  const accepted = offsets.filter((_, i) => outcome[i]?.refused === null)
+  const accepted = offsetsOnce(offsets.filter((_, i) => outcome[i]?.refused === null))
   if (accepted.length > 0) {
     const event: GroupEvent = {
       _tag: "OffsetsCommitted",
@@ -103,7 +103,7 @@ const addPendingOffsets = (draft: Draft, command: AddPendingOffsets): Answer => 
   const refusal = refusePending(draft, command)
   if (refusal !== undefined) return refusal
   const outcome = outcomeOf(draft, offsets)
-  const accepted = offsets.filter((_, i) => outcome[i]?.refused === null)
+  const accepted = offsetsOnce(offsets.filter((_, i) => outcome[i]?.refused === null))
   if (accepted.length > 0) {
     const who = { producerId, producerEpoch, memberId, generation }
     const event: GroupEvent = { _tag: "PendingOffsetsAdded", ...who, offsets: accepted }
@@ -131,6 +131,11 @@ const fetchOffsets = ({ offsets, pending }: GroupState, { partitions, requireSta
   )
   return Exit.succeed({ _tag: "OffsetsFetched", offsets: stable })
 }
+
+/** Each partition once: of one that is named again the last counts, as for Kafka. */
+const offsetsOnce = (offsets: ReadonlyArray<OffsetToCommit>): ReadonlyArray<OffsetToCommit> => [
+  ...new Map(offsets.map((each) => [`${each.partition}/${each.topicId}`, each])).values()
+]
 
 const outcomeOf = (draft: Draft, offsets: ReadonlyArray<OffsetToCommit>): OffsetsStored["partitions"] =>
   offsets.map((each) => ({ ...partitionOf(each), refused: refuseOffset(draft.settings, each) }))

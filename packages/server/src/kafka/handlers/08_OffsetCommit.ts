@@ -6,6 +6,7 @@ import { failureOf, offsetCode } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
+import { offsetToCommit } from "../offsetsToCommit.ts"
 
 // OffsetCommit 2-10: of group members, and with generation -1 of simple consumers while the group is empty. Offsets hang on
 // the topic id, by which v10 names topics. v9: GROUP_ID_NOT_FOUND. The group id may be empty. Left out: the retention time of v2-4, which Kafka ignores too (KIP-211), and KIP-848 members.
@@ -34,25 +35,12 @@ export const offsetCommitHandler = handler(OffsetCommit, {
       return {
         name,
         topicId: askedId,
-        partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
-          if (isFailure(stream)) return { partitionIndex, errorCode: stream.code as number }
-          if (stream.logIds[partitionIndex] === undefined) {
-            return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
-          }
-          const { topicId } = stream
-          // Read as a bound: the offset that was meant would not come back.
-          if (Math.abs(committedOffset) === Number.MAX_SAFE_INTEGER) {
-            return { partitionIndex, errorCode: KafkaError.OFFSET_OUT_OF_RANGE as number }
-          }
+        partitions: partitions.map((asked) => {
+          const { partitionIndex } = asked
+          const offset = offsetToCommit(stream, asked)
+          if (typeof offset === "number") return { partitionIndex, errorCode: offset as number }
           const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
-          offsets.push({
-            topicId,
-            stream: stream.name,
-            partition: partitionIndex,
-            offset: committedOffset,
-            leaderEpoch: committedLeaderEpoch,
-            metadata: committedMetadata ?? ""
-          })
+          offsets.push(offset)
           known.push(result)
           return result
         })

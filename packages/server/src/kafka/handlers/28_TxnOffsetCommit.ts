@@ -12,6 +12,7 @@ import { isFailure } from "../Access.ts"
 import { failureOf, offsetCode } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { offsetToCommit } from "../offsetsToCommit.ts"
 
 // TxnOffsetCommit 0-5: offsets that are committed when the transaction is. The coordinator is asked in the same turn whether
 // the group is the transaction's; from v5 on it is from now on (KIP-890), before that AddOffsetsToTxn has made it so.
@@ -93,20 +94,12 @@ export const txnOffsetCommitHandler = handler(TxnOffsetCommit, {
       const stream = context.topic("Read", name)
       return {
         name,
-        partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
-          if (isFailure(stream)) return { partitionIndex, errorCode: stream.code as number }
-          if (stream.logIds[partitionIndex] === undefined) {
-            return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION as number }
-          }
+        partitions: partitions.map((asked) => {
+          const { partitionIndex } = asked
+          const offset = offsetToCommit(stream, asked)
+          if (typeof offset === "number") return { partitionIndex, errorCode: offset as number }
           const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
-          offsets.push({
-            topicId: stream.topicId,
-            stream: stream.name,
-            partition: partitionIndex,
-            offset: committedOffset,
-            leaderEpoch: committedLeaderEpoch,
-            metadata: committedMetadata ?? ""
-          })
+          offsets.push(offset)
           known.push(result)
           return result
         })
