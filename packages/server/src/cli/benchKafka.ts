@@ -66,7 +66,7 @@ const batchOf = ({ sizeBytes, codec }: Plan, records: number): Uint8Array => {
 }
 
 /** All clients count together. */
-class Counts {
+export class Counts {
   begun = 0
   produced = 0
   consumed = 0
@@ -103,7 +103,7 @@ const produceFrom = async (
 }
 
 /** Reads all partitions from where they end now, until it has what was produced, or nothing comes any more. */
-const consumeFrom = async (reader: PartitionReader, counts: Counts): Promise<void> => {
+export const consumeFrom = async (reader: Pick<PartitionReader, "next">, counts: Counts): Promise<void> => {
   let consumed = 0
   let quietSinceMs = performance.now()
   while (counts.isProducing || consumed < counts.produced) {

@@ -228,7 +228,11 @@ export const commands: ReadonlyArray<Command> = [
         help: "of a stream: now, a time or offset:P:N; ends with the last of what is there"
       },
       { name: "count", value: "N", help: "end after so many messages" },
-      { name: "idle", value: "DURATION", help: "end when none has come for so long; with --until, 5s" },
+      {
+        name: "idle",
+        value: "DURATION",
+        help: "end when none has come for so long; with --until, 5s, and a failure amid a history"
+      },
       { name: "no-retained", value: undefined, help: "leave out retained messages" },
       {
         name: "session",

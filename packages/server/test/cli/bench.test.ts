@@ -1,8 +1,13 @@
-import { describe, expect, it } from "vitest"
+import * as net from "node:net"
+import { encodeConnack, encodeSuback } from "@logbrook/protocols/mqtt/encode"
+import { encodeAck } from "@logbrook/protocols/mqtt/encodePublish"
+import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
+import { describe, expect, it, vi } from "vitest"
+import { consumeFrom, Counts } from "../../src/cli/benchKafka.ts"
 import { Histogram } from "../../src/cli/Histogram.ts"
 import { startKit as startKafka } from "../kafka/kit.ts"
 import { startKit as startMqtt } from "../mqtt/kit.ts"
-import { run } from "./support.ts"
+import { listening, run } from "./support.ts"
 
 describe("a histogram", () => {
   it("tells quantiles that are too high by 4.5 % at most, and the highest as it is", () => {
@@ -90,6 +95,70 @@ describe("bench mqtt", () => {
     const { code, err } = await run(["bench", "mqtt", ...words])
     expect(code).toBe(2)
     expect(err[0]).toContain(message)
+  })
+})
+
+/** Takes every message of QoS 1, and delivers none. `onPublish` gets the sockets of those that subscribe. */
+const losing = async (onPublish: (subscribers: ReadonlyArray<net.Socket>) => void) => {
+  const subscribers: Array<net.Socket> = []
+  const server = net.createServer((socket) => {
+    socket.on("error", () => undefined)
+    const splitter = new Splitter(1_000_000)
+    // So small that the length takes one byte.
+    const answer = (packet: Uint8Array): void => {
+      const [type, body] = [packet[0]! >> 4, Buffer.from(packet.subarray(2))]
+      if (type === 1) socket.write(encodeConnack(5, false, 0, {}))
+      if (type === 8) {
+        subscribers.push(socket)
+        socket.write(encodeSuback(5, body.readUInt16BE(0), [1]))
+      }
+      if (type === 3) {
+        socket.write(encodeAck(5, "Puback", body.readUInt16BE(2 + body.readUInt16BE(0))))
+        onPublish(subscribers)
+      }
+    }
+    socket.on("data", (chunk) => splitter.push(chunk, answer))
+  })
+  return { address: await listening(server), close: () => server.close() }
+}
+
+describe("bench mqtt of what is lost", () => {
+  const words = ["bench", "mqtt", "--count", "3", "--publishers", "1", "--subscribers", "1", "--mqtt"]
+
+  it("fails, and tells how much it was", async () => {
+    const { address, close } = await losing(() => undefined)
+    const { code, out, err } = await run([...words, address])
+    expect(code).toBe(1)
+    expect(out.some((line) => line.startsWith("published"))).toBe(true)
+    expect(err.at(-1)).toBe("error[E_LOST]: 3 messages did not come to a subscriber")
+    close()
+  })
+
+  it("fails with the end of a subscriber's connection", async () => {
+    const { address, close } = await losing((subscribers) => subscribers[0]!.destroy())
+    const { code, err } = await run([...words, address])
+    expect(code).toBe(5)
+    expect(err[0]).toMatch(/^error\[E_CONNECTION_LOST\]/)
+    close()
+  })
+})
+
+describe("bench kafka of what is lost", () => {
+  it("ends some time behind the last record", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] })
+    const counts = new Counts()
+    const noRecord = { records: [], taken: () => undefined }
+    let asked = 0
+    const next = async () => {
+      asked++
+      vi.advanceTimersByTime(500)
+      // Nothing comes while it is produced, which is no loss yet.
+      if (asked === 20) Object.assign(counts, { isProducing: false, produced: 5 })
+      return [noRecord]
+    }
+    await consumeFrom({ next }, counts)
+    vi.useRealTimers()
+    expect({ asked, consumed: counts.consumed }).toEqual({ asked: 30, consumed: 0 })
   })
 })
 
