@@ -145,6 +145,12 @@ export interface TransactorPlan {
   readonly bytesMax: number
 }
 
+/** Has a transaction open in a stream that it deletes, which has its name. */
+export interface AbandonerPlan {
+  readonly kind: "abandoner"
+  readonly name: string
+}
+
 /** A reader of committed records. */
 export interface CommittedReaderPlan {
   readonly kind: "committedReader"
@@ -216,6 +222,7 @@ export type ClientPlan =
   | ReaderPlan
   | TransactorPlan
   | CommittedReaderPlan
+  | AbandonerPlan
   | ChurnPlan
   | SimpleConsumerPlan
 
@@ -538,7 +545,10 @@ const basePlan = (seed: number): Plan => {
       ...(latest.chance(0.4) ? [sleeper(latest)] : []),
       ...sharers(new Random(seed, "plan/shared")),
       ...(groups.chance(0.6) ? [simpleConsumer(groups)] : []),
-      ...times(streams.between(0, 2), (i) => streamSubscriber(streams, i))
+      ...times(streams.between(0, 2), (i) => streamSubscriber(streams, i)),
+      ...(new Random(seed, "plan/abandoned").chance(0.15)
+        ? [{ kind: "abandoner", name: "abandoned" } satisfies AbandonerPlan]
+        : [])
     ],
     settling: {
       isOn: latest.chance(0.6),

@@ -1,5 +1,6 @@
 import type { ClientPlan } from "../Plan.ts"
 import type { Client, World } from "../World.ts"
+import { Abandoner } from "./Abandoner.ts"
 import { Churn } from "./Churn.ts"
 import { CommittedReader } from "./CommittedReader.ts"
 import { Member } from "./Member.ts"
@@ -37,6 +38,8 @@ export const makeClient = (world: World, plan: ClientPlan): Client => {
       return new CommittedReader(world, plan)
     case "churn":
       return new Churn(world, plan)
+    case "abandoner":
+      return new Abandoner(world, plan)
     case "simpleConsumer":
       return new SimpleConsumer(world, plan)
   }

@@ -1,7 +1,9 @@
 import type { FinishTransaction } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { AnyDefinition, Signal } from "@logbrook/core/actor/Definition"
 import type { AnyKind } from "@logbrook/core/actor/Kind"
-import { inActor, type PlantedFault } from "./Hooks.ts"
+import { ownLogId } from "@logbrook/core/shard/Shards"
+import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
+import { inActor, inMethod, type PlantedFault } from "./Hooks.ts"
 
 const kind = "transaction"
 
@@ -29,5 +31,11 @@ export const coordinatorFaults: ReadonlyArray<PlantedFault> = [
   ),
   inActor("a coordinator confirms what nobody was told", kind, (own) =>
     telling(own, (notice) => ({ ...notice, partitions: [] }))
-  )
+  ),
+  inMethod("transactions are ended in logs of deleted streams", StreamDirectory.prototype, "byLogId", (original) => {
+    return (self: StreamDirectory, logId: number) => {
+      const [stream] = self.all().values()
+      return original(self, logId) ?? (logId === ownLogId(0) ? undefined : { stream, partition: 0 })
+    }
+  })
 ]
