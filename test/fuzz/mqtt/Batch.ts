@@ -1,5 +1,6 @@
 import { Random } from "../../simulation/Random.ts"
 import { type Conversation, conversationOf, packetEnd } from "./Conversation.ts"
+import { compared, type Extent, type Fate } from "./comparison.ts"
 import { type Sent, sentOf } from "./fate.ts"
 import { FuzzServer, type Open } from "./FuzzServer.ts"
 import type { Turns } from "./Turns.ts"
@@ -13,21 +14,10 @@ export const batchSize = 1000
 const pieceBytesMax = 40
 const turnsMax: Readonly<Record<Way, number>> = { whole: 0, bytes: 1, pieces: 3 }
 
-/** What came of a conversation. */
-interface Fate {
-  readonly answers: string
-  readonly deliveries: string
-  readonly refusals: string
-  readonly left: string
-  /** On the accounts, for sessions and for what waits for them. */
-  readonly sessionBytes: string
-  /** The deliveries that were to be acknowledged, by packet id. */
-  readonly withIds: string
-  /**
-   * What was delivered follows from the order in which things came: a connection has ended, with what was on its way, or had as many
-   * deliveries as its client takes at once, or others share a subscription.
-   */
-  readonly isCut: boolean
+/** How far a conversation was compared, and whether anything was delivered in it. */
+export interface Conversed {
+  readonly extent: Extent
+  readonly delivers: boolean
 }
 
 /** A conversation that did not come out as it has to. */
@@ -61,17 +51,14 @@ export class Batch {
   }
 
   /** Throws a `Finding` if the servers differ in what they answer, refuse or keep, or one does what must never be. */
-  converse(number: number): void {
+  converse(number: number): Conversed {
     const conversation = conversationOf(number)
     const fates = ways.map((way, i) => this.#carry(conversation, way, this.#servers[i]!))
-    const [whole] = fates
-    for (const fate of fates) {
-      if (conversation.acknowledges && !isSame(fate, whole!, ["withIds"])) return this.#beginAnew()
-      if (!isSame(fate, whole!, ["answers", "refusals", "left"])) throw differs(number, fates)
-      if (isSame(fate, whole!, ["deliveries", "sessionBytes"])) continue
-      if (!fate.isCut && !whole!.isCut) throw differs(number, fates)
-      return this.#beginAnew()
-    }
+    const waited = fates[ways.indexOf("bytes")]!
+    const { extent, differs, isSame } = compared(fates, waited, conversation.acknowledges)
+    if (differs !== undefined) throw differing(number, differs, fates)
+    if (!isSame) this.#beginAnew()
+    return { extent, delivers: fates.some(({ deliveries }) => deliveries.length > 0) }
   }
 
   /** The servers differ, and each is right: what comes next has nothing that it could be compared with. */
@@ -86,7 +73,14 @@ export class Batch {
     const all = server.hasLeavings ? withPauseBehindConnect(bursts) : bursts
     for (const [i, burst] of all.entries()) {
       if (i > 0) server.rest()
+      let said = 0
+      let nextPacketAt = 0
       for (const piece of cut(burst, way, random)) {
+        if (way === "bytes" && said === nextPacketAt) {
+          server.rest()
+          nextPacketAt = packetEnd(burst, said)
+        }
+        said += piece.length
         server.say(open, piece)
         if (way !== "whole") server.pass(random, turnsMax[way])
       }
@@ -101,24 +95,32 @@ export class Batch {
     server.passTime(pauseMs)
     const left = server.left()
     if (server.faults.length > 0) throw new Finding(number, `${way}: ${server.faults.join("\n")}`)
-    const [own, others] = [sent(number, open.peer.received), sent(number, before?.peer.received)]
+    const [own, others] = [sent(number, open), sent(number, before)]
+    const both = (part: "answers" | "releases"): string => `${own[part]}\n${others[part]}`
     return {
-      answers: `${own.answers}\n${others.answers}`,
-      deliveries: `${own.deliveries}\n${others.deliveries}`,
+      answers: both("answers"),
+      releases: both("releases"),
       refusals: server.takeRefusals().toSorted().join("\n"),
       left,
+      deliveries: [...own.deliveries, ...others.deliveries],
       sessionBytes: server.sessionBytes(),
       withIds: own.withIds.join(" "),
-      isCut: hasEnded || server.hasShared || isFull(own, open) || isFull(others, before)
+      hasEnded,
+      isFull: isFull(own, open) || isFull(others, before),
+      // Who joins others may have left them by now.
+      shared: server.sharedFilters((filter) => bursts.some((burst) => burst.includes(filter)))
     }
   }
 }
 
-const isSame = (a: Fate, b: Fate, parts: ReadonlyArray<keyof Fate>): boolean =>
-  parts.every((part) => a[part] === b[part])
-
-const differs = (number: number, fates: ReadonlyArray<Fate>): Finding =>
-  new Finding(number, fates.map((fate, i) => `${ways[i]}:\n${Object.values(fate).join("\n")}`).join("\n\n"))
+const differing = (number: number, what: string, fates: ReadonlyArray<Fate>): Finding => {
+  const told = fates.map(({ deliveries, shared, hasEnded, isFull, ...parts }, i) => {
+    const texts = deliveries.map(({ text }) => text).toSorted()
+    const notes = `${hasEnded ? "ended, " : ""}${isFull ? "full, " : ""}shared: ${[...shared].join(" ")}`
+    return `${ways[i]}: ${notes}\n${[...Object.values(parts), ...texts].join("\n")}`
+  })
+  return new Finding(number, `${what} differ\n${told.join("\n\n")}`)
+}
 
 /** What a CONNECT leads to for others, it may lead to for its own client as well, once that has subscribed. */
 const withPauseBehindConnect = ([first, ...rest]: ReadonlyArray<Buffer>): ReadonlyArray<Buffer> => {
@@ -136,11 +138,12 @@ const cut = function* (bytes: Buffer, way: Way, random: Random): Iterable<Uint8A
 }
 
 const isFull = ({ withIds }: Sent, open: Open | undefined): boolean =>
-  open !== undefined && withIds.length >= open.connection.inflightMax
+  withIds.length > 0 && withIds.length >= open!.connection.inflightMax
 
-const sent = (number: number, bytes: Buffer = Buffer.alloc(0)): Sent => {
+const sent = (number: number, open: Open | undefined): Sent => {
+  const bytes = open?.peer.received ?? Buffer.alloc(0)
   try {
-    return sentOf(bytes)
+    return sentOf(bytes, open?.connection.version ?? 0)
   } catch (error) {
     throw new Finding(number, `${(error as Error).message}: ${bytes.toString("hex")}`)
   }

@@ -7,6 +7,7 @@ import type { Clock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
+import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Broker } from "@logbrook/server/Broker"
 import { Broker as BrokerService, layer, Mqtt } from "@logbrook/server/composition"
 import type { Fields, Log } from "@logbrook/server/Log"
@@ -97,6 +98,8 @@ export class FuzzServer {
   #refusals: Array<string> = []
   /** A connection that stays until the conversation behind it is over. */
   #staying: Open | undefined
+  /** Filters of shared subscriptions and how many have them, when they were last asked for. */
+  #shared: ReadonlyMap<string, number> = new Map()
 
   constructor(turns: Turns) {
     this.#turns = turns
@@ -228,9 +231,27 @@ export class FuzzServer {
     return this.#staying !== undefined || isWaiting
   }
 
-  /** Which member of a shared subscription gets a message is open, and what it leaves to others goes on by the clock. */
-  get hasShared(): boolean {
-    return this.#mqtt.directory.subscriptions.sharedSize > 0
+  /**
+   * Topic filters of which any of several clients may get a message: those that two shared when this was last asked for or share now,
+   * or that one had, of those that the client may have had in the meantime.
+   */
+  sharedFilters(isOfClient: (filter: string) => boolean): ReadonlySet<string> {
+    const { directory } = this.#mqtt
+    const before = this.#shared
+    const now = new Map<string, number>()
+    if (directory.subscriptions.sharedSize > 0) {
+      for (const { filters } of directory.all()) {
+        for (const filter of filters.keys()) {
+          if (filter.startsWith("$share/")) now.set(filter, directory.subscriptions.group(filter)!.size)
+        }
+      }
+    }
+    this.#shared = now
+    const filters = new Set<string>()
+    for (const [filter, members] of [...before, ...now]) {
+      if (members > 1 || isOfClient(filter)) filters.add(parseSharedFilter(filter)!.filter)
+    }
+    return filters
   }
 
   takeRefusals(): ReadonlyArray<string> {

@@ -6,11 +6,12 @@
  *     npm run fuzz:mqtt -- --count 100000000            those of seeds 1 to 100
  *     npm run fuzz:mqtt -- --replay 7001234             what this one says, and what becomes of it
  *
- * `--workers N`: threads, by default one for each core. Exits with 0 only if nothing was found.
+ * `--workers N`: threads, by default one for each core. Exits with 0 only if nothing was found, and enough was compared.
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
+import { areEnough, type Extents, noExtents, sumOfExtents, told as toldOf } from "./extents.ts"
 import { replay } from "./replay.ts"
 import type { Told, Work } from "./worker.ts"
 
@@ -30,15 +31,21 @@ const hangMs = 300_000
 const tellEveryMs = 30_000
 const foundMax = 20
 
-/** Resolves with how many conversations were carried; stops at a hang, and when as much was found as anybody reads. */
-const carried = (work: Work, found: (number: number, message: string) => boolean): Promise<number> =>
+interface Carried {
+  /** Conversations. */
+  readonly done: number
+  readonly extents: Extents
+}
+
+/** Resolves at the end; stops at a hang, and when as much was found as anybody reads. */
+const carried = (work: Work, found: (number: number, message: string) => boolean): Promise<Carried> =>
   new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: work })
     let at: Extract<Told, { _tag: "At" }> = { _tag: "At", number: work.from, done: 0 }
-    const ends = (done: number): void => {
+    const ends = (done: number, extents = noExtents()): void => {
       clearTimeout(watch)
       void worker.terminate()
-      resolve(done)
+      resolve({ done, extents })
     }
     const hangs = (): void => {
       found(at.number, "one of the hundred conversations from here on does not end")
@@ -48,7 +55,7 @@ const carried = (work: Work, found: (number: number, message: string) => boolean
     worker.on("message", (told: Told) => {
       if (told._tag === "Found") {
         if (!found(told.number, told.message)) ends(at.done)
-      } else if (told._tag === "Done") ends(told.done)
+      } else if (told._tag === "Done") ends(told.done, told.extents)
       else {
         at = told
         doneBy[work.worker] = told.done
@@ -75,14 +82,18 @@ const run = async (count: number, seed: number, workers: number): Promise<boolea
   const each = Array.from({ length: workers }, (_, worker) =>
     carried({ from, end: from + count, worker, of: workers }, found)
   )
-  const done = sumOf(await Promise.all(each))
+  const all = await Promise.all(each)
+  const done = sumOf(all.map((part) => part.done))
+  const extents = sumOfExtents(all.map((part) => part.extents))
   clearInterval(telling)
   const { user, system } = process.cpuUsage()
   const cpuS = Math.round((user + system) / 1e6)
   console.log(
     `${done} conversations from ${from} on, each three times, ${rate(done)}, ${cpuS} s of CPU; ${finds} found`
   )
-  return finds === 0 && done === count
+  console.log(toldOf(extents))
+  if (!areEnough(extents)) console.log("too few of them were compared in full")
+  return finds === 0 && done === count && areEnough(extents)
 }
 
 const isOk =
