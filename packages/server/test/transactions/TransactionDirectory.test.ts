@@ -1,0 +1,102 @@
+import { makeTransaction } from "@logbrook/actors/transaction/Transaction"
+import {
+  transactionActor,
+  type TransactionEvent,
+  type TransactionKind
+} from "@logbrook/actors/transaction/TransactionProtocol"
+import { type TransactionState, weightBytesOf } from "@logbrook/actors/transaction/transactionState"
+import type { Address } from "@logbrook/core/actor/Kind"
+import type { Shards } from "@logbrook/core/shard/Shards"
+import type { Follower } from "@logbrook/core/shard/View"
+import { expect, it } from "vitest"
+import { TransactionDirectory } from "../../src/transactions/TransactionDirectory.ts"
+
+type Coordinator = Address<typeof TransactionKind>
+
+const definition = makeTransaction()
+
+const initialized = (atMs: number): TransactionEvent => ({
+  _tag: "ProducerInitialized",
+  producerId: 1,
+  producerEpoch: 0,
+  lastProducerEpoch: -1,
+  timeoutMs: 60_000,
+  atMs
+})
+const added = (atMs: number): TransactionEvent => ({ _tag: "GroupAdded", groupId: "g", atMs })
+const prepared = (atMs: number): TransactionEvent => ({
+  _tag: "CommitPrepared",
+  producerEpoch: 1,
+  lastProducerEpoch: 0,
+  nextProducerId: -1,
+  version: 2,
+  atMs
+})
+const completed = (atMs: number): TransactionEvent => ({ _tag: "TransactionCompleted", atMs })
+
+/** The directory over shards that hold these coordinators, and what happens to them from then on. */
+class Subject {
+  readonly states = new Map<Coordinator, TransactionState>()
+  readonly directory: TransactionDirectory
+  #follower: Follower<typeof TransactionKind, TransactionState> | undefined
+
+  constructor(restored: Readonly<Record<string, ReadonlyArray<TransactionEvent>>>) {
+    for (const [id, events] of Object.entries(restored)) for (const event of events) this.#fold(id, event)
+    this.directory = TransactionDirectory.follow({
+      view: () => ({ get: (actor: Coordinator) => this.states.get(actor) }),
+      follow: (_: unknown, follower: Follower<typeof TransactionKind, TransactionState>) => {
+        this.#follower = follower
+        for (const [actor, state] of this.states) follower.restored(actor, state)
+      }
+    } as unknown as Shards)
+  }
+
+  #fold(id: string, event: TransactionEvent): Coordinator {
+    const actor = transactionActor(id)
+    this.states.set(actor, definition.evolve(this.states.get(actor) ?? definition.initial(actor), event))
+    return actor
+  }
+
+  happens(id: string, ...events: ReadonlyArray<TransactionEvent>): void {
+    for (const event of events) this.#follower!.event(this.#fold(id, event), event, 1)
+  }
+
+  /** As many as all are, one after the other, without putting them back. */
+  take(bytes = Infinity, isEligible: (actor: Coordinator) => boolean = () => true): ReadonlyArray<string> {
+    return this.directory.takeResting(bytes, isEligible).map((actor) => actor.slice("transaction/".length))
+  }
+}
+
+it("gives the ids at rest in the order in which they came to rest, before the start and after", () => {
+  const subject = new Subject({
+    late: [initialized(30)],
+    open: [initialized(5), added(6)],
+    early: [initialized(10)],
+    ended: [initialized(1), added(2), prepared(19), completed(20)],
+    ending: [initialized(1), added(2), prepared(3)]
+  })
+  subject.happens("new", initialized(40))
+  subject.happens("early", added(41))
+  subject.happens("ending", completed(42))
+  subject.happens("late", initialized(43))
+  expect(subject.take()).toEqual(["ended", "new", "ending", "late"])
+  expect(subject.take(), "each is given once").toEqual([])
+  expect(subject.directory.count).toBe(6)
+})
+
+it("gives no more than weigh what is needed, and only those that may be", () => {
+  const subject = new Subject({ a: [initialized(1)], b: [initialized(2)], c: [initialized(3)], d: [initialized(4)] })
+  const bytes = weightBytesOf(subject.states.get(transactionActor("a"))!)
+  expect(subject.take(bytes, (actor) => actor !== transactionActor("a"))).toEqual(["b"])
+  expect(subject.take(bytes + 1)).toEqual(["a", "c"])
+})
+
+it("takes back those that were not forgotten, unless they have a transaction by then", () => {
+  const subject = new Subject({ a: [initialized(1)], b: [initialized(2)], c: [initialized(3)] })
+  const taken = subject.directory.takeResting(Infinity, () => true)
+  subject.happens("b", added(4))
+  subject.happens("c", { _tag: "TransactionalIdExpired", atMs: 5 })
+  subject.directory.putBack(taken)
+  expect(subject.take()).toEqual(["a"])
+  expect(subject.directory.count).toBe(2)
+})
