@@ -55,7 +55,8 @@ describe("bench mqtt", () => {
     expect(delivered.latencyMs.p50).toBeGreaterThan(0)
     expect(published.latencyMs === undefined).toBe(qos === "0")
     await expect.poll(() => kit.records("bench").length).toBe(500)
-    expect(kit.mqtt.directory.size).toBe(0)
+    // The server ends the sessions with the connections, behind its own commit.
+    await expect.poll(() => kit.mqtt.directory.size).toBe(0)
     await kit.stop()
   })
 
