@@ -504,7 +504,9 @@ export const serverMutants = inPackage("server", {
       ],
       ["a stream is read beyond the mount point", 'levels.length === 0 ? "#"', 'levels.length === 0 ? ".."'],
       ["a client has the topic above its mount point", 'filter === "#" ? "+/#" : filter', "filter"],
-      ["a client sees its mount point", "topic.slice(mountPoint.length)", "topic"]
+      ["a client sees its mount point", "topic.slice(mountPoint.length)", "topic"],
+      ["a client has topics that it could not name", 'own === "" || isOutside(mountPoint, own)', "false"],
+      ["a filter without a stream's name becomes one", "name && own ?", "true ?"]
     ]
   },
   "mqtt/authentication/Authentication.ts": {
