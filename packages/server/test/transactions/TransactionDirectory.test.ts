@@ -69,6 +69,7 @@ class Subject {
 
 it("gives the ids at rest in the order in which they came to rest, before the start and after", () => {
   const subject = new Subject({
+    newest: [initialized(35)],
     late: [initialized(30)],
     open: [initialized(5), added(6)],
     early: [initialized(10)],
@@ -79,9 +80,9 @@ it("gives the ids at rest in the order in which they came to rest, before the st
   subject.happens("early", added(41))
   subject.happens("ending", completed(42))
   subject.happens("late", initialized(43))
-  expect(subject.take()).toEqual(["ended", "new", "ending", "late"])
+  expect(subject.take()).toEqual(["ended", "newest", "new", "ending", "late"])
   expect(subject.take(), "each is given once").toEqual([])
-  expect(subject.directory.count).toBe(6)
+  expect(subject.directory.count).toBe(7)
 })
 
 it("gives no more than weigh what is needed, and only those that may be", () => {
