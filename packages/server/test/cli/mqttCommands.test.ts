@@ -223,8 +223,10 @@ describe("subscribe", () => {
 })
 
 const history = (...words: ReadonlyArray<string>) => ["subscribe", "$stream/sensors", "--from", "earliest", ...words]
-const five = (): Promise<Ran> =>
-  run(["publish", "sensors/d1", "--client-id", "d1", ...at()], false, {}, "1\n2\n3\n4\n5")
+/** So many bytes that a socket gives them in several reads. */
+const values = Array.from({ length: 200 }, (_, i) => `${i} ${"x".repeat(2000)}`)
+const publishValues = (): Promise<Ran> =>
+  run(["publish", "sensors/d1", "--client-id", "d1", ...at()], false, {}, values.join("\n"))
 
 /** Begins, and resolves once stdout has the first record and takes no other. */
 const begun = async (words: ReadonlyArray<string>) => {
@@ -232,31 +234,31 @@ const begun = async (words: ReadonlyArray<string>) => {
   const err: Array<string> = []
   const io = { ...testIo(false), ...output.io, err: (line: string) => err.push(line) }
   const ran = runCli([...words, "-f", "%v", ...at()], io)
-  await expect.poll(() => output.lines).toEqual(["1"])
+  await expect.poll(() => output.lines).toEqual(values.slice(0, 1))
   return { output, err, ran }
 }
 
 describe("a stdout that stands still", () => {
-  it.each([[["--until", "now", "--idle", "50ms"]], [["--count", "5"]]])(
+  it.each([[["--until", "now", "--idle", "50ms"]], [["--count", "200"]]])(
     "loses nothing, however long: %j",
     async (words) => {
-      await five()
+      await publishValues()
       const { output, err, ran } = await begun(history(...words))
       await sleep(300)
       output.takeAll()
       expect(await ran).toBe(0)
-      expect({ lines: output.lines, err }).toEqual({ lines: ["1", "2", "3", "4", "5"], err: [] })
+      expect({ lines: output.lines, err }).toEqual({ lines: values, err: [] })
     }
   )
 
   it("has taken nothing of a session when its reader goes", async () => {
-    await five()
+    await publishValues()
     const words = history("--client-id", "reader", "--session", "1h", "--count", "2")
     const { output, err, ran } = await begun(words)
     output.fail()
     expect(await ran).toBe(1)
     expect(err).toEqual(["error[E_OUTPUT]: stdout takes nothing more: write EPIPE"])
-    expect((await run([...words, "-f", "%v", ...at()])).out).toEqual(["1", "2"])
+    expect((await run([...words, "-f", "%v", ...at()])).out).toEqual(values.slice(0, 2))
   })
 })
 
