@@ -9,6 +9,7 @@ import { Retained } from "@logbrook/actors/retained/Retained"
 import { makeSession } from "@logbrook/actors/session/Session"
 import { makeTransaction } from "@logbrook/actors/transaction/Transaction"
 import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
+import { logIdOf, type LogState } from "@logbrook/core/actor/LogEvents"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { holders, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
@@ -64,6 +65,14 @@ const fakeOf = (table: ActorTable, memory: MemoryAccount): Shards => {
   return { memory, follow, view } as unknown as Shards
 }
 
+/** What readers see of the partitions. */
+const logsOf = (table: ActorTable): ReadonlyArray<Log> =>
+  table.ofKind(PartitionKind).map((id) => {
+    const log = new Log(logIdOf(id))
+    log.restore(table.get(id)!.state as LogState)
+    return log
+  })
+
 const measure = (what: string, count: number, made: () => Made): void => {
   const account = new MemoryAccount(0)
   const before = used()
@@ -75,7 +84,7 @@ const measure = (what: string, count: number, made: () => Made): void => {
     RetainedStore.follow(shards, defaultLimits),
     StreamDirectory.follow(shards, defaultLimits),
     TransactionDirectory.follow(shards),
-    table.ofKind(PartitionKind).map((_, i) => new Log(i))
+    logsOf(table)
   ]
   const real = used() - before
   const weight = holders.reduce((sum, holder) => sum + account.bytes(holder), 0)
@@ -246,6 +255,28 @@ measure("retained, 32 own levels", 5000, () =>
 measure("stream with 1 partition, 1 filter", 5000, () => [streams(5000, 1, 1)])
 measure("partition of 64, with a producer", 64_000, () => withPartitions(1000, 64))
 measure("producer", 50_000, () => many(10, (n) => [`partition/${n + 2}`, produced(5000)] as const))
+/** Producers with a marker, and five batches of a transaction that is open behind it. */
+const opened = (producers: number) =>
+  produced(producers).flatMap((event, i): ReadonlyArray<{ readonly _tag: string }> => {
+    if (i % 5 > 0) return [{ ...event, isTransactional: true } as { readonly _tag: string }]
+    const marker = { producerId: 1e6 + i / 5, producerEpoch: 0, coordinatorEpoch: 1, outcome: "commit" }
+    return [{ ...event, producer: undefined, marker } as { readonly _tag: string }, event]
+  })
+measure("producer with an open transaction", 50_000, () =>
+  many(10, (n) => [`partition/${n + 2}`, opened(5000)] as const)
+)
+const aborted = (transactions: number) =>
+  texts(transactions, () => "").flatMap((_, n): ReadonlyArray<{ readonly _tag: string }> => {
+    const at = { count: 1, firstTimestampMs: 1e12, maxTimestampMs: 1e12, epoch: 1, verbatim: true }
+    const producer = { id: 1e6, epoch: 0, baseSequence: n }
+    const marker = { producerId: 1e6, producerEpoch: 0, coordinatorEpoch: 1, outcome: "abort" }
+    const batch = { _tag: "RecordsAppended", ...at, baseOffset: 1e10 + 2 * n, producer, isTransactional: true }
+    const end = { _tag: "RecordsAppended", ...at, baseOffset: 1e10 + 2 * n + 1, producer: undefined, marker }
+    return [batch, end]
+  })
+measure("aborted transaction in a partition", 50_000, () =>
+  many(10, (n) => [`partition/${n + 2}`, aborted(5000)] as const)
+)
 const begun = {
   _tag: "ProducerInitialized",
   producerId: 1e6,
