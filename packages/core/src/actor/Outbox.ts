@@ -40,5 +40,8 @@ export const repeatAt = (atMs: number, delayMs: number = firstDelayMs): RepeatSi
 export const repeatIn = (nowMs: number, delayMs: number = firstDelayMs): RepeatSignal =>
   repeatAt(nowMs + delayMs, 2 * delayMs)
 
+/** For a shell that was given a notice again which it could not look at then. */
+export const repeatNow: RepeatIntents = { _tag: "RepeatIntents", delayMs: firstDelayMs }
+
 /** The last intent is confirmed. */
 export const repeatNoMore = { _tag: "CancelDeadline", key } as const

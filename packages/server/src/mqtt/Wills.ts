@@ -1,4 +1,5 @@
 import { anonymous } from "@logbrook/core/access/Access"
+import { repeatNow } from "@logbrook/core/actor/Outbox"
 import { sessionActor, type PublishWill } from "@logbrook/actors/session/SessionProtocol"
 import { originOf } from "../originOf.ts"
 import { codeText } from "./connectionEnd.ts"
@@ -13,8 +14,8 @@ import { type Answered, Publisher, type Refusal } from "./Publisher.ts"
  */
 export class Wills {
   readonly #mqtt: MqttContext
-  /** Published, the commit not durable yet: the session may ask again meanwhile. */
-  readonly #underWay = new Set<string>()
+  /** Published, the commit not durable yet; whether its session has asked again meanwhile: for the same will, or for a newer one of its number. */
+  readonly #underWay = new Map<string, boolean>()
 
   constructor(mqtt: MqttContext) {
     this.#mqtt = mqtt
@@ -24,9 +25,14 @@ export class Wills {
   publish({ clientId, willId, will, isStored }: PublishWill): void {
     const { broker, directory } = this.#mqtt
     const name = `${willId} ${clientId}`
-    if (this.#underWay.has(name)) return
+    if (this.#underWay.has(name)) {
+      this.#underWay.set(name, true)
+      return
+    }
+    const to = sessionActor(clientId)
     const answered: Answered = {
       answered: ({ refusal }) => {
+        if (this.#underWay.get(name) === true) broker.shards.tell(to, repeatNow, { origin })
         this.#underWay.delete(name)
         if (refusal !== undefined) this.#name(clientId, will.topic, refusal)
       }
@@ -37,8 +43,7 @@ export class Wills {
     const nowMs = broker.clock.nowMs()
     const publication = publicationOfWill(will, nowMs)
     const refusal = publisher.refusal(publication, plan)
-    this.#underWay.add(name)
-    const to = sessionActor(clientId)
+    this.#underWay.set(name, false)
     const pending =
       refusal === undefined
         ? publisher.publish(publication, plan, 0, nowMs, {
