@@ -263,11 +263,16 @@ export class Writer {
   }
 
   bool(value: boolean): void {
-    this.#buffer[this.#grow(1)] = value ? 1 : 0
+    this.#put8(value ? 1 : 0)
   }
 
   int8(value: number): void {
     if ((value << 24) >> 24 !== value) throw outOfRange(value, "int8")
+    this.#put8(value)
+  }
+
+  /** The buffer is looked up behind `#grow`, which may take another one. */
+  #put8(value: number): void {
     const at = this.#grow(1)
     this.#buffer[at] = value
   }
@@ -335,8 +340,8 @@ export class Writer {
   varlong(value: number): void {
     if (!Number.isSafeInteger(value)) throw outOfRange(value, "varlong")
     let rest = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
-    for (; rest > 0x7fn; rest >>= 7n) this.#buffer[this.#grow(1)] = Number(rest & 0x7fn) | 0x80
-    this.#buffer[this.#grow(1)] = Number(rest)
+    for (; rest > 0x7fn; rest >>= 7n) this.#put8(Number(rest & 0x7fn) | 0x80)
+    this.#put8(Number(rest))
   }
 
   /** 22 characters of unpadded base64url as 16 bytes. */

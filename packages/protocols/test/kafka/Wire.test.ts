@@ -215,4 +215,35 @@ describe("Reader and Writer", () => {
       r.end()
     }
   })
+
+  it.each<[string, (w: Writer) => void, (r: Reader) => unknown, unknown]>([
+    ["bool", (w) => w.bool(true), (r) => r.bool(), true],
+    ["int8", (w) => w.int8(-7), (r) => r.int8(), -7],
+    ["int16", (w) => w.int16(-700), (r) => r.int16(), -700],
+    ["uint16", (w) => w.uint16(0xfedc), (r) => r.uint16(), 0xfedc],
+    ["int32", (w) => w.int32(-70_000), (r) => r.int32(), -70_000],
+    ["uint32", (w) => w.uint32(0xfedc_ba98), (r) => r.uint32(), 0xfedc_ba98],
+    ["int64", (w) => w.int64(-7e12), (r) => r.int64(), -7e12],
+    ["float64", (w) => w.float64(-0.7), (r) => r.float64(), -0.7],
+    ["uvarint", (w) => w.uvarint(0xfedc_ba98), (r) => r.uvarint(), 0xfedc_ba98],
+    ["varint", (w) => w.varint(-70_000), (r) => r.varint(), -70_000],
+    ["varlong", (w) => w.varlong(-7e12), (r) => r.varlong(), -7e12],
+    ["uuid", (w) => w.uuid("_____________________w"), (r) => r.uuid(), "_____________________w"],
+    ["string", (w) => w.string("seven", true), (r) => r.utf8(r.uvarint() - 1), "seven"]
+  ])("writes a %s whole where a slab ends, and nothing into the one before", (_name, write, read, value) => {
+    const slabBytes = 64
+    for (let left = 0; left <= 16; left++) {
+      const filled = slabBytes - left
+      const writer = new Writer(slabBytes)
+      for (let n = filled; n > 0; n--) writer.int8(-1)
+      for (let n = 0; n < 3; n++) write(writer)
+      const { length } = writer
+      const message = Buffer.concat(writer.finish())
+      expect(message.readUInt32BE(0)).toBe(length)
+      expect(message.subarray(4, 4 + filled).every((byte) => byte === 0xff)).toBe(true)
+      const reader = new Reader(message, 4 + filled)
+      for (let n = 0; n < 3; n++) expect(read(reader)).toBe(value)
+      reader.end()
+    }
+  })
 })
