@@ -274,6 +274,11 @@ export const protocolMutants = inPackage("protocols", {
     tests: ["kafka"],
     faults: [
       [
+        "a byte goes into the slab before the one that has room for it",
+        "    const at = this.#grow(1)\n    this.#buffer[at] = value\n  }\n\n  int16",
+        "    this.#buffer[this.#grow(1)] = value\n  }\n\n  int16"
+      ],
+      [
         "a field may end a byte behind its message",
         "if (length > this.#bytes.length - at) {",
         "if (length > this.#bytes.length - at + 1) {"
