@@ -229,7 +229,7 @@ describe("QoS 2 to a client", () => {
     const { topic, client, publisher } = await pair(version)
     await publisher.publish(topic, "x", { qos: 2, properties: property.messageExpiry(10) })
     const { messageId } = await client.message()
-    server.clock.skip(20_000)
+    server.clock.advance(20_000)
     client.send(ack(pubrec, messageId!))
     expect(await client.acked(pubrel)).toEqual({ packetId: messageId, code: 0 })
     client.send(ack(pubcomp, messageId!))
@@ -301,7 +301,7 @@ describe("QoS 2 from a client", () => {
     const { topic, publisher } = await pair(version)
     publish(publisher, topic, 6, "x", { qos: 2, properties: property.messageExpiry(1) })
     await publisher.acked(pubrec)
-    server.clock.skip(5000)
+    server.clock.advance(5000)
     publish(publisher, topic, 6, "x", { qos: 2, dup: true, properties: property.messageExpiry(1) })
     await publisher.acked(pubrec)
     publisher.send(ack(pubrel, 6))
@@ -318,7 +318,7 @@ describe("what is sent again", () => {
       client.send(ack(pubrec, ids[0]!))
       await client.acked(pubrel)
       // However long the client takes.
-      server.clock.skip(600_000)
+      server.clock.advance(600_000)
       await client.nothing()
       const again = await back(client)
       const packets = [await again.packet(), await again.packet()]

@@ -10,7 +10,7 @@ import {
   type RawPublish,
   startKit
 } from "../mqtt/kit.ts"
-import { SkippingClock } from "./SkippingClock.ts"
+import { MovableClock } from "./MovableClock.ts"
 import { type StatementId, statementsById, type Version } from "./statements.ts"
 
 /** One test for each of the statements, with its number in its name. `run` gets the statement's version of MQTT. */
@@ -277,7 +277,7 @@ const probeId = "probe"
 /** The server of a test file: one for all of its tests, which have clients and topics of their own. */
 export class Served {
   kit!: Kit
-  readonly clock = new SkippingClock()
+  readonly clock = new MovableClock()
   readonly #peers = new Set<Peer>()
   #names = 0
 

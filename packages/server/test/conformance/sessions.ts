@@ -93,7 +93,7 @@ describe("a session", () => {
       const publisher = await server.connect(version)
       await publisher.publish(topic, "unacknowledged")
       const { messageId } = await client.message()
-      server.clock.skip(24 * 3_600_000)
+      server.clock.advance(24 * 3_600_000)
       await publisher.publish(topic, "later")
       expect(await client.messages(1)).toEqual(["later"])
       client.send(ack(packetType.puback, messageId!))
@@ -105,7 +105,7 @@ describe("a session", () => {
     const present = async (waitsMs: number): Promise<number> => {
       const first = await server.connect(version, { properties })
       await server.broken(first)
-      server.clock.skip(waitsMs)
+      server.clock.advance(waitsMs)
       await server.settled()
       return (await server.connack(version, { clientId: first.clientId, cleanStart: false, properties })).connack[2]!
     }
@@ -138,11 +138,11 @@ describe("keep alive", () => {
       const watcher = await server.subscribed(version, topic)
       const client = await server.connect(version, { keepAliveSeconds: 100, will: { topic } })
       const [idle, busy] = [await server.connect(version), await server.connect(version, { keepAliveSeconds: 100 })]
-      server.clock.skip(140_000)
+      server.clock.advance(140_000)
       for (const each of [client, busy]) await each.nothing()
-      server.clock.skip(140_000)
+      server.clock.advance(140_000)
       await busy.nothing()
-      server.clock.skip(11_000)
+      server.clock.advance(11_000)
       await client.ended(0x8d)
       expect((await watcher.message()).text).toBe("will")
       for (const each of [idle, busy]) await each.nothing()

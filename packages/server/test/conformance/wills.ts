@@ -44,13 +44,13 @@ describe("a will", () => {
       will: { ...will, payload: "ending" }
     })
     for (const client of [delayed, ending]) await server.broken(client)
-    server.clock.skip(29_000)
+    server.clock.advance(29_000)
     await server.settled()
     await watcher.nothing()
-    server.clock.skip(2000)
+    server.clock.advance(2000)
     expect((await watcher.message()).text).toBe("ending")
     await watcher.nothing()
-    server.clock.skip(30_000)
+    server.clock.advance(30_000)
     expect((await watcher.message()).text).toBe("will")
     // DISCONNECT with 0x04 has it published too.
     const leaving = await server.connect(5, { will: { topic, payload: "left" } })
@@ -123,7 +123,7 @@ describe("a will", () => {
     // Nor for one that is back before its connection was seen to end.
     const second = await server.connect(5, { isDurable: true, will: { topic, properties: property.willDelay(60) } })
     await server.connect(5, { clientId: second.clientId, isDurable: true })
-    server.clock.skip(120_000)
+    server.clock.advance(120_000)
     await server.settled()
     await watcher.nothing()
   })

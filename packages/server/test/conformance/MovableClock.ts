@@ -6,13 +6,13 @@ interface Task {
   readonly cancel: () => void
 }
 
-/** The system's clock, with which a test passes over the time that it would have to wait for. */
-export class SkippingClock implements Clock {
-  #skippedMs = 0
+/** The system's clock, which a test sets forth past the time that it would have to wait for. */
+export class MovableClock implements Clock {
+  #aheadMs = 0
   readonly #tasks = new Set<Task>()
   readonly nextTurn = systemClock.nextTurn
-  readonly nowMs = () => systemClock.nowMs() + this.#skippedMs
-  readonly monotonicMs = () => systemClock.monotonicMs() + this.#skippedMs
+  readonly nowMs = () => systemClock.nowMs() + this.#aheadMs
+  readonly monotonicMs = () => systemClock.monotonicMs() + this.#aheadMs
 
   readonly after = (delayMs: number, run: () => void): (() => void) => {
     const cancel = systemClock.after(delayMs, () => this.#run(task))
@@ -29,9 +29,9 @@ export class SkippingClock implements Clock {
     if (this.#tasks.delete(task)) task.run()
   }
 
-  /** Runs what is due then at once. */
-  skip(ms: number): void {
-    this.#skippedMs += ms
+  /** Runs at once what is due then, in its order. */
+  advance(ms: number): void {
+    this.#aheadMs += ms
     const due = [...this.#tasks].filter(({ dueMs }) => dueMs <= this.monotonicMs())
     for (const task of due.sort((a, b) => a.dueMs - b.dueMs)) this.#run(task)
   }
