@@ -266,19 +266,24 @@ export class Outgoing {
     this.#release(packetId)
   }
 
-  /** [MQTT-4.4.0-1] */
+  /**
+   * [MQTT-4.4.0-1]. Of QoS 2 the client may have the message already, and with it the packet id: where it cannot be sent again, PUBREL
+   * follows at once, and the id is another message's only behind PUBCOMP, else the client would take that for the one that it has.
+   */
   #sendAgain(entry: QueueEntry, packetId: number): void {
     const { mqtt } = this.#connection
     const { qos, bytes, retain, subscriptionIds } = entry
     const message = this.#connection.queued(entry)
     if (message === undefined) mqtt.metrics.dropped("expired")
-    if (message === undefined || !this.#fits(message, qos, retain, subscriptionIds)) {
+    const canBeSent = message !== undefined && this.#fits(message, qos, retain, subscriptionIds)
+    if (!canBeSent && qos < 2) {
       this.#inflight.delete(packetId)
       this.#batch("Acked").packetIds.push(packetId)
       return
     }
     this.#onItsWay(packetId, { qos, bytes, isQueued: true, shared: undefined, phase: "sent" })
-    this.#write(message, qos, retain, subscriptionIds, packetId, true)
+    if (canBeSent) this.#write(message, qos, retain, subscriptionIds, packetId, true)
+    else this.#batch("Received").packetIds.push(packetId)
   }
 
   #canSend(message: OutgoingMessage, qos: QoS, retain: boolean, subscriptionIds: ReadonlyArray<number>): boolean {

@@ -87,6 +87,28 @@ describe("a session that comes back", () => {
     publisher.socket.destroy()
   })
 
+  it("gets PUBREL for a message of QoS 2 that cannot come again, whose packet id is no other's before PUBCOMP", async () => {
+    const subscriber = await subscribed(2)
+    const publisher = await connected(kit.port, { clientId: "pub" })
+    publisher.send(publishPacket("a", "x".repeat(100), { qos: 2 }))
+    const inUse = packetIdOf(await subscriber.packet())
+    subscriber.socket.destroy()
+    const small = [39, 0, 0, 0, 50]
+    const back = await connected(kit.port, durable(small))
+    expect([...(await back.packet())]).toEqual([0x62, 2, 0, inUse])
+    publisher.send(publishPacket("a", "y", { qos: 2, packetId: 2 }))
+    expect(packetIdOf(await back.packet())).not.toBe(inUse)
+    back.send([0x70, 2, 0, inUse])
+    await kit.seq()
+    back.socket.destroy()
+    const later = await connected(kit.port, durable(small))
+    expect((await later.packet()).at(-1)).toBe(0x79)
+    later.send(pingreq)
+    expect(await later.packet()).toEqual(pingresp)
+    later.socket.destroy()
+    publisher.socket.destroy()
+  })
+
   it("gets every PUBREL at once, whatever its Receive Maximum", async () => {
     const subscriber = await subscribed(2)
     const publisher = await connected(kit.port, { clientId: "pub" })
