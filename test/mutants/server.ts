@@ -68,7 +68,12 @@ export const serverMutants = inPackage("server", {
         'else if (inflight.isQueued) this.#batch("Received").packetIds.push(packetId)',
         'else if (inflight.isQueued) {\n      this.#batch("Received").packetIds.push(packetId)\n      this.#release(packetId)\n    }'
       ],
-      ["what is sent again has no DUP", "packetId, true)\n  }", "packetId, false)\n  }"],
+      ["what is sent again has no DUP", "packetId, true)\n    else", "packetId, false)\n    else"],
+      [
+        "a QoS 2 message that cannot come again frees its packet id",
+        "if (!canBeSent && qos < 2) {",
+        "if (!canBeSent) {"
+      ],
       [
         "a packet id that is in use is given again",
         "while (this.#inflight.has(this.#lastPacketId))",

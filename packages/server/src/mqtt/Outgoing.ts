@@ -267,8 +267,8 @@ export class Outgoing {
   }
 
   /**
-   * [MQTT-4.4.0-1]. Of QoS 2 the client may have the message already, and with it the packet id: where it cannot be sent again, PUBREL
-   * follows at once, and the id is another message's only behind PUBCOMP, else the client would take that for the one that it has.
+   * [MQTT-4.4.0-1] The client may have a message of QoS 2 already, and with it the packet id. Where that message cannot be sent again, PUBREL
+   * follows at once, and the id is another message's only behind PUBCOMP: else the client would take that for the one that it has.
    */
   #sendAgain(entry: QueueEntry, packetId: number): void {
     const { mqtt } = this.#connection
