@@ -35,13 +35,8 @@ const path: Kind = {
 }
 /** Only numbers' sources tell what is octal: YAML has `0o660` as 432, and `0660` as 660. */
 const mode: Kind = {
-  expects: "the mode of a file in octal digits, such as 660, by which others may no more than the group",
-  parse: (value, source = String(value)) => {
-    const digits = /^(?:0o?)?([0-7]{3})$/.exec(source)?.[1]
-    if (digits === undefined) return undefined
-    const [, group, others] = Array.from(digits, Number)
-    return (others! & ~group!) === 0 ? digits : undefined
-  }
+  expects: "the mode of a file in octal digits, such as 660",
+  parse: (value, source = String(value)) => /^(?:0o?)?([0-7]{3})$/.exec(source)?.[1]
 }
 const limit: Kind = count(1)
 const mountPointBytesMax = 200
