@@ -29,6 +29,9 @@ const dollar = 0x24
 export const isOutside = (mountPoint: string, topic: string): boolean =>
   mountPoint !== "" && topic.charCodeAt(0) === dollar
 
+/** Why such a topic or filter is refused, for clients and the log. */
+export const outsideText = "topics that begin with $ are outside of the listener's mount point"
+
 /** A topic of a will or a response, as the server knows it. */
 export const mountedTopic = (mountPoint: string, topic: string): string =>
   isOutside(mountPoint, topic) ? topic : mountPoint + topic

@@ -15,7 +15,7 @@ import type { Admission } from "../net/ConnectionGate.ts"
 import type { Placed, Publication } from "../streams/PublishRoutes.ts"
 import { PublishRoutes } from "../streams/PublishRoutes.ts"
 import { OutgoingMessage, retainedOf } from "./Message.ts"
-import { isOutside } from "./MountPoint.ts"
+import { isOutside, outsideText } from "./MountPoint.ts"
 import type { MqttContext, ReceivingSession } from "./MqttContext.ts"
 import type { DropReason } from "./mqttMetrics.ts"
 import type { Match, Plan } from "./Subscriptions.ts"
@@ -46,10 +46,7 @@ const systemTopic: Refusal = {
   isFinal: true,
   isDroppedBy311: true
 }
-const outsideMount: Refusal = {
-  ...systemTopic,
-  text: "topics that begin with $ are outside of the listener's mount point"
-}
+const outsideMount: Refusal = { ...systemTopic, text: outsideText }
 const notUtf8: Refusal = {
   code: ReasonCode.PayloadFormatInvalid,
   text: "the payload is not the UTF-8 that it is announced as",
@@ -106,9 +103,9 @@ export const deniedPublish = (
   topic: string,
   mountPoint: string
 ): Refusal | undefined => {
-  if (isOutside(mountPoint, topic)) return outsideMount
   const denial = authorizer.authorize(principal, "Write", { type: "TopicName", name: topic })
-  return denial === undefined ? undefined : denials[denial.reason]
+  if (denial !== undefined) return denials[denial.reason]
+  return isOutside(mountPoint, topic) ? outsideMount : undefined
 }
 
 const refusalOf = (refusal: RecordRefusal): Refusal => (refusal === "MessageTooLarge" ? tooLarge : unavailable)

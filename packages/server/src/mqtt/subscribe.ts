@@ -13,7 +13,7 @@ import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 import type { Client } from "./Client.ts"
 import { codeText } from "./connectionEnd.ts"
-import { isOutside, mountedFilter } from "./MountPoint.ts"
+import { isOutside, mountedFilter, outsideText } from "./MountPoint.ts"
 import { stillTaken, type RetainedFeed, type RetainedMoment } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
 import { isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
@@ -38,10 +38,7 @@ interface SubscribingClient extends Client {
 
 const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && session !== undefined
 
-const outsideMount: FilterRefusal = {
-  code: ReasonCode.NotAuthorized,
-  text: "topics that begin with $ are outside of the listener's mount point"
-}
+const outsideMount: FilterRefusal = { code: ReasonCode.NotAuthorized, text: outsideText }
 
 const sharedStream: FilterRefusal = {
   code: ReasonCode.TopicFilterInvalid,

@@ -158,6 +158,28 @@ describe("a mount point", () => {
     await outside.client.publishAsync("$other/a", "x", { qos: 1 })
   })
 
+  it("is told as the reason only for topics that nothing else is against, read or written", async () => {
+    const client = await connected(a)
+    const readReason = async (filter: string) => {
+      client.send(subscribePacket(1, [[filter, 0]]))
+      return parsed<mqttPacket.ISubackPacket>(await client.packet()).properties?.reasonString
+    }
+    const writeReason = async (topic: string) => {
+      client.send(publishPacket(topic, "x", { qos: 1 }))
+      return parsed<mqttPacket.IPubackPacket>(await client.packet()).properties?.reasonString
+    }
+    const outside = "topics that begin with $ are outside of the listener's mount point"
+    expect([await readReason("$other/a"), await writeReason("$other/a")]).toEqual([outside, outside])
+    expect([await readReason("$SYS/a"), await writeReason("$SYS/a")]).toEqual([
+      outside,
+      "topics under $SYS are the server's own"
+    ])
+    expect([await readReason("$queue/a"), await writeReason("$queue/a")]).toEqual([
+      "topics under $stream, $share and $queue have no messages",
+      "nobody publishes to topics under $stream, $share and $queue"
+    ])
+  })
+
   it("narrows streams to what is below it", async () => {
     await kit.bind("all", ["tenants/#"])
     const outside = await connect(kit.port)
