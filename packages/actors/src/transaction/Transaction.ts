@@ -43,7 +43,7 @@ import {
   unusedAsNew,
   weightBytesOf
 } from "./transactionState.ts"
-import { expiryDeadline, timeoutDeadline } from "./transactionDeadlines.ts"
+import { expiryDeadline, noExpiry, timeoutDeadline } from "./transactionDeadlines.ts"
 import { perActor } from "./transactionWeight.ts"
 
 export type TransactionDefinition = Definition<typeof TransactionKind, TransactionState>
@@ -230,7 +230,9 @@ const expireId = (draft: Draft, dueMs: number): Answer => {
 
 /** An id that has begun a transaction since it was chosen stays. */
 const forgetAtRest = (draft: Draft): Answer => {
-  if (isAtRest(draft.state)) apply(draft, { _tag: "TransactionalIdExpired", atMs: draft.nowMs })
+  if (!isAtRest(draft.state)) return done
+  apply(draft, { _tag: "TransactionalIdExpired", atMs: draft.nowMs })
+  draft.signals.push(noExpiry)
   return done
 }
 

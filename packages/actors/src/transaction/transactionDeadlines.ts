@@ -14,10 +14,15 @@ export const timeoutDeadline = ({ startedAtMs, timeoutMs }: TransactionLife): Si
 
 export const noTimeout: Signal<typeof TransactionKind> = { _tag: "CancelDeadline", key: timeoutKey }
 
+const expiryKey = "expiry"
+
 /** When the id may have been unused for long enough: what is done with it meanwhile only puts that off. */
 export const expiryDeadline = (atMs: number, dueMs: number): Signal<typeof TransactionKind> => ({
   _tag: "SetDeadline",
-  key: "expiry",
+  key: expiryKey,
   atMs,
   command: { _tag: "ExpireTransactionalId", dueMs }
 })
+
+/** The id is forgotten before its time. */
+export const noExpiry: Signal<typeof TransactionKind> = { _tag: "CancelDeadline", key: expiryKey }

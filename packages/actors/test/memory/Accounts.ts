@@ -1,4 +1,5 @@
-import { type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
+import { type ActorId, type AnyDefinition, type Signal } from "@logbrook/core/actor/Definition"
+import type { AnyKind } from "@logbrook/core/actor/Kind"
 import { pack, unpack } from "@logbrook/core/actor/pack"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { type Holder, holders, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
@@ -10,6 +11,7 @@ import { makeGroup } from "../../src/group/Group.ts"
 import { Partition } from "../../src/partition/Partition.ts"
 import { Retained, type RetainedMessage } from "../../src/retained/Retained.ts"
 import { makeSession } from "../../src/session/Session.ts"
+import { makeTransaction } from "../../src/transaction/Transaction.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
 
 const nowMs = 1_000_000
@@ -21,12 +23,14 @@ export class Accounts {
   readonly table: ActorTable
   /** Commands so far. */
   sent = 0
+  /** The keys of the deadlines that are set, by actor. */
+  readonly deadlines = new Map<ActorId, Set<string>>()
   /** States that `decide` and `evolve` were given and may not change, with what was saved of them then. */
   readonly past: Array<{ readonly definition: AnyDefinition; readonly state: unknown; readonly saved: Buffer }> = []
 
   constructor(limits: Partial<Limits> = {}) {
     const all = { ...defaultLimits, ...limits }
-    this.definitions = [makeCatalog(all), makeGroup(), makeSession(all), Partition, Retained]
+    this.definitions = [makeCatalog(all), makeGroup(), makeSession(all), makeTransaction(), Partition, Retained]
     this.account = new MemoryAccount(all.memoryBytesMax)
     this.table = new ActorTable(this.definitions, this.account)
   }
@@ -39,14 +43,25 @@ export class Accounts {
     if (definition.states?.isPersistent === true) {
       this.past.push({ definition, state, saved: pack(definition.save(state)) })
     }
-    const { events, reply } = live.definition.decide(live.state, command, nowMs, this.account.room)
+    const { events, reply, signals } = live.definition.decide(live.state, command, nowMs, this.account.room)
     for (const event of events) live.state = live.definition.evolve(live.state, event)
     if (events.length > 0) this.table.weigh(live)
     else if (live.isNew) this.table.forgetNew(live)
     if (events.length > 0) live.isNew = false
+    this.#signalled(id, signals)
     if (reply === undefined || Exit.isSuccess(reply)) return events.map((event: { _tag: string }) => event._tag)
     const error = Cause.squash(reply.cause) as { readonly reason?: string }
     return error.reason ?? String(error)
+  }
+
+  /** A deadline that has passed is over at once. */
+  #signalled(id: ActorId, signals: ReadonlyArray<Signal<AnyKind>>): void {
+    const keys = this.deadlines.get(id) ?? new Set()
+    for (const signal of signals) {
+      if (signal._tag === "SetDeadline" && signal.atMs > nowMs) keys.add(signal.key)
+      else if (signal._tag === "SetDeadline" || signal._tag === "CancelDeadline") keys.delete(signal.key)
+    }
+    this.deadlines.set(id, keys)
   }
 
   bytes(holder: Holder): number {

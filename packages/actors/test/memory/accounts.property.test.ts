@@ -1,5 +1,6 @@
 import { defaultLimits } from "@logbrook/core/Limits"
 import type { GroupState } from "../../src/group/groupState.ts"
+import { kindOf } from "@logbrook/core/actor/Definition"
 import { pack } from "@logbrook/core/actor/pack"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
@@ -17,10 +18,16 @@ const command = (tag: string, fields: object = {}) => ({ _tag: tag, ...fields })
 
 const ofSession = fc.oneof(
   fc
-    .record({ durable: fc.boolean(), cleanStart: fc.boolean(), payload: fc.option(bytes), topic: text })
+    .record({
+      durable: fc.boolean(),
+      cleanStart: fc.boolean(),
+      payload: fc.option(bytes),
+      topic: text,
+      delayMs: fc.constantFrom(0, 30_000)
+    })
     .map((asked) => {
-      const { durable, cleanStart, payload, topic } = asked
-      const will = payload === null ? null : willOf(0, { payload, topic })
+      const { durable, cleanStart, payload, topic, delayMs } = asked
+      const will = payload === null ? null : willOf(delayMs, { payload, topic })
       return connectOf("1", { cleanStart, will, sessionExpiryMs: durable ? 60_000 : 0 })
     }),
   fc.boolean().map((publishWill) => command("Disconnect", { connectionId: "1", publishWill, sessionExpiryMs: null })),
@@ -100,8 +107,27 @@ const ofPartition = fc.oneof(
 )
 
 const ofRetained = fc.oneof(
-  bytes.map((payload) => command("SetRetained", { message: retainedOf(payload) })),
+  fc
+    .tuple(bytes, fc.constantFrom(null, 2_000_000))
+    .map(([payload, expiryAtMs]) => command("SetRetained", { message: { ...retainedOf(payload), expiryAtMs } })),
   fc.constant(command("SetRetained", { message: null }))
+)
+
+const ofProducer = (id: number) => ({ producerId: id, producerEpoch: id - 1 })
+
+const ofTransaction = fc.oneof(
+  few.map((id) => command("InitProducer", { producerId: -1, producerEpoch: -1, timeoutMs: 60_000, newProducerId: id })),
+  few.map((id) =>
+    command("AddPartitions", {
+      ...ofProducer(id),
+      partitions: [{ topicId: "t", stream: "s", partition: id, logId: id }]
+    })
+  ),
+  fc.tuple(few, text).map(([id, groupId]) => command("AddGroup", { ...ofProducer(id), groupId })),
+  few.map((id) => command("End", { ...ofProducer(id), outcome: "commit", version: 2, newProducerId: -1 })),
+  fc.constant(command("Abort")),
+  fc.tuple(few, few).map(([id, epoch]) => command("Complete", { producerId: id, producerEpoch: epoch })),
+  fc.constant(command("ForgetAtRest"))
 )
 
 /** Member ids are never used again: they are numbered by the commands so far. */
@@ -155,6 +181,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: sent("partition", ofPartition) },
   { weight: 2, arbitrary: sent("retained", ofRetained) },
+  { weight: 2, arbitrary: sent("transaction", ofTransaction) },
   { weight: 1, arbitrary: fc.constantFrom(passivated, restarted) }
 )
 
@@ -192,7 +219,44 @@ it("states of kinds that a view shows stay what they were, whatever is decided a
     }),
     { numRuns: 150, seed: 8 }
   )
-  expect([...seen].sort()).toEqual(["catalog", "group", "retained"])
+  expect([...seen].sort()).toEqual(["catalog", "group", "retained", "transaction"])
+})
+
+it("an actor that has nothing to remember waits for nothing: its deadlines would be kept on no account", () => {
+  const waited = new Set<string>()
+  const emptied = new Set<string>()
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), (steps) => {
+      const server = new Accounts()
+      for (const each of steps) {
+        each(server)
+        for (const [id, keys] of server.deadlines) {
+          const state = newestState(server.table, id)
+          if (state !== undefined && !server.table.definition(id).isEmpty(state)) {
+            for (const key of keys) waited.add(`${kindOf(id)} ${key.split("/")[0]}`)
+            continue
+          }
+          emptied.add(kindOf(id))
+          expect([...keys], id).toEqual([])
+        }
+      }
+    }),
+    { numRuns: 150, seed: 8 }
+  )
+  expect([...emptied].sort()).toEqual(["catalog", "group", "partition", "retained", "session", "transaction"])
+  expect([...waited].sort()).toEqual([
+    "catalog outbox",
+    "group offsets",
+    "group rebalance",
+    "group session",
+    "retained expire",
+    "session expire",
+    "session outbox",
+    "session will",
+    "transaction expiry",
+    "transaction outbox",
+    "transaction timeout"
+  ])
 })
 
 /** Of an actor that has just been emptied, which is kept for a while, and of ids of QoS 2. */

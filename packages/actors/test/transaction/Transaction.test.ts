@@ -349,6 +349,7 @@ describe("an id that shall give way to another", () => {
         continue
       }
       expect(coordinator.definition.isEmpty(coordinator.state)).toBe(true)
+      expect([...coordinator.deadlines.keys()], "nothing waits for it").toEqual([])
       expect(coordinator.add(producer, 7)).toBe("InvalidProducerIdMapping")
       const events = coordinator.events.length
       coordinator.send({ _tag: "ForgetAtRest" })
