@@ -18,8 +18,9 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-export const processIo = (): Io => {
-  const stdout = new Output(process.stdout)
+/** `onReaderGone`: nobody reads stdout any more. */
+export const processIo = (onReaderGone: () => void): Io => {
+  const stdout = new Output(process.stdout, onReaderGone)
   return {
     out: (text) => stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),

@@ -9,14 +9,19 @@ interface Waiting extends PromiseWithResolvers<void> {
 /** Writes to a stream, and knows how much of it the stream has taken. */
 export class Output {
   readonly #stream: Writable
+  readonly #onReaderGone: () => void
   /** The earliest first: a stream takes what is written in order. */
   readonly #waiting: Array<Waiting> = []
   #written = 0
   #taken = 0
   #failure: CliError | undefined
 
-  constructor(stream: Writable) {
+  /** `onReaderGone`: nobody reads the pipe that the stream is any more. */
+  constructor(stream: Writable, onReaderGone: () => void) {
     this.#stream = stream
+    this.#onReaderGone = onReaderGone
+    // Each write that fails is told by its own callback.
+    stream.on("error", () => undefined)
   }
 
   write(chunk: string | Uint8Array): void {
@@ -41,7 +46,8 @@ export class Output {
     while (this.#waiting.length > 0 && this.#waiting[0]!.writes <= this.#taken) this.#waiting.shift()!.resolve()
   }
 
-  #fail({ message }: Error): void {
+  #fail({ message, code }: NodeJS.ErrnoException): void {
+    if (code === "EPIPE") this.#onReaderGone()
     this.#failure ??= new CliError(exitCodes.failure, "E_OUTPUT", `stdout takes nothing more: ${message}`)
     for (const { reject } of this.#waiting.splice(0)) reject(this.#failure)
   }

@@ -79,7 +79,10 @@ export const tail: Run = (args, io) =>
         const message = "--follow needs a server: nothing comes to a directory that is read"
         return yield* Effect.fail(usageError(message, "leave out --data-dir"))
       }
-      const print = (event: EventView): void => printEvents(args, io, [event])
+      const print = (events: ReadonlyArray<EventView>): Promise<void> | undefined => {
+        printEvents(args, io, events)
+        return io.flushed()
+      }
       const first = from === undefined ? source.last(limit, filter) : source.from(yield* seqOf(from), limit, filter)
       let page = follow === undefined ? yield* first : yield* orNothing(io, first)
       if (page === undefined) return yield* follow!(undefined, filter, print)

@@ -13,6 +13,7 @@ import type {
   StateView
 } from "../tools/journalTools.ts"
 import type { At } from "../tools/point.ts"
+import { attempt } from "./attempt.ts"
 import { fetched, requestJson, requestPage, type FieldsOf } from "./client.ts"
 import type { CliError } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
@@ -33,10 +34,11 @@ export interface JournalSource {
   readonly state: (actor: string, at: At | undefined) => Told<StateView>
   readonly diff: (actor: string, from: At, to: At) => Told<StateDiff>
   /** Tells events as they come, from now on or from a seq, until the server goes; undefined where nothing can come. */
-  readonly follow:
-    | ((fromSeq: number | undefined, filter: EventFilter, onEvent: (event: EventView) => void) => Told<void>)
-    | undefined
+  readonly follow: ((fromSeq: number | undefined, filter: EventFilter, onEvents: OnEvents) => Told<void>) | undefined
 }
+
+/** Gets the events that came together. No more are read before it resolves; undefined: at once. Rejects with `CliError`. */
+export type OnEvents = (events: ReadonlyArray<EventView>) => Promise<void> | undefined
 
 /** The journal, read-only, beside a running server too, until the scope closes. */
 export const openPast = (directory: string): Effect.Effect<Past, CliError | JournalError, Scope.Scope> =>
@@ -97,25 +99,31 @@ const online = (url: string): JournalSource => {
       ]),
     diff: (actor, from, to) =>
       requestJson<StateDiff>(url, `${base}/diff?${queryOf({ actor, from: textOf(from), to: textOf(to) })}`, diffFields),
-    follow: (from, filter, onEvent) =>
+    follow: (from, filter, onEvents) =>
       Effect.flatMap(fetched(url, `${base}/tail?${queryOf({ from, ...filter })}`, { signal: null }), (response) =>
-        Effect.promise(() => readTail(response, onEvent))
+        attempt(() => readTail(response, onEvents))
       )
   }
 }
 
-/** The `data` lines of server-sent events. */
-const readTail = async (response: Response, onEvent: (event: EventView) => void): Promise<void> => {
-  let rest = ""
+/** Its text as it comes. */
+async function* textsOf(response: Response): AsyncGenerator<string, void> {
   try {
-    for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n")
-      rest = lines.pop()!
-      for (const line of lines) if (line.startsWith("data: ")) onEvent(JSON.parse(line.slice(6)) as EventView)
-    }
+    yield* response.body!.pipeThrough(new TextDecoderStream())
   } catch (error) {
     // The server closes its live views when it stops.
     if (!(error instanceof TypeError)) throw error
+  }
+}
+
+/** The `data` lines of server-sent events. */
+const readTail = async (response: Response, onEvents: OnEvents): Promise<void> => {
+  let rest = ""
+  for await (const text of textsOf(response)) {
+    const lines = (rest + text).split("\n")
+    rest = lines.pop()!
+    const data = lines.filter((line) => line.startsWith("data: "))
+    await onEvents(data.map((line) => JSON.parse(line.slice(6)) as EventView))
   }
 }
 

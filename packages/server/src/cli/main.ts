@@ -58,7 +58,10 @@ const run = async (given: ReadonlyArray<string>, io: Io): Promise<number> => {
 export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<number> => {
   hearWarnings((text) => warn(io, [text]))
   try {
-    return await run(words, io)
+    const exitCode = await run(words, io)
+    // Whatever a command did, somebody was to read it.
+    await io.flushed()
+    return exitCode
   } catch (error) {
     const onErr = { ...io, isTty: io.isErrTty }
     if (error instanceof CliError) {
@@ -74,14 +77,14 @@ export const runCli = async (words: ReadonlyArray<string>, io: Io): Promise<numb
 }
 
 /**
- * Runs the command line of this process. A reader that has gone, such as `head`, ends it quietly; the server goes on
- * without its log.
+ * Runs the command line of this process. A reader that has gone, such as `head`, ends it quietly, and every other failure of
+ * stdout fails it. The server goes on without what it says there.
  */
 export const runMain = async (): Promise<void> => {
   const isServer = process.argv[2] === "serve"
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (!isServer) process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.failure)
-  })
   process.stderr.on("error", () => undefined)
-  process.exitCode = await runCli(process.argv.slice(2), processIo())
+  const io = processIo(() => {
+    if (!isServer) process.exit(exitCodes.ok)
+  })
+  process.exitCode = await runCli(process.argv.slice(2), isServer ? { ...io, flushed: () => undefined } : io)
 }

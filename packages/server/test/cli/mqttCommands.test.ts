@@ -251,13 +251,13 @@ describe("a stdout that stands still", () => {
     }
   )
 
-  it("has taken nothing of a session when its reader goes", async () => {
+  it("has taken nothing of a session when its disk is full", async () => {
     await publishValues()
     const words = history("--client-id", "reader", "--session", "1h", "--count", "2")
     const { output, err, ran } = await begun(words)
     output.fail()
     expect(await ran).toBe(1)
-    expect(err).toEqual(["error[E_OUTPUT]: stdout takes nothing more: write EPIPE"])
+    expect(err).toEqual(["error[E_OUTPUT]: stdout takes nothing more: ENOSPC: no space left on device, write"])
     expect((await run([...words, "-f", "%v", ...at()])).out).toEqual(values.slice(0, 2))
   })
 })

@@ -1,3 +1,4 @@
+import * as http from "node:http"
 import * as net from "node:net"
 import { describe, expect, it } from "vitest"
 import { answering, listening, run } from "./support.ts"
@@ -106,6 +107,20 @@ describe("a server that is no Logbrook", () => {
       }
     }
   )
+})
+
+it("an event that cannot be shown fails what follows, as the server's end does not", async () => {
+  const page = { data: [], meta: { cursor: "1", hasnext: false } }
+  const follow = async (told: string) => {
+    const server = http.createServer(({ url }, response) => {
+      response.end(url!.includes("/tail") ? told : JSON.stringify(page))
+    })
+    const ran = await run(["journal", "tail", "--follow", "--url", await listening(server)])
+    server.close()
+    return ran
+  }
+  expect(await follow(": nothing\n\n")).toEqual({ code: 0, out: [], err: [] })
+  expect((await follow("data: {}\n\n")).code).toBe(1)
 })
 
 describe("how long records are kept", () => {

@@ -55,8 +55,8 @@ export class SlowOutput {
       if (this.#isOpen) done()
       else this.#done = done
     }
-  }).on("error", () => undefined)
-  readonly #output = new Output(this.#stream)
+  })
+  readonly #output = new Output(this.#stream, () => undefined)
   #isOpen = false
   #done: ((error?: Error) => void) | undefined
 
@@ -75,7 +75,7 @@ export class SlowOutput {
   }
 
   fail(): void {
-    this.#done?.(new Error("write EPIPE"))
+    this.#done?.(Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" }))
   }
 }
 
