@@ -534,7 +534,8 @@ export const serverMutants = inPackage("server", {
     tests: ["net/listen.test.ts"],
     faults: [
       ["two servers take over one path", 'fs.openSync(lock, "wx")', 'fs.openSync(lock, "w")'],
-      ["a Unix socket has another mode at first", "process.umask(0o777 & ~mode)", "process.umask(0o22)"],
+      ["a Unix socket is others' before it has its mode", "process.umask(0o077)", "process.umask(0o22)"],
+      ["a Unix socket never has its mode", "fs.chmodSync(path, mode)", "undefined"],
       ["files have another mode from then on", "process.umask(before)", ""]
     ]
   },

@@ -73,9 +73,12 @@ const alone = <A>(
   )
 }
 
-/** The file has its mode from the moment at which it is there: `listen` makes it before it returns, as the umask says. */
-const listenAtPath = (server: net.Server, path: string, mode: number): void => {
-  const before = process.umask(0o777 & ~mode)
+/**
+ * `listen` makes the file before it returns, as the umask says, which is the whole process's: whatever else the process makes in that
+ * moment is its owner's alone too.
+ */
+const listenAtPath = (server: net.Server, path: string): void => {
+  const before = process.umask(0o077)
   try {
     server.listen(path)
   } finally {
@@ -94,22 +97,37 @@ const opened = (server: net.Server, options: ListenOptions): Effect.Effect<Liste
       const port = "path" in at ? 0 : (server.address() as net.AddressInfo).port
       resume(Effect.succeed({ name, protocol, at: "path" in at ? at : { ...at, port }, port }))
     })
-    if ("path" in at) listenAtPath(server, at.path, at.mode)
+    if ("path" in at) listenAtPath(server, at.path)
     else server.listen(at.port, at.host)
+  })
+
+/** The file of a Unix socket is its owner's alone until it has its mode. */
+const openedAtPath = (
+  server: net.Server,
+  path: string,
+  mode: number,
+  options: ListenOptions
+): Effect.Effect<Listening, ListenFailed> =>
+  Effect.gen(function* () {
+    yield* removeStale(path, options)
+    const listening = yield* opened(server, options)
+    const setMode = withFiles(options, () => fs.chmodSync(path, mode))
+    yield* Effect.tapError(setMode, () => Effect.sync(() => server.close()))
+    return listening
   })
 
 /** The server listens until the scope closes, which waits until all of its connections have closed. */
 export const listen = (
   server: net.Server,
   options: ListenOptions
-): Effect.Effect<Listening, ListenFailed, Scope.Scope> =>
-  Effect.acquireRelease(
-    "path" in options.at
-      ? alone(options.at.path, options, Effect.zipRight(removeStale(options.at.path, options), opened(server, options)))
-      : opened(server, options),
-    () =>
-      Effect.promise(() => {
-        const closed = new Promise((resolve) => server.close(resolve))
-        return options.end(closed)
-      })
+): Effect.Effect<Listening, ListenFailed, Scope.Scope> => {
+  const { at, end } = options
+  const open =
+    "path" in at ? alone(at.path, options, openedAtPath(server, at.path, at.mode, options)) : opened(server, options)
+  return Effect.acquireRelease(open, () =>
+    Effect.promise(() => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      return end(closed)
+    })
   )
+}

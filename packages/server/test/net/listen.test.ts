@@ -49,34 +49,44 @@ const leaveDead = async (): Promise<void> => {
   await once(dead, "close")
 }
 
-/** Tells what there is right behind `listen`, before the server says that it listens. */
+/** Tells what there is right behind `listen`, before the server says that it listens, and makes a file while it begins to. */
 class WatchedServer extends net.Server {
   modes: Array<number> = []
 
   override listen(...parameters: ReadonlyArray<unknown>): this {
+    const file = `${socketPath}.other`
+    fs.writeFileSync(file, "", { mode: 0o666 })
     super.listen(...(parameters as [string]))
-    this.modes.push(fs.statSync(socketPath).mode & 0o777)
+    this.modes.push(fs.statSync(socketPath).mode & 0o777, fs.statSync(file).mode & 0o777)
     return this
   }
 }
 
-it.each([0o600, 0o660, 0o666])(
-  "a socket has its mode %o as soon as it is there, and the umask is as it was",
+it.each([0o600, 0o660, 0o606, 0o666])(
+  "a socket of mode %o, and what is made meanwhile, is nobody else's before it has its mode",
   async (mode) => {
     const before = process.umask(0o27)
     try {
       const server = new WatchedServer()
       expect(Either.isRight(await listening(server, mode))).toBe(true)
-      expect([server.modes, fs.statSync(socketPath).mode & 0o777]).toEqual([[mode], mode])
+      expect([server.modes, fs.statSync(socketPath).mode & 0o777]).toEqual([[0o700, 0o600], mode])
       expect(failureOf(await listening(net.createServer(), mode, path.join(socketPath, "none")))[0]).toBe("ENOTDIR")
-      expect(failureOf(await listening(net.createServer(), mode))[0]).toBe("EADDRINUSE")
+      expect(failureOf(await listening(net.createServer(), 0o600))[0]).toBe("EADDRINUSE")
       const nowhere = path.join(path.dirname(socketPath), "none", "s")
       expect(failureOf(await listening(net.createServer(), mode, nowhere))[0]).toBe("ENOENT")
+      expect(fs.statSync(socketPath).mode & 0o777).toBe(mode)
     } finally {
       expect(process.umask(before)).toBe(0o27)
     }
   }
 )
+
+it("a server whose socket cannot have its mode does not listen", async () => {
+  const server = net.createServer()
+  server.once("listening", () => fs.rmSync(socketPath))
+  expect(failureOf(await listening(server))[0]).toBe("ENOENT")
+  expect(server.listening).toBe(false)
+})
 
 it("of two servers that find a dead socket one takes it over, and keeps it", async () => {
   await leaveDead()
