@@ -177,7 +177,7 @@ const runLoad = async (plan: Plan): Promise<Ran> => {
       retainAsPublished: false,
       retainHandling: 2
     } as const
-    for (const reader of readers) await reader.subscribe([subscription], [])
+    for (const reader of readers) await reader.subscribe([subscription])
     writers.push(...(await connectAll(plan, plan.publishers)))
     const clock = new Clock(plan.durationMs)
     const publishing = Promise.all(writers.map((writer, i) => publishFrom(writer, i, plan, clock, counts)))

@@ -22,8 +22,8 @@ interface Plan {
   readonly retained: boolean
   /** For the streams that are read. */
   readonly options: UserProperties
-  /** How many streams tell that their history is over, which ends the command; 0: none. */
-  readonly histories: number
+  /** Every filter is of a stream that tells the end of its history; behind the last of these ends the command ends. */
+  readonly isHistory: boolean
   readonly countMax: number
   /** Undefined: for ever. */
   readonly idleMs: number | undefined
@@ -67,7 +67,8 @@ const willOf = (args: Arguments): Effect.Effect<Will | undefined, CliError> => {
 
 const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
   Effect.gen(function* () {
-    const filters = args.positionals
+    // A filter that is given twice is one subscription.
+    const filters = [...new Set(args.positionals)]
     const options = yield* streamOptions(args, filters)
     const clientId = clientIdOf(args)
     yield* throwIfTooLong([...filters, clientId, ...options.flat()])
@@ -75,7 +76,7 @@ const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
     if (sessionMs > 0 && args.text("client-id") === undefined) {
       return yield* Effect.fail(usageError("--session needs --client-id", "a session goes on under the client's id"))
     }
-    const histories = args.text("until") === undefined ? 0 : filters.length
+    const isHistory = args.text("until") !== undefined
     return {
       listener: yield* listenerOf(args, io, "mqtt"),
       clientId,
@@ -84,9 +85,9 @@ const planOf = (args: Arguments, io: Io): Effect.Effect<Plan, CliError> =>
       qos: yield* qosOf(args),
       retained: !args.flag("no-retained"),
       options,
-      histories,
+      isHistory,
       countMax: yield* numberOption(args, "count", 1, Infinity),
-      idleMs: (yield* durationOption(args, "idle")) ?? (histories > 0 ? historyIdleMs : undefined),
+      idleMs: (yield* durationOption(args, "idle")) ?? (isHistory ? historyIdleMs : undefined),
       sessionMs,
       will: yield* willOf(args)
     }
@@ -109,7 +110,6 @@ const placeOf = (properties: UserProperties) => {
   const key = told.find(([name]) => name === "key" || name === `key${binarySuffix}`)
   const encoding = key?.[0] === "key" ? "utf8" : "base64"
   return {
-    stream: properties[at]![1],
     own: properties.slice(0, at),
     partition,
     offset,
@@ -140,11 +140,14 @@ export const shownMessage = ({ topic, payload, qos, retain, properties }: Delive
       ...(correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData).toString("base64") })
     }
   }
-  return { record, stream: place?.stream, isCaughtUp: place?.isCaughtUp === true, gap: place?.gap }
+  return { record, isCaughtUp: place?.isCaughtUp === true, gap: place?.gap }
 }
 
 /** How it ended, beside failures. */
 type End = "count" | "history" | "idle" | "interrupted"
+
+/** Of the filter at this place: MQTT has no identifier 0. */
+const identifierOf = (at: number): number => at + 1
 
 /** Prints messages until there are enough. */
 class Subscriber {
@@ -154,11 +157,11 @@ class Subscriber {
   readonly #ended = Promise.withResolvers<End>()
   #idle: Patience | undefined
   #client: MqttClient | undefined
-  #histories = 0
   #isOver = false
+  /** The subscription identifiers whose history has begun, and those whose history has ended. */
+  readonly #begun = new Set<number>()
+  readonly #caughtUp = new Set<number>()
   count = 0
-  /** Streams of which something has come, and not the end of their history. */
-  readonly unfinished = new Set<string>()
 
   constructor(io: Io, plan: Plan, print: Print) {
     this.#io = io
@@ -166,8 +169,14 @@ class Subscriber {
     this.#print = print
   }
 
+  /** The filters of which something has come, and not the end of their history. */
+  get unfinished(): ReadonlyArray<string> {
+    const isUnfinished = (id: number): boolean => this.#begun.has(id) && !this.#caughtUp.has(id)
+    return this.#plan.filters.filter((_, at) => isUnfinished(identifierOf(at)))
+  }
+
   async run(): Promise<End> {
-    const { listener, clientId, timeoutMs, sessionMs, will, filters, qos, retained, options, idleMs } = this.#plan
+    const { listener, clientId, timeoutMs, sessionMs, will, idleMs } = this.#plan
     const stop = interrupted()
     try {
       this.#client = await MqttClient.connect(
@@ -175,11 +184,7 @@ class Subscriber {
         { clientId, timeoutMs, will, cleanStart: sessionMs === 0, sessionExpirySeconds: Math.ceil(sessionMs / 1000) },
         { onMessage: (message) => this.#took(message), kept: () => this.#printed() }
       )
-      const retainHandling = retained ? 0 : 2
-      const subscriptions = filters.map(
-        (filter) => ({ filter, qos, noLocal: false, retainAsPublished: true, retainHandling }) as const
-      )
-      await this.#client.subscribe(subscriptions, options)
+      await this.#subscribe(this.#client)
       if (idleMs !== undefined) this.#idle = new Patience(idleMs, () => this.#end("idle"))
       const client = this.#client
       void client.settled.then(() => this.#idle?.begin())
@@ -195,6 +200,22 @@ class Subscriber {
     }
   }
 
+  /** A message tells the identifier of its SUBSCRIBE: so each history has one of its own. Not every server takes identifiers. */
+  async #subscribe(client: MqttClient): Promise<void> {
+    const { filters, qos, retained, options: userProperties, isHistory } = this.#plan
+    const retainHandling = retained ? 0 : 2
+    const subscriptions = filters.map(
+      (filter) => ({ filter, qos, noLocal: false, retainAsPublished: true, retainHandling }) as const
+    )
+    if (!isHistory) {
+      await client.subscribe(subscriptions, { userProperties })
+      return
+    }
+    for (const [at, subscription] of subscriptions.entries()) {
+      await client.subscribe([subscription], { userProperties, subscriptionIdentifier: identifierOf(at) })
+    }
+  }
+
   #end(end: End): void {
     this.#isOver = true
     this.#ended.resolve(end)
@@ -203,16 +224,16 @@ class Subscriber {
   /** False: it is too many. */
   #took(message: Delivered): boolean {
     if (this.#isOver) return false
-    const { record, stream, isCaughtUp, gap } = shownMessage(message, Date.now())
+    const { record, isCaughtUp, gap } = shownMessage(message, Date.now())
     if (gap !== undefined)
       note(this.#io, `${gap} records before offset ${record.offset} were gone before they were read`)
     this.#print(record)
     this.count++
-    if (isCaughtUp) this.#histories++
-    if (stream !== undefined && isCaughtUp) this.unfinished.delete(stream)
-    else if (stream !== undefined) this.unfinished.add(stream)
-    if (this.count === this.#plan.countMax) this.#end("count")
-    else if (this.#plan.histories > 0 && this.#histories === this.#plan.histories) this.#end("history")
+    const { countMax, isHistory, filters } = this.#plan
+    for (const id of message.properties.subscriptionIdentifiers ?? [])
+      (isCaughtUp ? this.#caughtUp : this.#begun).add(id)
+    if (this.count === countMax) this.#end("count")
+    else if (isHistory && this.#caughtUp.size === filters.length) this.#end("history")
     return true
   }
 
@@ -228,14 +249,14 @@ class Subscriber {
   }
 }
 
-const exitOf = (end: End, { count, unfinished }: Subscriber, { countMax, idleMs, histories }: Plan): ExitCode => {
+const exitOf = (end: End, { count, unfinished }: Subscriber, { countMax, idleMs, isHistory }: Plan): ExitCode => {
   if (end === "interrupted") return exitCodes.interrupted
   if (end !== "idle") return exitCodes.ok
   const silence = `none for ${idleMs! / 1000} s`
-  if (histories > 0) {
+  if (isHistory) {
     // There may be fewer in a history than were asked for, or nothing that would tell its end.
-    if (unfinished.size === 0) return exitCodes.ok
-    const text = `${counted(count, "message")} came, and ${silence}: not all that ${[...unfinished].join(" and ")} had`
+    if (unfinished.length === 0) return exitCodes.ok
+    const text = `${counted(count, "message")} came, and ${silence}: not all that ${unfinished.join(" and ")} had`
     throw new CliError(exitCodes.failure, "E_INCOMPLETE", text, "--idle DURATION waits longer for the next one")
   }
   if (countMax === Infinity) return exitCodes.ok

@@ -3,6 +3,8 @@ import { PassThrough } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
 import { encodeConnack, encodeDisconnect, encodeSuback } from "@logbrook/protocols/mqtt/encode"
 import { publishTemplate } from "@logbrook/protocols/mqtt/encodePublish"
+import { PacketType } from "@logbrook/protocols/mqtt/Packet"
+import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { runCli } from "../../src/cli/main.ts"
 import { startKit, type Kit } from "../mqtt/kit.ts"
@@ -178,28 +180,51 @@ describe("subscribe", () => {
     })
   })
 
-  it("fails where a history stops before its end", async () => {
+  it("ends with the last of all histories, also of several of one stream", async () => {
+    for (const id of ["d1", "d2"]) {
+      await run(["publish", `sensors/${id}`, "--client-id", id, ...at()], false, {}, "1\n2\n")
+    }
+    const filters = ["$stream/sensors/sensors/d1", "$stream/sensors/sensors/d2", "$stream/sensors/sensors/d1"]
+    const { code, out, err } = await subscribe(...filters, "--from", "earliest", "--until", "now", "-f", "%k %v ")
+    expect({ code, out: out.toSorted(), err }).toEqual({ code: 0, out: ["d1 1 ", "d1 2 ", "d2 1 ", "d2 2 "], err: [] })
+  })
+
+  it.each([
+    [["$stream/orders"], "1 message came, and none for 0.05 s: not all that $stream/orders had"],
+    [
+      ["$stream/orders/a", "$stream/orders/#"],
+      "2 messages came, and none for 0.05 s: not all that $stream/orders/# had"
+    ]
+  ])("fails where a history stops before its end: %j", async (filters, message) => {
     const place = [
       ["stream", "orders"],
       ["partition", "0"],
       ["offset", "0"],
       ["ts", "1000"]
     ] as const
-    const message = { topic: "a", payload: Buffer.from("x"), qos: 0, retain: false } as const
+    const record = { topic: "a", payload: Buffer.from("x"), qos: 0, retain: false } as const
+    // The last of them does not tell its end.
+    const told = (id: number) => {
+      const userProperties = id < filters.length ? [...place, ["stream-caught-up", "1"] as const] : place
+      return publishTemplate(5, { ...record, properties: { userProperties, subscriptionIdentifiers: [id] } })
+    }
     const server = net.createServer((socket) => {
-      socket.on("error", () => undefined)
-      socket.once("data", () => {
-        socket.write(encodeConnack(5, false, 0, {}))
-        socket.once("data", () => {
-          socket.write(encodeSuback(5, 1, [0]))
-          socket.write(publishTemplate(5, { ...message, properties: { userProperties: place } }))
-        })
-      })
+      const splitter = new Splitter(1_000_000)
+      let subscribed = 0
+      const answer = (packet: Uint8Array): void => {
+        const type = packet[0]! >> 4
+        if (type === PacketType.Connect) socket.write(encodeConnack(5, false, 0, {}))
+        if (type !== PacketType.Subscribe) return
+        // So small that the length takes one byte.
+        socket.write(encodeSuback(5, Buffer.from(packet).readUInt16BE(2), [0]))
+        if (++subscribed === filters.length) for (let id = 1; id <= subscribed; id++) socket.write(told(id))
+      }
+      socket.on("error", () => undefined).on("data", (chunk) => splitter.push(chunk, answer))
     })
-    const words = ["subscribe", "$stream/orders", "--until", "now", "--idle", "50ms", "-f", "%v"]
+    const words = ["subscribe", ...filters, "--until", "now", "--idle", "50ms", "-f", "%v"]
     const { code, out, err } = await run([...words, "--mqtt", await listening(server)])
-    expect({ code, out }).toEqual({ code: 1, out: ["x"] })
-    expect(err[0]).toBe("error[E_INCOMPLETE]: 1 message came, and none for 0.05 s: not all that orders had")
+    expect({ code, out }).toEqual({ code: 1, out: filters.map(() => "x") })
+    expect(err[0]).toBe(`error[E_INCOMPLETE]: ${message}`)
     server.close()
   })
 

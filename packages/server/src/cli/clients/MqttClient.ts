@@ -10,7 +10,13 @@ import {
 import { encodeDisconnect } from "@logbrook/protocols/mqtt/encode"
 import { encodeConnect, encodePingreq, encodeSubscribe } from "@logbrook/protocols/mqtt/encodeClient"
 import { type Delivery, encodeAck, patchPacketId, publishTemplate } from "@logbrook/protocols/mqtt/encodePublish"
-import { MqttError, type QoS, type Subscription, type UserProperties, type Will } from "@logbrook/protocols/mqtt/Packet"
+import {
+  MqttError,
+  type QoS,
+  type SubscribeProperties,
+  type Subscription,
+  type Will
+} from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
 import { Splitter } from "@logbrook/protocols/mqtt/Splitter"
 import { CliError, exitCodes, type ExitCode } from "../CliError.ts"
@@ -198,9 +204,9 @@ export class MqttClient {
   }
 
   /** Rejects unless every filter is accepted. */
-  async subscribe(subscriptions: ReadonlyArray<Subscription>, userProperties: UserProperties): Promise<void> {
+  async subscribe(subscriptions: ReadonlyArray<Subscription>, options: SubscribeProperties = {}): Promise<void> {
     const { reasonCodes, properties } = (await this.#request((packetId) =>
-      encodeSubscribe({ packetId, subscriptions, properties: userProperties.length === 0 ? {} : { userProperties } })
+      encodeSubscribe({ packetId, subscriptions, properties: options })
     )) as Suback
     subscriptions.forEach(({ filter }, i) => {
       const code = reasonCodes[i] ?? ReasonCode.UnspecifiedError
