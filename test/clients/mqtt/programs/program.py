@@ -1,4 +1,5 @@
 """What the programs of Python share: commands are read, answers and events written, as ../Program.ts has them."""
+import asyncio
 import sys
 import threading
 from importlib.metadata import version
@@ -14,14 +15,39 @@ def say(*words, **named):
         sys.stdout.flush()
 
 
-def say_ready(library):
-    say("ready", library=library, release=version(library))
-
-
-def command_of(line):
+def _command_of(line):
     """ID, verb and words of a line."""
     id, verb, *words = line.rstrip("\n").split(" ")
     return id, verb, dict(word.split("=", 1) for word in words)
+
+
+def serve(library, make_connection):
+    """Tells that the program is ready, and carries out the commands on standard input, none of which waits for the one before it.
+
+    `make_connection(words)` gives what a client's commands are carried out by: `connect`, `subscribe`, `publish` and `disconnect`
+    are coroutines of it, each done with its command when it returns, and failed when it raises.
+    """
+    asyncio.run(_serve(library, make_connection))
+
+
+async def _serve(library, make_connection):
+    connections = {}
+    tasks = set()
+
+    async def carry_out(id, verb, words):
+        try:
+            if verb == "connect":
+                connections[words["client"]] = make_connection(words)
+            await getattr(connections[words["client"]], verb)(words)
+            say(id, "ok")
+        except Exception as failure:
+            say(id, "failed", repr(failure))
+
+    say("ready", library=library, release=version(library))
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        task = asyncio.create_task(carry_out(*_command_of(line)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
 
 class OutgoingAliases:

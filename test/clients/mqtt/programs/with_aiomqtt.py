@@ -1,13 +1,12 @@
 """Drives aiomqtt. It does not show whether CONNACK told of a session, and connects again when it is entered again."""
 import asyncio
 import math
-import sys
 
 import aiomqtt
 import paho.mqtt.client as mqtt
 
 import paho_properties
-from program import OutgoingAliases, command_of, host, say, say_ready
+from program import OutgoingAliases, host, say, serve
 
 
 def client_of(words):
@@ -40,19 +39,23 @@ class Connection:
         self.sent = OutgoingAliases() if "byAlias" in words else None
         self.client = client_of(words)
 
-    async def run(self, id):
+    async def connect(self, _words):
+        self.up = asyncio.get_running_loop().create_future()
+        self.running = asyncio.create_task(self.run())
+        await self.up
+
+    async def run(self):
         while True:
             try:
                 async with self.client:
                     say("connected", client=self.name)
-                    if id is not None:
-                        say(id, "ok")
-                        id = None
+                    if not self.up.done():
+                        self.up.set_result(None)
                     async for message in self.client.messages:
                         self.say_message(message)
             except aiomqtt.MqttError as failure:
-                if id is not None:
-                    say(id, "failed", failure)
+                if not self.up.done():
+                    self.up.set_exception(failure)
                     return
                 await asyncio.sleep(0.2)
 
@@ -91,27 +94,4 @@ class Connection:
         await asyncio.wait({self.running})
 
 
-async def answer(id, command):
-    try:
-        await command
-        say(id, "ok")
-    except Exception as failure:
-        say(id, "failed", repr(failure))
-
-
-async def main():
-    connections = {}
-    tasks = set()
-    say_ready("aiomqtt")
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        id, verb, words = command_of(line)
-        if verb == "connect":
-            connection = connections[words["client"]] = Connection(words)
-            connection.running = asyncio.create_task(connection.run(id))
-        else:
-            task = asyncio.create_task(answer(id, getattr(connections[words["client"]], verb)(words)))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-
-asyncio.run(main())
+serve("aiomqtt", Connection)

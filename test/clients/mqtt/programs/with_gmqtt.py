@@ -1,13 +1,12 @@
 """Drives gmqtt."""
 import asyncio
 import logging
-import sys
 
 import gmqtt
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.storage import PersistentStorage
 
-from program import OutgoingAliases, command_of, host, say, say_ready
+from program import OutgoingAliases, host, say, serve
 
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
 
@@ -107,25 +106,4 @@ class Connection:
         await self.client.disconnect()
 
 
-async def answer(id, command):
-    try:
-        await command
-        say(id, "ok")
-    except Exception as failure:
-        say(id, "failed", repr(failure))
-
-
-async def main():
-    connections = {}
-    tasks = set()
-    say_ready("gmqtt")
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        id, verb, words = command_of(line)
-        if verb == "connect":
-            connections[words["client"]] = Connection(words)
-        task = asyncio.create_task(answer(id, getattr(connections[words["client"]], verb)(words)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-
-asyncio.run(main())
+serve("gmqtt", Connection)

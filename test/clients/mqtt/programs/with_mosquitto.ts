@@ -5,10 +5,8 @@
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
+import { say, serve, type Words } from "./program.ts"
 
-type Words = ReadonlyMap<string, string>
-
-const say = (...words: ReadonlyArray<string>): void => void process.stdout.write(`${words.join(" ")}\n`)
 const options = (named: Readonly<Record<string, string | undefined>>): ReadonlyArray<string> =>
   Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [...name.split(" "), value]))
 /** Each line is written at once, not when a buffer is full. */
@@ -21,7 +19,6 @@ const run = (command: string, args: ReadonlyArray<string>): ChildProcessWithoutN
 const clean = (words: Words): boolean => words.get("clean") === "1"
 
 class Connection {
-  readonly name: string
   readonly #words: Words
   readonly #filters: Array<Words>
   #child: ChildProcessWithoutNullStreams | undefined
@@ -29,7 +26,6 @@ class Connection {
   readonly #publishers = new Map<string, ChildProcessWithoutNullStreams>()
 
   constructor(words: Words, filters: Array<Words>) {
-    this.name = words.get("client")!
     this.#words = words
     this.#filters = filters
   }
@@ -76,7 +72,7 @@ class Connection {
       })
       createInterface({ input: child.stdout }).on("line", (line) => {
         if (line.includes("received CONNACK (0)") && (connacks++ > 0 || tellsFirst))
-          say("connected", `client=${this.name}`)
+          say("connected", { client: this.#words.get("client") })
         if (line.startsWith("Subscribed (")) resolve()
         if (line.startsWith("> ")) this.#sayMessage(line.slice(2).split(" "))
       })
@@ -85,7 +81,8 @@ class Connection {
 
   #sayMessage(words: ReadonlyArray<string>): void {
     const [topic, qos, retain, payload, ...more] = words as [string, string, string, string, ...Array<string>]
-    say("message", `client=${this.name}`, topic, qos, retain, payload, ...more.filter((word) => !word.endsWith("=")))
+    const told = ["message", topic, qos, retain, payload, ...more.filter((word) => !word.endsWith("="))]
+    say(told.join(" "), { client: this.#words.get("client") })
   }
 
   async #stop(): Promise<void> {
@@ -154,21 +151,16 @@ class Connection {
   }
 }
 
-const connections = new Map<string, Connection>()
 /** By client id: what a session is subscribed to. */
 const sessions = new Map<string, Array<Words>>()
 
-const carryOut = async (verb: string, words: Words): Promise<void> => {
-  const name = words.get("client")!
-  if (verb === "connect") {
-    const id = words.get("id")!
-    const filters = clean(words) ? [] : (sessions.get(id) ?? [])
-    sessions.set(id, filters)
-    connections.set(name, new Connection(words, filters))
-    await connections.get(name)!.connect()
-  } else if (verb === "subscribe") await connections.get(name)!.subscribe(words)
-  else if (verb === "publish") await connections.get(name)!.publish(words)
-  else await connections.get(name)!.disconnect()
+const connect = async (words: Words): Promise<Connection> => {
+  const id = words.get("id")!
+  const filters = clean(words) ? [] : (sessions.get(id) ?? [])
+  sessions.set(id, filters)
+  const connection = new Connection(words, filters)
+  await connection.connect()
+  return connection
 }
 
 /** Two of its three numbers: the third is the distribution's. */
@@ -180,12 +172,9 @@ const release = (): string => {
   }
 }
 
-say("ready", "library=mosquitto", `release=${release()}`)
-createInterface({ input: process.stdin }).on("line", (line) => {
-  const [id, verb, ...said] = line.split(" ") as [string, string, ...Array<string>]
-  const words = new Map(said.map((word) => [word.split("=", 1)[0]!, word.slice(word.indexOf("=") + 1)]))
-  carryOut(verb, words).then(
-    () => say(id, "ok"),
-    (cause: unknown) => say(id, "failed", String(cause))
-  )
+serve("mosquitto", release(), {
+  connect,
+  subscribe: (connection, words) => connection.subscribe(words),
+  publish: (connection, words) => connection.publish(words),
+  disconnect: (connection) => connection.disconnect()
 })

@@ -1,11 +1,7 @@
 /** Drives mqtt.js. */
 import { createRequire } from "node:module"
-import { createInterface } from "node:readline"
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from "mqtt"
-
-type Words = ReadonlyMap<string, string>
-
-const say = (...words: ReadonlyArray<string>): void => void process.stdout.write(`${words.join(" ")}\n`)
+import { say, serve, type Words } from "./program.ts"
 
 const willOf = (words: Words): IClientOptions =>
   words.has("willTopic")
@@ -46,22 +42,21 @@ const connect = (words: Words): Promise<MqttClient> => {
   })
   client.on("error", () => undefined)
   client.on("message", (topic, payload, { qos, retain, properties }) => {
-    const ids = [properties?.subscriptionIdentifier ?? []].flat()
-    say(
-      "message",
-      `client=${name}`,
-      `topic=${topic}`,
-      `qos=${qos}`,
-      `retain=${Number(retain)}`,
-      `payload=${payload}`,
-      ...(ids.length > 0 ? [`ids=${ids.join(",")}`] : []),
-      ...(properties?.responseTopic === undefined ? [] : [`response=${properties.responseTopic}`]),
-      ...(properties?.correlationData === undefined ? [] : [`correlation=${properties.correlationData}`])
-    )
+    say("message", {
+      client: name,
+      topic,
+      qos,
+      retain: Number(retain),
+      payload: payload.toString(),
+      // One, or an array of several.
+      ids: properties?.subscriptionIdentifier?.toString(),
+      response: properties?.responseTopic,
+      correlation: properties?.correlationData?.toString()
+    })
   })
   return new Promise((resolve) =>
     client.on("connect", ({ sessionPresent }) => {
-      say("connected", `client=${name}`, `session=${Number(sessionPresent)}`)
+      say("connected", { client: name, session: Number(sessionPresent) })
       resolve(client)
     })
   )
@@ -86,23 +81,5 @@ const subscribe = async (client: MqttClient, words: Words): Promise<void> => {
   await client.subscribeAsync(words.get("filter")!, { qos, ...properties })
 }
 
-const clients = new Map<string, MqttClient>()
-
-const carryOut = async (verb: string, words: Words): Promise<void> => {
-  const name = words.get("client")!
-  if (verb === "connect") clients.set(name, await connect(words))
-  else if (verb === "publish") await publish(clients.get(name)!, words)
-  else if (verb === "subscribe") await subscribe(clients.get(name)!, words)
-  else await clients.get(name)!.endAsync()
-}
-
 const release = (createRequire(import.meta.url)("mqtt/package.json") as { version: string }).version
-say("ready", "library=mqtt.js", `release=${release}`)
-createInterface({ input: process.stdin }).on("line", (line) => {
-  const [id, verb, ...said] = line.split(" ") as [string, string, ...Array<string>]
-  const words = new Map(said.map((word) => [word.split("=", 1)[0]!, word.slice(word.indexOf("=") + 1)]))
-  carryOut(verb, words).then(
-    () => say(id, "ok"),
-    (cause: unknown) => say(id, "failed", String(cause))
-  )
-})
+serve("mqtt.js", release, { connect, subscribe, publish, disconnect: (client) => client.endAsync() })

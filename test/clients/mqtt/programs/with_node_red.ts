@@ -1,13 +1,22 @@
 /** Drives Node-RED: a connection is a flow with a broker, a dynamic "mqtt in", a function behind it, and an "mqtt out". */
 import { createRequire } from "node:module"
 import * as path from "node:path"
-import { createInterface } from "node:readline"
+import { say, serve, type Words } from "./program.ts"
 
-type Words = ReadonlyMap<string, string>
 type Plain = Record<string, unknown>
 
 interface RedNode {
   readonly receive: (message: Plain) => void
+}
+
+/** What an "mqtt in" hands on. */
+interface Incoming {
+  readonly topic: string
+  readonly qos: number
+  readonly retain: boolean
+  readonly payload: string
+  readonly responseTopic?: string
+  readonly correlationData?: Buffer
 }
 
 /** Of Node-RED's, what is used here. */
@@ -27,7 +36,6 @@ interface Red {
 }
 
 const red = createRequire(path.join(import.meta.dirname, "../../.cache/node-red/package.json"))("node-red") as Red
-const say = (...words: ReadonlyArray<string>): void => void process.stdout.write(`${words.join(" ")}\n`)
 
 class Connection {
   readonly name: string
@@ -84,21 +92,19 @@ class Connection {
   }
 }
 
-const heard = (client: string, message: Plain): void => {
+const heard = (client: string, message: Incoming): void => {
   const { topic, qos, retain, payload, responseTopic, correlationData } = message
-  say(
-    "message",
-    `client=${client}`,
-    `topic=${String(topic)}`,
-    `qos=${String(qos)}`,
-    `retain=${Number(retain)}`,
-    `payload=${String(payload)}`,
-    ...(responseTopic === undefined ? [] : [`response=${String(responseTopic)}`]),
-    ...(correlationData === undefined ? [] : [`correlation=${String(correlationData)}`])
-  )
+  say("message", {
+    client,
+    topic,
+    qos,
+    retain: Number(retain),
+    payload,
+    response: responseTopic,
+    correlation: correlationData?.toString()
+  })
 }
 
-const connections = new Map<string, Connection>()
 /** By node: whose status it is. */
 const byNode = new Map<string, Connection>()
 /** By client id: what a session is subscribed to. Node-RED has to know it before its messages come. */
@@ -116,9 +122,8 @@ const completed = (node: RedNode, message: Plain): Promise<void> =>
 
 const flowsStarted = (): Promise<void> => new Promise((resolve) => red.events.once("flows:started", resolve))
 
-const connect = async (words: Words): Promise<void> => {
-  const connection = new Connection(words, connections.size + byNode.size)
-  connections.set(connection.name, connection)
+const connect = async (words: Words): Promise<Connection> => {
+  const connection = new Connection(words, byNode.size)
   byNode.set(`${connection.key}-in`, connection)
   const id = words.get("id")!
   const filters = words.get("clean") === "1" ? [] : (sessions.get(id) ?? [])
@@ -130,6 +135,7 @@ const connect = async (words: Words): Promise<void> => {
   const up = new Promise<void>((resolve) => (connection.up = resolve))
   connection.incoming.receive({ action: "connect" })
   await up
+  return connection
 }
 
 const publish = (connection: Connection, words: Words): Promise<void> => {
@@ -158,13 +164,7 @@ const subscribe = async (connection: Connection, words: Words): Promise<void> =>
   await publish(connection, new Map(Object.entries({ topic, payload: "subscribed", qos: "1" })))
 }
 
-const carryOut = async (verb: string, words: Words): Promise<void> => {
-  const connection = connections.get(words.get("client")!)!
-  if (verb === "connect") await connect(words)
-  else if (verb === "subscribe") await subscribe(connection, words)
-  else if (verb === "publish") await publish(connection, words)
-  else await completed(connection.incoming, { action: "disconnect" })
-}
+const disconnect = (connection: Connection): Promise<void> => completed(connection.incoming, { action: "disconnect" })
 
 /** Nothing is kept: every run begins without flows. */
 const nowhere = {
@@ -201,18 +201,10 @@ red.events.on("node-status", ({ id, status }) => {
   const wasUp = connection.isUp
   connection.isUp = status.fill === "green"
   if (!connection.isUp || wasUp) return
-  say("connected", `client=${connection.name}`)
+  say("connected", { client: connection.name })
   connection.up()
 })
 const isStarted = flowsStarted()
 await red.start()
 await isStarted
-say("ready", "library=node-red", `release=${red.version()}`)
-createInterface({ input: process.stdin }).on("line", (line) => {
-  const [id, verb, ...said] = line.split(" ") as [string, string, ...Array<string>]
-  const words = new Map(said.map((word) => [word.split("=", 1)[0]!, word.slice(word.indexOf("=") + 1)]))
-  carryOut(verb, words).then(
-    () => say(id, "ok"),
-    (cause: unknown) => say(id, "failed", String(cause))
-  )
-})
+serve("node-red", red.version(), { connect, subscribe, publish, disconnect })
