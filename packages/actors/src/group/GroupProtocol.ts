@@ -1,4 +1,5 @@
 import { type Address, address, kind } from "@logbrook/core/actor/Kind"
+import type { TransactionOutcome } from "@logbrook/core/transaction/Marker"
 import * as Data from "effect/Data"
 
 /**
@@ -109,7 +110,7 @@ export interface AddPendingOffsets {
 export interface CompletePending {
   readonly _tag: "CompletePending"
   readonly producerId: number
-  readonly outcome: "commit" | "abort"
+  readonly outcome: TransactionOutcome
 }
 
 export interface FetchOffsets {
@@ -428,7 +429,7 @@ export type GroupEvent =
   | {
       readonly _tag: "PendingOffsetsCompleted"
       readonly producerId: number
-      readonly outcome: "commit" | "abort"
+      readonly outcome: TransactionOutcome
       readonly atMs: number
     }
   | { readonly _tag: "OffsetsForgotten"; readonly topicIds: ReadonlyArray<string> }

@@ -1,5 +1,6 @@
 import type { RepeatIntents } from "@logbrook/core/actor/Outbox"
 import { type Address, address, kind } from "@logbrook/core/actor/Kind"
+import type { TransactionOutcome } from "@logbrook/core/transaction/Marker"
 import * as Data from "effect/Data"
 
 /**
@@ -14,8 +15,6 @@ import * as Data from "effect/Data"
  * epoch stays from transaction to transaction. 2 (KIP-890): they are added by what is written, and each end raises the epoch.
  */
 export type TransactionVersion = 1 | 2
-
-export type TransactionOutcome = "commit" | "abort"
 
 /** A partition that a transaction writes. */
 export interface TransactionPartition {

@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
-import type { FinishTransaction, TransactionOutcome } from "../../src/transaction/TransactionProtocol.ts"
+import type { TransactionOutcome } from "@logbrook/core/transaction/Marker"
+import type { FinishTransaction } from "../../src/transaction/TransactionProtocol.ts"
 import { type Answered, type Producer, TransactionHarness } from "./TransactionHarness.ts"
 
 /** Three producers with one transactional id. The first two speak version 2, the last version 1. */
