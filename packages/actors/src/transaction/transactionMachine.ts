@@ -7,15 +7,18 @@ import type {
 } from "./TransactionProtocol.ts"
 
 /** Kafka's names: what DescribeTransactions and ListTransactions show. */
-export type TransactionStateName =
-  | "Empty"
-  | "Ongoing"
-  | "PrepareCommit"
-  | "PrepareAbort"
-  | "CompleteCommit"
-  | "CompleteAbort"
-  | "PrepareEpochFence"
-  | "Dead"
+export const transactionStateNames = [
+  "Empty",
+  "Ongoing",
+  "PrepareCommit",
+  "PrepareAbort",
+  "CompleteCommit",
+  "CompleteAbort",
+  "PrepareEpochFence",
+  "Dead"
+] as const
+
+export type TransactionStateName = (typeof transactionStateNames)[number]
 
 /** The producer of a transactional id and its transaction. Times are in Unix ms. */
 export interface TransactionLife {
@@ -104,6 +107,14 @@ export const foldLife = (life: TransactionLife, event: TransactionEvent): Transa
 /** A journal event as xstate wants it: the same, with its tag as `type` too. */
 type Typed<E> = E extends { readonly _tag: infer Tag } ? E & { readonly type: Tag } : never
 
+/** Where no transaction is open or ending. */
+const atRest = {
+  PartitionsAdded: { target: "Ongoing", actions: "fold" },
+  GroupAdded: { target: "Ongoing", actions: "fold" },
+  AbortPrepared: { target: "PrepareAbort", actions: "fold" },
+  TransactionalIdExpired: { target: "Dead", actions: "fold" }
+} as const
+
 /**
  * The states of Kafka's transaction coordinator (KIP-98, KIP-360, KIP-890). Machine events are journal events; the only
  * action folds. Deadlines, replies and refusals are `decide`'s.
@@ -129,13 +140,7 @@ export const transactionMachine = setup({
   context: unusedLife,
   states: {
     Empty: {
-      on: {
-        ProducerInitialized: { actions: "fold" },
-        PartitionsAdded: { target: "Ongoing", actions: "fold" },
-        GroupAdded: { target: "Ongoing", actions: "fold" },
-        AbortPrepared: { target: "PrepareAbort", actions: "fold" },
-        TransactionalIdExpired: { target: "Dead", actions: "fold" }
-      }
+      on: { ...atRest, ProducerInitialized: { actions: "fold" } }
     },
     Ongoing: {
       on: {
@@ -156,22 +161,10 @@ export const transactionMachine = setup({
       on: { TransactionCompleted: { target: "CompleteAbort", actions: "fold" } }
     },
     CompleteCommit: {
-      on: {
-        ProducerInitialized: { target: "Empty", actions: "fold" },
-        PartitionsAdded: { target: "Ongoing", actions: "fold" },
-        GroupAdded: { target: "Ongoing", actions: "fold" },
-        AbortPrepared: { target: "PrepareAbort", actions: "fold" },
-        TransactionalIdExpired: { target: "Dead", actions: "fold" }
-      }
+      on: { ...atRest, ProducerInitialized: { target: "Empty", actions: "fold" } }
     },
     CompleteAbort: {
-      on: {
-        ProducerInitialized: { target: "Empty", actions: "fold" },
-        PartitionsAdded: { target: "Ongoing", actions: "fold" },
-        GroupAdded: { target: "Ongoing", actions: "fold" },
-        AbortPrepared: { target: "PrepareAbort", actions: "fold" },
-        TransactionalIdExpired: { target: "Dead", actions: "fold" }
-      }
+      on: { ...atRest, ProducerInitialized: { target: "Empty", actions: "fold" } }
     },
     Dead: {
       on: { ProducerInitialized: { target: "Empty", actions: "fold" } }
@@ -190,16 +183,9 @@ export const unusedLifecycle: Lifecycle = { name: "Empty", life: unusedLife }
 const stateOf = (value: TransactionStateName) => transactionMachine.resolveState({ value, context: unusedLife })
 
 /** No transition has a guard: what a state takes, its name alone tells. */
-const states = {
-  Empty: stateOf("Empty"),
-  Ongoing: stateOf("Ongoing"),
-  PrepareCommit: stateOf("PrepareCommit"),
-  PrepareAbort: stateOf("PrepareAbort"),
-  CompleteCommit: stateOf("CompleteCommit"),
-  CompleteAbort: stateOf("CompleteAbort"),
-  PrepareEpochFence: stateOf("PrepareEpochFence"),
-  Dead: stateOf("Dead")
-}
+const states = Object.fromEntries(transactionStateNames.map((name) => [name, stateOf(name)])) as Readonly<
+  Record<TransactionStateName, ReturnType<typeof stateOf>>
+>
 
 /** Whether the state takes such an event. */
 export const can = ({ name }: Lifecycle, tag: TransactionEvent["_tag"]): boolean =>

@@ -1,4 +1,4 @@
-import type { TransactionStateName } from "@logbrook/actors/transaction/transactionMachine"
+import { transactionStateNames } from "@logbrook/actors/transaction/transactionMachine"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListTransactions } from "@logbrook/protocols/kafka/messages/66_ListTransactions"
 import { isFailure } from "../Access.ts"
@@ -7,16 +7,7 @@ import { handler } from "../Handler.ts"
 // ListTransactions 0-1: the transactional ids that the client may describe, of some states, producers, and transactions that are
 // open for longer (v1). Left out: a pattern of ids (v2), which is RE2's.
 
-const states: ReadonlySet<string> = new Set<TransactionStateName>([
-  "Empty",
-  "Ongoing",
-  "PrepareCommit",
-  "PrepareAbort",
-  "CompleteCommit",
-  "CompleteAbort",
-  "PrepareEpochFence",
-  "Dead"
-])
+const states: ReadonlySet<string> = new Set(transactionStateNames)
 
 export const listTransactionsHandler = handler(ListTransactions, {
   serves: [0, 1],
