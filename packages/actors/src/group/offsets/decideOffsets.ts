@@ -29,7 +29,7 @@ import {
   subscribedTopicsOf
 } from "../groupState.ts"
 import { expireOffsets } from "./offsetExpiry.ts"
-import { committedOffset, fetched, neverCommitted } from "./offsetTable.ts"
+import { committedOffset, fetched, keyOf, neverCommitted } from "./offsetTable.ts"
 import { isPending, pendingOf } from "./pendingOffsets.ts"
 
 export const decideOffsets = (draft: Draft, command: OffsetsCommand): Answer => {
@@ -52,6 +52,9 @@ export const decideOffsets = (draft: Draft, command: OffsetsCommand): Answer => 
   }
 }
 
+const refuseGroupId = ({ state, settings }: Draft): Answer | undefined =>
+  state.groupId.length > settings.nameLengthMax ? refused("InvalidGroupId", "The group id is too long.") : undefined
+
 /** Why this commit is not the group's; undefined: it is. */
 const refuseCommit = (draft: Draft, command: CommitOffsets | AddPendingOffsets): Answer | undefined => {
   const { generation, memberId } = command
@@ -64,29 +67,31 @@ const refuseCommit = (draft: Draft, command: CommitOffsets | AddPendingOffsets):
 }
 
 const commitOffsets = (draft: Draft, command: CommitOffsets): Answer => {
-  const { memberId, generation, offsets } = command
-  if (draft.state.groupId.length > draft.settings.nameLengthMax)
-    return refused("InvalidGroupId", "The group id is too long.")
-  const refusal = refuseCommit(draft, command) ?? refuseWhileAssigning(draft, memberId)
+  const { memberId, generation } = command
+  const refusal = refuseGroupId(draft) ?? refuseCommit(draft, command) ?? refuseWhileAssigning(draft, memberId)
   if (refusal !== undefined) return refusal
+  const who = { memberId, generation }
+  const stored = store(draft, command, (offsets) => ({ _tag: "OffsetsCommitted", ...who, atMs: draft.nowMs, offsets }))
+  if (Exit.isSuccess(stored)) memberCommitted(draft, memberId)
+  return stored
+}
+
+/** Keeps the offsets that may be kept, if the group has room for them, by the event that `eventOf` makes of them. */
+const store = (
+  draft: Draft,
+  { offsets, memberId }: CommitOffsets | AddPendingOffsets,
+  eventOf: (accepted: ReadonlyArray<OffsetToCommit>) => GroupEvent
+): Answer => {
   const outcome = outcomeOf(draft, offsets)
   const accepted = offsetsOnce(offsets.filter((_, i) => outcome[i]?.refused === null))
   if (accepted.length > 0) {
-    const event: GroupEvent = {
-      _tag: "OffsetsCommitted",
-      memberId,
-      generation,
-      atMs: draft.nowMs,
-      offsets: accepted
-    }
+    const event = eventOf(accepted)
     const next = evolveGroup(draft.state, event)
     const excess = excessOf(draft, next)
     if (excess !== undefined) return refused("InvalidCommitOffsetSize", excess, memberId)
     applyAs(draft, event, next)
   }
-  memberCommitted(draft, memberId)
-  const reply: OffsetsStored = { _tag: "OffsetsStored", partitions: outcome }
-  return Exit.succeed(reply)
+  return Exit.succeed({ _tag: "OffsetsStored", partitions: outcome })
 }
 
 /** As of Kafka's classic groups: a client that tells no generation may be one that cannot (before v3), or one without a group. */
@@ -97,22 +102,11 @@ const refusePending = (draft: Draft, command: AddPendingOffsets): Answer | undef
 }
 
 const addPendingOffsets = (draft: Draft, command: AddPendingOffsets): Answer => {
-  const { producerId, producerEpoch, memberId, generation, offsets } = command
-  if (draft.state.groupId.length > draft.settings.nameLengthMax)
-    return refused("InvalidGroupId", "The group id is too long.")
-  const refusal = refusePending(draft, command)
+  const { producerId, producerEpoch, memberId, generation } = command
+  const refusal = refuseGroupId(draft) ?? refusePending(draft, command)
   if (refusal !== undefined) return refusal
-  const outcome = outcomeOf(draft, offsets)
-  const accepted = offsetsOnce(offsets.filter((_, i) => outcome[i]?.refused === null))
-  if (accepted.length > 0) {
-    const who = { producerId, producerEpoch, memberId, generation }
-    const event: GroupEvent = { _tag: "PendingOffsetsAdded", ...who, offsets: accepted }
-    const next = evolveGroup(draft.state, event)
-    const excess = excessOf(draft, next)
-    if (excess !== undefined) return refused("InvalidCommitOffsetSize", excess, memberId)
-    applyAs(draft, event, next)
-  }
-  return Exit.succeed({ _tag: "OffsetsStored", partitions: outcome })
+  const who = { producerId, producerEpoch, memberId, generation }
+  return store(draft, command, (offsets) => ({ _tag: "PendingOffsetsAdded", ...who, offsets }))
 }
 
 /** Told by the transaction's coordinator, perhaps more than once. */
@@ -134,7 +128,7 @@ const fetchOffsets = ({ offsets, pending }: GroupState, { partitions, requireSta
 
 /** Each partition once: of one that is named again the last counts, as for Kafka. */
 const offsetsOnce = (offsets: ReadonlyArray<OffsetToCommit>): ReadonlyArray<OffsetToCommit> => [
-  ...new Map(offsets.map((each) => [`${each.partition}/${each.topicId}`, each])).values()
+  ...new Map(offsets.map((each) => [keyOf(each), each])).values()
 ]
 
 const outcomeOf = (draft: Draft, offsets: ReadonlyArray<OffsetToCommit>): OffsetsStored["partitions"] =>
@@ -182,7 +176,7 @@ const deleteOffsets = (draft: Draft, command: DeleteOffsets): Answer => {
     const offset = each.refused === null ? committedOffset(draft.state.offsets, each) : undefined
     if (offset === undefined) continue
     const { topicId, stream, partition } = offset
-    deleted.set(`${partition}/${topicId}`, { topicId, stream, partition, offset: offset.offset })
+    deleted.set(keyOf(offset), { topicId, stream, partition, offset: offset.offset })
   }
   if (deleted.size > 0) apply(draft, { _tag: "OffsetsDeleted", offsets: [...deleted.values()] })
   const reply: OffsetsRemoved = { _tag: "OffsetsRemoved", partitions }

@@ -15,6 +15,9 @@ export interface OffsetTable {
   readonly weightBytes: number
 }
 
+/** For maps and sets of partitions, of whichever topics. */
+export const keyOf = ({ topicId, partition }: TopicPartition): string => `${partition}/${topicId}`
+
 export const noOffsets: OffsetTable = { topics: new Map(), count: 0, weightBytes: 0 }
 
 export const committedOffset = (

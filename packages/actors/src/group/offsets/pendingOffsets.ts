@@ -1,5 +1,6 @@
 import type { OffsetToCommit, TopicPartition } from "../GroupProtocol.ts"
 import { weightOfPendingOffset } from "../groupWeight.ts"
+import { keyOf } from "./offsetTable.ts"
 
 /** An offset that a transaction commits when it does. */
 export interface PendingOffset extends OffsetToCommit {
@@ -33,8 +34,6 @@ export interface PendingTable {
 }
 
 export const nothingPending: PendingTable = { producers: new Map(), topics: new Map(), count: 0, weightBytes: 0 }
-
-const keyOf = ({ topicId, partition }: TopicPartition): string => `${partition}/${topicId}`
 
 /** `ProducersByPartition` in the making: copies each topic's map that it changes, once. */
 class Index {
