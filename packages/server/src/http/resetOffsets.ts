@@ -1,15 +1,11 @@
 import * as Effect from "effect/Effect"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import {
-  groupActor,
-  type CommittedOffset,
-  type OffsetToCommit,
-  type TopicPartition
-} from "@logbrook/actors/group/GroupProtocol"
+import { groupActor, type CommittedOffset, type OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
 import { groupStateName, type GroupState } from "@logbrook/actors/group/groupState"
-import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
+import { committedOffset, listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
 import type { JournalError } from "@logbrook/core/journal/JournalError"
 import { readingJournal } from "@logbrook/core/journal/readingJournal"
+import { Pace } from "@logbrook/core/settle/Pace"
 import type { Broker } from "../Broker.ts"
 import { parsePoint, type At } from "../tools/point.ts"
 import { onGroup, onStream, type Need } from "./access.ts"
@@ -151,29 +147,29 @@ const resetOf = (
     return { stream: stream.name, partition, before, after, logStartOffset: startOffset, highWatermark }
   })
 
-const keyOf = ({ topicId, partition }: TopicPartition): string => `${partition}/${topicId}`
-
 /** Looking up a time reads a batch: behind so much of it others get a turn. */
 const turnMsMax = 5
 
-const nextTurn = ({ clock }: Broker): Effect.Effect<void> =>
-  Effect.async((resume) => clock.nextTurn(() => resume(Effect.void)))
-
 const resetsOf = (broker: Broker, state: GroupState | undefined, places: ReadonlyArray<Place>, target: Target) =>
   Effect.gen(function* () {
-    const committed = new Map(offsetsOf(state).map((each) => [keyOf(each), each.offset]))
     const resets: Array<ResetOffset> = []
-    let turnEndMs = broker.clock.monotonicMs() + turnMsMax
+    const pace = new Pace(broker.clock, turnMsMax, 0)
     for (const place of places) {
-      if (broker.clock.monotonicMs() >= turnEndMs) {
-        yield* nextTurn(broker)
-        turnEndMs = broker.clock.monotonicMs() + turnMsMax
-      }
-      const before = committed.get(keyOf({ topicId: place.stream.topicId, partition: place.partition })) ?? null
-      resets.push(yield* resetOf(broker, place, before, target))
+      yield* Effect.promise(() => pace.step())
+      const { stream, partition } = place
+      const before = state && committedOffset(state.offsets, { topicId: stream.topicId, partition })
+      resets.push(yield* resetOf(broker, place, before?.offset ?? null, target))
     }
     return resets
   })
+
+/** Others had turns meanwhile. The group was told to forget a stream that was deleted then, and is not told again. */
+const stillThere = ({ directory }: Broker, places: ReadonlyArray<Place>): Effect.Effect<void, EndpointRefused> => {
+  const gone = places.find(({ stream }) => directory.byTopicId(stream.topicId) === undefined)
+  return gone === undefined
+    ? Effect.void
+    : refuse("UNKNOWN_STREAM", `the stream "${gone.stream.name}" was deleted meanwhile: no offset was reset`)
+}
 
 /**
  * Commits other offsets for a group, within what each log has. As in Kafka the group has no members meanwhile; one that is not there is
@@ -192,6 +188,7 @@ export const resetGroupOffsets = (broker: Broker, name: string, payload: Payload
     }
     const places = yield* placesOf(broker, state, payload)
     const offsets = yield* resetsOf(broker, state, places, target)
+    yield* stillThere(broker, places)
     if (!payload.validateOnly && offsets.length > 0) {
       const toCommit = offsets.map(({ stream, partition, after }, i): OffsetToCommit => {
         const { topicId } = places[i]!.stream

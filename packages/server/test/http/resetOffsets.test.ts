@@ -122,7 +122,10 @@ describe("a reset of a group's offsets", () => {
   it("takes ten thousand partitions at most", async () => {
     const logIds = Array.from({ length: 10_001 }, (_, i) => 1000 + i)
     const wide = { ...broker.directory.byName("other")!, name: "wide", logIds }
-    const directory: StreamDirectory = Object.create(broker.directory, { byName: { value: () => wide } })
+    const directory: StreamDirectory = Object.create(broker.directory, {
+      byName: { value: () => wide },
+      byTopicId: { value: () => wide }
+    })
     const ask = (partitions: ReadonlyArray<number> | undefined) => {
       const payload = { streams: [{ name: "wide", partitions }], to: "latest", validateOnly: true }
       return Effect.runPromise(Effect.either(resetGroupOffsets({ ...broker, directory }, "new", payload)))
@@ -147,6 +150,30 @@ describe("a reset of a group's offsets", () => {
     await Effect.runPromise(resetGroupOffsets({ ...broker, clock }, "g", payload))
     expect(turns).toBe(3)
   })
+
+  it.each([{}, { streams: [{ name: "other" }, { name: "orders" }] }])(
+    "%j is refused, and commits nothing, once a stream was deleted while others had a turn",
+    async (chosen) => {
+      let nowMs = 0
+      const clock: Clock = {
+        ...systemClock,
+        monotonicMs: () => (nowMs += 6),
+        nextTurn: (task) => {
+          const isDeleted = broker.directory.byName("orders") === undefined
+          void (
+            isDeleted ? Promise.resolve() : harness.ask("catalog/0", { _tag: "DeleteStream", name: "orders" })
+          ).then(task)
+        }
+      }
+      const payload = { ...chosen, to: "earliest", validateOnly: false }
+      const made = Effect.either(resetGroupOffsets({ ...broker, clock }, "g", payload))
+      expect(await Effect.runPromise(made)).toMatchObject({
+        left: { code: "UNKNOWN_STREAM", message: expect.stringContaining("orders") }
+      })
+      const [newest] = newestEvents({ journal, broker }, { actor: "group/g" }, 1)
+      expect(newest, "no commit behind that of the set-up").toMatchObject({ event: { offsets: [{ offset: 4 }] } })
+    }
+  )
 
   it("is refused while the group has members, and before one that joins meanwhile", async () => {
     await harness.join("g", "m-1")
