@@ -139,14 +139,18 @@ export const coreMutants = inPackage("core", {
   },
   "journal/lock.ts": {
     tests: ["journal/lock.test.ts"],
+    faults: [["a directory may have two writers", "if (!taken.isOurs) throw inUse(directory, taken.pid)", ""]]
+  },
+  "FileLock.ts": {
+    tests: ["FileLock.test.ts"],
     faults: [
       [
-        "a directory may have two writers",
-        'if (state === "held") throw inUse(directory, pid)\n    if (text',
+        "a lock is taken from a process that lives",
+        'if (state === "held") return { isOurs: false, pid }\n      if (text',
         "if (text"
       ],
       [
-        "a process that was started later counts as the writer",
+        "a process that was started later counts as the holder",
         "pid > 0 && identity(pid) === holder ? ",
         "pid > 0 && identity(pid) !== undefined ? "
       ],

@@ -3,6 +3,7 @@ import * as net from "node:net"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { FileLock } from "@logbrook/core/FileLock"
 import type { Log } from "../Log.ts"
 import type { ListenAddress, Listening, ListenerProtocol } from "./Listener.ts"
 
@@ -52,7 +53,7 @@ const removeStale = (path: string, options: ListenOptions): Effect.Effect<void, 
   })
 
 /**
- * Runs what only one server at a time may do at a path, under a file `PATH.lock`: of two that find a dead socket the second would
+ * Runs what only one server at a time may do at a path, under the lock `PATH.lock`: of two that find a dead socket the second would
  * remove that of the first.
  */
 const alone = <A>(
@@ -61,15 +62,17 @@ const alone = <A>(
   run: Effect.Effect<A, ListenFailed>
 ): Effect.Effect<A, ListenFailed> => {
   const { protocol, name, at } = options
-  const lock = `${path}.lock`
-  const message = `another server begins to listen there; if there is none, remove ${lock}`
-  const make = withFiles(options, () => fs.closeSync(fs.openSync(lock, "wx")))
+  const lock = new FileLock(`${path}.lock`)
+  const message = "another server begins to listen there"
+  const taken = new ListenFailed({ protocol, name, at, code: "EADDRINUSE", message })
   return Effect.acquireUseRelease(
-    Effect.mapError(make, (failure) =>
-      failure.code === "EEXIST" ? new ListenFailed({ protocol, name, at, code: failure.code, message }) : failure
+    Effect.filterOrFail(
+      withFiles(options, () => lock.take()),
+      ({ isOurs }) => isOurs,
+      () => taken
     ),
     () => run,
-    () => Effect.sync(() => fs.rmSync(lock, { force: true }))
+    () => Effect.sync(() => lock.release())
   )
 }
 
