@@ -72,8 +72,9 @@ export const table = (io: Io, head: ReadonlyArray<string>, cells: ReadonlyArray<
 
 /** Names and values below each other. */
 export const fields = (io: Io, pairs: ReadonlyArray<readonly [string, string]>, indent = ""): void => {
-  const width = Math.max(...pairs.map(([name]) => name.length))
-  for (const [name, value] of pairs) io.out(`${indent}${painted(io, "dim", name.padEnd(width))}  ${plainText(value)}`)
+  const plain = pairs.map(([name, value]) => [plainText(name), plainText(value)] as const)
+  const width = Math.max(...plain.map(([name]) => name.length))
+  for (const [name, value] of plain) io.out(`${indent}${painted(io, "dim", name.padEnd(width))}  ${value}`)
 }
 
 export { bytesText, counted, durationText } from "../units.ts"

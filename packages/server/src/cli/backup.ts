@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type { BackedUp } from "@logbrook/core/backup/Backup"
 import type { Restored, RestoreOptions } from "@logbrook/core/backup/Restore"
 import { readingJournalLong } from "@logbrook/core/journal/readingJournal"
+import { plainText } from "../plainText.ts"
 import { exitCodes, usageError } from "./CliError.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { allDefinitions } from "./definitions.ts"
@@ -48,7 +49,7 @@ export const backup: Run = (args, io) =>
     const { firstSeq, nextSeq, lastTimeMs } = manifest
     const last = nextSeq === firstSeq ? "no events" : `#${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)})`
     const kept = `${keptSegments} ${keptSegments === 1 ? "was" : "were"} there already`
-    io.out(`${target}: ${last}, all read again and whole`)
+    io.out(plainText(`${target}: ${last}, all read again and whole`))
     io.out(`  ${counted(copiedSegments, "segment")} copied (${bytesText(copiedBytes)}), ${kept}`)
     return exitCodes.ok
   })
@@ -86,10 +87,10 @@ const printRestored = (args: Arguments, io: Io, dataDir: string, done: Restored)
     outJson(io, told, 2)
     return
   }
-  io.out(`${dataDir}: #${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)}), read again and whole`)
+  io.out(plainText(`${dataDir}: #${firstSeq} to #${nextSeq - 1} (${iso(lastTimeMs)}), read again and whole`))
   io.out(`  ${counted(events, "event")}, ${counted(records, "record")}, ${bytesText(bytes)}`)
   if (left > 0) io.out(`  ${counted(left, "later event")} of the backup ${left === 1 ? "was" : "were"} left out`)
-  io.out(`  logbrook serve --data-dir ${dataDir}`)
+  io.out(plainText(`  logbrook serve --data-dir ${dataDir}`))
 }
 
 export const restore: Run = (args, io) =>

@@ -1,5 +1,6 @@
 import { once } from "node:events"
 import * as Effect from "effect/Effect"
+import { plainText } from "../plainText.ts"
 import { CliError, exitCodes } from "./CliError.ts"
 import type { Arguments } from "./commandLine.ts"
 import type { Io } from "./Io.ts"
@@ -9,7 +10,7 @@ const asked = async (question: string): Promise<boolean> => {
   const { createInterface } = await import("node:readline/promises")
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   const closed = once(lines, "close").then(() => "")
-  const answer = await Promise.race([lines.question(`${question} [y/N] `).catch(() => ""), closed])
+  const answer = await Promise.race([lines.question(`${plainText(question)} [y/N] `).catch(() => ""), closed])
   lines.close()
   return /^y(es)?$/i.test(answer.trim())
 }

@@ -37,7 +37,7 @@ const printDiagnosis = (io: Io, diagnosis: Diagnosis, nameOf: NameOf): void => {
   const { directory, segments, bytes, firstSeq, nextSeq, events, records, findings, moreFindings, isClean } = diagnosis
   const verdict = isClean ? painted(io, "green", "ok") : painted(io, "red", "damaged")
   io.out(
-    `${verdict}: ${directory}, ${counted(segments, "segment")} (${bytesText(bytes)}), #${firstSeq} to #${nextSeq - 1}, ` +
+    `${verdict}: ${plainText(directory)}, ${counted(segments, "segment")} (${bytesText(bytes)}), #${firstSeq} to #${nextSeq - 1}, ` +
       `${counted(events, "event")}, ${counted(records, "record")}${diagnosis.isLive ? ", in use" : ""}`
   )
   for (const finding of findings) printFinding(io, finding, nameOf)
@@ -55,13 +55,16 @@ const savedText = ({ firstSeq, firstBadSeq, nextSeq, findings }: Diagnosis): str
 
 const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
   const { diagnosis, lostFromSeq, lostToSeq, lostRecords, epochRefused } = repaired
-  io.out(`${painted(io, "bold", "saved")}: ${diagnosis.directory}, #${diagnosis.firstSeq} to #${diagnosis.nextSeq - 1}`)
+  const { firstSeq, nextSeq } = diagnosis
+  const directory = plainText(diagnosis.directory)
+  io.out(`${painted(io, "bold", "saved")}: ${directory}, #${firstSeq} to #${nextSeq - 1}`)
   if (lostFromSeq !== undefined) {
     const to = lostToSeq > lostFromSeq ? ` to #${lostToSeq - 1} or later` : ""
     io.out(`  ${painted(io, "red", "lost")}: events from #${lostFromSeq}${to}`)
   }
   for (const finding of lostRecords) {
-    io.out(`  ${painted(io, "red", "lost")}: records of ${placeText({ ...finding, segment: undefined }, nameOf)}`)
+    const place = plainText(placeText({ ...finding, segment: undefined }, nameOf))
+    io.out(`  ${painted(io, "red", "lost")}: records of ${place}`)
   }
   if (epochRefused !== undefined) {
     const what = `Kafka clients may not notice what is lost: ${plainText(epochRefused)}`
@@ -71,7 +74,7 @@ const printRepaired = (io: Io, repaired: Repaired, nameOf: NameOf): void => {
     io.out("  it is not clean:")
     for (const finding of diagnosis.findings) printFinding(io, finding, nameOf)
   }
-  io.out(`  the damaged directory is as it was; logbrook serve --data-dir ${diagnosis.directory}`)
+  io.out(`  the damaged directory is as it was; logbrook serve --data-dir ${directory}`)
 }
 
 /** `sensors/3` where the catalog can be read. */

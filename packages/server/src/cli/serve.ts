@@ -46,7 +46,7 @@ const banner = (config: Config, io: Io, server: RunningServer): void => {
   const url = ports.http === 18_083 ? "" : ` --url http://${host}`
   const line = (name: string, text: string): void => io.out(`  ${painted(io, "dim", name.padEnd(16))}${text}`)
   io.out(`${painted(io, "bold", `Logbrook ${version}`)} on Node.js ${process.versions.node}`)
-  line("data", `${config.dataDir} (${recoveryText(server)})`)
+  line("data", plainText(`${config.dataDir} (${recoveryText(server)})`))
   for (const each of listeners) line(titles[each.protocol], listenerText(each))
   io.out("")
   // A hint for the first start only: later there are streams of one's own.

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { plainText } from "../plainText.ts"
 import { exitCodes } from "./CliError.ts"
 import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import type { Arguments, Run } from "./commandLine.ts"
@@ -108,6 +109,9 @@ export const abort: Run = (args, io) =>
       "POST"
     )
     if (args.flag("json")) outJson(io, { transactionalId: id, ...aborted })
-    else io.out(`aborted ${id} (${counted(aborted.partitions, "partition")}, ${counted(aborted.groups, "group")})`)
+    else {
+      const { partitions, groups } = aborted
+      io.out(plainText(`aborted ${id} (${counted(partitions, "partition")}, ${counted(groups, "group")})`))
+    }
     return exitCodes.ok
   })
