@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import mqtt from "mqtt"
 import { kcatRead } from "../support/kcat.ts"
 import { outputOf } from "../support/runCommand.ts"
-import { freePorts, ServerProcess } from "../support/server.ts"
+import { freePorts } from "../support/freePorts.ts"
+import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 
 const count = 1000

@@ -1,17 +1,16 @@
 import { spawn, type ChildProcess } from "node:child_process"
-import { randomInt } from "node:crypto"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { freePorts, host } from "./freePorts.ts"
 import { runCommand } from "./runCommand.ts"
 
 const root = path.join(import.meta.dirname, "../..")
 /** A copy may be tested while another is built. */
 const bin = process.env["LOGBROOK_TEST_BUNDLE"] ?? path.join(root, "packages/server/bundle/bin.js")
-const host = "127.0.0.1"
 const readyTimeoutMs = 30_000
 const stopTimeoutMs = 20_000
 const logTailBytes = 4096
@@ -36,68 +35,6 @@ export interface StreamOptions {
   readonly key?: string
   /** Kafka's names: `retention.ms` and its like. */
   readonly config?: Readonly<Record<string, string>>
-}
-
-const isFree = async (port: number): Promise<boolean> => {
-  const server = net.createServer().listen(port, host)
-  try {
-    await once(server, "listening")
-    return true
-  } catch {
-    return false
-  } finally {
-    await new Promise((resolve) => void server.close(resolve))
-  }
-}
-
-/** Node's `fetch` refuses 10,080. */
-const portMin = 10_081
-
-/** A file for each port that a process of the tests was given, with that process's id. */
-const claims = path.join(os.tmpdir(), `logbrook-test-ports-${os.userInfo().uid}`)
-const claimed = new Set<string>()
-process.once("exit", () => {
-  for (const file of claimed) fs.rmSync(file, { force: true })
-})
-
-/** Whether the claim is of a process that has ended without taking it back. */
-const isLeft = (file: string): boolean => {
-  try {
-    // 0, or an empty file: its process has just begun to write it.
-    const pid = Number(fs.readFileSync(file, "utf8"))
-    if (pid > 0) process.kill(pid, 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH"
-  }
-}
-
-/** Several processes start servers at the same time, and a server listens a while after its ports were chosen. False: another has it. */
-const claim = (port: number): boolean => {
-  const file = path.join(claims, String(port))
-  try {
-    fs.writeFileSync(file, String(process.pid), { flag: "wx" })
-    claimed.add(file)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
-    if (isLeft(file)) fs.rmSync(file, { force: true })
-    return false
-  }
-}
-
-/**
- * As many free ports as asked for, which no other process of the tests is given, below those that systems give to outgoing
- * connections: a server that is down for a moment must find its port again.
- */
-export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  fs.mkdirSync(claims, { recursive: true })
-  const found = new Set<number>()
-  while (found.size < count) {
-    const port = randomInt(portMin, 32_768)
-    if (claim(port) && (await isFree(port))) found.add(port)
-  }
-  return [...found]
 }
 
 const accepts = (port: number): Promise<boolean> =>
