@@ -355,8 +355,8 @@ export const coreMutants = inPackage("core", {
     faults: [
       [
         "events that a snapshot knows are folded again",
-        "if (seq < (this.#knownUpTo.get(actor) ?? 0)) return\n    if (this.#options.onMismatch",
-        "if (this.#options.onMismatch"
+        "      this.#ofSnapshot.delete(actor)\n      return\n",
+        "      this.#ofSnapshot.delete(actor)\n"
       ],
       ["an event of a later version is folded", "  if (version > newest) {", "  if (version > newest + 100) {"],
       [
@@ -369,7 +369,9 @@ export const coreMutants = inPackage("core", {
         "if (stateVersion !== stateVersionOf(definition)) {",
         "if (stateVersion < 1) {"
       ],
-      ["hashes are not compared", "if (replayed.equals(journaled)) return", "if (replayed !== journaled) return"]
+      ["hashes are not compared", "if (replayed.equals(hash)) return", "if (replayed !== hash) return"],
+      ["a snapshot's states are not compared", "this.#ofSnapshot.set(actor, {", "void ({"],
+      ["what is checked begins at the newest snapshot", "    oldest = before\n", "    break\n"]
     ]
   },
   "shard/Timers.ts": {

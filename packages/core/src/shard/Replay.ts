@@ -4,7 +4,7 @@ import { pack, unpack } from "../actor/pack.ts"
 import { firstStateVersion, hashOfState, stateVersionOf, unpackState } from "../actor/savedState.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import { readFrame, readFrameHead, type Cause, type FrameHead, type FrameVisitor } from "../journal/Frame.ts"
-import type { Journal, Seq, SnapshotPage } from "../journal/Journal.ts"
+import type { Journal, Seq, Snapshot, SnapshotPage } from "../journal/Journal.ts"
 import { JournalError } from "../journal/JournalError.ts"
 
 /** An actor as `ActorTable.saved` gave it, or null for an initial state; the state's version where it is not the first one. */
@@ -51,7 +51,10 @@ export interface ReplayOptions {
   /** References before this are not wanted; all that there are by default. */
   readonly recordsFrom?: Seq
   readonly onMismatch?: (mismatch: Mismatch) => void
-  /** Without snapshots: from the oldest event. Only right for a journal that is whole, or to check one. */
+  /**
+   * From the oldest event, without snapshots; where that has expired, from the oldest snapshot behind which all events are kept. It
+   * folds all that there is to check.
+   */
   readonly fromStart?: boolean
 }
 
@@ -85,6 +88,8 @@ export class Replay {
   readonly #unknownKinds = new Set<string>()
   /** The events of each actor since its last hash, when hashes are compared. */
   readonly #uncompared = new Map<ActorId, number>()
+  /** Hashes of states that the snapshot holds: nothing has happened to their actors in between. */
+  readonly #ofSnapshot = new Map<ActorId, JournaledHash>()
   #events = 0
   #hashes = 0
   #uncomparedHashes = 0
@@ -102,7 +107,7 @@ export class Replay {
    */
   run(journal: History): Replayed {
     const endSeq = this.#options.endSeq ?? journal.nextSeq
-    const snapshot = this.#options.fromStart && journal.firstSeq === 1 ? undefined : journal.snapshot(endSeq)
+    const snapshot = this.#options.fromStart ? oldestSnapshot(journal, endSeq) : journal.snapshot(endSeq)
     const foldFrom = snapshot?.fromSeq ?? 1
     if (foldFrom < journal.firstSeq) {
       throw new JournalError("Gap", `no snapshot before seq ${endSeq}, and the journal begins at ${journal.firstSeq}`)
@@ -122,6 +127,7 @@ export class Replay {
       this.#frame(frame, head, foldFrom, endSeq)
       return true
     })
+    for (const actor of this.#ofSnapshot.keys()) this.#compareSnapshot(actor)
     const wantedSeq = Math.min(endSeq, journal.nextSeq)
     if ((expectedSeq ?? fromSeq) < wantedSeq) {
       throw new JournalError(
@@ -178,7 +184,7 @@ export class Replay {
         this.#apply(seq, id, definition, head, version, cause, unpack(payload) as { _tag: string })
       },
       hash: (seq, id, hash, stateVersion) => {
-        if (seq < endSeq && seq >= foldFrom) this.#compare(seq, id, hash, stateVersion)
+        if (seq < endSeq && seq >= foldFrom) this.#hash(id, { seq, hash, stateVersion })
       }
     }
     readFrame(frame, visitor, head)
@@ -195,16 +201,38 @@ export class Replay {
   ): void {
     this.#events++
     this.#options.onEvent?.({ seq, actor, timeMs: head.timeMs, epoch: head.epoch, version, cause, event })
-    if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
+    if (seq < (this.#knownUpTo.get(actor) ?? 0)) {
+      this.#ofSnapshot.delete(actor)
+      return
+    }
+    this.#compareSnapshot(actor)
     if (this.#options.onMismatch !== undefined) this.#uncompared.set(actor, (this.#uncompared.get(actor) ?? 0) + 1)
     const current = version === noVersion ? event : upcast(definition, seq, version, event)
     this.#states.set(actor, definition.evolve(this.#states.get(actor) ?? definition.initial(actor), current))
   }
 
-  #compare(seq: Seq, actor: ActorId, journaled: Buffer, stateVersion: number): void {
+  #hash(actor: ActorId, journaled: JournaledHash): void {
+    if (this.#options.onMismatch === undefined) return
+    if (journaled.seq < (this.#knownUpTo.get(actor) ?? 0)) {
+      // The frame's bytes are the journal's, which writes others over them.
+      this.#ofSnapshot.set(actor, { ...journaled, hash: Buffer.from(journaled.hash) })
+    } else {
+      this.#compareSnapshot(actor)
+      this.#compare(actor, journaled)
+    }
+  }
+
+  /** The state is as the snapshot has it still. */
+  #compareSnapshot(actor: ActorId): void {
+    const journaled = this.#ofSnapshot.get(actor)
+    if (journaled === undefined) return
+    this.#ofSnapshot.delete(actor)
+    this.#compare(actor, journaled)
+  }
+
+  #compare(actor: ActorId, { seq, hash, stateVersion }: JournaledHash): void {
     const definition = this.#definition(actor)
-    if (definition === undefined || this.#options.onMismatch === undefined) return
-    if (seq < (this.#knownUpTo.get(actor) ?? 0)) return
+    if (definition === undefined) return
     if (stateVersion !== stateVersionOf(definition)) {
       this.#uncomparedHashes++
       return
@@ -213,14 +241,28 @@ export class Replay {
     this.#comparedEvents += this.#uncompared.get(actor) ?? 0
     this.#uncompared.delete(actor)
     const replayed = hashOfState(definition, this.#states.get(actor) ?? definition.initial(actor))
-    if (replayed.equals(journaled)) return
-    this.#options.onMismatch({
-      seq,
-      actor,
-      journaled: journaled.toString("hex"),
-      replayed: replayed.toString("hex")
-    })
+    if (replayed.equals(hash)) return
+    this.#options.onMismatch?.({ seq, actor, journaled: hash.toString("hex"), replayed: replayed.toString("hex") })
   }
+}
+
+/** Of an actor's state, as it was just before `seq`. */
+interface JournaledHash {
+  readonly seq: Seq
+  readonly hash: Buffer
+  readonly stateVersion: number
+}
+
+/** Undefined for a journal that is kept from its beginning. */
+const oldestSnapshot = (journal: History, endSeq: Seq): Snapshot | undefined => {
+  if (journal.firstSeq === 1) return undefined
+  let oldest = journal.snapshot(endSeq)
+  while (oldest !== undefined) {
+    const before = journal.snapshot(oldest.fromSeq - 1)
+    if (before === undefined || before.fromSeq < journal.firstSeq) break
+    oldest = before
+  }
+  return oldest
 }
 
 const upcast = (definition: AnyDefinition, seq: Seq, version: number, event: { readonly _tag: string }) => {

@@ -1,7 +1,15 @@
 import { pack, stateHash, unpack } from "@logbrook/core/actor/pack"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { FrameBuilder } from "@logbrook/core/journal/Frame"
-import { encodePage, Replay, type JournaledEvent, type Mismatch, type SavedActors } from "@logbrook/core/shard/Replay"
+import {
+  encodePage,
+  Replay,
+  type JournaledEvent,
+  type Mismatch,
+  type Replayed,
+  type ReplayOptions,
+  type SavedActors
+} from "@logbrook/core/shard/Replay"
 import { recoverShard } from "@logbrook/core/shard/recover"
 import { beforeEach, describe, expect, it } from "vitest"
 import { TestClock } from "../support/TestClock.ts"
@@ -30,6 +38,19 @@ const snapshot = (fromSeq: number, ...pages: ReadonlyArray<readonly [seq: number
   pages.forEach(([seq, actors], index) => journal.writePage(fromSeq, index, encodePage(seq, actors), () => undefined))
   journal.completeSnapshot(fromSeq, pages.length, () => undefined)
   clock.runTurns()
+}
+
+const commitHash = (total: number, actor = "counter/a"): void => {
+  const frame = new FrameBuilder(journal.nextSeq, 3, 1000)
+  frame.hash(actor, stateHash({ total, notes: [], deadlines: [] }))
+  journal.append(frame.build().commit, () => undefined)
+  clock.runTurns()
+}
+
+const compared = (options: ReplayOptions = {}): Replayed & { readonly mismatches: ReadonlyArray<Mismatch> } => {
+  const mismatches: Array<Mismatch> = []
+  const onMismatch = (found: Mismatch): void => void mismatches.push(found)
+  return { ...new Replay(definitions, { ...options, onMismatch }).run(journal), mismatches }
 }
 
 const totals = (endSeq?: number): Record<string, number> => {
@@ -84,18 +105,47 @@ describe("a replay", () => {
 
   it("finds a state that differs from the journaled hash", () => {
     commit(["counter/a", 1])
-    const append = (total: number): void => {
-      const frame = new FrameBuilder(journal.nextSeq, 3, 1000)
-      frame.hash("counter/a", stateHash({ total, notes: [], deadlines: [] }))
-      journal.append(frame.build().commit, () => undefined)
-      clock.runTurns()
-    }
-    append(1)
-    append(2)
-    const mismatches: Array<Mismatch> = []
-    const { hashes } = new Replay(definitions, { onMismatch: (found) => mismatches.push(found) }).run(journal)
-    expect(hashes).toBe(2)
-    expect(mismatches).toMatchObject([{ seq: 3, actor: "counter/a" }])
+    commitHash(1)
+    commitHash(2)
+    expect(compared()).toMatchObject({ hashes: 2, mismatches: [{ seq: 3, actor: "counter/a" }] })
+  })
+
+  it("compares all that is kept with the hashes, where the beginning is gone: from the oldest snapshot", async () => {
+    commit(["counter/a", 1])
+    commit(["counter/a", 2])
+    snapshot(3, [3, [["counter/a", saved(3)]]])
+    commit(["counter/a", 4])
+    commitHash(8)
+    commit(["counter/a", 8])
+    snapshot(6, [6, [["counter/a", saved(15)]]])
+    commitHash(15)
+    await journal.dropOldest()
+    await journal.dropOldest()
+    expect(journal.firstSeq).toBe(3)
+    expect(compared({ fromStart: true })).toMatchObject({
+      hashes: 2,
+      comparedEvents: 2,
+      mismatches: [{ seq: 4, actor: "counter/a" }]
+    })
+    expect(compared()).toMatchObject({ hashes: 1, comparedEvents: 0, mismatches: [] })
+  })
+
+  it("compares the states of a snapshot with the hashes that are in it, where nothing happened in between", () => {
+    commit(["counter/a", 1], ["counter/b", 10], ["counter/c", 100])
+    commitHash(1, "counter/a")
+    commitHash(11, "counter/b")
+    commitHash(100, "counter/c")
+    commit(["counter/c", 100])
+    snapshot(4, [8, [["counter/a", saved(2)]]], [8, [["counter/b", saved(10)]]], [8, [["counter/c", saved(200)]]])
+    commit(["counter/a", 4])
+    expect(compared()).toMatchObject({
+      hashes: 2,
+      comparedEvents: 0,
+      mismatches: [
+        { seq: 4, actor: "counter/a" },
+        { seq: 5, actor: "counter/b" }
+      ]
+    })
   })
 
   it("refuses a journal whose beginning is gone without a snapshot behind it", async () => {

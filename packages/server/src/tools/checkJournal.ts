@@ -130,7 +130,7 @@ const failureOf = (past: Past, folded: Folded): Effect.Effect<VerifyFailure | nu
   return Effect.catchTag(hashFailure(past, folded.mismatch), "JournalError", (error) => thrown(past, folded, error))
 }
 
-/** Folds the whole journal, from its oldest event if it has never lost one, and compares every state hash. */
+/** Folds all that is kept of the journal (`ReplayOptions.fromStart`), and compares every state hash. */
 export const verifyJournal = (past: Past, onProgress: OnProgress): Effect.Effect<Verified, JournalError> =>
   Effect.gen(function* () {
     const folded = fold(past, onProgress)
