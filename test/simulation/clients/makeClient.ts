@@ -2,11 +2,11 @@ import type { ClientPlan } from "../Plan.ts"
 import type { Client, World } from "../World.ts"
 import { Abandoner } from "./Abandoner.ts"
 import { Churn } from "./Churn.ts"
-import { CommittedReader } from "./CommittedReader.ts"
+import { committedReader } from "./CommittedReader.ts"
 import { Member } from "./Member.ts"
 import { Producer } from "./Producer.ts"
 import { Publisher } from "./Publisher.ts"
-import { Reader } from "./Reader.ts"
+import { reader } from "./Reader.ts"
 import { Sharer } from "./Sharer.ts"
 import { SimpleConsumer } from "./SimpleConsumer.ts"
 import { Sleeper } from "./Sleeper.ts"
@@ -31,11 +31,11 @@ export const makeClient = (world: World, plan: ClientPlan): Client => {
     case "member":
       return new Member(world, plan)
     case "reader":
-      return new Reader(world, plan)
+      return reader(world, plan)
     case "transactor":
       return new Transactor(world, plan)
     case "committedReader":
-      return new CommittedReader(world, plan)
+      return committedReader(world, plan)
     case "churn":
       return new Churn(world, plan)
     case "abandoner":
