@@ -25,7 +25,10 @@ const long = [
   "test/system/simulation.test.ts"
 ]
 
-/** `unit`: pure, in process. `system`: real sockets, disks and child processes, npm only. `clients`: needs `test/clients/install.sh`. */
+/**
+ * `unit`: pure, in process. `system`: real sockets, disks and child processes, npm only. `clients`: needs `test/clients/install.sh`.
+ * `ecosystem`: needs Java, Maven and kcat, which that installs, and gets each engine when its test first runs.
+ */
 const project = (
   name: string,
   include: ReadonlyArray<string>,
@@ -59,7 +62,8 @@ export default defineConfig({
       project("unit", ["packages/*/test/**/*.test.ts", "test/*.test.ts"], unitTimeoutMs),
       project("system", ["test/system/**/*.test.ts"], 240_000),
       project("long", long, 240_000, []),
-      project("clients", ["test/clients/**/*.test.ts"], 180_000)
+      project("clients", ["test/clients/**/*.test.ts"], 180_000),
+      project("ecosystem", ["test/ecosystem/**/*.test.ts"], 600_000)
     ]
   }
 })

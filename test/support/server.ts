@@ -194,9 +194,13 @@ export class ServerProcess {
       throw new Error(`the server ended by itself (${this.#child?.exitCode ?? this.#child?.signalCode})\n${log}`)
   }
 
+  /** All that the process has said, over restarts. */
+  log(): string {
+    return fs.existsSync(this.#logFile) ? fs.readFileSync(this.#logFile, "utf8") : ""
+  }
+
   logTail(): string {
-    const text = fs.existsSync(this.#logFile) ? fs.readFileSync(this.#logFile, "utf8") : ""
-    return text.slice(-logTailBytes)
+    return this.log().slice(-logTailBytes)
   }
 
   /** As `/metrics` has it; 0 for a counter that has not counted yet, which is not there. */

@@ -1,0 +1,92 @@
+import { spawn, type ChildProcess } from "node:child_process"
+import { createHash } from "node:crypto"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { outputOf } from "../support/runCommand.ts"
+import { waitUntil } from "../support/waitUntil.ts"
+
+const cache = path.join(import.meta.dirname, ".cache")
+const installMsMax = 600_000
+const stopMsMax = 30_000
+const shownChars = 6000
+
+// Two cores for several processes: the second compiler and the parallel collector cost more than they save.
+const jvm = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"]
+const logLevel = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+
+/** The jars of an engine, by the `pom.xml` in its directory, from Maven Central: once, and again when the file has changed. */
+export const jarsOf = async (engine: string): Promise<string> => {
+  const pom = path.join(import.meta.dirname, engine, "pom.xml")
+  const version = createHash("sha256").update(fs.readFileSync(pom)).digest("hex")
+  const jars = path.join(cache, engine)
+  const done = path.join(jars, ".done")
+  if (!fs.existsSync(done) || fs.readFileSync(done, "utf8") !== version) {
+    fs.rmSync(jars, { recursive: true, force: true })
+    const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${jars}`]
+    await outputOf("mvn", ["-q", "-B", "-f", pom, ...goal], { timeoutMs: installMsMax })
+    fs.writeFileSync(done, version)
+  }
+  return jars
+}
+
+/** A program that runs until it is stopped. What it says is kept in a file, whose end errors show. */
+export class EngineProcess {
+  readonly #name: string
+  readonly #child: ChildProcess
+  readonly #logFile: string
+
+  constructor(name: string, command: string, args: ReadonlyArray<string>) {
+    this.#name = name
+    this.#logFile = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-engine-")), "log")
+    const log = fs.openSync(this.#logFile, "a")
+    this.#child = spawn(command, args, { stdio: ["ignore", log, log] })
+    fs.closeSync(log)
+  }
+
+  /** A class of an engine's jars, or a file of its directory that is run from its source. Its jars must be there. */
+  static java(engine: string, main: string, args: ReadonlyArray<string>, options: ReadonlyArray<string> = []) {
+    const program = main.endsWith(".java") ? path.join(import.meta.dirname, engine, main) : main
+    const classPath = path.join(cache, engine, "*")
+    return new EngineProcess(main, "java", [...jvm, logLevel, ...options, "-cp", classPath, program, ...args])
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  said(): string {
+    return fs.readFileSync(this.#logFile, "utf8")
+  }
+
+  /** Until it has said this, or `check` is true; rejects with the end of what it has said when it ends before, or after the time. */
+  async until(what: string, timeoutMs: number, check: () => boolean | Promise<boolean>): Promise<void> {
+    await waitUntil(what, timeoutMs, async () => {
+      if (!this.isRunning) throw new Error(`${this.#name} has ended`)
+      return check()
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.said().slice(-shownChars)}`)
+    })
+  }
+
+  /** By SIGKILL. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL")
+  }
+
+  /** By SIGTERM, and by SIGKILL when it has not ended after half a minute; what it has said is gone then. */
+  async stop(): Promise<void> {
+    const forced = setTimeout(() => this.#child.kill("SIGKILL"), stopMsMax)
+    await this.#end("SIGTERM")
+    clearTimeout(forced)
+    fs.rmSync(path.dirname(this.#logFile), { recursive: true, force: true })
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    if (!this.isRunning) return
+    const exited = once(this.#child, "exit")
+    this.#child.kill(signal)
+    await exited
+  }
+}
