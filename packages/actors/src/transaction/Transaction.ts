@@ -123,18 +123,20 @@ const add = (draft: Draft, event: AddedEvent): Answer | undefined => {
   const isNew = draft.state.name !== "Ongoing"
   const next = evolveTransaction(draft.state, event)
   const excess = excessOf(draft, next)
-  if (excess !== undefined) return refused("NoMemory", excess)
+  if (excess !== undefined) return excess
   applyAs(draft, event, next)
   if (isNew) draft.signals.push(timeoutDeadline(draft.state.life))
   return undefined
 }
 
-const excessOf = (draft: Draft, next: TransactionState): string | undefined => {
+const excessOf = (draft: Draft, next: TransactionState): Answer | undefined => {
   const { membersMax } = draft.settings
-  if (memberCountOf(next) > membersMax) return `A transaction has at most ${membersMax} partitions and groups.`
+  if (memberCountOf(next) > membersMax) {
+    return refused("TooManyMembers", `A transaction has at most ${membersMax} partitions and groups.`)
+  }
   return hasRoomForMembers(draft, next)
     ? undefined
-    : "There is no memory for more partitions and groups of transactions."
+    : refused("NoMemory", "There is no memory for more partitions and groups of transactions.")
 }
 
 type AddedEvent = Extract<Parameters<typeof apply>[1], { readonly _tag: "PartitionsAdded" | "GroupAdded" }>
@@ -228,9 +230,9 @@ const expireId = (draft: Draft, dueMs: number): Answer => {
   return done
 }
 
-/** An id that has begun a transaction since it was chosen stays. */
 const forgetAtRest = (draft: Draft): Answer => {
-  if (!isAtRest(draft.state)) return done
+  if (isUnused(draft.state)) return done
+  if (!isAtRest(draft.state)) return refused("InvalidTxnState", "A transaction is open or ending.")
   apply(draft, { _tag: "TransactionalIdExpired", atMs: draft.nowMs })
   draft.signals.push(noExpiry)
   return done

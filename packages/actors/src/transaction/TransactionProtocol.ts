@@ -44,6 +44,8 @@ export interface InitProducer {
   readonly timeoutMs: number
   /** The id to give if a new one is needed: never used before. */
   readonly newProducerId: number
+  /** False: there are as many transactional ids as there may be, so an id that nobody uses is refused (`TooManyTransactionalIds`). */
+  readonly mayBeNew: boolean
 }
 
 /** The partitions are the transaction's from now on; it begins with the first. */
@@ -100,7 +102,10 @@ export interface ExpireTransactionalId {
   readonly dueMs: number
 }
 
-/** Memory for transactional ids is short: one that is at rest is forgotten before its time, as if it had expired. */
+/**
+ * Transactional ids are too many, or their memory is short: one that is at rest is forgotten before its time, as if it had expired.
+ * `InvalidTxnState` for one that has begun a transaction since it was chosen: it stays.
+ */
 export interface ForgetAtRest {
   readonly _tag: "ForgetAtRest"
 }
@@ -159,7 +164,10 @@ export interface TransactionReplies {
 
 export type TransactionReply = TransactionReplies[keyof TransactionReplies]
 
-/** Named after Kafka's error codes, which the shell's table maps them to. `NoMemory`: there is none for more ids, partitions or groups. */
+/**
+ * Named after Kafka's error codes, which the shell's table maps them to. `NoMemory`: there is none for more ids, partitions or groups.
+ * `TooManyMembers`: of partitions and groups of one transaction.
+ */
 export type TransactionRefusal =
   | "ProducerFenced"
   | "InvalidTxnState"
@@ -169,6 +177,8 @@ export type TransactionRefusal =
   | "TransactionAbortable"
   | "TransactionalIdNotFound"
   | "InvalidRequest"
+  | "TooManyTransactionalIds"
+  | "TooManyMembers"
   | "NoMemory"
 
 export class TransactionRefused extends Data.TaggedError("TransactionRefused")<{

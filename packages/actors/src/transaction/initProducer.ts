@@ -61,6 +61,7 @@ export const initProducer = (draft: Draft, command: InitProducer): Answer => {
     return refused("InvalidTransactionTimeout", `The timeout is above 0 and at most ${settings.timeoutMsMax} ms.`)
   }
   if (isUnused(state)) {
+    if (!command.mayBeNew) return refused("TooManyTransactionalIds", "There are too many transactional ids.")
     const first = { producerId: command.newProducerId, producerEpoch: 0, lastProducerEpoch: -1 }
     return initialize(draft, first, timeoutMs)
   }

@@ -116,7 +116,9 @@ const ofRetained = fc.oneof(
 const ofProducer = (id: number) => ({ producerId: id, producerEpoch: id - 1 })
 
 const ofTransaction = fc.oneof(
-  few.map((id) => command("InitProducer", { producerId: -1, producerEpoch: -1, timeoutMs: 60_000, newProducerId: id })),
+  few.map((id) =>
+    command("InitProducer", { producerId: -1, producerEpoch: -1, timeoutMs: 60_000, newProducerId: id, mayBeNew: true })
+  ),
   few.map((id) =>
     command("AddPartitions", {
       ...ofProducer(id),

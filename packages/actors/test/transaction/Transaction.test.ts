@@ -150,13 +150,25 @@ describe("partitions and groups", () => {
     expect(unused.events).toEqual([])
   })
 
+  it("need a transactional id, which begins where there may be one more, and goes on anyway", () => {
+    const coordinator = new TransactionHarness()
+    coordinator.mayBeNew = false
+    expect(coordinator.init(nobody())).toBe("TooManyTransactionalIds")
+    expect(coordinator.init(nobody(), 0), "whatever is wrong with it comes first").toBe("InvalidTransactionTimeout")
+    expect(coordinator.events).toEqual([])
+    coordinator.mayBeNew = true
+    coordinator.begin()
+    coordinator.mayBeNew = false
+    expect(coordinator.begin().producerEpoch).toBe(1)
+  })
+
   it("are bounded, by their number and by memory", () => {
     const coordinator = new TransactionHarness({ membersMax: 2 })
     const producer = coordinator.begin()
     coordinator.add(producer, 7)
     coordinator.addGroup(producer, "g")
-    expect(coordinator.add(producer, 8)).toBe("NoMemory")
-    expect(coordinator.addGroup(producer, "h")).toBe("NoMemory")
+    expect(coordinator.add(producer, 8)).toBe("TooManyMembers")
+    expect(coordinator.addGroup(producer, "h")).toBe("TooManyMembers")
     coordinator.membersRoomBytes = 0
     expect(coordinator.add(producer, 7), "which is there already").toEqual({ _tag: "PartitionsAdded" })
     const full = new TransactionHarness()
@@ -343,16 +355,18 @@ describe("an id that shall give way to another", () => {
     for (const name of names) {
       const { coordinator, producer } = reached(name)
       const before = coordinator.state
-      expect(coordinator.send({ _tag: "ForgetAtRest" })).toEqual({ _tag: "Done" })
+      const answer = coordinator.send({ _tag: "ForgetAtRest" })
       if (name === "Ongoing" || name.startsWith("Prepare")) {
+        expect(answer).toBe("InvalidTxnState")
         expect(coordinator.state).toBe(before)
         continue
       }
+      expect(answer).toEqual({ _tag: "Done" })
       expect(coordinator.definition.isEmpty(coordinator.state)).toBe(true)
       expect([...coordinator.deadlines.keys()], "nothing waits for it").toEqual([])
       expect(coordinator.add(producer, 7)).toBe("InvalidProducerIdMapping")
       const events = coordinator.events.length
-      coordinator.send({ _tag: "ForgetAtRest" })
+      expect(coordinator.send({ _tag: "ForgetAtRest" })).toEqual({ _tag: "Done" })
       expect(coordinator.events, "nothing is left of it").toHaveLength(events)
       expect(coordinator.begin().producerId).not.toBe(producer.producerId)
     }

@@ -47,6 +47,8 @@ export class TransactionHarness {
   state: TransactionState
   /** The next id that the catalog would give. */
   nextProducerId = 100
+  /** Whether there may be one more transactional id. */
+  mayBeNew = true
   /** The room of transactional ids, and that of their members. */
   idsRoomBytes = Infinity
   membersRoomBytes = Infinity
@@ -77,7 +79,8 @@ export class TransactionHarness {
 
   /** A producer that begins, or goes on. Its answer is remembered by the producer. */
   init(producer: Producer, timeoutMs = 60_000): Answered {
-    const answer = this.send({ _tag: "InitProducer", timeoutMs, ...producer, newProducerId: this.nextProducerId++ })
+    const newProducerId = this.nextProducerId++
+    const answer = this.send({ _tag: "InitProducer", timeoutMs, ...producer, newProducerId, mayBeNew: this.mayBeNew })
     return this.learnt(producer, answer)
   }
 

@@ -62,6 +62,8 @@ const transactionCodes: Codes<TransactionRefusal> = {
   TransactionAbortable: KafkaError.TRANSACTION_ABORTABLE,
   TransactionalIdNotFound: KafkaError.TRANSACTIONAL_ID_NOT_FOUND,
   InvalidRequest: KafkaError.INVALID_REQUEST,
+  TooManyTransactionalIds: KafkaError.POLICY_VIOLATION,
+  TooManyMembers: KafkaError.POLICY_VIOLATION,
   NoMemory: KafkaError.POLICY_VIOLATION
 }
 

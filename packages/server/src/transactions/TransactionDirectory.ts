@@ -21,6 +21,9 @@ export class TransactionDirectory {
   readonly #known = new Set<Coordinator>()
   /** Those without a transaction: first the one that is so for longest. */
   readonly #atRest = new Set<Coordinator>()
+  /** Those that are about to be forgotten. */
+  readonly #taken = new Set<Coordinator>()
+  #reserved = 0
 
   private constructor(view: View<typeof TransactionKind, TransactionState>) {
     this.#view = view
@@ -75,29 +78,56 @@ export class TransactionDirectory {
     }
   }
 
-  /**
-   * Takes out ids at rest that weigh `bytes` together, those that are so for longest, to be forgotten: nobody else is given them until
-   * they are told by `putBack`. Fewer if there are not enough. `isEligible` is asked of each.
-   */
-  takeResting(bytes: number, isEligible: (actor: Coordinator) => boolean): ReadonlyArray<Coordinator> {
-    const taken: Array<Coordinator> = []
+  /** Whether there may be one more than are known and than are about to be. */
+  hasRoom(idsMax: number): boolean {
+    return this.#known.size + this.#reserved < idsMax
+  }
+
+  /** For an id that is about to be asked for and not known, until `unreserve`: those of one turn pass no bound together. */
+  reserve(idsMax: number): boolean {
+    if (!this.hasRoom(idsMax)) return false
+    this.#reserved++
+    return true
+  }
+
+  unreserve(): void {
+    this.#reserved--
+  }
+
+  /** Takes the id that is at rest for longest, to be forgotten: nobody else is given it until `release`. `isEligible` is asked of each. */
+  takeOldest(isEligible: (actor: Coordinator) => boolean): ReadonlyArray<Coordinator> {
+    return this.#take(isEligible, () => true)
+  }
+
+  /** As `takeOldest`, so many that they weigh `bytes` together; none if all of them weigh less. */
+  takeWeighing(bytes: number, isEligible: (actor: Coordinator) => boolean): ReadonlyArray<Coordinator> {
     let left = bytes
-    for (const actor of this.#atRest) {
-      if (left <= 0) break
-      if (!isEligible(actor)) continue
+    const taken = this.#take(isEligible, (actor) => {
       const state = this.#view.get(actor)
       left -= state === undefined ? 0 : weightBytesOf(state)
+      return left <= 0
+    })
+    if (left <= 0) return taken
+    this.release(taken)
+    return []
+  }
+
+  #take(
+    isEligible: (actor: Coordinator) => boolean,
+    isEnoughWith: (actor: Coordinator) => boolean
+  ): ReadonlyArray<Coordinator> {
+    const taken: Array<Coordinator> = []
+    for (const actor of this.#atRest) {
+      if (this.#taken.has(actor) || !isEligible(actor)) continue
       taken.push(actor)
+      if (isEnoughWith(actor)) break
     }
-    for (const actor of taken) this.#atRest.delete(actor)
+    for (const actor of taken) this.#taken.add(actor)
     return taken
   }
 
-  /** Those that were not forgotten after all, and are at rest still. */
-  putBack(actors: ReadonlyArray<Coordinator>): void {
-    for (const actor of actors) {
-      const state = this.#view.get(actor)
-      if (state !== undefined && isAtRest(state)) this.#atRest.add(actor)
-    }
+  /** They were asked: one that was not forgotten after all has its place among those at rest as before. */
+  release(actors: ReadonlyArray<Coordinator>): void {
+    for (const actor of actors) this.#taken.delete(actor)
   }
 }

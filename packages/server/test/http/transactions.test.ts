@@ -20,7 +20,8 @@ beforeEach(async () => {
   broker = harness.broker
   await harness.createStream("orders", [], 2)
   const none = { producerId: -1, producerEpoch: -1 }
-  await harness.ask(transactionActor(id), { _tag: "InitProducer", ...none, timeoutMs: 60_000, newProducerId: 7 })
+  const first = { ...none, timeoutMs: 60_000, newProducerId: 7, mayBeNew: true }
+  await harness.ask(transactionActor(id), { _tag: "InitProducer", ...first })
 })
 
 const begin = async (): Promise<void> => {

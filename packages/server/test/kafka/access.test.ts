@@ -152,7 +152,8 @@ const start = async (rule: Rule) => {
     producerId: -1,
     producerEpoch: -1,
     timeoutMs: 600_000,
-    newProducerId: 1
+    newProducerId: 1,
+    mayBeNew: true
   })
   await kit.ask(transactionActor(transactionalId), {
     _tag: "AddPartitions",

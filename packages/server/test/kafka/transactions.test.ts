@@ -167,6 +167,38 @@ describe("a transactional producer", () => {
     expect(isKnown(transactionalId)).toBe(false)
   })
 
+  it("that is refused for what it asks has nobody give way", async () => {
+    await start({ limits: { transactionalIdsMax: 2 } })
+    for (const each of ["a", "b"]) expect((await init({ transactionalId: each })).errorCode).toBe(NONE)
+    const { INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT } = KafkaError
+    expect((await init({ transactionTimeoutMs: 0 })).errorCode).toBe(INVALID_TRANSACTION_TIMEOUT)
+    expect((await init({ transactionalId: "x".repeat(513) })).errorCode).toBe(INVALID_REQUEST)
+    expect(["a", "b"].map(isKnown)).toEqual([true, true])
+  })
+
+  it("has one other give way where they are too many, however long their names", async () => {
+    await start({ limits: { transactionalIdsMax: 3 } })
+    for (const each of ["a", "b", "c"]) expect((await init({ transactionalId: each })).errorCode).toBe(NONE)
+    const long = "x".repeat(500)
+    expect((await init({ transactionalId: long })).errorCode).toBe(NONE)
+    expect(["a", "b", "c", long].map(isKnown)).toEqual([false, true, true, true])
+  })
+
+  it("passes the bound together with no others that begin in the same turn", async () => {
+    await start({ limits: { transactionalIdsMax: 4 } })
+    const old = ["a", "b", "c"]
+    for (const each of old) expect((await init({ transactionalId: each })).errorCode).toBe(NONE)
+    const newcomers = ["d", "e", "f"]
+    const clients = await Promise.all(newcomers.map(() => kit.connect()))
+    const begun = await Promise.all(
+      newcomers.map((each, i) =>
+        clients[i]!.send(InitProducerId, 5, { transactionalId: each, transactionTimeoutMs: 60_000 })
+      )
+    )
+    expect(begun.map(({ errorCode }) => errorCode)).toEqual([NONE, NONE, NONE])
+    expect([...old, ...newcomers].map(isKnown)).toEqual([false, false, true, true, true, true])
+  })
+
   it("finds room where memory is full of ids at rest, and many at a time do", async () => {
     await start()
     const { memory } = kit.broker.shards
@@ -187,6 +219,17 @@ describe("a transactional producer", () => {
     expect(newcomers.every(isKnown)).toBe(true)
     expect(some.map(isKnown).lastIndexOf(false), "the oldest go").toBe(some.filter((each) => !isKnown(each)).length - 1)
     expect(await addPartitions(producer, [1]), "what is open goes on").toEqual([NONE])
+    memory.add("transactions", -filled)
+  })
+
+  it("is refused where memory is full and too little of it is at rest, and nobody gives way", async () => {
+    await start()
+    const { memory } = kit.broker.shards
+    expect((await init({ transactionalId: "a" })).errorCode).toBe(NONE)
+    const filled = memory.room("transactions")
+    memory.add("transactions", filled)
+    expect((await init({ transactionalId: "x".repeat(512) })).errorCode).toBe(KafkaError.POLICY_VIOLATION)
+    expect(isKnown("a")).toBe(true)
     memory.add("transactions", -filled)
   })
 
@@ -225,7 +268,7 @@ describe("a transactional producer", () => {
     const logId = kit.broker.directory.byName(topic)!.logIds[0]!
     // As if it had ended so many transactions.
     for (let epoch = 1; epoch <= 32_766; epoch++) {
-      const asked = { producerId, producerEpoch: epoch - 1, timeoutMs: 60_000, newProducerId: 0 }
+      const asked = { producerId, producerEpoch: epoch - 1, timeoutMs: 60_000, newProducerId: 0, mayBeNew: false }
       const turn = kit.ask(transactionActor(transactionalId), { _tag: "InitProducer", ...asked })
       if (epoch % 1000 === 0 || epoch === 32_766) await turn
     }

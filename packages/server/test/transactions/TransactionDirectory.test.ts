@@ -5,6 +5,7 @@ import {
   type TransactionKind
 } from "@logbrook/actors/transaction/TransactionProtocol"
 import { type TransactionState, weightBytesOf } from "@logbrook/actors/transaction/transactionState"
+import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Address } from "@logbrook/core/actor/Kind"
 import type { Shards } from "@logbrook/core/shard/Shards"
 import type { Follower } from "@logbrook/core/shard/View"
@@ -34,6 +35,8 @@ const prepared = (atMs: number): TransactionEvent => ({
 })
 const completed = (atMs: number): TransactionEvent => ({ _tag: "TransactionCompleted", atMs })
 
+const namesOf = (actors: ReadonlyArray<Coordinator>): ReadonlyArray<string> => actors.map(nameOf)
+
 /** The directory over shards that hold these coordinators, and what happens to them from then on. */
 class Subject {
   readonly states = new Map<Coordinator, TransactionState>()
@@ -61,9 +64,14 @@ class Subject {
     for (const event of events) this.#follower!.event(this.#fold(id, event), event, 1)
   }
 
-  /** As many as all are, one after the other, without putting them back. */
-  take(bytes = Infinity, isEligible: (actor: Coordinator) => boolean = () => true): ReadonlyArray<string> {
-    return this.directory.takeResting(bytes, isEligible).map((actor) => actor.slice("transaction/".length))
+  /** All that can be taken, one after the other, without releasing them. */
+  takeAll(): ReadonlyArray<string> {
+    const taken: Array<string> = []
+    for (;;) {
+      const [oldest] = namesOf(this.directory.takeOldest(() => true))
+      if (oldest === undefined) return taken
+      taken.push(oldest)
+    }
   }
 }
 
@@ -80,24 +88,46 @@ it("gives the ids at rest in the order in which they came to rest, before the st
   subject.happens("early", added(41))
   subject.happens("ending", completed(42))
   subject.happens("late", initialized(43))
-  expect(subject.take()).toEqual(["ended", "newest", "new", "ending", "late"])
-  expect(subject.take(), "each is given once").toEqual([])
+  expect(subject.takeAll()).toEqual(["ended", "newest", "new", "ending", "late"])
+  expect(subject.takeAll(), "each is given once").toEqual([])
   expect(subject.directory.count).toBe(7)
 })
 
 it("gives no more than weigh what is needed, and only those that may be", () => {
   const subject = new Subject({ a: [initialized(1)], b: [initialized(2)], c: [initialized(3)], d: [initialized(4)] })
   const bytes = weightBytesOf(subject.states.get(transactionActor("a"))!)
-  expect(subject.take(bytes, (actor) => actor !== transactionActor("a"))).toEqual(["b"])
-  expect(subject.take(bytes + 1)).toEqual(["a", "c"])
+  const take = (needed: number, isEligible: (actor: Coordinator) => boolean = () => true) =>
+    namesOf(subject.directory.takeWeighing(needed, isEligible))
+  expect(take(bytes, (actor) => actor !== transactionActor("a"))).toEqual(["b"])
+  expect(take(3 * bytes + 1), "which are not there").toEqual([])
+  expect(take(bytes + 1)).toEqual(["a", "c"])
 })
 
-it("takes back those that were not forgotten, unless they have a transaction by then", () => {
-  const subject = new Subject({ a: [initialized(1)], b: [initialized(2)], c: [initialized(3)] })
-  const taken = subject.directory.takeResting(Infinity, () => true)
-  subject.happens("b", added(4))
-  subject.happens("c", { _tag: "TransactionalIdExpired", atMs: 5 })
-  subject.directory.putBack(taken)
-  expect(subject.take()).toEqual(["a"])
-  expect(subject.directory.count).toBe(2)
+it("gives one for one, whatever it weighs", () => {
+  const subject = new Subject({ a: [initialized(1)], b: [initialized(2)] })
+  expect(subject.directory.takeOldest((actor) => actor === transactionActor("b"))).toEqual([transactionActor("b")])
+  expect(subject.directory.takeOldest(() => true)).toEqual([transactionActor("a")])
+  expect(subject.directory.takeOldest(() => true)).toEqual([])
+})
+
+it("gives those that were not forgotten again, in their places, unless they have a transaction by then", () => {
+  const subject = new Subject({ a: [initialized(1)], b: [initialized(2)], c: [initialized(3)], d: [initialized(4)] })
+  const taken = [1, 2, 3].flatMap(() => subject.directory.takeOldest(() => true))
+  subject.happens("b", added(5))
+  subject.happens("c", { _tag: "TransactionalIdExpired", atMs: 6 })
+  subject.directory.release(taken)
+  expect(subject.takeAll()).toEqual(["a", "d"])
+  expect(subject.directory.count).toBe(3)
+})
+
+it("has room for so many, those that are about to begin included", () => {
+  const { directory } = new Subject({ a: [initialized(1)] })
+  expect([directory.reserve(3), directory.reserve(3), directory.reserve(3), directory.hasRoom(3)]).toEqual([
+    true,
+    true,
+    false,
+    false
+  ])
+  directory.unreserve()
+  expect(directory.hasRoom(3)).toBe(true)
 })

@@ -46,7 +46,8 @@ const initTransactional = (
   return flatAfter(context.node.producerIds.take(context), (taken): Answer<Initialized> => {
     if ("code" in taken) return refuse(taken.code)
     const asked = { timeoutMs, producerId, producerEpoch, newProducerId: taken.producerId }
-    return after(beginProducer(context, transactionalId, to, { _tag: "InitProducer", ...asked }), (exit) => {
+    const command = { _tag: "InitProducer", ...asked } as const
+    return after(beginProducer(context, { transactionalId, coordinator: to, command }), (exit) => {
       if (Exit.isSuccess(exit)) return given(exit.value.producerId, exit.value.producerEpoch)
       const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
       return refuse(fencedBefore(fencedVersionMin, code, version))
