@@ -346,9 +346,14 @@ export const serverMutants = inPackage("server", {
     tests: ["kafka/transactionalProduce.test.ts"],
     faults: [
       ["a partition takes what its coordinator refuses", "command, [added])", "command)"],
-      ["a producer of version 1 adds what it writes", "version >= addsPartitionVersionMin ?", "version > 0 ?"],
-      ["a fenced producer is told its coordinator's code", "return KafkaError.INVALID_PRODUCER_EPOCH", "return code"],
-      ["clients are told codes that they do not know", "version < abortableVersionMin ?", "version < 0 ?"]
+      ["a producer of version 1 adds what it writes", "version >= addsPartitionVersionMin ?", "version > 0 ?"]
+    ]
+  },
+  "kafka/transactionErrors.ts": {
+    tests: ["kafka/transactionErrors.test.ts", "kafka/transactions.test.ts", "kafka/transactionalProduce.test.ts"],
+    faults: [
+      ["a fenced producer is told its coordinator's code", "const never = Infinity", "const never = 0"],
+      ["clients are told codes that they do not know", "version < knownFrom ? before", "version < 0 ? before"]
     ]
   },
   "kafka/handlers/01_Fetch.ts": {

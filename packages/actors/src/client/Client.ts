@@ -8,7 +8,7 @@ export interface Refused {
   readonly code: string
   /** For people, of the first one. */
   readonly reason: string
-  /** MQTT messages, or Kafka record batches. */
+  /** MQTT messages, Kafka record batches, or requests of a Kafka transaction. */
   readonly count: number
   /** The topic of the first message whose topic is known; null if no topic is known. */
   readonly topic: string | null

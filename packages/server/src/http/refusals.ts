@@ -27,7 +27,14 @@ export const apiCodes = {
     "UNKNOWN_EVENT",
     "UNKNOWN_ACTOR"
   ],
-  409: ["STREAM_EXISTS", "TOO_MANY_STREAMS", "NO_MEMORY", "GROUP_HAS_MEMBERS", "NO_OPEN_TRANSACTION"],
+  409: [
+    "STREAM_EXISTS",
+    "TOO_MANY_STREAMS",
+    "NO_MEMORY",
+    "GROUP_HAS_MEMBERS",
+    "NO_OPEN_TRANSACTION",
+    "TRANSACTION_ENDING"
+  ],
   410: ["EXPIRED"],
   503: ["UNAVAILABLE", "DISK_LOW"]
 } as const
@@ -124,6 +131,20 @@ const groupRefusal = ({ reason, message }: GroupRefused): Refusal<ApiCode> => {
   }
 }
 
+/** The coordinator's words to a producer are none for whoever asks here. */
+const transactionRefusal = ({ reason, message }: TransactionRefused): Refusal<ApiCode> => {
+  switch (reason) {
+    case "TransactionalIdNotFound":
+      return { code: "UNKNOWN_TRANSACTIONAL_ID", message: "there is no such transactional id" }
+    case "InvalidTxnState":
+      return { code: "NO_OPEN_TRANSACTION", message: "no transaction is open that could be aborted" }
+    case "ConcurrentTransactions":
+      return { code: "TRANSACTION_ENDING", message: "the transaction is ending already: its outcome is certain" }
+    default:
+      return { code: "BAD_REQUEST", message }
+  }
+}
+
 /** The one table from failures to codes. */
 export const refusalOf = (failure: EndpointFailure): Refusal<ApiCode> => {
   switch (failure._tag) {
@@ -134,9 +155,7 @@ export const refusalOf = (failure: EndpointFailure): Refusal<ApiCode> => {
     case "JournalQueryRefused":
       return { code: journalCodes[failure.reason], message: failure.message }
     case "TransactionRefused":
-      return failure.reason === "TransactionalIdNotFound"
-        ? { code: "UNKNOWN_TRANSACTIONAL_ID", message: "there is no such transactional id" }
-        : { code: "NO_OPEN_TRANSACTION", message: "no transaction is open that could be aborted" }
+      return transactionRefusal(failure)
     case "GroupRefused":
       return groupRefusal(failure)
   }

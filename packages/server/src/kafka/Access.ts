@@ -22,10 +22,16 @@ export interface Access<N extends Needs> {
   /** All that the client may. */
   readonly topics: (operation: OperationOn<N, "Topic">) => ReadonlyArray<Stream>
   readonly group: (operation: OperationOn<N, "Group">, groupId: string) => Address<typeof GroupKind> | Failure
+  /** A transactional id has a character at least. */
   readonly transaction: (
     operation: OperationOn<N, "TransactionalId">,
     transactionalId: string
   ) => Address<typeof TransactionKind> | Failure
+  /** The denial for a transactional id, which may be of any text; undefined: the client may. */
+  readonly deniedTransaction: (
+    operation: OperationOn<N, "TransactionalId">,
+    transactionalId: string
+  ) => Failure | undefined
   /** The denial for a topic, which need not exist; undefined: the client may. */
   readonly deniedTopic: (operation: OperationOn<N, "Topic">, name: string) => Failure | undefined
   /** Undefined: the client may. */
@@ -39,6 +45,7 @@ export interface FullAccess {
   readonly topics: (operation: Operation) => ReadonlyArray<Stream>
   readonly group: (operation: Operation, groupId: string) => Address<typeof GroupKind> | Failure
   readonly transaction: (operation: Operation, transactionalId: string) => Address<typeof TransactionKind> | Failure
+  readonly deniedTransaction: (operation: Operation, transactionalId: string) => Failure | undefined
   readonly deniedTopic: (operation: Operation, name: string) => Failure | undefined
   readonly deniedCluster: (operation: Operation) => Failure | undefined
 }

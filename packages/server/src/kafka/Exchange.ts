@@ -21,6 +21,11 @@ import type { SentBatches } from "./SentBatches.ts"
 
 const unknownTopic: Failure = { code: KafkaError.UNKNOWN_TOPIC_OR_PARTITION, message: null, memberId: "" }
 const unknownTopicId: Failure = { code: KafkaError.UNKNOWN_TOPIC_ID, message: null, memberId: "" }
+const noTransactionalId: Failure = {
+  code: KafkaError.INVALID_REQUEST,
+  message: "A transactional id has a character at least.",
+  memberId: ""
+}
 
 /** All that can be done to a resource of Kafka's. */
 const operations: ReadonlyArray<Operation> = [
@@ -192,7 +197,11 @@ export class Exchange implements RequestContext, FullAccess {
   }
 
   transaction(operation: Operation, name: string): Address<typeof TransactionKind> | Failure {
-    return this.#denied(operation, { type: "TransactionalId", name }) ?? transactionActor(name)
+    return this.deniedTransaction(operation, name) ?? (name === "" ? noTransactionalId : transactionActor(name))
+  }
+
+  deniedTransaction(operation: Operation, name: string): Failure | undefined {
+    return this.#denied(operation, { type: "TransactionalId", name })
   }
 
   askAll<T>(to: ActorId, list: CommandList, answer: (given: ListAnswer) => T, byteLength?: number): Later<T> {

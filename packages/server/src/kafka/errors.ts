@@ -7,7 +7,6 @@ import type {
   OffsetsStored
 } from "@logbrook/actors/group/GroupProtocol"
 import type { PartitionRefusal, PartitionRefused } from "@logbrook/actors/partition/Partition"
-import type { TransactionRefusal, TransactionRefused } from "@logbrook/actors/transaction/TransactionProtocol"
 import { InvalidBatch, type InvalidBatchReason } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import type { Denial, ResourceType } from "@logbrook/core/access/Access"
@@ -51,20 +50,6 @@ const groupCodes: Codes<GroupRefusal> = {
   InvalidGroupId: KafkaError.INVALID_GROUP_ID,
   InvalidCommitOffsetSize: KafkaError.INVALID_COMMIT_OFFSET_SIZE,
   InvalidRequest: KafkaError.INVALID_REQUEST
-}
-
-const transactionCodes: Codes<TransactionRefusal> = {
-  ProducerFenced: KafkaError.PRODUCER_FENCED,
-  InvalidTxnState: KafkaError.INVALID_TXN_STATE,
-  ConcurrentTransactions: KafkaError.CONCURRENT_TRANSACTIONS,
-  InvalidProducerIdMapping: KafkaError.INVALID_PRODUCER_ID_MAPPING,
-  InvalidTransactionTimeout: KafkaError.INVALID_TRANSACTION_TIMEOUT,
-  TransactionAbortable: KafkaError.TRANSACTION_ABORTABLE,
-  TransactionalIdNotFound: KafkaError.TRANSACTIONAL_ID_NOT_FOUND,
-  InvalidRequest: KafkaError.INVALID_REQUEST,
-  TooManyTransactionalIds: KafkaError.POLICY_VIOLATION,
-  TooManyMembers: KafkaError.POLICY_VIOLATION,
-  NoMemory: KafkaError.POLICY_VIOLATION
 }
 
 const batchCodes: Codes<InvalidBatchReason> = {
@@ -120,11 +105,11 @@ export interface Failure {
 }
 
 /**
- * The error that tells a client that an actor did not do what it asked. `unavailable`: the retriable code of this API for an
+ * The error that tells a client that an actor did not do what it asked; the coordinator of a transaction has `coordinatorFailure`. `unavailable`: the retriable code of this API for an
  * actor that is being replayed, and for defects: a client that tries again meets a restarted actor.
  */
 export const failureOf = (
-  cause: Cause.Cause<CatalogRefused | PartitionRefused | GroupRefused | TransactionRefused>,
+  cause: Cause.Cause<CatalogRefused | PartitionRefused | GroupRefused>,
   unavailable: KafkaErrorCode
 ): Failure => {
   const refused = Option.getOrUndefined(Cause.failureOption(cause))
@@ -135,8 +120,6 @@ export const failureOf = (
       return { code: catalogCodes[refused.reason], message: refused.message, memberId: "" }
     case "PartitionRefused":
       return { code: partitionCodes[refused.reason], message: null, memberId: "" }
-    case "TransactionRefused":
-      return { code: transactionCodes[refused.reason], message: refused.message, memberId: "" }
     case "GroupRefused":
       return { code: groupCodes[refused.reason], message: refused.message, memberId: refused.memberId }
   }

@@ -7,13 +7,14 @@ import {
 } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Address } from "@logbrook/core/actor/Kind"
 import { answerOf, CommandList } from "@logbrook/core/shard/CommandList"
-import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
-import * as Cause from "effect/Cause"
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import type * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { afterAll, type Answer, flatAfter } from "./Answer.ts"
 import type { Outcome } from "./Asker.ts"
-import { type Failure, failureOf } from "./errors.ts"
+import type { Failure } from "./errors.ts"
 import type { RequestContext } from "./Handler.ts"
+import { coordinatorFailure } from "./transactionErrors.ts"
 
 export type AppendBatch = Extract<PartitionCommand, { readonly _tag: "AppendBatch" }>
 
@@ -32,39 +33,17 @@ export interface TransactionalAppend {
 
 /** From here on a batch adds its partition to the transaction itself (KIP-890, `transaction.version` 2). */
 export const addsPartitionVersionMin = 12
-/** The first version that knows TRANSACTION_ABORTABLE. */
-const abortableVersionMin = 11
-
-/**
- * The code that tells a producer why its coordinator does not let it write, as Kafka has it: PRODUCER_FENCED is for coordinators'
- * own answers, and clients of before KIP-890 send again for NOT_ENOUGH_REPLICAS without asking for metadata.
- */
-const codeFor = (code: KafkaErrorCode, version: number): KafkaErrorCode => {
-  switch (code) {
-    case KafkaError.PRODUCER_FENCED:
-      return KafkaError.INVALID_PRODUCER_EPOCH
-    case KafkaError.TRANSACTIONAL_ID_NOT_FOUND:
-      return KafkaError.INVALID_PRODUCER_ID_MAPPING
-    case KafkaError.TRANSACTION_ABORTABLE:
-      return version < abortableVersionMin ? KafkaError.INVALID_TXN_STATE : code
-    case KafkaError.CONCURRENT_TRANSACTIONS:
-      return version < addsPartitionVersionMin ? KafkaError.NOT_ENOUGH_REPLICAS : code
-    default:
-      return code
-  }
-}
-
 const otherProducer: Failure = {
   code: KafkaError.INVALID_PRODUCER_ID_MAPPING,
   message: "The batches of a transaction have one producer.",
   memberId: ""
 }
 
-const refuseAll = (appends: ReadonlyArray<TransactionalAppend>, cause: Cause.Cause<never>, version: number): void => {
-  const failure = failureOf(cause, KafkaError.NOT_ENOUGH_REPLICAS)
-  const code = codeFor(failure.code, version)
-  const isForNow = code === KafkaError.NOT_ENOUGH_REPLICAS || code === KafkaError.CONCURRENT_TRANSACTIONS
-  for (const { refused } of appends) refused({ ...failure, code }, isForNow)
+const refuseAll = (appends: ReadonlyArray<TransactionalAppend>, cause: Cause.Cause<unknown>, version: number): void => {
+  const failure = coordinatorFailure(cause, "Produce", version)
+  const isForNow =
+    failure.code === KafkaError.NOT_ENOUGH_REPLICAS || failure.code === KafkaError.CONCURRENT_TRANSACTIONS
+  for (const { refused } of appends) refused(failure, isForNow)
 }
 
 const addOf = (appends: ReadonlyArray<TransactionalAppend>, version: number): AddPartitions | VerifyPartitions => {
@@ -92,7 +71,7 @@ const inOneList = (
     list,
     (answer) => {
       const addition = answerOf(answer, added)
-      if (Exit.isFailure(addition)) return refuseAll(appends, addition.cause as Cause.Cause<never>, version)
+      if (Exit.isFailure(addition)) return refuseAll(appends, addition.cause, version)
       appends.forEach(({ appended }, i) => appended(answerOf(answer, entries[i]!) as Appended))
     },
     bytesOf(appends)
@@ -109,7 +88,7 @@ const oneAfterTheOther = (
   flatAfter(
     context.ask(coordinator, addOf(appends, version), (exit: Added) => exit),
     (exit): Answer<void> => {
-      if (Exit.isFailure(exit)) return refuseAll(appends, exit.cause as Cause.Cause<never>, version)
+      if (Exit.isFailure(exit)) return refuseAll(appends, exit.cause, version)
       const asked = appends.map(({ partition, command, appended }) =>
         context.ask(partitionActor(partition.logId), command, appended, command.bytes.length)
       )

@@ -4,7 +4,7 @@ import { originOf } from "../originOf.ts"
 import { BoundedLines } from "./BoundedLines.ts"
 import { Tallies } from "./Tallies.ts"
 
-/** The refusal of one publication. */
+/** The refusal of one publication, or of a request of a transaction. */
 export interface Refusal {
   /** May be of any length and hold any character. */
   readonly clientId: string

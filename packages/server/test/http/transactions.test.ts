@@ -61,4 +61,12 @@ describe("transactions over HTTP", () => {
     }
     expect(codes).toEqual(["NO_OPEN_TRANSACTION", "UNKNOWN_TRANSACTIONAL_ID"])
   })
+
+  it("are refused an abort while they are ending, and told that this is why", async () => {
+    await begin()
+    const end = { producerId: 7, producerEpoch: 0, outcome: "commit", version: 2, newProducerId: -1 } as const
+    const asked = [harness.ask(transactionActor(id), { _tag: "End", ...end }), abort(id)] as const
+    const answer = (await Promise.all(asked))[1]
+    expect(Either.isLeft(answer) && refusalOf(answer.left).code).toBe("TRANSACTION_ENDING")
+  })
 })

@@ -2,6 +2,7 @@ import { groupActor } from "@logbrook/actors/group/GroupProtocol"
 import { partitionActor, type PartitionState } from "@logbrook/actors/partition/Partition"
 import { transactionActor } from "@logbrook/actors/transaction/TransactionProtocol"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
+import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
 import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
@@ -16,7 +17,9 @@ import { DescribeTransactions } from "@logbrook/protocols/kafka/messages/65_Desc
 import { ListTransactions } from "@logbrook/protocols/kafka/messages/66_ListTransactions"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { afterEach, describe, expect, it } from "vitest"
-import { startKit, type Kit, type KitOptions, type RawClient } from "./kit.ts"
+import { newestEvents } from "../support/newestEvents.ts"
+import { batchOf, startKit, type Kit, type KitOptions, type RawClient } from "./kit.ts"
+import { produceOf } from "./requests.ts"
 
 const transactionalId = "billing"
 const groupId = "invoices"
@@ -49,9 +52,15 @@ const begin = async (): Promise<Producer> => {
   return { producerId, producerEpoch }
 }
 
-const addPartitions = async (producer: Producer, partitions: ReadonlyArray<number>, name = topic, version = 3) => {
+const addPartitions = async (
+  producer: Producer,
+  partitions: ReadonlyArray<number>,
+  name = topic,
+  version = 3,
+  id = transactionalId
+) => {
   const { resultsByTopicV3AndBelow: results } = await client.send(AddPartitionsToTxn, version, {
-    v3AndBelowTransactionalId: transactionalId,
+    v3AndBelowTransactionalId: id,
     v3AndBelowProducerId: producer.producerId,
     v3AndBelowProducerEpoch: producer.producerEpoch,
     v3AndBelowTopics: [{ name, partitions }]
@@ -140,7 +149,6 @@ describe("a transactional producer", () => {
 
   it("is refused what is no request of a producer", async () => {
     await start({ limits: { transactionTimeoutMsMax: 900_000 } })
-    expect((await init({ transactionalId: "" })).errorCode).toBe(KafkaError.INVALID_REQUEST)
     expect((await init({ producerId: 5 })).errorCode).toBe(KafkaError.INVALID_REQUEST)
     expect((await init({ transactionTimeoutMs: 900_001 })).errorCode).toBe(KafkaError.INVALID_TRANSACTION_TIMEOUT)
     expect((await init({ transactionTimeoutMs: 900_000 })).errorCode).toBe(NONE)
@@ -365,6 +373,58 @@ describe("offsets of a transaction", () => {
     const member = { memberId: "m", generationId: 3 }
     expect(await commitInTransaction(producer, 7, 5, member)).toBe(KafkaError.ILLEGAL_GENERATION)
     await expect(kit.ask(groupActor(groupId), { _tag: "Describe" })).rejects.toThrow()
+  })
+})
+
+describe("a request without a transactional id", () => {
+  it("comes to no coordinator, in any API", async () => {
+    await start()
+    const producer = await begin()
+    const { INVALID_REQUEST } = KafkaError
+    const empty = { transactionalId: "" }
+    const fields = { ...producer, baseSequence: 0, isTransactional: true }
+    const { nextSeq } = kit.shard
+    expect((await init(empty)).errorCode).toBe(INVALID_REQUEST)
+    expect(await addPartitions(producer, [0], topic, 3, "")).toEqual([INVALID_REQUEST])
+    expect((await client.send(AddOffsetsToTxn, 4, { ...empty, ...producer, groupId })).errorCode).toBe(INVALID_REQUEST)
+    expect((await client.send(EndTxn, 5, { ...empty, ...producer, committed: true })).errorCode).toBe(INVALID_REQUEST)
+    expect(await commitInTransaction(producer, 7, 5, empty)).toBe(INVALID_REQUEST)
+    const described = await client.send(DescribeTransactions, 0, { transactionalIds: [""] })
+    expect(described.transactionStates[0]!.errorCode).toBe(INVALID_REQUEST)
+    const produced = await client.send(Produce, 12, produceOf(topic, batchOf(["a"], fields), empty))
+    expect(Produce.firstError(produced)).toBe(INVALID_REQUEST)
+    expect(kit.shard.nextSeq).toBe(nextSeq)
+    expect([...kit.shard.actors.ids()]).not.toContain(transactionActor(""))
+    const { coordinators } = await client.send(FindCoordinator, 4, { keyType: 1, coordinatorKeys: [""] })
+    expect(coordinators[0]!.errorCode, "as Kafka answers it").toBe(NONE)
+  })
+})
+
+const refusals = () => newestEvents(kit, { kind: "client" })
+
+describe("what a coordinator refuses", () => {
+  it("is in the journal with its reason, since no answer has a text, but not what is asked again", async () => {
+    await start({ limits: { transactionPartitionsMax: 1 } })
+    const zombie = await begin()
+    const producer = await begin()
+    await addPartitions(producer, [0])
+    expect(await addPartitions(producer, [1])).toEqual([KafkaError.POLICY_VIOLATION])
+    expect((await client.send(AddOffsetsToTxn, 4, { transactionalId, ...producer, groupId })).errorCode).toBe(
+      KafkaError.POLICY_VIOLATION
+    )
+    expect(await commitInTransaction(producer, 7, 3)).toBe(KafkaError.INVALID_TXN_STATE)
+    expect((await end(zombie, true)).errorCode).toBe(PRODUCER_FENCED)
+    expect((await init({ transactionTimeoutMs: 0 })).errorCode).toBe(KafkaError.INVALID_TRANSACTION_TIMEOUT)
+    expect((await init()).errorCode).toBe(KafkaError.CONCURRENT_TRANSACTIONS)
+    await expect.poll(refusals).toHaveLength(1)
+    const of = 'of "billing": '
+    const refused = [
+      ["44 POLICY_VIOLATION", `AddPartitionsToTxn ${of}A transaction has at most 1 partitions and groups.`, 2],
+      ["48 INVALID_TXN_STATE", `TxnOffsetCommit ${of}The group was not added to the transaction.`, 1],
+      ["90 PRODUCER_FENCED", `EndTxn ${of}The producer's epoch is not the newest.`, 1],
+      ["50 INVALID_TRANSACTION_TIMEOUT", `InitProducerId ${of}The timeout is above 0 and at most 3600000 ms.`, 1]
+    ].map(([code, reason, count]) => ({ code, reason, count, topic: null }))
+    expect(refusals()[0]).toMatchObject({ actor: "client/raw", event: { protocol: "kafka", refused } })
   })
 })
 

@@ -4,18 +4,15 @@ import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
 import { isFailure } from "../Access.ts"
 import { after, flatAfter, type Answer } from "../Answer.ts"
-import { failureOf } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { beginProducer } from "../transactionalIds.ts"
-import { fencedBefore } from "../transactionErrors.ts"
+import { coordinatorCode } from "../transactionErrors.ts"
 
 // InitProducerId 0-5. An idempotent producer gets a new id with epoch 0 each time, as Kafka does; a transactional one gets the id
 // of its transactional id and the next epoch, which fences the producer before, and may go on with the epoch that it has (v3, KIP-360).
 // Left out: two-phase commit (v6, which Kafka does not show either).
 
 const needs = { Cluster: ["IdempotentWrite"], TransactionalId: ["Write"] } as const
-
-const fencedVersionMin = 4
 
 interface Initialized {
   readonly throttleTimeMs: number
@@ -39,7 +36,6 @@ const initTransactional = (
   { transactionTimeoutMs: timeoutMs, producerId, producerEpoch }: RequestOf<typeof InitProducerId>,
   version: number
 ): Answer<Initialized> => {
-  if (transactionalId === "") return refuse(KafkaError.INVALID_REQUEST)
   const to = context.transaction("Write", transactionalId)
   if (isFailure(to)) return refuse(to.code)
   if ((producerId === -1) !== (producerEpoch === -1)) return refuse(KafkaError.INVALID_REQUEST)
@@ -49,8 +45,7 @@ const initTransactional = (
     const command = { _tag: "InitProducer", ...asked } as const
     return after(beginProducer(context, { transactionalId, coordinator: to, command }), (exit) => {
       if (Exit.isSuccess(exit)) return given(exit.value.producerId, exit.value.producerEpoch)
-      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-      return refuse(fencedBefore(fencedVersionMin, code, version))
+      return refuse(coordinatorCode(context, exit.cause, "InitProducerId", version, transactionalId))
     })
   })
 }

@@ -5,14 +5,12 @@ import type { TransactionPartition } from "@logbrook/actors/transaction/Transact
 import type { ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
 import * as Exit from "effect/Exit"
 import { isFailure } from "../Access.ts"
-import { failureOf, type Failure } from "../errors.ts"
+import type { Failure } from "../errors.ts"
 import { handler } from "../Handler.ts"
-import { fencedBefore } from "../transactionErrors.ts"
+import { coordinatorCode } from "../transactionErrors.ts"
 
 // AddPartitionsToTxn 0-3, of producers of `transaction.version` 1: all of the partitions or none. Those of 2 add them by Produce. Left
 // out: v4 and v5, which brokers send to one another.
-
-const fencedVersionMin = 2
 
 type Results = NonNullable<ResponseInputOf<typeof AddPartitionsToTxn>["resultsByTopicV3AndBelow"]>
 
@@ -38,7 +36,6 @@ export const addPartitionsToTxnHandler = handler(AddPartitionsToTxn, {
       }))
     const all = (code: KafkaErrorCode) => ({ resultsByTopicV3AndBelow: results(() => code) })
     if (isFailure(to)) return all(to.code)
-    if (transactionalId === "") return all(KafkaError.INVALID_REQUEST)
     const partitions: Array<TransactionPartition> = []
     let isRefused = false
     request.v3AndBelowTopics.forEach(({ name, partitions: indexes }, i) => {
@@ -58,8 +55,7 @@ export const addPartitionsToTxnHandler = handler(AddPartitionsToTxn, {
     const { v3AndBelowProducerId: producerId, v3AndBelowProducerEpoch: producerEpoch } = request
     return context.ask(to, { _tag: "AddPartitions", producerId, producerEpoch, partitions }, (exit) => {
       if (Exit.isSuccess(exit)) return all(KafkaError.NONE)
-      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-      return all(fencedBefore(fencedVersionMin, code, version))
+      return all(coordinatorCode(context, exit.cause, "AddPartitionsToTxn", version, transactionalId))
     })
   }
 })

@@ -2,14 +2,11 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { AddOffsetsToTxn } from "@logbrook/protocols/kafka/messages/25_AddOffsetsToTxn"
 import * as Exit from "effect/Exit"
 import { isFailure } from "../Access.ts"
-import { failureOf } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler } from "../Handler.ts"
-import { fencedBefore } from "../transactionErrors.ts"
+import { coordinatorCode } from "../transactionErrors.ts"
 
 // AddOffsetsToTxn 0-4, of producers of `transaction.version` 1. Those of 2 add the group by TxnOffsetCommit.
-
-const fencedVersionMin = 2
 
 export const addOffsetsToTxnHandler = handler(AddOffsetsToTxn, {
   serves: [0, 4],
@@ -19,13 +16,11 @@ export const addOffsetsToTxnHandler = handler(AddOffsetsToTxn, {
     const group = context.group("Read", groupId)
     if (isFailure(to)) return { errorCode: to.code }
     if (isFailure(group)) return { errorCode: group.code }
-    if (transactionalId === "") return { errorCode: KafkaError.INVALID_REQUEST }
     const invalid = groupIdError(groupId)
     if (invalid !== KafkaError.NONE) return { errorCode: invalid }
     return context.ask(to, { _tag: "AddGroup", producerId, producerEpoch, groupId }, (exit) => {
       if (Exit.isSuccess(exit)) return { errorCode: KafkaError.NONE }
-      const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-      return { errorCode: fencedBefore(fencedVersionMin, code, version) }
+      return { errorCode: coordinatorCode(context, exit.cause, "AddOffsetsToTxn", version, transactionalId) }
     })
   }
 })

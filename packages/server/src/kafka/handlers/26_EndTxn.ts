@@ -4,14 +4,12 @@ import { EndTxn } from "@logbrook/protocols/kafka/messages/26_EndTxn"
 import * as Exit from "effect/Exit"
 import { isFailure } from "../Access.ts"
 import { flatAfter, type Answer } from "../Answer.ts"
-import { failureOf } from "../errors.ts"
 import { handler } from "../Handler.ts"
-import { fencedBefore } from "../transactionErrors.ts"
+import { coordinatorCode } from "../transactionErrors.ts"
 
 // EndTxn 0-5: answered once the outcome is durable; markers and offsets follow. From v5 on each end raises the epoch, which is
 // in the answer (KIP-890).
 
-const fencedVersionMin = 2
 const epochVersionMin = 5
 
 interface Ended {
@@ -26,7 +24,6 @@ export const endTxnHandler = handler(EndTxn, {
   handle: (context, { transactionalId, producerId, producerEpoch, committed }, version) => {
     const to = context.transaction("Write", transactionalId)
     if (isFailure(to)) return { errorCode: to.code }
-    if (transactionalId === "") return { errorCode: KafkaError.INVALID_REQUEST }
     const end = (newProducerId: number): Answer<Ended> => {
       const command: End = {
         _tag: "End",
@@ -44,8 +41,7 @@ export const endTxnHandler = handler(EndTxn, {
             producerEpoch: exit.value.producerEpoch
           }
         }
-        const { code } = failureOf(exit.cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-        return { errorCode: fencedBefore(fencedVersionMin, code, version) }
+        return { errorCode: coordinatorCode(context, exit.cause, "EndTxn", version, transactionalId) }
       })
     }
     if (version < epochVersionMin || !isExhausted(producerEpoch)) return end(-1)

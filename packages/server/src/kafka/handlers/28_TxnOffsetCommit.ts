@@ -1,7 +1,7 @@
 import type { GroupKind, GroupRefused, OffsetsStored, OffsetToCommit } from "@logbrook/actors/group/GroupProtocol"
-import type { TransactionKind, TransactionRefused } from "@logbrook/actors/transaction/TransactionProtocol"
+import type { TransactionKind } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Address } from "@logbrook/core/actor/Kind"
-import { answerOf, CommandList } from "@logbrook/core/shard/CommandList"
+import { answerOf, CommandList, type NotDecided } from "@logbrook/core/shard/CommandList"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import { TxnOffsetCommit } from "@logbrook/protocols/kafka/messages/28_TxnOffsetCommit"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
@@ -13,6 +13,7 @@ import { failureOf, offsetCode } from "../errors.ts"
 import { groupIdError } from "../groupIds.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { offsetToCommit } from "../offsetsToCommit.ts"
+import { coordinatorCode } from "../transactionErrors.ts"
 
 // TxnOffsetCommit 0-5: offsets that are committed when the transaction is. The coordinator is asked in the same turn whether
 // the group is the transaction's; from v5 on it is from now on (KIP-890), before that AddOffsetsToTxn has made it so.
@@ -28,25 +29,16 @@ interface Result {
 }
 
 const addingVersionMin = 5
-const abortableVersionMin = 4
+type Pending = Exit.Exit<OffsetsStored, GroupRefused | NotDecided>
 
-type Stored = Exit.Exit<OffsetsStored, GroupRefused | TransactionRefused>
+/** What is stored, or the code for all of it. */
+type Stored = OffsetsStored | KafkaErrorCode
 
-/** Old clients know neither that a generation may be of a group that is gone, nor that a transaction may be aborted. */
-const codeOf = (cause: Cause.Cause<GroupRefused | TransactionRefused>, version: number): KafkaErrorCode => {
-  const { code } = failureOf(cause, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-  switch (code) {
-    case KafkaError.GROUP_ID_NOT_FOUND:
-      return KafkaError.ILLEGAL_GENERATION
-    case KafkaError.PRODUCER_FENCED:
-      return KafkaError.INVALID_PRODUCER_EPOCH
-    case KafkaError.TRANSACTION_ABORTABLE:
-      return version < abortableVersionMin ? KafkaError.INVALID_TXN_STATE : code
-    case KafkaError.CONCURRENT_TRANSACTIONS:
-      return version < addingVersionMin ? KafkaError.COORDINATOR_LOAD_IN_PROGRESS : code
-    default:
-      return code
-  }
+/** Clients of transactions do not know that a generation may be of a group that is gone. */
+const storedOf = (pending: Pending): Stored => {
+  if (Exit.isSuccess(pending)) return pending.value
+  const { code } = failureOf(pending.cause as Cause.Cause<GroupRefused>, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+  return code === KafkaError.GROUP_ID_NOT_FOUND ? KafkaError.ILLEGAL_GENERATION : code
 }
 
 /** In one turn where one shard owns both. */
@@ -54,7 +46,7 @@ const store = (
   context: Context,
   coordinator: Address<typeof TransactionKind>,
   group: Address<typeof GroupKind>,
-  { groupId, producerId, producerEpoch, ...request }: Request,
+  { transactionalId, groupId, producerId, producerEpoch, ...request }: Request,
   offsets: ReadonlyArray<OffsetToCommit>,
   version: number
 ): Answer<Stored> => {
@@ -68,10 +60,12 @@ const store = (
   const member = { generation, memberId, groupInstanceId }
   const pending = { _tag: "AddPendingOffsets", producerId, producerEpoch, ...member, offsets } as const
   const { shards } = context.node.broker
+  const refuse = (cause: Cause.Cause<unknown>): KafkaErrorCode =>
+    coordinatorCode(context, cause, "TxnOffsetCommit", version, transactionalId)
   if (shards.of(coordinator) !== shards.of(group)) {
     const added = context.ask(coordinator, asked, (exit) => exit)
     return flatAfter(added, (exit): Answer<Stored> =>
-      Exit.isFailure(exit) ? Exit.failCause(exit.cause) : context.ask(group, pending, (stored): Stored => stored)
+      Exit.isFailure(exit) ? refuse(exit.cause) : context.ask(group, pending, storedOf)
     )
   }
   const list = new CommandList()
@@ -79,8 +73,7 @@ const store = (
   const isPending = list.add(group, pending, [isAdded])
   return context.askAll(group, list, (answer): Stored => {
     const added = answerOf(answer, isAdded)
-    const stored = answerOf(answer, isPending)
-    return Exit.isFailure(added) ? (Exit.failCause(added.cause) as Stored) : (stored as Stored)
+    return Exit.isFailure(added) ? refuse(added.cause) : storedOf(answerOf(answer, isPending))
   })
 }
 
@@ -107,17 +100,18 @@ export const txnOffsetCommitHandler = handler(TxnOffsetCommit, {
     })
     const coordinator = context.transaction("Write", request.transactionalId)
     const group = context.group("Read", request.groupId)
-    const invalid = request.transactionalId === "" ? KafkaError.INVALID_REQUEST : groupIdError(request.groupId)
-    const refusal = isFailure(coordinator) ? coordinator.code : isFailure(group) ? group.code : invalid
+    const refusal = isFailure(coordinator)
+      ? coordinator.code
+      : isFailure(group)
+        ? group.code
+        : groupIdError(request.groupId)
     if (refusal !== KafkaError.NONE) for (const result of known) result.errorCode = refusal
     if (known.length === 0 || isFailure(coordinator) || isFailure(group) || refusal !== KafkaError.NONE) {
       return { topics }
     }
     return after(store(context, coordinator, group, request, offsets, version), (stored) => {
       known.forEach((result, i) => {
-        result.errorCode = Exit.isFailure(stored)
-          ? codeOf(stored.cause, version)
-          : offsetCode(stored.value.partitions[i]!.refused)
+        result.errorCode = typeof stored === "number" ? stored : offsetCode(stored.partitions[i]!.refused)
       })
       return { topics }
     })

@@ -27,7 +27,6 @@ const refuse = (transactionalId: string, errorCode: number): Described => ({
 const describeTransaction = (context: ContextOf<typeof needs>, transactionalId: string): Described => {
   const found = context.transaction("Describe", transactionalId)
   if (isFailure(found)) return refuse(transactionalId, found.code)
-  if (transactionalId === "") return refuse(transactionalId, KafkaError.INVALID_REQUEST)
   const state = context.node.broker.transactions.get(transactionalId)
   if (state === undefined) return refuse(transactionalId, KafkaError.TRANSACTIONAL_ID_NOT_FOUND)
   const { producerId, producerEpoch, timeoutMs, startedAtMs, partitions } = state.life

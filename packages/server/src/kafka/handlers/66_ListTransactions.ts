@@ -1,7 +1,6 @@
 import { transactionStateNames } from "@logbrook/actors/transaction/transactionMachine"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListTransactions } from "@logbrook/protocols/kafka/messages/66_ListTransactions"
-import { isFailure } from "../Access.ts"
 import { handler } from "../Handler.ts"
 
 // ListTransactions 0-1: the transactional ids that the client may describe, of some states, producers, and transactions that are
@@ -25,7 +24,7 @@ export const listTransactionsHandler = handler(ListTransactions, {
       if (wanted.size > 0 && !wanted.has(name)) continue
       if (producerIds.size > 0 && !producerIds.has(life.producerId)) continue
       if (durationFilter >= 0 && (life.startedAtMs === -1 || nowMs - life.startedAtMs <= durationFilter)) continue
-      if (isFailure(context.transaction("Describe", transactionalId))) continue
+      if (context.deniedTransaction("Describe", transactionalId) !== undefined) continue
       transactionStates.push({ transactionalId, producerId: life.producerId, transactionState: name })
     }
     return { errorCode: KafkaError.NONE, unknownStateFilters, transactionStates }
