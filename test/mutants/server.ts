@@ -335,8 +335,8 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "a partition's fault lets the batch behind it be the first",
-        "isBehind: context.sentBatches.asks(logId, batch)",
-        "isBehind: false"
+        "const isBehind = context.sentBatches.asks(logId, batch)",
+        "const isBehind = false"
       ],
       ["acks 0 is answered", "const isSilent = request.acks === 0", "const isSilent = request.acks === 2"],
       ["an error of acks 0 is told to nobody", "hangsUp: isSilent && hasFailed", "hangsUp: false"]

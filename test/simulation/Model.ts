@@ -44,6 +44,9 @@ export interface ModelLog {
   readonly seqs: Array<Seq>
 }
 
+/** Where a batch's bytes begin that its CRC covers. */
+const crcFrom = 21
+
 /** The internal log of messages for durable sessions. */
 export const sessionLogId = 1
 
@@ -195,6 +198,7 @@ export class Model {
       return
     }
     this.#transactional(ref, bytes, seq)
+    if (ref.verbatim && ref.marker === undefined) this.#appendTime(ref, bytes, head, seq)
     const before = log.ids.length
     const records = ref.verbatim || ref.place === "value" ? RecordBatch.recordsOf(bytes) : bytes
     iterate(records, ref.count, (record) => {
@@ -226,6 +230,24 @@ export class Model {
       this.#violated(`log ${logId}: the marker at seq ${seq} is another producer's`)
     }
     this.transactionsOf(logId).marker(marker, baseOffset)
+  }
+
+  /** A producer's batch has the time of its append, and a CRC over it, if its stream says so; else its own. */
+  #appendTime(ref: BatchRef, bytes: Uint8Array, { timeMs }: FrameHead, seq: Seq): void {
+    const stream = [...this.streams.values()].find(({ logIds }) => logIds.includes(ref.logId))
+    if (stream === undefined) return
+    const isAsked = effectiveConfig(new Map(stream.config)).timestampType === "LogAppendTime"
+    const isGiven = RecordBatch.isLogAppendTime(bytes)
+    if (isGiven !== isAsked || isGiven !== (ref.isLogAppendTime === true)) {
+      this.#violated(
+        `log ${ref.logId}: whose time the batch at seq ${seq} has is not as its stream and the journal say`
+      )
+    }
+    if (!isGiven) return
+    const isRight = RecordBatch.maxTimestamp(bytes) === timeMs && ref.maxTimestampMs === timeMs
+    if (!isRight || crc32c(bytes.subarray(crcFrom)) !== RecordBatch.crc(bytes)) {
+      this.#violated(`log ${ref.logId}: the batch at seq ${seq} has not the time of its append, or a wrong CRC`)
+    }
   }
 
   /** A producer's batch comes without its offsets. */

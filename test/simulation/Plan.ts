@@ -441,7 +441,18 @@ const members = (random: Random): Array<MemberPlan> => {
 
 /** What this seed stands for. */
 export const makePlan = (seed: number): Plan =>
-  withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed)))))
+  withLogAppendTime(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed))))))
+
+/** In half of the runs the records of some streams have the times of their appends. */
+const withLogAppendTime = (plan: Plan): Plan => {
+  const random = new Random(plan.seed, "plan/logAppendTime")
+  const mayHave: ReadonlyArray<string> = [...freeStreams, transactionalStream]
+  const streams = plan.streams.map((stream): StreamPlan => {
+    if (!mayHave.includes(stream.name) || random.chance(0.5)) return stream
+    return { ...stream, config: [...stream.config, ["message.timestamp.type", "LogAppendTime"]] }
+  })
+  return { ...plan, streams }
+}
 
 /** Some write a stream in transactions, which others read over Kafka and over MQTT. */
 const withTransactions = (plan: Plan): Plan => {

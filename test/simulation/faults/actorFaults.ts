@@ -124,6 +124,16 @@ const partitionFaults: ReadonlyArray<PlantedFault> = [
   inActor("a deleted log stays", "partition", (own) =>
     deciding(own, (decision) => withoutEvents(decision, "LogDeleted"))
   ),
+  inActor("a producer's batch keeps its own times where the time of its append is to count", "partition", (own) =>
+    asking(own, (command) => (command._tag === "AppendBatch" ? { ...command, timestampType: "CreateTime" } : command))
+  ),
+  inActor("a batch has another time than that of its append", "partition", (own) =>
+    deciding(own, (decision) =>
+      changed(decision, "RecordsAppended", (event) =>
+        event["isLogAppendTime"] === true ? { maxTimestampMs: (event["maxTimestampMs"] as number) - 1 } : {}
+      )
+    )
+  ),
   inActor("a state that no event tells of", "partition", (own) => ({
     decide: (state: PartitionState, command: unknown, nowMs: number) => {
       const mutable = state as { maxTimestampMs: number }

@@ -16,7 +16,9 @@ export interface StreamConfig {
   readonly retentionMs: number
   /** Per partition; -1: no limit. */
   readonly retentionBytes: number
-  /** How far behind the server's clock the time of a producer's record may be. */
+  /** The time that the records of producers have. */
+  readonly timestampType: TimestampType
+  /** How far behind the server's clock the time of a producer's record may be; LogAppendTime asks for neither bound. */
   readonly timestampBeforeMaxMs: number
   /** How far ahead of it. */
   readonly timestampAfterMaxMs: number
@@ -25,6 +27,9 @@ export interface StreamConfig {
   /** Whether records of MQTT messages carry the headers `mqtt.*`. User properties are kept in any case. */
   readonly mqttHeaders: boolean
 }
+
+/** The time of a producer's record: the producer's, or the server's when it is appended (KIP-32). */
+export type TimestampType = "CreateTime" | "LogAppendTime"
 
 export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
   readonly name: string
@@ -105,6 +110,7 @@ const only = (value: string, reason: string): Values => ({
 const hourMs = 60 * 60 * 1000
 const dayMs = 24 * hourMs
 
+const timestampTypeName = "message.timestamp.type"
 export const timestampBefore = "message.timestamp.before.max.ms"
 export const timestampAfter = "message.timestamp.after.max.ms"
 
@@ -169,19 +175,21 @@ const settings: ReadonlyArray<Setting> = [
     ...long(0)
   },
   {
-    name: "message.timestamp.type",
+    name: timestampTypeName,
     type: "String",
     nodeName: "log.message.timestamp.type",
     byDefault: "CreateTime",
-    documentation: "Whose time a record has: its producer's, or for MQTT messages the server's at arrival.",
-    ...only("CreateTime", "a producer's record keeps the time that it came with")
+    documentation:
+      "Whose time a producer's record has: CreateTime is the producer's, LogAppendTime the server's when the record is appended. Those of MQTT messages have the server's at arrival in any case.",
+    ...oneOf("CreateTime", "LogAppendTime")
   },
   {
     name: timestampBefore,
     type: "Long",
     nodeName: "log.message.timestamp.before.max.ms",
     byDefault: String(longMax),
-    documentation: "A producer's record whose time is further behind the server's clock is refused.",
+    documentation:
+      "A producer's record whose time is further behind the server's clock is refused, unless it gets the time of its append.",
     ...long(0)
   },
   {
@@ -189,7 +197,8 @@ const settings: ReadonlyArray<Setting> = [
     type: "Long",
     nodeName: "log.message.timestamp.after.max.ms",
     byDefault: String(hourMs),
-    documentation: "A producer's record whose time is further ahead of the server's clock is refused.",
+    documentation:
+      "A producer's record whose time is further ahead of the server's clock is refused, unless it gets the time of its append.",
     ...long(0)
   },
   {
@@ -343,6 +352,7 @@ export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConf
     deleteRetentionMs: Number(text("delete.retention.ms")),
     retentionMs: Number(text("retention.ms")),
     retentionBytes: Number(text("retention.bytes")),
+    timestampType: text(timestampTypeName) as TimestampType,
     timestampBeforeMaxMs: Number(text(timestampBefore)),
     timestampAfterMaxMs: Number(text(timestampAfter)),
     maxMessageBytes: Number(config.get("max.message.bytes") ?? Infinity),

@@ -15,6 +15,7 @@ import { type Room, unbounded } from "@logbrook/core/memory/MemoryAccount"
 import { controlBatch } from "@logbrook/core/transaction/controlBatch"
 import { LogTransactions, type SavedTransactions, transactionsBehind } from "@logbrook/core/transaction/LogTransactions"
 import type { Marker } from "@logbrook/core/transaction/Marker"
+import type { TimestampType } from "../catalog/StreamConfig.ts"
 import type { TransactionVersion } from "../transaction/TransactionProtocol.ts"
 import { appended, checkSequence, ended, forgotten, type ProducerState, producerBytes } from "./ProducerState.ts"
 
@@ -74,6 +75,8 @@ export type PartitionCommand =
       readonly isBehind: boolean
       /** Undefined: it belongs to none. */
       readonly transaction: BatchTransaction | undefined
+      /** LogAppendTime: its records get the time at which they are appended (KIP-32). */
+      readonly timestampType: TimestampType
     }
   | WriteMarker
   /** Retention and DeleteRecords. -1: to the end. */
@@ -86,6 +89,8 @@ export type PartitionCommand =
 export interface Appended {
   readonly baseOffset: number
   readonly logStartOffset: number
+  /** The time that all records of a producer's batch got, Unix ms; undefined: they have their own. */
+  readonly logAppendTimeMs?: number | undefined
 }
 
 export type PartitionRefusal =
@@ -239,6 +244,7 @@ const makeRoom = (state: PartitionState, producerId: number, room: Room): Readon
 const appendBatch = (
   state: PartitionState,
   command: Command<"AppendBatch">,
+  nowMs: number,
   room: Room
 ): PartitionDecision<"AppendBatch"> => {
   const { producerId, producerEpoch, baseSequence, count, transaction } = command
@@ -250,27 +256,30 @@ const appendBatch = (
     const checked = checkSequence(known, producerEpoch, baseSequence, count)
     if (checked._tag === "Refused") return refuse(checked.reason)
     if (checked._tag === "Duplicate") {
-      return reply({ baseOffset: checked.baseOffset, logStartOffset: state.logStartOffset })
+      const { baseOffset, logAppendTimeMs } = checked
+      return reply({ baseOffset, logStartOffset: state.logStartOffset, logAppendTimeMs })
     }
     if (known === undefined && transaction?.version === 2 && baseSequence !== 0)
       return refuse("OutOfOrderSequenceNumber")
     const refusal = refuseTransaction(state, command, room)
     if (refusal !== undefined) return refuse(refusal)
   }
+  const logAppendTimeMs = command.timestampType === "LogAppendTime" ? nowMs : undefined
   const event: LogEvent = {
     _tag: "RecordsAppended",
     baseOffset: state.nextOffset,
     count,
-    firstTimestampMs: command.baseTimestampMs,
-    maxTimestampMs: command.maxTimestampMs,
+    firstTimestampMs: logAppendTimeMs ?? command.baseTimestampMs,
+    maxTimestampMs: logAppendTimeMs ?? command.maxTimestampMs,
     epoch: 0,
     verbatim: true,
     producer: isIdempotent ? { id: producerId, epoch: producerEpoch, baseSequence } : undefined,
-    ...(transaction !== undefined && { isTransactional: true })
+    ...(transaction !== undefined && { isTransactional: true }),
+    ...(logAppendTimeMs !== undefined && { isLogAppendTime: true })
   }
   return {
     events: isIdempotent ? [...makeRoom(state, producerId, room), event] : [event],
-    reply: Exit.succeed({ baseOffset: state.nextOffset, logStartOffset: state.logStartOffset }),
+    reply: Exit.succeed({ baseOffset: state.nextOffset, logStartOffset: state.logStartOffset, logAppendTimeMs }),
     signals: [],
     records: { bytes: command.bytes, verbatim: true }
   }
@@ -358,7 +367,7 @@ const decide = (state: PartitionState, command: PartitionCommand, nowMs: number,
     case "AppendRecords":
       return appendRecords(state, command)
     case "AppendBatch":
-      return appendBatch(state, command, room)
+      return appendBatch(state, command, nowMs, room)
     case "WriteMarker":
       return writeMarker(state, command, nowMs, room)
     case "MoveLogStart":

@@ -7,6 +7,8 @@ export interface ProducedBatch {
   readonly baseSequence: number
   readonly lastSequence: number
   readonly baseOffset: number
+  /** The time of its append, Unix ms, where that is the time of its records. */
+  readonly logAppendTimeMs?: number
 }
 
 /** The state of an idempotent producer (KIP-98): its epoch and the last five batches of that, the oldest first. */
@@ -22,14 +24,17 @@ export interface ProducerState {
 
 export type SequenceCheck =
   | { readonly _tag: "InOrder" }
-  | { readonly _tag: "Duplicate"; readonly baseOffset: number }
+  | { readonly _tag: "Duplicate"; readonly baseOffset: number; readonly logAppendTimeMs: number | undefined }
   | { readonly _tag: "Refused"; readonly reason: "OutOfOrderSequenceNumber" | "InvalidProducerEpoch" }
 
 const batchesKept = 5
 /** Producers remembered per partition; the least recently used is forgotten, as Kafka forgets idle ones. */
 const producersMax = 10_000
-/** The memory that a producer with five batches takes: bench/memoryWeights.ts measures 560 bytes, and transactions add two fields. */
-export const producerBytes = 620
+/**
+ * The memory that a producer with five batches takes: bench/memoryWeights.ts measures 560 bytes; transactions add two fields, and the time
+ * of its append a number to each batch.
+ */
+export const producerBytes = 740
 const sequenceMax = 0x7fff_ffff
 const noSequence = -1
 
@@ -55,7 +60,10 @@ export const checkSequence = (
   }
   const lastSequence = lastSequenceOf(baseSequence, count)
   const duplicate = known.batches.find((b) => b.baseSequence === baseSequence && b.lastSequence === lastSequence)
-  if (duplicate !== undefined) return { _tag: "Duplicate", baseOffset: duplicate.baseOffset }
+  if (duplicate !== undefined) {
+    const { baseOffset, logAppendTimeMs } = duplicate
+    return { _tag: "Duplicate", baseOffset, logAppendTimeMs }
+  }
   const expected = plus(known.batches.at(-1)?.lastSequence ?? noSequence, 1)
   return baseSequence === expected ? inOrder : { _tag: "Refused", reason: "OutOfOrderSequenceNumber" }
 }
@@ -64,12 +72,13 @@ export const checkSequence = (
 export const appended = (
   producers: Map<number, ProducerState>,
   { id, epoch, baseSequence }: Producer,
-  { baseOffset, count, isTransactional, maxTimestampMs }: RecordsAppended,
+  { baseOffset, count, isTransactional, maxTimestampMs, isLogAppendTime }: RecordsAppended,
   transactions: LogTransactions | undefined
 ): Map<number, ProducerState> => {
   const known = producers.get(id)
   const kept = known?.epoch === epoch ? known.batches.slice(1 - batchesKept) : []
-  const batches = [...kept, { baseSequence, lastSequence: lastSequenceOf(baseSequence, count), baseOffset }]
+  const batch = { baseSequence, lastSequence: lastSequenceOf(baseSequence, count), baseOffset }
+  const batches = [...kept, isLogAppendTime === true ? { ...batch, logAppendTimeMs: maxTimestampMs } : batch]
   if (isTransactional === true)
     put(producers, id, { ...known, epoch, batches, transactionMs: maxTimestampMs }, transactions)
   else if (known?.transactionMs !== undefined) put(producers, id, { ...known, epoch, batches }, transactions)

@@ -112,11 +112,7 @@ describe("creating", () => {
       "0:1",
       "an empty list only: there is one node, and each partition has one replica"
     ],
-    [
-      "message.timestamp.type",
-      "LogAppendTime",
-      "CreateTime only: a producer's record keeps the time that it came with"
-    ],
+    ["message.timestamp.type", "logAppendTime", "CreateTime or LogAppendTime"],
     ["retention.ms", "soon", "a whole number from -1 to 9007199254740991"],
     ["delete.retention.ms", "1d", "a whole number from 0 to 9223372036854775807"],
     ["min.cleanable.dirty.ratio", "half", "a number from 0 to 1"],

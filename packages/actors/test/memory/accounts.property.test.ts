@@ -91,7 +91,8 @@ const ofPartition = fc.oneof(
       producerEpoch: 0,
       baseSequence: 0,
       isBehind: false,
-      transaction: id === 0 || id > 3 ? undefined : { version: 1, isAdded: true }
+      transaction: id === 0 || id > 3 ? undefined : { version: 1, isAdded: true },
+      timestampType: id % 2 === 0 ? "LogAppendTime" : "CreateTime"
     })
   ),
   fc.record({ id: few, outcome: fc.constantFrom("commit", "abort"), epoch: fc.nat({ max: 1 }) }).map((asked) =>

@@ -142,7 +142,8 @@ const appendOf = (producerId: number, isBehind = false) => ({
   producerEpoch: 0,
   baseSequence: 0,
   isBehind,
-  transaction: undefined
+  transaction: undefined,
+  timestampType: "CreateTime"
 })
 
 describe("without memory for streams", () => {

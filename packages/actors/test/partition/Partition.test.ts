@@ -1,3 +1,4 @@
+import type { TimestampType } from "@logbrook/actors/catalog/StreamConfig"
 import { Partition, type PartitionCommand, type PartitionState } from "@logbrook/actors/partition/Partition"
 import type { LogEvent } from "@logbrook/core/actor/LogEvents"
 import { pack, unpack } from "@logbrook/core/actor/pack"
@@ -15,10 +16,12 @@ class Subject {
   state: PartitionState = Partition.initial(id)
   readonly events: Array<LogEvent> = []
   epoch = 1
+  nowMs = 0
+  timestampType: TimestampType = "CreateTime"
 
   /** The reply, or the refusal's reason. */
   send(command: PartitionCommand): unknown {
-    const { events, reply } = Partition.decide(this.state, command, 0)
+    const { events, reply } = Partition.decide(this.state, command, this.nowMs)
     for (const event of events) {
       const stamped = event._tag === "RecordsAppended" ? { ...event, epoch: this.epoch } : event
       this.events.push(stamped)
@@ -45,7 +48,8 @@ class Subject {
       producerEpoch,
       baseSequence,
       isBehind,
-      transaction: undefined
+      transaction: undefined,
+      timestampType: this.timestampType
     })
   }
 }
@@ -163,6 +167,35 @@ describe("idempotent producers", () => {
   })
 })
 
+const appendingByTheLog = (): Subject => Object.assign(new Subject(), { timestampType: "LogAppendTime", nowMs: 77 })
+
+describe("a producer's batch that gets the time of its append", () => {
+  it("is told to have it, whatever times it came with; another keeps its own", () => {
+    const subject = appendingByTheLog()
+    expect(subject.batch(2, -1, -1, -1)).toEqual({ ...at(0), logAppendTimeMs: 77 })
+    subject.timestampType = "CreateTime"
+    expect(subject.batch(2, -1, -1, -1)).toEqual(at(2))
+    expect(subject.events).toMatchObject([
+      { firstTimestampMs: 77, maxTimestampMs: 77, isLogAppendTime: true },
+      { firstTimestampMs: 5, maxTimestampMs: 6 }
+    ])
+    expect(subject.events[1]).not.toHaveProperty("isLogAppendTime")
+  })
+
+  it("has the time of the first append when it is sent again, over a restart too", () => {
+    const subject = appendingByTheLog()
+    subject.batch(2, 9, 0, 0)
+    subject.nowMs = 88
+    subject.timestampType = "CreateTime"
+    expect(subject.batch(2, 9, 0, 0)).toEqual({ ...at(0), logAppendTimeMs: 77 })
+    expect(subject.batch(1, 9, 0, 2)).toEqual(at(2))
+    subject.state = Partition.load(id, unpack(pack(Partition.save(subject.state))))
+    expect(subject.batch(2, 9, 0, 0)).toEqual({ ...at(0), logAppendTimeMs: 77 })
+    subject.timestampType = "LogAppendTime"
+    expect(subject.batch(1, 9, 0, 2)).toEqual(at(2))
+  })
+})
+
 const command: fc.Arbitrary<PartitionCommand> = fc.oneof(
   {
     weight: 4,
@@ -180,6 +213,7 @@ const command: fc.Arbitrary<PartitionCommand> = fc.oneof(
       _tag: fc.constant("AppendBatch" as const),
       isBehind: fc.boolean(),
       transaction: fc.constant(undefined),
+      timestampType: fc.constantFrom("CreateTime" as const, "LogAppendTime" as const),
       bytes: fc.constant(bytes),
       count: fc.integer({ min: 1, max: 3 }),
       baseTimestampMs: fc.nat(1000),

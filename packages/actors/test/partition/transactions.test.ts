@@ -62,8 +62,8 @@ class Subject {
   batch(producerId: number, producerEpoch: number, baseSequence: number, transaction?: BatchTransaction, count = 1) {
     const times = { baseTimestampMs: 5, maxTimestampMs: 6 }
     const producer = { producerId, producerEpoch, baseSequence }
-    const command = { _tag: "AppendBatch", bytes, count, ...times, ...producer, isBehind: false, transaction } as const
-    const reply = this.send(command)
+    const command = { bytes, count, ...times, ...producer, isBehind: false, transaction } as const
+    const reply = this.send({ _tag: "AppendBatch", ...command, timestampType: "CreateTime" })
     return typeof reply === "string" ? reply : (reply as { readonly baseOffset: number }).baseOffset
   }
 

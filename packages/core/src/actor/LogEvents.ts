@@ -19,6 +19,8 @@ export interface RecordsAppended {
   readonly isTransactional?: true | undefined
   /** The end of a transaction was appended, no records. */
   readonly marker?: Marker | undefined
+  /** All records of the batch have the time of its append, `maxTimestampMs`, whatever their own are (KIP-32). */
+  readonly isLogAppendTime?: true | undefined
 }
 
 /** Records below `offset` are gone for every reader, at once. */
@@ -102,5 +104,6 @@ export const recordsAppended = (ref: BatchRef, epoch: number): RecordsAppended =
   verbatim: ref.verbatim,
   producer: ref.producer,
   ...(ref.isTransactional === true && { isTransactional: true }),
-  ...(ref.marker !== undefined && { marker: ref.marker })
+  ...(ref.marker !== undefined && { marker: ref.marker }),
+  ...(ref.isLogAppendTime === true && { isLogAppendTime: true })
 })

@@ -71,6 +71,7 @@ export interface StagedRecords {
   readonly producer: Producer | undefined
   readonly isTransactional?: true | undefined
   readonly marker?: Marker | undefined
+  readonly isLogAppendTime?: true | undefined
 }
 
 export interface BuiltCommit {
@@ -174,7 +175,8 @@ export class FrameBuilder {
       verbatim: staged.verbatim,
       producer: staged.producer,
       isTransactional: staged.isTransactional,
-      marker: staged.marker
+      marker: staged.marker,
+      isLogAppendTime: staged.isLogAppendTime
     }
     writeRef(this.#entries, ref)
     this.#refs.push(ref)

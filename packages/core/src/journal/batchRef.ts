@@ -31,6 +31,8 @@ export interface BatchRef {
   readonly isTransactional?: true | undefined
   /** It is no batch of records, but the end of a transaction. */
   readonly marker?: Marker | undefined
+  /** All records of the batch have its time, `maxTimestampMs`. */
+  readonly isLogAppendTime?: true | undefined
 }
 
 const flagOwnValue = 1
@@ -39,6 +41,7 @@ const flagProducer = 4
 const flagTransactional = 8
 const flagCommit = 16
 const flagAbort = 32
+const flagLogAppendTime = 64
 
 const flagOf = ({ outcome }: Marker): number => (outcome === "commit" ? flagCommit : flagAbort)
 
@@ -51,7 +54,8 @@ export const writeRef = (entries: ByteWriter, ref: BatchRef): void => {
       (ref.verbatim ? flagVerbatim : 0) |
       (producer ? flagProducer : 0) |
       (ref.isTransactional === true ? flagTransactional : 0) |
-      (marker ? flagOf(marker) : 0)
+      (marker ? flagOf(marker) : 0) |
+      (ref.isLogAppendTime === true ? flagLogAppendTime : 0)
   )
   entries.varint(ref.logId)
   entries.varint(ref.baseOffset)
@@ -112,6 +116,7 @@ export const readRef = (reader: ByteReader): BatchRef => {
     verbatim: (flags & flagVerbatim) !== 0,
     producer,
     isTransactional: (flags & flagTransactional) === 0 ? undefined : true,
-    marker
+    marker,
+    isLogAppendTime: (flags & flagLogAppendTime) === 0 ? undefined : true
   }
 }

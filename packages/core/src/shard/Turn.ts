@@ -9,7 +9,14 @@ import { FrameBuilder, ownValueBytesMin, type BuiltCommit, type Cause } from "..
 import type { Seq } from "../journal/Journal.ts"
 import type { Room } from "../memory/MemoryAccount.ts"
 import type { RecordsBuilder } from "../Record.ts"
-import { batchHeaderBytes, buildBatch, stampBatch, writeBatchHeader, type BatchFields } from "../RecordBatch.ts"
+import {
+  batchHeaderBytes,
+  buildBatch,
+  stampBatch,
+  stampLogAppendTime,
+  writeBatchHeader,
+  type BatchFields
+} from "../RecordBatch.ts"
 import { ActorUnavailable, type ActorTable, type Live } from "./ActorTable.ts"
 import {
   type Entry,
@@ -293,7 +300,9 @@ export class Turn {
     if (records.verbatim) stampBatch(records.bytes, event.baseOffset, this.#epoch)
     const isOwnBatch = !records.verbatim && records.bytes.length + batchHeaderBytes >= ownValueBytesMin
     const bytes = isOwnBatch ? this.#batchOf(event, records.bytes) : records.bytes
-    const { baseOffset, count, firstTimestampMs, maxTimestampMs, verbatim, producer, isTransactional, marker } = event
+    const { baseOffset, count, firstTimestampMs, maxTimestampMs, verbatim } = event
+    const { producer, isTransactional, marker, isLogAppendTime } = event
+    if (isLogAppendTime === true) stampLogAppendTime(bytes, maxTimestampMs)
     return this.#frame.records(
       {
         logId,
@@ -305,7 +314,8 @@ export class Turn {
         verbatim,
         producer,
         isTransactional,
-        marker
+        marker,
+        isLogAppendTime
       },
       cause
     )

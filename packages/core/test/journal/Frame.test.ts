@@ -181,7 +181,8 @@ const records: fc.Arbitrary<StagedRecords> = fc.record({
   verbatim: fc.boolean(),
   producer: fc.option(producer, { nil: undefined }),
   isTransactional: fc.constantFrom(true, undefined),
-  marker: fc.option(marker, { nil: undefined })
+  marker: fc.option(marker, { nil: undefined }),
+  isLogAppendTime: fc.constantFrom(true, undefined)
 })
 const entries = (firstSeq: number): fc.Arbitrary<Array<Entry>> =>
   fc.array(

@@ -1,5 +1,10 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import { effectiveConfig, timestampAfter, timestampBefore } from "@logbrook/actors/catalog/StreamConfig"
+import {
+  effectiveConfig,
+  timestampAfter,
+  timestampBefore,
+  type TimestampType
+} from "@logbrook/actors/catalog/StreamConfig"
 import type { Limits } from "@logbrook/core/Limits"
 import { noTimestamp, visitRecords, type BatchLimits, type ProducedBatch } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -9,6 +14,7 @@ export interface BatchRules {
   readonly limits: BatchLimits
   /** The stream is compacted: a record without key would never be compacted. */
   readonly needsKeys: boolean
+  readonly timestampType: TimestampType
   readonly timestampBeforeMaxMs: number
   readonly timestampAfterMaxMs: number
 }
@@ -33,7 +39,9 @@ export const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
   const found = known.get(stream)
   if (found !== undefined) return found
   const { recordBatchBytesMax, decompressedBytesMax, decompressionRatioMax } = limits
-  const { maxMessageBytes, isCompacted, timestampBeforeMaxMs, timestampAfterMaxMs } = effectiveConfig(stream.config)
+  const { maxMessageBytes, isCompacted, timestampType, timestampBeforeMaxMs, timestampAfterMaxMs } = effectiveConfig(
+    stream.config
+  )
   const rules: BatchRules = {
     limits: {
       recordBatchBytesMax: Math.min(recordBatchBytesMax, maxMessageBytes),
@@ -41,6 +49,7 @@ export const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
       decompressionRatioMax
     },
     needsKeys: isCompacted,
+    timestampType,
     timestampBeforeMaxMs,
     timestampAfterMaxMs
   }
@@ -52,8 +61,8 @@ const withoutKey = "A compacted topic takes no record without a key."
 
 /**
  * The records of a batch that its stream does not take, the first `recordErrorsMax` of them; undefined when it takes all.
- * As Kafka's `LogValidator`: a record without a time has no wrong one, and one wrong time makes the whole batch
- * INVALID_TIMESTAMP. Only a batch that has such records is read once more to find them.
+ * As Kafka's `LogValidator`: a record without a time has no wrong one, nor has one that gets the time of its append; and one wrong
+ * time makes the whole batch INVALID_TIMESTAMP. Only a batch that has such records is read once more to find them.
  */
 export const refuseRecords = (
   batch: ProducedBatch,
@@ -61,9 +70,10 @@ export const refuseRecords = (
   nowMs: number,
   recordErrorsMax: number
 ): RefusedRecords | undefined => {
-  const { needsKeys, timestampBeforeMaxMs, timestampAfterMaxMs } = rules
-  const earliestMs = nowMs - timestampBeforeMaxMs
-  const latestMs = nowMs + timestampAfterMaxMs
+  const { needsKeys, timestampType, timestampBeforeMaxMs, timestampAfterMaxMs } = rules
+  const hasOwnTimes = timestampType === "CreateTime"
+  const earliestMs = hasOwnTimes ? nowMs - timestampBeforeMaxMs : -Infinity
+  const latestMs = hasOwnTimes ? nowMs + timestampAfterMaxMs : Infinity
   const hasWrongTime = batch.maxTimestampMs > latestMs || batch.minTimestampMs < earliestMs
   if (!hasWrongTime && !(needsKeys && batch.hasRecordWithoutKey)) return undefined
 

@@ -267,7 +267,7 @@ describe("IncrementalAlterConfigs", () => {
     const codes: ReadonlyArray<readonly [Change, number]> = [
       [change(set, "no.such.key", "1"), INVALID_CONFIG],
       [change(set, "retention.ms", "soon"), INVALID_CONFIG],
-      [change(set, "message.timestamp.type", "LogAppendTime"), INVALID_CONFIG],
+      [change(set, "message.timestamp.type", "Whenever"), INVALID_CONFIG],
       [change(set, "compression.type", "zstd"), INVALID_CONFIG],
       [change(set, "min.insync.replicas", "2"), INVALID_CONFIG],
       [change(set, "remote.storage.enable", "true"), INVALID_CONFIG],

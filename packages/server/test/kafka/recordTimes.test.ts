@@ -1,14 +1,18 @@
 import { gzipSync } from "node:zlib"
-import { batchHeaderBytes, buildBatch } from "@logbrook/core/RecordBatch"
+import { crc32c } from "@logbrook/core/Crc32c"
+import * as Batch from "@logbrook/core/RecordBatch"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
+import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { batchOf, startKit, type Kit, type RawClient } from "./kit.ts"
-import { produceOf } from "./requests.ts"
+import { fetchOf, only, produceOf } from "./requests.ts"
 
 // What Kafka 4.1 answered to the same requests.
 
+const { batchHeaderBytes, buildBatch } = Batch
 const hourMs = 3_600_000
 const before = "message.timestamp.before.max.ms"
 const after = "message.timestamp.after.max.ms"
@@ -112,6 +116,92 @@ describe("the times of produced records", () => {
       [KafkaError.INVALID_TIMESTAMP, 300],
       [KafkaError.INVALID_TIMESTAMP, 0]
     ])
+  })
+})
+
+const timestampType = "message.timestamp.type"
+
+const fetched = async (topic: string, offset = 0): Promise<Uint8Array> =>
+  Uint8Array.from(only(await client.send(Fetch, 11, fetchOf(topic, { offset }))).records!)
+
+const listed = async (topic: string, timestamp: number) => {
+  const topics = [{ name: topic, partitions: [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp }] }]
+  const response = await client.send(ListOffsets, 7, { replicaId: -1, isolationLevel: 0, topics })
+  const { offset, timestamp: foundAtMs } = response.topics[0]!.partitions[0]!
+  return [offset, foundAtMs]
+}
+
+const times = (batch: Uint8Array) => [Batch.isLogAppendTime(batch), Batch.maxTimestamp(batch)]
+
+const idempotent = () => batchOf([at(nowMs)], { producerId: 1, producerEpoch: 0, baseSequence: 0 })
+
+describe("a topic with LogAppendTime", () => {
+  it.each(["none", "gzip"] as const)("gives records the time of their append, compressed: %s", async (codec) => {
+    await kit.createStream("log", { config: [[timestampType, "LogAppendTime"]] })
+    const plain = batchOf([at(1), at(5), at(-1)])
+    const records = plain.subarray(batchHeaderBytes)
+    const fields = { baseOffset: 0, partitionLeaderEpoch: -1, count: 3, baseTimestampMs: 1, maxTimestampMs: 5 }
+    const packed = codec === "none" ? records : gzipSync(records)
+    const fromMs = Date.now()
+    const { errorCode, logAppendTimeMs } = await produce(buildBatch({ ...fields, codec }, packed), "log")
+    expect(errorCode).toBe(0)
+    expect(logAppendTimeMs).toBeGreaterThanOrEqual(fromMs)
+    expect(logAppendTimeMs).toBeLessThanOrEqual(Date.now())
+    const batch = await fetched("log")
+    expect(times(batch)).toEqual([true, logAppendTimeMs])
+    expect(crc32c(batch.subarray(21))).toBe(Batch.crc(batch))
+    // The records are the producer's still.
+    expect(Buffer.from(batch.subarray(batchHeaderBytes)).equals(packed)).toBe(true)
+    expect([Batch.compression(batch), Batch.count(batch)]).toEqual([codec, 3])
+    expect(await listed("log", -3)).toEqual([0, logAppendTimeMs])
+    expect(await listed("log", logAppendTimeMs)).toEqual([0, logAppendTimeMs])
+    expect(await listed("log", logAppendTimeMs + 1)).toEqual([-1, -1])
+  })
+
+  it("asks for no bound of their own times", async () => {
+    const config = [
+      [timestampType, "LogAppendTime"],
+      [before, "1000"],
+      [after, "1000"]
+    ] as const
+    await kit.createStream("log", { config })
+    expect((await produce(batchOf([at(nowMs + 9 * hourMs), at(0)]), "log")).errorCode).toBe(0)
+    await kit.createStream("latest", {
+      config: [
+        [timestampType, "LogAppendTime"],
+        ["cleanup.policy", "compact"]
+      ]
+    })
+    expect(await refusal(batchOf([at(nowMs + 9 * hourMs), at(0, null)]), "latest")).toEqual([
+      KafkaError.INVALID_RECORD,
+      [1]
+    ])
+  })
+
+  it("keeps what its batches were given when the setting changes", async () => {
+    await kit.createStream("log")
+    const set = (value: string) =>
+      kit.ask("catalog/0", { _tag: "AlterStream", name: "log", config: [[timestampType, value]] })
+    expect((await produce(batchOf([at(nowMs)]), "log")).logAppendTimeMs).toBe(-1)
+    await set("LogAppendTime")
+    const { logAppendTimeMs } = await produce(batchOf([at(nowMs)]), "log")
+    await set("CreateTime")
+    expect((await produce(batchOf([at(nowMs + 1)]), "log")).logAppendTimeMs).toBe(-1)
+    const all: Array<Uint8Array> = []
+    const bytes = await fetched("log")
+    Batch.batchesOf(bytes, (start, length) => all.push(bytes.subarray(start, start + length)))
+    expect(all.map(times)).toEqual([
+      [false, nowMs],
+      [true, logAppendTimeMs],
+      [false, nowMs + 1]
+    ])
+  })
+
+  it("tells the first time of a batch that is sent again", async () => {
+    await kit.createStream("log", { config: [[timestampType, "LogAppendTime"]] })
+    const first = await produce(idempotent(), "log")
+    const again = await produce(idempotent(), "log")
+    expect([again.baseOffset, again.logAppendTimeMs]).toEqual([0, first.logAppendTimeMs])
   })
 })
 

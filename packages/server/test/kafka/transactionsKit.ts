@@ -39,7 +39,8 @@ export class TransactionalWriter {
     const times = { baseTimestampMs: RecordBatch.baseTimestamp(bytes), maxTimestampMs: RecordBatch.maxTimestamp(bytes) }
     const transaction = isTransactional ? { version: 1, isAdded: true } : undefined
     const batch = { bytes, count: values.length, ...times, producerId, producerEpoch: 0, baseSequence }
-    await this.#kit.ask(partitionId(this.#logId), { _tag: "AppendBatch", ...batch, isBehind: false, transaction })
+    const command = { _tag: "AppendBatch", ...batch, isBehind: false, transaction, timestampType: "CreateTime" }
+    await this.#kit.ask(partitionId(this.#logId), command)
     const baseOffset = this.endOffset
     const offsets = values.map((value) => this.values.push(value) - 1)
     if (isTransactional) this.#open.set(producerId, [...(this.#open.get(producerId) ?? []), ...offsets])

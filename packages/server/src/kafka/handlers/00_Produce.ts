@@ -1,4 +1,5 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import type { TimestampType } from "@logbrook/actors/catalog/StreamConfig"
 import { type BatchTransaction, partitionActor } from "@logbrook/actors/partition/Partition"
 import type { TransactionKind } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Address } from "@logbrook/core/actor/Kind"
@@ -29,7 +30,8 @@ import {
 } from "../transactionalAppends.ts"
 
 // Produce 3-13, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
-// A request has one batch per partition, which is checked whole and stored verbatim; it is answered when all of its batches are durable.
+// A request has one batch per partition, which is checked whole and stored verbatim, but for what the topic's settings have the server set;
+// it is answered when all of its batches are durable.
 // A batch of a transaction comes to its partition if the coordinator of the transactional id says that the partition is in it; from v12
 // on the batch itself adds it (KIP-890).
 
@@ -45,6 +47,7 @@ interface PartitionResult {
   readonly index: number
   errorCode: number
   baseOffset: number
+  logAppendTimeMs: number
   logStartOffset: number
   recordErrors: ReadonlyArray<RecordError>
   errorMessage: string | null
@@ -95,6 +98,7 @@ interface Place {
   readonly partition: number
   readonly logId: number
   readonly batch: ProducedBatch
+  readonly timestampType: TimestampType
 }
 
 /** Why a batch cannot be stored at present: its producer sends it again. */
@@ -143,8 +147,9 @@ const placeOf = (
       counts.recordErrors += wrong.recordErrors.length
       return wrong
     }
-    stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
-    const place = { stream, partition: data.index, logId, batch }
+    const { timestampType } = rules
+    if (timestampType === "CreateTime") stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
+    const place = { stream, partition: data.index, logId, batch, timestampType }
     return refuseForNow(context, place) ?? place
   } catch (error) {
     return batchFailure(error)
@@ -155,6 +160,7 @@ const resultOf = (index: number): PartitionResult => ({
   index,
   errorCode: KafkaError.NONE,
   baseOffset: -1,
+  logAppendTimeMs: -1,
   logStartOffset: -1,
   recordErrors: [],
   errorMessage: null
@@ -169,14 +175,15 @@ const fail = (result: PartitionResult, failure: Failure | RefusedRecords): void 
 /** The batch as its partition gets it. It counts as sent from now on. */
 const commandOf = (
   context: RequestContext,
-  { logId, batch }: Place,
+  { logId, batch, timestampType }: Place,
   isOnly: boolean,
   transaction: BatchTransaction | undefined
 ): AppendBatch => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
   const bytes = context.keep(batch.bytes, isOnly)
   const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
-  return { _tag: "AppendBatch", ...header, isBehind: context.sentBatches.asks(logId, batch), transaction }
+  const isBehind = context.sentBatches.asks(logId, batch)
+  return { _tag: "AppendBatch", ...header, isBehind, transaction, timestampType }
 }
 
 /** `result` tells from now on what became of the batch. */
@@ -193,6 +200,7 @@ const appended = (
     return fail(result, failureOf(exit.cause, KafkaError.KAFKA_STORAGE_ERROR))
   }
   result.baseOffset = exit.value.baseOffset
+  result.logAppendTimeMs = exit.value.logAppendTimeMs ?? -1
   result.logStartOffset = exit.value.logStartOffset
 }
 

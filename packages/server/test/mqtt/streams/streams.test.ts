@@ -274,6 +274,9 @@ describe("a subscription of a stream", () => {
   })
 })
 
+const ask = (logId: number, command: CommandOf<typeof PartitionKind>): Promise<unknown> =>
+  Effect.runPromise(kit.broker.shards.ask(partitionActor(logId), command, { origin: "test" }))
+
 describe("a stream that Kafka writes", () => {
   it("arrives on $stream/NAME", async () => {
     await kit.bind("free", [], 1)
@@ -290,10 +293,29 @@ describe("a stream that Kafka writes", () => {
     expect([topic, payload, properties.get("h"), properties.get("key")]).toEqual(["$stream/free", "v", "1", "k"])
     expect((await suback("$stream/free/a")).code).toBe(0x8f)
   })
-})
 
-const ask = (logId: number, command: CommandOf<typeof PartitionKind>): Promise<unknown> =>
-  Effect.runPromise(kit.broker.shards.ask(partitionActor(logId), command, { origin: "test" }))
+  it("is read by the times of its appends, where its records have those", async () => {
+    await kit.bind("free", [], 1)
+    const logId = kit.broker.directory.byName("free")!.logIds[0]!
+    const times = { baseTimestampMs: startMs, maxTimestampMs: startMs }
+    const batch = { count: 1, ...times, producerId: -1, producerEpoch: -1, baseSequence: -1, isBehind: false }
+    const append = async (
+      value: string,
+      timestampType: "CreateTime" | "LogAppendTime"
+    ): Promise<number | undefined> => {
+      const bytes = batchOf([value])
+      const command = { _tag: "AppendBatch", bytes, ...batch, transaction: undefined, timestampType } as const
+      return ((await ask(logId, command)) as { readonly logAppendTimeMs?: number }).logAppendTimeMs
+    }
+    await append("by its producer", "CreateTime")
+    const appendedMs = (await append("by the log", "LogAppendTime"))!
+    const reader = await connect()
+    await subscribe(reader, "$stream/free", { "stream-offset": String(appendedMs * 1000) }, 1)
+    await expect.poll(() => reader.got.length).toBe(1)
+    const { payload, properties } = reader.got[0]!
+    expect([payload, properties.get("ts")]).toEqual(["by the log", String(appendedMs * 1000)])
+  })
+})
 
 /** A batch of a transaction, as a partition gets it. */
 const transactional = async (logId: number, sequence: number, value: string): Promise<void> => {
@@ -301,8 +323,8 @@ const transactional = async (logId: number, sequence: number, value: string): Pr
   const times = { baseTimestampMs: startMs, maxTimestampMs: startMs }
   const producer = { producerId: 7, producerEpoch: 0, baseSequence: sequence }
   const transaction = { version: 1, isAdded: true } as const
-  const command = { _tag: "AppendBatch", bytes, count: 1, ...times, ...producer, isBehind: false, transaction } as const
-  await ask(logId, command)
+  const batch = { bytes, count: 1, ...times, ...producer, isBehind: false, transaction } as const
+  await ask(logId, { _tag: "AppendBatch", ...batch, timestampType: "CreateTime" })
 }
 
 const end = (logId: number, outcome: "commit" | "abort"): Promise<unknown> => {
