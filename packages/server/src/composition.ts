@@ -37,6 +37,7 @@ import { forgetDeletedStreams } from "./streams/forgetDeletedStreams.ts"
 import { StreamDirectory } from "./streams/StreamDirectory.ts"
 import { finishTransactions } from "./transactions/finishTransactions.ts"
 import { TransactionDirectory } from "./transactions/TransactionDirectory.ts"
+import { watchTransactions } from "./transactions/transactionMetrics.ts"
 
 /** Shards whose states are those of their journals; they decide nothing yet. */
 export class Recovered extends Context.Tag("logbrook/Recovered")<
@@ -104,6 +105,7 @@ export const layerBroker = Layer.effect(
       nodeId
     }
     watchCommits(broker, yield* Services.Journal)
+    watchTransactions(broker)
     return broker
   })
 )

@@ -34,6 +34,9 @@ export const memberCountOf = ({ life }: TransactionState): number => life.partit
 /** It is known, and no transaction is open or ending. */
 export const isAtRest = (state: TransactionState): boolean => !isUnused(state) && restingStates.has(state.name)
 
+/** The outcome of its transaction is certain, and not done everywhere. */
+export const isEnding = ({ name }: TransactionState): boolean => name === "PrepareCommit" || name === "PrepareAbort"
+
 const restingStates: ReadonlySet<TransactionState["name"]> = new Set([
   "Empty",
   "CompleteCommit",

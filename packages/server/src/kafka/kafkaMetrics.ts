@@ -22,6 +22,11 @@ export const declareKafkaMetrics = (metrics: Metrics) => {
   metrics.declare("logbrook_kafka_sent_bytes_total", "counter", "Bytes of responses.")
   metrics.declare("logbrook_kafka_violations_total", "counter", "Requests that no client may send.")
   metrics.declare("logbrook_kafka_ignored_bytes_total", "counter", "Bytes behind the bodies of requests, by API.")
+  metrics.declare(
+    "logbrook_kafka_fenced_requests_total",
+    "counter",
+    "Requests that a coordinator refused since their producer is fenced, by API."
+  )
   metrics.declare("logbrook_kafka_connections", "gauge", "Open connections of Kafka clients.")
   metrics.declare("logbrook_kafka_fetch_sessions", "gauge", "Fetch sessions of Kafka clients.")
   metrics.declare("logbrook_kafka_fetch_session_partitions", "gauge", "Partitions of fetch sessions.")
@@ -38,6 +43,8 @@ export const declareKafkaMetrics = (metrics: Metrics) => {
     },
     /** Bytes that a request has behind its body. */
     ignored: (api: string, bytes: number): void => metrics.add("logbrook_kafka_ignored_bytes_total", { api }, bytes),
+    /** A zombie has asked. */
+    fenced: (api: string): void => metrics.add("logbrook_kafka_fenced_requests_total", { api }),
     /** `collect`: what is there now. */
     onCollect: (collect: () => KafkaGauges): void =>
       metrics.onCollect(() => {

@@ -65,14 +65,27 @@ const tellings = {
 
 export type TransactionalApi = keyof typeof tellings
 
-/** The error that tells a client of an API, in its version, that the coordinator of a transactional id did not do what it asked. */
-export const coordinatorFailure = (cause: Cause.Cause<unknown>, api: TransactionalApi, version: number): Failure => {
+/**
+ * The error that tells a client of an API, in its version, that the coordinator of a transactional id did not do what it asked. Refusals of
+ * fenced producers are counted.
+ */
+export const coordinatorFailure = (
+  { node }: CountedIn,
+  cause: Cause.Cause<unknown>,
+  api: TransactionalApi,
+  version: number
+): Failure => {
   const { unavailable, older }: Telling = tellings[api]
   const refused = Option.getOrUndefined(Cause.failureOption(cause))
   if (!(refused instanceof TransactionRefused)) return { code: unavailable, message: null, memberId: "" }
   const { reason, message } = refused
+  if (reason === "ProducerFenced") node.metrics.fenced(api)
   const [knownFrom, before] = older[reason] ?? [0, codes[reason]]
   return { code: version < knownFrom ? before : codes[reason], message, memberId: "" }
+}
+
+interface CountedIn {
+  readonly node: { readonly metrics: Pick<RequestContext["node"]["metrics"], "fenced"> }
 }
 
 /** Clients ask again for these, and nothing is wrong with what they asked. */
@@ -83,13 +96,14 @@ const transient: ReadonlySet<KafkaErrorCode> = new Set([
 
 /** As `coordinatorFailure`, where the answer has no room for a text: the journal and the log name the client and say why. */
 export const coordinatorCode = (
-  { node, clientId, clientHost: address }: RequestContext,
+  context: RequestContext,
   cause: Cause.Cause<unknown>,
   api: Exclude<TransactionalApi, "Produce">,
   version: number,
   transactionalId: string
 ): KafkaErrorCode => {
-  const { code, message } = coordinatorFailure(cause, api, version)
+  const { node, clientId, clientHost: address } = context
+  const { code, message } = coordinatorFailure(context, cause, api, version)
   if (!transient.has(code)) {
     const reason = `${api} of "${transactionalId.slice(0, idLengthMax)}": ${message}`
     node.refusals.add({

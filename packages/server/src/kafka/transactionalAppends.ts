@@ -39,8 +39,13 @@ const otherProducer: Failure = {
   memberId: ""
 }
 
-const refuseAll = (appends: ReadonlyArray<TransactionalAppend>, cause: Cause.Cause<unknown>, version: number): void => {
-  const failure = coordinatorFailure(cause, "Produce", version)
+const refuseAll = (
+  context: RequestContext,
+  appends: ReadonlyArray<TransactionalAppend>,
+  cause: Cause.Cause<unknown>,
+  version: number
+): void => {
+  const failure = coordinatorFailure(context, cause, "Produce", version)
   const isForNow =
     failure.code === KafkaError.NOT_ENOUGH_REPLICAS || failure.code === KafkaError.CONCURRENT_TRANSACTIONS
   for (const { refused } of appends) refused(failure, isForNow)
@@ -71,7 +76,7 @@ const inOneList = (
     list,
     (answer) => {
       const addition = answerOf(answer, added)
-      if (Exit.isFailure(addition)) return refuseAll(appends, addition.cause, version)
+      if (Exit.isFailure(addition)) return refuseAll(context, appends, addition.cause, version)
       appends.forEach(({ appended }, i) => appended(answerOf(answer, entries[i]!) as Appended))
     },
     bytesOf(appends)
@@ -88,7 +93,7 @@ const oneAfterTheOther = (
   flatAfter(
     context.ask(coordinator, addOf(appends, version), (exit: Added) => exit),
     (exit): Answer<void> => {
-      if (Exit.isFailure(exit)) return refuseAll(appends, exit.cause, version)
+      if (Exit.isFailure(exit)) return refuseAll(context, appends, exit.cause, version)
       const asked = appends.map(({ partition, command, appended }) =>
         context.ask(partitionActor(partition.logId), command, appended, command.bytes.length)
       )

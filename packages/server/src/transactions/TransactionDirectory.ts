@@ -5,6 +5,7 @@ import {
 } from "@logbrook/actors/transaction/TransactionProtocol"
 import {
   isAtRest,
+  isEnding,
   type TransactionState,
   TransactionStates,
   weightBytesOf
@@ -21,6 +22,8 @@ export class TransactionDirectory {
   readonly #known = new Set<Coordinator>()
   /** Those without a transaction: first the one that is so for longest. */
   readonly #atRest = new Set<Coordinator>()
+  /** Those whose transaction has a certain outcome that is not done everywhere. */
+  readonly #ending = new Set<Coordinator>()
   /** Those that are about to be forgotten. */
   readonly #taken = new Set<Coordinator>()
   #reserved = 0
@@ -37,6 +40,7 @@ export class TransactionDirectory {
       restored: (actor, state) => {
         directory.#known.add(actor)
         if (isAtRest(state)) resting.push([actor, state.life.updatedAtMs])
+        if (isEnding(state)) directory.#ending.add(actor)
       },
       event: (actor, event) => directory.#fold(actor, event)
     })
@@ -52,7 +56,12 @@ export class TransactionDirectory {
         this.#known.add(actor)
         this.#atRest.add(actor)
         break
+      case "CommitPrepared":
+      case "AbortPrepared":
+        this.#ending.add(actor)
+        break
       case "TransactionCompleted":
+        this.#ending.delete(actor)
         this.#atRest.add(actor)
         break
       case "TransactionalIdExpired":
@@ -63,6 +72,16 @@ export class TransactionDirectory {
 
   get count(): number {
     return this.#known.size
+  }
+
+  /** Transactions whose outcome is not certain. */
+  get open(): number {
+    return this.#known.size - this.#atRest.size - this.#ending.size
+  }
+
+  /** Transactions whose outcome is certain, and not done everywhere. */
+  get ending(): number {
+    return this.#ending.size
   }
 
   /** Undefined: nobody uses this id. */

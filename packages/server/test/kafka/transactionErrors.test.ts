@@ -4,8 +4,10 @@ import * as Cause from "effect/Cause"
 import { expect, it } from "vitest"
 import { coordinatorFailure, type TransactionalApi } from "../../src/kafka/transactionErrors.ts"
 
+const uncounted = { node: { metrics: { fenced: () => {} } } }
+
 const codeOf = (api: TransactionalApi, version: number, reason: TransactionRefusal): number =>
-  coordinatorFailure(Cause.fail(new TransactionRefused({ reason, message: "why" })), api, version).code
+  coordinatorFailure(uncounted, Cause.fail(new TransactionRefused({ reason, message: "why" })), api, version).code
 
 const {
   PRODUCER_FENCED,
@@ -38,11 +40,11 @@ it.each(["TxnOffsetCommit", "Produce"] as const)("%s never tells PRODUCER_FENCED
 
 it("keeps the coordinator's words, and says of one that cannot answer that it may later", () => {
   const refused = new TransactionRefused({ reason: "NoMemory", message: "why" })
-  expect(coordinatorFailure(Cause.fail(refused), "EndTxn", 5)).toMatchObject({
+  expect(coordinatorFailure(uncounted, Cause.fail(refused), "EndTxn", 5)).toMatchObject({
     code: KafkaError.POLICY_VIOLATION,
     message: "why"
   })
   const defect = Cause.die(new Error("it is being replayed"))
-  expect(coordinatorFailure(defect, "EndTxn", 5).code).toBe(COORDINATOR_LOAD_IN_PROGRESS)
-  expect(coordinatorFailure(defect, "Produce", 12).code).toBe(NOT_ENOUGH_REPLICAS)
+  expect(coordinatorFailure(uncounted, defect, "EndTxn", 5).code).toBe(COORDINATOR_LOAD_IN_PROGRESS)
+  expect(coordinatorFailure(uncounted, defect, "Produce", 12).code).toBe(NOT_ENOUGH_REPLICAS)
 })

@@ -428,6 +428,62 @@ describe("what a coordinator refuses", () => {
   })
 })
 
+const metricsOf = (start: string): ReadonlyArray<string> =>
+  kit.broker.metrics
+    .render()
+    .split("\n")
+    .filter((line) => line.startsWith(start))
+    .sort()
+
+describe("the metrics of transactions", () => {
+  it("tell how many there are, how they ended, and whether zombies ask", async () => {
+    await start()
+    let producer = await begin()
+    const ended = async (committed: boolean) => {
+      await addPartitions(producer, [0])
+      const { producerId, producerEpoch } = await end(producer, committed)
+      producer = { producerId, producerEpoch }
+      await isOver()
+    }
+    await ended(true)
+    await ended(true)
+    await ended(false)
+    await addPartitions(producer, [0])
+    await init({ transactionalId: "idle" })
+    expect(metricsOf("logbrook_transactional_ids ")).toEqual(["logbrook_transactional_ids 2"])
+    expect(metricsOf("logbrook_transactions{")).toEqual([
+      'logbrook_transactions{state="ending"} 0',
+      'logbrook_transactions{state="open"} 1'
+    ])
+    await init()
+    await isOver()
+    expect((await end(producer, true)).errorCode).toBe(PRODUCER_FENCED)
+    await addPartitions(await begin(), [0])
+    await kit.ask(transactionActor(transactionalId), { _tag: "Abort" })
+    await isOver()
+    expect(metricsOf("logbrook_transactions_committed_total")).toEqual(["logbrook_transactions_committed_total 2"])
+    expect(metricsOf("logbrook_transactions_aborted_total")).toEqual([
+      'logbrook_transactions_aborted_total{reason="new_producer"} 1',
+      'logbrook_transactions_aborted_total{reason="operator"} 1',
+      'logbrook_transactions_aborted_total{reason="producer"} 1',
+      'logbrook_transactions_aborted_total{reason="timeout"} 0'
+    ])
+    expect(metricsOf("logbrook_kafka_fenced_requests_total")).toEqual([
+      'logbrook_kafka_fenced_requests_total{api="EndTxn"} 1'
+    ])
+  })
+
+  it("tell of one that took longer than its timeout", async () => {
+    await start()
+    const { producerId, producerEpoch } = await init({ transactionTimeoutMs: 1 })
+    await addPartitions({ producerId, producerEpoch }, [0])
+    await isOver()
+    expect(metricsOf('logbrook_transactions_aborted_total{reason="timeout"')).toEqual([
+      'logbrook_transactions_aborted_total{reason="timeout"} 1'
+    ])
+  })
+})
+
 describe("what is known of transactions", () => {
   it("is described and listed, by state, producer and duration", async () => {
     await start()

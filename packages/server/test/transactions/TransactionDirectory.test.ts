@@ -120,6 +120,25 @@ it("gives those that were not forgotten again, in their places, unless they have
   expect(subject.directory.count).toBe(3)
 })
 
+it("counts transactions that are open and those that are ending, from before the start and since", () => {
+  const subject = new Subject({
+    resting: [initialized(1)],
+    open: [initialized(1), added(2)],
+    ending: [initialized(1), added(2), prepared(3)]
+  })
+  const counts = () => [subject.directory.count, subject.directory.open, subject.directory.ending]
+  expect(counts()).toEqual([3, 1, 1])
+  subject.happens("new", initialized(4))
+  subject.happens("new", added(5))
+  expect(counts()).toEqual([4, 2, 1])
+  subject.happens("open", prepared(6))
+  expect(counts()).toEqual([4, 1, 2])
+  subject.happens("open", completed(7))
+  subject.happens("ending", completed(7))
+  subject.happens("resting", { _tag: "TransactionalIdExpired", atMs: 8 })
+  expect(counts()).toEqual([3, 1, 0])
+})
+
 it("has room for so many, those that are about to begin included", () => {
   const { directory } = new Subject({ a: [initialized(1)] })
   expect([directory.reserve(3), directory.reserve(3), directory.reserve(3), directory.hasRoom(3)]).toEqual([
