@@ -22,9 +22,9 @@ const serve = (
   connections: Set<MqttConnection>
 ): ((chunk: Buffer) => void) => {
   socket.setNoDelay(true)
-  const connection = new MqttConnection(mqtt, new TcpTransport(socket, address), admission, mount)
+  const transport = new TcpTransport(socket, address, () => connection.onDrain())
+  const connection = new MqttConnection(mqtt, transport, admission, mount)
   connections.add(connection)
-  socket.on("drain", () => connection.onDrain())
   socket.on("end", () => connection.ended())
   // The close event follows and tells all there is to do.
   socket.on("error", (error) => connection.failed(errorName(error)))

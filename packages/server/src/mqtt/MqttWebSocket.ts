@@ -53,8 +53,11 @@ class WebSocketTransport implements Transport {
   /** The answer to the newest ping. */
   #pong: Uint8Array | undefined
 
-  constructor(socket: Socket, remoteAddress: string) {
-    this.#tcp = new TcpTransport(socket, remoteAddress)
+  constructor(socket: Socket, remoteAddress: string, onDrain: () => void) {
+    this.#tcp = new TcpTransport(socket, remoteAddress, () => {
+      this.drained()
+      onDrain()
+    })
     this.remoteAddress = remoteAddress
   }
 
@@ -99,7 +102,7 @@ class WebSocketTransport implements Transport {
 
 /** Returns what reads the socket's bytes. */
 const serve = ({ mqtt, mount, connections }: Shell, socket: Socket, { address, admission }: Arrival) => {
-  const transport = new WebSocketTransport(socket, address)
+  const transport = new WebSocketTransport(socket, address, () => connection.onDrain())
   const connection = new MqttConnection(mqtt, transport, admission, mount)
   connections.add(connection)
   const frames = new FrameReader({
@@ -119,10 +122,6 @@ const serve = ({ mqtt, mount, connections }: Shell, socket: Socket, { address, a
   }
   socket.on("data", read)
   socket.on("error", (error) => connection.failed(errorName(error)))
-  socket.on("drain", () => {
-    transport.drained()
-    connection.onDrain()
-  })
   socket.on("end", () => connection.ended())
   socket.on("close", () => {
     connections.delete(connection)

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net"
+import { directHandleOf, type DirectHandle, writeDirectly, type Writer } from "../net/directWrites.ts"
 import type { Transport } from "./Transport.ts"
 
 /** Up to so many bytes in all, or of each, one copy is cheaper than a vector of buffers. */
@@ -16,29 +17,44 @@ const join = (buffers: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
 /** `ECONNRESET` and the like. */
 export const errorName = (error: NodeJS.ErrnoException): string => error.code ?? error.name
 
-export class TcpTransport implements Transport {
+export class TcpTransport implements Transport, Writer {
   readonly #socket: Socket
+  readonly #handle: DirectHandle | undefined
+  readonly #onDrain: () => void
   readonly remoteAddress: string
+  /** Of a write past the socket's own queue, which waits until these are taken. */
+  #directBytes = 0
 
-  constructor(socket: Socket, remoteAddress: string) {
+  /** `onDrain`: all that was written has been taken, where that was not so at once. */
+  constructor(socket: Socket, remoteAddress: string, onDrain: () => void) {
     this.#socket = socket
+    this.#handle = directHandleOf(socket)
+    this.#onDrain = onDrain
     this.remoteAddress = remoteAddress
+    socket.on("drain", onDrain)
   }
 
   get unsentBytes(): number {
-    return this.#socket.writableLength
+    return this.#directBytes + this.#socket.writableLength
+  }
+
+  taken(bytes: number): void {
+    this.#directBytes -= bytes
+    if (this.unsentBytes === 0) this.#onDrain()
   }
 
   write(buffers: ReadonlyArray<Uint8Array>): void {
     const socket = this.#socket
     if (socket.writableEnded || socket.destroyed) return
     const joined = join(buffers)
-    if (joined !== undefined) {
-      socket.write(joined)
+    if (joined !== undefined && this.#handle !== undefined && this.unsentBytes === 0) {
+      this.#directBytes = writeDirectly(this.#handle, socket, joined, this)
       return
     }
+    // The socket tells when it is drained only of what was too much for its own queue.
+    const done = this.#directBytes > 0 ? () => this.taken(0) : undefined
     socket.cork()
-    for (const buffer of buffers) socket.write(buffer)
+    for (const buffer of joined === undefined ? buffers : [joined]) socket.write(buffer, done)
     socket.uncork()
   }
 
