@@ -7,6 +7,7 @@
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import { tolerateLostConnections } from "../support/lostConnections.ts"
 import { runCommand, type Finished } from "../support/runCommand.ts"
 import { randomOf } from "../support/random.ts"
 import type { Loss } from "./Audit.ts"
@@ -140,6 +141,7 @@ const { values } = parseArgs({ options })
 const kills = Number(values.kills ?? 10)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const lose = values.lose as Loss | ChurnLoss | undefined
+tolerateLostConnections()
 console.log(`${kills} kills, seed ${seed}`)
 
 const random = randomOf(seed)

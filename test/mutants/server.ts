@@ -357,7 +357,7 @@ export const serverMutants = inPackage("server", {
     ]
   },
   "kafka/handlers/01_Fetch.ts": {
-    tests: ["kafka/fetch.test.ts", "kafka/settledFetch.test.ts"],
+    tests: ["kafka/fetch.test.ts", "kafka/incrementalFetch.test.ts", "kafka/settledFetch.test.ts"],
     faults: [
       [
         "what the server has compressed goes to every client",

@@ -7,7 +7,7 @@ const cell = (text: string): string => text.replaceAll("|", "\\|")
 export const tableOf = (mutants: ReadonlyArray<Mutant>, caughtBy: CaughtBy): string => {
   const rows = mutants.map((mutant) => {
     const file = caughtBy.get(nameOf(mutant))
-    const by = file === undefined ? "**not run yet**" : `\`${file.replace(/^packages\/\w+\/test\//, "")}\``
+    const by = file === undefined ? "**no test known**" : `\`${file.replace(/^packages\/\w+\/test\//, "")}\``
     return `| ${cell(mutant.id)} | \`${mutant.file}\` | ${by} |`
   })
   const caught = mutants.filter((mutant) => caughtBy.has(nameOf(mutant))).length
@@ -19,7 +19,8 @@ export const tableOf = (mutants: ReadonlyArray<Mutant>, caughtBy: CaughtBy): str
     "file of that test, below the package's `test/`. The runs were not all at one commit: `git blame` of the record tells the commit",
     "of each line. CI runs a part of the recorded faults each time, and fails if one of them survives.",
     "",
-    `Of ${mutants.length} faults ${caught} were seen caught; ${mutants.length - caught} were not run yet.`,
+    `Of ${mutants.length} faults ${caught} were seen caught by a test that can be named; of the other ${mutants.length - caught} none is known: they were`,
+    "not run yet, or ended the process that runs the tests.",
     "",
     "| Fault | File | Caught by |",
     "|---|---|---|",

@@ -13,6 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import mqtt from "mqtt"
 import { kafkajsOf } from "../support/nodeReaders.ts"
+import { tolerateLostConnections } from "../support/lostConnections.ts"
 import { randomOf } from "../support/random.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
@@ -37,6 +38,7 @@ const { values } = parseArgs({
     wrong: { type: "string", default: "nothing" }
   }
 })
+tolerateLostConnections()
 
 /** A reader's process, which can be killed and goes on by its file. */
 class Reader {

@@ -69,6 +69,9 @@ function completed(this: WriteRequest, status: number): void {
  * Does what the socket's `write` does for one that has nothing else to write: the same system call, without the stream's bookkeeping in
  * JavaScript. Returns the bytes that the system has not taken yet and that must not change until `writer` is told. A failure
  * destroys the socket.
+ *
+ * `bench/run.ts --compare`, seven pairs beside other work, CPU with it over that without: a message to 1,000 subscribers 0.88
+ * (0.81-0.90), 1,000 clients that wait for each PUBACK 0.94 (0.74-1.07).
  */
 export const writeDirectly = (handle: DirectHandle, socket: Socket, bytes: Uint8Array, writer: Writer): number => {
   // Where there is such a handle, they are known.

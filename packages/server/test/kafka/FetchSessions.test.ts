@@ -209,6 +209,14 @@ describe("a full cache of fetch sessions", () => {
     expect([sessions.size, sessions.partitions, memory.bytes("fetches"), evicted]).toEqual([0, 0, 0, 1])
   })
 
+  it("makes no session beyond its account, though there are places", () => {
+    sessions = sessionsWith(200_000)
+    const first = created("a", 12)
+    expect(first.weighed()).toBeGreaterThan(memory.budget("fetches") / 2)
+    expect(sessions.create([topicOf("a", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])], false)).toBeUndefined()
+    expect([sessions.size, memory.bytes("fetches")]).toEqual([1, first.weighed()])
+  })
+
   it("gives up none for one that has no room by itself", () => {
     sessions = sessionsWith(200_000)
     created("a", 5)
