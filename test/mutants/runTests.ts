@@ -34,6 +34,14 @@ const firstFailed = (copy: string, report: string): Outcome => {
   return { _tag: "Failed", file: undefined, test: "an error outside of the tests" }
 }
 
+const killGroup = (pid: number): void => {
+  try {
+    process.kill(-pid, "SIGKILL")
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error
+  }
+}
+
 /** Runs unit tests of a copy of the checkout, up to the first that fails. */
 export const runTests = (copy: string, tests: ReadonlyArray<string>): Promise<Outcome> =>
   new Promise((resolve, reject) => {
@@ -44,13 +52,15 @@ export const runTests = (copy: string, tests: ReadonlyArray<string>): Promise<Ou
     const child = spawn(process.execPath, [...args, ...timeouts, "--outputFile", report, ...tests], {
       cwd: copy,
       stdio: "ignore",
-      // Its workers end with it.
+      // A group of its own, with its workers.
       detached: true
     })
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), runTimeoutMs)
+    const timer = setTimeout(() => killGroup(child.pid!), runTimeoutMs)
     child.on("error", reject)
     child.on("close", (code) => {
       clearTimeout(timer)
+      // A worker that stands still in a loop outlives the run that has given it up.
+      killGroup(child.pid!)
       if (code === 0) resolve({ _tag: "Passed" })
       else if (code === null) resolve({ _tag: "TimedOut" })
       else resolve(firstFailed(copy, report))

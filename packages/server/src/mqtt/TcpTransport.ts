@@ -22,7 +22,7 @@ export class TcpTransport implements Transport, Writer {
   readonly #handle: DirectHandle | undefined
   readonly #onDrain: () => void
   readonly remoteAddress: string
-  /** Of a write past the socket's own queue, which waits until these are taken. */
+  /** Bytes of a write past the socket's own queue, which waits until they are taken. */
   #directBytes = 0
 
   /** `onDrain`: all that was written has been taken, where that was not so at once. */

@@ -10,7 +10,7 @@ interface WriteRequest {
   readonly writer: Writer
 }
 
-/** Of a socket whose handle is the system's own. */
+/** The handle of a socket that is the system's own. */
 export interface DirectHandle {
   readonly writeBuffer: (request: WriteRequest, bytes: Uint8Array) => number
 }
