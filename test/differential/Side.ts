@@ -9,9 +9,13 @@ export class Side {
   readonly topicIds = new Map<string, string>()
   /** The leader epoch of every partition. */
   leaderEpoch = -1
-  /** Of the scenario under way, such as a fetch session's id. */
+  /** Of the conversation under way, such as a fetch session's id or a producer's epoch. */
   readonly numbers = new Map<string, number>()
-  #client: KafkaClient | undefined
+  /** As `numbers`, such as a member's id. */
+  readonly texts = new Map<string, string>()
+  /** What each side has given a name of its own, by that: a producer id, a member id. */
+  readonly given = new Map<number | string, string>()
+  readonly #clients = new Map<string, KafkaClient>()
 
   constructor(name: Side["name"], port: number) {
     this.name = name
@@ -19,13 +23,19 @@ export class Side {
   }
 
   /** Undefined: the server has closed the connection. */
-  async ask<A extends AnyApi>(api: A, version: number, request: RequestInputOf<A>): Promise<ResponseOf<A> | undefined> {
-    this.#client ??= await KafkaClient.connect(this.port)
+  async ask<A extends AnyApi>(
+    api: A,
+    version: number,
+    request: RequestInputOf<A>,
+    connection = ""
+  ): Promise<ResponseOf<A> | undefined> {
+    const client = this.#clients.get(connection) ?? (await KafkaClient.connect(this.port))
+    this.#clients.set(connection, client)
     try {
-      return await this.#client.request(api, version, request)
+      return await client.request(api, version, request)
     } catch (error) {
       if (!/closed by the server|ECONNRESET|EPIPE/.test((error as Error).message)) throw error
-      this.#client = undefined
+      this.#clients.delete(connection)
       return undefined
     }
   }
@@ -39,7 +49,18 @@ export class Side {
     return this.numbers.get(name) ?? 0
   }
 
+  text(name: string): string {
+    return this.texts.get(name) ?? ""
+  }
+
+  /** Keeps an id that the server has made, for later requests and to know it in later answers. */
+  learnId(name: string, id: number | string): void {
+    if (typeof id === "number") this.numbers.set(name, id)
+    else this.texts.set(name, id)
+    if (id !== -1 && id !== "") this.given.set(id, `the ${name}`)
+  }
+
   close(): void {
-    this.#client?.close()
+    for (const client of this.#clients.values()) client.close()
   }
 }

@@ -1,4 +1,5 @@
-import { baseOffset, batchesOf, lastOffset } from "@logbrook/core/RecordBatch"
+import { iterate } from "@logbrook/core/Record"
+import * as RecordBatch from "@logbrook/core/RecordBatch"
 import type { Side } from "./Side.ts"
 
 /** A value that the two servers have of a field. */
@@ -12,11 +13,44 @@ export interface Difference {
 const epochFields: ReadonlySet<string> = new Set(["leaderEpoch", "currentLeaderEpoch", "committedLeaderEpoch"])
 /** They are for people, and each server has its own words. */
 const texts: ReadonlySet<string> = new Set(["errorMessage", "batchIndexErrorMessage"])
-const ownNames: ReadonlySet<string> = new Set(["host", "port", "clusterId", "producerId"])
+const ownNames: ReadonlySet<string> = new Set(["host", "port", "clusterId", "producerId", "memberId", "leader"])
+const timesOfDay = /time(stamp)?(ms)?$/i
+const startedMs = Date.now()
+const numberMax = 2 ** 53
 
-const ranges = (records: Uint8Array): ReadonlyArray<string> => {
+const coordinatorEpochBytes = 4
+
+/** A marker's key, and its value without the epoch of the coordinator that wrote it. */
+const markerText = (body: Uint8Array): string => {
+  const texts: Array<string> = []
+  iterate(body, 1, (record) => {
+    const [key, value] = [record.key(), record.value()].map((bytes) => Buffer.from(bytes ?? []))
+    texts.push(`${key!.toString("hex")}: ${value!.toString("hex", 0, value!.length - coordinatorEpochBytes)}…`)
+  })
+  return texts.join()
+}
+
+/** A batch as a reader sees it, without the leader's epoch, and without the time of day of a marker. */
+const batchText = (side: Side, records: Uint8Array, at: number, length: number): string => {
+  const producerId = RecordBatch.producerId(records, at)
+  const fields = {
+    offsets: `${RecordBatch.baseOffset(records, at)}-${RecordBatch.lastOffset(records, at)}`,
+    attributes: RecordBatch.attributes(records, at),
+    count: RecordBatch.count(records, at),
+    producer: side.given.get(producerId) ?? producerId,
+    epoch: RecordBatch.producerEpoch(records, at),
+    sequence: RecordBatch.baseSequence(records, at)
+  }
+  const body = records.subarray(at + RecordBatch.batchHeaderBytes, at + length)
+  if (RecordBatch.isControl(records, at)) return JSON.stringify({ ...fields, marker: markerText(body) })
+  const [from, to] = [RecordBatch.baseTimestamp(records, at), RecordBatch.maxTimestamp(records, at)]
+  const value = Buffer.from(body).toString("latin1")
+  return JSON.stringify({ ...fields, from, to, value })
+}
+
+const batchTexts = (side: Side, records: Uint8Array): ReadonlyArray<string> => {
   const found: Array<string> = []
-  batchesOf(records, (at) => found.push(`${baseOffset(records, at)}-${lastOffset(records, at)}`))
+  RecordBatch.batchesOf(records, (at, length) => found.push(batchText(side, records, at, length)))
   return found
 }
 
@@ -34,9 +68,26 @@ const partitionsOf = (topics: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
     return partitions?.map((partition) => ({ ...topic, ...partition })) ?? [topic]
   })
 
+/** Of a field whose value has no fields of its own. */
+const normalLeaf = (side: Side, value: unknown, name: string): unknown => {
+  if (typeof value === "number" && value >= numberMax) return "the largest int64"
+  if (timesOfDay.test(name) && typeof value === "number" && value >= startedMs) return "a time of this run"
+  if (epochFields.has(name) && value === side.leaderEpoch) return "the leader epoch"
+  if (name === "sessionId" && typeof value === "number" && value > 0) return "a session"
+  if (name === "topicId") return [...side.topicIds].find(([, id]) => id === value)?.[0] ?? value
+  if (texts.has(name)) return typeof value === "string" && value !== "" ? "a text" : "none"
+  if (name === "coordinatorEpoch" && value !== -1) return "a coordinator's epoch"
+  if (ownNames.has(name) && value !== -1 && value !== "") {
+    return side.given.get(value as number | string) ?? `a ${name}`
+  }
+  return value
+}
+
 /** Without what must differ between any two servers: addresses, ids by chance, epochs, words for people. */
 export const normal = (side: Side, value: unknown, name = ""): unknown => {
-  if (value instanceof Uint8Array) return name === "records" ? ranges(value) : Buffer.from(value).toString("hex")
+  if (value instanceof Uint8Array) {
+    return name === "records" ? batchTexts(side, value) : Buffer.from(value).toString("hex")
+  }
   if (Array.isArray(value)) {
     const elements: ReadonlyArray<unknown> = name === "responses" ? partitionsOf(value) : value
     return sorted(elements.map((each) => normal(side, each, name)))
@@ -45,12 +96,7 @@ export const normal = (side: Side, value: unknown, name = ""): unknown => {
     const fields = Object.entries(value).filter(([field]) => field !== "throttleTimeMs")
     return Object.fromEntries(fields.map(([field, own]) => [field, normal(side, own, field)]))
   }
-  if (epochFields.has(name) && value === side.leaderEpoch) return "the leader epoch"
-  if (name === "sessionId" && typeof value === "number" && value > 0) return "a session"
-  if (name === "topicId") return [...side.topicIds].find(([, id]) => id === value)?.[0] ?? value
-  if (texts.has(name)) return typeof value === "string" && value !== "" ? "a text" : "none"
-  if (ownNames.has(name) && value !== -1 && value !== "") return `a ${name}`
-  return value
+  return normalLeaf(side, value, name)
 }
 
 /** Where two normal values differ. */

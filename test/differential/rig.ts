@@ -1,57 +1,80 @@
 // Apache Kafka and this server beside each other: both get the same requests, and their responses are compared field by field.
 // Every difference must be in `known.ts`, with its reason, and everything in there must have been seen.
-// `npm run differential [-- API]`: only the cases of this API. Kafka comes from Maven Central, once.
+// `npm run differential [-- NAME…]`: only the cases of these APIs and families. Kafka comes from Maven Central, once.
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
+import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics"
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { kafkaVersion, startKafka } from "../../bench/servers/kafka.ts"
 import { startLogbrook } from "../../bench/servers/logbrook.ts"
 import { until } from "../../bench/servers/processes.ts"
-import { cases, making, other, plain, type Case } from "./cases.ts"
+import { type Case, type TopicToMake } from "./Case.ts"
 import { differences, normal, type Difference } from "./compare.ts"
-import { knownDifferences } from "./known.ts"
+import { families } from "./families.ts"
+import { other, plain, topicOf } from "./fixtures.ts"
+import { knownDifferences, type KnownDifference } from "./known.ts"
 import { Side } from "./Side.ts"
 
 const version = "4.3.1"
 const readyMsMax = 60_000
+const createVersion = 7
 const metadataVersion = 12
 /** As Kafka is shipped, but for what this server has otherwise unless it is set. */
-const properties = ["auto.create.topics.enable=false"]
+const properties = [
+  "auto.create.topics.enable=false",
+  "group.initial.rebalance.delay.ms=500",
+  "transaction.max.timeout.ms=3600000"
+]
 
-/** Kafka's topics have their leaders, and groups their coordinator, some time after they were asked for. */
+const topics: ReadonlyArray<TopicToMake> = [
+  { name: plain, partitions: 3 },
+  { name: other, partitions: 1, configs: [["cleanup.policy", "compact"]] },
+  ...families.flatMap((family) => family.topics)
+]
+
+const make = async (side: Side): Promise<void> => {
+  const asked = topics.map(({ name, partitions, configs }) => topicOf(name, partitions, configs))
+  const made = await side.ask(CreateTopics, createVersion, { topics: asked, timeoutMs: readyMsMax })
+  for (const { name, topicId, errorCode } of made?.topics ?? []) {
+    if (errorCode !== 0) throw new Error(`${side.name} makes no topic ${name}: error ${errorCode}`)
+    side.topicIds.set(name, topicId)
+  }
+}
+
+/** Kafka's topics have their leaders, and groups and transactions their coordinators, some time after they were asked for. */
 const ready = async (side: Side): Promise<void> => {
   await until(`${side.name} leads its topics`, readyMsMax, async () => {
-    const names = [plain, other].map((name) => ({ name }))
-    const { topics = [] } = (await side.ask(Metadata, metadataVersion, { topics: names })) ?? {}
-    if (topics.length !== 2 || topics.some(({ errorCode }) => errorCode !== 0)) return false
-    side.leaderEpoch = topics[0]!.partitions[0]!.leaderEpoch
+    const asked = await side.ask(Metadata, metadataVersion, { topics: topics.map(({ name }) => ({ name })) })
+    if (asked?.topics.length !== topics.length || asked.topics.some(({ errorCode }) => errorCode !== 0)) return false
+    side.leaderEpoch = asked.topics[0]!.partitions[0]!.leaderEpoch
     return true
   })
-  await until(`${side.name} coordinates groups`, readyMsMax, async () => {
-    const found = await side.ask(FindCoordinator, 4, { coordinatorKeys: ["warm"] })
-    return found?.coordinators[0]?.errorCode === 0
-  })
+  for (const keyType of [0, 1]) {
+    await until(`${side.name} coordinates`, readyMsMax, async () => {
+      const found = await side.ask(FindCoordinator, 4, { keyType, coordinatorKeys: ["warm"] })
+      return found?.coordinators[0]?.errorCode === 0
+    })
+  }
   await until(`${side.name} has producer ids`, readyMsMax, async () => {
-    const given = await side.ask(InitProducerId, 4, { transactionalId: null, transactionTimeoutMs: 0 })
-    return given?.errorCode === 0
+    const asked = [null, "warm"].map((transactionalId) => ({ transactionalId, transactionTimeoutMs: 60_000 }))
+    const given = [await side.ask(InitProducerId, 4, asked[0]!), await side.ask(InitProducerId, 4, asked[1]!)]
+    return given.every((each) => each?.errorCode === 0)
   })
 }
 
 interface Outcome {
-  readonly requests: number
   readonly unknown: ReadonlyArray<string>
-  readonly seen: ReadonlySet<(typeof knownDifferences)[number]>
+  readonly seen: ReadonlySet<KnownDifference>
 }
 
 const knownFor = ({ api, what }: Case, { path }: Difference) =>
   knownDifferences.find((known) => known.api === api.name && known.what.test(what) && known.path.test(path))
 
-const compareAll = async (kafka: Side, logbrook: Side, wanted: ReadonlyArray<Case>): Promise<Outcome> => {
+const compareAll = async (kafka: Side, logbrook: Side, asked: ReadonlyArray<Case>): Promise<Outcome> => {
   const unknown: Array<string> = []
-  const seen = new Set<(typeof knownDifferences)[number]>()
-  for (const each of wanted) {
-    const theirs = normal(kafka, await each.send(kafka))
-    const ours = normal(logbrook, await each.send(logbrook))
+  const seen = new Set<KnownDifference>()
+  for (const each of asked) {
+    const [theirs, ours] = await Promise.all([kafka, logbrook].map(async (side) => normal(side, await each.send(side))))
     for (const difference of differences(theirs, ours)) {
       const known = knownFor(each, difference)
       if (known !== undefined) seen.add(known)
@@ -63,25 +86,44 @@ const compareAll = async (kafka: Side, logbrook: Side, wanted: ReadonlyArray<Cas
       }
     }
   }
-  return { requests: wanted.length, unknown, seen }
+  return { unknown, seen }
 }
 
-const run = async (only: string | undefined): Promise<boolean> => {
+/** What is wrong with the run, a line each. */
+const complaints = ({ unknown, seen }: Outcome, isWhole: boolean): ReadonlyArray<string> => {
+  if (!isWhole) return unknown
+  const unseen = knownDifferences
+    .filter((known) => !seen.has(known))
+    .map(({ api, what, path }) => `not seen any more: ${api}, ${String(what)}, ${String(path)}`)
+  return [...unknown, ...unseen]
+}
+
+const casesOf = (names: ReadonlyArray<string>): ReadonlyArray<Case> =>
+  families.flatMap(({ name, cases }) =>
+    cases().filter(({ api }) => names.length === 0 || names.includes(name) || names.includes(api.name))
+  )
+
+const run = async (names: ReadonlyArray<string>): Promise<boolean> => {
   if ((await kafkaVersion(version)) === undefined)
     throw new Error(`Apache Kafka ${version} cannot be had, or there is no Java`)
+  const asked = casesOf(names)
+  if (asked.length === 0) throw new Error(`no API and no family is named ${names.join(" or ")}`)
   const kafkaServer = await startKafka("0", { version, properties })
   const logbrookServer = await startLogbrook("1")
   const [kafka, logbrook] = [new Side("kafka", kafkaServer.kafkaPort), new Side("logbrook", logbrookServer.kafkaPort)]
   try {
-    for (const each of making) for (const side of [kafka, logbrook]) await each.send(side)
-    await Promise.all([kafka, logbrook].map(ready))
-    const wanted = cases().filter(({ api }) => only === undefined || api.name === only)
-    const { requests, unknown, seen } = await compareAll(kafka, logbrook, wanted)
-    const unseen = only === undefined ? knownDifferences.filter((known) => !seen.has(known)) : []
-    for (const line of unknown) console.log(line)
-    for (const { api, what, path } of unseen) console.log(`not seen any more: ${api}, ${String(what)}, ${String(path)}`)
-    console.log(`${requests} requests; ${seen.size} known differences, ${unknown.length} others`)
-    return requests > 0 && unknown.length === 0 && unseen.length === 0
+    await Promise.all([kafka, logbrook].map(async (side) => ready(await make(side).then(() => side))))
+    const outcome = await compareAll(kafka, logbrook, asked)
+    const wrong = complaints(outcome, names.length === 0)
+    for (const line of wrong) console.log(line)
+    const [apis, versions] = [
+      new Set(asked.map(({ api }) => api.name)),
+      new Set(asked.map((each) => `${each.api.name} ${each.version}`))
+    ]
+    const { seen, unknown } = outcome
+    const size = `${asked.length} requests of ${apis.size} APIs in ${versions.size} versions`
+    console.log(`${size}; ${seen.size} known differences, ${unknown.length} others`)
+    return wrong.length === 0
   } finally {
     for (const side of [kafka, logbrook]) side.close()
     await logbrookServer.stop()
@@ -89,4 +131,4 @@ const run = async (only: string | undefined): Promise<boolean> => {
   }
 }
 
-process.exitCode = (await run(process.argv[2])) ? 0 : 1
+process.exitCode = (await run(process.argv.slice(2))) ? 0 : 1

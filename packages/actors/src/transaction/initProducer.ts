@@ -33,7 +33,11 @@ const nextEpoch = (
   if (!hasEpoch(command)) return { producerId, producerEpoch: producerEpoch + 1, lastProducerEpoch: -1 }
   if (isCurrent) return { producerId, producerEpoch: producerEpoch + 1, lastProducerEpoch: producerEpoch }
   // It asks again: a producer that began after it would have left no last epoch.
-  return command.producerEpoch === lastProducerEpoch ? { producerId, producerEpoch, lastProducerEpoch } : undefined
+  if (command.producerEpoch !== lastProducerEpoch) return undefined
+  // The abort that it asked for has raised the last epoch of this id.
+  return isExhausted(lastProducerEpoch) && command.producerId === producerId
+    ? { producerId: command.newProducerId, producerEpoch: 0, lastProducerEpoch }
+    : { producerId, producerEpoch, lastProducerEpoch }
 }
 
 const initialize = (draft: Draft, next: ReturnType<typeof nextEpoch>, timeoutMs: number): Answer => {
@@ -70,6 +74,6 @@ export const initProducer = (draft: Draft, command: InitProducer): Answer => {
   if (name !== "Ongoing") return initialize(draft, nextEpoch(life, command), timeoutMs)
   // Apache Kafka lets a zombie abort the transaction of the producer that has replaced it.
   if (hasEpoch(command) && !isNewest(life, command)) return fenced
-  abort(draft, "another producer began")
+  abort(draft, "another producer began", command.producerEpoch)
   return ending
 }

@@ -86,14 +86,18 @@ export const prepare = (
 /** The greatest number that an epoch can be: 16 bits with a sign. */
 const epochLimit = 32_767
 
-/** Aborts the open transaction, not asked by its producer: the fence raises the epoch, and the end leaves it so, as in Apache Kafka 4.3. */
-export const abort = (draft: Draft, reason: FenceReason): void => {
+/**
+ * Aborts the open transaction, which its producer has not ended: the fence raises the epoch, and the end leaves it so, as in Apache Kafka
+ * 4.3. `lastProducerEpoch`: that of the producer which asked for it and goes on with the epoch that was raised; -1: whoever has the one
+ * before is fenced.
+ */
+export const abort = (draft: Draft, reason: FenceReason, lastProducerEpoch = -1): void => {
   const producerEpoch = Math.min(draft.state.life.producerEpoch + 1, epochLimit)
   apply(draft, { _tag: "ProducerFenced", producerEpoch, reason })
   prepare(draft, {
     _tag: "AbortPrepared",
     producerEpoch,
-    lastProducerEpoch: -1,
+    lastProducerEpoch,
     nextProducerId: -1,
     version: 2,
     atMs: draft.nowMs

@@ -68,6 +68,8 @@ class World {
   private open: Open | undefined
   /** The end that is certain and not done, and what it must lead to. */
   private ending: { readonly outcome: TransactionOutcome; readonly of: Open } | undefined
+  /** Whose open transaction was aborted because it asked for its next epoch itself: it is given the one that the abort has raised. */
+  private goesOn: string | undefined
   private readonly given = new Map<number, number>()
   private seen = 0
   /** The fold of all events. */
@@ -119,10 +121,13 @@ class World {
     const isCurrent = nameOf(producer) === this.current
     if (next.do === "begin" || next.do === "goOn") {
       const own = next.do === "begin" ? { producerId: -1, producerEpoch: -1 } : producer
+      const asked = nameOf(own)
+      const isOpen = this.open !== undefined
       const answer = coordinator.init(own, timeoutMs)
       this.look()
+      if (isOpen && this.open === undefined) this.goesOn = next.do === "goOn" ? asked : undefined
       if (isFailed(answer)) return
-      this.learn(own)
+      this.learn(own, asked)
       Object.assign(producer, own)
       this.reached.add("initialized")
     } else if (next.do === "add" || next.do === "addGroup") {
@@ -160,15 +165,20 @@ class World {
     }
     if (isFailed(answer) || version === 1) return
     if (events.length > 0) this.learn(asking)
-    else this.reached.add("again")
+    else {
+      if (nameOf(client.asked) === this.goesOn) this.learn(asking, this.goesOn)
+      this.reached.add("again")
+    }
     if (isAgain ? nameOf(client.asked) === nameOf(client.producer) : true) Object.assign(client.producer, asking)
   }
 
-  /** An id and epoch that were given: never one of before, unless it is the newest, told again. */
-  private learn(producer: Producer): void {
+  /** An id and epoch that were given: never one of before, unless it is the newest, told again, or the one of its own abort. */
+  private learn(producer: Producer, asked?: string): void {
     const { producerId, producerEpoch } = producer
     const before = this.given.get(producerId) ?? -1
-    if (nameOf(producer) !== this.current) expect(producerEpoch, "epochs only rise").toBeGreaterThan(before)
+    if (asked !== undefined && asked === this.goesOn) this.reached.add("went on")
+    else if (nameOf(producer) !== this.current) expect(producerEpoch, "epochs only rise").toBeGreaterThan(before)
+    this.goesOn = undefined
     this.given.set(producerId, producerEpoch)
     this.current = nameOf(producer)
   }
@@ -245,6 +255,7 @@ it("a transaction has one outcome, of one producer, whatever comes when and whoe
     "commit 2",
     "forgotten",
     "initialized",
-    "timed out"
+    "timed out",
+    "went on"
   ])
 })

@@ -66,6 +66,41 @@ describe("a producer that begins", () => {
     expect(coordinator.init(next)).toEqual({ _tag: "ProducerInitialized", producerId: 100, producerEpoch: 2 })
   })
 
+  it("is not fenced by its own request, which aborts what it has open: it goes on with the epoch that the abort has raised", () => {
+    const { coordinator, producer } = reached("Ongoing")
+    const again = { ...producer }
+    expect(coordinator.init(producer)).toBe("ConcurrentTransactions")
+    expect(coordinator.state.name).toBe("PrepareAbort")
+    expect(coordinator.init(producer)).toBe("ConcurrentTransactions")
+    coordinator.finish()
+    const raised = { producerId: again.producerId, producerEpoch: again.producerEpoch + 1 }
+    expect(coordinator.init(producer)).toEqual({ _tag: "ProducerInitialized", ...raised })
+    expect(coordinator.init(again), "it asks again").toEqual({ _tag: "ProducerInitialized", ...raised })
+    expect(coordinator.add(producer, 7)).toEqual({ _tag: "PartitionsAdded" })
+  })
+
+  it("is fenced by another that begins while its own request aborts what it has open", () => {
+    const { coordinator, producer } = reached("Ongoing")
+    expect(coordinator.init(producer)).toBe("ConcurrentTransactions")
+    coordinator.finish()
+    const other = coordinator.begin()
+    expect(other.producerEpoch).toBe(producer.producerEpoch + 2)
+    expect(coordinator.init(producer)).toBe("ProducerFenced")
+  })
+
+  it("gets a new id when its own request has aborted what it has open with the last epoch of the old one", () => {
+    const coordinator = new TransactionHarness()
+    const producer = coordinator.begin()
+    coordinator.exhaust(producer)
+    coordinator.add(producer, 7)
+    const again = { ...producer }
+    expect(coordinator.init(producer)).toBe("ConcurrentTransactions")
+    coordinator.finish()
+    expect(coordinator.init(producer)).toMatchObject({ producerEpoch: 0 })
+    expect(producer.producerId).not.toBe(again.producerId)
+    expect(coordinator.init(again), "it asks again").toEqual({ _tag: "ProducerInitialized", ...producer })
+  })
+
   it("gets a new id when the epochs of the old one are exhausted, also when it asks again", () => {
     const coordinator = new TransactionHarness()
     const producer = coordinator.begin()

@@ -396,6 +396,16 @@ describe("DescribeProducers", () => {
     ])
   })
 
+  it("tells a name that no topic may have from one that none has", async () => {
+    const topics = ["nowhere", "a/b", ""].map((name) => ({ name, partitionIndexes: [0] }))
+    const answer = await client.send(DescribeProducers, 0, { topics })
+    expect(answer.topics.map(({ name, partitions }) => [name, partitions[0]!.errorCode])).toEqual([
+      ["nowhere", KafkaError.UNKNOWN_TOPIC_OR_PARTITION],
+      ["a/b", KafkaError.INVALID_TOPIC_EXCEPTION],
+      ["", KafkaError.INVALID_TOPIC_EXCEPTION]
+    ])
+  })
+
   it("tells a partition once, however often it is named, and of a thousand at most", async () => {
     await kit.createStream("orders")
     const again = { name: "orders", partitionIndexes: [0, 0, 0] }

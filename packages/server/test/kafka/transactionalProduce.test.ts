@@ -11,6 +11,7 @@ import { readCommitted } from "./transactionsKit.ts"
 
 const {
   NONE,
+  INVALID_REQUEST,
   INVALID_TXN_STATE,
   INVALID_PRODUCER_EPOCH,
   INVALID_PRODUCER_ID_MAPPING,
@@ -115,6 +116,15 @@ describe("a producer of transaction.version 2", () => {
     expect(await produce(zombie, 1, "b")).toEqual([INVALID_PRODUCER_EPOCH])
     expect(await produce(zombie, 0, "b", { partitions: [1] })).toEqual([INVALID_PRODUCER_EPOCH])
     expect(await committed()).toEqual(["a"])
+  })
+
+  it("has a transactional id that is not empty", async () => {
+    await kit.createStream("orders")
+    const producer = await init()
+    for (const version of [3, 12]) {
+      expect(await produce(producer, 0, "a", { version, id: "" })).toEqual([INVALID_REQUEST])
+    }
+    expect(await produce(producer, 0, "a", { id: "", isTransactional: false })).toEqual([NONE])
   })
 
   it("begins with sequence 0 where it is not known", async () => {

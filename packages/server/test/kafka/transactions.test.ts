@@ -363,6 +363,15 @@ describe("offsets of a transaction", () => {
     expect(stateName()).toBe("Empty")
   })
 
+  it("of a group without a name are refused", async () => {
+    await start()
+    const producer = await begin()
+    for (const version of [0, 5]) {
+      expect(await commitInTransaction(producer, 7, version, { groupId: "" })).toBe(KafkaError.INVALID_GROUP_ID)
+    }
+    expect(stateName()).toBe("Empty")
+  })
+
   it("of a zombie, of another producer or of another generation are refused", async () => {
     await start()
     const zombie = await begin()

@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import { after, flatAfter, type Answer } from "../Answer.ts"
 import { isFailure } from "../Access.ts"
 import { failureOf, offsetCode } from "../errors.ts"
-import { groupIdError } from "../groupIds.ts"
+import { memberGroupIdError } from "../groupIds.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { offsetToCommit } from "../offsetsToCommit.ts"
 import { coordinatorCode } from "../transactionErrors.ts"
@@ -104,7 +104,7 @@ export const txnOffsetCommitHandler = handler(TxnOffsetCommit, {
       ? coordinator.code
       : isFailure(group)
         ? group.code
-        : groupIdError(request.groupId)
+        : memberGroupIdError(request.groupId)
     if (refusal !== KafkaError.NONE) for (const result of known) result.errorCode = refusal
     if (known.length === 0 || isFailure(coordinator) || isFailure(group) || refusal !== KafkaError.NONE) {
       return { topics }

@@ -8,7 +8,7 @@ import { after, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
-import { answersByTopic, bounded, partitionsOnce } from "../requestElements.ts"
+import { answersByTopic, bounded, failureOfName, partitionsOnce } from "../requestElements.ts"
 
 // DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first, with their
 // transactions. Left out: when a producer without transactions has written last. A partition that is named again is answered once.
@@ -29,7 +29,10 @@ const describePartition = (
     activeProducers: []
   })
   const stream = context.topic("Read", topic)
-  if (isFailure(stream)) return refuse(stream.code, stream.message)
+  if (isFailure(stream)) {
+    const { code, message } = failureOfName(stream, topic)
+    return refuse(code, message)
+  }
   const logId = stream.logIds[partitionIndex]
   if (logId === undefined) return refuse(KafkaError.UNKNOWN_TOPIC_OR_PARTITION, null)
   return context.ask(partitionActor(logId), { _tag: "DescribeProducers" }, (exit) => {

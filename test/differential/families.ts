@@ -1,0 +1,20 @@
+import type { Family } from "./Case.ts"
+import { clusterFamily } from "./cases/cluster.ts"
+import { fetchFamily } from "./cases/fetch.ts"
+import { listOffsetsFamily } from "./cases/listOffsets.ts"
+import { offsetsFamily } from "./cases/offsets.ts"
+import { produceFamily } from "./cases/produce.ts"
+import { topicsFamily } from "./cases/topics.ts"
+import { transactionsFamily } from "./cases/transactions.ts"
+
+/** In this order: later ones find what earlier ones have written. */
+export const families: ReadonlyArray<Family> = [
+  clusterFamily,
+  topicsFamily,
+  produceFamily,
+  fetchFamily,
+  listOffsetsFamily,
+  offsetsFamily,
+  { ...topicsFamily, name: "topics with records" },
+  transactionsFamily
+]
