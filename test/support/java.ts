@@ -72,7 +72,7 @@ export const consoleConsumerRead = async (
 }
 
 /** A program of test/clients/java, run from its source. */
-const javaSource = (file: string, args: ReadonlyArray<string>): ReadonlyArray<string> => [
+export const javaSource = (file: string, args: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...jvm,
   "-cp",
   classPath,
@@ -83,7 +83,7 @@ const javaSource = (file: string, args: ReadonlyArray<string>): ReadonlyArray<st
 const bytesOf = (text: string): Buffer | null => (text === "-" ? null : Buffer.from(text, "base64"))
 const textOf = (bytes: Buffer | null): string => (bytes === null ? "-" : bytes.toString("base64"))
 
-/** Everything in a stream up to its end, byte for byte, by Java's consumer. */
+/** All committed records of a stream up to its last stable offset, byte for byte, by Java's consumer. */
 export const javaRead = async (brokers: string, stream: string): Promise<Array<KafkaRecord>> => {
   const output = await outputOf("java", javaSource("ReadAll.java", [brokers, stream]))
   return output

@@ -21,11 +21,19 @@ export interface PythonRecord {
   readonly value: Buffer | null
 }
 
+/** What runs a program of test/clients/python. */
+export const pythonSource = (
+  { packages, program }: PythonClient,
+  args: ReadonlyArray<string>
+): { readonly command: string; readonly args: ReadonlyArray<string> } => {
+  const command = path.join(clients, ".cache/python", packages, "bin/python")
+  if (!fs.existsSync(command)) throw new Error(`no ${command}: run test/clients/install.sh first`)
+  return { command, args: ["-B", path.join(clients, "python", program), ...args] }
+}
+
 const run = async (client: PythonClient, args: ReadonlyArray<string>, input = ""): Promise<ReadonlyArray<string>> => {
-  const python = path.join(clients, ".cache/python", client.packages, "bin/python")
-  if (!fs.existsSync(python)) throw new Error(`no ${python}: run test/clients/install.sh first`)
-  const program = path.join(clients, "python", client.program)
-  const output = await outputOf(python, ["-B", program, ...args], { input, timeoutMs: 60_000 })
+  const source = pythonSource(client, args)
+  const output = await outputOf(source.command, source.args, { input, timeoutMs: 60_000 })
   return output
     .toString("utf8")
     .split("\n")

@@ -7,14 +7,15 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
-/** Arguments: brokers, topic. Prints every record up to the end: partition, offset, timestamp, base64 key and value, "-" for null. */
+/** Arguments: brokers, topic. Prints every committed record up to the end: partition, offset, timestamp, base64 key and value, "-" for null. */
 public class ReadAll {
   static String textOf(byte[] bytes) {
     return bytes == null ? "-" : Base64.getEncoder().encodeToString(bytes);
   }
 
   public static void main(String[] args) {
-    Map<String, Object> config = Map.of("bootstrap.servers", args[0], "enable.auto.commit", false, "check.crcs", true);
+    Map<String, Object> config = Map.of("bootstrap.servers", args[0], "enable.auto.commit", false, "check.crcs", true,
+        "isolation.level", "read_committed");
     var deserializer = new ByteArrayDeserializer();
     var out = new StringBuilder();
     try (var consumer = new KafkaConsumer<>(config, deserializer, deserializer)) {
