@@ -34,11 +34,13 @@ tests() { # npm script, options of vitest…
   [ "${counts#* }" = 0 ] && failed=$((failed + 1))
 }
 
-# Of a rig that is too long for every run, the part whose turn it is: "2/5". By the commit, so that it can be repeated.
-turn() { # parts
-  local commit
+# Of a rig that is too long for every run, the part whose turn it is: "2/5". By the commit, so that it can be repeated. A turn within
+# another one goes by other digits of it: by the same ones some parts would never have theirs.
+turn() { # parts, which seven digits: 0 by default, to 4
+  local commit digits
   commit=$(git rev-parse HEAD 2> /dev/null) || commit=0
-  echo "$((0x${commit:0:7} % $1 + 1))/$1"
+  digits=${commit:$((7 * ${2:-0})):7}
+  echo "$((0x${digits:-0} % $1 + 1))/$1"
 }
 
 verdict() {

@@ -74,7 +74,15 @@ describe("the counting of .ci/run", () => {
       "5/5",
       "1/5"
     ])
-    expect(bash(`. ${counting}; git() { return 1; }; turn 5`).trim()).toBe("1/5")
+    expect(bash(`. ${counting}; git() { return 1; }; turn 5; turn 5 1`)).toBe("1/5\n1/5\n")
+  })
+})
+
+describe("a turn within another one", () => {
+  it("goes by other digits of the commit", () => {
+    const commit = "0000001" + "0000002" + "00000000000000" + "0000003" + "00000"
+    const turns = [0, 1, 4].map((which) => bash(`. ${counting}; git() { echo ${commit}; }; turn 5 ${which}`).trim())
+    expect(turns).toEqual(["2/5", "3/5", "4/5"])
   })
 })
 
