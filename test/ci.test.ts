@@ -80,7 +80,7 @@ describe("the counting of .ci/run", () => {
 
 describe("a turn within another one", () => {
   it("goes by other digits of the commit", () => {
-    const commit = "0000001" + "0000002" + "00000000000000" + "0000003" + "00000"
+    const commit = ["0000001", "0000002", "0000000", "0000000", "0000003", "00000"].join("")
     const turns = [0, 1, 4].map((which) => bash(`. ${counting}; git() { echo ${commit}; }; turn 5 ${which}`).trim())
     expect(turns).toEqual(["2/5", "3/5", "4/5"])
   })
