@@ -82,6 +82,27 @@ describe("administrators' tools", () => {
     expect(await ok("quorum", "describe", "--status")).toMatch(/LeaderId: +1/)
   })
 
+  it("kafka-transactions: finds a transaction by its first offset, and aborts it in its partition", async () => {
+    await server.createStream("hanging")
+    const producer = kafkajsOf(server.kafka).producer({
+      transactionalId: "hangs",
+      maxInFlightRequests: 1,
+      idempotent: true
+    })
+    await producer.connect()
+    const transaction = await producer.transaction()
+    await transaction.send({ topic: "hanging", messages: [{ key: "k", value: "v" }] })
+    const at = ["--topic", "hanging", "--partition", "0"]
+    const first = async () =>
+      (await ok("transactions", "describe-producers", ...at)).trim().split("\n")[1]!.split(/\s+/).at(-1)
+    expect(await first()).toBe("0")
+    await ok("transactions", "abort", ...at, "--start-offset", "0")
+    expect(await first()).toBe("None")
+    const again = await run("transactions", "abort", ...at, "--start-offset", "0")
+    expect([again.code, again.text]).toEqual([1, expect.stringContaining("Could not find any open transactions")])
+    await producer.disconnect()
+  })
+
   it("kafkajs: partitions, settings, the cluster, groups, reassignments", async () => {
     await server.createStream("of-kafkajs")
     const admin = kafkajsOf(server.kafka).admin()

@@ -98,6 +98,8 @@ export type PartitionRefusal =
   | "InvalidProducerEpoch"
   | "OffsetOutOfRange"
   | "UnknownTopicOrPartition"
+  /** A newer coordinator has ended a transaction of this producer here. */
+  | "TransactionCoordinatorFenced"
   /** A batch of a transaction that is not open here, or of none while one is. */
   | "InvalidTxnState"
   /** A transaction more is one too many here, or there is no memory for it or for its producer. */
@@ -299,12 +301,13 @@ const writeMarker = (
   room: Room
 ): PartitionDecision<"WriteMarker"> => {
   const { producerId, producerEpoch, coordinatorEpoch, outcome, transactionVersion } = command
-  const knownEpoch = state.producers.get(producerId)?.epoch ?? -1
+  const known = state.producers.get(producerId)
+  const knownEpoch = known?.epoch ?? -1
   if (producerEpoch < knownEpoch) return refuse("InvalidProducerEpoch")
-  if (producerEpoch === knownEpoch) {
-    if (state.transactions?.openOf(producerId) === undefined) return reply({ offset: undefined })
-    if (transactionVersion === 2) return refuse("InvalidProducerEpoch")
-  }
+  const isOpen = state.transactions?.openOf(producerId) !== undefined
+  if (producerEpoch === knownEpoch && isOpen && transactionVersion === 2) return refuse("InvalidProducerEpoch")
+  if (coordinatorEpoch < (known?.coordinatorEpoch ?? -1)) return refuse("TransactionCoordinatorFenced")
+  if (producerEpoch === knownEpoch && !isOpen) return reply({ offset: undefined })
   const marker: Marker = { producerId, producerEpoch, coordinatorEpoch, outcome }
   const event: LogEvent = {
     _tag: "RecordsAppended",

@@ -67,8 +67,14 @@ class Subject {
     return typeof reply === "string" ? reply : (reply as { readonly baseOffset: number }).baseOffset
   }
 
-  marker(producerId: number, producerEpoch: number, outcome: TransactionOutcome, transactionVersion: 1 | 2 = 1) {
-    const command = { producerId, producerEpoch, coordinatorEpoch: 4, outcome, transactionVersion }
+  marker(
+    producerId: number,
+    producerEpoch: number,
+    outcome: TransactionOutcome,
+    transactionVersion: 1 | 2 = 1,
+    coordinatorEpoch = 4
+  ) {
+    const command = { producerId, producerEpoch, coordinatorEpoch, outcome, transactionVersion }
     return this.send({ _tag: "WriteMarker", ...command })
   }
 
@@ -312,6 +318,19 @@ describe("a marker", () => {
     expect(subject.marker(1, 3, "commit", 2)).toBe("InvalidProducerEpoch")
     expect(subject.log.lastStableOffset).toBe(0)
     expect(subject.marker(1, 3, "commit", 1)).toEqual(written(1))
+  })
+
+  it("of an older coordinator is refused, once a newer one has ended a transaction of the producer", () => {
+    const subject = new Subject()
+    subject.batch(1, 3, 0, v1)
+    expect(subject.marker(1, 3, "abort", 1, 0), "no coordinator is known").toEqual(written(1))
+    subject.batch(1, 3, 1, v1)
+    expect(subject.marker(1, 3, "abort", 1, 2)).toEqual(written(3))
+    subject.batch(1, 3, 2, v1)
+    expect(subject.marker(1, 3, "abort", 1, 1)).toBe("TransactionCoordinatorFenced")
+    expect(subject.log.lastStableOffset).toBe(4)
+    expect(subject.marker(1, 3, "commit", 1, 2)).toEqual(written(5))
+    expect(subject.marker(1, 3, "commit", 1, 1), "a repeated one too").toBe("TransactionCoordinatorFenced")
   })
 })
 

@@ -32,6 +32,7 @@ const partitionCodes: Codes<PartitionRefusal> = {
   InvalidProducerEpoch: KafkaError.INVALID_PRODUCER_EPOCH,
   OffsetOutOfRange: KafkaError.OFFSET_OUT_OF_RANGE,
   UnknownTopicOrPartition: KafkaError.UNKNOWN_TOPIC_OR_PARTITION,
+  TransactionCoordinatorFenced: KafkaError.TRANSACTION_COORDINATOR_FENCED,
   InvalidTxnState: KafkaError.INVALID_TXN_STATE,
   TooManyTransactions: KafkaError.POLICY_VIOLATION
 }

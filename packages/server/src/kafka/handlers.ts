@@ -20,6 +20,7 @@ import { offsetForLeaderEpochHandler } from "./handlers/23_OffsetForLeaderEpoch.
 import { addPartitionsToTxnHandler } from "./handlers/24_AddPartitionsToTxn.ts"
 import { addOffsetsToTxnHandler } from "./handlers/25_AddOffsetsToTxn.ts"
 import { endTxnHandler } from "./handlers/26_EndTxn.ts"
+import { writeTxnMarkersHandler } from "./handlers/27_WriteTxnMarkers.ts"
 import { txnOffsetCommitHandler } from "./handlers/28_TxnOffsetCommit.ts"
 import { describeConfigsHandler } from "./handlers/32_DescribeConfigs.ts"
 import { alterConfigsHandler } from "./handlers/33_AlterConfigs.ts"
@@ -64,6 +65,7 @@ export const registry = new Registry([
   addPartitionsToTxnHandler,
   addOffsetsToTxnHandler,
   endTxnHandler,
+  writeTxnMarkersHandler,
   txnOffsetCommitHandler,
   describeConfigsHandler,
   alterConfigsHandler,

@@ -65,12 +65,20 @@ const requests: Readonly<Record<string, () => object | ReadonlyArray<object>>> =
     { transactionalId, transactionTimeoutMs: 1000 }
   ],
   AddPartitionsToTxn: () => ({
-    v3AndBelowTransactionalId: transactionalId,
-    v3AndBelowProducerId: 1,
-    v3AndBelowProducerEpoch: 0,
-    v3AndBelowTopics: [{ name, partitions: [0] }]
+    transactions: [{ ...producer, verifyOnly: false, topics: [{ name, partitions: [0] }] }]
   }),
   AddOffsetsToTxn: () => ({ ...producer, groupId }),
+  WriteTxnMarkers: () => ({
+    markers: [
+      {
+        producerId: 1,
+        producerEpoch: 0,
+        transactionResult: false,
+        topics: [{ name, partitionIndexes: [0] }],
+        coordinatorEpoch: 0
+      }
+    ]
+  }),
   EndTxn: () => ({ ...producer, committed: true }),
   TxnOffsetCommit: () => ({ ...producer, groupId, topics: [{ name, partitions: [offset] }] }),
   DescribeTransactions: () => ({ transactionalIds: [transactionalId] }),
