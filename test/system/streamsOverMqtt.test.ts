@@ -7,11 +7,16 @@ import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 
 // What MQTT clients read of a stream is what a Kafka client reads of it, from every kind of start, and across kills of the server.
+// `LOGBROOK_STREAM_RECORDS=1000000` does it with a million records instead of 20,000.
 
 const stream = "readings"
 const devices = 40
-const perDevice = 500
+const batchCount = 100
+const wantedRecords = Number(process.env["LOGBROOK_STREAM_RECORDS"] ?? 20_000)
+const perDevice = batchCount * Math.ceil(wantedRecords / devices / batchCount)
 const total = devices * perDevice
+/** Many records take as many times longer than 100,000. */
+const slowness = Math.max(1, total / 100_000)
 const partitions = 16
 const filter = "plant/1/#"
 
@@ -23,7 +28,7 @@ interface Read {
 
 /** Once the client has got so many, and what would come beyond them is on its way as well: an answer that takes a commit is behind it. */
 const awaitAll = async (client: MqttClient, count: () => number, expected: number): Promise<void> => {
-  await waitUntil("the stream's records", 60_000, () => count() >= expected)
+  await waitUntil("the stream's records", slowness * 60_000, () => count() >= expected)
   await client.subscribeAsync("elsewhere")
 }
 
@@ -32,8 +37,8 @@ const publishAll = async (url: string): Promise<void> => {
     Array.from({ length: devices }, async (_, device) => {
       const client = await mqtt.connectAsync(url, { clientId: `device-${device}`, protocolVersion: 5 })
       const topic = `plant/${device % 4}/${device}`
-      for (let n = 0; n < perDevice; n += 100) {
-        const batch = Array.from({ length: 100 }, (_, i) =>
+      for (let n = 0; n < perDevice; n += batchCount) {
+        const batch = Array.from({ length: batchCount }, (_, i) =>
           client.publishAsync(topic, `${device} ${n + i}`, { qos: 1 })
         )
         await Promise.all(batch)
@@ -80,12 +85,14 @@ const byDevice = (values: ReadonlyArray<string>): ReadonlyMap<string, ReadonlyAr
   const devices = new Map<string, Array<number>>()
   for (const value of values) {
     const [device, n] = value.split(" ")
-    devices.set(device!, [...(devices.get(device!) ?? []), Number(n)])
+    const own = devices.get(device!)
+    if (own === undefined) devices.set(device!, [Number(n)])
+    else own.push(Number(n))
   }
   return new Map([...devices].sort(([a], [b]) => Number(a) - Number(b)))
 }
 
-describe("streams over MQTT", () => {
+describe("streams over MQTT", { timeout: slowness * 240_000 }, () => {
   let server: ServerProcess
   let records: ReadonlyArray<KafkaRecord>
   /** As a reader over MQTT gets them: the oldest first, of equal times the lower partition's. */
@@ -99,7 +106,7 @@ describe("streams over MQTT", () => {
     merged = records.toSorted(
       (a, b) => a.timestampMs - b.timestampMs || a.partition - b.partition || a.offset - b.offset
     )
-  })
+  }, slowness * 240_000)
   afterAll(() => server.dispose())
 
   const starts = (): ReadonlyArray<readonly [start: string, expected: ReadonlyArray<KafkaRecord>]> => {
@@ -188,7 +195,7 @@ describe("streams over MQTT", () => {
       await server.kill()
       await server.start()
     }
-    await waitUntil("all records", 120_000, () => counts.size >= total)
+    await waitUntil("all records", slowness * 120_000, () => counts.size >= total)
     await client.endAsync(true)
     expect(counts.size).toBe(total)
     expect(wrong).toEqual([])
