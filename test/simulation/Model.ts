@@ -198,7 +198,7 @@ export class Model {
       return
     }
     this.#transactional(ref, bytes, seq)
-    if (ref.verbatim && ref.marker === undefined) this.#appendTime(ref, bytes, head, seq)
+    if (ref.verbatim && ref.marker === undefined) this.#bySettings(ref, bytes, head, seq)
     const before = log.ids.length
     const records = ref.verbatim || ref.place === "value" ? RecordBatch.recordsOf(bytes) : bytes
     iterate(records, ref.count, (record) => {
@@ -232,11 +232,15 @@ export class Model {
     this.transactionsOf(logId).marker(marker, baseOffset)
   }
 
-  /** A producer's batch has the time of its append, and a CRC over it, if its stream says so; else its own. */
-  #appendTime(ref: BatchRef, bytes: Uint8Array, { timeMs }: FrameHead, seq: Seq): void {
+  /** A producer's batch has the time of its append, and a CRC over it, if its stream says so, and is compressed as that says. */
+  #bySettings(ref: BatchRef, bytes: Uint8Array, { timeMs }: FrameHead, seq: Seq): void {
     const stream = [...this.streams.values()].find(({ logIds }) => logIds.includes(ref.logId))
     if (stream === undefined) return
-    const isAsked = effectiveConfig(new Map(stream.config)).timestampType === "LogAppendTime"
+    const { timestampType, codec } = effectiveConfig(new Map(stream.config))
+    if (codec !== undefined && RecordBatch.compression(bytes) !== codec) {
+      this.#violated(`log ${ref.logId}: the batch at seq ${seq} is not compressed as its stream says`)
+    }
+    const isAsked = timestampType === "LogAppendTime"
     const isGiven = RecordBatch.isLogAppendTime(bytes)
     if (isGiven !== isAsked || isGiven !== (ref.isLogAppendTime === true)) {
       this.#violated(

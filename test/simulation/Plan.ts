@@ -441,15 +441,19 @@ const members = (random: Random): Array<MemberPlan> => {
 
 /** What this seed stands for. */
 export const makePlan = (seed: number): Plan =>
-  withLogAppendTime(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed))))))
+  withTopicSettings(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed))))))
 
-/** In half of the runs the records of some streams have the times of their appends. */
-const withLogAppendTime = (plan: Plan): Plan => {
+/** Some streams of producers have settings by which the server changes what it stores. */
+const withTopicSettings = (plan: Plan): Plan => {
   const random = new Random(plan.seed, "plan/logAppendTime")
+  const codecs = new Random(plan.seed, "plan/compressionType")
   const mayHave: ReadonlyArray<string> = [...freeStreams, transactionalStream]
   const streams = plan.streams.map((stream): StreamPlan => {
-    if (!mayHave.includes(stream.name) || random.chance(0.5)) return stream
-    return { ...stream, config: [...stream.config, ["message.timestamp.type", "LogAppendTime"]] }
+    if (!mayHave.includes(stream.name)) return stream
+    const config = [...stream.config]
+    if (random.chance(0.5)) config.push(["message.timestamp.type", "LogAppendTime"])
+    if (codecs.chance(0.3)) config.push(["compression.type", codecs.pick(["uncompressed", "gzip", "lz4", "zstd"])])
+    return { ...stream, config }
   })
   return { ...plan, streams }
 }

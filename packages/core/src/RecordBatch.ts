@@ -1,5 +1,5 @@
 import { freshBuffers, type Take } from "./BufferPool.ts"
-import { type Codec, decompress, InvalidCompression, withDecompressed } from "./Compression.ts"
+import { type Codec, compress, decompress, InvalidCompression, withDecompressed } from "./Compression.ts"
 import { hasKafkaHead } from "./compression/lz4.ts"
 import { crc32c } from "./Crc32c.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -297,6 +297,8 @@ export interface ProducedBatch {
   readonly bytes: Uint8Array
   readonly codec: Codec | "none"
   readonly count: number
+  /** Bytes of the records, decompressed. */
+  readonly recordsBytes: number
   readonly baseTimestampMs: number
   /** The highest timestamp found in the records; the header's may differ, see `stampMaxTimestamp`. */
   readonly maxTimestampMs: number
@@ -336,6 +338,7 @@ const checkHeader = (batch: Uint8Array): Codec | "none" => {
 }
 
 interface Walked {
+  readonly recordsBytes: number
   readonly maxTimestampMs: number
   readonly minTimestampMs: number
   readonly hasRecordWithoutKey: boolean
@@ -361,7 +364,7 @@ const walk = (records: Uint8Array, expected: number, baseTimestampMs: number): W
     if (reader.keyLength < 0) hasRecordWithoutKey = true
   }
   if (reader.position !== records.length) throw new InvalidRecord("Count", "bytes after the last record")
-  return { maxTimestampMs, minTimestampMs, hasRecordWithoutKey }
+  return { recordsBytes: records.length, maxTimestampMs, minTimestampMs, hasRecordWithoutKey }
 }
 
 /**
@@ -391,6 +394,7 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
     bytes: batch,
     codec,
     count: count(batch),
+    recordsBytes: walked.recordsBytes,
     baseTimestampMs,
     maxTimestampMs: walked.maxTimestampMs,
     minTimestampMs: walked.minTimestampMs,
@@ -401,6 +405,29 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
     hasRecordWithoutKey: walked.hasRecordWithoutKey
   }
 }
+
+/**
+ * A batch that `validateProduced` has passed, its records compressed with `codec` instead, in a buffer from `take`: its header is the
+ * same but for codec, length and CRC. Throws `InvalidBatch` if it is larger than a batch may be.
+ */
+export const recompressed = (
+  batch: Uint8Array,
+  codec: Codec | "none",
+  limits: BatchLimits = defaultLimits,
+  take: Take = freshBuffers.take
+): Uint8Array =>
+  withRecordsOf(batch, limits, (records) => {
+    const packed = codec === "none" ? records : compress(codec, records)
+    const length = batchHeaderBytes + packed.length
+    checkSize(length, limits)
+    const bytes = take(length).subarray(0, length)
+    bytes.set(batch.subarray(0, batchHeaderBytes))
+    bytes.set(packed, batchHeaderBytes)
+    writeInt32(bytes, 8, length - batchLogOverheadBytes)
+    writeInt16(bytes, 21, (attributes(batch) & ~codecMask) | codecs.indexOf(codec))
+    stampCrc(bytes, 0)
+    return bytes
+  })
 
 /** Visits the records of a batch that `validateProduced` has passed, in order, until `visit` returns false. */
 export const visitRecords = (

@@ -138,6 +138,7 @@ describe.each(codecs)("validateProduced, %s", (codec) => {
       bytes: batch,
       codec,
       count: 3,
+      recordsBytes: Batch.recordsOf(batch).length,
       baseTimestampMs: 1000,
       maxTimestampMs: 1005,
       minTimestampMs: 1000,
@@ -169,6 +170,30 @@ describe.each(codecs)("validateProduced, %s", (codec) => {
     )
     expect(reasons.size).toBeGreaterThan(2)
   })
+})
+
+describe.each(codecs)("recompressed, from %s", (codec) => {
+  it.each(codecs)("to %s is the same batch with other bytes of records", (other) => {
+    const fields = { producerId: 5, producerEpoch: 2, baseSequence: 3, isTransactional: true }
+    const batch = batchOf(three, codec, fields)
+    const before = batch.slice()
+    const bytes = Batch.recompressed(batch, other)
+    expect(batch).toEqual(before)
+    expect(Batch.validateProduced(bytes)).toEqual({ ...Batch.validateProduced(batch), bytes, codec: other })
+    expect([Batch.compression(bytes), Batch.batchBytes(bytes)]).toEqual([other, bytes.length])
+    expect(Buffer.from(Batch.recordsOf(bytes)).equals(Batch.recordsOf(batch))).toBe(true)
+  })
+})
+
+it("recompressed refuses a batch that grows beyond what a batch may have", () => {
+  const many = batchOf(
+    Array.from({ length: 100 }, () => 1000),
+    "gzip"
+  )
+  const limits = { ...defaultLimits, recordBatchBytesMax: 1000 }
+  expect(many.length).toBeLessThan(1000)
+  expect(reasonOf(() => Batch.recompressed(many, "none", limits))).toBe("MessageTooLarge")
+  expect(Batch.recompressed(many, "lz4", limits).length).toBeLessThan(1000)
 })
 
 describe("validateProduced", () => {

@@ -1,4 +1,5 @@
 import * as Data from "effect/Data"
+import type { Codec } from "@logbrook/core/Compression"
 import type { Limits } from "@logbrook/core/Limits"
 
 /** A stream's settings under Kafka's topic configuration names, and `mqtt.headers`, which is ours. */
@@ -22,6 +23,8 @@ export interface StreamConfig {
   readonly timestampBeforeMaxMs: number
   /** How far ahead of it. */
   readonly timestampAfterMaxMs: number
+  /** The codec that producers' batches are stored with; undefined: the one that they come with. */
+  readonly codec: Codec | "none" | undefined
   /** Infinity: whatever the server takes. */
   readonly maxMessageBytes: number
   /** Whether records of MQTT messages carry the headers `mqtt.*`. User properties are kept in any case. */
@@ -109,6 +112,16 @@ const only = (value: string, reason: string): Values => ({
 
 const hourMs = 60 * 60 * 1000
 const dayMs = 24 * hourMs
+
+const compressionType = "compression.type"
+const codecNames: ReadonlyMap<string, Codec | "none" | undefined> = new Map([
+  ["uncompressed", "none"],
+  ["zstd", "zstd"],
+  ["lz4", "lz4"],
+  ["snappy", "snappy"],
+  ["gzip", "gzip"],
+  ["producer", undefined]
+])
 
 const timestampTypeName = "message.timestamp.type"
 export const timestampBefore = "message.timestamp.before.max.ms"
@@ -202,6 +215,15 @@ const settings: ReadonlyArray<Setting> = [
     ...long(0)
   },
   {
+    name: compressionType,
+    type: "String",
+    nodeName: compressionType,
+    byDefault: "producer",
+    documentation:
+      "What producers' record batches are compressed with, whatever they come with; producer: as they come. Those of MQTT messages are compressed by the server alone.",
+    ...oneOf(...codecNames.keys())
+  },
+  {
     name: "mqtt.headers",
     type: "Boolean",
     byDefault: "true",
@@ -242,15 +264,14 @@ const fixed = (name: string, type: SettingType, value: string, reason: string, n
   inert(name, type, value, only(value, reason), nodeName)
 
 const oneReplica = "there is one node, and each partition has one replica"
-const asSent = "record batches are stored as producers compress them"
+const ownLevel = "what the server compresses has the usual level of its codec"
 const noTiers = "records are stored on this node alone"
 
 const fixedSettings: ReadonlyArray<Setting> = [
   fixed("min.insync.replicas", "Int", "1", oneReplica, "min.insync.replicas"),
-  fixed("compression.type", "String", "producer", asSent, "compression.type"),
-  fixed("compression.gzip.level", "Int", "-1", asSent, "compression.gzip.level"),
-  fixed("compression.lz4.level", "Int", "9", asSent, "compression.lz4.level"),
-  fixed("compression.zstd.level", "Int", "3", asSent, "compression.zstd.level"),
+  fixed("compression.gzip.level", "Int", "-1", ownLevel, "compression.gzip.level"),
+  fixed("compression.lz4.level", "Int", "9", ownLevel, "compression.lz4.level"),
+  fixed("compression.zstd.level", "Int", "3", ownLevel, "compression.zstd.level"),
   fixed("leader.replication.throttled.replicas", "List", "", oneReplica),
   fixed("follower.replication.throttled.replicas", "List", "", oneReplica),
   fixed("local.retention.bytes", "Long", "-2", noTiers, "log.local.retention.bytes"),
@@ -355,6 +376,7 @@ export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConf
     timestampType: text(timestampTypeName) as TimestampType,
     timestampBeforeMaxMs: Number(text(timestampBefore)),
     timestampAfterMaxMs: Number(text(timestampAfter)),
+    codec: codecNames.get(text(compressionType)),
     maxMessageBytes: Number(config.get("max.message.bytes") ?? Infinity),
     mqttHeaders: text("mqtt.headers") === "true"
   }

@@ -106,7 +106,8 @@ describe("creating", () => {
 
   it.each([
     ["min.insync.replicas", "2", "1 only: there is one node, and each partition has one replica"],
-    ["compression.type", "gzip", "producer only: record batches are stored as producers compress them"],
+    ["compression.type", "none", "uncompressed or zstd or lz4 or snappy or gzip or producer"],
+    ["compression.gzip.level", "9", "-1 only: what the server compresses has the usual level of its codec"],
     [
       "leader.replication.throttled.replicas",
       "0:1",

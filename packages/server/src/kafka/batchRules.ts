@@ -5,6 +5,7 @@ import {
   timestampBefore,
   type TimestampType
 } from "@logbrook/actors/catalog/StreamConfig"
+import type { Codec } from "@logbrook/core/Compression"
 import type { Limits } from "@logbrook/core/Limits"
 import { noTimestamp, visitRecords, type BatchLimits, type ProducedBatch } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
@@ -15,6 +16,8 @@ export interface BatchRules {
   /** The stream is compacted: a record without key would never be compacted. */
   readonly needsKeys: boolean
   readonly timestampType: TimestampType
+  /** The codec that batches are stored with; undefined: the one that they come with. */
+  readonly codec: Codec | "none" | undefined
   readonly timestampBeforeMaxMs: number
   readonly timestampAfterMaxMs: number
 }
@@ -39,9 +42,8 @@ export const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
   const found = known.get(stream)
   if (found !== undefined) return found
   const { recordBatchBytesMax, decompressedBytesMax, decompressionRatioMax } = limits
-  const { maxMessageBytes, isCompacted, timestampType, timestampBeforeMaxMs, timestampAfterMaxMs } = effectiveConfig(
-    stream.config
-  )
+  const { maxMessageBytes, isCompacted, timestampType, timestampBeforeMaxMs, timestampAfterMaxMs, codec } =
+    effectiveConfig(stream.config)
   const rules: BatchRules = {
     limits: {
       recordBatchBytesMax: Math.min(recordBatchBytesMax, maxMessageBytes),
@@ -50,6 +52,7 @@ export const batchRulesOf = (stream: Stream, limits: Limits): BatchRules => {
     },
     needsKeys: isCompacted,
     timestampType,
+    codec,
     timestampBeforeMaxMs,
     timestampAfterMaxMs
   }

@@ -268,7 +268,7 @@ describe("IncrementalAlterConfigs", () => {
       [change(set, "no.such.key", "1"), INVALID_CONFIG],
       [change(set, "retention.ms", "soon"), INVALID_CONFIG],
       [change(set, "message.timestamp.type", "Whenever"), INVALID_CONFIG],
-      [change(set, "compression.type", "zstd"), INVALID_CONFIG],
+      [change(set, "compression.type", "none"), INVALID_CONFIG],
       [change(set, "min.insync.replicas", "2"), INVALID_CONFIG],
       [change(set, "remote.storage.enable", "true"), INVALID_CONFIG],
       [change(set, "leader.replication.throttled.replicas", "*"), INVALID_CONFIG],

@@ -6,6 +6,7 @@ import type { Address } from "@logbrook/core/actor/Kind"
 import {
   InvalidBatch,
   type ProducedBatch,
+  recompressed,
   splitBatches,
   stampMaxTimestamp,
   validateProduced
@@ -98,6 +99,8 @@ interface Place {
   readonly partition: number
   readonly logId: number
   readonly batch: ProducedBatch
+  /** The server has compressed the batch anew: its bytes are none of the request's. */
+  readonly isRecompressed: boolean
   readonly timestampType: TimestampType
 }
 
@@ -115,12 +118,30 @@ interface Counts {
   /** How often a partition was named, by its log. */
   readonly named: Map<number, number>
   recordErrors: number
+  /** Bytes of records, decompressed, that were compressed anew. */
+  recompressedBytes: number
 }
 
 const isTooOften = ({ named }: Counts, logId: number): boolean => {
   const times = (named.get(logId) ?? 0) + 1
   named.set(logId, times)
   return times > batchesOfPartitionMax
+}
+
+/**
+ * The batch as the topic has it compressed. Records of one request that are compressed anew are together no more than a request may
+ * have: batches that decompress to much more than they are would take the time of all others, and what was made of them the memory.
+ */
+const asStored = ({ node }: RequestContext, batch: ProducedBatch, rules: BatchRules, counts: Counts): ProducedBatch => {
+  const { codec, limits } = rules
+  if (codec === undefined || codec === batch.codec) return batch
+  const { kafkaRequestBytesMax } = node.broker.limits
+  counts.recompressedBytes += batch.recordsBytes
+  if (counts.recompressedBytes > kafkaRequestBytesMax) {
+    const message = `More than ${kafkaRequestBytesMax} bytes of records in a request that are to be compressed with ${codec}.`
+    throw new InvalidBatch("MessageTooLarge", message)
+  }
+  return { ...batch, codec, bytes: recompressed(batch.bytes, codec, limits, node.requestBuffers.take) }
 }
 
 const streamOf = (context: Context, { name, topicId }: TopicData, version: number): Stream | Failure =>
@@ -149,7 +170,15 @@ const placeOf = (
     }
     const { timestampType } = rules
     if (timestampType === "CreateTime") stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
-    const place = { stream, partition: data.index, logId, batch, timestampType }
+    const stored = asStored(context, batch, rules, counts)
+    const place = {
+      stream,
+      partition: data.index,
+      logId,
+      batch: stored,
+      isRecompressed: stored !== batch,
+      timestampType
+    }
     return refuseForNow(context, place) ?? place
   } catch (error) {
     return batchFailure(error)
@@ -175,12 +204,12 @@ const fail = (result: PartitionResult, failure: Failure | RefusedRecords): void 
 /** The batch as its partition gets it. It counts as sent from now on. */
 const commandOf = (
   context: RequestContext,
-  { logId, batch, timestampType }: Place,
+  { logId, batch, isRecompressed, timestampType }: Place,
   isOnly: boolean,
   transaction: BatchTransaction | undefined
 ): AppendBatch => {
   const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
-  const bytes = context.keep(batch.bytes, isOnly)
+  const bytes = isRecompressed ? batch.bytes : context.keep(batch.bytes, isOnly)
   const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
   const isBehind = context.sentBatches.asks(logId, batch)
   return { _tag: "AppendBatch", ...header, isBehind, transaction, timestampType }
@@ -291,7 +320,7 @@ const produce = (context: Context, request: ProduceRequest, version: number): An
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
   const places: Array<Appending> = []
-  const counts: Counts = { named: new Map(), recordErrors: 0 }
+  const counts: Counts = { named: new Map(), recordErrors: 0, recompressedBytes: 0 }
   const responses = request.topicData.map(({ name, topicId, partitionData }) => {
     const stream = streamOf(context, { name, topicId }, version)
     const partitionResponses = partitionData.map((data) => {

@@ -21,9 +21,8 @@ import { Reply } from "../Reply.ts"
 // max_wait. Topic ids from v13 on. In a session (v7) only news are answered, and the partitions that were given records
 // are read last the next time (KIP-227); each other request of a connection begins with another partition. So none starves.
 // Batches that the server has compressed itself go out so from v10 on (KIP-110) to clients that are known to read
-// them: kafkajs asks for v11 without having zstd. Batches that a producer has compressed go out as they are in every
-// version, as Kafka sends them unless the topic's own `compression.type` is zstd: a client without zstd reads what
-// stands before such a batch.
+// them: kafkajs asks for v11 without having zstd. Batches that a producer, or the topic's `compression.type`, has compressed go out as
+// they are in every version, as Kafka sends them: a client without zstd reads what stands before such a batch.
 // Left out: replicas (a replica id >= 0 is refused, and the high watermark that one knows is not read).
 
 const needs = { Topic: ["Read"] } as const
