@@ -105,14 +105,10 @@ describe("creating", () => {
   })
 
   it.each([
-    ["min.insync.replicas", "2", "1 only: there is one node, and each partition has one replica"],
+    ["min.insync.replicas", "0", "a whole number from 1 to 2147483647"],
     ["compression.type", "none", "uncompressed or zstd or lz4 or snappy or gzip or producer"],
     ["compression.gzip.level", "9", "-1 only: what the server compresses has the usual level of its codec"],
-    [
-      "leader.replication.throttled.replicas",
-      "0:1",
-      "an empty list only: there is one node, and each partition has one replica"
-    ],
+    ["leader.replication.throttled.replicas", "0", "*, or partition:node with commas between them"],
     ["message.timestamp.type", "logAppendTime", "CreateTime or LogAppendTime"],
     ["retention.ms", "soon", "a whole number from -1 to 9007199254740991"],
     ["delete.retention.ms", "1d", "a whole number from 0 to 9223372036854775807"],

@@ -253,6 +253,19 @@ describe("IncrementalAlterConfigs", () => {
     expect(await produced()).toBe(KafkaError.MESSAGE_TOO_LARGE)
   })
 
+  it("asks for no more replicas than the one that there is, as Kafka does of a topic with one, and has nothing to throttle", async () => {
+    await kit.createStream("t")
+    const throttled = "leader.replication.throttled.replicas"
+    expect((await alter([change(set, "min.insync.replicas", "2"), change(set, throttled, "0:1")])).errorCode).toBe(0)
+    expect((await alter([change(append, throttled, "1:1")])).errorCode).toBe(0)
+    expect(configOf("t")).toEqual({ "min.insync.replicas": "2", [throttled]: "0:1,1:1" })
+    const { configs } = await describeOne(types.topic, "t", ["min.insync.replicas"])
+    expect(configs[0]).toMatchObject({ value: "2", configSource: 1 })
+    // With acks=all.
+    expect(await produced()).toBe(0)
+    expect((await alter([change(set, throttled, "*")])).errorCode).toBe(0)
+  })
+
   it("changes nothing when it shall only validate", async () => {
     await kit.createStream("t")
     const { nextSeq } = kit.shard
@@ -269,9 +282,9 @@ describe("IncrementalAlterConfigs", () => {
       [change(set, "retention.ms", "soon"), INVALID_CONFIG],
       [change(set, "message.timestamp.type", "Whenever"), INVALID_CONFIG],
       [change(set, "compression.type", "none"), INVALID_CONFIG],
-      [change(set, "min.insync.replicas", "2"), INVALID_CONFIG],
+      [change(set, "min.insync.replicas", "0"), INVALID_CONFIG],
       [change(set, "remote.storage.enable", "true"), INVALID_CONFIG],
-      [change(set, "leader.replication.throttled.replicas", "*"), INVALID_CONFIG],
+      [change(set, "leader.replication.throttled.replicas", "0:1:2"), INVALID_CONFIG],
       [change(set, "retention.ms", null), INVALID_REQUEST],
       [change(9, "retention.ms", "1"), INVALID_REQUEST]
     ]
