@@ -247,8 +247,8 @@ export const serverMutants = inPackage("server", {
       ["No Local is passed over", "entries.filter(({ subscription }) => !subscription.noLocal)", "entries.slice()"],
       [
         "a subscription that has ended is still served",
-        "remove(clientId: string, filter: string): void {\n    this.#forgetPlans()",
-        "remove(clientId: string, filter: string): void {"
+        "remove(clientId: string, filter: string): boolean {\n    this.#forgetPlans()",
+        "remove(clientId: string, filter: string): boolean {"
       ],
       ["a shared subscription has one member only", "(this.#turn + tried) % order.length", "0"],
       [

@@ -61,7 +61,7 @@ export interface Limits {
   /** Bytes of all durable sessions' messages that are not expired; beyond it the oldest are dropped. */
   readonly sessionLogBytesMax: number
 
-  /** Session Expiry Interval granted at most. */
+  /** Session Expiry Interval granted at most, and how long a group that reads a stream is kept without members. */
   readonly sessionExpiryMsMax: number
   /** Sessions, connected or not. */
   readonly sessionsMax: number

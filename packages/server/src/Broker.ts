@@ -12,6 +12,7 @@ import { defaultGroupSettings, type GroupSettings } from "@logbrook/actors/group
 import { makeTransaction } from "@logbrook/actors/transaction/Transaction"
 import { defaultTransactionSettings, type TransactionSettings } from "@logbrook/actors/transaction/TransactionProtocol"
 import { makeSession } from "@logbrook/actors/session/Session"
+import { makeStreamShare } from "@logbrook/actors/streamShare/StreamShare"
 import { Retained } from "@logbrook/actors/retained/Retained"
 import type { Disk } from "./DiskGuard.ts"
 import type { ConnectionGate } from "./net/ConnectionGate.ts"
@@ -65,6 +66,7 @@ export const definitions = (limits: Limits): ReadonlyArray<AnyDefinition> => [
   makeGroup(groupSettings(limits)),
   makeTransaction(transactionSettings(limits)),
   makeSession(limits),
+  makeStreamShare(limits),
   Retained,
   Client
 ]

@@ -79,7 +79,7 @@ export interface StreamDelivery {
   readonly isCaughtUp?: true
 }
 
-/** A message of a shared subscription that another member is to have, as the outbox of the session that had it. */
+/** A message of a shared subscription that another member is to have, as the outbox of the session that had it holds it. */
 export interface ReleasedMessage extends MessageRef {
   /** Rises in the list; given anew once the list was empty. */
   readonly releaseId: number
@@ -317,8 +317,9 @@ export interface ReleaseShared {
 }
 
 /**
- * Decided in the turn that queues them for another member. Replied with `Done`; ignored for messages that are not released any
- * more. `to`: the client id of that member; null: nobody gets them.
+ * Decided in the turn that queues them for another member, or gives a stream's records back to their group. Replied with `Done`; ignored
+ * for messages that are not released any more. `to`: the client id of that member, or the group's filter, `$share/…/$stream/…`; null:
+ * nobody gets them.
  */
 export interface ConfirmHandedOn {
   readonly _tag: "ConfirmHandedOn"
@@ -596,7 +597,7 @@ export interface SharedReleased {
   readonly messages: ReadonlyArray<MessageRef>
 }
 
-/** In the commit that queues them for the session of `to`. Null: nobody gets them. */
+/** In the commit that queues them for the session of `to`, or has them wait in that group of a stream. Null: nobody gets them. */
 export interface SharedHandedOn {
   readonly _tag: "SharedHandedOn"
   readonly releaseIds: ReadonlyArray<number>

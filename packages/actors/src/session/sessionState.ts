@@ -107,9 +107,9 @@ export const queueEntry = (message: MessageRef, entryId: number): QueueEntry => 
 })
 
 export const releasedMessage = (message: MessageRef, releaseId: number): ReleasedMessage => {
-  const { logId, offset, qos, retain, subscriptionIds, bytes, share } = message
+  const { logId, offset, qos, retain, subscriptionIds, bytes, share, stream } = message
   if (share === undefined) throw new Error("the journal releases a message of no shared subscription")
-  return { releaseId, logId, offset, qos, retain, subscriptionIds, bytes, share }
+  return { releaseId, logId, offset, qos, retain, subscriptionIds, bytes, share, ...(stream && { stream }) }
 }
 
 const ownMap = <K, V>(map: Map<K, V>): Map<K, V> => (map.size === 0 ? new Map() : map)

@@ -12,7 +12,7 @@ const willBytes = 300
 const propertyBytes = 120
 const subscriptionBytes = 300
 /** Where a subscription reads a stream: an offset, and an end, of each of 64 partitions. */
-const readingBytes = 1600
+export const readingBytes = 1600
 /** A node of the trie for each level: filters that share some weigh more than they take. */
 const levelBytes = 260
 /** Up to 32 packet ids in a row, in the session's state and in its connection. */

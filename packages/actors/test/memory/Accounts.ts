@@ -11,6 +11,7 @@ import { makeGroup } from "../../src/group/Group.ts"
 import { Partition } from "../../src/partition/Partition.ts"
 import { Retained, type RetainedMessage } from "../../src/retained/Retained.ts"
 import { makeSession } from "../../src/session/Session.ts"
+import { makeStreamShare } from "../../src/streamShare/StreamShare.ts"
 import { makeTransaction } from "../../src/transaction/Transaction.ts"
 import { newestState } from "../../../core/test/support/newestState.ts"
 
@@ -30,7 +31,15 @@ export class Accounts {
 
   constructor(limits: Partial<Limits> = {}) {
     const all = { ...defaultLimits, ...limits }
-    this.definitions = [makeCatalog(all), makeGroup(), makeSession(all), makeTransaction(), Partition, Retained]
+    this.definitions = [
+      makeCatalog(all),
+      makeGroup(),
+      makeSession(all),
+      makeStreamShare(all),
+      makeTransaction(),
+      Partition,
+      Retained
+    ]
     this.account = new MemoryAccount(all.memoryBytesMax)
     this.table = new ActorTable(this.definitions, this.account)
   }

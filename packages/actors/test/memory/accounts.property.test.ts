@@ -114,6 +114,32 @@ const ofRetained = fc.oneof(
   fc.constant(command("SetRetained", { message: null }))
 )
 
+const ofStreamShare = fc.oneof(
+  fc.tuple(few, fc.boolean()).map(([topicId, resets]) => command("Open", { reading: readingOf(topicId), resets })),
+  fc
+    .tuple(few, fc.nat({ max: 2 }), few)
+    .map(([life, from, count]) =>
+      command("ReadOn", { life, positions: [[0, from, from + count]], records: recordsOf(from, count) })
+    ),
+  few.map((offset) => command("HandOut", { records: [[0, offset - 1]], to: "a" })),
+  fc
+    .tuple(few, few)
+    .map(([topicId, count]) => command("TakeBack", { topicId: String(topicId), records: recordsOf(0, count) })),
+  fc.constant(command("Leave")),
+  fc.constant(command("Expire", { sinceMs: 1_000_000 }))
+)
+
+const readingOf = (topicId: number) => ({
+  topicId: String(topicId),
+  positions: [0],
+  ends: null,
+  untilMs: null,
+  isFullTopic: false
+})
+
+const recordsOf = (from: number, count: number) =>
+  Array.from({ length: count }, (_, i) => ({ partition: 0, offset: from + i }))
+
 const ofProducer = (id: number) => ({ producerId: id, producerEpoch: id - 1 })
 
 const ofTransaction = fc.oneof(
@@ -185,6 +211,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: sent("partition", ofPartition) },
   { weight: 2, arbitrary: sent("retained", ofRetained) },
   { weight: 2, arbitrary: sent("transaction", ofTransaction) },
+  { weight: 2, arbitrary: sent("streamShare", ofStreamShare) },
   { weight: 1, arbitrary: fc.constantFrom(passivated, restarted) }
 )
 
@@ -222,7 +249,7 @@ it("states of kinds that a view shows stay what they were, whatever is decided a
     }),
     { numRuns: 150, seed: 8 }
   )
-  expect([...seen].sort()).toEqual(["catalog", "group", "retained", "transaction"])
+  expect([...seen].sort()).toEqual(["catalog", "group", "retained", "streamShare", "transaction"])
 })
 
 it("an actor that has nothing to remember waits for nothing: its deadlines would be kept on no account", () => {
@@ -246,7 +273,8 @@ it("an actor that has nothing to remember waits for nothing: its deadlines would
     }),
     { numRuns: 150, seed: 8 }
   )
-  expect([...emptied].sort()).toEqual(["catalog", "group", "partition", "retained", "session", "transaction"])
+  const kinds = ["catalog", "group", "partition", "retained", "session", "streamShare", "transaction"]
+  expect([...emptied].sort()).toEqual(kinds)
   expect([...waited].sort()).toEqual([
     "catalog outbox",
     "group offsets",
@@ -256,6 +284,7 @@ it("an actor that has nothing to remember waits for nothing: its deadlines would
     "session expire",
     "session outbox",
     "session will",
+    "streamShare expire",
     "transaction expiry",
     "transaction outbox",
     "transaction timeout"

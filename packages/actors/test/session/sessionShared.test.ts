@@ -91,6 +91,14 @@ describe("a session that ends", () => {
     expect(releasedOffsets(session)).toEqual([2])
   })
 
+  it("releases a stream's record with what its reader said of it", () => {
+    const session = connected()
+    const stream = { isFullTopic: true, gap: 3 } as const
+    session.send(enqueueOf({ ...sharedOf(1), stream }))
+    session.send({ _tag: "Kick", endSession: true })
+    expect(session.state.released).toMatchObject([{ offset: 1, stream }])
+  })
+
   it("releases nothing if it has nothing by shared subscriptions", () => {
     const session = connected()
     session.send(enqueueOf(messageOf(1)))

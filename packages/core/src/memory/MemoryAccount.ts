@@ -7,8 +7,8 @@
  * | groups | members with their metadata and assignments, committed offsets with theirs |
  * | transactions | transactional ids |
  * | transactionMembers | partitions and groups of transactions that are open or ending |
- * | sessions | sessions, their subscriptions (the tries that find them included), wills, packet ids of QoS 2 |
- * | queues | messages that wait in sessions for their clients |
+ * | sessions | sessions, their subscriptions (the tries that find them included), wills, packet ids of QoS 2, the positions of groups that read streams |
+ * | queues | messages that wait in sessions for their clients, records of streams that wait for a member of their group |
  * | retained | retained messages and the index of their topics |
  * | streams | streams, their filters and settings, all that a partition needs before it holds a record, its first producer |
  * | producers | what partitions remember of further idempotent producers, and leader epochs |

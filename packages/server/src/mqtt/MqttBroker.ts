@@ -20,7 +20,7 @@ import { AckSlab } from "./AckSlab.ts"
 import type { AuthenticationMethod } from "./authentication/AuthenticationMethod.ts"
 import type { Reply } from "./Client.ts"
 import { type Mount, mountAt } from "./MountPoint.ts"
-import type { MqttContext } from "./MqttContext.ts"
+import type { MqttContext, Receiver } from "./MqttContext.ts"
 import { dropReasons, makeMqttMetrics, type MqttMetrics } from "./mqttMetrics.ts"
 import type { MqttOptions } from "./MqttOptions.ts"
 import type { Outgoing } from "./Outgoing.ts"
@@ -29,6 +29,7 @@ import { RetainedStore } from "./RetainedStore.ts"
 import { SessionDirectory, type SessionView } from "./SessionDirectory.ts"
 import { SessionLog } from "./SessionLog.ts"
 import { SharedDelivery } from "./SharedDelivery.ts"
+import { StreamShares } from "./streams/StreamShares.ts"
 import { SysTopics } from "./SysTopics.ts"
 import type { SysCounts } from "./sysValues.ts"
 import { TopTopics } from "./TopTopics.ts"
@@ -56,17 +57,13 @@ export interface ConnectionInfo {
 }
 
 /** A connection as the broker knows it. */
-export interface BrokerConnection {
+export interface BrokerConnection extends Receiver {
   readonly id: ConnectionId
   /** Empty before CONNECT. */
   readonly clientId: string
   readonly session: Session | undefined
-  readonly isOpen: boolean
   readonly outgoing: Outgoing
   readonly info: ConnectionInfo
-  /** See `Client`. */
-  readonly guarded: (run: () => void) => void
-  readonly flush: () => void
   /** Looks at the deadlines, now and then; `nowMs` by the monotonic clock. */
   readonly sweep: (nowMs: number) => void
   /** DISCONNECT where the version has it, then the end; the will is published. */
@@ -121,6 +118,7 @@ export class MqttBroker implements MqttContext {
   readonly ends: BoundedLines
   readonly #sharedLosses: BoundedLines
   readonly shared = new SharedDelivery(this)
+  readonly streamShares: StreamShares
   isStopping = false
   readonly #wills = new Wills(this)
   readonly #drops: QueueDrops
@@ -184,6 +182,8 @@ export class MqttBroker implements MqttContext {
     this.noMount = mountAt("", codecLimits)
     this.refusals = new Refusals(broker, "mqtt")
     this.directory = SessionDirectory.follow(broker.shards, limits)
+    this.streamShares = new StreamShares(this)
+    this.directory.onGroupEmptied = (filter) => this.streamShares.emptied(filter)
     this.#drops = new QueueDrops(broker.clock, (clientId, command) =>
       this.offerToSession(clientId, command, originOf("mqtt", clientId, " queue"), () => undefined)
     )
@@ -441,5 +441,6 @@ export const makeMqttBroker = (
 ): MqttBroker => {
   const mqtt = new MqttBroker(broker, options, authenticationMethods)
   broker.shards.onNotice(SessionKind, (notice) => mqtt.onNotice(notice))
+  mqtt.streamShares.leaveEmptied()
   return mqtt
 }

@@ -1,4 +1,5 @@
-import type { QoS } from "@logbrook/actors/session/SessionProtocol"
+import type { MessageRef, QoS } from "@logbrook/actors/session/SessionProtocol"
+import type { ProtocolVersion } from "@logbrook/protocols/mqtt/Packet"
 import type { Broker } from "../Broker.ts"
 import type { BoundedLines } from "../net/BoundedLines.ts"
 import type { Refusals } from "../net/Refusals.ts"
@@ -27,6 +28,23 @@ export interface Receiver {
     readonly unacknowledged: number
     /** Whether so many more, of so many bytes together, may wait for the client. */
     readonly hasRoomFor: (messages: number, bytes: number) => boolean
+    /** Whether a message of so many bytes had better wait elsewhere. */
+    readonly hasBacklog: (bytes: number) => boolean
+  }
+  readonly version: ProtocolVersion
+  /** See `Client`. */
+  readonly guarded: (run: () => void) => void
+  readonly lost: (reason: string) => void
+  /** It takes less than is sent. */
+  readonly isSlow: boolean
+  /** Written and not yet taken by the client's side. */
+  readonly unsentBytes: number
+  readonly flush: () => void
+  readonly streams: {
+    /** The message of a reference that is on its way into the session's queue, which need not be read again. */
+    readonly put: (ref: MessageRef, message: OutgoingMessage) => void
+    /** It does not come into the queue. */
+    readonly take: (ref: MessageRef) => OutgoingMessage | undefined
   }
 }
 
@@ -51,6 +69,17 @@ export interface Sharing {
   readonly came: (session: ReceivingSession, filters: Iterable<string>) => void
 }
 
+/** The groups that read streams, by their filters `$share/GROUP/$stream/NAME[/FILTER]`. */
+export interface StreamSharing {
+  /** A member is connected, and its group is open. */
+  readonly join: (filter: string, member: Receiver, subscriptionIds: ReadonlyArray<number>) => void
+  readonly leave: (filter: string, member: Receiver) => void
+  /** A member may have room for more. */
+  readonly hasTaken: (filter: string) => void
+  /** The group may have no member any more, connected or not. */
+  readonly emptied: (filter: string) => void
+}
+
 /** The things that messages come from and go to, whoever publishes them. */
 export interface MqttContext {
   readonly broker: Broker
@@ -63,6 +92,7 @@ export interface MqttContext {
   /** The log lines about filters of SUBSCRIBE that were refused: MQTT 3.1.1 has no other way to say why. */
   readonly refusedFilters: Pick<BoundedLines, "write">
   readonly shared: Sharing
+  readonly streamShares: StreamSharing
   /** So many messages of shared subscriptions went with this member, and nobody gets them. */
   readonly sharedLost: (clientId: string, count: number) => void
   /** The share of each turn of the event loop for filters of SUBSCRIBE and UNSUBSCRIBE. */

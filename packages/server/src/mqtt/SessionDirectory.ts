@@ -46,6 +46,8 @@ export class SessionDirectory<C> {
   readonly #views = new Map<string, SessionView<C>>()
   /** Wills whose messages nobody has stored yet, also of sessions that have ended. */
   pendingWills = 0
+  /** Hears of the filters of those who shared `$share/NAME/FILTER`, once the last of them has gone. */
+  onGroupEmptied: (filter: string) => void = () => undefined
   /** Sessions that ended since the start because their clients did not come back in time. */
   expired = 0
 
@@ -156,8 +158,12 @@ export class SessionDirectory<C> {
   }
 
   #unmatch(view: SessionView<C>, filter: string): void {
-    this.subscriptions.remove(view.clientId, filter)
+    this.#remove(view, filter)
     view.matched--
+  }
+
+  #remove({ clientId }: SessionView<C>, filter: string): void {
+    if (this.subscriptions.remove(clientId, filter)) this.onGroupEmptied(filter)
   }
 
   #subscribed(view: SessionView<C>, subscription: Subscription): void {
@@ -173,8 +179,8 @@ export class SessionDirectory<C> {
   }
 
   #end(view: SessionView<C>): void {
-    for (const filter of view.filters.keys()) this.subscriptions.remove(view.clientId, filter)
-    for (const filter of view.unanswered?.keys() ?? []) this.subscriptions.remove(view.clientId, filter)
+    for (const filter of view.filters.keys()) this.#remove(view, filter)
+    for (const filter of view.unanswered?.keys() ?? []) this.#remove(view, filter)
     this.#views.delete(view.clientId)
   }
 

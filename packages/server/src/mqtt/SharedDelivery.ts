@@ -6,10 +6,12 @@ import {
   type ReleasedMessage,
   sessionActor
 } from "@logbrook/actors/session/SessionProtocol"
+import { type ShareRecord, streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import type { ShardLists } from "@logbrook/core/shard/Shards"
 import { originOf } from "../originOf.ts"
 import type { MqttContext, ReceivingSession, Sharing, Undelivered } from "./MqttContext.ts"
 import { addEnqueue } from "./SessionLog.ts"
+import { isSharedStreamFilter } from "./streams/StreamRequest.ts"
 import type { Match, ShareGroup } from "./Subscriptions.ts"
 
 type Member = Match<ReceivingSession>
@@ -33,7 +35,7 @@ const isConnected = ({ subscriber }: Member): boolean => subscriber.connection !
 const canWait = ({ subscriber, qos }: Member): boolean => subscriber.isDurable && qos > 0
 
 /** The messages of QoS 1 and 2 that the session has not acknowledged, and those on their way to it. */
-const loadOf = ({ facts, chosen, connection }: ReceivingSession): number =>
+export const loadOf = ({ facts, chosen, connection }: ReceivingSession): number =>
   facts.queued + chosen + (connection === undefined ? 0 : connection.outgoing.unacknowledged)
 
 /** In the queue of the member's session. */
@@ -50,6 +52,7 @@ const waits = ({ qos, member }: Redelivery): boolean => qos > 0 && canWait(membe
  * 2. A message in the queue of a session that ends goes into that session's outbox (`SharedReleased`): it is queued for another member in one
  *    commit with the word that it is (`SharedHandedOn`), so that a crash neither loses it nor has two members get it. A member without a
  *    queue, or with one in another shard, is given it from memory once that word is durable.
+ * 3. A stream's record goes back to its group, in one commit as well, whose `SharedStreamFeed` chooses the next member.
  */
 export class SharedDelivery implements Sharing {
   readonly #mqtt: MqttContext
@@ -158,8 +161,15 @@ export class SharedDelivery implements Sharing {
     if (this.#mqtt.isStopping) return
     const batches = new Map<Member, Batch>()
     const over: Array<number> = []
+    const ofStreams = new Map<string, Array<ReleasedMessage>>()
     for (const released of messages) {
       if (this.#underWay.has(nameOf(clientId, released.releaseId))) continue
+      if (isSharedStreamFilter(released.share)) {
+        const records = ofStreams.get(released.share)
+        if (records === undefined) ofStreams.set(released.share, [released])
+        else records.push(released)
+        continue
+      }
       const group = this.#mqtt.directory.subscriptions.group(released.share)
       const member = group && this.choose(group, released.qos)
       if (member === undefined) {
@@ -181,7 +191,32 @@ export class SharedDelivery implements Sharing {
         else this.#pass(clientId, member, some)
       }
     }
+    for (const [share, records] of ofStreams) this.#giveBack(clientId, share, records)
     if (over.length > 0) this.#giveUp(clientId, over)
+  }
+
+  /** Records of a stream wait in their group, which deals them out again: its position has passed them. */
+  #giveBack(clientId: string, share: string, messages: ReadonlyArray<ReleasedMessage>): void {
+    const { shards, directory } = this.#mqtt.broker
+    const records: Array<ShareRecord> = []
+    let topicId: string | undefined
+    for (const { logId, offset, stream } of messages) {
+      const place = directory.byLogId(logId)
+      // Its stream was deleted.
+      if (place === undefined) continue
+      topicId = place.stream.topicId
+      const { gap, isCaughtUp } = stream ?? {}
+      const marks = { ...(gap !== undefined && { gap }), ...(isCaughtUp && { isCaughtUp }) }
+      records.push({ partition: place.partition, offset, ...marks })
+    }
+    const lists = shards.lists()
+    const group = streamShareActor(share)
+    if (topicId !== undefined) lists.of(group).add(group, { _tag: "TakeBack", topicId, records })
+    this.#confirm(clientId, idsOf(messages), share, lists, (isTaken) => {
+      if (!isTaken) return
+      this.#mqtt.metrics.sharedRedelivered.add(records.length)
+      if (records.length < messages.length) this.#mqtt.metrics.dropped("expired", messages.length - records.length)
+    })
   }
 
   /** For a message of so many bytes behind the batch. Whether it is in a queue's bounds, the queue says. */

@@ -208,19 +208,21 @@ export class Subscriptions<S> {
     if (group.set(clientId, subscriber, subscription)) this.#sharedSize++
   }
 
-  remove(clientId: string, filter: string): void {
+  /** True: it was the last one of those who share. */
+  remove(clientId: string, filter: string): boolean {
     this.#forgetPlans()
     const shared = parseSharedFilter(filter)
     if (shared === undefined) {
       this.#trie.remove(filter, clientId)
-      return
+      return false
     }
     const group = this.#groups.get(filter)
-    if (group === undefined || !group.delete(clientId)) return
+    if (group === undefined || !group.delete(clientId)) return false
     this.#sharedSize--
-    if (group.size > 0) return
+    if (group.size > 0) return false
     this.#groups.delete(filter)
     this.#shared.remove(shared.filter, shared.shareName)
+    return true
   }
 
   /** Those who share `$share/NAME/FILTER`, if there are any. */

@@ -24,6 +24,7 @@ import { deniedPublish } from "./Publisher.ts"
 import type { MqttOptions } from "./MqttOptions.ts"
 import type { RetainedFeed } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
+import { readsStream } from "./streams/subscribeStream.ts"
 
 /** A connection whose CONNECT has come: the handshake decides what the connection goes by from then on. */
 export interface OpeningConnection extends Client, BrokerConnection, AuthenticatedConnection {
@@ -278,7 +279,7 @@ const accept = (
   const due = session.retainedDue.filter(({ subscription }) => session.filters.has(subscription.filter))
   session.retainedDue = []
   for (const each of due) connection.feed.add(each)
-  for (const each of opened.subscriptions) if (each.stream !== undefined) connection.streams.add(each)
+  for (const each of opened.subscriptions) if (readsStream(each)) connection.streams.add(each)
 }
 
 /** The properties of CONNACK. Those that equal the standard's defaults are left out: they might make CONNACK larger than the client takes it. */

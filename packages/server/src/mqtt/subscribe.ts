@@ -5,6 +5,7 @@ import {
   type Subscription,
   type SubscriptionsMade
 } from "@logbrook/actors/session/SessionProtocol"
+import { streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import type { DenialReason } from "@logbrook/core/access/Access"
 import { answerOf, CommandList, type ListAnswer } from "@logbrook/core/shard/CommandList"
 import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
@@ -16,12 +17,13 @@ import { codeText } from "./connectionEnd.ts"
 import { isOutside, mountedFilter, outsideText } from "./MountPoint.ts"
 import { stillTaken, type RetainedFeed, type RetainedMoment } from "./RetainedFeed.ts"
 import type { StreamFeed } from "./streams/StreamFeed.ts"
-import { isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
+import { isSharedStreamFilter, isStreamFilter, subscriptionName } from "./streams/StreamRequest.ts"
 import {
   filtersPerStream,
   type FilterRefusal,
   type FilterWanted,
   isRefusal,
+  readsStream,
   streamsPerPacketMax,
   tooManyStreams,
   wantStream
@@ -40,16 +42,10 @@ const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && se
 
 const outsideMount: FilterRefusal = { code: ReasonCode.NotAuthorized, text: outsideText }
 
-const sharedStream: FilterRefusal = {
-  code: ReasonCode.TopicFilterInvalid,
-  text: "streams have no shared subscriptions yet"
-}
-
 /** Grants a filter of no stream, or says why not; of a shared subscription the client asks for the filter without its share. */
 const wantTopics = (client: Client, subscription: Subscription): FilterWanted | FilterRefusal => {
   const { filter } = subscription
   const name = parseSharedFilter(filter)?.filter ?? filter
-  if (isStreamFilter(name)) return sharedStream
   const { mqtt, principal } = client
   const denial = mqtt.broker.authorizer.authorize(principal, "Read", { type: "TopicName", name })
   if (denial !== undefined) return { code: deniedCodes[denial.reason], text: denial.text }
@@ -69,7 +65,7 @@ const wantAll = (
     const qos = Math.min(each.qos, client.mqtt.options.maximumQos) as QoS
     const filter = mountedFilter(client.mount.mountPoint, each.filter)
     const subscription: Subscription = { ...each, filter, qos, subscriptionId }
-    if (!isStreamFilter(each.filter)) return wantTopics(client, subscription)
+    if (!isStreamFilter(each.filter) && !isSharedStreamFilter(each.filter)) return wantTopics(client, subscription)
     return ++streams > streamsPerPacketMax ? tooManyStreams : wantStream(client, subscription, userProperties)
   })
   client.mqtt.filters.use(subscriptions.length + filtersPerStream * Math.min(streams, streamsPerPacketMax))
@@ -97,16 +93,18 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const asked = wanted.filter((each): each is FilterWanted => !isRefusal(each))
   const subscriptions = asked.map(({ subscription }) => subscription)
   const filters = subscriptions.map(({ filter }) => filter)
-  const resets = asked.filter((each) => each.resets).map(({ subscription }) => subscription.filter)
+  const resets = asked
+    .filter((each) => each.resets && each.share === undefined)
+    .map(({ subscription }) => subscription.filter)
   const { retainAvailable } = mqtt.options
   const retainable = subscriptions.flatMap((each, i) => (retainAvailable && mayGetRetained(each) ? [i] : []))
   const list = new CommandList()
-  const made = list.add(sessionActor(clientId), {
-    _tag: "Subscribe",
-    connectionId,
-    subscriptions,
-    ...(resets.length > 0 && { resets })
-  })
+  const opened = openShares(list, asked)
+  const made = list.add(
+    sessionActor(clientId),
+    { _tag: "Subscribe", connectionId, subscriptions, ...(resets.length > 0 && { resets }) },
+    opened
+  )
   const { feed } = connection
   const taken = retainable.map((at) => feed.take(subscriptions[at]!, list))
   const resultsOf = (answer: ListAnswer): SubscriptionsMade["results"] | undefined => {
@@ -124,6 +122,7 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
     for (const messages of taken) feed.giveBack(messages)
     const results = resultsOf(answer)
     mqtt.directory.answered(view, filters, (at) => (results?.[at]?.grantedQos ?? null) === null)
+    for (const filter of filters) mqtt.streamShares.emptied(filter)
     if (results === undefined || serves(connection)) return
     // The session's next connection goes on with them.
     const left = due(answer, results).map(({ subscription, beforeSeq, doneSeq }) => ({
@@ -153,6 +152,12 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   connection.askAll("SUBSCRIBE", list, reply, answered)
 }
 
+/** The groups that they are to be members of, each of which there has to be. Returns the entries. */
+const openShares = (list: CommandList, asked: ReadonlyArray<FilterWanted>): ReadonlyArray<number> =>
+  asked.flatMap(({ subscription: { filter }, share: reading, resets }) =>
+    reading === undefined ? [] : [list.add(streamShareActor(filter), { _tag: "Open", reading, resets })]
+  )
+
 /**
  * The session's actor would take the positions of a reader that reads on until the answer for those of the subscription that is made
  * behind it.
@@ -170,7 +175,8 @@ const addStreams = (
   for (const [at, { subscription, resets }] of asked.entries()) {
     const { grantedQos, stream } = results[at]!
     if (!isLast(subscription.filter)) continue
-    if (grantedQos !== null && stream !== undefined) connection.streams.add({ ...subscription, stream }, resets)
+    const granted = stream === undefined ? subscription : { ...subscription, stream }
+    if (grantedQos !== null && readsStream(granted)) connection.streams.add(granted, resets)
   }
 }
 
@@ -223,7 +229,10 @@ export const unsubscribe = (connection: SubscribingClient, packet: Unsubscribe):
     return
   }
   mqtt.directory.unsubscribes(view, filters)
-  stopReading(connection, filters.filter(isStreamFilter))
+  stopReading(
+    connection,
+    filters.filter((filter) => isStreamFilter(filter) || isSharedStreamFilter(filter))
+  )
   connection.ask(
     "UNSUBSCRIBE",
     { _tag: "Unsubscribe", connectionId, filters },

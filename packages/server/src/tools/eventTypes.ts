@@ -3,6 +3,7 @@ import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
 import type { RetainedEvent } from "@logbrook/actors/retained/Retained"
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { StreamShareEvent } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import type { TransactionEvent } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { LogEvent } from "@logbrook/core/actor/LogEvents"
 import type { ShardEvent } from "@logbrook/core/shard/ShardActor"
@@ -79,6 +80,15 @@ export const eventTypes: Readonly<Record<string, ReadonlyArray<string>>> = {
     MessagesReceived: true,
     SharedReleased: true,
     SharedHandedOn: true
+  }),
+  streamShare: tagsOf<StreamShareEvent>({
+    ShareStarted: true,
+    SharePositionMoved: true,
+    ShareHandedOut: true,
+    ShareTakenBack: true,
+    ShareIdle: true,
+    ShareResumed: true,
+    ShareExpired: true
   }),
   retained: tagsOf<RetainedEvent>({ RetainedSet: true, RetainedCleared: true }),
   client: tagsOf<PublicationsRefused>({ PublicationsRefused: true }),

@@ -1,17 +1,22 @@
 import * as Exit from "effect/Exit"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { MessageRef, ReadStream, StreamReading, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import {
+  type MessageRef,
+  type ReadStream,
+  sessionActor,
+  type StreamReading,
+  type Subscription
+} from "@logbrook/actors/session/SessionProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
-import { noProperties } from "../../streams/PublishRoutes.ts"
 import type { Client } from "../Client.ts"
 import { OutgoingMessage } from "../Message.ts"
 import type { Outgoing } from "../Outgoing.ts"
 import { subscriptionIdsOf } from "../Subscriptions.ts"
 import { ReadyMessages } from "./ReadyMessages.ts"
-import { deliveryOf } from "./streamDelivery.ts"
+import { deletionMessage, deliveryOf } from "./streamDelivery.ts"
 import { messageOfRecord } from "./recordMessage.ts"
 import { type Found, StreamReader } from "./StreamReader.ts"
-import { streamOfFilter, streamTopic } from "./StreamRequest.ts"
+import { isSharedStreamFilter, streamOfFilter } from "./StreamRequest.ts"
 import { logsOf } from "./subscribeStream.ts"
 
 /** A client that reads streams. */
@@ -22,6 +27,7 @@ interface ReadingClient extends Client {
   readonly unsentBytes: number
   readonly session: { readonly isDurable: boolean } | undefined
   readonly outgoing: Outgoing
+  readonly streams: StreamFeed
   readonly flush: () => void
 }
 
@@ -77,6 +83,8 @@ const askAgainMs = 250
 export class StreamFeed {
   readonly #connection: ReadingClient
   readonly #feedings = new Map<string, Feeding>()
+  /** The filters of groups of which the client is a member: their records come from `StreamShares`. */
+  readonly #shares = new Set<string>()
   readonly #ready: ReadyMessages
   /** Those that may have something to read, in the order of their turns. */
   readonly #due = new Set<Feeding>()
@@ -101,6 +109,7 @@ export class StreamFeed {
   /** Behind the SUBACK, or when a session is back. A subscription that is there goes on, unless it `resets`. */
   add(subscription: Subscription, resets = false): void {
     const { filter, stream } = subscription
+    if (isSharedStreamFilter(filter)) this.#join(subscription)
     if (stream === undefined) return
     const known = this.#feedings.get(filter)
     const isKnown = known !== undefined && !resets && known.subscription.stream.topicId === stream.topicId
@@ -127,8 +136,19 @@ export class StreamFeed {
     this.#open(feeding)
   }
 
+  #join(subscription: Subscription): void {
+    this.#shares.add(subscription.filter)
+    const { mqtt } = this.#connection
+    mqtt.streamShares.join(subscription.filter, this.#connection, subscriptionIdsOf(subscription))
+  }
+
+  #leaveShare(filter: string): void {
+    if (this.#shares.delete(filter)) this.#connection.mqtt.streamShares.leave(filter, this.#connection)
+  }
+
   /** Nothing more is read for it; what is in the queue comes all the same. */
   remove(filter: string): void {
+    this.#leaveShare(filter)
     const feeding = this.#feedings.get(filter)
     if (feeding === undefined) return
     this.#feedings.delete(filter)
@@ -148,8 +168,24 @@ export class StreamFeed {
     this.#cancelAsk?.()
     for (const feeding of this.#feedings.values()) this.#close(feeding)
     this.#feedings.clear()
+    for (const filter of this.#shares) {
+      this.#leaveShare(filter)
+      this.#release(filter)
+    }
     this.#due.clear()
     this.#ready.clear()
+  }
+
+  /** What its queue has of a group and it was not sent is for the other members. */
+  #release(share: string): void {
+    const { mqtt, clientId } = this.#connection
+    const cause = { origin: this.#connection.origin("shared") }
+    mqtt.broker.shards.tell(sessionActor(clientId), { _tag: "ReleaseShared", share }, cause)
+  }
+
+  /** A record on its way into the queue by a group, as `MessageRef` and as it will be sent. */
+  put(ref: MessageRef, message: OutgoingMessage): void {
+    this.#ready.put(ref, message)
   }
 
   /** The message of a reference that this connection has put into the queue, once. */
@@ -171,6 +207,7 @@ export class StreamFeed {
 
   /** The client has acknowledged something, or read on: it may have room, and its queue as well. */
   hasTaken(): void {
+    for (const filter of this.#shares) this.#connection.mqtt.streamShares.hasTaken(filter)
     if (this.isEmpty) return
     this.#takes++
     // In the turn that follows: the acknowledgement is on its way to the actor by then.
@@ -241,18 +278,7 @@ export class StreamFeed {
   #tellDeletion(name: string, { subscription }: Feeding): void {
     const { version, outgoing } = this.#connection
     if (version !== 5) return
-    const message = new OutgoingMessage({
-      ...noProperties,
-      topic: streamTopic(name),
-      payload: new Uint8Array(0),
-      qos: 0,
-      retain: false,
-      userProperties: [
-        ["stream", name],
-        ["stream-deleted", "1"]
-      ]
-    })
-    outgoing.deliver(message, 0, false, subscriptionIdsOf(subscription))
+    outgoing.deliver(deletionMessage(name), 0, false, subscriptionIdsOf(subscription))
   }
 
   // --- Reading ---

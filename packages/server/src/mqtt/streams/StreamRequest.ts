@@ -1,5 +1,6 @@
 import { isStreamName } from "@logbrook/core/StreamName"
 import type { UserProperties } from "@logbrook/protocols/mqtt/Packet"
+import { parseSharedFilter } from "@logbrook/protocols/mqtt/TopicNames"
 import { StreamRefused } from "./StreamRefused.ts"
 import { parseStreamTime } from "./streamTime.ts"
 
@@ -23,7 +24,7 @@ export type StreamEnd =
 
 /** A `$stream` subscription as its client asks for it. */
 export interface StreamRequest {
-  /** The name of the subscription: its filter without options, `$stream/NAME[/FILTER]`. */
+  /** The name of the subscription: its filter without options, `[$share/GROUP/]$stream/NAME[/FILTER]`. */
   readonly filter: string
   readonly stream: string
   /** Narrower than the stream; undefined: all of it. */
@@ -74,11 +75,26 @@ const partsOf = (filter: string): FilterParts => {
 const nameOf = ({ name, topicFilter }: FilterParts): string =>
   topicFilter === undefined ? `${prefix}/${name}` : `${prefix}/${name}/${topicFilter}`
 
+/** `$share/GROUP/` in front of a filter, and the rest. */
+const shareOf = (filter: string): readonly [share: string, own: string] => {
+  const shared = parseSharedFilter(filter)
+  return shared === undefined ? ["", filter] : [`$share/${shared.shareName}/`, shared.filter]
+}
+
+/** Whether it is a filter `$share/GROUP/$stream/…`, whose members have one position. */
+export const isSharedStreamFilter = (filter: string): boolean => {
+  const [share, own] = shareOf(filter)
+  return share !== "" && isStreamFilter(own)
+}
+
 /** The name of the subscription that a filter asks for, or ends; of other filters they themselves. */
-export const subscriptionName = (filter: string): string => (isStreamFilter(filter) ? nameOf(partsOf(filter)) : filter)
+export const subscriptionName = (filter: string): string => {
+  const [share, own] = shareOf(filter)
+  return isStreamFilter(own) ? share + nameOf(partsOf(own)) : filter
+}
 
 /** The stream and narrower filter of a subscription's name. */
-export const streamOfFilter = (filter: string): Pick<FilterParts, "name" | "topicFilter"> => partsOf(filter)
+export const streamOfFilter = (filter: string): Pick<FilterParts, "name" | "topicFilter"> => partsOf(shareOf(filter)[1])
 
 /** `$stream/NAME` as a topic, on which records without a topic of their own arrive. */
 export const streamTopic = (stream: string): string => `${prefix}/${stream}`
@@ -179,7 +195,7 @@ const flag = (options: Options, name: string): boolean => {
 }
 
 /**
- * Reads a filter for which `isStreamFilter` holds, with the user properties of its SUBSCRIBE. The options in the filter,
+ * Reads a filter for which `isStreamFilter` or `isSharedStreamFilter` holds, with the user properties of its SUBSCRIBE. The options in the filter,
  * `$stream/NAME?from=earliest&until=now/FILTER`, come first: they are of this filter alone. The filter is a valid one, but for its name.
  * Throws `StreamRefused`.
  */
@@ -188,7 +204,8 @@ export const parseStreamRequest = (
   userProperties: UserProperties | undefined,
   nowMs: number
 ): StreamRequest => {
-  const parts = partsOf(filter)
+  const [share, own] = shareOf(filter)
+  const parts = partsOf(own)
   const { name, query, topicFilter } = parts
   if (!isStreamName(name)) {
     throw new StreamRefused(
@@ -202,7 +219,7 @@ export const parseStreamRequest = (
     ...(query === undefined ? [] : queryOptions(query))
   ])
   return {
-    filter: nameOf(parts),
+    filter: share + nameOf(parts),
     stream: name,
     topicFilter,
     start: startOf(options.get("from"), nowMs),

@@ -1,14 +1,30 @@
 import type { MessageRef, StreamDelivery } from "@logbrook/actors/session/SessionProtocol"
 import type { Broker } from "../../Broker.ts"
+import { noProperties } from "../../streams/PublishRoutes.ts"
 import { OutgoingMessage } from "../Message.ts"
 import { PartitionCursor } from "./PartitionCursor.ts"
 import { partitionLogOf } from "./PartitionLog.ts"
 import { foundRecord, messageOfRecord, type StreamMarks } from "./recordMessage.ts"
+import { streamTopic } from "./StreamRequest.ts"
 
 export const deliveryOf = (marks: StreamMarks, isFullTopic: boolean): StreamDelivery => ({
   ...marks,
   ...(isFullTopic && { isFullTopic })
 })
+
+/** Tells a client of MQTT 5 that the stream which it reads is no more. */
+export const deletionMessage = (stream: string): OutgoingMessage =>
+  new OutgoingMessage({
+    ...noProperties,
+    topic: streamTopic(stream),
+    payload: new Uint8Array(0),
+    qos: 0,
+    retain: false,
+    userProperties: [
+      ["stream", stream],
+      ["stream-deleted", "1"]
+    ]
+  })
 
 /** The same for references whose messages are the same. */
 export const keyOfDelivery = ({ logId, offset, stream }: MessageRef): string =>

@@ -1,6 +1,8 @@
 import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
-import type { StreamReading, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import { sessionActor, type StreamReading, type Subscription } from "@logbrook/actors/session/SessionProtocol"
+import { streamShareWeight } from "@logbrook/actors/streamShare/StreamShare"
+import { streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { UserProperties } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -10,7 +12,7 @@ import { type PartitionLog, partitionLogOf } from "./PartitionLog.ts"
 import { readerWeight } from "./StreamReader.ts"
 import { placeOf, placeOfNone } from "./streamPlace.ts"
 import { StreamRefused } from "./StreamRefused.ts"
-import { parseStreamRequest, type StreamRequest } from "./StreamRequest.ts"
+import { isSharedStreamFilter, parseStreamRequest, type StreamRequest } from "./StreamRequest.ts"
 
 /** A filter of SUBSCRIBE that is not granted, and why. */
 export interface FilterRefusal {
@@ -23,7 +25,13 @@ export interface FilterWanted {
   readonly subscription: Subscription
   /** A subscription of a stream begins anew. */
   readonly resets: boolean
+  /** Where the group of `$share/GROUP/$stream/…` is to read, if this is its first member. */
+  readonly share?: StreamReading
 }
+
+/** Whether the session's connection has to read a stream for it, or to be a member of those that do. */
+export const readsStream = ({ filter, stream }: Subscription): boolean =>
+  stream !== undefined || isSharedStreamFilter(filter)
 
 export const isRefusal = (wanted: FilterWanted | FilterRefusal): wanted is FilterRefusal => "code" in wanted
 
@@ -49,12 +57,32 @@ export const tooManyStreams: FilterRefusal = {
 
 const withoutMemory: FilterRefusal = { code: ReasonCode.QuotaExceeded, text: "there is no memory for a reader more" }
 
-/** Where the subscription is to read, as the stream is at this moment; or why it is not granted. */
+const otherShard: FilterRefusal = {
+  code: ReasonCode.ImplementationSpecificError,
+  text: "the session and the shared subscription are in different shards"
+}
+
+const wantShare = (
+  { mqtt, clientId }: Client,
+  subscription: Subscription,
+  resets: boolean,
+  share: StreamReading
+): FilterWanted | FilterRefusal => {
+  const { shards } = mqtt.broker
+  // A record goes into the session's queue in the commit in which the group's position moves.
+  if (shards.of(sessionActor(clientId)) !== shards.of(streamShareActor(subscription.filter))) return otherShard
+  const hasRoom = shards.memory.room("sessions") >= streamShareWeight(subscription.filter)
+  return hasRoom ? { subscription, resets, share } : withoutMemory
+}
+
+/** Where the subscription, or its group, is to read, as the stream is at this moment; or why it is not granted. */
 export const wantStream = (
-  { mqtt: { broker }, principal, admission }: Client,
+  client: Client,
   subscription: Subscription,
   userProperties: UserProperties | undefined
 ): FilterWanted | FilterRefusal => {
+  const { principal, admission } = client
+  const { broker } = client.mqtt
   try {
     const request = parseStreamRequest(subscription.filter, userProperties, broker.clock.nowMs())
     const { filter, stream: name, resets } = request
@@ -63,7 +91,9 @@ export const wantStream = (
     const denial = broker.authorizer.authorize(principal, "Read", resource)
     if (denial !== undefined) return { code: ReasonCode.NotAuthorized, text: denial.text }
     if (!admission.hasRoom("transit", readerWeight(stream?.logIds.length ?? 0))) return withoutMemory
-    return { subscription: { ...subscription, filter, stream: readingOf(broker, request, stream) }, resets }
+    const reading = readingOf(broker, request, stream)
+    if (isSharedStreamFilter(filter)) return wantShare(client, { ...subscription, filter }, resets, reading)
+    return { subscription: { ...subscription, filter, stream: reading }, resets }
   } catch (error) {
     if (error instanceof StreamRefused) return { code: ReasonCode.TopicFilterInvalid, text: error.message }
     if (!(error instanceof JournalError)) throw error

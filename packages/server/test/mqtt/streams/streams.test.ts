@@ -403,7 +403,10 @@ describe("SUBACK", () => {
     ["$stream/orders?from=offset:2:0", "there is no partition 2; there are 2"],
     ["$stream/orders?from=offset:0:1", "partition 0 ends at 0"],
     ["$stream/#", "is no stream's name"],
-    ["$share/g/$stream/orders", "streams have no shared subscriptions yet"]
+    ["$share/g/$stream", "is no stream's name"],
+    ["$share/g/$stream/unknown", "there is no stream unknown"],
+    ["$share/g/$stream/orders?from=yesterday", "it has to be earliest"],
+    ["$share/g/$stream/orders/other/#", "the filter matches no topic of the stream"]
   ])("is 0x8F with a reason for %s", async (filter, reason) => {
     const { code, text } = await suback(filter)
     expect(code).toBe(0x8f)
@@ -429,11 +432,11 @@ describe("SUBACK", () => {
     ]
     await restart({ authorizer: new Authorizer(rule) })
     await kit.bind("orders", ["devices/#"], 2)
-    for (const filter of ["$stream/orders", "$stream/unknown"]) {
+    for (const filter of ["$stream/orders", "$stream/unknown", "$share/g/$stream/orders"]) {
       const { code, text } = await suback(filter)
       expect([code, text.includes("not yours")]).toEqual([0x87, true])
     }
-    expect(asked).toEqual(["Read Topic orders", "Read Topic unknown"])
+    expect(asked).toEqual(["Read Topic orders", "Read Topic unknown", "Read Topic orders"])
   })
 
   it("is 0x97 for more streams than a packet may name", async () => {

@@ -1,0 +1,459 @@
+import * as Exit from "effect/Exit"
+import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
+import { type MessageRef, sessionActor, type StreamReading } from "@logbrook/actors/session/SessionProtocol"
+import type { StreamShareState } from "@logbrook/actors/streamShare/StreamShare"
+import {
+  type ReadOn,
+  type RecordPlace,
+  type ShareRecord,
+  streamShareActor
+} from "@logbrook/actors/streamShare/StreamShareProtocol"
+import { JournalError } from "@logbrook/core/journal/JournalError"
+import { originOf } from "../../originOf.ts"
+import { OutgoingMessage } from "../Message.ts"
+import type { MqttContext, Receiver, ReceivingSession } from "../MqttContext.ts"
+import { loadOf } from "../SharedDelivery.ts"
+import type { Match } from "../Subscriptions.ts"
+import { messageOfRecord } from "./recordMessage.ts"
+import { deletionMessage, deliveryOf, readDelivery } from "./streamDelivery.ts"
+import { type Found, StreamReader } from "./StreamReader.ts"
+import { streamOfFilter } from "./StreamRequest.ts"
+import { logsOf } from "./subscribeStream.ts"
+
+type Member = Match<ReceivingSession>
+
+/** Records on their way into the queue of one member's session. */
+interface Batch {
+  readonly member: Member
+  readonly connection: Receiver
+  readonly refs: Array<MessageRef>
+  readonly places: Array<RecordPlace>
+  bytes: number
+}
+
+/** A list for the group in the making: the records that one turn of the event loop deals out. */
+class Step {
+  /** By client id. */
+  readonly batches = new Map<string, Batch>()
+  /** Read on, and for members' queues. */
+  readonly records: Array<ShareRecord> = []
+  /** Records that waited and were written as QoS 0, by client id; null: they have gone with retention. */
+  readonly passed = new Map<string | null, Array<RecordPlace>>()
+  /** No member has room for more. */
+  isBlocked = false
+  /** A member's session has as much as it may have: that an acknowledgement has changed that is known once it is durable. */
+  meetsFullQueue = false
+  /** The stream has no more. */
+  isIdle = false
+
+  get isEmpty(): boolean {
+    return this.batches.size === 0 && this.passed.size === 0
+  }
+
+  pass(to: string | null, place: RecordPlace): void {
+    const places = this.passed.get(to)
+    if (places === undefined) this.passed.set(to, [place])
+    else places.push(place)
+  }
+}
+
+/** Looks at records, of those that wait and of the stream, in one turn of the event loop, see `MqttContext.streamLooks`. */
+const looksMax = 256
+/** A client with so much unread gets nothing more of a stream: what is live keeps its room. */
+const unsentBytesMax = 128 * 1024
+/** Records that are given to one member at once. */
+const batchRecordsMax = 64
+const batchBytesMax = 256 * 1024
+/** How often positions are told that moved without records for queues. */
+const tellEveryMs = 1000
+const askAgainMs = 250
+
+const isConnected = ({ subscriber }: Member): boolean => subscriber.connection !== undefined
+
+/**
+ * Reads a stream for those who share `$share/GROUP/$stream/NAME[/FILTER]`, and deals its records out, each to the connected member with the
+ * least unacknowledged ones that has room.
+ *
+ *     first member ─► reading ─ nothing more there ─► idle ── append, a record comes back ──► reading
+ *                        └ no member has room ─► blocked ─ ack, drain, another member ────────┘
+ *
+ * 1. A step is one list and one commit: the position moves (`ReadOn`), records go into the queues of members' sessions, durable or not
+ *    (`Enqueue`), and no longer wait (`HandOut`). Records for which a queue has no room wait, and are dealt out before anything else is read.
+ * 2. There is one step at a time, so that the next one begins where the journal says.
+ * 3. QoS 0 is written at once, and the position told behind it, as for one client alone (`StreamFeed`).
+ */
+export class SharedStreamFeed {
+  readonly #mqtt: MqttContext
+  readonly #filter: string
+  readonly #stateOf: () => StreamShareState | undefined
+  readonly #closed: () => void
+  /** Those that are connected, with their Subscription Identifiers. */
+  readonly #members = new Map<Receiver, ReadonlyArray<number>>()
+  readonly #unwatchStreams: () => void
+  #life = 0
+  #reading: StreamReading | undefined
+  #reader: StreamReader | undefined
+  #stream: Stream | undefined
+  #unwatchLogs: ReadonlyArray<() => void> = []
+  /** The positions that the actor was told. */
+  readonly #told = new Map<number, number>()
+  #accountBytes = 0
+  #isScheduled = false
+  #isAsking = false
+  #isClosed = false
+  /** The reader goes on where the actor says, as soon as nothing is under way. */
+  #isStale = false
+  #cancelTell: (() => void) | undefined
+  #cancelAsk: (() => void) | undefined
+
+  /** `stateOf`: the actor's state, as the journal has it. `closed` hears once nobody needs this feed any more. */
+  constructor(mqtt: MqttContext, filter: string, stateOf: () => StreamShareState | undefined, closed: () => void) {
+    this.#mqtt = mqtt
+    this.#filter = filter
+    this.#stateOf = stateOf
+    this.#closed = closed
+    this.#unwatchStreams = mqtt.broker.directory.onChange(() => this.#refresh())
+    this.restart()
+  }
+
+  join(member: Receiver, subscriptionIds: ReadonlyArray<number>): void {
+    this.#members.set(member, subscriptionIds)
+    this.pump()
+  }
+
+  leave(member: Receiver): void {
+    this.#members.delete(member)
+    this.#closeIfUnused()
+  }
+
+  /** A record may have come, or come back, or a member may have room for more. */
+  pump(): void {
+    if (this.#isScheduled || this.#isAsking || this.#members.size === 0) return
+    this.#isScheduled = true
+    this.#mqtt.streamLooks.wait(() => {
+      this.#isScheduled = false
+      const member = [...this.#members.keys()].find(({ isOpen }) => isOpen)
+      member?.guarded(() => this.#turn())
+    })
+  }
+
+  // --- The stream as it is ---
+
+  /** Reading begins where the actor says. Nothing that changes its positions is under way. */
+  restart(): void {
+    this.#stopReading()
+    this.#isStale = false
+    const { broker } = this.#mqtt
+    const state = this.#stateOf()
+    const { name, topicFilter } = streamOfFilter(this.#filter)
+    const stream = (this.#stream = broker.directory.byName(name))
+    const reading = (this.#reading = state?.reading ?? undefined)
+    this.#life = state?.life ?? 0
+    if (reading === undefined || stream === undefined) return
+    if (reading.topicId !== stream.topicId) {
+      this.#begin(reading, stream)
+      return
+    }
+    const logs = logsOf(broker, stream)
+    this.#told.clear()
+    for (const [partition, offset] of reading.positions.entries()) this.#told.set(partition, offset)
+    this.#reader = new StreamReader({ stream: name, topicFilter, noLocal: undefined }, logs, reading)
+    this.#keepAccount()
+    this.#unwatchLogs = logs.map((log) => log.onAppend(() => this.pump()))
+    this.pump()
+  }
+
+  /** A stream that is another one now is wanted from its beginning; but it has not the offsets at which reading was to end. */
+  #begin(reading: StreamReading, { topicId }: Stream): void {
+    if (reading.ends !== null) return
+    const command = { _tag: "Open", reading: { ...reading, topicId, positions: [] }, resets: true } as const
+    this.#mqtt.broker.shards.tell(streamShareActor(this.#filter), command, { origin: shareOriginOf(this.#filter) })
+  }
+
+  /** Streams were made, deleted or changed. */
+  #refresh(): void {
+    const { name } = streamOfFilter(this.#filter)
+    const before = this.#stream
+    const stream = this.#mqtt.broker.directory.byName(name)
+    if (before?.topicId === stream?.topicId && before?.logIds.length === stream?.logIds.length) return
+    if (before !== undefined && before.topicId !== stream?.topicId) {
+      for (const [{ version, outgoing }, subscriptionIds] of this.#members) {
+        if (version === 5) outgoing.deliver(deletionMessage(name), 0, false, subscriptionIds)
+      }
+    }
+    this.#goStale()
+  }
+
+  /** The actor is told first how far reading has got. */
+  #goStale(): void {
+    this.#isStale = true
+    if (!this.#isAsking && !this.#tell()) this.restart()
+  }
+
+  #stopReading(): void {
+    for (const unwatch of this.#unwatchLogs) unwatch()
+    this.#unwatchLogs = []
+    this.#reader = undefined
+    this.#keepAccount()
+  }
+
+  /** The next feed begins where the actor says: it has to know first. */
+  #closeIfUnused(): void {
+    if (this.#members.size > 0 || this.#isAsking || this.#isClosed || this.#tell()) return
+    this.#isClosed = true
+    this.#cancelTell?.()
+    this.#cancelAsk?.()
+    this.#unwatchStreams()
+    this.#stopReading()
+    this.#closed()
+  }
+
+  #keepAccount(): void {
+    const bytes = this.#reader?.byteLength ?? 0
+    this.#mqtt.broker.shards.memory.add("transit", bytes - this.#accountBytes)
+    this.#accountBytes = bytes
+  }
+
+  // --- Dealing out ---
+
+  #turn(): void {
+    if (this.#isAsking || this.#isClosed || this.#mqtt.isStopping) return
+    if (this.#isStale) this.restart()
+    const step = new Step()
+    try {
+      this.#fill(step)
+    } catch (error) {
+      this.#giveUp(step)
+      if (!(error instanceof JournalError)) throw error
+      this.#unreadable(error)
+      return
+    }
+    if (step.isEmpty) this.#tellLater()
+    else this.#ask(step)
+    this.#rest(step)
+  }
+
+  /** Deals out what members have room for: first what waits, then what the stream has. */
+  #fill(step: Step): void {
+    const stream = this.#stream
+    if (stream === undefined || this.#reading?.topicId !== stream.topicId) return
+    let left = looksMax
+    for (const record of this.#stateOf()?.waiting ?? []) {
+      const member = left-- > 0 ? this.#choose(step) : undefined
+      if (member === undefined) break
+      this.#giveWaiting(member, record, stream, step)
+    }
+    let member: Member | undefined
+    while (this.#reader !== undefined && left > 0 && !step.isIdle) {
+      member ??= this.#choose(step)
+      if (member === undefined) break
+      const look = this.#reader.look()
+      left--
+      if (look === "idle") step.isIdle = true
+      if (typeof look === "string") continue
+      this.#give(member, look, stream, step)
+      member = undefined
+    }
+    this.#mqtt.streamLooks.use(looksMax - Math.max(0, left))
+  }
+
+  #choose(step: Step): Member | undefined {
+    const { directory } = this.#mqtt
+    const group = directory.subscriptions.group(this.#filter)
+    const member = group?.takeConnected(isConnected, (each) => this.#hasRoom(each, step), loadOf)
+    if (member === undefined) step.isBlocked = true
+    return member
+  }
+
+  #hasRoom({ subscriber, qos }: Member, step: Step): boolean {
+    const { clientId, facts, chosen } = subscriber
+    const connection = subscriber.connection!
+    const { shards, limits } = this.#mqtt.broker
+    if (!connection.isOpen || shards.isFailed(sessionActor(clientId))) return false
+    if (qos === 0) {
+      if (connection.unsentBytes >= unsentBytesMax) connection.flush()
+      return !connection.isSlow && connection.unsentBytes < unsentBytesMax
+    }
+    const { refs, bytes } = step.batches.get(clientId) ?? noBatch
+    if (facts.queued + chosen >= limits.offlineQueueMessagesMax) {
+      step.meetsFullQueue = true
+      return false
+    }
+    return (
+      refs.length < batchRecordsMax &&
+      bytes < Math.min(batchBytesMax, limits.offlineQueueBytesMax) &&
+      !connection.outgoing.hasBacklog(bytes)
+    )
+  }
+
+  #refOf(member: Member, { partition, offset, ...marks }: ShareRecord, stream: Stream): Omit<MessageRef, "bytes"> {
+    const { qos, subscriptionIds } = member
+    return {
+      logId: stream.logIds[partition]!,
+      offset,
+      qos,
+      retain: false,
+      subscriptionIds,
+      share: this.#filter,
+      stream: deliveryOf(marks, this.#reading!.isFullTopic)
+    }
+  }
+
+  #giveWaiting(member: Member, record: ShareRecord, stream: Stream, step: Step): void {
+    const { broker, metrics } = this.#mqtt
+    const ref = this.#refOf(member, record, stream)
+    const message = readDelivery(broker, { ...ref, bytes: 0 }, member.subscriber.connection!.version === 5)
+    if (message === undefined) metrics.dropped("expired")
+    if (message === undefined || this.#deliver(member, ref, message, step)) {
+      step.pass(message === undefined ? null : member.subscriber.clientId, [record.partition, record.offset])
+    }
+  }
+
+  #give(member: Member, { record, marks }: Found, stream: Stream, step: Step): void {
+    const { partition, offset } = record
+    if (marks.gap !== undefined) this.#mqtt.metrics.dropped("expired", marks.gap)
+    const hasProperties = member.subscriber.connection!.version === 5
+    const message = new OutgoingMessage(messageOfRecord(record, marks, this.#reading!.isFullTopic, hasProperties))
+    const found: ShareRecord = { partition, offset, ...marks }
+    if (!this.#deliver(member, this.#refOf(member, found, stream), message, step)) step.records.push(found)
+  }
+
+  /** False: it goes through the queue of the member's session, QoS 0 alone does not. */
+  #deliver(member: Member, ref: Omit<MessageRef, "bytes">, message: OutgoingMessage, step: Step): boolean {
+    const { subscriber, qos, retainAsPublished, subscriptionIds } = member
+    const connection = subscriber.connection!
+    const retain = retainAsPublished && message.publication.retain
+    if (qos === 0) {
+      connection.outgoing.deliver(message, 0, retain, subscriptionIds)
+      return true
+    }
+    const { clientId } = subscriber
+    const batch = step.batches.get(clientId) ?? { member, connection, refs: [], places: [], bytes: 0 }
+    step.batches.set(clientId, batch)
+    const queued: MessageRef = { ...ref, retain, bytes: message.byteLength }
+    batch.refs.push(queued)
+    batch.places.push([this.#stream!.logIds.indexOf(ref.logId), ref.offset])
+    batch.bytes += queued.bytes
+    connection.streams.put(queued, message)
+    subscriber.chosen++
+    return false
+  }
+
+  /** Nobody gets what is in it. The reader has passed it: another one has to begin before it. */
+  #giveUp(step: Step): void {
+    for (const batch of step.batches.values()) forget(batch)
+    this.#stopReading()
+    this.#isStale = true
+  }
+
+  #unreadable({ message: error }: JournalError): void {
+    this.#mqtt.broker.log.error("mqtt: a stream cannot be read", { filter: this.#filter, error })
+    for (const member of this.#members.keys()) member.lost("a stream cannot be read")
+  }
+
+  /** Behind a turn: whoever is idle or blocked is woken. */
+  #rest({ isIdle, isBlocked, meetsFullQueue }: Step): void {
+    if (isBlocked && meetsFullQueue) this.#askLater()
+    const reader = this.#reader
+    if (reader === undefined) return
+    if (isIdle && reader.isOver) {
+      this.#tell()
+      this.#stopReading()
+      return
+    }
+    const isShort = this.#mqtt.broker.shards.memory.room("transit") < reader.heldBytes
+    if (isIdle || isShort) reader.letGo()
+    this.#keepAccount()
+    if (!isIdle && !isBlocked) this.pump()
+  }
+
+  // --- To the actors ---
+
+  #ask({ batches, records, passed }: Step): void {
+    const { shards } = this.#mqtt.broker
+    const share = streamShareActor(this.#filter)
+    const lists = shards.lists()
+    const list = lists.of(share)
+    const read = list.add(share, { _tag: "ReadOn", life: this.#life, positions: this.#moved(), records })
+    for (const [to, places] of passed) list.add(share, { _tag: "HandOut", records: places, to }, [read])
+    const enqueued = Array.from(batches, ([clientId, batch]) => {
+      const { refs, places } = batch
+      const entry = list.add(sessionActor(clientId), { _tag: "Enqueue", messages: refs, isWhole: true }, [read])
+      list.add(share, { _tag: "HandOut", records: places, to: clientId }, [entry])
+      return { batch, entry }
+    })
+    this.#isAsking = true
+    lists.askAll({ origin: shareOriginOf(this.#filter) }, ({ exits }) => {
+      let isTaken = true
+      for (const { batch, entry } of enqueued) {
+        if (Exit.isSuccess(exits[entry]!)) batch.member.subscriber.chosen -= batch.refs.length
+        else {
+          forget(batch)
+          isTaken = false
+        }
+      }
+      this.#answered(Exit.isSuccess(exits[read]!), isTaken)
+    })
+  }
+
+  /** `isRead`: the actor has taken the position. `isTaken`: all queues had room. */
+  #answered(isRead: boolean, isTaken: boolean): void {
+    this.#isAsking = false
+    if (!isRead || this.#isStale) this.restart()
+    if (isRead && isTaken) this.pump()
+    else this.#askLater()
+    this.#closeIfUnused()
+  }
+
+  /** A queue, or memory, is full: that passes when members, or others, take what is there. */
+  #askLater(): void {
+    this.#cancelAsk ??= this.#mqtt.broker.clock.after(askAgainMs, () => {
+      this.#cancelAsk = undefined
+      this.pump()
+    })
+  }
+
+  /** The positions that the actor does not know, which it is told now. */
+  #moved(): ReadOn["positions"] {
+    const moved: Array<ReadOn["positions"][number]> = []
+    for (const [partition, to] of this.#reader?.positions() ?? []) {
+      const from = this.#told.get(partition) ?? 0
+      if (from === to) continue
+      moved.push([partition, from, to])
+      this.#told.set(partition, to)
+    }
+    return moved
+  }
+
+  /** Tells positions that moved without records for queues. False: there is nothing to tell, or it is told behind what is under way. */
+  #tell(): boolean {
+    if (this.#isAsking) return false
+    const positions = this.#moved()
+    if (positions.length === 0) return false
+    const command = { _tag: "ReadOn", life: this.#life, positions, records: [] } as const
+    const cause = { origin: shareOriginOf(this.#filter) }
+    this.#isAsking = true
+    this.#mqtt.broker.shards.unsafeAsk(streamShareActor(this.#filter), command, cause, (exit) =>
+      this.#answered(Exit.isSuccess(exit), true)
+    )
+    return true
+  }
+
+  #tellLater(): void {
+    if (this.#reader === undefined) return
+    this.#cancelTell ??= this.#mqtt.broker.clock.after(tellEveryMs, () => {
+      this.#cancelTell = undefined
+      this.#tell()
+    })
+  }
+}
+
+const noBatch = { refs: [], bytes: 0 }
+
+/** They do not come into the queue. */
+const forget = ({ member, connection, refs }: Batch): void => {
+  member.subscriber.chosen -= refs.length
+  for (const ref of refs) connection.streams.take(ref)
+}
+
+export const shareOriginOf = (filter: string): string => originOf("mqtt", filter, " shared")
