@@ -43,9 +43,15 @@ const batchText = (side: Side, records: Uint8Array, at: number, length: number):
   }
   const body = records.subarray(at + RecordBatch.batchHeaderBytes, at + length)
   if (RecordBatch.isControl(records, at)) return JSON.stringify({ ...fields, marker: markerText(body) })
-  const [from, to] = [RecordBatch.baseTimestamp(records, at), RecordBatch.maxTimestamp(records, at)]
-  const value = Buffer.from(body).toString("latin1")
-  return JSON.stringify({ ...fields, from, to, value })
+  const to = RecordBatch.maxTimestamp(records, at)
+  const times = {
+    from: RecordBatch.baseTimestamp(records, at),
+    to: RecordBatch.isLogAppendTime(records, at) && to >= startedMs ? "a time of this run" : to
+  }
+  // Each server compresses with its own library.
+  const plain = RecordBatch.storedRecordsOf(records.subarray(at, at + length))
+  const value = Buffer.from(plain).toString("latin1")
+  return JSON.stringify({ ...fields, ...times, value })
 }
 
 const batchTexts = (side: Side, records: Uint8Array): ReadonlyArray<string> => {

@@ -4,6 +4,7 @@ import { fetchFamily } from "./cases/fetch.ts"
 import { listOffsetsFamily } from "./cases/listOffsets.ts"
 import { offsetsFamily } from "./cases/offsets.ts"
 import { produceFamily } from "./cases/produce.ts"
+import { topicSettingsFamily } from "./cases/topicSettings.ts"
 import { topicsFamily } from "./cases/topics.ts"
 import { transactionsFamily } from "./cases/transactions.ts"
 
@@ -16,5 +17,6 @@ export const families: ReadonlyArray<Family> = [
   listOffsetsFamily,
   offsetsFamily,
   { ...topicsFamily, name: "topics with records" },
+  topicSettingsFamily,
   transactionsFamily
 ]

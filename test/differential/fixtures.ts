@@ -1,3 +1,4 @@
+import { compress } from "@logbrook/core/Compression"
 import { noHeaders, RecordsBuilder } from "@logbrook/core/Record"
 import { type BatchFields, buildBatch } from "@logbrook/core/RecordBatch"
 import type { Side } from "./Side.ts"
@@ -10,16 +11,17 @@ export const nowhere = "nowhere"
 /** A round time, which both servers take for some minutes ago. */
 export const beganMs = Math.floor((Date.now() - 600_000) / 1000) * 1000
 
-/** Records with one key, a millisecond behind each other. */
+/** Records with one key, a millisecond behind each other, compressed if there is a codec. */
 export const batch = (
   values: ReadonlyArray<string>,
   { firstMs = beganMs, ...fields }: Partial<BatchFields> & { readonly firstMs?: number } = {}
 ): Uint8Array => {
+  const { codec = "none" } = fields
   const builder = new RecordsBuilder(100_000)
   values.forEach((value, i) => builder.append(Buffer.from("k"), Buffer.from(value), noHeaders, firstMs + i))
   const times = { baseTimestampMs: builder.firstTimestampMs, maxTimestampMs: builder.maxTimestampMs }
   const own = { baseOffset: 0, partitionLeaderEpoch: -1, count: values.length, ...times }
-  return buildBatch({ ...own, ...fields }, builder.bytes.slice())
+  return buildBatch({ ...own, ...fields }, codec === "none" ? builder.bytes.slice() : compress(codec, builder.bytes))
 }
 
 export const spoilt = (bytes: Uint8Array, at: number): Uint8Array => {

@@ -25,9 +25,16 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
   },
   {
     api: "Produce",
-    what: /^times far ahead$|: (a sequence to come|that is not transactional|that is neither)$/,
+    what: /^times far ahead$|^(a gap|times far ahead|times long ago) to |: (a sequence to come|that is not transactional|that is neither)$/,
     path: /logStartOffset$/,
     reason: "A refused batch is answered without the log's start; Kafka tells it of some."
+  },
+  {
+    api: "Produce",
+    what: /^a batch again to usual$/,
+    path: /logAppendTimeMs$/,
+    reason:
+      "Where records have their producer's times there is no time of append (-1); Kafka tells the newest of them of a batch that comes again."
   },
   {
     api: "DeleteTopics",

@@ -114,6 +114,8 @@ export interface ProducerDescription {
   readonly lastSequence: number
   /** The newest time in its newest batch of a transaction, or of its marker, Unix ms; -1: it has neither here. */
   readonly lastTimestamp: number
+  /** Where its newest batch begins; -1: none is known. */
+  readonly lastBatchOffset: number
   /** The epoch of its newest marker's coordinator; -1: it has no marker here. */
   readonly coordinatorEpoch: number
   /** The first offset of its open transaction; -1: none is open. */
@@ -355,6 +357,7 @@ const describeProducers = ({ producers, transactions }: PartitionState): Partiti
       producerEpoch: epoch,
       lastSequence: batches.at(-1)?.lastSequence ?? -1,
       lastTimestamp: transactionMs ?? -1,
+      lastBatchOffset: batches.at(-1)?.baseOffset ?? -1,
       coordinatorEpoch: coordinatorEpoch ?? -1,
       currentTxnStartOffset: transactions?.openOf(producerId)?.firstOffset ?? -1
     }))

@@ -256,11 +256,12 @@ describe("a transaction in a partition", () => {
     subject.batch(1, 0, 0)
     subject.batch(2, 0, 0, v1)
     const producer = { producerEpoch: 0, lastSequence: 0, lastTimestamp: -1, coordinatorEpoch: -1 }
-    const open = { ...producer, producerId: 2, lastTimestamp: 6, currentTxnStartOffset: 1 }
-    const others = { ...producer, producerId: 1, currentTxnStartOffset: -1 }
+    const open = { ...producer, producerId: 2, lastTimestamp: 6, lastBatchOffset: 1, currentTxnStartOffset: 1 }
+    const others = { ...producer, producerId: 1, lastBatchOffset: 0, currentTxnStartOffset: -1 }
     expect(subject.send({ _tag: "DescribeProducers" })).toEqual({ producers: [others, open] })
     subject.marker(2, 1, "commit", 2)
-    const ended = { ...open, producerEpoch: 1, lastSequence: -1, lastTimestamp: nowMs, coordinatorEpoch: 4 }
+    const none = { lastSequence: -1, lastBatchOffset: -1 }
+    const ended = { ...open, producerEpoch: 1, ...none, lastTimestamp: nowMs, coordinatorEpoch: 4 }
     expect(subject.send({ _tag: "DescribeProducers" })).toEqual({
       producers: [others, { ...ended, currentTxnStartOffset: -1 }]
     })

@@ -200,6 +200,17 @@ export class LogReader {
     return undefined
   }
 
+  /** The newest time in the producer's batch that begins at `offset`, of its records that are there, Unix ms; undefined: it is gone. */
+  maxTimestampOfBatch(log: Log, offset: number): number | undefined {
+    const { index } = log
+    const at = index.find(offset)
+    if (at >= index.count) return undefined
+    const located = index.at(at)
+    if (located.place !== "run") return located.baseOffset === offset ? located.maxTimestampMs : undefined
+    const [batch] = batchesOfRun(this.#bytes(log, located), located, offset)
+    return batch !== undefined && RecordBatch.baseOffset(batch) === offset ? RecordBatch.maxTimestamp(batch) : undefined
+  }
+
   #batchesOf(log: Log, run: Located): Iterable<Uint8Array> {
     if (run.place === "run") return batchesOfRun(this.#bytes(log, run), run, log.startOffset)
     return [run.verbatim || run.place === "value" ? this.#bytes(log, run) : this.#single(log, run, freshBuffers.take)]

@@ -128,6 +128,11 @@ export class LogStore {
     return this.#reader.offsetForTimestamp(log, timestampMs)
   }
 
+  /** See `LogReader.maxTimestampOfBatch`. */
+  maxTimestampOfBatch(log: Log, offset: number): number | undefined {
+    return this.#reader.maxTimestampOfBatch(log, offset)
+  }
+
   maxTimestamp(log: Log): { offset: number; timestampMs: number } | undefined {
     return this.#reader.maxTimestamp(log)
   }

@@ -142,9 +142,12 @@ describe("a settled segment", () => {
       history.batch(2, [{ key: null, value: null, timestampMs }], "lz4")
       await history.flush()
     }
+    const { logs } = history.harness.shard
+    const ofBatches = () => [...times.keys(), times.length].map((at) => logs.maxTimestampOfBatch(logs.log(2), at))
+    expect(ofBatches()).toEqual([...times, undefined])
     await history.roll()
     expect(await history.settle()).toEqual([])
-    const { logs } = history.harness.shard
+    expect(ofBatches()).toEqual([...times, undefined])
     for (const logId of [1, 2]) {
       const log = logs.log(logId)
       for (const timestampMs of [fromMs, ...times, fromMs + 10]) {

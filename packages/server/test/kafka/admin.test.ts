@@ -16,7 +16,7 @@ import { ListConfigResources } from "@logbrook/protocols/kafka/messages/74_ListC
 import { DescribeTopicPartitions } from "@logbrook/protocols/kafka/messages/75_DescribeTopicPartitions"
 import { zeroUuid } from "@logbrook/protocols/kafka/Schema"
 import { describe, expect, it } from "vitest"
-import { batchOf, type Kit, type RawClient } from "./kit.ts"
+import { batchOf, startMs, type Kit, type RawClient } from "./kit.ts"
 import { aKitForEach } from "./aKitForEach.ts"
 import { produceOf } from "./requests.ts"
 
@@ -373,27 +373,33 @@ describe("one node", () => {
 })
 
 describe("DescribeProducers", () => {
-  it("tells the producers that a partition remembers", async () => {
-    await kit.createStream("orders", { partitions: 2 })
+  it("tells the producers that a partition remembers, and their newest times while their batches are there", async () => {
+    const { logIds } = await kit.createStream("orders", { partitions: 2 })
     await client.send(Produce, 11, produceOf("orders", batchOf(["a"])))
     const fields = { producerEpoch: 3, baseSequence: 0 }
     for (const producerId of [8, 5]) {
-      await client.send(Produce, 11, produceOf("orders", batchOf(["b", "c"], { ...fields, producerId })))
+      const records = [
+        { value: "b", timestampMs: startMs + producerId },
+        { value: "c", timestampMs: startMs }
+      ]
+      await client.send(Produce, 11, produceOf("orders", batchOf(records, { ...fields, producerId })))
     }
     const topics = [{ name: "orders", partitionIndexes: [0, 1, 2] }]
     const { partitions } = (await client.send(DescribeProducers, 0, { topics })).topics[0]!
     const rest = {
       producerEpoch: 3,
       lastSequence: 1,
-      lastTimestamp: -1,
       coordinatorEpoch: -1,
       currentTxnStartOffset: -1
     }
     expect(partitions.map(({ errorCode, activeProducers }) => [errorCode, activeProducers])).toEqual([
-      [0, [8, 5].map((producerId) => ({ producerId, ...rest }))],
+      [0, [8, 5].map((producerId) => ({ producerId, lastTimestamp: startMs + producerId, ...rest }))],
       [0, []],
       [KafkaError.UNKNOWN_TOPIC_OR_PARTITION, []]
     ])
+    await kit.ask(`partition/${logIds[0]}`, { _tag: "MoveLogStart", offset: 3, reason: "test" })
+    const [after] = (await client.send(DescribeProducers, 0, { topics })).topics[0]!.partitions
+    expect(after!.activeProducers.map(({ lastTimestamp }) => lastTimestamp)).toEqual([-1, startMs + 5])
   })
 
   it("tells a name that no topic may have from one that none has", async () => {

@@ -9,7 +9,7 @@ import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { inProcess } from "../../../core/test/settle/inProcess.ts"
 import { aKitForEach } from "./aKitForEach.ts"
-import { startKit, type Kit, type RawClient } from "./kit.ts"
+import { startKit, startMs, type Kit, type RawClient } from "./kit.ts"
 import { fetchOf, only } from "./requests.ts"
 import { readCommitted, TransactionalWriter } from "./transactionsKit.ts"
 
@@ -109,6 +109,9 @@ describe("a reader of committed records", () => {
     expect([await listed(-3, 0, 7), await listed(-3, 1, 7)]).toEqual([0, 0])
     await writer.end(2, "commit")
     expect([await listed(-1, 0), await listed(-1, 1)]).toEqual([3, 3])
+    // The transaction's end is a record among others here, as Kafka has it.
+    expect([await listed(-3, 0, 7), await listed(-3, 1, 7)]).toEqual([2, 2])
+    expect([await listed(startMs + 1, 0), await listed(startMs + 1, 1)]).toEqual([2, 2])
   })
 
   it("is not given a record by its time that is not decided", async () => {

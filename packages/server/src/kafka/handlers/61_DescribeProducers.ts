@@ -1,4 +1,5 @@
-import { partitionActor } from "@logbrook/actors/partition/Partition"
+import { partitionActor, type ProducerDescription } from "@logbrook/actors/partition/Partition"
+import { JournalError } from "@logbrook/core/journal/JournalError"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DescribeProducers } from "@logbrook/protocols/kafka/messages/61_DescribeProducers"
 import type { ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
@@ -11,16 +12,42 @@ import { Reply } from "../Reply.ts"
 import { answersByTopic, bounded, failureOfName, partitionsOnce } from "../requestElements.ts"
 
 // DescribeProducers 0 (KIP-664): the idempotent producers that a partition remembers, the least recently used first, with their
-// transactions. Left out: when a producer without transactions has written last. A partition that is named again is answered once.
+// transactions. A partition knows the newest time of transactions; that of another producer stands in its newest batch, as long as that is
+// there. A partition that is named again is answered once.
 
 type Partition = ResponseInputOf<typeof DescribeProducers>["topics"][number]["partitions"][number]
 
 const needs = { Topic: ["Read"] } as const
 
+type Context = ContextOf<typeof needs>
+
+/** The batches that one request looks into, of 64 KB and more each: the newest producers of each partition come first. */
+const looksMax = 1000
+
+interface Looks {
+  left: number
+}
+
+/** Throws `JournalError` for a batch that cannot be read. */
+const withTime = (
+  context: Context,
+  logId: number,
+  looks: Looks,
+  producer: ProducerDescription
+): ProducerDescription => {
+  const { lastTimestamp, lastBatchOffset } = producer
+  if (lastTimestamp >= 0 || lastBatchOffset < 0 || looks.left === 0) return producer
+  looks.left--
+  const { logs } = context.node.broker.shards.ofLog(logId)
+  const foundMs = logs.maxTimestampOfBatch(logs.log(logId), lastBatchOffset)
+  return { ...producer, lastTimestamp: foundMs ?? lastTimestamp }
+}
+
 const describePartition = (
-  context: ContextOf<typeof needs>,
+  context: Context,
   topic: string,
-  partitionIndex: number
+  partitionIndex: number,
+  looks: Looks
 ): Answer<Partition> => {
   const refuse = (errorCode: number, errorMessage: string | null): Partition => ({
     partitionIndex,
@@ -40,7 +67,19 @@ const describePartition = (
       const { code, message } = failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER)
       return refuse(code, message)
     }
-    return { partitionIndex, errorCode: KafkaError.NONE, activeProducers: exit.value.producers }
+    try {
+      const newestFirst = exit.value.producers.toReversed()
+      const activeProducers = newestFirst.map((each) => withTime(context, logId, looks, each)).reverse()
+      return { partitionIndex, errorCode: KafkaError.NONE, activeProducers }
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error
+      context.node.broker.log.error("kafka: a log cannot be read", {
+        stream: topic,
+        partition: partitionIndex,
+        error: error.message
+      })
+      return refuse(KafkaError.KAFKA_STORAGE_ERROR, null)
+    }
   })
 }
 
@@ -53,8 +92,9 @@ export const describeProducersHandler = handler(DescribeProducers, {
       (partitionIndex) => partitionIndex
     )
     const [some, violation] = bounded("DescribeProducers", "partitions", all)
+    const looks = { left: looksMax }
     return after(
-      answersByTopic(some, (topic, partitionIndex) => describePartition(context, topic, partitionIndex)),
+      answersByTopic(some, (topic, partitionIndex) => describePartition(context, topic, partitionIndex, looks)),
       (topics) => new Reply({ topics }, { violation })
     )
   }
