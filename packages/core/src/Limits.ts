@@ -144,7 +144,7 @@ export interface Limits {
   readonly httpRequestTimeoutMs: number
   /** Live views of the journal's events, each an HTTP connection. */
   readonly httpEventTailsMax: number
-  /** Partitions, by size, and partitions of groups, by lag, that have series of their own in `/metrics`; those of the rest are summed. */
+  /** The most rows of a kind, such as partitions by size and partitions of groups by lag, that have series of their own in `/metrics`; the rest are summed. */
   readonly metricsRowsMax: number
 
   /** Bytes written to a connection that its peer has not read, at which it counts as slow. */

@@ -1,12 +1,9 @@
-import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Shard } from "@logbrook/core/shard/Shard"
 import { holders } from "@logbrook/core/memory/MemoryAccount"
-import { type GroupState, GroupStates } from "@logbrook/actors/group/groupState"
 import type { Broker } from "./Broker.ts"
-import type { Row, Table } from "./Metrics.ts"
+import { declareExporterMetrics } from "./exporterMetrics.ts"
 import type { ListenerGate } from "./net/ListenerGate.ts"
-import { lagOf } from "./streams/groupLag.ts"
 
 const secondMs = 1000
 
@@ -35,75 +32,6 @@ const declareAll = ({ metrics }: Broker): void => {
     "Connections that a listener did not let in, by its limits or the server's."
   )
   metrics.declare("process_resident_memory_bytes", "gauge", "Resident memory of the process.")
-}
-
-/** Under kafka_exporter's names, so that boards made for it work. */
-const partitionTable = ({ directory, shards }: Broker): Table => ({
-  name: "partitions",
-  families: [
-    { name: "kafka_topic_partition_current_offset", help: "The high watermark.", labels: ["topic", "partition"] },
-    { name: "kafka_topic_partition_oldest_offset", help: "The log start offset.", labels: ["topic", "partition"] },
-    {
-      name: "logbrook_stream_log_bytes",
-      help: "Record bytes that readers can reach.",
-      labels: ["stream", "partition"]
-    }
-  ],
-  rankedBy: 2,
-  *read() {
-    for (const { name, logIds } of directory.all().values()) {
-      for (const [partition, logId] of logIds.entries()) {
-        // Deleted since the reading began, or without any record.
-        const isThere = directory.byLogId(logId) !== undefined
-        const log = shards.logsOf(logId).find(logId)
-        const values = log === undefined ? [0, 0, 0] : [log.highWatermark, log.startOffset, log.byteLength]
-        if (isThere) yield { labels: [name, partition], values }
-      }
-    }
-  }
-})
-
-const groupLabels = ["consumergroup", "topic", "partition"]
-
-/** Under kafka_exporter's names, too, and what it does not tell under ours. */
-const groupTable = (broker: Broker): Table => ({
-  name: "group_partitions",
-  families: [
-    { name: "kafka_consumergroup_current_offset", help: "The committed offset.", labels: groupLabels },
-    {
-      name: "kafka_consumergroup_lag",
-      help: "Records that are there and that the group has not read.",
-      labels: groupLabels
-    },
-    {
-      name: "logbrook_consumergroup_lost",
-      help: "Records that were gone before the group had read them.",
-      labels: groupLabels
-    },
-    {
-      name: "logbrook_consumergroup_lag_unknown",
-      help: "1 for a partition whose lag is not known, since the committed offset is negative or behind the end of the log.",
-      labels: groupLabels
-    }
-  ],
-  rankedBy: 1,
-  *read() {
-    for (const [actor, state] of broker.shards.view(GroupStates).all()) yield* groupRows(broker, nameOf(actor), state)
-  }
-})
-
-function* groupRows(broker: Broker, group: string, { offsets }: GroupState): Iterable<Row> {
-  for (const [topicId, partitions] of offsets.topics) {
-    const stream = broker.directory.byTopicId(topicId)
-    if (stream === undefined) continue
-    for (const each of partitions.values()) {
-      const { partition, offset, lag, lost } = lagOf(broker, each)
-      const labels = [group, stream.name, partition]
-      if (lag === null || lost === null) {
-        yield { labels, values: [offset < 0 ? undefined : offset, undefined, undefined, 1] }
-      } else yield { labels, values: [offset, lag, lost, undefined] }
-    }
-  }
 }
 
 /** Collects what the gates of listeners count. */
@@ -165,6 +93,5 @@ export const watchCommits = (broker: Broker, journal: Journal): void => {
     metrics.set("logbrook_connections", {}, gate.open)
     metrics.set("process_resident_memory_bytes", {}, process.memoryUsage.rss())
   })
-  metrics.declareTable(partitionTable(broker))
-  metrics.declareTable(groupTable(broker))
+  declareExporterMetrics(broker)
 }

@@ -31,11 +31,11 @@ const moveStart = (offset: number): Promise<unknown> =>
 
 const summary = () => groupSummary(broker, groupNamed(broker, "g")!)
 
+const lines = (): ReadonlyArray<string> => broker.metrics.render().split("\n")
+
+/** Of partitions. */
 const series = (): ReadonlyArray<string> =>
-  broker.metrics
-    .render()
-    .split("\n")
-    .filter((line) => /^(kafka|logbrook)_consumergroup/.test(line))
+  lines().filter((line) => /^(kafka|logbrook)_consumergroup.*partition=/.test(line))
 
 const labels = (partition: number): string => `{consumergroup="g",topic="orders",partition="${partition}"}`
 
@@ -109,6 +109,36 @@ describe("a group's lag", () => {
     await harness.append(logIdOf(0), "record 10")
     await commit(1, 0)
     expect(summary()).toMatchObject({ lag: 0, unknownPartitions: 0 })
+  })
+})
+
+const named = (name: string) => lines().filter((line) => line.startsWith(name))
+
+describe("the metrics under kafka_exporter's names", () => {
+  it("sum a group's offsets and lag by topic, of the partitions of which they are known", async () => {
+    await harness.createStream("other", [], 1)
+    await commit(0, 2)
+    await commit(1, 0)
+    await harness.commitOffset("g", "other", 0, -1)
+    expect(named("kafka_consumergroup_current_offset_sum{")).toEqual([
+      `kafka_consumergroup_current_offset_sum{consumergroup="g",topic="orders"} 2`,
+      `kafka_consumergroup_current_offset_sum{consumergroup="g",topic="other"} 0`
+    ])
+    expect(named("kafka_consumergroup_lag_sum{")).toEqual([
+      `kafka_consumergroup_lag_sum{consumergroup="g",topic="orders"} 8`,
+      `kafka_consumergroup_lag_sum{consumergroup="g",topic="other"} 0`
+    ])
+  })
+
+  it("tell the members of each group, the partitions of each topic, and the one node", async () => {
+    await commit(0, 2)
+    await harness.join("h", "worker-1")
+    expect(named("kafka_consumergroup_members{")).toEqual([
+      `kafka_consumergroup_members{consumergroup="g"} 0`,
+      `kafka_consumergroup_members{consumergroup="h"} 1`
+    ])
+    expect(named("kafka_topic_partitions{")).toEqual([`kafka_topic_partitions{topic="orders"} 2`])
+    expect(named("kafka_brokers ")).toEqual(["kafka_brokers 1"])
   })
 })
 
