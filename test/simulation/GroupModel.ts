@@ -2,6 +2,9 @@ import type { GroupEvent } from "@logbrook/actors/group/GroupProtocol"
 import type { Seq } from "@logbrook/core/journal/Journal"
 import type { OffsetExpiry } from "./offsetExpiry.ts"
 
+/** Kafka's `offsets.retention.check.interval.ms`: how late the offsets of a group go that were due while one of them was pending. */
+const checkIntervalMs = 600_000
+
 /** One group by Kafka's rules, from its journaled events alone. */
 export class GroupModel {
   readonly #name: string
@@ -19,6 +22,12 @@ export class GroupModel {
   readonly #committedMs = new Map<string, number>()
   #emptyMs = 0
   readonly #expiry: OffsetExpiry
+  /** By producer id, the offsets of its transaction that is not over, by `<topic id>/<partition>`. */
+  readonly pending = new Map<number, Map<string, number>>()
+  /** Transactions with offsets that are over. */
+  completions = 0
+  /** The offsets that transactions have committed, in their order. */
+  readonly ofTransactions: Array<number> = []
   generation = 0
   generationsSoFar = 0
   /** How often the group was forgotten and began again with its generations. */
@@ -63,6 +72,12 @@ export class GroupModel {
       case "OffsetsCommitted":
         this.#committed(event, seq, nowMs)
         return
+      case "PendingOffsetsAdded":
+        this.#pendingAdded(event)
+        return
+      case "PendingOffsetsCompleted":
+        this.#pendingCompleted(event, nowMs)
+        return
       case "OffsetsExpired":
         for (const { topicId, partition, offset } of event.offsets) {
           this.#expired(`${topicId}/${partition}`, offset, seq, nowMs)
@@ -105,6 +120,33 @@ export class GroupModel {
     }
   }
 
+  #pendingAdded({ producerId, offsets }: Extract<GroupEvent, { _tag: "PendingOffsetsAdded" }>): void {
+    const own = this.pending.get(producerId) ?? new Map<string, number>()
+    this.pending.set(producerId, own)
+    for (const { topicId, partition, offset } of offsets) own.set(`${topicId}/${partition}`, offset)
+  }
+
+  /** The simulated transactions are the only ones that commit offsets of their groups. */
+  #pendingCompleted(
+    { producerId, outcome }: Extract<GroupEvent, { _tag: "PendingOffsetsCompleted" }>,
+    nowMs: number
+  ): void {
+    const own = this.pending.get(producerId) ?? []
+    this.pending.delete(producerId)
+    this.completions++
+    if (outcome === "abort") return
+    for (const [key, offset] of own) {
+      this.offsets.set(key, offset)
+      this.#committedMs.set(key, nowMs)
+      this.ofTransactions.push(offset)
+    }
+  }
+
+  /** The offsets of a partition that transactions may commit. */
+  pendingOffsetsOf(key: string): ReadonlyArray<number> {
+    return [...this.pending.values()].flatMap((own) => own.get(key) ?? [])
+  }
+
   /** How long nobody has used an offset. */
   #unusedMs(key: string, nowMs: number): number {
     return nowMs - Math.max(this.#committedMs.get(key) ?? 0, this.#emptyMs)
@@ -115,6 +157,7 @@ export class GroupModel {
     if (this.offsets.get(key) !== offset) this.#wrong(seq, `${offset} of ${key} expires, which is not there`)
     // The simulated members do not say what they subscribe to.
     if (this.members.size > 0) this.#wrong(seq, `the offset of ${key} expires though the group has members`)
+    if (this.pendingOffsetsOf(key).length > 0) this.#wrong(seq, `${key} expires while a transaction may commit it`)
     const unusedMs = this.#unusedMs(key, nowMs)
     if (unusedMs < retentionMs - slackMs) this.#wrong(seq, `the offset of ${key} expires after ${unusedMs} ms`)
     this.offsets.delete(key)
@@ -124,9 +167,10 @@ export class GroupModel {
   checkOffsets(nowMs: number): void {
     const { retentionMs, slackMs } = this.#expiry
     if (this.members.size > 0) return
+    const lateMs = this.completions > 0 ? checkIntervalMs : 0
     for (const key of this.offsets.keys()) {
       const unusedMs = this.#unusedMs(key, nowMs)
-      if (unusedMs <= retentionMs + slackMs) continue
+      if (unusedMs <= retentionMs + slackMs + lateMs) continue
       this.#violated(`group ${this.#name}: the offset of ${key} is there after ${unusedMs} ms`)
     }
   }

@@ -142,6 +142,12 @@ export interface TransactorPlan {
   readonly transactions: number
   /** Chance of a transaction to be aborted. */
   readonly aborts: number
+  /** Each of its transactions commits an offset of a group of its own. */
+  readonly commitsOffsets?: boolean
+  /** Chance of a transaction to be left open by a producer that another one replaces, and that asks for something once more. */
+  readonly zombies?: number
+  /** Chance of a transaction to be left open until it times out; and its timeout. */
+  readonly stalls?: { readonly chance: number; readonly timeoutMs: number }
   readonly bytesMax: number
 }
 
@@ -441,7 +447,7 @@ const members = (random: Random): Array<MemberPlan> => {
 
 /** What this seed stands for. */
 export const makePlan = (seed: number): Plan =>
-  withTopicSettings(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed))))))
+  withCopiers(withTopicSettings(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed)))))))
 
 /** Some streams of producers have settings by which the server changes what it stores. */
 const withTopicSettings = (plan: Plan): Plan => {
@@ -501,6 +507,22 @@ const withNewVersions = (plan: Plan): Plan => {
     const usesSession = random.chance(0.7)
     if (client.kind === "member") return { ...client, usesSession }
     return { ...client, usesSession, version: random.chance(0.2) ? 18 : client.version }
+  })
+  return { ...plan, clients }
+}
+
+/** Most of the producers of transactions commit offsets in them, are replaced in the middle of one, or let one time out. */
+const withCopiers = (plan: Plan): Plan => {
+  const random = new Random(plan.seed, "plan/copiers")
+  const clients = plan.clients.map((client): ClientPlan => {
+    if (client.kind !== "transactor") return client
+    const stalls = { chance: random.pick([0.1, 0.3]), timeoutMs: random.between(3000, 9000) }
+    return {
+      ...client,
+      commitsOffsets: random.chance(0.7),
+      zombies: random.pick([0, 0.2, 0.5]),
+      ...(random.chance(0.4) && { stalls })
+    }
   })
   return { ...plan, clients }
 }

@@ -11,6 +11,8 @@ import type { TransactorPlan } from "../Plan.ts"
 import type { Random } from "../Random.ts"
 import type { Client, World } from "../World.ts"
 import { KafkaPeer } from "./KafkaPeer.ts"
+import { type ProducerIdentity, TransactedOffsets } from "./TransactedOffsets.ts"
+import { Zombie } from "./Zombie.ts"
 
 interface Transaction {
   readonly partitions: ReadonlyArray<number>
@@ -19,6 +21,9 @@ interface Transaction {
   /** How it must have ended; "either": the answer to its end never came. */
   outcome: TransactionOutcome | "either"
   batchesLeft: number
+  /** The offset that it commits; undefined: none was acknowledged. */
+  offset: number | undefined
+  readonly begunMs: number
 }
 
 interface Batch {
@@ -27,13 +32,16 @@ interface Batch {
 }
 
 const timeoutMs = 10_000
-const transactionTimeoutMs = 60_000
+const timeoutMsByDefault = 60_000
 const retryMsMax = 400
 const timestampMs = 1_800_000_000_000
+/** How often it looks whether its transaction has timed out. */
+const looksEveryMs = 500
 
 /**
  * Writes to several partitions at once, in transactions, and begins anew under its transactional id whenever something fails: what is
- * open then is aborted. A transaction ends in all partitions as it was told to.
+ * open then is aborted. A transaction ends in all partitions as it was told to, and in the group whose offset it commits. Now and then it leaves
+ * one open, until another producer takes its transactional id or the transaction times out: then it is fenced.
  */
 export class Transactor implements Client {
   readonly name: string
@@ -44,7 +52,13 @@ export class Transactor implements Client {
   readonly #transactions: Array<Transaction> = []
   /** The next sequence of each partition, in this epoch. */
   readonly #sequences = new Map<number, number>()
-  #producer = { producerId: -1, producerEpoch: -1 }
+  readonly #offsets: TransactedOffsets
+  readonly #zombie: Zombie
+  /** Of what came to the plan later. */
+  readonly #chances: Random
+  /** Replaced by whoever begins next. */
+  #replaced: { readonly producer: ProducerIdentity; readonly sequences: ReadonlyMap<number, number> } | undefined
+  #producer: ProducerIdentity = { producerId: -1, producerEpoch: -1 }
   #records = 0
   #isOver = false
 
@@ -54,6 +68,9 @@ export class Transactor implements Client {
     this.#plan = plan
     this.#peer = new KafkaPeer(world, plan.name)
     this.#random = world.random(`${plan.name}/load`)
+    this.#chances = world.random(`${plan.name}/chances`)
+    this.#offsets = new TransactedOffsets(world, plan, this.#peer)
+    this.#zombie = new Zombie(world, plan)
   }
 
   start(): void {
@@ -66,6 +83,7 @@ export class Transactor implements Client {
 
   leave(): void {
     this.#peer.close()
+    this.#zombie.leave()
   }
 
   #later(what: () => void): void {
@@ -77,16 +95,26 @@ export class Transactor implements Client {
   }
 
   #init(): void {
+    const transactionTimeoutMs = this.#plan.stalls?.timeoutMs ?? timeoutMsByDefault
     const request = { transactionalId: this.name, transactionTimeoutMs }
     this.#peer.request(InitProducerId, this.#isVersion2 ? 5 : 3, request, timeoutMs, (response) => {
       if (response?.errorCode !== KafkaError.NONE) return this.#later(() => this.#init())
       const { producerId, producerEpoch } = response
       this.#world.trace(`${this.name} goes on as ${producerId} in epoch ${producerEpoch}`)
-      this.#goOn({ producerId, producerEpoch }, true)
+      this.#afterInit(() => this.#goOn({ producerId, producerEpoch }, true))
     })
   }
 
-  #goOn(producer: { readonly producerId: number; readonly producerEpoch: number }, isNewEpoch: boolean): void {
+  /** The one before tries once more, and the new one asks where to go on. */
+  #afterInit(goOn: () => void): void {
+    const fetch = (): void => (this.#plan.commitsOffsets === true ? this.#offsets.fetchStable(goOn) : goOn())
+    const before = this.#replaced
+    this.#replaced = undefined
+    if (before === undefined) fetch()
+    else this.#zombie.haunt(before.producer, before.sequences, fetch)
+  }
+
+  #goOn(producer: ProducerIdentity, isNewEpoch: boolean): void {
     this.#producer = producer
     if (isNewEpoch) this.#sequences.clear()
     if (this.#transactions.length >= this.#plan.transactions) {
@@ -102,7 +130,9 @@ export class Transactor implements Client {
       wanted: this.#random.chance(this.#plan.aborts) ? "abort" : "commit",
       ids: [],
       outcome: "abort",
-      batchesLeft: this.#random.between(1, 3)
+      batchesLeft: this.#random.between(1, 3),
+      offset: undefined,
+      begunMs: this.#world.scheduler.elapsedMs
     }
     this.#transactions.push(transaction)
     if (this.#isVersion2) this.#produce(transaction)
@@ -181,8 +211,71 @@ export class Transactor implements Client {
         this.#stored(ids, data.index, found![i]!.baseOffset, durableSeq)
       }
       if (transaction.batchesLeft > 0) this.#produce(transaction)
-      else this.#end(transaction)
+      else if (this.#plan.commitsOffsets === true) this.#commitOffset(transaction)
+      else this.#finish(transaction)
     })
+  }
+
+  #commitOffset(transaction: Transaction): void {
+    const offset = this.#transactions.length
+    this.#offsets.commit(this.#producer, offset, (code) => {
+      const isForNow = code === KafkaError.CONCURRENT_TRANSACTIONS || code === KafkaError.COORDINATOR_LOAD_IN_PROGRESS
+      if (isForNow) return this.#later(() => this.#commitOffset(transaction))
+      if (code !== KafkaError.NONE) return this.#fail("commit an offset", code)
+      transaction.offset = offset
+      if (!this.#chances.chance(0.3)) return this.#finish(transaction)
+      this.#offsets.fetchStable(() => this.#finish(transaction))
+    })
+  }
+
+  /** Ends the transaction, or leaves it open. */
+  #finish(transaction: Transaction): void {
+    const { zombies = 0, stalls } = this.#plan
+    if (this.#chances.chance(zombies)) return this.#beReplaced()
+    if (stalls !== undefined && this.#chances.chance(stalls.chance)) return this.#stall(transaction)
+    this.#end(transaction)
+  }
+
+  #asBefore(): { readonly producer: ProducerIdentity; readonly sequences: ReadonlyMap<number, number> } {
+    return { producer: this.#producer, sequences: new Map(this.#sequences) }
+  }
+
+  /** Another producer begins, which is this one under its new epoch. */
+  #beReplaced(): void {
+    this.#world.trace(`${this.name} leaves its transaction open, and is replaced`)
+    this.#replaced = this.#asBefore()
+    this.#peer.close()
+    this.#later(() => this.#init())
+  }
+
+  /** Nobody asks for anything: the coordinator aborts the transaction by itself. */
+  #stall(transaction: Transaction): void {
+    this.#world.trace(`${this.name} leaves its transaction open until it times out`)
+    const { producer, sequences } = this.#asBefore()
+    const look = (): void => {
+      const ends = this.#endsOf(transaction)
+      if (ends.has(undefined)) return void this.#world.scheduler.after(looksEveryMs * 1000, look)
+      this.#timedOut(transaction)
+      this.#zombie.haunt(producer, sequences, () => this.#fail("go on", undefined))
+    }
+    look()
+  }
+
+  #timedOut({ ids, begunMs }: Transaction): void {
+    const { plan, scheduler } = this.#world
+    const tookMs = scheduler.elapsedMs - begunMs
+    this.#world.trace(`${this.name} sees that its transaction has timed out`)
+    const isClockSet = plan.mishaps.some(({ kind }) => kind === "clockStep")
+    if (!isClockSet && tookMs < this.#plan.stalls!.timeoutMs) {
+      this.#world.violated(`the transaction of ${ids[0]} has timed out after ${tookMs} ms`)
+    }
+  }
+
+  /** As the model has it, of each of its records. */
+  #endsOf({ ids }: Transaction): ReadonlySet<string | undefined> {
+    const { model } = this.#world
+    const places = ids.flatMap((id) => model.placesIn(id, this.#plan.stream))
+    return new Set(places.map(({ logId, offset }) => model.transactionsOf(logId).outcomeAt(offset)))
   }
 
   #stored(ids: ReadonlyArray<string>, partition: number, baseOffset: number, durableSeq: number): void {
@@ -213,12 +306,13 @@ export class Transactor implements Client {
   /** Every transaction has ended in all its partitions, and as its producer was told. */
   check(): void {
     const { model } = this.#world
-    for (const { ids, outcome } of this.#transactions) {
-      const ends = new Set<string | undefined>()
+    const offsets: Array<number> = []
+    for (const transaction of this.#transactions) {
+      const { ids, outcome, offset } = transaction
+      const ends = this.#endsOf(transaction)
       for (const id of ids) {
         const places = model.placesIn(id, this.#plan.stream)
         if (places.length > 1) this.#world.violated(`${id} is stored ${places.length} times`)
-        for (const { logId, offset } of places) ends.add(model.transactionsOf(logId).outcomeAt(offset))
         if (places.length === 0 && outcome === "commit") this.#world.violated(`${id} was committed and is not there`)
       }
       const [end] = ends
@@ -229,6 +323,9 @@ export class Transactor implements Client {
       if (ends.size === 1 && outcome !== "either" && end !== outcome) {
         this.#world.violated(`the transaction of ${ids[0]} has ended with ${end}, not with ${outcome}`)
       }
+      if (end === "commit" && offset !== undefined) offsets.push(offset)
     }
+    this.#offsets.check(offsets)
+    this.#zombie.check()
   }
 }

@@ -59,6 +59,16 @@ export const inActor = (
   })
 })
 
+export interface Tagged {
+  readonly _tag: string
+  readonly [field: string]: unknown
+}
+
+/** Another command to an actor than the one that came. */
+export const asking = (own: AnyDefinition, patch: (command: Tagged) => Tagged): Partial<AnyDefinition> => ({
+  decide: (state, command, nowMs, room) => own.decide(state, patch(command as unknown as Tagged) as never, nowMs, room)
+})
+
 /** A fault between the shard and its journal. */
 export const inJournal = (name: string, patch: (own: Journal) => Partial<Journal>): PlantedFault => ({
   name,

@@ -1,19 +1,8 @@
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
-import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import { Log } from "@logbrook/core/storage/Log"
 import { LogReader } from "@logbrook/core/storage/LogReader"
 import type { AbortedTransaction } from "@logbrook/core/transaction/LogTransactions"
-import { inActor, inMethod, type PlantedFault } from "./Hooks.ts"
-
-interface Tagged {
-  readonly _tag: string
-  readonly [field: string]: unknown
-}
-
-/** Another command to a partition than the one that came. */
-const asking = (own: AnyDefinition, patch: (command: Tagged) => Tagged): Partial<AnyDefinition> => ({
-  decide: (state, command, nowMs, room) => own.decide(state, patch(command as unknown as Tagged) as never, nowMs, room)
-})
+import { asking, inActor, inMethod, type PlantedFault } from "./Hooks.ts"
 
 /** In a partition's half of transactions. */
 export const transactionFaults: ReadonlyArray<PlantedFault> = [
