@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util"
 import type { CatalogEvent, SavedStream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { PublicationsRefused } from "@logbrook/actors/client/Client"
 import type { SessionEvent } from "@logbrook/actors/session/SessionProtocol"
+import type { StreamShareEvent } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { logIdOf, partitionId, recordsAppended, type LogEvent } from "@logbrook/core/actor/LogEvents"
@@ -17,6 +18,7 @@ import { GroupModel } from "./GroupModel.ts"
 import { RefusalTimes } from "./RefusalTimes.ts"
 import { SessionTimes } from "./SessionTimes.ts"
 import { SharedQueues } from "./SharedQueues.ts"
+import { StreamShareWatch } from "./StreamShareWatch.ts"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { eachKeyed, eachKeyedOfRun } from "./keyedRecords.ts"
 import { KeyedLog } from "./KeyedLog.ts"
@@ -73,6 +75,7 @@ export class Model {
   readonly groups = new Map<string, GroupModel>()
   readonly #sessionTimes: SessionTimes
   readonly #sharedQueues: SharedQueues
+  readonly #streamShares: StreamShareWatch
   readonly #refusals: RefusalTimes
   nextSeq: Seq = 1
   epoch = 0
@@ -94,6 +97,7 @@ export class Model {
     this.#violated = violated
     this.#sessionTimes = new SessionTimes(violated)
     this.#sharedQueues = new SharedQueues((clientId) => this.state(`session/${clientId}`), violated)
+    this.#streamShares = new StreamShareWatch(this, violated)
     this.#refusals = new RefusalTimes(violated)
   }
 
@@ -156,6 +160,7 @@ export class Model {
     readFrame(commit.frame, visitor, head)
     this.#sessionTimes.endFrame()
     this.#sharedQueues.endFrame()
+    this.#streamShares.endFrame()
     this.nextSeq = head.nextSeq
   }
 
@@ -290,7 +295,8 @@ export class Model {
     else if (kind === "session") {
       this.#sessionTimes.apply(nameOf(id), event as SessionEvent, this.epoch, this.#elapsedMs())
       this.#sharedQueues.before(nameOf(id), event as SessionEvent)
-    }
+      this.#streamShares.beforeOfSession(nameOf(id), event as SessionEvent)
+    } else if (kind === "streamShare") this.#streamShares.before(nameOf(id), event as StreamShareEvent)
     this.#evolve(id, event)
   }
 

@@ -217,8 +217,15 @@ export interface SharerPlan {
   readonly awayMsMax: number
 }
 
+/** One of those who share `$share/g/$stream/NAME`. */
+export interface StreamSharerPlan extends Omit<SharerPlan, "kind"> {
+  readonly kind: "streamSharer"
+  readonly stream: string
+}
+
 export type ClientPlan =
   | SharerPlan
+  | StreamSharerPlan
   | SleeperPlan
   | StreamSubscriberPlan
   | PublisherPlan
@@ -335,6 +342,26 @@ const sleeper = (random: Random): SleeperPlan => ({
   willDelaySeconds: random.pick([0, 2, 5, 20]),
   staysMsMax: random.pick([500, 4000])
 })
+
+/** In some plans all sessions never end, so that nothing of QoS 2 goes with one. */
+const streamSharers = (random: Random): ReadonlyArray<StreamSharerPlan> => {
+  if (!random.chance(0.5)) return []
+  const qos = random.pick([1, 2] as const)
+  const stream = random.pick([...freeStreams, ...boundStreams])
+  const sessions = random.pick([["long"], ["long", "short", "none"]] as const)
+  return times(random.between(2, 3), (i) => ({
+    kind: "streamSharer",
+    name: `y${i}`,
+    session: random.pick(sessions),
+    stream,
+    qos,
+    receiveMaximum: random.pick([1, 3, 100]),
+    sessionExpirySeconds: random.between(1, 6),
+    forgets: random.pick([0, 0.1, 0.3]),
+    staysMsMax: random.pick([400, 2000, 8000]),
+    awayMsMax: random.pick([20, 1500, 9000])
+  }))
+}
 
 /** The first one's session never ends. */
 const sharers = (random: Random): ReadonlyArray<SharerPlan> => {
@@ -581,6 +608,7 @@ const basePlan = (seed: number): Plan => {
         : []),
       ...(latest.chance(0.4) ? [sleeper(latest)] : []),
       ...sharers(new Random(seed, "plan/shared")),
+      ...streamSharers(new Random(seed, "plan/streamShared")),
       ...(groups.chance(0.6) ? [simpleConsumer(groups)] : []),
       ...times(streams.between(0, 2), (i) => streamSubscriber(streams, i)),
       ...(new Random(seed, "plan/abandoned").chance(0.15)

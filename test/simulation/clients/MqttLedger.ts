@@ -1,5 +1,6 @@
 import type { Model } from "../Model.ts"
 import { SharedLedger } from "./SharedLedger.ts"
+import { StreamShareLedger } from "./StreamShareLedger.ts"
 
 export interface Publication {
   readonly id: string
@@ -39,6 +40,7 @@ export class MqttLedger {
   /** From the first command on that an actor could not take at all, see `partlyRefused`. */
   isPartlyRefused = false
   readonly shared: SharedLedger
+  readonly streamShare: StreamShareLedger
   readonly #model: Model
   readonly #violated: (message: string) => never
 
@@ -46,6 +48,7 @@ export class MqttLedger {
     this.#model = model
     this.#violated = violated
     this.shared = new SharedLedger(this, violated)
+    this.streamShare = new StreamShareLedger(model, violated)
   }
 
   /** The streams that store what is published on the topic. */

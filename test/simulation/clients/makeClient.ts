@@ -10,6 +10,7 @@ import { reader } from "./Reader.ts"
 import { Sharer } from "./Sharer.ts"
 import { SimpleConsumer } from "./SimpleConsumer.ts"
 import { Sleeper } from "./Sleeper.ts"
+import { StreamSharer } from "./StreamSharer.ts"
 import { StreamSubscriber } from "./StreamSubscriber.ts"
 import { Subscriber } from "./Subscriber.ts"
 import { Transactor } from "./Transactor.ts"
@@ -26,6 +27,8 @@ export const makeClient = (world: World, plan: ClientPlan): Client => {
       return new StreamSubscriber(world, plan)
     case "sharer":
       return new Sharer(world, plan)
+    case "streamSharer":
+      return new StreamSharer(world, plan)
     case "producer":
       return new Producer(world, plan)
     case "member":

@@ -7,6 +7,7 @@ import { mqtt31Faults } from "./mqtt31Faults.ts"
 import { settleFaults } from "./settleFaults.ts"
 import { shellFaults } from "./shellFaults.ts"
 import { streamFaults } from "./streamFaults.ts"
+import { streamShareFaults } from "./streamShareFaults.ts"
 import { transactionFaults } from "./transactionFaults.ts"
 
 /** Each must be caught by one of the first thousand seeds. */
@@ -17,6 +18,7 @@ export const plantedFaults: ReadonlyArray<PlantedFault> = [
   ...actorFaults,
   ...shellFaults,
   ...streamFaults,
+  ...streamShareFaults,
   ...mqtt31Faults,
   ...transactionFaults,
   ...coordinatorFaults
