@@ -200,4 +200,45 @@ describe("streams over MQTT", { timeout: slowness * 240_000 }, () => {
     expect(counts.size).toBe(total)
     expect(wrong).toEqual([])
   })
+
+  it.each([1, 2] as const)("go to three who share them, over kills and absences, each once: QoS %i", async (qos) => {
+    const counts = new Map<string, number>()
+    const takers = new Set<number>()
+    const members = [0, 1, 2].map((each) => {
+      // A clean session's records of QoS 2 go with it: for once and no more all have to be durable.
+      const isClean = qos === 1 && each === 0
+      const member = mqtt.connect(server.mqttUrl, {
+        clientId: `member-${qos}-${each}`,
+        protocolVersion: 5,
+        clean: isClean,
+        reconnectPeriod: 50,
+        properties: { sessionExpiryInterval: isClean ? 0 : 3600, receiveMaximum: 50 }
+      })
+      member.on("error", () => undefined)
+      member.on("connect", () => {
+        const properties = { userProperties: { "stream-offset": "earliest" } }
+        member.subscribe(`$share/group-${qos}/$stream/${stream}`, { qos, properties }, () => undefined)
+      })
+      member.on("message", (_topic, _payload, { properties }) => {
+        const { partition, offset } = properties!.userProperties as Record<string, string>
+        const place = `${partition}:${offset}`
+        counts.set(place, (counts.get(place) ?? 0) + 1)
+        takers.add(each)
+      })
+      return member
+    })
+    for (let turn = 0, at = 0; turn < 12 && counts.size < total; turn++) {
+      at = counts.size + 1000
+      await waitUntil("records before the next one goes", 60_000, () => counts.size >= Math.min(at, total))
+      if (turn % 4 === 3) {
+        await server.kill()
+        await server.start()
+      } else members[turn % 3]!.stream.destroy()
+    }
+    await waitUntil("all records", slowness * 120_000, () => counts.size >= total)
+    await Promise.all(members.map((member) => member.endAsync(true)))
+    expect(counts.size).toBe(total)
+    expect(takers.size).toBe(3)
+    if (qos === 2) expect([...counts].filter(([, times]) => times > 1)).toEqual([])
+  })
 })
