@@ -265,6 +265,14 @@ const opened = (producers: number) =>
 measure("producer with an open transaction", 50_000, () =>
   many(10, (n) => [`partition/${n + 2}`, opened(5000)] as const)
 )
+const withAppendTimes = (events: ReadonlyArray<{ readonly _tag: string }>) =>
+  events.map((event) => ("marker" in event ? event : { ...event, isLogAppendTime: true }))
+measure("producer whose batches have the time of their append", 50_000, () =>
+  many(10, (n) => [`partition/${n + 2}`, withAppendTimes(produced(5000))] as const)
+)
+measure("producer of such, with an open transaction", 50_000, () =>
+  many(10, (n) => [`partition/${n + 2}`, withAppendTimes(opened(5000))] as const)
+)
 const aborted = (transactions: number) =>
   texts(transactions, () => "").flatMap((_, n): ReadonlyArray<{ readonly _tag: string }> => {
     const at = { count: 1, firstTimestampMs: 1e12, maxTimestampMs: 1e12, epoch: 1, verbatim: true }

@@ -156,6 +156,10 @@ describe("a topic with LogAppendTime", () => {
     expect(await listed("log", -3)).toEqual([0, logAppendTimeMs])
     expect(await listed("log", logAppendTimeMs)).toEqual([0, logAppendTimeMs])
     expect(await listed("log", logAppendTimeMs + 1)).toEqual([-1, -1])
+    // Retention goes by it, too.
+    const { logs } = kit.shard
+    const log = logs.log(kit.broker.directory.byName("log")!.logIds[0]!)
+    expect([logs.expiredBefore(log, logAppendTimeMs), logs.expiredBefore(log, logAppendTimeMs + 1)]).toEqual([0, 3])
   })
 
   it("asks for no bound of their own times", async () => {
