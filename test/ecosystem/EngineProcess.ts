@@ -16,19 +16,23 @@ const shownChars = 6000
 const jvm = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"]
 const logLevel = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
-/** The jars of an engine, by the `pom.xml` in its directory, from Maven Central: once, and again when the file has changed. */
-export const jarsOf = async (engine: string): Promise<string> => {
-  const pom = path.join(import.meta.dirname, engine, "pom.xml")
-  const version = createHash("sha256").update(fs.readFileSync(pom)).digest("hex")
+/** The jars of an engine, by the `pom.xml` in its directory, from Maven Central, and the classes of the programs there: once, and again when one of these files has changed. */
+export const prepare = async (engine: string): Promise<void> => {
+  const sources = path.join(import.meta.dirname, engine)
+  const files = fs.readdirSync(sources).toSorted()
+  const hash = createHash("sha256")
+  for (const file of files) hash.update(fs.readFileSync(path.join(sources, file)))
+  const version = hash.digest("hex")
   const jars = path.join(cache, engine)
   const done = path.join(jars, ".done")
-  if (!fs.existsSync(done) || fs.readFileSync(done, "utf8") !== version) {
-    fs.rmSync(jars, { recursive: true, force: true })
-    const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${jars}`]
-    await outputOf("mvn", ["-q", "-B", "-f", pom, ...goal], { timeoutMs: installMsMax })
-    fs.writeFileSync(done, version)
-  }
-  return jars
+  if (fs.existsSync(done) && fs.readFileSync(done, "utf8") === version) return
+  fs.rmSync(jars, { recursive: true, force: true })
+  const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${jars}`]
+  await outputOf("mvn", ["-q", "-B", "-f", path.join(sources, "pom.xml"), ...goal], { timeoutMs: installMsMax })
+  const programs = files.filter((file) => file.endsWith(".java")).map((file) => path.join(sources, file))
+  const classes = ["-cp", path.join(jars, "*"), "-d", path.join(jars, "classes")]
+  if (programs.length > 0) await outputOf("javac", [...classes, ...programs], { timeoutMs: installMsMax })
+  fs.writeFileSync(done, version)
 }
 
 /** A program that runs until it is stopped. What it says is kept in a file, whose end errors show. */
@@ -45,11 +49,10 @@ export class EngineProcess {
     fs.closeSync(log)
   }
 
-  /** A class of an engine's jars, or a file of its directory that is run from its source. Its jars must be there. */
+  /** A class of an engine's jars or of its programs, which are there: see `prepare`. */
   static java(engine: string, main: string, args: ReadonlyArray<string>, options: ReadonlyArray<string> = []) {
-    const program = main.endsWith(".java") ? path.join(import.meta.dirname, engine, main) : main
-    const classPath = path.join(cache, engine, "*")
-    return new EngineProcess(main, "java", [...jvm, logLevel, ...options, "-cp", classPath, program, ...args])
+    const classPath = ["classes", "*"].map((place) => path.join(cache, engine, place)).join(":")
+    return new EngineProcess(main, "java", [...jvm, logLevel, ...options, "-cp", classPath, main, ...args])
   }
 
   get isRunning(): boolean {

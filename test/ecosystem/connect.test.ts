@@ -7,7 +7,7 @@ import { kcatRead } from "../support/kcat.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import { ConnectWorker } from "./ConnectWorker.ts"
-import { jarsOf } from "./EngineProcess.ts"
+import { prepare } from "./EngineProcess.ts"
 import { expectNoViolations } from "./expectNoViolations.ts"
 import { publishedRooms, publishRooms } from "./publishRooms.ts"
 
@@ -56,7 +56,7 @@ describe("Kafka Connect, two distributed workers", () => {
   }
 
   beforeAll(async () => {
-    await jarsOf("connect")
+    await prepare("connect")
     server = await ServerProcess.start()
     await server.createStream("lines")
     await server.createStream("rooms", { filters: ["building/#"], partitions: 4 })

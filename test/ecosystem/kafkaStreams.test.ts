@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { kcatRead } from "../support/kcat.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
-import { EngineProcess, jarsOf } from "./EngineProcess.ts"
+import { EngineProcess, prepare } from "./EngineProcess.ts"
 import { expectNoViolations } from "./expectNoViolations.ts"
 import { publishedRooms, publishRooms, rooms } from "./publishRooms.ts"
 
@@ -25,7 +25,7 @@ describe("Kafka Streams, of which an instance is killed", () => {
   const start = async (guarantee: string): Promise<EngineProcess> => {
     const topics = [`rooms-${guarantee}`, `copies-${guarantee}`, `counts-${guarantee}`]
     const args = [server.kafka, `app-${guarantee}`, guarantee, ...topics, path.join(states, `${live.length}`)]
-    const instance = EngineProcess.java("kafkaStreams", "CountByRoom.java", args)
+    const instance = EngineProcess.java("kafkaStreams", "CountByRoom", args)
     live.push(instance)
     await instance.until("state RUNNING", waitMsMax, () => instance.said().includes("state RUNNING"))
     return instance
@@ -44,7 +44,7 @@ describe("Kafka Streams, of which an instance is killed", () => {
   }
 
   beforeAll(async () => {
-    await jarsOf("kafkaStreams")
+    await prepare("kafkaStreams")
     server = await ServerProcess.start()
     for (const guarantee of guarantees) {
       await server.createStream(`rooms-${guarantee}`, { filters: [`${guarantee}/#`], partitions: 4 })

@@ -11,7 +11,7 @@ import { kafkajsOf } from "../support/nodeReaders.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import { writeProperties } from "./ConnectWorker.ts"
-import { EngineProcess, jarsOf } from "./EngineProcess.ts"
+import { EngineProcess, prepare } from "./EngineProcess.ts"
 import { expectNoViolations } from "./expectNoViolations.ts"
 import { publishRooms, rooms } from "./publishRooms.ts"
 
@@ -117,7 +117,7 @@ describe("MirrorMaker 2, both ways beside Apache Kafka", () => {
   }
 
   beforeAll(async () => {
-    await jarsOf("connect")
+    await prepare("connect")
     if ((await kafkaVersion(version)) === undefined) throw new Error(`Apache Kafka ${version} cannot be had`)
     server = await ServerProcess.start()
     peer = await startKafka(allCores, { version, properties: ["auto.create.topics.enable=false"] })
@@ -195,5 +195,6 @@ describe("MirrorMaker 2, both ways beside Apache Kafka", () => {
       }
     }
     await expectNoViolations(server)
+    expect(mirror.said()).not.toMatch(/ ERROR /)
   })
 })

@@ -78,6 +78,9 @@ const derivedUntil = new Map([
   ["FindCoordinator.coordinators", 3]
 ])
 
+/** What the peer calls otherwise than Kafka's schemas. */
+const ourNames = new Map([["resourcePatternType", "patternType"]])
+
 function dashed(uuid: string): string {
   return Buffer.from(uuid, "base64url")
     .toString("hex")
@@ -126,7 +129,7 @@ function compare(theirs: unknown, ours: unknown, version: number, path: string):
     for (const [i, one] of theirs.entries()) compare(one, (ours as ReadonlyArray<unknown>)[i], version, path)
   } else if (theirs !== null && typeof theirs === "object" && !(theirs instanceof Uint8Array)) {
     for (const [name, one] of Object.entries(theirs)) {
-      compare(one, (ours as Values)[name], version, `${path}.${name}`)
+      compare(one, (ours as Values)[ourNames.get(name) ?? name], version, `${path}.${name}`)
     }
   } else {
     expect(theirs, path).toEqual(ours)

@@ -22,6 +22,9 @@ import { addOffsetsToTxnHandler } from "./handlers/25_AddOffsetsToTxn.ts"
 import { endTxnHandler } from "./handlers/26_EndTxn.ts"
 import { writeTxnMarkersHandler } from "./handlers/27_WriteTxnMarkers.ts"
 import { txnOffsetCommitHandler } from "./handlers/28_TxnOffsetCommit.ts"
+import { describeAclsHandler } from "./handlers/29_DescribeAcls.ts"
+import { createAclsHandler } from "./handlers/30_CreateAcls.ts"
+import { deleteAclsHandler } from "./handlers/31_DeleteAcls.ts"
 import { describeConfigsHandler } from "./handlers/32_DescribeConfigs.ts"
 import { alterConfigsHandler } from "./handlers/33_AlterConfigs.ts"
 import { describeLogDirsHandler } from "./handlers/35_DescribeLogDirs.ts"
@@ -67,6 +70,9 @@ export const registry = new Registry([
   endTxnHandler,
   writeTxnMarkersHandler,
   txnOffsetCommitHandler,
+  describeAclsHandler,
+  createAclsHandler,
+  deleteAclsHandler,
   describeConfigsHandler,
   alterConfigsHandler,
   describeLogDirsHandler,

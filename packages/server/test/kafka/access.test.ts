@@ -30,6 +30,9 @@ const resources = [
 const retention = { name: "retention.ms", value: "1000" }
 const offset = { partitionIndex: 0, committedOffset: 1, committedMetadata: "" }
 const timeoutMs = 1000
+const acl = { resourceType: 2, resourceName: name, principal: "User:a", host: "*", operation: 3, permissionType: 3 }
+const anyName = { resourceNameFilter: null, principalFilter: null, hostFilter: null }
+const aclFilter = { ...anyName, resourceTypeFilter: 1, patternTypeFilter: 1, operation: 1, permissionType: 1 }
 const one = { numPartitions: 1, replicationFactor: 1 }
 const timeouts = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 }
 
@@ -86,6 +89,9 @@ const requests: Readonly<Record<string, () => object | ReadonlyArray<object>>> =
   OffsetForLeaderEpoch: () => ({ replicaId: -1, topics }),
   DescribeGroups: () => ({ groups: [groupId] }),
   ListGroups: () => ({}),
+  DescribeAcls: () => aclFilter,
+  CreateAcls: () => ({ creations: [acl] }),
+  DeleteAcls: () => ({ filters: [aclFilter] }),
   DescribeConfigs: () => ({ resources: resources.map((each) => ({ ...each, configurationKeys: null })) }),
   AlterConfigs: () => ({
     resources: resources.map((each) => ({ ...each, configs: [retention] })),
