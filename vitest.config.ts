@@ -27,7 +27,7 @@ const long = [
 
 /**
  * `unit`: pure, in process. `system`: real sockets, disks and child processes, npm only. `clients`: needs `test/clients/install.sh`.
- * `ecosystem`: needs Java, Maven and kcat, which that installs, and gets each engine when its test first runs.
+ * `ecosystem`: needs Java, Maven, Python and kcat, which that installs, and gets each engine when its test first runs.
  */
 const project = (
   name: string,

@@ -16,22 +16,35 @@ const shownChars = 6000
 const jvm = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"]
 const logLevel = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
-/** The jars of an engine, by the `pom.xml` in its directory, from Maven Central, and the classes of the programs there: once, and again when one of these files has changed. */
+/** The jars of a `pom.xml`, from Maven Central, and the classes of the programs beside it. */
+const installJava = async (sources: string, files: ReadonlyArray<string>, jars: string): Promise<void> => {
+  const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${jars}`]
+  await outputOf("mvn", ["-q", "-B", "-f", path.join(sources, "pom.xml"), ...goal], { timeoutMs: installMsMax })
+  const programs = files.filter((file) => file.endsWith(".java")).map((file) => path.join(sources, file))
+  const classes = ["-cp", path.join(jars, "*"), "-d", path.join(jars, "classes")]
+  if (programs.length > 0) await outputOf("javac", [...classes, ...programs], { timeoutMs: installMsMax })
+}
+
+/** A Python of its own with the packages of `requirements.txt`, from PyPI. */
+const installPython = async (sources: string, directory: string): Promise<void> => {
+  await outputOf("python3", ["-m", "venv", directory], { timeoutMs: installMsMax })
+  const install = ["install", "--quiet", "--disable-pip-version-check", "-r", path.join(sources, "requirements.txt")]
+  await outputOf(path.join(directory, "bin/pip"), install, { timeoutMs: installMsMax })
+}
+
+/** Gets an engine by what its directory asks for, `pom.xml` or `requirements.txt`: once, and again when one of the files there has changed. */
 export const prepare = async (engine: string): Promise<void> => {
   const sources = path.join(import.meta.dirname, engine)
   const files = fs.readdirSync(sources).toSorted()
   const hash = createHash("sha256")
   for (const file of files) hash.update(fs.readFileSync(path.join(sources, file)))
   const version = hash.digest("hex")
-  const jars = path.join(cache, engine)
-  const done = path.join(jars, ".done")
+  const directory = path.join(cache, engine)
+  const done = path.join(directory, ".done")
   if (fs.existsSync(done) && fs.readFileSync(done, "utf8") === version) return
-  fs.rmSync(jars, { recursive: true, force: true })
-  const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${jars}`]
-  await outputOf("mvn", ["-q", "-B", "-f", path.join(sources, "pom.xml"), ...goal], { timeoutMs: installMsMax })
-  const programs = files.filter((file) => file.endsWith(".java")).map((file) => path.join(sources, file))
-  const classes = ["-cp", path.join(jars, "*"), "-d", path.join(jars, "classes")]
-  if (programs.length > 0) await outputOf("javac", [...classes, ...programs], { timeoutMs: installMsMax })
+  fs.rmSync(directory, { recursive: true, force: true })
+  if (files.includes("pom.xml")) await installJava(sources, files, directory)
+  if (files.includes("requirements.txt")) await installPython(sources, directory)
   fs.writeFileSync(done, version)
 }
 
@@ -53,6 +66,12 @@ export class EngineProcess {
   static java(engine: string, main: string, args: ReadonlyArray<string>, options: ReadonlyArray<string> = []) {
     const classPath = ["classes", "*"].map((place) => path.join(cache, engine, place)).join(":")
     return new EngineProcess(main, "java", [...jvm, logLevel, ...options, "-cp", classPath, main, ...args])
+  }
+
+  /** A program of an engine's directory, with its packages, which are there: see `prepare`. */
+  static python(engine: string, program: string, args: ReadonlyArray<string>) {
+    const file = path.join(import.meta.dirname, engine, program)
+    return new EngineProcess(program, path.join(cache, engine, "bin/python"), [file, ...args])
   }
 
   get isRunning(): boolean {
