@@ -151,6 +151,13 @@ export interface TransactorPlan {
   readonly bytesMax: number
 }
 
+/** Begins so many transactional ids, one after the other. */
+export interface NewcomersPlan {
+  readonly kind: "newcomers"
+  readonly name: string
+  readonly ids: number
+}
+
 /** Has a transaction open in a stream that it deletes, which has its name. */
 export interface AbandonerPlan {
   readonly kind: "abandoner"
@@ -236,6 +243,7 @@ export type ClientPlan =
   | TransactorPlan
   | CommittedReaderPlan
   | AbandonerPlan
+  | NewcomersPlan
   | ChurnPlan
   | SimpleConsumerPlan
 
@@ -474,7 +482,9 @@ const members = (random: Random): Array<MemberPlan> => {
 
 /** What this seed stands for. */
 export const makePlan = (seed: number): Plan =>
-  withCopiers(withTopicSettings(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed)))))))
+  withNewcomers(
+    withCopiers(withTopicSettings(withTransactions(withOldVersions(withNewVersions(withCompaction(basePlan(seed)))))))
+  )
 
 /** Some streams of producers have settings by which the server changes what it stores. */
 const withTopicSettings = (plan: Plan): Plan => {
@@ -552,6 +562,17 @@ const withCopiers = (plan: Plan): Plan => {
     }
   })
   return { ...plan, clients }
+}
+
+/** In some runs there are more transactional ids than may be: those that have no transaction give way. */
+const withNewcomers = (plan: Plan): Plan => {
+  const random = new Random(plan.seed, "plan/newcomers")
+  const transactors = plan.clients.filter(({ kind }) => kind === "transactor").length
+  if (transactors === 0 || !random.chance(0.4)) return plan
+  const newcomers: NewcomersPlan = { kind: "newcomers", name: "n0", ids: random.between(5, 40) }
+  // As many as may have transactions, with the one of a stream that is deleted, and a place to begin in.
+  const transactionalIdsMax = transactors + 2
+  return { ...plan, limits: { ...plan.limits, transactionalIdsMax }, clients: [...plan.clients, newcomers] }
 }
 
 /** Half of the clients of MQTT 3.1.1 speak MQTT 3.1. */

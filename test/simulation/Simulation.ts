@@ -635,6 +635,8 @@ export class Simulation implements World {
     // What a connection has read already is taken all the same, 20 publishes or 5 requests each.
     const slack = 200 + server.connections * 60
     if (shard.waiting > limits.inboxCommandsMax + slack) this.violated(`${shard.waiting} commands wait in the inbox`)
+    const { count } = broker.transactions
+    if (count > limits.transactionalIdsMax) this.violated(`there are ${count} transactional ids`)
     this.#checkTurns()
     this.#views!.check()
     if (shard.failedActors.length > 0) this.violated(`${shard.failedActors.join()} is given up`)

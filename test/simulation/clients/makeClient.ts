@@ -4,6 +4,7 @@ import { Abandoner } from "./Abandoner.ts"
 import { Churn } from "./Churn.ts"
 import { committedReader } from "./CommittedReader.ts"
 import { Member } from "./Member.ts"
+import { Newcomers } from "./Newcomers.ts"
 import { Producer } from "./Producer.ts"
 import { Publisher } from "./Publisher.ts"
 import { reader } from "./Reader.ts"
@@ -43,6 +44,8 @@ export const makeClient = (world: World, plan: ClientPlan): Client => {
       return new Churn(world, plan)
     case "abandoner":
       return new Abandoner(world, plan)
+    case "newcomers":
+      return new Newcomers(world, plan)
     case "simpleConsumer":
       return new SimpleConsumer(world, plan)
   }

@@ -6,6 +6,7 @@ import type { AnyDefinition, Signal } from "@logbrook/core/actor/Definition"
 import type { AnyKind } from "@logbrook/core/actor/Kind"
 import { ownLogId } from "@logbrook/core/shard/Shards"
 import { StreamDirectory } from "@logbrook/server/streams/StreamDirectory"
+import { TransactionDirectory } from "@logbrook/server/transactions/TransactionDirectory"
 import * as Exit from "effect/Exit"
 import { asking, inActor, inMethod, type PlantedFault, type Tagged } from "./Hooks.ts"
 
@@ -116,6 +117,12 @@ export const coordinatorFaults: ReadonlyArray<PlantedFault> = [
       return { ...decision, events, signals }
     }
   })),
+  inMethod("transactional ids have no bound", TransactionDirectory.prototype, "hasRoom", () => () => true),
+  inActor("an id that shall give way says that it has, and stays", kind, (own) => ({
+    decide: (state, command, nowMs, room) =>
+      command._tag === "ForgetAtRest" ? ignored : own.decide(state, command, nowMs, room)
+  })),
+  inMethod("no id gives way to another", TransactionDirectory.prototype, "takeOldest", () => () => []),
   inMethod("transactions are ended in logs of deleted streams", StreamDirectory.prototype, "byLogId", (original) => {
     return (self: StreamDirectory, logId: number) => {
       const [stream] = self.all().values()
