@@ -8,6 +8,8 @@ export interface Case {
   readonly version: number
   /** What is asked, in words. */
   readonly what: string
+  /** Kafka's brokers learn of what was changed some time after the change was answered: they are asked again. */
+  readonly isEventual?: boolean
   readonly send: (side: Side) => Promise<unknown>
 }
 
@@ -31,6 +33,7 @@ export interface CaseOptions<A extends AnyApi> {
   readonly learn?: (side: Side, response: ResponseOf<A>) => void
   /** Asked again until its answer is one that this takes, such as when a transaction has ended. */
   readonly until?: (response: ResponseOf<A>) => boolean
+  readonly isEventual?: boolean
   /** Of the side's connections; the first has no name. */
   readonly connection?: string
 }
@@ -42,11 +45,12 @@ export const single = <A extends AnyApi>(
   version: number,
   what: string,
   ask: Ask<A>,
-  { learn, until: isSettled, connection }: CaseOptions<A> = {}
+  { learn, until: isSettled, isEventual = false, connection }: CaseOptions<A> = {}
 ): Case => ({
   api,
   version,
   what,
+  isEventual,
   send: async (side) => {
     const send = () => side.ask(api, version, ask(side, version), connection)
     let response = await send()

@@ -1,6 +1,20 @@
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { KafkaClient } from "../../bench/load/KafkaClient.ts"
 
+/** More than either of them waits for anything that is asked here. */
+const answerMsMax = 10_000
+
+/** Rejects as a connection does that is closed. */
+const inTime = async <A>(answer: Promise<A>): Promise<A> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error("no answer")), answerMsMax)
+  try {
+    return await Promise.race([answer, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** One of the two servers, and what is known of it only. */
 export class Side {
   readonly name: "kafka" | "logbrook"
@@ -22,7 +36,7 @@ export class Side {
     this.port = port
   }
 
-  /** Undefined: the server has closed the connection. */
+  /** Undefined: the server has closed the connection, or does not answer. */
   async ask<A extends AnyApi>(
     api: A,
     version: number,
@@ -32,9 +46,10 @@ export class Side {
     const client = this.#clients.get(connection) ?? (await KafkaClient.connect(this.port))
     this.#clients.set(connection, client)
     try {
-      return await client.request(api, version, request)
+      return await inTime(client.request(api, version, request))
     } catch (error) {
-      if (!/closed by the server|ECONNRESET|EPIPE/.test((error as Error).message)) throw error
+      if (!/closed by the server|ECONNRESET|EPIPE|no answer/.test((error as Error).message)) throw error
+      client.close()
       this.#clients.delete(connection)
       return undefined
     }

@@ -13,7 +13,9 @@ export interface Difference {
 const epochFields: ReadonlySet<string> = new Set(["leaderEpoch", "currentLeaderEpoch", "committedLeaderEpoch"])
 /** They are for people, and each server has its own words. */
 const texts: ReadonlySet<string> = new Set(["errorMessage", "batchIndexErrorMessage"])
-const ownNames: ReadonlySet<string> = new Set(["host", "port", "clusterId", "producerId", "memberId", "leader"])
+const ownNames: ReadonlySet<string> = new Set(
+  "host port clusterId producerId memberId leader logDir totalBytes usableBytes finalizedFeaturesEpoch".split(" ")
+)
 const timesOfDay = /time(stamp)?(ms)?$/i
 const startedMs = Date.now()
 const numberMax = 2 ** 53
@@ -89,12 +91,28 @@ const normalLeaf = (side: Side, value: unknown, name: string): unknown => {
   return value
 }
 
+/** Arrays of which each element has a name, by the array's: a difference tells which. */
+const keys: ReadonlyMap<string, string> = new Map([
+  ["configs", "name"],
+  ["groups", "groupId"]
+])
+
+/** Undefined: two have the same name. */
+const byKey = (side: Side, elements: ReadonlyArray<Record<string, unknown>>, key: string): unknown => {
+  const named = elements.map((each) => [String(each[key]), normal(side, each)] as const)
+  const fields = Object.fromEntries(named)
+  return Object.keys(fields).length === elements.length ? fields : undefined
+}
+
 /** Without what must differ between any two servers: addresses, ids by chance, epochs, words for people. */
 export const normal = (side: Side, value: unknown, name = ""): unknown => {
   if (value instanceof Uint8Array) {
     return name === "records" ? batchTexts(side, value) : Buffer.from(value).toString("hex")
   }
   if (Array.isArray(value)) {
+    const key = keys.get(name)
+    const fields = key === undefined ? undefined : byKey(side, value, key)
+    if (fields !== undefined) return fields
     const elements: ReadonlyArray<unknown> = name === "responses" ? partitionsOf(value) : value
     return sorted(elements.map((each) => normal(side, each, name)))
   }

@@ -1,7 +1,11 @@
 import type { Family } from "./Case.ts"
+import { adminFamily } from "./cases/admin.ts"
+import { brokersFamily } from "./cases/brokers.ts"
 import { clusterFamily } from "./cases/cluster.ts"
+import { configsFamily } from "./cases/configs.ts"
 import { fetchFamily } from "./cases/fetch.ts"
 import { listOffsetsFamily } from "./cases/listOffsets.ts"
+import { membersFamily } from "./cases/members.ts"
 import { offsetsFamily } from "./cases/offsets.ts"
 import { produceFamily } from "./cases/produce.ts"
 import { topicSettingsFamily } from "./cases/topicSettings.ts"
@@ -18,5 +22,9 @@ export const families: ReadonlyArray<Family> = [
   offsetsFamily,
   { ...topicsFamily, name: "topics with records" },
   topicSettingsFamily,
-  transactionsFamily
+  transactionsFamily,
+  brokersFamily,
+  configsFamily,
+  adminFamily,
+  membersFamily
 ]

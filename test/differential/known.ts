@@ -57,7 +57,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
   {
     api: "CreateTopics",
     what: /^a topic that can be$/,
-    path: /configs$/,
+    path: /configs\./,
     reason: "The settings that do something here are told, MQTT's among them; Kafka tells all of its own."
   },
   {
@@ -117,5 +117,211 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
     path: /transactionStates$/,
     reason:
       "Only transactions that are open can be open for longer (KIP-994); Kafka lists those that have ended by their start, too."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /^cleanup\.policy=$/,
+    path: /error(Code|Message)$/,
+    reason: "A topic has a policy; Kafka 4 takes none for one that keeps everything, which retention.ms=-1 says here."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /^delete\.retention\.ms= 5 $|^preallocate=TRUE$/,
+    path: /error(Code|Message)$/,
+    reason: "A value is written as it is told again; Kafka takes blanks around it and capital letters."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /^(max\.message\.bytes=0|retention\.bytes=-2)$/,
+    path: /error(Code|Message)$/,
+    reason: "A topic that could take no record is refused, and so is a number of bytes below -1; Kafka takes both."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /^local\.retention\.ms=1000$/,
+    path: /error(Code|Message)$/,
+    reason: "What this server would have to ignore is refused: it has no tiers."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /^segment\.bytes=1[34]$/,
+    path: /error(Code|Message)$/,
+    reason: "It does nothing here, so that there is no least size; Kafka has 1 MB."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /^of no such topic$/,
+    path: /errorMessage$/,
+    reason: "The code says it all; Kafka repeats it in words."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^cleanup\.policy=$/,
+    path: /error(Code|Message)$/,
+    reason: "A topic has a policy; Kafka 4 takes none for one that keeps everything, which retention.ms=-1 says here."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^delete\.retention\.ms= 5 $|^preallocate=TRUE$/,
+    path: /error(Code|Message)$/,
+    reason: "A value is written as it is told again; Kafka takes blanks around it and capital letters."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^(max\.message\.bytes=0|retention\.bytes=-2)$/,
+    path: /error(Code|Message)$/,
+    reason: "A topic that could take no record is refused, and so is a number of bytes below -1; Kafka takes both."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^local\.retention\.ms=1000$/,
+    path: /error(Code|Message)$/,
+    reason: "What this server would have to ignore is refused: it has no tiers."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^segment\.bytes=1[34]$/,
+    path: /error(Code|Message)$/,
+    reason: "It does nothing here, so that there is no least size; Kafka has 1 MB."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^of no such topic$/,
+    path: /errorMessage$/,
+    reason: "The code says it all; Kafka repeats it in words."
+  },
+  {
+    api: "IncrementalAlterConfigs",
+    what: /: an operation that is none$/,
+    path: /error(Code|Message)$/,
+    reason: "An operation that is none makes an invalid request (42); Kafka calls it an unknown error."
+  },
+  {
+    api: "AlterConfigs",
+    what: /^of a topic twice$/,
+    path: /^$/,
+    reason: "Both are refused; Kafka 4.3.1 leaves the request without any answer."
+  },
+  {
+    api: "DescribeConfigs",
+    what: /this node|a group/,
+    path: /configs/,
+    reason:
+      "This node tells its own settings, which are read-only, and groups have none of their own; Kafka tells all of its own."
+  },
+  {
+    api: "DescribeConfigs",
+    what: any,
+    path: /configs\.(min\.insync\.replicas\.|mqtt\.headers)/,
+    reason:
+      "MQTT's setting is told as well; a new Kafka cluster sets min.insync.replicas for all of its nodes, where it is the default here."
+  },
+  {
+    api: "ApiVersions",
+    what: /^the versions$/,
+    path: /apiKeys|Features$/,
+    reason: "Each server lists what it has."
+  },
+  {
+    api: "ApiVersions",
+    what: /^of a client/,
+    path: /apiKeys|Features|finalizedFeaturesEpoch$/,
+    reason: "The refusal says what is served; Kafka's is empty."
+  },
+  {
+    api: "ElectLeaders",
+    what: /, of type (2|-1)$/,
+    path: /errorMessage$|^errorCode$/,
+    reason:
+      "A kind of election that is none makes an invalid request (42), whatever it is for; Kafka says so of each partition."
+  },
+  {
+    api: "ElectLeaders",
+    what: /^all$/,
+    path: /replicaElectionResults$/,
+    reason: "Nothing is to be elected, and nothing is told; Kafka names its topics, each without partitions."
+  },
+  {
+    api: "DescribeQuorum",
+    what: any,
+    path: /(leaderId|leaderEpoch|highWatermark|logEndOffset|errorMessage|name|nodes)$/,
+    reason:
+      "The journal is the log of the quorum, on the one listener; a partition that is none has no leader (-1, where Kafka leaves 0)."
+  },
+  {
+    api: "DescribeTopicPartitions",
+    what: /^(no such topic|a name that is none)$/,
+    path: /topicAuthorizedOperations$/,
+    reason: "What may be done to a topic that is not there is not told."
+  },
+  {
+    api: "DescribeTopicPartitions",
+    what: /^an empty name$/,
+    path: /errorCode$/,
+    reason: "An empty name is none (17), for which Kafka has an unknown error."
+  },
+  {
+    api: "DescribeTopicPartitions",
+    what: /^from a (topic|negative)/,
+    path: /topics/,
+    reason:
+      "A cursor is a place in the order of names, whether its topic was asked for or not; Kafka refuses all topics then."
+  },
+  {
+    api: "OffsetDelete",
+    what: /^no partitions$/,
+    path: /topics$/,
+    reason: "A topic that is named is answered, also without partitions."
+  },
+  {
+    api: "ListConfigResources",
+    what: any,
+    path: /configResources$/,
+    reason: "Kafka's internal topics are not there, and no resources are listed for the logger."
+  },
+  {
+    api: "DescribeGroups",
+    what: /: (before it begins|when it has left)$/,
+    path: /(groupState|errorCode|errorMessage|authorizedOperations|protocolType)$/,
+    reason:
+      "A group without members and offsets is gone, and a join that is refused makes none; Kafka keeps both as Empty for a while."
+  },
+  {
+    api: "ListGroups",
+    what: /: (before it begins|when it has left)$/,
+    path: /^groups\.(members|instances) \d+$/,
+    reason:
+      "A group without members and offsets is gone, and a join that is refused makes none; Kafka keeps both as Empty for a while."
+  },
+  {
+    api: "ListGroups",
+    what: any,
+    path: /^groups\.group of wrong( of version 2)? \d+$/,
+    reason: "Offsets of transactions that were aborted leave no group; Kafka keeps it as Empty for a while."
+  },
+  {
+    api: "DeleteGroups",
+    what: /: (when it is empty|when it has left)$/,
+    path: /errorCode$/,
+    reason: "A group without members and offsets is gone already."
+  },
+  {
+    api: "DescribeGroups",
+    what: /: when (two have joined|b has left)$/,
+    path: /memberAssignment$/,
+    reason:
+      "Assignments are told while a group is Stable; Kafka tells those of the generation before during a rebalance."
+  },
+  {
+    api: "AddPartitionsToTxn",
+    what: /: of none$/,
+    path: /^$/,
+    reason: "Of no transactions there is nothing to answer; Kafka leaves the request without any answer."
+  },
+  {
+    api: "WriteTxnMarkers",
+    what: /: of an epoch before$/,
+    path: /errorCode$/,
+    reason: "A marker of an epoch below 0 is refused as one of a zombie (47); Kafka has an unknown error."
   }
 ]

@@ -1,5 +1,6 @@
 // Apache Kafka and this server beside each other: both get the same requests, and their responses are compared field by field.
-// Every difference must be in `known.ts`, with its reason, and everything in there must have been seen.
+// Every difference must be in `known.ts`, with its reason, and everything in there must have been seen; every version of every API
+// that is served must have been asked.
 // `npm run differential [-- NAME…]`: only the cases of these APIs and families. Kafka comes from Maven Central, once.
 import { Metadata } from "@logbrook/protocols/kafka/messages/03_Metadata"
 import { FindCoordinator } from "@logbrook/protocols/kafka/messages/10_FindCoordinator"
@@ -7,8 +8,9 @@ import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { kafkaVersion, startKafka } from "../../bench/servers/kafka.ts"
 import { startLogbrook } from "../../bench/servers/logbrook.ts"
-import { until } from "../../bench/servers/processes.ts"
-import { type Case, type TopicToMake } from "./Case.ts"
+import { pause, until } from "../../bench/servers/processes.ts"
+import { registry } from "../../packages/server/src/kafka/handlers.ts"
+import { type Case, type TopicToMake, versionsOf } from "./Case.ts"
 import { differences, normal, type Difference } from "./compare.ts"
 import { families } from "./families.ts"
 import { other, plain, topicOf } from "./fixtures.ts"
@@ -17,6 +19,8 @@ import { Side } from "./Side.ts"
 
 const version = "4.3.1"
 const readyMsMax = 60_000
+const againMs = 100
+const againMax = 30
 const createVersion = 7
 const metadataVersion = 12
 /** As Kafka is shipped, but for what this server has otherwise unless it is set. */
@@ -63,6 +67,7 @@ const ready = async (side: Side): Promise<void> => {
 }
 
 interface Outcome {
+  readonly asked: ReadonlyArray<Case>
   readonly unknown: ReadonlyArray<string>
   readonly seen: ReadonlySet<KnownDifference>
 }
@@ -70,12 +75,26 @@ interface Outcome {
 const knownFor = ({ api, what }: Case, { path }: Difference) =>
   knownDifferences.find((known) => known.api === api.name && known.what.test(what) && known.path.test(path))
 
+const compareOnce = async (kafka: Side, logbrook: Side, each: Case): Promise<ReadonlyArray<Difference>> => {
+  const [theirs, ours] = await Promise.all([kafka, logbrook].map(async (side) => normal(side, await each.send(side))))
+  return differences(theirs, ours)
+}
+
+const compare = async (kafka: Side, logbrook: Side, each: Case): Promise<ReadonlyArray<Difference>> => {
+  const isKnown = (difference: Difference) => knownFor(each, difference) !== undefined
+  let found = await compareOnce(kafka, logbrook, each)
+  for (let again = 0; each.isEventual === true && again < againMax && !found.every(isKnown); again++) {
+    await pause(againMs)
+    found = await compareOnce(kafka, logbrook, each)
+  }
+  return found
+}
+
 const compareAll = async (kafka: Side, logbrook: Side, asked: ReadonlyArray<Case>): Promise<Outcome> => {
   const unknown: Array<string> = []
   const seen = new Set<KnownDifference>()
   for (const each of asked) {
-    const [theirs, ours] = await Promise.all([kafka, logbrook].map(async (side) => normal(side, await each.send(side))))
-    for (const difference of differences(theirs, ours)) {
+    for (const difference of await compare(kafka, logbrook, each)) {
       const known = knownFor(each, difference)
       if (known !== undefined) seen.add(known)
       else {
@@ -86,16 +105,22 @@ const compareAll = async (kafka: Side, logbrook: Side, asked: ReadonlyArray<Case
       }
     }
   }
-  return { unknown, seen }
+  return { asked, unknown, seen }
 }
 
+const served: ReadonlyArray<string> = [...registry.handlers.values()].flatMap(({ api, serves }) =>
+  versionsOf(serves).map((each) => `${api.name} ${each}`)
+)
+
 /** What is wrong with the run, a line each. */
-const complaints = ({ unknown, seen }: Outcome, isWhole: boolean): ReadonlyArray<string> => {
+const complaints = ({ asked, unknown, seen }: Outcome, isWhole: boolean): ReadonlyArray<string> => {
   if (!isWhole) return unknown
+  const versions = new Set(asked.map((each) => `${each.api.name} ${each.version}`))
+  const unasked = served.filter((each) => !versions.has(each)).map((each) => `not asked: ${each}`)
   const unseen = knownDifferences
     .filter((known) => !seen.has(known))
     .map(({ api, what, path }) => `not seen any more: ${api}, ${String(what)}, ${String(path)}`)
-  return [...unknown, ...unseen]
+  return [...unknown, ...unasked, ...unseen]
 }
 
 const casesOf = (names: ReadonlyArray<string>): ReadonlyArray<Case> =>

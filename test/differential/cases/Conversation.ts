@@ -117,7 +117,7 @@ export class Conversation {
       goesOn || this.#isNew ? [3, 5] : [0, 5],
       what,
       (side) => {
-        const { transactionalId, ...producer } = this.#producer(side, of)
+        const { transactionalId, ...producer } = this.producer(side, of)
         return { transactionalId, transactionTimeoutMs: timeoutMs, ...(goesOn ? producer : {}) }
       },
       {
@@ -135,7 +135,7 @@ export class Conversation {
       [0, 3],
       what,
       (side) => {
-        const { transactionalId, producerId, producerEpoch } = this.#producer(side, of)
+        const { transactionalId, producerId, producerEpoch } = this.producer(side, of)
         return {
           v3AndBelowTransactionalId: transactionalId,
           v3AndBelowProducerId: producerId,
@@ -153,7 +153,7 @@ export class Conversation {
   }
 
   addOffsets(what: string, { groupId = this.group, ...of }: Of & { readonly groupId?: string } = {}): void {
-    this.ask(AddOffsetsToTxn, [0, 4], what, (side) => ({ ...this.#producer(side, of), groupId }), notConcurrent)
+    this.ask(AddOffsetsToTxn, [0, 4], what, (side) => ({ ...this.producer(side, of), groupId }), notConcurrent)
   }
 
   produce(
@@ -165,7 +165,7 @@ export class Conversation {
       this.#isNew ? [12, 13] : [3, 11],
       what,
       (side, version) => {
-        const { transactionalId, ...producer } = this.#producer(side, of)
+        const { transactionalId, ...producer } = this.producer(side, of)
         const fields = { ...producer, isTransactional: of.isTransactional ?? true, baseSequence: sequence }
         const records = batch(values, fields)
         const partitionData = [{ index: partition, records }]
@@ -192,7 +192,7 @@ export class Conversation {
       this.#isNew ? [5, 5] : [0, 4],
       what,
       (side) => ({
-        ...this.#producer(side, of),
+        ...this.producer(side, of),
         groupId,
         ...of.member,
         topics: [
@@ -217,7 +217,7 @@ export class Conversation {
 
   /** Keeps the id and the epoch with which the producer goes on. */
   end(what: string, committed: boolean, { keep = "", ...of }: Of & { readonly patient?: boolean } = {}): void {
-    this.ask(EndTxn, this.#isNew ? [5, 5] : [0, 4], what, (side) => ({ ...this.#producer(side, of), committed }), {
+    this.ask(EndTxn, this.#isNew ? [5, 5] : [0, 4], what, (side) => ({ ...this.producer(side, of), committed }), {
       ...(of.patient === false ? {} : notConcurrent),
       learn: (side, { errorCode, producerId, producerEpoch }) => {
         if (errorCode === 0 && this.#isNew) this.#keep(side, keep, producerId, producerEpoch)
@@ -277,7 +277,8 @@ export class Conversation {
     side.learnId(`producer${keep}`, producerId)
   }
 
-  #producer(side: Side, { id = this.id, as = "", producerId, epoch = 0 }: Of) {
+  /** As whom it asks. */
+  producer(side: Side, { id = this.id, as = "", producerId, epoch = 0 }: Of) {
     return {
       transactionalId: id,
       producerId: producerId ?? side.number(`producer${as}`),

@@ -7,7 +7,7 @@ import { configResources, otherNode, refused, type ConfigResource } from "./conf
 import { failureOf, type Failure } from "./errors.ts"
 import type { ContextOf } from "./Handler.ts"
 import { Reply } from "./Reply.ts"
-import { bounded, namedTwice } from "./requestElements.ts"
+import { bounded, failureOfName, namedTwice } from "./requestElements.ts"
 
 export const alterNeeds = {
   Topic: ["AlterConfigs"],
@@ -41,7 +41,7 @@ const alterTopic = (
 ): Answer<Failure | undefined> => {
   if (name === "") return refused(KafkaError.INVALID_REQUEST, "Default topic resources are not allowed.")
   const stream = context.topic("AlterConfigs", name)
-  if (isFailure(stream)) return stream
+  if (isFailure(stream)) return failureOfName(stream, name)
   if ("code" in changes) return changes
   return context.ask(catalogActor, { _tag: "AlterStream", name, ...changes, validateOnly }, (exit) =>
     Exit.isSuccess(exit) ? undefined : failureOf(exit.cause, KafkaError.NOT_CONTROLLER)

@@ -304,7 +304,8 @@ describe("DescribeLogDirs", () => {
     await kit.createStream("other")
     const { results } = await client.send(DescribeLogDirs, 4, {
       topics: [
-        { topic: "orders", partitions: [1, 2] },
+        { topic: "orders", partitions: [1, 2, 1] },
+        { topic: "other", partitions: [7] },
         { topic: "nowhere", partitions: [0] }
       ]
     })

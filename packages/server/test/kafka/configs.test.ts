@@ -295,6 +295,7 @@ describe("IncrementalAlterConfigs", () => {
     expect((await alter(twice)).errorCode).toBe(INVALID_REQUEST)
     const one = [change(set, "retention.ms", "1")]
     expect((await alter(one, { resourceName: "nowhere" })).errorCode).toBe(UNKNOWN_TOPIC_OR_PARTITION)
+    expect((await alter(one, { resourceName: "a/b" })).errorCode).toBe(KafkaError.INVALID_TOPIC_EXCEPTION)
     expect((await alter(one, { resourceName: "" })).errorCode).toBe(INVALID_REQUEST)
     expect(configOf("t")).toEqual({})
   })

@@ -110,6 +110,17 @@ const lifeOf = async (from: RawClient, version: number): Promise<void> => {
 }
 
 describe("a group", () => {
+  it("is told its protocol by who synchronizes, from version 5 on", async () => {
+    const first = await client.send(JoinGroup, 3, joinOf("", { groupId: "g" }))
+    const named = { protocolType: "consumer", protocolName: "range" }
+    const sync = async (version: number, own: object) =>
+      (await client.send(SyncGroup, version, syncOf(1, first.memberId, { groupId: "g", ...own }))).errorCode
+    expect(await sync(5, { ...named, protocolType: null })).toBe(KafkaError.INCONSISTENT_GROUP_PROTOCOL)
+    expect(await sync(5, { ...named, protocolName: null })).toBe(KafkaError.INCONSISTENT_GROUP_PROTOCOL)
+    expect(await sync(5, named)).toBe(0)
+    expect(await sync(4, {})).toBe(0)
+  })
+
   it("of one lives through every version (trap 31)", async () => {
     const lives = Array.from({ length: 10 }, async (_, version) => lifeOf(await kit.connect(), version))
     expect(await Promise.all(lives)).toHaveLength(10)
@@ -404,7 +415,7 @@ describe("deleting", () => {
     }
   })
 
-  it("offsets: of topics that nobody subscribes to", async () => {
+  it("offsets: of topics that nobody subscribes to, and of partitions that are there", async () => {
     for (const name of ["orders", "returns"]) await kit.createStream(name)
     const remove = async (groupId = "g") => {
       const { errorCode, topics } = await client.send(OffsetDelete, 0, offsetsOf(groupId))
@@ -421,8 +432,8 @@ describe("deleting", () => {
     expect(await remove()).toEqual([
       0,
       [
-        [subscribed, subscribed],
-        [0, 0],
+        [subscribed, 3],
+        [0, 3],
         [3, 3]
       ]
     ])
@@ -431,8 +442,8 @@ describe("deleting", () => {
     expect(await remove()).toEqual([
       0,
       [
-        [0, 0],
-        [0, 0],
+        [0, 3],
+        [0, 3],
         [3, 3]
       ]
     ])

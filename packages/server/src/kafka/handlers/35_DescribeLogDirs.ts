@@ -34,11 +34,12 @@ export const describeLogDirsHandler = handler(DescribeLogDirs, {
       request.topics === null
         ? context.topics("Describe").map((stream) => ({ stream, partitions: allOf(stream) }))
         : request.topics.map(({ topic, partitions }) => ({ stream: context.topic("Describe", topic), partitions }))
-    const topics = asked.flatMap(({ stream, partitions }) =>
-      isFailure(stream)
-        ? []
-        : [{ name: stream.name, partitions: partitions.flatMap((each) => describePartition(context, stream, each)) }]
-    )
+    // A partition once, however often it is named, and no topic without partitions, as Kafka answers.
+    const topics = asked.flatMap(({ stream, partitions: indexes }) => {
+      if (isFailure(stream)) return []
+      const partitions = [...new Set(indexes)].flatMap((each) => describePartition(context, stream, each))
+      return partitions.length === 0 ? [] : [{ name: stream.name, partitions }]
+    })
     const { totalBytes, freeBytes } = context.node.broker.disk
     const usableBytes = Number.isFinite(freeBytes) ? freeBytes : -1
     const size = { totalBytes: usableBytes === -1 ? -1 : totalBytes, usableBytes }

@@ -30,6 +30,9 @@ export const offsetDeleteHandler = handler(OffsetDelete, {
         name,
         partitions: asked.map(({ partitionIndex }): Result => {
           if (isFailure(stream)) return { partitionIndex, errorCode: stream.code }
+          if (stream.logIds[partitionIndex] === undefined) {
+            return { partitionIndex, errorCode: KafkaError.UNKNOWN_TOPIC_OR_PARTITION }
+          }
           const result: Result = { partitionIndex, errorCode: KafkaError.NONE }
           partitions.push({ topicId: stream.topicId, stream: name, partition: partitionIndex })
           known.push(result)
