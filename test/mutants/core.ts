@@ -606,7 +606,17 @@ export const coreMutants = inPackage("core", {
         "if (topic.charCodeAt(0) === 0x24) {",
         "if (topic.charCodeAt(0) === 0) {"
       ],
-      ["what was replaced is counted twice", "if (!node.entries.has(key)) this.#size++", "this.#size++"],
+      [
+        "what was replaced is counted twice",
+        "if (addEntry(node, key, value)) this.#size++",
+        "addEntry(node, key, value)\n    this.#size++"
+      ],
+      [
+        "one of two entries that stays is lost",
+        "if (entries.size === 1) for (const",
+        "if (entries.size === 0) for (const"
+      ],
+      ["the child that stays of two is lost", "[parent.children] = children.values()", "parent.children = undefined"],
       [
         "nodes that hold nothing stay",
         "while (node.parent !== undefined && isEmpty(node)) {",
