@@ -1,4 +1,5 @@
-import type { Kafka, Producer } from "kafkajs"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Kafka, KafkaJSError, Producer } from "kafkajs"
 
 /** Records with these ids lie from `baseOffset` on in the partition: a Produce response said so. */
 export interface Acknowledged {
@@ -17,6 +18,9 @@ export interface Outgoing {
 
 /** Longer than a restart takes: only then is a send given up, and what became of it unknown. */
 const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
+
+const openTriesMax = 100
+const openPauseMs = 100
 
 /** An idempotent producer that sends batches one after another, over restarts of its server. */
 export class KafkaProducer {
@@ -53,10 +57,17 @@ export class KafkaProducer {
     await this.#running
   }
 
-  async #open(): Promise<Producer> {
+  /** kafkajs itself does not try again where the server ends while a connection is made. */
+  async #open(triesLeft = openTriesMax): Promise<Producer> {
     const producer = this.#kafka.producer({ idempotent: true, maxInFlightRequests: 1, retry })
-    await producer.connect()
-    return producer
+    try {
+      await producer.connect()
+      return producer
+    } catch (error) {
+      if (triesLeft === 0 || (error as KafkaJSError).retriable !== true) throw error
+      await sleep(openPauseMs)
+      return this.#open(triesLeft - 1)
+    }
   }
 
   async #run(): Promise<void> {
@@ -70,7 +81,7 @@ export class KafkaProducer {
         await producer.disconnect()
         producer = await this.#open()
       }
-      await new Promise((resolve) => void setTimeout(resolve, this.pauseMs))
+      await sleep(this.pauseMs)
     }
     await producer.disconnect()
   }
