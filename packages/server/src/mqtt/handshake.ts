@@ -275,6 +275,8 @@ const accept = (
   if (!connection.answer(connack)) return
   if (opened.queue.length > 0) connection.outgoing.enqueue(opened.queue)
   connection.opened()
+  // The client has sent DISCONNECT, or its end, behind CONNECT: nothing may begin that its end was to stop.
+  if (!connection.isOpen) return
   mqtt.shared.came(session, session.filters.keys())
   const due = session.retainedDue.filter(({ subscription }) => session.filters.has(subscription.filter))
   session.retainedDue = []

@@ -1,7 +1,7 @@
 import * as fs from "node:fs"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { type Kit, type KitOptions, startKit, temporaryDirectory } from "../kit.ts"
+import { connectPacket, type Kit, type KitOptions, packet, RawClient, startKit, temporaryDirectory } from "../kit.ts"
 
 let kit: Kit
 let directory: string
@@ -237,4 +237,41 @@ describe("a durable session that reads a stream", () => {
     await settled()
     expect(again.got).toEqual([])
   })
+
+  it.each(["$stream/orders", "$share/g/$stream/orders"])(
+    "leaves no reader of %s behind when its client comes back and goes in one breath",
+    async (filter) => {
+      const reader = await connect("r")
+      await reader.subscribeAsync(filter, { qos: 1 })
+      await leave(reader)
+      const { logs, memory } = kit.shard
+      let watchers = 0
+      let watched = 0
+      for (const logId of kit.broker.directory.byName("orders")!.logIds) {
+        const log = logs.log(logId)
+        const own = log.onAppend.bind(log)
+        log.onAppend = (wake) => {
+          const unwatch = own(wake)
+          watchers++
+          watched++
+          return () => {
+            watchers--
+            unwatch()
+          }
+        }
+      }
+      await settled()
+      const before = memory.bytes("transit")
+      const properties = [0x11, 0, 0, 0x0e, 0x10]
+      const inOne = new RawClient(kit.port).send(connectPacket({ clientId: "r", flags: 0, properties }), packet(0xe0))
+      await inOne.rest()
+      await settled()
+      expect(memory.bytes("transit")).toBe(before)
+      expect(watchers).toBe(0)
+      // One that stays does read.
+      await connect("r")
+      await expect.poll(() => watchers).toBe(2)
+      expect(watched).toBe(2)
+    }
+  )
 })
