@@ -470,11 +470,13 @@ describe("the metrics of transactions", () => {
     await addPartitions(await begin(), [0])
     await kit.ask(transactionActor(transactionalId), { _tag: "Abort" })
     await isOver()
+    producer = await begin()
+    await ended(false)
     expect(metricsOf("logbrook_transactions_committed_total")).toEqual(["logbrook_transactions_committed_total 2"])
     expect(metricsOf("logbrook_transactions_aborted_total")).toEqual([
       'logbrook_transactions_aborted_total{reason="new_producer"} 1',
       'logbrook_transactions_aborted_total{reason="operator"} 1',
-      'logbrook_transactions_aborted_total{reason="producer"} 1',
+      'logbrook_transactions_aborted_total{reason="producer"} 2',
       'logbrook_transactions_aborted_total{reason="timeout"} 0'
     ])
     expect(metricsOf("logbrook_kafka_fenced_requests_total")).toEqual([
