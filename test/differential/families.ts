@@ -1,8 +1,10 @@
 import type { Family } from "./Case.ts"
+import { accessFamily } from "./cases/access.ts"
 import { adminFamily } from "./cases/admin.ts"
 import { brokersFamily } from "./cases/brokers.ts"
 import { clusterFamily } from "./cases/cluster.ts"
 import { configsFamily } from "./cases/configs.ts"
+import { edgesFamily } from "./cases/edges.ts"
 import { fetchFamily } from "./cases/fetch.ts"
 import { listOffsetsFamily } from "./cases/listOffsets.ts"
 import { membersFamily } from "./cases/members.ts"
@@ -26,5 +28,7 @@ export const families: ReadonlyArray<Family> = [
   brokersFamily,
   configsFamily,
   adminFamily,
+  accessFamily,
+  edgesFamily,
   membersFamily
 ]

@@ -25,7 +25,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
   },
   {
     api: "Produce",
-    what: /^times far ahead$|^(a gap|times far ahead|times long ago) to |: (a sequence to come|that is not transactional|that is neither)$/,
+    what: /^times far ahead$|^(a gap|times far ahead|times long ago) to |: (a sequence to come|that is not transactional|that is neither|a gap|another length|an epoch to come, not from 0|an epoch before)$/,
     path: /logStartOffset$/,
     reason: "A refused batch is answered without the log's start; Kafka tells it of some."
   },
@@ -38,7 +38,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
   },
   {
     api: "DeleteTopics",
-    what: /^no such topic$/,
+    what: /^no such topic$|: deleted again$/,
     path: /errorMessage$/,
     reason: "The code says it all; Kafka repeats it in words."
   },
@@ -56,7 +56,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
   },
   {
     api: "CreateTopics",
-    what: /^a topic that can be$/,
+    what: /^a topic that can be$|^a life: made/,
     path: /configs\./,
     reason: "The settings that do something here are told, MQTT's among them; Kafka tells all of its own."
   },
@@ -68,7 +68,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
   },
   {
     api: "Produce",
-    what: /: the batch again$/,
+    what: /: the batch again$|^idempotent: .*again$/,
     path: /logAppendTimeMs$/,
     reason:
       "The topic's times are the producer's; Kafka answers a batch that it has with that batch's time as if it were its own."
@@ -323,5 +323,37 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
     what: /: of an epoch before$/,
     path: /errorCode$/,
     reason: "A marker of an epoch below 0 is refused as one of a zombie (47); Kafka has an unknown error."
+  },
+  {
+    api: "Produce",
+    what: /^to nothing$/,
+    path: /^responses$/,
+    reason: "A topic that is named is answered, also without partitions."
+  },
+  {
+    api: "Produce",
+    what: /^without records$/,
+    path: /^$/,
+    reason:
+      "A partition without records is refused as one without a batch (87); Kafka leaves the request without any answer."
+  },
+  {
+    api: "Fetch",
+    what: /^a byte in all$/,
+    path: /records$/,
+    reason:
+      "The partitions that are read first take turns, in a request without a session too; Kafka reads in the request's order."
+  },
+  {
+    api: "Fetch",
+    what: /^with an isolation level that is none$/,
+    path: /^(errorCode|responses)/,
+    reason: "A level that is none hides nothing, as level 0; Kafka has an unknown error."
+  },
+  {
+    api: "OffsetCommit",
+    what: /^no partitions$/,
+    path: /^topics$/,
+    reason: "A topic that is named is answered, also without partitions."
   }
 ]
