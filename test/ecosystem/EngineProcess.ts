@@ -7,7 +7,8 @@ import * as path from "node:path"
 import { outputOf } from "../support/runCommand.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 
-const cache = path.join(import.meta.dirname, ".cache")
+/** What engines are installed in, a directory each. */
+export const cache = path.join(import.meta.dirname, ".cache")
 const installMsMax = 600_000
 const stopMsMax = 30_000
 const shownChars = 6000
@@ -54,11 +55,12 @@ export class EngineProcess {
   readonly #child: ChildProcess
   readonly #logFile: string
 
-  constructor(name: string, command: string, args: ReadonlyArray<string>) {
+  /** `user`: whose it is, where it may not be root's. */
+  constructor(name: string, command: string, args: ReadonlyArray<string>, user: { uid?: number; gid?: number } = {}) {
     this.#name = name
     this.#logFile = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-engine-")), "log")
     const log = fs.openSync(this.#logFile, "a")
-    this.#child = spawn(command, args, { stdio: ["ignore", log, log] })
+    this.#child = spawn(command, args, { stdio: ["ignore", log, log], ...user })
     fs.closeSync(log)
   }
 
