@@ -13,8 +13,14 @@ const oddClientIds = ["", "x".repeat(24), "x".repeat(300), "a/+b", "\u{1f600}"].
 const topics = ["p/1", "p/1", "p/2", "s/a", "s/b", "nobody", "p/\u00e4", "/", "$SYS/broker/uptime"].map(utf8)
 const oddTopics = ["p/+", "#", "", "$stream/x", "$share/g/p/1", "a\0b", "x".repeat(1030), "/".repeat(40)].map(utf8)
 const filters = ["p/1", "p/#", "s/+", "s/a", "#", "+/1", "$share/g/p/#", "$share/h/s/a", "$own/+"].map(utf8)
-const streamFilters = ["$stream/x", "$stream/x/p/1", "$stream/x?from=earliest/#", "$stream/nobody"].map(utf8)
-const oddFilters = ["a#", "#/a", "", "$share/g", "$share//a", "$share/+/a", "$share/g/$stream/x", "$stream/"].map(utf8)
+const streamFilters = [
+  "$stream/x",
+  "$stream/x/p/1",
+  "$stream/x?from=earliest/#",
+  "$stream/nobody",
+  "$share/g/$stream/x"
+].map(utf8)
+const oddFilters = ["a#", "#/a", "", "$share/g", "$share//a", "$share/+/a", "$share/g/$stream", "$stream/"].map(utf8)
 const texts = ["", "a", "receipts", "1", "stream-offset", "earliest", "last:2", "text/plain", "\u00fc"].map(utf8)
 const badText = Buffer.from([0x61, 0xed, 0xa0, 0x80])
 const payloads = [0, 1, 5, 60].map((length) => Buffer.alloc(length, 0x78))
