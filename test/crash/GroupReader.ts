@@ -11,25 +11,37 @@ export class GroupReader {
   /** By partition, the highest offset that was ever sent to be committed. */
   readonly tried = new Map<number, number>()
   commits = 0
-  /** What ended a member that kafkajs does not begin again. */
+  /** What ended members that kafkajs did not begin again. */
   readonly ends: Array<string> = []
-  readonly #consumers: ReadonlyArray<Consumer>
+  readonly #consumers = new Set<Consumer>()
   readonly #stream: string
+  readonly #members: number
+  readonly #make: () => Consumer
+  #isEnding = false
 
   constructor(kafka: Kafka, groupId: string, stream: string, members: number) {
     this.#stream = stream
-    this.#consumers = Array.from({ length: members }, () =>
+    this.#members = members
+    this.#make = () =>
       kafka.consumer({ groupId, retry, sessionTimeout: sessionTimeoutMs, maxWaitTimeInMs: 100, heartbeatInterval: 500 })
-    )
   }
 
   async start(): Promise<void> {
-    await Promise.all(this.#consumers.map((consumer) => this.#run(consumer)))
+    await Promise.all(Array.from({ length: this.#members }, () => this.#run()))
   }
 
-  async #run(consumer: Consumer): Promise<void> {
+  /** kafkajs ends a member for good whose commit comes behind a rebalance; another one takes its place, as an application would have it. */
+  #replace(consumer: Consumer, why: Error): void {
+    this.ends.push(why.stack ?? why.message)
+    this.#consumers.delete(consumer)
+    if (!this.#isEnding) void this.#run().catch((error: Error) => this.ends.push(error.message))
+  }
+
+  async #run(): Promise<void> {
+    const consumer = this.#make()
+    this.#consumers.add(consumer)
     consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
-      if (!restart) this.ends.push(error.stack ?? error.message)
+      if (!restart) this.#replace(consumer, error)
     })
     await consumer.connect()
     await consumer.subscribe({ topic: this.#stream, fromBeginning: true })
@@ -51,6 +63,7 @@ export class GroupReader {
   }
 
   async end(): Promise<void> {
-    await Promise.all(this.#consumers.map((consumer) => consumer.disconnect()))
+    this.#isEnding = true
+    await Promise.all(Array.from(this.#consumers, (consumer) => consumer.disconnect()))
   }
 }
