@@ -11,6 +11,7 @@ import { membersFamily } from "./cases/members.ts"
 import { offsetsFamily } from "./cases/offsets.ts"
 import { produceFamily } from "./cases/produce.ts"
 import { topicSettingsFamily } from "./cases/topicSettings.ts"
+import { topicValuesFamily } from "./cases/topicValues.ts"
 import { topicsFamily } from "./cases/topics.ts"
 import { transactionsFamily } from "./cases/transactions.ts"
 
@@ -24,6 +25,7 @@ export const families: ReadonlyArray<Family> = [
   offsetsFamily,
   { ...topicsFamily, name: "topics with records" },
   topicSettingsFamily,
+  topicValuesFamily,
   transactionsFamily,
   brokersFamily,
   configsFamily,

@@ -2,6 +2,7 @@ import type { Codec } from "@logbrook/core/Compression"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
+import { DeleteRecords } from "@logbrook/protocols/kafka/messages/21_DeleteRecords"
 import { DescribeProducers } from "@logbrook/protocols/kafka/messages/61_DescribeProducers"
 import { type Case, every, type Family, single, type TopicToMake } from "../Case.ts"
 import { batch, beganMs } from "../fixtures.ts"
@@ -42,6 +43,7 @@ const narrow = topic(
 const unpacked = topic("small-unpacked", ["compression.type", "uncompressed"], ["max.message.bytes", "1000"])
 const packed = topic("small-packed", ["compression.type", "gzip"], ["max.message.bytes", "1000"])
 const replicas = topic("replicas", ["min.insync.replicas", "2"])
+const kept = topic("kept", ["cleanup.policy", ""], ["retention.ms", "1"])
 const usual = topic("usual")
 
 /** Three records of an idempotent producer, compressed; `at`: its place among the producer's batches. */
@@ -99,6 +101,12 @@ const topicSettings = (): ReadonlyArray<Case> => [
   produced(replicas.name, "acks all", sent("none", 0)),
   produced(replicas.name, "acks 1", sent("none", 1), 1),
   ...read(replicas.name),
+  produced(kept.name, "a batch", sent("none", 0)),
+  single(DeleteRecords, 2, `of ${kept.name}`, () => ({
+    topics: [{ name: kept.name, partitions: [{ partitionIndex: 0, offset: 1 }] }],
+    timeoutMs: 5000
+  })),
+  ...read(kept.name),
   produced(usual.name, "a batch", sent("none", 0)),
   produced(usual.name, "a batch again", sent("none", 0)),
   ...read(usual.name)
@@ -106,6 +114,6 @@ const topicSettings = (): ReadonlyArray<Case> => [
 
 export const topicSettingsFamily: Family = {
   name: "topicSettings",
-  topics: [...ofCompression, appended, appendedAndPacked, narrow, unpacked, packed, replicas, usual],
+  topics: [...ofCompression, appended, appendedAndPacked, narrow, unpacked, packed, replicas, kept, usual],
   cases: topicSettings
 }

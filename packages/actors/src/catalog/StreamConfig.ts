@@ -75,7 +75,7 @@ const longMax = 2n ** 63n - 1n
 const long = (min: number): Values => ({
   takes: `a whole number from ${min} to ${longMax}`,
   parse: (text) =>
-    /^\d{1,19}$/.test(text) && BigInt(text) <= longMax && Number(text) >= min ? Number(text) : undefined
+    /^-?\d{1,19}$/.test(text) && BigInt(text) <= longMax && Number(text) >= min ? Number(text) : undefined
 })
 
 const ratio: Values = {
@@ -88,15 +88,13 @@ const ratio: Values = {
 
 const policyNames: ReadonlyArray<string> = ["compact", "delete"]
 
-const policiesOf = (text: string): ReadonlyArray<string> => text.split(",").map((name) => name.trim())
+/** None: nothing becomes of old records (Kafka from 4.2 on). */
+const policiesOf = (text: string): ReadonlyArray<string> =>
+  text.trim() === "" ? [] : text.split(",").map((name) => name.trim())
 
 const cleanupPolicy: Values = {
-  takes: "delete, compact, or both with a comma",
-  parse: (text) => {
-    const names = policiesOf(text)
-    const isEachOnce = new Set(names).size === names.length
-    return isEachOnce && names.every((name) => policyNames.includes(name)) ? text : undefined
-  }
+  takes: "delete, compact, both with a comma, or nothing",
+  parse: (text) => (policiesOf(text).every((name) => policyNames.includes(name)) ? text : undefined)
 }
 
 const oneOf = (...values: ReadonlyArray<string>): Values => ({
@@ -136,7 +134,7 @@ const settings: ReadonlyArray<Setting> = [
     type: "Long",
     byDefault: String(7 * dayMs),
     documentation: "Records older than this are expired; -1 keeps them for ever.",
-    ...wholeNumber(-1, Number.MAX_SAFE_INTEGER)
+    ...long(-1)
   },
   {
     name: "retention.bytes",
@@ -144,7 +142,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.retention.bytes",
     byDefault: "-1",
     documentation: "The oldest records of a partition above this are expired; -1 is no limit.",
-    ...wholeNumber(-1, Number.MAX_SAFE_INTEGER)
+    ...long(-1)
   },
   {
     name: "cleanup.policy",
@@ -152,7 +150,7 @@ const settings: ReadonlyArray<Setting> = [
     nodeName: "log.cleanup.policy",
     byDefault: "delete",
     documentation:
-      "What becomes of old records: delete lets them expire, compact keeps the newest of each key; compact,delete does both.",
+      "What becomes of old records: delete lets them expire, compact keeps the newest of each key; compact,delete does both, and an empty list neither.",
     ...cleanupPolicy
   },
   {
@@ -244,11 +242,14 @@ const inert = (name: string, type: SettingType, byDefault: string, values: Value
 
 const replicaList: Values = {
   takes: "*, or partition:node with commas between them",
-  parse: (text) => (/^(\*|(\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*)?)$/.test(text) ? text : undefined)
+  parse: (text) => (/^(\*|(\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*,?)?)$/.test(text) ? text : undefined)
 }
 
 const longNumber = long(0)
-const yesOrNo = oneOf("true", "false")
+const yesOrNo: Values = {
+  takes: "true or false",
+  parse: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() : undefined)
+}
 const segmentMs = String(7 * dayMs)
 
 /** Kafka Streams and many scripts give these with every topic. */
@@ -365,6 +366,9 @@ export const validateConfig = (config: ReadonlyMap<string, string>, limits: Conf
   }
 }
 
+/** A bound of what is kept; -1 for one that a number cannot hold. */
+const bounded = (text: string): number => (Number(text) > Number.MAX_SAFE_INTEGER ? -1 : Number(text))
+
 /** The settings that hold for a stream whose own settings are `config`, which were validated, perhaps under other limits. */
 export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConfig => {
   const text = (name: string): string => config.get(name) ?? settings.find((s) => s.name === name)!.byDefault
@@ -376,8 +380,8 @@ export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConf
     minCompactionLagMs: Number(text("min.compaction.lag.ms")),
     maxCompactionLagMs: Number(text("max.compaction.lag.ms")),
     deleteRetentionMs: Number(text("delete.retention.ms")),
-    retentionMs: Number(text("retention.ms")),
-    retentionBytes: Number(text("retention.bytes")),
+    retentionMs: bounded(text("retention.ms")),
+    retentionBytes: bounded(text("retention.bytes")),
     timestampType: text(timestampTypeName) as TimestampType,
     timestampBeforeMaxMs: Number(text(timestampBefore)),
     timestampAfterMaxMs: Number(text(timestampAfter)),

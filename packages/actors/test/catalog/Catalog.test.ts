@@ -80,8 +80,7 @@ describe("creating", () => {
     ["a", { config: [["retention.ms", "soon"]] }, "InvalidConfig"],
     ["a", { config: [["no.such.setting", "1"]] }, "InvalidConfig"],
     ["a", { config: [["__proto__", "1"]] }, "InvalidConfig"],
-    ["a", { config: [["cleanup.policy", ""]] }, "InvalidConfig"],
-    ["a", { config: [["cleanup.policy", "compact,compact"]] }, "InvalidConfig"],
+    ["a", { config: [["cleanup.policy", "compact,"]] }, "InvalidConfig"],
     ["a", { config: [["cleanup.policy", "compact,forget"]] }, "InvalidConfig"],
     ["a", { config: [["min.cleanable.dirty.ratio", "1.1"]] }, "InvalidConfig"],
     ["a", { config: [["min.cleanable.dirty.ratio", "half"]] }, "InvalidConfig"],
@@ -110,10 +109,10 @@ describe("creating", () => {
     ["compression.gzip.level", "9", "-1 only: what the server compresses has the usual level of its codec"],
     ["leader.replication.throttled.replicas", "0", "*, or partition:node with commas between them"],
     ["message.timestamp.type", "logAppendTime", "CreateTime or LogAppendTime"],
-    ["retention.ms", "soon", "a whole number from -1 to 9007199254740991"],
+    ["retention.ms", "soon", "a whole number from -1 to 9223372036854775807"],
     ["delete.retention.ms", "1d", "a whole number from 0 to 9223372036854775807"],
     ["min.cleanable.dirty.ratio", "half", "a number from 0 to 1"],
-    ["cleanup.policy", "forget", "delete, compact, or both with a comma"],
+    ["cleanup.policy", "forget", "delete, compact, both with a comma, or nothing"],
     ["mqtt.headers", "yes", "true or false"]
   ])("tells what %s takes instead of %s", (name, value, takes) => {
     const error = refused(given(), create("a", { config: [[name, value]] }))
@@ -156,9 +155,16 @@ describe("compaction", () => {
     ["compact", true, false],
     ["delete", false, true],
     ["compact,delete", true, true],
-    ["delete, compact", true, true]
+    ["delete, compact", true, true],
+    ["compact,compact", true, false],
+    ["", false, false]
   ])("takes the policy %s", (policy, isCompacted, isExpiring) => {
     expect(configOf(["cleanup.policy", policy])).toMatchObject({ isCompacted, isExpiring })
+  })
+
+  it("keeps for ever what is kept for the longest time or up to the most bytes that Kafka knows", () => {
+    const config = configOf(["retention.ms", "9223372036854775807"], ["retention.bytes", "9223372036854775807"])
+    expect(config).toMatchObject({ retentionMs: -1, retentionBytes: -1 })
   })
 
   it("takes what Kafka takes", () => {
@@ -271,8 +277,8 @@ describe("altering", () => {
     expect(policy(change("append", "delete, compact"))).toBe("delete,compact")
     expect(policy(change("append", "compact"), change("subtract", "delete"))).toBe("compact")
     expect(policy(change("subtract", "compact"))).toBe("delete")
+    expect(policy(change("subtract", "delete"))).toBe("")
     const state = given(create("a"))
-    expect(refusal(state, change("subtract", "delete"))).toBe("InvalidConfig")
     expect(refusal(state, change("append", "unheard-of"))).toBe("InvalidConfig")
     expect(refusal(state, change("append", "1", "retention.ms"))).toBe("InvalidConfig")
     expect(refusal(state, change("append", "1", "no.such.key"))).toBe("InvalidConfig")

@@ -62,7 +62,7 @@ const largestStreams = ({ directory, shards }: Broker): ReadonlyArray<string> =>
 }
 
 const keptText = ({ config }: Stream): string => {
-  const { isExpiring, retentionMs } = effectiveConfig(config)
-  if (!isExpiring) return "compacted only"
-  return retentionMs < 0 ? "kept for ever" : `kept for ${durationText(retentionMs)}`
+  const { isCompacted, isExpiring, retentionMs } = effectiveConfig(config)
+  if (isCompacted && !isExpiring) return "compacted only"
+  return !isExpiring || retentionMs < 0 ? "kept for ever" : `kept for ${durationText(retentionMs)}`
 }

@@ -505,6 +505,15 @@ describe("DeleteRecords", () => {
     expect((await client.send(DeleteRecords, 2, { topics: [], timeoutMs: 0 })).topics).toEqual([])
   })
 
+  it("is refused where records go by compaction alone, not where none goes", async () => {
+    for (const policy of ["compact", "compact,delete", ""]) {
+      const name = `of-${policy.replace(",", "-")}`
+      await kit.createStream(name, { config: [["cleanup.policy", policy]] })
+      const wanted = policy === "compact" ? [-1, KafkaError.POLICY_VIOLATION] : [0, 0]
+      expect(await deleted(2, [name, 0, -1])).toEqual([[name, 0, ...wanted]])
+    }
+  })
+
   it("asks a partition once, however often it is named, and takes a thousand at most", async () => {
     await kit.createStream("orders")
     await produceThree("orders")

@@ -39,7 +39,8 @@ const deleteRecords = (
   if (isFailure(stream)) return refuse(stream.code)
   const logId = stream.logIds[partitionIndex]
   if (logId === undefined) return refuse(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
-  if (!effectiveConfig(stream.config).isExpiring) return refuse(KafkaError.POLICY_VIOLATION)
+  const { isCompacted, isExpiring } = effectiveConfig(stream.config)
+  if (isCompacted && !isExpiring) return refuse(KafkaError.POLICY_VIOLATION)
   return context.ask(partitionActor(logId), { _tag: "MoveLogStart", offset, reason: "DeleteRecords" }, (exit) => {
     if (Exit.isFailure(exit)) return refuse(failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER).code)
     const { logStartOffset } = exit.value
