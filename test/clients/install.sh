@@ -29,6 +29,13 @@ if [ ! -f "$cache/java/.done-$kafka_version" ]; then
   mvn -q -B -f java/pom.xml -Dkafka.version="$kafka_version" dependency:copy-dependencies -DoutputDirectory="$PWD/$cache/java"
   touch "$cache/java/.done-$kafka_version"
 fi
+# The client of Kafka 3.9, with the compressions that are there already.
+if [ ! -f "$cache/java-3.9/.done-3.9.1" ]; then
+  rm -rf "$cache/java-3.9"
+  mvn -q -B dependency:copy -Dartifact=org.apache.kafka:kafka-clients:3.9.1 -DoutputDirectory="$PWD/$cache/java-3.9"
+  cp "$cache"/java/{lz4-java,snappy-java,slf4j-api,slf4j-nop,zstd-jni}-*.jar "$cache/java-3.9/"
+  touch "$cache/java-3.9/.done-3.9.1"
+fi
 # The schemas of the newest version that the declarations follow.
 messages_version=4.3.1
 if [ ! -f "$cache/kafka-messages/.done-$messages_version" ]; then
@@ -50,10 +57,10 @@ python_with() { # name, package…
   echo "$*" > "$at/.done"
 }
 
-# librdkafka 2.16.0 and, of 2024, 2.5.3; the newest of the others, and the kafka-python that distributions have.
+# librdkafka 2.16.0 and, of 2024, 2.6.2; the newest of the others, and the kafka-python that distributions have.
 python_with confluent confluent-kafka==2.16.1
-python_with confluent-2024 confluent-kafka==2.5.3
-python_with kafka-python kafka-python==3.0.12 zstandard==0.25.0 six==1.17.0
+python_with confluent-2024 confluent-kafka==2.6.2
+python_with kafka-python kafka-python==3.0.12 zstandard==0.25.0 six==1.17.0 lz4==4.4.5 python-snappy==0.7.3
 python_with kafka-python-2.0.2 kafka-python==2.0.2 zstandard==0.25.0 six==1.17.0
 python_with aiokafka aiokafka==0.14.0 cramjam==2.11.0
 

@@ -19,7 +19,7 @@ for (const client of clients) {
     beforeAll(async () => {
       server = await ServerProcess.start()
       program = await Program.start(client)
-      releases.set(client, program.about!.get("release")!)
+      releases.set(client, program.about.get("release")!)
     })
     afterAll(async () => {
       await program?.kill()

@@ -1,14 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process"
-import { once } from "node:events"
-import { createInterface } from "node:readline"
-import { setTimeout as sleep } from "node:timers/promises"
+import { LineProgram, patienceMs, type Command, type Words } from "../../support/LineProgram.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
-
-/** So long a program may take for an answer or a delivery. Far above what any needs on a slow machine. */
-export const patienceMs = 30_000
-
-/** What is said behind the verb: `name=value`, without spaces in either. */
-export type Words = Readonly<Record<string, string | number | undefined>>
 
 export interface Message {
   readonly topic: string
@@ -20,14 +11,6 @@ export interface Message {
   readonly response: string | undefined
   readonly correlation: string | undefined
 }
-
-const wordsOf = (words: ReadonlyArray<string>): ReadonlyMap<string, string> =>
-  new Map(
-    words.map((word) => {
-      const equals = word.indexOf("=")
-      return [word.slice(0, equals), word.slice(equals + 1)]
-    })
-  )
 
 const messageOf = (words: ReadonlyMap<string, string>): Message => ({
   topic: words.get("topic")!,
@@ -46,9 +29,10 @@ class Connection {
   readonly connacks: Array<boolean | undefined> = []
 }
 
-interface Asked {
-  readonly resolve: (words: ReadonlyMap<string, string>) => void
-  readonly reject: (cause: Error) => void
+const connectionOf = (connections: Map<string, Connection>, client: string): Connection => {
+  const known = connections.get(client) ?? new Connection()
+  connections.set(client, known)
+  return known
 }
 
 /**
@@ -67,96 +51,40 @@ interface Asked {
  * client= session=0|1` for every CONNACK, `message client= topic= qos= retain= payload=`, `ids=N,… response= correlation=`.
  */
 export class Program {
-  readonly #child: ChildProcess
-  readonly #asked = new Map<number, Asked>()
-  readonly #connections = new Map<string, Connection>()
-  #lastId = 0
-  #errors = ""
+  readonly #lines: LineProgram
+  readonly #connections: Map<string, Connection>
+
+  private constructor(lines: LineProgram, connections: Map<string, Connection>) {
+    this.#lines = lines
+    this.#connections = connections
+  }
+
+  static async start(command: Command): Promise<Program> {
+    const connections = new Map<string, Connection>()
+    const lines = await LineProgram.start(command, ["connected", "message"], (what, words) => {
+      const connection = connectionOf(connections, words.get("client")!)
+      if (what === "message") connection.messages.push(messageOf(words))
+      else connection.connacks.push(words.has("session") ? words.get("session") === "1" : undefined)
+    })
+    return new Program(lines, connections)
+  }
+
   /** `library=`, `release=`. */
-  about: ReadonlyMap<string, string> | undefined
-
-  private constructor(command: string, args: ReadonlyArray<string>) {
-    // A group of its own: some programs run others, which end with it.
-    this.#child = spawn(command, args, { stdio: "pipe", detached: true })
-    this.#child.on("error", (cause) => this.#failAll(cause))
-    this.#child.on("close", () => this.#failAll(new Error(`the program ended\n${this.#errors}`)))
-    this.#child.stdin!.on("error", () => undefined)
-    this.#child.stderr!.setEncoding("utf8").on("data", (text: string) => (this.#errors += text))
-    createInterface({ input: this.#child.stdout!, crlfDelay: Infinity }).on("line", (line) => this.#hear(line))
-  }
-
-  static async start({ command, args }: { command: string; args: ReadonlyArray<string> }): Promise<Program> {
-    const program = new Program(command, args)
-    try {
-      await waitUntil("the program's first line", patienceMs, () => program.#isEnded || program.about !== undefined)
-      if (program.about === undefined) throw new Error(`the program ended at its start\n${program.#errors}`)
-      return program
-    } catch (cause) {
-      await program.kill()
-      throw cause
-    }
-  }
-
-  get #isEnded(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined
-  }
-
-  #failAll(cause: Error): void {
-    for (const { reject } of this.#asked.values()) reject(cause)
-    this.#asked.clear()
-  }
-
-  #hear(line: string): void {
-    const [first, ...rest] = line.split(" ") as [string, ...Array<string>]
-    if (first === "ready") this.about = wordsOf(rest)
-    else if (first === "connected" || first === "message") this.#happened(first, wordsOf(rest))
-    else if (/^\d+$/.test(first)) {
-      const asked = this.#asked.get(Number(first))
-      this.#asked.delete(Number(first))
-      if (rest[0] === "ok") asked?.resolve(wordsOf(rest.slice(1)))
-      else asked?.reject(new Error(rest.slice(1).join(" ")))
-    } else this.#errors += `${line}\n`
-  }
-
-  #happened(what: "connected" | "message", words: ReadonlyMap<string, string>): void {
-    const connection = this.#of(words.get("client")!)
-    if (what === "message") connection.messages.push(messageOf(words))
-    else connection.connacks.push(words.has("session") ? words.get("session") === "1" : undefined)
-  }
-
-  #of(client: string): Connection {
-    const known = this.#connections.get(client) ?? new Connection()
-    this.#connections.set(client, known)
-    return known
+  get about(): ReadonlyMap<string, string> {
+    return this.#lines.about!
   }
 
   /** Resolves when it is done. Rejects with what the program says, or when it does not answer. */
   async ask(verb: string, words: Words): Promise<void> {
-    if (this.#isEnded) throw new Error(`the program has ended\n${this.#errors}`)
-    const id = ++this.#lastId
-    const said = Object.entries(words).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
-    const answer = new Promise((resolve, reject) => this.#asked.set(id, { resolve, reject }))
-    this.#child.stdin!.write(`${[id, verb, ...said].join(" ")}\n`)
-    const isLate = new AbortController()
-    const late = sleep(patienceMs, undefined, { signal: isLate.signal }).then(
-      () => Promise.reject(new Error(`no answer to ${verb}\n${this.#errors}`)),
-      () => undefined
-    )
-    try {
-      await Promise.race([answer, late])
-    } catch (cause) {
-      throw new Error(`${verb} ${JSON.stringify(words).slice(0, 300)}: ${(cause as Error).message}`, { cause })
-    } finally {
-      isLate.abort()
-    }
+    await this.#lines.ask(verb, words)
   }
 
   messages(client: string): ReadonlyArray<Message> {
-    return this.#of(client).messages
+    return connectionOf(this.#connections, client).messages
   }
 
   connacks(client: string): ReadonlyArray<boolean | undefined> {
-    return this.#of(client).connacks
+    return connectionOf(this.#connections, client).connacks
   }
 
   /** Resolves with all messages of the connection when there are so many, which may be more. */
@@ -165,7 +93,7 @@ export class Program {
     try {
       await waitUntil("deliveries", patienceMs, () => messages.length >= count)
     } catch {
-      throw new Error(`${messages.length} of ${count} messages came to ${client}\n${this.#errors}`)
+      throw new Error(`${messages.length} of ${count} messages came to ${client}\n${this.#lines.errors}`)
     }
     return messages
   }
@@ -176,10 +104,7 @@ export class Program {
   }
 
   /** As its machine's power cut: no DISCONNECT is sent. */
-  async kill(): Promise<void> {
-    if (this.#isEnded) return
-    const exited = once(this.#child, "exit")
-    process.kill(-this.#child.pid!, "SIGKILL")
-    await exited
+  kill(): Promise<void> {
+    return this.#lines.kill()
   }
 }

@@ -1,4 +1,5 @@
 import * as path from "node:path"
+import { matrixOf, type Column } from "../matrix.ts"
 import type { Client, Version } from "./clients.ts"
 import type { Scenario } from "./scenarios.ts"
 
@@ -30,20 +31,15 @@ export const versionName = (version: Version): string => versionNames[version]
 export const versionsOf = (client: Client, { feature, versions }: Scenario): ReadonlyArray<Version> =>
   client.lacks?.[feature] === undefined ? versions.filter((version) => client.versions.includes(version)) : []
 
-const cellOf = ({ passed, lacks }: ClientResult, feature: string): string => {
-  if (lacks[feature] !== undefined) return "–"
-  const versions = passed[feature] ?? []
-  return versions.length === 0 ? "fails" : versions.map(versionName).join(", ")
-}
-
-const rowOf = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
-
-const sentence = (text: string): string => (text.endsWith(".") ? text : `${text}.`)
-
-const remarksOf = ({ name, lacks, notes }: ClientResult): ReadonlyArray<string> => [
-  ...Object.entries(lacks).map(([feature, why]) => `- ${name}, ${feature}: ${sentence(why)}`),
-  ...notes.map((note) => `- ${name}: ${sentence(note)}`)
-]
+const columnOf = ({ name, release, passed, lacks, notes }: ClientResult): Column => ({
+  name,
+  release,
+  cells: Object.fromEntries(
+    Object.entries(passed).map(([feature, versions]) => [feature, versions.map(versionName).join(", ")])
+  ),
+  lacks,
+  notes
+})
 
 /** docs/mqtt-clients.md */
 export const pageOf = ({ features, clients }: Results): string =>
@@ -55,11 +51,6 @@ export const pageOf = ({ features, clients }: Results): string =>
     "its reason below. The run writes this page (`node scripts/mqtt-clients.ts`), and fails where the page says something else. The",
     "programs are in `test/clients/mqtt/programs`, what each feature has to show in `test/clients/mqtt/scenarios.ts`.",
     "",
-    rowOf(["Feature", ...clients.map(({ name, release }) => `${name} ${release}`)]),
-    rowOf(["---", ...clients.map(() => "---")]),
-    ...features.map((feature) => rowOf([feature, ...clients.map((client) => cellOf(client, feature))])),
-    "",
-    "## What is a library's own",
-    ...clients.flatMap(remarksOf),
+    ...matrixOf(features, clients.map(columnOf)),
     ""
   ].join("\n")

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { expect } from "vitest"
 import { kcatRead } from "../../support/kcat.ts"
 import type { ServerProcess } from "../../support/server.ts"
+import { patienceMs, type Words } from "../../support/LineProgram.ts"
 import { waitUntil } from "../../support/waitUntil.ts"
 import type { Client, Version } from "./clients.ts"
-import { patienceMs, Program, type Message, type Words } from "./Program.ts"
+import { Program, type Message } from "./Program.ts"
 import { Tap, type Passed } from "./Tap.ts"
 
 /** What a scenario works with. The server and the program are this client's alone. */

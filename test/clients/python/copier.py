@@ -80,6 +80,8 @@ def copy(writer, reader):
             result = transaction(writer, reader, messages)
         except KafkaException as failure:
             print("because", failure, flush=True)
+            if failure.args[0].fatal():
+                raise
             done(writer.abort_transaction, call_seconds)
             result = "failed"
         if result != "committed":
