@@ -419,6 +419,17 @@ const wordFaults = ({ path, text }: SourceFile): Array<string> =>
 const shardMakers = (files: ReadonlyArray<SourceFile>): ReadonlyArray<string> =>
   files.flatMap(({ path, text }) => Array.from(codeOf(text).matchAll(/\bnew Shard\(/g), () => path))
 
+const numberedRecord = /^(\d{4})-[a-z0-9-]+\.md$/
+
+/** Architecture decision records are cited by their numbers. `names`: of the files of docs/adr. */
+const recordFaults = (names: ReadonlyArray<string>): Array<string> => {
+  const byNumber = Map.groupBy(names, (name) => numberedRecord.exec(name)?.[1])
+  return [...byNumber].flatMap(([number, same]) => {
+    if (number === undefined) return same.map((name) => `docs/adr/${name} has no number`)
+    return same.length > 1 ? [`docs/adr: ${number} is the number of ${same.sort().join(" and ")}`] : []
+  })
+}
+
 // --- The house ---
 
 const folders = readdirSync(join(root, "packages"))
@@ -473,6 +484,11 @@ describe("the house is clean", () => {
   })
   it("shards are made in one place", () =>
     expect(shardMakers(everything)).toEqual(["packages/core/src/shard/Shards.ts"]))
+  it("a decision record has a number of its own", () => {
+    const names = readdirSync(join(root, "docs/adr"))
+    expect(names.length).toBeGreaterThan(30)
+    expect(recordFaults(names)).toEqual([])
+  })
   it("comments are sentences with their subject first", () => {
     expect(sources.flatMap(({ text }) => commentsOf(text)).length).toBeGreaterThan(2000)
     expect(sources.flatMap(sentenceFaults)).toEqual([])
@@ -673,6 +689,14 @@ describe("the rules find", () => {
   it("a second place that makes shards", () => {
     const text = "const one = new Shard({})\nconst all = new Shards({})\nconst two = new Shard({}) // new Shard("
     expect(shardMakers([planted("test/a.ts", text)])).toEqual(["test/a.ts", "test/a.ts"])
+  })
+
+  it("decision records of the same number, or of none", () => {
+    expect(recordFaults(["0007-a.md", "0008-b.md", "0009-of-a-1.md"])).toEqual([])
+    expect(recordFaults(["0007-b.md", "0008-b.md", "0007-a.md", "c.md"])).toEqual([
+      "docs/adr: 0007 is the number of 0007-a.md and 0007-b.md",
+      "docs/adr/c.md has no number"
+    ])
   })
 
   it("a promise made by hand, and words of the unfinished", () => {

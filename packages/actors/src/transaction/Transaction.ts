@@ -22,6 +22,7 @@ import {
   type AddPartitions,
   type Complete,
   defaultTransactionSettings,
+  onlyFences,
   type TransactionCommand,
   TransactionKind,
   type TransactionPartition,
@@ -106,7 +107,7 @@ const refuseProducer = (
   if (life.producerId !== producerId || producerId === -1) {
     return refused("InvalidProducerIdMapping", "The producer id is not the transactional id's.")
   }
-  if (life.producerEpoch !== producerEpoch) {
+  if (life.producerEpoch !== producerEpoch || onlyFences(producerEpoch)) {
     return refused(
       "ProducerFenced",
       `The producer's epoch is ${producerEpoch}, and ${life.producerEpoch} is the newest.`

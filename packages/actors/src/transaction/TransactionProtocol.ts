@@ -253,6 +253,9 @@ const epochMax = 32_766
 /** No further epoch of this producer id can be given. */
 export const isExhausted = (producerEpoch: number): boolean => producerEpoch >= epochMax
 
+/** It fences the producer that had the greatest epoch, and is given to nobody: no epoch could follow its end. */
+export const onlyFences = (producerEpoch: number): boolean => producerEpoch > epochMax
+
 export interface TransactionSettings {
   /** Kafka's `transaction.max.timeout.ms`. */
   readonly timeoutMsMax: number

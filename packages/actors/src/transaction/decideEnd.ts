@@ -1,7 +1,7 @@
 import * as Exit from "effect/Exit"
 import { type Answer, type Draft, prepare, refused } from "./transactionDraft.ts"
 import type { TransactionLife } from "./transactionMachine.ts"
-import { type End, isExhausted } from "./TransactionProtocol.ts"
+import { type End, isExhausted, onlyFences } from "./TransactionProtocol.ts"
 
 const unknownProducer = refused("InvalidProducerIdMapping", "The producer id is not the transactional id's.")
 const fenced = refused("ProducerFenced", "The producer's epoch is not the newest.")
@@ -48,8 +48,8 @@ const endVersion1 = (draft: Draft, { producerId, producerEpoch, outcome }: End):
 }
 
 /**
- * The producer's last end, asked for again by the id and epoch that it had then. An epoch that a fence has raised leaves nobody who
- * may ask again.
+ * The producer's last end, asked for again by the id and epoch that it had then. The abort that a producer's own InitProducerId began is
+ * such an end too: it raised the epoch of the one who asked. Any other fence leaves nobody who may ask again.
  */
 const isEndAgain = (life: TransactionLife, { producerId, producerEpoch }: End): boolean =>
   producerEpoch !== -1 &&
@@ -59,7 +59,8 @@ const isEndAgain = (life: TransactionLife, { producerId, producerEpoch }: End): 
     : producerId === life.lastProducerId && isExhausted(producerEpoch) && life.producerEpoch === 0)
 
 /**
- * Each end raises the epoch, so that one that comes again is known by it (KIP-890):
+ * Each end raises the epoch, so that one that comes again is known by it (KIP-890). "Again" is an end with the epoch before the one that
+ * was raised, by an end or by the producer's own InitProducerId, which aborts what is open:
  *
  * | | abort, again | abort | commit, again | commit |
  * |---|---|---|---|---|
@@ -69,6 +70,8 @@ const isEndAgain = (life: TransactionLife, { producerId, producerEpoch }: End): 
  * | PrepareCommit | InvalidTxnState | fenced | ConcurrentTransactions | fenced |
  * | CompleteAbort | as it was answered | a new end | InvalidTxnState | InvalidTxnState |
  * | CompleteCommit | InvalidTxnState | a new end | as it was answered | InvalidTxnState |
+ *
+ * After an abort that has raised the greatest epoch of the id nobody can end anything by that id: all are fenced.
  */
 const endVersion2 = (draft: Draft, command: End): Answer => {
   const { name, life } = draft.state
@@ -88,6 +91,7 @@ const endVersion2 = (draft: Draft, command: End): Answer => {
       return outcome === (name === "PrepareCommit" ? "commit" : "abort") ? ending : wrongState
     case "CompleteCommit":
     case "CompleteAbort":
+      if (onlyFences(life.producerEpoch)) return fenced
       if (isAgain) return outcome === (name === "CompleteCommit" ? "commit" : "abort") ? prepared(life) : wrongState
       if (!isCurrent) return fenced
       return outcome === "abort" ? end(draft, command) : wrongState

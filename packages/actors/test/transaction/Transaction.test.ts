@@ -261,6 +261,59 @@ describe("an end of version 2", () => {
     })
   }
 
+  it.each([
+    ["under way", false, "ConcurrentTransactions"],
+    ["done", true, { _tag: "EndPrepared", producerId: 100, producerEpoch: 1 }]
+  ])("by the epoch whose own InitProducerId began an abort is that abort, again: %s", (_what, isDone, aborted) => {
+    const answers = (["abort", "commit"] as const).map((outcome) => {
+      const { coordinator, producer } = reached("Ongoing")
+      coordinator.init({ ...producer })
+      if (isDone) coordinator.finish()
+      return coordinator.end({ ...producer }, outcome)
+    })
+    expect(answers).toEqual([aborted, "InvalidTxnState"])
+  })
+
+  it("by the epoch before any other fence is fenced", () => {
+    const fences: ReadonlyArray<(coordinator: TransactionHarness) => void> = [
+      (coordinator) => void coordinator.init(nobody()),
+      (coordinator) => coordinator.advance(60_000),
+      (coordinator) => void coordinator.send({ _tag: "Abort" })
+    ]
+    for (const fence of fences) {
+      const { coordinator, producer } = reached("Ongoing")
+      fence(coordinator)
+      expect(coordinator.state.name).toBe("PrepareAbort")
+      expect(coordinator.end({ ...producer }, "abort")).toBe("ProducerFenced")
+      coordinator.finish()
+      expect(coordinator.end({ ...producer }, "abort")).toBe("ProducerFenced")
+    }
+  })
+
+  it("never raises the epoch beyond the one that fences the greatest, of which nobody is told", () => {
+    const fences: ReadonlyArray<(coordinator: TransactionHarness, producer: Producer) => void> = [
+      (coordinator, producer) => void coordinator.init({ ...producer }),
+      (coordinator) => coordinator.advance(60_000)
+    ]
+    for (const fence of fences) {
+      const coordinator = new TransactionHarness()
+      const producer = coordinator.begin()
+      coordinator.exhaust(producer)
+      coordinator.add(producer, 7)
+      fence(coordinator, producer)
+      expect(coordinator.told).toMatchObject([{ producerEpoch: 32_767, outcome: "abort" }])
+      coordinator.finish()
+      for (const producerEpoch of [32_766, 32_767]) {
+        const asking = { ...producer, producerEpoch }
+        expect(coordinator.add({ ...asking }, 7)).toBe("ProducerFenced")
+        expect(coordinator.addGroup({ ...asking }, "g")).toBe("ProducerFenced")
+        expect(coordinator.end({ ...asking }, "abort")).toBe("ProducerFenced")
+        expect(coordinator.end({ ...asking }, "commit")).toBe("ProducerFenced")
+      }
+      expect(coordinator.begin().producerEpoch, "a new id").toBe(0)
+    }
+  })
+
   it("raises the epoch, and answers with it; that of an end without partitions too, at once", () => {
     const { coordinator, producer } = reached("Empty")
     expect(coordinator.end(producer, "abort")).toEqual({ _tag: "EndPrepared", producerId: 100, producerEpoch: 1 })

@@ -106,8 +106,9 @@ export interface Failure {
 }
 
 /**
- * The error that tells a client that an actor did not do what it asked; the coordinator of a transaction has `coordinatorFailure`. `unavailable`: the retriable code of this API for an
- * actor that is being replayed, and for defects: a client that tries again meets a restarted actor.
+ * The error that tells a client that an actor did not do what it asked; the coordinator of a transaction has `coordinatorFailure`.
+ * `unavailable`: the retriable code of this API for an actor that is being replayed, and for defects: a client that tries again meets a
+ * restarted actor.
  */
 export const failureOf = (
   cause: Cause.Cause<CatalogRefused | PartitionRefused | GroupRefused>,

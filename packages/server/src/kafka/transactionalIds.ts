@@ -34,7 +34,8 @@ const refusalOf = (exit: Exit.Exit<unknown, unknown>): TransactionRefusal | unde
 /**
  * Asks the coordinator to begin a producer. It refuses what is invalid before anything else. For one transactional id more than there may be
  * the one that is at rest for longest is forgotten, and where their memory is full so many that there is room, each in the same turn as the
- * producer begins. It is refused, and nobody forgotten, if too few are at rest.
+ * producer begins. It is refused, and nobody is chosen to be forgotten, if too few are at rest. If one of those that were chosen has begun a
+ * transaction meanwhile, the others are forgotten all the same, and it is tried again.
  */
 export const beginProducer = (context: RequestContext, beginning: Beginning): Answer<Begun> => {
   const { limits, transactions } = context.node.broker

@@ -74,8 +74,9 @@ class Finishing {
 }
 
 /**
- * Logs that have no transaction of this producer any more: they were deleted with their stream, or know a newer epoch of the producer,
- * whose batches come in only when the coordinator lets them.
+ * Logs that have no transaction of this producer any more: they were deleted with their stream, or know a newer epoch of the producer.
+ * That is one whose batches the coordinator has let in, or one of an administrator's marker (WriteTxnMarkers), of which the coordinator
+ * knows nothing. Either way what shall end is not open there any more.
  */
 const refusedBy = (markers: Markers, answers: ReadonlyMap<CommandList, ListAnswer>): ReadonlyArray<number> =>
   [...markers].flatMap(([list, entries]) => {
