@@ -96,8 +96,10 @@ describe("produce and consume", () => {
 
   it("end when they are interrupted, and leave their group", async () => {
     const reader = start("consume", "orders", "--follow", "--from", "latest", "--group", "interrupted", ...kafka())
-    const exited = once(reader, "exit")
-    await expect.poll(() => server.get("/groups/interrupted").catch(() => undefined)).toMatchObject({ state: "Stable" })
+    const [notes, exited] = [textOf(reader.stderr), once(reader, "exit")]
+    // The group is complete a moment before its member knows.
+    await expect.poll(notes).toContain("interrupted gives this member")
+    expect(await server.get("/groups/interrupted")).toMatchObject({ state: "Stable" })
     reader.kill("SIGINT")
     expect(await exited).toEqual([130, null])
     expect(await server.get("/groups/interrupted")).toMatchObject({ state: "Empty" })

@@ -85,7 +85,7 @@ const events: ReadonlyArray<Option> = [
   {
     name: "kind",
     value: "KIND",
-    help: "only actors of this kind: catalog, partition, group, transaction, session, client, retained, shard"
+    help: "only actors of this kind: catalog, partition, group, transaction, session, streamShare, client, retained, shard"
   },
   { name: "actor", value: "ACTOR", help: "only this actor: group/orders, partition/sensors/3" },
   { name: "type", value: "TYPE", help: "only events of this type: RebalanceStarted, RecordsAppended, StateHash" }

@@ -54,7 +54,7 @@ const requests: Readonly<Record<string, () => object | ReadonlyArray<object>>> =
   JoinGroup: () => ({ ...member, ...timeouts, protocolType: "consumer", protocols: [] }),
   Heartbeat: () => member,
   LeaveGroup: () => ({ groupId, members: [{ memberId: "m" }] }),
-  SyncGroup: () => ({ ...member, assignments: [] }),
+  SyncGroup: () => ({ ...member, protocolType: "consumer", protocolName: "range", assignments: [] }),
   ApiVersions: () => ({ clientSoftwareName: "raw", clientSoftwareVersion: "1" }),
   CreateTopics: () => ({
     topics: [{ ...one, name: "new", assignments: [], configs: [] }],
