@@ -24,6 +24,8 @@ export class TcpTransport implements Transport, Writer {
   readonly remoteAddress: string
   /** Bytes of a write past the socket's own queue, which waits until they are taken. */
   #directBytes = 0
+  /** A write past the socket's queue was not taken at once: it is to be told when all is. */
+  #owesDrain = false
 
   /** `onDrain`: all that was written has been taken, where that was not so at once. */
   constructor(socket: Socket, remoteAddress: string, onDrain: () => void) {
@@ -40,7 +42,9 @@ export class TcpTransport implements Transport, Writer {
 
   taken(bytes: number): void {
     this.#directBytes -= bytes
-    if (this.unsentBytes === 0) this.#onDrain()
+    if (this.unsentBytes > 0) return
+    this.#owesDrain = false
+    this.#onDrain()
   }
 
   write(buffers: ReadonlyArray<Uint8Array>): void {
@@ -49,10 +53,11 @@ export class TcpTransport implements Transport, Writer {
     const joined = join(buffers)
     if (joined !== undefined && this.#handle !== undefined && this.unsentBytes === 0) {
       this.#directBytes = writeDirectly(this.#handle, socket, joined, this)
+      this.#owesDrain = this.#directBytes > 0
       return
     }
     // The socket tells when it is drained only of what was too much for its own queue.
-    const done = this.#directBytes > 0 ? () => this.taken(0) : undefined
+    const done = this.#owesDrain ? () => this.taken(0) : undefined
     socket.cork()
     for (const buffer of joined === undefined ? buffers : [joined]) socket.write(buffer, done)
     socket.uncork()
