@@ -37,13 +37,14 @@ const lengthSize = (length: number): number => {
   return length < 134_217_728 ? 4 : 5
 }
 
-const zigzag = (value: number): number => (value < 0 ? -2 * value - 1 : 2 * value)
+/** A zigzag varlong without its lowest bit, the sign; with it, it could take a bit more than a double has. */
+const withoutSign = (value: number): number => (value < 0 ? -1 - value : value)
 
-/** Bytes of a safe integer as a zigzag varlong. */
+/** Bytes of a whole number from -2^53 to 2^53 - 1 as a zigzag varlong. */
 const varlongSize = (value: number): number => {
-  let rest = zigzag(value)
+  const rest = withoutSign(value)
   let size = 1
-  for (; rest >= 128; rest = Math.floor(rest / 128)) size++
+  for (let end = 64; rest >= end; end *= 128) size++
   return size
 }
 
@@ -59,8 +60,14 @@ const writeLength = (target: Uint8Array, at: number, length: number): number => 
 }
 
 const writeVarlong = (target: Uint8Array, at: number, value: number): number => {
-  let rest = zigzag(value)
-  for (; rest >= 128; rest = Math.floor(rest / 128)) target[at++] = (rest % 128) | 128
+  let rest = withoutSign(value)
+  const sign = value < 0 ? 1 : 0
+  if (rest < 64) {
+    target[at] = 2 * rest + sign
+    return at + 1
+  }
+  target[at++] = (2 * (rest % 64) + sign) | 128
+  for (rest = Math.floor(rest / 64); rest >= 128; rest = Math.floor(rest / 128)) target[at++] = (rest % 128) | 128
   target[at++] = rest
   return at
 }
@@ -238,15 +245,16 @@ export class RecordReader {
 
   #varlong(): number {
     let byte = this.#byte()
-    let value = byte & 127
-    for (let factor = 128; byte > 127; factor *= 128) {
+    const isNegative = (byte & 1) !== 0
+    let value = (byte & 127) >>> 1
+    for (let factor = 64; byte > 127; factor *= 128) {
       byte = this.#byte()
       value += (byte & 127) * factor
-      if (value > Number.MAX_SAFE_INTEGER || factor > 2 ** 63) {
-        throw new InvalidRecord("Timestamp", "a timestamp outside of +-2^52 ms")
+      if (value > Number.MAX_SAFE_INTEGER || factor > 2 ** 62) {
+        throw new InvalidRecord("Timestamp", "a timestamp delta that is not from -2^53 to 2^53 - 1 ms")
       }
     }
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+    return isNegative ? -1 - value : value
   }
 }
 

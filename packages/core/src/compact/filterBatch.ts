@@ -28,8 +28,9 @@ const mark = (batch: Uint8Array, records: Uint8Array, keep: Keep): Marked => {
 
 /**
  * A producer's batch without the records that do not stay: the same bytes if all do, undefined if none does. The
- * records that are left keep their offsets and times, and the header all but the count, the CRC and the greatest
- * time; it is compressed anew with its own codec.
+ * records that are left keep their offsets and times, and the header all but the count, the CRC, the base time and the greatest
+ * time; it is compressed anew with its own codec. Where the time of the append counts, the records get it, as from Kafka's
+ * `filterTo`: what their producer gave them was never bounded.
  * A batch that has tombstones gets `deleteHorizonMs`, unless it has one (KIP-534).
  * Throws `InvalidBatch` or `InvalidRecord` for damaged bytes.
  */
@@ -59,13 +60,15 @@ const rebuilt = (
   stays: Uint8Array,
   deleteHorizonMs: number | undefined
 ): Uint8Array => {
-  const oldBaseMs = RecordBatch.baseTimestamp(batch)
   const isLogAppendTime = RecordBatch.isLogAppendTime(batch)
+  const appendTimeMs = isLogAppendTime ? RecordBatch.maxTimestamp(batch) : undefined
+  const oldBaseMs = RecordBatch.baseTimestamp(batch)
   const left = new RecordsBuilder(Infinity, Infinity)
-  left.begin(deleteHorizonMs ?? oldBaseMs)
+  left.begin(deleteHorizonMs ?? appendTimeMs ?? oldBaseMs)
   const reader = new RecordReader().reset(records)
   for (let i = 0; reader.nextDeltas(); i++) {
-    if (stays[i] === 1) left.appendRecord(reader, reader.offsetDelta, oldBaseMs + reader.timestampDelta)
+    if (stays[i] !== 1) continue
+    left.appendRecord(reader, reader.offsetDelta, appendTimeMs ?? oldBaseMs + reader.timestampDelta)
   }
   const codec = RecordBatch.compression(batch)!
   const fields: RecordBatch.BatchFields = {
@@ -79,7 +82,7 @@ const rebuilt = (
     count: left.count,
     lastOffsetDelta: RecordBatch.lastOffsetDelta(batch),
     baseTimestampMs: left.firstTimestampMs,
-    maxTimestampMs: isLogAppendTime ? RecordBatch.maxTimestamp(batch) : left.maxTimestampMs,
+    maxTimestampMs: left.maxTimestampMs,
     producerId: RecordBatch.producerId(batch),
     producerEpoch: RecordBatch.producerEpoch(batch),
     baseSequence: RecordBatch.baseSequence(batch)

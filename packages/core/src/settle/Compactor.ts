@@ -140,7 +140,8 @@ export class LogCompactor {
     this.#keep = keep
     this.#transactions = transactions
     this.#builder = builder
-    this.#deleteHorizonMs = log.nowMs + log.deleteRetentionMs
+    // A stream may keep its tombstones for 2^63 - 1 ms; a batch's times are relative to the horizon, which must be exact.
+    this.#deleteHorizonMs = Math.min(log.nowMs + log.deleteRetentionMs, Number.MAX_SAFE_INTEGER)
     this.#merged = new MergedRecords(keep, this.#deleteHorizonMs, ({ fields, records }) => {
       const plainBytes = RecordBatch.batchHeaderBytes + records.length
       builder.addCompacted(log.logId, false, packedBatch(fields, records), plainBytes)

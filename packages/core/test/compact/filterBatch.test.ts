@@ -3,6 +3,7 @@ import { crc32c } from "../../src/Crc32c.ts"
 import { controlBatch } from "../../src/transaction/controlBatch.ts"
 import { filterBatch, withDeleteHorizon } from "../../src/compact/filterBatch.ts"
 import type { Keep } from "../../src/compact/keepRecord.ts"
+import { RecordReader } from "../../src/Record.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
 import { batchOf, recordsIn, type Plain } from "./batches.ts"
 
@@ -82,6 +83,42 @@ describe("filterBatch", () => {
     const left = filterBatch(batch, keepOffsets(100, 102), horizonMs)!
     expect(RecordBatch.isLogAppendTime(left)).toBe(true)
     expect(recordsIn(left).map(({ timestampMs }) => timestampMs)).toEqual([7777, 7777])
+  })
+})
+
+const farthestMs = Number.MAX_SAFE_INTEGER
+
+const valueAndTombstone = (timestampMs: number): ReadonlyArray<Plain> => [
+  { offset: 100, timestampMs, key: "a", value: "1" },
+  { offset: 101, timestampMs, key: "b", value: null }
+]
+
+describe.each([
+  ["now", horizonMs],
+  ["the farthest one", farthestMs]
+])("a batch that is rebuilt, with a delete horizon of %s", (_what, givenMs) => {
+  it.each([-1, 0, 1, horizonMs, 2 ** 52 - 1, 2 ** 52, 5e15, farthestMs])(
+    "can be read and filtered again, and has its records' time of %d",
+    (timestampMs) => {
+      const first = filterBatch(batchOf(valueAndTombstone(timestampMs)), all, givenMs)!
+      expect(RecordBatch.deleteHorizon(first)).toBe(givenMs)
+      expect(recordsIn(first)).toEqual(valueAndTombstone(timestampMs))
+      const later = filterBatch(first, keepOffsets(101), givenMs)!
+      expect(recordsIn(later)).toEqual(valueAndTombstone(timestampMs).slice(1))
+      expect([RecordBatch.deleteHorizon(later), RecordBatch.maxTimestamp(later)]).toEqual([givenMs, timestampMs])
+    }
+  )
+
+  it.each([-1, 5e15, farthestMs])("has the time of its append where that counts, not its producer's %d", (sentMs) => {
+    const appendMs = 7777
+    const sent = batchOf(valueAndTombstone(sentMs), "none", { isLogAppendTime: true, maxTimestampMs: appendMs })
+    for (const keep of [all, keepOffsets(100), keepOffsets(101)]) {
+      const left = filterBatch(sent, keep, givenMs)!
+      const reader = new RecordReader().reset(RecordBatch.recordsOf(left))
+      while (reader.next()) expect(RecordBatch.baseTimestamp(left) + reader.timestampDelta).toBe(appendMs)
+      expect([RecordBatch.isLogAppendTime(left), RecordBatch.maxTimestamp(left)]).toEqual([true, appendMs])
+      expect(filterBatch(left, all, givenMs)).toBe(left)
+    }
   })
 })
 

@@ -126,6 +126,27 @@ describe("a journal whose logs are compacted", () => {
     )
   })
 
+  it("keeps tombstones for as long as a number may say, and all times as they were", async () => {
+    const model = new CompactedHistory(await History.open(temporaryDirectory()))
+    const forever = { ...always, deleteRetentionMs: Number(2n ** 63n - 1n) }
+    for (let round = 0; round < 3; round++) {
+      for (const logId of logIds) {
+        model.append(logId, [
+          [round, true],
+          [10 + round, false]
+        ])
+      }
+      await model.history.roll()
+      const done = await model.compact(100_000, forever)
+      expect(done.filter((each) => each.startsWith("compact"))).not.toEqual([])
+      model.nowMs += deleteRetentionMs
+    }
+    for (const logId of compacted) expect(model.read(logId, 1e9)).toEqual(model.appended(logId))
+    model.check(1e9)
+    await model.history.close()
+    await cleanDoctor(model.history.directory)
+  })
+
   it("has one record per key in what is settled, and tombstones for their time and no longer", async () => {
     const model = new CompactedHistory(await History.open(temporaryDirectory()))
     for (let round = 0; round < 6; round++) {
