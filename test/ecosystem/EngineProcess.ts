@@ -49,6 +49,9 @@ export const prepare = async (engine: string): Promise<void> => {
   fs.writeFileSync(done, version)
 }
 
+/** Those that nobody has stopped, whether they still run or have been killed. */
+const unstopped = new Set<EngineProcess>()
+
 /** A program that runs until it is stopped. What it says is kept in a file, whose end errors show. */
 export class EngineProcess {
   readonly #name: string
@@ -62,6 +65,9 @@ export class EngineProcess {
     const log = fs.openSync(this.#logFile, "a")
     this.#child = spawn(command, args, { stdio: ["ignore", log, log], ...user })
     fs.closeSync(log)
+    // A program that cannot be started has ended.
+    this.#child.on("error", (error) => fs.appendFileSync(this.#logFile, `${error.message}\n`))
+    unstopped.add(this)
   }
 
   /** A class of an engine's jars or of its programs, which are there: see `prepare`. */
@@ -74,6 +80,11 @@ export class EngineProcess {
   static python(engine: string, program: string, args: ReadonlyArray<string>) {
     const file = path.join(import.meta.dirname, engine, program)
     return new EngineProcess(program, path.join(cache, engine, "bin/python"), [file, ...args])
+  }
+
+  /** Also those that a failure has left behind, before anybody knew them: for the end of every test. */
+  static async stopAll(): Promise<void> {
+    await Promise.all(Array.from(unstopped, (each) => each.stop()))
   }
 
   get isRunning(): boolean {
@@ -105,6 +116,7 @@ export class EngineProcess {
     await this.#end("SIGTERM")
     clearTimeout(forced)
     fs.rmSync(path.dirname(this.#logFile), { recursive: true, force: true })
+    unstopped.delete(this)
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

@@ -7,7 +7,7 @@ import { kcatRead } from "../support/kcat.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 import { ConnectWorker } from "./ConnectWorker.ts"
-import { prepare } from "./EngineProcess.ts"
+import { EngineProcess, prepare } from "./EngineProcess.ts"
 import { expectNoViolations } from "./expectNoViolations.ts"
 import { publishedRooms, publishRooms } from "./publishRooms.ts"
 
@@ -63,7 +63,7 @@ describe("Kafka Connect, two distributed workers", () => {
     await Promise.all([start(), start()])
   })
   afterAll(async () => {
-    await Promise.all(workers.map(({ process }) => process.stop()))
+    await EngineProcess.stopAll()
     fs.rmSync(directory, { recursive: true, force: true })
     await server?.dispose()
   })
@@ -85,7 +85,8 @@ describe("Kafka Connect, two distributed workers", () => {
     await left!.running("lines", busy)
     await appending
     await writtenAll(lines.length)
-    workers.splice(0, 2, left!, await start())
+    workers.splice(0, 2, left!)
+    await start()
     expect(await written()).toEqual(lines)
     await expectNoViolations(server)
   })

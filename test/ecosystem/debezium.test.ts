@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { kcatRead } from "../support/kcat.ts"
 import { ServerProcess } from "../support/server.ts"
 import { ConnectWorker } from "./ConnectWorker.ts"
-import { cache, prepare } from "./EngineProcess.ts"
+import { cache, EngineProcess, prepare } from "./EngineProcess.ts"
 import { expectNoViolations } from "./expectNoViolations.ts"
 import { Postgres } from "./Postgres.ts"
 
@@ -33,15 +33,10 @@ const parsed = (bytes: Buffer): unknown => JSON.parse(bytes.toString("utf8"))
 describe("Debezium PostgreSQL", () => {
   let server: ServerProcess
   let postgres: Postgres
-  const workers: Array<ConnectWorker> = []
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-debezium-"))
 
-  const start = async (): Promise<ConnectWorker> => {
-    const properties = { "plugin.path": path.join(directory, "plugins") }
-    const worker = await ConnectWorker.start(server.kafka, directory, { properties })
-    workers.push(worker)
-    return worker
-  }
+  const start = (): Promise<ConnectWorker> =>
+    ConnectWorker.start(server.kafka, directory, { properties: { "plugin.path": path.join(directory, "plugins") } })
 
   /** By the row's id; null: a tombstone. In the order of each row. */
   const captured = async (): Promise<ReadonlyArray<readonly [id: number, change: Change | null]>> => {
@@ -63,7 +58,7 @@ describe("Debezium PostgreSQL", () => {
     server = await ServerProcess.start()
   })
   afterAll(async () => {
-    await Promise.all(workers.map(({ process }) => process.stop()))
+    await EngineProcess.stopAll()
     await postgres?.stop()
     fs.rmSync(directory, { recursive: true, force: true })
     await server?.dispose()
@@ -100,6 +95,7 @@ describe("Debezium PostgreSQL", () => {
     await postgres.run(...changes)
     const second = await start()
     await second.process.until("all changes are captured", waitMsMax, async () => (await captured()).length >= total)
+    await second.process.stop()
 
     const records = await captured()
     const counts = Object.entries(Object.groupBy(records, ([, change]) => change?.op ?? "tombstone"))

@@ -31,13 +31,10 @@ const numberOf = (name: string): number => Number(/chk-(\d+)/.exec(name)![1])
 describe("Flink, with exactly-once sinks, that is killed and goes on from a checkpoint", () => {
   let server: ServerProcess
   const checkpoints = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-flink-"))
-  const jobs: Array<EngineProcess> = []
 
   const start = (...checkpoint: ReadonlyArray<string>): EngineProcess => {
     const args = [server.kafka, "rooms", "copies", "counts", checkpoints, String(firstSecond), ...checkpoint]
-    const job = EngineProcess.java("flink", "CountWindows", args, [...opens, "-Xmx384m"])
-    jobs.push(job)
-    return job
+    return EngineProcess.java("flink", "CountWindows", args, [...opens, "-Xmx384m"])
   }
 
   /** The values in a stream as a reader of committed records gets them. */
@@ -59,7 +56,7 @@ describe("Flink, with exactly-once sinks, that is killed and goes on from a chec
     for (const name of ["copies", "counts"]) await server.createStream(name, { partitions: 2 })
   })
   afterAll(async () => {
-    await Promise.all(jobs.map((job) => job.stop()))
+    await EngineProcess.stopAll()
     fs.rmSync(checkpoints, { recursive: true, force: true })
     await server?.dispose()
   })
@@ -77,6 +74,7 @@ describe("Flink, with exactly-once sinks, that is killed and goes on from a chec
       const [copies, counts] = await Promise.all(["copies", "counts"].map(valuesIn))
       return copies!.length >= published.length && counts!.length >= counted.length
     })
+    await job.stop()
     expect(await valuesIn("copies")).toEqual(published)
     expect(await valuesIn("counts")).toEqual(counted)
     await expectNoViolations(server)

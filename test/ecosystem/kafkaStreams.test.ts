@@ -19,14 +19,13 @@ const guarantees = ["at_least_once", "exactly_once_v2"] as const
 describe("Kafka Streams, of which an instance is killed", () => {
   let server: ServerProcess
   const states = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-streams-"))
-  const live: Array<EngineProcess> = []
+  let started = 0
 
   /** An instance of the application, once it has its tasks. */
   const start = async (guarantee: string): Promise<EngineProcess> => {
     const topics = [`rooms-${guarantee}`, `copies-${guarantee}`, `counts-${guarantee}`]
-    const args = [server.kafka, `app-${guarantee}`, guarantee, ...topics, path.join(states, `${live.length}`)]
+    const args = [server.kafka, `app-${guarantee}`, guarantee, ...topics, path.join(states, `${started++}`)]
     const instance = EngineProcess.java("kafkaStreams", "CountByRoom", args)
-    live.push(instance)
     await instance.until("state RUNNING", waitMsMax, () => instance.said().includes("state RUNNING"))
     return instance
   }
@@ -52,7 +51,7 @@ describe("Kafka Streams, of which an instance is killed", () => {
     }
   })
   afterAll(async () => {
-    await Promise.all(live.map((instance) => instance.stop()))
+    await EngineProcess.stopAll()
     fs.rmSync(states, { recursive: true, force: true })
     await server?.dispose()
   })
@@ -64,13 +63,13 @@ describe("Kafka Streams, of which an instance is killed", () => {
     await waitUntil("something is copied", waitMsMax, async () => (await valuesIn(copies)).length > 0)
     const publishing = publishRooms(server.mqttUrl, guarantee, perRoom / 2, perRoom)
     await instances[0].kill()
-    instances.push(await start(guarantee))
+    await start(guarantee)
     await publishing
     await waitUntil("all is counted", waitMsMax, async () =>
       (await countsIn(counts)).every((each) => (each.at(-1) ?? 0) >= perRoom)
     )
     await waitUntil("all is copied", waitMsMax, async () => (await valuesIn(copies)).length >= published.length)
-    await Promise.all(instances.map((instance) => instance.stop()))
+    await EngineProcess.stopAll()
 
     const copied = (await valuesIn(copies)).toSorted()
     const isOnce = guarantee === "exactly_once_v2"

@@ -139,7 +139,7 @@ describe("MirrorMaker 2, both ways beside Apache Kafka", () => {
   })
   afterAll(async () => {
     await Promise.all(both.map(([{ admin }]) => admin.disconnect()))
-    await mirror?.stop()
+    await EngineProcess.stopAll()
     await peer?.stop()
     await stopAll()
     fs.rmSync(directory, { recursive: true, force: true })

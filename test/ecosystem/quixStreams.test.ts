@@ -17,15 +17,13 @@ const waitMsMax = 180_000
 describe("QuixStreams, exactly-once, of which an instance is killed", () => {
   let server: ServerProcess
   const states = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-quix-"))
-  const instances: Array<EngineProcess> = []
+  let started = 0
 
   /** With a state directory of its own: what it must know of the past it has from its changelog. */
   const start = (): EngineProcess => {
-    const state = path.join(states, String(instances.length))
+    const state = path.join(states, String(started++))
     const args = [server.kafka, "rooms-app", "rooms", "copies", "counts", state]
-    const instance = EngineProcess.python("quixStreams", "count_rooms.py", args)
-    instances.push(instance)
-    return instance
+    return EngineProcess.python("quixStreams", "count_rooms.py", args)
   }
 
   /** As a reader of committed records gets them, in the order of each partition. */
@@ -47,7 +45,7 @@ describe("QuixStreams, exactly-once, of which an instance is killed", () => {
     for (const name of ["copies", "counts"]) await server.createStream(name, { partitions: 4 })
   })
   afterAll(async () => {
-    await Promise.all(instances.map((instance) => instance.stop()))
+    await EngineProcess.stopAll()
     fs.rmSync(states, { recursive: true, force: true })
     await server?.dispose()
   })
@@ -64,6 +62,7 @@ describe("QuixStreams, exactly-once, of which an instance is killed", () => {
       const counted = (await counts()).every((each) => (each.at(-1) ?? 0) >= perRoom)
       return counted && (await valuesIn("copies")).length >= published.length
     })
+    await EngineProcess.stopAll()
     expect((await valuesIn("copies")).toSorted()).toEqual(published)
     expect(await counts()).toEqual(rooms.map(() => onceEach))
     await expectNoViolations(server)

@@ -19,13 +19,10 @@ const opens = ["java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", 
 describe("Spark structured streaming that is killed and goes on from its checkpoints", () => {
   let server: ServerProcess
   const checkpoints = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-spark-"))
-  const jobs: Array<EngineProcess> = []
 
   const start = (): EngineProcess => {
     const args = [server.kafka, "rooms", "copies", "counts", checkpoints]
-    const job = EngineProcess.java("spark", "StreamRooms", args, [...opens, "-Xmx600m"])
-    jobs.push(job)
-    return job
+    return EngineProcess.java("spark", "StreamRooms", args, [...opens, "-Xmx600m"])
   }
 
   const copies = async (): Promise<ReadonlySet<string>> =>
@@ -46,7 +43,7 @@ describe("Spark structured streaming that is killed and goes on from its checkpo
     for (const name of ["copies", "counts"]) await server.createStream(name, { partitions: 2 })
   })
   afterAll(async () => {
-    await Promise.all(jobs.map((job) => job.stop()))
+    await EngineProcess.stopAll()
     fs.rmSync(checkpoints, { recursive: true, force: true })
     await server?.dispose()
   })
@@ -63,6 +60,7 @@ describe("Spark structured streaming that is killed and goes on from its checkpo
       const isCounted = (await counts()).every((each) => (each.at(-1) ?? 0) >= perRoom)
       return isCounted && (await copies()).size >= published.length
     })
+    await job.stop()
     // A batch that was under way is written again: the sink is at-least-once, and what is counted is exact.
     expect([...(await copies())].toSorted()).toEqual(published)
     expect((await counts()).map((each) => each.at(-1))).toEqual(rooms.map(() => perRoom))
