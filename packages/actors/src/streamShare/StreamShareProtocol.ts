@@ -45,7 +45,7 @@ export interface HandOut {
 
 /**
  * Decided in the turn in which the session that had them gives them up. Replied with `Done`; passed over are those of another stream, and
- * those that are read again anyway. Refused with `QuotaExceeded` while there is no memory: the session keeps them.
+ * those that are read again anyway. Never refused.
  */
 export interface TakeBack {
   readonly _tag: "TakeBack"

@@ -106,6 +106,29 @@ describe("without memory for sessions", () => {
   })
 })
 
+describe("without memory for queues", () => {
+  it("a group's records come back from a session that has ended: that makes room", () => {
+    const server = new Accounts()
+    const share = "$share/g/$stream/s"
+    const group = `streamShare/${share}`
+    const records = Array.from({ length: 40 }, (_, offset) => ({ partition: 0, offset }))
+    const places = records.map(({ partition, offset }) => [partition, offset])
+    const reading = { topicId: "t", positions: [0], ends: null, untilMs: null, isFullTopic: false }
+    server.send("session/a", connectOf("1", { sessionExpiryMs: 60_000 }))
+    server.send("session/a", subscribe(share))
+    server.send(group, { _tag: "Open", reading, resets: false })
+    server.send(group, { _tag: "ReadOn", life: 1, positions: [[0, 0, 40]], records })
+    server.send("session/a", { _tag: "Enqueue", messages: records.map(({ offset }) => messageOf(offset, { share })) })
+    server.send(group, { _tag: "HandOut", records: places, to: "a" })
+    expect(server.send("session/a", { _tag: "Kick", endSession: true })).toContain("SharedReleased")
+    server.fill("queues")
+    expect(server.send(group, { _tag: "TakeBack", topicId: "t", records })).toEqual(["ShareTakenBack"])
+    const releaseIds = records.map((_, i) => i + 1)
+    expect(server.send("session/a", { _tag: "ConfirmHandedOn", releaseIds, to: share })).toEqual(["SharedHandedOn"])
+    expect(server.account.room("queues")).toBeGreaterThan(0)
+  })
+})
+
 const set = (payload: string) => ({ _tag: "SetRetained", message: retainedOf(Buffer.from(payload)) })
 
 describe("without memory for retained messages", () => {

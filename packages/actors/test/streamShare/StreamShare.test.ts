@@ -142,9 +142,9 @@ describe("a record behind the position", () => {
     expect(new Group().send(takeBack(0))).toEqual([])
   })
 
-  it("is refused without memory: whoever has it keeps it", () => {
+  it("comes back also without memory, and is not read without it", () => {
     const group = opened(readOn(0, 3, 0), handOut(0))
-    expect(group.send(takeBack(0), 100)).toBe("QuotaExceeded")
+    expect(group.send(takeBack(0), 0)).toEqual(["ShareTakenBack"])
     expect(group.send(readOn(3, 4, 3), 100)).toBe("QuotaExceeded")
     expect(group.send(readOn(3, 4), 100)).toEqual(["SharePositionMoved"])
     expect(new Group().send(open(), streamShareWeight("$share/g/$stream/orders") - 1)).toBe("QuotaExceeded")
