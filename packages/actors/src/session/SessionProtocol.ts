@@ -202,7 +202,10 @@ export interface ReleaseQos2 {
 export interface Enqueue {
   readonly _tag: "Enqueue"
   readonly messages: ReadonlyArray<MessageRef>
-  /** All of them or, refused with `QuotaExceeded`, none: who has them keeps them. */
+  /**
+   * All of them or, refused with `QuotaExceeded`, none: who has them keeps them. An empty queue takes them whatever their bytes are, or
+   * what is larger than it may hold would wait for ever.
+   */
   readonly isWhole?: true
   /** Their offsets count from here; from 0 by default. It may be the offset of a record in the same list. */
   readonly baseOffset?: number

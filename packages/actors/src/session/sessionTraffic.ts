@@ -137,6 +137,8 @@ export const enqueue = (
   const accepted: Array<MessageRef> = []
   const released: Array<MessageRef> = []
   const dropped: Array<DroppedMessage> = []
+  // As `readStream` has it: whoever keeps what is refused as a whole asks again with the very same.
+  const isAnySize = isWhole === true && state.queue.size === 0
   let bytes = state.queuedBytes
   let leftBytes = roomBytes
   const entryIds = messages.map((message) => {
@@ -146,7 +148,7 @@ export const enqueue = (
     const weight = weightOfQueued(message)
     const count = isOthers ? state.released.length + released.length : state.queue.size + accepted.length
     const limit =
-      exceededBy(settings, count + 1, isOthers ? 0 : bytes + message.bytes) ??
+      exceededBy(settings, count + 1, isOthers || isAnySize ? 0 : bytes + message.bytes) ??
       (weight > leftBytes ? "memoryBytesMax" : undefined)
     if (limit !== undefined) {
       dropped.push({ logId: message.logId, offset: baseOffset + message.offset, limit })

@@ -236,4 +236,21 @@ describe("Enqueue of all or nothing", () => {
     expect(session.send(whole)).toMatchObject({ tags: [], notices: [], refused: "QuotaExceeded" })
     expect(session.send({ ...whole, messages: [sharedOf(3)] }).tags).toEqual(["MessagesQueued"])
   })
+
+  it("is taken into an empty queue whatever its bytes are, and refused behind that", () => {
+    const session = connected({ offlineQueueBytesMax: 15 })
+    const whole = { ...enqueueOf(sharedOf(1), sharedOf(2)), isWhole: true } as const
+    expect(session.send(whole)).toMatchObject({ tags: ["MessagesQueued"], refused: undefined })
+    expect(session.state.queuedBytes).toBe(20)
+    expect(session.send({ ...whole, messages: [sharedOf(3)] }).refused).toBe("QuotaExceeded")
+    session.send(markOf(0, 1))
+    session.send({ _tag: "Acked", connectionId: "1", packetIds: [1, 2] })
+    expect(session.send({ ...whole, messages: [sharedOf(3), sharedOf(4)] }).tags).toEqual(["MessagesQueued"])
+  })
+
+  it("without room for as many messages is refused by an empty queue too", () => {
+    const session = connected({ offlineQueueMessagesMax: 1 })
+    const whole = { ...enqueueOf(sharedOf(1), sharedOf(2)), isWhole: true } as const
+    expect(session.send(whole)).toMatchObject({ tags: [], refused: "QuotaExceeded" })
+  })
 })
