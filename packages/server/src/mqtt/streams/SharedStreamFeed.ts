@@ -31,13 +31,22 @@ interface Batch {
   bytes: number
 }
 
+/** Messages of QoS 0 for one member. */
+interface Writing {
+  readonly messages: Array<{ readonly message: OutgoingMessage; readonly retain: boolean }>
+  readonly subscriptionIds: ReadonlyArray<number>
+  bytes: number
+}
+
 /** A list for the group in the making: the records that one turn of the event loop deals out. */
 class Step {
   /** By client id. */
   readonly batches = new Map<string, Batch>()
+  /** They are written once the actor has taken what goes with them. */
+  readonly writings = new Map<Receiver, Writing>()
   /** Read on, and for members' queues. */
   readonly records: Array<ShareRecord> = []
-  /** Records that waited and were written as QoS 0, by client id; null: they have gone with retention. */
+  /** Records that waited and are written as QoS 0, by client id; null: they have gone with retention. */
   readonly passed = new Map<string | null, Array<RecordPlace>>()
   /** No member has room for more. */
   isBlocked = false
@@ -46,6 +55,7 @@ class Step {
   /** The stream has no more. */
   isIdle = false
 
+  /** The actors need not know of it now. */
   get isEmpty(): boolean {
     return this.batches.size === 0 && this.passed.size === 0
   }
@@ -54,6 +64,14 @@ class Step {
     const places = this.passed.get(to)
     if (places === undefined) this.passed.set(to, [place])
     else places.push(place)
+  }
+
+  write({ subscriber, subscriptionIds }: Member, message: OutgoingMessage, retain: boolean): void {
+    const connection = subscriber.connection!
+    const writing = this.writings.get(connection) ?? { messages: [], subscriptionIds, bytes: 0 }
+    this.writings.set(connection, writing)
+    writing.messages.push({ message, retain })
+    writing.bytes += message.byteLength
   }
 }
 
@@ -80,7 +98,9 @@ const isConnected = ({ subscriber }: Member): boolean => subscriber.connection !
  * 1. A step is one list and one commit: the position moves (`ReadOn`), records go into the queues of members' sessions, durable or not
  *    (`Enqueue`), and no longer wait (`HandOut`). Records for which a queue has no room wait, and are dealt out before anything else is read.
  * 2. There is one step at a time, so that the next one begins where the journal says.
- * 3. QoS 0 is written at once, and the position told behind it, as for one client alone (`StreamFeed`).
+ * 3. QoS 0 is written once its step is taken. A step of nothing else is no list: it is written at once, and the position told behind it, as
+ *    for one client alone (`StreamFeed`).
+ * 4. A step that is refused is tried again from where the journal says, `askAgainMs` later, whatever happens meanwhile.
  */
 export class SharedStreamFeed {
   readonly #mqtt: MqttContext
@@ -103,6 +123,8 @@ export class SharedStreamFeed {
   #isClosed = false
   /** The reader goes on where the actor says, as soon as nothing is under way. */
   #isStale = false
+  /** The last step was refused, and it is not tried again yet. */
+  #isRefused = false
   #cancelTell: (() => void) | undefined
   #cancelAsk: (() => void) | undefined
 
@@ -113,7 +135,7 @@ export class SharedStreamFeed {
     this.#stateOf = stateOf
     this.#closed = closed
     this.#unwatchStreams = mqtt.broker.directory.onChange(() => this.#refresh())
-    this.restart()
+    this.#open()
   }
 
   join(member: Receiver, subscriptionIds: ReadonlyArray<number>): void {
@@ -128,7 +150,7 @@ export class SharedStreamFeed {
 
   /** A record may have come, or come back, or a member may have room for more. */
   pump(): void {
-    if (this.#isScheduled || this.#isAsking || this.#members.size === 0) return
+    if (this.#isScheduled || this.#isAsking || this.#isRefused || this.#members.size === 0) return
     this.#isScheduled = true
     this.#mqtt.streamLooks.wait(() => {
       this.#isScheduled = false
@@ -139,8 +161,14 @@ export class SharedStreamFeed {
 
   // --- The stream as it is ---
 
-  /** Reading begins where the actor says. Nothing that changes its positions is under way. */
+  /** Reading begins where the actor says, behind what is under way. */
   restart(): void {
+    this.#isStale = true
+    this.#isRefused = false
+    this.pump()
+  }
+
+  #open(): void {
     this.#stopReading()
     this.#isStale = false
     const { broker } = this.#mqtt
@@ -160,7 +188,6 @@ export class SharedStreamFeed {
     this.#reader = new StreamReader({ stream: name, topicFilter, noLocal: undefined }, logs, reading)
     this.#keepAccount()
     this.#unwatchLogs = logs.map((log) => log.onAppend(() => this.pump()))
-    this.pump()
   }
 
   /** A stream that is another one now is wanted from its beginning; but it has not the offsets at which reading was to end. */
@@ -218,7 +245,8 @@ export class SharedStreamFeed {
 
   #turn(): void {
     if (this.#isAsking || this.#isClosed || this.#mqtt.isStopping) return
-    if (this.#isStale) this.restart()
+    if (this.#mqtt.broker.shards.isFailed(streamShareActor(this.#filter))) return
+    if (this.#isStale) this.#open()
     const step = new Step()
     try {
       this.#fill(step)
@@ -228,8 +256,10 @@ export class SharedStreamFeed {
       this.#unreadable(error)
       return
     }
-    if (step.isEmpty) this.#tellLater()
-    else this.#ask(step)
+    if (step.isEmpty) {
+      this.#write(step)
+      this.#tellLater()
+    } else this.#ask(step)
     this.#rest(step)
   }
 
@@ -271,8 +301,9 @@ export class SharedStreamFeed {
     const { shards, limits } = this.#mqtt.broker
     if (!connection.isOpen || shards.isFailed(sessionActor(clientId))) return false
     if (qos === 0) {
-      if (connection.unsentBytes >= unsentBytesMax) connection.flush()
-      return !connection.isSlow && connection.unsentBytes < unsentBytesMax
+      const bytesMax = unsentBytesMax - (step.writings.get(connection)?.bytes ?? 0)
+      if (connection.unsentBytes >= bytesMax) connection.flush()
+      return !connection.isSlow && connection.unsentBytes < bytesMax
     }
     const { refs, bytes } = step.batches.get(clientId) ?? noBatch
     if (facts.queued + chosen >= limits.offlineQueueMessagesMax) {
@@ -320,11 +351,11 @@ export class SharedStreamFeed {
 
   /** False: it goes through the queue of the member's session, QoS 0 alone does not. */
   #deliver(member: Member, ref: Omit<MessageRef, "bytes">, message: OutgoingMessage, step: Step): boolean {
-    const { subscriber, qos, retainAsPublished, subscriptionIds } = member
+    const { subscriber, qos, retainAsPublished } = member
     const connection = subscriber.connection!
     const retain = retainAsPublished && message.publication.retain
     if (qos === 0) {
-      connection.outgoing.deliver(message, 0, retain, subscriptionIds)
+      step.write(member, message, retain)
       return true
     }
     const { clientId } = subscriber
@@ -339,11 +370,25 @@ export class SharedStreamFeed {
     return false
   }
 
-  /** Nobody gets what is in it. The reader has passed it: another one has to begin before it. */
+  /** Nobody gets what is in it. */
   #giveUp(step: Step): void {
     for (const batch of step.batches.values()) forget(batch)
+    this.#goBack()
+  }
+
+  /** The reader has passed what nobody got: another one has to begin before it. */
+  #goBack(): void {
     this.#stopReading()
     this.#isStale = true
+  }
+
+  #write({ writings }: Step): void {
+    for (const [connection, { messages, subscriptionIds }] of writings) {
+      if (!connection.isOpen) continue
+      connection.guarded(() => {
+        for (const { message, retain } of messages) connection.outgoing.deliver(message, 0, retain, subscriptionIds)
+      })
+    }
   }
 
   #unreadable({ message: error }: JournalError): void {
@@ -352,7 +397,7 @@ export class SharedStreamFeed {
   }
 
   /** Behind a turn: whoever is idle or blocked is woken. */
-  #rest({ isIdle, isBlocked, meetsFullQueue }: Step): void {
+  #rest({ isIdle, isBlocked, meetsFullQueue, writings }: Step): void {
     if (isBlocked && meetsFullQueue) this.#askLater()
     const reader = this.#reader
     if (reader === undefined) return
@@ -364,12 +409,14 @@ export class SharedStreamFeed {
     const isShort = this.#mqtt.broker.shards.memory.room("transit") < reader.heldBytes
     if (isIdle || isShort) reader.letGo()
     this.#keepAccount()
-    if (!isIdle && !isBlocked) this.pump()
+    // What was written may have gone at once: then nobody says that there is room again.
+    if (!isIdle && (!isBlocked || writings.size > 0)) this.pump()
   }
 
   // --- To the actors ---
 
-  #ask({ batches, records, passed }: Step): void {
+  #ask(step: Step): void {
+    const { batches, records, passed } = step
     const { shards } = this.#mqtt.broker
     const share = streamShareActor(this.#filter)
     const lists = shards.lists()
@@ -384,6 +431,8 @@ export class SharedStreamFeed {
     })
     this.#isAsking = true
     lists.askAll({ origin: shareOriginOf(this.#filter) }, ({ exits }) => {
+      const isRead = Exit.isSuccess(exits[read]!)
+      if (isRead) this.#write(step)
       let isTaken = true
       for (const { batch, entry } of enqueued) {
         if (Exit.isSuccess(exits[entry]!)) batch.member.subscriber.chosen -= batch.refs.length
@@ -392,16 +441,18 @@ export class SharedStreamFeed {
           isTaken = false
         }
       }
-      this.#answered(Exit.isSuccess(exits[read]!), isTaken)
+      this.#answered(isRead, isTaken)
     })
   }
 
   /** `isRead`: the actor has taken the position. `isTaken`: all queues had room. */
   #answered(isRead: boolean, isTaken: boolean): void {
+    const beginsAnew = this.#isStale
     this.#isAsking = false
-    if (!isRead || this.#isStale) this.restart()
-    if (isRead && isTaken) this.pump()
-    else this.#askLater()
+    if (!isRead) this.#goBack()
+    this.#isRefused = !beginsAnew && !(isRead && isTaken)
+    if (this.#isRefused) this.#askLater()
+    else this.pump()
     this.#closeIfUnused()
   }
 
@@ -409,6 +460,7 @@ export class SharedStreamFeed {
   #askLater(): void {
     this.#cancelAsk ??= this.#mqtt.broker.clock.after(askAgainMs, () => {
       this.#cancelAsk = undefined
+      this.#isRefused = false
       this.pump()
     })
   }
