@@ -17,13 +17,16 @@ interface Move {
 /**
  * The groups that read streams, from the journaled events alone: their position passes no record that does not wait for a member, and
  * behind every commit a record that was dealt out is with the session that it was dealt to, and one that a session has given
- * back waits, unless it is read again. Groups without a narrower filter only.
+ * back waits, unless it is read again; a session without a connection has nothing that it was not sent. Groups without a narrower
+ * filter only.
  */
 export class StreamShareWatch {
   readonly #model: Model
   readonly #violated: (message: string) => void
   #dealtOut: Array<Move> = []
   #givenBack: Array<Move> = []
+  /** Sessions whose queue or connection has changed. */
+  readonly #changed = new Set<string>()
 
   constructor(model: Model, violated: (message: string) => void) {
     this.#model = model
@@ -65,6 +68,7 @@ export class StreamShareWatch {
 
   /** Before the event is folded. */
   beforeOfSession(clientId: string, event: SessionEvent): void {
+    if (event._tag === "SessionDisconnected" || event._tag === "MessagesQueued") this.#changed.add(clientId)
     if (event._tag !== "SharedHandedOn" || event.to === null || !pattern.test(event.to)) return
     const ids = new Set(event.releaseIds)
     for (const { releaseId, logId, offset } of this.#sessionOf(clientId)!.released) {
@@ -91,7 +95,18 @@ export class StreamShareWatch {
       const isWaiting = state.waiting.some((record) => record.partition === partition && record.offset === offset)
       if (!isAhead && !isWaiting) this.#violated(`${from} gives ${logId}:${offset} back, and ${filter} has not got it`)
     }
+    for (const clientId of this.#changed) this.#lookAt(clientId)
     this.#dealtOut = []
     this.#givenBack = []
+    this.#changed.clear()
+  }
+
+  #lookAt(clientId: string): void {
+    const state = this.#sessionOf(clientId)
+    if (state === undefined || state.life.connectionId !== null) return
+    for (const { share, phase, logId, offset } of state.queue.values()) {
+      if (phase !== "queued" || share === undefined || !pattern.test(share)) continue
+      this.#violated(`${clientId} has gone with ${logId}:${offset} of ${share}, which it was not sent`)
+    }
   }
 }

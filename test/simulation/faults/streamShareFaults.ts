@@ -46,6 +46,15 @@ export const streamShareFaults: ReadonlyArray<PlantedFault> = [
       command._tag === "Enqueue" && ofGroups(command) ? without(decision, "MessagesQueued") : decision
     )
   ),
+  inActor("a client that goes keeps what a group has for it and it was not sent", "session", (own) =>
+    deciding(own, (decision, command) => {
+      const isOver = decision.events.some(({ _tag }) => _tag === "SessionEnded")
+      const isEnd = !isOver && ["Disconnect", "Kick", "LoseConnection"].includes(command._tag)
+      if (!isEnd) return decision
+      const signals = decision.signals.filter((signal) => signal._tag !== "Notify" || signal.notice._tag !== "HandOn")
+      return { ...without(decision, "SharedReleased"), signals }
+    })
+  ),
   inMethod("a group is not woken", SharedStreamFeed.prototype, "pump", (original) => {
     let count = 0
     return (self: SharedStreamFeed) => (++count % 4 === 0 ? original(self) : undefined)

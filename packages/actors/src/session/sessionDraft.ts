@@ -71,6 +71,9 @@ export const release = (
   return { event, notice: { _tag: "HandOn", clientId, messages: releasedBy(state, event) } }
 }
 
+/** Whether a group has dealt it out of a stream, `$share/GROUP/$stream/…`. */
+export const isOfStreamShare = ({ share, stream }: MessageRef): boolean => share !== undefined && stream !== undefined
+
 /** Whether the session, as far as it is decided, can take such an event. */
 export const mayBe = ({ state }: Draft, tag: LifecycleEvent["_tag"]): boolean => can(state, tag)
 

@@ -5,6 +5,7 @@ import {
   decisionOf,
   done,
   type Draft,
+  isOfStreamShare,
   mayBe,
   refuse,
   release,
@@ -56,6 +57,21 @@ const releaseShared = (draft: Draft): void => {
     else if (share !== undefined || isShared === true) lost++
   }
   if (lost > 0) draft.notices.push({ _tag: "SharedLost", clientId, count: lost })
+  if (entryIds.length === 0) return
+  const { event, notice } = release(draft.state, entryIds)
+  apply(draft, event)
+  draft.notices.push(notice)
+}
+
+/**
+ * The connection has gone: what a group has dealt out of a stream and the client was not sent is for the other members, also if it has
+ * unsubscribed since. A session that has ended has released it already.
+ */
+const releaseUnsent = (draft: Draft): void => {
+  const entryIds: Array<number> = []
+  for (const entry of draft.state.queue.values()) {
+    if (entry.phase === "queued" && isOfStreamShare(entry)) entryIds.push(entry.entryId)
+  }
   if (entryIds.length === 0) return
   const { event, notice } = release(draft.state, entryIds)
   apply(draft, event)
@@ -154,6 +170,7 @@ export const disconnect = (draft: Draft, command: Disconnect): SessionDecision =
   const sessionExpiryMs = grantedMs === 0 ? 0 : (command.sessionExpiryMs ?? grantedMs)
   close(draft, "Closed", command.end, sessionExpiryMs, command.publishWill)
   carryOutDue(draft, draft.nowMs)
+  releaseUnsent(draft)
   return decisionOf(draft, done)
 }
 
@@ -162,7 +179,10 @@ export const kick = (draft: Draft, { endSession: ends }: Kick): SessionDecision 
   askToClose(draft, "AdministrativeAction")
   close(draft, "Kicked", { by: "kick" }, draft.state.life.sessionExpiryMs, true)
   if (ends && mayBe(draft, "SessionEnded")) endSession(draft, "Kicked")
-  else if (isConnected) carryOutDue(draft, draft.nowMs)
+  else if (isConnected) {
+    carryOutDue(draft, draft.nowMs)
+    releaseUnsent(draft)
+  }
   return decisionOf(draft, done)
 }
 
@@ -171,6 +191,7 @@ export const loseConnection = (draft: Draft, command: LoseConnection): SessionDe
   askToClose(draft, "UnspecifiedError")
   close(draft, "Lost", { by: "restart" }, draft.state.life.sessionExpiryMs, true)
   carryOutDue(draft, draft.nowMs)
+  releaseUnsent(draft)
   return decisionOf(draft, done)
 }
 

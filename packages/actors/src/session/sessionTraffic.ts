@@ -1,6 +1,6 @@
 import type { Signal } from "@logbrook/core/actor/Definition"
 import { repeatIn } from "@logbrook/core/actor/Outbox"
-import { decided, done, notify, refuse, release, type SessionDecision } from "./sessionDraft.ts"
+import { decided, done, isOfStreamShare, notify, refuse, release, type SessionDecision } from "./sessionDraft.ts"
 import type {
   Acked,
   CountDropped,
@@ -124,7 +124,8 @@ export const releaseQos2 = (state: SessionState, { packetId }: ReleaseQos2): Ses
 /**
  * Messages in flight count as queued: they may have to be sent again. A message may have been on its
  * way here while the session ended or began anew: then it is not for this session, unless the session has become one that ends with
- * its connection. If it is by a shared subscription, it is for another member.
+ * its connection. If it is by a shared subscription, it is for another member. So is a stream's record if the connection has gone, for
+ * which its group has chosen this session.
  */
 export const enqueue = (
   settings: SessionSettings,
@@ -134,6 +135,7 @@ export const enqueue = (
   roomBytes: number
 ): SessionDecision => {
   const isHere = state.name !== "Absent" && state.subscriptions.size > 0
+  const isAway = state.life.connectionId === null
   const accepted: Array<MessageRef> = []
   const released: Array<MessageRef> = []
   const dropped: Array<DroppedMessage> = []
@@ -143,7 +145,7 @@ export const enqueue = (
   let leftBytes = roomBytes
   const entryIds = messages.map((message) => {
     const { share } = message
-    const isOthers = share !== undefined && !state.subscriptions.has(share)
+    const isOthers = share !== undefined && (!state.subscriptions.has(share) || (isAway && isOfStreamShare(message)))
     if (!isHere && !isOthers) return null
     const weight = weightOfQueued(message)
     const count = isOthers ? state.released.length + released.length : state.queue.size + accepted.length

@@ -228,6 +228,53 @@ describe("ReleaseShared", () => {
   })
 })
 
+describe("a stream's record that a group has dealt out to a session", () => {
+  const shareOfStream = "$share/g/$stream/orders"
+  const recordOf = (offset: number, qos: 1 | 2 = 1) => messageOf(offset, { share: shareOfStream, qos, stream: {} })
+
+  const member = (): SessionHarness => {
+    const session = connected()
+    session.send({ _tag: "Subscribe", connectionId: "1", subscriptions: [subscriptionOf(shareOfStream, { qos: 2 })] })
+    session.send(enqueueOf(recordOf(1), recordOf(2, 2), recordOf(3), sharedOf(4), messageOf(5), recordOf(6, 2)))
+    session.send(markOf(0, 1))
+    return session
+  }
+
+  it.each<[string, SessionCommand]>([
+    ["its client", leave],
+    ["an operator", { _tag: "Kick", endSession: false }],
+    ["a restart", { _tag: "LoseConnection", connectionId: "1" }]
+  ])("is released when the connection is ended by %s before it was sent, also once it was unsubscribed", (_by, end) => {
+    const session = member()
+    session.send({ _tag: "Unsubscribe", connectionId: "1", filters: [shareOfStream] })
+    expect(session.state.queue.size).toBe(6)
+    const ended = session.send(end)
+    expect(ended.tags).toEqual(["SessionDisconnected", "SharedReleased"])
+    expect(offered(ended)).toEqual([
+      [1, 3],
+      [2, 6]
+    ])
+    expect([...session.state.queue.values()].map(({ offset }) => offset)).toEqual([1, 2, 4, 5])
+    expect(session.deadlines.has("outbox")).toBe(true)
+  })
+
+  it("is released once by a session that ends with its connection, and not by one that another connection takes over", () => {
+    const session = connected({}, 0)
+    session.send({ _tag: "Subscribe", connectionId: "1", subscriptions: [subscriptionOf(shareOfStream)] })
+    session.send(enqueueOf(recordOf(1)))
+    expect(session.send(leave).tags).toEqual(["SessionDisconnected", "SharedReleased", "SessionEnded"])
+    expect(offered(member().send(connectOf("2")))).toEqual([])
+  })
+
+  it("is released at once if it comes when the connection has gone", () => {
+    const session = member()
+    session.send({ _tag: "Kick", endSession: false })
+    const came = session.send(enqueueOf(recordOf(7), sharedOf(8)))
+    expect(offered(came)).toEqual([[3, 7]])
+    expect([...session.state.queue.values()].at(-1)).toMatchObject({ offset: 8 })
+  })
+})
+
 describe("Enqueue of all or nothing", () => {
   it("is refused when one of them has no room", () => {
     const session = connected({ offlineQueueMessagesMax: 3 })

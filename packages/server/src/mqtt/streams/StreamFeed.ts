@@ -3,7 +3,6 @@ import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import {
   type MessageRef,
   type ReadStream,
-  sessionActor,
   type StreamReading,
   type Subscription
 } from "@logbrook/actors/session/SessionProtocol"
@@ -168,19 +167,9 @@ export class StreamFeed {
     this.#cancelAsk?.()
     for (const feeding of this.#feedings.values()) this.#close(feeding)
     this.#feedings.clear()
-    for (const filter of this.#shares) {
-      this.#leaveShare(filter)
-      this.#release(filter)
-    }
+    for (const filter of this.#shares) this.#leaveShare(filter)
     this.#due.clear()
     this.#ready.clear()
-  }
-
-  /** What its queue has of a group and it was not sent is for the other members. */
-  #release(share: string): void {
-    const { mqtt, clientId } = this.#connection
-    const cause = { origin: this.#connection.origin("shared") }
-    mqtt.broker.shards.tell(sessionActor(clientId), { _tag: "ReleaseShared", share }, cause)
   }
 
   /** A record on its way into the queue by a group, as `MessageRef` and as it will be sent. */

@@ -159,6 +159,21 @@ describe("those who share a subscription of a stream", () => {
     await expect.poll(() => sorted(b)).toEqual(upTo(30))
   })
 
+  it("get what a durable session was not sent also if it has unsubscribed before its connection ended", async () => {
+    await publish(30)
+    const a = await connect("a", 0, durable)
+    await subscribe(a, 1)
+    await expect.poll(() => a.got.length).toBe(1)
+    await settled()
+    // It reads nothing any more, no UNSUBACK either.
+    a.unsubscribe(shared)
+    await expect.poll(() => kit.mqtt.directory.get("a")!.filters.size).toBe(0)
+    await leave(a)
+    const b = await connect("b")
+    await subscribe(b, 1)
+    await expect.poll(() => sorted(b)).toEqual(upTo(30, 10))
+  })
+
   it("get nothing of what a durable session was sent with QoS 2, which is its own when it is back", async () => {
     await publish(30)
     // The client's half of a session: what it has received and not released yet.
