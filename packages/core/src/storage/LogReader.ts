@@ -11,6 +11,14 @@ import type { Tail } from "./Tail.ts"
 
 export type OffsetAndTimestamp = RecordBatch.OffsetAndTimestamp
 
+/** See `LogReader.batchTimes`. */
+export interface BatchTimes {
+  /** Unix ms, by the offset at which the batch begins; of others in the runs that were read as well. */
+  readonly times: ReadonlyMap<number, number>
+  /** The bytes of the runs that were read. */
+  readonly readBytes: number
+}
+
 /** Turns references back into Kafka record batches. */
 export class LogReader {
   readonly #journal: Journal
@@ -200,15 +208,33 @@ export class LogReader {
     return undefined
   }
 
-  /** The newest time in the producer's batch that begins at `offset`, of its records that are there, Unix ms; undefined: it is gone. */
-  maxTimestampOfBatch(log: Log, offset: number): number | undefined {
-    const { index } = log
-    const at = index.find(offset)
-    if (at >= index.count) return undefined
-    const located = index.at(at)
-    if (located.place !== "run") return located.baseOffset === offset ? located.maxTimestampMs : undefined
-    const [batch] = batchesOfRun(this.#bytes(log, located), located, offset)
-    return batch !== undefined && RecordBatch.baseOffset(batch) === offset ? RecordBatch.maxTimestamp(batch) : undefined
+  /**
+   * The newest times in the producers' batches that begin at `offsets`, which ascend or descend, by these offsets; a batch that is gone has
+   * none. References tell them, but in a run of several batches, which is read whole: once, and only while fewer than `bytesMax`
+   * bytes were read. So the last run may go beyond it, and the batches of those behind have no time. Throws `JournalError` "Corrupt".
+   */
+  batchTimes(log: Log, offsets: Iterable<number>, bytesMax: number): BatchTimes {
+    const times = new Map<number, number>()
+    const { index, startOffset } = log
+    let readBytes = 0
+    let readAt = -1
+    for (const offset of offsets) {
+      const at = index.find(offset)
+      if (at === readAt || at >= index.count) continue
+      const located = index.at(at)
+      const { place, byteLength, position, baseOffset, maxTimestampMs } = located
+      if (place !== "run" || position === byteLength) {
+        if (baseOffset === offset) times.set(offset, maxTimestampMs)
+        continue
+      }
+      if (readBytes >= bytesMax) continue
+      for (const batch of batchesOfRun(this.#bytes(log, located), located, startOffset)) {
+        times.set(RecordBatch.baseOffset(batch), RecordBatch.maxTimestamp(batch))
+      }
+      readBytes += byteLength
+      readAt = at
+    }
+    return { times, readBytes }
   }
 
   #batchesOf(log: Log, run: Located): Iterable<Uint8Array> {

@@ -6,7 +6,7 @@ import type { Extent } from "../journal/Extent.ts"
 import { frameTimeMs } from "../journal/Frame.ts"
 import type { Commit, Journal, Seq } from "../journal/Journal.ts"
 import { Log } from "./Log.ts"
-import { LogReader } from "./LogReader.ts"
+import { type BatchTimes, LogReader } from "./LogReader.ts"
 import { Tail } from "./Tail.ts"
 
 /** All partitions of a shard as readers see them: what is durable and not expired. */
@@ -128,9 +128,9 @@ export class LogStore {
     return this.#reader.offsetForTimestamp(log, timestampMs)
   }
 
-  /** See `LogReader.maxTimestampOfBatch`. */
-  maxTimestampOfBatch(log: Log, offset: number): number | undefined {
-    return this.#reader.maxTimestampOfBatch(log, offset)
+  /** See `LogReader.batchTimes`. */
+  batchTimes(log: Log, offsets: Iterable<number>, bytesMax: number): BatchTimes {
+    return this.#reader.batchTimes(log, offsets, bytesMax)
   }
 
   maxTimestamp(log: Log): { offset: number; timestampMs: number } | undefined {

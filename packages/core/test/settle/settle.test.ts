@@ -143,11 +143,12 @@ describe("a settled segment", () => {
       await history.flush()
     }
     const { logs } = history.harness.shard
-    const ofBatches = () => [...times.keys(), times.length].map((at) => logs.maxTimestampOfBatch(logs.log(2), at))
-    expect(ofBatches()).toEqual([...times, undefined])
+    const ofBatches = () => logs.batchTimes(logs.log(2), [...times.keys(), times.length], 1)
+    const all = new Map(times.entries())
+    expect(ofBatches()).toEqual({ times: all, readBytes: 0 })
     await history.roll()
     expect(await history.settle()).toEqual([])
-    expect(ofBatches()).toEqual([...times, undefined])
+    expect(ofBatches()).toEqual({ times: all, readBytes: logs.log(2).index.byteLength })
     for (const logId of [1, 2]) {
       const log = logs.log(logId)
       for (const timestampMs of [fromMs, ...times, fromMs + 10]) {
@@ -157,6 +158,31 @@ describe("a settled segment", () => {
       }
       expect(logs.maxTimestamp(log)).toEqual({ offset: 2, timestampMs: fromMs + 9 })
     }
+    await history.close()
+  })
+
+  it("tells the times of batches, and reads a run of several once, and no more runs than are asked for", async () => {
+    const history = await History.open(temporaryDirectory(), 1_500_000)
+    const times = [20_000, 20_000, 20_000, 20_000, 100_000, 20_000, 20_000].map((bytes, i) => {
+      history.batch(2, [{ key: null, value: "x".repeat(bytes), timestampMs: fromMs + i }], "none")
+      return fromMs + i
+    })
+    await history.roll()
+    expect(await history.settle()).toEqual([])
+    const { logs } = history.harness.shard
+    const { index } = logs.log(2)
+    const runs = Array.from({ length: index.count }, (_, at) => index.at(at))
+    expect(runs.map(({ count }) => count)).toEqual([3, 1, 1, 2])
+    const [first, , , last] = runs.map(({ byteLength }) => byteLength)
+    const told = (offsets: ReadonlyArray<number>, bytesMax: number) => {
+      const { times: found, readBytes } = logs.batchTimes(logs.log(2), offsets, bytesMax)
+      return [times.map((timeMs, offset) => (found.get(offset) === timeMs ? offset : -1)), readBytes]
+    }
+    const ascending = [...times.keys()]
+    expect(told(ascending, 0)).toEqual([[-1, -1, -1, 3, 4, -1, -1], 0])
+    expect(told(ascending, 1)).toEqual([[0, 1, 2, 3, 4, -1, -1], first])
+    expect(told(ascending.toReversed(), 1)).toEqual([[-1, -1, -1, 3, 4, 5, 6], last])
+    expect(told(ascending, first! + 1)).toEqual([ascending, first! + last!])
     await history.close()
   })
 

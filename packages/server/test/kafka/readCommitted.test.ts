@@ -1,16 +1,14 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { systemClock } from "@logbrook/core/Clock"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
-import { Settler } from "@logbrook/core/settle/Settler"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { inProcess } from "../../../core/test/settle/inProcess.ts"
 import { aKitForEach } from "./aKitForEach.ts"
 import { startKit, startMs, type Kit, type RawClient } from "./kit.ts"
 import { fetchOf, only } from "./requests.ts"
+import { settleClosed } from "./settleClosed.ts"
 import { readCommitted, TransactionalWriter } from "./transactionsKit.ts"
 
 let kit: Kit
@@ -162,24 +160,6 @@ describe("transactions on the disk", () => {
     fs.rmSync(directory, { recursive: true })
   })
 
-  /** Every closed segment is settled when this resolves. */
-  const settle = async (): Promise<void> => {
-    const all = Promise.withResolvers<void>()
-    let left = journal.segments().filter(({ isSettled }) => !isSettled).length - 1
-    const settler = new Settler({
-      journal,
-      logs: own.shard.logs,
-      clock: systemClock,
-      work: inProcess(),
-      onHold: () => undefined,
-      onSettled: () => --left === 0 && all.resolve(),
-      onFailed: (segment, detail) => all.reject(new Error(`${segment}: ${detail}`))
-    })
-    settler.start()
-    await all.promise
-    await settler.stop()
-  }
-
   const compare = async (): Promise<void> => {
     const reader = await own.connect()
     const { lastStableOffset } = writer
@@ -200,7 +180,7 @@ describe("transactions on the disk", () => {
   it("are read as they were written; so they are when their segments are settled, and behind a restart", async () => {
     expect(writer.committedFrom(0).length).toBeGreaterThan(50)
     await compare()
-    await settle()
+    await settleClosed(journal, own)
     await compare()
     await close()
     await open()

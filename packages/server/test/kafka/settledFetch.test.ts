@@ -5,13 +5,12 @@ import { systemClock } from "@logbrook/core/Clock"
 import { LmdbJournal } from "@logbrook/core/journal/LmdbJournal"
 import { noHeaders } from "@logbrook/core/Record"
 import { baseOffset, batchesOf, compression, count } from "@logbrook/core/RecordBatch"
-import { Settler } from "@logbrook/core/settle/Settler"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { inProcess } from "../../../core/test/settle/inProcess.ts"
 import { startKit, type Kit } from "./kit.ts"
 import { fetchOf, only } from "./requests.ts"
+import { settleClosed } from "./settleClosed.ts"
 
 const records = 60
 
@@ -34,7 +33,7 @@ describe("records that the server has compressed", () => {
         shard.ack({ acked: () => resolve() }, 0, batch, 0)
       })
     for (let i = 0; i < records; i++) await append(`${i} `.padEnd(1000, "x"))
-    await settled()
+    await settleClosed(journal, kit)
   })
 
   afterAll(async () => {
@@ -42,24 +41,6 @@ describe("records that the server has compressed", () => {
     await journal.close()
     fs.rmSync(directory, { recursive: true })
   })
-
-  /** Every closed segment, once it is. */
-  const settled = async (): Promise<void> => {
-    const all = Promise.withResolvers<void>()
-    let left = journal.segments().length - 1
-    const settler = new Settler({
-      journal,
-      logs: kit.shard.logs,
-      clock: systemClock,
-      work: inProcess(),
-      onHold: () => undefined,
-      onSettled: () => --left === 0 && all.resolve(),
-      onFailed: (segment, detail) => all.reject(new Error(`${segment}: ${detail}`))
-    })
-    settler.start()
-    await all.promise
-    await settler.stop()
-  }
 
   /** The codecs of what a client gets that says so in ApiVersions, or says nothing, with all offsets dense. */
   const codecs = async (softwareName: string | undefined, version: number): Promise<ReadonlySet<string>> => {

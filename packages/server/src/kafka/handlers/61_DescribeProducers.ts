@@ -21,33 +21,39 @@ const needs = { Topic: ["Read"] } as const
 
 type Context = ContextOf<typeof needs>
 
-/** The batches that one request looks into, of 64 KB and more each: the newest producers of each partition come first. */
-const looksMax = 1000
+/** Settled runs of so many bytes are read in one request, in one turn of the event loop: the newest producers of each partition come first. */
+const runBytesMax = 4 * 1024 * 1024
 
-interface Looks {
-  left: number
+interface Budget {
+  runBytes: number
 }
 
-/** Throws `JournalError` for a batch that cannot be read. */
-const withTime = (
+/** A transaction's time is known without its batch. */
+const needsTime = ({ lastTimestamp, lastBatchOffset }: ProducerDescription): boolean =>
+  lastTimestamp < 0 && lastBatchOffset >= 0
+
+/** Throws `JournalError` for batches that cannot be read. */
+const withTimes = (
   context: Context,
   logId: number,
-  looks: Looks,
-  producer: ProducerDescription
-): ProducerDescription => {
-  const { lastTimestamp, lastBatchOffset } = producer
-  if (lastTimestamp >= 0 || lastBatchOffset < 0 || looks.left === 0) return producer
-  looks.left--
+  budget: Budget,
+  producers: ReadonlyArray<ProducerDescription>
+): ReadonlyArray<ProducerDescription> => {
   const { logs } = context.node.broker.shards.ofLog(logId)
-  const foundMs = logs.maxTimestampOfBatch(logs.log(logId), lastBatchOffset)
-  return { ...producer, lastTimestamp: foundMs ?? lastTimestamp }
+  const offsets = producers.filter(needsTime).map(({ lastBatchOffset }) => lastBatchOffset)
+  const { times, readBytes } = logs.batchTimes(logs.log(logId), offsets.reverse(), budget.runBytes)
+  budget.runBytes -= readBytes
+  return producers.map((each) => {
+    const timeMs = needsTime(each) ? times.get(each.lastBatchOffset) : undefined
+    return timeMs === undefined ? each : { ...each, lastTimestamp: timeMs }
+  })
 }
 
 const describePartition = (
   context: Context,
   topic: string,
   partitionIndex: number,
-  looks: Looks
+  budget: Budget
 ): Answer<Partition> => {
   const refuse = (errorCode: number, errorMessage: string | null): Partition => ({
     partitionIndex,
@@ -68,8 +74,7 @@ const describePartition = (
       return refuse(code, message)
     }
     try {
-      const newestFirst = exit.value.producers.toReversed()
-      const activeProducers = newestFirst.map((each) => withTime(context, logId, looks, each)).reverse()
+      const activeProducers = withTimes(context, logId, budget, exit.value.producers)
       return { partitionIndex, errorCode: KafkaError.NONE, activeProducers }
     } catch (error) {
       if (!(error instanceof JournalError)) throw error
@@ -92,9 +97,9 @@ export const describeProducersHandler = handler(DescribeProducers, {
       (partitionIndex) => partitionIndex
     )
     const [some, violation] = bounded("DescribeProducers", "partitions", all)
-    const looks = { left: looksMax }
+    const budget = { runBytes: runBytesMax }
     return after(
-      answersByTopic(some, (topic, partitionIndex) => describePartition(context, topic, partitionIndex, looks)),
+      answersByTopic(some, (topic, partitionIndex) => describePartition(context, topic, partitionIndex, budget)),
       (topics) => new Reply({ topics }, { violation })
     )
   }
