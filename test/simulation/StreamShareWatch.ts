@@ -92,7 +92,7 @@ export class StreamShareWatch {
       const partition = this.#logs(filter).findIndex(({ id }) => id === logId)
       if (partition === -1 || state?.reading == null) continue
       const isAhead = offset >= (state.reading.positions[partition] ?? 0)
-      const isWaiting = state.waiting.some((record) => record.partition === partition && record.offset === offset)
+      const isWaiting = state.waiting.placesAmong([[partition, offset]]).length > 0
       if (!isAhead && !isWaiting) this.#violated(`${from} gives ${logId}:${offset} back, and ${filter} has not got it`)
     }
     for (const clientId of this.#changed) this.#lookAt(clientId)

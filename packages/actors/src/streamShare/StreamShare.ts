@@ -20,6 +20,7 @@ import {
   type StreamShareSettings,
   type TakeBack
 } from "./StreamShareProtocol.ts"
+import { WaitingRecords } from "./WaitingRecords.ts"
 
 /**
  * The one position that the members of `$share/GROUP/$stream/NAME[/FILTER]` have in the stream.
@@ -37,8 +38,8 @@ export interface StreamShareState {
   readonly life: number
   /** With the position; null: there is none. */
   readonly reading: StreamReading | null
-  /** Records before the position that no member has, in the order in which they came here. */
-  readonly waiting: ReadonlyArray<ShareRecord>
+  /** Records before the position that no member has. */
+  readonly waiting: WaitingRecords
   /** Unix ms; null: there is a member. */
   readonly idleSinceMs: number | null
 }
@@ -47,13 +48,11 @@ export const StreamShareStates = persistentStates<StreamShareState>()(StreamShar
 
 type ShareDecision = Decision<typeof StreamShareKind>
 
-const nothing: ReadonlyArray<ShareRecord> = []
-
 const absent = (filter: string): StreamShareState => ({
   filter,
   life: 0,
   reading: null,
-  waiting: nothing,
+  waiting: WaitingRecords.none,
   idleSinceMs: null
 })
 
@@ -77,8 +76,8 @@ const recordBytes = 160
 /** The memory of a shared subscription of a stream, with its position. */
 export const streamShareWeight = (filter: string): number => perActor + readingBytes + textBytes(filter)
 
-const keyOf = ([partition, offset]: RecordPlace): string => `${partition}/${offset}`
-const placeOf = ({ partition, offset }: ShareRecord): RecordPlace => [partition, offset]
+/** Reading waits while more would wait. More may come back: as many as the queues of the members had. */
+const waitingRecordsMax = 1024
 
 /** The reading that is to begin; undefined: the one that there is goes on. */
 const begun = (known: StreamReading | null, { reading, resets }: Open): StreamReading | undefined => {
@@ -98,19 +97,21 @@ const open = ({ filter, reading, idleSinceMs }: StreamShareState, command: Open,
   return decided([{ _tag: "ShareStarted", reading: next }], signals)
 }
 
+const hasRoomFor = (count: number, { waiting }: StreamShareState, room: Room): boolean =>
+  waiting.size + count <= waitingRecordsMax && count * recordBytes <= room("queues")
+
 const readOn = (state: StreamShareState, { life, positions, records }: ReadOn, room: Room): ShareDecision => {
   const { reading } = state
   if (reading === null || life !== state.life) return refuse("Changed")
   if (positions.some(([partition, from]) => from !== (reading.positions[partition] ?? 0))) return refuse("Changed")
-  if (records.length > 0 && records.length * recordBytes > room("queues")) return refuse("QuotaExceeded")
+  if (records.length > 0 && !hasRoomFor(records.length, state, room)) return refuse("QuotaExceeded")
   if (positions.length === 0 && records.length === 0) return decided()
   const moved = positions.map(([partition, , to]): RecordPlace => [partition, to])
   return decided([{ _tag: "SharePositionMoved", positions: moved, records }])
 }
 
 const handOut = ({ waiting }: StreamShareState, { records, to }: HandOut): ShareDecision => {
-  const known = new Set(waiting.map((record) => keyOf(placeOf(record))))
-  const those = records.filter((place) => known.delete(keyOf(place)))
+  const those = waiting.placesAmong(records)
   return decided(those.length === 0 ? [] : [{ _tag: "ShareHandedOut", records: those, to }])
 }
 
@@ -120,11 +121,9 @@ const handOut = ({ waiting }: StreamShareState, { records, to }: HandOut): Share
  */
 const takeBack = ({ reading, waiting }: StreamShareState, command: TakeBack): ShareDecision => {
   if (reading === null || reading.topicId !== command.topicId) return decided()
-  const known = new Set(waiting.map((record) => keyOf(placeOf(record))))
-  // A reading that was begun anew may come to them again.
-  const records = command.records.filter(
-    (record) => record.offset < (reading.positions[record.partition] ?? 0) && !known.has(keyOf(placeOf(record)))
-  )
+  // A reading that was begun anew may come to them again, or has come to them.
+  const passed = command.records.filter(({ partition, offset }) => offset < (reading.positions[partition] ?? 0))
+  const records = waiting.newAmong(passed)
   return decided(records.length === 0 ? [] : [{ _tag: "ShareTakenBack", records }])
 }
 
@@ -185,25 +184,19 @@ const movedTo = (reading: StreamReading, moved: ReadonlyArray<RecordPlace>): Str
   return { ...reading, positions }
 }
 
-const without = (waiting: ReadonlyArray<ShareRecord>, gone: ReadonlyArray<RecordPlace>): ReadonlyArray<ShareRecord> => {
-  const keys = new Set(gone.map(keyOf))
-  const left = waiting.filter((record) => !keys.has(keyOf(placeOf(record))))
-  return left.length === 0 ? nothing : left
-}
-
 const evolve = (state: StreamShareState, event: StreamShareEvent): StreamShareState => {
   const { reading, waiting } = state
   if (event._tag === "ShareStarted") {
-    return { ...state, life: state.life + 1, reading: event.reading, waiting: nothing, idleSinceMs: null }
+    return { ...state, life: state.life + 1, reading: event.reading, waiting: WaitingRecords.none, idleSinceMs: null }
   }
   if (reading === null) throw new Error(`the journal holds ${event._tag} of a shared subscription that is absent`)
   switch (event._tag) {
     case "SharePositionMoved":
-      return { ...state, reading: movedTo(reading, event.positions), waiting: [...waiting, ...event.records] }
+      return { ...state, reading: movedTo(reading, event.positions), waiting: waiting.with(event.records) }
     case "ShareHandedOut":
-      return { ...state, waiting: without(waiting, event.records) }
+      return { ...state, waiting: waiting.without(event.records) }
     case "ShareTakenBack":
-      return { ...state, waiting: [...waiting, ...event.records] }
+      return { ...state, waiting: waiting.with(event.records) }
     case "ShareIdle":
       return { ...state, idleSinceMs: event.sinceMs }
     case "ShareResumed":
@@ -213,12 +206,22 @@ const evolve = (state: StreamShareState, event: StreamShareEvent): StreamShareSt
   }
 }
 
-const save = ({ life, reading, waiting, idleSinceMs }: StreamShareState): Omit<StreamShareState, "filter"> => ({
+/** `waiting`: in order. */
+interface Saved extends Pick<StreamShareState, "life" | "reading" | "idleSinceMs"> {
+  readonly waiting: ReadonlyArray<ShareRecord>
+}
+
+const save = ({ life, reading, waiting, idleSinceMs }: StreamShareState): Saved => ({
   life,
   reading,
-  waiting,
+  waiting: [...waiting],
   idleSinceMs
 })
+
+const load = (id: ActorId, saved: unknown): StreamShareState => {
+  const { waiting, ...rest } = saved as Saved
+  return { filter: nameOf(id), ...rest, waiting: WaitingRecords.of(waiting) }
+}
 
 /** The position of a shared subscription of a stream, `streamShare/<filter>`. */
 export const makeStreamShare = (
@@ -232,14 +235,14 @@ export const makeStreamShare = (
   evolve,
   resume: ({ idleSinceMs }) => expiryOf(idleSinceMs, settings),
   save,
-  load: (id, saved) => ({ filter: nameOf(id), ...(saved as Omit<StreamShareState, "filter">) }),
+  load,
   weights: [
     {
       holder: "sessions",
       perActor,
       bytesOf: ({ filter, reading }) => (reading === null ? 0 : streamShareWeight(filter) - perActor)
     },
-    { holder: "queues", perActor: 0, bytesOf: ({ waiting }) => recordBytes * waiting.length }
+    { holder: "queues", perActor: 0, bytesOf: ({ waiting }) => recordBytes * waiting.size }
   ],
   isEmpty: ({ reading }) => reading === null
 })

@@ -69,7 +69,7 @@ class Group {
   }
 
   get waiting(): ReadonlyArray<number> {
-    return this.state.waiting.map(({ offset }) => offset)
+    return [...this.state.waiting].map(({ offset }) => offset)
   }
 }
 
@@ -89,7 +89,7 @@ describe("the position of those who share a subscription of a stream", () => {
   it("begins anew when that is asked for, and for another stream; what waited is forgotten", () => {
     const group = opened(readOn(0, 3, 1, 2))
     expect(group.send(open({ positions: [2, 0] }, true))).toEqual(["ShareStarted"])
-    expect(group.state).toMatchObject({ life: 2, reading: readingOf({ positions: [2, 0] }), waiting: [] })
+    expect(group.state).toMatchObject({ life: 2, reading: readingOf({ positions: [2, 0] }), waiting: { size: 0 } })
     expect(group.send(open({ topicId: "other" }))).toEqual(["ShareStarted"])
     expect(group.send(open({ topicId: null }))).toEqual([])
     expect(group.state.reading?.topicId).toBe("other")
@@ -130,7 +130,7 @@ describe("a record behind the position", () => {
     const group = opened(readOn(0, 3, 0, 1, 2), handOut(0, 1, 2))
     const record: ShareRecord = { partition: 0, offset: 1, gap: 4, isCaughtUp: true }
     expect(group.send({ _tag: "TakeBack", topicId: "t", records: [record] })).toEqual(["ShareTakenBack"])
-    expect(group.state.waiting).toEqual([record])
+    expect([...group.state.waiting]).toEqual([record])
     expect(group.send(takeBack(1))).toEqual([])
   })
 
@@ -140,6 +140,43 @@ describe("a record behind the position", () => {
     expect(group.waiting).toEqual([0])
     expect(group.send({ _tag: "TakeBack", topicId: "other", records: recordsOf(0, 0) })).toEqual([])
     expect(new Group().send(takeBack(0))).toEqual([])
+  })
+
+  it("comes back once, though a session had it twice", () => {
+    const group = opened(readOn(0, 3, 0, 1, 2), handOut(0, 1, 2))
+    group.send(takeBack(1, 0, 1))
+    expect(group.waiting).toEqual([1, 0])
+  })
+
+  it("is not read while as many wait as may, and comes back beyond that; positions alone move", () => {
+    const group = opened(readOn(0, 2000), takeBack(...Array.from({ length: 1000 }, (_, offset) => offset)))
+    expect(group.send(readOn(2000, 2025, ...Array.from({ length: 25 }, (_, i) => 2000 + i)))).toBe("QuotaExceeded")
+    expect(group.send(readOn(2000, 2001))).toEqual(["SharePositionMoved"])
+    expect(group.send(readOn(2001, 2025, ...Array.from({ length: 24 }, (_, i) => 2001 + i)))).toBeInstanceOf(Array)
+    expect(group.send(takeBack(1500))).toEqual(["ShareTakenBack"])
+    expect(group.waiting).toHaveLength(1025)
+    expect(group.send(readOn(2025, 2026))).toEqual(["SharePositionMoved"])
+  })
+
+  it("is dealt out at the price of those dealt out, however many wait, to one member after another", () => {
+    let looks = 0
+    const looked = (offset: number): ShareRecord => ({
+      get partition() {
+        looks++
+        return 0
+      },
+      offset
+    })
+    const group = opened(readOn(0, 20_000))
+    for (let from = 0; from < 20_000; from += 100) {
+      const records = Array.from({ length: 100 }, (_, i) => looked(from + i))
+      group.state = definition.evolve(group.state, { _tag: "ShareTakenBack", records })
+    }
+    looks = 0
+    // A step that deals 200 records out to as many members: each is looked for, and taken, among the first 256.
+    for (let offset = 0; offset < 200; offset++) expect(group.send(handOut(199 - offset))).toEqual(["ShareHandedOut"])
+    expect(looks).toBeLessThan(200 * 2 * 256)
+    expect([group.waiting.length, group.waiting[0]]).toEqual([19_800, 200])
   })
 
   it("comes back also without memory, and is not read without it", () => {
