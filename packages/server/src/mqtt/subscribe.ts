@@ -2,12 +2,17 @@ import * as Exit from "effect/Exit"
 import {
   sessionActor,
   type QoS,
+  type SessionRefused,
   type Subscription,
   type SubscriptionsMade
 } from "@logbrook/actors/session/SessionProtocol"
-import { streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
+import {
+  streamShareActor,
+  type StreamShareDone,
+  type StreamShareRefused
+} from "@logbrook/actors/streamShare/StreamShareProtocol"
 import type { DenialReason } from "@logbrook/core/access/Access"
-import { answerOf, CommandList, type ListAnswer } from "@logbrook/core/shard/CommandList"
+import { answerOf, CommandList, type EntryIndex, type ListAnswer } from "@logbrook/core/shard/CommandList"
 import { encodeSuback, encodeUnsuback } from "@logbrook/protocols/mqtt/encode"
 import type { Subscribe, Unsubscribe } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -24,9 +29,11 @@ import {
   type FilterWanted,
   isRefusal,
   readsStream,
+  refusalOfShare,
   streamsPerPacketMax,
   tooManyStreams,
-  wantStream
+  wantStream,
+  withoutShare
 } from "./streams/subscribeStream.ts"
 
 interface SubscribingClient extends Client {
@@ -37,6 +44,12 @@ interface SubscribingClient extends Client {
   readonly feed: RetainedFeed
   readonly streams: StreamFeed
 }
+
+/** How the session has answered a filter, or why it was not asked. */
+type FilterResult = SubscriptionsMade["results"][number] | FilterRefusal
+
+const isGranted = (result: FilterResult): result is SubscriptionsMade["results"][number] =>
+  "grantedQos" in result && result.grantedQos !== null
 
 const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && session !== undefined
 
@@ -83,7 +96,7 @@ const deniedCodes: Readonly<Record<DenialReason, number>> = {
  * whatever was read behind the SUBSCRIBE, follows the SUBACK.
  */
 export const subscribe = (connection: SubscribingClient, packet: Subscribe): void => {
-  const { clientId, mqtt, id: connectionId } = connection
+  const { clientId, mqtt } = connection
   const view = mqtt.directory.get(clientId)
   if (view === undefined) {
     connection.lost("its session is gone")
@@ -93,35 +106,23 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   const asked = wanted.filter((each): each is FilterWanted => !isRefusal(each))
   const subscriptions = asked.map(({ subscription }) => subscription)
   const filters = subscriptions.map(({ filter }) => filter)
-  const resets = asked
-    .filter((each) => each.resets && each.share === undefined)
-    .map(({ subscription }) => subscription.filter)
   const { retainAvailable } = mqtt.options
   const retainable = subscriptions.flatMap((each, i) => (retainAvailable && mayGetRetained(each) ? [i] : []))
   const list = new CommandList()
-  const opened = openShares(list, asked)
-  const made = list.add(
-    sessionActor(clientId),
-    { _tag: "Subscribe", connectionId, subscriptions, ...(resets.length > 0 && { resets }) },
-    opened
-  )
+  const resultsOf = addSubscriptions(list, connection, asked)
   const { feed } = connection
   const taken = retainable.map((at) => feed.take(subscriptions[at]!, list))
-  const resultsOf = (answer: ListAnswer): SubscriptionsMade["results"] | undefined => {
-    const exit = answerOf(answer, made)
-    return Exit.isSuccess(exit) ? exit.value.results : undefined
-  }
-  const due = (answer: ListAnswer, results: SubscriptionsMade["results"]): ReadonlyArray<RetainedMoment> =>
+  const due = (answer: ListAnswer, results: ReadonlyArray<FilterResult>): ReadonlyArray<RetainedMoment> =>
     retainable.flatMap((at, i) => {
-      const { grantedQos, isNew } = results[at]!
+      const result = results[at]!
       const subscription = subscriptions[at]!
-      if (grantedQos === null || (subscription.retainHandling > 0 && !isNew)) return []
+      if (!isGranted(result) || (subscription.retainHandling > 0 && !result.isNew)) return []
       return [{ subscription, beforeSeq: answer.seq, doneSeq: -Infinity, taken: stillTaken(taken[i]!, answer) }]
     })
   const answered = (answer: ListAnswer): void => {
     for (const messages of taken) feed.giveBack(messages)
     const results = resultsOf(answer)
-    mqtt.directory.answered(view, filters, (at) => (results?.[at]?.grantedQos ?? null) === null)
+    mqtt.directory.answered(view, filters, (at) => results === undefined || !isGranted(results[at]!))
     for (const filter of filters) mqtt.streamShares.emptied(filter)
     if (results === undefined || serves(connection)) return
     // The session's next connection goes on with them.
@@ -148,15 +149,59 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
     }
   }
   mqtt.directory.subscribes(view, subscriptions)
-  stopReading(connection, resets)
+  stopReading(connection, resetsOf(asked))
   connection.askAll("SUBSCRIBE", list, reply, answered)
 }
 
-/** The groups that they are to be members of, each of which there has to be. Returns the entries. */
-const openShares = (list: CommandList, asked: ReadonlyArray<FilterWanted>): ReadonlyArray<number> =>
-  asked.flatMap(({ subscription: { filter }, share: reading, resets }) =>
-    reading === undefined ? [] : [list.add(streamShareActor(filter), { _tag: "Open", reading, resets })]
-  )
+/** Those that begin anew, of the session's own readers. */
+const resetsOf = (asked: ReadonlyArray<FilterWanted>): ReadonlyArray<string> =>
+  asked.filter(({ resets, share }) => resets && share === undefined).map(({ subscription }) => subscription.filter)
+
+/** A member of a group that reads a stream is to be: its subscription is made behind the group's `Open`. */
+interface SharesStream {
+  readonly opened: EntryIndex<StreamShareDone, StreamShareRefused>
+  readonly made: EntryIndex<SubscriptionsMade, SessionRefused>
+}
+
+/**
+ * Adds what makes the subscriptions: all in one command, but for each of a group that reads a stream, which is not made if there is no
+ * memory for the group. Returns what tells how each of `asked` was answered; undefined: the session does not take subscriptions.
+ */
+const addSubscriptions = (
+  list: CommandList,
+  { clientId, id: connectionId }: SubscribingClient,
+  asked: ReadonlyArray<FilterWanted>
+): ((answer: ListAnswer) => ReadonlyArray<FilterResult> | undefined) => {
+  const session = sessionActor(clientId)
+  const own = asked.filter(({ share }) => share === undefined)
+  const subscriptions = own.map(({ subscription }) => subscription)
+  const resets = resetsOf(own)
+  const made = list.add(session, {
+    _tag: "Subscribe",
+    connectionId,
+    subscriptions,
+    ...(resets.length > 0 && { resets })
+  })
+  const shares = asked.map(({ subscription, share: reading, resets }): SharesStream | undefined => {
+    if (reading === undefined) return undefined
+    const opened = list.add(streamShareActor(subscription.filter), { _tag: "Open", reading, resets })
+    const command = { _tag: "Subscribe", connectionId, subscriptions: [subscription] } as const
+    return { opened, made: list.add(session, command, [opened]) }
+  })
+  return (answer) => {
+    const exit = answerOf(answer, made)
+    if (Exit.isFailure(exit)) return undefined
+    const results = exit.value.results.values()
+    return shares.map((share) => (share === undefined ? results.next().value! : resultOfShare(answer, share)))
+  }
+}
+
+const resultOfShare = (answer: ListAnswer, { opened, made }: SharesStream): FilterResult => {
+  const open = answerOf(answer, opened)
+  if (Exit.isFailure(open)) return refusalOfShare(open.cause)
+  const member = answerOf(answer, made)
+  return Exit.isSuccess(member) ? member.value.results[0]! : withoutShare
+}
 
 /**
  * The session's actor would take the positions of a reader that reads on until the answer for those of the subscription that is made
@@ -169,14 +214,15 @@ const stopReading = (connection: SubscribingClient, filters: ReadonlyArray<strin
 const addStreams = (
   connection: SubscribingClient,
   asked: ReadonlyArray<FilterWanted>,
-  results: SubscriptionsMade["results"],
+  results: ReadonlyArray<FilterResult>,
   isLast: (filter: string) => boolean
 ): void => {
   for (const [at, { subscription, resets }] of asked.entries()) {
-    const { grantedQos, stream } = results[at]!
-    if (!isLast(subscription.filter)) continue
+    const result = results[at]!
+    if (!isGranted(result) || !isLast(subscription.filter)) continue
+    const { stream } = result
     const granted = stream === undefined ? subscription : { ...subscription, stream }
-    if (grantedQos !== null && readsStream(granted)) connection.streams.add(granted, resets)
+    if (readsStream(granted)) connection.streams.add(granted, resets)
   }
 }
 
@@ -186,7 +232,7 @@ const mayGetRetained = ({ filter, retainHandling, stream }: Subscription): boole
 const tellRefusals = (
   { mqtt, clientId, address }: SubscribingClient,
   subscriptions: Subscribe["subscriptions"],
-  granted: ReadonlyArray<SubscriptionsMade["results"][number] | FilterRefusal>
+  granted: ReadonlyArray<FilterResult>
 ): void => {
   for (const [at, { filter }] of subscriptions.entries()) {
     const result = granted[at]!
@@ -200,7 +246,7 @@ const tellRefusals = (
 const acknowledge = (
   connection: SubscribingClient,
   { packetId, subscriptions, refusedFilters }: Subscribe,
-  granted: ReadonlyArray<SubscriptionsMade["results"][number] | FilterRefusal>
+  granted: ReadonlyArray<FilterResult>
 ): boolean => {
   const codes: Array<number> = granted.map((result) =>
     "code" in result ? result.code : (result.grantedQos ?? ReasonCode.QuotaExceeded)

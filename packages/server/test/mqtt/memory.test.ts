@@ -120,6 +120,33 @@ describe("without memory for more", () => {
     expect(codes[2]).toEqual([1])
   })
 
+  it("a group that reads a stream is refused for itself with 0x97, and one that there is needs no more for its member", async () => {
+    await kit.bind("orders", ["devices/#"], 1)
+    const client = await connected(kit.port, { clientId: "member" })
+    const answerTo = async (...filters: ReadonlyArray<string>): Promise<ReadonlyArray<number>> => {
+      client.send(
+        subscribePacket(
+          1,
+          filters.map((filter) => [filter, 1])
+        )
+      )
+      return [...(await client.packet()).subarray(-filters.length)]
+    }
+    // Each takes 3.7 KB, with its subscription.
+    fill("sessions", 9000)
+    const groups = Array.from({ length: 5 }, (_, i) => `$share/g${i}/$stream/orders`)
+    expect(await answerTo(groups[0]!, "plain", ...groups.slice(1), "other")).toEqual([1, 1, 1, 0x97, 0x97, 0x97, 1])
+    fill("sessions")
+    expect(await answerTo(...groups)).toEqual([1, 1, 0x97, 0x97, 0x97])
+    expect([...kit.mqtt.directory.get("member")!.filters.keys()].sort()).toEqual([
+      groups[0],
+      groups[1],
+      "other",
+      "plain"
+    ])
+    client.socket.destroy()
+  })
+
   it("no stream gets a retained message that is refused, which is 0x97 and counted; what is retained may grow by what there is, be replaced and cleared", async () => {
     await kit.bind("stored", ["r/#"], 1)
     const client = await connect()

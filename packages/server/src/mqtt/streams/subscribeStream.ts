@@ -1,8 +1,9 @@
+import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
 import { isBound, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import { effectiveConfig } from "@logbrook/actors/catalog/StreamConfig"
 import { sessionActor, type StreamReading, type Subscription } from "@logbrook/actors/session/SessionProtocol"
-import { streamShareWeight } from "@logbrook/actors/streamShare/StreamShare"
-import { streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
+import { streamShareActor, StreamShareRefused } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { UserProperties } from "@logbrook/protocols/mqtt/Packet"
 import { ReasonCode } from "@logbrook/protocols/mqtt/ReasonCodes"
@@ -62,6 +63,16 @@ const otherShard: FilterRefusal = {
   text: "the session and the shared subscription are in different shards"
 }
 
+/** The group's actor does not answer. */
+export const withoutShare: FilterRefusal = {
+  code: ReasonCode.UnspecifiedError,
+  text: "the shared subscription cannot be used"
+}
+
+/** Why a group is not there that was to be opened: it alone knows whether it needs memory, and whether there is any. */
+export const refusalOfShare = (cause: Cause.Cause<unknown>): FilterRefusal =>
+  Option.getOrUndefined(Cause.failureOption(cause)) instanceof StreamShareRefused ? withoutMemory : withoutShare
+
 const wantShare = (
   { mqtt, clientId }: Client,
   subscription: Subscription,
@@ -70,9 +81,8 @@ const wantShare = (
 ): FilterWanted | FilterRefusal => {
   const { shards } = mqtt.broker
   // A record goes into the session's queue in the commit in which the group's position moves.
-  if (shards.of(sessionActor(clientId)) !== shards.of(streamShareActor(subscription.filter))) return otherShard
-  const hasRoom = shards.memory.room("sessions") >= streamShareWeight(subscription.filter)
-  return hasRoom ? { subscription, resets, share } : withoutMemory
+  const isNear = shards.of(sessionActor(clientId)) === shards.of(streamShareActor(subscription.filter))
+  return isNear ? { subscription, resets, share } : otherShard
 }
 
 /** Where the subscription, or its group, is to read, as the stream is at this moment; or why it is not granted. */

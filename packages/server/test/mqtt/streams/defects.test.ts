@@ -1,3 +1,4 @@
+import { streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MqttConnection } from "../../../src/mqtt/MqttConnection.ts"
@@ -86,5 +87,30 @@ describe("a stream that cannot be read", () => {
     expect(error.mock.calls).toEqual([
       ["mqtt: a stream cannot be read", { filter: "$stream/orders", error: "planted" }]
     ])
+  })
+})
+
+describe("a group that reads a stream, whose actor throws,", () => {
+  it("is refused with 0x80, and what is subscribed beside it is granted", async () => {
+    await kit.stop()
+    const defects = new Set<string>()
+    kit = await startKit({ onDefect: (where) => defects.add(where) })
+    await kit.bind("orders", ["devices/#"])
+    const group = "$share/g/$stream/orders"
+    const reader = await connected(kit.port, { clientId: "reader" })
+    reader.send(subscribePacket(1, [[group, 1]]))
+    expect((await reader.packet()).at(-1)).toBe(1)
+    const live = kit.shard.actors.get(streamShareActor(group))!
+    Object.assign(live, { definition: { ...live.definition, decide: throws } })
+    const other = await connected(kit.port, { clientId: "other" })
+    other.send(
+      subscribePacket(1, [
+        [group, 1],
+        ["plain", 1]
+      ])
+    )
+    expect([...(await other.packet()).subarray(-2)]).toEqual([0x80, 1])
+    expect([...defects]).toEqual([streamShareActor(group)])
+    for (const client of [reader, other]) client.socket.destroy()
   })
 })
