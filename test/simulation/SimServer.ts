@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
+import { compress } from "@logbrook/core/Compression"
 import type { Rewriting, Settler, SettlerOptions } from "@logbrook/core/settle/Settler"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import type { Shard } from "@logbrook/core/shard/Shard"
@@ -22,6 +23,7 @@ import {
 import type { Disk } from "@logbrook/server/DiskGuard"
 import { KafkaConnection } from "@logbrook/server/kafka/KafkaConnection"
 import { KafkaNode } from "@logbrook/server/kafka/KafkaNode"
+import type { Compressing } from "@logbrook/server/kafka/Recompressor"
 import type { Fields, Log } from "@logbrook/server/Log"
 import { Metrics } from "@logbrook/server/Metrics"
 import type { MqttBroker } from "@logbrook/server/mqtt/MqttBroker"
@@ -65,6 +67,12 @@ const advertised = { host: "sim", port: 9092 }
 
 /** What clients call themselves that read zstd. */
 export const zstdSoftware = "simulated-zstd"
+
+/** A thread takes time, in which others go on; batches are small here. */
+const compressingIn = (process: Pick<Clock, "after">): Compressing => ({
+  later: (codec, bytes, done) => void process.after(bytes.length % 8, () => done(compress(codec, bytes))),
+  largeBytesMin: 200
+})
 
 /** Disk space, of which the simulation says how much there is. */
 interface SimDiskSpace extends Disk {
@@ -153,11 +161,8 @@ export class SimServer {
     this.shard.logs.buffers.poison = 0xdb
     this.mqtt = Context.get(context, Mqtt)
     this.settler = Option.getOrUndefined(Context.getOption(context, Settling))
-    this.node = new KafkaNode(this.broker, {
-      zstdClients: new Set([zstdSoftware]),
-      autoCreateTopics: false,
-      defaultPartitions: 1
-    })
+    const ofClients = { zstdClients: new Set([zstdSoftware]), autoCreateTopics: false, defaultPartitions: 1 }
+    this.node = new KafkaNode(this.broker, ofClients, compressingIn(options.process))
     this.mqtt.listens()
     this.#sweep()
   }

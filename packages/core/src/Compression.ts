@@ -1,11 +1,13 @@
-import { compressFrameSync } from "lz4-napi"
-import { compressSync as snappyCompress } from "snappy"
+import { compressFrame, compressFrameSync } from "lz4-napi"
+import { compress as snappyCompress, compressSync as snappyCompressSync } from "snappy"
 import {
   constants,
   createGunzip,
   createZstdDecompress,
   gunzipSync,
+  gzip,
   gzipSync,
+  zstdCompress,
   zstdCompressSync,
   zstdDecompressSync
 } from "node:zlib"
@@ -137,10 +139,28 @@ export const compress = (codec: Codec, bytes: Uint8Array): Uint8Array => {
     case "gzip":
       return gzipSync(bytes)
     case "snappy":
-      return snappyCompress(bytes)
+      return snappyCompressSync(bytes)
     case "lz4":
       return compressFrameSync(asBuffer(bytes))
     case "zstd":
       return zstdCompressSync(bytes)
+  }
+}
+
+/** Compresses as `compress`, and tells of it later. `bytes` stay as they are until `told` has heard what was made of them, or why nothing was. */
+export type CompressLater = (codec: Codec, bytes: Uint8Array, told: (made: Uint8Array | Error) => void) => void
+
+/** In a thread of Node's pool. */
+export const compressInThread: CompressLater = (codec, bytes, told) => {
+  switch (codec) {
+    case "gzip":
+      return gzip(bytes, (error, made) => told(error ?? made))
+    case "snappy":
+      return void snappyCompress(bytes).then(told, told)
+    case "lz4":
+      return void compressFrame(asBuffer(bytes)).then(told, told)
+    case "zstd":
+      // The frame says how long its content is, which some clients' decoders need.
+      return zstdCompress(bytes, { pledgedSrcSize: bytes.length }, (error, made) => told(error ?? made))
   }
 }

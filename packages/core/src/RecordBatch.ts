@@ -1,5 +1,5 @@
 import { freshBuffers, type Take } from "./BufferPool.ts"
-import { type Codec, compress, decompress, InvalidCompression, withDecompressed } from "./Compression.ts"
+import { type Codec, decompress, InvalidCompression, withDecompressed } from "./Compression.ts"
 import { hasKafkaHead } from "./compression/lz4.ts"
 import { crc32c } from "./Crc32c.ts"
 import { defaultLimits, type Limits } from "./Limits.ts"
@@ -407,27 +407,26 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
 }
 
 /**
- * A batch that `validateProduced` has passed, its records compressed with `codec` instead, in a buffer from `take`: its header is the
- * same but for codec, length and CRC. Throws `InvalidBatch` if it is larger than a batch may be.
+ * A batch that `validateProduced` has passed with other records in place of its own: the same ones, compressed with `codec`. In a buffer
+ * from `take`; its header is the same but for codec, length and CRC. Throws `InvalidBatch` if it is larger than a batch may be.
  */
-export const recompressed = (
+export const withRecords = (
   batch: Uint8Array,
   codec: Codec | "none",
+  packed: Uint8Array,
   limits: BatchLimits = defaultLimits,
   take: Take = freshBuffers.take
-): Uint8Array =>
-  withRecordsOf(batch, limits, (records) => {
-    const packed = codec === "none" ? records : compress(codec, records)
-    const length = batchHeaderBytes + packed.length
-    checkSize(length, limits)
-    const bytes = take(length).subarray(0, length)
-    bytes.set(batch.subarray(0, batchHeaderBytes))
-    bytes.set(packed, batchHeaderBytes)
-    writeInt32(bytes, 8, length - batchLogOverheadBytes)
-    writeInt16(bytes, 21, (attributes(batch) & ~codecMask) | codecs.indexOf(codec))
-    stampCrc(bytes, 0)
-    return bytes
-  })
+): Uint8Array => {
+  const length = batchHeaderBytes + packed.length
+  checkSize(length, limits)
+  const bytes = take(length).subarray(0, length)
+  bytes.set(batch.subarray(0, batchHeaderBytes))
+  bytes.set(packed, batchHeaderBytes)
+  writeInt32(bytes, 8, length - batchLogOverheadBytes)
+  writeInt16(bytes, 21, (attributes(batch) & ~codecMask) | codecs.indexOf(codec))
+  stampCrc(bytes, 0)
+  return bytes
+}
 
 /** Visits the records of a batch that `validateProduced` has passed, in order, until `visit` returns false. */
 export const visitRecords = (

@@ -3,7 +3,14 @@ import { describe, expect, it } from "vitest"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { constants, zstdCompressSync } from "node:zlib"
-import { type Codec, compress, decompress, InvalidCompression, withDecompressed } from "../src/Compression.ts"
+import {
+  type Codec,
+  compress,
+  compressInThread,
+  decompress,
+  InvalidCompression,
+  withDecompressed
+} from "../src/Compression.ts"
 import { xxHash32 } from "../src/compression/xxHash32.ts"
 
 const codecs: ReadonlyArray<Codec> = ["gzip", "snappy", "lz4", "zstd"]
@@ -44,6 +51,18 @@ describe.each(codecs)("%s", (codec) => {
       }),
       { numRuns: 60 }
     )
+  })
+
+  it("gives the same from a thread, later", async () => {
+    let isLater = false
+    const made = await new Promise<Uint8Array | Error>((resolve) => {
+      compressInThread(codec, text, (given) => {
+        expect(isLater).toBe(true)
+        resolve(given)
+      })
+      isLater = true
+    })
+    expect(Buffer.from(made as Uint8Array).equals(compress(codec, text))).toBe(true)
   })
 
   it("takes exactly the limit and not one byte more", () => {

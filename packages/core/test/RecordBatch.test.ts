@@ -172,12 +172,17 @@ describe.each(codecs)("validateProduced, %s", (codec) => {
   })
 })
 
-describe.each(codecs)("recompressed, from %s", (codec) => {
+const recompressed = (batch: Uint8Array, codec: AnyCodec, limits = defaultLimits): Uint8Array => {
+  const records = Batch.recordsOf(batch)
+  return Batch.withRecords(batch, codec, codec === "none" ? records : compress(codec, records), limits)
+}
+
+describe.each(codecs)("withRecords, from %s", (codec) => {
   it.each(codecs)("to %s is the same batch with other bytes of records", (other) => {
     const fields = { producerId: 5, producerEpoch: 2, baseSequence: 3, isTransactional: true }
     const batch = batchOf(three, codec, fields)
     const before = batch.slice()
-    const bytes = Batch.recompressed(batch, other)
+    const bytes = recompressed(batch, other)
     expect(batch).toEqual(before)
     expect(Batch.validateProduced(bytes)).toEqual({ ...Batch.validateProduced(batch), bytes, codec: other })
     expect([Batch.compression(bytes), Batch.batchBytes(bytes)]).toEqual([other, bytes.length])
@@ -185,15 +190,15 @@ describe.each(codecs)("recompressed, from %s", (codec) => {
   })
 })
 
-it("recompressed refuses a batch that grows beyond what a batch may have", () => {
+it("withRecords refuses a batch that grows beyond what a batch may have", () => {
   const many = batchOf(
     Array.from({ length: 100 }, () => 1000),
     "gzip"
   )
   const limits = { ...defaultLimits, recordBatchBytesMax: 1000 }
   expect(many.length).toBeLessThan(1000)
-  expect(reasonOf(() => Batch.recompressed(many, "none", limits))).toBe("MessageTooLarge")
-  expect(Batch.recompressed(many, "lz4", limits).length).toBeLessThan(1000)
+  expect(reasonOf(() => recompressed(many, "none", limits))).toBe("MessageTooLarge")
+  expect(recompressed(many, "lz4", limits).length).toBeLessThan(1000)
 })
 
 describe("validateProduced", () => {

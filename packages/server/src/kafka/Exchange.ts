@@ -60,6 +60,8 @@ export interface Exchanging {
   readonly sentBatches: SentBatches
   /** A command was given to the shard, which takes it in any case; one that is full takes no further requests of this client for a while. */
   readonly asked: (hasRoom: boolean) => void
+  /** No further request is begun until what is returned is called, so a single request holds others back at a time. */
+  readonly holdBack: () => () => void
   /** A fault of the server's own: this connection ends, the others go on. */
   readonly defect: (error: unknown) => void
 }
@@ -221,6 +223,10 @@ export class Exchange implements RequestContext, FullAccess {
     const onAnswer = (exit: Outcome<K, C>): void => this.guarded(() => later.give(answer(exit)))
     this.#connection.asked(this.node.broker.shards.unsafeAsk(to, command, this.#cause, onAnswer, byteLength))
     return later
+  }
+
+  holdBack(): () => void {
+    return this.#connection.holdBack()
   }
 
   waitFor<T>(poll: LongPoll<T>): Later<T> {

@@ -59,6 +59,8 @@ export interface RequestContext extends Asker {
    * `isOnly`: nothing else of this request is kept.
    */
   readonly keep: (bytes: Uint8Array, isOnly: boolean) => Uint8Array
+  /** Nothing behind this request begins until what is returned is called: what it does later must not be overtaken. */
+  readonly holdBack: () => () => void
   /** An answer that waits for something to happen. It is given up when the connection ends. */
   readonly waitFor: <T>(poll: LongPoll<T>) => Later<T>
   /** Runs what may throw outside of a handler's own call: a defect closes this connection and nothing else. */

@@ -68,6 +68,8 @@ export class KafkaConnection implements Exchanging {
   #begunInTurn = 0
   #waitsForShard = false
   #waitsForTurn = false
+  /** The request that was begun last must not be overtaken. */
+  #isHeldBack = false
   /** Responses that wait for one before them; the node counts them as unsent. */
   #heldBytes = 0
   /** Responses handed to the output since it was last empty. */
@@ -172,8 +174,9 @@ export class KafkaConnection implements Exchanging {
 
   get #mayBegin(): boolean {
     const { kafkaPipelinedRequestsMax, slowConsumerUnsentBytesMax } = this.node.broker.limits
-    const isWaiting = this.#waitsForShard || this.#waitsForTurn || this.#heldBytes > slowConsumerUnsentBytesMax
-    return !this.#isClosing && this.#exchanges.length < kafkaPipelinedRequestsMax && !isWaiting && !this.#isSlow
+    const isWaiting = this.#waitsForShard || this.#waitsForTurn || this.#isHeldBack
+    const isFull = this.#exchanges.length >= kafkaPipelinedRequestsMax || this.#heldBytes > slowConsumerUnsentBytesMax
+    return !this.#isClosing && !isWaiting && !isFull && !this.#isSlow
   }
 
   /** The client does not read what it has asked for. */
@@ -283,6 +286,14 @@ export class KafkaConnection implements Exchanging {
       this.#waitsForShard = false
       this.#steer()
     })
+  }
+
+  holdBack(): () => void {
+    this.#isHeldBack = true
+    return () => {
+      this.#isHeldBack = false
+      this.#steer()
+    }
   }
 
   audit(reason: string, header?: DecodedHeader): void {

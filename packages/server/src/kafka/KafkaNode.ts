@@ -1,4 +1,5 @@
 import type { Buffers } from "@logbrook/core/BufferPool"
+import { compressInThread } from "@logbrook/core/Compression"
 import type { MessageBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
@@ -6,6 +7,7 @@ import { Refusals } from "../net/Refusals.ts"
 import { FetchSessions } from "./FetchSessions.ts"
 import { declareKafkaMetrics } from "./kafkaMetrics.ts"
 import { ProducerIds } from "./ProducerIds.ts"
+import { type Compressing, Recompressor } from "./Recompressor.ts"
 
 /** Audit lines per second; a flood of bad clients must not become a flood of log. */
 const auditLinesPerSecondMax = 20
@@ -33,6 +35,9 @@ export interface ClientSettings {
   readonly defaultPartitions: number
 }
 
+/** Java's producers send batches up to 16 KB unless they are told otherwise. */
+const compressing: Compressing = { later: compressInThread, largeBytesMin: 16 * 1024 + 1 }
+
 /** The state that all connections of a Kafka listener share. */
 export class KafkaNode {
   readonly broker: Broker
@@ -43,6 +48,7 @@ export class KafkaNode {
   readonly refusals: Refusals
   /** Where requests lie, and their record batches until they leave the tail of the log. */
   readonly requestBuffers: MessageBuffers
+  readonly recompressor: Recompressor
   /** Requests read, wholly or in part, and not answered, in bytes. */
   #inFlightBytes = 0
   /** Responses that the system has not taken yet, or that wait for one before them, in bytes. */
@@ -52,7 +58,7 @@ export class KafkaNode {
   #largeReader: (() => void) | undefined
   readonly #audit: BoundedLines
 
-  constructor(broker: Broker, settings: ClientSettings) {
+  constructor(broker: Broker, settings: ClientSettings, compressedBy = compressing) {
     this.broker = broker
     this.settings = settings
     this.producerIds = new ProducerIds()
@@ -68,6 +74,7 @@ export class KafkaNode {
     )
     this.refusals = new Refusals(broker, "kafka")
     this.requestBuffers = requestBuffers(broker.shards.buffers)
+    this.recompressor = new Recompressor(this, compressedBy)
   }
 
   /** Tells of all that is counted to be told of later: the server stops. */

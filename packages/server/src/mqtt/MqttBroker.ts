@@ -33,7 +33,7 @@ import { StreamShares } from "./streams/StreamShares.ts"
 import { SysTopics } from "./SysTopics.ts"
 import type { SysCounts } from "./sysValues.ts"
 import { TopTopics } from "./TopTopics.ts"
-import { TurnShare } from "./TurnShare.ts"
+import { TurnShare } from "../TurnShare.ts"
 import { Wills } from "./Wills.ts"
 
 /** A session as operators see it. */

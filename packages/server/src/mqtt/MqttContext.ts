@@ -11,7 +11,7 @@ import type { SessionDirectory, SessionView } from "./SessionDirectory.ts"
 import type { SessionLog } from "./SessionLog.ts"
 import type { Match, ShareGroup } from "./Subscriptions.ts"
 import type { TopTopics } from "./TopTopics.ts"
-import type { TurnShare } from "./TurnShare.ts"
+import type { TurnShare } from "../TurnShare.ts"
 
 /** A connection as its session's publishers know it. */
 export interface Receiver {

@@ -22,8 +22,8 @@ const settings = { none: "uncompressed", gzip: "gzip", snappy: "snappy", lz4: "l
 const value = "a".repeat(300)
 
 /** `count` records of 300 bytes of an idempotent producer, from sequence `baseSequence` on. */
-const sentAs = (codec: Codec | "none", count = 3, baseSequence = 0): Uint8Array => {
-  const fields = { producerId: 7, producerEpoch: 1, baseSequence }
+const sentAs = (codec: Codec | "none", count = 3, baseSequence = 0, isTransactional = false): Uint8Array => {
+  const fields = { producerId: 7, producerEpoch: 1, baseSequence, isTransactional }
   const plain = batchOf(
     Array.from({ length: count }, () => value),
     fields
@@ -95,18 +95,63 @@ it("a batch that grows beyond max.message.bytes is refused, as one that came lar
   expect((await produce(sentAs("none", 100), "gzip")).errorCode).toBe(KafkaError.MESSAGE_TOO_LARGE)
 })
 
-it("what one request has compressed anew is bounded, so that little cannot become much", async () => {
-  const small = await startKit({ limits: { kafkaRequestBytesMax: 70_000 } })
+it("all batches of a request are taken, whatever they are together once they are decompressed", async () => {
+  const small = await startKit({ limits: { kafkaRequestBytesMax: 70_000, commitInFlightBytesMax: 50_000 } })
   const producer = await small.connect()
   await small.createStream("t", { partitions: 4, config: [["compression.type", "uncompressed"]] })
-  await small.createStream("as-sent", { partitions: 4 })
-  const codesOf = async (name: string) =>
-    (await producer.send(Produce, 9, toAll(name))).responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)
-  const { MESSAGE_TOO_LARGE, NONE } = KafkaError
-  expect(await codesOf("t")).toEqual([NONE, NONE, MESSAGE_TOO_LARGE, MESSAGE_TOO_LARGE])
-  expect(await codesOf("as-sent")).toEqual([NONE, NONE, NONE, NONE])
+  const { responses } = await producer.send(Produce, 9, toAll("t"))
+  expect(responses[0]!.partitionResponses.map(({ errorCode }) => errorCode)).toEqual([0, 0, 0, 0])
   await small.close()
   expect(small.defects).toEqual([])
+})
+
+it("requests of one connection come to their partition in the order in which they were sent", async () => {
+  await kit.createStream("t", { config: [["compression.type", "gzip"]] })
+  // The first takes its time in a thread; those behind it are small, or are stored as they come.
+  const sent = [sentAs("none", 1000), sentAs("none", 3, 1000), sentAs("gzip", 3, 1003), sentAs("lz4", 1000, 1006)]
+  const answers = await Promise.all(sent.map((records) => produce(records)))
+  expect(answers.map(({ errorCode, baseOffset }) => [errorCode, baseOffset])).toEqual([
+    [0, 0],
+    [0, 1000],
+    [0, 1003],
+    [0, 1006]
+  ])
+  expect((await fetched()).map((batch) => Batch.baseSequence(batch))).toEqual([0, 1000, 1003, 1006])
+})
+
+it("batches of one request stay in their order, and one that is refused leaves the others in peace", async () => {
+  const config = [
+    ["compression.type", "uncompressed"],
+    ["max.message.bytes", "1000000"]
+  ] as const
+  await kit.createStream("t", { partitions: 2, config })
+  const grown = sentAs("gzip", 3300)
+  const batches = [sentAs("gzip", 3000), grown, sentAs("none", 3, 3000), sentAs("gzip", 300, 3003)]
+  const partitionData = batches.map((records) => ({ index: records === grown ? 1 : 0, records }))
+  const request = { transactionalId: null, acks: -1, timeoutMs: 1000, topicData: [{ name: "t", partitionData }] }
+  const { responses } = await client.send(Produce, 9, request)
+  const told = responses[0]!.partitionResponses.map(({ errorCode, baseOffset }) => [errorCode, baseOffset])
+  expect(told).toEqual([
+    [0, 0],
+    [KafkaError.MESSAGE_TOO_LARGE, -1],
+    [0, 3000],
+    [0, 3003]
+  ])
+  expect(kit.broker.shards.memory.bytes("transit")).toBe(0)
+})
+
+it("why a batch cannot be stored in any case is told before it is compressed anew", async () => {
+  const config = [
+    ["compression.type", "uncompressed"],
+    ["max.message.bytes", "1000"]
+  ] as const
+  await kit.createStream("t", { config })
+  // It would be too large.
+  expect((await produce(sentAs("gzip", 100))).errorCode).toBe(KafkaError.MESSAGE_TOO_LARGE)
+  const ofTransaction = sentAs("gzip", 100, 0, true)
+  expect((await produce(ofTransaction)).errorCode).toBe(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+  kit.disk.isLow = true
+  expect((await produce(sentAs("gzip", 100))).errorCode).toBe(KafkaError.KAFKA_STORAGE_ERROR)
 })
 
 it("a change holds for batches that come later", async () => {

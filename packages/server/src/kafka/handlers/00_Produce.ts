@@ -1,12 +1,10 @@
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import type { TimestampType } from "@logbrook/actors/catalog/StreamConfig"
 import { type BatchTransaction, partitionActor } from "@logbrook/actors/partition/Partition"
 import type { TransactionKind } from "@logbrook/actors/transaction/TransactionProtocol"
 import type { Address } from "@logbrook/core/actor/Kind"
 import {
   InvalidBatch,
   type ProducedBatch,
-  recompressed,
   splitBatches,
   stampMaxTimestamp,
   validateProduced
@@ -17,10 +15,11 @@ import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schem
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
-import { afterAll, type Answer } from "../Answer.ts"
+import { afterAll, type Answer, flatAfter, Pending } from "../Answer.ts"
 import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
+import type { Recompressed, Recompression } from "../Recompressor.ts"
 import { Reply } from "../Reply.ts"
 import {
   addsPartitionVersionMin,
@@ -33,6 +32,7 @@ import {
 // Produce 3-13, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
 // A request has one batch per partition, which is checked whole and stored verbatim, but for what the topic's settings have the server set;
 // it is answered when all of its batches are durable.
+// Where a batch is to be compressed anew, those of its request go to their partitions in parts, and no request of its connection overtakes it.
 // A batch of a transaction comes to its partition if the coordinator of the transactional id says that the partition is in it; from v12
 // on the batch itself adds it (KIP-890).
 
@@ -99,13 +99,16 @@ interface Place {
   readonly partition: number
   readonly logId: number
   readonly batch: ProducedBatch
-  /** The server has compressed the batch anew: its bytes are none of the request's. */
-  readonly isRecompressed: boolean
-  readonly timestampType: TimestampType
+  readonly rules: BatchRules
+  readonly result: PartitionResult
 }
 
 /** Why a batch cannot be stored at present: its producer sends it again. */
-const refuseForNow = ({ node, sentBatches }: RequestContext, { logId, batch }: Place): Failure | undefined => {
+const refuseForNow = (
+  { node, sentBatches }: RequestContext,
+  logId: number,
+  batch: ProducedBatch
+): Failure | undefined => {
   if (node.broker.disk.isLow) {
     sentBatches.refused(logId, batch)
     return refused(KafkaError.KAFKA_STORAGE_ERROR, "The disk is nearly full.")
@@ -113,73 +116,47 @@ const refuseForNow = ({ node, sentBatches }: RequestContext, { logId, batch }: P
   return sentBatches.admits(logId, batch) ? undefined : refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
 }
 
-/** What is counted over all batches of a request. */
-interface Counts {
+/** A request whose batches are checked, and what is counted over all of them. */
+interface Checking {
+  readonly version: number
   /** How often a partition was named, by its log. */
   readonly named: Map<number, number>
   recordErrors: number
-  /** Bytes of records, decompressed, that were compressed anew. */
-  recompressedBytes: number
 }
 
-const isTooOften = ({ named }: Counts, logId: number): boolean => {
+const isTooOften = ({ named }: Checking, logId: number): boolean => {
   const times = (named.get(logId) ?? 0) + 1
   named.set(logId, times)
   return times > batchesOfPartitionMax
 }
 
-/**
- * The batch as the topic has it compressed. Records of one request that are compressed anew are together no more than a request may
- * have: batches that decompress to much more than they are would take the time of all others, and what was made of them the memory.
- */
-const asStored = ({ node }: RequestContext, batch: ProducedBatch, rules: BatchRules, counts: Counts): ProducedBatch => {
-  const { codec, limits } = rules
-  if (codec === undefined || codec === batch.codec) return batch
-  const { kafkaRequestBytesMax } = node.broker.limits
-  counts.recompressedBytes += batch.recordsBytes
-  if (counts.recompressedBytes > kafkaRequestBytesMax) {
-    const message = `More than ${kafkaRequestBytesMax} bytes of records in a request that are to be compressed with ${codec}.`
-    throw new InvalidBatch("MessageTooLarge", message)
-  }
-  return { ...batch, codec, bytes: recompressed(batch.bytes, codec, limits, node.requestBuffers.take) }
-}
-
 const streamOf = (context: Context, { name, topicId }: TopicData, version: number): Stream | Failure =>
   version >= topicIdVersionMin ? context.topicById("Write", topicId) : context.topic("Write", name)
 
-/** Where a partition's batch is to be stored, ready to be, or why it cannot be. It is counted. */
+/** Where a partition's batch is to be stored, or why it cannot be. It is counted. */
 const placeOf = (
   context: Context,
   stream: Stream | Failure,
   data: PartitionData,
-  version: number,
-  counts: Counts
+  result: PartitionResult,
+  checking: Checking
 ): Place | Failure | RefusedRecords => {
   const { limits, clock } = context.node.broker
   if (isFailure(stream)) return stream
-  const logId = stream.logIds[data.index]
+  const partition = data.index
+  const logId = stream.logIds[partition]
   if (logId === undefined) return refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
-  if (isTooOften(counts, logId)) return partitionTooOften
+  if (isTooOften(checking, logId)) return partitionTooOften
   try {
     const rules = batchRulesOf(stream, limits)
-    const batch = checkedBatch(data.records, rules, version)
-    const wrong = refuseRecords(batch, rules, clock.nowMs(), recordErrorsMax - counts.recordErrors)
+    const batch = checkedBatch(data.records, rules, checking.version)
+    const wrong = refuseRecords(batch, rules, clock.nowMs(), recordErrorsMax - checking.recordErrors)
     if (wrong !== undefined) {
-      counts.recordErrors += wrong.recordErrors.length
+      checking.recordErrors += wrong.recordErrors.length
       return wrong
     }
-    const { timestampType } = rules
-    if (timestampType === "CreateTime") stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
-    const stored = asStored(context, batch, rules, counts)
-    const place = {
-      stream,
-      partition: data.index,
-      logId,
-      batch: stored,
-      isRecompressed: stored !== batch,
-      timestampType
-    }
-    return refuseForNow(context, place) ?? place
+    if (rules.timestampType === "CreateTime") stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
+    return refuseForNow(context, logId, batch) ?? { stream, partition, logId, batch, rules, result }
   } catch (error) {
     return batchFailure(error)
   }
@@ -201,27 +178,8 @@ const fail = (result: PartitionResult, failure: Failure | RefusedRecords): void 
   if ("recordErrors" in failure) result.recordErrors = failure.recordErrors
 }
 
-/** The batch as its partition gets it. It counts as sent from now on. */
-const commandOf = (
-  context: RequestContext,
-  { logId, batch, isRecompressed, timestampType }: Place,
-  isOnly: boolean,
-  transaction: BatchTransaction | undefined
-): AppendBatch => {
-  const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
-  const bytes = isRecompressed ? batch.bytes : context.keep(batch.bytes, isOnly)
-  const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
-  const isBehind = context.sentBatches.asks(logId, batch)
-  return { _tag: "AppendBatch", ...header, isBehind, transaction, timestampType }
-}
-
-/** `result` tells from now on what became of the batch. */
-const appended = (
-  { sentBatches }: RequestContext,
-  { logId, batch }: Place,
-  result: PartitionResult,
-  exit: Appended
-): void => {
+/** The result tells from now on what became of the batch. */
+const appended = ({ sentBatches }: RequestContext, { logId, batch, result }: Place, exit: Appended): void => {
   sentBatches.answered(logId, batch)
   if (Exit.isFailure(exit)) {
     // The partition knows of what it refuses itself.
@@ -244,23 +202,37 @@ const transactionOf = (
   return { version: version >= addsPartitionVersionMin ? 2 : 1, isAdded: !isOpen }
 }
 
-type Appending = readonly [place: Place, result: PartitionResult]
+/** A batch on its way to its partition. */
+interface Sent {
+  readonly place: Place
+  readonly command: AppendBatch
+}
+
+/** The batch as its partition gets it, but for the codec. It counts as sent from now on, and outlives the request. */
+const sentOf = (context: RequestContext, place: Place, isOnly: boolean, version: number): Sent => {
+  const { logId, batch, rules } = place
+  const { count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence } = batch
+  const transaction = transactionOf(context, place, version)
+  const bytes = context.keep(batch.bytes, isOnly)
+  const header = { bytes, count, baseTimestampMs, maxTimestampMs, producerId, producerEpoch, baseSequence }
+  const isBehind = context.sentBatches.asks(logId, batch)
+  const { timestampType } = rules
+  return { place, command: { _tag: "AppendBatch", ...header, isBehind, transaction, timestampType } }
+}
 
 /** `coordinator` is there if a batch is of a transaction. Answers once the results tell what became of the batches. */
 const appendAll = (
   context: RequestContext,
   coordinator: Address<typeof TransactionKind> | undefined,
-  all: ReadonlyArray<Appending>,
+  all: ReadonlyArray<Sent>,
   version: number
 ): ReadonlyArray<Answer<void>> => {
   const answers: Array<Answer<void>> = []
   const inTransaction: Array<TransactionalAppend> = []
-  for (const [place, result] of all) {
-    const transaction = transactionOf(context, place, version)
-    const command = commandOf(context, place, all.length === 1, transaction)
-    const { stream, partition, logId, batch } = place
-    const told = (exit: Appended): void => appended(context, place, result, exit)
-    if (transaction?.isAdded !== true) {
+  for (const { place, command } of all) {
+    const { stream, partition, logId, batch, result } = place
+    const told = (exit: Appended): void => appended(context, place, exit)
+    if (command.transaction?.isAdded !== true) {
       answers.push(context.ask(partitionActor(logId), command, told, command.bytes.length))
       continue
     }
@@ -279,12 +251,83 @@ const appendAll = (
   return answers
 }
 
+/** Its topic has another codec than the batch came with. */
+const isOfOtherCodec = ({ batch, rules: { codec } }: Place): boolean => codec !== undefined && codec !== batch.codec
+
+/** From so many bytes of records on, decompressed, a part of a request ends. */
+const partBytesMin = 1024 * 1024
+
+const partsOf = (all: ReadonlyArray<Sent>): ReadonlyArray<ReadonlyArray<Sent>> => {
+  const parts: Array<Array<Sent>> = []
+  let partBytes = partBytesMin
+  for (const sent of all) {
+    if (partBytes >= partBytesMin) {
+      partBytes = 0
+      parts.push([])
+    }
+    partBytes += sent.place.batch.recordsBytes
+    parts.at(-1)!.push(sent)
+  }
+  return parts
+}
+
+const recompressionOf = ({ place, command: { bytes } }: Sent): Recompression => ({
+  bytes,
+  recordsBytes: place.batch.recordsBytes,
+  codec: isOfOtherCodec(place) ? place.rules.codec : undefined,
+  limits: place.rules.limits
+})
+
+/** The batches of a part that can be stored, as they were made; the results of the others tell why not. */
+const storable = (
+  { sentBatches }: RequestContext,
+  part: ReadonlyArray<Sent>,
+  made: ReadonlyArray<Recompressed>
+): ReadonlyArray<Sent> =>
+  part.flatMap(({ place, command }, i) => {
+    const bytes = made[i]!
+    if (bytes instanceof Uint8Array) return [{ place, command: { ...command, bytes } }]
+    sentBatches.answered(place.logId, place.batch)
+    fail(place.result, batchFailure(bytes))
+    return []
+  })
+
+/** As `appendAll`, of batches of which some are to be compressed anew: each part once it is, in their order. */
+const appendInParts = (
+  context: RequestContext,
+  coordinator: Address<typeof TransactionKind> | undefined,
+  all: ReadonlyArray<Sent>,
+  version: number
+): ReadonlyArray<Answer<void>> => {
+  const goOn = context.holdBack()
+  return partsOf(all).map((part, i, parts) => {
+    const ready = new Pending<ReadonlyArray<Recompressed>>()
+    const give = (made: ReadonlyArray<Recompressed>): void => context.guarded(() => ready.give(made))
+    context.node.recompressor.recompress(part.map(recompressionOf), give)
+    return flatAfter(ready, (made) => {
+      const answers = appendAll(context, coordinator, storable(context, part, made), version)
+      if (i === parts.length - 1) goOn()
+      return afterAll(answers, () => undefined)
+    })
+  })
+}
+
+const send = (
+  context: RequestContext,
+  coordinator: Address<typeof TransactionKind> | undefined,
+  places: ReadonlyArray<Place>,
+  version: number
+): ReadonlyArray<Answer<void>> => {
+  const all = places.map((place) => sentOf(context, place, places.length === 1, version))
+  return (places.some(isOfOtherCodec) ? appendInParts : appendAll)(context, coordinator, all, version)
+}
+
 /** A batch of a transaction without its transactional id, or with one that its producer may not use: Kafka refuses all of the request. */
 const refuseProducer = (
   coordinator: Address<typeof TransactionKind> | Failure | undefined,
-  all: ReadonlyArray<Appending>
+  places: ReadonlyArray<Place>
 ): Failure | undefined => {
-  if (!all.some(([{ batch }]) => batch.isTransactional)) return undefined
+  if (!places.some(({ batch }) => batch.isTransactional)) return undefined
   if (coordinator === undefined) return refused(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
   return isFailure(coordinator) ? coordinator : undefined
 }
@@ -319,15 +362,15 @@ const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionR
 const produce = (context: Context, request: ProduceRequest, version: number): Answer<Reply<ProduceResponse>> => {
   const refusal = refuseRequest(request)
   const all: Array<PartitionResult> = []
-  const places: Array<Appending> = []
-  const counts: Counts = { named: new Map(), recordErrors: 0, recompressedBytes: 0 }
+  const places: Array<Place> = []
+  const checking: Checking = { version, named: new Map(), recordErrors: 0 }
   const responses = request.topicData.map(({ name, topicId, partitionData }) => {
     const stream = streamOf(context, { name, topicId }, version)
     const partitionResponses = partitionData.map((data) => {
       const result = resultOf(data.index)
-      const place = refusal ?? placeOf(context, stream, data, version, counts)
+      const place = refusal ?? placeOf(context, stream, data, result, checking)
       if ("code" in place) fail(result, place)
-      else places.push([place, result])
+      else places.push(place)
       all.push(result)
       return result
     })
@@ -339,7 +382,7 @@ const produce = (context: Context, request: ProduceRequest, version: number): An
   const wrongProducer = refuseProducer(coordinator, places)
   if (wrongProducer !== undefined) for (const result of all) fail(result, wrongProducer)
   const to = coordinator === undefined || isFailure(coordinator) ? undefined : coordinator
-  const answers = wrongProducer === undefined ? appendAll(context, to, places, version) : []
+  const answers = wrongProducer === undefined ? send(context, to, places, version) : []
   return afterAll(answers, () => {
     const hasFailed = firstError(all) !== KafkaError.NONE
     if (hasFailed) nameRefused(context, responses, version)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { TestClock } from "../../../core/test/support/TestClock.ts"
-import { TurnShare } from "../../src/mqtt/TurnShare.ts"
+import { TestClock } from "../../core/test/support/TestClock.ts"
+import { TurnShare } from "../src/TurnShare.ts"
 
 describe("the share of a turn", () => {
   it("is begun as long as something is left, and is whole again in the next turn", () => {
