@@ -13,6 +13,8 @@ const listOffsetsVersion = 5
 const apiVersionsVersion = 3
 const latest = -1
 
+const closedByServer = (): Error => new Error("the connection was closed by the server")
+
 /** One connection, one request at a time. A response's record bytes are views that the next request overwrites. */
 export class KafkaClient {
   readonly #socket: net.Socket
@@ -36,7 +38,7 @@ export class KafkaClient {
     })
     const failed = (error: Error) => this.#answered?.reject(error)
     this.#socket.on("error", failed)
-    this.#socket.on("close", () => failed(new Error("the connection was closed by the server")))
+    this.#socket.on("close", () => failed(closedByServer()))
   }
 
   static async connect(port: number): Promise<KafkaClient> {
@@ -49,6 +51,8 @@ export class KafkaClient {
   }
 
   async request<A extends AnyApi>(api: A, version: number, value: RequestInputOf<A>): Promise<ResponseOf<A>> {
+    // A socket that has been closed says nothing of what is written to it.
+    if (this.#socket.destroyed) throw closedByServer()
     const answered = (this.#answered = Promise.withResolvers<Buffer>())
     this.#have = 0
     const header = { correlationId: ++this.#correlationId, clientId: "bench" }

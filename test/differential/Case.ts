@@ -1,6 +1,6 @@
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
 import { until } from "../../bench/servers/processes.ts"
-import type { Side } from "./Side.ts"
+import { isUnanswered, type Side } from "./Side.ts"
 
 /** A request that both servers get, one behind the other, each with its own ids in it. */
 export interface Case {
@@ -54,13 +54,13 @@ export const single = <A extends AnyApi>(
   send: async (side) => {
     const send = () => side.ask(api, version, ask(side, version), connection)
     let response = await send()
-    if (isSettled !== undefined && response !== undefined && !isSettled(response)) {
+    if (isSettled !== undefined && !isUnanswered(response) && !isSettled(response)) {
       await until(`${api.name} ${version}, ${what}, of ${side.name}`, settledMsMax, async () => {
         response = await send()
-        return response === undefined || isSettled(response)
+        return isUnanswered(response) || isSettled(response)
       })
     }
-    if (response !== undefined) learn?.(side, response)
+    if (!isUnanswered(response)) learn?.(side, response)
     return response
   }
 })

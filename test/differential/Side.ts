@@ -2,14 +2,21 @@ import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kaf
 import { KafkaClient } from "../../bench/load/KafkaClient.ts"
 
 /** More than either of them waits for anything that is asked here. */
-const answerMsMax = 10_000
+const defaultAnswerMsMax = 10_000
 
-/** Rejects as a connection does that is closed. */
-const inTime = async <A>(answer: Promise<A>): Promise<A> => {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error("no answer")), answerMsMax)
+/** What a server does instead of answering: it ends the connection, or leaves the request as it is. */
+export type Unanswered = "closed" | "no answer"
+
+export const isUnanswered = (answer: unknown): answer is Unanswered => answer === "closed" || answer === "no answer"
+
+const inTime = async <A>(answer: Promise<A>, timeoutMs: number): Promise<A | Unanswered> => {
+  const { promise, resolve } = Promise.withResolvers<Unanswered>()
+  const timer = setTimeout(() => resolve("no answer"), timeoutMs)
   try {
     return await Promise.race([answer, promise])
+  } catch (error) {
+    if (!/closed by the server|ECONNRESET|EPIPE/.test((error as Error).message)) throw error
+    return "closed"
   } finally {
     clearTimeout(timer)
   }
@@ -30,29 +37,41 @@ export class Side {
   /** What each side has given a name of its own, by that: a producer id, a member id. */
   readonly given = new Map<number | string, string>()
   readonly #clients = new Map<string, KafkaClient>()
+  readonly #answerMsMax: number
 
-  constructor(name: Side["name"], port: number) {
+  constructor(name: Side["name"], port: number, answerMsMax = defaultAnswerMsMax) {
     this.name = name
     this.port = port
+    this.#answerMsMax = answerMsMax
   }
 
-  /** Undefined: the server has closed the connection, or does not answer. */
+  /** `connection`: of the side's connections; the first has no name. One that is not answered is not used again. */
   async ask<A extends AnyApi>(
     api: A,
     version: number,
     request: RequestInputOf<A>,
     connection = ""
-  ): Promise<ResponseOf<A> | undefined> {
+  ): Promise<ResponseOf<A> | Unanswered> {
     const client = this.#clients.get(connection) ?? (await KafkaClient.connect(this.port))
     this.#clients.set(connection, client)
-    try {
-      return await inTime(client.request(api, version, request))
-    } catch (error) {
-      if (!/closed by the server|ECONNRESET|EPIPE|no answer/.test((error as Error).message)) throw error
+    const answer = await inTime(client.request(api, version, request), this.#answerMsMax)
+    if (isUnanswered(answer)) {
       client.close()
       this.#clients.delete(connection)
-      return undefined
     }
+    return answer
+  }
+
+  /** As `ask`, for what must be answered: rejects if it is not. */
+  async need<A extends AnyApi>(
+    api: A,
+    version: number,
+    request: RequestInputOf<A>,
+    connection = ""
+  ): Promise<ResponseOf<A>> {
+    const answer = await this.ask(api, version, request, connection)
+    if (isUnanswered(answer)) throw new Error(`${this.name}, ${api.name} ${version}: ${answer}`)
+    return answer
   }
 
   /** An id that no topic has, where there is none of this name. */

@@ -136,6 +136,6 @@ export const differences = (kafka: unknown, logbrook: unknown, path = ""): Reado
     const names = new Set([...Object.keys(theirs), ...Object.keys(ours)])
     return [...names].flatMap((name) => differences(theirs[name], ours[name], path === "" ? name : `${path}.${name}`))
   }
-  const [theirs, ours] = [JSON.stringify(kafka) ?? "closed", JSON.stringify(logbrook) ?? "closed"]
+  const [theirs, ours] = [JSON.stringify(kafka) ?? "missing", JSON.stringify(logbrook) ?? "missing"]
   return theirs === ours ? [] : [{ path, kafka: theirs, logbrook: ours }]
 }

@@ -1,10 +1,16 @@
+import type { Case } from "./Case.ts"
+import type { Difference } from "./compare.ts"
+import type { Unanswered } from "./Side.ts"
+
 /** Where this server answers otherwise than Apache Kafka, and why. */
 export interface KnownDifference {
   readonly api: string
   /** Of the case's words. */
   readonly what: RegExp
-  /** Of the field's path; "" where one side closes the connection. */
+  /** Of the field's path; "" where one side does not answer. */
   readonly path: RegExp
+  /** What Kafka does where it does not answer. */
+  readonly kafka?: Unanswered
   readonly reason: string
 }
 
@@ -214,6 +220,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
     api: "AlterConfigs",
     what: /^of a topic twice$/,
     path: /^$/,
+    kafka: "no answer",
     reason: "Both are refused; Kafka 4.3.1 leaves the request without any answer."
   },
   {
@@ -330,6 +337,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
     api: "AddPartitionsToTxn",
     what: /: of none$/,
     path: /^$/,
+    kafka: "no answer",
     reason: "Of no transactions there is nothing to answer; Kafka leaves the request without any answer."
   },
   {
@@ -348,6 +356,7 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
     api: "Produce",
     what: /^without records$/,
     path: /^$/,
+    kafka: "no answer",
     reason:
       "A partition without records is refused as one without a batch (87); Kafka leaves the request without any answer."
   },
@@ -371,3 +380,12 @@ export const knownDifferences: ReadonlyArray<KnownDifference> = [
     reason: "A topic that is named is answered, also without partitions."
   }
 ]
+
+export const knownFor = (
+  { api, what }: Pick<Case, "api" | "what">,
+  { path, kafka }: Pick<Difference, "path" | "kafka">
+): KnownDifference | undefined =>
+  knownDifferences.find((known) => {
+    const isMeant = known.api === api.name && known.what.test(what) && known.path.test(path)
+    return isMeant && (known.kafka === undefined || JSON.stringify(known.kafka) === kafka)
+  })

@@ -8,13 +8,13 @@ import { CreateTopics } from "@logbrook/protocols/kafka/messages/19_CreateTopics
 import { InitProducerId } from "@logbrook/protocols/kafka/messages/22_InitProducerId"
 import { kafkaVersion, startKafka } from "../../bench/servers/kafka.ts"
 import { startLogbrook } from "../../bench/servers/logbrook.ts"
-import { pause, until } from "../../bench/servers/processes.ts"
+import { pause, stopAll, until } from "../../bench/servers/processes.ts"
 import { registry } from "../../packages/server/src/kafka/handlers.ts"
 import { type Case, type TopicToMake, versionsOf } from "./Case.ts"
 import { differences, normal, type Difference } from "./compare.ts"
 import { families } from "./families.ts"
 import { other, plain, topicOf } from "./fixtures.ts"
-import { knownDifferences, type KnownDifference } from "./known.ts"
+import { knownDifferences, knownFor, type KnownDifference } from "./known.ts"
 import { Side } from "./Side.ts"
 
 const version = "4.3.1"
@@ -38,8 +38,8 @@ const topics: ReadonlyArray<TopicToMake> = [
 
 const make = async (side: Side): Promise<void> => {
   const asked = topics.map(({ name, partitions, configs }) => topicOf(name, partitions, configs))
-  const made = await side.ask(CreateTopics, createVersion, { topics: asked, timeoutMs: readyMsMax })
-  for (const { name, topicId, errorCode } of made?.topics ?? []) {
+  const made = await side.need(CreateTopics, createVersion, { topics: asked, timeoutMs: readyMsMax })
+  for (const { name, topicId, errorCode } of made.topics) {
     if (errorCode !== 0) throw new Error(`${side.name} makes no topic ${name}: error ${errorCode}`)
     side.topicIds.set(name, topicId)
   }
@@ -48,21 +48,21 @@ const make = async (side: Side): Promise<void> => {
 /** Kafka's topics have their leaders, and groups and transactions their coordinators, some time after they were asked for. */
 const ready = async (side: Side): Promise<void> => {
   await until(`${side.name} leads its topics`, readyMsMax, async () => {
-    const asked = await side.ask(Metadata, metadataVersion, { topics: topics.map(({ name }) => ({ name })) })
-    if (asked?.topics.length !== topics.length || asked.topics.some(({ errorCode }) => errorCode !== 0)) return false
+    const asked = await side.need(Metadata, metadataVersion, { topics: topics.map(({ name }) => ({ name })) })
+    if (asked.topics.length !== topics.length || asked.topics.some(({ errorCode }) => errorCode !== 0)) return false
     side.leaderEpoch = asked.topics[0]!.partitions[0]!.leaderEpoch
     return true
   })
   for (const keyType of [0, 1]) {
     await until(`${side.name} coordinates`, readyMsMax, async () => {
-      const found = await side.ask(FindCoordinator, 4, { keyType, coordinatorKeys: ["warm"] })
-      return found?.coordinators[0]?.errorCode === 0
+      const found = await side.need(FindCoordinator, 4, { keyType, coordinatorKeys: ["warm"] })
+      return found.coordinators[0]?.errorCode === 0
     })
   }
   await until(`${side.name} has producer ids`, readyMsMax, async () => {
     const asked = [null, "warm"].map((transactionalId) => ({ transactionalId, transactionTimeoutMs: 60_000 }))
-    const given = [await side.ask(InitProducerId, 4, asked[0]!), await side.ask(InitProducerId, 4, asked[1]!)]
-    return given.every((each) => each?.errorCode === 0)
+    const given = [await side.need(InitProducerId, 4, asked[0]!), await side.need(InitProducerId, 4, asked[1]!)]
+    return given.every(({ errorCode }) => errorCode === 0)
   })
 }
 
@@ -71,9 +71,6 @@ interface Outcome {
   readonly unknown: ReadonlyArray<string>
   readonly seen: ReadonlySet<KnownDifference>
 }
-
-const knownFor = ({ api, what }: Case, { path }: Difference) =>
-  knownDifferences.find((known) => known.api === api.name && known.what.test(what) && known.path.test(path))
 
 const compareOnce = async (kafka: Side, logbrook: Side, each: Case): Promise<ReadonlyArray<Difference>> => {
   const [theirs, ours] = await Promise.all([kafka, logbrook].map(async (side) => normal(side, await each.send(side))))
@@ -128,16 +125,33 @@ const casesOf = (names: ReadonlyArray<string>): ReadonlyArray<Case> =>
     cases().filter(({ api }) => names.length === 0 || names.includes(name) || names.includes(api.name))
   )
 
+/** Both servers with their topics, as long as `use` needs them. */
+const withServers = async <A>(use: (kafka: Side, logbrook: Side) => Promise<A>): Promise<A> => {
+  const servers: Array<{ readonly stop: () => Promise<void> }> = []
+  const sides: Array<Side> = []
+  try {
+    const kafkaServer = await startKafka("0", { version, properties })
+    servers.push(kafkaServer)
+    const logbrookServer = await startLogbrook("1")
+    servers.push(logbrookServer)
+    const [kafka, logbrook] = [new Side("kafka", kafkaServer.kafkaPort), new Side("logbrook", logbrookServer.kafkaPort)]
+    sides.push(kafka, logbrook)
+    await Promise.all(sides.map(async (side) => ready(await make(side).then(() => side))))
+    return await use(kafka, logbrook)
+  } finally {
+    for (const side of sides) side.close()
+    // Also one that has not become ready, and is none of `servers`.
+    await stopAll()
+    for (const server of servers) await server.stop()
+  }
+}
+
 const run = async (names: ReadonlyArray<string>): Promise<boolean> => {
   if ((await kafkaVersion(version)) === undefined)
     throw new Error(`Apache Kafka ${version} cannot be had, or there is no Java`)
   const asked = casesOf(names)
   if (asked.length === 0) throw new Error(`no API and no family is named ${names.join(" or ")}`)
-  const kafkaServer = await startKafka("0", { version, properties })
-  const logbrookServer = await startLogbrook("1")
-  const [kafka, logbrook] = [new Side("kafka", kafkaServer.kafkaPort), new Side("logbrook", logbrookServer.kafkaPort)]
-  try {
-    await Promise.all([kafka, logbrook].map(async (side) => ready(await make(side).then(() => side))))
+  return withServers(async (kafka, logbrook) => {
     const outcome = await compareAll(kafka, logbrook, asked)
     const wrong = complaints(outcome, names.length === 0)
     for (const line of wrong) console.log(line)
@@ -149,11 +163,7 @@ const run = async (names: ReadonlyArray<string>): Promise<boolean> => {
     const size = `${asked.length} requests of ${apis.size} APIs in ${versions.size} versions`
     console.log(`${size}; ${seen.size} known differences, ${unknown.length} others`)
     return wrong.length === 0
-  } finally {
-    for (const side of [kafka, logbrook]) side.close()
-    await logbrookServer.stop()
-    await kafkaServer.stop()
-  }
+  })
 }
 
 process.exitCode = (await run(process.argv.slice(2))) ? 0 : 1

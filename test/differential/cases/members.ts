@@ -11,7 +11,7 @@ import { DeleteGroups } from "@logbrook/protocols/kafka/messages/42_DeleteGroups
 import { OffsetDelete } from "@logbrook/protocols/kafka/messages/47_OffsetDelete"
 import { until } from "../../../bench/servers/processes.ts"
 import { type Ask, type Case, type CaseOptions, type Family, single, versionsOf } from "../Case.ts"
-import type { Side } from "../Side.ts"
+import { isUnanswered, type Side } from "../Side.ts"
 import { other, plain } from "../fixtures.ts"
 import { commitAsk, offsetsAsk } from "./offsets.ts"
 
@@ -140,14 +140,14 @@ class Group {
     const send = async (side: Side) => {
       const join = async (who: string) => {
         const answer = await side.ask(JoinGroup, version, this.#joining(side, who), who)
-        if (answer !== undefined) this.#learn(who)(side, answer)
+        if (!isUnanswered(answer)) this.#learn(who)(side, answer)
         return answer
       }
       const first = version >= 4 ? await join(joining) : undefined
       const second = join(joining)
       await until(`${side.name} tells ${member}`, toldMsMax, async () => {
-        const beat = await side.ask(Heartbeat, this.#version([0, 4]), this.#beat(side, member), member)
-        return beat?.errorCode === rebalancing
+        const beat = await side.need(Heartbeat, this.#version([0, 4]), this.#beat(side, member), member)
+        return beat.errorCode === rebalancing
       })
       return { first, again: await join(member), second: await second }
     }
