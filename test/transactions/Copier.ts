@@ -1,31 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
-import * as path from "node:path"
 import { createInterface } from "node:readline"
-import { javaSource } from "../support/java.ts"
-import { pythonSource } from "../support/python.ts"
 import { waitUntil } from "../support/waitUntil.ts"
 
 const endsWithinMs = 20_000
 
 /** How a client library copies in transactions. */
-interface Library {
+export interface Library {
   readonly command: string
   readonly args: ReadonlyArray<string>
 }
-
-const python = (packages: string) => pythonSource({ packages, program: "copier.py" }, [])
-
-/** Java speaks Kafka's `transaction.version` 2, all others 1. */
-export const libraries = {
-  librdkafka: python("confluent"),
-  "librdkafka-2024": python("confluent-2024"),
-  kafkajs: { command: process.execPath, args: [path.join(import.meta.dirname, "kafkajsCopier.ts")] },
-  java: { command: "java", args: javaSource("Copier.java", []) }
-} as const satisfies Readonly<Record<string, Library>>
-
-export type LibraryName = keyof typeof libraries
 
 export interface CopierOptions {
   readonly brokers: string
@@ -35,6 +20,8 @@ export interface CopierOptions {
   readonly name: string
   readonly abortShare: number
   readonly seed: number
+  /** So often it may end because its producer can neither commit nor abort, and is started anew. */
+  readonly restartsMax: number
   /** What it says besides, and standard error, go to this file. */
   readonly log: string
 }
@@ -43,20 +30,22 @@ const isRunning = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode 
 
 /** The end of a program whose producer can neither commit nor abort any more: another has its id, or its transaction timed out. */
 const codeFenced = 3
-/** So often a copier may be started anew, which it should hardly ever need. */
-const startsMax = 50
+
+/** A program that the kernel kills when this process has ended, however that was: one that is held on (SIGSTOP) notices nothing. Linux. */
+const withParent = (command: string, args: ReadonlyArray<string>): readonly [string, ReadonlyArray<string>] =>
+  process.platform === "linux" ? ["setpriv", ["--pdeathsig", "KILL", command, ...args]] : [command, args]
 
 /**
  * A program that reads committed records as a member of a group, and writes for each, in transactions with the group's offsets, a record
  * `NAME PARTITION:OFFSET` to the same partition of another topic. Arguments: brokers, from, to, name, the share of transactions that it
  * aborts, a seed. Behind an abort it goes back to what is committed; where it can neither commit nor abort, it exits with 3, and is
- * started anew here. Standard output has a line for each transaction: `committed`, `aborted` or `failed` (and before, why). The end of
- * standard input ends it.
+ * started anew here, `restartsMax` times. Standard output has a line for each transaction: `committed`, `aborted` or `failed` (and before,
+ * why). The end of standard input ends it.
  */
 export class Copier {
   readonly name: string
   readonly log: string
-  readonly counts = { committed: 0, aborted: 0, failed: 0, started: 0, fenced: 0 }
+  readonly counts = { committed: 0, aborted: 0, failed: 0, started: 0, restarted: 0, fenced: 0 }
   readonly #library: Library
   readonly #options: CopierOptions
   #child: ChildProcess
@@ -74,15 +63,22 @@ export class Copier {
     const { brokers, from, to, name, abortShare, seed, log } = this.#options
     const own = [brokers, from, to, name, String(abortShare), String(seed + this.counts.started++)]
     const file = fs.openSync(log, "a")
-    const child = spawn(this.#library.command, [...this.#library.args, ...own], { stdio: ["pipe", "pipe", file] })
+    const [command, args] = withParent(this.#library.command, [...this.#library.args, ...own])
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", file] })
     fs.closeSync(file)
+    child.on("error", ({ message }) => fs.appendFileSync(log, `${message}\n`))
     child.stdin!.on("error", () => undefined)
     createInterface({ input: child.stdout! }).on("line", (line) => this.#hear(line))
     child.once("exit", (code) => {
-      if (child !== this.#child) return
-      if (code === codeFenced && !this.#isEnding && this.counts.started < startsMax) this.#child = this.#start()
+      if (child === this.#child && code === codeFenced) this.#restart()
     })
     return child
+  }
+
+  #restart(): void {
+    if (this.#isEnding || this.counts.restarted === this.#options.restartsMax) return
+    this.counts.restarted++
+    this.#child = this.#start()
   }
 
   #hear(line: string): void {

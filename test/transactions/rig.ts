@@ -1,9 +1,10 @@
 /**
  * Three copiers of different Kafka clients, which read committed records of one topic and write them in transactions, with their
- * offsets, to another, some of which they abort, while the server is killed (`kill -9`) again and again: each copier's output is the input, each record
- * of it once through `read_committed`; every copier goes on behind each kill; one that was held on while another took its name is
- * fenced; no transaction stays open, so the last stable offset is the end; and `journal verify` finds nothing.
- * `--kills N` (10), `--seed N`, `--copiers a,b,c` (names of Copier.ts). `--wrong twice|none` makes a record be counted once more or left
+ * offsets, to another, some of which they abort, while the server is killed (`kill -9`) again and again: each copier's output is the
+ * input, each record of it once through `read_committed`; every copier has committed again behind every third kill and the last, and one
+ * in five kills, at most, has cost it its producer; one that was held on while another took its name is fenced; no transaction stays open,
+ * so the last stable offset is the end; and `journal verify` finds nothing.
+ * `--kills N` (10), `--seed N`, `--copiers a,b,c` (names of libraries.ts). `--wrong twice|none` makes a record be counted once more or left
  * out, to see the checks fail. Exits with 0 only if all holds.
  */
 import * as fs from "node:fs"
@@ -19,8 +20,9 @@ import { randomOf } from "../support/random.ts"
 import { runCommand } from "../support/runCommand.ts"
 import { ServerProcess } from "../support/server.ts"
 import { waitUntil } from "../support/waitUntil.ts"
-import { Copier, libraries, type LibraryName } from "./Copier.ts"
+import { Copier } from "./Copier.ts"
 import { Feeder } from "./Feeder.ts"
+import { libraries, type LibraryName } from "./libraries.ts"
 
 const partitions = 3
 const from = "in"
@@ -31,6 +33,8 @@ const betweenMsMax = 2500
 const progressEvery = 3
 /** Every so many kills, a copier becomes a zombie. */
 const zombieEvery = 4
+/** After so many kills a copier may once be without a producer that can commit or abort. */
+const killsPerRestart = 5
 /** Far more than a restart, a transaction's timeout of 20 s and a group's session together. */
 const progressWithinMs = 90_000
 const faultsShown = 20
@@ -116,8 +120,8 @@ const killAll = async (site: Site, kills: number, random: () => number): Promise
 
 const textOf = (copiers: ReadonlyArray<Copier>): string =>
   copiers
-    .map(({ name, counts: { committed, aborted, failed, started, fenced } }) => {
-      return `${name} ${committed}/${aborted}/${failed}, ${started}/${fenced}`
+    .map(({ name, counts: { committed, aborted, failed, started, restarted, fenced } }) => {
+      return `${name} ${committed}/${aborted}/${failed}, ${started}/${restarted}/${fenced}`
     })
     .join("; ")
 
@@ -155,10 +159,16 @@ const verify = async ({ server, faults }: Site): Promise<void> => {
   if (code !== 0) faults.push(`journal verify exited with ${code}: ${stdout.toString("utf8")}${stderr}`)
 }
 
-const startCopiers = (server: ServerProcess, names: ReadonlyArray<LibraryName>, logs: string, seed: number) =>
+const startCopiers = (
+  server: ServerProcess,
+  names: ReadonlyArray<LibraryName>,
+  logs: string,
+  seed: number,
+  restartsMax: number
+) =>
   names.map((name, i) => {
-    const to_ = { brokers: server.kafka, from, to, name, abortShare, seed: seed + i, log: path.join(logs, name) }
-    return new Copier(libraries[name], to_)
+    const common = { brokers: server.kafka, from, to, abortShare, restartsMax }
+    return new Copier(libraries[name], { ...common, name, seed: seed + i, log: path.join(logs, name) })
   })
 
 const run = async (kills: number, seed: number, names: ReadonlyArray<LibraryName>): Promise<ReadonlyArray<string>> => {
@@ -170,7 +180,7 @@ const run = async (kills: number, seed: number, names: ReadonlyArray<LibraryName
   try {
     for (const topic of [from, to]) await server.createStream(topic, { partitions })
     const feeder = new Feeder(server.kafka, from, partitions, abortShare, randomOf(seed + 1000))
-    copiers = startCopiers(server, names, logs, seed)
+    copiers = startCopiers(server, names, logs, seed, Math.ceil(kills / killsPerRestart))
     const site = { server, copiers, faults }
     await awaitEach(site, "a first commit", ({ counts }) => counts.committed > 0)
     await killAll(site, kills, random)
@@ -178,7 +188,9 @@ const run = async (kills: number, seed: number, names: ReadonlyArray<LibraryName
     const input = await placesOf(server, from)
     await awaitEach(site, "the whole input", (copier) => hasCopied(server, copier, input))
     await Promise.all(copiers.map((copier) => copier.end()))
-    console.log(`${kills} kills; ${input.length} records; committed/aborted/failed, started/fenced: ${textOf(copiers)}`)
+    console.log(
+      `${kills} kills; ${input.length} records; committed/aborted/failed, started/restarted/fenced: ${textOf(copiers)}`
+    )
     console.log(`the input's transactions: ${Object.values(feeder.counts).join("/")}`)
     await check(site, input)
     await verify(site)
