@@ -26,12 +26,17 @@ export interface Receiver {
     ) => void
     /** Messages of QoS 1 and 2 that are in no session's queue and that the client has not acknowledged. */
     readonly unacknowledged: number
+    /** Messages of QoS 1 and 2 in the client's window and behind it. */
+    readonly underWay: number
+    readonly underWayBytes: number
     /** Whether so many more, of so many bytes together, may wait for the client. */
     readonly hasRoomFor: (messages: number, bytes: number) => boolean
     /** Whether a message of so many bytes had better wait elsewhere. */
     readonly hasBacklog: (bytes: number) => boolean
   }
   readonly version: ProtocolVersion
+  /** The size of its window. */
+  readonly inflightMax: number
   /** See `Client`. */
   readonly guarded: (run: () => void) => void
   readonly lost: (reason: string) => void

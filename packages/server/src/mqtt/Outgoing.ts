@@ -101,13 +101,21 @@ export class Outgoing {
   /** Whether a message of so many bytes had better wait elsewhere: for the client, or for memory to wait in here. */
   hasBacklog(bytes: number): boolean {
     if (this.#pendingCount > backlogMessagesMax) return true
-    if (this.#pendingBytes + this.#inflightBytes > backlogBytesMax) return true
+    if (this.underWayBytes > backlogBytesMax) return true
     return !this.hasWindow && !this.#connection.admission.hasRoom("transit", waitingBytes + bytes)
   }
 
   /** The next message would go out at once. */
   get hasWindow(): boolean {
     return this.#pendingCount === 0 && this.#unacknowledged < this.#windowMax
+  }
+
+  get underWay(): number {
+    return this.#unacknowledged + this.#pendingCount
+  }
+
+  get underWayBytes(): number {
+    return this.#pendingBytes + this.#inflightBytes
   }
 
   /** Messages behind the window. */

@@ -42,6 +42,8 @@ interface Writing {
 class Step {
   /** By client id. */
   readonly batches = new Map<string, Batch>()
+  /** The clients whose queues had no room for a record as large as one was: they get nothing more. */
+  readonly full = new Set<string>()
   /** They are written once the actor has taken what goes with them. */
   readonly writings = new Map<Receiver, Writing>()
   /** Read on, and for members' queues. */
@@ -50,14 +52,14 @@ class Step {
   readonly passed = new Map<string | null, Array<RecordPlace>>()
   /** No member has room for more. */
   isBlocked = false
-  /** A member's session has as much as it may have: that an acknowledgement has changed that is known once it is durable. */
-  meetsFullQueue = false
+  /** A member has no room, and may have it again without anybody saying so: that its queue is shorter is known once that is durable. */
+  meetsFull = false
   /** The stream has no more. */
   isIdle = false
 
   /** The actors need not know of it now. */
   get isEmpty(): boolean {
-    return this.batches.size === 0 && this.passed.size === 0
+    return this.batches.size === 0 && this.passed.size === 0 && this.records.length === 0
   }
 
   pass(to: string | null, place: RecordPlace): void {
@@ -82,6 +84,8 @@ const unsentBytesMax = 128 * 1024
 /** Records that are given to one member at once. */
 const batchRecordsMax = 64
 const batchBytesMax = 256 * 1024
+/** Records for one member that wait for a place in its window, so that it need not wait for the next step with each acknowledgement. */
+const aheadMax = 32
 /** How often positions are told that moved without records for queues. */
 const tellEveryMs = 1000
 const askAgainMs = 250
@@ -269,9 +273,7 @@ export class SharedStreamFeed {
     if (stream === undefined || this.#reading?.topicId !== stream.topicId) return
     let left = looksMax
     for (const record of this.#stateOf()?.waiting ?? []) {
-      const member = left-- > 0 ? this.#choose(step) : undefined
-      if (member === undefined) break
-      this.#giveWaiting(member, record, stream, step)
+      if (left-- <= 0 || !this.#giveWaiting(record, stream, step)) break
     }
     let member: Member | undefined
     while (this.#reader !== undefined && left > 0 && !step.isIdle) {
@@ -296,25 +298,38 @@ export class SharedStreamFeed {
   }
 
   #hasRoom({ subscriber, qos }: Member, step: Step): boolean {
-    const { clientId, facts, chosen } = subscriber
+    const { clientId, facts, chosen, unanswered } = subscriber
     const connection = subscriber.connection!
     const { shards, limits } = this.#mqtt.broker
     if (!connection.isOpen || shards.isFailed(sessionActor(clientId))) return false
+    // Nothing comes before SUBACK, and whether it is granted is not known.
+    if (unanswered?.has(this.#filter) === true) return full(step)
     if (qos === 0) {
       const bytesMax = unsentBytesMax - (step.writings.get(connection)?.bytes ?? 0)
       if (connection.unsentBytes >= bytesMax) connection.flush()
       return !connection.isSlow && connection.unsentBytes < bytesMax
     }
     const { refs, bytes } = step.batches.get(clientId) ?? noBatch
-    if (facts.queued + chosen >= limits.offlineQueueMessagesMax) {
-      step.meetsFullQueue = true
-      return false
+    if (step.full.has(clientId)) return false
+    if (facts.queued + chosen >= limits.offlineQueueMessagesMax) return full(step)
+    const { outgoing } = connection
+    const share = this.#shareOfQueues()
+    if (outgoing.underWay + refs.length >= Math.max(1, Math.floor(share * (connection.inflightMax + aheadMax)))) {
+      return share < 1 ? full(step) : false
     }
-    return (
-      refs.length < batchRecordsMax &&
-      bytes < Math.min(batchBytesMax, limits.offlineQueueBytesMax) &&
-      !connection.outgoing.hasBacklog(bytes)
-    )
+    return refs.length < batchRecordsMax && bytes < batchBytesMax && !outgoing.hasBacklog(bytes)
+  }
+
+  /** While others have more than half of the memory for queues, members get less than they could: 1 is all, and one record always is. */
+  #shareOfQueues(): number {
+    const { memory } = this.#mqtt.broker.shards
+    return Math.min(1, (2 * memory.room("queues")) / memory.budget("queues"))
+  }
+
+  /** The queue as the acknowledgements leave it that came. An empty one takes a record whatever its size is, see `Enqueue`. */
+  #hasRoomFor(moreBytes: number, { refs, bytes, connection: { outgoing } }: Batch): boolean {
+    if (outgoing.underWay === 0 && refs.length === 0) return true
+    return outgoing.underWayBytes + bytes + moreBytes <= this.#mqtt.broker.limits.offlineQueueBytesMax
   }
 
   #refOf(member: Member, { partition, offset, ...marks }: ShareRecord, stream: Stream): Omit<MessageRef, "bytes"> {
@@ -330,26 +345,41 @@ export class SharedStreamFeed {
     }
   }
 
-  #giveWaiting(member: Member, record: ShareRecord, stream: Stream, step: Step): void {
+  /** False: it goes on waiting, since no member has room for it. */
+  #giveWaiting(record: ShareRecord, stream: Stream, step: Step): boolean {
     const { broker, metrics } = this.#mqtt
-    const ref = this.#refOf(member, record, stream)
-    const message = readDelivery(broker, { ...ref, bytes: 0 }, member.subscriber.connection!.version === 5)
-    if (message === undefined) metrics.dropped("expired")
-    if (message === undefined || this.#deliver(member, ref, message, step)) {
-      step.pass(message === undefined ? null : member.subscriber.clientId, [record.partition, record.offset])
+    const place: RecordPlace = [record.partition, record.offset]
+    for (let member = this.#choose(step); member !== undefined; member = this.#choose(step)) {
+      const { clientId, connection } = member.subscriber
+      const ref = this.#refOf(member, record, stream)
+      const message = readDelivery(broker, { ...ref, bytes: 0 }, connection!.version === 5)
+      if (message === undefined) {
+        metrics.dropped("expired")
+        step.pass(null, place)
+        return true
+      }
+      if (!this.#deliver(member, ref, message, step)) continue
+      if (member.qos === 0) step.pass(clientId, place)
+      return true
     }
+    return false
   }
 
-  #give(member: Member, { record, marks }: Found, stream: Stream, step: Step): void {
+  #give(first: Member, { record, marks }: Found, stream: Stream, step: Step): void {
     const { partition, offset } = record
     if (marks.gap !== undefined) this.#mqtt.metrics.dropped("expired", marks.gap)
-    const hasProperties = member.subscriber.connection!.version === 5
-    const message = new OutgoingMessage(messageOfRecord(record, marks, this.#reading!.isFullTopic, hasProperties))
     const found: ShareRecord = { partition, offset, ...marks }
-    if (!this.#deliver(member, this.#refOf(member, found, stream), message, step)) step.records.push(found)
+    let member: Member | undefined = first
+    for (; member !== undefined; member = this.#choose(step)) {
+      const hasProperties = member.subscriber.connection!.version === 5
+      const message = new OutgoingMessage(messageOfRecord(record, marks, this.#reading!.isFullTopic, hasProperties))
+      if (this.#deliver(member, this.#refOf(member, found, stream), message, step)) break
+    }
+    // Of QoS 0 it is in no queue; without a member it waits.
+    if (member?.qos !== 0) step.records.push(found)
   }
 
-  /** False: it goes through the queue of the member's session, QoS 0 alone does not. */
+  /** False: the queue of the member's session has no room for so much. */
   #deliver(member: Member, ref: Omit<MessageRef, "bytes">, message: OutgoingMessage, step: Step): boolean {
     const { subscriber, qos, retainAsPublished } = member
     const connection = subscriber.connection!
@@ -360,14 +390,18 @@ export class SharedStreamFeed {
     }
     const { clientId } = subscriber
     const batch = step.batches.get(clientId) ?? { member, connection, refs: [], places: [], bytes: 0 }
-    step.batches.set(clientId, batch)
     const queued: MessageRef = { ...ref, retain, bytes: message.byteLength }
+    if (!this.#hasRoomFor(queued.bytes, batch)) {
+      step.full.add(clientId)
+      return false
+    }
+    step.batches.set(clientId, batch)
     batch.refs.push(queued)
     batch.places.push([this.#stream!.logIds.indexOf(ref.logId), ref.offset])
     batch.bytes += queued.bytes
     connection.streams.put(queued, message)
     subscriber.chosen++
-    return false
+    return true
   }
 
   /** Nobody gets what is in it. */
@@ -397,8 +431,8 @@ export class SharedStreamFeed {
   }
 
   /** Behind a turn: whoever is idle or blocked is woken. */
-  #rest({ isIdle, isBlocked, meetsFullQueue, writings }: Step): void {
-    if (isBlocked && meetsFullQueue) this.#askLater()
+  #rest({ isIdle, isBlocked, meetsFull, writings }: Step): void {
+    if (isBlocked && meetsFull) this.#askLater()
     const reader = this.#reader
     if (reader === undefined) return
     if (isIdle && reader.isOver) {
@@ -501,6 +535,12 @@ export class SharedStreamFeed {
 }
 
 const noBatch = { refs: [], bytes: 0 }
+
+/** Returns that there is no room. */
+const full = (step: Step): false => {
+  step.meetsFull = true
+  return false
+}
 
 /** They do not come into the queue. */
 const forget = ({ member, connection, refs }: Batch): void => {

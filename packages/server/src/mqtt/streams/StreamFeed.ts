@@ -22,6 +22,7 @@ import { logsOf } from "./subscribeStream.ts"
 interface ReadingClient extends Client {
   readonly isOpen: boolean
   readonly isSlow: boolean
+  readonly inflightMax: number
   /** Written and not yet taken by the client's side. */
   readonly unsentBytes: number
   readonly session: { readonly isDurable: boolean } | undefined

@@ -2,7 +2,7 @@ import { type ReadOn, streamShareActor } from "@logbrook/actors/streamShare/Stre
 import { type Clock, systemClock } from "@logbrook/core/Clock"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { type Kit, type KitOptions, startKit } from "../kit.ts"
+import { connected, type Kit, type KitOptions, startKit, subscribePacket } from "../kit.ts"
 
 const shared = "$share/g/$stream/orders"
 /** How long a group waits after a refusal. */
@@ -68,6 +68,9 @@ const upTo = (count: number): ReadonlyArray<string> => Array.from({ length: coun
 
 const sorted = (...members: ReadonlyArray<Member>): ReadonlyArray<string> =>
   members.flatMap(({ got }) => got).sort((a, b) => Number(a) - Number(b))
+
+/** The messages in a session's queue. */
+const queued = (clientId: string): number => kit.mqtt.directory.get(clientId)!.facts.queued
 
 /** Nobody has room for messages that wait. Returns what gives it back. */
 const fillQueues = (): (() => void) => {
@@ -155,5 +158,103 @@ describe("a group that was given up", () => {
     isFailed.mockRestore()
     await publish(1, 3)
     await expect.poll(() => sorted(a)).toEqual(upTo(4))
+  })
+})
+
+describe("a member of a group", () => {
+  it("gets all records that fit into its queue one after the other, and one that is larger than its queue may be", async () => {
+    await start({ limits: { offlineQueueBytesMax: 100_000 } })
+    await publish(5, 0, 60_000)
+    await publish(1, 5, 150_000)
+    await publish(2, 6, 60_000)
+    const a = await connect("a")
+    await subscribe(a, 1)
+    // No step was refused: none is tried again here.
+    await expect.poll(() => sorted(a)).toEqual(upTo(8))
+  })
+
+  it("is passed over for a record that its queue has no room for, if another one has room", async () => {
+    await start({ limits: { offlineQueueBytesMax: 100_000 } })
+    const a = await connect("a", 0)
+    const b = await connect("b")
+    await subscribe(a, 1)
+    await subscribe(b, 1)
+    await publish(4, 0, 60_000)
+    await expect.poll(() => sorted(a, b)).toEqual(upTo(4))
+    expect(a.got).toHaveLength(1)
+  })
+
+  it("leaves to others what its queue had no room for", async () => {
+    await start({ limits: { offlineQueueBytesMax: 100_000 } })
+    await publish(1, 0, 60_000)
+    const a = await connect("a", 0)
+    await subscribe(a, 1)
+    await expect.poll(() => sorted(a)).toEqual(["0"])
+    await publish(2, 1, 60_000)
+    await turns()
+    clients.splice(clients.indexOf(a), 1)
+    await a.endAsync(true)
+    const b = await connect("b")
+    await subscribe(b, 1)
+    await expect.poll(() => sorted(b)).toEqual(upTo(3))
+  })
+
+  it("gets nothing before its SUBACK", async () => {
+    await start()
+    const a = await connect("a")
+    await subscribe(a, 1)
+    const askAll = kit.shard.askAll.bind(kit.shard)
+    let subscribes: (() => void) | undefined
+    const held = vi.spyOn(kit.shard, "askAll").mockImplementation((list, cause, ...rest) => {
+      const isHeld = cause.origin!.includes("SUBSCRIBE")
+      if (isHeld) subscribes = () => void askAll(list, cause, ...rest)
+      return isHeld || askAll(list, cause, ...rest)
+    })
+    const b = await connected(kit.port, { clientId: "b" })
+    b.send(subscribePacket(1, [[shared, 0]]))
+    await expect.poll(() => subscribes).toBeDefined()
+    await publish(20)
+    await expect.poll(() => sorted(a)).toEqual(upTo(20))
+    expect(b.waitingBytes).toBe(0)
+    held.mockRestore()
+    subscribes!()
+    expect((await b.packet())[0]).toBe(0x90)
+    await publish(10, 20)
+    expect((await b.packet())[0]).toBe(0x30)
+    b.socket.destroy()
+  })
+
+  it("has a little more than its window in its queue", async () => {
+    await start()
+    await publish(300)
+    const a = await connect("a", 0, { properties: { receiveMaximum: 5 } })
+    await subscribe(a, 1)
+    await expect.poll(() => queued("a")).toBe(37)
+    await turns()
+    expect(queued("a")).toBe(37)
+  })
+
+  it("has the less in its queue, the less memory others leave, and one record always", async () => {
+    await start()
+    await publish(300)
+    const { memory } = kit.broker.shards
+    const taken = memory.room("queues")
+    const take = (bytes: number): void => memory.add("queues", bytes)
+    take(taken - memory.budget("queues") / 4)
+    const a = await connect("a", 0, { properties: { receiveMaximum: 8 } })
+    await subscribe(a, 1)
+    await expect.poll(() => queued("a")).toBe(20)
+    await turns()
+    // What is in its queue is on the account as well.
+    expect(queued("a")).toBe(20)
+    take(memory.budget("queues") / 4 - memory.bytes("queues"))
+    askAgain()
+    await expect.poll(() => queued("a")).toBe(40)
+    take(memory.room("queues") - 2000)
+    const b = await connect("b", 0)
+    await subscribe(b, 1)
+    await expect.poll(() => queued("b")).toBe(1)
+    await turns()
+    expect(queued("b")).toBe(1)
   })
 })
