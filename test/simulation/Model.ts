@@ -75,7 +75,7 @@ export class Model {
   readonly groups = new Map<string, GroupModel>()
   readonly #sessionTimes: SessionTimes
   readonly #sharedQueues: SharedQueues
-  readonly #streamShares: StreamShareWatch
+  readonly streamShares: StreamShareWatch
   readonly #refusals: RefusalTimes
   nextSeq: Seq = 1
   epoch = 0
@@ -97,7 +97,7 @@ export class Model {
     this.#violated = violated
     this.#sessionTimes = new SessionTimes(violated)
     this.#sharedQueues = new SharedQueues((clientId) => this.state(`session/${clientId}`), violated)
-    this.#streamShares = new StreamShareWatch(this, violated)
+    this.streamShares = new StreamShareWatch(this, violated)
     this.#refusals = new RefusalTimes(violated)
   }
 
@@ -160,7 +160,7 @@ export class Model {
     readFrame(commit.frame, visitor, head)
     this.#sessionTimes.endFrame()
     this.#sharedQueues.endFrame()
-    this.#streamShares.endFrame()
+    this.streamShares.endFrame()
     this.nextSeq = head.nextSeq
   }
 
@@ -295,8 +295,8 @@ export class Model {
     else if (kind === "session") {
       this.#sessionTimes.apply(nameOf(id), event as SessionEvent, this.epoch, this.#elapsedMs())
       this.#sharedQueues.before(nameOf(id), event as SessionEvent)
-      this.#streamShares.beforeOfSession(nameOf(id), event as SessionEvent)
-    } else if (kind === "streamShare") this.#streamShares.before(nameOf(id), event as StreamShareEvent)
+      this.streamShares.beforeOfSession(nameOf(id), event as SessionEvent)
+    } else if (kind === "streamShare") this.streamShares.before(nameOf(id), event as StreamShareEvent)
     this.#evolve(id, event)
   }
 

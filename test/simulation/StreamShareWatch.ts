@@ -25,6 +25,8 @@ export class StreamShareWatch {
   readonly #violated: (message: string) => void
   #dealtOut: Array<Move> = []
   #givenBack: Array<Move> = []
+  /** Records of QoS 2 that were sent and not received when their session ended: they go to nobody else. By log id and offset. */
+  readonly #gone = new Set<string>()
   /** Sessions whose queue or connection has changed. */
   readonly #changed = new Set<string>()
 
@@ -69,11 +71,23 @@ export class StreamShareWatch {
   /** Before the event is folded. */
   beforeOfSession(clientId: string, event: SessionEvent): void {
     if (event._tag === "SessionDisconnected" || event._tag === "MessagesQueued") this.#changed.add(clientId)
+    if (event._tag === "SessionEnded") this.#ended(clientId)
     if (event._tag !== "SharedHandedOn" || event.to === null || !pattern.test(event.to)) return
     const ids = new Set(event.releaseIds)
     for (const { releaseId, logId, offset } of this.#sessionOf(clientId)!.released) {
       if (ids.has(releaseId)) this.#givenBack.push({ filter: event.to, from: clientId, to: event.to, logId, offset })
     }
+  }
+
+  #ended(clientId: string): void {
+    for (const { share, qos, phase, logId, offset } of this.#sessionOf(clientId)?.queue.values() ?? []) {
+      const isGroups = share !== undefined && pattern.test(share)
+      if (isGroups && qos === 2 && phase === "sent") this.#gone.add(`${logId}:${offset}`)
+    }
+  }
+
+  hasGone(logId: number, offset: number): boolean {
+    return this.#gone.has(`${logId}:${offset}`)
   }
 
   #sessionOf(clientId: string): SessionState | undefined {

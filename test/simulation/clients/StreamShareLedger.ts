@@ -27,17 +27,16 @@ export class StreamShareLedger {
     this.#acknowledged.add(place)
   }
 
-  /** A record that none of them has acknowledged. */
+  /** A record that none of them has acknowledged, and that has not gone with a session that was sent it with QoS 2. */
   missing({ clients }: Plan): string | undefined {
     const sharers = clients.filter((client): client is StreamSharerPlan => client.kind === "streamSharer")
-    // A record of QoS 2 that was sent goes with the session that has it.
-    if (sharers.some(({ qos, session }) => qos === 2 && session !== "long")) return undefined
     const { stream } = sharers[0]!
     for (const [partition, log] of this.#logsOf(stream).entries()) {
       const transactions = this.#model.transactionsOf(log.id)
       for (let offset = log.startOffset; offset < log.nextOffset; offset++) {
         const place = `${stream}/${partition}:${offset}`
         if (!transactions.isVisible(offset) || this.#acknowledged.has(place)) continue
+        if (this.#model.streamShares.hasGone(log.id, offset)) continue
         return `nobody of those who share ${stream} has acknowledged ${place}`
       }
     }
