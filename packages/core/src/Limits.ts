@@ -63,6 +63,8 @@ export interface Limits {
 
   /** Session Expiry Interval granted at most, and how long a group that reads a stream is kept without members. */
   readonly sessionExpiryMsMax: number
+  /** Groups that read a stream, have no member, and keep their position. For one more, the one without a member for longest is forgotten. */
+  readonly streamSharesIdleMax: number
   /** Sessions, connected or not. */
   readonly sessionsMax: number
 
@@ -210,6 +212,7 @@ export const defaultLimits: Limits = {
   offlineQueueBytesMax: 16 * mib,
   sessionLogBytesMax: gib,
   sessionExpiryMsMax: 7 * dayMs,
+  streamSharesIdleMax: 1000,
   sessionsMax: 100_000,
   retainedMessagesMax: 100_000,
   retainedBytesMax: 256 * mib,

@@ -38,6 +38,7 @@ export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   offlineQueueBytesMax: "unread",
   sessionLogBytesMax: { boundsNoMemory: "of the disk: the records of queued messages" },
   sessionExpiryMsMax: "wills",
+  streamSharesIdleMax: { boundsNoMemory: "the account of sessions does, which others fill" },
   sessionsMax: "wills",
   retainedMessagesMax: "retained",
   retainedBytesMax: "retained",

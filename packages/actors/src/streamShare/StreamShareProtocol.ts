@@ -58,7 +58,7 @@ export interface Leave {
   readonly _tag: "Leave"
 }
 
-/** Deadline: the position is forgotten, unless a member has come since. */
+/** Deadline, or there are too many groups without members: the position is forgotten, unless a member has come since. */
 export interface Expire {
   readonly _tag: "Expire"
   readonly sinceMs: number

@@ -195,7 +195,8 @@ export class MqttBroker implements MqttContext {
       sessions: this.directory.size,
       subscriptions: this.directory.subscriptions.size,
       retained: this.retained.index.size,
-      retainedBytes: this.retained.index.bytes
+      retainedBytes: this.retained.index.bytes,
+      streamShares: this.streamShares.counts
     }))
   }
 

@@ -33,6 +33,8 @@ export interface MqttMetrics {
   readonly sentBytes: Counter
   /** Messages that another member of a shared subscription gets, since one has gone. */
   readonly sharedRedelivered: Counter
+  /** Groups that read streams, without members, whose position gave way to those of others. */
+  readonly streamSharesGivenUp: Counter
   readonly dropped: (reason: DropReason, count?: number) => void
   /** How many were dropped for a reason. */
   readonly droppedFor: (reason: DropReason) => number
@@ -45,6 +47,8 @@ export interface MqttGauges {
   readonly subscriptions: number
   readonly retained: number
   readonly retainedBytes: number
+  /** Groups that read streams. */
+  readonly streamShares: { readonly withMembers: number; readonly idle: number }
 }
 
 const declareAll = (metrics: Metrics): void => {
@@ -57,6 +61,16 @@ const declareAll = (metrics: Metrics): void => {
     "logbrook_mqtt_shared_redelivered_total",
     "counter",
     "Messages that went to another member of a shared subscription, since one had gone."
+  )
+  metrics.declare(
+    "logbrook_mqtt_stream_shares",
+    "gauge",
+    "Groups that read a stream, $share/GROUP/$stream/...: with members, or idle: without, and their position is kept."
+  )
+  metrics.declare(
+    "logbrook_mqtt_stream_shares_given_up_total",
+    "counter",
+    "Idle groups whose position was forgotten, since there were more than limits.streamSharesIdleMax."
   )
   metrics.declare("logbrook_mqtt_received_bytes_total", "counter", "Bytes from MQTT clients.")
   metrics.declare("logbrook_mqtt_sent_bytes_total", "counter", "Bytes to MQTT clients.")
@@ -76,12 +90,14 @@ export const makeMqttMetrics = (metrics: Metrics, gauges: () => MqttGauges): Mqt
     dropReasons.map((reason) => [reason, metrics.counter("logbrook_mqtt_messages_dropped_total", { reason })])
   )
   metrics.onCollect(() => {
-    const { connections, sessions, subscriptions, retained, retainedBytes } = gauges()
+    const { connections, sessions, subscriptions, retained, retainedBytes, streamShares } = gauges()
     metrics.set("logbrook_mqtt_connections", {}, connections)
     metrics.set("logbrook_mqtt_sessions", {}, sessions)
     metrics.set("logbrook_mqtt_subscriptions", {}, subscriptions)
     metrics.set("logbrook_mqtt_retained_messages", {}, retained)
     metrics.set("logbrook_mqtt_retained_bytes", {}, retainedBytes)
+    metrics.set("logbrook_mqtt_stream_shares", { state: "with_members" }, streamShares.withMembers)
+    metrics.set("logbrook_mqtt_stream_shares", { state: "idle" }, streamShares.idle)
   })
   return {
     received: byQos("logbrook_mqtt_messages_received_total"),
@@ -91,6 +107,7 @@ export const makeMqttMetrics = (metrics: Metrics, gauges: () => MqttGauges): Mqt
     receivedBytes: metrics.counter("logbrook_mqtt_received_bytes_total"),
     sentBytes: metrics.counter("logbrook_mqtt_sent_bytes_total"),
     sharedRedelivered: metrics.counter("logbrook_mqtt_shared_redelivered_total"),
+    streamSharesGivenUp: metrics.counter("logbrook_mqtt_stream_shares_given_up_total"),
     dropped: (reason, count = 1) => dropped.get(reason)!.add(count),
     droppedFor: (reason) => dropped.get(reason)!.value,
     refusedConnections: metrics.counter("logbrook_mqtt_refused_total")

@@ -1,5 +1,6 @@
 import * as fs from "node:fs"
 import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
+import { StreamShareStates } from "@logbrook/actors/streamShare/StreamShare"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Kit, type KitOptions, startKit, temporaryDirectory } from "../kit.ts"
@@ -231,6 +232,15 @@ describe("those who share a subscription of a stream", () => {
   })
 })
 
+/** The groups whose position is known. */
+const kept = (): ReadonlyArray<string> =>
+  Array.from(kit.broker.shards.view(StreamShareStates).all(), ([, { filter }]) => filter).sort()
+
+const metricsOfGroups = (): ReadonlyArray<string> => {
+  const lines = kit.broker.metrics.render().split("\n")
+  return lines.filter((line) => line.startsWith("logbrook_mqtt_stream_shares")).sort()
+}
+
 describe("a group that reads a stream", () => {
   it("begins as its first member asks, and anew only with stream-reset", async () => {
     await publish(10)
@@ -316,6 +326,34 @@ describe("a group that reads a stream", () => {
     await publish(2, 4)
     await settled()
     expect(sorted(a)).toEqual(upTo(4))
+  })
+
+  it("gives way without members to those that had one later, when there are too many, also of before a start", async () => {
+    await restart({ limits: { streamSharesIdleMax: 3 } })
+    await publish(2)
+    const groups = Array.from({ length: 6 }, (_, i) => `$share/g${i}/$stream/orders`)
+    const a = await connect("a")
+    for (const group of groups) {
+      const { length } = a.got
+      await subscribe(a, 1, {}, group)
+      await expect.poll(() => a.got.length).toBe(length + 2)
+      await settled()
+      if (group !== groups[1]) await a.unsubscribeAsync(group)
+    }
+    // The second one has a member.
+    await expect.poll(kept).toEqual([groups[1], groups[3], groups[4], groups[5]])
+    expect(metricsOfGroups()).toEqual([
+      "logbrook_mqtt_stream_shares_given_up_total 2",
+      'logbrook_mqtt_stream_shares{state="idle"} 3',
+      'logbrook_mqtt_stream_shares{state="with_members"} 1'
+    ])
+    await subscribe(a, 1, {}, groups[3])
+    await settled()
+    expect(a.got.length).toBe(12)
+    await a.unsubscribeAsync(groups[3]!)
+    await leave(a)
+    await restart({ limits: { streamSharesIdleMax: 1 } })
+    await expect.poll(() => kept().length).toBe(1)
   })
 
   it("loses nothing while a member's queue is full", async () => {
