@@ -93,9 +93,16 @@ export class Zombie {
 
   readonly #goOn: Asks = (producer, _sequences, told) => {
     const request = { transactionalId: this.#plan.name, transactionTimeoutMs, ...producer }
-    this.#peer.request(InitProducerId, this.#plan.version === 2 ? 5 : 3, request, timeoutMs, (response) =>
-      told("go on", response?.errorCode)
-    )
+    this.#peer.request(InitProducerId, this.#plan.version === 2 ? 5 : 3, request, timeoutMs, (response) => {
+      const isOther = response?.errorCode === KafkaError.NONE && response.producerId !== producer.producerId
+      // An id at rest may have given way meanwhile: then whoever asks begins it anew, as another producer (KIP-360).
+      if (isOther && this.#mayGiveWay) told("begin anew", undefined)
+      else told("go on", response?.errorCode)
+    })
+  }
+
+  get #mayGiveWay(): boolean {
+    return this.#world.plan.clients.some(({ kind }) => kind === "newcomers")
   }
 
   check(): void {
