@@ -82,6 +82,18 @@ export class PartitionCursor {
     this.#isAtRecord = false
   }
 
+  /** Moves on to an offset; one before the place where it is changes nothing. */
+  skipTo(offset: number): void {
+    if (this.#isAtRecord && offset <= this.offset) return
+    this.#isAtRecord = false
+    this.position = Math.max(this.position, offset)
+  }
+
+  /** Whether the record of this offset, if there is one, needs no read. */
+  holds(offset: number): boolean {
+    return this.#hasRecords && this.position <= offset && offset <= this.#lastOffset
+  }
+
   /** Gives the memory back: what was held is read again when it is needed. */
   letGo(): void {
     this.#batches = []

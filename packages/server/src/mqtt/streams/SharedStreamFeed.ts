@@ -15,7 +15,8 @@ import type { MqttContext, Receiver, ReceivingSession } from "../MqttContext.ts"
 import { loadOf } from "../SharedDelivery.ts"
 import type { Match } from "../Subscriptions.ts"
 import { messageOfRecord } from "./recordMessage.ts"
-import { deletionMessage, deliveryOf, readDelivery } from "./streamDelivery.ts"
+import { LostMarks } from "./LostMarks.ts"
+import { deletionMessage, DeliveryReader, deliveryOf } from "./streamDelivery.ts"
 import { type Found, StreamReader } from "./StreamReader.ts"
 import { streamOfFilter } from "./StreamRequest.ts"
 import { logsOf } from "./subscribeStream.ts"
@@ -50,12 +51,17 @@ class Step {
   readonly records: Array<ShareRecord> = []
   /** Records that waited and are written as QoS 0, by client id; null: they have gone with retention. */
   readonly passed = new Map<string | null, Array<RecordPlace>>()
+  readonly marks: LostMarks
   /** No member has room for more. */
   isBlocked = false
   /** A member has no room, and may have it again without anybody saying so: that its queue is shorter is known once that is durable. */
   meetsFull = false
   /** The stream has no more. */
   isIdle = false
+
+  constructor(marks: LostMarks) {
+    this.marks = marks.copy()
+  }
 
   /** The actors need not know of it now. */
   get isEmpty(): boolean {
@@ -79,6 +85,8 @@ class Step {
 
 /** Looks at records, of those that wait and of the stream, in one turn of the event loop, see `MqttContext.streamLooks`. */
 const looksMax = 256
+/** A turn reads about a megabyte of what waits: those that wait may be far from each other. */
+const bytesPerLook = 4096
 /** A client with so much unread gets nothing more of a stream: what is live keeps its room. */
 const unsentBytesMax = 128 * 1024
 /** Records that are given to one member at once. */
@@ -117,6 +125,7 @@ export class SharedStreamFeed {
   #life = 0
   #reading: StreamReading | undefined
   #reader: StreamReader | undefined
+  #marks = new LostMarks()
   #stream: Stream | undefined
   #unwatchLogs: ReadonlyArray<() => void> = []
   /** The positions that the actor was told. */
@@ -125,6 +134,8 @@ export class SharedStreamFeed {
   #isScheduled = false
   #isAsking = false
   #isClosed = false
+  /** Something was thrown. */
+  #isBroken = false
   /** The reader goes on where the actor says, as soon as nothing is under way. */
   #isStale = false
   /** The last step was refused, and it is not tried again yet. */
@@ -158,8 +169,11 @@ export class SharedStreamFeed {
     this.#isScheduled = true
     this.#mqtt.streamLooks.wait(() => {
       this.#isScheduled = false
-      const member = [...this.#members.keys()].find(({ isOpen }) => isOpen)
-      member?.guarded(() => this.#turn())
+      try {
+        this.#turn()
+      } catch (error) {
+        this.#defect(error)
+      }
     })
   }
 
@@ -248,11 +262,11 @@ export class SharedStreamFeed {
   // --- Dealing out ---
 
   #turn(): void {
-    if (this.#isAsking || this.#isClosed || this.#mqtt.isStopping) return
+    if (this.#isAsking || this.#isClosed || this.#isBroken || this.#mqtt.isStopping) return
     if (this.#mqtt.broker.shards.isFailed(streamShareActor(this.#filter))) return
-    if (this.#isStale) this.#open()
-    const step = new Step()
+    const step = new Step(this.#marks)
     try {
+      if (this.#isStale) this.#open()
       this.#fill(step)
     } catch (error) {
       this.#giveUp(step)
@@ -261,7 +275,7 @@ export class SharedStreamFeed {
       return
     }
     if (step.isEmpty) {
-      this.#write(step)
+      this.#taken(step)
       this.#tellLater()
     } else this.#ask(step)
     this.#rest(step)
@@ -270,11 +284,11 @@ export class SharedStreamFeed {
   /** Deals out what members have room for: first what waits, then what the stream has. */
   #fill(step: Step): void {
     const stream = this.#stream
-    if (stream === undefined || this.#reading?.topicId !== stream.topicId) return
-    let left = looksMax
-    for (const record of this.#stateOf()?.waiting ?? []) {
-      if (left-- <= 0 || !this.#giveWaiting(record, stream, step)) break
+    if (stream === undefined || this.#reading?.topicId !== stream.topicId) {
+      this.#forgetWaiting(step)
+      return
     }
+    let left = looksMax - this.#fillWaiting(stream, step)
     let member: Member | undefined
     while (this.#reader !== undefined && left > 0 && !step.isIdle) {
       member ??= this.#choose(step)
@@ -286,7 +300,35 @@ export class SharedStreamFeed {
       this.#give(member, look, stream, step)
       member = undefined
     }
-    this.#mqtt.streamLooks.use(looksMax - Math.max(0, left))
+    this.#mqtt.streamLooks.use(looksMax - left)
+  }
+
+  /** Those that wait, as many as a step may have. Returns the looks that it took, bytes that were read included. */
+  #fillWaiting(stream: Stream, step: Step): number {
+    const deliveries = new DeliveryReader(this.#mqtt.broker)
+    let given = 0
+    for (const record of this.#waiting()) {
+      const place = { logId: stream.logIds[record.partition]!, offset: record.offset }
+      if (deliveries.bytesRead >= looksMax * bytesPerLook && !deliveries.holds(place)) break
+      if (!this.#giveWaiting(record, deliveries, stream, step)) break
+      given++
+    }
+    return Math.min(looksMax, given + Math.floor(deliveries.bytesRead / bytesPerLook))
+  }
+
+  /** The first of those that wait: by their places, so that each batch is read once. */
+  #waiting(): Array<ShareRecord> {
+    const waiting = this.#stateOf()?.waiting ?? []
+    const first: Array<ShareRecord> = []
+    for (const record of waiting) if (first.push(record) === looksMax) break
+    return first.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  }
+
+  /** Their stream is no more. */
+  #forgetWaiting(step: Step): void {
+    const records = this.#waiting()
+    for (const { partition, offset } of records) step.pass(null, [partition, offset])
+    if (records.length > 0) this.#mqtt.metrics.dropped("expired", records.length)
   }
 
   #choose(step: Step): Member | undefined {
@@ -346,20 +388,22 @@ export class SharedStreamFeed {
   }
 
   /** False: it goes on waiting, since no member has room for it. */
-  #giveWaiting(record: ShareRecord, stream: Stream, step: Step): boolean {
-    const { broker, metrics } = this.#mqtt
+  #giveWaiting(waiting: ShareRecord, deliveries: DeliveryReader, stream: Stream, step: Step): boolean {
+    const record = step.marks.addedTo(waiting)
     const place: RecordPlace = [record.partition, record.offset]
     for (let member = this.#choose(step); member !== undefined; member = this.#choose(step)) {
       const { clientId, connection } = member.subscriber
       const ref = this.#refOf(member, record, stream)
-      const message = readDelivery(broker, { ...ref, bytes: 0 }, connection!.version === 5)
+      const message = deliveries.read(ref, connection!.version === 5)
       if (message === undefined) {
-        metrics.dropped("expired")
+        this.#mqtt.metrics.dropped("expired")
+        step.marks.keep(record)
         step.pass(null, place)
         return true
       }
       if (!this.#deliver(member, ref, message, step)) continue
       if (member.qos === 0) step.pass(clientId, place)
+      step.marks.told(record)
       return true
     }
     return false
@@ -368,11 +412,13 @@ export class SharedStreamFeed {
   #give(first: Member, { record, marks }: Found, stream: Stream, step: Step): void {
     const { partition, offset } = record
     if (marks.gap !== undefined) this.#mqtt.metrics.dropped("expired", marks.gap)
-    const found: ShareRecord = { partition, offset, ...marks }
+    const found = step.marks.addedTo({ partition, offset, ...marks })
+    // It has them also while it waits.
+    step.marks.told(found)
     let member: Member | undefined = first
     for (; member !== undefined; member = this.#choose(step)) {
       const hasProperties = member.subscriber.connection!.version === 5
-      const message = new OutgoingMessage(messageOfRecord(record, marks, this.#reading!.isFullTopic, hasProperties))
+      const message = new OutgoingMessage(messageOfRecord(record, found, this.#reading!.isFullTopic, hasProperties))
       if (this.#deliver(member, this.#refOf(member, found, stream), message, step)) break
     }
     // Of QoS 0 it is in no queue; without a member it waits.
@@ -416,13 +462,24 @@ export class SharedStreamFeed {
     this.#isStale = true
   }
 
-  #write({ writings }: Step): void {
+  #taken({ writings, marks }: Step): void {
+    this.#marks = marks
     for (const [connection, { messages, subscriptionIds }] of writings) {
       if (!connection.isOpen) continue
       connection.guarded(() => {
         for (const { message, retain } of messages) connection.outgoing.deliver(message, 0, retain, subscriptionIds)
       })
     }
+  }
+
+  /** None of its members is at fault. Another feed begins once all of them have gone. */
+  #defect(error: unknown): void {
+    this.#isBroken = true
+    this.#stopReading()
+    this.#mqtt.broker.log.error("mqtt: a defect ends the reading of a group", {
+      filter: this.#filter,
+      error: String(error)
+    })
   }
 
   #unreadable({ message: error }: JournalError): void {
@@ -466,7 +523,7 @@ export class SharedStreamFeed {
     this.#isAsking = true
     lists.askAll({ origin: shareOriginOf(this.#filter) }, ({ exits }) => {
       const isRead = Exit.isSuccess(exits[read]!)
-      if (isRead) this.#write(step)
+      if (isRead) this.#taken(step)
       let isTaken = true
       for (const { batch, entry } of enqueued) {
         if (Exit.isSuccess(exits[entry]!)) batch.member.subscriber.chosen -= batch.refs.length
@@ -490,7 +547,7 @@ export class SharedStreamFeed {
     this.#closeIfUnused()
   }
 
-  /** A queue, or memory, is full: that passes when members, or others, take what is there. */
+  /** Something is full, or was refused: nobody says when that has passed. */
   #askLater(): void {
     this.#cancelAsk ??= this.#mqtt.broker.clock.after(askAgainMs, () => {
       this.#cancelAsk = undefined

@@ -30,18 +30,48 @@ export const deletionMessage = (stream: string): OutgoingMessage =>
 export const keyOfDelivery = ({ logId, offset, stream }: MessageRef): string =>
   `${logId}/${offset}/${stream?.gap ?? 0}/${stream?.isCaughtUp === true}/${stream?.isFullTopic === true}`
 
-/** The message of a reference to a stream's record, read again; undefined: retention took it, or its stream was deleted. */
-export const readDelivery = (
-  { shards, directory }: Broker,
-  { logId, offset, stream: delivery = {} }: MessageRef,
-  hasProperties: boolean
-): OutgoingMessage | undefined => {
-  const place = directory.byLogId(logId)
-  if (place === undefined) return undefined
-  const log = partitionLogOf(shards.logsOf(logId), logId)
-  const { stream, partition } = place
-  const cursor = new PartitionCursor(partition, log, offset, { offset: offset + 1, timeMs: Infinity })
-  if (!cursor.hasNext(1, offset + 1) || cursor.offset !== offset) return undefined
-  const record = foundRecord(stream.name, partition, offset, cursor.timestampMs, cursor.record)
-  return new OutgoingMessage(messageOfRecord(record, delivery, delivery.isFullTopic === true, hasProperties))
+/** Reads records by their references: those of a partition, in the order of their offsets, cost each batch once. */
+export class DeliveryReader {
+  readonly #broker: Broker
+  /** By log id. */
+  readonly #cursors = new Map<number, PartitionCursor>()
+  /** Batches, and the records of those that were compressed. */
+  bytesRead = 0
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  /** Whether the batch that has, or had, the record was read last. */
+  holds({ logId, offset }: Pick<MessageRef, "logId" | "offset">): boolean {
+    return this.#cursors.get(logId)?.holds(offset) === true
+  }
+
+  /** The message of a reference to a stream's record; undefined: retention took it, or its stream was deleted. */
+  read(
+    { logId, offset, stream: delivery = {} }: Omit<MessageRef, "bytes">,
+    hasProperties: boolean
+  ): OutgoingMessage | undefined {
+    const { shards, directory } = this.#broker
+    const place = directory.byLogId(logId)
+    if (place === undefined) return undefined
+    const { stream, partition } = place
+    let cursor = this.#cursors.get(logId)
+    if (cursor === undefined || offset < cursor.position) {
+      const log = partitionLogOf(shards.logsOf(logId), logId)
+      cursor = new PartitionCursor(partition, log, offset, { offset: Infinity, timeMs: Infinity })
+      this.#cursors.set(logId, cursor)
+    }
+    cursor.skipTo(offset)
+    const isHeld = cursor.holds(offset)
+    const isThere = cursor.hasNext(1, offset + 1) && cursor.offset === offset
+    if (!isHeld) this.bytesRead += cursor.heldBytes
+    if (!isThere) return undefined
+    const record = foundRecord(stream.name, partition, offset, cursor.timestampMs, cursor.record)
+    return new OutgoingMessage(messageOfRecord(record, delivery, delivery.isFullTopic === true, hasProperties))
+  }
 }
+
+/** The message of a single reference, see `DeliveryReader`. */
+export const readDelivery = (broker: Broker, ref: MessageRef, hasProperties: boolean): OutgoingMessage | undefined =>
+  new DeliveryReader(broker).read(ref, hasProperties)

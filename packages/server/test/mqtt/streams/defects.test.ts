@@ -74,6 +74,29 @@ describe("a defect ends one connection, and not the process,", () => {
   })
 })
 
+describe("a defect in the reading of a group", () => {
+  it("ends that, and none of its members", async () => {
+    const error = vi.spyOn(kit.broker.log, "error").mockImplementation(() => undefined)
+    vi.spyOn(StreamReader.prototype, "look").mockImplementation(throws)
+    for (const clientId of ["a", "b"]) {
+      const member = await connected(kit.port, { clientId })
+      member.send(subscribePacket(1, [["$share/g/$stream/orders?from=earliest", 1]]))
+      expect((await member.packet())[0]).toBe(0x90)
+      member.send(publishPacket("devices/other", "x", { qos: 1 }))
+      expect((await member.packet())[0]).toBe(0x40)
+      expect(member.isClosed).toBe(false)
+    }
+    await expect
+      .poll(() => error.mock.calls)
+      .toEqual([
+        [
+          "mqtt: a defect ends the reading of a group",
+          { filter: "$share/g/$stream/orders", error: "RangeError: planted" }
+        ]
+      ])
+  })
+})
+
 describe("a stream that cannot be read", () => {
   it("ends the connection of its reader, and the log says which stream it is", async () => {
     const error = vi.spyOn(kit.broker.log, "error").mockImplementation(() => undefined)

@@ -1,7 +1,9 @@
+import { catalogActor } from "@logbrook/actors/catalog/CatalogProtocol"
 import { type ReadOn, streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import { type Clock, systemClock } from "@logbrook/core/Clock"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
 import { afterEach, describe, expect, it, vi } from "vitest"
+import { noProperties, PublishRoutes } from "../../../src/streams/PublishRoutes.ts"
 import { connected, type Kit, type KitOptions, startKit, subscribePacket } from "../kit.ts"
 
 const shared = "$share/g/$stream/orders"
@@ -57,12 +59,14 @@ const publish = async (count: number, from = 0, bytes = 8): Promise<void> => {
       client.publishAsync("devices/x", String(from + i).padEnd(bytes), { qos: 1 })
     )
   )
-  clients.splice(clients.indexOf(client), 1)
-  await client.endAsync(true)
+  await leave(client)
 }
 
-const subscribe = (client: MqttClient, qos: 0 | 1 | 2) =>
-  client.subscribeAsync(shared, { qos, properties: { userProperties: { "stream-offset": "earliest" } } })
+const subscribe = (client: MqttClient, qos: 0 | 1 | 2, properties: Record<string, string> = {}) =>
+  client.subscribeAsync(shared, {
+    qos,
+    properties: { userProperties: { "stream-offset": "earliest", ...properties } }
+  })
 
 const upTo = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => String(i))
 
@@ -90,6 +94,25 @@ const asked = (): (() => number) => {
   const askAll = vi.spyOn(kit.shard, "askAll")
   return () => askAll.mock.calls.filter(([{ entries }]) => entries.some(takesRecords)).length
 }
+
+const leave = async (client: MqttClient): Promise<void> => {
+  clients.splice(clients.indexOf(client), 1)
+  await client.endAsync(true)
+}
+
+const remove = (name: string): Promise<unknown> =>
+  new Promise((resolve) => {
+    const cause = { origin: "test" }
+    kit.shard.offer({ to: catalogActor, command: { _tag: "DeleteStream", name }, cause, reply: resolve })
+  })
+
+const gapsOf = (client: MqttClient): Array<unknown> => {
+  const gaps: Array<unknown> = []
+  client.on("message", (_topic, _payload, { properties }) => gaps.push(properties?.userProperties?.["stream-gap"]))
+  return gaps
+}
+
+const logOfOrders = () => kit.shard.logs.log(kit.broker.directory.byName("orders")!.logIds[0]!)
 
 const askAgain = (): void => {
   const due = [...laters]
@@ -192,8 +215,7 @@ describe("a member of a group", () => {
     await expect.poll(() => sorted(a)).toEqual(["0"])
     await publish(2, 1, 60_000)
     await turns()
-    clients.splice(clients.indexOf(a), 1)
-    await a.endAsync(true)
+    await leave(a)
     const b = await connect("b")
     await subscribe(b, 1)
     await expect.poll(() => sorted(b)).toEqual(upTo(3))
@@ -256,5 +278,69 @@ describe("a member of a group", () => {
     await expect.poll(() => queued("b")).toBe(1)
     await turns()
     expect(queued("b")).toBe(1)
+  })
+})
+
+describe("records that wait for a member", () => {
+  it("are read batch by batch, and not each for itself", async () => {
+    await start({ limits: { inflightPerSessionMax: 90 } })
+    const routes = new PublishRoutes(kit.broker.shards, kit.broker.directory, "p")
+    for (let i = 0; i < 200; i++) {
+      const payload = Buffer.from(String(i))
+      routes.append({ topic: "devices/x", payload, qos: 1, retain: false, ...noProperties }, Date.now())
+    }
+    await kit.seq()
+    const a = await connect("a", 0, { properties: { receiveMaximum: 90 } })
+    await subscribe(a, 1)
+    await expect.poll(() => queued("a")).toBe(122)
+    await leave(a)
+    await expect.poll(() => kit.mqtt.directory.get("a")).toBeUndefined()
+    const read = vi.spyOn(kit.shard.logs, "read")
+    const b = await connect("b")
+    await subscribe(b, 1)
+    await expect.poll(() => sorted(b)).toEqual(upTo(200))
+    // 122 have come back, all of one batch.
+    expect(read.mock.calls.length).toBeLessThan(10)
+  })
+
+  it("leave their marks to the next record, if retention takes them", async () => {
+    await start()
+    await publish(1)
+    const first = await connect("first")
+    await subscribe(first, 1)
+    await expect.poll(() => sorted(first)).toEqual(upTo(1))
+    await leave(first)
+    await publish(19, 1)
+    logOfOrders().moveStart(10)
+    const a = await connect("a", 0)
+    const gaps = gapsOf(a)
+    await subscribe(a, 1)
+    await expect.poll(() => queued("a")).toBe(10)
+    await expect.poll(() => gaps).toEqual(["9"])
+    await leave(a)
+    await expect.poll(() => kit.mqtt.directory.get("a")).toBeUndefined()
+    logOfOrders().moveStart(12)
+    const b = await connect("b")
+    const later = gapsOf(b)
+    await subscribe(b, 1)
+    await expect.poll(() => sorted(b)).toEqual(upTo(20).slice(12))
+    expect(later.filter(Boolean)).toEqual(["11"])
+  })
+
+  it("leave the account once their stream was deleted", async () => {
+    await start()
+    await publish(20)
+    const a = await connect("a", 0)
+    await subscribe(a, 1)
+    await expect.poll(() => queued("a")).toBe(20)
+    await leave(a)
+    await expect.poll(() => kit.mqtt.directory.get("a")).toBeUndefined()
+    const { memory } = kit.broker.shards
+    await expect.poll(() => memory.bytes("queues")).toBe(20 * 160)
+    await remove("orders")
+    expect(memory.bytes("queues")).toBe(20 * 160)
+    const b = await connect("b")
+    await subscribe(b, 1, { "stream-wait": "1" })
+    await expect.poll(() => memory.bytes("queues")).toBe(0)
   })
 })
