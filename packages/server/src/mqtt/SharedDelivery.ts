@@ -27,8 +27,26 @@ interface Batch {
   bytes: number
 }
 
-/** An event has so many messages at most, and is taken as a whole. */
+/** A command has so many messages at most, and is taken as a whole: a queue that is nearly full has room for some of several. */
 const movedAtOnceMax = 64
+const movedBytesMax = 256 * 1024
+
+/** As few lists as there can be, in order. A message that is larger than one may be is one for itself. */
+const listsOf = (messages: ReadonlyArray<ReleasedMessage>): ReadonlyArray<ReadonlyArray<ReleasedMessage>> => {
+  const lists: Array<Array<ReleasedMessage>> = []
+  let bytes = 0
+  for (const message of messages) {
+    const last = lists.at(-1)
+    if (last === undefined || last.length === movedAtOnceMax || bytes + message.bytes > movedBytesMax) {
+      lists.push([message])
+      bytes = message.bytes
+    } else {
+      last.push(message)
+      bytes += message.bytes
+    }
+  }
+  return lists
+}
 
 const isConnected = ({ subscriber }: Member): boolean => subscriber.connection !== undefined
 /** With QoS 0 it gets nothing while it is away. */
@@ -185,8 +203,7 @@ export class SharedDelivery implements Sharing {
     }
     for (const [member, { messages }] of batches) {
       const isNear = this.#isNear(clientId, member)
-      for (let at = 0; at < messages.length; at += movedAtOnceMax) {
-        const some = messages.slice(at, at + movedAtOnceMax)
+      for (const some of listsOf(messages)) {
         if (isNear) this.#move(clientId, member, some)
         else this.#pass(clientId, member, some)
       }

@@ -373,6 +373,21 @@ describe("a member of a durable session", () => {
     expect(counted('messages_dropped_total{reason="queue_full"}')).toBe(0)
   })
 
+  it("that ends leaves as much as there is room for elsewhere, though not for all of it", async () => {
+    await kit.stop()
+    kit = await startKit({ limits: { offlineQueueBytesMax: 1_000_000 } })
+    await offline(await member("leaver", "$share/g/a", durable), await member("stayer", "$share/g/a", durable))
+    const publisher = await connected(kit.port, { clientId: "pub" })
+    for (let i = 1; i <= 12; i++) {
+      publisher.send(publishPacket("a", "x".repeat(95_000), { qos: 1, packetId: i }))
+      await publisher.packet()
+    }
+    expect([queued("leaver"), queued("stayer")]).toEqual([6, 6])
+    kit.mqtt.kick("leaver", "test", true)
+    await expect.poll(redelivered).toBe(4)
+    expect([queued("stayer"), gone(), counted('messages_dropped_total{reason="queue_full"}')]).toEqual([10, 0, 0])
+  })
+
   it("that ends while the server is down leaves it at the next start", async () => {
     await kit.stop()
     const directory = temporaryDirectory()
