@@ -1,6 +1,6 @@
 import type { Consumer, Kafka } from "kafkajs"
+import { retryOverRestarts } from "../support/overRestarts.ts"
 
-const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
 /** The shortest that a server allows: a member that is lost in a kill holds the group up no longer. */
 const sessionTimeoutMs = 6000
 
@@ -23,7 +23,13 @@ export class GroupReader {
     this.#stream = stream
     this.#members = members
     this.#make = () =>
-      kafka.consumer({ groupId, retry, sessionTimeout: sessionTimeoutMs, maxWaitTimeInMs: 100, heartbeatInterval: 500 })
+      kafka.consumer({
+        groupId,
+        retry: retryOverRestarts,
+        sessionTimeout: sessionTimeoutMs,
+        maxWaitTimeInMs: 100,
+        heartbeatInterval: 500
+      })
   }
 
   async start(): Promise<void> {

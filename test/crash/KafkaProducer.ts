@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Kafka, KafkaJSError, Producer } from "kafkajs"
+import type { Kafka, Producer } from "kafkajs"
+import { openProducer, retryOverRestarts } from "../support/overRestarts.ts"
 
 /** Records with these ids lie from `baseOffset` on in the partition: a Produce response said so. */
 export interface Acknowledged {
@@ -16,11 +17,7 @@ export interface Outgoing {
   readonly value: Buffer | null
 }
 
-/** Longer than a restart takes: only then is a send given up, and what became of it unknown. */
-const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
-
-const openTriesMax = 100
-const openPauseMs = 100
+const config = { idempotent: true, maxInFlightRequests: 1, retry: retryOverRestarts }
 
 /** An idempotent producer that sends batches one after another, over restarts of its server. */
 export class KafkaProducer {
@@ -57,21 +54,8 @@ export class KafkaProducer {
     await this.#running
   }
 
-  /** kafkajs itself does not try again where the server ends while a connection is made. */
-  async #open(triesLeft = openTriesMax): Promise<Producer> {
-    const producer = this.#kafka.producer({ idempotent: true, maxInFlightRequests: 1, retry })
-    try {
-      await producer.connect()
-      return producer
-    } catch (error) {
-      if (triesLeft === 0 || (error as KafkaJSError).retriable !== true) throw error
-      await sleep(openPauseMs)
-      return this.#open(triesLeft - 1)
-    }
-  }
-
   async #run(): Promise<void> {
-    let producer = await this.#open()
+    let producer = await openProducer(this.#kafka, config)
     for (let n = 0; !this.#isEnding; n++) {
       try {
         await this.#send(producer, n)
@@ -79,7 +63,7 @@ export class KafkaProducer {
         // kafkajs would give the sequence numbers of this batch to the next one: another producer has other ones.
         this.givenUp.push(String(error))
         await producer.disconnect()
-        producer = await this.#open()
+        producer = await openProducer(this.#kafka, config)
       }
       await sleep(this.pauseMs)
     }

@@ -7,7 +7,7 @@
 import * as fs from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import { tolerateLostConnections } from "../support/lostConnections.ts"
+import { tolerateLostConnections } from "../support/overRestarts.ts"
 import { runCommand, type Finished } from "../support/runCommand.ts"
 import { randomOf } from "../support/random.ts"
 import type { Loss } from "./Audit.ts"

@@ -9,6 +9,7 @@ import { GroupReader } from "../crash/GroupReader.ts"
 import { KafkaProducer } from "../crash/KafkaProducer.ts"
 import { MqttPublisher, type Device } from "../crash/MqttPublisher.ts"
 import { kafkajsOf } from "../support/nodeReaders.ts"
+import { tolerateLostConnections } from "../support/overRestarts.ts"
 import { sampleOf } from "../support/ProcessWatch.ts"
 import { randomOf } from "../support/random.ts"
 import { ServerProcess } from "../support/server.ts"
@@ -284,6 +285,7 @@ const options = {
 const { values } = parseArgs({ options })
 const minutes = values.hours === undefined ? Number(values.minutes ?? 5) : Number(values.hours) * 60
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
+tolerateLostConnections()
 console.log(`${minutes} min, seed ${seed}`)
 
 const server = await ServerProcess.start({ env })

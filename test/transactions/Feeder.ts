@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Producer } from "kafkajs"
 import { kafkajsOf } from "../support/nodeReaders.ts"
+import { openProducer, retryOverRestarts } from "../support/overRestarts.ts"
 
 const records = 5
 const pauseMs = 40
-/** Longer than a restart takes. */
-const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
 
 /** Writes what the copiers copy, in transactions of which it aborts some, over restarts of the server, until it is ended. */
 export class Feeder {
@@ -33,11 +32,9 @@ export class Feeder {
     await this.#running
   }
 
-  async #open(): Promise<Producer> {
-    const kafka = kafkajsOf(this.#brokers, "feeder", retry)
-    const producer = kafka.producer({ transactionalId: "feeder", transactionTimeout: 20_000, maxInFlightRequests: 1 })
-    await producer.connect()
-    return producer
+  #open(): Promise<Producer> {
+    const kafka = kafkajsOf(this.#brokers, "feeder", retryOverRestarts)
+    return openProducer(kafka, { transactionalId: "feeder", transactionTimeout: 20_000, maxInFlightRequests: 1 })
   }
 
   async #run(): Promise<void> {

@@ -1,11 +1,10 @@
 /** kafkajs: copies a topic in transactions, as Copier.ts has it. */
 import type { EachBatchPayload, Transaction } from "kafkajs"
 import { kafkajsOf } from "../support/nodeReaders.ts"
+import { openProducer, retryOverRestarts, tolerateLostConnections } from "../support/overRestarts.ts"
 import { randomOf } from "../support/random.ts"
 
 const recordsMax = 20
-/** Longer than a restart takes. */
-const retry = { initialRetryTime: 50, maxRetryTime: 300, retries: 60 }
 
 const [brokers, from, to, name, abortShare, seed] = process.argv.slice(2) as [
   string,
@@ -15,11 +14,16 @@ const [brokers, from, to, name, abortShare, seed] = process.argv.slice(2) as [
   string,
   string
 ]
-const kafka = kafkajsOf(brokers, name, retry)
+const kafka = kafkajsOf(brokers, name, retryOverRestarts)
 const random = randomOf(Number(seed))
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
-const producer = kafka.producer({ transactionalId: name, transactionTimeout: 20_000, maxInFlightRequests: 1 })
+tolerateLostConnections()
+const producer = await openProducer(kafka, {
+  transactionalId: name,
+  transactionTimeout: 20_000,
+  maxInFlightRequests: 1
+})
 const consumer = kafka.consumer({
   groupId: name,
   readUncommitted: false,
@@ -95,7 +99,6 @@ const end = async (): Promise<void> => {
 process.stdin.resume().on("end", () => void end())
 
 consumer.on("consumer.crash", ({ payload }) => (payload.restart ? undefined : giveUp(payload.error)))
-await producer.connect()
 await consumer.connect()
 await consumer.subscribe({ topics: [from], fromBeginning: true })
 await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch })

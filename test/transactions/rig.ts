@@ -16,6 +16,7 @@ import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { KafkaClient } from "../../bench/load/KafkaClient.ts"
 import { javaRead } from "../support/java.ts"
 import { kafkajsOf } from "../support/nodeReaders.ts"
+import { tolerateLostConnections } from "../support/overRestarts.ts"
 import { randomOf } from "../support/random.ts"
 import { runCommand } from "../support/runCommand.ts"
 import { ServerProcess } from "../support/server.ts"
@@ -47,6 +48,7 @@ const { values } = parseArgs({
     wrong: { type: "string", default: "nothing" }
   }
 })
+tolerateLostConnections()
 
 interface Site {
   readonly server: ServerProcess
