@@ -34,6 +34,7 @@ import {
   evolveTransaction,
   initialTransaction,
   isAtRest,
+  isEnding,
   isUnused,
   loadTransaction,
   memberCountOf,
@@ -101,9 +102,10 @@ const handle = (draft: Draft, command: TransactionCommand): Answer => {
 
 /** Why the producer may not write now; undefined: it may. */
 const refuseProducer = (
-  { state: { name, life } }: Draft,
+  { state }: Draft,
   { producerId, producerEpoch }: AddPartitions | VerifyPartitions | AddGroup | VerifyGroup
 ): Answer | undefined => {
+  const { life } = state
   if (life.producerId !== producerId || producerId === -1) {
     return refused("InvalidProducerIdMapping", "The producer id is not the transactional id's.")
   }
@@ -113,9 +115,7 @@ const refuseProducer = (
       `The producer's epoch is ${producerEpoch}, and ${life.producerEpoch} is the newest.`
     )
   }
-  if (name === "PrepareCommit" || name === "PrepareAbort") {
-    return refused("ConcurrentTransactions", "The transaction before is ending.")
-  }
+  if (isEnding(state)) return refused("ConcurrentTransactions", "The transaction before is ending.")
   return undefined
 }
 
@@ -188,12 +188,10 @@ const verifyGroup = (draft: Draft, command: VerifyGroup): Answer => {
 }
 
 const abortByOperator = (draft: Draft): Answer => {
-  const { name } = draft.state
-  if (isUnused(draft.state)) return refused("TransactionalIdNotFound", "There is no such transactional id.")
-  if (name === "PrepareCommit" || name === "PrepareAbort") {
-    return refused("ConcurrentTransactions", "The transaction is ending.")
-  }
-  if (name !== "Ongoing") return refused("InvalidTxnState", "No transaction is open.")
+  const { state } = draft
+  if (isUnused(state)) return refused("TransactionalIdNotFound", "There is no such transactional id.")
+  if (isEnding(state)) return refused("ConcurrentTransactions", "The transaction is ending.")
+  if (state.name !== "Ongoing") return refused("InvalidTxnState", "No transaction is open.")
   abort(draft, "aborted by an operator")
   return done
 }

@@ -3,7 +3,7 @@ import { expiryDeadline } from "./transactionDeadlines.ts"
 import { type Answer, abort, applyAs, type Draft, hasRoomForId, refused } from "./transactionDraft.ts"
 import type { TransactionLife } from "./transactionMachine.ts"
 import { type InitProducer, isExhausted, type TransactionEvent } from "./TransactionProtocol.ts"
-import { evolveTransaction, isUnused } from "./transactionState.ts"
+import { evolveTransaction, isEnding, isUnused } from "./transactionState.ts"
 
 type Initialized = Extract<TransactionEvent, { readonly _tag: "ProducerInitialized" }>
 
@@ -70,7 +70,7 @@ export const initProducer = (draft: Draft, command: InitProducer): Answer => {
     return initialize(draft, first, timeoutMs)
   }
   if (hasEpoch(command) && !isOwnId(life, command)) return fenced
-  if (name === "PrepareCommit" || name === "PrepareAbort") return ending
+  if (isEnding(state)) return ending
   if (name !== "Ongoing") return initialize(draft, nextEpoch(life, command), timeoutMs)
   // Apache Kafka lets a zombie abort the transaction of the producer that has replaced it.
   if (hasEpoch(command) && !isNewest(life, command)) return fenced
