@@ -14,18 +14,14 @@ import type { Outcome } from "./Asker.ts"
 import { originOf } from "../originOf.ts"
 import type { HostPort, ListedApi, RequestContext } from "./Handler.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
-import { deniedFailure, type Failure } from "./errors.ts"
+import { deniedFailure, refused, type Failure } from "./errors.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import { waitFor, type LongPoll } from "./LongPoll.ts"
 import type { SentBatches } from "./SentBatches.ts"
 
-const unknownTopic: Failure = { code: KafkaError.UNKNOWN_TOPIC_OR_PARTITION, message: null, memberId: "" }
-const unknownTopicId: Failure = { code: KafkaError.UNKNOWN_TOPIC_ID, message: null, memberId: "" }
-const noTransactionalId: Failure = {
-  code: KafkaError.INVALID_REQUEST,
-  message: "A transactional id has a character at least.",
-  memberId: ""
-}
+const unknownTopic = refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION)
+const unknownTopicId = refused(KafkaError.UNKNOWN_TOPIC_ID)
+const noTransactionalId = refused(KafkaError.INVALID_REQUEST, "A transactional id has a character at least.")
 
 /** All that can be done to a resource of Kafka's. */
 const operations: ReadonlyArray<Operation> = [

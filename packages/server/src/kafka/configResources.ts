@@ -1,5 +1,5 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
-import type { Failure } from "./errors.ts"
+import { refused, type Failure } from "./errors.ts"
 
 /** Kafka's numbers of what has settings (ConfigResource.Type). */
 export const configResources = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
@@ -12,8 +12,6 @@ export interface ConfigResource {
   readonly resourceType: number
   readonly resourceName: string
 }
-
-export const refused = (code: Failure["code"], message: string): Failure => ({ code, message, memberId: "" })
 
 /** Undefined: the name is this node's, or empty, as Kafka names the defaults of all nodes. */
 export const otherNode = (nodeId: number, name: string): Failure | undefined =>

@@ -79,23 +79,19 @@ const deniedCodes: Readonly<Record<ResourceType, KafkaErrorCode>> = {
 }
 
 /** The error that tells a client that it may not. */
-export const deniedFailure = (type: ResourceType, { text }: Denial): Failure => ({
-  code: deniedCodes[type],
-  message: text,
-  memberId: ""
-})
+export const deniedFailure = (type: ResourceType, { text }: Denial): Failure => refused(deniedCodes[type], text)
 
 /** The error of one committed offset; 0 for one that is durable. */
-export const offsetCode = (refused: OffsetsStored["partitions"][number]["refused"]): KafkaErrorCode =>
-  refused === null ? KafkaError.NONE : offsetCodes[refused]
+export const offsetCode = (refusal: OffsetsStored["partitions"][number]["refused"]): KafkaErrorCode =>
+  refusal === null ? KafkaError.NONE : offsetCodes[refusal]
 
 /** The error of one offset to delete; 0 for one that is gone. */
-export const removalCode = (refused: OffsetsRemoved["partitions"][number]["refused"]): KafkaErrorCode =>
-  refused === null ? KafkaError.NONE : removalCodes[refused]
+export const removalCode = (refusal: OffsetsRemoved["partitions"][number]["refused"]): KafkaErrorCode =>
+  refusal === null ? KafkaError.NONE : removalCodes[refusal]
 
 /** The error of one leaving member; 0 for one that is gone. */
-export const leaveCode = (refused: MembersLeft["members"][number]["refused"]): KafkaErrorCode =>
-  refused === null ? KafkaError.NONE : groupCodes[refused]
+export const leaveCode = (refusal: MembersLeft["members"][number]["refused"]): KafkaErrorCode =>
+  refusal === null ? KafkaError.NONE : groupCodes[refusal]
 
 export interface Failure {
   readonly code: KafkaErrorCode
@@ -104,6 +100,12 @@ export interface Failure {
   /** The member id that a refusal by a group tells, else "". */
   readonly memberId: string
 }
+
+export const refused = (code: KafkaErrorCode, message: string | null = null): Failure => ({
+  code,
+  message,
+  memberId: ""
+})
 
 /**
  * The error that tells a client that an actor did not do what it asked; the coordinator of a transaction has `coordinatorFailure`.
@@ -114,23 +116,23 @@ export const failureOf = (
   cause: Cause.Cause<CatalogRefused | PartitionRefused | GroupRefused>,
   unavailable: KafkaErrorCode
 ): Failure => {
-  const refused = Option.getOrUndefined(Cause.failureOption(cause))
-  switch (refused?._tag) {
+  const refusal = Option.getOrUndefined(Cause.failureOption(cause))
+  switch (refusal?._tag) {
     case undefined:
-      return { code: unavailable, message: null, memberId: "" }
+      return refused(unavailable)
     case "CatalogRefused":
-      return { code: catalogCodes[refused.reason], message: refused.message, memberId: "" }
+      return refused(catalogCodes[refusal.reason], refusal.message)
     case "PartitionRefused":
-      return { code: partitionCodes[refused.reason], message: null, memberId: "" }
+      return refused(partitionCodes[refusal.reason])
     case "GroupRefused":
-      return { code: groupCodes[refused.reason], message: refused.message, memberId: refused.memberId }
+      return { code: groupCodes[refusal.reason], message: refusal.message, memberId: refusal.memberId }
   }
 }
 
 /** The error that tells a producer what is wrong with its batch. Rethrows what is no `InvalidBatch`. */
 export const batchFailure = (error: unknown): Failure => {
   if (!(error instanceof InvalidBatch)) throw error
-  return { code: batchCodes[error.reason], message: error.message, memberId: "" }
+  return refused(batchCodes[error.reason], error.message)
 }
 
 /** The first code that is an error, for the metrics; 0 if there is none. */

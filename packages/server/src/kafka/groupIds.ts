@@ -1,7 +1,10 @@
 import { defaultGroupSettings } from "@logbrook/actors/group/GroupProtocol"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 
-/** Checks the id of a group with members, or with offsets of transactions. The group actor refuses it in a join as well, but it must not make an actor for nothing. */
+/**
+ * Checks the id of a group with members, or with offsets of transactions. The group actor refuses it in a join as well, but it must not make
+ * an actor for nothing.
+ */
 export const memberGroupIdError = (groupId: string): KafkaErrorCode =>
   groupId === "" ? KafkaError.INVALID_GROUP_ID : groupIdError(groupId)
 

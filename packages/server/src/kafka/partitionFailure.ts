@@ -1,14 +1,10 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { isFailure } from "./Access.ts"
-import type { Failure } from "./errors.ts"
+import { refused, type Failure } from "./errors.ts"
 import type { ContextOf } from "./Handler.ts"
 
 /** Its text names no topic: a request may name one long topic for many partitions. */
-const noSuchPartition: Failure = {
-  code: KafkaError.UNKNOWN_TOPIC_OR_PARTITION,
-  message: "No such partition.",
-  memberId: ""
-}
+const noSuchPartition = refused(KafkaError.UNKNOWN_TOPIC_OR_PARTITION, "No such partition.")
 
 /** Why the client cannot be told of this partition. Undefined: it is there. */
 export const partitionFailure = (

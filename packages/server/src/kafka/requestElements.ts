@@ -1,8 +1,7 @@
 import { isStreamName } from "@logbrook/core/StreamName"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { afterAll, type Answer } from "./Answer.ts"
-import { refused } from "./configResources.ts"
-import type { Failure } from "./errors.ts"
+import { refused, type Failure } from "./errors.ts"
 
 // The rules for requests of many elements, such as topics, groups or partitions.
 

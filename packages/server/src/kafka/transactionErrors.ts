@@ -2,7 +2,7 @@ import { type TransactionRefusal, TransactionRefused } from "@logbrook/actors/tr
 import { errorName, KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
-import type { Failure } from "./errors.ts"
+import { refused, type Failure } from "./errors.ts"
 import type { RequestContext } from "./Handler.ts"
 
 const codes: Readonly<Record<TransactionRefusal, KafkaErrorCode>> = {
@@ -76,12 +76,12 @@ export const coordinatorFailure = (
   version: number
 ): Failure => {
   const { unavailable, older }: Telling = tellings[api]
-  const refused = Option.getOrUndefined(Cause.failureOption(cause))
-  if (!(refused instanceof TransactionRefused)) return { code: unavailable, message: null, memberId: "" }
-  const { reason, message } = refused
+  const refusal = Option.getOrUndefined(Cause.failureOption(cause))
+  if (!(refusal instanceof TransactionRefused)) return refused(unavailable)
+  const { reason, message } = refusal
   if (reason === "ProducerFenced") node.metrics.fenced(api)
   const [knownFrom, before] = older[reason] ?? [0, codes[reason]]
-  return { code: version < knownFrom ? before : codes[reason], message, memberId: "" }
+  return refused(version < knownFrom ? before : codes[reason], message)
 }
 
 interface CountedIn {

@@ -12,7 +12,7 @@ import type * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { afterAll, type Answer, flatAfter } from "./Answer.ts"
 import type { Outcome } from "./Asker.ts"
-import type { Failure } from "./errors.ts"
+import { refused, type Failure } from "./errors.ts"
 import type { RequestContext } from "./Handler.ts"
 import { coordinatorFailure } from "./transactionErrors.ts"
 
@@ -33,11 +33,8 @@ export interface TransactionalAppend {
 
 /** From here on a batch adds its partition to the transaction itself (KIP-890, `transaction.version` 2). */
 export const addsPartitionVersionMin = 12
-const otherProducer: Failure = {
-  code: KafkaError.INVALID_PRODUCER_ID_MAPPING,
-  message: "The batches of a transaction have one producer.",
-  memberId: ""
-}
+
+const otherProducer = refused(KafkaError.INVALID_PRODUCER_ID_MAPPING, "The batches of a transaction have one producer.")
 
 const refuseAll = (
   context: RequestContext,

@@ -16,7 +16,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
 import { afterAll, type Answer, flatAfter, Pending } from "../Answer.ts"
-import { batchFailure, failureOf, firstError, type Failure } from "../errors.ts"
+import { batchFailure, failureOf, firstError, refused, type Failure } from "../errors.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import type { Recompressed, Recompression } from "../Recompressor.ts"
@@ -62,8 +62,6 @@ const topicIdVersionMin = 13
 
 /** The first version in which a batch may be compressed with zstd (KIP-110). */
 const zstdVersionMin = 7
-
-const refused = (code: Failure["code"], message: string | null = null): Failure => ({ code, message, memberId: "" })
 
 /**
  * Clients name a partition once. It is taken some times more, but not without a bound: each batch is a command of its own, and compared with

@@ -9,7 +9,7 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
 import { isFailure } from "../Access.ts"
 import type { Answer } from "../Answer.ts"
-import type { Failure } from "../errors.ts"
+import { refused, type Failure } from "../errors.ts"
 import { FetchPartition } from "../FetchPartition.ts"
 import type { AskedTopic, FetchSession, FoundPartition, SessionPartition } from "../FetchSession.ts"
 import type { Opened } from "../FetchSessions.ts"
@@ -40,7 +40,7 @@ const readCommitted = 1
 const noBatches: ReadonlyArray<Uint8Array> = []
 
 /** A topic of a session was deleted, and another one has its name. */
-const inconsistentTopicId: Failure = { code: KafkaError.INCONSISTENT_TOPIC_ID, message: null, memberId: "" }
+const inconsistentTopicId = refused(KafkaError.INCONSISTENT_TOPIC_ID)
 
 type Accepted = Exclude<Opened, { readonly _tag: "Refused" }>
 

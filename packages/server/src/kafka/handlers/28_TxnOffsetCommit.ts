@@ -29,6 +29,7 @@ interface Result {
 }
 
 const addingVersionMin = 5
+
 type Pending = Exit.Exit<OffsetsStored, GroupRefused | NotDecided>
 
 /** What is stored, or the code for all of it. */

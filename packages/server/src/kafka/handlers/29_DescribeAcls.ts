@@ -1,6 +1,6 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DescribeAcls } from "@logbrook/protocols/kafka/messages/29_DescribeAcls"
-import { refused } from "../configResources.ts"
+import { refused } from "../errors.ts"
 import { handler } from "../Handler.ts"
 
 // DescribeAcls 1-3: there are no ACLs, and the answer is that of a Kafka broker without an authorizer: MirrorMaker 2, which copies those of topics,

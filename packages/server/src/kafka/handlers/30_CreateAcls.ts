@@ -1,6 +1,6 @@
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { CreateAcls } from "@logbrook/protocols/kafka/messages/30_CreateAcls"
-import { refused } from "../configResources.ts"
+import { refused } from "../errors.ts"
 import { handler } from "../Handler.ts"
 import { Reply } from "../Reply.ts"
 import { bounded } from "../requestElements.ts"

@@ -2,7 +2,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { AlterConfigs } from "@logbrook/protocols/kafka/messages/33_AlterConfigs"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { alterNeeds, alterResources, settingTwice, type Changes } from "../alterResources.ts"
-import { refused } from "../configResources.ts"
+import { refused } from "../errors.ts"
 import { handler } from "../Handler.ts"
 
 // AlterConfigs 0-2: the settings of topics as a whole, so what is left out goes back to its default. Left out: settings of nodes,

@@ -3,7 +3,7 @@ import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { IncrementalAlterConfigs } from "@logbrook/protocols/kafka/messages/44_IncrementalAlterConfigs"
 import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { alterNeeds, alterResources, settingTwice, type Changes } from "../alterResources.ts"
-import { refused } from "../configResources.ts"
+import { refused } from "../errors.ts"
 import { handler } from "../Handler.ts"
 
 // IncrementalAlterConfigs 0-1 (KIP-339): single settings of topics; lists by their entries. Left out: settings of nodes, loggers
