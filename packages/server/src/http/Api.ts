@@ -327,7 +327,10 @@ const SessionSummary = Schema.Struct({
   /** null while it is connected. */
   expiresAt: Schema.NullOr(Schema.String),
   subscriptions: Count,
-  /** Messages of QoS 1 and 2 in the session's queue, with those that were sent; 0 of a session that ends with its connection, as the next two. */
+  /**
+   * Messages of QoS 1 and 2 in the session's queue, with those that were sent; of a session that ends with its connection only those of
+   * groups that read streams, also for the next two.
+   */
   queued: Count,
   unacknowledged: Count,
   /** Messages that the queue had no room for. */

@@ -11,7 +11,10 @@ export interface SessionFacts {
   sessionExpiryMs: number
   /** Undefined: no will, or none that can still be triggered. */
   willTopic: string | undefined
-  /** The messages in the queue, with those that were sent. Always 0 of a session that ends with its connection, as the next two. */
+  /**
+   * The messages in the queue, with those that were sent. A session that ends with its connection has in it what a group has dealt out of a
+   * stream alone, also for the next two.
+   */
   queued: number
   /** The messages that were sent and not acknowledged. */
   unacknowledged: number
