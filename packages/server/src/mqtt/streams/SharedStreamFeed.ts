@@ -15,6 +15,7 @@ import type { MqttContext, Receiver, ReceivingSession } from "../MqttContext.ts"
 import { loadOf } from "../SharedDelivery.ts"
 import type { Match } from "../Subscriptions.ts"
 import { messageOfRecord } from "./recordMessage.ts"
+import { askAgainMs, batchBytesMax, batchRecordsMax, looksMax, tellEveryMs, unsentBytesMax } from "./feeding.ts"
 import { LostMarks } from "./LostMarks.ts"
 import { deletionMessage, DeliveryReader, deliveryOf } from "./streamDelivery.ts"
 import { type Found, StreamReader } from "./StreamReader.ts"
@@ -83,20 +84,10 @@ class Step {
   }
 }
 
-/** Looks at records, of those that wait and of the stream, in one turn of the event loop, see `MqttContext.streamLooks`. */
-const looksMax = 256
 /** A turn reads about a megabyte of what waits: those that wait may be far from each other. */
 const bytesPerLook = 4096
-/** A client with so much unread gets nothing more of a stream: what is live keeps its room. */
-const unsentBytesMax = 128 * 1024
-/** Records that are given to one member at once. */
-const batchRecordsMax = 64
-const batchBytesMax = 256 * 1024
 /** Records for one member that wait for a place in its window, so that it need not wait for the next step with each acknowledgement. */
 const aheadMax = 32
-/** How often positions are told that moved without records for queues. */
-const tellEveryMs = 1000
-const askAgainMs = 250
 
 const isConnected = ({ subscriber }: Member): boolean => subscriber.connection !== undefined
 
@@ -401,7 +392,7 @@ export class SharedStreamFeed {
         step.pass(null, place)
         return true
       }
-      if (!this.#deliver(member, ref, message, step)) continue
+      if (!this.#deliver(member, place, ref, message, step)) continue
       if (member.qos === 0) step.pass(clientId, place)
       step.marks.told(record)
       return true
@@ -411,6 +402,7 @@ export class SharedStreamFeed {
 
   #give(first: Member, { record, marks }: Found, stream: Stream, step: Step): void {
     const { partition, offset } = record
+    const place: RecordPlace = [partition, offset]
     if (marks.gap !== undefined) this.#mqtt.metrics.dropped("expired", marks.gap)
     const found = step.marks.addedTo({ partition, offset, ...marks })
     // It has them also while it waits.
@@ -419,14 +411,20 @@ export class SharedStreamFeed {
     for (; member !== undefined; member = this.#choose(step)) {
       const hasProperties = member.subscriber.connection!.version === 5
       const message = new OutgoingMessage(messageOfRecord(record, found, this.#reading!.isFullTopic, hasProperties))
-      if (this.#deliver(member, this.#refOf(member, found, stream), message, step)) break
+      if (this.#deliver(member, place, this.#refOf(member, found, stream), message, step)) break
     }
     // Of QoS 0 it is in no queue; without a member it waits.
     if (member?.qos !== 0) step.records.push(found)
   }
 
   /** False: the queue of the member's session has no room for so much. */
-  #deliver(member: Member, ref: Omit<MessageRef, "bytes">, message: OutgoingMessage, step: Step): boolean {
+  #deliver(
+    member: Member,
+    place: RecordPlace,
+    ref: Omit<MessageRef, "bytes">,
+    message: OutgoingMessage,
+    step: Step
+  ): boolean {
     const { subscriber, qos, retainAsPublished } = member
     const connection = subscriber.connection!
     const retain = retainAsPublished && message.publication.retain
@@ -443,7 +441,7 @@ export class SharedStreamFeed {
     }
     step.batches.set(clientId, batch)
     batch.refs.push(queued)
-    batch.places.push([this.#stream!.logIds.indexOf(ref.logId), ref.offset])
+    batch.places.push(place)
     batch.bytes += queued.bytes
     connection.streams.put(queued, message)
     subscriber.chosen++

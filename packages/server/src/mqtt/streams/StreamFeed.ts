@@ -1,16 +1,12 @@
 import * as Exit from "effect/Exit"
 import type { Stream } from "@logbrook/actors/catalog/CatalogProtocol"
-import {
-  type MessageRef,
-  type ReadStream,
-  type StreamReading,
-  type Subscription
-} from "@logbrook/actors/session/SessionProtocol"
+import type { MessageRef, ReadStream, StreamReading, Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Client } from "../Client.ts"
 import { OutgoingMessage } from "../Message.ts"
 import type { Outgoing } from "../Outgoing.ts"
 import { subscriptionIdsOf } from "../Subscriptions.ts"
+import { askAgainMs, batchBytesMax, batchRecordsMax, looksMax, tellEveryMs, unsentBytesMax } from "./feeding.ts"
 import { ReadyMessages } from "./ReadyMessages.ts"
 import { deletionMessage, deliveryOf } from "./streamDelivery.ts"
 import { messageOfRecord } from "./recordMessage.ts"
@@ -53,17 +49,6 @@ interface Feeding {
   refused: ReadStream | undefined
   unwatch: ReadonlyArray<() => void>
 }
-
-/** Looks at records that one connection may have in one turn of the event loop, see `MqttContext.streamLooks`. */
-const looksMax = 256
-/** A client with so much unread gets nothing more of a stream: what is live keeps its room. */
-const unsentBytesMax = 128 * 1024
-/** Records that are given to the queue of a durable session at once. */
-const collectedMax = 64
-const collectedBytesMax = 256 * 1024
-/** How often positions are told that moved without records in the queue: of QoS 0, and past what a filter does not match. */
-const tellEveryMs = 1000
-const askAgainMs = 250
 
 /**
  * The streams that one client reads.
@@ -354,8 +339,8 @@ export class StreamFeed {
     if (this.#isQueued(feeding)) {
       const { offlineQueueMessagesMax, offlineQueueBytesMax } = mqtt.broker.limits
       return (
-        messages.length < Math.min(collectedMax, offlineQueueMessagesMax) &&
-        bytes < Math.min(collectedBytesMax, offlineQueueBytesMax) &&
+        messages.length < Math.min(batchRecordsMax, offlineQueueMessagesMax) &&
+        bytes < Math.min(batchBytesMax, offlineQueueBytesMax) &&
         !outgoing.hasBacklog(bytes)
       )
     }
