@@ -12,8 +12,7 @@ export interface ConnectOptions {
   readonly properties?: Readonly<Record<string, string>>
 }
 
-export interface ConnectorStatus {
-  readonly connector: { readonly state: string; readonly worker_id: string }
+interface ConnectorStatus {
   readonly tasks: ReadonlyArray<{ readonly state: string; readonly worker_id: string; readonly trace?: string }>
 }
 
@@ -84,10 +83,6 @@ export class ConnectWorker {
       throw new Error(`${error.message}: ${said}`)
     })
     return JSON.parse(text) as A
-  }
-
-  status(connector: string): Promise<ConnectorStatus> {
-    return this.request("GET", `/connectors/${connector}/status`)
   }
 
   /** Makes it, or changes it; resolves once its task runs. */
