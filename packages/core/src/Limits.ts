@@ -53,7 +53,7 @@ export interface Limits {
   /** Unacknowledged deliveries to a client; its own Receive Maximum when that is lower. */
   readonly inflightPerSessionMax: number
 
-  /** Messages queued for one session; of a durable one, those in flight included. */
+  /** Messages queued for one session; those in flight included of a durable one, and of a member of a group that reads a stream. */
   readonly offlineQueueMessagesMax: number
   /** Payload and topic bytes of the same. */
   readonly offlineQueueBytesMax: number

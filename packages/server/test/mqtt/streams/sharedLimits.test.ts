@@ -3,12 +3,11 @@ import { type ReadOn, streamShareActor } from "@logbrook/actors/streamShare/Stre
 import { type Clock, systemClock } from "@logbrook/core/Clock"
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt"
 import { afterEach, describe, expect, it, vi } from "vitest"
+import { askAgainMs } from "../../../src/mqtt/streams/feeding.ts"
 import { noProperties, PublishRoutes } from "../../../src/streams/PublishRoutes.ts"
 import { connected, type Kit, type KitOptions, startKit, subscribePacket } from "../kit.ts"
 
 const shared = "$share/g/$stream/orders"
-/** How long a group waits after a refusal. */
-const askAgainMs = 250
 
 let kit: Kit
 const clients: Array<MqttClient> = []
