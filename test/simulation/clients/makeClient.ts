@@ -8,10 +8,10 @@ import { Newcomers } from "./Newcomers.ts"
 import { Producer } from "./Producer.ts"
 import { Publisher } from "./Publisher.ts"
 import { reader } from "./Reader.ts"
-import { Sharer } from "./Sharer.ts"
+import { sharer } from "./Sharer.ts"
 import { SimpleConsumer } from "./SimpleConsumer.ts"
 import { Sleeper } from "./Sleeper.ts"
-import { StreamSharer } from "./StreamSharer.ts"
+import { streamSharer } from "./StreamSharer.ts"
 import { StreamSubscriber } from "./StreamSubscriber.ts"
 import { Subscriber } from "./Subscriber.ts"
 import { Transactor } from "./Transactor.ts"
@@ -27,9 +27,9 @@ export const makeClient = (world: World, plan: ClientPlan): Client => {
     case "streamSubscriber":
       return new StreamSubscriber(world, plan)
     case "sharer":
-      return new Sharer(world, plan)
+      return sharer(world, plan)
     case "streamSharer":
-      return new StreamSharer(world, plan)
+      return streamSharer(world, plan)
     case "producer":
       return new Producer(world, plan)
     case "member":
