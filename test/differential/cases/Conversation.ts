@@ -1,3 +1,4 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Produce } from "@logbrook/protocols/kafka/messages/00_Produce"
 import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
@@ -18,9 +19,7 @@ import { fetchAsk, type FetchAsk } from "./fetch.ts"
 import { listAsk } from "./listOffsets.ts"
 import { offsetsAsk } from "./offsets.ts"
 
-const concurrent = 51
-const loading = 14
-const unstable = 88
+const { CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, UNSTABLE_OFFSET_COMMIT } = KafkaError
 
 /** Who asks: the producer that was begun last, unless it says otherwise. */
 export interface Of {
@@ -63,7 +62,9 @@ interface Commit extends Of {
   readonly member?: { readonly memberId?: string; readonly generationId?: number; readonly groupInstanceId?: string }
 }
 
-const notConcurrent = { until: ({ errorCode }: { readonly errorCode: number }) => errorCode !== concurrent }
+const notConcurrent = {
+  until: ({ errorCode }: { readonly errorCode: number }) => errorCode !== CONCURRENT_TRANSACTIONS
+}
 
 /** Every record is of a transaction that has ended. */
 const isSettled = ({ responses }: ResponseOf<typeof Fetch>): boolean =>
@@ -146,7 +147,7 @@ export class Conversation {
       {
         until: ({ resultsByTopicV3AndBelow }) =>
           !resultsByTopicV3AndBelow.some(({ resultsByPartition }) =>
-            resultsByPartition.some(({ partitionErrorCode }) => partitionErrorCode === concurrent)
+            resultsByPartition.some(({ partitionErrorCode }) => partitionErrorCode === CONCURRENT_TRANSACTIONS)
           )
       }
     )
@@ -180,7 +181,7 @@ export class Conversation {
       {
         until: ({ responses }) =>
           !responses.some(({ partitionResponses }) =>
-            partitionResponses.some(({ errorCode }) => errorCode === concurrent)
+            partitionResponses.some(({ errorCode }) => errorCode === CONCURRENT_TRANSACTIONS)
           )
       }
     )
@@ -209,7 +210,9 @@ export class Conversation {
       {
         until: ({ topics }) =>
           !topics.some(({ partitions }) =>
-            partitions.some(({ errorCode }) => errorCode === concurrent || errorCode === loading)
+            partitions.some(
+              ({ errorCode }) => errorCode === CONCURRENT_TRANSACTIONS || errorCode === COORDINATOR_LOAD_IN_PROGRESS
+            )
           )
       }
     )
@@ -254,7 +257,7 @@ export class Conversation {
         until: ({ groups, topics }) =>
           !settled ||
           ![...topics, ...groups.flatMap((group) => group.topics)].some(({ partitions }) =>
-            partitions.some(({ errorCode }) => errorCode === unstable)
+            partitions.some(({ errorCode }) => errorCode === UNSTABLE_OFFSET_COMMIT)
           )
       }
     )

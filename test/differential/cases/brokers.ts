@@ -1,3 +1,4 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { AddPartitionsToTxn } from "@logbrook/protocols/kafka/messages/24_AddPartitionsToTxn"
 import { WriteTxnMarkers } from "@logbrook/protocols/kafka/messages/27_WriteTxnMarkers"
 import { type Family, versionsOf } from "../Case.ts"
@@ -7,8 +8,6 @@ import { Conversation, type Of } from "./Conversation.ts"
 // As brokers ask one another about transactions, and administrators in their place.
 
 type Partitions = ReadonlyArray<readonly [string, ReadonlyArray<number>]>
-
-const concurrent = 51
 
 interface Transaction extends Of {
   readonly verifyOnly?: boolean
@@ -31,7 +30,9 @@ const add = (about: Conversation, what: string, all: ReadonlyArray<Transaction>)
       until: ({ resultsByTransaction }) =>
         !resultsByTransaction.some(({ topicResults }) =>
           topicResults.some(({ resultsByPartition }) =>
-            resultsByPartition.some(({ partitionErrorCode }) => partitionErrorCode === concurrent)
+            resultsByPartition.some(
+              ({ partitionErrorCode }) => partitionErrorCode === KafkaError.CONCURRENT_TRANSACTIONS
+            )
           )
         )
     }

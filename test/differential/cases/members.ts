@@ -1,3 +1,4 @@
+import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import type { AnyApi, RequestInputOf } from "@logbrook/protocols/kafka/Schema"
 import { OffsetCommit } from "@logbrook/protocols/kafka/messages/08_OffsetCommit"
 import { OffsetFetch } from "@logbrook/protocols/kafka/messages/09_OffsetFetch"
@@ -15,7 +16,6 @@ import { isUnanswered, type Side } from "../Side.ts"
 import { other, plain } from "../fixtures.ts"
 import { commitAsk, offsetsAsk } from "./offsets.ts"
 
-const rebalancing = 27
 const toldMsMax = 20_000
 const textBytes = (text: string): Buffer => {
   const bytes = Buffer.from(text)
@@ -76,7 +76,7 @@ class Group {
 
   #learn(member: string): NonNullable<CaseOptions<typeof JoinGroup>["learn"]> {
     return (side, { errorCode, memberId, generationId }) => {
-      if (errorCode !== 0 && errorCode !== 79) return
+      if (errorCode !== 0 && errorCode !== KafkaError.MEMBER_ID_REQUIRED) return
       side.learnId(`${this.id} ${member}`, memberId)
       if (errorCode === 0) side.numbers.set(`generation of ${this.id}`, generationId)
     }
@@ -147,7 +147,7 @@ class Group {
       const second = join(joining)
       await until(`${side.name} tells ${member}`, toldMsMax, async () => {
         const beat = await side.need(Heartbeat, this.#version([0, 4]), this.#beat(side, member), member)
-        return beat.errorCode === rebalancing
+        return beat.errorCode === KafkaError.REBALANCE_IN_PROGRESS
       })
       return { first, again: await join(member), second: await second }
     }
