@@ -430,6 +430,19 @@ const recordFaults = (names: ReadonlyArray<string>): Array<string> => {
   })
 }
 
+const namedFault = /^\s*(?:\w+\(|name: )\s*"([^"]+)"/gm
+
+/** The faults that the simulation plants have a row each in the table of this page, which says what caught them. */
+const faultTableFaults = (files: ReadonlyArray<SourceFile>, page: string): Array<string> => {
+  const [, table = ""] = page.split("| Planted fault | Seeds |")
+  const rows = Array.from(table.split("\n\n")[0]!.matchAll(/^\| ([^-].*?) \| [\d–]/gm), ([, name]) => name!)
+  const names = files.flatMap(({ text }) => Array.from(text.matchAll(namedFault), ([, name]) => name!))
+  return [
+    ...names.filter((name) => !rows.includes(name)).map((name) => `no row: ${name}`),
+    ...rows.filter((name) => !names.includes(name)).map((name) => `no fault: ${name}`)
+  ]
+}
+
 // --- The house ---
 
 const folders = readdirSync(join(root, "packages"))
@@ -488,6 +501,11 @@ describe("the house is clean", () => {
     const names = readdirSync(join(root, "docs/adr"))
     expect(names.length).toBeGreaterThan(30)
     expect(recordFaults(names)).toEqual([])
+  })
+  it("a fault that the simulation plants has its row", () => {
+    const files = everything.filter(({ path }) => path.startsWith("test/simulation/faults/"))
+    expect(files.flatMap(({ text }) => text.match(namedFault) ?? []).length).toBeGreaterThan(150)
+    expect(faultTableFaults(files, readFileSync(join(root, "docs/lab/reliability.md"), "utf8"))).toEqual([])
   })
   it("comments are sentences with their subject first", () => {
     expect(sources.flatMap(({ text }) => commentsOf(text)).length).toBeGreaterThan(2000)
@@ -697,6 +715,13 @@ describe("the rules find", () => {
       "docs/adr: 0007 is the number of 0007-a.md and 0007-b.md",
       "docs/adr/c.md has no number"
     ])
+  })
+
+  it("a planted fault without a row, and a row without its fault", () => {
+    const page =
+      "\n| Planted fault | Seeds | Caught as |\n|---|---|---|\n| one | 2 | a \\| b |\n| gone | 14 | c |\n\n| else | 3 | d |\n"
+    const text = 'inActor("one", "partition", wrong),\n  inMethod(\n    "two",\n'
+    expect(faultTableFaults([planted("a.ts", text)], page)).toEqual(["no row: two", "no fault: gone"])
   })
 
   it("a promise made by hand, and words of the unfinished", () => {
