@@ -102,6 +102,14 @@ const oneOf = (...values: ReadonlyArray<string>): Values => ({
   parse: (text) => (values.includes(text) ? text : undefined)
 })
 
+/** In letters of either case. */
+const yesOrNo: Values = {
+  takes: "true or false",
+  parse: (text) => (/^(true|false)$/i.test(text) ? isYes(text) : undefined)
+}
+
+const isYes = (text: string): boolean => text.toLowerCase() === "true"
+
 /** A setting whose default alone is taken: clients would notice that another value has no effect. */
 const only = (value: string, reason: string): Values => ({
   ...oneOf(value),
@@ -226,7 +234,7 @@ const settings: ReadonlyArray<Setting> = [
     type: "Boolean",
     byDefault: "true",
     documentation: "Whether records of MQTT messages carry mqtt.topic, mqtt.clientid and the other mqtt.* headers.",
-    ...oneOf("true", "false")
+    ...yesOrNo
   }
 ]
 
@@ -246,10 +254,6 @@ const replicaList: Values = {
 }
 
 const longNumber = long(0)
-const yesOrNo: Values = {
-  takes: "true or false",
-  parse: (text) => (/^(true|false)$/i.test(text) ? text.toLowerCase() : undefined)
-}
 const segmentMs = String(7 * dayMs)
 
 /** Kafka Streams and many scripts give these with every topic. */
@@ -387,6 +391,6 @@ export const effectiveConfig = (config: ReadonlyMap<string, string>): StreamConf
     timestampAfterMaxMs: Number(text(timestampAfter)),
     codec: codecNames.get(text(compressionType)),
     maxMessageBytes: Number(config.get("max.message.bytes") ?? Infinity),
-    mqttHeaders: text("mqtt.headers") === "true"
+    mqttHeaders: isYes(text("mqtt.headers"))
   }
 }

@@ -139,6 +139,14 @@ describe("creating", () => {
 const configOf = (...config: ReadonlyArray<readonly [string, string]>) =>
   effectiveConfig(given(create("a", { config })).streams.get("a")!.config)
 
+it.each([
+  ["true", true],
+  ["TRUE", true],
+  ["False", false]
+])("takes the Boolean %s, in letters of either case as Kafka does", (text, mqttHeaders) => {
+  expect(configOf(["mqtt.headers", text], ["preallocate", text])).toMatchObject({ mqttHeaders })
+})
+
 describe("compaction", () => {
   it("is off by default, with Kafka's settings", () => {
     expect(configOf()).toMatchObject({
