@@ -1,4 +1,3 @@
-import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
@@ -6,6 +5,7 @@ import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
+import { readLog } from "../readLog.ts"
 import { Reply } from "../Reply.ts"
 
 // ListOffsets 1-11: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
@@ -69,7 +69,7 @@ type Topics = RequestOf<typeof ListOffsets>["topics"]
 type Asked = Topics[number]["partitions"][number]
 
 const offsetOf = (context: Context, topic: string, asked: Asked, version: number, isolationLevel: number): Found => {
-  const { shards, log: report } = context.node.broker
+  const { shards } = context.node.broker
   const stream = context.topic("Describe", topic)
   if (isFailure(stream)) return nothing(stream.code)
   const logId = stream.logIds[asked.partitionIndex]
@@ -79,19 +79,12 @@ const offsetOf = (context: Context, topic: string, asked: Asked, version: number
   if (asked.timestamp < 0 && version < (versionMin.get(asked.timestamp) ?? Infinity)) {
     return nothing(KafkaError.UNSUPPORTED_VERSION)
   }
-  try {
+  const found = readLog(context, topic, asked.partitionIndex, () => {
     const log = shards.logsOf(logId).log(logId)
     const endOffset = isolationLevel === readCommitted ? log.lastStableOffset : log.highWatermark
     return find(context, log, asked.timestamp, endOffset)
-  } catch (error) {
-    if (!(error instanceof JournalError)) throw error
-    report.error("kafka: a log cannot be read", {
-      stream: topic,
-      partition: asked.partitionIndex,
-      error: error.message
-    })
-    return nothing(KafkaError.KAFKA_STORAGE_ERROR)
-  }
+  })
+  return found ?? nothing(KafkaError.KAFKA_STORAGE_ERROR)
 }
 
 /** The partitions that are asked for, by topic; undefined for one that is there twice, which Kafka refuses. */

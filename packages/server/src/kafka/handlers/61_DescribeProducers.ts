@@ -1,5 +1,4 @@
 import { partitionActor, type ProducerDescription } from "@logbrook/actors/partition/Partition"
-import { JournalError } from "@logbrook/core/journal/JournalError"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { DescribeProducers } from "@logbrook/protocols/kafka/messages/61_DescribeProducers"
 import type { ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
@@ -8,6 +7,7 @@ import { isFailure } from "../Access.ts"
 import { after, type Answer } from "../Answer.ts"
 import { failureOf } from "../errors.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { readLog } from "../readLog.ts"
 import { Reply } from "../Reply.ts"
 import { answersByTopic, bounded, failureOfName, partitionsOnce } from "../requestElements.ts"
 
@@ -73,18 +73,10 @@ const describePartition = (
       const { code, message } = failureOf(exit.cause, KafkaError.NOT_LEADER_OR_FOLLOWER)
       return refuse(code, message)
     }
-    try {
-      const activeProducers = withTimes(context, logId, budget, exit.value.producers)
-      return { partitionIndex, errorCode: KafkaError.NONE, activeProducers }
-    } catch (error) {
-      if (!(error instanceof JournalError)) throw error
-      context.node.broker.log.error("kafka: a log cannot be read", {
-        stream: topic,
-        partition: partitionIndex,
-        error: error.message
-      })
-      return refuse(KafkaError.KAFKA_STORAGE_ERROR, null)
-    }
+    const { producers } = exit.value
+    const activeProducers = readLog(context, topic, partitionIndex, () => withTimes(context, logId, budget, producers))
+    if (activeProducers === undefined) return refuse(KafkaError.KAFKA_STORAGE_ERROR, null)
+    return { partitionIndex, errorCode: KafkaError.NONE, activeProducers }
   })
 }
 
