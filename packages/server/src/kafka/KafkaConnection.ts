@@ -37,8 +37,9 @@ const nothing = new Uint8Array(0)
  *     socket -> Splitter -> Exchange (handler) -> SocketOutput -> socket
  *
  * A request is cut out of what was read when it may begin: until then it takes its bytes and no more. Reading pauses
- * while five requests are open, while all connections together have too many bytes of large requests in flight, while the
- * shard is full, while large responses wait for one before them, and while the client does not read its responses.
+ * while five requests are open, while one holds back those behind it, while all connections together have too many bytes of large
+ * requests in flight, while the shard is full, while large responses wait for one before them, and while the client does not read
+ * its responses.
  */
 export class KafkaConnection implements Exchanging {
   readonly node: KafkaNode
