@@ -155,6 +155,7 @@ const fate = (parts: Partial<Fate> = {}): Fate => ({
   refusals: "",
   left: "",
   deliveries: [],
+  tooLarge: 0,
   sessionBytes: "",
   withIds: "",
   hasEnded: false,
@@ -193,6 +194,16 @@ describe("fates are compared", () => {
     expect(afterAnEnd({ deliveries: [b] }, both).differs).toBe("deliveries")
     expect(afterAnEnd(both, { deliveries: [b, b] }).differs).toBe("deliveries")
     expect(afterAnEnd({}, { deliveries: [b] })).toEqual({ extent: "full", differs: "deliveries", isSame: false })
+  })
+
+  it("with messages that are too large to be sent, and count as delivered", () => {
+    const waits = { sessionBytes: "1" }
+    expect(afterAnEnd({ tooLarge: 1 }, waits)).toEqual({ extent: "end", differs: undefined, isSame: false })
+    expect(afterAnEnd({ tooLarge: 1 }, { tooLarge: 1 })).toEqual({ extent: "end", differs: undefined, isSame: true })
+    expect(afterAnEnd({ tooLarge: 1 }, { ...waits, tooLarge: 1 }).differs).toBe("sessionBytes")
+    expect(afterAnEnd({}, { tooLarge: 1 }).differs).toBe("deliveries")
+    const open = fate({ tooLarge: 1 })
+    expect(compared([fate(), open], open, false)).toEqual({ extent: "full", differs: "deliveries", isSame: false })
   })
 
   it("at a full window: only what needs none is the same", () => {

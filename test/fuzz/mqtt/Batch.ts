@@ -103,6 +103,7 @@ export class Batch {
       refusals: server.takeRefusals().toSorted().join("\n"),
       left,
       deliveries: [...own.deliveries, ...others.deliveries],
+      tooLarge: server.takeTooLarge(),
       sessionBytes: server.sessionBytes(),
       withIds: own.withIds.join(" "),
       hasEnded,

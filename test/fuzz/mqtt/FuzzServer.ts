@@ -96,6 +96,8 @@ export class FuzzServer {
   readonly faults: Array<string> = []
   /** What was logged as a warning since `takeRefusals`. */
   #refusals: Array<string> = []
+  /** So many messages were above their clients' Maximum Packet Size when `takeTooLarge` was called last. */
+  #tooLarge = 0
   /** A connection that stays until the conversation behind it is over. */
   #staying: Open | undefined
   /** Filters of shared subscriptions and how many have them, when they were last asked for. */
@@ -258,6 +260,13 @@ export class FuzzServer {
     const refusals = this.#refusals
     this.#refusals = []
     return refusals
+  }
+
+  /** Messages that were not sent since the last call: each was above its client's Maximum Packet Size. */
+  takeTooLarge(): number {
+    const before = this.#tooLarge
+    this.#tooLarge = this.#mqtt.metrics.droppedFor("packet_too_large")
+    return this.#tooLarge - before
   }
 
   /** What is left of all that was said so far. Of connections that were closed nothing may be. */

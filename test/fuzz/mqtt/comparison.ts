@@ -8,6 +8,8 @@ export interface Fate {
   readonly refusals: string
   readonly left: string
   readonly deliveries: ReadonlyArray<Delivery>
+  /** Messages above their client's Maximum Packet Size: they count as delivered, and nobody sees them. */
+  readonly tooLarge: number
   /** On the accounts, for sessions and for what waits for them. */
   readonly sessionBytes: string
   /** The deliveries that were to be acknowledged, by packet id. */
@@ -78,21 +80,24 @@ export const compared = (fates: ReadonlyArray<Fate>, waited: Fate, acknowledges:
   const isBound = ({ topic, wantsAck }: Delivery): boolean =>
     !(isFull && wantsAck) && !shared.some((filter) => matches(filter, topic))
   const all = waited.deliveries.filter(isBound)
-  const hasBound = (fate: Fate): boolean => {
-    const bound = fate.deliveries.filter(isBound)
-    return areAmong(bound, all) && (hasEnded || bound.length === all.length)
-  }
   /** Retained messages behind a full window are queued, or not read yet; what several share, one of them has. */
   const isOpen = isFull || shared.length > 0
-  const deliveries = textOf(waited.deliveries)
-  const areDelivered = fates.every((fate) => textOf(fate.deliveries) === deliveries)
+  const hasBound = (fate: Fate): boolean => {
+    const bound = fate.deliveries.filter(isBound)
+    const tooLarge = isOpen ? waited.tooLarge : fate.tooLarge
+    if (!areAmong(bound, all) || tooLarge > waited.tooLarge) return false
+    return hasEnded || (bound.length === all.length && tooLarge === waited.tooLarge)
+  }
+  const delivered = ({ deliveries, tooLarge }: Fate): string => `${textOf(deliveries)}\n${tooLarge}`
+  const areDelivered = fates.every((fate) => delivered(fate) === delivered(waited))
+  const delivers = waited.deliveries.length > 0 || waited.tooLarge > 0
   const differs =
     (["answers", "refusals", "left"] as const).find((part) => !isSame(part)) ??
     (hasOtherIds || isSame("releases") ? undefined : "releases") ??
     (fates.every(hasBound) ? undefined : "deliveries") ??
     (!areDelivered || isOpen || isSame("sessionBytes") ? undefined : "sessionBytes")
   return {
-    extent: hasOtherIds ? "ids" : isOpen ? "open" : hasEnded && deliveries !== "" ? "end" : "full",
+    extent: hasOtherIds ? "ids" : isOpen ? "open" : hasEnded && delivers ? "end" : "full",
     differs,
     isSame: areDelivered && isSame("sessionBytes") && !hasOtherIds
   }
