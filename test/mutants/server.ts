@@ -130,7 +130,7 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "a subscription that was over the limit when it was read is granted and not matched",
-        "const isWrong = isRefused(at) || unanswered.isThere !== view.filters.has(filter)",
+        "const isWrong = isRefused(at) || unanswered.isThere !== view.subscriptions.has(filter)",
         "const isWrong = isRefused(at)"
       ],
       [

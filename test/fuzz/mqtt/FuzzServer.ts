@@ -242,8 +242,8 @@ export class FuzzServer {
     const before = this.#shared
     const now = new Map<string, number>()
     if (directory.subscriptions.sharedSize > 0) {
-      for (const { filters } of directory.all()) {
-        for (const filter of filters.keys()) {
+      for (const { subscriptions } of directory.all()) {
+        for (const filter of subscriptions.filters()) {
           if (filter.startsWith("$share/")) now.set(filter, directory.subscriptions.group(filter)!.size)
         }
       }

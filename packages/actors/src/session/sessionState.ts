@@ -2,6 +2,7 @@ import { type ActorId, nameOf } from "@logbrook/core/actor/Definition"
 import { states } from "@logbrook/core/actor/States"
 import { PacketIds } from "@logbrook/core/PacketIds"
 import { absentLife, absentLifecycle, type Lifecycle, nextLifecycle, ownWill } from "./sessionMachine.ts"
+import { SubscriptionSet } from "./SubscriptionSet.ts"
 import { weightOfLife, weightOfQueued, weightOfSubscription } from "./sessionWeight.ts"
 import {
   type LifecycleEvent,
@@ -26,8 +27,7 @@ import {
  */
 export interface SessionState extends Lifecycle {
   readonly clientId: string
-  /** By filter. */
-  readonly subscriptions: Map<string, Subscription>
+  readonly subscriptions: SubscriptionSet
   /** The client's packet ids that wait for PUBREL. */
   readonly unreleasedQos2: PacketIds
   /** By entry id, in order. */
@@ -60,7 +60,7 @@ export interface PendingWill {
 
 const nothingReleased: ReadonlyArray<ReleasedMessage> = []
 const noWills: ReadonlyArray<PendingWill> = []
-const noSubscriptions: Map<string, Subscription> = new Map()
+const noSubscriptions = SubscriptionSet.of([])
 const noPacketIds = new PacketIds()
 const noEntries: Map<number, QueueEntry> = new Map()
 const noInflight: Map<number, number> = new Map()
@@ -114,6 +114,8 @@ export const releasedMessage = (message: MessageRef, releaseId: number): Release
 
 const ownMap = <K, V>(map: Map<K, V>): Map<K, V> => (map.size === 0 ? new Map() : map)
 
+const ownSet = (set: SubscriptionSet): SubscriptionSet => (set.size === 0 ? set.copy() : set)
+
 const queued = (state: SessionState, { firstEntryId, messages }: MessagesQueued): SessionState => {
   const queue = ownMap(state.queue)
   let { queuedBytes, queueBytes } = state
@@ -138,7 +140,7 @@ const moved = (state: SessionState, { filter, topicId, positions }: StreamPositi
     while (next.length < partition) next.push(0)
     next[partition] = offset
   }
-  state.subscriptions.set(filter, { ...subscription, stream: { ...stream, topicId, positions: next } })
+  state.subscriptions.set({ ...subscription, stream: { ...stream, topicId, positions: next } })
   return state
 }
 
@@ -227,12 +229,12 @@ const handedOn = (state: SessionState, { releaseIds }: SharedHandedOn): SessionS
 const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState => {
   switch (event._tag) {
     case "Subscribed": {
-      const subscriptions = ownMap(state.subscriptions)
+      const subscriptions = ownSet(state.subscriptions)
       let { subscriptionsBytes } = state
       for (const subscription of event.subscriptions) {
         const { filter } = subscription
         if (!subscriptions.has(filter)) subscriptionsBytes += weightOfSubscription(subscription)
-        subscriptions.set(filter, subscription)
+        subscriptions.set(subscription)
       }
       return { ...state, subscriptions, subscriptionsBytes }
     }
@@ -341,11 +343,11 @@ export const saveSession = (state: SessionState): SavedSession => ({
 export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
   const { name, life, subscriptions, unreleasedQos2, queue, nextEntryId, droppedMessages, pendingWills } = saved
   const released = saved.released ?? nothingReleased
-  const inflight = new Map<number, number>()
+  let inflight = noInflight
   let queuedBytes = 0
   let queueBytes = sumOf(released, weightOfQueued)
   for (const entry of queue) {
-    if (entry.packetId !== null) inflight.set(entry.packetId, entry.entryId)
+    if (entry.packetId !== null) inflight = ownMap(inflight).set(entry.packetId, entry.entryId)
     queuedBytes += entry.bytes
     queueBytes += weightOfQueued(entry)
   }
@@ -353,9 +355,9 @@ export const loadSession = (id: ActorId, saved: SavedSession): SessionState => {
     clientId: nameOf(id),
     name,
     life: { ...life, will: life.will && ownWill(life.will) },
-    subscriptions: new Map(subscriptions.map((subscription) => [subscription.filter, subscription])),
-    unreleasedQos2: PacketIds.of(unreleasedQos2),
-    queue: new Map(queue.map((entry) => [entry.entryId, entry])),
+    subscriptions: subscriptions.length === 0 ? noSubscriptions : SubscriptionSet.of(subscriptions),
+    unreleasedQos2: unreleasedQos2.length === 0 ? noPacketIds : PacketIds.of(unreleasedQos2),
+    queue: queue.length === 0 ? noEntries : new Map(queue.map((entry) => [entry.entryId, entry])),
     inflight,
     released,
     queuedBytes,

@@ -1,3 +1,4 @@
+import { type EventFrom, transition } from "xstate"
 import { describe, expect, it } from "vitest"
 import {
   absentLife,
@@ -5,6 +6,7 @@ import {
   foldLife,
   type Lifecycle,
   nextLifecycle,
+  sessionMachine,
   type SessionStateName
 } from "../../src/session/sessionMachine.ts"
 import type { LifecycleEvent } from "../../src/session/SessionProtocol.ts"
@@ -50,6 +52,8 @@ const table: Record<SessionStateName, ReadonlyArray<SessionStateName | undefined
   Disconnected: [undefined, "Connected", undefined, undefined, "Disconnected", "Disconnected", "Absent"]
 }
 
+const typed = (event: LifecycleEvent) => ({ ...event, type: event._tag }) as EventFrom<typeof sessionMachine>
+
 describe("the table of states", () => {
   for (const [state, row] of Object.entries(table)) {
     events.forEach((event, i) => {
@@ -61,7 +65,11 @@ describe("the table of states", () => {
         if (target === undefined) {
           expect(() => nextLifecycle(before, event)).toThrow(`the journal holds ${event._tag} in a state`)
         } else {
-          expect(nextLifecycle(before, event)).toEqual({ name: target, life: foldLife(before.life, event) })
+          const after = nextLifecycle(before, event)
+          expect(after).toEqual({ name: target, life: foldLife(before.life, event) })
+          const snapshot = sessionMachine.resolveState({ value: before.name, context: before.life })
+          const [{ value, context }] = transition(sessionMachine, snapshot, typed(event))
+          expect(after).toEqual({ name: value, life: context })
         }
       })
     })

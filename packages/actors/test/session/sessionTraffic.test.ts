@@ -89,7 +89,7 @@ describe("subscriptions", () => {
         { filter: "a", grantedQos: 1, isNew: false }
       ]
     })
-    expect([...session.state.subscriptions.keys()]).toEqual(["a", "b"])
+    expect([...session.state.subscriptions.filters()]).toEqual(["a", "b"])
     expect(session.send(subscribeOf(subscriptionOf("a", { qos: 0 }))).tags).toEqual(["Subscribed"])
     session.send({ _tag: "Unsubscribe", connectionId: "1", filters: ["b"] })
     expect(session.send(subscribeOf(subscriptionOf("c"))).reply).toMatchObject({ results: [{ isNew: true }] })

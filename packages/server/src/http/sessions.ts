@@ -15,7 +15,7 @@ export interface SessionQuery extends PageQuery {
 const stateOf = ({ facts }: Session) => (facts.isConnected ? ("connected" as const) : ("disconnected" as const))
 
 const summaryOf = (session: Session) => {
-  const { clientId, facts, filters, connection } = session
+  const { clientId, facts, subscriptions, connection } = session
   const { isConnected, sinceMs, sessionExpiryMs } = facts
   return {
     clientId,
@@ -25,7 +25,7 @@ const summaryOf = (session: Session) => {
     address: connection?.info.remoteAddress ?? null,
     sessionExpiryMs,
     expiresAt: isConnected ? null : isoTime(sinceMs + sessionExpiryMs),
-    subscriptions: filters.size,
+    subscriptions: subscriptions.size,
     queued: facts.queued,
     unacknowledged: facts.unacknowledged,
     dropped: facts.dropped
@@ -38,7 +38,7 @@ const detailsOf = (session: Session) => ({
   keepAliveMs: session.connection?.info.keepAliveMs ?? null,
   willTopic: session.facts.willTopic ?? null,
   filters: Array.from(
-    session.filters.values(),
+    session.subscriptions.values(),
     ({ filter, qos, noLocal, retainAsPublished, retainHandling, subscriptionId }) => ({
       filter,
       qos,

@@ -351,8 +351,8 @@ export class MqttBroker implements MqttContext {
   }
 
   *sessions(): IterableIterator<SessionInfo> {
-    for (const { clientId, isDurable, filters, connection } of this.directory.all()) {
-      yield { clientId, isDurable, subscriptions: [...filters.keys()], connection: connection?.info }
+    for (const { clientId, isDurable, subscriptions, connection } of this.directory.all()) {
+      yield { clientId, isDurable, subscriptions: [...subscriptions.filters()], connection: connection?.info }
     }
   }
 

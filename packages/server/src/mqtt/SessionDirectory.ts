@@ -1,4 +1,5 @@
 import type { SessionEvent, Subscription } from "@logbrook/actors/session/SessionProtocol"
+import { SubscriptionSet } from "@logbrook/actors/session/SubscriptionSet"
 import { type SessionState, SessionStates } from "@logbrook/actors/session/sessionState"
 import { nameOf } from "@logbrook/core/actor/Definition"
 import type { Limits } from "@logbrook/core/Limits"
@@ -15,14 +16,16 @@ interface Unanswered {
   isThere: boolean
 }
 
+const noneDue: ReadonlyArray<RetainedDue> = []
+
 /** A session as the shell knows it: what is durable, what was read of it since, and the connection that serves it now. */
 export interface SessionView<C> {
   readonly clientId: string
   readonly facts: SessionFacts
   /** Its messages of QoS 1 and 2 are queued in its state. */
   isDurable: boolean
-  /** By filter, as the journal has them. */
-  readonly filters: Map<string, Subscription>
+  /** As the journal has them. */
+  readonly subscriptions: SubscriptionSet
   /** By filter. While there are any, what the session gets waits for the turn, behind SUBACK. */
   unanswered: Map<string, Unanswered> | undefined
   /** Subscriptions that messages are matched with. */
@@ -77,17 +80,17 @@ export class SessionDirectory<C> {
     return this.#views.values()
   }
 
-  #start(clientId: string, facts: SessionFacts): SessionView<C> {
+  #start(clientId: string, facts: SessionFacts, subscriptions: SubscriptionSet): SessionView<C> {
     const view: SessionView<C> = {
       clientId,
       facts,
       isDurable: facts.sessionExpiryMs > 0,
-      filters: new Map(),
+      subscriptions,
       unanswered: undefined,
       matched: 0,
       connection: undefined,
       chosen: 0,
-      retainedDue: []
+      retainedDue: noneDue
     }
     this.#views.set(clientId, view)
     return view
@@ -96,7 +99,7 @@ export class SessionDirectory<C> {
   /** It is served by this connection from now on. */
   serves(view: SessionView<C>, connection: C): void {
     view.connection = connection
-    for (const filter of view.filters.keys()) this.subscriptions.group(filter)?.arrived(view.clientId)
+    for (const filter of view.subscriptions.filters()) this.subscriptions.group(filter)?.arrived(view.clientId)
   }
 
   /** SUBSCRIBE was read; `answered` follows. Those over the session's limit will be refused, and match nothing. */
@@ -128,7 +131,7 @@ export class SessionDirectory<C> {
       if (unanswered.packets === 0) view.unanswered!.delete(filter)
       if (unanswered.packets > 0) continue
       // One that was above the limit when it was read may be granted: others of its packet were refused for want of memory.
-      const isWrong = isRefused(at) || unanswered.isThere !== view.filters.has(filter)
+      const isWrong = isRefused(at) || unanswered.isThere !== view.subscriptions.has(filter)
       if (isWrong) this.#correct(view, filter, unanswered.isThere)
     }
     if (view.unanswered?.size === 0) view.unanswered = undefined
@@ -138,7 +141,7 @@ export class SessionDirectory<C> {
     view.unanswered ??= new Map()
     let unanswered = view.unanswered.get(filter)
     if (unanswered === undefined) {
-      unanswered = { packets: 0, isThere: view.filters.has(filter) }
+      unanswered = { packets: 0, isThere: view.subscriptions.has(filter) }
       view.unanswered.set(filter, unanswered)
     }
     unanswered.packets++
@@ -147,7 +150,7 @@ export class SessionDirectory<C> {
 
   /** To what the journal says. */
   #correct(view: SessionView<C>, filter: string, isThere: boolean): void {
-    const subscription = view.filters.get(filter)
+    const subscription = view.subscriptions.get(filter)
     if (subscription !== undefined) this.#match(view, subscription, isThere)
     else if (isThere) this.#unmatch(view, filter)
   }
@@ -169,17 +172,17 @@ export class SessionDirectory<C> {
   #subscribed(view: SessionView<C>, subscription: Subscription): void {
     const { filter } = subscription
     // If another change is under way, that one counts, since it was read last.
-    if (view.unanswered?.has(filter) !== true) this.#match(view, subscription, view.filters.has(filter))
-    view.filters.set(filter, subscription)
+    if (view.unanswered?.has(filter) !== true) this.#match(view, subscription, view.subscriptions.has(filter))
+    view.subscriptions.set(subscription)
   }
 
   #unsubscribed(view: SessionView<C>, filter: string): void {
-    if (view.unanswered?.has(filter) !== true && view.filters.has(filter)) this.#unmatch(view, filter)
-    view.filters.delete(filter)
+    if (view.unanswered?.has(filter) !== true && view.subscriptions.has(filter)) this.#unmatch(view, filter)
+    view.subscriptions.delete(filter)
   }
 
   #end(view: SessionView<C>): void {
-    for (const filter of view.filters.keys()) this.#remove(view, filter)
+    for (const filter of view.subscriptions.filters()) this.#remove(view, filter)
     for (const filter of view.unanswered?.keys() ?? []) this.#remove(view, filter)
     this.#views.delete(view.clientId)
   }
@@ -188,8 +191,8 @@ export class SessionDirectory<C> {
     const { name, pendingWills, subscriptions, queue } = state
     this.pendingWills += pendingWills.length
     if (name === "Absent") return
-    const view = this.#start(clientId, factsOf(state))
-    for (const subscription of subscriptions.values()) this.#subscribed(view, subscription)
+    const view = this.#start(clientId, factsOf(state), subscriptions.copy())
+    for (const subscription of subscriptions.values()) this.#match(view, subscription, false)
     for (const { share, phase } of queue.values()) {
       if (share !== undefined && phase === "queued") this.subscriptions.group(share)?.holds(view)
     }
@@ -203,7 +206,7 @@ export class SessionDirectory<C> {
   #observe(clientId: string, event: SessionEvent): void {
     this.#countWills(event)
     if (event._tag === "SessionStarted") {
-      this.#start(clientId, firstFacts(event))
+      this.#start(clientId, firstFacts(event), SubscriptionSet.of([]))
       return
     }
     const view = this.#views.get(clientId)

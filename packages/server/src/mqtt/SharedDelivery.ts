@@ -97,7 +97,7 @@ export class SharedDelivery implements Sharing {
     const { directory, broker } = this.#mqtt
     for (const filter of filters) {
       const group = directory.subscriptions.group(filter)
-      if (group === undefined || !session.filters.has(filter)) continue
+      if (group === undefined || !session.subscriptions.has(filter)) continue
       for (const { clientId } of group.takeHolders()) {
         if (clientId === session.clientId) continue
         const origin = sharedOriginOf(session.clientId)

@@ -277,8 +277,8 @@ const accept = (
   connection.opened()
   // The client has sent DISCONNECT, or its end, behind CONNECT: nothing may begin that its end was to stop.
   if (!connection.isOpen) return
-  mqtt.shared.came(session, session.filters.keys())
-  const due = session.retainedDue.filter(({ subscription }) => session.filters.has(subscription.filter))
+  mqtt.shared.came(session, session.subscriptions.filters())
+  const due = session.retainedDue.filter(({ subscription }) => session.subscriptions.has(subscription.filter))
   session.retainedDue = []
   for (const each of due) connection.feed.add(each)
   for (const each of opened.subscriptions) if (readsStream(each)) connection.streams.add(each)

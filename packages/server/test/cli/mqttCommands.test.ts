@@ -24,7 +24,7 @@ afterEach(() => kit.stop())
 /** A subscriber, once the server knows what it subscribes to. */
 const subscribed = async (...words: ReadonlyArray<string>): Promise<{ readonly ran: Promise<Ran> }> => {
   const ran = subscribe(...words)
-  await expect.poll(() => [...kit.mqtt.directory.all()].some(({ filters }) => filters.size > 0)).toBe(true)
+  await expect.poll(() => [...kit.mqtt.directory.all()].some(({ subscriptions }) => subscriptions.size > 0)).toBe(true)
   return { ran }
 }
 

@@ -138,7 +138,7 @@ describe("without memory for more", () => {
     expect(await answerTo(groups[0]!, "plain", ...groups.slice(1), "other")).toEqual([1, 1, 1, 0x97, 0x97, 0x97, 1])
     fill("sessions")
     expect(await answerTo(...groups)).toEqual([1, 1, 0x97, 0x97, 0x97])
-    expect([...kit.mqtt.directory.get("member")!.filters.keys()].sort()).toEqual([
+    expect([...kit.mqtt.directory.get("member")!.subscriptions.filters()].sort()).toEqual([
       groups[0],
       groups[1],
       "other",

@@ -71,7 +71,7 @@ describe("a client of MQTT 3.1", () => {
     expect([...(await client.packet())]).toEqual([0x90, 4, 0, 1, 1, 0])
     client.send([subscribe[0]! | 8], subscribe.subarray(1))
     expect([...(await client.packet())]).toEqual([0x90, 4, 0, 1, 1, 0])
-    expect([...kit.mqtt.directory.get("again")!.filters.keys()]).toEqual(["a"])
+    expect([...kit.mqtt.directory.get("again")!.subscriptions.filters()]).toEqual(["a"])
     client.send(packet(0xe0))
     expect((await client.rest()).length).toBe(0)
   })

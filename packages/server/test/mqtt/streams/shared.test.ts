@@ -168,7 +168,7 @@ describe("those who share a subscription of a stream", () => {
     await settled()
     // It reads nothing any more, no UNSUBACK either.
     a.unsubscribe(shared)
-    await expect.poll(() => kit.mqtt.directory.get("a")!.filters.size).toBe(0)
+    await expect.poll(() => kit.mqtt.directory.get("a")!.subscriptions.size).toBe(0)
     await leave(a)
     const b = await connect("b")
     await subscribe(b, 1)
