@@ -338,7 +338,7 @@ export const serverMutants = inPackage("server", {
         "const isBehind = context.sentBatches.asks(logId, batch)",
         "const isBehind = false"
       ],
-      ["acks 0 is answered", "const isSilent = request.acks === 0", "const isSilent = request.acks === 2"],
+      ["acks 0 is answered", "const isSilent = acks === 0", "const isSilent = acks === 2"],
       ["an error of acks 0 is told to nobody", "hangsUp: isSilent && hasFailed", "hangsUp: false"]
     ]
   },

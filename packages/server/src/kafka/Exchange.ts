@@ -78,6 +78,8 @@ export class Exchange implements RequestContext, FullAccess {
   /** The answer that it waits for, if it was not answered at once. */
   later: Pick<Later<unknown>, "giveUp" | "hurry"> | undefined
   hangsUp = false
+  #isHeld = false
+  #hasReturned = false
 
   constructor(connection: Exchanging, header: RequestHeader, request: Uint8Array) {
     this.#connection = connection
@@ -145,8 +147,14 @@ export class Exchange implements RequestContext, FullAccess {
     return this.node.copy(bytes)
   }
 
-  /** The handler has returned: what it decoded is copied, and what it wants longer it has kept by `keep`. */
+  /** The handler has returned: what it decoded is copied, and what it wants longer it has kept by `keep`, or all by `holdBack`. */
   handled(): void {
+    this.#hasReturned = true
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    if (!this.#hasReturned || this.#isHeld) return
     if (this.request !== undefined) this.node.requestBuffers.give(this.request)
     this.request = undefined
   }
@@ -222,7 +230,13 @@ export class Exchange implements RequestContext, FullAccess {
   }
 
   holdBack(): () => void {
-    return this.#connection.holdBack()
+    const goOn = this.#connection.holdBack()
+    this.#isHeld = true
+    return () => {
+      this.#isHeld = false
+      this.#letGo()
+      goOn()
+    }
   }
 
   waitFor<T>(poll: LongPoll<T>): Later<T> {

@@ -59,7 +59,7 @@ export interface RequestContext extends Asker {
    * `isOnly`: nothing else of this request is kept.
    */
   readonly keep: (bytes: Uint8Array, isOnly: boolean) => Uint8Array
-  /** Nothing behind this request begins until what is returned is called: what it does later must not be overtaken. */
+  /** Until what is returned is called the bytes of this request stay, and nothing behind it begins, which must not overtake what it does later. */
   readonly holdBack: () => () => void
   /** An answer that waits for something to happen. It is given up when the connection ends. */
   readonly waitFor: <T>(poll: LongPoll<T>) => Later<T>

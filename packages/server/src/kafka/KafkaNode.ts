@@ -2,6 +2,7 @@ import type { Buffers } from "@logbrook/core/BufferPool"
 import { compressInThread } from "@logbrook/core/Compression"
 import type { MessageBuffers } from "@logbrook/protocols/kafka/Splitter"
 import type { Broker } from "../Broker.ts"
+import { TurnShare } from "../TurnShare.ts"
 import { BoundedLines } from "../net/BoundedLines.ts"
 import { Refusals } from "../net/Refusals.ts"
 import { FetchSessions } from "./FetchSessions.ts"
@@ -35,6 +36,12 @@ export interface ClientSettings {
   readonly defaultPartitions: number
 }
 
+/** Batches of a large Produce that are checked, or stored, in a turn of the event loop: 10 ms or less. */
+export const batchesPerTurn = 256
+
+/** Lookups of offsets by time, each of which unpacks a batch or a run, take about so long in a turn of the event loop. */
+const lookupsTurnMsMax = 5
+
 /** Java's producers send batches up to 16 KB unless they are told otherwise. */
 const compressing: Compressing = { later: compressInThread, largeBytesMin: 16 * 1024 + 1 }
 
@@ -49,6 +56,10 @@ export class KafkaNode {
   /** Where requests lie, and their record batches until they leave the tail of the log. */
   readonly requestBuffers: MessageBuffers
   readonly recompressor: Recompressor
+  /** Batches of large Produce requests. */
+  readonly batchShare: TurnShare
+  /** Milliseconds of lookups by time. */
+  readonly lookupShare: TurnShare
   /** Requests read, wholly or in part, and not answered, in bytes. */
   #inFlightBytes = 0
   /** Responses that the system has not taken yet, or that wait for one before them, in bytes. */
@@ -75,6 +86,8 @@ export class KafkaNode {
     this.refusals = new Refusals(broker, "kafka")
     this.requestBuffers = requestBuffers(broker.shards.buffers)
     this.recompressor = new Recompressor(this, compressedBy)
+    this.batchShare = new TurnShare(clock, batchesPerTurn)
+    this.lookupShare = new TurnShare(clock, lookupsTurnMsMax)
   }
 
   /** Tells of all that is counted to be told of later: the server stops. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { randomBytes } from "node:crypto"
 import { catalogActor, type CatalogReply, type Stream } from "@logbrook/actors/catalog/CatalogProtocol"
 import type { Authorizer } from "@logbrook/core/access/Authorizer"
-import { systemClock } from "@logbrook/core/Clock"
+import { type Clock, systemClock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
@@ -53,6 +53,7 @@ export interface StreamOptions {
 export interface KitOptions {
   readonly limits?: Partial<Limits>
   readonly journal?: Journal
+  readonly clock?: Clock
   readonly authorizer?: Authorizer
   readonly settings?: Partial<ClientSettings>
   readonly isProxied?: boolean
@@ -64,7 +65,8 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
   const limits: Limits = { ...defaultLimits, newConnectionsPerSecondMax: 10_000, ...options.limits }
   const defects: Array<unknown> = []
   const lines: Array<LogLine> = []
-  const journal = options.journal ?? new MemoryJournal(systemClock)
+  const { clock = systemClock } = options
+  const journal = options.journal ?? new MemoryJournal(clock)
   const { nextSeq } = journal
   const at =
     (level: string) =>
@@ -79,6 +81,7 @@ export const startKit = async (options: KitOptions = {}): Promise<Kit> => {
     log,
     disk,
     ...(options.authorizer && { authorizer: options.authorizer }),
+    clock,
     faults: { died: faulty, defect: faulty, shardRestarts: faulty }
   })
   // The start itself is an event; tests that count events begin after it.

@@ -15,10 +15,12 @@ import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schem
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { batchRulesOf, refuseRecords, type BatchRules, type RecordError, type RefusedRecords } from "../batchRules.ts"
-import { afterAll, type Answer, flatAfter, Pending } from "../Answer.ts"
-import { batchFailure, failureOf, firstError, refused, type Failure } from "../errors.ts"
+import { after, afterAll, type Answer, flatAfter, Pending } from "../Answer.ts"
+import { batchFailure, failureOf, refused, type Failure } from "../errors.ts"
 import { isFailure } from "../Access.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
+import { batchesPerTurn } from "../KafkaNode.ts"
+import { overTurns } from "../overTurns.ts"
 import type { Recompressed, Recompression } from "../Recompressor.ts"
 import { Reply } from "../Reply.ts"
 import {
@@ -32,7 +34,8 @@ import {
 // Produce 3-13, listed from 0: older librdkafka takes a list that begins later for a broker that knows no compression.
 // A request has one batch per partition, which is checked whole and stored verbatim, but for what the topic's settings have the server set;
 // it is answered when all of its batches are durable.
-// Where a batch is to be compressed anew, those of its request go to their partitions in parts, and no request of its connection overtakes it.
+// Where a batch is to be compressed anew, or there are many, those of a request go to their partitions in parts, each once the one before it
+// is durable, so that none holds the event loop for long; no request of its connection overtakes it.
 // A batch of a transaction comes to its partition if the coordinator of the transactional id says that the partition is in it; from v12
 // on the batch itself adds it (KIP-890).
 
@@ -255,16 +258,17 @@ const isOfOtherCodec = ({ batch, rules: { codec } }: Place): boolean => codec !=
 /** From so many bytes of records on, decompressed, a part of a request ends. */
 const partBytesMin = 1024 * 1024
 
-const partsOf = (all: ReadonlyArray<Sent>): ReadonlyArray<ReadonlyArray<Sent>> => {
-  const parts: Array<Array<Sent>> = []
-  let partBytes = partBytesMin
-  for (const sent of all) {
-    if (partBytes >= partBytesMin) {
-      partBytes = 0
-      parts.push([])
-    }
-    partBytes += sent.place.batch.recordsBytes
-    parts.at(-1)!.push(sent)
+const partsOf = (places: ReadonlyArray<Place>): ReadonlyArray<ReadonlyArray<Place>> => {
+  const parts: Array<Array<Place>> = []
+  let part: Array<Place> = []
+  let partBytes = 0
+  for (const place of places) {
+    if (part.length === 0) parts.push(part)
+    part.push(place)
+    partBytes += place.batch.recordsBytes
+    if (partBytes < partBytesMin && part.length < batchesPerTurn) continue
+    part = []
+    partBytes = 0
   }
   return parts
 }
@@ -290,34 +294,59 @@ const storable = (
     return []
   })
 
-/** As `appendAll`, of batches of which some are to be compressed anew: each part once it is, in their order. */
-const appendInParts = (
-  context: RequestContext,
-  coordinator: Address<typeof TransactionKind> | undefined,
-  all: ReadonlyArray<Sent>,
-  version: number
-): ReadonlyArray<Answer<void>> => {
-  const goOn = context.holdBack()
-  return partsOf(all).map((part, i, parts) => {
-    const ready = new Pending<ReadonlyArray<Recompressed>>()
-    const give = (made: ReadonlyArray<Recompressed>): void => context.guarded(() => ready.give(made))
-    context.node.recompressor.recompress(part.map(recompressionOf), give)
-    return flatAfter(ready, (made) => {
-      const answers = appendAll(context, coordinator, storable(context, part, made), version)
-      if (i === parts.length - 1) goOn()
-      return afterAll(answers, () => undefined)
-    })
-  })
+/** The batches of a part as they are to be stored. */
+const made = (context: RequestContext, part: ReadonlyArray<Sent>): Answer<ReadonlyArray<Sent>> => {
+  if (!part.some(({ place }) => isOfOtherCodec(place))) return part
+  const ready = new Pending<ReadonlyArray<Recompressed>>()
+  const give = (made: ReadonlyArray<Recompressed>): void => context.guarded(() => ready.give(made))
+  context.node.recompressor.recompress(part.map(recompressionOf), give)
+  return after(ready, (made) => storable(context, part, made))
 }
 
+/** Has the batches stored, part by part. `goOn` is called once the last part is on its way. */
+const sendInParts = (
+  context: RequestContext,
+  coordinator: Address<typeof TransactionKind> | undefined,
+  places: ReadonlyArray<Place>,
+  version: number,
+  goOn: () => void
+): Answer<void> => {
+  const { batchShare } = context.node
+  const parts = partsOf(places)
+  const stored = new Pending<void>()
+  const sendPart = (part: ReadonlyArray<Place>): Answer<void> => {
+    batchShare.use(part.length)
+    const all = part.map((place) => sentOf(context, place, places.length === 1, version))
+    return flatAfter(made(context, all), (ready) => {
+      const answers = appendAll(context, coordinator, ready, version)
+      if (part === parts.at(-1)) goOn()
+      return afterAll(answers, () => undefined)
+    })
+  }
+  const next = (at: number): void => {
+    const part = parts[at]
+    if (part === undefined) stored.give()
+    else if (batchShare.isUsedUp) batchShare.wait(() => context.guarded(() => next(at)))
+    else after(sendPart(part), () => next(at + 1))
+  }
+  next(0)
+  return stored
+}
+
+/** Has the batches stored. `goOn`: there if the request holds back those behind it already. */
 const send = (
   context: RequestContext,
   coordinator: Address<typeof TransactionKind> | undefined,
   places: ReadonlyArray<Place>,
-  version: number
-): ReadonlyArray<Answer<void>> => {
+  version: number,
+  goOn: (() => void) | undefined
+): Answer<void> => {
+  if (places.length === 0) return goOn?.()
+  if (goOn !== undefined || places.some(isOfOtherCodec)) {
+    return sendInParts(context, coordinator, places, version, goOn ?? context.holdBack())
+  }
   const all = places.map((place) => sentOf(context, place, places.length === 1, version))
-  return (places.some(isOfOtherCodec) ? appendInParts : appendAll)(context, coordinator, all, version)
+  return afterAll(appendAll(context, coordinator, all, version), () => undefined)
 }
 
 /** A batch of a transaction without its transactional id, or with one that its producer may not use: Kafka refuses all of the request. */
@@ -350,42 +379,80 @@ const nameRefused = (context: Context, topics: ReadonlyArray<TopicResult>, versi
   }
 }
 
-const auditBatches = (context: RequestContext, results: ReadonlyArray<PartitionResult>): void => {
-  const bad = results.find(({ errorCode }) => errorCode === KafkaError.CORRUPT_MESSAGE)
+const auditBatches = (context: RequestContext, all: ReadonlyArray<Asked>): void => {
+  const bad = all.find(({ result }) => result.errorCode === KafkaError.CORRUPT_MESSAGE)
   if (bad === undefined) return
   const { clientId, clientHost } = context
-  context.node.audit("kafka: corrupt batch refused", { clientId, address: clientHost, reason: bad.errorMessage ?? "" })
+  const reason = bad.result.errorMessage ?? ""
+  context.node.audit("kafka: corrupt batch refused", { clientId, address: clientHost, reason })
+}
+
+/** A batch of a request, and where it is told what became of it. */
+interface Asked {
+  readonly stream: Stream | Failure
+  readonly data: PartitionData
+  readonly result: PartitionResult
+}
+
+/** Its batches are checked and stored in several turns of the event loop. */
+const isLarge = (all: ReadonlyArray<Asked>): boolean => all.length > batchesPerTurn
+
+/** The batches that can be stored; the results of the others tell why not. At once, or over turns of the event loop if they are many. */
+const check = (
+  context: Context,
+  request: ProduceRequest,
+  all: ReadonlyArray<Asked>,
+  version: number
+): Answer<ReadonlyArray<Place>> => {
+  const refusal = refuseRequest(request)
+  const checking: Checking = { version, named: new Map(), recordErrors: 0 }
+  const places: Array<Place> = []
+  const checkOne = ({ stream, data, result }: Asked): void => {
+    const place = refusal ?? placeOf(context, stream, data, result, checking)
+    if ("code" in place) fail(result, place)
+    else places.push(place)
+  }
+  if (!isLarge(all)) {
+    for (const asked of all) checkOne(asked)
+    return places
+  }
+  const { batchShare } = context.node
+  const checkInTurn = (asked: Asked): void => {
+    batchShare.use(1)
+    checkOne(asked)
+  }
+  return after(overTurns(context, batchShare, all, checkInTurn), () => places)
 }
 
 const produce = (context: Context, request: ProduceRequest, version: number): Answer<Reply<ProduceResponse>> => {
-  const refusal = refuseRequest(request)
-  const all: Array<PartitionResult> = []
-  const places: Array<Place> = []
-  const checking: Checking = { version, named: new Map(), recordErrors: 0 }
+  const { acks, transactionalId } = request
+  const all: Array<Asked> = []
   const responses = request.topicData.map(({ name, topicId, partitionData }) => {
     const stream = streamOf(context, { name, topicId }, version)
     const partitionResponses = partitionData.map((data) => {
       const result = resultOf(data.index)
-      const place = refusal ?? placeOf(context, stream, data, result, checking)
-      if ("code" in place) fail(result, place)
-      else places.push(place)
-      all.push(result)
+      all.push({ stream, data, result })
       return result
     })
     return { name, topicId, partitionResponses }
   })
-  auditBatches(context, all)
-  const { transactionalId } = request
-  const coordinator = transactionalId === null ? undefined : context.transaction("Write", transactionalId)
-  const wrongProducer = refuseProducer(coordinator, places)
-  if (wrongProducer !== undefined) for (const result of all) fail(result, wrongProducer)
-  const to = coordinator === undefined || isFailure(coordinator) ? undefined : coordinator
-  const answers = wrongProducer === undefined ? send(context, to, places, version) : []
-  return afterAll(answers, () => {
-    const hasFailed = firstError(all) !== KafkaError.NONE
+  const goOn = isLarge(all) ? context.holdBack() : undefined
+  const stored = flatAfter(check(context, request, all, version), (places): Answer<void> => {
+    auditBatches(context, all)
+    const coordinator = transactionalId === null ? undefined : context.transaction("Write", transactionalId)
+    const wrongProducer = refuseProducer(coordinator, places)
+    if (wrongProducer === undefined) {
+      const to = coordinator === undefined || isFailure(coordinator) ? undefined : coordinator
+      return send(context, to, places, version, goOn)
+    }
+    for (const { result } of all) fail(result, wrongProducer)
+    return goOn?.()
+  })
+  return after(stored, () => {
+    const hasFailed = all.some(({ result }) => result.errorCode !== KafkaError.NONE)
     if (hasFailed) nameRefused(context, responses, version)
     // An end is Kafka's own way to tell a producer that does not listen.
-    const isSilent = request.acks === 0
+    const isSilent = acks === 0
     return new Reply({ responses }, { isSilent, hangsUp: isSilent && hasFailed })
   })
 }

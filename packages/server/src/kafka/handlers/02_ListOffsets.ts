@@ -1,17 +1,20 @@
 import type { Log } from "@logbrook/core/storage/Log"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
-import type { RequestOf } from "@logbrook/protocols/kafka/Schema"
+import type { RequestOf, ResponseInputOf } from "@logbrook/protocols/kafka/Schema"
 import { isFailure } from "../Access.ts"
+import { after, type Answer } from "../Answer.ts"
 import { handler, type ContextOf, type RequestContext } from "../Handler.ts"
 import { checkLeaderEpoch, epochAt } from "../leaderEpochs.ts"
+import { overTurns } from "../overTurns.ts"
 import { readLog } from "../readLog.ts"
 import { Reply } from "../Reply.ts"
 
 // ListOffsets 1-11: the ends of a log, an offset for a time, the largest timestamp (v7), the local start (v8), which is
 // the start, and of tiered storage, which is not there, its end (v9) and what it lacks (v11), which never are. For a reader of
 // committed records (v2) a log ends at its last stable offset. A partition that is asked for twice is refused, as by Kafka. Left out: replicas (a replica id >= 0 is refused),
-// and the timeout (v10): nothing is looked up elsewhere.
+// and the timeout (v10): nothing is looked up elsewhere. A lookup by time unpacks a batch or a run, so many of them are spread over turns of the
+// event loop, and the connection's next request waits meanwhile.
 
 const readCommitted = 1
 
@@ -68,6 +71,19 @@ type Context = ContextOf<typeof needs>
 type Topics = RequestOf<typeof ListOffsets>["topics"]
 type Asked = Topics[number]["partitions"][number]
 
+interface Answered extends Found {
+  readonly partitionIndex: number
+}
+
+/** A partition that is asked for, and where its answer goes. */
+interface Lookup {
+  readonly name: string
+  readonly partitionIndex: number
+  /** Undefined: it is there twice. */
+  readonly asked: Asked | undefined
+  readonly partitions: Array<Answered>
+}
+
 const offsetOf = (context: Context, topic: string, asked: Asked, version: number, isolationLevel: number): Found => {
   const { shards } = context.node.broker
   const stream = context.topic("Describe", topic)
@@ -98,7 +114,11 @@ const partitionsByTopic = (topics: Topics): ReadonlyMap<string, ReadonlyMap<numb
   return byTopic
 }
 
-const listOffsets = (context: Context, request: RequestOf<typeof ListOffsets>, version: number) => {
+const listOffsets = (
+  context: Context,
+  request: RequestOf<typeof ListOffsets>,
+  version: number
+): Answer<Reply<ResponseInputOf<typeof ListOffsets>>> => {
   const isReplica = request.replicaId >= 0
   const answer = (name: string, asked: Asked | undefined): Found => {
     if (isReplica) return nothing(KafkaError.TOPIC_AUTHORIZATION_FAILED)
@@ -106,11 +126,25 @@ const listOffsets = (context: Context, request: RequestOf<typeof ListOffsets>, v
       ? nothing(KafkaError.INVALID_REQUEST)
       : offsetOf(context, name, asked, version, request.isolationLevel)
   }
-  const topics = Array.from(partitionsByTopic(request.topics), ([name, partitions]) => ({
-    name,
-    partitions: Array.from(partitions, ([partitionIndex, asked]) => ({ partitionIndex, ...answer(name, asked) }))
-  }))
-  return isReplica ? new Reply({ topics }, { violation: `ListOffsets as replica ${request.replicaId}` }) : { topics }
+  const lookups: Array<Lookup> = []
+  const topics = Array.from(partitionsByTopic(request.topics), ([name, own]) => {
+    const partitions: Array<Answered> = []
+    for (const [partitionIndex, asked] of own) lookups.push({ name, partitionIndex, asked, partitions })
+    return { name, partitions }
+  })
+  const violation = isReplica ? `ListOffsets as replica ${request.replicaId}` : undefined
+  const { clock } = context.node.broker
+  const { lookupShare } = context.node
+  const lookUp = ({ name, partitionIndex, asked, partitions }: Lookup): void => {
+    const begunMs = clock.monotonicMs()
+    partitions.push({ partitionIndex, ...answer(name, asked) })
+    lookupShare.use(clock.monotonicMs() - begunMs)
+  }
+  const goOn = context.holdBack()
+  return after(overTurns(context, lookupShare, lookups, lookUp), () => {
+    goOn()
+    return new Reply({ topics }, { violation })
+  })
 }
 
 export const listOffsetsHandler = handler(ListOffsets, { serves: [1, 11], needs, handle: listOffsets })
