@@ -78,7 +78,7 @@ const consumeAll = async (plan: Plan, io: Io, print: Print): Promise<ExitCode> =
         printed.push(() => taken(shown.length))
       }
       const flushed = io.flushed()
-      if (flushed !== undefined) await ending.before(flushed)
+      if (flushed !== undefined) await ending.before(member?.aliveDuring(flushed) ?? flushed)
       // A group's offsets never run ahead of what stdout has taken.
       for (const taken of printed) taken()
     }

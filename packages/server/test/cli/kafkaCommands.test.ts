@@ -1,5 +1,5 @@
 import * as net from "node:net"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { encodeSubscription } from "../../src/cli/clients/consumerProtocol.ts"
 import { runCli } from "../../src/cli/main.ts"
 import { startKit, type Kit } from "../kafka/kit.ts"
@@ -213,6 +213,9 @@ const join = (memberId: string, metadata: Buffer): Promise<unknown> =>
 const members = async (): Promise<unknown> =>
   ((await kit.ask("group/g", { _tag: "Describe" })) as { readonly members: ReadonlyArray<unknown> }).members.length
 
+const heartbeats = (): number =>
+  Number(/^logbrook_kafka_requests_total\{api="Heartbeat".*\} (\d+)$/m.exec(kit.broker.metrics.render())?.[1] ?? 0)
+
 /** Follows as the leader, until it has shown so many records. */
 const leading = async (count: string): Promise<{ readonly ran: Promise<Ran> }> => {
   const ran = consume("one", "--group", "g", "--follow", "--count", count, "-f", "%v")
@@ -238,6 +241,7 @@ describe("consume in a group beside others", () => {
     expect(err.at(-1)).toBe(
       "error[E_CONSUMER_PROTOCOL]: a member of the group sends what is no subscription of Kafka's consumer protocol"
     )
+    expect(await members()).toBe(1)
   })
 
   it("is ended by the first signal while the group waits for others", async () => {
@@ -249,6 +253,29 @@ describe("consume in a group beside others", () => {
     process.emit("SIGINT", "SIGINT")
     expect(await ran).toMatchObject({ code: 130, out: [], err: [] })
     expect(process.listenerCount("SIGINT")).toBe(heard)
+    // It has left: the group does not wait until its session is over.
+    expect(await members()).toBe(1)
+  })
+
+  it("tells the group that it is there while its output is not read", async () => {
+    await produce(["one"], "0\n1\n2")
+    const output = new SlowOutput()
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+    try {
+      const ran = runCli(["consume", "one", "--group", "g", "-f", "%v", ...at()], { ...testIo(false), ...output.io })
+      await expect.poll(() => output.lines).toEqual(["0"])
+      await expect.poll(() => vi.getTimerCount()).toBe(1)
+      for (let beat = 1; beat <= 3; beat++) {
+        vi.advanceTimersByTime(3_000)
+        await expect.poll(heartbeats).toBe(beat)
+      }
+      output.takeAll()
+      expect(await ran).toBe(0)
+      expect(vi.getTimerCount()).toBe(0)
+      expect(await offsetOf("g")).toMatchObject({ offsets: [{ stream: "one", partition: 0, offset: 3 }] })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it.each([true, false])("commits only what stdout took: %s", async (isTaken) => {

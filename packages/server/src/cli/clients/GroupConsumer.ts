@@ -50,6 +50,7 @@ export class GroupConsumer {
   #generation = -1
   #hasEnded = false
   #heartbeatDueMs = 0
+  #beats: NodeJS.Timeout | undefined
   #committed: ReadonlyMap<string, number> = new Map()
 
   constructor(client: KafkaClient, reading: Reading, group: string) {
@@ -72,13 +73,41 @@ export class GroupConsumer {
     return this.#reader.next()
   }
 
+  /**
+   * Settles as `waited` does. Meanwhile the group gets signs of life, but this member takes part in no rebalance: the group goes on
+   * without it once its rebalance timeout is over.
+   */
+  async aliveDuring<A>(waited: Promise<A>): Promise<A> {
+    // Whatever is wrong with the group or the connection is told by the next request.
+    this.#beats = setInterval(() => void this.#heartbeat().catch(() => undefined), heartbeatMs)
+    try {
+      return await waited
+    } finally {
+      clearInterval(this.#beats)
+    }
+  }
+
   /** Commits, and leaves the group: the others need not wait for the session to expire. */
   async end(): Promise<void> {
     this.#hasEnded = true
-    if (this.#coordinator === undefined || this.#generation < 0) return
-    await this.#commit()
+    clearInterval(this.#beats)
+    if (this.#coordinator === undefined || this.#memberId === "") return
+    if (this.#generation >= 0) {
+      await this.#commit()
+      return this.#leave(this.#coordinator)
+    }
+    // Kafka reads no request behind one that it has not answered, as it may not have answered that to join.
+    const another = await this.#coordinator.another()
+    try {
+      await this.#leave(another)
+    } finally {
+      another.close()
+    }
+  }
+
+  async #leave(coordinator: KafkaConnection): Promise<void> {
     const request = { groupId: this.#group, memberId: this.#memberId }
-    const { errorCode } = await this.#coordinator.request(LeaveGroup, versions.leave, request)
+    const { errorCode } = await coordinator.request(LeaveGroup, versions.leave, request)
     if (!lostCodes.has(errorCode)) throwUnlessNone(`group ${this.#group}`, errorCode)
   }
 
@@ -87,9 +116,13 @@ export class GroupConsumer {
     if (!(await this.#commit())) return false
     if (performance.now() < this.#heartbeatDueMs) return true
     this.#heartbeatDueMs = performance.now() + heartbeatMs
+    return this.#isAccepted(await this.#heartbeat())
+  }
+
+  async #heartbeat(): Promise<number> {
     const request = { groupId: this.#group, generationId: this.#generation, memberId: this.#memberId }
     const { errorCode } = await this.#coordinator!.request(Heartbeat, versions.heartbeat, request)
-    return this.#isAccepted(errorCode)
+    return errorCode
   }
 
   #isAccepted(errorCode: number): boolean {

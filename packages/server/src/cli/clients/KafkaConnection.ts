@@ -61,6 +61,12 @@ export class KafkaConnection {
     }
   }
 
+  /** Another connection to the same listener, for what must not wait behind the requests of this one; rejects as this one has. */
+  async another(): Promise<KafkaConnection> {
+    if (this.#failure !== undefined) throw this.#failure
+    return KafkaConnection.connect(this.#listener, this.#timeoutMs)
+  }
+
   /** Rejects when the connection ends, but by `close`; never resolves. */
   get ended(): Promise<never> {
     return this.#ended.promise
