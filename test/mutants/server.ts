@@ -497,10 +497,13 @@ export const serverMutants = inPackage("server", {
       ],
       [
         "an address has any number of connections",
-        "held.open >= limits.connectionsPerAddressMax ||",
-        "held.open >= Infinity ||"
+        "held.open < limits.connectionsPerAddressMax &&",
+        "held.open < Infinity &&"
       ],
-      ["connections come at any rate", "this.#newOnes.isUsedUp ||", "false ||"],
+      ["connections come at any rate", 'this.#newOnes.isUsedUp ? "rate"', 'false ? "rate"'],
+      ["any number of connections waits to be told", "this.told >= this.#limits.refusalsToldMax", "false"],
+      ["any number of connections is told in a second", "this.#newTold.isUsedUp", "false"],
+      ["one that is told keeps a place", "this.#leave()\n    this.#excess", "this.#excess"],
       ["an address that has left stays", "if (held.open === 0) this.#perAddress.delete(remoteAddress)", ""]
     ]
   },

@@ -33,6 +33,8 @@ export interface Limits {
   readonly connectionsPerAddressMax: number
   /** New connections accepted per second. A thousand take 0.3 s of CPU: a storm leaves the rest to those that are connected, and a fleet of 10,000 is back within 15 s. */
   readonly newConnectionsPerSecondMax: number
+  /** MQTT connections above a limit that are read up to their CONNECT and get a CONNACK that says why they are refused: at a time, and in a second. Those beyond are closed at once. */
+  readonly refusalsToldMax: number
 
   /** An MQTT packet, fixed header included. Each connection may hold one that is not complete, for `frameStallMs`. A message for a stream is bounded by `recordBatchBytesMax` and `max.message.bytes` as well. */
   readonly mqttPacketBytesMax: number
@@ -200,6 +202,7 @@ export const defaultLimits: Limits = {
   connectionsMax: 10_000,
   connectionsPerAddressMax: 10_000,
   newConnectionsPerSecondMax: 1000,
+  refusalsToldMax: 100,
   mqttPacketBytesMax: 4 * mib,
   clientIdBytesMax: 256,
   topicBytesMax: 1024,

@@ -26,6 +26,7 @@ export const everyLimit: Readonly<Record<keyof Limits, Driven>> = {
   connectionsMax: "connections",
   connectionsPerAddressMax: "connections",
   newConnectionsPerSecondMax: "connections",
+  refusalsToldMax: "connections",
   mqttPacketBytesMax: "parts",
   clientIdBytesMax: "wills",
   topicBytesMax: "subscriptions",

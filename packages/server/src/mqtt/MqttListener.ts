@@ -43,7 +43,7 @@ export const listenMqtt = (mqtt: MqttBroker, options: MqttListenerOptions) =>
     const mount = mqtt.mountOf(mountPoint)
     const connections = new Set<MqttConnection>()
     const gate = broker.gate.ofListener(name, "mqtt", limits)
-    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
+    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admitOrTell(address, gate))
     const server = createSharedServer((socket) =>
       arrivals.accept(socket, (arrival) => serve(mqtt, mount, socket, arrival, connections))
     )

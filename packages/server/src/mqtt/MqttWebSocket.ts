@@ -199,7 +199,7 @@ export const listenMqttWebSocket = (mqtt: MqttBroker, options: WebSocketOptions)
     const shell: Shell = { mqtt, mount, options, connections, arrivals: new WeakMap(), isStopping: false }
     const server = serverOf(shell)
     const gate = broker.gate.ofListener(name, "mqttWs", limits)
-    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
+    const arrivals = new Arrivals(broker, options, (address) => broker.gate.admitOrTell(address, gate))
     letInBy(server, arrivals, (socket, arrival) => shell.arrivals.set(socket, arrival))
     const end = async (closed: Promise<unknown>): Promise<void> => {
       shell.isStopping = true

@@ -125,6 +125,21 @@ const isRedirected = (connection: OpeningConnection): boolean => {
   return true
 }
 
+const excesses = {
+  connections: { code: ReasonCode.ServerBusy, reason: "there are too many connections" },
+  address: { code: ReasonCode.QuotaExceeded, reason: "there are too many connections from this address" },
+  rate: { code: ReasonCode.ConnectionRateExceeded, reason: "there are too many new connections in this second" }
+} as const
+
+/** Whether the connection is one too many; it is refused then. */
+const isInExcess = (connection: OpeningConnection): boolean => {
+  const { excess } = connection.admission
+  if (excess === undefined) return false
+  const { code, reason } = excesses[excess]
+  refuse(connection, code, ConnackCode311.ServerUnavailable, reason)
+  return true
+}
+
 /** Whether its will is one that could not be published; it is refused then. */
 const isWillRefused = (connection: OpeningConnection, { topic, qos, retain }: WireWill): boolean => {
   const { options, broker } = connection.mqtt
@@ -162,7 +177,7 @@ export const openSession = (connection: OpeningConnection, connect: Connect): vo
   const { authenticationMethod, maximumPacketSizeBytes } = connect.properties
   connection.clientId = connect.clientId === "" ? `logbrook-${randomUUID()}` : connect.clientId
   connection.packetSizeMax = maximumPacketSizeBytes ?? Infinity
-  if (isRedirected(connection)) return
+  if (isRedirected(connection) || isInExcess(connection)) return
   if (authenticationMethod === undefined) {
     open(connection, connect)
     return

@@ -2,6 +2,9 @@ import type { Clock } from "@logbrook/core/Clock"
 import type { ListenerLimits, ListenerProtocol } from "./Listener.ts"
 import { NewPerSecond } from "./NewPerSecond.ts"
 
+/** Why a connection is one too many: for all, for its address, or for this second. */
+export type Excess = "connections" | "address" | "rate"
+
 /** The place that a connection has taken. */
 export interface Place {
   /** A load balancer's connection is a client's of this address. False: one too many, and the connection is to be closed. */
@@ -32,10 +35,19 @@ export class ListenerGate {
 
   /** Undefined: one too many, close it at once. */
   admit(address: string): ListenerPlace | undefined {
-    if (this.open >= this.#limits.connectionsMax || this.#newOnes.isUsedUp || !this.#hasRoomOf(address)) {
-      this.refused++
-      return undefined
-    }
+    if (this.excessOf(address) === undefined) return this.take(address)
+    this.refused++
+    return undefined
+  }
+
+  excessOf(address: string): Excess | undefined {
+    if (this.open >= this.#limits.connectionsMax) return "connections"
+    if (!this.#hasRoomOf(address)) return "address"
+    return this.#newOnes.isUsedUp ? "rate" : undefined
+  }
+
+  /** For a connection of which `excessOf` has told that it may come in. */
+  take(address: string): ListenerPlace {
     this.#newOnes.add()
     this.open++
     this.#count(address, 1)

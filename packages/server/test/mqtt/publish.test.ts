@@ -1,7 +1,9 @@
 import type { SessionState } from "@logbrook/actors/session/sessionState"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import {
+  connackOf,
   connected,
+  connectPacket,
   type Kit,
   type KitOptions,
   packet,
@@ -190,7 +192,7 @@ it("says in CONNACK what the server can, and what was changed", async () => {
 })
 
 it("handles what comes with CONNECT in one segment", async () => {
-  const { RawClient, connectPacket } = await import("./kit.ts")
+  const { RawClient } = await import("./kit.ts")
   const client = new RawClient(kit.port)
   client.send(connectPacket(), subscribePacket(1, [["a", 0]]), [0xc0, 0])
   expect((await client.packet())[0]).toBe(0x20)
@@ -565,31 +567,71 @@ describe("limits", () => {
     }
   })
 
-  it("connections over the limit of an address are closed", async () => {
+  it("connections over the limit of an address get 0x97 or 3", async () => {
     await start({ limits: { connectionsPerAddressMax: 1 } })
     const first = await connected(kit.port)
-    const { RawClient } = await import("./kit.ts")
-    const second = new RawClient(kit.port)
+    const second = await connected(kit.port)
+    const { reasonCode, properties } = connackOf(second.accepted)
+    expect(reasonCode).toBe(0x97)
+    expect(properties).toEqual({ reasonString: "there are too many connections from this address" })
     expect(await second.rest()).toHaveLength(0)
+    expect((await connected(kit.port, { version: 4 })).accepted).toEqual(Buffer.from([0x20, 2, 0, 3]))
     first.socket.destroy()
     await expect.poll(() => kit.broker.gate.open).toBe(0)
     const third = await connected(kit.port)
+    expect(third.accepted[3]).toBe(0)
     third.socket.destroy()
   })
 
-  it("connections without CONNECT are closed over their limit, and count no longer once they have sent it", async () => {
+  it("connections over the limit of all get 0x89, those of too many in a second 0x9F", async () => {
+    await start({ limits: { connectionsMax: 1, newConnectionsPerSecondMax: 1, refusalsToldMax: 1000 } })
+    const first = await connected(kit.port)
+    expect((await connected(kit.port)).accepted[3]).toBe(0x89)
+    first.socket.destroy()
+    await expect.poll(() => kit.broker.gate.open).toBe(0)
+    // Of two that are begun together one is too many, unless a second is over between them.
+    const codes = new Set<number>()
+    const both = async (): Promise<number> => {
+      const clients = await Promise.all([connected(kit.port), connected(kit.port)])
+      for (const { accepted, socket } of clients) {
+        codes.add(accepted[3]!)
+        socket.destroy()
+      }
+      await expect.poll(() => kit.broker.gate.open).toBe(0)
+      return codes.has(0x9f) ? 0x9f : 0
+    }
+    await expect.poll(both).toBe(0x9f)
+  })
+
+  it("connections over the limit that say nothing are closed in time, and those that are too many to wait at once", async () => {
+    const connectTimeoutMs = 700
+    await start({ limits: { connectionsMax: 1, refusalsToldMax: 1, connectTimeoutMs } })
+    const first = await connected(kit.port)
+    const { RawClient } = await import("./kit.ts")
+    const silent = new RawClient(kit.port)
+    await expect.poll(() => kit.broker.gate.told).toBe(1)
+    const unheard = new RawClient(kit.port).send(connectPacket({}))
+    expect(await unheard.rest()).toHaveLength(0)
+    expect(await silent.rest()).toHaveLength(0)
+    await expect.poll(() => kit.broker.gate.told).toBe(0)
+    expect(kit.audit.map(({ fields }) => fields["reason"])).toEqual(["no CONNECT in time"])
+    first.socket.destroy()
+  })
+
+  it("connections without CONNECT are refused over their limit, and count no longer once they have sent it", async () => {
     await start({ limits: { preAuthConnectionsMax: 1 } })
     const { RawClient } = await import("./kit.ts")
     const first = new RawClient(kit.port)
     await expect.poll(() => kit.broker.gate.open).toBe(1)
-    const second = new RawClient(kit.port)
-    expect(await second.rest()).toHaveLength(0)
+    expect((await connected(kit.port)).accepted[3]).toBe(0x89)
     first.socket.destroy()
     await expect.poll(() => kit.broker.gate.open).toBe(0)
     const third = await connected(kit.port, { clientId: "third" })
     const fourth = await connected(kit.port, { clientId: "fourth" })
-    third.socket.destroy()
-    fourth.socket.destroy()
+    for (const each of [third, fourth]) {
+      expect(each.accepted[3]).toBe(0)
+      each.socket.destroy()
+    }
   })
 
   it("sessions over the limit get 0x97 or 3", async () => {

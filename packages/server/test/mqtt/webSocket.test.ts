@@ -231,11 +231,24 @@ describe("MQTT over WebSocket", () => {
   })
 
   it("counts sockets at the gate before their request is there, and closes those that send none in time", async () => {
-    const own = await startKit({ limits: { connectTimeoutMs: 2000, connectionsPerAddressMax: 2 } })
-    const clients = Array.from({ length: 3 }, () => new Client(own))
+    const limits = { connectTimeoutMs: 2000, connectionsPerAddressMax: 2, refusalsToldMax: 1 }
+    const own = await startKit({ limits })
+    const { gate } = own.broker
+    const clients = Array.from({ length: 4 }, () => new Client(own))
     await expect.poll(() => clients.filter(({ isClosed }) => isClosed)).toHaveLength(1)
-    expect(own.broker.gate.refused).toBe(1)
-    await expect.poll(() => own.broker.gate.open).toBe(0)
+    expect([gate.open, gate.told, gate.refused]).toEqual([2, 1, 2])
+    await expect.poll(() => [gate.open, gate.told]).toEqual([0, 0])
+    await own.stop()
+  })
+
+  it("tells a client that its connection is one too many", async () => {
+    const own = await startKit({ limits: { connectionsMax: 1 } })
+    const connect = (): Promise<mqtt.MqttClient> =>
+      mqtt.connectAsync(`ws://127.0.0.1:${own.webSocketPort}/mqtt`, { protocolVersion: 5, reconnectPeriod: 0 })
+    const first = await connect()
+    await expect(connect()).rejects.toMatchObject({ code: 0x89 })
+    await first.endAsync(true)
+    await expect.poll(() => own.broker.gate.told).toBe(0)
     await own.stop()
   })
 

@@ -14,7 +14,8 @@ const gateWith = (connectionsMax = 100): ConnectionGate => {
     connectionsPerAddressMax: perAddress,
     newConnectionsPerSecondMax: 100,
     preAuthConnectionsMax: 100,
-    preAuthConnectionsPerAddressMax: 100
+    preAuthConnectionsPerAddressMax: 100,
+    refusalsToldMax: 100
   }
   return new ConnectionGate({ connectionsMax, ...many }, clock, new MemoryAccount(1e9))
 }

@@ -118,7 +118,7 @@ listeners:
 `)
     expect(ports).toEqual({ mqtt: 0, mqttWs: 0, kafka: 0, http: 0 })
     expect(await connackAt(at(portOf("one")), "a")).toBe(accepted)
-    expect(await connackAt(at(portOf("one")), "b")).toBe("")
+    expect(await connackAt(at(portOf("one")), "b")).toBe("20020003")
     expect(await connackAt(at(portOf("other")), "b")).toBe(accepted)
     const lines = (await get(at(portOf("admin")))).split("\n").filter((line) => line.startsWith("logbrook_listener_"))
     expect(lines).toEqual([
@@ -217,7 +217,7 @@ listeners:
     expect(fs.statSync(socketAt("mqtt")).mode & 0o777).toBe(0o600)
     expect(fs.statSync(socketAt("http")).mode & 0o777).toBe(0o660)
     expect(await connackAt({ path: socketAt("mqtt") }, "a")).toBe(accepted)
-    expect(await connackAt({ path: socketAt("mqtt") }, "b")).toBe("")
+    expect(await connackAt({ path: socketAt("mqtt") }, "b")).toBe("20020003")
     await webSocketAt({ path: socketAt("ws") }, [upgradeRequest, connectFrame])
     const addresses = [...broker.connections()].map(({ remoteAddress }) => remoteAddress)
     expect(addresses).toEqual([`unix:${socketAt("mqtt")}`, `unix:${socketAt("ws")}`])
