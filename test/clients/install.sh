@@ -112,6 +112,22 @@ if [ "$(cat "$programs/.c" 2> /dev/null)" != "$(sources_of mqtt/programs/c)" ]; 
   bash mqtt/programs/c/build.sh "$programs"
   sources_of mqtt/programs/c > "$programs/.c"
 fi
+
+# The programs that take Kafka libraries through their features: test/clients/kafka/programs. Beside them franz-go's own tests.
+kafka="$PWD/$cache/kafka"
+mkdir -p "$kafka"
+if [ "$(cat "$kafka/.go" 2> /dev/null)" != "$(sources_of kafka/programs/go)" ]; then
+  (
+    cd kafka/programs/go
+    go build -o "$kafka/franz-go" ./franz
+    go build -modfile=franz-2024.mod -o "$kafka/franz-go-2024" ./franz
+    go build -o "$kafka/sarama" ./sarama
+    go build -o "$kafka/kafka-go" ./kafkago
+    go test -c -o "$kafka/kgo.test" github.com/twmb/franz-go/pkg/kgo
+  )
+  sources_of kafka/programs/go > "$kafka/.go"
+fi
+
 node_red=node-red@5.0.7
 if [ "$(cat "$cache/node-red/.done" 2> /dev/null)" != "$node_red" ]; then
   npm install --silent --no-save --prefix "$cache/node-red" "$node_red"

@@ -22,6 +22,8 @@ const java = (jars: string): Command => ({
   command: "java",
   args: [...jvm, "-cp", `${path.join(cache, jars)}/*`, path.join(programs, "Program.java")]
 })
+/** Of those that `install.sh` builds. */
+const built = (name: string): Command => ({ command: path.join(cache, "kafka", name), args: [] })
 
 export const clients: ReadonlyArray<Client> = [
   { name: "Java", ...java("java") },
@@ -46,5 +48,23 @@ export const clients: ReadonlyArray<Client> = [
       "each producer of a transactional id asks for producer 0 with epoch 0 where it has none (-1), so the server refuses the second one of an id with PRODUCER_FENCED"
     ],
     lacks: { "regular expressions": "it subscribes to names" }
+  },
+  {
+    name: "franz-go",
+    ...built("franz-go"),
+    notes: [
+      "its own tests of `kgo` run against the server as well (`test/clients/franzgo.test.ts`), but for TestConsumeRegex, which waits for the topic `__consumer_offsets`"
+    ]
+  },
+  { name: "franz-go", ...built("franz-go-2024") },
+  { name: "sarama", ...built("sarama"), lacks: { "regular expressions": "it subscribes to names" } },
+  {
+    name: "kafka-go",
+    ...built("kafka-go"),
+    lacks: {
+      idempotence: "its writer has none",
+      transactions: "it has their requests, and no producer over them",
+      "regular expressions": "it subscribes to names"
+    }
   }
 ]
