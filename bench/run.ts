@@ -18,6 +18,7 @@ import { limits } from "./scenarios/limits.ts"
 import { mqttThroughput } from "./scenarios/mqttThroughput.ts"
 import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
+import { sessions } from "./scenarios/sessions.ts"
 import { mqttLoads } from "./scenarios/shapes.ts"
 import { stopAll } from "./servers/processes.ts"
 import { chartSvg } from "./svg.ts"
@@ -33,6 +34,7 @@ const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ["device-writes", deviceWrites],
   ["footprint", footprint],
   ["recovery", recovery],
+  ["sessions", sessions],
   ["curves", growthCurves]
 ])
 

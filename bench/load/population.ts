@@ -29,11 +29,13 @@ const each = async ({ from, to }: Growth, stride: number, one: (n: number) => Pr
   await Promise.all(Array.from({ length: atOnce }, run))
 }
 
-/** Sessions that have subscribed to a topic of their own and are not connected. */
-export const addSessions = (growth: Growth): Promise<void> =>
+/** Sessions that have subscribed to topics of their own, one filter of three levels by default, and are not connected. */
+export const addSessions = (growth: Growth & { readonly filtersEach?: number }): Promise<void> =>
   each(growth, 1, async (n) => {
     const client = await MqttClient.connect(growth.port, `durable-${n}`, false)
-    await client.subscribe([`inbox/${n}/+`], 1)
+    const filters = [`inbox/${n}/+`]
+    for (let at = 1; at < (growth.filtersEach ?? 1); at++) filters.push(`inbox/${n}/topic${at}`)
+    await client.subscribe(filters, 1)
     await client.disconnect()
   })
 

@@ -319,7 +319,7 @@ export const coreMutants = inPackage("core", {
       ],
       [
         "a deadline whose command was refused is lost",
-        "if (!isRefused || this.isFailed(ask.to) || this.#timers.has(key)) return",
+        "if (!isRefused || this.isFailed(due.to) || this.#timers.has(key)) return",
         'if (key !== "") return'
       ],
       [
@@ -608,20 +608,22 @@ export const coreMutants = inPackage("core", {
       ],
       [
         "what was replaced is counted twice",
-        "if (addEntry(node, key, value)) this.#size++",
-        "addEntry(node, key, value)\n    this.#size++"
+        "if (find(node.entries, entry.key) === undefined) this.#size++",
+        "this.#size++"
       ],
-      [
-        "one of two entries that stays is lost",
-        "if (entries.size === 1) for (const",
-        "if (entries.size === 0) for (const"
-      ],
-      ["the child that stays of two is lost", "[parent.children] = children.values()", "parent.children = undefined"],
       [
         "nodes that hold nothing stay",
-        "while (node.parent !== undefined && isEmpty(node)) {",
-        "while (node.parent === undefined && isEmpty(node)) {"
+        "at > 0 && isEmpty(path[at]!); at--",
+        "at > 0 && isEmpty(path[at]!) && at < 0; at--"
       ]
+    ]
+  },
+  "Held.ts": {
+    tests: ["Held.test.ts", "TopicTrie.test.ts"],
+    faults: [
+      ["of two the one that stays is lost", "held.length === 2 ? held[1 - at]", "held.length === 2 ? undefined"],
+      ["what is removed from few is another one", "held.toSpliced(at, 1)", "held.toSpliced(0, 1)"],
+      ["an array that is shared is changed", "held.with(at, one)", "Object.assign(held, { [at]: one })"]
     ]
   },
   "Murmur2.ts": {

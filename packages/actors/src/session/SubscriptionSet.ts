@@ -14,7 +14,7 @@ export class SubscriptionSet {
 
   /** No two have the same filter. */
   static of(subscriptions: ReadonlyArray<Subscription>): SubscriptionSet {
-    return new SubscriptionSet(subscriptions.length > fewMax ? mapOf(subscriptions) : subscriptions)
+    return new SubscriptionSet(heldOf(subscriptions))
   }
 
   copy(): SubscriptionSet {
@@ -37,6 +37,12 @@ export class SubscriptionSet {
     return held instanceof Map ? held.has(filter) : indexOf(held, filter) !== -1
   }
 
+  /** No two of these have the same filter. */
+  setAll(subscriptions: ReadonlyArray<Subscription>): void {
+    if (this.size === 0) this.#held = heldOf(subscriptions)
+    else for (const subscription of subscriptions) this.set(subscription)
+  }
+
   /** Takes the place of one with the same filter. */
   set(subscription: Subscription): void {
     const held = this.#held
@@ -46,7 +52,7 @@ export class SubscriptionSet {
     }
     const at = indexOf(held, subscription.filter)
     if (at !== -1) this.#held = held.with(at, subscription)
-    else this.#held = held.length < fewMax ? [...held, subscription] : mapOf([...held, subscription])
+    else this.#held = heldOf(held.concat(subscription))
   }
 
   /** Tells whether it was there. */
@@ -72,5 +78,7 @@ const indexOf = (few: ReadonlyArray<Subscription>, filter: string): number => {
   return -1
 }
 
-const mapOf = (subscriptions: ReadonlyArray<Subscription>): Map<string, Subscription> =>
-  new Map(subscriptions.map((subscription) => [subscription.filter, subscription]))
+const heldOf = (subscriptions: ReadonlyArray<Subscription>): ReadonlyArray<Subscription> | Map<string, Subscription> =>
+  subscriptions.length <= fewMax
+    ? subscriptions
+    : new Map(subscriptions.map((subscription) => [subscription.filter, subscription]))

@@ -234,8 +234,8 @@ const evolveTraffic = (state: SessionState, event: TrafficEvent): SessionState =
       for (const subscription of event.subscriptions) {
         const { filter } = subscription
         if (!subscriptions.has(filter)) subscriptionsBytes += weightOfSubscription(subscription)
-        subscriptions.set(subscription)
       }
+      subscriptions.setAll(event.subscriptions)
       return { ...state, subscriptions, subscriptionsBytes }
     }
     case "Unsubscribed": {

@@ -44,7 +44,12 @@ describe("SubscriptionSet", () => {
         })
         expect(contentOf(set)).toEqual(contentOfMap(model))
         expect(contentOf(copy)).toEqual(contentOfMap(copied))
-        expect(contentOf(SubscriptionSet.of([...model.values()]))).toEqual(contentOfMap(model))
+        const values = [...model.values()]
+        const added = copy.copy()
+        added.setAll(values)
+        for (const value of values) copied.set(value.filter, value)
+        expect(contentOf(added)).toEqual(contentOfMap(copied))
+        expect(contentOf(SubscriptionSet.of(values))).toEqual(contentOfMap(model))
       })
     )
   })

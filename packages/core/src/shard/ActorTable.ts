@@ -105,7 +105,7 @@ export class ActorTable {
       unhashed: 0,
       stateBytes: 0,
       lastUsedMs: nowMs,
-      restartsMs: [],
+      restartsMs: noRestarts,
       parked: undefined,
       parking: 0,
       weighed: weighed ?? definition.weights?.map(() => 0) ?? noWeights
@@ -258,6 +258,7 @@ export class ActorTable {
 }
 
 const noWeights: Array<number> = []
+const noRestarts: ReadonlyArray<number> = []
 
 /** An id is a key of the table and of what is derived from it, and a name in the state: two bytes for each character. */
 const idCopies = 2

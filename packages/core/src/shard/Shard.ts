@@ -23,6 +23,18 @@ import type { Follower, View } from "./View.ts"
 
 export type Observer<K extends AnyKind> = (actor: ActorId, event: EventOf<K>, seq: Seq) => void
 
+/** A deadline's command, as it waits: very many may wait for days. */
+interface Due {
+  readonly to: ActorId
+  /** As the actor's signal gave it. */
+  readonly key: string
+  readonly command: Ask["command"]
+  /** The event that it follows from. */
+  readonly seq: Seq | undefined
+}
+
+const timerKey = ({ to, key }: Pick<Due, "to" | "key">): string => `${to} ${key}`
+
 interface InFlight {
   readonly turn: DecidedTurn
   readonly startedMs: number
@@ -50,7 +62,7 @@ export class Shard {
   readonly memory: MemoryAccount
   readonly #options: ShardOptions
   readonly #builders: BuilderPool
-  readonly #timers: Timers<Ask>
+  readonly #timers: Timers<Due>
   readonly #snapshots: Snapshots
   readonly #restarts: Restarts
   readonly #observers = new Map<string, Array<Observer<AnyKind>>>()
@@ -84,7 +96,7 @@ export class Shard {
     this.logs = new LogStore(journal, limits.tailBytesMax, limits.synthesisedBatchBytesMax, options.buffers)
     this.#builders = new BuilderPool(this.logs.buffers, limits)
     this.#hand = this.actors.live()
-    this.#timers = new Timers(clock, (ask) => this.offer(ask))
+    this.#timers = new Timers(clock, (due) => this.#expired(due))
     this.#snapshots = new Snapshots(journal, limits.snapshotPageBytesMax, this.actors, options.onDefect)
     this.#restarts = new Restarts(options)
   }
@@ -473,13 +485,11 @@ export class Shard {
     cause: Ask["cause"],
     unixOffsetMs: number | undefined
   ): void {
-    const key = `${live.id} ${signal.key}`
-    if (signal._tag === "CancelDeadline") this.#timers.cancel(key)
+    const { key } = signal
+    if (signal._tag === "CancelDeadline") this.#timers.cancel(timerKey({ to: live.id, key }))
     else if (signal._tag === "SetDeadline") {
-      const origin = `deadline ${signal.key}`
-      const reply: Reply = (exit) => this.#deadlineDone(key, ask, exit)
-      const ask: Ask = { to: live.id, command: signal.command, cause: { seq: cause.seq, origin }, reply }
-      this.#timers.set(key, signal.atMs, ask, unixOffsetMs)
+      const due: Due = { to: live.id, key, command: signal.command, seq: cause.seq }
+      this.#timers.set(timerKey(due), signal.atMs, due, unixOffsetMs)
     } else {
       const reply = live.parked?.get(signal.key)
       live.parked?.delete(signal.key)
@@ -487,11 +497,18 @@ export class Shard {
     }
   }
 
+  #expired(due: Due): void {
+    const { to, key, command, seq } = due
+    const reply: Reply = (exit) => this.#deadlineDone(due, exit)
+    this.offer({ to, command, cause: { seq, origin: `deadline ${key}` }, reply })
+  }
+
   /** A command that the actor throws at is refused; nobody but its deadline sends this one again. */
-  #deadlineDone(key: string, ask: Ask, exit: Exit.Exit<unknown, unknown>): void {
+  #deadlineDone(due: Due, exit: Exit.Exit<unknown, unknown>): void {
     const isRefused = Exit.isFailure(exit) && EffectCause.isDie(exit.cause)
-    if (!isRefused || this.isFailed(ask.to) || this.#timers.has(key)) return
-    this.#timers.set(key, this.#options.clock.nowMs() + deadlineRetryMs, ask)
+    const key = timerKey(due)
+    if (!isRefused || this.isFailed(due.to) || this.#timers.has(key)) return
+    this.#timers.set(key, this.#options.clock.nowMs() + deadlineRetryMs, due)
   }
 
   /** The turn is lost as a whole: nothing of it was committed. Its callers are told behind those of the turns before. */

@@ -25,6 +25,8 @@ interface Target<S> {
 }
 
 interface Entry<S> {
+  /** The client id. */
+  readonly key: string
   readonly subscriber: S
   readonly subscription: Subscription
 }
@@ -51,7 +53,7 @@ export class ShareGroup<S> {
   /** False: the client was a member before. */
   set(clientId: string, subscriber: S, subscription: Subscription): boolean {
     const isNew = !this.#members.has(clientId)
-    this.#members.set(clientId, matchOf([{ subscriber, subscription }], subscription.filter))
+    this.#members.set(clientId, matchOf([{ key: clientId, subscriber, subscription }], subscription.filter))
     this.#order = undefined
     this.arrived(clientId)
     return isNew
@@ -175,7 +177,8 @@ const targetOf = <S>(clientId: string, entries: ReadonlyArray<Entry<S>>): Target
 /** All sessions' subscriptions by filter. `S` is whatever stands for a session. */
 export class Subscriptions<S> {
   readonly #trie = new TopicTrie<Entry<S>>()
-  readonly #shared = new TopicTrie<ShareGroup<S>>()
+  /** By share name. */
+  readonly #shared = new TopicTrie<{ readonly key: string; readonly group: ShareGroup<S> }>()
   readonly #groups = new Map<string, ShareGroup<S>>()
   readonly #plans = new Map<string, Plan<S>>()
   /** The targets of the plans. */
@@ -196,14 +199,14 @@ export class Subscriptions<S> {
     this.#forgetPlans()
     const shared = parseSharedFilter(subscription.filter)
     if (shared === undefined) {
-      this.#trie.add(subscription.filter, clientId, { subscriber, subscription })
+      this.#trie.add(subscription.filter, { key: clientId, subscriber, subscription })
       return
     }
     let group = this.#groups.get(subscription.filter)
     if (group === undefined) {
       group = new ShareGroup()
       this.#groups.set(subscription.filter, group)
-      this.#shared.add(shared.filter, shared.shareName, group)
+      this.#shared.add(shared.filter, { key: shared.shareName, group })
     }
     if (group.set(clientId, subscriber, subscription)) this.#sharedSize++
   }
@@ -250,13 +253,13 @@ export class Subscriptions<S> {
 
   #plan(topic: string): Plan<S> {
     const byClient = new Map<string, Array<Entry<S>>>()
-    this.#trie.match(topic, (entry, clientId) => {
-      const entries = byClient.get(clientId)
-      if (entries === undefined) byClient.set(clientId, [entry])
+    this.#trie.match(topic, (entry) => {
+      const entries = byClient.get(entry.key)
+      if (entries === undefined) byClient.set(entry.key, [entry])
       else entries.push(entry)
     })
     const groups: Array<ShareGroup<S>> = []
-    this.#shared.match(topic, (group) => void groups.push(group))
+    this.#shared.match(topic, ({ group }) => void groups.push(group))
     if (byClient.size === 0 && groups.length === 0) return this.#empty
     return {
       targets: Array.from(byClient, ([clientId, entries]) => targetOf(clientId, entries)),

@@ -19,7 +19,8 @@ export class StreamDirectory {
   #streams: CatalogState["streams"] = new Map()
   #byTopicId = new Map<string, Stream>()
   #byLogId = new Map<number, StreamPartition>()
-  #bound = new TopicTrie<Stream>()
+  /** By name. */
+  #bound = new TopicTrie<{ readonly key: string; readonly stream: Stream }>()
   /** Raised with every change, so that what was derived from the streams can be thrown away. */
   version = 0
   readonly #watchers = new Set<() => void>()
@@ -56,7 +57,8 @@ export class StreamDirectory {
     for (const stream of streams.values()) {
       this.#byTopicId.set(stream.topicId, stream)
       stream.logIds.forEach((logId, partition) => this.#byLogId.set(logId, { stream, partition }))
-      if (isBound(stream)) for (const filter of stream.filters) this.#bound.add(filter, stream.name, stream)
+      const entry = { key: stream.name, stream }
+      if (isBound(stream)) for (const filter of stream.filters) this.#bound.add(filter, entry)
     }
     for (const changed of this.#watchers) changed()
   }
@@ -87,7 +89,7 @@ export class StreamDirectory {
   /** The bound streams that store a message on `topic`, each once however many of its filters match. */
   boundTo(topic: string): ReadonlyArray<Stream> {
     const found = new Set<Stream>()
-    this.#bound.match(topic, (stream) => found.add(stream))
+    this.#bound.match(topic, ({ stream }) => found.add(stream))
     return [...found]
   }
 }
