@@ -3,9 +3,10 @@
 // Both servers run throughout, on one core; the idle one takes next to nothing.
 import { cpus } from "node:os"
 import { LoadProcess } from "./load/LoadProcess.ts"
+import { fetchWarm } from "./scenarios/fetchWarm.ts"
 import { createStream, startLogbrook, type Logbrook } from "./servers/logbrook.ts"
 import { cpuMs } from "./servers/processes.ts"
-import { median } from "./stats.ts"
+import { median, quantile } from "./stats.ts"
 
 const partitions = 4
 const valueBytes = 1000
@@ -35,8 +36,9 @@ const produce = async (side: Side, load: LoadProcess, recordsPerBatch: number, b
   return load.call("produceAll", { port: side.server.kafkaPort, ...shape })
 }
 
+/** All of it several times, since CPU is told in steps of 10 ms. */
 const fetch = ({ server }: Side, load: LoadProcess) =>
-  load.call("fetchAll", { port: server.kafkaPort, topic: "produced-0", partitions, connections: 2 })
+  fetchWarm(load, { port: server.kafkaPort, topic: "produced-0", partitions })
 
 const note = (figures: Map<Load, Array<number>>, name: Load, figure: number): void => {
   figures.set(name, [...(figures.get(name) ?? []), figure])
@@ -62,6 +64,13 @@ const begin = async (program: string | undefined, load: LoadProcess): Promise<Si
 const list = (values: ReadonlyArray<number>, digits: number): string =>
   `${median(values).toFixed(digits)} (${values.map((value) => value.toFixed(digits)).join(" ")})`
 
+/** The median and the range of the pairs' ratios. */
+const ratiosOf = (sides: ReadonlyArray<Side>, name: Load): string => {
+  const [a = [], b = []] = sides.map(({ cpuMsPerMb }) => cpuMsPerMb.get(name))
+  const ratios = b.map((cpu, pair) => cpu / a[pair]!)
+  return `${median(ratios).toFixed(2)} (${quantile(ratios, 0).toFixed(2)}-${quantile(ratios, 1).toFixed(2)})`
+}
+
 const run = async (programs: ReadonlyArray<string>, pairs: number, loads: ReadonlyArray<Load>): Promise<void> => {
   const load = new LoadProcess(cpus().length > 1 ? "1" : "0")
   const sides: Array<Side> = []
@@ -75,6 +84,7 @@ const run = async (programs: ReadonlyArray<string>, pairs: number, loads: Readon
         const [cpuOf, rateOf] = [side.cpuMsPerMb.get(name) ?? [], side.mbPerSecond.get(name) ?? []]
         console.log(`${name} ${"AB"[index]}: CPU ms/MB ${list(cpuOf, 2)}  MB/s ${list(rateOf, 0)}`)
       })
+      console.log(`${name}: CPU of B over that of A ${ratiosOf(sides, name)}`)
     }
   } finally {
     for (const { server } of sides) await server.stop()

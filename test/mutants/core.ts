@@ -212,7 +212,19 @@ export const coreMutants = inPackage("core", {
         "if (recordMs >= timestampMs) found",
         "if (recordMs > timestampMs) found"
       ],
-      ["records below the log's start are found", "if (offset >= startOffset && !visit(", "if (!visit("]
+      ["records below the log's start are found", "if (offset >= startOffset && !visit(", "if (!visit("],
+      [
+        "a batch counts as checked on the disk when it was read in memory",
+        "if (!isInTail) log.index.noteChecked(at)",
+        "log.index.noteChecked(at)"
+      ],
+      [
+        "a run counts as checked while its segment's first commit is in memory",
+        'const isInTail = located.place !== "run" && ',
+        "const isInTail = "
+      ],
+      ["what the server unpacks for a client is checked once only", "isPassedOn && isAsStored", "isPassedOn"],
+      ["readers that look into batches get them checked once only", "isOnce && wasChecked", "wasChecked"]
     ]
   },
   "storage/Log.ts": {

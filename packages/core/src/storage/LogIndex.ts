@@ -45,9 +45,10 @@ const floats = referenceBytes / 8
 const words = referenceBytes / 4
 const firstWord = 8
 const places: ReadonlyArray<Place> = ["frame", "chunk", "value", "run"]
-/** Four bits beside the chunk: whether it is verbatim, two of the place, whether it is compacted. */
+/** Five bits beside the chunk: whether it is verbatim, two of the place, whether it is compacted, whether it was checked. */
 const compactedBit = 8
-const chunkShift = 4
+const checkedBit = 16
+const chunkShift = 5
 const capacityMin = 8
 /** A buffer of which less than this share is used gives way to a smaller one when a segment was settled. */
 const usedShareMin = 1 / 4
@@ -173,6 +174,15 @@ export class LogIndex {
       isCompacted: (packed & compactedBit) !== 0,
       epoch: this.#word[w + 5]!
     }
+  }
+
+  /** Whether what lies there on the disk was compared with its CRC since the start or, if that was later, since its segment was settled. */
+  isChecked(i: number): boolean {
+    return (this.#word[(this.#head + i) * words + firstWord + 4]! & checkedBit) !== 0
+  }
+
+  noteChecked(i: number): void {
+    this.#word[(this.#head + i) * words + firstWord + 4]! |= checkedBit
   }
 
   /** The reference that holds `offset`, else the first one behind it; `count` if there is none. */

@@ -1,12 +1,12 @@
 import { kindOf, type ActorId } from "../actor/Definition.ts"
 import { partitionKind, logIdOf, type LogEvent, type LogState } from "../actor/LogEvents.ts"
-import { BufferPool, type Take } from "../BufferPool.ts"
+import { BufferPool } from "../BufferPool.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import type { Extent } from "../journal/Extent.ts"
 import { frameTimeMs } from "../journal/Frame.ts"
 import type { Commit, Journal, Seq } from "../journal/Journal.ts"
 import { Log } from "./Log.ts"
-import { type BatchTimes, LogReader } from "./LogReader.ts"
+import { type BatchTimes, LogReader, type ReadOptions } from "./LogReader.ts"
 import { Tail } from "./Tail.ts"
 
 /** All partitions of a shard as readers see them: what is durable and not expired. */
@@ -112,15 +112,8 @@ export class LogStore {
   }
 
   /** Whole record batches from `offset` on, see `LogReader.read`. */
-  read(
-    log: Log,
-    offset: number,
-    bytesMax: number,
-    take?: Take,
-    readsZstd?: boolean,
-    endOffset?: number
-  ): Array<Uint8Array> {
-    return this.#reader.read(log, offset, bytesMax, take, readsZstd, endOffset)
+  read(log: Log, offset: number, bytesMax: number, options?: ReadOptions): Array<Uint8Array> {
+    return this.#reader.read(log, offset, bytesMax, options)
   }
 
   /** The first record at or after `timestampMs`, see `LogReader.offsetForTimestamp`. */

@@ -103,7 +103,7 @@ export class TransactionalHistory {
   /** The batches from `offset` on, as they lie in the log, up to the last stable offset. */
   #fetch(offset: number, bytesMax: number): ReadonlyArray<Uint8Array> {
     const { logs } = this.history.harness.shard
-    return logs.read(this.#log, offset, bytesMax, undefined, true, this.#log.lastStableOffset)
+    return logs.read(this.#log, offset, bytesMax, { readsZstd: true, endOffset: this.#log.lastStableOffset })
   }
 
   /** As a consumer of committed records reads from `offset` on, by the aborted transactions that each fetch tells it of. */

@@ -99,6 +99,26 @@ describe("LogIndex", () => {
     )
   })
 
+  it("knows what was checked, but of a segment that was settled: its runs are other bytes", () => {
+    const index = new LogIndex()
+    // Of commits 1 to 20, and with chunks so high that a bit of theirs beside those of the flags would be seen.
+    for (let seq = 1; seq <= 20; seq++) {
+      const ref = { ...of(10), logId: 1, producer: undefined, baseOffset: seq - 1, chunk: 2 ** 20, isCompacted: false }
+      index.add(seq, 1, ref)
+    }
+    const checked = () => Array.from({ length: index.count }, (_, i) => i).filter((i) => index.isChecked(i))
+    expect(checked()).toEqual([])
+    for (const i of [3, 8, 19]) index.noteChecked(i)
+    index.noteChecked(8)
+    expect(checked()).toEqual([3, 8, 19])
+    expect(index.at(8)).toMatchObject({ chunk: 2 ** 20, place: "frame", verbatim: false, isCompacted: false })
+    index.dropBelow(2)
+    expect(checked()).toEqual([1, 6, 17])
+    const run = { ...of(50), logId: 1, producer: undefined, baseOffset: 5, count: 5, place: "run", epoch: 1 } as const
+    index.replace(6, 11, [{ ...run, isCompacted: false }])
+    expect(checked()).toEqual([1, 13])
+  })
+
   it("finds the first of those with the highest time", () => {
     const index = new LogIndex()
     const times = [3000, 9000, 5000, 9000]

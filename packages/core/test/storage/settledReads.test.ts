@@ -26,7 +26,7 @@ const open = async (): Promise<History> => {
 
 const read = (history: History, offset: number, bytesMax: number, readsZstd: boolean): Array<Uint8Array> => {
   const { logs } = history.harness.shard
-  return logs.read(logs.log(logId), offset, bytesMax, freshBuffers.take, readsZstd)
+  return logs.read(logs.log(logId), offset, bytesMax, { take: freshBuffers.take, readsZstd })
 }
 
 /** Stored bytes of all runs, one after the other. */

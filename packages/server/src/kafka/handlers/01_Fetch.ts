@@ -242,7 +242,8 @@ class Fetching {
     try {
       const { endOffset } = partition
       const log = partition.log!
-      return shards.logsOf(log.id).read(log, partition.asked.fetchOffset, roomBytes, loan.take, readsZstd, endOffset)
+      const options = { take: loan.take, readsZstd, endOffset, isPassedOn: true }
+      return shards.logsOf(log.id).read(log, partition.asked.fetchOffset, roomBytes, options)
     } catch (error) {
       if (!(error instanceof JournalError)) throw error
       report.error("kafka: a log cannot be read", { log: partition.log!.id, error: error.message })

@@ -48,7 +48,7 @@ export const partitionLogOf = (logs: LogStore, logId: number): PartitionLog => {
       return lastStableOffset === log.highWatermark ? index.count : index.findEnd(lastStableOffset)
     },
     part: (index) => log.index.at(index),
-    read: (offset, bytesMax) => logs.read(log, offset, bytesMax, undefined, undefined, log.lastStableOffset),
+    read: (offset, bytesMax) => logs.read(log, offset, bytesMax, { endOffset: log.lastStableOffset }),
     isHidden: (batch) =>
       RecordBatch.isTransactional(batch) &&
       (RecordBatch.isControl(batch) || log.isAborted(RecordBatch.producerId(batch), RecordBatch.baseOffset(batch))),
