@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { anonymous } from "@logbrook/core/access/Access"
 import { Authorizer } from "@logbrook/core/access/Authorizer"
 import type { AnyDefinition } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
@@ -202,7 +203,13 @@ export class SimServer {
 
   #acceptKafka(link: Link, address: string, admission: Admission): void {
     const socket = new FakeSocket(link, this.#options.process)
-    const made = new KafkaConnection(this.node, socket.asSocket(), { address, port: 1 }, advertised, admission)
+    const made = new KafkaConnection(
+      this.node,
+      socket.asSocket(),
+      { address, port: 1, principal: anonymous },
+      advertised,
+      admission
+    )
     this.#kafkaConnections.add(made)
     this.#closes(link, () => {
       socket.destroyed = true

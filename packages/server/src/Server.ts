@@ -23,11 +23,12 @@ import type { Config } from "./config/Config.ts"
 import type { LoadedConfig } from "./config/loadConfig.ts"
 import { defectText } from "./defectText.ts"
 import { DiskGuard } from "./DiskGuard.ts"
-import { layerListeners, type Ports, Serving } from "./listeners.ts"
+import { Certificates, layerListeners, type Ports, Serving } from "./listeners.ts"
 import type { Log } from "./Log.ts"
 import { Metrics } from "./Metrics.ts"
 import type { ListenFailed } from "./net/listen.ts"
 import type { Listening } from "./net/Listener.ts"
+import type { TlsFileInvalid } from "./net/tls/Credentials.ts"
 import * as Services from "./services.ts"
 import { rewritingOf } from "./settling.ts"
 import { version } from "./version.ts"
@@ -37,6 +38,8 @@ export interface RunningServer {
   readonly ports: Ports
   readonly listeners: ReadonlyArray<Listening>
   readonly recovery: Recovery
+  /** Reads the listeners' certificates anew; new connections get them. */
+  readonly reloadCertificates: () => void
   /** In order: not ready, no new connections, clients told, everything durable, all closed. */
   readonly stop: () => Promise<void>
   /** Resolves with the reason when the server cannot go on: a commit failed, or the shard was given up. */
@@ -177,7 +180,7 @@ const layerOf = ({ config, settings }: LoadedConfig, log: Log, dying: Dying) => 
 }
 
 /** A start fails with one of these. */
-export type StartFailure = JournalError | DataDirUnusable | ListenFailed
+export type StartFailure = JournalError | DataDirUnusable | ListenFailed | TlsFileInvalid
 
 /** Nothing is left open when it fails. */
 export const startServer = (loaded: LoadedConfig, log: Log): Effect.Effect<RunningServer, StartFailure> =>
@@ -190,6 +193,7 @@ export const startServer = (loaded: LoadedConfig, log: Log): Effect.Effect<Runni
       broker: Context.get(parts, Broker),
       recovery: Context.get(parts, Recovered).recovery,
       ...Context.get(parts, Serving),
+      reloadCertificates: Context.get(parts, Certificates).reload,
       stop: () => Effect.runPromise(close),
       died: dying.promise
     }

@@ -1,7 +1,7 @@
 /**
  * The sockets of a server, over what `composition.ts` makes: any number of listeners for each protocol.
  *
- *     Broker, Retention ─► HttpListeners ─► KafkaListeners ─► MqttListeners ─► MqttWebSocketListeners ─► Serving
+ *     Broker, Retention ─► Certificates ─► HttpListeners ─► KafkaListeners ─► MqttListeners ─► MqttWebSocketListeners ─► Serving
  *
  * A stop releases them in reverse order: first nobody is to be sent here, then MQTT clients are told and what their leaving means
  * is durable, then Kafka clients get the answers to what they have asked, and HTTP tells of the stop until its end. The listeners
@@ -20,7 +20,8 @@ import type { ClientSettings } from "./kafka/KafkaNode.ts"
 import { listenMqtt, type MqttListenerOptions } from "./mqtt/MqttListener.ts"
 import { listenMqttWebSocket, type WebSocketOptions } from "./mqtt/MqttWebSocket.ts"
 import type { ListenerOptions, ListenerProtocol, Listening } from "./net/Listener.ts"
-import { listenersOf } from "./listenersOf.ts"
+import { openCertificates } from "./net/tls/Certificates.ts"
+import { listenersOf, tlsOf } from "./listenersOf.ts"
 import * as Services from "./services.ts"
 
 type All = ReadonlyArray<Listening>
@@ -37,6 +38,12 @@ export class MqttListeners extends Context.Tag("logbrook/MqttListeners")<MqttLis
 export class MqttWebSocketListeners extends Context.Tag("logbrook/MqttWebSocketListeners")<
   MqttWebSocketListeners,
   All
+>() {}
+
+/** The certificates of all listeners; they outlive these. */
+export class Certificates extends Context.Tag("logbrook/Certificates")<
+  Certificates,
+  Effect.Effect.Success<ReturnType<typeof openCertificates>>
 >() {}
 
 /** The ports of the listeners that nobody needs to name; 0 where there is none, or a Unix socket. */
@@ -117,11 +124,18 @@ const layerServing = Layer.scoped(
 export const layerListeners = (config: Config, settings: ReadonlyArray<EffectiveSetting>) => {
   const { zstdClients, autoCreateTopics, defaultPartitions } = config.kafka
   const ofClients = { zstdClients: new Set(zstdClients.split(",")), autoCreateTopics, defaultPartitions }
-  const { mqtt, mqttWs, kafka, http } = listenersOf(config)
-  return layerServing.pipe(
-    Layer.provideMerge(layerMqttWebSocketListeners(mqttWs)),
-    Layer.provideMerge(layerMqttListeners(mqtt)),
-    Layer.provideMerge(layerKafkaListeners(ofClients, kafka)),
-    Layer.provideMerge(layerHttpListeners(http, settings))
+  const certificates = Layer.scoped(
+    Certificates,
+    Effect.flatMap(Broker, ({ log, clock }) => openCertificates(tlsOf(config), log, clock))
   )
+  const over = Effect.map(Certificates, (loaded) => {
+    const { mqtt, mqttWs, kafka, http } = listenersOf(config, loaded.of)
+    return layerServing.pipe(
+      Layer.provideMerge(layerMqttWebSocketListeners(mqttWs)),
+      Layer.provideMerge(layerMqttListeners(mqtt)),
+      Layer.provideMerge(layerKafkaListeners(ofClients, kafka)),
+      Layer.provideMerge(layerHttpListeners(http, settings))
+    )
+  })
+  return Layer.unwrapEffect(over).pipe(Layer.provideMerge(certificates))
 }

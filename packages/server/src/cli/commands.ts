@@ -14,8 +14,10 @@ const serverOptions: ReadonlyArray<Option> = [
   },
   { name: "mqtt-ws-port", value: "PORT", help: "MQTT over WebSocket (8083)" },
   { name: "mqtt-ws-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
+  { name: "mqtt-ws-tls", value: "BOOLEAN", help: "WebSockets over TLS (false)" },
   { name: "mqtt-ws-origins", value: "ORIGINS", help: "web pages that may connect on loopback: any, or these (local)" },
   { name: "mqtt-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
+  { name: "mqtt-tls", value: "BOOLEAN", help: "MQTT over TLS (false)" },
   { name: "mqtt-keep-alive-s-max", value: "SECONDS", help: "the longest keep alive of MQTT 5 clients (0: any)" },
   { name: "mqtt-maximum-qos", value: "QOS", help: "the highest QoS that is taken (2)" },
   { name: "mqtt-retain-available", value: "BOOLEAN", help: "take retained messages (true)" },
@@ -25,6 +27,7 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "mqtt-sys-interval-s", value: "SECONDS", help: "between two publications under $SYS (10); 0 for none" },
   { name: "kafka-port", value: "PORT", help: "Kafka (9092)" },
   { name: "kafka-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
+  { name: "kafka-tls", value: "BOOLEAN", help: "Kafka over TLS: security.protocol=SSL (false)" },
   { name: "kafka-advertised", value: "HOST:PORT", help: "what Kafka clients are told to connect to" },
   {
     name: "kafka-zstd-clients",
@@ -35,6 +38,12 @@ const serverOptions: ReadonlyArray<Option> = [
   { name: "kafka-default-partitions", value: "N", help: "partitions of a topic that is created without a number (1)" },
   { name: "http-port", value: "PORT", help: "HTTP API, health, metrics (18083)" },
   { name: "http-proxy-protocol", value: "BOOLEAN", help: "connections begin with PROXY headers (false)" },
+  { name: "http-tls", value: "BOOLEAN", help: "HTTPS (false)" },
+  { name: "tls-cert", value: "FILE", help: "the server's certificate in PEM, with its chain" },
+  { name: "tls-key", value: "FILE", help: "its private key" },
+  { name: "tls-client-ca", value: "FILE", help: "the authorities of clients' certificates" },
+  { name: "tls-client-certificates", value: "WHETHER", help: "off, optional or required (off)" },
+  { name: "tls-principal", value: "NAME", help: "the name in a client's certificate: cn, dns, email or uri (cn)" },
   { name: "log-level", value: "LEVEL", help: "debug, info, warn, error or silent (info)" },
   { name: "journal-segment-bytes", value: "SIZE", help: "size at which the journal begins a new file (128MB)" },
   { name: "journal-pacing-ms", value: "DURATION", help: "how long a commit may wait for company (5ms)" },
@@ -96,6 +105,7 @@ const lazily =
   async () =>
     pick(await load())
 
+const tlsModule = () => import("./tls/dev.ts")
 const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
 const transactionsModule = () => import("./transactions.ts")
@@ -117,6 +127,26 @@ export const commands: ReadonlyArray<Command> = [
       () => import("./serve.ts"),
       (module) => module.serve
     )
+  },
+  {
+    name: "tls dev",
+    positionals: [],
+    summary: "make certificates for development: an authority, a server's and a client's",
+    description:
+      "What is there already is kept, so that another --client is of the same authority. Not for production: the authority's key lies beside them.",
+    options: [
+      { name: "dir", value: "DIR", help: "where the files go (./tls)" },
+      {
+        name: "host",
+        value: "NAME",
+        isMultiple: true,
+        help: "another name or address of the server, beside localhost"
+      },
+      { name: "client", value: "NAME", help: "the client's name, and that of its files (dev)" },
+      json
+    ],
+    examples: ["logbrook tls dev", "logbrook tls dev --host broker.example.org --client alice"],
+    load: lazily(tlsModule, (module) => module.dev)
   },
   {
     name: "streams create",

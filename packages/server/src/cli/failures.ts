@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import type { ConfigFileUnreadable, ConfigInvalid } from "../config/Config.ts"
 import type { ListenFailed } from "../net/listen.ts"
+import type { TlsFileInvalid } from "../net/tls/Credentials.ts"
 import type { DataDirUnusable } from "../Server.ts"
 import type { JournalQueryRefused } from "../tools/journalTools.ts"
 import { CliError, exitCodes } from "./CliError.ts"
@@ -15,6 +16,7 @@ export type CommandFailure =
   | JournalError
   | JournalQueryRefused
   | ListenFailed
+  | TlsFileInvalid
 
 /** The one table from failures to exit codes and messages. */
 export const cliErrorOf = (failure: CommandFailure): CliError => {
@@ -33,9 +35,12 @@ export const cliErrorOf = (failure: CommandFailure): CliError => {
       return queryError(failure)
     case "ListenFailed":
       return listenError(failure)
+    case "TlsFileInvalid":
+      return new CliError(exitCodes.usage, "E_TLS_FILE", `${failure.file} ${failure.message}`, tlsHint)
   }
 }
 
+const tlsHint = "logbrook tls dev makes certificates for development"
 const configHint = "logbrook config show tells each value and where it comes from"
 
 /** All that is wrong, a line each. */

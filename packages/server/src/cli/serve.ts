@@ -24,12 +24,14 @@ const journalHints = {
 const titles = { mqtt: "MQTT", mqttWs: "MQTT WebSocket", kafka: "Kafka", http: "HTTP" } as const
 
 /** Where people can click or copy it. */
-const listenerText = ({ name, protocol, at }: Listening): string => {
+const listenerText = ({ name, protocol, at, isTls }: Listening): string => {
   const text = addressText(at)
   const own = name === protocol ? "" : ` (${name})`
   if ("path" in at) return text + own
-  if (protocol === "mqttWs") return `ws://${text}/mqtt${own}`
-  return (protocol === "http" ? `http://${text}` : text) + own
+  const s = isTls ? "s" : ""
+  if (protocol === "mqttWs") return `ws${s}://${text}/mqtt${own}`
+  if (protocol === "http") return `http${s}://${text}${own}`
+  return `${text}${isTls ? ", TLS" : ""}${own}`
 }
 
 const recoveryText = ({ broker, recovery }: RunningServer): string => {
@@ -50,6 +52,7 @@ const banner = (config: Config, io: Io, server: RunningServer): void => {
   for (const each of listeners) line(titles[each.protocol], listenerText(each))
   io.out("")
   // A hint for the first start only: later there are streams of one's own.
+  if (listeners.some(({ isTls }) => isTls)) return
   const hasAll = ports.mqtt > 0 && ports.kafka > 0 && ports.http > 0
   if (!hasAll || server.broker.directory.all().size > 0) return
   io.out(`  ${own} streams create sensors --filter 'sensors/#'${url}`)
@@ -91,6 +94,7 @@ export const serve: Run = (args, io) =>
       Effect.tapError(() => Effect.sync(signals.ignore))
     )
     banner(config, io, server)
+    if (server.listeners.some(({ isTls }) => isTls)) process.on("SIGHUP", server.reloadCertificates)
     if (config.insecureListen) log.warn("anyone who reaches this host may read and write: nobody is authenticated")
     const end = yield* Effect.promise(() =>
       Promise.race([signals.first.then((signal) => ({ signal })), server.died.then((reason) => ({ reason }))])

@@ -3,11 +3,20 @@ import type { Limits } from "@logbrook/core/Limits"
 import type { LogLevel } from "../Log.ts"
 import type { MqttOptions } from "../mqtt/MqttOptions.ts"
 import type { ListenerProtocol } from "../net/Listener.ts"
+import type { ClientCertificates, PrincipalName } from "../net/tls/TlsOptions.ts"
 import type { SettingValue } from "./settings.ts"
 
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** The listener of a protocol's own section. */
+export interface Door {
+  readonly port: number | null
+  /** Connections begin with PROXY headers. */
+  readonly proxyProtocol: boolean
+  readonly tls: boolean
 }
 
 /** A listener beside those of the sections `mqtt`, `mqttWs`, `kafka` and `http`. A setting that nobody has made is null. */
@@ -23,6 +32,13 @@ export interface ListenerConfig {
   /** The mode of the Unix socket's file, in octal digits. */
   readonly mode: string
   readonly proxyProtocol: boolean
+  readonly tls: boolean
+  /** Null, here and in the next four: as in the section `tls`. */
+  readonly tlsCert: string | null
+  readonly tlsKey: string | null
+  readonly tlsClientCa: string | null
+  readonly tlsClientCertificates: ClientCertificates | null
+  readonly tlsPrincipal: PrincipalName | null
   readonly connectionsMax: number | null
   readonly connectionsPerAddressMax: number | null
   readonly newConnectionsPerSecondMax: number | null
@@ -42,26 +58,30 @@ export interface Config {
   readonly host: string
   /** The host may be another than loopback although nobody is authenticated. */
   readonly insecureListen: boolean
-  /**
-   * `proxyProtocol`, here and below: connections begin with PROXY headers. All but `port` and that hold for MQTT on every listener.
-   */
-  readonly mqtt: { readonly port: number | null; readonly proxyProtocol: boolean } & MqttOptions
+  /** The TLS of every listener that has it. A file is null where none is given. */
+  readonly tls: {
+    readonly cert: string | null
+    readonly key: string | null
+    readonly clientCa: string | null
+    readonly clientCertificates: ClientCertificates
+    readonly principal: PrincipalName
+  }
+  /** All but the door's own settings hold for MQTT on every listener. */
+  readonly mqtt: Door & MqttOptions
   /** MQTT over WebSocket. `origins`: of web pages that may connect to a server on loopback, with commas between them; or `local`, or `any`. */
-  readonly mqttWs: { readonly port: number | null; readonly proxyProtocol: boolean; readonly origins: string }
+  readonly mqttWs: Door & { readonly origins: string }
   /**
    * `advertised`: what Kafka clients are told to connect to; null: where they have connected.
    * `zstdClients`: names of client software that reads zstd, with commas between them.
    * `defaultPartitions`: of a topic that is created without a number.
    */
-  readonly kafka: {
-    readonly port: number | null
-    readonly proxyProtocol: boolean
+  readonly kafka: Door & {
     readonly advertised: HostPort | null
     readonly zstdClients: string
     readonly autoCreateTopics: boolean
     readonly defaultPartitions: number
   }
-  readonly http: { readonly port: number | null; readonly proxyProtocol: boolean }
+  readonly http: Door
   readonly listeners: ReadonlyArray<ListenerConfig>
   /** `history`: events that no stream needs any more are kept this long, and no more than this of them. */
   readonly journal: {

@@ -2,14 +2,18 @@ import type { ListenerProtocol } from "../net/Listener.ts"
 import type { ListenerConfig } from "./Config.ts"
 import {
   address,
+  clientCertificatesKind,
   count,
   type Kind,
   oneOf,
   origins,
+  pathOrNone,
   port,
+  principalKind,
   proxyProtocol,
   type SettingValue,
   textOf,
+  tlsHere,
   yesOrNo
 } from "./settings.ts"
 
@@ -77,6 +81,12 @@ export const listenerSettings: ReadonlyArray<ListenerSetting> = [
     "Who may connect to the Unix socket: those who may write to its file. By default its owner and group."
   ),
   setting("proxyProtocol", yesOrNo, false, proxyProtocol),
+  setting("tls", yesOrNo, false, `${tlsHere} A Unix socket has none.`),
+  setting("tlsCert", pathOrNone, null, "Its own `tls.cert`."),
+  setting("tlsKey", pathOrNone, null, "Its own `tls.key`, for `tlsCert`."),
+  setting("tlsClientCa", pathOrNone, null, "Its own `tls.clientCa`."),
+  setting("tlsClientCertificates", clientCertificatesKind, null, "Its own `tls.clientCertificates`."),
+  setting("tlsPrincipal", principalKind, null, "Its own `tls.principal`."),
   setting("connectionsMax", limit, null, "Connections of this listener, within `limits.connectionsMax`."),
   setting(
     "connectionsPerAddressMax",

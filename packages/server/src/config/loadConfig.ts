@@ -6,6 +6,7 @@ import { ConfigInvalid, type Config, type ConfigProblem, type EffectiveSetting, 
 import { settings, type Setting, type SettingValue } from "./settings.ts"
 import { isSection, readEnv, readFlags, readYaml, settingAt, type Given, type Read } from "./sources.ts"
 import { suggest } from "./suggest.ts"
+import { lackOfTls, type TlsSettings, tlsSettingsOf } from "./tlsSettings.ts"
 import { isOfListeners, namedListeners } from "./namedListeners.ts"
 import { heapOrigin, isLoopback, notTaken } from "./values.ts"
 
@@ -52,6 +53,7 @@ const sectionOf = (prefix: string): Fields =>
 /** The one description of a configuration, made from the table of settings. */
 export const ConfigSchema = Schema.Struct({
   ...sectionOf(""),
+  tls: Schema.Struct(sectionOf("tls")),
   mqtt: Schema.Struct(sectionOf("mqtt")),
   mqttWs: Schema.Struct(sectionOf("mqttWs")),
   kafka: Schema.Struct(sectionOf("kafka")),
@@ -61,7 +63,7 @@ export const ConfigSchema = Schema.Struct({
   limits: Schema.Struct(sectionOf("limits"))
 })
 
-const sectionNames = ["mqtt", "mqttWs", "kafka", "http", "journal", "log", "limits"] as const
+const sectionNames = ["tls", "mqtt", "mqttWs", "kafka", "http", "journal", "log", "limits"] as const
 
 /** Without prototypes: `__proto__` in a file is a name like any other. */
 const nested = (given: Iterable<Given>): Record<string, unknown> => {
@@ -106,36 +108,63 @@ const problemAt = ({ originOf }: Values, path: string, message: string): ConfigP
 interface Place {
   readonly hostPath: string
   readonly portPath: string
+  readonly tlsPath: string
+  /** Undefined: it has no TLS. */
+  readonly tls: TlsSettings | undefined
   readonly host: SettingValue | undefined
   readonly port: SettingValue | undefined
 }
 
+const sharedTls = ({ valueOf }: Values): TlsSettings =>
+  Object.fromEntries(
+    ["cert", "key", "clientCa", "clientCertificates", "principal"].map((name) => [name, valueOf(`tls.${name}`)])
+  ) as unknown as TlsSettings
+
 /** Nothing for a Unix socket. */
-const placesOf = ({ valueOf }: Values, listeners: ReadonlyArray<ListenerConfig>): ReadonlyArray<Place> => [
-  ...["mqtt", "mqttWs", "kafka", "http"].map((section) => ({
+const placesOf = (values: Values, listeners: ReadonlyArray<ListenerConfig>): ReadonlyArray<Place> => {
+  const { valueOf } = values
+  const tls = sharedTls(values)
+  const own = ["mqtt", "mqttWs", "kafka", "http"].map((section) => ({
     hostPath: "host",
     portPath: `${section}.port`,
+    tlsPath: `${section}.tls`,
+    tls: valueOf(`${section}.tls`) === true ? tls : undefined,
     host: valueOf("host"),
     port: valueOf(`${section}.port`)
-  })),
-  ...listeners
+  }))
+  const named = listeners
     .filter(({ path }) => path === null)
-    .map(({ name, host, port }) => ({
-      hostPath: host === null ? "host" : `listeners.${name}.host`,
-      portPath: `listeners.${name}.port`,
-      host: host ?? valueOf("host"),
-      port
+    .map((listener) => ({
+      hostPath: listener.host === null ? "host" : `listeners.${listener.name}.host`,
+      portPath: `listeners.${listener.name}.port`,
+      tlsPath: `listeners.${listener.name}.tls`,
+      tls: listener.tls ? tlsSettingsOf(tls, listener) : undefined,
+      host: listener.host ?? valueOf("host"),
+      port: listener.port
     }))
-]
+  return [...own.filter(({ port }) => port !== null), ...named]
+}
+
+/** TLS that cannot be: a listener lacks what it needs, or a certificate is for no listener. */
+const tlsWithout = (values: Values, places: ReadonlyArray<Place>): ReadonlyArray<ConfigProblem> => {
+  const lacking = places.flatMap(({ tls, tlsPath }) => {
+    const lack = tls && lackOfTls(tls)
+    return lack === undefined ? [] : [problemAt(values, tlsPath, lack)]
+  })
+  if (values.valueOf("tls.cert") === null || places.some(({ tls }) => tls !== undefined)) return lacking
+  const message =
+    "no listener has TLS: mqtt.tls, mqttWs.tls, kafka.tls, http.tls or that of a named listener is to be true"
+  return [...lacking, problemAt(values, "tls.cert", message)]
+}
 
 const reachable = (values: Values, places: ReadonlyArray<Place>): ReadonlyArray<ConfigProblem> => {
   if (values.valueOf("insecureListen") === true) return []
   const found = new Map<string, ConfigProblem>()
-  for (const { hostPath, host } of places) {
-    if (typeof host !== "string" || isLoopback(host)) continue
+  for (const { hostPath, host, tls } of places) {
+    if (typeof host !== "string" || isLoopback(host) || tls?.clientCertificates === "required") continue
     const message =
-      `${host} can be reached by others, and nobody is authenticated yet: ` +
-      "listen on 127.0.0.1, or accept that with --insecure-listen"
+      `${host} can be reached by others, and whoever has no certificate is not authenticated yet: ` +
+      "listen on 127.0.0.1, have client certificates required, or accept that with --insecure-listen"
     found.set(hostPath, problemAt(values, hostPath, message))
   }
   return [...found.values()]
@@ -191,7 +220,11 @@ const throughout = (values: Values, listeners: ReadonlyArray<ListenerConfig>): R
     const message = `${partitions} are more than a stream may have: limits.partitionsPerStreamMax is ${most}`
     problems.push(problemAt(values, "kafka.defaultPartitions", message))
   }
-  problems.push(...takenTwice(values, places, listeners), ...mountedTooDeep(values, listeners))
+  problems.push(
+    ...takenTwice(values, places, listeners),
+    ...mountedTooDeep(values, listeners),
+    ...tlsWithout(values, places)
+  )
   return problems
 }
 

@@ -84,6 +84,8 @@ class Reading {
   }
 }
 
+const tlsNames = ["tlsCert", "tlsKey", "tlsClientCa", "tlsClientCertificates", "tlsPrincipal"] as const
+
 const whatMisses = (reading: Reading, one: OneListener, config: ListenerConfig): void => {
   const { protocol, port, path, host, advertised } = config
   if ((port === null) === (path === null)) {
@@ -91,6 +93,12 @@ const whatMisses = (reading: Reading, one: OneListener, config: ListenerConfig):
   }
   if (path !== null && host !== null) reading.complain("host", "a Unix socket has none")
   if (path === null && one.given.has("mode")) reading.complain("mode", "is for Unix sockets")
+  if (path !== null && config.tls) reading.complain("tls", "a Unix socket has none")
+  const ofTls = tlsNames.filter((name) => config[name] !== null)
+  if (!config.tls) for (const name of ofTls) reading.complain(name, "is for a listener with tls: true")
+  if ((config.tlsCert === null) !== (config.tlsKey === null)) {
+    reading.complain(config.tlsCert === null ? "tlsKey" : "tlsCert", "a certificate and its key go together")
+  }
   if (protocol === "kafka" && path !== null && advertised === null) {
     reading.complain("advertised", "clients of a Unix socket have to be told what to connect to")
   }

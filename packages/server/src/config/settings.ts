@@ -1,5 +1,6 @@
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
 import { defaultMqttOptions, type Redirect } from "../mqtt/MqttOptions.ts"
+import { clientCertificates, principalNames } from "../net/tls/TlsOptions.ts"
 import { durationMs, hostAndPort, ratio, sizeBytes, truth, wholeNumber } from "./values.ts"
 
 export type SettingValue = string | number | boolean | { readonly host: string; readonly port: number } | null
@@ -100,6 +101,13 @@ const reference: Kind = {
       ? value
       : undefined
 }
+/** A setting of files that has no default. */
+export const pathOrNone: Kind = {
+  expects: "the path of a file",
+  parse: (value) => (value === null ? null : textOf("").parse(value))
+}
+export const clientCertificatesKind: Kind = oneOf(...clientCertificates)
+export const principalKind: Kind = oneOf(...principalNames)
 const redirects: ReadonlyArray<Redirect> = ["no", "temporarily", "permanently"]
 
 /** `journal.segmentBytes` in another case: `JOURNAL_SEGMENT_BYTES`, `journal-segment-bytes`. */
@@ -170,6 +178,9 @@ const limitNames = (Object.keys(defaultLimits) as Array<keyof Limits>).filter((n
 export const proxyProtocol =
   "Every connection comes through a load balancer and begins with a PROXY header (HAProxy's PROXY protocol, version 1 or 2), which tells the client's address; one without is closed. Nobody but the load balancer should reach the port then."
 
+export const tlsHere =
+  "TLS 1.2 and 1.3, with the certificate of the section `tls` ([how](security.md)). Clients in plain text are closed then."
+
 /** Everything that can be set, in the order of the documentation. */
 export const settings: ReadonlyArray<Setting> = [
   setting(
@@ -191,12 +202,38 @@ export const settings: ReadonlyArray<Setting> = [
     "Listen on an address that others can reach, although nobody is authenticated."
   ),
   setting(
+    "tls.cert",
+    pathOrNone,
+    null,
+    "The server's certificate in PEM, with the chain behind it up to what clients trust. This and the other files are read again when they change, and on SIGHUP; one that cannot be used changes nothing."
+  ),
+  setting("tls.key", pathOrNone, null, "Its private key in PEM, without a passphrase."),
+  setting(
+    "tls.clientCa",
+    pathOrNone,
+    null,
+    "The authorities in PEM whose client certificates are taken, for `tls.clientCertificates`."
+  ),
+  setting(
+    "tls.clientCertificates",
+    clientCertificatesKind,
+    "off",
+    "Whether clients are asked for a certificate: `off`, `optional` (one that is given has to be good) or `required`."
+  ),
+  setting(
+    "tls.principal",
+    principalKind,
+    "cn",
+    "The name in a client's certificate that is its principal, the same for MQTT, Kafka and HTTP: the subject's common name (`cn`), or the first alternative name of a kind (`dns`, `email`, `uri`). A certificate without it is refused."
+  ),
+  setting(
     "mqtt.port",
     portOrNone,
     1883,
     "MQTT 3.1, 3.1.1 and 5 over TCP. 0 takes any free port, here and below; with `none` nothing listens there. [More listeners](#more-listeners) have names."
   ),
   setting("mqtt.proxyProtocol", yesOrNo, false, proxyProtocol),
+  setting("mqtt.tls", yesOrNo, false, tlsHere),
   setting(
     "mqtt.keepAliveSMax",
     count(0, 65_535),
@@ -241,6 +278,7 @@ export const settings: ReadonlyArray<Setting> = [
   ),
   setting("mqttWs.port", portOrNone, 8083, "MQTT over WebSocket, on any path."),
   setting("mqttWs.proxyProtocol", yesOrNo, false, proxyProtocol),
+  setting("mqttWs.tls", yesOrNo, false, tlsHere),
   setting(
     "mqttWs.origins",
     origins,
@@ -249,6 +287,7 @@ export const settings: ReadonlyArray<Setting> = [
   ),
   setting("kafka.port", portOrNone, 9092, "Kafka's protocol."),
   setting("kafka.proxyProtocol", yesOrNo, false, proxyProtocol),
+  setting("kafka.tls", yesOrNo, false, tlsHere),
   setting(
     "kafka.advertised",
     address,
@@ -275,6 +314,7 @@ export const settings: ReadonlyArray<Setting> = [
   ),
   setting("http.port", portOrNone, 18_083, "HTTP API, health and metrics."),
   setting("http.proxyProtocol", yesOrNo, false, proxyProtocol),
+  setting("http.tls", yesOrNo, false, tlsHere),
   setting(
     "journal.segmentBytes",
     size(65_536, 64 * 1024 ** 3),

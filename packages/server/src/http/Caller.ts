@@ -7,9 +7,12 @@ export interface Asking {
   readonly address: string
 }
 
+/** The one behind a request whose connection is gone already. */
+export const unknownCaller: Asking = { principal: anonymous, address: "?" }
+
 /** The one who made the request that an endpoint answers. */
 export class Caller extends Context.Reference<Caller>()("logbrook/Caller", {
-  defaultValue: (): Asking => ({ principal: anonymous, address: "?" })
+  defaultValue: (): Asking => unknownCaller
 }) {}
 
 /** `http DELETE /streams by anonymous@127.0.0.1`: the origin, in the journal, of what a request leads to. */

@@ -9,6 +9,7 @@ import type { ListenAddress, ListenerOptions } from "../net/Listener.ts"
 import { isCrossSite, isForeignHost } from "../net/localNames.ts"
 import { deniedOf } from "./access.ts"
 import { answerApi } from "./apiRequests.ts"
+import { unknownCaller } from "./Caller.ts"
 import { EventTail } from "./eventTail.ts"
 import { LazyApi } from "./LazyApi.ts"
 import { livePast } from "./livePast.ts"
@@ -73,7 +74,8 @@ const answer = (
     if (page === undefined) {
       return yield* new RequestRefused({ code: "NOT_FOUND", message: `there is nothing at ${url.pathname}` })
     }
-    const denied = deniedOf(broker, page.needs)
+    const { principal } = shell.callers.get(request.socket) ?? unknownCaller
+    const denied = deniedOf(broker, principal, page.needs)
     if (denied !== undefined) return yield* new RequestRefused({ code: "FORBIDDEN", message: denied.text })
     yield* page.answer(shell, { request, response, url })
   })
@@ -106,13 +108,13 @@ const listenAt = (shell: Shell, options: ListenerOptions) => {
   const gate = broker.gate.ofListener(name, "http", limits)
   // Not by the server's own gate: whoever looks after a server that clients have filled has to get in.
   const arrivals = new Arrivals(broker, options, (address) => gate.admit(address))
-  letInBy(server, arrivals, (socket, { address }) => shell.addresses.set(socket, address))
+  letInBy(server, arrivals, (socket, { address, principal }) => shell.callers.set(socket, { address, principal }))
   const end = async (closed: Promise<unknown>): Promise<void> => {
     arrivals.stop()
     server.closeAllConnections()
     await closed
   }
-  return listen(server, { protocol: "http", name, at, log: broker.log, end })
+  return listen(server, { protocol: "http", name, at, isTls: options.tls !== undefined, log: broker.log, end })
 }
 
 /** The HTTP API, health, metrics and live events, on every listener, until the scope closes. */
@@ -130,7 +132,7 @@ export const listenHttp = (broker: Broker, options: HttpOptions, listeners: Read
       tail: new EventTail(broker, past),
       metrics: new MetricsPage(broker.metrics, broker.limits.metricsRowsMax),
       warnings: new Warnings(broker, options.retentionClock),
-      addresses: new WeakMap()
+      callers: new WeakMap()
     }
     return yield* Effect.parallelFinalizers(Effect.forEach(listeners, (listener) => listenAt(shell, listener)))
   })

@@ -3,6 +3,7 @@ import type { Socket } from "node:net"
 import type { Journal } from "@logbrook/core/journal/Journal"
 import type { Broker } from "../Broker.ts"
 import type { ApiParts } from "./ApiParts.ts"
+import type { Asking } from "./Caller.ts"
 import type { EventTail } from "./eventTail.ts"
 import type { Readiness } from "./health.ts"
 import type { LazyApi } from "./LazyApi.ts"
@@ -23,8 +24,8 @@ export interface Shell {
   readonly tail: EventTail
   readonly metrics: MetricsPage
   readonly warnings: Warnings
-  /** The client's address of each connection, as logs and the journal tell it. */
-  readonly addresses: WeakMap<Socket, string>
+  /** The client at the other end of each connection, as logs and the journal tell it. */
+  readonly callers: WeakMap<Socket, Asking>
 }
 
 /** A request and where its answer goes. */

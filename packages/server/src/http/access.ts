@@ -1,5 +1,5 @@
 import { isBound } from "@logbrook/actors/catalog/CatalogProtocol"
-import { anonymous, cluster, type Denial, type Operation, type Resource } from "@logbrook/core/access/Access"
+import { cluster, type Denial, type Operation, type Principal, type Resource } from "@logbrook/core/access/Access"
 import type { Broker } from "../Broker.ts"
 
 /** An operation of a request on a resource. An endpoint declares all of them; `[]` if there are none. */
@@ -27,12 +27,17 @@ export const onFilters = (filters: ReadonlyArray<string>): ReadonlyArray<Need> =
   filters.map((name) => onTopicName("Read", name))
 
 /** Why the first of them that is denied is; undefined: whoever asks may do all of it. */
-export const deniedOf = ({ authorizer }: Broker, needs: ReadonlyArray<Need>): Denial | undefined => {
+export const deniedOf = (
+  { authorizer }: Broker,
+  principal: Principal,
+  needs: ReadonlyArray<Need>
+): Denial | undefined => {
   for (const [operation, resource] of needs) {
-    const denial = authorizer.authorize(anonymous, operation, resource)
+    const denial = authorizer.authorize(principal, operation, resource)
     if (denial !== undefined) return denial
   }
   return undefined
 }
 
-export const isAllowed = (broker: Broker, need: Need): boolean => deniedOf(broker, [need]) === undefined
+export const isAllowed = (broker: Broker, principal: Principal, need: Need): boolean =>
+  deniedOf(broker, principal, [need]) === undefined

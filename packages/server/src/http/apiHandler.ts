@@ -45,8 +45,8 @@ const endpoint =
     needs: ReadonlyArray<Need>,
     answer: Effect.Effect<A, EndpointFailure | JournalError>
   ): Effect.Effect<A, ApiError> =>
-    Effect.suspend(() => {
-      const denied = deniedOf(broker, needs)
+    Effect.flatMap(Caller, ({ principal }) => {
+      const denied = deniedOf(broker, principal, needs)
       return denied === undefined ? answer : endpointDenied(denied)
     }).pipe(
       Effect.catchTag("JournalError", (error) => Effect.die(error)),
@@ -115,11 +115,11 @@ const clusterInfo = (broker: Broker, { journal }: Past, { mqtt, retentionClock }
 }
 
 /** Those that whoever asks may know of. */
-const streamNamesOf = (broker: Broker): ReadonlyArray<string> =>
-  [...broker.directory.all().keys()].filter((name) => isAllowed(broker, onStream("Describe", name, broker)))
+const streamNamesOf = (broker: Broker, { principal }: Asking): ReadonlyArray<string> =>
+  [...broker.directory.all().keys()].filter((name) => isAllowed(broker, principal, onStream("Describe", name, broker)))
 
-const groupNamesOf = (broker: Broker): ReadonlyArray<string> =>
-  groupNames(broker).filter((name) => isAllowed(broker, onGroup("Describe", name)))
+const groupNamesOf = (broker: Broker, { principal }: Asking): ReadonlyArray<string> =>
+  groupNames(broker).filter((name) => isAllowed(broker, principal, onGroup("Describe", name)))
 
 const configOf = ({ config: { settings, sinceMs } }: ApiParts) => ({ since: new Date(sinceMs).toISOString(), settings })
 
@@ -138,7 +138,7 @@ const streams = (broker: Broker) => {
       .handle("list", ({ urlParams }) =>
         behind(
           [],
-          Effect.sync(() => pageOf(streamNamesOf(broker), urlParams, summary))
+          Effect.map(Caller, (caller) => pageOf(streamNamesOf(broker, caller), urlParams, summary))
         )
       )
       .handle("create", ({ payload }) =>
@@ -163,7 +163,7 @@ const groups = (broker: Broker) => {
       .handle("list", ({ urlParams }) =>
         behind(
           [],
-          Effect.sync(() => pageOf(groupNamesOf(broker), urlParams, summary))
+          Effect.map(Caller, (caller) => pageOf(groupNamesOf(broker, caller), urlParams, summary))
         )
       )
       .handle("get", ({ path }) => behind([onGroup("Describe", path.name)], getGroup(broker, path.name)))
@@ -176,14 +176,14 @@ const groups = (broker: Broker) => {
 
 const transactions = (broker: Broker) => {
   const behind = endpoint(broker)
-  const known = (): ReadonlyArray<string> =>
-    transactionalIds(broker).filter((name) => isAllowed(broker, onTransactionalId("Describe", name)))
+  const known = ({ principal }: Asking): ReadonlyArray<string> =>
+    transactionalIds(broker).filter((name) => isAllowed(broker, principal, onTransactionalId("Describe", name)))
   return HttpApiBuilder.group(Api, "transactions", (handlers) =>
     handlers
       .handle("list", ({ urlParams }) =>
         behind(
           [],
-          Effect.sync(() => pageOf(known(), urlParams, (name) => transactionSummary(broker, name)))
+          Effect.map(Caller, (caller) => pageOf(known(caller), urlParams, (name) => transactionSummary(broker, name)))
         )
       )
       .handle("get", ({ path }) =>

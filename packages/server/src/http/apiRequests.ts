@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http"
 import * as Effect from "effect/Effect"
-import { anonymous } from "@logbrook/core/access/Access"
+import { unknownCaller } from "./Caller.ts"
 import { isNestedDeeper } from "./nesting.ts"
 import { notAllowed, RequestRefused } from "./refusals.ts"
 import { send, sendDefect, sendJson } from "./respond.ts"
@@ -59,7 +59,7 @@ const checkedBody = (request: IncomingMessage, bytesMax: number): Effect.Effect<
   })
 
 /** Answers a request to the API: what an endpoint must not see is refused, the rest is the library's. */
-export const answerApi = ({ api, broker, addresses }: Shell, { request, response, url }: Exchange) =>
+export const answerApi = ({ api, broker, callers }: Shell, { request, response, url }: Exchange) =>
   Effect.gen(function* () {
     const method = request.method ?? "GET"
     const methods = yield* Effect.promise(() => api.methodsAt(url.pathname))
@@ -71,7 +71,7 @@ export const answerApi = ({ api, broker, addresses }: Shell, { request, response
     if (method === "POST" || method === "PATCH") {
       init.body = new Uint8Array(yield* checkedBody(request, broker.limits.httpBodyBytesMax))
     }
-    const caller = { principal: anonymous, address: addresses.get(request.socket) ?? "?" }
+    const caller = callers.get(request.socket) ?? unknownCaller
     const reply = yield* Effect.promise(() => api.handle(new Request(url, init), caller))
     const text = yield* Effect.promise(() => reply.text())
     if (reply.status === 400) sendJson(response, 400, badRequest(text))

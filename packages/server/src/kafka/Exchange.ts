@@ -11,8 +11,8 @@ import type { RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { isFailure, type FullAccess } from "./Access.ts"
 import { Pending, type Later } from "./Answer.ts"
 import type { Outcome } from "./Asker.ts"
-import { originOf } from "../originOf.ts"
-import type { HostPort, ListedApi, RequestContext } from "./Handler.ts"
+import { originOf, placeOf } from "../originOf.ts"
+import type { HostPort, ListedApi, RequestContext, SecurityProtocol } from "./Handler.ts"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { deniedFailure, refused, type Failure } from "./errors.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
@@ -44,6 +44,7 @@ const prefixBytes = 4
 export interface Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
+  readonly securityProtocol: SecurityProtocol
   readonly listed: ReadonlyArray<ListedApi>
   /** The client's principal, for what it may do. */
   readonly principal: Principal
@@ -104,14 +105,20 @@ export class Exchange implements RequestContext, FullAccess {
     return this.#connection.advertised
   }
 
+  get securityProtocol(): SecurityProtocol {
+    return this.#connection.securityProtocol
+  }
+
   get apiName(): string {
     return this.header.api.name
   }
 
   get #cause(): Cause {
     const { clientId, correlationId } = this.header
-    const { peer } = this.#connection
-    return { origin: originOf("kafka", clientId ?? "-", `@${peer} ${this.apiName}#${correlationId}`) }
+    const { peer, principal } = this.#connection
+    return {
+      origin: originOf("kafka", clientId ?? "-", `${placeOf(principal, peer)} ${this.apiName}#${correlationId}`)
+    }
   }
 
   get listed(): ReadonlyArray<ListedApi> {

@@ -11,6 +11,8 @@ import type { LongPoll } from "./LongPoll.ts"
 import type { SentBatches } from "./SentBatches.ts"
 import { replyOf, type Reply, type ReplyOptions } from "./Reply.ts"
 
+export type SecurityProtocol = "PLAINTEXT" | "SSL"
+
 export interface HostPort {
   readonly host: string
   readonly port: number
@@ -42,6 +44,8 @@ export interface RequestContext extends Asker {
   readonly clientHost: string
   /** Where this client can reach the server again. */
   readonly advertised: HostPort
+  /** Kafka's name for what its listener speaks. */
+  readonly securityProtocol: SecurityProtocol
   /** The APIs that ApiVersions lists. */
   readonly listed: ReadonlyArray<ListedApi>
   /** Whether the client is known to decompress zstd. */

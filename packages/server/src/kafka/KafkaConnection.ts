@@ -1,16 +1,17 @@
 import type { Socket } from "node:net"
 import type { Loan } from "@logbrook/core/BufferPool"
-import { anonymous } from "@logbrook/core/access/Access"
+import type { Principal } from "@logbrook/core/access/Access"
 import { decodeRequestHeader, type DecodedHeader, type RequestHeader } from "@logbrook/protocols/kafka/Header"
 import { KafkaError } from "@logbrook/protocols/kafka/ErrorCodes"
 import { Splitter } from "@logbrook/protocols/kafka/Splitter"
 import { WireError } from "@logbrook/protocols/kafka/Wire"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
-import type { HostPort } from "./Handler.ts"
+import type { HostPort, SecurityProtocol } from "./Handler.ts"
 import { unsupportedApiVersions } from "./handlers/18_ApiVersions.ts"
 import { registry } from "./handlers.ts"
 import type { ReplyOptions } from "./Reply.ts"
 import { defectText } from "../defectText.ts"
+import { userOf } from "../originOf.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { lingerMs } from "../net/endSoftly.ts"
 import { Exchange, type Exchanging } from "./Exchange.ts"
@@ -45,7 +46,8 @@ export class KafkaConnection implements Exchanging {
   readonly node: KafkaNode
   readonly advertised: HostPort
   readonly listed = registry.listed
-  readonly principal = anonymous
+  readonly principal: Principal
+  readonly securityProtocol: SecurityProtocol
   readonly clientHost: string
   readonly peer: string
   nextFetch = 0
@@ -86,7 +88,7 @@ export class KafkaConnection implements Exchanging {
   constructor(
     node: KafkaNode,
     socket: Socket,
-    client: { address: string; port: number },
+    client: { readonly address: string; readonly port: number; readonly principal: Principal },
     advertised: HostPort,
     admission: Admission
   ) {
@@ -95,6 +97,8 @@ export class KafkaConnection implements Exchanging {
     this.#admission = admission
     this.#openedMs = node.broker.clock.monotonicMs()
     this.#first = new FirstRequest(node.broker.limits.preAuthFrameBytesMax)
+    this.principal = client.principal
+    this.securityProtocol = "encrypted" in socket ? "SSL" : "PLAINTEXT"
     this.clientHost = client.address
     this.peer = `${client.address}:${client.port}`
     this.#socket = socket
@@ -300,7 +304,13 @@ export class KafkaConnection implements Exchanging {
   audit(reason: string, header?: DecodedHeader): void {
     const { clientId = "", api = undefined } = header?._tag === "Request" ? header : {}
     const client = printable(clientId ?? "")
-    const fields = { peer: this.peer, client, api: api?.name ?? "", reason: printable(reason) }
+    const fields = {
+      peer: this.peer,
+      user: userOf(this.principal),
+      client,
+      api: api?.name ?? "",
+      reason: printable(reason)
+    }
     this.node.audit("kafka: connection closed", fields)
   }
 

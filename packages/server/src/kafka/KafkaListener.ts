@@ -29,9 +29,9 @@ const serve = (
   advertised: HostPort,
   connections: Set<KafkaConnection>,
   socket: net.Socket,
-  { address, port, admission }: Arrival
+  arrival: Arrival
 ): ((chunk: Buffer) => void) => {
-  const connection = new KafkaConnection(node, socket, { address, port }, advertisedTo(advertised, socket), admission)
+  const connection = new KafkaConnection(node, socket, arrival, advertisedTo(advertised, socket), arrival.admission)
   connections.add(connection)
   socket.setNoDelay(true)
   socket.setKeepAlive(true)
@@ -81,12 +81,13 @@ const listenAt = (node: KafkaNode, connections: Set<KafkaConnection>, options: K
     const gate = broker.gate.ofListener(name, "kafka", limits)
     const arrivals = new Arrivals(broker, options, (address) => broker.gate.admit(address, gate))
     const server = createSharedServer((socket) =>
-      arrivals.accept(socket, (arrival) => serve(node, advertised, connections, socket, arrival))
+      arrivals.accept(socket, (within, arrival) => serve(node, advertised, connections, within, arrival))
     )
     const listening = yield* listen(server, {
       protocol: "kafka",
       name,
       at,
+      isTls: options.tls !== undefined,
       log: broker.log,
       end: (closed) => {
         arrivals.stop()

@@ -13,7 +13,7 @@ import { type Compressing, Recompressor } from "./Recompressor.ts"
 /** Audit lines per second; a flood of bad clients must not become a flood of log. */
 const auditLinesPerSecondMax = 20
 
-export type AuditFields = Readonly<Record<string, string | number>>
+export type AuditFields = Readonly<Record<string, string | number | undefined>>
 
 /** Text of a client's making, as one short line. */
 export const printable = (text: string): string => text.slice(0, 200).replaceAll(/\p{Cc}/gu, "?")

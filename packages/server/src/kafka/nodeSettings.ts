@@ -38,7 +38,7 @@ const ofLimit = (
   (limits[limit] === defaultLimits[limit] ? byDefault : given)(name, "Int", toValue(limits[limit]), `limits.${limit}`)
 
 /** The settings of a broker, in Kafka's words, that this server has in some form. They are read-only: the configuration has them. */
-export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArray<NodeSetting> => {
+export const nodeSettings = ({ node, advertised, securityProtocol }: RequestContext): ReadonlyArray<NodeSetting> => {
   const { nodeId, limits } = node.broker
   const { autoCreateTopics, defaultPartitions } = node.settings
   const settings = streamSettings(limits)
@@ -48,7 +48,7 @@ export const nodeSettings = ({ node, advertised }: RequestContext): ReadonlyArra
     return [(value === shipped.get(name) ? byDefault : given)(nodeName, type, value, documentation)]
   })
   const retentionMs = Number(settings.find(({ name }) => name === "retention.ms")!.byDefault)
-  const listener = `PLAINTEXT://${advertised.host}:${advertised.port}`
+  const listener = `${securityProtocol}://${advertised.host}:${advertised.port}`
   return [
     ...ofStreams,
     given("broker.id", "Int", nodeId, "This node."),

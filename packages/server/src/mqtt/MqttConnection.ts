@@ -32,7 +32,7 @@ import { StreamFeed } from "./streams/StreamFeed.ts"
 import { subscribe, unsubscribe } from "./subscribe.ts"
 import type { Transport, TransportEvents } from "./Transport.ts"
 import type { Fields } from "../Log.ts"
-import { originOf } from "../originOf.ts"
+import { originOf, placeOf, userOf } from "../originOf.ts"
 import type { Admission } from "../net/ConnectionGate.ts"
 import { lingerMs } from "../net/endSoftly.ts"
 
@@ -194,7 +194,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   }
 
   origin(packet: string): string {
-    return originOf("mqtt", this.clientId, `@${this.#transport.remoteAddress} ${packet}`)
+    return originOf("mqtt", this.clientId, `${placeOf(this.principal, this.address)} ${packet}`)
   }
 
   // --- In ---
@@ -794,7 +794,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
     if (due !== undefined && session !== undefined) session.retainedDue = [...session.retainedDue, ...due]
   }
 
-  #who(): { client: string | undefined; address: string } {
-    return { client: this.clientId === "" ? undefined : this.clientId, address: this.#transport.remoteAddress }
+  #who(): Fields {
+    return { client: this.clientId || undefined, user: userOf(this.principal), address: this.address }
   }
 }

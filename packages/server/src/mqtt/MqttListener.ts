@@ -18,12 +18,13 @@ const serve = (
   mqtt: MqttBroker,
   mount: Mount,
   socket: net.Socket,
-  { address, admission }: Arrival,
+  { address, admission, principal }: Arrival,
   connections: Set<MqttConnection>
 ): ((chunk: Buffer) => void) => {
   socket.setNoDelay(true)
   const transport = new TcpTransport(socket, address, () => connection.onDrain())
   const connection = new MqttConnection(mqtt, transport, admission, mount)
+  connection.principal = principal
   connections.add(connection)
   socket.on("end", () => connection.ended())
   // The close event follows and tells all there is to do.
@@ -45,14 +46,21 @@ export const listenMqtt = (mqtt: MqttBroker, options: MqttListenerOptions) =>
     const gate = broker.gate.ofListener(name, "mqtt", limits)
     const arrivals = new Arrivals(broker, options, (address) => broker.gate.admitOrTell(address, gate))
     const server = createSharedServer((socket) =>
-      arrivals.accept(socket, (arrival) => serve(mqtt, mount, socket, arrival, connections))
+      arrivals.accept(socket, (within, arrival) => serve(mqtt, mount, within, arrival, connections))
     )
     const end = async (closed: Promise<unknown>): Promise<void> => {
       arrivals.stop()
       await mqtt.stops(connections)
       await closed
     }
-    const listening = yield* listen(server, { protocol: "mqtt", name, at, log: broker.log, end })
+    const listening = yield* listen(server, {
+      protocol: "mqtt",
+      name,
+      at,
+      isTls: options.tls !== undefined,
+      log: broker.log,
+      end
+    })
     mqtt.listens()
     return listening
   })

@@ -101,9 +101,10 @@ class WebSocketTransport implements Transport {
 }
 
 /** Returns what reads the socket's bytes. */
-const serve = ({ mqtt, mount, connections }: Shell, socket: Socket, { address, admission }: Arrival) => {
+const serve = ({ mqtt, mount, connections }: Shell, socket: Socket, { address, admission, principal }: Arrival) => {
   const transport = new WebSocketTransport(socket, address, () => connection.onDrain())
   const connection = new MqttConnection(mqtt, transport, admission, mount)
+  connection.principal = principal
   connections.add(connection)
   const frames = new FrameReader({
     onBytes: (bytes) => connection.onChunk(bytes),
@@ -208,7 +209,14 @@ export const listenMqttWebSocket = (mqtt: MqttBroker, options: WebSocketOptions)
       server.closeAllConnections()
       await closed
     }
-    const listening = yield* listen(server, { protocol: "mqttWs", name, at, log: broker.log, end })
+    const listening = yield* listen(server, {
+      protocol: "mqttWs",
+      name,
+      at,
+      isTls: options.tls !== undefined,
+      log: broker.log,
+      end
+    })
     mqtt.listens()
     return listening
   })

@@ -1,3 +1,5 @@
+import type { Credentials } from "./tls/Credentials.ts"
+
 /** As the settings name them. */
 export type ListenerProtocol = "mqtt" | "mqttWs" | "kafka" | "http"
 
@@ -26,6 +28,8 @@ export interface ListenerOptions {
   readonly at: ListenAddress
   /** Connections come through a load balancer and begin with PROXY headers. */
   readonly isProxied: boolean
+  /** Undefined: connections are in plain text. */
+  readonly tls?: Credentials | undefined
   readonly limits: ListenerLimits
 }
 
@@ -36,6 +40,7 @@ export interface Listening {
   readonly at: ListenAddress
   /** 0 of a Unix socket. */
   readonly port: number
+  readonly isTls: boolean
 }
 
 /** The address of everybody who comes by a Unix socket. */

@@ -9,6 +9,8 @@ export type Excess = "connections" | "address" | "rate"
 export interface Place {
   /** A load balancer's connection is a client's of this address. False: one too many, and the connection is to be closed. */
   readonly movesTo: (address: string) => boolean
+  /** TLS begins. False: there is no room for it, and the connection is to be closed. */
+  readonly secures: () => boolean
   /** The connection is closed. */
   readonly release: () => void
 }
@@ -97,6 +99,11 @@ export class ListenerPlace implements Place {
   movesTo(address: string): boolean {
     if (!this.#gate.moves(this.#address, address)) return false
     this.#address = address
+    return true
+  }
+
+  /** HTTP's connections, which have no other place, are on no account: `limits.httpConnectionsMax` are the most. */
+  secures(): boolean {
     return true
   }
 

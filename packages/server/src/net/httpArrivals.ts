@@ -1,7 +1,13 @@
 import type * as http from "node:http"
 import type { Socket } from "node:net"
 import type { Arrival, Arrivals } from "./Arrivals.ts"
+import { foreignProtocol, httpRequest } from "./foreignProtocol.ts"
 import type { Place } from "./ListenerGate.ts"
+
+/** Node's parser fails with what it could not read. */
+interface Unread extends Error {
+  readonly rawPacket?: Buffer
+}
 
 /**
  * Has `arrivals` let in the connections of an HTTP server, which serves them behind their PROXY headers. It is Node's own listener
@@ -15,10 +21,15 @@ export const letInBy = <P extends Place>(
   const listeners = server.listeners("connection")
   server.removeAllListeners("connection")
   server.on("connection", (socket: Socket) =>
-    arrivals.pass(socket, (arrival) => {
-      socket.on("close", () => arrival.admission.release())
-      arrived(socket, arrival)
-      for (const serve of listeners) serve.call(server, socket)
+    arrivals.pass(socket, (within, arrival) => {
+      within.on("close", () => arrival.admission.release())
+      within.on("error", ({ rawPacket }: Unread) => {
+        const foreign = rawPacket && foreignProtocol(rawPacket)
+        if (foreign === undefined || foreign === httpRequest) return
+        arrivals.refused(arrival.address, `${foreign} came instead of ${httpRequest}`)
+      })
+      arrived(within, arrival)
+      for (const serve of listeners) serve.call(server, within)
     })
   )
 }

@@ -20,6 +20,7 @@ export interface ListenOptions {
   readonly protocol: ListenerProtocol
   readonly name: string
   readonly at: ListenAddress
+  readonly isTls: boolean
   readonly log: Log
   /** Ends the connections, once the server accepts no more. `closed` resolves when the last of them has closed. */
   readonly end: (closed: Promise<unknown>) => Promise<void>
@@ -91,14 +92,14 @@ const listenAtPath = (server: net.Server, path: string): void => {
 
 const opened = (server: net.Server, options: ListenOptions): Effect.Effect<Listening, ListenFailed> =>
   Effect.async((resume) => {
-    const { protocol, name, at, log } = options
+    const { protocol, name, at, isTls, log } = options
     const fail = (error: Error): void => resume(Effect.fail(failureOf(options, error)))
     server.once("error", fail)
     server.once("listening", () => {
       server.off("error", fail)
       server.on("error", (error) => log.error(`${name}: a connection could not be accepted`, { error: String(error) }))
       const port = "path" in at ? 0 : (server.address() as net.AddressInfo).port
-      resume(Effect.succeed({ name, protocol, at: "path" in at ? at : { ...at, port }, port }))
+      resume(Effect.succeed({ name, protocol, at: "path" in at ? at : { ...at, port }, port, isTls }))
     })
     if ("path" in at) listenAtPath(server, at.path)
     else server.listen(at.port, at.host)

@@ -163,6 +163,11 @@ export class RawClient {
     return new RawClient(socket)
   }
 
+  /** Over a socket that is connected. */
+  static over(socket: net.Socket): RawClient {
+    return new RawClient(socket)
+  }
+
   #onResponse(response: Uint8Array): void {
     this.responses.push(response)
     const correlationId = Buffer.from(response).readInt32BE(0)

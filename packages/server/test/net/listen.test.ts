@@ -30,6 +30,7 @@ const listening = (server: net.Server, mode = 0o660, at = socketPath) =>
     protocol: "mqtt",
     name: "local",
     at: { path: at, mode },
+    isTls: false,
     log,
     end: async (closed) => void (await closed)
   }).pipe(Effect.either, Effect.provideService(Scope.Scope, scope), Effect.runPromise)

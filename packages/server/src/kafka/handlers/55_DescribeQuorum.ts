@@ -42,7 +42,7 @@ export const describeQuorumHandler = handler(DescribeQuorum, {
       topicName,
       partitions: partitions.map(({ partitionIndex }) => describePartition(context, topicName, partitionIndex))
     }))
-    const listeners = [{ name: "PLAINTEXT", ...context.advertised }]
+    const listeners = [{ name: context.securityProtocol, ...context.advertised }]
     const nodes = [{ nodeId: context.node.broker.nodeId, listeners }]
     return { errorCode: KafkaError.NONE, errorMessage: null, topics, nodes }
   }
