@@ -110,6 +110,7 @@ const streamsModule = () => import("./streams.ts")
 const groupsModule = () => import("./groups.ts")
 const transactionsModule = () => import("./transactions.ts")
 const sessionsModule = () => import("./sessions.ts")
+const streamSharesModule = () => import("./streamShares.ts")
 const retainedModule = () => import("./retained.ts")
 const journalModule = () => import("./journal.ts")
 const backupModule = () => import("./backup.ts")
@@ -472,6 +473,31 @@ export const commands: ReadonlyArray<Command> = [
       json
     ],
     load: lazily(sessionsModule, (module) => module.kick)
+  },
+  {
+    name: "stream-shares list",
+    positionals: [],
+    summary: "list groups of MQTT clients that read a stream, with their lag",
+    options: [...time, url, json],
+    load: lazily(streamSharesModule, (module) => module.list)
+  },
+  {
+    name: "stream-shares describe",
+    positionals: ["FILTER"],
+    summary: "a group's members, and its position and lag in each partition",
+    description: "The group of $share/GROUP/$stream/NAME[/FILTER] is named by that filter as a whole.",
+    options: [...time, url, json],
+    examples: ["logbrook stream-shares describe '$share/workers/$stream/orders'"],
+    load: lazily(streamSharesModule, (module) => module.describe)
+  },
+  {
+    name: "stream-shares delete",
+    positionals: ["FILTER"],
+    summary: "forget the position of a group without members",
+    description:
+      "With the records that were read and that no member has. Its next member makes it anew, with its own options.",
+    options: [yes, url, json],
+    load: lazily(streamSharesModule, (module) => module.remove)
   },
   {
     name: "retained list",

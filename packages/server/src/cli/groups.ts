@@ -5,16 +5,10 @@ import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import { plainText } from "../plainText.ts"
 import type { Arguments, Run } from "./commandLine.ts"
 import { confirmed } from "./confirm.ts"
+import { lagFields, lagText, type TotalLag } from "./groupLagText.ts"
 import { type DeletedGroup, deleteStored, type StoredGroup, storedGroups } from "./groupsOffline.ts"
 import { bytesText, counted, durationText, fields, table, type Io, outJson } from "./Io.ts"
 import { directoryInstead, urlOf } from "./optionValues.ts"
-
-interface TotalLag {
-  readonly lag: number | null
-  readonly knownLag: number
-  readonly lost: number
-  readonly unknownPartitions: number
-}
 
 interface GroupSummary extends TotalLag {
   readonly group: string
@@ -55,15 +49,8 @@ interface GroupDetails extends TotalLag {
   }>
 }
 
-const lagFields = ["knownLag", "lost", "unknownPartitions"] as const
 const summaryFields: FieldsOf<GroupSummary> = ["group", "state", "members", ...lagFields]
 const detailsFields: FieldsOf<GroupDetails> = ["group", "state", "generation", "details", "offsets", ...lagFields]
-
-/** `120`, or `120, 1 partition unknown`. */
-const lagText = ({ knownLag, unknownPartitions }: TotalLag): string =>
-  unknownPartitions === 0
-    ? String(knownLag)
-    : `${knownLag}, ${unknownPartitions} ${unknownPartitions === 1 ? "partition" : "partitions"} unknown`
 
 export const list: Run = (args, io) =>
   Effect.gen(function* () {

@@ -373,6 +373,65 @@ const sessions = HttpApiGroup.make("sessions")
   /** Ends the connection: with DISCONNECT 0x98 in MQTT 5. */
   .add(HttpApiEndpoint.del("kick")`/sessions/${name}/connection`.addSuccess(SessionKicked))
 
+const StreamShareSummary = Schema.Struct({
+  /** `$share/GROUP/$stream/NAME[/FILTER]`, which names the group. */
+  filter: Schema.String,
+  group: Schema.String,
+  stream: Schema.String,
+  /** FILTER; null: all of the stream. */
+  topicFilter: Schema.NullOr(Schema.String),
+  /** Sessions that have the subscription; and those of them that are connected. */
+  members: Count,
+  connected: Count,
+  /** null while there are members. */
+  emptySince: Schema.NullOr(Schema.String),
+  /** Records that were read and that no member has. */
+  waiting: Count,
+  /** Records to read, those that the filter does not match as well; null while it is not known of one partition: `knownLag` is that of the others. */
+  lag: Schema.NullOr(Count),
+  knownLag: Count,
+  /** Records that were gone before the group had read them. */
+  lost: Count,
+  unknownPartitions: Count
+})
+
+const StreamShareDetails = Schema.Struct({
+  ...StreamShareSummary.fields,
+  /** Reading ends before records of this time; null: it does not. */
+  untilAt: Schema.NullOr(Schema.String),
+  memberDetails: Schema.Array(
+    Schema.Struct({
+      clientId: Schema.String,
+      state: Schema.Literal("connected", "disconnected"),
+      address: Schema.NullOr(Schema.String),
+      qos: Count,
+      /** This and the next one are those of the whole session, as in `/sessions`. */
+      queued: Count,
+      unacknowledged: Count
+    })
+  ),
+  /** Those that are read. */
+  partitions: Schema.Array(
+    Schema.Struct({
+      partition: Count,
+      /** The next one to read. */
+      offset: Count,
+      /** Reading ends before it; null: it does not. */
+      end: Schema.NullOr(Count),
+      logStartOffset: Schema.NullOr(Count),
+      highWatermark: Schema.NullOr(Count),
+      lag: Schema.NullOr(Count),
+      lost: Schema.NullOr(Count),
+      waiting: Count
+    })
+  )
+})
+
+const streamShares = HttpApiGroup.make("streamShares")
+  .add(HttpApiEndpoint.get("list", "/stream-shares").setUrlParams(PageParams).addSuccess(listOf(StreamShareSummary)))
+  .add(HttpApiEndpoint.get("get")`/stream-shares/${name}`.addSuccess(StreamShareDetails))
+  .add(HttpApiEndpoint.del("delete")`/stream-shares/${name}`.addSuccess(Schema.Struct({ waiting: Count })))
+
 /** `#` by default, which matches no topic that begins with `$`. */
 const FilterParam = Schema.optionalWith(Schema.String, { default: () => "#" })
 const FilteredParams = Schema.Struct({ ...PageParams.fields, filter: FilterParam })
@@ -447,6 +506,7 @@ export const Api = HttpApi.make("logbrook")
   .add(groups)
   .add(transactions)
   .add(sessions)
+  .add(streamShares)
   .add(retained)
   .add(topics)
   .add(journal)

@@ -36,6 +36,7 @@ import { endpointDenied, type EndpointFailure, EndpointRefused, refusalOf } from
 import { resetGroupOffsets, resetNeeds } from "./resetOffsets.ts"
 import { getRetained, listRetained, purgeRetained } from "./retained.ts"
 import { getSession, kickSession, listSessions } from "./sessions.ts"
+import { deleteStreamShare, getStreamShare, listStreamShares } from "./streamShares.ts"
 import { alterStream, createStream, deleteStream, getStream, summaryOf } from "./streams.ts"
 
 /** An endpoint, behind what it needs. A journal that cannot be read is a defect here. */
@@ -211,6 +212,21 @@ const sessions = (broker: Broker, { mqtt }: ApiParts) => {
   )
 }
 
+const streamShares = (broker: Broker, { mqtt }: ApiParts) => {
+  const behind = endpoint(broker)
+  return HttpApiBuilder.group(Api, "streamShares", (handlers) =>
+    handlers
+      .handle("list", ({ urlParams }) =>
+        behind(
+          [onCluster("Describe")],
+          Effect.sync(() => listStreamShares(broker, mqtt, urlParams))
+        )
+      )
+      .handle("get", ({ path }) => behind([onCluster("Describe")], getStreamShare(broker, mqtt, path.name)))
+      .handle("delete", ({ path }) => behind([onCluster("Alter")], deleteStreamShare(broker, mqtt, path.name)))
+  )
+}
+
 /** Messages are read and removed as by a client that subscribes to the filter, or publishes to what it matches. */
 const retained = (broker: Broker, { mqtt }: ApiParts) => {
   const behind = endpoint(broker)
@@ -285,6 +301,7 @@ export const makeApiHandler = (broker: Broker, past: Past, parts: ApiParts): Api
       groups(broker),
       transactions(broker),
       sessions(broker, parts),
+      streamShares(broker, parts),
       retained(broker, parts),
       topics(broker, parts),
       journal(broker, past),

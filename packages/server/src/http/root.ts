@@ -5,6 +5,7 @@ const links: ReadonlyArray<readonly [path: string, what: string]> = [
   ["/api/v1/streams", "streams with partitions, offsets, sizes"],
   ["/api/v1/groups", "consumer groups with their lag"],
   ["/api/v1/sessions", "MQTT sessions with their connections and queues"],
+  ["/api/v1/stream-shares", "groups of MQTT clients that read streams, with their lag"],
   ["/api/v1/retained", "retained messages"],
   ["/api/v1/topics", "topics with what is retained, stored, or goes nowhere"],
   ["/api/v1/journal/events?last=20", "the newest events of the journal"],

@@ -50,6 +50,11 @@ export class ShareGroup<S> {
     return this.#members.size
   }
 
+  /** In the order in which they have come. */
+  *members(): IterableIterator<S> {
+    for (const { subscriber } of this.#members.values()) yield subscriber
+  }
+
   /** False: the client was a member before. */
   set(clientId: string, subscriber: S, subscription: Subscription): boolean {
     const isNew = !this.#members.has(clientId)

@@ -35,7 +35,7 @@ const emptyLog = { startOffset: 0, highWatermark: 0 }
 
 export const lagOf = (
   { directory, shards }: Pick<Broker, "directory" | "shards">,
-  { topicId, stream, partition, offset }: CommittedOffset
+  { topicId, stream, partition, offset }: Pick<CommittedOffset, "topicId" | "stream" | "partition" | "offset">
 ): PartitionLag => {
   const logId = directory.byTopicId(topicId)?.logIds[partition]
   const place = { stream, partition, offset }

@@ -74,6 +74,22 @@ const session = {
   dropped: 0,
   filters: [{ ...subscription, subscriptionId: null }]
 }
+const streamShare = {
+  filter: name,
+  group: name,
+  stream: name,
+  topicFilter: name,
+  members: 1,
+  connected: 1,
+  emptySince: time,
+  waiting: 1,
+  knownLag: 1,
+  lost: 0,
+  unknownPartitions: 1,
+  untilAt: time,
+  memberDetails: [{ clientId: name, state: name, address: name, qos: 1, queued: 1, unacknowledged: 1 }],
+  partitions: [{ partition: 0, offset: 1, end: 2, logStartOffset: 0, highWatermark: 2, lag: 1, lost: 0, waiting: 1 }]
+}
 const retained = {
   topic: name,
   bytes: 1,
@@ -111,6 +127,8 @@ const asking: Readonly<Record<string, readonly [words: ReadonlyArray<string>, an
   "transactions abort": [[name, "--yes"], { producerId: 1, partitions: 1, groups: 1 }],
   "sessions describe": [[name], session],
   "sessions kick": [[name], { wasConnected: true, sessionEnded: true }],
+  "stream-shares describe": [[name], streamShare],
+  "stream-shares delete": [[name, "--yes"], { waiting: 1 }],
   "retained get": [[name], retained],
   "retained purge": [[name, "--yes"], { purged: 1, meta }],
   "topics tree": [[name], { data: [{ topic: name, streams: [name], retainedBytes: 1, unmatched: 1 }], meta }],

@@ -33,6 +33,11 @@ export class ShareDirectory {
     return this.#idle.size
   }
 
+  *filters(): IterableIterator<string> {
+    yield* this.#withMembers
+    yield* this.#idle.keys()
+  }
+
   /** True: the group is forgotten, since it was taken. */
   fold(filter: string, event: StreamShareEvent): boolean {
     switch (event._tag) {

@@ -35,6 +35,16 @@ export class StreamShares implements StreamSharing {
     return this.#directory
   }
 
+  /** The filters of all, in no promised order. */
+  filters(): Iterable<string> {
+    return this.#directory.filters()
+  }
+
+  /** As the journal holds it; undefined: there is none. */
+  get(filter: string): StreamShareState | undefined {
+    return this.#view.get(streamShareActor(filter))
+  }
+
   #observe(filter: string, event: StreamShareEvent): void {
     if (this.#directory.fold(filter, event)) this.#mqtt.metrics.streamSharesGivenUp.add(1)
     if (event._tag === "ShareIdle") this.#giveWay()
