@@ -59,6 +59,51 @@ it("from nothing to TLS in ten lines, with a certificate that is replaced at the
   expect(fs.statSync(path.join(directory, "tls/ca-key.pem")).mode & 0o777).toBe(0o600)
 })
 
+it("the command line over TLS, with and without what it needs", async () => {
+  const wrong = [
+    "logbrook streams list --url https://localhost:18083 || echo exit=$?",
+    "logbrook streams list --url https://localhost:18083 --ca tls/ca.pem || echo exit=$?",
+    "logbrook streams list --url http://localhost:18083 $alice || echo exit=$?",
+    "logbrook streams list --url localhost:18083 --json $alice",
+    "logbrook publish a b --mqtt localhost:1883 --tls || echo exit=$?",
+    "logbrook publish a b --mqtt localhost:1883 --ca tls/ca.pem || echo exit=$?",
+    "logbrook publish a b --mqtt 127.0.0.2:1883 $alice || echo exit=$?",
+    "cat tls/alice.pem tls/alice-key.pem > both.pem",
+    "logbrook publish a b --mqtt localhost:1883 --insecure --cert both.pem",
+    "logbrook consume orders --kafka localhost:9092 || echo exit=$?",
+    "logbrook publish a b --cert-key tls/alice-key.pem || echo exit=$?"
+  ].join("\n")
+  const blocks = `${blockUnder("From nothing to TLS in ten lines")}${blockUnder("From the command line")}`
+  const { code, out, err } = await run(`${blocks}echo begins >&2\n${wrong}`)
+  expect({ code, err }).toMatchObject({ code: 0 })
+  expect(out).toMatch(/orders\t0\t0\t-\tone|orders +0 +0 +- +one/)
+  expect(out).toContain("sensors/1: 1 message of QoS 1")
+  expect(out).toContain('"name": "orders"')
+  expect(out).toContain("a: 1 message of QoS 1")
+  const faults = err
+    .split("begins\n")[1]!
+    .split("\n")
+    .filter((line) => /^error|^hint/.test(line))
+  expect(faults).toEqual([
+    expect.stringMatching(/^error\[E_TLS\]: .*\((UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN)\)$/),
+    expect.stringContaining("--ca FILE"),
+    expect.stringMatching(/^error\[E_TLS\]: .*\(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\)$/),
+    expect.stringContaining("--cert FILE"),
+    expect.stringMatching(/^error\[E_USAGE\]: .* has no TLS$/),
+    expect.stringContaining("https://"),
+    expect.stringMatching(/^error\[E_UNREACHABLE\]: no MQTT server answers .*\((UNABLE_TO_VERIFY|SELF_SIGNED)/),
+    expect.stringContaining("--ca FILE"),
+    expect.stringMatching(/^error\[E_NO_MQTT\]: .*CERTIFICATE_REQUIRED/),
+    expect.stringContaining("--cert FILE"),
+    expect.stringMatching(/^error\[E_UNREACHABLE\]/),
+    expect.any(String),
+    expect.stringMatching(/^error\[E_NO_KAFKA\]: .*the server closed it/),
+    expect.stringContaining("a listener with TLS wants --tls"),
+    expect.stringMatching(/^error\[E_USAGE\]: --cert-key is the key of a --cert$/),
+    expect.any(String)
+  ])
+})
+
 it("a certificate's file that cannot be used is told at the start", async () => {
   const { code, err } = await run(
     "logbrook tls dev >/dev/null\ncp tls/dev-key.pem tls/server-key.pem\n" +

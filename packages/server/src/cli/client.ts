@@ -1,5 +1,7 @@
 import * as Effect from "effect/Effect"
 import { CliError, exitCodes, usageError, type ExitCode } from "./CliError.ts"
+import { CommandTls, tlsHint } from "./clients/clientTls.ts"
+import { tlsFetch } from "./tlsFetch.ts"
 import { hear } from "./warnings.ts"
 
 const timeoutMs = 60_000
@@ -29,6 +31,8 @@ const unreachable = (url: string, error: unknown): CliError => {
   if (noHttp.test(code)) {
     return new CliError(exit, "E_NO_HTTP", `what listens at ${url} speaks no HTTP (${code})`, portsHint)
   }
+  const hint = tlsHint(code)
+  if (hint !== undefined) return new CliError(exit, "E_TLS", `no TLS with what listens at ${url} (${code})`, hint)
   if (noTls.test(code)) {
     return new CliError(
       exit,
@@ -71,8 +75,10 @@ const refusalOf = (url: string, status: number, text: string): CliError => {
 /** Fails when nobody answers, and with an error that the server gives. */
 export const fetched = (url: string, path: string, init: RequestInit = {}): Effect.Effect<Response, CliError> =>
   Effect.gen(function* () {
+    const tls = yield* CommandTls
+    const whole = { signal: AbortSignal.timeout(timeoutMs), ...init }
     const response = yield* Effect.tryPromise({
-      try: () => fetch(new URL(path, url), { signal: AbortSignal.timeout(timeoutMs), ...init }),
+      try: () => (tls === undefined ? fetch(new URL(path, url), whole) : tlsFetch(new URL(path, url), whole, tls)),
       catch: (error) => unreachable(url, error)
     })
     for (const text of warningsOf(response)) hear(String(text))

@@ -1,5 +1,5 @@
 import type { Command, Option, Run } from "./commandLine.ts"
-import { dataDirectory, json, kafka, mqtt, offline, timeout, url } from "./options.ts"
+import { dataDirectory, json, kafka, mqtt, offline, timeout, tls, url } from "./options.ts"
 import { recordOptions } from "./recordOptions.ts"
 
 /** The flags of the server's own settings, in the order of their importance; the rest is for files and variables. */
@@ -116,8 +116,7 @@ const journalModule = () => import("./journal.ts")
 const backupModule = () => import("./backup.ts")
 const configModule = () => import("./configCommands.ts")
 
-/** Every command, in the order of the help. */
-export const commands: ReadonlyArray<Command> = [
+const declared: ReadonlyArray<Command> = [
   {
     name: "serve",
     positionals: [],
@@ -730,3 +729,10 @@ export const commands: ReadonlyArray<Command> = [
     load: lazily(configModule, (module) => module.check)
   }
 ]
+
+const asksServer = ({ options }: Command): boolean => [url, mqtt, kafka].some((option) => options.includes(option))
+
+/** Every command, in the order of the help. */
+export const commands: ReadonlyArray<Command> = declared.map((command) =>
+  asksServer(command) ? { ...command, options: [...command.options, ...tls] } : command
+)

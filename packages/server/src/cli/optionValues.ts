@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import { durationMs, hostAndPort } from "../config/values.ts"
 import { parsePoint, pointHelp, type At } from "../tools/point.ts"
+import type { HostPort } from "../config/Config.ts"
+import { CommandTls } from "./clients/clientTls.ts"
 import type { Listener } from "./clients/connecting.ts"
 import type { Arguments } from "./commandLine.ts"
 import { type CliError, usageError } from "./CliError.ts"
@@ -8,12 +10,22 @@ import { note, type Io } from "./Io.ts"
 
 // An option's meaning, or `CliError` "E_USAGE" that says why it has none.
 
-export const defaultUrl = "http://127.0.0.1:18083"
+const defaultPlace = "127.0.0.1:18083"
+export const defaultUrl = `http://${defaultPlace}`
 
-/** `host:port` is `http://host:port`. */
-export const urlOf = (args: Arguments, { env }: Io): Effect.Effect<string, CliError> => {
-  const text = args.text("url") ?? (env["LOGBROOK_URL"] || defaultUrl)
-  const url = /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`
+const withScheme = (text: string, scheme: "http" | "https"): string =>
+  /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `${scheme}://${text}`
+
+/** `host:port` is `http://host:port`, or with an option of TLS `https://host:port`. */
+export const urlOf = (args: Arguments, { env }: Io): Effect.Effect<string, CliError> =>
+  Effect.flatMap(CommandTls, (tls) => {
+    const text = args.text("url") ?? (env["LOGBROOK_URL"] || (tls === undefined ? defaultUrl : defaultPlace))
+    const url = withScheme(text, tls === undefined ? "http" : "https")
+    if (tls === undefined || /^https:/i.test(url)) return parsed(url, text)
+    return Effect.fail(usageError(`"${text}" has no TLS`, `https:// instead of http://, or leave --tls out`))
+  })
+
+const parsed = (url: string, text: string): Effect.Effect<string, CliError> => {
   if (/^https?:/i.test(url) && URL.canParse(url)) return Effect.succeed(url)
   return Effect.fail(usageError(`"${text}" is no URL`, `http://HOST:PORT or HOST:PORT; by default ${defaultUrl}`))
 }
@@ -21,18 +33,23 @@ export const urlOf = (args: Arguments, { env }: Io): Effect.Effect<string, CliEr
 const listenerPorts = { mqtt: 1883, kafka: 9092 } as const
 
 /** `HOST` or `HOST:PORT` of the option, or of its variable; else the usual port where the HTTP API is asked. */
-export const listenerOf = (args: Arguments, io: Io, option: "mqtt" | "kafka"): Effect.Effect<Listener, CliError> => {
+export const listenerOf = (args: Arguments, io: Io, option: "mqtt" | "kafka"): Effect.Effect<Listener, CliError> =>
+  Effect.flatMap(CommandTls, (tls) =>
+    Effect.map(placeOf(args, io, option), (place) => ({ option, ...place, ...(tls !== undefined && { tls }) }))
+  )
+
+const placeOf = (args: Arguments, { env }: Io, option: "mqtt" | "kafka"): Effect.Effect<HostPort, CliError> => {
   const port = listenerPorts[option]
-  const text = args.text(option) ?? (io.env[`LOGBROOK_${option.toUpperCase()}`] || undefined)
+  const text = args.text(option) ?? (env[`LOGBROOK_${option.toUpperCase()}`] || undefined)
   if (text === undefined) {
-    return Effect.map(urlOf(args, io), (url) => ({
-      option,
-      host: new URL(url).hostname.replaceAll(/[[\]]/g, ""),
+    const url = withScheme(env["LOGBROOK_URL"] || defaultUrl, "http")
+    return Effect.map(parsed(url, url), (whole) => ({
+      host: new URL(whole).hostname.replaceAll(/[[\]]/g, ""),
       port
     }))
   }
   const found = hostAndPort(text) ?? hostAndPort(`${text}:${port}`)
-  if (found !== undefined) return Effect.succeed({ option, ...found })
+  if (found !== undefined) return Effect.succeed(found)
   return Effect.fail(usageError(`--${option} takes HOST or HOST:PORT, not "${text}"`, `127.0.0.1:${port}, [::1]`))
 }
 

@@ -16,6 +16,18 @@ export const kafka: Option = {
   value: "HOST:PORT",
   help: "the Kafka listener; else LOGBROOK_KAFKA, else port 9092 of LOGBROOK_URL's host, else of 127.0.0.1"
 }
+/** For commands that ask a server, whichever of its listeners. */
+export const tls: ReadonlyArray<Option> = [
+  { name: "tls", value: undefined, help: "over TLS, so that HOST:PORT is an https:// URL; the next ones say so too" },
+  {
+    name: "ca",
+    value: "FILE",
+    help: "the authority of the server's certificate in PEM; else those that Node.js knows"
+  },
+  { name: "cert", value: "FILE", help: "a client certificate in PEM" },
+  { name: "cert-key", value: "FILE", help: "its private key; else it is in the file of --cert" },
+  { name: "insecure", value: undefined, help: "take any certificate: whoever answers is taken for the server" }
+]
 export const timeout: Option = {
   name: "timeout",
   value: "DURATION",

@@ -109,8 +109,7 @@ export class KafkaClient {
   #at(host: string, port: number): Promise<KafkaConnection> {
     const place = `${host}:${port}`
     const open =
-      this.#connections.get(place) ??
-      KafkaConnection.connect({ host, port, option: this.#listener.option }, this.#timeoutMs)
+      this.#connections.get(place) ?? KafkaConnection.connect({ ...this.#listener, host, port }, this.#timeoutMs)
     open.catch(() => undefined)
     this.#connections.set(place, open)
     return open

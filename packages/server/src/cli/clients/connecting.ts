@@ -1,5 +1,7 @@
 import * as net from "node:net"
+import * as tls from "node:tls"
 import { CliError, exitCodes } from "../CliError.ts"
+import { type ClientTls, tlsHint } from "./clientTls.ts"
 
 /** A listener of a server. */
 export interface Listener {
@@ -7,6 +9,8 @@ export interface Listener {
   readonly port: number
   /** The option that names it. */
   readonly option: "mqtt" | "kafka"
+  /** Undefined: in plain text. */
+  readonly tls?: ClientTls
 }
 
 const protocols = { mqtt: "MQTT", kafka: "Kafka" } as const
@@ -18,7 +22,7 @@ export const unreachable = (listener: Listener, why: string): CliError =>
     exitCodes.unreachable,
     "E_UNREACHABLE",
     `no ${protocols[listener.option]} server answers at ${placeOf(listener)} (${why})`,
-    `start one with logbrook serve, or name another with --${listener.option}`
+    tlsHint(why) ?? `start one with logbrook serve, or name another with --${listener.option}`
   )
 
 /** Somebody took the connection, and answers with something else. */
@@ -27,11 +31,16 @@ export const otherProtocol = (listener: Listener, why: string): CliError =>
     exitCodes.unreachable,
     `E_NO_${protocols[listener.option].toUpperCase()}`,
     `what listens at ${placeOf(listener)} speaks no ${protocols[listener.option]} (${why})`,
-    "by default MQTT has port 1883 and Kafka port 9092"
+    tlsHint(why) ?? "by default MQTT has port 1883 and Kafka port 9092; a listener with TLS wants --tls"
   )
 
 export const connectionLost = (listener: Listener, why: string): CliError =>
-  new CliError(exitCodes.unreachable, "E_CONNECTION_LOST", `the connection to ${placeOf(listener)} ended: ${why}`)
+  new CliError(
+    exitCodes.unreachable,
+    "E_CONNECTION_LOST",
+    `the connection to ${placeOf(listener)} ended: ${why}`,
+    tlsHint(why)
+  )
 
 export const silent = (listener: Listener, timeoutMs: number): CliError =>
   new CliError(
@@ -47,13 +56,19 @@ export const silent = (listener: Listener, timeoutMs: number): CliError =>
  */
 export const deadline = (ms: number, onEnd: () => void): NodeJS.Timeout => setTimeout(() => setImmediate(onEnd), ms)
 
+const opened = ({ host, port, tls: client }: Listener): net.Socket => {
+  if (client === undefined) return net.connect({ host, port, noDelay: true })
+  const socket = tls.connect({ host, port, ...client, ...(net.isIP(host) === 0 && { servername: host }) })
+  return socket.setNoDelay(true)
+}
+
 /** A socket that is connected. Rejects with `CliError` "E_UNREACHABLE". */
 export const connect = async (listener: Listener, timeoutMs: number): Promise<net.Socket> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const socket = net.connect({ host: listener.host, port: listener.port, noDelay: true })
+  const socket = opened(listener)
   const timer = deadline(timeoutMs, () => reject(unreachable(listener, `nothing for ${timeoutMs / 1000} s`)))
   const failed = (error: NodeJS.ErrnoException): void => reject(unreachable(listener, error.code ?? error.message))
-  socket.once("connect", resolve).once("error", failed)
+  socket.once(listener.tls === undefined ? "connect" : "secureConnect", resolve).once("error", failed)
   try {
     await promise
     return socket
