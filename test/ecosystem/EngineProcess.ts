@@ -26,6 +26,17 @@ const installJava = async (sources: string, files: ReadonlyArray<string>, jars: 
   if (programs.length > 0) await outputOf("javac", [...classes, ...programs], { timeoutMs: installMsMax })
 }
 
+/** What is in the `.tar.gz` of Maven Central that `archive.txt` names. */
+const installArchive = async (sources: string, directory: string): Promise<void> => {
+  const artifact = fs.readFileSync(path.join(sources, "archive.txt"), "utf8").trim()
+  const goal = ["dependency:copy", `-Dartifact=${artifact}`, `-DoutputDirectory=${directory}`]
+  await outputOf("mvn", ["-q", "-B", ...goal], { timeoutMs: installMsMax })
+  for (const archive of fs.readdirSync(directory).map((file) => path.join(directory, file))) {
+    await outputOf("tar", ["-xzf", archive, "-C", directory], { timeoutMs: installMsMax })
+    fs.rmSync(archive)
+  }
+}
+
 /** A Python of its own with the packages of `requirements.txt`, from PyPI. */
 const installPython = async (sources: string, directory: string): Promise<void> => {
   await outputOf("python3", ["-m", "venv", directory], { timeoutMs: installMsMax })
@@ -33,7 +44,7 @@ const installPython = async (sources: string, directory: string): Promise<void> 
   await outputOf(path.join(directory, "bin/pip"), install, { timeoutMs: installMsMax })
 }
 
-/** Gets an engine by what its directory asks for, `pom.xml` or `requirements.txt`: once, and again when one of the files there has changed. */
+/** Gets an engine by what its directory asks for, `pom.xml`, `archive.txt` or `requirements.txt`: once, and again when one of the files there has changed. */
 export const prepare = async (engine: string): Promise<void> => {
   const sources = path.join(import.meta.dirname, engine)
   const files = fs.readdirSync(sources).toSorted()
@@ -45,6 +56,7 @@ export const prepare = async (engine: string): Promise<void> => {
   if (fs.existsSync(done) && fs.readFileSync(done, "utf8") === version) return
   fs.rmSync(directory, { recursive: true, force: true })
   if (files.includes("pom.xml")) await installJava(sources, files, directory)
+  if (files.includes("archive.txt")) await installArchive(sources, directory)
   if (files.includes("requirements.txt")) await installPython(sources, directory)
   fs.writeFileSync(done, version)
 }
@@ -74,6 +86,11 @@ export class EngineProcess {
   static java(engine: string, main: string, args: ReadonlyArray<string>, options: ReadonlyArray<string> = []) {
     const classPath = ["classes", "*"].map((place) => path.join(cache, engine, place)).join(":")
     return new EngineProcess(main, "java", [...jvm, logLevel, ...options, "-cp", classPath, main, ...args])
+  }
+
+  /** An engine that is a jar with all that it needs beside it, which is there: see `prepare`. */
+  static jar(engine: string, jar: string, options: ReadonlyArray<string>) {
+    return new EngineProcess(jar, "java", [...jvm, ...options, "-jar", path.join(cache, engine, jar)])
   }
 
   /** A program of an engine's directory, with its packages, which are there: see `prepare`. */
