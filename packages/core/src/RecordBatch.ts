@@ -38,11 +38,14 @@ export type InvalidBatchReason =
 export class InvalidBatch extends Error {
   readonly _tag = "InvalidBatch"
   readonly reason: InvalidBatchReason
+  /** The places in the batch of the records that are wrong, the first ones; none if all of it is. */
+  readonly records: ReadonlyArray<number>
 
-  constructor(reason: InvalidBatchReason, message: string) {
+  constructor(reason: InvalidBatchReason, message: string, records: ReadonlyArray<number> = []) {
     super(message)
     this.name = "InvalidBatch"
     this.reason = reason
+    this.records = records
   }
 }
 
@@ -346,24 +349,30 @@ interface Walked {
 
 /** Kafka's "no timestamp". */
 export const noTimestamp = -1
+/** So many wrong records of a batch are named. */
+const namedRecordsMax = 1000
+
 const isTimestamp = (timestampMs: number): boolean => timestampMs >= noTimestamp && Number.isSafeInteger(timestampMs)
+
+const impossibleTime = "a record's time that is no number of ms from 0 to 2^53 - 1"
 
 const walk = (records: Uint8Array, expected: number, baseTimestampMs: number): Walked => {
   const reader = new RecordReader().reset(records)
   let maxTimestampMs = noTimestamp
   let minTimestampMs = Infinity
   let hasRecordWithoutKey = false
+  let wrong: Array<number> | undefined
   for (let index = 0; index < expected; index++) {
     if (!reader.next()) throw new InvalidRecord("Count", "fewer records than counted")
     if (reader.offsetDelta !== index) throw new InvalidRecord("OffsetDelta", "offset deltas are not 0, 1, 2 …")
     const timestampMs = baseTimestampMs + reader.timestampDelta
-    if (!isTimestamp(timestampMs))
-      throw new InvalidBatch("InvalidTimestamp", "a record's time that is no number of ms from 0 to 2^53 - 1")
+    if (!isTimestamp(timestampMs) && (wrong ??= []).length < namedRecordsMax) wrong.push(index)
     if (timestampMs > maxTimestampMs) maxTimestampMs = timestampMs
     if (timestampMs < minTimestampMs && timestampMs !== noTimestamp) minTimestampMs = timestampMs
     if (reader.keyLength < 0) hasRecordWithoutKey = true
   }
   if (reader.position !== records.length) throw new InvalidRecord("Count", "bytes after the last record")
+  if (wrong !== undefined) throw new InvalidBatch("InvalidTimestamp", impossibleTime, wrong)
   return { recordsBytes: records.length, maxTimestampMs, minTimestampMs, hasRecordWithoutKey }
 }
 
@@ -381,8 +390,6 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
   if (codec === "lz4" && !hasKafkaHead(batch.subarray(batchHeaderBytes)))
     throw new InvalidBatch("CorruptMessage", "lz4: no frame of independent blocks, without reserved bits")
   const baseTimestampMs = baseTimestamp(batch)
-  if (!isTimestamp(baseTimestampMs))
-    throw new InvalidBatch("InvalidTimestamp", "a base time that is no number of ms from 0 to 2^53 - 1")
   let walked: Walked
   try {
     walked = withRecordsOf(batch, limits, (records) => walk(records, count(batch), baseTimestampMs))
@@ -390,6 +397,8 @@ export const validateProduced = (batch: Uint8Array, limits: BatchLimits = defaul
     if (!(error instanceof InvalidRecord)) throw error
     throw new InvalidBatch(error.reason === "Timestamp" ? "InvalidTimestamp" : "InvalidRecord", error.message)
   }
+  if (!isTimestamp(baseTimestampMs))
+    throw new InvalidBatch("InvalidTimestamp", "a base time that is no number of ms from 0 to 2^53 - 1")
   return {
     bytes: batch,
     codec,

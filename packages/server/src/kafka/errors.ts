@@ -10,6 +10,7 @@ import type { PartitionRefusal, PartitionRefused } from "@logbrook/actors/partit
 import { InvalidBatch, type InvalidBatchReason } from "@logbrook/core/RecordBatch"
 import { KafkaError, type KafkaErrorCode } from "@logbrook/protocols/kafka/ErrorCodes"
 import type { Denial, ResourceType } from "@logbrook/core/access/Access"
+import type { RefusedRecords } from "./batchRules.ts"
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 
@@ -129,10 +130,14 @@ export const failureOf = (
   }
 }
 
-/** The error that tells a producer what is wrong with its batch. Rethrows what is no `InvalidBatch`. */
-export const batchFailure = (error: unknown): Failure => {
+/** The error that tells a producer what is wrong with its batch, and of so many records which. Rethrows what is no `InvalidBatch`. */
+export const batchFailure = (error: unknown, recordErrorsMax = 0): RefusedRecords => {
   if (!(error instanceof InvalidBatch)) throw error
-  return refused(batchCodes[error.reason], error.message)
+  const { reason, message, records } = error
+  const recordErrors = records
+    .slice(0, recordErrorsMax)
+    .map((batchIndex) => ({ batchIndex, batchIndexErrorMessage: message }))
+  return { code: batchCodes[reason], message, recordErrors }
 }
 
 /** The first code that is an error, for the metrics; 0 if there is none. */

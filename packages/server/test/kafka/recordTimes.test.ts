@@ -105,6 +105,13 @@ describe("the times of produced records", () => {
     expect(await refusal(both, "latest")).toEqual([KafkaError.INVALID_TIMESTAMP, [0, 1, 2]])
   })
 
+  it("are named where they are none: below 0, or in nanoseconds", async () => {
+    expect(await refusal(batchOf([at(-5), at(nowMs), at(-2)]))).toEqual([KafkaError.INVALID_TIMESTAMP, [0, 2]])
+    expect(await refusal(batchOf([at(nowMs * 1e6)]))).toEqual([KafkaError.INVALID_TIMESTAMP, [0]])
+    const { recordErrors } = await produce(batchOf([at(-5)]))
+    expect(recordErrors[0]!.batchIndexErrorMessage).toBe("a record's time that is no number of ms from 0 to 2^53 - 1")
+  })
+
   it("are told of a thousand records of one request at most", async () => {
     await kit.createStream("many", { partitions: 2 })
     const wrong = batchOf(Array.from({ length: 700 }, () => at(nowMs * 1000)))

@@ -159,7 +159,9 @@ const placeOf = (
     if (rules.timestampType === "CreateTime") stampMaxTimestamp(batch.bytes, batch.maxTimestampMs)
     return refuseForNow(context, logId, batch) ?? { stream, partition, logId, batch, rules, result }
   } catch (error) {
-    return batchFailure(error)
+    const failure = batchFailure(error, recordErrorsMax - checking.recordErrors)
+    checking.recordErrors += failure.recordErrors.length
+    return failure
   }
 }
 
