@@ -7,6 +7,7 @@
  *   DISK_SHIM_DO     nosync: every sync does nothing and says that it did, O_DSYNC too (without a number)
  *                    errno N: the operation fails and is not done; so do all after it if DISK_SHIM_STICKY is set
  *                    short: the write takes half of the bytes
+ *                    slow N: the operation begins N milliseconds later; each of them, with a line in the log
  *                    kill: SIGKILL before the operation, also to the parent if that is the server (DISK_SHIM_PARENT is its name)
  *   DISK_SHIM_LOG    a file, to which a line is appended when it begins: milliseconds, process id, operation, path
  */
@@ -27,10 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DO_NOTHING, DO_NOSYNC, DO_ERRNO, DO_SHORT, DO_KILL };
+enum { DO_NOTHING, DO_NOSYNC, DO_ERRNO, DO_SHORT, DO_KILL, DO_SLOW };
 
 static const char *directory, *match, *ops, *log_file;
-static int action, error_number, is_sticky, kills_parent;
+static int action, error_number, is_sticky, kills_parent, slow_ms;
 static long at;
 static atomic_long count;
 
@@ -52,6 +53,7 @@ __attribute__((constructor)) static void configure(void) {
   if (!strcmp(what, "nosync")) action = DO_NOSYNC;
   else if (!strcmp(what, "short")) action = DO_SHORT;
   else if (!strcmp(what, "kill")) action = DO_KILL;
+  else if (!strncmp(what, "slow ", 5)) { action = DO_SLOW; slow_ms = atoi(what + 5); }
   else if (!strncmp(what, "errno ", 6)) { action = DO_ERRNO; error_number = atoi(what + 6); }
 }
 
@@ -72,6 +74,11 @@ static int due(const char *op, const char *path) {
   if (action == DO_NOTHING || action == DO_NOSYNC) return DO_NOTHING;
   if (strncmp(path, directory, strlen(directory)) || (match && !strstr(path, match))) return DO_NOTHING;
   if (ops && !strstr(ops, op)) return DO_NOTHING;
+  if (action == DO_SLOW) {
+    begin_log(op, path);
+    usleep(slow_ms * 1000);
+    return DO_NOTHING;
+  }
   long n = atomic_fetch_add(&count, 1) + 1;
   if (n < at || (n > at && !is_sticky)) return DO_NOTHING;
   if (n == at) begin_log(op, path);

@@ -9,7 +9,7 @@ export interface ShimRule {
   /** Files below it are concerned, and only those. */
   readonly directory: string
   /** What happens: see `diskShim.c`. */
-  readonly does: "nosync" | "short" | "kill" | `errno ${number}`
+  readonly does: "nosync" | "short" | "kill" | `errno ${number}` | `slow ${number}`
   /** The number of the operation at which it begins, from 1, in each process. */
   readonly at?: number
   readonly operations?: ReadonlyArray<ShimOperation>
@@ -17,7 +17,7 @@ export interface ShimRule {
   readonly match?: string
   /** Not once only. */
   readonly isSticky?: boolean
-  /** Gets a line when it begins. */
+  /** Gets a line when it begins; of slow operations, one for each. */
   readonly logFile?: string
   /** Killed too, if a process that it starts is. */
   readonly parent?: number
