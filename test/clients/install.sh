@@ -19,6 +19,7 @@ command -v java > /dev/null || missing+=(default-jdk-headless)
 command -v mvn > /dev/null || missing+=(maven)
 command -v go > /dev/null || missing+=(golang)
 command -v cargo > /dev/null || missing+=(cargo)
+command -v make > /dev/null && command -v g++ > /dev/null || missing+=(make g++)
 python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   as_root apt-get update -qq
@@ -127,7 +128,14 @@ if [ "$(cat "$kafka/.go" 2> /dev/null)" != "$(sources_of kafka/programs/go)" ]; 
   )
   sources_of kafka/programs/go > "$kafka/.go"
 fi
-
+if [ "$(cat "$kafka/.rust" 2> /dev/null)" != "$(sources_of kafka/programs/rust)" ]; then
+  rm -rf "$kafka/rust"
+  cp -r kafka/programs/rust "$kafka/rust"
+  cargo build --quiet --release --manifest-path "$kafka/rust/Cargo.toml"
+  cp "$kafka/rust/target/release/program" "$kafka/rdkafka"
+  rm -rf "$kafka/rust/target"
+  sources_of kafka/programs/rust > "$kafka/.rust"
+fi
 node_red=node-red@5.0.7
 if [ "$(cat "$cache/node-red/.done" 2> /dev/null)" != "$node_red" ]; then
   npm install --silent --no-save --prefix "$cache/node-red" "$node_red"

@@ -66,5 +66,12 @@ export const clients: ReadonlyArray<Client> = [
       transactions: "it has their requests, and no producer over them",
       "regular expressions": "it subscribes to names"
     }
+  },
+  { name: "rdkafka for Rust", ...built("rdkafka") },
+  {
+    name: "kcat",
+    ...node("with_kcat.ts"),
+    notes: ["1.7.1 is its newest release; the test takes the distribution's, with librdkafka 2.0.2 of Debian 12"],
+    lacks: { "create, alter, describe and delete topics": "it administers nothing" }
   }
 ]
