@@ -22,7 +22,8 @@ import {
   type SavedSession,
   saveSession,
   type SessionState,
-  SessionStates
+  SessionStates,
+  upcastSession
 } from "./sessionState.ts"
 import {
   ack,
@@ -166,7 +167,8 @@ export const makeSession = (settings: SessionSettings = defaultSessionSettings):
   version: 2,
   states: SessionStates,
   // Before 2, the packet ids of QoS 2 were saved in the order in which they had come.
-  stateVersion: 3,
+  stateVersion: 4,
+  upcastState: upcastSession,
   initial: initialSession,
   decide: (state, command, nowMs, room = unbounded) => decide(settings, state, command, nowMs, room),
   evolve: evolveSession,

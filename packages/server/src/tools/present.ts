@@ -4,6 +4,7 @@ import type { GroupStateName } from "@logbrook/actors/group/GroupProtocol"
 import type { GroupState } from "@logbrook/actors/group/groupState"
 import { listOffsets } from "@logbrook/actors/group/offsets/offsetTable"
 import type { PartitionState } from "@logbrook/actors/partition/Partition"
+import { saveSession, type SessionState } from "@logbrook/actors/session/sessionState"
 import type { TransactionState } from "@logbrook/actors/transaction/transactionState"
 import { kindOf, nameOf, type ActorId, type AnyDefinition } from "@logbrook/core/actor/Definition"
 import { assignedPartitions } from "./consumerProtocol.ts"
@@ -97,11 +98,16 @@ const presentPartition = (state: PartitionState, names: StreamNames): Plain => (
   }))
 })
 
+/** As it is saved, but each subscription for itself. */
+const presentSession = (state: SessionState): Plain =>
+  plain({ ...saveSession(state), subscriptions: [...state.subscriptions.values()] })
+
 /** Any actor's state for people; kinds without a form of their own are shown as they are saved. */
 export const presentState = (id: ActorId, definition: AnyDefinition, state: unknown, names: StreamNames): Plain => {
   if (kindOf(id) === "group") return presentGroup(state as GroupState)
   if (kindOf(id) === "transaction") return presentTransaction(state as TransactionState)
   if (kindOf(id) === "partition") return presentPartition(state as PartitionState, names)
+  if (kindOf(id) === "session") return presentSession(state as SessionState)
   return plain(definition.save(state))
 }
 

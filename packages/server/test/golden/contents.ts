@@ -1,4 +1,6 @@
 import type { GroupState } from "@logbrook/actors/group/groupState"
+import type { SessionState } from "@logbrook/actors/session/sessionState"
+import type { Subscription } from "@logbrook/actors/session/SessionProtocol"
 import { kindOf, type ActorId } from "@logbrook/core/actor/Definition"
 import { hashOfState } from "@logbrook/core/actor/savedState"
 import { Replay } from "@logbrook/core/shard/Replay"
@@ -16,9 +18,16 @@ const shortly = (_key: string, value: unknown): unknown => {
 
 const definitionOf = (id: ActorId) => goldenActors.find(({ kind }) => kind === kindOf(id))!
 
-/** What clients are told of the actor, or else what it saves. */
+/** In the order of the files. */
+const subscriptionOf = ({ filter, qos, ...options }: Subscription) => ({ ...options, filter, qos })
+
+/** What clients are told of the actor, or else what it saves, with each subscription for itself. */
 const told = (id: ActorId, state: unknown): unknown => {
   const definition = definitionOf(id)
+  if (definition.kind === "session") {
+    const subscriptions = Array.from((state as SessionState).subscriptions.values(), subscriptionOf)
+    return { ...(definition.save(state) as object), subscriptions }
+  }
   if (definition.kind !== "group") return definition.save(state)
   const replyTo = (command: object) => definition.decide(state as GroupState, command, 0).reply
   return [replyTo({ _tag: "Describe" }), replyTo({ _tag: "FetchOffsets", requireStable: false, partitions: null })]

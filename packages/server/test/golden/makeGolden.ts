@@ -1,6 +1,6 @@
 /**
  * Writes `NAME.gz`, a data directory of groups and sessions as this version saves them, and `NAME.txt`, what is in it. Run once
- * for each shape of their states: `node --conditions=source packages/server/test/golden/makeGolden.ts states-5`. What is there
+ * for each shape of their states: `node --conditions=source packages/server/test/golden/makeGolden.ts states-6`. What is there
  * is never written again: those files are read for ever.
  */
 import * as fs from "node:fs"
@@ -11,7 +11,7 @@ import { contentsOf } from "./contents.ts"
 import { fill, Life, liveGroups, liveSessions } from "./life.ts"
 
 const [, , name] = process.argv
-if (name === undefined) throw new Error("the files need a name, such as states-5")
+if (name === undefined) throw new Error("the files need a name, such as states-6")
 const target = path.join(import.meta.dirname, name)
 if (fs.existsSync(`${target}.gz`)) throw new Error(`${target}.gz is there: it is read for ever`)
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "logbrook-golden-"))
