@@ -14,6 +14,10 @@ const isEmpty = <E extends Keyed>({ children, entries }: Node<E>): boolean =>
   children === undefined && entries === undefined
 
 const unlimited = { topicBytesMax: Infinity, topicLevelsMax: Infinity }
+/** V8 makes a part of a text that is shorter than this a text of its own; a longer one would keep the whole filter. */
+const sliceCharsMin = 13
+const ownText = (level: string): string => (level.length < sliceCharsMin ? level : Buffer.from(level).toString())
+
 /** Levels that are kept once: those that many filters have, such as the last ones, come again before there are so many others. */
 const knownLevelsMax = 1024
 
@@ -54,8 +58,9 @@ export class TopicTrie<E extends Keyed> {
     const known = this.#knownLevels.get(level)
     if (known !== undefined) return known
     if (this.#knownLevels.size >= knownLevelsMax) this.#knownLevels.clear()
-    this.#knownLevels.set(level, level)
-    return level
+    const own = ownText(level)
+    this.#knownLevels.set(own, own)
+    return own
   }
 
   /** Removes (filter, key) and the nodes that held nothing else; tells whether it was there. */

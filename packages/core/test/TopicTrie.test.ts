@@ -26,6 +26,8 @@ const keysMatching = (trie: TopicTrie<Entry>, topic: string): Array<string> => {
 v8.setFlagsFromString("--expose-gc")
 const collectGarbage = vm.runInNewContext("gc") as () => void
 
+const longLevel = (n: number): string => `a level of its own ${n}`
+
 describe("TopicTrie", () => {
   it("finds what matches finds, after adds and removes", () => {
     const step = fc.record({ filter: filterArbitrary, key: fc.constantFrom("k", "l"), isRemove: fc.boolean() })
@@ -78,6 +80,21 @@ describe("TopicTrie", () => {
     expect(usPerMatch).toBeLessThan(200)
     for (let at = 0; at < 100_000; at++) trie.remove(`site/${at % 100}/device/${at}/+`, "k")
     expect(trie.size).toBe(1)
+  })
+
+  it("keeps no filter for the sake of a level", () => {
+    const trie = new TopicTrie<Entry>()
+    collectGarbage()
+    const before = process.memoryUsage().heapUsed
+    for (let n = 0; n < 1000; n++) {
+      const long = `${longLevel(n)}/${"x".repeat(10_000)}`
+      trie.add(Buffer.from(long).toString(), { key: "k", value: 1 })
+      trie.add(longLevel(n), { key: "k", value: 1 })
+      trie.remove(long, "k")
+    }
+    collectGarbage()
+    expect(trie.size).toBe(1000)
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000)
   })
 
   it("keeps nothing of filters that were removed, however many there were", () => {

@@ -38,6 +38,6 @@ export const loadSubscriptions = (saved: ReadonlyArray<SavedSubscriptions>): Rea
       loaded.push(stream === undefined ? plain : { ...plain, stream })
     }
   }
-  // One that was pushed to has room for 16 more.
+  // The copy is as long as it has to be: an array that was pushed to has room for 16 more.
   return loaded.slice()
 }

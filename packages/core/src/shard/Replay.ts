@@ -1,6 +1,6 @@
 import { kindOf, type ActorId, type AnyDefinition } from "../actor/Definition.ts"
 import { partitionId, recordsAppended } from "../actor/LogEvents.ts"
-import { pack, unpack } from "../actor/pack.ts"
+import { pack, unpack, unpackViews } from "../actor/pack.ts"
 import { firstStateVersion, hashOfState, stateVersionOf, unpackState } from "../actor/savedState.ts"
 import type { BatchRef } from "../journal/batchRef.ts"
 import { readFrame, readFrameHead, type Cause, type FrameHead, type FrameVisitor } from "../journal/Frame.ts"
@@ -149,7 +149,7 @@ export class Replay {
   }
 
   #load(page: SnapshotPage): void {
-    for (const [id, saved, stateVersion = firstStateVersion] of unpack(page.bytes) as SavedActors) {
+    for (const [id, saved, stateVersion = firstStateVersion] of unpackViews(page.bytes) as SavedActors) {
       this.#knownUpTo.set(id, page.seq)
       const definition = this.#definition(id)
       if (definition === undefined || saved === null) continue
