@@ -56,7 +56,9 @@ export const clients: ReadonlyArray<Client> = [
     notes: ["a flow does not see whether there was a session; that its messages come shows it"],
     lacks: {
       "topic aliases to the client": "its broker node announces no Topic Alias Maximum",
-      "subscription identifiers": "it gives and reads them itself, and shows flows none"
+      "subscription identifiers": "it gives and reads them itself, and shows flows none",
+      "shared subscriptions of a stream":
+        "it gives a flow what has a topic that its filter matches, and records have the topics that they were published with"
     }
   },
   { name: "paho-mqtt", ...python("with_paho.py"), versions: both },

@@ -272,6 +272,40 @@ const shared = async (context: Context): Promise<void> => {
   for (const part of received()) expect(part.length).toBeGreaterThan(0)
 }
 
+/** Members come and go: each record of the stream goes to one of them, and whoever comes later goes on where the group was. */
+const sharedStream = async (context: Context): Promise<void> => {
+  const { name, program, server } = context
+  await server.createStream(name, { filters: [`${name}/#`], partitions: 2 })
+  const writer = await connect(context, "writer")
+  const sent = numbered("m", 40)
+  const publishSome = async (from: number, to: number): Promise<void> => {
+    for (const payload of sent.slice(from, to)) await publish(context, writer, `${name}/work`, payload, 1)
+  }
+  await publishSome(0, 20)
+  const filter = `$share/group/$stream/${name}?from=earliest`
+  const members: Array<string> = []
+  const joins = async (client: string): Promise<void> => {
+    members.push(await connect(context, client))
+    await subscribe(context, `${name}-${client}`, filter, 1)
+  }
+  const received = () => members.map((member) => payloads(program.messages(member)))
+  const receivedAll = (count: number) => waitUntil("every record", patienceMs, () => received().flat().length >= count)
+  await joins("a")
+  await receivedAll(20)
+  await joins("b")
+  await publishSome(20, 30)
+  await receivedAll(30)
+  for (const member of members) await acknowledged(context, member)
+  await disconnect(context, ...members)
+  await publishSome(30, 40)
+  await joins("c")
+  await receivedAll(40)
+  await disconnect(context, writer, members[2]!)
+  expect(received().flat().toSorted()).toEqual(sent.toSorted())
+  const [a, b, c] = received()
+  expect([a!.length >= 20, b!.length > 0, c]).toEqual([true, true, sent.slice(30)])
+}
+
 /** The topics that were meant, by the aliases that were given before. */
 const resolved = (passed: ReadonlyArray<Passed>): ReadonlyArray<string | undefined> => {
   const topics = new Map<number | undefined, string>()
@@ -381,6 +415,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   { feature: "session resumed over kill -9", versions: both, run: resume((server) => server.kill()) },
   { feature: "messages under way over kill -9", versions: both, run: sendingOverKill },
   { feature: "shared subscriptions", versions: both, run: shared },
+  { feature: "shared subscriptions of a stream", versions: both, run: sharedStream },
   { feature: "topic aliases to the server", versions: only5, run: aliases("toServer") },
   { feature: "topic aliases to the client", versions: only5, run: aliases("toClient") },
   { feature: "subscription identifiers", versions: only5, run: identifiers },
