@@ -80,6 +80,7 @@ export type Session = SessionView<BrokerConnection>
 
 const sweepEveryMs = 250
 const endLinesPerSecondMax = 20
+const faultLinesPerSecondMax = 20
 const refusedFilterLinesPerSecondMax = 20
 const sharedLossLinesPerSecondMax = 5
 /**
@@ -116,6 +117,8 @@ export class MqttBroker implements MqttContext {
   readonly refusedFilters: BoundedLines
   /** The log lines about ends of connections. */
   readonly ends: BoundedLines
+  /** Those about connections that are refused, or ended for what their clients have sent. */
+  readonly faults: BoundedLines
   readonly #sharedLosses: BoundedLines
   readonly shared = new SharedDelivery(this)
   readonly streamShares: StreamShares
@@ -170,6 +173,13 @@ export class MqttBroker implements MqttContext {
       "info",
       endLinesPerSecondMax,
       "mqtt: more connections ended than were logged"
+    )
+    this.faults = new BoundedLines(
+      broker.log,
+      broker.clock,
+      "warn",
+      faultLinesPerSecondMax,
+      "mqtt: more connections were refused, or ended for a fault, than were logged"
     )
     this.#sharedLosses = new BoundedLines(
       broker.log,
@@ -427,6 +437,7 @@ export class MqttBroker implements MqttContext {
     this.refusals.flush()
     this.refusedFilters.flush()
     this.ends.flush()
+    this.faults.flush()
     this.#sharedLosses.flush()
     if (--this.#listeners > 0) return
     this.#stopSweep?.()

@@ -654,7 +654,7 @@ export class MqttConnection implements TransportEvents, OpeningConnection {
   /** Logs why the server ends a connection, or does not take it: its client, or the session, is at fault. */
   #tellFault(fields: Fields): void {
     const what = this.isOpen ? "ended" : "refused"
-    this.mqtt.broker.log.warn(`mqtt: connection ${what}`, { ...this.#who(), ...fields })
+    this.mqtt.faults.write(`mqtt: connection ${what}`, { ...this.#who(), ...fields })
   }
 
   lost(reason: string): void {

@@ -161,7 +161,7 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
   if (shell.isStopping) return refuse(socket, clock, "503 Service Unavailable")
   const { origin } = request.headers
   if (isForeignOrigin(origin, options.at, options.origins)) {
-    mqtt.broker.log.warn("mqtt: a page of another site is refused; mqttWs.origins can allow it", { origin })
+    mqtt.faults.write("mqtt: a page of another site is refused; mqttWs.origins can allow it", { origin })
     return refuse(socket, clock, "403 Forbidden")
   }
   socket.setTimeout(0)

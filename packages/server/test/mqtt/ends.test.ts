@@ -1,6 +1,7 @@
 import type { ConnectionEnd } from "@logbrook/actors/session/SessionProtocol"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { connected, type Kit, publishPacket, type RawClient, type RawConnect, startKit } from "./kit.ts"
+import { systemClock } from "@logbrook/core/Clock"
+import { connected, type Kit, publishPacket, RawClient, type RawConnect, startKit } from "./kit.ts"
 import { newestEvents } from "../support/newestEvents.ts"
 
 let kit: Kit
@@ -163,4 +164,17 @@ describe("the end of a connection is told as what it was", () => {
       { by: "server stop" }
     ])
   })
+})
+
+it("connections that are refused are 20 lines a second at most, and a count of the others", async () => {
+  // One second that does not end.
+  const own = await startKit({ clock: { ...systemClock, monotonicMs: () => 500 } })
+  const flood = Array.from({ length: 50 }, () => new RawClient(own.port).send([0xc0, 0]))
+  for (const client of flood) expect(await client.rest()).toHaveLength(0)
+  const refused = own.audit.filter(({ message }) => message === "mqtt: connection refused")
+  expect(refused).toHaveLength(20)
+  await own.stop()
+  expect(own.audit.filter((line) => !refused.includes(line))).toEqual([
+    { message: "mqtt: more connections were refused, or ended for a fault, than were logged", fields: { count: 30 } }
+  ])
 })
