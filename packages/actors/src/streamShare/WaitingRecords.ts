@@ -18,6 +18,10 @@ class Places {
     this.#size++
   }
 
+  has(partition: number, offset: number): boolean {
+    return this.#offsets.get(partition)?.has(offset) === true
+  }
+
   /** Whether it was there: from now on it is not. */
   take(partition: number, offset: number): boolean {
     const isThere = this.#offsets.get(partition)?.delete(offset) === true
@@ -37,13 +41,14 @@ const placesOf = (places: ReadonlyArray<RecordPlace>): Places => {
 }
 
 /**
- * The records of a group that no member has, in the order in which they came. It is never changed in place.
+ * The records of a group that no member has, in the order in which they came. Its records are never changed in place.
  *
  * 1. Records are dealt out from the front, so they are looked for from there, and no further than to the last of them.
  * 2. A change gives another one, which shares all chunks of records with this one but those that it touches.
+ * 3. Records that come back are looked for by the places of all that wait. These are gathered once, and handed on with each change to the
+ *    one that it gives; this one would gather them anew.
  *
- * So a step costs what it deals out, however many wait, and although it is an event for each member. Records that come back are looked
- * for among all, once for each session that gives some back.
+ * So a step costs what it deals out, and what comes back costs as much, however many wait, and although each is an event for each member.
  */
 export class WaitingRecords implements Iterable<ShareRecord> {
   static readonly none = new WaitingRecords([], 0)
@@ -51,6 +56,8 @@ export class WaitingRecords implements Iterable<ShareRecord> {
   readonly size: number
   /** None is empty. */
   readonly #chunks: ReadonlyArray<Chunk>
+  /** Those of all records; undefined: they were not asked for, or a later one has them. */
+  #places: Places | undefined
 
   private constructor(chunks: ReadonlyArray<Chunk>, size: number) {
     this.#chunks = chunks
@@ -76,7 +83,27 @@ export class WaitingRecords implements Iterable<ShareRecord> {
       chunks[chunks.length - 1] = [...last, ...records.slice(0, from)]
     }
     for (; from < records.length; from += chunkRecordsMax) chunks.push(records.slice(from, from + chunkRecordsMax))
-    return new WaitingRecords(chunks, this.size + records.length)
+    const places = this.#handOnPlaces()
+    for (const { partition, offset } of places === undefined ? [] : records) places!.add(partition, offset)
+    return WaitingRecords.#made(chunks, this.size + records.length, places)
+  }
+
+  static #made(chunks: ReadonlyArray<Chunk>, size: number, places: Places | undefined): WaitingRecords {
+    const made = new WaitingRecords(chunks, size)
+    made.#places = places
+    return made
+  }
+
+  #handOnPlaces(): Places | undefined {
+    const places = this.#places
+    this.#places = undefined
+    return places
+  }
+
+  #gathered(): Places {
+    const places = new Places()
+    for (const { partition, offset } of this) places.add(partition, offset)
+    return places
   }
 
   /** Places at which none waits are passed over. */
@@ -90,7 +117,10 @@ export class WaitingRecords implements Iterable<ShareRecord> {
       if (left.length === chunk.length) chunks.push(chunk)
       else if (left.length > 0) chunks.push(left)
     }
-    return size === 0 ? WaitingRecords.none : new WaitingRecords(chunks, size)
+    if (size === 0) return WaitingRecords.none
+    const all = this.#handOnPlaces()
+    for (const [partition, offset] of all === undefined ? [] : places) all!.take(partition, offset)
+    return WaitingRecords.#made(chunks, size, all)
   }
 
   /** Those of the places at which a record waits. */
@@ -101,8 +131,13 @@ export class WaitingRecords implements Iterable<ShareRecord> {
 
   /** Those of the records that do not wait, each place once. */
   newAmong(records: ReadonlyArray<ShareRecord>): ReadonlyArray<ShareRecord> {
-    const others = this.#othersOf(placesOf(records.map(({ partition, offset }) => [partition, offset])))
-    return records.filter(({ partition, offset }) => others.take(partition, offset))
+    const waiting = (this.#places ??= this.#gathered())
+    const taken = new Places()
+    return records.filter(({ partition, offset }) => {
+      if (waiting.has(partition, offset) || taken.has(partition, offset)) return false
+      taken.add(partition, offset)
+      return true
+    })
   }
 
   /** The places without those at which a record waits. */

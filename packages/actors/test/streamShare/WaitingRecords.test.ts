@@ -51,10 +51,40 @@ it("are after any changes what a plain list of them would be, and those before e
         longest = Math.max(longest, list.length)
         expect([waiting.size, [...waiting]]).toEqual([list.length, list])
       }
-      for (const [before, records] of past) expect([...before]).toEqual(records)
+      const ever = past.flatMap(([, records]) => records)
+      for (const [before, records] of past) {
+        expect([...before]).toEqual(records)
+        const there = new Set(records.map((record) => keyOf(placeOf(record))))
+        const absent = new Map(ever.map((record) => [keyOf(placeOf(record)), record] as const))
+        for (const key of there) absent.delete(key)
+        expect(before.newAmong(ever)).toEqual([...absent.values()])
+      }
     }),
     { numRuns: 100, seed: 32 }
   )
   expect(longest).toBeGreaterThan(1000)
   expect(emptied).toBeGreaterThan(0)
+})
+
+it("looks at each record a bounded number of times, however many sessions give records back", () => {
+  const [sessions, perSession] = [500, 40]
+  let looks = 0
+  const recordAt = (offset: number): ShareRecord => ({
+    partition: 0,
+    get offset() {
+      looks++
+      return offset
+    }
+  })
+  let waiting = WaitingRecords.none
+  for (let session = 0; session < sessions; session++) {
+    // Each session has had every so many of them.
+    const back = Array.from({ length: perSession }, (_, i) => recordAt(i * sessions + session))
+    expect(waiting.newAmong(back)).toHaveLength(perSession)
+    waiting = waiting.with(back)
+    // The first that waits is dealt out meanwhile.
+    waiting = waiting.without([[0, (session % perSession) * sessions + Math.floor(session / perSession)]])
+  }
+  expect(waiting.size).toBe(sessions * (perSession - 1))
+  expect(looks).toBeLessThan(sessions * perSession * 10)
 })
