@@ -11,10 +11,12 @@ import { makeTransaction } from "@logbrook/actors/transaction/Transaction"
 import type { ActorId, AnyDefinition } from "@logbrook/core/actor/Definition"
 import { logIdOf, type LogState } from "@logbrook/core/actor/LogEvents"
 import { pack, unpack } from "@logbrook/core/actor/pack"
+import { systemClock } from "@logbrook/core/Clock"
 import { defaultLimits } from "@logbrook/core/Limits"
 import { holders, MemoryAccount } from "@logbrook/core/memory/MemoryAccount"
 import { ActorTable } from "@logbrook/core/shard/ActorTable"
 import type { Shards } from "@logbrook/core/shard/Shards"
+import { Timers } from "@logbrook/core/shard/Timers"
 import { Log } from "@logbrook/core/storage/Log"
 import { RetainedStore } from "@logbrook/server/mqtt/RetainedStore"
 import { SessionDirectory } from "@logbrook/server/mqtt/SessionDirectory"
@@ -73,6 +75,19 @@ const logsOf = (table: ActorTable): ReadonlyArray<Log> =>
     return log
   })
 
+/** What waits for its time in a shard, of each actor. */
+const timersOf = (table: ActorTable): Timers<unknown> => {
+  const timers = new Timers<unknown>(systemClock, () => undefined)
+  for (const { id, definition, state } of table.live()) {
+    for (const signal of definition.resume(state, systemClock.nowMs())) {
+      if (signal._tag !== "SetDeadline") continue
+      const { key, command, atMs } = signal
+      timers.set(`${id} ${key}`, atMs, { to: id, key, command, seq: undefined })
+    }
+  }
+  return timers
+}
+
 const measure = (what: string, count: number, made: () => Made): void => {
   const account = new MemoryAccount(0)
   const before = used()
@@ -84,7 +99,8 @@ const measure = (what: string, count: number, made: () => Made): void => {
     RetainedStore.follow(shards, defaultLimits),
     StreamDirectory.follow(shards, defaultLimits),
     TransactionDirectory.follow(shards),
-    logsOf(table)
+    logsOf(table),
+    timersOf(table)
   ]
   const real = used() - before
   const weight = holders.reduce((sum, holder) => sum + account.bytes(holder), 0)
@@ -94,12 +110,20 @@ const measure = (what: string, count: number, made: () => Made): void => {
 }
 
 const connection = {
-  sessionExpiryMs: 1e6,
+  sessionExpiryMs: 1e9,
   keepAliveMs: 6e4,
   protocolVersion: 5,
-  atMs: 1e12,
+  atMs: 2e12,
   connectionId: "1.100000"
 } as const
+const disconnected = {
+  _tag: "SessionDisconnected",
+  connectionId: "1.100000",
+  cause: "Closed",
+  sessionExpiryMs: 1e9,
+  keepsWill: true,
+  atMs: 2e12
+} as { readonly _tag: string }
 const will = {
   topic: "devices/will",
   payload: bytes(1000),
@@ -129,7 +153,11 @@ const many = function* <A>(count: number, make: (n: number) => A): Generator<A> 
 const session = (n: number, events: ReadonlyArray<{ readonly _tag: string }>, hasWill = false) =>
   [
     `session/${ascii(20, n)}`,
-    [{ _tag: "SessionStarted", ...connection, will: hasWill ? will : null } as { readonly _tag: string }, ...events]
+    [
+      { _tag: "SessionStarted", ...connection, will: hasWill ? will : null } as { readonly _tag: string },
+      ...events,
+      disconnected
+    ]
   ] as const
 
 const subscribed = (filters: ReadonlyArray<string>) => [
@@ -137,9 +165,6 @@ const subscribed = (filters: ReadonlyArray<string>) => [
 ]
 const texts = (count: number, make: (i: number) => string): Array<string> =>
   Array.from({ length: count }, (_, i) => make(i))
-
-const message = (topicLevels: string) => ({ topic: topicLevels })
-void message
 
 const queued = (count: number, ids: number) => [
   ...subscribed(["a"]),
@@ -223,6 +248,18 @@ console.log("| What | Count | Bytes each | Weight | Weight/bytes |\n|---|---|---
 measure("(first: classes and code)", 1, () => many(10, (n) => session(n, [])))
 measure("session", 20_000, () => many(20_000, (n) => session(n, [])))
 measure("session with a will of 1000 bytes", 5000, () => many(5000, (n) => session(n, [], true)))
+measure("session with ten subscriptions of 3 levels, 18 characters", 10_000, () =>
+  many(10_000, (n) => session(n, subscribed(texts(10, (i) => `d/${ascii(8, n)}/topic-${i}`))))
+)
+measure("session with twenty of them", 5000, () =>
+  many(5000, (n) => session(n, subscribed(texts(20, (i) => `d/${ascii(8, n)}/topic-${i}`))))
+)
+measure("subscription, 1 level, 5 characters", 200_000, () =>
+  many(200, (n) => session(n, subscribed(texts(1000, (i) => ascii(6, n * 1000 + i)))))
+)
+measure("subscription, 2 own levels of two filters each", 200_000, () =>
+  many(2000, (n) => session(n, subscribed(texts(100, (i) => `${n * 50 + (i >> 1)}/${i & 1}`))))
+)
 measure("subscription, 3 levels, 15 characters", 200_000, () =>
   many(2000, (n) => session(n, subscribed(texts(100, (i) => `d/${ascii(8, n)}/${i}`))))
 )

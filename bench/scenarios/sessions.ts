@@ -21,6 +21,9 @@ const restingRss = async ({ pid }: Logbrook): Promise<number> => {
   return rssBytes(pid)
 }
 
+/** They weigh more than they take, and by default sessions may have a tenth of what V8's heap may have. */
+const settings = { LOGBROOK_LIMITS_MEMORY_BYTES_MAX: "8GiB" }
+
 const mb = (bytes: number): string => (bytes / 1e6).toFixed(0)
 
 interface Start {
@@ -36,7 +39,7 @@ export const sessions: Scenario = async ({ load, serverCpus, isQuick, progress }
   const count = isQuick ? sessionsQuick : sessionsWhole
   const dataDir = mkdtempSync(join(tmpdir(), "bench-sessions-"))
   const starts: Array<Start> = []
-  const begin = () => startLogbrook(serverCpus, collectable, undefined, { dataDir })
+  const begin = () => startLogbrook(serverCpus, collectable, undefined, { dataDir, settings })
   try {
     let server = await begin()
     const emptyBytes = await restingRss(server)

@@ -7,14 +7,17 @@ import type { QueueEntry, MessageRef, Subscription, Will } from "./SessionProtoc
  * The memory of a session. If the session ends with its connection, it is on the account of connections: each
  * connection that was let in has a session.
  */
-export const sessionBytes = 1400
+export const sessionBytes = 1000
 const willBytes = 300
 const propertyBytes = 120
-const subscriptionBytes = 300
+/** With its places in maps, which may have grown to twice what they hold. */
+const subscriptionBytes = 260
+/** The group of `$share/NAME/FILTER`: its only member may be this one. */
+const shareBytes = 400
 /** Where a subscription reads a stream: an offset, and an end, of each of 64 partitions. */
 export const readingBytes = 1600
 /** A node of the trie for each level: filters that share some weigh more than they take. */
-const levelBytes = 260
+const levelBytes = 80
 /** Up to 32 packet ids in a row, in the session's state and in its connection. */
 export const packetIdsBytes = 112
 const queuedBytes = 240
@@ -33,6 +36,7 @@ export const weightOfSubscription = ({ filter }: Pick<Subscription, "filter">): 
   subscriptionBytes +
   levelBytes * levelsOf(filter) +
   2 * textBytes(filter) +
+  (filter.startsWith("$share/") ? shareBytes : 0) +
   (filter.startsWith("$stream/") ? readingBytes : 0)
 
 export const weightOfWill = (will: Will | null): number => {
