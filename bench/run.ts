@@ -20,6 +20,7 @@ import { recovery } from "./scenarios/recovery.ts"
 import type { Bench, Outcome, Scenario } from "./scenarios/Scenario.ts"
 import { sessions } from "./scenarios/sessions.ts"
 import { mqttLoads } from "./scenarios/shapes.ts"
+import { tls } from "./scenarios/tls.ts"
 import { stopAll } from "./servers/processes.ts"
 import { chartSvg } from "./svg.ts"
 
@@ -34,6 +35,7 @@ const scenarios: ReadonlyMap<string, Scenario> = new Map([
   ["device-writes", deviceWrites],
   ["footprint", footprint],
   ["recovery", recovery],
+  ["tls", tls],
   ["sessions", sessions],
   ["curves", growthCurves]
 ])

@@ -4,7 +4,8 @@ import { Fetch } from "@logbrook/protocols/kafka/messages/01_Fetch"
 import { ListOffsets } from "@logbrook/protocols/kafka/messages/02_ListOffsets"
 import { ApiVersions } from "@logbrook/protocols/kafka/messages/18_ApiVersions"
 import type { AnyApi, RequestInputOf, ResponseOf } from "@logbrook/protocols/kafka/Schema"
-import * as net from "node:net"
+import type * as net from "node:net"
+import { openedEvent, openSocket } from "./openSocket.ts"
 
 const prefixBytes = 4
 const readBytes = 1024 * 1024
@@ -23,28 +24,18 @@ export class KafkaClient {
   #correlationId = 0
   #answered: PromiseWithResolvers<Buffer> | undefined
 
-  private constructor(port: number) {
-    this.#socket = net.connect({
-      port,
-      host: "127.0.0.1",
-      noDelay: true,
-      onread: {
-        buffer: Buffer.allocUnsafeSlow(readBytes),
-        callback: (bytes, buffer) => {
-          this.#took(buffer as Buffer, bytes)
-          return true
-        }
-      }
-    })
+  private constructor(port: number, isTls: boolean) {
+    const buffer = Buffer.allocUnsafeSlow(readBytes)
+    this.#socket = openSocket(port, isTls, buffer, (read, bytes) => this.#took(read, bytes))
     const failed = (error: Error) => this.#answered?.reject(error)
     this.#socket.on("error", failed)
     this.#socket.on("close", () => failed(closedByServer()))
   }
 
-  static async connect(port: number): Promise<KafkaClient> {
-    const client = new KafkaClient(port)
+  static async connect(port: number, isTls = false): Promise<KafkaClient> {
+    const client = new KafkaClient(port, isTls)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    client.#socket.once("connect", resolve)
+    client.#socket.once(openedEvent(isTls), resolve)
     client.#socket.once("error", reject)
     await promise
     return client

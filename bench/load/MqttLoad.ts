@@ -1,4 +1,4 @@
-import * as net from "node:net"
+import type * as net from "node:net"
 import {
   connackBytes,
   connectPacket,
@@ -7,6 +7,7 @@ import {
   pubackFirstByte,
   publishPacket
 } from "./mqttPackets.ts"
+import { openSocket } from "./openSocket.ts"
 import type { Reader, Reading } from "./Reader.ts"
 import { startReader } from "./startReader.ts"
 
@@ -22,6 +23,7 @@ export interface LoadShape {
   readonly window: number
   /** PUBACKs after which the window is filled up again. */
   readonly refillAt: number
+  readonly isTls?: boolean
 }
 
 export interface Slice {
@@ -70,21 +72,12 @@ class Publisher {
     this.#unitBytes = units[0]!.length
     this.#onAnswered = options.onAnswered
     const failed = (what: string) => options.onFailed(new Error(`${clientId}: ${what}`))
-    this.#socket = net.connect({
-      port: options.port,
-      host: "127.0.0.1",
-      noDelay: true,
-      onread: {
-        buffer: options.buffer,
-        callback: (bytes, buffer) => {
-          if (this.#isOpen) this.#answered(buffer as Buffer, bytes, shape.window, failed)
-          else if (bytes !== connackBytes || buffer[0] !== 0x20 || buffer[3] !== 0) failed("the connection was refused")
-          else {
-            this.#isOpen = true
-            options.onConnected()
-          }
-          return true
-        }
+    this.#socket = openSocket(options.port, shape.isTls ?? false, options.buffer, (buffer, bytes) => {
+      if (this.#isOpen) this.#answered(buffer, bytes, shape.window, failed)
+      else if (bytes !== connackBytes || buffer[0] !== 0x20 || buffer[3] !== 0) failed("the connection was refused")
+      else {
+        this.#isOpen = true
+        options.onConnected()
       }
     })
     this.#socket.on("error", options.onFailed)

@@ -22,11 +22,12 @@ export const nextOffset = (records: Uint8Array, from: number): number => {
 
 const fetchPartitions = async (
   port: number,
+  isTls: boolean,
   topic: string,
   ends: ReadonlyMap<number, number>,
   software: string | undefined
 ) => {
-  const client = await KafkaClient.connect(port)
+  const client = await KafkaClient.connect(port, isTls)
   if (software !== undefined) await client.identify(software)
   const offsets = new Map(Array.from(ends.keys(), (partition) => [partition, 0]))
   let bytes = 0
@@ -49,13 +50,14 @@ const fetchPartitions = async (
 /** Everything that is below the high watermarks, once, over `connections` that share the partitions, as a client of this software. */
 export const fetchAll = async (options: {
   readonly port: number
+  readonly isTls?: boolean
   readonly topic: string
   readonly partitions: number
   readonly connections: number
   readonly software?: string
 }): Promise<FetchRun> => {
-  const { port, topic, partitions, connections, software } = options
-  const asking = await KafkaClient.connect(port)
+  const { port, isTls = false, topic, partitions, connections, software } = options
+  const asking = await KafkaClient.connect(port, isTls)
   const marks = await asking.highWatermarks(topic, partitions)
   asking.close()
   const shares = Array.from({ length: connections }, () => new Map<number, number>())
@@ -64,7 +66,7 @@ export const fetchAll = async (options: {
   const began = performance.now()
   const fetching = shares
     .filter((share) => share.size > 0)
-    .map((share) => fetchPartitions(port, topic, share, software))
+    .map((share) => fetchPartitions(port, isTls, topic, share, software))
   const runs = await Promise.all(fetching)
   const elapsedMs = performance.now() - began
   const { user, system } = process.cpuUsage(cpuBefore)

@@ -24,6 +24,7 @@ const batchOf = (records: number, valueBytes: number): Uint8Array => {
 /** The same batch again and again with acks -1; each connection has one request under way, to partitions in turn. */
 export const produceAll = async (options: {
   readonly port: number
+  readonly isTls?: boolean
   readonly topic: string
   readonly partitions: number
   readonly connections: number
@@ -34,7 +35,7 @@ export const produceAll = async (options: {
   const batch = batchOf(options.recordsPerBatch, options.valueBytes)
   let next = 0
   const produce = async (): Promise<void> => {
-    const client = await KafkaClient.connect(options.port)
+    const client = await KafkaClient.connect(options.port, options.isTls)
     while (next < options.batches) {
       const index = next++ % options.partitions
       const topicData = [{ name: options.topic, partitionData: [{ index, records: batch }] }]

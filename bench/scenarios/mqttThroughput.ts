@@ -13,7 +13,7 @@ const partitions = 16
 const stream = "sensors"
 const filter = "sensors/+/data"
 
-interface Sample extends Slice {
+export interface Sample extends Slice {
   readonly perSecond: number
   /** With what the server does later for the slice's messages. */
   readonly serverCpuUs: number
@@ -25,7 +25,7 @@ interface Sample extends Slice {
   readonly rssMb: number
 }
 
-const sample = async ({ load }: Bench, server: Server, durationMs: number): Promise<Sample> => {
+export const sample = async ({ load }: Bench, server: Server, durationMs: number): Promise<Sample> => {
   const ownBefore = cpuMs(server.pid)
   const childrenBefore = childrenCpuMs(server.pid)
   const busyBefore = machineBusyMs()

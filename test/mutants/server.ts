@@ -172,6 +172,51 @@ export const serverMutants = inPackage("server", {
       ]
     ]
   },
+  "net/tls/Handshakes.ts": {
+    tests: ["net/tls/listeners.test.ts"],
+    faults: [
+      ["a bad certificate is taken where none is needed", "if (!socket.authorized)", "if (socket.destroyed)"],
+      [
+        "clients without a certificate come in where one is required",
+        'rejectUnauthorized: clientCertificates === "required"',
+        "rejectUnauthorized: false"
+      ],
+      [
+        "a socket whose TLS is broken stays open",
+        'socket.on("error", () => socket.destroy())',
+        'socket.on("error", () => undefined)'
+      ],
+      ["a handshake whose client has gone stays", "socket.allowHalfOpen = false", "socket.allowHalfOpen = true"],
+      ["a new certificate is for nobody", "this.#server.setSecureContext(context)", "void context"]
+    ]
+  },
+  "net/tls/Credentials.ts": {
+    tests: ["net/tls"],
+    faults: [
+      [
+        "a key need not be that of its certificate",
+        "if (!certificate.checkPrivateKey(",
+        "if (certificate.ca && !certificate.checkPrivateKey("
+      ],
+      [
+        "a changed file is loaded before its fellow has changed",
+        "else if (stamp !== this.#changed) this.#changed = stamp",
+        "else if (stamp === this.#changed) this.#changed = stamp"
+      ],
+      [
+        "clients renegotiate as often as they like",
+        "secureOptions: constants.SSL_OP_NO_RENEGOTIATION",
+        "secureOptions: constants.SSL_OP_ALL"
+      ]
+    ]
+  },
+  "net/tls/principalOf.ts": {
+    tests: ["net/tls/principalOf.test.ts"],
+    faults: [
+      ["a client is anonymous by its own word", "if (name === anonymous.name)", 'if (name === "")'],
+      ["a name writes into the log", "if (!isPrintable(name))", "if (name.length > nameCharactersMax)"]
+    ]
+  },
   "mqtt/TopicAliases.ts": {
     tests: ["mqtt/TopicAliases.test.ts"],
     faults: [

@@ -77,7 +77,7 @@ export class Arrivals<P extends Place = Admission> {
     this.#broker = broker
     this.#listener = listener
     this.#admit = admit
-    this.#handshakes = listener.tls && new Handshakes(listener.tls)
+    this.#handshakes = listener.tls && new Handshakes(listener.tls, broker.clock)
     this.#refusals = new BoundedLines(
       broker.log,
       broker.clock,

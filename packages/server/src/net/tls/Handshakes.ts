@@ -1,11 +1,19 @@
 import type { Socket } from "node:net"
 import * as tls from "node:tls"
 import { anonymous, type Principal } from "@logbrook/core/access/Access"
+import type { Clock } from "@logbrook/core/Clock"
+import { TurnShare } from "../../TurnShare.ts"
 import type { Credentials } from "./Credentials.ts"
 import { type CertificateNames, principalOf } from "./principalOf.ts"
 
 /** The end of a handshake: the socket within, and whose it is, or why there is none. */
 export type HandshakeEnd = { readonly socket: Socket; readonly principal: Principal } | { readonly refusal: string }
+
+/**
+ * So many handshakes begin in a turn of the event loop. A beginning takes 0.1 ms, and up to 2 with an RSA key: those of a thousand clients that
+ * come at once would keep all others waiting.
+ */
+const handshakesPerTurn = 16
 
 /** The field that Node keeps private: the socket that a TLS socket was made of. */
 interface Within {
@@ -30,8 +38,10 @@ export class Handshakes {
   readonly #credentials: Credentials
   readonly #waiting = new WeakMap<Socket, (end: HandshakeEnd) => void>()
   readonly #leave: () => void
+  readonly #share: TurnShare
 
-  constructor(credentials: Credentials) {
+  constructor(credentials: Credentials, clock: Clock) {
+    this.#share = new TurnShare(clock, handshakesPerTurn)
     const { clientCertificates } = credentials.options
     this.#credentials = credentials
     this.#server = tls.createServer({
@@ -50,6 +60,12 @@ export class Handshakes {
 
   /** Begins the handshake of a socket that is paused, with what it has read. `onEnd` is called once, unless the socket closes before. */
   begin(socket: Socket, onEnd: (end: HandshakeEnd) => void): void {
+    if (this.#share.isUsedUp) {
+      this.#share.wait(() => this.begin(socket, onEnd))
+      return
+    }
+    if (socket.destroyed) return
+    this.#share.use(1)
     this.#waiting.set(socket, onEnd)
     // A client that ends its side amid a handshake has gone; behind it, it still gets what it asked for.
     socket.allowHalfOpen = false

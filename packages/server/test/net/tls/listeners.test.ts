@@ -371,6 +371,15 @@ describe("connections over TLS", () => {
     )
   })
 
+  it("have no second handshake", async () => {
+    const server = await start("", "limits: { connectTimeoutMs: 60000 }\n")
+    const socket = await secure(server.ports.mqtt, { maxVersion: "TLSv1.2" })
+    expect(await connack(socket, "c1")).toBe(accepted)
+    const refused = new Promise((resolve) => void socket.once("error", resolve))
+    socket.renegotiate({ rejectUnauthorized: true }, () => undefined)
+    expect(await refused).toMatchObject({ code: "ERR_SSL_NO_RENEGOTIATION" })
+  })
+
   it("are not let in without memory for TLS", async () => {
     const server = await start()
     const { memory } = server.broker.shards
