@@ -379,6 +379,11 @@ const declared: ReadonlyArray<Command> = [
     summary: "delete groups without members, and their offsets",
     description: "With --data-dir while no server runs, such as when one no longer starts.",
     options: [
+      {
+        name: "pattern",
+        value: undefined,
+        help: "each GROUP is a pattern, in which * is any text: all groups that match"
+      },
       yes,
       { name: "force", value: undefined, help: "with --data-dir: also groups that had members when the server ended" },
       url,

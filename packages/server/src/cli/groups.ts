@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { JournalError } from "@logbrook/core/journal/JournalError"
 import { CliError, exitCodes, usageError } from "./CliError.ts"
 import { type FieldsOf, listAll, pathSegment, requestJson } from "./client.ts"
 import { plainText } from "../plainText.ts"
@@ -160,6 +161,35 @@ const deleteAt = (
     yield* Effect.fail(new CliError(first.exitCode, first.code, `not deleted: ${first.message}`, first.hint, details))
   })
 
+const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)
+
+/** Whether a name is as one of the patterns says, in which `*` is any text. */
+const matching = (patterns: ReadonlyArray<string>): ((name: string) => boolean) => {
+  const texts = patterns.map((pattern) => pattern.split("*").map(escaped).join(".*"))
+  const expression = new RegExp(`^(?:${texts.join("|")})$`, "su")
+  return (name) => expression.test(name)
+}
+
+/** The groups that are named: as they are, or by patterns those that there are. */
+const namedGroups = (
+  args: Arguments,
+  io: Io,
+  directory: string | undefined
+): Effect.Effect<ReadonlyArray<string>, CliError | JournalError> =>
+  Effect.gen(function* () {
+    const words = [...new Set(args.positionals)]
+    if (!args.flag("pattern")) return words
+    const groups: ReadonlyArray<{ readonly group: string }> =
+      directory === undefined
+        ? yield* listAll<GroupSummary>(yield* urlOf(args, io), "/api/v1/groups", summaryFields)
+        : yield* storedGroups(directory)
+    const names = groups.map(({ group }) => group).filter(matching(words))
+    if (names.length > 0) return names
+    return yield* Effect.fail(
+      new CliError(exitCodes.notFound, "E_UNKNOWN_GROUP", `no group is named as ${words.join(" or ")}`)
+    )
+  })
+
 export const remove: Run = (args, io) =>
   Effect.gen(function* () {
     const directory = yield* directoryInstead(args)
@@ -167,7 +197,7 @@ export const remove: Run = (args, io) =>
     if (force && directory === undefined) {
       return yield* Effect.fail(usageError("--force goes with --data-dir: a server's members must leave"))
     }
-    const names = [...new Set(args.positionals)]
+    const names = yield* namedGroups(args, io, directory)
     const what = names.length === 1 ? `the group ${names[0]}` : `${names.length} groups`
     if (!(yield* confirmed(args, io, `delete ${what} and the committed offsets?`))) return exitCodes.failure
     const tell = ({ group, offsets }: DeletedGroup): void => {

@@ -74,6 +74,26 @@ describe("groups of a server", () => {
     close()
   })
 
+  it("are deleted by patterns, and where none matches nothing is", async () => {
+    const groups = ["test-1", "prod", "test-", "a.b", "axb", "contest-1"].map((group) => ({ ...summary, group }))
+    const server = await answering({ data: groups, meta: { cursor: null, hasnext: false }, offsets: 2 })
+    const remove = (...words: ReadonlyArray<string>) =>
+      run(["groups", "delete", "--pattern", ...words, "--yes", "--url", server.url])
+    expect(await remove("test-*", "a.b")).toMatchObject({
+      code: 0,
+      out: ["deleted test-1 (2 offsets)", "deleted test- (2 offsets)", "deleted a.b (2 offsets)"]
+    })
+    expect(server.asked.filter((each) => each.startsWith("DELETE"))).toEqual([
+      "DELETE /api/v1/groups/test-1",
+      "DELETE /api/v1/groups/test-",
+      "DELETE /api/v1/groups/a.b"
+    ])
+    const { code, err } = await remove("none-*")
+    expect([code, err[0]]).toEqual([3, "error[E_UNKNOWN_GROUP]: no group is named as none-*"])
+    expect(server.asked.filter((each) => each.startsWith("DELETE"))).toHaveLength(3)
+    server.close()
+  })
+
   it("are deleted one by one, once somebody agrees", async () => {
     const { url, asked, close } = await answering({ offsets: 2 })
     expect((await run(["groups", "delete", "a", "b/c", "--url", url])).err[0]).toContain("E_CONFIRM")
@@ -208,6 +228,16 @@ describe("groups of a data directory", () => {
     await shard.drained()
     shard.stop()
     await journal.close()
+  })
+
+  it("are deleted by patterns, which leave others alone", async () => {
+    // Not "busy", which had members: all or none would be deleted.
+    expect(await remove("--pattern", "*b")).toMatchObject({ code: 0, out: ["deleted b (2 offsets)"] })
+    expect(await listed()).toEqual([
+      ["", 0, 1],
+      ["a", 0, 2],
+      ["busy", 2, 0]
+    ])
   })
 
   it("are all kept when one of them is unknown, or had members", async () => {
