@@ -110,14 +110,13 @@ export class Arrivals<P extends Place = Admission> {
   pass(socket: Socket, serve: Take<P>): void {
     const arrival = this.#arrivalOf(socket)
     if (arrival === undefined) return
-    if (!this.#listener.isProxied) {
-      this.#secure(socket, arrival, nothing, serve)
-      return
-    }
-    this.#await(socket, arrival, (known, rest) => {
-      this.#secure(socket, known, rest, serve)
-      return undefined
-    })
+    if (this.#listener.isProxied) {
+      this.#await(socket, arrival, (known, rest) => {
+        this.#secure(socket, known, rest, serve)
+        return undefined
+      })
+    } else if (this.#handshakes === undefined) serve(socket, arrival)
+    else this.#secure(socket, arrival, nothing, serve)
   }
 
   /** Logs why a connection was refused, within the lines that there may be. */

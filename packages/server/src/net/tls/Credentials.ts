@@ -50,7 +50,16 @@ interface Loaded {
 }
 
 /** Throws `TlsFileInvalid`. */
-const load = ({ cert: certFile, key: keyFile, clientCa, clientCertificates }: TlsOptions): Loaded => {
+const load = (options: TlsOptions): Loaded => {
+  try {
+    return loadAll(options)
+  } catch (error) {
+    if (error instanceof TlsFileInvalid) throw error
+    throw invalid(options.cert, `cannot be used: ${(error as Error).message}`)
+  }
+}
+
+const loadAll = ({ cert: certFile, key: keyFile, clientCa, clientCertificates }: TlsOptions): Loaded => {
   const [cert, key] = [read(certFile), read(keyFile)]
   const certificate = certificateOf(certFile, cert)
   if (!certificate.checkPrivateKey(keyOf(keyFile, key))) throw invalid(keyFile, `is not the key of ${certFile}`)
@@ -65,11 +74,8 @@ const load = ({ cert: certFile, key: keyFile, clientCa, clientCertificates }: Tl
     // Every handshake costs a signature: a client gets one for each connection.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION
   }
-  try {
-    tls.createSecureContext(context)
-  } catch (error) {
-    throw invalid(certFile, `cannot be used: ${(error as Error).message}`)
-  }
+  // Throws for what OpenSSL does not take, such as a chain that is broken.
+  tls.createSecureContext(context)
   return { context, certificate }
 }
 

@@ -101,7 +101,7 @@ export class Handshakes {
     const { clientCertificates, principal } = this.#credentials.options
     if (clientCertificates === "off") return anonymous
     const certificate = certificateOf(socket)
-    if (certificate === undefined) return anonymous
+    if (certificate === undefined) return clientCertificates === "required" ? "there is no certificate" : anonymous
     if (!socket.authorized) return `TLS: ${codeOf(socket.authorizationError ?? "the certificate is not trusted")}`
     return principalOf(principal, certificate)
   }

@@ -45,6 +45,11 @@ describe("files that cannot be used", () => {
     expect(failureOf(() => new Credentials(options, log))).toMatch(reason)
   })
 
+  it("say so: a chain that is broken", () => {
+    fs.appendFileSync(options.cert, "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
+    expect(failureOf(() => new Credentials(options, log))).toMatch(/^cert\.pem cannot be used: /)
+  })
+
   it("say so: a directory, which is no file", () => {
     expect(failureOf(() => new Credentials({ ...options, clientCa: directory }, log))).toMatch(/ is no file$/)
   })

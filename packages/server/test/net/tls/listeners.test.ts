@@ -291,6 +291,32 @@ describe("the principal of a certificate", () => {
   })
 })
 
+describe("a session that is resumed", () => {
+  it.each(["TLSv1.2", "TLSv1.3"] as const)("is still that of its certificate's principal, over %s", async (version) => {
+    const server = await start(", clientCertificates: required")
+    const options = { ...authority.client("alice"), minVersion: version, maxVersion: version }
+    const first = tls.connect({ port: server.ports.mqtt, servername: "localhost", ca: authority.cert, ...options })
+    stops.unshift(() => first.destroy())
+    first.on("error", () => undefined)
+    const [session] = (await once(first, "session")) as [Buffer]
+    const second = await secure(server.ports.mqtt, { ...options, session })
+    expect(second.isSessionReused()).toBe(true)
+    expect(await connack(second, "c1")).toBe(accepted)
+    expect([...server.mqtt.connections()].map(({ clientId }) => clientId)).toContain("c1")
+    const origins = newestEvents(server, { actor: "session/c1" }).map(({ cause }) => cause.origin)
+    expect(origins).toContain("mqtt c1 by alice@127.0.0.1 CONNECT")
+  })
+
+  it("begins anew once there is a new certificate", async () => {
+    const server = await start(", clientCertificates: required")
+    const options = authority.client("alice")
+    const first = await secure(server.ports.mqtt, options)
+    const [session] = (await once(first, "session")) as [Buffer]
+    server.certificates.reload()
+    expect((await secure(server.ports.mqtt, { ...options, session })).isSessionReused()).toBe(false)
+  })
+})
+
 describe("connections over TLS", () => {
   it("carry what is large both ways, in pieces", async () => {
     const server = await start()
