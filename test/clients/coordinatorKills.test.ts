@@ -32,7 +32,7 @@ const slowMs = 400
 const slowStartMs = 1500
 const timeoutMs = 3000
 const noTimeoutMs = 600_000
-const waitMs = 60_000
+const waitMs = 90_000
 /** On a busy machine a kill may come too late. */
 const triesMax = 5
 
@@ -142,7 +142,8 @@ describe.each(Object.entries(clients))("a coordinator of transactions, by %s", (
 
   const ask = async (verb: string, words: Record<string, string | number>): Promise<void> => {
     program ??= await LineProgram.start(commandOf(server.kafka))
-    await program.ask(verb, words)
+    // The server is killed and started meanwhile.
+    await program.ask(verb, words, waitMs)
   }
   const endProgram = async (): Promise<void> => {
     await program?.kill()

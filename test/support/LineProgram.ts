@@ -102,8 +102,8 @@ export class LineProgram {
     } else this.#errors += `${line}\n`
   }
 
-  /** Resolves with the words of its answer when it is done. Rejects with what the program says, or when it does not answer. */
-  async ask(verb: string, words: Words): Promise<ReadonlyMap<string, string>> {
+  /** Resolves with the words of its answer when it is done. Rejects with what the program says, or when it does not answer within the time. */
+  async ask(verb: string, words: Words, withinMs = patienceMs): Promise<ReadonlyMap<string, string>> {
     if (this.#isEnded) throw new Error(`the program has ended\n${this.#errors}`)
     const id = ++this.#lastId
     const said = Object.entries(words).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
@@ -112,7 +112,7 @@ export class LineProgram {
     )
     this.#child.stdin!.write(`${[id, verb, ...said].join(" ")}\n`)
     const isLate = new AbortController()
-    const late = sleep(patienceMs, undefined, { signal: isLate.signal }).then(
+    const late = sleep(withinMs, undefined, { signal: isLate.signal }).then(
       () => Promise.reject(new Error(`no answer to ${verb}\n${this.#errors}`)),
       () => new Map<string, string>()
     )
