@@ -223,6 +223,13 @@ export const coreMutants = inPackage("core", {
         'const isInTail = located.place !== "run" && ',
         "const isInTail = "
       ],
+      [
+        "a run of which nothing has room is read",
+        "if (isOneBatch && batches.length > 0 &&",
+        "if (batches.length < 0 &&"
+      ],
+      ["a buffer is as long as all that is read", "Math.min(target.leftBytes, bufferBytesMax)", "target.leftBytes"],
+      ["a buffer is longer than what is asked for", "Math.min(target.leftBytes, bufferBytesMax)", "bufferBytesMax"],
       ["what the server unpacks for a client is checked once only", "isPassedOn && isAsStored", "isPassedOn"],
       ["readers that look into batches get them checked once only", "isOnce && wasChecked", "wasChecked"]
     ]

@@ -111,6 +111,12 @@ export class LogIndex {
     return places[(this.#word[(this.#head + i) * words + firstWord + 4]! >>> 1) & 3]!
   }
 
+  /** Whether one batch or several lie there, and not records to build one of. */
+  #isBatches(i: number): boolean {
+    const place = this.#place(i)
+    return place === "run" || place === "value" || (this.#word[(this.#head + i) * words + firstWord + 4]! & 1) === 1
+  }
+
   add(frameSeq: Seq, epoch: number, ref: BatchRef): void {
     this.#add(frameSeq, epoch, ref, false)
   }
@@ -183,6 +189,15 @@ export class LogIndex {
 
   noteChecked(i: number): void {
     this.#word[(this.#head + i) * words + firstWord + 4]! |= checkedBit
+  }
+
+  /** The bytes from `from` on of references that are batches as they lie there, one behind the other, as many as are at most `bytesMax`. */
+  batchBytesFrom(from: number, bytesMax: number): number {
+    let bytes = 0
+    for (let i = from; i < this.#count && this.#isBatches(i) && bytes + this.#byteLength(i) <= bytesMax; i++) {
+      bytes += this.#byteLength(i)
+    }
+    return bytes
   }
 
   /** The reference that holds `offset`, else the first one behind it; `count` if there is none. */

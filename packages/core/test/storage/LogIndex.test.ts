@@ -46,6 +46,15 @@ const firstWhere = (model: ReadonlyArray<Located>, holds: (located: Located) => 
   return at < 0 ? model.length : at
 }
 
+const batchBytesFrom = (model: ReadonlyArray<Located>, bytesMax: number): number => {
+  let bytes = 0
+  for (const { place, verbatim, byteLength } of model) {
+    if ((!verbatim && (place === "frame" || place === "chunk")) || bytes + byteLength > bytesMax) break
+    bytes += byteLength
+  }
+  return bytes
+}
+
 const check = (index: LogIndex, model: ReadonlyArray<Located>, probe: number): void => {
   expect(index.count).toBe(model.length)
   expect(model.map((_, i) => index.at(i))).toEqual(model)
@@ -60,6 +69,11 @@ const check = (index: LogIndex, model: ReadonlyArray<Located>, probe: number): v
   }
   for (const timeMs of [-1, 2 ** 52, ...model.map((l) => l.maxTimestampMs)]) {
     expect(index.findTimestamp(timeMs)).toBe(firstWhere(model, (l) => l.maxTimestampMs >= timeMs))
+  }
+  for (const bytesMax of [0, 500, 1e9]) {
+    expect(model.map((_, from) => index.batchBytesFrom(from, bytesMax))).toEqual(
+      model.map((_, from) => batchBytesFrom(model.slice(from), bytesMax))
+    )
   }
   const highest = Math.max(...model.map((l) => l.maxTimestampMs))
   expect(index.findMaxTimestamp(0)).toBe(model.findIndex((l) => l.maxTimestampMs === highest))

@@ -4,6 +4,7 @@ import { chunkBytesMax } from "@logbrook/core/journal/Frame"
 import { iterate } from "@logbrook/core/Record"
 import * as RecordBatch from "@logbrook/core/RecordBatch"
 import type { Log } from "@logbrook/core/storage/Log"
+import type { ReadOptions } from "@logbrook/core/storage/LogReader"
 import type { LogStore } from "@logbrook/core/storage/LogStore"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
@@ -174,9 +175,9 @@ class Writer {
     this.harness = new ShardHarness({ clock, journal: this.harness.journal, limits: this.#limits }).start()
   }
 
-  readFrom(offset: number, bytesMax: number): Array<Uint8Array> {
+  readFrom(offset: number, bytesMax: number, options: ReadOptions = {}): Array<Uint8Array> {
     const { logs } = this.harness.shard
-    return logs.read(logs.log(logId), offset, bytesMax)
+    return logs.read(logs.log(logId), offset, bytesMax, options)
   }
 }
 
@@ -184,6 +185,9 @@ const checkReads = (writer: Writer, bytesMax: number): void => {
   const { kept, startOffset } = writer
   for (let offset = 0; offset <= kept.length; offset++) {
     const batches = writer.readFrom(offset, bytesMax)
+    const passedOn = writer.readFrom(offset, bytesMax, { isPassedOn: true })
+    expect(passedOn.map(({ length }) => length)).toEqual(batches.map(({ length }) => length))
+    expect(Buffer.concat(passedOn).equals(Buffer.concat(batches))).toBe(true)
     const found = batches.flatMap(recordsIn)
     const first = Math.max(offset, startOffset)
     if (first >= kept.length) {

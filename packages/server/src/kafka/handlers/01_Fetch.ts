@@ -14,6 +14,7 @@ import { FetchPartition } from "../FetchPartition.ts"
 import type { AskedTopic, FetchSession, FoundPartition, SessionPartition } from "../FetchSession.ts"
 import type { Opened } from "../FetchSessions.ts"
 import { handler, type ContextOf } from "../Handler.ts"
+import { joinNeighbours } from "../joinNeighbours.ts"
 import { Reply } from "../Reply.ts"
 
 // Fetch 4-18, straight from storage: whole batches up to the high watermark, or to the last stable offset for readers of
@@ -252,7 +253,7 @@ class Fetching {
     }
   }
 
-  #result(partition: FetchPartition, records: ReadonlyArray<Uint8Array>): PartitionResponse {
+  #result(partition: FetchPartition, batches: ReadonlyArray<Uint8Array>): PartitionResponse {
     const { asked, log } = partition
     const partitionIndex = asked.partition
     const errorCode = partition.currentError()
@@ -269,8 +270,8 @@ class Fetching {
       lastStableOffset: log.lastStableOffset,
       logStartOffset: log.startOffset,
       ...(diverging && { divergingEpoch: diverging }),
-      abortedTransactions: this.#isCommittedOnly ? abortedIn(log, asked.fetchOffset, records) : null,
-      records
+      abortedTransactions: this.#isCommittedOnly ? abortedIn(log, asked.fetchOffset, batches) : null,
+      records: joinNeighbours(batches)
     }
   }
 }
