@@ -32,8 +32,7 @@ import {
   refusalOfShare,
   streamsPerPacketMax,
   tooManyStreams,
-  wantStream,
-  withoutShare
+  wantStream
 } from "./streams/subscribeStream.ts"
 
 interface SubscribingClient extends Client {
@@ -52,6 +51,12 @@ const isGranted = (result: FilterResult): result is SubscriptionsMade["results"]
   "grantedQos" in result && result.grantedQos !== null
 
 const serves = ({ isOpen, session }: SubscribingClient): boolean => isOpen && session !== undefined
+
+/** The session has failed at it, perhaps behind others that it has taken: the connection ends without an answer, as it does where it takes none. */
+const withoutSession: FilterRefusal = {
+  code: ReasonCode.UnspecifiedError,
+  text: "the session does not take subscriptions"
+}
 
 const outsideMount: FilterRefusal = { code: ReasonCode.NotAuthorized, text: outsideText }
 
@@ -135,7 +140,7 @@ export const subscribe = (connection: SubscribingClient, packet: Subscribe): voi
   }
   const reply = (answer: ListAnswer): void => {
     const results = resultsOf(answer)
-    if (results === undefined) {
+    if (results === undefined || results.includes(withoutSession)) {
       connection.lost("its session does not take subscriptions")
       return
     }
@@ -200,7 +205,7 @@ const resultOfShare = (answer: ListAnswer, { opened, made }: SharesStream): Filt
   const open = answerOf(answer, opened)
   if (Exit.isFailure(open)) return refusalOfShare(open.cause)
   const member = answerOf(answer, made)
-  return Exit.isSuccess(member) ? member.value.results[0]! : withoutShare
+  return Exit.isSuccess(member) ? member.value.results[0]! : withoutSession
 }
 
 /**

@@ -64,7 +64,7 @@ const otherShard: FilterRefusal = {
 }
 
 /** The group's actor does not answer. */
-export const withoutShare: FilterRefusal = {
+const withoutShare: FilterRefusal = {
   code: ReasonCode.UnspecifiedError,
   text: "the shared subscription cannot be used"
 }

@@ -1,3 +1,4 @@
+import { sessionActor } from "@logbrook/actors/session/SessionProtocol"
 import { streamShareActor } from "@logbrook/actors/streamShare/StreamShareProtocol"
 import { JournalError } from "@logbrook/core/journal/JournalError"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
@@ -135,5 +136,29 @@ describe("a group that reads a stream, whose actor throws,", () => {
     expect([...(await other.packet()).subarray(-2)]).toEqual([0x80, 1])
     expect([...defects]).toEqual([streamShareActor(group)])
     for (const client of [reader, other]) client.socket.destroy()
+  })
+})
+
+describe("a session whose actor throws at a group that reads a stream", () => {
+  it("loses its connection without an answer, as at any other subscription", async () => {
+    await kit.stop()
+    const defects = new Set<string>()
+    kit = await startKit({ onDefect: (where) => defects.add(where) })
+    await kit.bind("orders", ["devices/#"])
+    const group = "$share/g/$stream/orders"
+    const reader = await connected(kit.port, { clientId: "reader" })
+    const live = kit.shard.actors.get(sessionActor("reader"))!
+    const { decide } = live.definition
+    const decideOthers = (...args: Parameters<typeof decide>): ReturnType<typeof decide> =>
+      JSON.stringify(args[1]).includes(group) ? throws() : decide(...args)
+    Object.assign(live, { definition: { ...live.definition, decide: decideOthers } })
+    reader.send(
+      subscribePacket(1, [
+        ["plain", 1],
+        [group, 1]
+      ])
+    )
+    expect((await reader.rest()).subarray(0, 1)).toEqual(Buffer.from([0xe0]))
+    expect([...defects]).toEqual([sessionActor("reader")])
   })
 })
