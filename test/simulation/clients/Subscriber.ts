@@ -142,10 +142,16 @@ export class Subscriber implements Client {
     this.#receiving.answers(qos, messageId!)
   }
 
-  /** Its session may end with the connection, so it is of this one. */
+  /**
+   * Its session may end with the connection, so what is looked for is of this one. A message that an earlier connection has published behind its
+   * SUBSCRIBE comes to this one where the session has taken that, though the SUBACK was lost with the connection.
+   */
   #echoed({ payload }: Delivery): void {
-    if (this.#subscribedMs === Infinity) this.#world.violated(`${this.name} gets a message before its SUBACK`)
     this.#echoOf = Number(payload.toString("latin1"))
+    const isOfThisConnection = this.#echoOf === this.#peer.connection
+    if (isOfThisConnection && this.#subscribedMs === Infinity) {
+      this.#world.violated(`${this.name} gets a message before its SUBACK`)
+    }
   }
 
   #checkDurable(id: string, qos: number, topic: string, { durableSeq }: Stamp): void {
