@@ -133,6 +133,8 @@ export class FuzzServer {
     this.#broker = Context.get(context, BrokerService)
     this.#shard = this.#broker.shards.all[0]!
     this.#mqtt = Context.get(context, Mqtt)
+    // However many there are in a second, which the log bounds.
+    this.#mqtt.faults.write = (message, fields) => this.#warned(message, fields)
     this.#bind()
     this.#clock.runTurns()
   }

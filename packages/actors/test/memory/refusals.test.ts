@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { weightOfSubscription } from "../../src/session/sessionWeight.ts"
 import { connectOf, messageOf, subscriptionOf, willOf } from "../session/SessionHarness.ts"
 import { Accounts, commitOf as offsets, joinOf as join, retainedOf } from "./Accounts.ts"
 
@@ -75,7 +76,8 @@ describe("without memory for sessions", () => {
     const server = new Accounts()
     server.send("session/a", connectOf("1"))
     server.send("session/a", subscribe("a/b"))
-    server.account.add("sessions", server.account.room("sessions") - 1200)
+    const [first, last] = [subscriptionOf("a/c"), subscriptionOf("d")].map(weightOfSubscription)
+    server.account.add("sessions", server.account.room("sessions") - (first! + last! - 1))
     const results = <C extends { readonly _tag: string }>(command: C) => {
       const live = server.table.get("session/a")!
       const { reply } = live.definition.decide(live.state, command, 0, server.account.room)

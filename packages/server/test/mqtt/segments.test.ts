@@ -20,6 +20,8 @@ const start = async (): Promise<void> => {
   // Byte by byte, a slow machine takes long: no client shall be taken for one that does not send.
   const patience = { connectTimeoutMs: 600_000, frameStallMs: 600_000 }
   kit = await startKit({ limits: { ...patience, commitPacingMs: 0, preAuthConnectionsPerAddressMax: 1000 } })
+  // However many there are in a second, which the log bounds.
+  kit.mqtt.faults.write = (message, fields) => void kit.audit.push({ message, fields })
   await kit.bind("stored", ["p/stored/#"])
 }
 
@@ -227,7 +229,7 @@ const answersOf = (bytes: Buffer): { readonly ends: ReadonlyArray<string>; reado
   return { ends: [first, isLast ? packets.at(-1)! : "none"], all: packets.toSorted() }
 }
 
-/** By whom and why the connection was ended, as the log tells it. */
+/** By whom and why the connection was ended, as it is told to the log. */
 const refusalOf = (clientId: string): unknown =>
   kit.audit
     .filter(
