@@ -37,6 +37,15 @@ if [ ! -f "$cache/java-3.9/.done-3.9.1" ]; then
   cp "$cache"/java/{lz4-java,snappy-java,slf4j-api,slf4j-nop,zstd-jni}-*.jar "$cache/java-3.9/"
   touch "$cache/java-3.9/.done-3.9.1"
 fi
+# All command-line tools of both: what a distribution of Kafka has below `libs`.
+for version in "$kafka_version" 3.9.1; do
+  if [ "$(cat "$cache/tools/$version/.done" 2> /dev/null)" != "$(sha256sum < tools/pom.xml)" ]; then
+    rm -rf "$cache/tools/$version"
+    mvn -q -B -f tools/pom.xml -Dkafka.version="$version" dependency:copy-dependencies -DincludeScope=runtime \
+      -DoutputDirectory="$PWD/$cache/tools/$version"
+    sha256sum < tools/pom.xml > "$cache/tools/$version/.done"
+  fi
+done
 # The schemas of the newest version that the declarations follow.
 messages_version=4.3.1
 if [ ! -f "$cache/kafka-messages/.done-$messages_version" ]; then
