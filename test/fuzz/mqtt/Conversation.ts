@@ -62,6 +62,23 @@ const bodyOf = (bytes: Buffer, at: number): { readonly start: number; readonly e
   return { start, end: start + length }
 }
 
+/** Whether topic filters with an octet of options behind each, which begin at `from`, have one twice. */
+const haveOneTwice = (body: Buffer, from: number): boolean => {
+  const filters = new Set<string>()
+  for (let at = from; at + 2 <= body.length;) {
+    const end = at + 2 + body.readUInt16BE(at)
+    const filter = body.toString("latin1", at + 2, end)
+    if (filters.has(filter)) return true
+    filters.add(filter)
+    at = end + 1
+  }
+  return false
+}
+
+/** A subscription of it replaces another one of it, for which retained messages may be on their way. With and without properties. */
+const replacesItsOwn = (type: number, body: Buffer): boolean =>
+  type === subscribeType && (haveOneTwice(body, 2) || haveOneTwice(body, bodyOf(body, 1).end))
+
 export const packetEnd = (bytes: Buffer, at: number): number => bodyOf(bytes, at).end
 
 /** Where what is right may depend on the moment, the client waits before it goes on. */
@@ -80,9 +97,10 @@ const burstsOf = (bytes: Buffer): ReadonlyArray<Buffer> => {
     const { start, end } = bodyOf(bytes, at)
     const first = bytes[at]!
     const type = first >>> 4
-    const isRead = isStreamRead(type, bytes.subarray(start, end))
-    const changesFilters = filterTypes.includes(type)
-    if (isRead || isAck(type) || isRetained(first) || (changesFilters && hasSubscribed)) waitAt(at)
+    const body = bytes.subarray(start, end)
+    const isRead = isStreamRead(type, body)
+    const changesAgain = (filterTypes.includes(type) && hasSubscribed) || replacesItsOwn(type, body)
+    if (isRead || isAck(type) || isRetained(first) || changesAgain) waitAt(at)
     hasSubscribed ||= type === subscribeType
     if (isRead) waitAt(end)
     at = end
