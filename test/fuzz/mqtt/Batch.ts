@@ -105,6 +105,7 @@ export class Batch {
       deliveries: [...own.deliveries, ...others.deliveries],
       tooLarge: server.takeTooLarge(),
       sessionBytes: server.sessionBytes(),
+      waiting: server.waiting(),
       withIds: own.withIds.join(" "),
       hasEnded,
       isFull: isFull(own, open) || isFull(others, before),
@@ -115,7 +116,7 @@ export class Batch {
 }
 
 const differing = (number: number, what: string, fates: ReadonlyArray<Fate>): Finding => {
-  const told = fates.map(({ deliveries, shared, hasEnded, isFull, ...parts }, i) => {
+  const told = fates.map(({ deliveries, shared, waiting: _, hasEnded, isFull, ...parts }, i) => {
     const texts = deliveries.map(({ text }) => text).toSorted()
     const notes = `${hasEnded ? "ended, " : ""}${isFull ? "full, " : ""}shared: ${[...shared].join(" ")}`
     return `${ways[i]}: ${notes}\n${[...Object.values(parts), ...texts].join("\n")}`
@@ -138,8 +139,8 @@ const cut = function* (bytes: Buffer, way: Way, random: Random): Iterable<Uint8A
   }
 }
 
-const isFull = ({ withIds }: Sent, open: Open | undefined): boolean =>
-  withIds.length > 0 && withIds.length >= open!.connection.inflightMax
+const isFull = ({ idsUsed }: Sent, open: Open | undefined): boolean =>
+  idsUsed > 0 && idsUsed >= open!.connection.inflightMax
 
 const sent = (number: number, open: Open | undefined): Sent => {
   const bytes = open?.peer.received ?? Buffer.alloc(0)

@@ -3,6 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { catalogActor, type CatalogCommand } from "@logbrook/actors/catalog/CatalogProtocol"
+import { SessionKind } from "@logbrook/actors/session/SessionProtocol"
+import type { SessionState } from "@logbrook/actors/session/sessionState"
+import { kindOf } from "@logbrook/core/actor/Definition"
 import type { Clock } from "@logbrook/core/Clock"
 import { MemoryJournal } from "@logbrook/core/journal/MemoryJournal"
 import { defaultLimits, type Limits } from "@logbrook/core/Limits"
@@ -285,6 +288,19 @@ export class FuzzServer {
       `${sessions.size} sessions with ${sessions.subscriptions.size} subscriptions, ` +
       `${retained.index.size} retained messages, ${records.join(" and ")} records`
     )
+  }
+
+  /** What waits for whom: messages in queues, and those that are to go to other members of shared subscriptions. */
+  waiting(): string {
+    const lines: Array<string> = []
+    for (const { id, state } of this.#shard.actors.live()) {
+      if (kindOf(id) !== SessionKind.name) continue
+      const { queue, released } = state as SessionState
+      const texts = Array.from(queue.values(), ({ offset, qos, share }) => `${offset} ${qos} ${share}`)
+      for (const { offset, qos, share } of released) texts.push(`released ${offset} ${qos} ${share}`)
+      if (texts.length > 0) lines.push(`${id}: ${texts.toSorted().join(", ")}`)
+    }
+    return lines.toSorted().join("\n")
   }
 
   sessionBytes(): string {

@@ -12,6 +12,8 @@ export interface Fate {
   readonly tooLarge: number
   /** On the accounts, for sessions and for what waits for them. */
   readonly sessionBytes: string
+  /** What that is, by session: of as many bytes each server may keep other messages, where several share a subscription. */
+  readonly waiting: string
   /** The deliveries that were to be acknowledged, by packet id. */
   readonly withIds: string
   /** A connection has ended, with what was on its way. */
@@ -64,7 +66,7 @@ const areAmong = (some: ReadonlyArray<Delivery>, all: ReadonlyArray<Delivery>): 
   return true
 }
 
-type Part = "answers" | "releases" | "refusals" | "left" | "sessionBytes" | "withIds"
+type Part = "answers" | "releases" | "refusals" | "left" | "sessionBytes" | "waiting" | "withIds"
 
 /** `waited` is the fate of the client that waits for everything behind each packet and before it ends. */
 export const compared = (fates: ReadonlyArray<Fate>, waited: Fate, acknowledges: boolean): Comparison => {
@@ -99,6 +101,6 @@ export const compared = (fates: ReadonlyArray<Fate>, waited: Fate, acknowledges:
   return {
     extent: hasOtherIds ? "ids" : isOpen ? "open" : hasEnded && delivers ? "end" : "full",
     differs,
-    isSame: areDelivered && isSame("sessionBytes") && !hasOtherIds
+    isSame: areDelivered && isSame("sessionBytes") && isSame("waiting") && !hasOtherIds
   }
 }

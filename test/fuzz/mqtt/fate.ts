@@ -103,6 +103,14 @@ class Deliveries {
   }
 }
 
+/** The packet id of a PUBLISH of QoS 1 or 2, or of a PUBREL. */
+const packetIdOf = (hex: string): number => {
+  const bytes = Buffer.from(hex, "hex")
+  const start = variableAt(bytes, 1)[1]
+  const isPublish = bytes[0]! >>> 4 === 3
+  return bytes.readUInt16BE(isPublish ? start + 2 + bytes.readUInt16BE(start) : start)
+}
+
 const wantsAck = (hex: string): boolean => (Number.parseInt(hex[1]!, 16) & 6) > 0
 
 /** What a client was sent, where the order of packets of one type counts as far as it has to. */
@@ -114,6 +122,8 @@ export interface Sent {
   readonly deliveries: ReadonlyArray<Delivery>
   /** Those that want an acknowledgement, with their packet ids and in order. */
   readonly withIds: ReadonlyArray<string>
+  /** Packet ids of these and of PUBREL: so much of the client's window has been used, some of it by an earlier connection. */
+  readonly idsUsed: number
 }
 
 /** What a client was sent that speaks this version. Throws as `packetsOf`. */
@@ -132,10 +142,12 @@ export const sentOf = (bytes: Buffer, version: number): Sent => {
   // A PUBCOMP may overtake another one: what needs no commit is answered at once.
   for (const [name, all] of byName) lines.push(`${name} ${(name === "PUBCOMP" ? all.sort() : all).join(" ")}`)
   const deliveries = new Deliveries(version)
+  const withIds = published.filter(wantsAck)
   return {
     answers: lines.sort().join("\n"),
     releases: releases.sort().join(" "),
     deliveries: published.map((hex) => deliveries.of(hex)),
-    withIds: published.filter(wantsAck)
+    withIds,
+    idsUsed: new Set([...withIds, ...releases].map(packetIdOf)).size
   }
 }
