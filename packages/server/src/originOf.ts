@@ -1,6 +1,8 @@
 import { anonymous, type Principal } from "@logbrook/core/access/Access"
 
 const charactersMax = 200
+/** So much of the client is told however long the rest is, which a principal of 256 characters may make it. */
+const clientCharactersMin = 60
 
 /** The place of a client that has connected, behind its id: `@127.0.0.1`, or ` by alice@127.0.0.1` where it has said who it is. */
 export const placeOf = ({ name }: Principal, address: string): string =>
@@ -14,4 +16,4 @@ export const userOf = ({ name }: Principal): string | undefined => (name === ano
  * may be longer than an origin: it is cut, and `what` is told as it is.
  */
 export const originOf = (protocol: "mqtt" | "kafka", clientId: string, what: string): string =>
-  `${protocol} ${clientId}`.slice(0, charactersMax - what.length) + what
+  `${protocol} ${clientId}`.slice(0, Math.max(clientCharactersMin, charactersMax - what.length)) + what

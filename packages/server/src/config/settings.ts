@@ -283,7 +283,7 @@ export const settings: ReadonlyArray<Setting> = [
     "mqttWs.origins",
     origins,
     "local",
-    "Web pages that may connect while the server listens on loopback: those of local names only, those of these origins too, or any."
+    "Web pages that may connect while the server listens on loopback or asks for client certificates: those of local names only, those of these origins too, or any."
   ),
   setting("kafka.port", portOrNone, 9092, "Kafka's protocol."),
   setting("kafka.proxyProtocol", yesOrNo, false, proxyProtocol),

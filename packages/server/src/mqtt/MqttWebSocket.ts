@@ -160,7 +160,8 @@ const upgrade = (shell: Shell, request: http.IncomingMessage, socket: Socket, he
   if (refusal !== undefined) return refuse(socket, clock, refusal)
   if (shell.isStopping) return refuse(socket, clock, "503 Service Unavailable")
   const { origin } = request.headers
-  if (isForeignOrigin(origin, options.at, options.origins)) {
+  const certificates = options.tls?.options.clientCertificates ?? "off"
+  if (isForeignOrigin(origin, options.at, certificates, options.origins)) {
     mqtt.faults.write("mqtt: a page of another site is refused; mqttWs.origins can allow it", { origin })
     return refuse(socket, clock, "403 Forbidden")
   }

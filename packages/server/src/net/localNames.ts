@@ -1,5 +1,6 @@
 import { isLoopback } from "../config/values.ts"
 import type { ListenAddress } from "./Listener.ts"
+import type { ClientCertificates } from "./tls/TlsOptions.ts"
 
 /** As in a URL or a Host header: brackets, capitals and a last dot make no other name. */
 const isLocal = (host: string): boolean => isLoopback(host.replaceAll(/[[\]]/g, "").replace(/\.$/, "").toLowerCase())
@@ -15,15 +16,18 @@ export const isForeignHost = (header: string | undefined, at: ListenAddress): bo
   header !== undefined && isOnLoopback(at) && !isLocal(/^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(header)?.[1] ?? "")
 
 /**
- * WebSockets are not bound to the site of the page that opens them: on loopback only pages of local names may, and those of
- * `allowed` origins (`https://app.example.org`), or of any with `any`. Only browsers send an origin.
+ * WebSockets are not bound to the site of the page that opens them. A browser reaches what listens on its machine, and shows its user's
+ * certificate, for a page of any site: there only pages of local names may, and those of `allowed` origins (`https://app.example.org`),
+ * or of any with `any`. Only browsers send an origin.
  */
 export const isForeignOrigin = (
   header: string | undefined,
   at: ListenAddress,
+  clientCertificates: ClientCertificates,
   allowed: ReadonlySet<string>
 ): boolean => {
-  if (header === undefined || !isOnLoopback(at) || allowed.has("any") || allowed.has(header)) return false
+  const isGuarded = isOnLoopback(at) || clientCertificates !== "off"
+  if (header === undefined || !isGuarded || allowed.has("any") || allowed.has(header)) return false
   return !URL.canParse(header) || !isLocal(new URL(header).hostname)
 }
 

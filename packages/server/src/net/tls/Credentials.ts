@@ -79,6 +79,10 @@ const loadAll = ({ cert: certFile, key: keyFile, clientCa, clientCertificates }:
   return { context, certificate }
 }
 
+/** For the log. Node has no subject where it is empty, as it is where all names are alternative ones, whatever its type says. */
+const subjectOf = ({ subject }: { readonly subject: string | undefined }): string =>
+  subject?.replaceAll("\n", ", ") ?? "none"
+
 /** Changes when a file does, also by a new link or another file under its name. */
 const stampOf = async (files: ReadonlyArray<string>): Promise<string> => {
   const stamps = files.map(async (file) => {
@@ -134,9 +138,9 @@ export class Credentials {
       return
     }
     for (const take of this.#users) take(this.#loaded.context)
-    const { subject, validTo } = this.#loaded.certificate
-    const subjectText = subject.replaceAll("\n", ", ")
-    this.#log.info("tls: certificate loaded", { file: this.options.cert, subject: subjectText, until: validTo })
+    const { certificate } = this.#loaded
+    const fields = { file: this.options.cert, subject: subjectOf(certificate), until: certificate.validTo }
+    this.#log.info("tls: certificate loaded", fields)
   }
 
   /** Loads files that have changed and have been the same for two looks: a certificate and its key are two files. */

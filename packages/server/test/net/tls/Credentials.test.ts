@@ -55,6 +55,13 @@ describe("files that cannot be used", () => {
   })
 })
 
+it("a certificate without a subject is taken when its files are read anew", () => {
+  const pair = authority.pair("server", { alternativeNames: ["localhost"] })
+  const credentials = new Credentials(writeTls(directory, authority, pair), log)
+  credentials.reload()
+  expect(lines).toEqual([expect.stringContaining('"subject":"none"')])
+})
+
 const replace = (name: string): void => {
   const { cert, key } = authority.server(name)
   for (const [file, text] of [
